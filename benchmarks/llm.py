@@ -21,7 +21,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # the server li
 
 from pipelines.behaviors.judges.llm_answer import SCHEMA
 from pipelines.llm.asks import Ask, Reply
-from pipelines.llm.clients import ModelSpec, connect
+from pipelines.llm.clients import ModelSpec
+from pipelines.llm.connect import connect
 from pipelines.llm.ledger import Ledger
 from pipelines.llm.live import converse
 from pipelines.llm.prices import Budget, Price

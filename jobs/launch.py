@@ -1,19 +1,14 @@
 """Starting stages: what is done is reused, what runs is left alone, the rest is claimed and submitted."""
 
-import time
 from collections.abc import Collection, Sequence
-from dataclasses import replace
-from pathlib import Path
 from typing import Final, get_args
 
-from jobs import attempts
 from jobs.agent_link import ensure_agent
-from jobs.attempts import Cluster, Job
+from jobs.attempts import Cluster
 from jobs.launch_choice import Choice, choose
-from jobs.launch_force import set_aside
+from jobs.launch_claims import claim_attempt, job_of, submission, taken
 from jobs.local_queue import LocalQueue, Ticket
 from jobs.plan_types import StageInstance
-from jobs.process import process_id
 from jobs.slots import Machine
 from jobs.state import StateReader
 from jobs.state_types import Submission
@@ -85,63 +80,6 @@ def preview(instances: Sequence[StageInstance], cluster: str, workspace: Workspa
     from jobs.worker_command import preview_command
 
     return [preview_command(job_of(place, instance, 1, "local"), place.stages / instance.key) for instance in instances]
-
-
-def job_of(workspace: Workspace, instance: StageInstance, number: int, cluster: Cluster) -> Job:
-    """The `job.json` of a new attempt."""
-    limit = instance.resources.minutes
-    return Job(
-        key=instance.key,
-        number=number,
-        cluster=cluster,
-        name=attempts.job_name(workspace.path, instance.key, number),
-        submitted=time.time(),
-        submitter=process_id(),
-        inputs=instance.inputs,
-        resources=instance.resources.model_dump(mode="json"),
-        time_limit_s=None if limit is None else limit * 60.0,
-        shards=_shards(instance) if cluster == "slurm" else 0,
-    )
-
-
-def _shards(instance: StageInstance) -> int:
-    """Tasks of the array that a kind with a config field `shards` is worked on by; 0 without."""
-    given = instance.config.get("shards")
-    return given if isinstance(given, int) and given > 1 else 0
-
-
-def claim_attempt(
-    workspace: Workspace, choice: Choice, cluster: Cluster, *, like: Job | None = None
-) -> tuple[Job, Path] | None:
-    """Claims the next attempt of a stage; None when another process was faster."""
-    latest = choice.state.attempts[-1].number if choice.state.attempts else 0
-    job = like or job_of(workspace, choice.instance, latest + 1, cluster)
-    stage = workspace.stages / choice.instance.key
-    path = attempts.claim(stage, job)
-    if path is None:
-        return None
-    if choice.state.state == "done":
-        set_aside(stage, latest)
-    return job, path
-
-
-def submission(choice: Choice, **changes: object) -> Submission:
-    """What `submit` reports of a choice."""
-    base = Submission(
-        key=choice.instance.key,
-        action=choice.action,
-        state=choice.state.state,
-        attempt=choice.state.attempts[-1].number if choice.state.attempts else None,
-        cluster=choice.state.attempts[-1].cluster if choice.state.attempts else "local",
-        job_id=choice.state.attempts[-1].job_id if choice.state.attempts else None,
-        reason=choice.reason,
-    )
-    return replace(base, **changes)  # type: ignore[arg-type]
-
-
-def taken(choice: Choice) -> Submission:
-    """What `submit` reports where another process claimed the stage first."""
-    return submission(choice, action="claimed", reason="another process has just started it")
 
 
 def _submit_local(workspace: Workspace, choices: Sequence[Choice]) -> list[Submission]:

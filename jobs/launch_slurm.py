@@ -8,8 +8,8 @@ from typing import Final
 
 from jobs import attempts, slurm
 from jobs.attempts import Exit, Job
-from jobs.launch import claim_attempt, job_of, submission, taken
 from jobs.launch_choice import Choice
+from jobs.launch_claims import claim_attempt, job_of, submission, taken
 from jobs.local_queue import SLURM_MARK, queue_folder
 from jobs.plan_types import StageInstance
 from jobs.slurm_submit import parameters, sbatch, sbatch_text, warn_seconds

@@ -95,7 +95,8 @@ def _require(config: JudgeConfig) -> None:
     """Checks key and SDK here, before anything is started that could only fail for want of them."""
     spec = model_of(config)
     if spec is not None:
-        from pipelines.llm.clients import api_key, require_sdk
+        from pipelines.llm.clients import api_key
+        from pipelines.llm.connect import require_sdk
 
         require_sdk(spec)
         api_key(spec)

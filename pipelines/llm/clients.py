@@ -3,7 +3,6 @@
 import os
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from importlib.util import find_spec
 from typing import Any, Final, Literal, Protocol, Self
 from urllib.parse import urlsplit
 
@@ -143,42 +142,6 @@ class Client(Protocol):
             ServiceUnavailable: they could not be read to the end.
         """
         ...
-
-
-def connect(spec: ModelSpec, *, max_retries: int = MAX_RETRIES, timeout_s: float = 600.0) -> Client:
-    """The client of a model, with its key from the environment.
-
-    Raises:
-        MissingRequirement: the key's variable is not set, or the extra `judges` is not installed.
-    """
-    key = api_key(spec)
-    try:
-        if spec.provider == "anthropic":
-            from pipelines.llm.anthropic_client import AnthropicClient
-
-            return AnthropicClient(spec, key, max_retries, timeout_s)
-        from pipelines.llm.openai_client import OpenAIClient
-
-        return OpenAIClient(spec, key, max_retries, timeout_s)
-    except ModuleNotFoundError as error:
-        raise MissingRequirement(
-            f"{spec} needs the package {error.name}, not installed here",
-            remedy="Install the extra: pip install 'cogtui[judges]'",
-        ) from error
-
-
-def require_sdk(spec: ModelSpec) -> None:
-    """Checks that the SDK of a service is installed, without importing it.
-
-    Raises:
-        MissingRequirement: it is not; names the extra.
-    """
-    package = "anthropic" if spec.provider == "anthropic" else "openai"
-    if find_spec(package) is None:
-        raise MissingRequirement(
-            f"{spec} needs the package {package}, not installed here",
-            remedy="Install the extra: pip install 'cogtui[judges]'",
-        )
 
 
 def api_key(spec: ModelSpec) -> str:

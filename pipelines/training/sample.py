@@ -8,7 +8,7 @@ from pipelines.stages import MODEL_KINDS, Inputs
 from pipelines.streams import read_rollouts
 from pipelines.training import runtime
 from pipelines.training.configs import SampleConfig
-from pipelines.training.generation.engine import make_engine
+from pipelines.training.generation.choice import make_engine
 from pipelines.training.model import load_model, positions
 from pipelines.training.rollouts import RolloutMaker, places, rollout_metrics
 from pipelines.training.tokenizer import load_tokenizer

@@ -3,8 +3,10 @@
 import json
 import subprocess
 import sys
+from graphlib import TopologicalSorter
 from pathlib import Path
 
+import grimp
 import pytest
 
 HEAVY = ("torch", "transformers", "trl", "vllm", "openai", "anthropic", "submitit", "datasets", "accelerate")
@@ -44,3 +46,12 @@ def test_the_probe_sees_what_is_imported() -> None:
 def test_light_pipelines_stay_light() -> None:
     code = "import pipelines.records, pipelines.stages, pipelines.countdown.reward, pipelines.behaviors.judges.rules"
     assert loaded_after(code) == set()
+
+
+def test_no_module_imports_itself_in_a_circle() -> None:
+    """A circle is where nobody can say which of two files is the lower one; imports inside functions count too."""
+    graph = grimp.build_graph("cogtui", "jobs", "pipelines", exclude_type_checking_imports=True, cache_dir=None)
+    order = TopologicalSorter(
+        {module: graph.find_modules_directly_imported_by(module) for module in sorted(graph.modules)}
+    )
+    order.prepare()  # raises CycleError, which names the modules of the circle

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 import pytest
 
 from pipelines.llm.asks import Ask, Reply
-from pipelines.llm.clients import Client, ModelSpec, connect
+from pipelines.llm.clients import Client, ModelSpec
+from pipelines.llm.connect import connect
 from tests.loopback.brain import Question
 from tests.loopback.server import serve
 from tests.loopback.state import State

@@ -7,7 +7,8 @@ import pytest
 
 from pipelines.errors import Interrupted, InvalidInput, MissingRequirement
 from pipelines.llm.asks import Ask, Reply, Usage
-from pipelines.llm.clients import Client, ModelSpec, connect
+from pipelines.llm.clients import Client, ModelSpec
+from pipelines.llm.connect import connect
 from pipelines.llm.failures import EverythingFails, ServiceRefused, redact
 from pipelines.llm.ledger import Ledger
 from pipelines.llm.live import converse

@@ -7,8 +7,9 @@ import torch
 
 from pipelines.errors import MissingRequirement, StageFailed
 from pipelines.training.configs import EngineConfig, SamplingConfig, VLLMConfig
+from pipelines.training.generation.choice import make_engine
 from pipelines.training.generation.dropping import DroppingEngine, draw
-from pipelines.training.generation.engine import Completion, Request, cut_at_end, make_engine, row_seed
+from pipelines.training.generation.engine import Completion, Request, cut_at_end, row_seed
 from pipelines.training.generation.hf import HFEngine
 from pipelines.training.generation.vllm import VLLMEngine
 from tests.training.helpers import CPU, EOS, TinyTokenizer, tiny_model

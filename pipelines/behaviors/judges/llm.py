@@ -16,7 +16,8 @@ from pipelines.behaviors.segment import SEGMENTER
 from pipelines.errors import InvalidInput
 from pipelines.files import file_sha256, write_json
 from pipelines.llm.batches import BatchRunner
-from pipelines.llm.clients import ModelSpec, connect
+from pipelines.llm.clients import ModelSpec
+from pipelines.llm.connect import connect
 from pipelines.llm.ledger import Ledger
 from pipelines.llm.live import converse
 from pipelines.llm.prices import Budget, Price, likely_usage, price_of, worst_usage

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from pipelines.records import FinishReason
-from pipelines.training.configs import EngineConfig, SamplingConfig
-from pipelines.training.runtime import Runtime, memory_guard
+from pipelines.training.configs import SamplingConfig
+from pipelines.training.runtime import memory_guard
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import PreTrainedModel
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,26 +50,6 @@ def row_seed(seed: int, split: str, step: int, problem_id: str, sample: int) -> 
     """A 63-bit seed for one completion, the same whichever attempt, process or batch draws it."""
     place = "\x1f".join((str(seed), split, str(step), problem_id, str(sample)))
     return int.from_bytes(hashlib.sha256(place.encode()).digest()[:8]) >> 1
-
-
-def make_engine(
-    config: EngineConfig, model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase", runtime: Runtime
-) -> Engine:
-    """The engine a config names; `auto` is the row-dropping loop on a CPU and HF generate on a GPU."""
-    name = config.name
-    if name == "auto":
-        name = "dropping" if runtime.device.type == "cpu" else "hf"
-    if name == "dropping":
-        from pipelines.training.generation.dropping import DroppingEngine
-
-        return DroppingEngine(model, tokenizer, runtime, config.batch)
-    if name == "hf":
-        from pipelines.training.generation.hf import HFEngine
-
-        return HFEngine(model, tokenizer, runtime, config.batch)
-    from pipelines.training.generation.vllm import VLLMEngine
-
-    return VLLMEngine(model, tokenizer, config.vllm)
 
 
 def in_batches(

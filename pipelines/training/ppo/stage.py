@@ -17,7 +17,7 @@ from pipelines.signals import graceful
 from pipelines.stages import Inputs
 from pipelines.training import runtime
 from pipelines.training.configs import PPOConfig, SamplingConfig
-from pipelines.training.generation.engine import make_engine
+from pipelines.training.generation.choice import make_engine
 from pipelines.training.model import load_model, positions, save_model
 from pipelines.training.ppo.experience import Batch
 from pipelines.training.ppo.networks import Critic, Policy, reference_of
