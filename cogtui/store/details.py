@@ -10,6 +10,7 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from cogtui.store.files import Files
+from cogtui.store.human import HumanAnnotation
 from cogtui.store.lines import FINISH_NAMES
 from cogtui.store.notes import notes_of
 from cogtui.store.rows import AT_BITS, JUDGED
@@ -169,6 +170,12 @@ class DetailReader:
         record = self._record(source, byte)
         path, family = self._files.source(source)
         try:
+            if family == "annotations":
+                one = HumanAnnotation.model_validate(record)
+                spans, stale = one.spans_of(behavior), one.text_sha256 != digest
+                return BehaviorJudgement(
+                    run, behavior, one.status(behavior), one.count(behavior), spans, None, {}, stale=stale
+                )
             if family == "traces":
                 spans = tuple(
                     Span.model_validate({name: value for name, value in span.items() if name != "behavior"})

@@ -17,6 +17,7 @@ from cogtui.store import summaries
 from cogtui.store.catalog import Catalog, Pending
 from cogtui.store.connection import WRITER_CACHE_KIB, transaction
 from cogtui.store.files import Files
+from cogtui.store.human_index import sync_human
 from cogtui.store.ingest_rollouts import RolloutWriter
 from cogtui.store.lease import Lease, LeaseLost
 from cogtui.store.notes import sync_notes
@@ -123,6 +124,7 @@ class Ingester:
         with transaction(self._db):
             self._lease.check()
             sync_notes(self._db, self._workspace)
+            sync_human(self._db, self._workspace)
         summaries.refresh(self._db, self._lease)
         have = {row[0] for row in self._db.execute("SELECT name FROM sqlite_master WHERE type = 'index'")}
         for name, statement in BULK_INDEXES.items():

@@ -156,6 +156,7 @@ FINISH_UNKNOWN: Final = 3
 FINISH_NAMES: Final = ("stop", "length", "error", "unknown")
 """Codes of `rollout.finish`; the last only where an imported file did not say."""
 UNALIGNED: Final[Alignment] = "unaligned"
-Family = Literal["rollouts", "traces", "judgements", "metrics"]
+Family = Literal["rollouts", "traces", "judgements", "metrics", "annotations"]
 FAMILIES: Final[tuple[Family, ...]] = ("rollouts", "traces", "judgements", "metrics")
-"""In the order they are read: what others refer to comes first."""
+"""Those of stage folders, in the order they are read: what others refer to comes first. People's annotations lie
+beside the stages (`human_index`)."""

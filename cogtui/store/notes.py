@@ -4,11 +4,8 @@
 it and then its id, so files of several people and hosts can be read in any order.
 """
 
-import getpass
 import json
-import os
 import re
-import socket
 import sqlite3
 import time
 import uuid
@@ -18,8 +15,9 @@ from typing import Annotated, Final
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from cogtui.store.hands import append_lines, own_file, user_name
 from jobs.workspace import Workspace
-from pipelines.errors import InvalidInput, MissingRequirement
+from pipelines.errors import InvalidInput
 from pipelines.streams import complete_lines
 
 FOLDER: Final = "notes"
@@ -70,7 +68,7 @@ def new_annotation(rollout: str, *, note: str | None = None, tags: Iterable[str]
     return Annotation(
         id=uuid.uuid4().hex,
         time=time.time(),
-        author=_author(),
+        author=user_name(),
         rollout=rollout,
         note=note,
         tags=None if tags is None else tuple(sorted({check_tag(tag) for tag in tags})),
@@ -83,20 +81,8 @@ def append(workspace: Workspace, annotations: Iterable[Annotation]) -> None:
     Raises:
         MissingRequirement: the workspace cannot be written.
     """
-    folder = workspace.path / FOLDER
-    path = folder / f"{_file_name()}.jsonl"
     data = b"".join(json.dumps(one.model_dump(mode="json", exclude_none=True)).encode() + b"\n" for one in annotations)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
-        try:
-            if os.write(descriptor, data) != len(data):
-                raise OSError(28, "the disk is full")
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-    except OSError as error:
-        raise MissingRequirement(f"the note cannot be written to {path}: {error.strerror}") from error
+    append_lines(own_file(workspace, FOLDER), data, "the note")
 
 
 def read_annotations(path: Path) -> Iterator[Annotation]:
@@ -184,14 +170,3 @@ def _apply(db: sqlite3.Connection, one: Annotation) -> None:
         WHERE serial = (SELECT serial FROM record WHERE uid = :id)""",
         {"id": one.rollout},
     )
-
-
-def _author() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return str(os.getuid())
-
-
-def _file_name() -> str:
-    return re.sub(r"[^A-Za-z0-9._@-]", "_", f"{_author()}@{socket.gethostname()}")

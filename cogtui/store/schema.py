@@ -106,7 +106,17 @@ _ROLLOUT_TABLES: Final = (
     "INSERT INTO words (words, rank) VALUES ('hashsize', 33554432)",
 )
 
-MIGRATIONS: Final[tuple[Callable[[Database], None], ...]] = (_tables,)
+
+def _annotations(db: Database) -> None:
+    # The latest line of each person and rollout: `at` is its place, `source << 40 | byte`.
+    db.execute(
+        """CREATE TABLE annotation (
+            rollout TEXT NOT NULL, run INTEGER NOT NULL, stamp TEXT NOT NULL, at INTEGER NOT NULL,
+            done INTEGER NOT NULL, empty INTEGER NOT NULL, PRIMARY KEY (rollout, run)) WITHOUT ROWID"""
+    )
+
+
+MIGRATIONS: Final[tuple[Callable[[Database], None], ...]] = (_tables, _annotations)
 """In order; never changed once released, only added to."""
 
 

@@ -15,6 +15,9 @@ from cogtui.store.files import Files
 from cogtui.store.filter import EVERYTHING, Filter
 from cogtui.store.filter_sql import Where, compile_filter
 from cogtui.store.follow import Follower
+from cogtui.store.human import HumanAnnotation, check_annotation, latest_annotations
+from cogtui.store.human import append as append_human
+from cogtui.store.human_index import annotation_of
 from cogtui.store.lease import Holder, holder
 from cogtui.store.location import Location, locate_index, publish
 from cogtui.store.select import Selector
@@ -260,6 +263,41 @@ class Store:
     def annotations(self) -> list[notes.Annotation]:
         """The notes and tags of all rollouts, as they stand."""
         return notes.all_notes(self._db)
+
+    def human(self, rollout_id: str, annotator: str) -> HumanAnnotation | None:
+        """What a person said of a rollout, by its full id; None where that is nothing yet."""
+        return annotation_of(self._db, self._files, rollout_id, annotator)
+
+    def humans(self) -> list[HumanAnnotation]:
+        """What people say of rollouts, as it stands, by annotator and rollout; also of rollouts that are not here."""
+        return list(latest_annotations(self._workspace))
+
+    def write_human(self, annotations: Iterable[HumanAnnotation], *, after: str | None = "") -> None:
+        """Keeps annotations, and shows them.
+
+        Args:
+            annotations: checked against the texts of their rollouts.
+            after: stamp of what was known to stand when the annotation was changed (None: nothing); where something
+                else stands, somebody changed it elsewhere, and nothing is written. Empty: whatever stands.
+
+        Raises:
+            NotFound: there is no such rollout. InvalidInput: a span is wrong, or see `after`.
+            MissingRequirement: the workspace cannot be written.
+        """
+        if self._readonly:
+            raise InvalidInput("this store was opened for reading only")
+        kept = list(annotations)
+        for one in kept:
+            check_annotation(one, self.rollout(one.rollout).completion)
+            standing = self.human(one.rollout, one.annotator) if after != "" else None
+            if after != "" and (None if standing is None else standing.stamp) != after:
+                raise InvalidInput(
+                    f"{one.annotator} annotated this rollout elsewhere meanwhile", remedy="Leave it and come back."
+                )
+        append_human(self._workspace, kept)
+        writer = self._writing()
+        if writer is not None:
+            writer.sync_human()
 
     def interrupt(self) -> None:
         """Ends the question another thread is asking of this store; it fails there with `sqlite3.OperationalError`."""

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from cogtui.store.files import Files
+from cogtui.store.human import read_human, said_by_human
 from cogtui.store.lines import JUDGEMENT, TRACE, JudgementLine, read_line
 from cogtui.store.parse import Grouped, JudgementFields
 from cogtui.store.registry import Registry
@@ -100,6 +101,21 @@ class Verdicts:
         chosen = [(*whose, verdicts[whose]) for whose in primary.items()]
         self._db.executemany(UPDATE_PRIMARY, [primary_row(*one) for one in chosen])
         self._write_gaps([(serial, verdict) for serial, _, verdict in chosen])
+
+    def hold(self, serial: int, run: int, verdict: Verdict | None) -> None:
+        """Puts a verdict in the place of the one there was, of a judge that may change its mind: a person.
+
+        Args:
+            serial: of the rollout.
+            run: number of the judge run.
+            verdict: None where nothing is said any more.
+        """
+        row = self._db.execute("SELECT judge FROM rollout WHERE serial = ?", (serial,)).fetchone()
+        if verdict is not None:
+            self.write({(serial, run): verdict}, {serial: row[0] if row else None})
+            self._mark(self._db.execute("SELECT series, step FROM rollout WHERE serial = ?", (serial,)).fetchall())
+        elif self._db.execute("DELETE FROM verdict WHERE serial = ? AND run = ?", (serial, run)).rowcount:
+            self._choose_again(serial)
 
     def adopt_orphans(self) -> int:
         """Applies judgements whose rollout has come meanwhile; returns how many lines."""
@@ -194,6 +210,8 @@ class Verdicts:
             if family == "traces":
                 trace = read_line(TRACE, self._files.line(at >> AT_BITS, at & AT_MASK))
                 return verdict_of(said_by_teacher(trace["spans"], at))
+            if family == "annotations":
+                return verdict_of(said_by_human(read_human(self._files.line(at >> AT_BITS, at & AT_MASK)), at))
             read = self._read(at)
             said[number] = None if read is None else read[1]
         return verdict_of(said)

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from cogtui.store.connection import connect, transaction
+from cogtui.store.human_index import sync_human
 from cogtui.store.ingest import Ingester, Progress
 from cogtui.store.lease import Lease
 from cogtui.store.notes import sync_notes
@@ -43,6 +44,11 @@ class Writer:
         """Shows notes just written, whoever holds the lease: a short transaction that says the same from anyone."""
         with transaction(self._db):
             sync_notes(self._db, self._workspace)
+
+    def sync_human(self) -> None:
+        """Shows annotations just written, likewise."""
+        with transaction(self._db):
+            sync_human(self._db, self._workspace)
 
     def close(self) -> None:
         """Gives the lease back and closes the connection."""
