@@ -13,7 +13,7 @@ from cogtui.app.data.snapshot import Snapshot
 
 if TYPE_CHECKING:  # imported by the threads that use them, after the first paint
     from cogtui.app.data.snapshot_reader import SnapshotReader
-    from cogtui.store import Store
+    from cogtui.store import RolloutRow, Store
     from jobs.workspace import Workspace
     from pipelines.folder import Progress
 
@@ -48,6 +48,8 @@ class Context:
     """Files that the browser was opened on; None for a workspace."""
     snapshot: Snapshot = field(default_factory=Snapshot)
     """The latest one."""
+    marked: RolloutRow | None = None
+    """The rollout picked to be compared with another."""
 
 
 class SharesContext(Protocol):

@@ -6,8 +6,9 @@ A layout is built once for a text and a width; strings and styles are made for v
 import re
 from array import array
 from bisect import bisect_right
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
+from itertools import pairwise
 from typing import Final
 
 from rich.cells import cell_len, get_character_cell_size
@@ -42,9 +43,13 @@ class TextLayout:
         width: cells a line may take, at least 2.
         wrap: break long lines at spaces; False gives one visual line a text line.
         raw: print escapes instead of pictures; newlines then show as `\\n` at the line's end.
+        pieces: offsets, ascending, at which a line begins whatever stands before; a newline that ends a piece then
+            opens no line of its own. None: only newlines begin lines.
     """
 
-    def __init__(self, text: str, width: int, *, wrap: bool = True, raw: bool = False) -> None:
+    def __init__(
+        self, text: str, width: int, *, wrap: bool = True, raw: bool = False, pieces: Sequence[int] | None = None
+    ) -> None:
         self.text = text
         self.width = max(2, width)
         self.raw = raw
@@ -53,7 +58,10 @@ class TextLayout:
         self._width_of = escaped_width if raw else shown_width
         self._starts = array("L")
         self._ends = array("L")
-        self._lay_out(wrap)
+        if pieces is None:
+            self._lay_out(wrap)
+        else:
+            self._lay_out_pieces(pieces)
 
     def __len__(self) -> int:
         """Visual lines."""
@@ -84,6 +92,16 @@ class TextLayout:
             if newline < 0:
                 return
             position = newline + 1
+
+    def _lay_out_pieces(self, pieces: Sequence[int]) -> None:
+        text = self.text
+        for start, stop in pairwise((*pieces, len(text))):
+            position = start
+            while position < stop:
+                newline = text.find("\n", position, stop)
+                end = stop if newline < 0 else newline
+                self._wrap(position, end + 1 if self.raw and newline >= 0 else end)
+                position = stop if newline < 0 else newline + 1
 
     def _add(self, start: int, end: int) -> None:
         self._starts.append(start)

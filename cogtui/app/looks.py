@@ -21,6 +21,7 @@ from pipelines.records import BEHAVIORS, Behavior
 Look = Literal[
     "", "dim", "strong", "key", "good", "bad", "warn", "busy", "cursor", "cursor-blurred", "match", "heading",
     "verification", "backtracking", "subgoal", "backward_chaining", "second", "unsure", "current", "wrong",
+    "differs",
     "series-0", "series-1", "series-2", "series-3", "series-4", "series-5",
 ]  # fmt: skip
 Looks = Look | tuple[Look, ...]
@@ -56,6 +57,7 @@ _RECIPES: Final[dict[Look, tuple[str, str, str]]] = {
     "second": ("", "", "underline"),
     "unsure": ("", "", "italic"),
     "wrong": ("error", "", "underline"),
+    "differs": ("", "", "bold underline"),
     "verification": ("", "span-verification", ""),
     "backtracking": ("", "span-backtracking", ""),
     "subgoal": ("", "span-subgoal", ""),

@@ -3,9 +3,10 @@
 import contextlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 from textual.pilot import Pilot
+from textual.screen import Screen
 from textual.widget import Widget
 from textual.worker import WorkerCancelled
 
@@ -18,6 +19,7 @@ from cogtui.store import Store, open_store
 from jobs.workspace import Workspace
 
 AppPilot = Pilot[None]
+S = TypeVar("S", bound=Screen[Any])
 
 
 @asynccontextmanager
@@ -74,6 +76,13 @@ async def until(pilot: AppPilot, true: Callable[[], bool], turns: int = 400) -> 
             poll()
         await settle(pilot)
     raise AssertionError("it never came true")
+
+
+def top(app: CogtuiApp, kind: type[S]) -> S:
+    """The screen on top, which is one of a kind."""
+    screen = app.screen
+    assert isinstance(screen, kind), type(screen)
+    return screen
 
 
 def screen_text(app: CogtuiApp) -> str:

@@ -220,7 +220,7 @@ async def test_rows_appear_in_an_empty_list(builder: Builder) -> None:
     async with running(builder.workspace, (100, 30)) as (app, pilot):
         await to_traces(pilot)
         screen, view = parts(app)
-        assert "no rollout here yet" in screen.query_one("#summary", Line).text
+        assert "no rollout in the index yet" in screen.query_one("#summary", Line).text
         builder.rollouts(folder, ["first"])
         with open_store(builder.workspace) as other:
             other.ingest()

@@ -12,7 +12,8 @@ from textual.containers import Container
 from cogtui.app.data.query import ListQuery
 from cogtui.app.data.trace import JudgedTrace, ProblemFacts, RulesNow, judged_trace, problem_facts, rules_now
 from cogtui.app.data.trace_facts import head_rows, judge_name, legend_parts, minimap_parts, problem_rows, span_rows
-from cogtui.app.screens.base import AppScreen
+from cogtui.app.screens.chords import ChordScreen
+from cogtui.app.screens.comparing import ComparingScreen
 from cogtui.app.screens.dialogs import ChoiceScreen
 from cogtui.app.text import one_line
 from cogtui.app.widgets.detail import Detail
@@ -28,7 +29,7 @@ Pane = Literal["none", "spans", "problem"]
 _AFTER: dict[Pane, Pane] = {"none": "spans", "spans": "problem", "problem": "none"}
 
 
-class TraceScreen(AppScreen):
+class TraceScreen(ChordScreen, ComparingScreen):
     """A rollout, and the way to its neighbours in the list it was opened from.
 
     Args:
@@ -39,16 +40,7 @@ class TraceScreen(AppScreen):
     """
 
     HELP_TITLE = "Trace"
-    CHORDS = (
-        ("]v [v", "Next, previous verification"),
-        ("]b [b", "Next, previous backtracking"),
-        ("]s [s", "Next, previous subgoal"),
-        ("]c [c", "Next, previous backward chaining"),
-        ("]] [[", "Next, previous span of any kind"),
-    )
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("right_square_bracket", "chord(1)", "Next span", key_display="]v"),
-        Binding("left_square_bracket", "chord(-1)", "Previous span", key_display="[v", show=False),
         Binding("n", "neighbour(1)", "Next rollout"),
         Binding("p", "neighbour(-1)", "Previous rollout"),
         Binding("i", "pane", "Spans, problem"),
@@ -69,7 +61,6 @@ class TraceScreen(AppScreen):
         self._left = left
         self._judge = 0
         self._pane: Pane = "none"
-        self._chord = 0
         self._beyond: tuple[int, Behavior | None] | None = None
         self._place = ""
 
@@ -184,20 +175,12 @@ class TraceScreen(AppScreen):
         if focused is not None and not isinstance(focused, TraceText) and not focused.display:
             self.query_one(TraceText).focus()
 
-    def action_chord(self, direction: int) -> None:
-        """The first key of a jump; the next says to which behaviour."""
-        self._chord = direction
+    @property
+    def rollout_here(self) -> RolloutRow:
+        return self.rollout
 
-    def on_key(self, event: events.Key) -> None:
-        """The second key of a jump."""
-        if not self._chord:
-            return
-        direction, self._chord = self._chord, 0
-        letter = "" if event.key in ("right_square_bracket", "left_square_bracket") else event.key
-        if letter in ("", "v", "b", "s", "c"):
-            event.stop()
-            event.prevent_default()
-            self.query_one(TraceText).action_jump(direction, letter)
+    def jump(self, direction: int, letter: str) -> None:
+        self.query_one(TraceText).action_jump(direction, letter)
 
     @on(TraceText.NoMore)
     def _no_more(self, event: TraceText.NoMore) -> None:

@@ -11,7 +11,7 @@ from cogtui.app.context import Reading
 from cogtui.app.data.completion import Word, candidates
 from cogtui.app.data.query import ListQuery, Quick
 from cogtui.app.looks import Part
-from cogtui.app.screens.base import AppScreen
+from cogtui.app.screens.comparing import ComparingScreen
 from cogtui.app.screens.dialogs import ChoiceScreen
 from cogtui.app.states import percent
 from cogtui.app.text import one_line
@@ -20,7 +20,7 @@ from cogtui.app.widgets.line import Line
 from cogtui.app.widgets.lines import LineView
 from cogtui.app.widgets.rollout_list import RolloutList
 from cogtui.store import END, Query, RolloutRow, Sort
-from cogtui.store.types import SortField
+from cogtui.store.types import Coverage, SortField
 from pipelines.errors import InvalidInput
 
 PAGE_ROWS = 128
@@ -30,7 +30,7 @@ _READ = " "
 _SORTS: tuple[SortField, ...] = get_args(SortField)
 
 
-class TracesScreen(AppScreen):
+class TracesScreen(ComparingScreen):
     """Rollouts of the workspace, or of a scope within it.
 
     Args:
@@ -63,7 +63,7 @@ class TracesScreen(AppScreen):
         self._first_position: int | None = None
         self._newest = 0
         self._busy = False
-        self._coverage = ""
+        self._coverage: Coverage | None = None
         self._reading = ""
 
     def compose_body(self) -> ComposeResult:
@@ -78,8 +78,16 @@ class TracesScreen(AppScreen):
         """The list."""
         return self.query_one(RolloutList)
 
+    @property
+    def rollout_here(self) -> RolloutRow | None:
+        return self.view.rollout
+
+    def mark_changed(self) -> None:
+        self.view.show_mark(None if self.context.marked is None else self.context.marked.id)
+
     def on_mount(self) -> None:
         self.view.focus()
+        self.mark_changed()
         self.watch_signal(self.shared.store_signal, self._store_changed)
         if self.context.reading is not None:
             self.every(1.0, self._ask_reading)
@@ -117,7 +125,7 @@ class TracesScreen(AppScreen):
             rows, before, after = [*above.rows, keep, *below.rows], above.before, below.after
             cursor = len(above.rows)
         self._newest, self.new = coverage.newest, 0
-        self._coverage = "" if coverage.complete else f"  index {_share(coverage.bytes_read, coverage.bytes_total)}"
+        self._coverage = coverage
         self.total = self._first_position = None
         self.view.set_rows(rows, before, after, query.sort, cursor)
         self._show_summary()
@@ -195,6 +203,7 @@ class TracesScreen(AppScreen):
         self.catch_up()
 
     def catch_up(self) -> None:
+        self.mark_changed()
         if self.total is not None:
             self.run_worker(self._follow(), group="follow", exclusive=True)
 
@@ -205,6 +214,7 @@ class TracesScreen(AppScreen):
             self.load()
             return
         store = self.context.store
+        coverage = await self.answer(store.ask(lambda found: found.coverage()))
         total = await self.answer(store.ask(lambda found: found.count(query)))
         new = await self.answer(store.ask(lambda found: found.count(query, newer_than=newest)))
         top, bottom = view.visible_rows
@@ -213,7 +223,7 @@ class TracesScreen(AppScreen):
             page = await self.answer(store.ask(lambda found: found.page(query, after=above, limit=bottom - top)))
         else:
             page = await self.answer(store.ask(lambda found: found.page(query, limit=max(1, bottom))))
-        if total is None or new is None or page is None or newest != self._newest:
+        if coverage is None or total is None or new is None or page is None or newest != self._newest:
             return
         view.refresh_rows(page.rows, top)
         if view.below is None and new:
@@ -222,7 +232,7 @@ class TracesScreen(AppScreen):
             if tail is not None and tail.rows and view.below is None:
                 view.append(tail)
         seen = sum(rollout.serial > newest for rollout in view.rollouts)
-        self.total, self.new = total, max(0, new - seen)
+        self._coverage, self.total, self.new = coverage, total, max(0, new - seen)
         self._show_summary()
 
     @on(LineView.Moved)
@@ -232,7 +242,10 @@ class TracesScreen(AppScreen):
         if self.total == 0:
             parts.append((" no rollout", "strong"))
             parts.append(
-                (" passes this filter (Backspace clears it)" if self.list_query.own_text else " here yet", "dim")
+                (
+                    " passes this filter (Backspace clears it)" if self.list_query.own_text else " in the index yet",
+                    "dim",
+                )
             )
         elif self._first_position is not None and view.line_count:
             parts.append((f" {self._first_position + view.cursor + 1:,}", "strong"))
@@ -244,7 +257,7 @@ class TracesScreen(AppScreen):
         parts.append((f"  by {sort.field} {'↓' if sort.descending else '↑'}", "dim"))
         if self.new:
             parts.append((f"  {self.new:,} new (.)", "warn"))
-        parts.append((self._coverage + self._reading, "dim"))
+        parts.append((coverage_text(self._coverage) + self._reading, "dim"))
         self.query_one("#summary", Line).show(*parts)
 
     @on(RolloutList.Start)
@@ -375,5 +388,8 @@ _HIGH_FIRST = {
 }  # fmt: skip
 
 
-def _share(part: int, whole: int) -> str:
-    return f"{100 * part // whole}%" if whole else "100%"
+def coverage_text(coverage: Coverage | None) -> str:
+    """How much of what is on disk can be seen; nothing where that is all."""
+    if coverage is None or coverage.complete:
+        return ""
+    return f"  index {100 * coverage.bytes_read // coverage.bytes_total}%"

@@ -35,7 +35,7 @@ COLUMNS = (
     Column("numbers", "numbers → target", 22, rank=5),
     Column("stage", "stage", 18, rank=6),
     Column("id", "id", 16, rank=7),
-    Column("noted", "", 1, rank=2),
+    Column("noted", "", 1),
 )
 
 
@@ -54,7 +54,8 @@ class RolloutList(WindowView):
         self._titles = titles
         self._rollouts: list[RolloutRow] = []
         self._fitted = fitted(COLUMNS, 80)
-        self._sort = Sort()
+        self._sort = Sort("step", descending=True)
+        self._marked: str | None = None
         self.above: Cursor | None = None
         """Where the rows above begin; None where there are none."""
         self.below: Cursor | None = None
@@ -130,8 +131,18 @@ class RolloutList(WindowView):
                 return True
         return False
 
+    def show_mark(self, rollout_id: str | None) -> None:
+        """Shows which rollout is picked to be compared."""
+        if rollout_id != self._marked:
+            self._marked = rollout_id
+            self.refresh()
+
     def line_parts(self, line: int, width: int) -> Sequence[Part]:
-        return row(self._fitted, rollout_cells(self._rollouts[line]))
+        rollout = self._rollouts[line]
+        cells = rollout_cells(rollout)
+        if rollout.id == self._marked:
+            cells = {**cells, "noted": ("◆", "busy")}
+        return row(self._fitted, cells)
 
     def _show_titles(self) -> None:
         mark: dict[str, str] = {self._sort.field: "↓" if self._sort.descending else "↑"}

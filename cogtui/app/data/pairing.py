@@ -1,0 +1,162 @@
+"""Two texts beside each other: which of their segments belong together, and which words of a pair differ."""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final, Literal
+
+from rapidfuzz import fuzz
+from rapidfuzz.distance import LCSseq
+
+from pipelines.behaviors.segment import Place, segments
+
+Kind = Literal["same", "changed", "left", "right"]
+
+ALIKE: Final = 55.0
+"""From which similarity (0 to 100) on two segments are one that was changed, not two."""
+_BLOCK: Final = 150
+"""Segments of a side that are compared each with each; longer gaps are cut into so long ones."""
+MOST_CELLS: Final = 400_000_000
+"""Segments times segments up to which equal ones are sought everywhere: a matrix of 50 MB."""
+_MOST_CHARACTERS: Final = 1600
+"""Of a segment, how much is looked through for words that differ."""
+_TOKEN: Final = re.compile(r"\w+|\s+|[^\w\s]")
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """What stands in one row: a segment of the left text, of the right one, or of both."""
+
+    left: Place | None
+    right: Place | None
+    same: bool = False
+    """Both have the same words; white space may differ."""
+
+    @property
+    def kind(self) -> Kind:
+        """The same, changed, or in one text only."""
+        if self.left is None or self.right is None:
+            return "right" if self.left is None else "left"
+        return "same" if self.same else "changed"
+
+
+@dataclass(frozen=True, slots=True)
+class Pairing:
+    """The segments of two texts in rows; each text's own are in order and join up to it."""
+
+    pairs: tuple[Pair, ...]
+    by_place: bool = False
+    """The texts are too long to be aligned: segments stand beside each other by their number."""
+
+    def count(self, kind: Kind) -> int:
+        """Rows of a kind."""
+        return sum(pair.kind == kind for pair in self.pairs)
+
+
+def paired(left: str, right: str) -> Pairing:
+    """Aligns two texts by segment: equal ones first, then in what lies between, those that are alike."""
+    places = _chunks(left), _chunks(right)
+    words = [" ".join(left[a:b].split()) for a, b in places[0]], [" ".join(right[a:b].split()) for a, b in places[1]]
+    if len(places[0]) * len(places[1]) > MOST_CELLS:
+        return Pairing(tuple(_by_place(places, words)), by_place=True)
+    rows: list[Pair] = []
+    numbers: dict[str, int] = {}
+    codes = [[numbers.setdefault(text, len(numbers)) for text in side] for side in words]
+    for step in LCSseq.opcodes(codes[0], codes[1]):
+        lefts = places[0][step.src_start : step.src_end]
+        rights = places[1][step.dest_start : step.dest_end]
+        if step.tag == "equal":
+            rows += [Pair(here, there, same=True) for here, there in zip(lefts, rights, strict=True)]
+        else:
+            rows += [Pair(place, None) for place in lefts]
+            rows += [Pair(None, place) for place in rights]
+    return Pairing(tuple(_matched(rows, left, right)))
+
+
+def _chunks(text: str) -> list[Place]:
+    """Segments; blank ones belong to the one before."""
+    found: list[Place] = []
+    for start, end in segments(text):
+        if found and text[start:end].isspace():
+            found[-1] = (found[-1][0], end)
+        else:
+            found.append((start, end))
+    return found
+
+
+def _by_place(places: tuple[list[Place], list[Place]], words: tuple[list[str], list[str]]) -> Iterator[Pair]:
+    for row in range(max(map(len, places))):
+        left, right = (side[row] if row < len(side) else None for side in places)
+        yield Pair(left, right, left is not None and right is not None and words[0][row] == words[1][row])
+
+
+def _matched(rows: Sequence[Pair], left: str, right: str) -> Iterator[Pair]:
+    """Between equal rows, pairs up what is alike."""
+    lefts: list[Place] = []
+    rights: list[Place] = []
+    for row in [*rows, None]:
+        if row is not None and row.left is not None and row.right is None:
+            lefts.append(row.left)
+        elif row is not None and row.right is not None and row.left is None:
+            rights.append(row.right)
+        else:
+            yield from _gap(lefts, rights, left, right)
+            lefts, rights = [], []
+            if row is not None:
+                yield row
+
+
+def _gap(lefts: Sequence[Place], rights: Sequence[Place], left: str, right: str) -> Iterator[Pair]:
+    blocks = max(1, -(-max(len(lefts), len(rights)) // _BLOCK))
+    for block in range(blocks):
+        some = lefts[len(lefts) * block // blocks : len(lefts) * (block + 1) // blocks]
+        others = rights[len(rights) * block // blocks : len(rights) * (block + 1) // blocks]
+        at = [0, 0]
+        matches = _alike([left[a:b] for a, b in some], [right[a:b] for a, b in others])
+        for here, there in [*matches, (len(some), len(others))]:
+            yield from (Pair(place, None) for place in some[at[0] : here])
+            yield from (Pair(None, place) for place in others[at[1] : there])
+            if here < len(some):
+                yield Pair(some[here], others[there])
+            at = [here + 1, there + 1]
+
+
+def _alike(lefts: Sequence[str], rights: Sequence[str]) -> list[tuple[int, int]]:
+    """Pairs of indices, both rising, of the greatest similarity in all."""
+    if not lefts or not rights:
+        return []
+    scores = [[fuzz.ratio(a, b, score_cutoff=ALIKE) for b in rights] for a in lefts]
+    best = [[0.0] * (len(rights) + 1) for _ in range(len(lefts) + 1)]
+    for i in range(len(lefts) - 1, -1, -1):
+        row, below, score = best[i], best[i + 1], scores[i]
+        for j in range(len(rights) - 1, -1, -1):
+            row[j] = max(below[j], row[j + 1], below[j + 1] + score[j] if score[j] else 0.0)
+    found = []
+    i = j = 0
+    while i < len(lefts) and j < len(rights):
+        if scores[i][j] and best[i][j] == best[i + 1][j + 1] + scores[i][j]:
+            found.append((i, j))
+            i, j = i + 1, j + 1
+        elif best[i + 1][j] >= best[i][j + 1]:
+            i += 1
+        else:
+            j += 1
+    return found
+
+
+@lru_cache(512)
+def differences(left: str, right: str) -> tuple[tuple[Place, ...], tuple[Place, ...]]:
+    """The ranges of words of each text that the other one lacks; of the first part, if the texts are long."""
+    tokens = [[(m.start(), m.end(), m[0]) for m in _TOKEN.finditer(t[:_MOST_CHARACTERS])] for t in (left, right)]
+    words = [[word for _, _, word in side if not word.isspace()] for side in tokens]
+    solid = [[token for token in side if not token[2].isspace()] for side in tokens]
+    lacking: tuple[list[Place], list[Place]] = ([], [])
+    numbers: dict[str, int] = {}
+    codes = [[numbers.setdefault(word, len(numbers)) for word in side] for side in words]
+    for step in LCSseq.opcodes(codes[0], codes[1]):
+        ends = (step.src_start, step.src_end), (step.dest_start, step.dest_end)
+        for side, (first, stop) in enumerate(ends if step.tag != "equal" else ()):
+            if stop > first:
+                lacking[side].append((solid[side][first][0], solid[side][stop - 1][1]))
+    return tuple(lacking[0]), tuple(lacking[1])
