@@ -6,6 +6,7 @@ A model that sees one kind per step forgets the others in between: mixing is wha
 import math
 import random
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import torch
@@ -107,28 +108,19 @@ def _step(
     runtime: Runtime,
     step: int,
 ) -> dict[str, float]:
-    kinds = [(kind, weight) for kind, weight in zip(texts, config.weights, strict=True) if texts[kind] and weight]
-    # Documents and worksheets are equally long: one pass for both, with a loss each.
-    passes = [[each for each in kinds if each[0] == "linear"], [each for each in kinds if each[0] != "linear"]]
-    values: dict[str, float] = {}
-    total = 0.0
-    for group in filter(None, passes):
-        batch = [text for kind, _ in group for text in texts[kind]]
-        ids, labels = tensors_of(batch, tokenizer, longest=int(model.config.max_position_embeddings))
-        what = f"pretraining step {step}, {ids.shape[0]} texts × {ids.shape[1]} tokens"
-        with memory_guard(what, "Set fewer texts per step."):
-            with runtime.autocast():
-                logits = model(input_ids=ids.to(runtime.device), use_cache=False).logits
-            loss = torch.zeros((), device=runtime.device)
-            first = 0
-            for kind, weight in group:
-                rows = slice(first, first + len(texts[kind]))
-                part = _loss(logits[rows], labels[rows].to(runtime.device))
-                loss = loss + weight * part
-                values[f"loss_{kind}"] = float(part.detach())
-                first = rows.stop
-            loss.backward()
-            total += float(loss.detach())
+    kinds = [kind for kind, weight in zip(texts, config.weights, strict=True) if texts[kind] and weight]
+    weights = [weight for kind, weight in zip(texts, config.weights, strict=True) if kind in kinds]
+    encoded = [encode_texts(texts[kind], tokenizer) for kind in kinds]
+    packed = Packed.of(encoded, longest=int(model.config.max_position_embeddings)).to(runtime.device)
+    what = f"pretraining step {step}, {packed.ids.shape[0]} rows × {packed.ids.shape[1]} tokens"
+    with memory_guard(what, "Set fewer texts per step."):
+        with runtime.autocast():
+            logits = model(input_ids=packed.ids, position_ids=packed.positions, use_cache=False).logits
+        losses = losses_of(logits, packed, kinds=len(kinds))
+        loss = losses @ losses.new_tensor(weights)
+        loss.backward()
+        total = float(loss.detach())
+    values = {f"loss_{kind}": float(part) for kind, part in zip(kinds, losses.detach(), strict=True)}
     norm = float(torch.nn.utils.clip_grad_norm_(model.parameters(), config.max_grad_norm))
     if not math.isfinite(total) or not math.isfinite(norm):
         raise StageFailed(
@@ -140,47 +132,103 @@ def _step(
     return {"loss": total, **values, "grad_norm": norm, "learning_rate": float(optimizer.param_groups[0]["lr"])}
 
 
-def _loss(logits: Tensor, labels: Tensor) -> Tensor:
-    """Mean over the learnt tokens of a batch."""
-    loss: Tensor = torch.nn.functional.cross_entropy(
-        logits[:, :-1].flatten(0, 1).float(), labels[:, 1:].flatten(), ignore_index=IGNORED
-    )
-    return loss
+def losses_of(logits: Tensor, packed: "Packed", *, kinds: int) -> Tensor:
+    """Mean over the learnt tokens of each kind, (kinds,)."""
+    labels = packed.labels[:, 1:]
+    each = torch.nn.functional.cross_entropy(
+        logits[:, :-1].flatten(0, 1).float(), labels.flatten(), ignore_index=IGNORED, reduction="none"
+    ).view_as(labels)
+    means = [each[(packed.kinds[:, 1:] == kind) & (labels != IGNORED)].mean() for kind in range(kinds)]
+    return torch.stack(means)
 
 
-def tensors_of(
-    texts: Sequence[PretrainingText], tokenizer: "PreTrainedTokenizerBase", *, longest: int
-) -> tuple[Tensor, Tensor]:
-    """Ids and labels, (texts, width) each, padded to the right.
+Encoded = tuple[list[int], list[int]]
+"""Ids and labels of one text."""
+
+
+def encode_texts(texts: Sequence[PretrainingText], tokenizer: "PreTrainedTokenizerBase") -> list[Encoded]:
+    """Ids and labels of texts.
 
     A text with a prompt ends with the end-of-sequence token; one without is a piece cut from something longer.
-    Prompt, masked ranges and padding are not learnt.
+    Prompt and masked ranges are not learnt.
 
     Raises:
-        InvalidInput: a text has more than `longest` tokens.
+        InvalidInput: a word is outside the vocabulary.
     """
     prompts = tokenizer([text.prompt for text in texts])["input_ids"]
     found: Any = tokenizer([text.text for text in texts], add_special_tokens=False, return_offsets_mapping=True)
-    rows = []
+    encoded = []
     for text, prompt, ids, offsets in zip(texts, prompts, found["input_ids"], found["offset_mapping"], strict=True):
-        labels = _labels(text, ids, offsets)
         end = [int(tokenizer.eos_token_id)] if text.prompt else []
-        rows.append((prompt + ids + end, [IGNORED] * len(prompt) + labels + end))
-    width = max(len(ids) for ids, _ in rows)
-    if width > longest:
-        raise InvalidInput(
-            f"a pretraining text has {width} tokens, the model only {longest} positions",
-            remedy="Raise architecture.max_positions or lower pretraining.text_tokens.",
+        if tokenizer.unk_token_id in ids:
+            raise InvalidInput(
+                "a pretraining text has a word that is not in the tokenizer's vocabulary",
+                remedy="Set tokenizer.style to the style of the pretraining text: plain.",
+            )
+        encoded.append((prompt + ids + end, [IGNORED] * len(prompt) + _labels(text, ids, offsets) + end))
+    return encoded
+
+
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """Texts side by side in rows of one length, each with positions of its own: (rows, width) each.
+
+    Models of transformers read from positions that start again where one text ends, and let none see another.
+    """
+
+    ids: Tensor
+    labels: Tensor
+    """A text's first token is nobody's to predict."""
+    positions: Tensor
+    kinds: Tensor
+    """Place of the text's kind in the list it came from; -1 for padding."""
+
+    @classmethod
+    def of(cls, kinds: Sequence[Sequence[Encoded]], *, longest: int) -> "Packed":
+        """Packs texts of several kinds, the longest first, each into the first row that has room.
+
+        Raises:
+            InvalidInput: a text has more than `longest` tokens.
+        """
+        texts = [(kind, ids, labels) for kind, found in enumerate(kinds) for ids, labels in found]
+        texts.sort(key=lambda text: -len(text[1]))
+        width = len(texts[0][1])
+        if width > longest:
+            raise InvalidInput(
+                f"a pretraining text has {width} tokens, the model only {longest} positions",
+                remedy="Raise architecture.max_positions or lower pretraining.text_tokens.",
+            )
+        rows: list[list[tuple[int, list[int], list[int]]]] = []
+        room: list[int] = []
+        for text in texts:
+            row = next((row for row, left in enumerate(room) if left >= len(text[1])), None)
+            if row is None:
+                row = len(rows)
+                rows.append([])
+                room.append(width)
+            rows[row].append(text)
+            room[row] -= len(text[1])
+        shape = (len(rows), width)
+        packed = cls(
+            torch.zeros(shape, dtype=torch.long),
+            torch.full(shape, IGNORED),
+            torch.zeros(shape, dtype=torch.long),
+            torch.full(shape, -1),
         )
-    pad = int(tokenizer.pad_token_id)
-    ids = torch.tensor([ids + [pad] * (width - len(ids)) for ids, _ in rows])
-    labels = torch.tensor([labels + [IGNORED] * (width - len(labels)) for _, labels in rows])
-    if bool((ids == tokenizer.unk_token_id).any()):
-        raise InvalidInput(
-            "a pretraining text has a word that is not in the tokenizer's vocabulary",
-            remedy="Set tokenizer.style to the style of the pretraining text: plain.",
-        )
-    return ids, labels
+        for row, content in enumerate(rows):
+            at = 0
+            for kind, ids, labels in content:
+                place = slice(at, at + len(ids))
+                packed.ids[row, place] = torch.tensor(ids)
+                packed.labels[row, place] = torch.tensor([IGNORED, *labels[1:]])
+                packed.positions[row, place] = torch.arange(len(ids))
+                packed.kinds[row, place] = kind
+                at += len(ids)
+        return packed
+
+    def to(self, device: torch.device) -> "Packed":
+        """The same on a device."""
+        return Packed(*(each.to(device) for each in (self.ids, self.labels, self.positions, self.kinds)))
 
 
 def _labels(text: PretrainingText, ids: list[int], offsets: list[tuple[int, int]]) -> list[int]:

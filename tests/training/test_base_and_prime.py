@@ -104,14 +104,41 @@ def test_prompts_masked_words_and_padding_are_not_learnt(problems: Path) -> None
     tokenizer = tokenizer_for(BaseConfig(), load_task(StageFolder(problems)))
     linear = PretrainingText("numbers 1 2 goal 3\n<think>\n", "1 + 2 = 3")
     document = PretrainingText("", "goal 4 . 1 + 3 = 4", masked=((5, 6), (9, 10), (13, 14)))
-    ids, labels = pretraining.tensors_of([linear, document], tokenizer, longest=32)
+    encoded = [pretraining.encode_texts([text], tokenizer) for text in (document, linear)]
+    packed = pretraining.Packed.of(encoded, longest=32)
     shown = [
         [None if label == pretraining.IGNORED else tokenizer.decode([label]).strip() for label in row]
-        for row in labels.tolist()
+        for row in packed.labels.tolist()
     ]
     assert shown[0] == [None] * 8 + ["1", "+", "2", "=", "3", "<eos>"]
-    assert shown[1] == ["goal", None, ".", None, "+", None, "=", "4"] + [None] * 6
-    assert decode(tokenizer, ids[1, :8].tolist()) == document.text
+    assert shown[1] == [None, None, ".", None, "+", None, "=", "4"] + [None] * 6  # nothing stands before the first
+    assert decode(tokenizer, packed.ids[1, :8].tolist()) == document.text
+    assert packed.kinds.tolist() == [[1] * 14, [0] * 8 + [-1] * 6]
+
+
+def test_packed_texts_are_learnt_as_if_each_stood_alone(problems: Path, base: StageFolder) -> None:
+    loaded = load_task(StageFolder(problems))
+    tokenizer = load_tokenizer(base.artifacts / "model")
+    model = load_model(base.artifacts / "model")
+    config = PretrainingConfig(linear=5, documents=6, worksheets=1, text_tokens=40)
+    texts = pretraining.texts_of(config, PretrainingSource(loaded.task, loaded.train), random.Random(1))
+    kinds = [pretraining.encode_texts(found, tokenizer) for found in texts.values()]
+    packed = pretraining.Packed.of(kinds, longest=96)
+    assert len(packed.ids) < sum(map(len, kinds))  # several a row
+    with torch.no_grad():
+        together = pretraining.losses_of(
+            model(input_ids=packed.ids, position_ids=packed.positions, use_cache=False).logits, packed, kinds=3
+        )
+        for kind, found in enumerate(kinds):
+            total, n = 0.0, 0
+            for ids, labels in found:
+                logits = model(torch.tensor([ids])).logits[0, :-1]
+                wanted = torch.tensor(labels[1:])
+                total += float(
+                    torch.nn.functional.cross_entropy(logits, wanted, ignore_index=pretraining.IGNORED, reduction="sum")
+                )
+                n += int((wanted != pretraining.IGNORED).sum())
+            assert float(together[kind]) == pytest.approx(total / n, rel=1e-4)
 
 
 def test_texts_of_a_step_follow_from_its_number_alone(problems: Path) -> None:
