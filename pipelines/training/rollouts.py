@@ -17,6 +17,8 @@ from pipelines.training.tokenizer import decode, encode
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
+    from pipelines.behaviors.rules.tries import AttemptFact
+
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
@@ -179,7 +181,8 @@ def rollout_metrics(rollouts: Sequence[Rollout], *, behaviors: bool) -> dict[str
 
     Returns:
         `reward`, `accuracy`, `format_rate` (share with an answer), `truncation_rate`, `length` (tokens),
-        `distinct_answers` (per problem), and mean counts by behaviour name.
+        `distinct_answers` (per problem); with `behaviors`, mean counts by behaviour name and what
+        `attempt_metrics` gives.
     """
     if not rollouts:
         return {}
@@ -205,16 +208,47 @@ def _behavior_counts(rollouts: Sequence[Rollout]) -> dict[str, float]:
     """Mean counts by the rules judge; nothing, and a warning, where it fails: a judge's bug must not end a training."""
     from pipelines.behaviors.judges.rules import judge_completion
 
-    results = []
+    counts = []
+    attempts: list[list[AttemptFact]] = []
     for rollout in rollouts:
         try:
-            results.append(judge_completion(rollout.completion, rollout.numbers, rollout.target))
+            result = judge_completion(rollout.completion, rollout.numbers, rollout.target)
+            found = list(result.attempts)
         except Exception as error:
             sys.stderr.write(
                 f"warning: behaviours of step {rollout.step} not counted, rollout {rollout.id}: {error!r}\n"
             )
             return {}
-    return {behavior: _mean(result.counts[behavior] for result in results) for behavior in BEHAVIORS}
+        counts.append(result.counts)
+        # The one that the limit cut off is no attempt yet.
+        attempts.append(found[:-1] if rollout.finish_reason == "length" and found and found[-1].said is None else found)
+    return {behavior: _mean(each[behavior] for each in counts) for behavior in BEHAVIORS} | attempt_metrics(attempts)
+
+
+def attempt_metrics(rollouts: Sequence[Sequence["AttemptFact"]]) -> dict[str, float]:
+    """How the attempts of some rollouts went; a share of nothing is left out.
+
+    Returns:
+        `attempts` (per rollout), and shares: `attempt_legality` (no number that was not at hand),
+        `attempt_completeness` (legal, and every given number used), `attempt_hit_rate` (solves the problem),
+        `equation_accuracy`, and verdict honesty: `yes_on_hit` and `yes_on_miss`, how often a verdict says that the
+        target is reached where the result as written is the target, and where it is not.
+    """
+    every = [attempt for attempts in rollouts for attempt in attempts]
+    judged = [attempt for attempt in every if attempt.said is not None]
+    equations = sum(attempt.equations for attempt in every)
+    shares: dict[str, list[bool]] = {
+        "attempt_legality": [attempt.legal for attempt in every],
+        "attempt_completeness": [attempt.complete for attempt in every],
+        "attempt_hit_rate": [attempt.hit for attempt in every],
+        "yes_on_hit": [bool(attempt.said) for attempt in judged if attempt.reached],
+        "yes_on_miss": [bool(attempt.said) for attempt in judged if not attempt.reached],
+    }
+    values = {"attempts": len(every) / max(1, len(rollouts))}
+    values |= {name: _mean(found) for name, found in shares.items() if found}
+    if equations:
+        values["equation_accuracy"] = 1 - sum(attempt.wrong for attempt in every) / equations
+    return values
 
 
 def _mean(values: Iterable[float]) -> float:

@@ -167,6 +167,26 @@ def test_behaviours_are_counted_by_the_rules_judge() -> None:
     assert (found["verification"], found["backtracking"], found["subgoal"]) == (1.0, 0.5, 0.0)
 
 
+def test_attempts_are_measured_one_by_one() -> None:
+    text = (
+        "3 * 2 = 6 is not the goal . Let's try something else . "  # legal, honest
+        "3 + 3 = 5 is not the goal . Let's try something else . "  # a number twice, a false sum, a false verdict
+        "2 + 3 = 5 is the goal . <answer> 2 + 3 </answer>"
+    )
+    one = rollout("a", "2 + 3", 1.0, 20).model_copy(update={"completion": text})
+    cut = one.model_copy(update={"completion": text[:70], "finish_reason": "length"})
+    found = rollout_metrics([one, cut, one.model_copy(update={"completion": "?"})], behaviors=True)
+    assert {name: found[name] for name in found if name in ("attempts", "yes_on_hit", "yes_on_miss")} == pytest.approx(
+        {"attempts": 4 / 3, "yes_on_hit": 1 / 2, "yes_on_miss": 0.0}
+    )
+    assert found["attempt_legality"] == found["attempt_completeness"] == pytest.approx(3 / 4)
+    assert found["attempt_hit_rate"] == pytest.approx(1 / 4)
+    assert found["equation_accuracy"] == pytest.approx(3 / 4)
+    nothing = rollout_metrics([one.model_copy(update={"completion": ""})], behaviors=True)
+    assert nothing["attempts"] == 0
+    assert not {"attempt_legality", "yes_on_hit", "equation_accuracy"} & set(nothing)  # shares of nothing
+
+
 def test_a_bug_in_the_judge_costs_the_counts_and_nothing_else(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

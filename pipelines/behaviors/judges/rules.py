@@ -13,6 +13,7 @@ from pipelines.behaviors.rules.computations import Computation
 from pipelines.behaviors.rules.detect import find_behaviors
 from pipelines.behaviors.rules.facts import ArithmeticFact, arithmetic_facts
 from pipelines.behaviors.rules.state import Found
+from pipelines.behaviors.rules.tries import AttemptFact, attempts_of
 from pipelines.records import BEHAVIORS, Behavior, JudgeRun, LabelledSpan, Span
 
 RULES_VERSION: Final = "1"
@@ -33,11 +34,17 @@ class RulesResult:
     _numbers: tuple[int, ...] = field(repr=False)
     _target: int = field(repr=False)
     _computations: tuple[Computation, ...] = field(repr=False)
+    _found: tuple[Found, ...] = field(repr=False)
 
     @cached_property
     def facts(self) -> tuple[ArithmeticFact, ...]:
         """Wrong equations and illegal numbers, apart from the behaviours; worked out when first asked for."""
         return arithmetic_facts(self._text, self._computations, self._numbers, self._target)
+
+    @cached_property
+    def attempts(self) -> tuple[AttemptFact, ...]:
+        """What each attempt used, came to and was said of; worked out when first asked for."""
+        return attempts_of(self._text, self._computations, self._found, self._numbers, self._target)
 
     @cached_property
     def counts(self) -> dict[Behavior, int]:
@@ -66,7 +73,7 @@ def judge_completion(completion: str, numbers: Sequence[int], target: int) -> Ru
             for span in found
         ]
     )
-    return RulesResult(spans, completion, tuple(numbers), target, tuple(computations))
+    return RulesResult(spans, completion, tuple(numbers), target, tuple(computations), tuple(found))
 
 
 class RulesJudge:

@@ -42,7 +42,7 @@ def arithmetic_facts(
     known: set[Value] = set()
     facts: list[ArithmeticFact] = []
     for computation in computations:
-        facts.extend(_wrong_equations(text, computation))
+        facts.extend(wrong_equations(text, computation))
         if not computation.on_last:
             facts.extend(_illegal_numbers(text, computation, given, known, target))
         known.update(key(side.value) for side in computation.sides if side.value is not None)
@@ -51,7 +51,8 @@ def arithmetic_facts(
     return tuple(facts)
 
 
-def _wrong_equations(text: str, computation: Computation) -> Iterator[ArithmeticFact]:
+def wrong_equations(text: str, computation: Computation) -> Iterator[ArithmeticFact]:
+    """The false equalities of a computation."""
     sides = computation.sides
     for left, right, exact in zip(sides, sides[1:], computation.exact, strict=False):
         if left.value is None or right.value is None or not exact or _equal(left, right):

@@ -21,6 +21,8 @@ class Found:
     weak: bool = False
     repeat: bool = False
     why: str = ""
+    says: int = 0
+    """Of a verdict: 1 where it says that the target is reached, -1 where it says that it is not."""
 
 
 @dataclass(slots=True)

@@ -36,7 +36,7 @@ def take_verdict(state: State, clause: Clause) -> bool:
         previous.end = max(previous.end, end)
         previous.weak &= weak
     else:
-        state.add(Found("verification", start, end, weak=weak, why="judges the result"))
+        state.add(Found("verification", start, end, weak=weak, why="judges the result", says=cue.polarity))
     _judge(state, cue)
     if cue.polarity > 0 and (weak or cue.doubts):
         flow.reached = False
