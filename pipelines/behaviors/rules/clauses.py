@@ -20,6 +20,8 @@ _STOPS: Final = frozenset(".!?。;|…")
 _BEHIND_STOP: Final = frozenset(" \t\r\n\"')*]")
 _NUMBERS: Final = frozenset("NT")
 _LIST: Final = re.compile(r" ?[NT][NT和、，, ]*[NT]")
+_DOUBTFUL: Final = frozenset(".!?。,，-–")
+"""Signs that end a clause in some places only."""
 _EDGE: Final = " \t\r\n.,，。;:!-–—*_`'\"#>|•·$\\=~"
 
 
@@ -45,22 +47,25 @@ class Clause:
 
 def mask(folded: str, tokens: Tokens, computations: list[Computation], target: Value) -> str:
     """The folded text with `T` over every number equal to the target and `N` over every other, outside computations."""
+    kinds, starts = tokens.kinds, tokens.starts
     pieces: list[str] = []
     position = behind = 0
-    ahead = iter(computations)
-    computation = next(ahead, None)
-    for index, kind in enumerate(tokens.kinds):
-        if kind != NUMBER:
-            continue
-        start = tokens.starts[index]
-        while computation is not None and start >= computation.start:
-            behind = computation.end
-            computation = next(ahead, None)
-        if start >= behind:
+
+    def cover(until: int) -> None:
+        """Masks the numbers from the token `behind` on that begin before a place of the text."""
+        nonlocal position
+        index = kinds.find(NUMBER, behind)
+        while index >= 0 and starts[index] < until:
             end = tokens.ends[index]
-            pieces.append(folded[position:start])
-            pieces.append(("T" if tokens.values[index] == target else "N") * (end - start))
+            pieces.append(folded[position : starts[index]])
+            pieces.append(("T" if tokens.values[index] == target else "N") * (end - starts[index]))
             position = end
+            index = kinds.find(NUMBER, index + 1)
+
+    for computation in computations:
+        cover(computation.start)
+        behind = computation.sides[-1].after
+    cover(len(folded))
     pieces.append(folded[position:])
     return "".join(pieces)
 
@@ -112,7 +117,7 @@ class _Scissors:
         for match in _CUT.finditer(masked, start, end):
             at, behind = match.span()
             sign = masked[at]
-            if not self._cuts(sign, at, behind):
+            if sign in _DOUBTFUL and not self._cuts(sign, at, behind):
                 continue
             clause = None
             if position < at:
@@ -163,9 +168,11 @@ class _Scissors:
         if not stripped:
             return None
         offset = text.index(stripped)
-        if offset and (sign := _COMPARES.search(text)) is not None and sign.start() < offset:
-            offset = sign.start()
-            stripped = text[offset:].rstrip(_EDGE)
+        if offset and not _COMPARING.isdisjoint(text[:offset]):
+            sign = _COMPARES.search(text)
+            if sign is not None and sign.start() < offset:
+                offset = sign.start()
+                stripped = text[offset:].rstrip(_EDGE)
         start += offset
         clause = Clause(
             start,
@@ -184,5 +191,6 @@ class _Scissors:
 
 _SIGN: Final = 2
 _SHORT_GAP: Final = 12
+_COMPARING: Final = frozenset("!=>")
 _COMPARES: Final = re.compile(r"(?:!=|<=?|>=?|[≤≥]) ?(?:T|N)|= ?(?:the |our )?target")
 """Signs that say something of the number behind them, and are no mere punctuation."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from pipelines.behaviors.rules.expressions import Expression, read_expression
-from pipelines.behaviors.rules.spoken import VERB_STEMS, VERBS, read_spoken
+from pipelines.behaviors.rules.spoken import VERB_STEMS, find_verb, read_spoken
 from pipelines.behaviors.rules.tokens import (
     CLOSE,
     GLUE,
@@ -55,12 +55,13 @@ class Computation:
     value: Value | None = field(init=False)
 
     def __post_init__(self) -> None:
-        first = self.sides[0]
-        self.leads_with_result = not first.operators
-        main = first if first.operators else next(side for side in self.sides if side.operators)
+        main = self.sides[0]
+        self.leads_with_result = not main.operators
+        if self.leads_with_result:
+            main = next(side for side in self.sides if side.operators)
         self.main = main
-        self.operands = main.operands
-        self.keys = tuple(map(key, main.operands)) if float in map(type, main.operands) else main.operands
+        self.operands = operands = main.operands
+        self.keys = tuple(map(key, operands)) if float in map(type, operands) else operands
         self.form = "" if self.on_last else main.form
         self.value = main.value
         self.set_result(self.result)
@@ -99,44 +100,37 @@ def read_computations(tokens: Tokens, folded: str) -> list[Computation]:
     kinds = tokens.kinds
     found: list[Computation] = []
     speaks = any(stem in folded for stem in VERB_STEMS)
-    begins = _BEGIN_SPOKEN if speaks else _BEGIN
-    behind = 0
-    for index, kind in enumerate(kinds):
-        if kind not in begins or index < behind:
-            continue
+    search = (_BEGIN_OR_WORDS if speaks else _BEGIN).search
+    position = 0
+    while (begin := search(kinds, position)) is not None:
+        index = begin.start()
+        position = index + 1
+        kind = kinds[index]
         if kind == WORDS:
             spoken = _spoken(tokens, folded, index, found)
             if spoken is not None:
                 found.append(spoken[0])
-                behind = spoken[1]
+                position = spoken[1]
             continue
-        if kind == NUMBER and not _may_compute(tokens, index):
-            continue
-        expression = read_expression(tokens, index - 1 if _signed(tokens, index, found) else index)
-        if expression is None:
-            continue
-        computation, behind = _chain(tokens, folded, expression)
-        if computation is not None:
-            found.append(computation)
+        if kind == NUMBER:
+            behind = begin.start(1)
+            if kinds[behind] == WORDS and tokens.values[behind] not in WORD_OPERATORS:
+                continue
+            if kinds[index - 1 : index] == _OPERATOR and _signed(tokens, index, found):
+                index -= 1
+        expression = read_expression(tokens, index)
+        if expression is not None:
+            computation, position = _chain(tokens, folded, expression)
+            if computation is not None:
+                found.append(computation)
     return found
 
 
-_BEGIN: Final = frozenset((NUMBER, OPEN))
-_BEGIN_SPOKEN: Final = frozenset((NUMBER, OPEN, WORDS))
-
-
-def _may_compute(tokens: Tokens, index: int) -> bool:
-    """Whether what stands right behind a number can make it part of a computation; saves reading lone numbers."""
-    behind = index + 1
-    size = len(tokens.kinds)
-    while behind < size and tokens.kinds[behind] == GLUE:
-        behind += 1
-    if behind >= size:
-        return False
-    kind = tokens.kinds[behind]
-    if kind == WORDS:
-        return tokens.values[behind] in WORD_OPERATORS
-    return kind in (OPERATOR, RELATION, OPEN)
+_NUMBER: Final = bytes((NUMBER,))
+_OPERATOR: Final = bytes((OPERATOR,))
+_BEGIN: Final = re.compile(b"%c(?=%c*([%c%c%c%c]))|%c" % (NUMBER, GLUE, OPERATOR, RELATION, OPEN, WORDS, OPEN))
+"""An open bracket, or a number with something behind it that can make it part of a computation."""
+_BEGIN_OR_WORDS: Final = re.compile(_BEGIN.pattern + b"|%c" % WORDS)
 
 
 def _signed(tokens: Tokens, index: int, found: list[Computation]) -> bool:
@@ -159,6 +153,7 @@ def _chain(tokens: Tokens, folded: str, first: Expression) -> tuple[Computation 
     """
     sides = [first]
     exact: list[bool] = []
+    operators = first.operators
     line_end = 0
     index = first.after
     while True:
@@ -172,34 +167,27 @@ def _chain(tokens: Tokens, folded: str, first: Expression) -> tuple[Computation 
             line_end = sides[-1].end
         sides.append(side)
         exact.append(relation == "=")
+        operators += side.operators
         index = side.after
     last = sides[-1]
     if last.operators and (said := _said(tokens, folded, last)) is not None:
         sides.append(said)
         exact.append("about" not in folded[last.end : said.start])
         last = said
-    if not any(side.operators for side in sides):
+    if not operators:
         return None, last.after
-    computation = _computation(sides, exact)
-    computation.first_line_end = line_end or computation.end
-    return computation, last.after
+    return _computation(sides, exact, line_end or last.end), last.after
 
 
-def _computation(sides: list[Expression], exact: list[bool], **more: bool) -> Computation:
-    main = 0 if sides[0].operators else next(place for place, side in enumerate(sides) if side.operators)
-    claimed = len(sides) - 1 > main and sides[-1].value is not None
+def _computation(
+    sides: list[Expression], exact: list[bool], first_line_end: int, *, on_last: bool = False, spoken: bool = False
+) -> Computation:
+    first, last = sides[0], sides[-1]
+    main = 0 if first.operators else next(place for place, side in enumerate(sides) if side.operators)
+    claimed = len(sides) - 1 > main and last.value is not None
     leading = main == 1 and len(sides) == 2
-    result = sides[-1].value if claimed else sides[0].value if leading else sides[main].value
-    return Computation(
-        start=sides[0].start,
-        end=sides[-1].end,
-        sides=sides,
-        exact=exact,
-        result=result,
-        claimed=claimed or leading,
-        first_line_end=sides[-1].end,
-        **more,
-    )
+    result = last.value if claimed else first.value if leading else sides[main].value
+    return Computation(first.start, last.end, sides, exact, result, claimed or leading, on_last, spoken, first_line_end)
 
 
 _MAY_RELATE: Final = frozenset((RELATION, GLUE, NEWLINE, CLOSE))
@@ -211,6 +199,8 @@ def _relation(tokens: Tokens, index: int) -> tuple[int, str | None, bool]:
     size = len(kinds)
     if index >= size or kinds[index] not in _MAY_RELATE:
         return index, None, False
+    if kinds[index] == RELATION and kinds[index + 1 : index + 2] == _NUMBER:
+        return index + 1, str(tokens.values[index]), False  # mostly
     if kinds[index] == NEWLINE and (index + 1 >= size or kinds[index + 1] not in _MAY_RELATE):
         return index, None, False
     crossed = False
@@ -274,10 +264,10 @@ def _spoken(tokens: Tokens, folded: str, index: int, found: list[Computation]) -
             after=index + 2,
         )
         return _with_result(tokens, folded, step, on_last=True)
-    trigger = VERBS.search(words)
-    if trigger is None:
+    verb = find_verb(words)
+    if verb < 0:
         return None
-    told = read_spoken(tokens, folded, index, tokens.starts[index] + trigger.start())
+    told = read_spoken(tokens, folded, index, tokens.starts[index] + verb)
     return None if told is None else _with_result(tokens, folded, told.expression, on_last=told.on_last)
 
 
@@ -296,7 +286,7 @@ def _with_result(
         side = read_expression(tokens, behind) if relation else None
     if len(sides) == 1 and on_last:
         return None
-    computation = _computation(sides, [True] * (len(sides) - 1), on_last=on_last, spoken=True)
+    computation = _computation(sides, [True] * (len(sides) - 1), sides[-1].end, on_last=on_last, spoken=True)
     if on_last:
         computation.set_result(sides[-1].value)
         computation.claimed = True

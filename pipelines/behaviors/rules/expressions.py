@@ -1,5 +1,7 @@
 """One arithmetic expression at a place in the tokens: where it ends, what it uses, what it is worth."""
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -8,11 +10,9 @@ from pipelines.behaviors.rules.tokens import (
     FRACTION,
     GLUE,
     HOLE,
-    NEWLINE,
     NUMBER,
     OPEN,
     OPERATOR,
-    OTHER,
     RELATION,
     WORD_OPERATORS,
     WORDS,
@@ -168,43 +168,39 @@ def read_expression(tokens: Tokens, index: int) -> Expression | None:
     )
 
 
-_ENDS: Final = frozenset((RELATION, NEWLINE, OTHER, HOLE, NUMBER))
-"""Kinds of tokens that end an expression for certain, unlike brackets, marks and words."""
+_PLAIN: Final = re.compile(
+    rb"%c(?:%c%c){0,%d}(?![%c%c])" % (NUMBER, OPERATOR, NUMBER, _MOST_TOKENS // 2 - 1, OPERATOR, GLUE)
+)
+"""Numbers with operators between them, and behind them no operator or mark that might go on with them."""
 
 
 def _plain_expression(tokens: Tokens, index: int) -> Expression | None:
     """A number, or numbers with signs between them and nothing else; None where more must be looked at."""
-    kinds, values = tokens.kinds, tokens.values
-    size = len(kinds)
-    if index >= size or kinds[index] != NUMBER:
+    kinds = tokens.kinds
+    match = _PLAIN.match(kinds, index)
+    if match is None:
         return None
-    operands: list[Value] = [values[index]]  # type: ignore[list-item]
-    signs: list[str] = []
-    at = index + 1
-    size = min(size, index + _MOST_TOKENS)
-    while at < size and kinds[at] == OPERATOR:
-        if at + 1 >= size or kinds[at + 1] != NUMBER:
+    after = match.end()
+    if after < len(kinds):
+        if kinds[after] == WORDS and tokens.values[after] in WORD_OPERATORS:
             return None
-        signs.append(values[at])  # type: ignore[arg-type]
-        operands.append(values[at + 1])  # type: ignore[arg-type]
-        at += 2
-    if at < size and kinds[at] not in _ENDS:
-        return None
-    if not signs:
-        only = operands[0]
-        return Expression(tokens.starts[index], tokens.ends[index], only, (only,), 0, "", 0, index, at)
-    spelled = f" {operands[0]}"
-    for sign, operand in zip(signs, operands[1:], strict=True):
-        spelled += f" {sign} {operand}"
-    start, end = tokens.starts[index], tokens.ends[at - 1]
-    value = _total(operands, signs)
-    return Expression(start, end, value, tuple(operands), len(signs), spelled + " ", 0, index, at)
-
-
-def _total(operands: list[Value], signs: list[str]) -> Value | None:
-    """The value of numbers with signs between them."""
+        if kinds[after] == OPEN and tokens.starts[after] == tokens.ends[after - 1]:
+            return None
+    start, end = tokens.starts[index], tokens.ends[after - 1]
+    operands: tuple[Value, ...] = tokens.values[index:after:2]  # type: ignore[assignment]
+    if len(operands) == 1:
+        return Expression(start, end, operands[0], operands, 0, "", 0, index, after)
+    signs: tuple[str, ...] = tokens.values[index + 1 : after : 2]  # type: ignore[assignment]
     if len(signs) == 1:
-        return compute(operands[0], signs[0], operands[1])
+        left, right = operands
+        form = f" {left} {signs[0]} {right} "
+        return Expression(start, end, compute(left, signs[0], right), operands, 1, form, 0, index, after)
+    form = f" {' '.join(map(str, tokens.values[index:after]))} "
+    return Expression(start, end, _total(operands, signs), operands, len(signs), form, 0, index, after)
+
+
+def _total(operands: Sequence[Value], signs: Sequence[str]) -> Value | None:
+    """The value of numbers with several signs between them."""
     if "^" in signs:
         return None
     if "*" not in signs and "/" not in signs:

@@ -246,14 +246,15 @@ class Flow:
     def _spend(self, computation: Computation, relation: Relation) -> None:
         attempt = self.attempt
         carried = self.last.result_key if relation is Relation.CONTINUES and self.last is not None else None
+        given, numbers = self.given, attempt.numbers
         for value in computation.keys:
             if value == carried:
                 carried = None
-                continue
-            used = attempt.used(value)
-            if value in self.given and (value not in self.results or used < self.given[value]):
-                attempt.numbers[value] = used + 1
-                self.used.add(value)
+            elif value in given:
+                used = numbers.get(value, 0)
+                if used < given[value] or value not in self.results:
+                    numbers[value] = used + 1
+                    self.used.add(value)
         if len(computation.form) > _TRIVIAL:
             attempt.forms.append(computation.form)
 

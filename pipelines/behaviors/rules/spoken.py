@@ -2,12 +2,13 @@
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from pipelines.behaviors.rules.expressions import Expression, compute
 from pipelines.behaviors.rules.tokens import GLUE, NUMBER, OTHER, WORDS, Tokens, Value
 
-VERBS: Final = re.compile(
+_VERBS: Final = re.compile(
     r"\b(?:add|adding|adds|added|subtract|subtracting|subtracts|subtracted|take|taking|deduct|multiply|multiplying"
     r"|multiplies|multiplied|divide|dividing|divides|divided|sum of|difference (?:between|of)|product of|quotient of)\b"
 )
@@ -38,10 +39,17 @@ class Told:
     on_last: bool
 
 
+@lru_cache(maxsize=1 << 14)
+def find_verb(words: str) -> int:
+    """Where a verb that tells arithmetic begins in a run of words, or -1."""
+    match = _VERBS.search(words)
+    return -1 if match is None else match.start()
+
+
 def read_spoken(tokens: Tokens, folded: str, index: int, at: int) -> Told | None:
     """The operation that a verb at place `at`, inside the words at `index`, tells; None where it tells none."""
     run_end = tokens.ends[index]
-    verb = VERBS.match(folded, at)
+    verb = _VERBS.match(folded, at)
     if verb is None:
         return None
     name = verb[0]

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from operator import add
+from itertools import accumulate
 from typing import Final
 
 Value = int | float
@@ -15,7 +15,7 @@ def key(value: Value) -> Value:
     return value if isinstance(value, int) else round(value, 2)
 
 
-# Kinds of tokens. Plain integers: an enumeration would double the time a trace takes.
+# Kinds of tokens. Plain integers that fit a byte: the kinds of a text are then a string that patterns can search.
 NUMBER: Final = 0
 OPERATOR: Final = 1
 RELATION: Final = 2
@@ -40,7 +40,7 @@ _MARKS: Final = (
 _NUMERAL: Final = r"\d+(?:,\d{3}(?![\d,]))*(?:\.\d+(?:\.{2,3}|…)?)?"
 _SPLIT: Final = r"|(?=[pmtd])(?:plus|minus|times|divided by|multiplied by)\b"
 """Operator words stand alone even where more words follow: `46 divided by | something`."""
-_TOKEN: Final = re.compile(_NUMERAL + _SPLIT + r"|[^\W\d_]+(?:[ '][^\W\d_]+)*" + _MARKS)
+_TOKEN: Final = re.compile(r"((?=[\S\n])(?:" + _NUMERAL + _SPLIT + r"|[^\W\d_]+(?:[ '][^\W\d_]+)*" + _MARKS + "))")
 _TOKEN_BY_WORD: Final = re.compile(_NUMERAL + r"|[^\W\d_]+(?:'[^\W\d_]+)*" + _MARKS)
 
 _OPERATORS: Final = {
@@ -86,10 +86,10 @@ _MAX_DIGITS: Final = 15
 class Tokens:
     """The tokens of a text in parallel columns; `values` holds a number, an operator sign or the folded words."""
 
-    kinds: Sequence[int]
+    kinds: bytes
     starts: Sequence[int]
     ends: Sequence[int]
-    values: Sequence[object]
+    values: tuple[object, ...]
 
     def __len__(self) -> int:
         return len(self.kinds)
@@ -107,29 +107,34 @@ def fold(text: str) -> str:
 
 
 _MEMORY_SIZE: Final = 20_000
-_memory: dict[str, tuple[int, object]] = {}
-"""What a mark or number was found to be; traces repeat themselves, so that most are looked up."""
+_MEMORABLE: Final = 40
+"""Length of the longest token worth remembering."""
+
+
+class _Memory(dict[str, tuple[int, object]]):
+    """What a token was found to be; traces repeat themselves, so that most are looked up."""
+
+    def __missing__(self, word: str) -> tuple[int, object]:
+        known = (WORDS, word) if word[0].isalpha() else _classify(word)
+        if len(self) < _MEMORY_SIZE and len(word) <= _MEMORABLE:
+            self[word] = known
+        return known
+
+
+_memory: Final = _Memory()
 
 
 def tokenize(folded: str) -> Tokens:
     """The tokens of a folded text."""
     if any(sign in folded for sign in _SPELLED_SIGNS):
         return _tokenize_spelled(folded)
-    remember = _memory.get
-    found = [(match.start(), match[0]) for match in _TOKEN.finditer(folded)]
-    if not found:
-        return Tokens((), (), (), ())
-    starts, words = zip(*found, strict=True)
-    known = [remember(word) or ((WORDS, word) if word[0].isalpha() else _recall(word)) for word in words]
-    kinds, values = zip(*known, strict=True)
-    return Tokens(kinds, starts, tuple(map(add, starts, map(len, words))), values)
-
-
-def _recall(word: str) -> tuple[int, object]:
-    known = _classify(word)
-    if len(_memory) < _MEMORY_SIZE:
-        _memory[word] = known
-    return known
+    parts = _TOKEN.split(folded)  # what lies between tokens, and tokens, by turns
+    places = tuple(accumulate(map(len, parts)))
+    words = parts[1::2]
+    if not words:
+        return Tokens(b"", (), (), ())
+    kinds, values = zip(*map(_memory.__getitem__, words), strict=True)
+    return Tokens(bytes(kinds), places[:-1:2], places[1::2], values)
 
 
 def _classify(word: str) -> tuple[int, object]:
@@ -192,12 +197,12 @@ def _tokenize_spelled(folded: str) -> Tokens:
                 continue
             kind, value = WORDS, word
         else:
-            kind, value = _memory.get(word) or _recall(word)
+            kind, value = _memory[word]
         kinds.append(kind)
         starts.append(start)
         ends.append(end)
         values.append(value)
-    return Tokens(kinds, starts, ends, values)
+    return Tokens(bytes(kinds), starts, ends, tuple(values))
 
 
 _OPERATOR_NEAR: Final = re.compile(
