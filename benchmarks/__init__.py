@@ -1,1 +1,1 @@
-"""Figures against the budgets of docs/performance.md. Each file runs alone: `python benchmarks/NAME.py`."""
+"""Figures against the budgets of docs/performance.md. Each file runs alone: `python -m benchmarks.NAME`."""

@@ -1,6 +1,6 @@
 """What the app costs: first paint, memory, keys, and bytes to the terminal in a real pty of 120 x 40.
 
-`python -m benchmarks.app [WORKSPACE]`. With a workspace of `benchmarks/traces_data.py` it measures at that size;
+`python -m benchmarks.app [WORKSPACE]`. With a workspace of `benchmarks.traces_data` it measures at that size;
 without one it makes a small workspace in a temporary folder.
 """
 

@@ -1,4 +1,4 @@
-"""Speed of the Countdown task on one core, in CPU seconds, beside the budgets: `python benchmarks/countdown.py`.
+"""Speed of the Countdown task on one core, in CPU seconds, beside the budgets: `python -m benchmarks.countdown`.
 
 Every figure is the median of several runs; a budget that is missed makes the exit code 1.
 """

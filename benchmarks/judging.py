@@ -1,4 +1,4 @@
-"""Speed of judging on one core, in CPU time, beside the budgets: `python benchmarks/judging.py`.
+"""Speed of judging on one core, in CPU time, beside the budgets: `python -m benchmarks.judging`.
 
 The rules judge reads the shipped gold traces, joined and cut to 300 tokens each (a digit, a word or a mark is a
 token, which is how language models count arithmetic). Alignment places 40 quotes in a repetitive trace of 4 kB.

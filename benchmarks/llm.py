@@ -1,4 +1,4 @@
-"""What our loop over requests costs beyond the SDK: `python benchmarks/llm.py [REQUESTS] [--repeat N]`.
+"""What our loop over requests costs beyond the SDK: `python -m benchmarks.llm [REQUESTS] [--repeat N]`.
 
 The same requests go to the same loopback server, which runs in a process of its own: once by a bare loop over the
 SDK in as many threads, once through our loop with its ledger and budget. Budgets: at most 10 % more, memory flat.
@@ -8,7 +8,6 @@ import argparse
 import multiprocessing
 import os
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -16,8 +15,6 @@ from concurrent.futures import ThreadPoolExecutor
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # the server lives among the tests
 
 from pipelines.behaviors.judges.llm_answer import SCHEMA
 from pipelines.llm.asks import Ask, Reply

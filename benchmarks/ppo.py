@@ -1,6 +1,6 @@
 """Our PPO and TRL's GRPOTrainer on the same model, problems and batch: rollouts and tokens per CPU second.
 
-    python benchmarks/ppo.py [--steps 6] [--prompts 24] [--rollouts 4]
+    python -m benchmarks.ppo [--steps 6] [--prompts 24] [--rollouts 4]
 
 GRPO trains no critic. Its KL to a reference is on, as in ours. One thread; CPU time, so that a busy machine
 changes the figures little. The budget: at least 1.3 times the rollouts per second.

@@ -1,6 +1,6 @@
 """A workspace of many rollouts for benchmarks: about 1.5 kB of text each, all four behaviours judged, with spans.
 
-`python benchmarks/traces_data.py DIR --rollouts 1000000` writes it; the same number gives the same files.
+`python -m benchmarks.traces_data DIR --rollouts 1000000` writes it; the same number gives the same files.
 """
 
 import argparse
