@@ -33,6 +33,7 @@ from jobs.attempts import (
 from jobs.launch import keep_going
 from jobs.local_queue import LocalQueue
 from jobs.process import ProcessId, alive, process_id
+from jobs.state_files import PROGRESS
 from pipelines.errors import MissingRequirement
 from pipelines.files import read_json, write_json
 from tests.jobs.lab import ROOT, Lab, wait_for
@@ -543,7 +544,8 @@ def test_disk_full_while_state_files_are_written(tmp_path: Path, small_disk: Pat
         full.stage("a", until=str(tmp_path / "go"), do="exit 5", once=True)
         full.stage("b")
         full.submit("a")
-        wait_for(lambda: full.starts("a") and (full.attempt("a") / HEARTBEAT).exists())
+        # its progress is the last thing it writes before it waits
+        wait_for(lambda: (full.folder("a") / PROGRESS).exists() and (full.attempt("a") / HEARTBEAT).exists())
         fill(small_disk)
         with pytest.raises(MissingRequirement, match=r"cannot write in .*: No space left on device"):
             full.submit("b")
