@@ -7,13 +7,12 @@ import time
 from pathlib import Path
 from typing import Final
 
-from pydantic import BaseModel, ConfigDict
-
 from jobs.clock import file_age_s
 from jobs.local_queue import queue_folder
 from jobs.process import ProcessId, process_id, visible_here
 from jobs.process import alive as process_alive
 from jobs.workspace import Workspace
+from pipelines.file_record import FileRecord
 from pipelines.files import read_json, write_json
 
 TOUCH_S: Final = 30.0
@@ -22,10 +21,8 @@ STALE_S: Final = 120.0
 """A holder on another machine that was silent for so long is taken for dead."""
 
 
-class Holder(BaseModel):
+class Holder(FileRecord, frozen=True, kw_only=True):
     """`queue/agent.json`: who serves the queue."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
 
     process: ProcessId
     since: float
@@ -70,7 +67,7 @@ class AgentLock:
             self.release()
             return False
         with contextlib.suppress(OSError):
-            write_json(self._record, Holder(process=process_id(), since=time.time()).model_dump(mode="json"))
+            write_json(self._record, Holder(process=process_id(), since=time.time()).model_dump())
         return True
 
     def _try(self) -> bool:

@@ -10,10 +10,11 @@ import os
 from pathlib import Path
 from typing import Any, Final, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+import msgspec
 
 from jobs.process import ProcessId
 from pipelines.errors import MissingRequirement
+from pipelines.file_record import FileRecord
 from pipelines.files import read_json, write_json
 
 RECORD_VERSION: Final = 1
@@ -34,9 +35,9 @@ _RESERVE: Final = ".exit.reserve"
 _RESERVE_BYTES: Final = 4096
 
 
-class _File(BaseModel):
-    # "ignore": a newer version may add fields, and an older reader must still tell the state
-    model_config = ConfigDict(frozen=True, extra="ignore")
+class _File(FileRecord, frozen=True, kw_only=True):
+    # fields it does not know are passed over: a newer version may add some, and an older reader must still tell
+    # the state
 
     v: int = RECORD_VERSION
 
@@ -44,7 +45,7 @@ class _File(BaseModel):
 R = TypeVar("R", bound=_File)
 
 
-class Job(_File):
+class Job(_File, frozen=True, kw_only=True):
     """`job.json`: what was asked for. Written before the scheduler is asked, again when it gave an id."""
 
     key: str
@@ -56,7 +57,7 @@ class Job(_File):
     submitted: float
     submitter: ProcessId
     inputs: tuple[str, ...] = ()
-    resources: dict[str, Any] = Field(default_factory=dict)
+    resources: dict[str, Any] = msgspec.field(default_factory=dict)
     time_limit_s: float | None = None
     warn_s: float = 90.0
     """How long before the limit the stage is told to stop."""
@@ -67,7 +68,7 @@ class Job(_File):
     """Which task of the array this folder is of; None for the job itself."""
 
 
-class Run(_File):
+class Run(_File, frozen=True, kw_only=True):
     """One start of the attempt, as kept in `started.json`."""
 
     number: int
@@ -80,7 +81,7 @@ class Run(_File):
     resumed_step: int | None = None
 
 
-class Started(_File):
+class Started(_File, frozen=True, kw_only=True):
     """`started.json`: who works on it now, and the earlier starts of the same attempt."""
 
     worker: ProcessId
@@ -94,7 +95,7 @@ class Started(_File):
     command: tuple[str, ...] = ()
 
 
-class Exit(_File):
+class Exit(_File, frozen=True, kw_only=True):
     """`exit.json`: how the latest start ended. Absent while it runs; removed when it is started again."""
 
     run: int
@@ -110,7 +111,7 @@ class Exit(_File):
     """The scheduler was asked to start the same job again."""
 
 
-class Cancel(_File):
+class Cancel(_File, frozen=True, kw_only=True):
     """`cancel.json`: somebody wants it ended."""
 
     time: float
@@ -173,7 +174,7 @@ def claim(stage: Path, job: Job) -> Path | None:
     try:
         parent.mkdir(exist_ok=True)
         aside.mkdir()
-        write_json(aside / JOB, job.model_dump(mode="json"))
+        write_json(aside / JOB, job.model_dump())
         final = attempt_path(stage, job.number)
         try:
             aside.rename(final)
@@ -214,7 +215,7 @@ def write_record(path: Path, record: _File) -> None:
     Raises:
         OSError: the disk is full, or the folder is gone.
     """
-    write_json(path, record.model_dump(mode="json"))
+    write_json(path, record.model_dump())
 
 
 def reserve_exit(attempt: Path) -> None:
@@ -238,9 +239,9 @@ def write_exit(attempt: Path, record: Exit) -> None:
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT) or not reserve.exists():
             raise
-        text = json.dumps(record.model_dump(mode="json"), ensure_ascii=True).encode()
+        text = json.dumps(record.model_dump(), ensure_ascii=True).encode()
         if len(text) > _RESERVE_BYTES:
-            text = json.dumps(record.model_copy(update={"reason": ""}).model_dump(mode="json")).encode()
+            text = json.dumps(record.model_copy(update={"reason": ""}).model_dump()).encode()
         with reserve.open("r+b") as stream:
             stream.write(text.ljust(_RESERVE_BYTES))
             stream.flush()

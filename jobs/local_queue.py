@@ -5,17 +5,15 @@ its attempt folder. A ticket is written by the submitter, then only by the agent
 """
 
 import contextlib
-import json
 import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from pydantic import BaseModel, ConfigDict
-
 from jobs.process import ProcessId
 from jobs.workspace import Workspace
+from pipelines.file_record import FileRecord
 from pipelines.files import canonical_json, write_atomic
 
 SLURM_MARK: Final = "slurm"
@@ -23,20 +21,16 @@ SLURM_MARK: Final = "slurm"
 _SUFFIX: Final = ".json"
 
 
-class Placed(BaseModel):
+class Placed(FileRecord, frozen=True, kw_only=True):
     """What the agent gave a job that it started."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
 
     worker: ProcessId
     cpus: int
     gpus: tuple[str, ...] = ()
 
 
-class Ticket(BaseModel):
+class Ticket(FileRecord, frozen=True, kw_only=True):
     """A local attempt that is queued or runs."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
 
     v: int = 1
     key: str
@@ -92,7 +86,7 @@ class LocalQueue:
             if not name[:20].isdigit():
                 continue
             try:
-                ticket = Ticket.model_validate(json.loads((self.folder / name).read_bytes()))
+                ticket = Ticket.model_validate_json((self.folder / name).read_bytes())
             except (OSError, ValueError):
                 continue
             found.append(Queued(name, ticket))
@@ -117,4 +111,4 @@ class LocalQueue:
             (self.folder / queued.file).unlink()
 
     def _write(self, name: str, ticket: Ticket) -> None:
-        write_atomic(self.folder / name, canonical_json(ticket.model_dump(mode="json")) + "\n")
+        write_atomic(self.folder / name, canonical_json(ticket.model_dump()) + "\n")

@@ -1,8 +1,9 @@
 """From a recipe to a graph of stage instances, each with its content key (docs/recipes.md)."""
 
+from jobs.labels import Label, label_text
 from jobs.plan_build import PlanBuilder
 from jobs.plan_reuse import explain
-from jobs.plan_types import Cell, Difference, Label, Plan, Reuse, StageInstance, label_text
+from jobs.plan_types import Cell, Difference, Plan, Reuse, StageInstance
 from jobs.plan_write import materialise
 from jobs.recipe import Recipe
 from jobs.recipe_resources import Resources

@@ -6,7 +6,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from jobs.plan_types import Cell, Label, StageInstance, label_text
+from jobs.labels import Label, label_text
+from jobs.plan_types import Cell, StageInstance
 from jobs.recipe import Recipe
 from jobs.recipe_interpolate import interpolate, placeholders
 from jobs.recipe_matrix import identical

@@ -7,17 +7,11 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from jobs.labels import Label, label_text
 from jobs.recipe_resources import Resources
 
-Label = bool | int | float | str
-"""A matrix value."""
 Status = Literal["reused", "started", "new"]
 """Finished; begun before and to be continued; not there yet."""
-
-
-def label_text(labels: Mapping[str, Label]) -> str:
-    """Labels as people read them: `condition=none seed=1`."""
-    return " ".join(f"{name}={value}" for name, value in labels.items())
 
 
 class Cell(BaseModel):

@@ -14,16 +14,14 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
-from pydantic import BaseModel, ConfigDict
+from pipelines.file_record import FileRecord
 
 _PR_SET_PDEATHSIG: Final = 1
 _PR_SET_CHILD_SUBREAPER: Final = 36
 
 
-class ProcessId(BaseModel):
+class ProcessId(FileRecord, frozen=True, kw_only=True):
     """A process, told apart from every other that had or will have its number."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
 
     host: str
     boot_id: str

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from jobs.plan_types import Label
+from jobs.labels import Label
 from jobs.recipe_matrix import expand
 from jobs.recipe_source import TOP_KEYS, Problems, Source, read_source, suggestion
 from jobs.recipe_stages import RecipeStage, StageReader, in_order, read_resources

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from jobs.plan_types import Label
+from jobs.labels import Label
 from jobs.recipe_toml import Path
 
 # `{{name}}` stands for a literal `{name}`; any other brace is an ordinary character, as templates and JSON need.

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from jobs.plan_types import Label, label_text
+from jobs.labels import Label, label_text
 from jobs.recipe_source import Problems, suggestion
 from jobs.recipe_toml import Path
 

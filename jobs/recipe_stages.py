@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
-from jobs.plan_types import Label
+from jobs.labels import Label
 from jobs.recipe_interpolate import placeholders
 from jobs.recipe_matrix import identical
 from jobs.recipe_resources import Resources

@@ -5,11 +5,8 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 from typing import Any, Final, TypeVar
-
-from pydantic import BaseModel
 
 from jobs import attempts
 from jobs.attempts import Cancel, Exit, Job, Started
@@ -21,7 +18,6 @@ _SETTLED_NS: Final = 2_000_000_000
 """A folder that changed so recently may change again without a new time: it is listed again."""
 
 T = TypeVar("T")
-M = TypeVar("M", bound=BaseModel)
 
 
 @dataclass(slots=True)
@@ -90,9 +86,9 @@ class FileReader:
             return None
         files = StageFiles(base.rpartition("/")[2])
         if PROGRESS in names:
-            files.progress = self._read(base, PROGRESS, _parser(Progress), files)
+            files.progress = self._read(base, PROGRESS, Progress.model_validate_json, files)
             files.problems.clear()  # progress is for show
-        files.info = self._read(base, STAGE, _parser(StageInfo), files)
+        files.info = self._read(base, STAGE, StageInfo.model_validate_json, files)
         files.done = attempts.RESULT in names and self._read(base, attempts.RESULT, _as_object, files) is not None
         if "attempts" in names:
             folder = f"{base}/attempts"
@@ -104,13 +100,13 @@ class FileReader:
         files = AttemptFiles(number, base)
         names = self._names(base)
         if attempts.JOB in names:
-            files.job = self._read(base, attempts.JOB, _parser(Job), files)
+            files.job = self._read(base, attempts.JOB, Job.model_validate_json, files)
         if attempts.STARTED in names:
-            files.started = self._read(base, attempts.STARTED, _parser(Started), files)
+            files.started = self._read(base, attempts.STARTED, Started.model_validate_json, files)
         if attempts.EXIT in names:
-            files.exit = self._read(base, attempts.EXIT, _parser(Exit), files)
+            files.exit = self._read(base, attempts.EXIT, Exit.model_validate_json, files)
         if attempts.CANCEL in names:
-            files.cancel = self._read(base, attempts.CANCEL, _parser(Cancel), files)
+            files.cancel = self._read(base, attempts.CANCEL, Cancel.model_validate_json, files)
         if attempts.ERROR in names:
             files.error = self._read(base, attempts.ERROR, _as_object, files)
         if attempts.HEARTBEAT in names:
@@ -159,17 +155,6 @@ class FileReader:
             entry = self._known[path] = _Entry(signature, value)
         found: T = entry.value
         return found
-
-
-@cache
-def _parser(model: type[M]) -> Callable[[bytes], M]:
-    def parse(text: bytes) -> M:
-        try:
-            return model.model_validate_json(text)  # the fast way; it refuses lone surrogates
-        except ValueError:
-            return model.model_validate(json.loads(text))
-
-    return parse
 
 
 def _bytes(path: str) -> bytes:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 from pipelines.folder import Progress
 
 if TYPE_CHECKING:
-    from jobs.plan_types import Label  # pulls in what planning needs, which looking at states does not
+    from jobs.labels import Label
 
 StateName = Literal[
     "planned",

@@ -8,22 +8,23 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from pydantic import BaseModel, ConfigDict, Field
+import msgspec
 
 from pipelines.errors import InvalidInput, NotFound
+from pipelines.file_record import FileRecord
 from pipelines.files import read_json, write_json
-from pipelines.streams import StreamWriter
+
+if TYPE_CHECKING:
+    from pipelines.streams import StreamWriter
 
 _CHECKPOINT = re.compile(r"step-(\d{6,})")
 _PROGRESS_EVERY_S: Final = 0.5
 
 
-class StageInfo(BaseModel):
+class StageInfo(FileRecord, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`stage.json`: what the folder is for. Written once, before the first attempt."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: str
     key: str
@@ -32,9 +33,9 @@ class StageInfo(BaseModel):
     """The full config, defaults filled in."""
     inputs: tuple[str, ...] = ()
     """Keys of the upstream stages; their folders stand beside this one, unless `input_folders` says otherwise."""
-    input_folders: dict[str, str] = Field(default_factory=dict)
+    input_folders: dict[str, str] = msgspec.field(default_factory=dict)
     """Key → folder, for a stage run alone with inputs from elsewhere."""
-    labels: dict[str, str | int | float | bool] = Field(default_factory=dict)
+    labels: dict[str, str | int | float | bool] = msgspec.field(default_factory=dict)
     """The matrix values this stage depends on, e.g. condition and seed. Not part of the key."""
     name: str = ""
     """Its name in the recipe that first planned it. Not part of the key."""
@@ -43,16 +44,14 @@ class StageInfo(BaseModel):
     """Seconds since the epoch."""
 
 
-class Progress(BaseModel):
+class Progress(FileRecord, frozen=True, kw_only=True):
     """`progress.json`: how far the stage is, for people who wait."""
-
-    model_config = ConfigDict(frozen=True)
 
     done: float
     total: float
     unit: str
     message: str = ""
-    values: dict[str, float] = Field(default_factory=dict)
+    values: dict[str, float] = msgspec.field(default_factory=dict)
     """A few numbers worth showing now: loss, reward, accuracy."""
     time: float
     """When this was written, seconds since the epoch."""
@@ -138,8 +137,10 @@ class StageFolder:
         except (OSError, ValueError):
             return  # progress is for show: a full disk is reported by what must be written
 
-    def stream(self, family: str, name: str) -> StreamWriter:
+    def stream(self, family: str, name: str) -> "StreamWriter":
         """A writer for the stream `FAMILY-NAME`; see `pipelines.streams`."""
+        from pipelines.streams import StreamWriter
+
         return StreamWriter(self.path, family, name)
 
     def checkpoints(self) -> list[tuple[int, Path]]:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cogtui.cli.output import emit, emit_json, narrate
+from jobs.labels import label_text
 from jobs.state import STATES, StageState, stage_states
 from jobs.workspace import Workspace
 from pipelines.errors import CogtuiError, InvalidInput, NotFound
@@ -72,8 +73,6 @@ def _record(state: StageState, owners: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _table(rows: Sequence[StageState], owners: Mapping[str, str]) -> list[str]:
-    from jobs.plan_types import label_text
-
     header = ("KEY", "STATE", "EXPERIMENT", "STAGE", "CELL", "PROGRESS", "REASON")
     table = [header]
     for state in rows:

@@ -7,7 +7,7 @@ from typing import Any
 
 from cogtui.cli.jobs_list import progress_text
 from cogtui.cli.output import emit, emit_json
-from jobs.plan_types import label_text
+from jobs.labels import label_text
 from jobs.reasons import duration
 from jobs.state import AttemptState, RunRecord, StageState, stage_states
 from jobs.workspace import Workspace

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from cogtui.cli.run_assert import Assertion, Binary, Call, Constant, Expression, Negative, Not, Reference
-from jobs.plan_types import Label, label_text
+from jobs.labels import Label, label_text
 from jobs.recipe_source import suggestion
 from pipelines.errors import InvalidInput
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from cogtui.cli.display.base import one_line
-from jobs.plan_types import Plan, StageInstance, label_text
+from jobs.labels import label_text
+from jobs.plan_types import Plan, StageInstance
 from jobs.state_types import RETRYABLE, StageState
 from jobs.workspace import Workspace
 

@@ -6,7 +6,8 @@ from typing import Any, Final
 
 from cogtui.cli.display.base import duration, one_line
 from cogtui.cli.run_check import CellResults
-from jobs.plan_types import Plan, StageInstance, label_text
+from jobs.labels import label_text
+from jobs.plan_types import Plan, StageInstance
 from jobs.workspace import Workspace
 from pipelines.records import BEHAVIORS
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from cogtui.cli.run_assert import Assertion, Binary, Constant, Expression, Negative, Not, Reference, parse_assertion
 from cogtui.cli.run_check import CellResults, check, check_names
-from jobs.plan_types import Label
+from jobs.labels import Label
 from pipelines.errors import InvalidInput
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.plan_types import Label
+from jobs.labels import Label
 from jobs.recipe_interpolate import interpolate, placeholders
 
 LABELS: dict[str, Label] = {"condition": "none", "seed": 3, "rate": 0.5, "flag": True}

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.plan_types import Label
+from jobs.labels import Label
 from jobs.recipe_matrix import expand, identical
 from jobs.recipe_source import Problems, Source
 from pipelines.errors import InvalidInput

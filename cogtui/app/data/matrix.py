@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cogtui.app.states import URGENCY
-from jobs.plan_types import Label, label_text
+from jobs.labels import Label, label_text
 from jobs.state_types import StageState, StateName
 
 if TYPE_CHECKING:

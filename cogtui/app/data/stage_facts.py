@@ -6,7 +6,7 @@ from cogtui.app.looks import Part
 from cogtui.app.states import duration, moment, progress_text, state_part
 from cogtui.app.text import one_line
 from cogtui.app.widgets.detail import labelled
-from jobs.plan_types import label_text
+from jobs.labels import label_text
 from jobs.state_types import AttemptState, RunRecord, StageState
 
 Rows = list[list[Part]]

@@ -9,7 +9,7 @@ from cogtui.app.data.control import ActOnStages, cancel_stages, retry_stages, st
 from cogtui.app.screens.base import AppScreen
 from cogtui.app.screens.dialogs import ConfirmScreen
 from cogtui.app.states import ENDED_BADLY
-from jobs.plan_types import label_text
+from jobs.labels import label_text
 from jobs.state_types import ACTIVE, CONTINUABLE, RETRYABLE, StageState
 
 

@@ -1,0 +1,11 @@
+"""Labels: the matrix values that a stage or a cell belongs to."""
+
+from collections.abc import Mapping
+
+Label = bool | int | float | str
+"""A matrix value."""
+
+
+def label_text(labels: Mapping[str, Label]) -> str:
+    """Labels as people read them: `condition=none seed=1`."""
+    return " ".join(f"{name}={value}" for name, value in labels.items())
