@@ -21,7 +21,7 @@ from pipelines.records import BEHAVIORS, Behavior
 Look = Literal[
     "", "dim", "strong", "key", "good", "bad", "warn", "busy", "cursor", "cursor-blurred", "match", "heading",
     "verification", "backtracking", "subgoal", "backward_chaining", "second", "unsure", "current", "wrong",
-    "differs",
+    "differs", "selected", "held",
     "series-0", "series-1", "series-2", "series-3", "series-4", "series-5",
 ]  # fmt: skip
 Looks = Look | tuple[Look, ...]
@@ -54,6 +54,8 @@ _RECIPES: Final[dict[Look, tuple[str, str, str]]] = {
     "cursor": ("", "primary/35", "bold"),
     "cursor-blurred": ("", "primary/15", ""),
     "current": ("", "", "reverse"),
+    "selected": ("background", "accent", "underline"),
+    "held": ("", "", "bold underline"),
     "second": ("", "", "underline"),
     "unsure": ("", "", "italic"),
     "wrong": ("error", "", "underline"),

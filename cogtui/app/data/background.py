@@ -39,13 +39,17 @@ class Background(Generic[T]):
         Raises:
             Exception: whatever the function, or the making of the resource, raised.
         """
+        return await self.tell(function)
+
+    def tell(self, function: Callable[[T], R]) -> "asyncio.Future[R]":
+        """Like `ask`, for what must be done even if nobody waits for it any more: the future need not be awaited."""
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
             self._thread.start()
         loop = asyncio.get_running_loop()
         future: asyncio.Future[R] = loop.create_future()
         self._jobs.put((loop, future, function))
-        return await future
+        return future
 
     def stop(self, timeout_s: float = 2.0) -> None:
         """Ends the thread after what it is doing; waits for it at most so long."""

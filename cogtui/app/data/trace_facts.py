@@ -9,6 +9,7 @@ from cogtui.app.text import fit, one_line
 from cogtui.app.widgets.detail import labelled
 from cogtui.app.widgets.rollout_list import MISSING, answer_part
 from cogtui.store import RolloutDetail
+from cogtui.store.human import HUMAN, annotator_of
 from pipelines.records import BEHAVIOR_LETTERS, BEHAVIORS, JudgeRun, LabelledSpan
 
 Rows = list[list[Part]]
@@ -49,7 +50,9 @@ def legend_parts(trace: JudgedTrace) -> list[Part]:
 
 
 def judge_name(run: JudgeRun) -> str:
-    """Who judged, with the model."""
+    """Who judged, with the model, or which person."""
+    if run.judge == HUMAN:
+        return one_line(f"{HUMAN} {annotator_of(run)}".rstrip(), 60)
     return one_line(run.judge if run.model is None or run.model in run.judge else f"{run.judge} {run.model}", 60)
 
 

@@ -44,6 +44,7 @@ class TraceScreen(ChordScreen, ComparingScreen):
         Binding("n", "neighbour(1)", "Next rollout"),
         Binding("p", "neighbour(-1)", "Previous rollout"),
         Binding("i", "pane", "Spans, problem"),
+        Binding("a", "annotate", "Annotate"),
         Binding("J", "next_judge", "Next judge", show=False),
         Binding("y", "copy", "Copy"),
     ]
@@ -60,6 +61,8 @@ class TraceScreen(ChordScreen, ComparingScreen):
         self.now: RulesNow | None = None
         self._left = left
         self._judge = 0
+        self._wanted_run = ""
+        """Judge run to show once the rollout is read, e.g. the person who just annotated it."""
         self._pane: Pane = "none"
         self._beyond: tuple[int, Behavior | None] | None = None
         self._place = ""
@@ -92,7 +95,9 @@ class TraceScreen(ChordScreen, ComparingScreen):
         detail = await self.answer(store.ask(lambda found: found.rollout(rollout.id)))
         if detail is None:
             return
-        self.detail, self.facts, self.now, self._judge, self._place = detail, None, None, 0, ""
+        self.detail, self.facts, self.now, self._place = detail, None, None, ""
+        runs = [run.id for run in detail.judge_runs]
+        self._judge, self._wanted_run = runs.index(self._wanted_run) if self._wanted_run in runs else 0, ""
         self._show_judge(stay=False)
         self.now = await self.answer(work.ask(lambda _: rules_now(detail)))
         if self.now is not None and (self.now.facts or not detail.judge_runs):
@@ -227,6 +232,19 @@ class TraceScreen(ChordScreen, ComparingScreen):
         self._show_judge(stay=True)
         if self.trace.run is not None:
             self.say(f"judged by {judge_name(self.trace.run)}")
+
+    def action_annotate(self) -> None:
+        """Opens the trace to annotate it by keyboard; this person's own spans, beside those of the judges."""
+        from cogtui.app.annotation.order import ListOrder
+        from cogtui.app.screens.annotate import AnnotateScreen
+
+        seen = self.trace.run.id if self.trace.run is not None else ""
+        order = ListOrder(self.list_query)
+        self.app.push_screen(AnnotateScreen(self.mode, order, self.rollout, judge=seen, left=self._annotated))
+
+    def _annotated(self, rollout: RolloutRow, judge_run: str) -> None:
+        self._wanted_run = judge_run
+        self.show_rollout(rollout)
 
     def action_copy(self) -> None:
         """Asks what to copy."""

@@ -1,0 +1,92 @@
+"""What stands around a text that is annotated: who annotates, the counts so far, what the keys would do now."""
+
+from collections.abc import Sequence
+
+from cogtui.app.annotation.bounds import Selection
+from cogtui.app.annotation.draft import Draft
+from cogtui.app.looks import SPAN_LOOKS, Look, Part
+from cogtui.app.text import one_line
+from cogtui.app.widgets.span_list import SpanList, span_parts
+from cogtui.store import RolloutRow
+from pipelines.records import BEHAVIOR_LETTERS, BEHAVIORS, LabelledSpan
+
+_QUOTE = 60
+
+
+def head_parts(row: RolloutRow, annotator: str, place: str) -> list[list[Part]]:
+    """Which trace it is, and who annotates."""
+    origin = [text for text in (row.condition, None if row.seed is None else f"seed {row.seed}") if text]
+    origin += [f"step {row.step}", row.split, f"problem {row.problem_id} #{row.sample}"]
+    first: list[Part] = [(f" {place}  " if place else " ", "dim"), (one_line(" · ".join(origin), 200), "strong")]
+    second: list[Part] = [(f" {' '.join(map(str, row.numbers))} → {row.target}", "strong")]
+    second += [("  annotated by ", "dim"), (one_line(annotator, 80), ""), (f"  {row.id}", "dim")]
+    return [first, second]
+
+
+def count_parts(draft: Draft, saved: str) -> list[Part]:
+    """The counts so far, what is undecided, and whether all of it is on disk.
+
+    Args:
+        draft: as it stands.
+        saved: `saved`, `saving`, or what went wrong; empty before the first change.
+    """
+    parts: list[Part] = []
+    for behavior in BEHAVIORS:
+        own = draft.count(behavior)
+        seen = draft.done or any(span.behavior == behavior for span in draft.spans)
+        asked = sum(span.behavior == behavior for span in draft.open)
+        parts.append((f" {BEHAVIOR_LETTERS[behavior]} ", (SPAN_LOOKS[behavior], "strong")))
+        parts.append((f" {own if seen else '–'}{f' +{asked}?' if asked else ''} ", "" if seen else "dim"))
+    if draft.done:
+        parts.append(("  ✓ done", "good"))
+    elif draft.open:
+        parts.append((f"  {len(draft.open)} to decide", "warn"))
+    else:
+        parts.append(("  not done" if not draft.empty else "  not begun", "dim"))
+    bad = saved not in ("", "saved", "saving")
+    parts.append((f"  {one_line(saved, 200)}", "bad" if bad else "dim"))
+    return parts
+
+
+def hint_parts(draft: Draft, span: LabelledSpan | None, selection: Selection | None) -> list[Part]:
+    """What the caret is on, and the keys that matter there."""
+    if selection is not None:
+        what = "boundaries" if selection.origin is not None else "selected"
+        quote = one_line(draft.text[selection.start : selection.end][:_QUOTE], _QUOTE)
+        keys = "Enter keeps" if selection.origin is not None else "V B S C adds"
+        return [
+            (f" {what} {selection.start}–{selection.end} ", "strong"),
+            (f"{keys}, o other end, Esc leaves  ", "dim"),
+            (f"“{quote}”", ""),
+        ]
+    if span is None:
+        if draft.empty:
+            return [(" J starts from a judge's spans; Space, then V B S C, adds one; D: no more behaviours", "dim")]
+        return [(" no span here: ] goes to the next one, Space starts a new one", "dim")]
+    open_one = draft.is_open(span)
+    flags = "".join(f" {name}" for name, on in (("weak", span.weak), ("repeat", span.repeat)) if on)
+    look: Look = "warn" if open_one else "good"
+    keys = "Enter accepts, x rejects" if open_one else "x deletes, W weak, R repeat"
+    return [
+        (f" {BEHAVIOR_LETTERS[span.behavior]} ", (SPAN_LOOKS[span.behavior], "strong")),
+        (" proposed" if open_one else " yours", look),
+        (f"{flags} {span.start}–{span.end}  ", ""),
+        (f"{keys}, e boundaries, V B S C relabels  ", "dim"),
+        (f"“{one_line(span.quote, _QUOTE)}”", ""),
+    ]
+
+
+class DraftList(SpanList, can_focus=False):
+    """The spans of a draft: `?` before those to decide."""
+
+    def show_draft(self, draft: Draft, shown: Sequence[LabelledSpan], current: int | None) -> None:
+        """Shows the spans in the order of the text."""
+        self._draft = draft
+        self.show_spans(shown, ())
+        if current is not None:
+            self.cursor = current
+
+    def line_parts(self, line: int, width: int) -> Sequence[Part]:
+        span = self._spans[line]
+        open_one = self._draft.is_open(span)
+        return [("? ", "warn") if open_one else ("✓ ", "good"), *span_parts(span, width - 2)]
