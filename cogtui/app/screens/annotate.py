@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import ClassVar
 
-from textual import events, on
+from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container
@@ -18,7 +18,7 @@ from cogtui.app.annotation.rows import DraftList, count_parts, head_parts, hint_
 from cogtui.app.annotation.text_view import AnnotateText
 from cogtui.app.data.trace import RulesNow, rules_now
 from cogtui.app.data.trace_facts import judge_name, problem_rows
-from cogtui.app.screens.base import AppScreen
+from cogtui.app.screens.chords import ChordScreen
 from cogtui.app.screens.dialogs import ChoiceScreen, ConfirmScreen
 from cogtui.app.widgets.detail import Detail
 from cogtui.app.widgets.line import Line
@@ -27,12 +27,12 @@ from cogtui.store import RolloutDetail, RolloutRow
 from cogtui.store.hands import identity
 from cogtui.store.human import HumanAnnotation, human_run, new_annotation
 from pipelines.errors import CogtuiError
-from pipelines.records import BEHAVIOR_LETTERS, BEHAVIORS, Behavior, LabelledSpan
+from pipelines.records import BEHAVIOR_LETTERS, Behavior, LabelledSpan
 
 _PANES = ("none", "spans", "problem")
 
 
-class AnnotateScreen(AppScreen):
+class AnnotateScreen(ChordScreen):
     """A trace with a person's own spans.
 
     Args:
@@ -44,10 +44,6 @@ class AnnotateScreen(AppScreen):
     """
 
     HELP_TITLE = "Annotate"
-    CHORDS = (
-        ("]] [[", "Next, previous span of any kind"),
-        ("]v [v … ]c [c", "Next, previous span of one behaviour"),
-    )
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter,a", "accept", "Accept, next", key_display="Enter"),
         Binding("x", "remove", "Reject, delete"),
@@ -68,8 +64,6 @@ class AnnotateScreen(AppScreen):
         Binding("n", "neighbour(1)", "Next trace", show=False),
         Binding("p", "neighbour(-1)", "Previous trace", show=False),
         Binding("i", "pane", "Spans, problem", show=False),
-        Binding("right_square_bracket", "chord(1)", "Next span", show=False, key_display="]]"),
-        Binding("left_square_bracket", "chord(-1)", "Previous span", show=False, key_display="[["),
     ]
 
     def __init__(
@@ -96,7 +90,6 @@ class AnnotateScreen(AppScreen):
         """What is known to be on disk."""
         self._writing = 0
         self._state = ""
-        self._chord = 0
         self._pane = 0
 
     @property
@@ -393,20 +386,8 @@ class AnnotateScreen(AppScreen):
 
     # Moving
 
-    def action_chord(self, direction: int) -> None:
-        """The first key of a jump; the next says to which behaviour."""
-        self._chord = direction
-
-    def on_key(self, event: events.Key) -> None:
-        """The second key of a jump."""
-        if not self._chord:
-            return
-        direction, self._chord = self._chord, 0
-        letter = "" if event.key in ("right_square_bracket", "left_square_bracket") else event.key
-        if letter in ("", *(BEHAVIOR_LETTERS[behavior].lower() for behavior in BEHAVIORS)):
-            event.stop()
-            event.prevent_default()
-            self.text.action_jump(direction, letter)
+    def jump(self, direction: int, letter: str) -> None:
+        self.text.action_jump(direction, letter)
 
     @on(TraceText.NoMore)
     def _no_more(self, event: TraceText.NoMore) -> None:
