@@ -6,9 +6,8 @@ import pytest
 
 from cogtui.app.application import CogtuiApp
 from cogtui.app.screens.annotate import AnnotateScreen
-from cogtui.app.screens.dialogs import ChoiceScreen, ConfirmScreen
+from cogtui.app.screens.dialogs import ChoiceScreen
 from cogtui.app.screens.help import help_sections
-from cogtui.app.screens.trace import TraceScreen
 from cogtui.app.widgets.line import Line
 from cogtui.store import open_store
 from cogtui.store.hands import identity
@@ -19,7 +18,7 @@ from pipelines.records import BEHAVIORS
 from tests.app.conftest import Builder
 from tests.app.driving import AppPilot, press, running, screen_text, settle
 from tests.app.strategies import NASTY
-from tests.app.test_hostile import assert_screen_is_plain
+from tests.app.test_hostile import assert_screen_is_plain, top
 from tests.app.test_traces import SPANS, TEXT
 
 SIZE = (110, 30)
@@ -118,7 +117,7 @@ async def test_nothing_of_the_judge_is_overwritten_and_the_index_may_go(judged: 
         screen = await to_annotate(app, pilot)
         uid = screen.rollout.id
         await press(pilot, "D", "escape")
-        assert isinstance(app.screen, TraceScreen)
+        assert top(app) == "TraceScreen"
         assert f"human {identity()}" in line(app, "legend")
         assert "verification 0" in line(app, "legend")
         await press(pilot, "J")
@@ -170,16 +169,16 @@ async def test_what_cannot_be_saved_is_said_and_asked_about(judged: Builder) -> 
         await press(pilot, "D")
         assert "NOT SAVED" in line(app, "counts")
         await press(pilot, "escape")
-        assert isinstance(app.screen, ConfirmScreen)
+        assert top(app) == "ConfirmScreen"
         await press(pilot, "n")
-        assert isinstance(app.screen, AnnotateScreen)
+        assert top(app) == "AnnotateScreen"
         (judged.workspace.path / FOLDER).unlink()
         await press(pilot, "D", "D")
         assert line(app, "counts").rstrip().endswith("saved")
         assert "NOT" not in line(app, "counts")
         assert saved(judged.workspace).done
         await press(pilot, "escape")
-        assert isinstance(app.screen, TraceScreen)
+        assert top(app) == "TraceScreen"
 
 
 async def test_a_change_made_elsewhere_meanwhile_is_not_overwritten(judged: Builder) -> None:
@@ -201,10 +200,10 @@ async def test_a_change_made_elsewhere_meanwhile_is_not_overwritten(judged: Buil
 async def test_every_key_is_in_help_and_in_the_palette(judged: Builder) -> None:
     async with running(judged.workspace, SIZE) as (app, pilot):
         screen = await to_annotate(app, pilot)
-        told = {does for _, rows in help_sections(screen) for _, does in rows}
+        told = {does for _, rows in help_sections(app.screen) for _, does in rows}
         bindings = [*AnnotateScreen.BINDINGS, *type(screen.text).BINDINGS]
         assert {binding.description for binding in bindings} <= told  # type: ignore[union-attr]
-        commands = {command.title for command in app.get_system_commands(screen)}
+        commands = {command.title for command in app.get_system_commands(app.screen)}
         assert {"Done", "Undo", "Start from a judge's spans", "Weak, or not"} <= commands
 
 
@@ -224,7 +223,7 @@ async def test_hostile_text_is_annotated_like_any_other(builder: Builder, size: 
         ):
             await press(pilot, *keys)
             assert_screen_is_plain(app)
-            assert isinstance(app.screen, AnnotateScreen)
+            assert top(app) == "AnnotateScreen"
         kept = saved(builder.workspace)
         assert kept.spans
         text = screen.draft.text  # as stored: JSON joins a pair of surrogates

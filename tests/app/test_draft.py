@@ -137,7 +137,8 @@ def test_sentences_of_the_segmenter_are_where_boundaries_stop(text: str) -> None
         for start, end in segments(text)
         if text[start:end].strip()
     ]
-    at, seen = -1, []
+    at = -1
+    seen: list[int] = []
     while len(seen) < len(starts):
         at = moved(text, at, "sentence", 1, "start")
         seen.append(at)
