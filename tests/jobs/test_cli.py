@@ -177,14 +177,14 @@ def test_looking_imports_nothing_heavy(lab: Lab) -> None:
     lab.stage("a")
     lab.submit()
     lab.wait("a", "done")
-    # the state is read without pydantic, whose import alone would take longer than the list
-    login = ("torch", "transformers", "trl", "vllm", "openai", "anthropic", "submitit", "datasets", "textual", "numpy")
-    heavy = (*login, "pydantic")
-    for command in (["ls"], ["show", lab.key("a")], ["logs", lab.key("a")], ["doctor"]):
+    heavy = ("torch", "transformers", "trl", "vllm", "openai", "anthropic", "submitit", "datasets", "textual", "numpy")
+    # the state is read without pydantic, whose import alone would take longer than a list
+    looks = [(command, (*heavy, "pydantic")) for command in (["ls"], ["show", lab.key("a")], ["logs", lab.key("a")])]
+    for command, unwanted in (*looks, (["doctor"], heavy)):
         code = (
             "import sys\nfrom cogtui.cli import main\n"
             "try:\n    main.run(sys.argv[1:])\nexcept SystemExit:\n    pass\n"
-            f"print('LOADED', [name for name in {heavy!r} if name in sys.modules])"
+            f"print('LOADED', [name for name in {unwanted!r} if name in sys.modules])"
         )
         environment = {**os.environ, "COGTUI_WORKSPACE": str(lab.workspace.path)}
         done = subprocess.run(
