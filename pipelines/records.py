@@ -69,6 +69,21 @@ class LabelledSpan(Span):
     behavior: Behavior
 
 
+FactKind = Literal["wrong_equation", "illegal_number"]
+
+
+class ArithmeticFact(Record):
+    """Something true of the arithmetic of a completion: no behaviour, and counted with none."""
+
+    kind: FactKind
+    """`wrong_equation`: its sides differ. `illegal_number`: a number neither given nor a result, or used too often."""
+    start: Annotated[int, Field(ge=0)]
+    end: Annotated[int, Field(gt=0)]
+    quote: str
+    """`completion[start:end]`."""
+    why: str = ""
+
+
 class Rollout(Record):
     """One completion of one problem, with its exact reward."""
 
@@ -129,6 +144,9 @@ class Judgement(Record):
     raw: str | None = None
     usage: dict[str, Any] = Field(default_factory=dict)
     text_sha256: str
+    facts: tuple[ArithmeticFact, ...] = ()
+    """What the judge found of the arithmetic while it was there. They belong to the completion, not to the
+    behaviour: they stand once, on the first of a rollout's four judgements."""
 
     @model_validator(mode="after")
     def _missing_is_not_zero(self) -> Self:

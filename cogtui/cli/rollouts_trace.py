@@ -50,6 +50,8 @@ def trace_lines(detail: RolloutDetail) -> Iterator[str]:
         yield f"{run.id}: " + ", ".join(_count(one) for one in said)
         for one in said:
             yield from _span_lines(one, detail.completion)
+        for fact in (fact for one in said for fact in one.facts):
+            yield f"  {fact.kind.replace('_', ' ')} {fact.start}:{fact.end}  {one_line(fact.quote)}: {fact.why}"
 
 
 def gutter_lines(detail: RolloutDetail) -> Iterator[str]:

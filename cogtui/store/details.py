@@ -186,8 +186,9 @@ class DetailReader:
             said = Judgement.model_validate(strip_envelope(record))
         except (ValidationError, KeyError, TypeError) as error:
             raise NotFound(f"{path} holds no judgement at byte {byte}", detail=str(error)) from error
+        stale = said.text_sha256 != digest
         return BehaviorJudgement(
-            run, behavior, said.status, said.count, said.spans, said.raw, said.usage, stale=said.text_sha256 != digest
+            run, behavior, said.status, said.count, said.spans, said.raw, said.usage, stale, () if stale else said.facts
         )
 
 

@@ -59,7 +59,7 @@ def span_dicts(judgement: BehaviorJudgement) -> list[dict[str, Any]]:
 
 
 def detail_dict(detail: RolloutDetail) -> dict[str, Any]:
-    """A rollout with everything that all judges said of it."""
+    """A rollout with everything that all judges said of it; facts about its arithmetic stand apart from behaviours."""
     return {
         **rollout_dict(detail),
         "judge_runs": [run.model_dump(mode="json") for run in detail.judge_runs],
@@ -75,6 +75,11 @@ def detail_dict(detail: RolloutDetail) -> dict[str, Any]:
                 "stale": one.stale,
             }
             for one in detail.judgements
+        ],
+        "facts": [
+            {"judge_run": one.judge_run, **fact.model_dump(mode="json")}
+            for one in detail.judgements
+            for fact in one.facts
         ],
         "source": detail.source,
     }

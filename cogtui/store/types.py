@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, Literal, TypeVar
 from cogtui.store.filter import EVERYTHING, Filter
 
 if TYPE_CHECKING:
-    from pipelines.records import Behavior, JudgeRun, JudgeStatus, Span
+    from pipelines.records import ArithmeticFact, Behavior, JudgeRun, JudgeStatus, Span
 
 Label = str | int | float | bool
 CountOfBehavior = tuple[int | None, int | None, int | None, int | None]
@@ -126,6 +126,8 @@ class BehaviorJudgement:
     usage: dict[str, Any]
     stale: bool
     """The judge saw another text than the one stored: its offsets cannot be trusted."""
+    facts: tuple[ArithmeticFact, ...] = ()
+    """What was found of the completion's arithmetic, on the first behaviour only; empty where `stale`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -100,6 +100,7 @@ def _summary(folder: StageFolder, run: JudgeRun, total: int) -> dict[str, object
     counts: Counter[str] = Counter()
     judged: Counter[str] = Counter()
     statuses: Counter[str] = Counter()
+    facts: Counter[str] = Counter()
     seen: set[tuple[str, str]] = set()
     for record in read_stream(folder.path, "judgements"):
         identity = (str(record["rollout_id"]), str(record["behavior"]))
@@ -107,6 +108,7 @@ def _summary(folder: StageFolder, run: JudgeRun, total: int) -> dict[str, object
             continue
         seen.add(identity)
         statuses[str(record["status"])] += 1
+        facts.update(str(fact["kind"]) for fact in record.get("facts", ()))
         if record["status"] == "ok":
             judged[identity[1]] += 1
             counts[identity[1]] += int(record["count"])
@@ -115,6 +117,7 @@ def _summary(folder: StageFolder, run: JudgeRun, total: int) -> dict[str, object
         "judge": run.judge,
         "rollouts": total,
         "statuses": dict(statuses),
+        "facts": dict(facts),
         "behaviors": {
             behavior: {
                 "n": judged[behavior],

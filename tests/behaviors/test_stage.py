@@ -65,6 +65,21 @@ def test_four_judgements_a_rollout_with_spans_that_quote_the_text(tmp_path: Path
     assert run["id"] == result["judge_run"] == found[0].judge_run
 
 
+def test_facts_of_the_arithmetic_are_kept_once_and_apart_from_behaviours(tmp_path: Path) -> None:
+    text = "3 + 4 = 8, 8 * 9 = 72"
+    source = upstream(tmp_path / "up", [text])
+    folder = prepare("judge", {}, tmp_path / "judge", [source.path], base=tmp_path)
+    result = run_stage(folder)
+    first, *others = judgements(folder)
+    kinds = {fact.kind: text[fact.start : fact.end] for fact in first.facts}
+    assert kinds["wrong_equation"] == "3 + 4 = 8"
+    assert kinds["illegal_number"] == "8 * 9"
+    assert all(text[fact.start : fact.end] == fact.quote for fact in first.facts)
+    assert not any(record.facts for record in others)
+    assert result["facts"] == {"wrong_equation": 1, "illegal_number": 1}
+    assert sum(record.count or 0 for record in (first, *others)) == sum(len(r.spans) for r in (first, *others))
+
+
 def test_an_interrupted_stage_goes_on_and_writes_nothing_twice(tmp_path: Path) -> None:
     source = upstream(tmp_path / "up", ["3 + 4 = 7 (not 24)"] * 5)
     folder = prepare("judge", {}, tmp_path / "judge", [source.path], base=tmp_path)

@@ -12,6 +12,7 @@ from jobs.workspace import Workspace
 from pipelines.folder import StageFolder, StageInfo
 from pipelines.records import (
     BEHAVIORS,
+    ArithmeticFact,
     Behavior,
     Judgement,
     JudgeRun,
@@ -136,9 +137,15 @@ def judge(
                 count=len(spans) if status == "ok" else None,
                 spans=spans,
                 text_sha256=text_sha256(rollout.completion),
+                facts=(a_fact(rollout.completion),) if behavior == BEHAVIORS[0] else (),
             )
         )
     return made
+
+
+def a_fact(text: str) -> ArithmeticFact:
+    """Something said of the first letters of a text."""
+    return ArithmeticFact(kind="wrong_equation", start=0, end=3, quote=text[:3], why="1 is not 2")
 
 
 def write_rollouts(folder: StageFolder, rollouts: Iterable[Rollout], name: str = "train") -> None:

@@ -87,9 +87,12 @@ def test_trace_takes_a_short_id_and_shows_spans_in_a_gutter(cogtui: Cogtui, fill
         for span in one.spans:
             assert f"{span.start}:{span.end}" in out
             assert span.quote in out
+    assert f'wrong equation 0:3  "{detail.completion[:3]}": 1 is not 2' in out
     code, out, _ = cogtui("trace", detail.row.id, "--json")
     assert data(out)["id"] == detail.row.id
     assert len(data(out)["judgements"]) == 4
+    fact = {"kind": "wrong_equation", "start": 0, "end": 3, "quote": detail.completion[:3], "why": "1 is not 2"}
+    assert data(out)["facts"] == [{"judge_run": detail.row.judge, **fact}]
     assert data(out)["judge_runs"][0]["judge"] == "rules"
 
 

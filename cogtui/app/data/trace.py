@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from cogtui.app.highlight import placed
 from cogtui.store import RolloutDetail
 from cogtui.store.types import BehaviorJudgement
-from pipelines.records import BEHAVIORS, Behavior, JudgeRun, LabelledSpan
-
-if TYPE_CHECKING:
-    from pipelines.behaviors.rules.facts import ArithmeticFact
+from pipelines.records import BEHAVIORS, ArithmeticFact, Behavior, JudgeRun, LabelledSpan
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from pipelines.files import canonical_json
-from pipelines.records import BEHAVIORS, Behavior, Judgement, JudgeRun, JudgeStatus, Span, text_sha256
+from pipelines.records import BEHAVIORS, ArithmeticFact, Behavior, Judgement, JudgeRun, JudgeStatus, Span, text_sha256
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,16 +44,21 @@ class Judged:
 
     task: JudgeTask
     verdicts: dict[Behavior, Verdict]
+    facts: tuple[ArithmeticFact, ...] = ()
+    """Wrong equations and illegal numbers, from a judge that finds them."""
 
     def records(self, judge_run: str) -> list[Judgement]:
-        """Four records in the order of `BEHAVIORS`, their spans checked against the text.
+        """Four records in the order of `BEHAVIORS`, their spans checked against the text; the first has the facts.
 
         Raises:
-            ValueError: a span lies outside the text, or one called exact does not quote it. A bug in a judge.
+            ValueError: a span or fact lies outside the text, or one called exact does not quote it. A bug in a judge.
         """
         text = self.task.completion
         sha256 = text_sha256(text)
         found = []
+        for fact in self.facts:
+            if text[fact.start : fact.end] != fact.quote:
+                raise ValueError(f"fact {fact.start}:{fact.end} does not quote the text")
         for behavior in BEHAVIORS:
             verdict = self.verdicts.get(behavior, UNJUDGED)
             for span in verdict.spans:
@@ -69,6 +74,7 @@ class Judged:
                     raw=verdict.raw,
                     usage=verdict.usage,
                     text_sha256=sha256,
+                    facts=self.facts if behavior == BEHAVIORS[0] else (),
                 )
             )
         return found

@@ -11,12 +11,12 @@ from pydantic import TypeAdapter
 from pipelines.behaviors.judges.base import Judged, JudgeTask, Verdict, judge_run
 from pipelines.behaviors.rules.computations import Computation
 from pipelines.behaviors.rules.detect import find_behaviors
-from pipelines.behaviors.rules.facts import ArithmeticFact, arithmetic_facts
+from pipelines.behaviors.rules.facts import arithmetic_facts
 from pipelines.behaviors.rules.state import Found
 from pipelines.behaviors.rules.tries import AttemptFact, attempts_of
-from pipelines.records import BEHAVIORS, Behavior, JudgeRun, LabelledSpan, Span
+from pipelines.records import BEHAVIORS, ArithmeticFact, Behavior, JudgeRun, LabelledSpan, Span
 
-RULES_VERSION: Final = "1"
+RULES_VERSION: Final = "2"
 """Goes up whenever the rules find anything else than before; part of the judge run's id."""
 
 
@@ -87,8 +87,10 @@ class RulesJudge:
     def judge(self, tasks: Iterable[JudgeTask], work: Path) -> Iterator[Judged]:
         """Judges in order; keeps nothing in `work`."""
         for task in tasks:
-            found, _ = find_behaviors(task.completion, task.numbers, task.target)
-            yield Judged(task, {behavior: _verdict(task.completion, found, behavior) for behavior in BEHAVIORS})
+            text = task.completion
+            found, computations = find_behaviors(text, task.numbers, task.target)
+            verdicts = {behavior: _verdict(text, found, behavior) for behavior in BEHAVIORS}
+            yield Judged(task, verdicts, arithmetic_facts(text, computations, task.numbers, task.target))
 
 
 def _verdict(completion: str, found: Sequence[Found], behavior: Behavior) -> Verdict:

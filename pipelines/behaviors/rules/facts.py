@@ -2,26 +2,12 @@
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final
 
 from pipelines.behaviors.rules.computations import Computation
 from pipelines.behaviors.rules.expressions import Expression
 from pipelines.behaviors.rules.tokens import Value, key
-
-FactKind = Literal["wrong_equation", "illegal_number"]
-
-
-@dataclass(frozen=True, slots=True)
-class ArithmeticFact:
-    """Something true or false about a computation, by its place in the completion."""
-
-    kind: FactKind
-    start: int
-    end: int
-    quote: str
-    why: str
-
+from pipelines.records import ArithmeticFact, FactKind
 
 _ROUNDED: Final = 0.01
 """Share by which a rounded number may be off, and the least it may be."""
@@ -58,7 +44,7 @@ def wrong_equations(text: str, computation: Computation) -> Iterator[ArithmeticF
         if left.value is None or right.value is None or not exact or _equal(left, right):
             continue
         why = f"{_shown(left.value)} is not {_shown(right.value)}"
-        yield ArithmeticFact("wrong_equation", left.start, right.end, text[left.start : right.end], why)
+        yield _fact("wrong_equation", text, left.start, right.end, why)
 
 
 def _equal(left: Expression, right: Expression) -> bool:
@@ -94,4 +80,8 @@ def _illegal_numbers(
             if value in given
             else f"{_shown(value)} is neither given nor a result"
         )
-        yield ArithmeticFact("illegal_number", main.start, main.end, text[main.start : main.end], why)
+        yield _fact("illegal_number", text, main.start, main.end, why)
+
+
+def _fact(kind: FactKind, text: str, start: int, end: int, why: str) -> ArithmeticFact:
+    return ArithmeticFact(kind=kind, start=start, end=end, quote=text[start:end], why=why)
