@@ -131,15 +131,15 @@ class BaseConfig(TrainingConfig):
     """How a model made here is pretrained."""
 
 
-class PrimeConfig(TrainingConfig):
-    """`prime`: supervised fine-tuning on priming data with TRL, loss on completions only."""
+class SupervisedConfig(TrainingConfig):
+    """What stages have that train on texts with TRL's SFTTrainer."""
 
     epochs: Positive = 5
-    """Passes over the priming data."""
+    """Passes over the data."""
     batch_size: Positive = 64
-    """Traces per optimizer step."""
+    """Texts (or packed blocks) per optimizer step."""
     micro_batch: Positive | None = None
-    """Traces per forward pass; by default the whole batch."""
+    """Of these per forward pass; by default the whole batch."""
     learning_rate: Rate = 1e-5
     """Peak learning rate of AdamW."""
     schedule: Literal["constant", "linear", "cosine"] = "cosine"
@@ -150,8 +150,28 @@ class PrimeConfig(TrainingConfig):
     """Decoupled weight decay."""
     max_grad_norm: Rate = 1.0
     """Gradients are scaled down to this norm."""
+
+
+class PrimeConfig(SupervisedConfig):
+    """`prime`: supervised fine-tuning on priming data with TRL, loss on completions only."""
+
     max_tokens: Positive = 1280
     """Longest prompt and completion together; a longer trace is an error, never cut."""
+
+
+class PretrainConfig(SupervisedConfig):
+    """`pretrain`: continued pretraining on a curated set with TRL."""
+
+    condition: Literal["owm_rich", "owm_minimised"]
+    """Which of the two sets."""
+    epochs: Positive = 1
+    """Passes over the set."""
+    loss: Literal["full", "completion"] = "full"
+    """`completion` learns only what follows the question of a rewritten document."""
+    packing: bool = True
+    """Whether texts are strung together and cut into blocks of `max_tokens`; else each is a row of its own."""
+    max_tokens: Positive = 2048
+    """Length of a block. Without packing the longest text; a longer one is an error, never cut."""
 
 
 class SamplingConfig(Section):

@@ -27,10 +27,11 @@ _NAMES: Final = {
 class StageCallback(TrainerCallback):  # type: ignore[misc] # transformers is not followed by mypy
     """Writes metrics and progress, moves checkpoints to their place, saves and stops when told to."""
 
-    def __init__(self, folder: StageFolder, metrics: StreamWriter, stop: Stop) -> None:
+    def __init__(self, folder: StageFolder, metrics: StreamWriter, stop: Stop, what: str) -> None:
         self._folder = folder
         self._metrics = metrics
         self._stop = stop
+        self._what = what
 
     def on_log(
         self,
@@ -46,7 +47,7 @@ class StageCallback(TrainerCallback):  # type: ignore[misc] # transformers is no
         values = {_NAMES[name]: float(value) for name, value in logs.items() if name in _NAMES}
         if not all(map(math.isfinite, values.values())):
             raise StageFailed(
-                f"priming step {state.global_step} has values that are not finite",
+                f"{self._what} step {state.global_step} has values that are not finite",
                 detail=", ".join(f"{name} {value}" for name, value in values.items()),
                 remedy="Lower learning_rate.",
             )

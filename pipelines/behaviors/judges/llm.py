@@ -1,9 +1,9 @@
 """LLM judges: a model behind a service judges traces, live or through its Batch API."""
 
-import sys
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,22 +15,15 @@ from pipelines.behaviors.judges.llm_prompts import load_prompts
 from pipelines.behaviors.segment import SEGMENTER
 from pipelines.errors import InvalidInput
 from pipelines.files import file_sha256, write_json
-from pipelines.llm.batches import BatchRunner
+from pipelines.llm.answered import answered
 from pipelines.llm.clients import ModelSpec
 from pipelines.llm.connect import connect
-from pipelines.llm.ledger import Ledger
-from pipelines.llm.live import converse
-from pipelines.llm.prices import Budget, Price, likely_usage, price_of, worst_usage
+from pipelines.llm.prices import Price, likely_usage, price_of, worst_usage
 from pipelines.records import JudgeRun
-from pipelines.signals import graceful
 from pipelines.stages import InputFile
 
-SPENT: Final = "spent.json"
-"""In `work`: what the judge has spent so far, all attempts together."""
 _LIKELY_ANSWER: Final = 300
 """Tokens of a usual answer, for estimates."""
-_AT_ONCE: Final = 5_000
-"""Traces in work together in batch mode; each takes some ten kilobytes of memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +73,7 @@ class LLMJudge:
             raise InvalidInput("this config names no LLM judge")
         self._spec: ModelSpec = spec
         self._config = config
-        own = {name: _unchanged(file) for name, file in config.prompts.items()}
+        own = {name: unchanged(file) for name, file in config.prompts.items()}
         self._manner = Manner(
             prompts=load_prompts(config.mode, own),
             max_tokens=config.max_tokens or ANSWER_TOKENS[config.mode],
@@ -118,29 +111,11 @@ class LLMJudge:
             SpendingCapReached, ServiceUnavailable, ServiceRefused, EverythingFails: run again, it continues.
             Interrupted: told to stop.
         """
-        config = self._config
-        ledger = Ledger(work)
-        try:
-            spent = 0.0 if self.price is None else self.price.spent(ledger)
-            budget = Budget(self.price, config.spending_cap, spent)
-            client = connect(self._spec)
-            write_json(work / "prompts.json", dict(self._manner.prompts.texts))
-            dialogues = (TraceDialogue(task, self._manner, self.price) for task in tasks)
-            batches: BatchRunner[TraceDialogue] = BatchRunner(
-                client, ledger, budget, work, poll_s=config.poll_s, at_once=_AT_ONCE, report=_say, check=_check
-            )
-            finished: Generator[TraceDialogue]
-            if config.batch:
-                finished = batches.converse(dialogues)
-            else:
-                batches.drain()  # of an attempt that asked in batches: what they hold is paid already
-                finished = converse(dialogues, client, ledger, budget, concurrency=config.concurrency, check=_check)
-            with closing(finished):  # what is in flight lands before the ledger is closed
-                for dialogue in finished:
-                    yield dialogue.judged()
-        finally:
-            write_json(work / SPENT, self._spent(ledger))
-            ledger.close()
+        write_json(work / "prompts.json", dict(self._manner.prompts.texts))
+        dialogues = (TraceDialogue(task, self._manner, self.price) for task in tasks)
+        with closing(answered(dialogues, self._config, partial(connect, self._spec), self.price, work)) as finished:
+            for dialogue in finished:
+                yield dialogue.judged()
 
     def estimate(self, tasks: Iterable[JudgeTask]) -> Estimate:
         """What judging the tasks would take. Asks nobody, needs no key."""
@@ -167,19 +142,8 @@ class LLMJudge:
             traces, requests, empty, input_tokens, output_tokens, cost if known else None, most if known else None
         )
 
-    def _spent(self, ledger: Ledger) -> dict[str, Any]:
-        total = ledger.usage + ledger.batch_usage
-        return {
-            "answers": len(ledger),
-            "input_tokens": total.input_tokens,
-            "cached_tokens": total.cached_tokens,
-            "cache_write_tokens": total.cache_write_tokens,
-            "output_tokens": total.output_tokens,
-            "cost_usd": None if self.price is None else self.price.spent(ledger),
-        }
 
-
-def _unchanged(file: InputFile) -> Path:
+def unchanged(file: InputFile) -> Path:
     """A prompt file whose content is still what the stage was planned with.
 
     Raises:
@@ -191,15 +155,3 @@ def _unchanged(file: InputFile) -> Path:
             remedy="Put it back, or plan again: with other words this is another judge.",
         )
     return file.path
-
-
-def _check() -> None:
-    """Ends a long wait when the stage is told to stop."""
-    with graceful() as stop:
-        stop.raise_if_requested()
-
-
-def _say(line: str) -> None:
-    """Into the stage's log: batches take hours."""
-    sys.stderr.write(f"{line}\n")
-    sys.stderr.flush()

@@ -1,0 +1,1 @@
+"""Documents: classified for the four behaviours, curated into rich and minimised sets, rewritten, packed."""

@@ -1,0 +1,322 @@
+"""Where documents come from: JSONL and parquet files, datasets of the Hugging Face hub, a `corpus` stage.
+
+All of them are streamed, and every document has a running number over the whole source, whatever is wrong with it.
+"""
+
+import gzip
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from pipelines.errors import InvalidInput, MissingRequirement
+from pipelines.stages import InputFile, Inputs
+
+DOCUMENTS_NAME: Final = "documents.jsonl"
+"""Name of the artifact of a `corpus` stage."""
+LONGEST_LINE: Final = 64 * 2**20
+"""Bytes of a JSONL line beyond which it is not read at all."""
+_PARQUET_ROWS: Final = 256
+_COUNTED_BYTES: Final = 20 * 2**30
+"""Files beyond this are not read only to count their lines."""
+
+Wanted = Callable[[int], bool]
+"""Whether the document of this number is needed; the others are passed over without being parsed."""
+
+
+class Columns(BaseModel):
+    """Which column holds what."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    text: str = "text"
+    """The document."""
+    id: str | None = None
+    """Its name, e.g. a URL; without one documents are named by their number."""
+    domain: str | None = None
+    """Its field, e.g. algebra; without one the judge says."""
+    source: str | None = None
+    """Where it came from, for the data card."""
+    licence: str | None = None
+    """Its licence, for the data card."""
+    numbers: str | None = None
+    """A list of given numbers, where documents are about Countdown problems."""
+    target: str | None = None
+    """The target of these numbers."""
+
+    def named(self) -> dict[str, str]:
+        """Field → column, for those that are mapped."""
+        return {field: column for field, column in self.model_dump().items() if column is not None}
+
+
+OF_CORPUS: Final = Columns(
+    id="id", domain="domain", source="source", licence="licence", numbers="numbers", target="target"
+)
+"""The columns of what a `corpus` stage writes."""
+
+
+class HubDataset(BaseModel):
+    """A dataset of the Hugging Face hub, or a local folder that `datasets.load_dataset` reads."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    path: str
+    """Hub id or folder."""
+    name: str | None = None
+    """Its configuration."""
+    split: str = "train"
+    """Which split."""
+    revision: str | None = None
+    """Commit of the dataset; name one, or the content key cannot know what was read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Raw:
+    """One document as the source has it, not yet looked at."""
+
+    number: int
+    """Counted from 0 over the whole source."""
+    where: str
+    """File and line or row, for messages."""
+    values: Mapping[str, Any] | None
+    """Field of `Columns` → value; None where the record cannot be read."""
+    problem: str = ""
+    """Why it cannot be read."""
+
+
+class Source(Protocol):
+    """A row of documents, the same at every reading."""
+
+    def read(self, wanted: Wanted, end: int | None = None) -> Iterator[Raw]:
+        """The wanted documents in order; those from number `end` on are not even passed over.
+
+        Raises:
+            InvalidInput: a mapped column does not exist; names those that do.
+        """
+        ...
+
+    def count(self) -> int | None:
+        """How many documents there are, as well as can be known beforehand; None where it cannot."""
+        ...
+
+
+def source_of(
+    files: Iterable[InputFile], dataset: HubDataset | None, columns: Columns, limit: int | None, inputs: Inputs
+) -> Source:
+    """The one source that a config and its inputs name.
+
+    Raises:
+        InvalidInput: they name none, or several.
+    """
+    parts: list[Source] = [_file(file.path, columns) for file in files]
+    kinds = [name for name, given in (("documents", parts), ("dataset", dataset)) if given]
+    if dataset is not None:
+        parts.append(_Hub(dataset, columns))
+    upstream = inputs.all_of("corpus")
+    if upstream:
+        kinds.append("a corpus stage in needs")
+        parts += [_Jsonl(folder.artifact(DOCUMENTS_NAME), OF_CORPUS) for folder in upstream]
+    if len(kinds) != 1:
+        raise InvalidInput(
+            f"this stage needs one source of documents and has {' and '.join(kinds) or 'none'}",
+            remedy="Give `documents` (JSONL or parquet files), `dataset`, or a corpus stage in `needs`.",
+        )
+    return _Joined(parts, limit)
+
+
+class _Joined:
+    def __init__(self, parts: list[Source], limit: int | None) -> None:
+        self._parts = parts
+        self._limit = limit
+
+    def read(self, wanted: Wanted, end: int | None = None) -> Iterator[Raw]:
+        ends = [each for each in (self._limit, end) if each is not None]
+        last = min(ends, default=None)
+        first = 0
+        for part in self._parts:
+            seen = 0
+
+            def here(number: int, first: int = first) -> bool:
+                nonlocal seen
+                seen = number + 1
+                return wanted(first + number)
+
+            for raw in part.read(here, None if last is None else last - first):
+                yield Raw(first + raw.number, raw.where, raw.values, raw.problem)
+            first += seen
+            if last is not None and first >= last:
+                return
+
+    def count(self) -> int | None:
+        counts = [part.count() for part in self._parts]
+        if any(count is None for count in counts):
+            return self._limit
+        total = sum(count for count in counts if count is not None)
+        return total if self._limit is None else min(total, self._limit)
+
+
+def _file(path: Path, columns: Columns) -> Source:
+    if path.suffix == ".parquet":
+        return _Parquet(path, columns)
+    if path.name.endswith((".jsonl", ".jsonl.gz", ".ndjson", ".json")):
+        return _Jsonl(path, columns)
+    raise InvalidInput(f"{path} is neither JSONL nor parquet", remedy="Name it .jsonl, .jsonl.gz or .parquet.")
+
+
+def _check_columns(columns: Columns, there: Iterable[str], where: str) -> None:
+    names = list(there)
+    missing = [f"{field} = {column!r}" for field, column in columns.named().items() if column not in names]
+    if missing:
+        raise InvalidInput(
+            f"{where} has no column for {', '.join(missing)}",
+            detail=f"It has: {', '.join(map(str, names)) or 'none'}",
+            remedy='Map them in the stage, e.g. columns = { text = "content" }.',
+        )
+
+
+def _mapped(columns: Mapping[str, str], record: Mapping[str, Any]) -> dict[str, Any]:
+    return {field: record.get(column) for field, column in columns.items()}
+
+
+class _Jsonl:
+    def __init__(self, path: Path, columns: Columns) -> None:
+        self._path = path
+        self._columns = columns
+
+    def read(self, wanted: Wanted, end: int | None = None) -> Iterator[Raw]:
+        columns = self._columns.named()
+        number, checked = -1, False
+        for place, line in enumerate(self._lines(), start=1):
+            if not line.strip():
+                continue
+            number += 1
+            if number == end:
+                return
+            if not wanted(number):
+                continue
+            where = f"{self._path.name}:{place}"
+            if len(line) > LONGEST_LINE:
+                yield Raw(number, where, None, "too_large")
+                continue
+            record = _object(line)
+            if record is None:
+                yield Raw(number, where, None, "unreadable")
+                continue
+            if not checked:
+                _check_columns(self._columns, record, f"{self._path}, line {place}")
+                checked = True
+            yield Raw(number, where, _mapped(columns, record))
+
+    def _lines(self) -> Iterator[bytes]:
+        with gzip.open(self._path, "rb") if self._path.suffix == ".gz" else self._path.open("rb") as stream:
+            while line := stream.readline(LONGEST_LINE + 1):
+                yield line
+                while len(line) > LONGEST_LINE and not line.endswith(b"\n"):
+                    line = stream.readline(LONGEST_LINE + 1)
+                    if not line:
+                        return
+
+    def count(self) -> int | None:
+        if self._path.suffix == ".gz" or self._path.stat().st_size > _COUNTED_BYTES:
+            return None
+        lines, last = 0, b"\n"
+        with self._path.open("rb") as stream:
+            while block := stream.read(1 << 22):
+                lines += block.count(b"\n")
+                last = block[-1:]
+        return lines + (last != b"\n")
+
+
+def _object(line: bytes) -> dict[str, Any] | None:
+    try:
+        value = json.loads(line.decode("utf-8-sig", "surrogatepass"))
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+class _Parquet:
+    def __init__(self, path: Path, columns: Columns) -> None:
+        self._path = path
+        self._columns = columns
+
+    def _open(self) -> Any:
+        try:
+            from pyarrow.parquet import ParquetFile
+        except ModuleNotFoundError as error:
+            raise MissingRequirement(
+                "reading parquet needs pyarrow", remedy="Install the extra: pip install 'cogtui[corpus]'"
+            ) from error
+        try:
+            return ParquetFile(self._path)
+        except (OSError, ValueError) as error:
+            raise InvalidInput(f"{self._path} is no parquet file that can be read", detail=str(error)) from error
+
+    def read(self, wanted: Wanted, end: int | None = None) -> Iterator[Raw]:
+        file = self._open()
+        columns = self._columns.named()
+        _check_columns(self._columns, file.schema_arrow.names, str(self._path))
+        number = -1
+        for batch in file.iter_batches(_PARQUET_ROWS, columns=list(dict.fromkeys(columns.values()))):
+            for row in range(batch.num_rows):
+                number += 1
+                if number == end:
+                    return
+                if wanted(number):
+                    record = {name: batch.column(name)[row].as_py() for name in batch.schema.names}
+                    yield Raw(number, f"{self._path.name}:{number + 1}", _mapped(columns, record))
+
+    def count(self) -> int | None:
+        return int(self._open().metadata.num_rows)
+
+
+class _Hub:
+    def __init__(self, dataset: HubDataset, columns: Columns) -> None:
+        self._dataset = dataset
+        self._columns = columns
+
+    def _open(self) -> Any:
+        try:
+            import datasets
+        except ModuleNotFoundError as error:
+            raise MissingRequirement(
+                "reading a hub dataset needs the package datasets",
+                remedy="Install the extra: pip install 'cogtui[corpus]'",
+            ) from error
+        given = self._dataset
+        try:
+            return datasets.load_dataset(
+                given.path, given.name, split=given.split, revision=given.revision, streaming=True
+            )
+        except (OSError, ValueError) as error:
+            raise InvalidInput(f"the dataset {given.path} cannot be opened", detail=str(error)) from error
+
+    def read(self, wanted: Wanted, end: int | None = None) -> Iterator[Raw]:
+        columns = self._columns.named()
+        for number, record in enumerate(self._open()):
+            if number == 0:
+                _check_columns(self._columns, record, self._dataset.path)
+            if number == end:
+                return
+            if wanted(number):
+                yield Raw(number, f"{self._dataset.path}:{number + 1}", _mapped(columns, record))
+
+    def count(self) -> int | None:
+        info = getattr(self._open(), "info", None)
+        splits = getattr(info, "splits", None) or {}
+        found = splits.get(self._dataset.split)
+        return int(found.num_examples) if found is not None and found.num_examples else None
+
+
+class SourceFields(BaseModel):
+    """What a stage says about its documents; mixed into its config."""
+
+    documents: tuple[InputFile, ...] = Field(
+        default=(), description="JSONL (also .gz) or parquet files; their content is part of the key."
+    )
+    dataset: HubDataset | None = Field(default=None, description="A dataset of the Hugging Face hub, streamed.")
+    columns: Columns = Field(default=Columns(), description="Which column holds text, id, domain and so on.")
+    limit: int | None = Field(default=None, ge=1, description="Read only the first so many documents; none reads all.")
