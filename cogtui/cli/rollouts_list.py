@@ -58,7 +58,7 @@ def _cells(row: RolloutRow) -> tuple[str, ...]:
         row.split,
         row.condition or "-",
         _or_dash(row.seed),
-        f"{' '.join(map(str, row.numbers))} > {row.target}",
+        row.puzzle(">"),
         "-" if row.reward is None else f"{row.reward:g}",
         {True: "yes", False: "no", None: "-"}[row.correct],
         _or_dash(row.n_tokens),

@@ -33,7 +33,7 @@ def trace_lines(detail: RolloutDetail) -> Iterator[str]:
     row = detail.row
     yield f"rollout   {row.id}  {row.stage}, step {row.step}, {row.split}, sample {row.sample}"
     yield f"condition {row.condition or '-'}" + ("" if row.seed is None else f"  seed {row.seed}")
-    yield f"problem   {row.problem_id}: {' '.join(map(str, row.numbers))} -> {row.target}"
+    yield f"problem   {row.problem_id}: {row.puzzle('->')}"
     yield f"answer    {one_line(detail.answer) if detail.answer is not None else '(none)'}"
     yield f"reward    {_reward(detail)}  ({row.finish_reason}, {row.length:,} characters{_tokens(detail)})"
     yield f"judge     {_judged(detail)}"

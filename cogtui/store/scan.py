@@ -16,6 +16,8 @@ from pipelines.records import JudgeRun
 from pipelines.streams import FAMILIES as STREAM_FAMILIES
 from pipelines.streams import stream_files
 
+CLASSIFY_KIND: Final = "classify"
+"""Kind of the stages that hold the documents they judge."""
 IMPORT_KIND: Final = "import"
 """Kind of the stages that imported files become."""
 TRACES: Final = "traces*.jsonl"
@@ -51,7 +53,7 @@ class Source:
     follows: str
     """Key of the stage whose rollouts are in it, or are judged in it: files are read in this order."""
     own_labels: bool
-    """Whether its records name their own condition and seed, as those of an import do."""
+    """Whether its records name their own condition and seed, as those of an import do (and what of them is unknown)."""
 
 
 def read_stage(path: Path) -> Stage | None:
@@ -77,9 +79,10 @@ def sources_of(stage: Stage) -> Iterator[Source]:
 
 
 def _source(stage: Stage, family: Family, stream: str, path: Path, part: int) -> Source:
-    follows = min(stage.inputs, default="") if family == "judgements" else stage.key
+    own = family != "judgements" or stage.kind == CLASSIFY_KIND
+    follows = stage.key if own else min(stage.inputs, default="")
     place = _first_place(stage.key, stream, part)
-    return Source(stage.key, family, stream, path, place, follows, stage.kind == IMPORT_KIND)
+    return Source(stage.key, family, stream, path, place, follows, stage.kind in (IMPORT_KIND, CLASSIFY_KIND))
 
 
 def _family(name: str) -> Family:

@@ -14,6 +14,9 @@ Label = str | int | float | bool
 CountOfBehavior = tuple[int | None, int | None, int | None, int | None]
 """Counts in the order of `BEHAVIORS`; None where that behaviour was not judged or its judgement failed."""
 
+DOCUMENT_SPLIT: Final = "document"
+"""Split of the records of a `classify` stage."""
+
 Judged = Literal["none", "ok", "partial", "failed"]
 """No judgement; all four behaviours `ok`; some of them; none of them."""
 
@@ -111,6 +114,15 @@ class RolloutRow:
     """Its place in the list it came from."""
     serial: int
     """Order of arrival in this index: larger is newer. Not stable over a rebuild; for `newer_than` only."""
+
+    def puzzle(self, arrow: str = "→") -> str:
+        """The numbers and their target; for a document, which states none, a word."""
+        return f"{' '.join(map(str, self.numbers))} {arrow} {self.target}" if self.numbers else "document"
+
+    @property
+    def is_document(self) -> bool:
+        """Whether it is a document of a corpus, which nobody generated as an answer to anything."""
+        return self.split == DOCUMENT_SPLIT
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,9 @@
 
 import hashlib
 import os
+import re
 import time
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Final, Literal
@@ -33,6 +35,7 @@ from pipelines.records import rollout_id
 from pipelines.signals import graceful
 from pipelines.stages import Inputs, StageConfig
 
+_WORD_END: Final = re.compile(r"(?<=\S)(?=\s|\Z)")
 _PIECES: Final = 1_000
 """Most pieces one document can be cut into."""
 _SPARE: Final = 1.05
@@ -168,7 +171,10 @@ class _Curation:
                 detail=f"Left out: {_listed(self.left_out)}",
                 remedy="Lower tokens, loosen the rules, or classify more documents.",
             )
-        taken = {name: pool.choose(name, min(budget, there[name])) for name in SETS}
+        if not budget:
+            lost = {f"{name} {reason}": n for name in SETS for reason, n in self.dropped[name].items()}
+            raise InvalidInput("rewriting left nothing of a set", detail=f"Lost: {_listed(lost)}")
+        taken = {name: self._fill(name, budget) for name in SETS}
         low, high = min(taken.values()), max(taken.values())
         if high - low > config.tolerance * high or budget - low > config.tolerance * budget:
             raise InvalidInput(
@@ -279,6 +285,30 @@ class _Curation:
         return kept
 
     # -- the sets ----------------------------------------------------------------------------------
+
+    def _fill(self, kind: SetName, budget: int) -> int:
+        """Chooses records up to the budget; returns their tokens.
+
+        Where whole records leave a gap that is too wide, the beginning of one more document fills it. A rewritten
+        one is never cut: it would lose its answer.
+        """
+        taken = self._pool.choose(kind, budget)
+        gap = budget - taken
+        if gap <= self._config.tolerance * budget / 2:
+            return taken
+        left = self._pool.next_left(kind)
+        example = None if left is None else Example.model_validate_json(left[1])
+        if left is None or example is None or example.prompt:
+            return taken
+        starts = [match.start() for match in _WORD_END.finditer(example.completion)]
+        fits = bisect_right(starts, gap, key=lambda at: self._counter.count("", example.completion[:at]))
+        if not fits:
+            return taken
+        text = example.completion[: starts[fits - 1]]
+        tokens = self._counter.count("", text)
+        cut = example.model_copy(update={"completion": text, "tokens": tokens, "meta": {**example.meta, "cut": True}})
+        self._pool.choose_instead(left[0], tokens, line_of(cut))
+        return taken + tokens
 
     def _write(
         self, budget: int, taken: Mapping[SetName, int], sizes: Mapping[SetName, Mapping[str, tuple[int, int]]]

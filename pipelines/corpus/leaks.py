@@ -10,6 +10,7 @@ from pipelines.countdown.problems import Problem
 
 _NUMBER: Final = re.compile(r"(?<![\w.])\d{1,6}(?![\w]|\.\d)")
 _ARITHMETIC: Final = re.compile(r"\d\s*[-+*/×÷·−=^]\s*\(?\s*\d")
+_SIGN: Final = re.compile(r"[-+*/×÷−=]")
 _NEAR: Final = 160
 """Characters within which the target of a statement stands, before or behind the numbers."""
 _GAP: Final = 16
@@ -53,8 +54,9 @@ class Leaks:
                 continue
             around = (*found[max(0, first - 2) : first], *found[first + size : first + size + 2])
             for value, at, stop in around:
-                close = 0 <= at - end <= _NEAR or 0 <= start - stop <= _NEAR
-                between = text[end : at + 1] if at >= end else text[stop - 1 : start + 1]
-                if value in targets and close and not re.search(r"[-+*/×÷−=]", between):
+                between = text[end:at] if at >= end else text[stop:start]
+                # What stands before the list must be in its sentence: the last one's numbers are another matter.
+                apart = len(between) > _NEAR or (at < start and re.search(r"[.!?]\s", between) is not None)
+                if value in targets and not apart and not _SIGN.search(between):
                     return True
         return False

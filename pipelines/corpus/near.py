@@ -13,6 +13,14 @@ BANDS: Final = 16
 _ROWS: Final = PERMUTATIONS // BANDS
 """Two documents with a Jaccard similarity of 0.8 share a band with 95 % probability, with 0.5 with 6 %."""
 _SEED: Final = 42
+_TABLES: Final = (
+    "DROP TABLE IF EXISTS exact",
+    "DROP TABLE IF EXISTS band",
+    "DROP TABLE IF EXISTS signature",
+    "CREATE TABLE exact (digest BLOB PRIMARY KEY) WITHOUT ROWID",
+    "CREATE TABLE band (mark INTEGER, signature INTEGER, PRIMARY KEY (mark, signature)) WITHOUT ROWID",
+    "CREATE TABLE signature (id INTEGER PRIMARY KEY, digest BLOB)",
+)
 _WORD: Final = re.compile(r"\S+")
 
 
@@ -31,12 +39,8 @@ class NearDuplicates:
         self._threshold = threshold
         self._words = words
         self._minhash = _minhash() if threshold < 1 else None
-        database.executescript(
-            "DROP TABLE IF EXISTS exact; DROP TABLE IF EXISTS band; DROP TABLE IF EXISTS signature;"
-            "CREATE TABLE exact (digest BLOB PRIMARY KEY) WITHOUT ROWID;"
-            "CREATE TABLE band (mark INTEGER, signature INTEGER, PRIMARY KEY (mark, signature)) WITHOUT ROWID;"
-            "CREATE TABLE signature (id INTEGER PRIMARY KEY, values_ BLOB)"
-        )
+        for statement in _TABLES:  # a script would end the transaction of the caller
+            database.execute(statement)
 
     def repeats(self, text: str) -> str | None:
         """`duplicate`, `near_duplicate`, or None for a text that is new, which is then remembered."""
@@ -55,14 +59,14 @@ class NearDuplicates:
         marks = [_mark(band, values) for band in range(BANDS)]
         if self._similar(values, marks):
             return "near_duplicate"
-        row = self._db.execute("INSERT INTO signature (values_) VALUES (?)", (values.tobytes(),)).lastrowid
+        row = self._db.execute("INSERT INTO signature (digest) VALUES (?)", (values.tobytes(),)).lastrowid
         self._db.executemany("INSERT OR IGNORE INTO band VALUES (?, ?)", [(mark, row) for mark in marks])
         return None
 
     def _similar(self, values: "array[int]", marks: list[int]) -> bool:
         holes = ", ".join("?" * len(marks))
         found = self._db.execute(
-            f"SELECT values_ FROM signature WHERE id IN (SELECT signature FROM band WHERE mark IN ({holes}))", marks
+            f"SELECT digest FROM signature WHERE id IN (SELECT signature FROM band WHERE mark IN ({holes}))", marks
         )
         for (blob,) in found:
             other = array("I", blob)

@@ -173,6 +173,19 @@ class Pool:
             db.execute("UPDATE prepared SET chosen = 1 WHERE id = ?", (best[1],))
             taken += best[2]
 
+    def next_left(self, kind: SetName) -> tuple[int, str] | None:
+        """(place, record) of the first record that was not chosen."""
+        row = self.database.execute(
+            "SELECT id, record FROM prepared WHERE kind = ? AND chosen = 0 ORDER BY id LIMIT 1", (kind,)
+        ).fetchone()
+        return None if row is None else (int(row[0]), str(row[1]))
+
+    def choose_instead(self, place: int, tokens: int, record: str) -> None:
+        """Chooses a record in another form than it was prepared in."""
+        self.database.execute(
+            "UPDATE prepared SET chosen = 1, tokens = ?, record = ? WHERE id = ?", (tokens, record, place)
+        )
+
     def chosen(self, kind: SetName) -> Iterator[tuple[str, bool]]:
         """(record, matched) of what was chosen, in order."""
         for record, matched in self.database.execute(

@@ -7,7 +7,7 @@ from typing import Final
 
 from pipelines.teachers.lexicon import ANSWER_CLOSE, ANSWER_OPEN, CLOSE_THOUGHT, GOAL, NUMBERS
 
-_STATEMENT: Final = re.compile(rf"(?m)^{NUMBERS}((?: \d+)+) {GOAL} (\d+)(?: \.)?(?:\n|\Z)")
+_STATEMENT: Final = re.compile(rf"(?m)^{NUMBERS}((?: \d{{1,9}})+) {GOAL} (\d{{1,9}})(?: \.)?(?:\n|\Z)")
 _ANSWER: Final = re.compile(rf"{re.escape(ANSWER_OPEN)} ?(.*?) ?{re.escape(ANSWER_CLOSE)}", re.DOTALL)
 
 
@@ -27,6 +27,8 @@ class Section:
 def sections(text: str) -> list[Section]:
     """The puzzles of a document in order; each reaches to the next."""
     found = list(_STATEMENT.finditer(text))
+    if not found:
+        return []
     ends = [match.start() for match in found[1:]] + [len(text)]
     return [
         Section(match.start(), match.end(), end, tuple(map(int, match[1].split())), int(match[2]))

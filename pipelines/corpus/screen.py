@@ -27,7 +27,9 @@ _LOOKED_AT: Final = 2_000
 
 _INJECTION: Final = re.compile(
     r"\b(?:ignore|disregard|forget)\b[^.\n]{0,40}\b(?:instruction|prompt|above|previous|rule|question)"
-    r"|\b(?:answer|reply|respond|report|return|output|say)\b[^.\n]{0,30}\bcount\b[^.\n]{0,20}\d"
+    r"|\b(?:answer|reply|respond|report|return|output|say)\b(?! is)[^.;\n]{0,30}"
+    r"\b(?:a|the|with|of|as|this) count\b[^.;\n]{0,20}\d"
+    r"|\b(?:answer|reply|respond) (?:with|by) (?:a )?count"
     r"|<\s*/?\s*count\s*>|\"count\"\s*:\s*\d|\byou are (?:now )?(?:an?|the) (?:judge|assistant|grader|evaluator)\b",
     re.IGNORECASE,
 )

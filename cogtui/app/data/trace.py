@@ -79,8 +79,8 @@ _LONGEST: Final = 500_000
 
 
 def rules_now(detail: RolloutDetail) -> RulesNow | None:
-    """Judges a completion by rules; None for one that would take seconds."""
-    if len(detail.completion) > _LONGEST:
+    """Judges a completion by rules; None for one that would take seconds, and for documents, which have no target."""
+    if len(detail.completion) > _LONGEST or detail.row.is_document:
         return None
     from pipelines.behaviors.judges.rules import judge_completion
 
@@ -102,8 +102,10 @@ class ProblemFacts:
     """One way to reach the target; None where there is none."""
 
 
-def problem_facts(detail: RolloutDetail) -> ProblemFacts:
-    """Value of the answer and a solution of the problem, both exact."""
+def problem_facts(detail: RolloutDetail) -> ProblemFacts | None:
+    """Value of the answer and a solution of the problem, both exact; None for a document, which answers nothing."""
+    if detail.row.is_document:
+        return None
     from pipelines.countdown.reward import REASONS, score_completion
     from pipelines.countdown.solver import solve
 

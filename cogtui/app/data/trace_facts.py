@@ -27,7 +27,7 @@ def head_rows(detail: RolloutDetail, place: str) -> Rows:
     length = f"{row.length} characters" if row.n_tokens is None else f"{row.n_tokens} tokens"
     text, look = answer_part(row)
     second: list[Part] = [(f" {text if text != MISSING else 'not scored'}", look), (f"  reward {reward}", "")]
-    second += [(f"  {' '.join(map(str, row.numbers))} → {row.target}", "strong")]
+    second += [(f"  {row.puzzle()}", "strong")]
     second += [(f"  answer {one_line(detail.answer, 80)}" if detail.answer is not None else "  no answer", "")]
     second += [(f"  {length}{ended.get(row.finish_reason, '')}", "dim")]
     return [first, second]
@@ -97,7 +97,7 @@ def span_rows(span: LabelledSpan | None, trace: JudgedTrace, width: int) -> Rows
 def problem_rows(detail: RolloutDetail, facts: ProblemFacts | None, now: RulesNow | None, width: int) -> Rows:
     """Prompt, answer, its exact value, why it earned what it did, a solution; note and source."""
     row = detail.row
-    rows: Rows = [[("problem   ", "dim"), (f"{' '.join(map(str, row.numbers))} → {row.target}", "strong")]]
+    rows: Rows = [[("problem   ", "dim"), (row.puzzle(), "strong")]]
     rows += labelled("answer", detail.answer if detail.answer is not None else "none", width, limit=3)
     if facts is not None:
         rows += labelled("value", facts.value or "none", width, limit=2)

@@ -170,7 +170,7 @@ def rollout_cells(rollout: RolloutRow) -> Cells:
         "split": (one_line(rollout.split, 20), "dim"),
         "sample": (str(rollout.sample), "dim"),
         "tokens": (MISSING if rollout.n_tokens is None else str(rollout.n_tokens), "dim"),
-        "numbers": (f"{' '.join(map(str, rollout.numbers))} → {rollout.target}", "dim"),
+        "numbers": (rollout.puzzle(), "dim"),
         "stage": (rollout.stage, "dim"),
         "id": (rollout.id, "dim"),
         "noted": ("*" if rollout.noted else "", "strong"),
