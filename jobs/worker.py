@@ -24,8 +24,8 @@ from jobs.worker_ending import Ending
 from jobs.worker_records import Records
 from jobs.worker_signs import Activity, oom_kills
 from jobs.workspace import Workspace
-from pipelines.errors import CogtuiError
-from pipelines.files import write_json
+from pipelines.errors import CogtuiError, Interrupted
+from pipelines.files import read_json, write_json
 from pipelines.folder import StageFolder
 from pipelines.signals import EXIT_INTERRUPTED
 
@@ -275,8 +275,16 @@ class Worker:
     # -- the end -----------------------------------------------------------------------------------
 
     def _end(self, code: int | None, number: int | None) -> Exit:
+        if code == 1 and self._was_interrupted():
+            code = EXIT_INTERRUPTED  # torchrun has an exit code of its own
         oom = number == signal.SIGKILL and oom_kills() > self._ooms
         return self.records.end(code, number, self._why_ended(code, number), out_of_memory=oom)
+
+    def _was_interrupted(self) -> bool:
+        with contextlib.suppress(CogtuiError, OSError):
+            error = read_json(self.attempt / attempts.ERROR)
+            return isinstance(error, dict) and error.get("code") == Interrupted.code
+        return False
 
     def _why_ended(self, code: int | None, number: int | None) -> Why:
         if code == 0:

@@ -14,6 +14,10 @@ from pipelines.shards import SHARD_VARIABLE
 
 THREAD_VARIABLES: Final = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 _RENDEZVOUS_PORT: Final = 29400
+_DEAF: Final = ("/bin/sh", "-c", 'trap "" INT TERM USR2; exec "$@"', "torchrun")
+"""torchrun would die of SIGUSR2 and pass SIGTERM on a second time. A stop reaches its processes directly: they agree
+on a step, save and end, and it ends after them."""
+_HANDLES: Final = "--signals-to-handle=SIGQUIT"
 
 
 def stage_command(job: Job, stage: Path, environment: Mapping[str, str] = os.environ) -> list[str]:
@@ -23,9 +27,9 @@ def stage_command(job: Job, stage: Path, environment: Mapping[str, str] = os.env
     tail = ["-m", "pipelines", "--folder", str(stage)]
     if resources.processes == 1 and resources.nodes == 1:
         return [python, *tail]
-    launcher = [python, "-m", "torch.distributed.run", f"--nproc-per-node={resources.processes}"]
+    launcher = [*_DEAF, python, "-m", "torch.distributed.run", f"--nproc-per-node={resources.processes}"]
     if resources.nodes == 1:
-        return [*launcher, "--standalone", *tail]
+        return [*launcher, "--standalone", _HANDLES, *tail]
     from submitit.slurm.slurm import _parse_node_list
 
     first = _parse_node_list(environment["SLURM_JOB_NODELIST"])[0]
@@ -38,6 +42,7 @@ def stage_command(job: Job, stage: Path, environment: Mapping[str, str] = os.env
         # jobs that share a node must not meet on one port
         f"--rdzv-endpoint={first}:{_RENDEZVOUS_PORT + int(job_id) % 1000}",
         f"--rdzv-id={job_id}",
+        _HANDLES,
         *tail,
     ]
 

@@ -52,16 +52,34 @@ def main(arguments: list[str] | None = None) -> int:
             folder = prepare(given.stage, _read_toml(given.config), given.out, given.input, base=given.config.parent)
         else:
             parser.error("give STAGE CONFIG --out DIR, or --folder DIR")
-        sys.stdout.write(canonical_json(run_stage(folder)) + "\n")
+        result = run_stage(folder)
+        if os.environ.get("RANK", "0") == "0":
+            sys.stdout.write(canonical_json(result) + "\n")
     except CogtuiError as error:
-        attempt = os.environ.get(ATTEMPT_VARIABLE)
-        if attempt:
-            # On a full disk even this fails; the message below still reaches the log.
-            with contextlib.suppress(OSError):
-                write_json(Path(attempt) / "error.json", error.as_dict())
+        _record(error)
         sys.stderr.write(f"{error}\n")
         return exit_code(error)
+    _leave_group()
     return 0
+
+
+def _record(error: CogtuiError) -> None:
+    """Writes an error to the attempt's folder. On a full disk even that fails; the message still reaches the log."""
+    attempt = os.environ.get(ATTEMPT_VARIABLE)
+    if not attempt:
+        return
+    path = Path(attempt) / "error.json"
+    if isinstance(error, Interrupted) and path.exists():
+        return  # another process of this stage failed, and torchrun stopped this one for it
+    with contextlib.suppress(OSError):
+        write_json(path, error.as_dict())
+
+
+def _leave_group() -> None:
+    """Ends torch's process group, where the stage was in one; after an error the others may never answer."""
+    distributed = sys.modules.get("torch.distributed")
+    if distributed is not None and distributed.is_available() and distributed.is_initialized():
+        distributed.destroy_process_group()
 
 
 def _read_toml(path: Path) -> dict[str, object]:

@@ -304,12 +304,21 @@ class PPOConfig(TrainingConfig):
         return self
 
     @model_validator(mode="after")
-    def _is_built(self) -> Self:
-        # Accepting these and training something else would be worse than having no name for them.
-        if self.algorithm != "ppo":
-            raise ValueError(f"algorithm {self.algorithm} is not available in this version; use ppo")
+    def _batches_divide(self) -> Self:
+        # Accepting these and training something else would be worse than refusing them.
+        if self.algorithm != "grpo":
+            return self
         if self.sharding != "none":
-            raise ValueError(f"sharding {self.sharding} is not available in this version; use none")
+            raise ValueError("sharding is of our PPO only: with algorithm grpo set it to none")
+        if self.rollouts < 2:
+            raise ValueError("algorithm grpo compares the completions of a problem: rollouts must be at least 2")
+        batch = self.prompts * self.rollouts
+        micro = self.micro_batch or self.mini_batch
+        if batch % self.mini_batch or self.mini_batch % micro:
+            raise ValueError(
+                f"algorithm grpo needs batches that divide: {batch} rollouts a step, mini_batch {self.mini_batch}, "
+                f"micro_batch {micro}"
+            )
         return self
 
 

@@ -90,8 +90,12 @@ class RolloutMaker:
                 remedy="Lower sampling.max_new_tokens, or give the base model more architecture.max_positions.",
             )
 
+    def sync(self, step: int) -> None:
+        """Gives the engine the weights of a step. Every process of a stage must call it, whatever it draws."""
+        self._engine.sync(step)
+
     def draw(self, places: Sequence[Place], sampling: SamplingConfig) -> list[Drawn]:
-        """One scored rollout per place, in order.
+        """One scored rollout per place, in order, drawn from the weights of the last `sync`.
 
         Raises:
             StageFailed: the reward failed or is no finite number; names the rollout.
@@ -103,8 +107,6 @@ class RolloutMaker:
             )
             for place in places
         ]
-        for step in sorted({place.step for place in places}):
-            self._engine.sync(step)
         completions = self._engine.generate(requests, sampling)
         return [
             self._record(place, request, completion, sampling)

@@ -38,19 +38,27 @@ class Runtime:
         }
 
 
-def start(config: TrainingConfig) -> Runtime:
+def processes() -> int:
+    """How many processes torchrun started for this stage; 1 without torchrun."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
+def start(config: TrainingConfig, *, many: bool = False, advice: str = "") -> Runtime:
     """Sets threads and seeds and chooses the device.
 
+    Args:
+        many: whether this stage may run in several processes, one a GPU.
+        advice: what else could be done where it may not.
+
     Raises:
-        InvalidInput: several processes were started for it.
-        MissingRequirement: a GPU is asked for and there is none.
+        InvalidInput: several processes were started for a stage that runs in one.
+        MissingRequirement: a GPU is asked for and there is none, or there are fewer than processes.
     """
-    processes = int(os.environ.get("WORLD_SIZE", "1"))
-    if processes > 1:
+    if processes() > 1 and not many:
         # Each would write the same streams.
         raise InvalidInput(
-            f"this stage runs in one process, but {processes} were started for it",
-            remedy="Set processes and nodes to 1 in the stage's resources.",
+            f"this stage runs in one process, but {processes()} were started for it",
+            remedy=f"Set processes and nodes to 1 in the stage's resources{advice}.",
         )
     torch.set_num_threads(config.threads)
     if config.device == "cuda" and not torch.cuda.is_available():
@@ -65,7 +73,21 @@ def start(config: TrainingConfig) -> Runtime:
     }[config.dtype]
     seed_everything(config.seed)
     quieten()
-    return Runtime(torch.device(name), compute)
+    return Runtime(_own_device(name), compute)
+
+
+def _own_device(name: str) -> torch.device:
+    """The device of this process: a GPU of its own where torchrun started several."""
+    if name == "cpu" or processes() == 1:
+        return torch.device(name)
+    index, here = int(os.environ["LOCAL_RANK"]), torch.cuda.device_count()
+    if index >= here:
+        raise MissingRequirement(
+            f"process {index} of this node has no GPU: torch sees {here} here",
+            remedy="Set processes in the stage's resources to its number of gpus.",
+        )
+    torch.cuda.set_device(index)
+    return torch.device(name, index)
 
 
 def seed_everything(seed: int) -> None:

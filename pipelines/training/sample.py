@@ -22,12 +22,14 @@ def run(config: SampleConfig, inputs: Inputs, folder: StageFolder) -> None:
     path = inputs.model()
     tokenizer = load_tokenizer(path)
     model = load_model(path).to(run_on.device)
-    engine = make_engine(config.engine, model, tokenizer, run_on)
+    longest = config.max_prompt_tokens + config.sampling.max_new_tokens
+    engine = make_engine(config.engine, model, tokenizer, run_on, longest=longest)
     maker = RolloutMaker(
         folder.key, loaded.task, tokenizer, engine, seed=config.seed, max_prompt_tokens=config.max_prompt_tokens
     )
     maker.check_prompts(problems, new_tokens=config.sampling.max_new_tokens, positions=positions(model))
     step = _step_of(inputs)
+    maker.sync(step)
     todo = list(places(config.split, step, problems, config.samples))
     with graceful() as stop, folder.stream("rollouts", config.split) as stream:
         for start in range(0, len(todo), config.batch):

@@ -7,6 +7,7 @@ sizes, so that one damaged later (a full disk, a lost page) is told from a good 
 import random
 import sys
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -61,10 +62,7 @@ class Snapshot:
         with self._folder.new_checkpoint(step, keep=keep) as path:
             for name, part in self._parts.items():
                 torch.save(part.state_dict(), path / f"{name}.pt")
-            torch.save(_torch_random(), path / f"{_RANDOM}.pt")
-            state = {"layout": LAYOUT, "key": self._key, "step": step, "random": _python_random()}
-            write_json(path / _STATE, {**state, "extra": dict(extra or {})})
-            write_json(path / _MANIFEST, {each.name: each.stat().st_size for each in sorted(path.iterdir())})
+            write_state(path, self._key, step, extra)
 
     def resume(self) -> int:
         """Restores the newest whole checkpoint; returns its step, 0 where there is none.
@@ -77,39 +75,76 @@ class Snapshot:
         """
         for step, path in reversed(self._folder.checkpoints()):
             try:
-                state = self._checked(path, step)
-                loaded = {name: _load(path / f"{name}.pt") for name in (*self._parts, _RANDOM)}
+                random_states = checked_state(path, self._key, step)
+                loaded = {name: load_file(path / f"{name}.pt") for name in self._parts}
             except Damaged as error:
-                sys.stderr.write(f"warning: checkpoint {path.name} is damaged and passed over: {error}\n")
+                report_damage(path, error)
                 continue
             for name, part in self._parts.items():
                 part.load_state_dict(loaded[name])
-            _restore_random(state["random"], loaded[_RANDOM])
+            random_states.restore()
             return step
         return 0
 
-    def _checked(self, path: Path, step: int) -> dict[str, Any]:
-        try:
-            manifest, state = read_json(path / _MANIFEST), read_json(path / _STATE)
-        except InvalidInput as error:
-            raise Damaged(error.summary) from error
-        if not isinstance(manifest, dict) or not isinstance(state, dict):
-            raise Damaged(f"it has no {_MANIFEST} or no {_STATE}")
-        for name, size in manifest.items():
-            file = path / name
-            if not file.is_file() or file.stat().st_size != size:
-                raise Damaged(f"{name} is missing or not {size} bytes long")
-        found = {name: state.get(name) for name in ("key", "step", "layout")}
-        if found != {"key": self._key, "step": step, "layout": LAYOUT}:
-            raise InvalidInput(
-                f"{path} is a checkpoint of another stage: {', '.join(f'{k} {v}' for k, v in found.items())}",
-                detail=f"This is {self._key}, step {step}, layout {LAYOUT}.",
-                remedy="Move its folder `checkpoints` away and run the stage again.",
-            )
-        return state
+
+@dataclass(frozen=True, slots=True)
+class RandomStates:
+    """States of all random generators, as a checkpoint holds them."""
+
+    plain: dict[str, Any]
+    torch: dict[str, Any]
+
+    def restore(self) -> None:
+        """Puts Python, numpy and torch back to where they were."""
+        _restore_random(self.plain, self.torch)
 
 
-def _load(path: Path) -> dict[str, Any]:
+def write_state(path: Path, key: str, step: int, extra: Mapping[str, Any] | None) -> None:
+    """Completes a checkpoint folder: random states, identity, and last the list of all its files."""
+    torch.save(_torch_random(), path / f"{_RANDOM}.pt")
+    state = {"layout": LAYOUT, "key": key, "step": step, "random": _python_random()}
+    write_json(path / _STATE, {**state, "extra": dict(extra or {})})
+    write_json(path / _MANIFEST, {each.name: each.stat().st_size for each in sorted(path.iterdir())})
+
+
+def checked_state(path: Path, key: str, step: int) -> RandomStates:
+    """The random states of a checkpoint whose files are all there and which is of this stage and step.
+
+    Raises:
+        Damaged: a file is missing, unreadable or of another size.
+        InvalidInput: it is the checkpoint of another stage or config.
+    """
+    try:
+        manifest, state = read_json(path / _MANIFEST), read_json(path / _STATE)
+    except InvalidInput as error:
+        raise Damaged(error.summary) from error
+    if not isinstance(manifest, dict) or not isinstance(state, dict):
+        raise Damaged(f"it has no {_MANIFEST} or no {_STATE}")
+    for name, size in manifest.items():
+        file = path / name
+        if not file.is_file() or file.stat().st_size != size:
+            raise Damaged(f"{name} is missing or not {size} bytes long")
+    found = {name: state.get(name) for name in ("key", "step", "layout")}
+    if found != {"key": key, "step": step, "layout": LAYOUT}:
+        raise InvalidInput(
+            f"{path} is a checkpoint of another stage: {', '.join(f'{k} {v}' for k, v in found.items())}",
+            detail=f"This is {key}, step {step}, layout {LAYOUT}.",
+            remedy="Move its folder `checkpoints` away and run the stage again.",
+        )
+    return RandomStates(state["random"], load_file(path / f"{_RANDOM}.pt"))
+
+
+def report_damage(path: Path, error: Damaged) -> None:
+    """Names on stderr a checkpoint that is passed over."""
+    sys.stderr.write(f"warning: checkpoint {path.name} is damaged and passed over: {error}\n")
+
+
+def load_file(path: Path) -> dict[str, Any]:
+    """A dictionary that torch saved.
+
+    Raises:
+        Damaged: it cannot be read.
+    """
     try:
         return dict(torch.load(path, map_location="cpu", weights_only=True))
     except (OSError, RuntimeError, ValueError, EOFError, KeyError) as error:

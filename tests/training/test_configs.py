@@ -68,10 +68,19 @@ def test_training_with_a_temperature_of_zero_is_refused() -> None:
         PPOConfig.model_validate({"sampling": {"temperature": 0}})
 
 
-@pytest.mark.parametrize("fields", [{"algorithm": "grpo"}, {"sharding": "fsdp"}])
-def test_what_is_not_built_is_refused_and_not_passed_over(fields: dict[str, str]) -> None:
-    with pytest.raises(ValidationError, match="is not available in this version"):
-        PPOConfig.model_validate(fields)
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"sharding": "fsdp"}, "sharding is of our PPO only"),
+        ({"rollouts": 1}, "rollouts must be at least 2"),
+        ({"mini_batch": 100}, "1024 rollouts a step, mini_batch 100"),
+        ({"micro_batch": 48}, "micro_batch 48"),
+    ],
+)
+def test_what_grpo_cannot_do_is_refused_and_not_passed_over(fields: dict[str, object], said: str) -> None:
+    assert PPOConfig.model_validate({"algorithm": "grpo"}).algorithm == "grpo"
+    with pytest.raises(ValidationError, match=said):
+        PPOConfig.model_validate({"algorithm": "grpo"} | fields)
 
 
 def test_configs_import_nothing_heavy() -> None:

@@ -22,23 +22,9 @@ from pipelines.training.metrics import metrics_of
 from pipelines.training.ppo.stage import Loop, problems_of
 from pipelines.training.ppo.update import Trainer
 from pipelines.training.snapshot import Snapshot
-from tests.training.helpers import BASE, PPO, problems_folder, run_alone
+from tests.training.helpers import PPO, run_alone
 
 pytestmark = pytest.mark.train
-
-
-@pytest.fixture(scope="session")
-def inputs(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """A finished problems stage and a finished base stage."""
-    root = tmp_path_factory.mktemp("inputs")
-    problems = problems_folder(root / "problems")
-    return [problems, run_alone("base", BASE, root / "base", [problems]).path]
-
-
-@pytest.fixture(scope="session")
-def undisturbed(inputs: list[Path], tmp_path_factory: pytest.TempPathFactory) -> StageFolder:
-    """A run that nothing disturbed."""
-    return run_alone("ppo", PPO, tmp_path_factory.mktemp("undisturbed") / "ppo", inputs)
 
 
 def rollouts_of(folder: StageFolder) -> dict[str, Rollout]:
@@ -272,8 +258,9 @@ def test_completions_longer_than_the_model_are_refused_before_anything_runs(inpu
 
 def test_a_second_process_is_refused(inputs: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WORLD_SIZE", "2")
-    with pytest.raises(InvalidInput, match="runs in one process, but 2 were started"):
+    with pytest.raises(InvalidInput, match="runs in one process, but 2 were started") as caught:
         run_alone("ppo", PPO, tmp_path / "ppo", inputs)
+    assert "sharding to fsdp" in caught.value.remedy
 
 
 def test_each_pass_over_the_problems_takes_every_one_once(inputs: list[Path], undisturbed: StageFolder) -> None:

@@ -1,5 +1,6 @@
 """Which engine draws the completions."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from pipelines.training.configs import EngineConfig
@@ -11,9 +12,20 @@ if TYPE_CHECKING:
 
 
 def make_engine(
-    config: EngineConfig, model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase", runtime: Runtime
+    config: EngineConfig,
+    model: "PreTrainedModel",
+    tokenizer: "PreTrainedTokenizerBase",
+    runtime: Runtime,
+    *,
+    longest: int | None = None,
+    most: Callable[[int], int] = lambda n: n,
 ) -> Engine:
-    """The engine a config names; `auto` is the row-dropping loop on a CPU and HF generate on a GPU."""
+    """The engine a config names; `auto` is the row-dropping loop on a CPU and HF generate on a GPU.
+
+    Args:
+        longest: most tokens of a prompt and its completion; vLLM reserves memory for one such sequence.
+        most: of a number, the largest over the processes of the stage; vLLM needs equal batches in all.
+    """
     name = config.name
     if name == "auto":
         name = "dropping" if runtime.device.type == "cpu" else "hf"
@@ -27,4 +39,4 @@ def make_engine(
         return HFEngine(model, tokenizer, runtime, config.batch)
     from pipelines.training.generation.vllm import VLLMEngine
 
-    return VLLMEngine(model, tokenizer, config.vllm)
+    return VLLMEngine(model, tokenizer, config.vllm, max_tokens=longest, most=most)

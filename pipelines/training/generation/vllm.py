@@ -1,11 +1,13 @@
 """vLLM as an engine, through TRL's generation backend: a colocated engine or a server, weights pushed to it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pipelines.errors import InvalidInput, MissingRequirement
 from pipelines.training.configs import SamplingConfig, VLLMConfig
+from pipelines.training.generation.dropping import end_tokens
 from pipelines.training.generation.engine import Completion, Request, cut_at_end
+from pipelines.training.generation.whole import WholeView
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -23,10 +25,12 @@ class VLLMEngine:
         config: VLLMConfig,
         *,
         max_tokens: int | None = None,
+        most: Callable[[int], int] = lambda n: n,
         backend: Any = None,
     ) -> None:
-        self._eos = frozenset({int(tokenizer.eos_token_id)})
+        self._eos = frozenset(end_tokens(model, tokenizer))
         self._vllm = backend or _backend(model, tokenizer, config, max_tokens)
+        self._most = most
         self._synced: int | None = None
 
     def sync(self, step: int) -> None:
@@ -42,8 +46,13 @@ class VLLMEngine:
         self._vllm.top_k = sampling.top_k
         self._vllm.max_completion_length = sampling.max_new_tokens
         prompts = [list(request.prompt) for request in requests]
+        # A server, and GPUs that share one copy, answer all processes at once and divide the answers evenly.
+        filler = prompts[-1] if prompts else [min(self._eos)]
+        prompts += [filler] * (self._most(len(prompts)) - len(prompts))
+        if not prompts:
+            return []
         _, completions, *_ = self._vllm.generate(prompts=prompts, images=None, num_generations=1)
-        return [cut_at_end(tokens, self._eos) for tokens in completions]
+        return [cut_at_end(tokens, self._eos) for tokens in completions[: len(requests)]]
 
 
 def _backend(
@@ -62,7 +71,7 @@ def _backend(
     from trl.generation import VLLMGeneration
 
     return VLLMGeneration(
-        model=model,
+        model=WholeView(model),
         accelerator=Accelerator(),
         processing_class=tokenizer,
         mode=config.mode,

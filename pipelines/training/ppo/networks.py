@@ -37,7 +37,8 @@ class Policy(nn.Module):  # type: ignore[misc] # torch is not followed by mypy
         logits = self.model.get_output_embeddings()(hidden).float() / temperature
         log_probs = torch.log_softmax(logits, dim=-1)
         entropy = -(log_probs.exp() * log_probs).sum(dim=-1)
-        return log_probs.gather(1, targets.unsqueeze(1)).squeeze(1), entropy
+        # Contiguous: FSDP2 warns of views among the outputs.
+        return log_probs.gather(1, targets.unsqueeze(1)).squeeze(1).clone(), entropy
 
 
 class Critic(nn.Module):  # type: ignore[misc]
@@ -53,7 +54,7 @@ class Critic(nn.Module):  # type: ignore[misc]
     def forward(self, ids: Tensor, kept: Tensor) -> Tensor:
         """Values (n,), float32, of the states at the n kept positions of `ids` (rows, width)."""
         hidden = self.backbone(input_ids=ids, use_cache=False).last_hidden_state[kept]
-        values: Tensor = self.head(hidden).squeeze(-1).float()
+        values: Tensor = self.head(hidden).squeeze(-1).float().clone()
         return values
 
 

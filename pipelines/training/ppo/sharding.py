@@ -1,4 +1,7 @@
-"""The seam between PPO and many processes: who computes which rows, and what is summed over all."""
+"""The seam between PPO and many processes: who computes which rows, and what they tell each other.
+
+Batches, orders and decisions are the same in every process; only rows, parameters and optimizer states are divided.
+"""
 
 from collections.abc import Sequence
 from typing import Any, Protocol, TypeVar
@@ -19,11 +22,23 @@ class Ranks(Protocol):
         ...
 
     def total(self, values: Tensor) -> Tensor:
-        """Sum over the processes."""
+        """Sum over the processes of a tensor on the CPU."""
         ...
 
     def gather(self, items: Sequence[Any]) -> list[Any]:
         """Items dealt by `deal`, from all processes, in their first order."""
+        ...
+
+    def share(self, value: Any) -> Any:
+        """The first process's value, in all of them."""
+        ...
+
+    def most(self, number: int) -> int:
+        """The largest of the processes' numbers."""
+        ...
+
+    def wait(self) -> None:
+        """Returns when every process has come here."""
         ...
 
 
@@ -44,7 +59,18 @@ class OneProcess:
         """The items themselves."""
         return list(items)
 
+    def share(self, value: Any) -> Any:
+        """The value itself."""
+        return value
 
-def deal(items: Sequence[Item], ranks: Ranks) -> list[Item]:
-    """This process's share, like cards: neighbours in length go to different processes."""
-    return list(items[ranks.rank :: ranks.size])
+    def most(self, number: int) -> int:
+        """The number itself."""
+        return number
+
+    def wait(self) -> None:
+        """Nobody to wait for."""
+
+
+def deal(items: Sequence[Item], ranks: Ranks, *, rank: int | None = None) -> list[Item]:
+    """A process's share (this one's, or that of `rank`), like cards: neighbours in length go to different processes."""
+    return list(items[ranks.rank if rank is None else rank :: ranks.size])

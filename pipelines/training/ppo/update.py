@@ -83,8 +83,12 @@ class Trainer:
         assert isinstance(network, Critic)
         return network
 
-    def parts(self) -> dict[str, Stateful]:
+    def learners(self) -> dict[str, Learner]:
         """What a checkpoint must hold, by name."""
+        return {"actor": self.actor, "critic": self.critic}
+
+    def parts(self) -> dict[str, Stateful]:
+        """The same, each state apart."""
         return {
             "actor": self.actor.network,
             "actor_optimizer": self.actor.optimizer,
@@ -129,15 +133,18 @@ class Trainer:
         found = [torch.zeros(batch.mask.shape) for _ in range(4)]
         log_probs, reference, values, entropy = found
         with torch.no_grad():
-            for rows in self._shared(batch, range(len(batch))):
+            for rows, counted in self._shared(batch, range(len(batch))):
                 chunk = batch.chunk(rows, self.runtime.device)
                 with self._guard(chunk, step), self.runtime.autocast():
                     chosen, spread = self.policy(*self._inputs(chunk))
+                    expected = self.reference(*self._inputs(chunk))[0] if self.reference is not None else None
+                    valued = self.valuer(chunk.ids, chunk.kept)
+                if counted:
                     chunk.put(log_probs, chosen)
                     chunk.put(entropy, spread)
-                    if self.reference is not None:
-                        chunk.put(reference, self.reference(*self._inputs(chunk))[0])
-                    chunk.put(values, self.valuer(chunk.ids, chunk.kept))
+                    chunk.put(values, valued)
+                    if expected is not None:
+                        chunk.put(reference, expected)
         log_probs, reference, values, entropy = (self.ranks.total(each) for each in found)
         return Estimates(log_probs, reference if self.reference is not None else None, values, entropy)
 
@@ -161,10 +168,14 @@ class Trainer:
                 rows = order[start : start + self.config.mini_batch]
                 n = int(batch.lengths[rows].sum())
                 tokens += n
-                for part in self._shared(batch, rows):
+                for part, counted in self._shared(batch, rows):
                     chunk = batch.chunk(part, self.runtime.device)
+                    # Sharded gradients are averaged over the processes; each has only its share of the sum.
+                    weight = self.ranks.size / n if counted else 0.0
                     with self._guard(chunk, step):
-                        sums += self._backward(chunk, old, advantages, returns, n, actor=actor)
+                        found = self._backward(chunk, old, advantages, returns, weight, actor=actor)
+                    if counted:
+                        sums += found
                 norms["critic"].append(self.critic.step("critic"))
                 if actor:
                     norms["actor"].append(self.actor.step("actor"))
@@ -184,12 +195,10 @@ class Trainer:
         return metrics
 
     def _backward(
-        self, chunk: Chunk, old: Estimates, advantages: Tensor, returns: Tensor, tokens: int, *, actor: bool
+        self, chunk: Chunk, old: Estimates, advantages: Tensor, returns: Tensor, scale: float, *, actor: bool
     ) -> Tensor:
-        """Adds the gradients of a chunk to those of its mini-batch of `tokens`; returns sums for the metrics."""
+        """Adds a chunk's gradients, times `scale`, to those of its mini-batch; returns sums for the metrics."""
         config = self.config
-        # Sharded gradients are averaged over the processes; each has only its share of the sum.
-        scale = self.ranks.size / tokens
         sums = torch.zeros(5, dtype=torch.float64)
         if actor:
             with self.runtime.autocast():
@@ -214,11 +223,21 @@ class Trainer:
     def _inputs(self, chunk: Chunk) -> tuple[Tensor, Tensor, Tensor, float]:
         return chunk.ids, chunk.kept, chunk.targets, self.config.sampling.temperature
 
-    def _shared(self, batch: Batch, rows: Iterable[int]) -> list[list[int]]:
-        """This process's chunks of some rows of the batch."""
+    def _shared(self, batch: Batch, rows: Iterable[int]) -> list[tuple[list[int], bool]]:
+        """This process's chunks of some rows of the batch, each with whether it counts.
+
+        Every pass of a sharded model needs all processes, so one with fewer chunks than another passes its
+        shortest row through again, for nothing.
+        """
         ordered = sorted(rows, key=lambda row: (-int(batch.lengths[row] + batch.prompt_lengths[row]), row))
         tokens = CHUNK_TOKENS[self.runtime.device.type]
-        return batch.chunks(deal(ordered, self.ranks), self.config.micro_batch, tokens=tokens)
+        shares = [
+            batch.chunks(deal(ordered, self.ranks, rank=rank), self.config.micro_batch, tokens=tokens)
+            for rank in range(self.ranks.size)
+        ]
+        mine = shares[self.ranks.rank]
+        missing = max(map(len, shares)) - len(mine)
+        return [(chunk, True) for chunk in mine] + [([ordered[-1]], False)] * missing
 
     def _guard(self, chunk: Chunk, step: int) -> AbstractContextManager[None]:
         rows, width = chunk.ids.shape

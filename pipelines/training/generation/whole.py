@@ -1,0 +1,83 @@
+"""Generating from a model whose parameters are sharded.
+
+A token needs every parameter, so generating on shards would gather the model once a token. It is gathered once a
+step instead: into a whole copy in the number type of the computation (6 GB for 3B parameters in bfloat16), or
+parameter by parameter into vLLM.
+"""
+
+from collections.abc import Iterator, Sequence
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from pipelines.training.configs import SamplingConfig
+from pipelines.training.generation.engine import Completion, Engine, Request
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+
+def whole_parameters(model: Any) -> Iterator[tuple[str, torch.Tensor]]:
+    """Names and whole values of a model's parameters, tied ones once, one in memory at a time.
+
+    Where the model is sharded this is a collective: every process must walk to the end.
+    """
+    for name, parameter in model.named_parameters():
+        value = parameter.detach()
+        yield name, value.full_tensor() if hasattr(value, "full_tensor") else value
+
+
+def copy_weights(source: Any, target: "PreTrainedModel | None") -> None:
+    """Writes the whole values of `source` into `target`; with None it only takes part in the gathering."""
+    targets = dict(target.named_parameters()) if target is not None else {}
+    with torch.no_grad():
+        for name, value in whole_parameters(source):
+            if target is not None:
+                targets[name].copy_(value)
+
+
+def whole_copy(model: "PreTrainedModel", compute: torch.dtype) -> "PreTrainedModel":
+    """A model for generation only: parameters in `compute`, buffers (rotary frequencies) as they were."""
+    model.requires_grad_(False)
+    for parameter in model.parameters():
+        parameter.data = parameter.data.to(compute)
+    return model.eval()
+
+
+class WholeCopyEngine:
+    """An engine on a whole copy of a sharded model; the copy takes over the weights once a step."""
+
+    def __init__(self, sharded: "PreTrainedModel", copy: "PreTrainedModel", engine: Engine) -> None:
+        self.name = engine.name
+        self._sharded = sharded
+        self._copy = copy
+        self._engine = engine
+        self._synced: int | None = None
+
+    def sync(self, step: int) -> None:
+        """Gathers the weights into the copy; every process must call it."""
+        if self._synced != step:
+            copy_weights(self._sharded, self._copy)
+            self._synced = step
+
+    def generate(self, requests: Sequence[Request], sampling: SamplingConfig) -> list[Completion]:
+        """One completion per request, in order."""
+        return self._engine.generate(requests, sampling) if requests else []
+
+
+class WholeView:
+    """What `trl.generation.VLLMGeneration` asks of a model, answered with whole parameters, one at a time."""
+
+    def __init__(self, model: "PreTrainedModel") -> None:
+        self._model = model
+        self.name_or_path = model.name_or_path
+
+    def named_modules(self) -> Iterator[tuple[str, torch.nn.Module]]:
+        """The model's modules."""
+        return iter(self._model.named_modules())
+
+    def named_parameters(self) -> Iterator[tuple[str, Any]]:
+        """Names and parameters; what is read of a parameter is its `data`."""
+        for name, value in whole_parameters(self._model):
+            yield name, SimpleNamespace(data=value)

@@ -1,0 +1,167 @@
+"""Checkpoints of sharded networks: every process writes its shards with torch's distributed checkpoint (DCP).
+
+Optimizer states are saved under the names of their parameters, and only those that exist: filling in missing ones,
+as torch's own helper does, counts as an optimizer step and would make a run depend on when it was saved. A checkpoint
+may be continued by another number of processes.
+"""
+
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+import torch
+import torch.distributed.checkpoint as dcp
+from torch import Tensor, nn
+from torch.distributed.checkpoint.api import CheckpointException
+
+from pipelines.folder import StageFolder
+from pipelines.training.ppo.sharding import Ranks
+from pipelines.training.snapshot import Damaged, RandomStates, checked_state, load_file, report_damage, write_state
+
+_SCHEDULES: Final = "schedules"
+
+
+class Trained(Protocol):
+    """A network with its optimizer and schedule."""
+
+    network: nn.Module
+    optimizer: torch.optim.Optimizer
+    schedule: torch.optim.lr_scheduler.LambdaLR
+
+
+class ShardedSnapshot:
+    """Saves and restores sharded learners; called by every process alike.
+
+    Args:
+        folder: the stage's folder; its key is written into every checkpoint.
+        learners: what makes up the state, by name.
+        ranks: the processes.
+    """
+
+    def __init__(self, folder: StageFolder, learners: Mapping[str, Trained], ranks: Ranks) -> None:
+        self._folder = folder
+        self._learners = dict(learners)
+        self._ranks = ranks
+        self._key = folder.key
+
+    def save(self, step: int, *, keep: int | None = None, extra: Mapping[str, Any] | None = None) -> None:
+        """Writes the checkpoint of `step`; it appears by the first process's rename.
+
+        Raises:
+            OSError: the disk is full; earlier checkpoints are untouched.
+        """
+        tensors = {name: value for part, each in self._learners.items() for name, value in _tensors(part, each)}
+        if self._ranks.rank:
+            path = Path(self._ranks.share(None))
+            self._write(path, tensors)
+        else:
+            with self._folder.new_checkpoint(step, keep=keep) as path:
+                self._ranks.share(str(path))
+                self._write(path, tensors)
+                torch.save({part: _plain(each) for part, each in self._learners.items()}, path / f"{_SCHEDULES}.pt")
+                write_state(path, self._key, step, extra)
+        self._ranks.wait()
+
+    def resume(self) -> int:
+        """Restores the newest whole checkpoint; returns its step, 0 where there is none.
+
+        Raises:
+            InvalidInput: a checkpoint belongs to another stage or config.
+        """
+        candidates = self._folder.checkpoints() if self._ranks.rank == 0 else []
+        while True:
+            step, name, states = self._ranks.share(self._next(candidates))
+            if states is None:
+                return 0
+            path = Path(name)
+            try:
+                self._load(path)
+            except Damaged as error:
+                if self._ranks.rank == 0:
+                    report_damage(path, error)
+                continue
+            states.restore()
+            return int(step)
+
+    def _next(self, candidates: list[tuple[int, Path]]) -> tuple[int, str, RandomStates | None]:
+        """The newest candidate whose files are all there, taken off the list."""
+        while candidates:
+            step, path = candidates.pop()
+            try:
+                return step, str(path), checked_state(path, self._key, step)
+            except Damaged as error:
+                report_damage(path, error)
+        return 0, "", None
+
+    def _write(self, path: Path, tensors: dict[str, Tensor]) -> None:
+        with _quiet():
+            try:
+                dcp.save(tensors, checkpoint_id=path)
+            except CheckpointException as error:
+                # A full disk must be told from a bug: the first failure is the cause.
+                raise next(iter(error.failures.values()))[0] from error
+
+    def _load(self, path: Path) -> None:
+        """Reads into tensors of its own, so that nothing changes unless all of it can be read."""
+        try:
+            with _quiet():
+                reader = dcp.FileSystemReader(path)
+                saved = reader.read_metadata().state_dict_metadata
+                targets = {
+                    name: value for part, each in self._learners.items() for name, value in _targets(part, each, saved)
+                }
+                dcp.load(targets, storage_reader=reader)
+        except (CheckpointException, OSError, RuntimeError, ValueError, EOFError, KeyError) as error:
+            raise Damaged(f"its shards cannot be read: {str(error).strip().splitlines()[-1:]}") from error
+        plain = load_file(path / f"{_SCHEDULES}.pt")
+        for part, each in self._learners.items():
+            _restore(part, each, targets, plain[part])
+
+
+def _tensors(part: str, learner: Trained) -> Iterator[tuple[str, Tensor]]:
+    for name, parameter in learner.network.named_parameters():
+        yield f"{part}.weights.{name}", parameter.detach()
+        for slot, value in learner.optimizer.state.get(parameter, {}).items():
+            yield f"{part}.optimizer.{slot}.{name}", value
+
+
+def _targets(part: str, learner: Trained, saved: Mapping[str, Any]) -> Iterator[tuple[str, Tensor]]:
+    """Empty tensors, sharded like the parameters, for what a checkpoint holds of a learner."""
+    for name, parameter in learner.network.named_parameters():
+        yield f"{part}.weights.{name}", torch.zeros_like(parameter.detach())
+        for slot in ("step", "exp_avg", "exp_avg_sq"):
+            key = f"{part}.optimizer.{slot}.{name}"
+            if key in saved:
+                yield key, torch.zeros(()) if slot == "step" else torch.zeros_like(parameter.detach())
+
+
+def _plain(learner: Trained) -> dict[str, Any]:
+    """What of a learner is no tensor: learning rates and schedule."""
+    groups = [{"lr": group["lr"]} for group in learner.optimizer.param_groups]
+    return {"groups": groups, "schedule": learner.schedule.state_dict()}
+
+
+def _restore(part: str, learner: Trained, targets: Mapping[str, Tensor], plain: Mapping[str, Any]) -> None:
+    learner.optimizer.state.clear()
+    with torch.no_grad():
+        for name, parameter in learner.network.named_parameters():
+            parameter.copy_(targets[f"{part}.weights.{name}"])
+            slots = ("step", "exp_avg", "exp_avg_sq")
+            keys = {slot: f"{part}.optimizer.{slot}.{name}" for slot in slots}
+            state = {slot: targets[key] for slot, key in keys.items() if key in targets}
+            if state:
+                learner.optimizer.state[parameter] = state
+    for group, values in zip(learner.optimizer.param_groups, plain["groups"], strict=True):
+        group.update(values)
+    learner.schedule.load_state_dict(plain["schedule"])
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without torch's advice for users of its command line."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", category=UserWarning, module=r"torch\.distributed\.checkpoint.*")
+        warnings.filterwarnings("ignore", category=FutureWarning, module=r"torch\.distributed.*")
+        yield

@@ -1,0 +1,86 @@
+"""Several processes under torchrun: parameters, gradients and optimizer states sharded by torch's FSDP2.
+
+A process keeps its share of every parameter in float32. Blocks are gathered one after another for a pass, in the
+number type of the computation; gradients are averaged over the processes in float32.
+"""
+
+import ctypes
+import signal
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any, Final
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
+
+from pipelines.training.ppo.sharding import OneProcess, Ranks
+from pipelines.training.runtime import Runtime, processes
+
+PATIENCE: Final = timedelta(minutes=60)
+"""How long a process waits for the others. One that failed is noticed at once: torchrun ends the rest."""
+_PR_SET_PDEATHSIG: Final = 1
+
+
+class ManyProcesses:
+    """The processes that torchrun started, each with its share of every sharded module."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        if not dist.is_initialized():
+            _end_with_launcher()
+            on_gpu = runtime.device.type == "cuda"
+            dist.init_process_group("cpu:gloo,cuda:nccl" if on_gpu else "gloo", timeout=PATIENCE)
+        self.rank = dist.get_rank()
+        self.size = dist.get_world_size()
+        self._mesh = init_device_mesh(runtime.device.type, (self.size,))
+        compute = None if runtime.compute == torch.float32 else runtime.compute
+        self._precision = MixedPrecisionPolicy(param_dtype=compute, reduce_dtype=torch.float32)
+
+    def shard(self, module: nn.Module) -> None:
+        """Shards each block of the model apart, and what is left (embeddings, norm, head) together."""
+        blocks = {name for part in module.modules() for name in getattr(part, "_no_split_modules", None) or ()}
+        for part in module.modules():
+            if type(part).__name__ in blocks:
+                fully_shard(part, mesh=self._mesh, mp_policy=self._precision)
+        fully_shard(module, mesh=self._mesh, mp_policy=self._precision)
+
+    def total(self, values: Tensor) -> Tensor:
+        """Sum over the processes of a tensor on the CPU."""
+        found = values.clone()
+        dist.all_reduce(found)
+        return found
+
+    def gather(self, items: Sequence[Any]) -> list[Any]:
+        """Items dealt by `deal`, from all processes, in their first order."""
+        shares: list[list[Any]] = [[] for _ in range(self.size)]
+        dist.all_gather_object(shares, list(items))
+        n = sum(map(len, shares))
+        return [shares[index % self.size][index // self.size] for index in range(n)]
+
+    def share(self, value: Any) -> Any:
+        """The first process's value, in all of them."""
+        box = [value if self.rank == 0 else None]
+        dist.broadcast_object_list(box, src=0, device=torch.device("cpu"))
+        return box[0]
+
+    def most(self, number: int) -> int:
+        """The largest of the processes' numbers."""
+        found = torch.tensor(number)
+        dist.all_reduce(found, op=dist.ReduceOp.MAX)
+        return int(found)
+
+    def wait(self) -> None:
+        """Returns when every process has come here."""
+        self.most(0)
+
+
+def ranks_of(runtime: Runtime) -> Ranks:
+    """The processes of this stage: those of torchrun, or this one alone."""
+    return ManyProcesses(runtime) if processes() > 1 else OneProcess()
+
+
+def _end_with_launcher() -> None:
+    """A torchrun that is killed leaves nobody behind who would hold GPUs and wait for an hour."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)

@@ -1,0 +1,141 @@
+"""What two processes do together, run by torchrun from test_ranks.py: `ranks_probe.py OUT PROBLEMS BASE`."""
+
+import contextlib
+import json
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from pipelines.errors import StageFailed
+from pipelines.folder import StageFolder
+from pipelines.run import prepare, run_stage
+from pipelines.training.generation.whole import WholeView, copy_weights, whole_parameters
+from pipelines.training.ppo.checkpoint import ShardedSnapshot
+from pipelines.training.ppo.experience import Batch
+from pipelines.training.ppo.fsdp import ranks_of
+from pipelines.training.ppo.stage import trainer_for
+from pipelines.training.ppo.update import Trainer
+from tests.training.helpers import CPU, PAD, PPO, tiny_model, trainer_of
+from tests.training.test_experience import ROWS
+
+RANK = int(os.environ["RANK"])
+SHARDED = PPO | {"sharding": "fsdp"}
+UPDATE: dict[str, Any] = {"mini_batch": 3, "micro_batch": 1, "epochs": 2, "kl": 0.1}
+"""Three rows, then one: neither divides by two, so that a process must wait or pass rows for nothing."""
+
+
+def sharded() -> Trainer:
+    """A trainer whose networks are sharded over both processes."""
+    return trainer_for(trainer_of(tiny_model(), **UPDATE).config, tiny_model(), CPU, ranks_of(CPU))
+
+
+def whole(module: Any) -> dict[str, torch.Tensor]:
+    """The weights of a module, gathered."""
+    return {name: value.clone() for name, value in whole_parameters(module)}
+
+
+def furthest(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> float:
+    """The largest difference between two sets of weights."""
+    assert one.keys() == other.keys()
+    return max(float((one[name] - other[name]).abs().max()) for name in one)
+
+
+def compare_updates() -> dict[str, Any]:
+    """The same updates by both processes together and by each alone."""
+    together, alone = sharded(), trainer_of(tiny_model(), **UPDATE)
+    batch = Batch.of(ROWS, PAD)
+    metrics = [(together.update(batch, step), alone.update(batch, step)) for step in range(3)]
+    shards = [parameter.to_local().numel() for parameter in together.policy.parameters()]
+    copy = tiny_model(seed=9)
+    copy_weights(together.policy.model, copy)
+    view = {name: parameter.data for name, parameter in WholeView(together.policy.model).named_parameters()}
+    return {
+        "policy": furthest(whole(together.policy), whole(alone.policy)),
+        "critic": furthest(whole(together.valuer), whole(alone.valuer)),
+        "reference": furthest(whole(together.reference), whole(alone.reference)),
+        "moved": furthest(whole(alone.policy), whole(alone.reference)),
+        "metrics": metrics,
+        "share": sum(shards) / sum(parameter.numel() for parameter in alone.policy.parameters()),
+        "copy": furthest(dict(copy.named_parameters()), whole(together.policy.model)),
+        "view": furthest(view, whole(together.policy.model)),
+    }
+
+
+def compare_resumed(out: Path) -> dict[str, Any]:
+    """Updates after a save and a reload against those without."""
+    folder = StageFolder(out)
+    batch = Batch.of(ROWS, PAD)
+    first = sharded()
+    first.update(batch, 0)
+    ShardedSnapshot(folder, first.learners(), first.ranks).save(1)
+    second = sharded()
+    step = ShardedSnapshot(folder, second.learners(), second.ranks).resume()
+    metrics = [first.update(batch, 1), second.update(batch, 1)]
+    return {
+        "step": step,
+        "policy": furthest(whole(first.policy), whole(second.policy)),
+        "critic": furthest(whole(first.valuer), whole(second.valuer)),
+        "metrics": metrics,
+    }
+
+
+class Killed(BaseException):
+    """Nothing in a stage catches this."""
+
+
+def run_ppo(out: Path, inputs: list[Path], *, killed_at: int | None = None) -> None:
+    """The stage, or with `killed_at` until that step and then again, as after a crash of all processes."""
+    ranks = ranks_of(CPU)
+    if RANK == 0:
+        prepare("ppo", SHARDED, out, inputs, base=out.parent)
+    ranks.wait()
+    if killed_at is not None:
+        update: Callable[..., Any] = Trainer.update
+
+        def dying(self: Trainer, batch: Batch, step: int) -> dict[str, float]:
+            if step == killed_at:
+                raise Killed
+            return dict(update(self, batch, step))
+
+        Trainer.update = dying  # type: ignore[method-assign]
+        with contextlib.suppress(Killed):
+            run_stage(StageFolder(out))
+        Trainer.update = update  # type: ignore[method-assign]
+        ranks.wait()
+    run_stage(StageFolder(out))
+
+
+def fail(out: Path, inputs: list[Path]) -> None:
+    """The stage with a second process that fails in its second step, while the first waits for it."""
+    update: Callable[..., Any] = Trainer.update
+
+    def failing(self: Trainer, batch: Batch, step: int) -> dict[str, float]:
+        if RANK == 1 and step == 1:
+            raise StageFailed("the second process failed")
+        return dict(update(self, batch, step))
+
+    Trainer.update = failing  # type: ignore[method-assign]
+    run_ppo(out, inputs)
+
+
+def main() -> None:
+    """Everything into OUT: `found.json` and stage folders."""
+    out, *inputs = map(Path, sys.argv[1:])
+    torch.set_num_threads(1)
+    if os.environ.get("PROBE") == "fail":
+        fail(out / "failed", inputs)
+        return
+    found = {"updates": compare_updates(), "resumed": compare_resumed(out / "saved")}
+    run_ppo(out / "undisturbed", inputs)
+    run_ppo(out / "killed", inputs, killed_at=3)
+    if RANK == 0:
+        (out / "found.json").write_text(json.dumps(found))
+    torch.distributed.destroy_process_group()
+
+
+if __name__ == "__main__":
+    main()
