@@ -245,7 +245,7 @@ class PPOConfig(TrainingConfig):
     """`ppo`: reinforcement learning with the exact reward."""
 
     algorithm: Literal["ppo", "grpo"] = "ppo"
-    """`ppo` is ours, with a critic; `grpo` is TRL's, without."""
+    """`ppo` is ours, with a critic; `grpo` is TRL's, without: critic, gamma, lam and value_clip then mean nothing."""
     steps: Positive = 250
     """Rounds of rollouts and updates."""
     prompts: Positive = 256
@@ -293,7 +293,7 @@ class PPOConfig(TrainingConfig):
     behaviors: bool = True
     """Whether the rules judge counts behaviours in every rollout for the metrics."""
     sharding: Literal["none", "fsdp"] = "none"
-    """`fsdp` shards policy, critic and optimizers over the processes of torchrun."""
+    """`fsdp` shards policy, critic, reference and optimizers over the processes that the stage's resources ask for."""
     keep_checkpoints: Positive = Field(default=2, json_schema_extra=_OUTSIDE_KEY)
     """How many of the newest checkpoints stay on disk."""
 

@@ -19,7 +19,8 @@ from pipelines.records import Rollout, rollout_id
 from pipelines.run import run_stage
 from pipelines.streams import read_rollouts
 from pipelines.training.metrics import metrics_of
-from pipelines.training.ppo.stage import Loop, problems_of
+from pipelines.training.ppo.rounds import problems_of
+from pipelines.training.ppo.stage import Loop
 from pipelines.training.ppo.update import Trainer
 from pipelines.training.snapshot import Snapshot
 from tests.training.helpers import PPO, run_alone
@@ -242,7 +243,7 @@ def test_equal_rewards_are_said_in_the_result(inputs: list[Path], tmp_path: Path
     folder = run_alone("ppo", config, tmp_path / "ppo", inputs)
     result = folder.result()
     assert result is not None
-    assert result["warnings"] == ["all rewards were equal, so the policy was not updated, in 1 steps: 0"]
+    assert result["warnings"] == ["equal_rewards: all rewards were equal, so the policy was not updated, in 1 steps: 0"]
     weights = "artifacts/model/model.safetensors"
     from safetensors.torch import load_file
 

@@ -55,7 +55,9 @@ def maker(engine: Scripted, task: Any = TASK, **fields: Any) -> RolloutMaker:
 def test_a_rollout_has_its_text_its_score_and_where_it_comes_from() -> None:
     right = "2 + 3 = 5 <answer> 2 + 3 </answer>"
     engine = Scripted(says(right), says("2 + 3 =", stop=False))
-    first, second = maker(engine).draw(list(places("train", 4, [PROBLEM], 2)), SamplingConfig(max_new_tokens=20))
+    drawing = maker(engine)
+    drawing.sync(4)
+    first, second = drawing.draw(list(places("train", 4, [PROBLEM], 2)), SamplingConfig(max_new_tokens=20))
     rollout = first.rollout
     assert rollout.id == rollout_id("ppo-0", "train", 4, PROBLEM.id, 0)
     assert (rollout.completion, rollout.reward, rollout.correct, rollout.answer) == (right, 1.0, True, "2 + 3")

@@ -1,37 +1,29 @@
 """The `ppo` stage: rollouts, updates, evaluations, checkpoints, until all steps are done."""
 
-import sys
 import time
-from collections.abc import Sequence
-from contextlib import ExitStack
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from pipelines.countdown.problems import Problem
-from pipelines.countdown.task import LoadedTask, load_task
-from pipelines.errors import Interrupted, InvalidInput
+from pipelines.countdown.task import load_task
+from pipelines.errors import Interrupted
 from pipelines.folder import StageFolder
-from pipelines.records import Metric, Rollout
 from pipelines.signals import graceful
 from pipelines.stages import Inputs
 from pipelines.training import runtime
-from pipelines.training.configs import PPOConfig, SamplingConfig
+from pipelines.training.configs import PPOConfig
 from pipelines.training.generation.choice import make_engine
 from pipelines.training.generation.engine import Engine
 from pipelines.training.generation.whole import WholeCopyEngine, copy_weights, whole_copy
 from pipelines.training.model import load_model, positions, save_model
 from pipelines.training.ppo.checkpoint import ShardedSnapshot
 from pipelines.training.ppo.experience import Batch
-from pipelines.training.ppo.folder import folder_for
 from pipelines.training.ppo.fsdp import ranks_of
 from pipelines.training.ppo.networks import Critic, Policy, reference_of
-from pipelines.training.ppo.sharding import Ranks, deal
+from pipelines.training.ppo.rounds import Rounds, checkpoint_every
+from pipelines.training.ppo.sharding import Ranks
 from pipelines.training.ppo.summary import summarise
 from pipelines.training.ppo.update import Learner, Trainer
-from pipelines.training.rollouts import Drawn, Place, RolloutMaker, places, rollout_metrics
+from pipelines.training.rollouts import RolloutMaker
 from pipelines.training.snapshot import Snapshot
 from pipelines.training.tokenizer import load_tokenizer
 
@@ -57,11 +49,12 @@ def run(config: PPOConfig, inputs: Inputs, folder: StageFolder) -> None:
         folder.key,
         loaded.task,
         tokenizer,
-        _engine(config, path, model, tokenizer, run_on, ranks),
+        engine_for(config, path, model, tokenizer, run_on, ranks),
         seed=config.seed,
         max_prompt_tokens=config.max_prompt_tokens,
     )
-    Loop(config, folder_for(ranks.rank, folder), loaded, trainer, maker, pad=int(tokenizer.pad_token_id)).run()
+    rounds = Rounds(config, folder, loaded, maker, ranks, positions=positions(model))
+    Loop(config, rounds, trainer, pad=int(tokenizer.pad_token_id)).run()
     if ranks.size > 1:
         whole = load_model(path) if ranks.rank == 0 else None
         copy_weights(model, whole)
@@ -94,7 +87,7 @@ def trainer_for(config: PPOConfig, model: "PreTrainedModel", run_on: runtime.Run
     )
 
 
-def _engine(
+def engine_for(
     config: PPOConfig,
     path: Path,
     model: "PreTrainedModel",
@@ -112,60 +105,32 @@ def _engine(
 
 
 class Loop:
-    """The steps of one PPO stage. Every random choice follows from seed and step, so any step can be made again."""
+    """The steps of one PPO stage. Any step can be made again."""
 
-    def __init__(
-        self,
-        config: PPOConfig,
-        folder: StageFolder,
-        loaded: LoadedTask,
-        trainer: Trainer,
-        maker: RolloutMaker,
-        *,
-        pad: int,
-    ) -> None:
+    def __init__(self, config: PPOConfig, rounds: Rounds, trainer: Trainer, *, pad: int) -> None:
         self._config = config
-        self._folder = folder
-        self._train = loaded.train
-        self._test = loaded.test[: config.evaluation.problems]
+        self._rounds = rounds
         self._trainer = trainer
-        self._maker = maker
         self._pad = pad
-        if not self._train:
-            raise InvalidInput("there are no training problems", remedy="Raise train in the problems stage.")
-        asked = [config.sampling, *filter(None, [config.evaluation.sampling])]
-        maker.check_prompts(
-            [*self._train, *self._test],
-            new_tokens=max(each.max_new_tokens for each in asked),
-            positions=positions(trainer.policy.model),
-        )
 
     def run(self) -> None:
         """Goes on from the newest checkpoint to the last step, and evaluates there."""
-        ranks = self._trainer.ranks
+        config, ranks, folder = self._config, self._trainer.ranks, self._rounds.folder
         snapshot: Snapshot | ShardedSnapshot
-        if self._config.sharding == "fsdp":
-            snapshot = ShardedSnapshot(self._folder, self._trainer.learners(), ranks)
+        if config.sharding == "fsdp":
+            snapshot = ShardedSnapshot(folder, self._trainer.learners(), ranks)
         else:
-            snapshot = Snapshot(self._folder, self._trainer.parts())
+            snapshot = Snapshot(folder, self._trainer.parts())
         step = snapshot.resume()
-        config = self._config
-        with ExitStack() as stack:
-            stop = stack.enter_context(graceful())
-            self._rollouts, self._evaluations = (
-                stack.enter_context(self._folder.stream("rollouts", name)) for name in ("train", "eval")
-            )
-            self._metrics, self._eval_metrics, self._speed = (
-                stack.enter_context(self._folder.stream("metrics", name)) for name in ("train", "eval", "speed")
-            )
+        with graceful() as stop, self._rounds.writing(step):
             values: dict[str, float] = {}
             while step < config.steps:
                 values |= self._evaluate(step)
                 values |= self._step(step)
                 step += 1
-                self._folder.report(step, config.steps, "steps", values=values)
+                folder.report(step, config.steps, "steps", values=values)
                 stopping = bool(ranks.most(stop.requested))  # a signal reaches processes at different steps
-                if step == config.steps or step % self._checkpoint_every() == 0 or stopping:
+                if step == config.steps or step % checkpoint_every(config) == 0 or stopping:
                     seen = {"problems_seen": step * config.prompts}
                     snapshot.save(step, keep=config.keep_checkpoints, extra=seen)
                 if stopping:
@@ -175,75 +140,13 @@ class Loop:
 
     def _step(self, step: int) -> dict[str, float]:
         """Draws the rollouts of a step, learns from them, writes both down; returns what is worth showing."""
-        config = self._config
         began = time.perf_counter()
-        due = list(places("train", step, problems_of(self._train, step, config), config.rollouts))
-        drawn = self._draw(due, config.sampling)
-        rollouts = [each.rollout for each in drawn]
-        self._rollouts.append(rollouts)
+        drawn = self._rounds.draw(step)
         generated = time.perf_counter()
-        metrics = self._shown(rollouts)
-        metrics |= self._trainer.update(Batch.of(drawn, self._pad), step)
-        self._metrics.append([Metric(step=step, values=metrics)])
-        updated = time.perf_counter()
-        tokens = sum(rollout.n_tokens for rollout in rollouts)
-        self._speed.append([Metric(step=step, values=_speed(tokens, generated - began, updated - generated))])
-        if metrics["equal_rewards"] and self._leads:
-            sys.stderr.write(
-                f"warning: step {step}: all {len(rollouts)} rewards equal {metrics['reward']:g}: policy not updated\n"
-            )
-        shown = {"reward": "reward", "accuracy": "accuracy", "policy_loss": "loss", "kl": "kl", "length": "length"}
-        return {short: metrics[name] for name, short in shown.items() if name in metrics}
+        learnt = self._trainer.update(Batch.of(drawn, self._pad), step)
+        shown = self._rounds.record(step, drawn, learnt)
+        self._rounds.record_speed(step, drawn, generated - began, time.perf_counter() - generated)
+        return shown
 
     def _evaluate(self, step: int) -> dict[str, float]:
-        """Accuracy on the test problems, if it is due at this step."""
-        config = self._config.evaluation
-        if not config.every or not self._test or (step % config.every and step != self._config.steps):
-            return {}
-        drawn = self._draw(
-            list(places("test", step, self._test, config.samples)), config.sampling or self._config.sampling
-        )
-        rollouts = [each.rollout for each in drawn]
-        self._evaluations.append(rollouts)
-        metrics = self._shown(rollouts)
-        self._eval_metrics.append([Metric(step=step, values=metrics | {"n": len(rollouts)})])
-        return {"test_accuracy": metrics["accuracy"]} if metrics else {}
-
-    @property
-    def _leads(self) -> bool:
-        return self._trainer.ranks.rank == 0
-
-    def _shown(self, rollouts: list[Rollout]) -> dict[str, float]:
-        """The metrics of rollouts; nothing in processes that write none."""
-        return rollout_metrics(rollouts, behaviors=self._config.behaviors) if self._leads else {}
-
-    def _draw(self, due: list[Place], sampling: SamplingConfig) -> list[Drawn]:
-        ranks = self._trainer.ranks
-        self._maker.sync(due[0].step)
-        return ranks.gather(self._maker.draw(deal(due, ranks), sampling))
-
-    def _checkpoint_every(self) -> int:
-        return self._config.checkpoint_every or max(1, min(10, self._config.steps // 4))
-
-
-def problems_of(problems: Sequence[Problem], step: int, config: PPOConfig) -> list[Problem]:
-    """The problems of a step: pass after pass over all of them, each pass in an order of its own."""
-    chosen: list[Problem] = []
-    for position in range(step * config.prompts, (step + 1) * config.prompts):
-        epoch, offset = divmod(position, len(problems))
-        chosen.append(problems[_order(config.seed, epoch, len(problems))[offset]])
-    return chosen
-
-
-@cache
-def _order(seed: int, epoch: int, n: int) -> tuple[int, ...]:
-    return tuple(np.random.default_rng([seed, epoch]).permutation(n).tolist())
-
-
-def _speed(tokens: int, generating: float, updating: float) -> dict[str, float]:
-    return {
-        "generate_s": generating,
-        "update_s": updating,
-        "generated_tokens_per_s": tokens / max(generating, 1e-9),
-        "trained_tokens_per_s": tokens / max(updating, 1e-9),
-    }
+        return self._rounds.evaluate(step)

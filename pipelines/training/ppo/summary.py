@@ -6,6 +6,7 @@ from typing import Any, Final
 from pipelines.folder import StageFolder
 from pipelines.training.configs import PPOConfig
 from pipelines.training.metrics import metrics_of
+from pipelines.training.ppo.health import warnings
 
 WINDOW: Final = 5
 """Most steps at either end over which the mean reward is taken."""
@@ -38,19 +39,6 @@ def summarise(folder: StageFolder, config: PPOConfig) -> dict[str, Any]:
             "accuracy_n": int(tests[0]["n"]),
         }
     return result
-
-
-def warnings(train: dict[int, dict[str, float]]) -> list[str]:
-    """What went wrong in a way that the run itself survives, in words."""
-    equal = [step for step, values in sorted(train.items()) if values.get("equal_rewards")]
-    found = []
-    if equal:
-        found.append(f"all rewards were equal, so the policy was not updated, in {len(equal)} steps: {_few(equal)}")
-    return found
-
-
-def _few(steps: Sequence[int]) -> str:
-    return ", ".join(map(str, steps[:8])) + (", …" if len(steps) > 8 else "")
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -1,0 +1,136 @@
+"""Signs that a run goes wrong though it runs on: named warnings, from the metrics of its steps alone.
+
+Each sign compares the mean of the last few steps with that of the first few. They are rules of thumb: a warning says
+where to look. What they saw follows from the metrics, so a resumed run warns of the same.
+"""
+
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+WINDOW: Final = 5
+"""Steps over which a mean is taken, at the start and now."""
+
+Means = Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Sign:
+    """One thing that can go wrong."""
+
+    name: str
+    needs: tuple[str, ...]
+    """Metrics without which nothing is said."""
+    holds: Callable[[Means, Means], bool]
+    """Whether it holds, by the means at the start and now."""
+    says: str
+    """A sentence with `{first[...]}` and `{now[...]}`."""
+
+
+SIGNS: Final = (
+    Sign(
+        "length_collapse",
+        ("length", "accuracy"),
+        lambda first, now: now["length"] < first["length"] / 4 and now["accuracy"] <= first["accuracy"] + 0.02,
+        "completions shrank from {first[length]:.0f} to {now[length]:.0f} tokens and accuracy did not rise",
+    ),
+    Sign(
+        "length_explosion",
+        ("truncation_rate",),
+        lambda first, now: now["truncation_rate"] > 0.9 and first["truncation_rate"] < 0.5,
+        "{now[truncation_rate]:.0%} of the completions run into the token limit, {first[truncation_rate]:.0%} at first",
+    ),
+    Sign(
+        "entropy_collapse",
+        ("entropy", "accuracy"),
+        lambda first, now: now["entropy"] < first["entropy"] / 10 and now["accuracy"] < 0.9,
+        "entropy fell from {first[entropy]:.3f} to {now[entropy]:.3f}: the policy hardly explores any more",
+    ),
+    Sign(
+        "kl_explosion",
+        ("kl",),
+        lambda first, now: now["kl"] > 0.5,
+        "the policy is {now[kl]:.2f} nats a token away from where it started",
+    ),
+    Sign(
+        "steps_too_large",
+        ("clip_fraction",),
+        lambda first, now: now["clip_fraction"] > 0.4,
+        "{now[clip_fraction]:.0%} of the tokens are clipped: the learning rate is too high",
+    ),
+    Sign(
+        "critic_diverged",
+        ("explained_variance",),
+        lambda first, now: now["explained_variance"] < -1,
+        "the critic explains {now[explained_variance]:.2f} of the variance: worse than saying nothing",
+    ),
+    Sign(
+        "reward_hacking",
+        ("reward", "format_rate", "accuracy"),
+        lambda first, now: (
+            now["format_rate"] > first["format_rate"] + 0.2
+            and now["reward"] > first["reward"]
+            and now["accuracy"] <= first["accuracy"] + 0.02
+        ),
+        "reward rises by form alone: answers in the right form went from {first[format_rate]:.0%} to "
+        "{now[format_rate]:.0%}, correct ones from {first[accuracy]:.0%} to {now[accuracy]:.0%}",
+    ),
+)
+
+
+class Health:
+    """Watches a run step by step; each sign is told once, when it first holds."""
+
+    def __init__(self) -> None:
+        self._first: list[Mapping[str, float]] = []
+        self._last: deque[Mapping[str, float]] = deque(maxlen=WINDOW)
+        self._told: set[str] = set()
+
+    def observe(self, step: int, metrics: Mapping[str, float]) -> list[str]:
+        """What the step's metrics show for the first time, each as `name: sentence`."""
+        if metrics.get("equal_rewards"):
+            # Nothing was learnt from, and metrics of the update are missing.
+            return self._once(
+                "equal_rewards", f"all rewards of the step equal {metrics.get('reward', 0):g}: policy not updated"
+            )
+        if len(self._first) < WINDOW:
+            self._first.append(metrics)
+            return []
+        self._last.append(metrics)
+        if len(self._last) < WINDOW:
+            return []
+        first, now = _means(self._first), _means(self._last)
+        found = []
+        for sign in SIGNS:
+            if all(name in first and name in now for name in sign.needs) and sign.holds(first, now):
+                found += self._once(sign.name, sign.says.format(first=first, now=now))
+        return found
+
+    def _once(self, name: str, sentence: str) -> list[str]:
+        if name in self._told:
+            return []
+        self._told.add(name)
+        return [f"{name}: {sentence}"]
+
+
+def warnings(train: Mapping[int, Mapping[str, float]]) -> list[str]:
+    """What went wrong in a way that the run itself survives: `name: sentence`, with the step that showed it."""
+    health = Health()
+    found = []
+    equal = [step for step, values in sorted(train.items()) if values.get("equal_rewards")]
+    if equal:
+        steps = ", ".join(map(str, equal[:8])) + (", …" if len(equal) > 8 else "")
+        found.append(
+            f"equal_rewards: all rewards were equal, so the policy was not updated, in {len(equal)} steps: {steps}"
+        )
+    for step, metrics in sorted(train.items()):
+        said = health.observe(step, metrics)
+        found += [f"{warning} (step {step})" for warning in said if not warning.startswith("equal_rewards:")]
+    return found
+
+
+def _means(steps: "list[Mapping[str, float]] | deque[Mapping[str, float]]") -> dict[str, float]:
+    """Means of the metrics that every one of the steps has."""
+    names = set(steps[0]).intersection(*steps)
+    return {name: sum(each[name] for each in steps) / len(steps) for name in names}

@@ -1,0 +1,101 @@
+"""TRL's GRPO in our stage: the contract of the ppo stage holds, resume included."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from pipelines.errors import InvalidInput
+from pipelines.folder import StageFolder
+from pipelines.records import rollout_id
+from pipelines.run import run_stage
+from pipelines.streams import read_rollouts
+from pipelines.training.grpo import Drawing
+from pipelines.training.metrics import metrics_of
+from tests.training.helpers import PPO, run_alone
+
+pytestmark = pytest.mark.train
+GRPO: dict[str, Any] = PPO | {"algorithm": "grpo", "rollouts": 3, "mini_batch": 9, "micro_batch": 3, "kl": 0.01}
+
+
+@pytest.fixture(scope="module")
+def whole(inputs: list[Path], tmp_path_factory: pytest.TempPathFactory) -> StageFolder:
+    """A run that nothing disturbed."""
+    return run_alone("ppo", GRPO, tmp_path_factory.mktemp("grpo") / "ppo", inputs)
+
+
+def test_rollouts_and_metrics_are_those_of_the_stage(
+    whole: StageFolder, undisturbed: StageFolder, inputs: list[Path]
+) -> None:
+    rollouts = list(read_rollouts(whole.path))
+    train = [each for each in rollouts if each.split == "train"]
+    assert len(train) == len({each.id for each in train}) == 4 * 6 * 3
+    one = train[0]
+    assert one.id == rollout_id(whole.key, "train", one.step, one.problem_id, one.sample)
+    assert sorted({each.step for each in rollouts if each.split == "test"}) == [0, 2, 4]
+    for step, values in metrics_of(whole, "train").items():
+        rewards = [each.reward for each in train if each.step == step if each.reward is not None]
+        assert values["reward"] == pytest.approx(sum(rewards) / len(rewards))
+        assert {"kl", "entropy", "policy_loss", "clip_fraction", "actor_grad_norm", "length", "verification"} <= set(
+            values
+        )
+    # What is drawn at step 0 depends on place and weights alone, whatever learns from it.
+    first = {(each.problem_id, each.sample): each.completion for each in train if each.step == 0}
+    ppo = [each for each in read_rollouts(undisturbed.path) if each.split == "train" and each.step == 0]
+    assert {(each.problem_id, each.sample): each.completion for each in ppo}.items() <= first.items()
+    result = whole.result()
+    assert result is not None
+    assert result["steps"] == 4
+    assert {"accuracy_before", "accuracy_after", "reward_last", "warnings"} <= set(result)
+
+
+def test_it_learns(whole: StageFolder, inputs: list[Path]) -> None:
+    from safetensors.torch import load_file
+
+    weights = "artifacts/model/model.safetensors"
+    before, after = load_file(inputs[1] / weights), load_file(whole.path / weights)
+    assert any(not torch.equal(before[name], after[name]) for name in before)
+    assert any(values["updated"] for values in metrics_of(whole, "train").values())
+
+
+class Killed(BaseException):
+    """Nothing in a stage catches this."""
+
+
+@pytest.mark.parametrize("at", [1, 3])
+def test_killed_and_continued_it_is_the_same_run(
+    at: int, whole: StageFolder, inputs: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    draw = Drawing.__call__
+
+    def dying(self: Drawing, prompts: list[str], trainer: Any) -> dict[str, Any]:
+        found = draw(self, prompts, trainer)
+        if self.step == at:
+            raise Killed
+        return found
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Drawing, "__call__", dying)
+        with pytest.raises(Killed):
+            run_alone("ppo", GRPO, tmp_path / "ppo", inputs)
+    torch.rand(3)
+    folder = StageFolder(tmp_path / "ppo")
+    run_stage(folder)
+    for name in ("train", "eval"):
+        assert metrics_of(folder, name) == metrics_of(whole, name)
+    assert list(read_rollouts(folder.path)) == list(read_rollouts(whole.path))
+    assert folder.result() == whole.result()
+
+
+def test_a_checkpoint_of_another_config_is_refused(whole: StageFolder, inputs: list[Path], tmp_path: Path) -> None:
+    shutil.copytree(whole.path / "checkpoints", tmp_path / "other" / "checkpoints")
+    with pytest.raises(InvalidInput, match="a checkpoint of another stage"):
+        run_alone("ppo", GRPO | {"seed": 1}, tmp_path / "other", inputs)
+
+
+def test_several_processes_are_refused(inputs: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(InvalidInput, match="runs in one process, but 2 were started"):
+        run_alone("ppo", GRPO, tmp_path / "ppo", inputs)
