@@ -3,18 +3,22 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from pipelines.files import write_json
 from pipelines.folder import StageFolder
-from pipelines.run import run_stage
+from pipelines.run import prepare, run_stage
 from pipelines.streams import read_rollouts, stream_files
 from pipelines.training.metrics import metrics_of
+from tests.training.helpers import PPO, run_alone
 
 pytestmark = [pytest.mark.train, pytest.mark.slow]
 PROBE = Path(__file__).with_name("ranks_probe.py")
@@ -131,8 +135,6 @@ def test_one_process_goes_on_from_the_checkpoint_of_two(out: Path, tmp_path: Pat
 
 
 def test_the_model_can_be_read_by_the_next_stage(out: Path, inputs: list[Path], tmp_path: Path) -> None:
-    from tests.training.helpers import run_alone
-
     config = {"samples": 1, "sampling": {"max_new_tokens": 24}}
     result = run_alone("sample", config, tmp_path / "sample", [inputs[0], out / "undisturbed"]).result()
     assert result is not None
@@ -146,3 +148,38 @@ def test_a_process_that_fails_ends_all(inputs: list[Path], tmp_path: Path) -> No
     folder = StageFolder(tmp_path / "failed")
     assert folder.result() is None
     assert sorted(metrics_of(folder, "train")) == [0]
+
+
+def test_a_stop_that_reaches_every_process_saves_once_and_is_continued(inputs: list[Path], tmp_path: Path) -> None:
+    """As Slurm does it: SIGUSR2 to all processes of the job, torchrun included."""
+    from jobs.attempts import Job
+    from jobs.process import process_id
+    from jobs.worker_command import child_environment, stage_command
+
+    config = PPO | {"sharding": "fsdp", "steps": 12, "checkpoint_every": 12, "evaluation": {"every": 0}}
+    folder = prepare("ppo", config, tmp_path / "ppo", inputs, base=tmp_path)
+    attempt = folder.path / "attempts" / "001"
+    attempt.mkdir(parents=True)
+    resources = {"processes": 2, "cpus": 2}
+    submitter = process_id()
+    job = Job(
+        key=folder.key, number=1, cluster="local", name="x", submitted=0.0, submitter=submitter, resources=resources
+    )
+    command = stage_command(job, folder.path)
+    environment = child_environment(job, attempt) | {"PYTHONPATH": str(PROBE.parents[2])}
+    with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as first:
+        deadline = time.monotonic() + 300
+        while len(metrics_of(folder, "train")) < 2 and time.monotonic() < deadline and first.poll() is None:
+            time.sleep(0.05)  # polls another process's files: there is nothing to wait on
+        launcher = psutil.Process(first.pid)
+        for each in (launcher, *launcher.children(recursive=True)):
+            each.send_signal(signal.SIGUSR2)
+        _, said = first.communicate(timeout=120)
+    assert first.returncode == 1, said
+    assert json.loads((attempt / "error.json").read_text())["code"] == "interrupted"
+    ((step, _),) = folder.checkpoints()
+    assert 2 <= step < 12
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert json.loads(done.stdout)["processes"] == 2  # one line, of one process
+    assert sorted(metrics_of(folder, "train")) == list(range(12))
