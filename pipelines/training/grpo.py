@@ -7,7 +7,7 @@ stage is one batch of rollouts, `updates` of the trainer's own steps.
 import shutil
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pipelines.countdown.task import load_task
 from pipelines.folder import StageFolder
@@ -16,8 +16,8 @@ from pipelines.stages import Inputs
 from pipelines.training import runtime
 from pipelines.training.configs import PPOConfig
 from pipelines.training.generation.choice import make_engine
-from pipelines.training.model import load_model, positions, save_model
 from pipelines.training.grpo_drawing import Drawing, reward, updates
+from pipelines.training.model import load_model, positions, save_model
 from pipelines.training.ppo.rounds import Rounds, checkpoint_every
 from pipelines.training.ppo.sharding import OneProcess
 from pipelines.training.ppo.summary import summarise

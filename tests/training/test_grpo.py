@@ -12,7 +12,7 @@ from pipelines.folder import StageFolder
 from pipelines.records import rollout_id
 from pipelines.run import run_stage
 from pipelines.streams import read_rollouts
-from pipelines.training.grpo import Drawing
+from pipelines.training.grpo_drawing import Drawing
 from pipelines.training.metrics import metrics_of
 from tests.training.helpers import PPO, run_alone
 
