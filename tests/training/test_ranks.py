@@ -10,7 +10,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 
 from pipelines.files import write_json
@@ -153,7 +152,7 @@ def test_a_process_that_fails_ends_all(inputs: list[Path], tmp_path: Path) -> No
 def test_a_stop_that_reaches_every_process_saves_once_and_is_continued(inputs: list[Path], tmp_path: Path) -> None:
     """As Slurm does it: SIGUSR2 to all processes of the job, torchrun included."""
     from jobs.attempts import Job
-    from jobs.process import process_id
+    from jobs.process import descendants, process_id, send
     from jobs.worker_command import child_environment, stage_command
 
     config = PPO | {"sharding": "fsdp", "steps": 12, "checkpoint_every": 12, "evaluation": {"every": 0}}
@@ -171,9 +170,7 @@ def test_a_stop_that_reaches_every_process_saves_once_and_is_continued(inputs: l
         deadline = time.monotonic() + 300
         while len(metrics_of(folder, "train")) < 2 and time.monotonic() < deadline and first.poll() is None:
             time.sleep(0.05)  # polls another process's files: there is nothing to wait on
-        launcher = psutil.Process(first.pid)
-        for each in (launcher, *launcher.children(recursive=True)):
-            each.send_signal(signal.SIGUSR2)
+        send([first.pid, *descendants(first.pid)], signal.SIGUSR2)
         _, said = first.communicate(timeout=120)
     assert first.returncode == 1, said
     assert json.loads((attempt / "error.json").read_text())["code"] == "interrupted"
