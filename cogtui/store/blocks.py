@@ -19,7 +19,7 @@ class Block:
     """Consecutive complete lines of a file."""
 
     lines: list[bytes]
-    """Without their newlines; blank ones are left out."""
+    """Without their newlines; empty ones are left out."""
     starts: list[int]
     """Where each begins, in bytes."""
     end: int
@@ -61,9 +61,9 @@ def read_block(path: Path, offset: int, limit: int) -> Block:
     if not cut:
         return Block([], [], offset)
     whole = b"".join(pieces)[: cut - 1].split(b"\n")
-    starts = list(accumulate((len(line) + 1 for line in whole), initial=offset))
+    starts = list(accumulate([len(line) + 1 for line in whole], initial=offset))
     end = starts.pop()
-    if not all(whole) or any(line.isspace() for line in whole):
-        kept = [(line, start) for line, start in zip(whole, starts, strict=True) if line and not line.isspace()]
+    if not all(whole):
+        kept = [(line, start) for line, start in zip(whole, starts, strict=True) if line]
         return Block([line for line, _ in kept], [start for _, start in kept], end)
     return Block(whole, starts, end)

@@ -5,9 +5,9 @@ import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
 
+from cogtui.store.codes import FAMILIES
 from cogtui.store.connection import transaction
 from cogtui.store.lease import Lease
-from cogtui.store.lines import FAMILIES
 from cogtui.store.registry import Registry, condition_of, seed_of
 from cogtui.store.scan import Source, Stage, head_digest, judge_run_of, read_stage, sources_of, stage_paths
 from cogtui.store.verdicts import Verdicts

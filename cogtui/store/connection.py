@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+from cogtui.store import words
 from cogtui.store.location import Location, wal_works
 from cogtui.store.schema import migrate, schema_version
 from pipelines.errors import CogtuiError, MissingRequirement
@@ -26,8 +27,12 @@ class DamagedIndex(CogtuiError):
     code = "damaged_index"
 
 
-def connect(path: Path, *, readonly: bool = False) -> sqlite3.Connection:
-    """A connection in autocommit mode; transactions are begun by hand."""
+def connect(path: Path, *, readonly: bool = False, search: bool = True) -> sqlite3.Connection:
+    """A connection in autocommit mode; transactions are begun by hand.
+
+    Args:
+        search: attach the words too, to be read. Who writes must not: a transaction would lock both files.
+    """
     mode = "ro" if readonly else "rw"
     connection = sqlite3.connect(
         f"{path.as_uri()}?mode={mode}", uri=True, isolation_level=None, timeout=BUSY_S, check_same_thread=False
@@ -39,25 +44,46 @@ def connect(path: Path, *, readonly: bool = False) -> sqlite3.Connection:
         connection.execute("PRAGMA synchronous = NORMAL")
         if not readonly:
             migrate(connection)
+            if not words.path_of(path).exists():  # an index of before there was one, or somebody deleted it
+                words.make(path, str(connection.execute("PRAGMA journal_mode").fetchone()[0]))
         else:
             schema_version(connection)  # touches the file, so that damage shows here
+        if search:
+            _attach(connection, path)
     return connection
+
+
+def _attach(connection: sqlite3.Connection, index: Path) -> None:
+    path = words.path_of(index)
+    if not path.exists():
+        raise DamagedIndex(
+            f"the index {index} has lost its words",
+            detail="Nothing is lost: they are in the stage folders.",
+            remedy="Build it again with cogtui reindex.",
+        )
+    connection.execute(f"ATTACH ? AS {words.SCHEMA}", (f"{path.as_uri()}?mode=ro",))
+    connection.execute(f"PRAGMA {words.SCHEMA}.cache_size = -{READER_CACHE_KIB}")
 
 
 def memory() -> sqlite3.Connection:
     """An empty index that is nowhere: of a workspace that does not exist yet."""
     connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
     migrate(connection)
+    connection.execute(f"ATTACH ':memory:' AS {words.SCHEMA}")
+    for statement in words.tables(words.SCHEMA):
+        connection.execute(statement)
     return connection
 
 
 def make_generation(location: Location) -> Path:
     """A new empty index file in a location; nothing points to it yet."""
     path = location.next_generation()
+    journal = "WAL" if wal_works(location.folder) else "TRUNCATE"
+    words.make(path, journal)
     with contextlib.closing(sqlite3.connect(path, isolation_level=None, timeout=BUSY_S)) as connection:
         connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")
         connection.execute("PRAGMA auto_vacuum = NONE")
-        connection.execute(f"PRAGMA journal_mode = {'WAL' if wal_works(location.folder) else 'TRUNCATE'}")
+        connection.execute(f"PRAGMA journal_mode = {journal}")
         migrate(connection)
     return path
 

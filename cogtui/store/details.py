@@ -9,9 +9,9 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
+from cogtui.store.codes import FINISH_NAMES
 from cogtui.store.files import Files
 from cogtui.store.human import HumanAnnotation
-from cogtui.store.lines import FINISH_NAMES
 from cogtui.store.notes import notes_of
 from cogtui.store.rows import AT_BITS, JUDGED
 from cogtui.store.scan import judge_rank

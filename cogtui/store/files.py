@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 
-from cogtui.store.lines import Family
+from cogtui.store.codes import Family
 from jobs.workspace import Workspace
 from pipelines.errors import NotFound
 

@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from cogtui.store.codes import FINISH_CODES
 from cogtui.store.filter import Filter
 from cogtui.store.filter_terms import OF_SERIES, And, Compare, Has, Not, Or, Pattern, Term, Words
-from cogtui.store.lines import FINISH_CODES
 from cogtui.store.scan import problem_number
 from cogtui.store.series import Series, chooses
 from pipelines.records import BEHAVIORS

@@ -14,8 +14,8 @@ from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from cogtui.store.codes import STATUS_LETTERS
 from cogtui.store.hands import append_lines, own_file
-from cogtui.store.lines import STATUS_LETTERS
 from cogtui.store.rows import Said
 from jobs.workspace import Workspace
 from pipelines.behaviors.judges.base import judge_run

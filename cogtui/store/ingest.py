@@ -8,31 +8,37 @@ nothing twice.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
+from pathlib import Path
 from typing import Final
 
 from cogtui.store import summaries
 from cogtui.store.catalog import Catalog, Pending
+from cogtui.store.codes import TEXT_FAMILIES
 from cogtui.store.connection import WRITER_CACHE_KIB, transaction
 from cogtui.store.files import Files
 from cogtui.store.human_index import sync_human
-from cogtui.store.ingest_rollouts import RolloutWriter
+from cogtui.store.ingest_rollouts import RolloutWriter, Spoken
+from cogtui.store.interleave import interleaved
 from cogtui.store.lease import Lease, LeaseLost
 from cogtui.store.notes import sync_notes
 from cogtui.store.parse import File, Parsed, no_garbage_collection, parse_all
-from cogtui.store.parser_process import ParserProcess
 from cogtui.store.registry import Registry
 from cogtui.store.rows import AT_BITS
 from cogtui.store.schema import BULK_INDEXES
 from cogtui.store.verdicts import Verdicts, placed_in
+from cogtui.store.words import WordIndex, WordsTaken
+from cogtui.store.words_mend import mend_words
+from cogtui.store.words_process import Job, WordsProcess
 from jobs.workspace import Workspace
 
 FIRST_BYTES: Final = 512 * 1024
 """Read before anything is shown."""
 PIECE_BYTES: Final = 4 * 2**20
-BATCH_BYTES: Final = 32 * 2**20
+JUDGED_PIECE_BYTES: Final = 2 * 2**20
+BATCH_BYTES: Final = 64 * 2**20
 """In one transaction."""
 BULK_BYTES: Final = 96 * 2**20
 """From here on indexes for sorting are built at the end, and a second process parses."""
@@ -52,17 +58,27 @@ class Progress:
     file: str
 
 
+Piece = tuple[Pending, int | None, Parsed]
+"""What was read of a file; the serial of its first rollout where the words are written already."""
+
+
 class Ingester:
     """Brings an index up to date with its workspace. The caller holds the lease."""
 
-    def __init__(self, connection: sqlite3.Connection, workspace: Workspace, lease: Lease) -> None:
+    def __init__(self, connection: sqlite3.Connection, words: WordIndex, workspace: Workspace, lease: Lease) -> None:
         self._db = connection
+        self._words = words
         self._lease = lease
         self._workspace = workspace
         self._registry = Registry(connection)
-        self._verdicts = Verdicts(connection, self._registry, Files(connection, workspace))
+        self._files = Files(connection, workspace)
+        self._verdicts = Verdicts(connection, self._registry, self._files)
         self._catalog = Catalog(connection, workspace, lease, self._registry, self._verdicts)
         self._rollouts = RolloutWriter(connection, self._registry, self._verdicts)
+        self._recent: set[str] = set()
+        """Rollouts of the batch before."""
+        self._waited: set[int] = set()
+        """Files whose judgements wait for their rollouts, once."""
         connection.execute(f"PRAGMA cache_size = -{WRITER_CACHE_KIB}")
         connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
 
@@ -72,29 +88,48 @@ class Ingester:
         Raises:
             LeaseLost: another process writes the index now.
         """
+        try:
+            yield from self._round()
+        except WordsTaken as error:
+            raise LeaseLost(error.summary) from error
+
+    def _round(self) -> Iterator[Progress]:
         pending = self._catalog.sync()
         total = sum(one.size - one.offset for one in pending)
+        with transaction(self._db):
+            self._lease.check()
+            self._words.claim(self._lease.token)
+        mend_words(self._db, self._files, self._words, self._lease)
         if total > BULK_BYTES:
             self._drop_bulk_indexes()
         done = 0
-        batch: list[tuple[Pending, Parsed]] = []
+        batch: list[Piece] = []
         batch_bytes, limit = 0, FIRST_BYTES
-        for one, parsed in self._parsed(pending, beside=total > BULK_BYTES):
-            batch.append((one, parsed))
-            batch_bytes += parsed.end - parsed.start
+        for piece in self._pieces(pending, beside=total > BULK_BYTES):
+            batch.append(piece)
+            batch_bytes += piece[2].end - piece[2].start
             if batch_bytes >= limit:
+                batch, early = self._divided(batch)
                 self._write(batch)
                 done += batch_bytes
-                batch, batch_bytes, limit = [], 0, min(limit * 2, BATCH_BYTES)
-                yield Progress(done, total, str(one.source.path))
+                batch, batch_bytes, limit = early, 0, min(limit * 2, BATCH_BYTES)
+                yield Progress(done, total, str(piece[0].source.path))
         self._write(batch)
         self._catalog.give_up(pending)
         self._settle()
         yield Progress(total, total, "")
 
-    def _parsed(self, pending: list[Pending], *, beside: bool) -> Iterator[tuple[Pending, Parsed]]:
-        """The pieces of files; of a bulk load the first from this process and the rest from one beside it."""
+    def _pieces(self, pending: list[Pending], *, beside: bool) -> Iterator[Piece]:
+        """What is in files; of a bulk load the first rollouts from this process and the rest from one beside it.
+
+        Judgements are read a little behind the rollouts they are of, so that most can be written along with them.
+        """
         read = {one.id: one.offset for one in pending}
+        size = {one.id: one.size for one in pending}
+        rollouts = [number for number, one in enumerate(pending) if one.source.family in TEXT_FAMILIES]
+        others = [number for number, one in enumerate(pending) if one.source.family not in TEXT_FAMILIES]
+        totals = [sum(size[pending[number].id] - read[pending[number].id] for number in some)
+                  for some in (rollouts, others)]  # fmt: skip
 
         def files() -> list[File]:
             return [
@@ -102,17 +137,42 @@ class Ingester:
                 for one in pending
             ]
 
-        def taken(pieces: Iterator[tuple[int, Parsed]]) -> Iterator[tuple[Pending, Parsed]]:
-            for number, parsed in pieces:
+        def taken(pieces: Iterable[tuple[int, int | None, Parsed]]) -> Iterator[Piece]:
+            for number, serial, parsed in pieces:
                 read[pending[number].id] = parsed.end
-                yield pending[number], parsed
+                yield pending[number], serial, parsed
 
-        if beside:
-            with ParserProcess() as parser:
-                yield from taken(islice(parse_all(files(), FIRST_BYTES, FIRST_BYTES), 1))
-                yield from taken(parser.parse_all(files(), PIECE_BYTES))
-        # Also what a process that was killed has left.
-        yield from taken(parse_all(files(), FIRST_BYTES, PIECE_BYTES))
+        def here(numbers: list[int], piece_bytes: int) -> Iterator[Piece]:
+            pieces = parse_all(files(), numbers, FIRST_BYTES, piece_bytes)
+            return taken((number, None, parsed) for number, parsed in pieces)
+
+        def of_rollouts() -> Iterator[Piece]:
+            if beside:
+                yield from islice(here(rollouts, FIRST_BYTES), 1)
+                with WordsProcess() as process:
+                    job = Job(
+                        self._index_path(), self._lease.token, self._words.upto() + 1, files(), rollouts, PIECE_BYTES
+                    )
+                    yield from taken(process.pieces(job))
+            yield from here(rollouts, PIECE_BYTES)  # also what a process that was killed has left
+
+        return interleaved(of_rollouts(), here(others, JUDGED_PIECE_BYTES), totals, JUDGED_PIECE_BYTES)
+
+    def _index_path(self) -> Path:
+        return Path(self._db.execute("SELECT file FROM pragma_database_list WHERE name = 'main'").fetchone()[0])
+
+    def _divided(self, batch: list[Piece]) -> tuple[list[Piece], list[Piece]]:
+        """What to write now, and judgements that came before their rollouts: these wait, but for one batch only."""
+        here = {row[0] for _, _, parsed in batch for row in parsed.rollouts}
+        known, self._recent = here | self._recent, here
+        for number, (one, _, parsed) in enumerate(batch):
+            early = any(uid not in known for uid, _, _ in parsed.judgements)
+            if early and number and one.id not in self._waited:
+                self._waited = {one.id for one, _, _ in batch[number:]}
+                kept = [piece for piece in batch[number:] if piece[2].rollouts]
+                return batch[:number] + kept, [piece for piece in batch[number:] if not piece[2].rollouts]
+        self._waited = set()
+        return batch, []
 
     def _settle(self) -> None:
         """What is done once at the end of a round rather than in every batch."""
@@ -139,30 +199,54 @@ class Ingester:
             for name in BULK_INDEXES:
                 self._db.execute(f"DROP INDEX IF EXISTS {name}")
 
-    def _write(self, batch: list[tuple[Pending, Parsed]]) -> None:
+    def _write(self, batch: list[Piece]) -> None:
         """Writes the records of some pieces and moves the offsets of their files behind them."""
         if not batch:
             return
-        try:
-            with transaction(self._db), no_garbage_collection():
-                self._lease.check()
-                for one, parsed in batch:
-                    self._write_piece(one, parsed)
-        except BaseException:
-            self._registry.forget()
-            raise
+        with no_garbage_collection():
+            numbered = self._write_words(batch)
+            try:
+                with transaction(self._db):
+                    self._lease.check()
+                    self._write_rows(numbered)
+            except BaseException:
+                self._registry.forget()
+                raise
 
-    def _write_piece(self, one: Pending, parsed: Parsed) -> None:
-        self._rollouts.write(one, parsed.rollouts)
-        if parsed.judgements:
+    def _write_words(self, batch: list[Piece]) -> list[tuple[Pending, int, Parsed]]:
+        """Writes the words of pieces that were read here; all pieces with their serials."""
+        serial = self._words.upto() + 1
+        texts: list[tuple[int, str]] = []
+        numbered = []
+        for one, first, parsed in batch:
+            if first is None:
+                first = serial
+                texts += enumerate(parsed.texts, first)
+                serial += len(parsed.texts)
+            numbered.append((one, first, parsed))
+        if texts:
+            self._words.add(self._lease.token, texts, serial - 1)
+        return numbered
+
+    def _write_rows(self, batch: list[tuple[Pending, int, Parsed]]) -> None:
+        spoken: Spoken = {}
+        for one, _, parsed in batch:
             base = one.id << AT_BITS
-            self._verdicts.apply([(uid, run, placed_in(base, verdict)) for uid, run, verdict in parsed.judgements])
-        self._db.executemany(
-            "INSERT OR IGNORE INTO metric VALUES (?, ?, ?, ?, ?)",
-            [(one.stage, one.source.stream, *metric) for metric in parsed.metrics],
-        )
-        self._name_bad_lines(one.id, parsed.bad)
-        self._move(one, parsed)
+            for uid, run, verdict in parsed.judgements:
+                spoken.setdefault(uid, []).append((run, placed_in(base, verdict)))
+        for one, first, parsed in batch:
+            self._rollouts.write(one, first, parsed, spoken)
+        turn = 0
+        while late := [(uid, *said[turn]) for uid, said in spoken.items() if turn < len(said)]:
+            self._verdicts.apply(late)
+            turn += 1
+        for one, _, parsed in batch:
+            self._db.executemany(
+                "INSERT OR IGNORE INTO metric VALUES (?, ?, ?, ?, ?)",
+                [(one.stage, one.source.stream, *metric) for metric in parsed.metrics],
+            )
+            self._name_bad_lines(one.id, parsed.bad)
+            self._move(one, parsed)
 
     def _move(self, one: Pending, parsed: Parsed) -> None:
         moved = self._db.execute(

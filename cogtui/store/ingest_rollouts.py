@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
 from typing import Any
 
 from cogtui.store.catalog import Pending
-from cogtui.store.parse import RolloutFields
+from cogtui.store.parse import Parsed, RolloutFields
 from cogtui.store.registry import Registry
-from cogtui.store.rows import AT_BITS, INSERT_RECORD, INSERT_ROLLOUT, INSERT_WORDS, Verdict
+from cogtui.store.rows import AT_BITS, INSERT_RECORD, INSERT_ROLLOUT, UNJUDGED, Verdict, primary_columns
 from cogtui.store.scan import place_of, problem_number
 from cogtui.store.verdicts import Verdicts, placed_in
 from pipelines.records import JudgeRun
+
+Spoken = dict[str, list[tuple[str, Verdict]]]
+"""By rollout what judge runs say of it, in the order it was read."""
+Numbered = list[tuple[int, RolloutFields]]
 
 
 class RolloutWriter:
@@ -24,59 +27,64 @@ class RolloutWriter:
         self._verdicts = verdicts
         self._problems: set[str] = set()
 
-    def write(self, one: Pending, rollouts: Sequence[RolloutFields]) -> None:
-        """Writes the rollouts of some lines; of those the index has already, nothing changes."""
+    def write(self, one: Pending, first: int, parsed: Parsed, spoken: Spoken) -> None:
+        """Writes the rollouts of some lines; of those the index has already, nothing changes.
+
+        Args:
+            first: serial of the first of them; the others follow.
+            spoken: judgements read along with them; those written here are taken out.
+        """
+        rollouts = parsed.rollouts
         if not rollouts:
             return
-        row = self._db.execute("SELECT value FROM meta WHERE name = 'serial'").fetchone()
-        first = int(row[0]) + 1 if row else 1
-        # Never lowered, so no serial is given out twice: the words of a deleted rollout stay behind.
-        self._db.execute("INSERT OR REPLACE INTO meta VALUES ('serial', ?)", (str(first + len(rollouts) - 1),))
-        before = self._db.total_changes
-        self._db.executemany(
-            INSERT_RECORD,
-            [(serial, uid, numbers, one.id, byte) for serial, (uid, numbers, byte, *_) in enumerate(rollouts, first)],
-        )
         numbered = list(enumerate(rollouts, first))
+        before = self._db.total_changes
+        self._db.executemany(INSERT_RECORD, [(serial, row[0], row[1], one.id, row[2]) for serial, row in numbered])
         if self._db.total_changes - before != len(rollouts):
             fresh = {row[0] for row in self._db.execute("SELECT serial FROM record WHERE serial >= ?", (first,))}
             numbered = [pair for pair in numbered if pair[0] in fresh]
-        self._insert(one, numbered)
+        self._insert(one, numbered, self._said(one, numbered, spoken))
         self._mark_noted(first)
 
-    def _insert(self, one: Pending, numbered: list[tuple[int, RolloutFields]]) -> None:
+    def _said(self, one: Pending, numbered: Numbered, spoken: Spoken) -> dict[int, list[tuple[int, Verdict]]]:
+        """By serial what is said of a rollout, by number of the judge run."""
+        judge_run, base = self._registry.judge_run, one.id << AT_BITS
+        said: dict[int, list[tuple[int, Verdict]]] = {}
+        for serial, row in numbered:
+            found = spoken.get(row[0])
+            if found is not None and len({run for run, _ in found}) == len(found):
+                del spoken[row[0]]  # else its lines were read in two pieces, and are put together afterwards
+                said[serial] = [(judge_run(run), verdict) for run, verdict in found]
+            if row[9] is not None:
+                teacher, verdict = row[9]
+                run = self._registry.describe(JudgeRun(id=f"teacher-{teacher}", judge="teacher", model=teacher))
+                said.setdefault(serial, []).append((run, placed_in(base, verdict)))
+        return said
+
+    def _insert(self, one: Pending, numbered: Numbered, said: dict[int, list[tuple[int, Verdict]]]) -> None:
         rows: list[tuple[Any, ...]] = []
-        words: list[tuple[int, str]] = []
-        taught: list[tuple[int, str, Verdict]] = []
-        stage, place = one.stage, one.source.place
-        for serial, (_, _, byte, split, condition, seed, columns, target, problem, text, teacher) in numbered:
-            series = self._registry.series(stage, split, condition, seed)
-            rows.append((serial, series, *columns, target, place_of(place, byte), problem))
-            words.append((serial, text))
-            if teacher is not None:
-                taught.append((serial, *teacher))
+        verdicts: list[tuple[int, int, Verdict, Verdict | None]] = []
+        stage, place, series_of = one.stage, one.source.place, self._registry.series
+        for serial, (_, _, byte, split, condition, seed, columns, target, problem, _) in numbered:
+            found = said.get(serial)
+            shown = UNJUDGED
+            if found is not None:
+                chosen = self._verdicts.shown(found)
+                shown = primary_columns(*chosen)
+                verdicts += [(serial, run, verdict, verdict if run == chosen[0] else None) for run, verdict in found]
+            series = series_of(stage, split, condition, seed)
+            rows.append((serial, series, *columns, target, place_of(place, byte), problem, *shown))
         self._db.executemany(INSERT_ROLLOUT, rows)
-        self._db.executemany(INSERT_WORDS, words)
-        problems = {row[-1] for row in rows} - self._problems
+        self._verdicts.write_new(verdicts)
+        problems = {row[8] for _, row in numbered} - self._problems
         self._db.executemany(
             "INSERT OR IGNORE INTO problem VALUES (?, ?)", [(name, problem_number(name)) for name in problems]
         )
         self._problems |= problems
         self._db.executemany("INSERT OR IGNORE INTO stale_step VALUES (?, ?)", {row[1:3] for row in rows})
-        self._teach(one, taught)
 
     def _mark_noted(self, first: int) -> None:
         noted = self._db.execute(
             "SELECT r.serial FROM note n CROSS JOIN record r ON r.uid = n.rollout WHERE r.serial >= ?", (first,)
         ).fetchall()
         self._db.executemany("UPDATE rollout SET noted = 1 WHERE serial = ?", noted)
-
-    def _teach(self, one: Pending, taught: list[tuple[int, str, Verdict]]) -> None:
-        runs = {
-            teacher: self._registry.describe(JudgeRun(id=f"teacher-{teacher}", judge="teacher", model=teacher))
-            for teacher in {teacher for _, teacher, _ in taught}
-        }
-        base = one.id << AT_BITS
-        self._verdicts.write(
-            {(serial, runs[teacher]): placed_in(base, verdict) for serial, teacher, verdict in taught}, {}
-        )

@@ -6,25 +6,22 @@ It can run in this process or in one beside it (`parser_process`); nothing here 
 from __future__ import annotations
 
 import gc
-from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from cogtui.store.blocks import Block, read_blocks
+from cogtui.store.codes import FINISH_CODES, FINISH_UNKNOWN, Family
 from cogtui.store.lines import (
-    FINISH_CODES,
-    FINISH_UNKNOWN,
-    JUDGEMENT,
-    METRIC,
-    ROLLOUT,
-    TRACE,
-    BadLineError,
-    Family,
+    JudgementLine,
     RolloutLine,
     TraceLine,
-    read_line,
+    read_judgement,
+    read_judgements,
+    read_metric,
+    read_rollout,
+    read_trace,
     storable,
 )
 from cogtui.store.rows import BEHAVIOR_NUMBERS, N, Said, Verdict, said_by, said_by_teacher, verdict_of
@@ -45,11 +42,9 @@ class File(NamedTuple):
     """Whether records name their own condition and seed, as those of an import do."""
 
 
-RolloutFields = tuple[
-    str, str, int, str, str | None, int | None, tuple[Any, ...], int, str, str, tuple[str, Verdict] | None
-]
+RolloutFields = tuple[str, str, int, str, str | None, int | None, tuple[Any, ...], int, str, tuple[str, Verdict] | None]
 """id, numbers, byte, split, own condition, own seed, columns of `rollout` from step to answered, target, problem,
-words, and for a trace its teacher and what that says."""
+and for a trace its teacher and what that says."""
 JudgementFields = tuple[str, str, Verdict]
 """Rollout, judge run, verdict (places are bytes)."""
 MetricFields = tuple[int, str, float]
@@ -68,42 +63,35 @@ class Parsed(NamedTuple):
     bad: list[tuple[int, str]]
     """Byte and reason of each line that holds no record."""
     rollouts: list[RolloutFields]
+    texts: list[str]
+    """Of the rollouts, for the words; empty once those are written."""
     judgements: list[JudgementFields]
     metrics: list[MetricFields]
 
 
-def parse_all(files: Sequence[File], first_bytes: int, piece_bytes: int) -> Iterator[tuple[int, Parsed]]:
-    """Everything in some files, piece by piece, with the number of the file each piece is of.
-
-    Judgements are read a little behind the rollouts they are of, rather than after all of them: then reading and
-    writing cost about the same at every moment, and two processes that share them are both busy.
+def parse_all(
+    files: Sequence[File], numbers: Iterable[int], first_bytes: int, piece_bytes: int
+) -> Iterator[tuple[int, Parsed]]:
+    """What is in some files, one after the other, piece by piece, with the number of the file each piece is of.
 
     Args:
-        files: those with rollouts before those with judgements, in corresponding orders.
+        files: all there are.
+        numbers: which of them, in order.
         first_bytes: size of the first piece; the following double until they have `piece_bytes`.
     """
-    offsets = [file.offset for file in files]
-    ahead = deque(number for number, file in enumerate(files) if file.family in ("rollouts", "traces"))
-    behind = deque(number for number, file in enumerate(files) if file.family not in ("rollouts", "traces"))
-    total = [max(1, sum(files[number].size - offsets[number] for number in queue)) for queue in (ahead, behind)]
-    done = [0, 2 * piece_bytes]  # so much the judgements stay behind
     limit = first_bytes
-    while ahead or behind:
-        which = 0 if ahead and (not behind or done[0] / total[0] <= done[1] / total[1]) else 1
-        queue = (ahead, behind)[which]
-        number = queue[0]
-        try:
-            parsed = parse_piece(files[number], offsets[number], limit)
-        except FileNotFoundError:  # deleted since it was listed; the next look finds that
-            queue.popleft()
-            continue
-        if parsed.end == offsets[number]:
-            queue.popleft()
-            continue
-        done[which] += parsed.end - offsets[number]
-        offsets[number] = parsed.end
-        limit = min(limit * 2, piece_bytes)
-        yield number, parsed
+    for number in numbers:
+        offset = files[number].offset
+        while True:
+            try:
+                parsed = parse_piece(files[number], offset, limit)
+            except FileNotFoundError:  # deleted since it was listed; the next look finds that
+                break
+            if parsed.end == offset:
+                break
+            offset = parsed.end
+            limit = min(limit * 2, piece_bytes)
+            yield number, parsed
 
 
 def parse_piece(file: File, offset: int, limit: int) -> Parsed:
@@ -112,7 +100,7 @@ def parse_piece(file: File, offset: int, limit: int) -> Parsed:
     Raises:
         OSError: the file cannot be read.
     """
-    parsed = Parsed(offset, offset, "", 0, [], [], [], [])
+    parsed = Parsed(offset, offset, "", 0, [], [], [], [], [])
     end, lines = offset, 0
     verdicts = Grouped()
     with no_garbage_collection():
@@ -143,82 +131,88 @@ def no_garbage_collection() -> Iterator[None]:
 
 def _rollouts(block: Block, file: File, parsed: Parsed) -> None:
     is_trace, own_labels = file.family == "traces", file.own_labels
-    add = parsed.rollouts.append
+    add, add_text = parsed.rollouts.append, parsed.texts.append
     for line, start in zip(block.lines, block.starts, strict=True):
         try:
             if is_trace:
-                add(_trace_fields(read_line(TRACE, line), start))
+                trace = read_trace(line)
+                add(_trace_fields(trace, start))
+                add_text(searchable(trace.completion))
             else:
-                add(_rollout_fields(read_line(ROLLOUT, line), start, own_labels))
+                rollout = read_rollout(line)
+                add(_rollout_fields(rollout, start, own_labels))
+                add_text(searchable(rollout.completion))
         except ValueError as error:
-            parsed.bad.append((start, str(error)))
+            _refuse(parsed.bad, line, start, error)
+
+
+def _refuse(bad: list[tuple[int, str]], line: bytes, start: int, error: ValueError) -> None:
+    if not line.isspace():  # a blank line is no record, and no mistake
+        bad.append((start, str(error)))
 
 
 def _rollout_fields(record: RolloutLine, start: int, own_labels: bool) -> RolloutFields:
-    text = record["completion"]
     condition: str | None = None
     seed: int | None = None
-    n_tokens: int | None = record["n_tokens"]
-    finish = FINISH_CODES[record["finish_reason"]]
+    n_tokens: int | None = record.n_tokens
+    finish = FINISH_CODES[record.finish_reason]
     if own_labels:
-        meta = record["meta"]
+        meta = record.meta
         condition, seed = _own_labels(meta)
         unknown = meta.get("unknown")
         if isinstance(unknown, list):
             n_tokens = None if "n_tokens" in unknown else n_tokens
             finish = FINISH_UNKNOWN if "finish_reason" in unknown else finish
     columns = (
-        record["step"],
-        record["reward"],
-        record["correct"],
+        record.step,
+        record.reward,
+        record.correct,
         n_tokens,
-        len(text),
-        record["sample"],
+        len(record.completion),
+        record.sample,
         finish,
-        record["answer"] is not None,
+        record.answer is not None,
     )
-    numbers = " ".join(map(str, record["numbers"]))
     return (
-        record["id"], numbers, start, record["split"], condition, seed, columns, record["target"],
-        record["problem_id"], _words(text), None,
+        record.id, " ".join(map(str, record.numbers)), start, record.split, condition, seed, columns, record.target,
+        record.problem_id, None,
     )  # fmt: skip
 
 
 def _trace_fields(record: TraceLine, start: int) -> RolloutFields:
     """A priming trace as a rollout of its own split."""
-    text = record["completion"]
-    finish, answered = FINISH_CODES["stop"], record["answer"] is not None
-    columns = (0, record["reward"], record["correct"], None, len(text), 0, finish, answered)
-    verdict = verdict_of(said_by_teacher(record["spans"], start))
+    finish, answered = FINISH_CODES["stop"], record.answer is not None
+    columns = (0, record.reward, record.correct, None, len(record.completion), 0, finish, answered)
+    verdict = verdict_of(said_by_teacher(record.spans, start))
     # Only who put the behaviours in can say that there is none; an unlabelled trace is not judged.
-    taught = (record["teacher"], verdict) if record["spans"] or record["teacher"] == "symbolic" else None
-    numbers = " ".join(map(str, record["numbers"]))
+    taught = (record.teacher, verdict) if record.spans or record.teacher == "symbolic" else None
     return (
-        record["id"], numbers, start, PRIMING_SPLIT, record["condition"], None, columns, record["target"],
-        record["problem_id"], _words(text), taught,
+        record.id, " ".join(map(str, record.numbers)), start, PRIMING_SPLIT, record.condition, None, columns,
+        record.target, record.problem_id, taught,
     )  # fmt: skip
 
 
 def _judgements(block: Block, verdicts: Grouped, bad: list[tuple[int, str]]) -> None:
-    for line, start in zip(block.lines, block.starts, strict=True):
-        try:
-            record = read_line(JUDGEMENT, line)
-            said = said_by(record, start)
-        except ValueError as error:
-            bad.append((start, str(error)))
-            continue
-        verdicts.add(record["rollout_id"], record["judge_run"], BEHAVIOR_NUMBERS[record["behavior"]], said)
+    add = verdicts.add
+    try:
+        for record, start in zip(read_judgements(block.lines), block.starts, strict=True):
+            add(record, start)
+    except ValueError:  # one of them is bad: which, and why. What was added already is not added again.
+        for line, start in zip(block.lines, block.starts, strict=True):
+            try:
+                add(read_judgement(line), start)
+            except ValueError as error:
+                _refuse(bad, line, start, error)
 
 
 def _metrics(block: Block, parsed: Parsed) -> None:
     for line, start in zip(block.lines, block.starts, strict=True):
         try:
-            record = read_line(METRIC, line)
-        except BadLineError as error:
-            parsed.bad.append((start, str(error)))
+            record = read_metric(line)
+        except ValueError as error:
+            _refuse(parsed.bad, line, start, error)
             continue
-        step = record["step"]
-        parsed.metrics.extend([(step, name, value) for name, value in record["values"].items()])
+        parsed.metrics.extend([(record.step, name, value) for name, value in record.values.items()])
 
 
 class Grouped:
@@ -227,12 +221,18 @@ class Grouped:
     def __init__(self) -> None:
         self._said: dict[tuple[str, str], list[Said | None]] = {}
 
-    def add(self, uid: str, run: str, behavior: int, said: Said) -> None:
-        """Takes a line."""
-        key = (uid, run)
+    def add(self, line: JudgementLine, at: int) -> None:
+        """Takes a line and its place.
+
+        Raises:
+            ValueError: what it says contradicts itself.
+        """
+        said = said_by(line, at)
+        key = (line.rollout_id, line.judge_run)
         known = self._said.get(key)
         if known is None:
             known = self._said[key] = [None] * N
+        behavior = BEHAVIOR_NUMBERS[line.behavior]
         if known[behavior] is None:
             known[behavior] = said
 
@@ -241,7 +241,7 @@ class Grouped:
         return [(uid, run, verdict_of(said)) for (uid, run), said in self._said.items()]
 
 
-def _words(text: str) -> str:
+def searchable(text: str) -> str:
     """Text for the word index, which would end at the first NUL."""
     return text.replace("\x00", " ") if "\x00" in text else text
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
-from cogtui.store.lines import STATUS_LETTERS, JudgementLine, LabelledSpanLine, SpanLine
+from cogtui.store.codes import STATUS_LETTERS
+from cogtui.store.lines import JudgementLine, LabelledSpanLine, SpanLine
 from cogtui.store.schema import GAPS
 from cogtui.store.spans import gaps
 from pipelines.records import BEHAVIORS, Behavior
@@ -22,9 +23,9 @@ def _slots(count: int) -> str:
 
 
 INSERT_RECORD: Final = f"INSERT OR IGNORE INTO record (serial, uid, numbers, source, byte) VALUES ({_slots(5)})"
-INSERT_ROLLOUT: Final = f"""INSERT INTO rollout (serial, series, step, reward, correct, judged, n_tokens, length,
-    sample, finish, answered, noted, target, place, problem_id) VALUES ({_slots(5)}, 0, {_slots(5)}, 0, {_slots(3)})"""
-INSERT_WORDS: Final = "INSERT INTO words (rowid, completion) VALUES (?, ?)"
+INSERT_ROLLOUT: Final = f"""INSERT INTO rollout (serial, series, step, reward, correct, n_tokens, length, sample,
+    finish, answered, target, place, problem_id, judge, judged, unaligned, {_COUNTS}, noted)
+    VALUES ({_slots(16 + N)}, 0)"""
 INSERT_VERDICT: Final = f"""INSERT OR REPLACE INTO verdict (serial, run, statuses, {_COUNTS}, unaligned,
     {", ".join(f"at_{behavior}" for behavior in BEHAVIORS)}) VALUES ({_slots(4 + 2 * N)})"""
 UPDATE_PRIMARY: Final = f"""UPDATE rollout SET judge = ?, judged = ?, unaligned = ?,
@@ -56,10 +57,10 @@ def said_by(line: JudgementLine, at: int) -> Said:
     Raises:
         ValueError: count and status, or the offsets of a span, contradict each other.
     """
-    status, count = line["status"], line["count"]
+    status, count = line.status, line.count
     if (count is None) == (status == "ok"):
         raise ValueError("a judgement has a count exactly when its status is ok")
-    ranges, unaligned = _placed(line["spans"])
+    ranges, unaligned = _placed(line.spans)
     return STATUS_LETTERS[status], count, ranges, unaligned, at
 
 
@@ -71,32 +72,25 @@ def said_by_teacher(spans: Sequence[LabelledSpanLine], at: int) -> list[Said | N
     """
     said: list[Said | None] = []
     for behavior in BEHAVIORS:
-        own = [span for span in spans if span["behavior"] == behavior]
+        own = [span for span in spans if span.behavior == behavior]
         said.append((STATUS_LETTERS["ok"], len(own), *_placed(own), at))
     return said
 
 
+_NOTHING: Final[tuple[str, int | None, Ranges, int, int | None]] = (MISSING, None, [], 0, None)
+
+
 def verdict_of(said: Sequence[Said | None]) -> Verdict:
     """What up to four lines, in the order of the behaviours, come to."""
-    statuses, unaligned, placed = "", 0, 0
-    counts: list[int | None] = []
-    places: list[int | None] = []
-    ranges: list[Ranges] = []
-    for one in said:
-        if one is None:
-            statuses += MISSING
-            counts.append(None)
-            places.append(None)
-            ranges.append([])
-            continue
-        status, count, spans, without_place, at = one
-        statuses += status
-        unaligned += without_place
-        counts.append(count)
-        places.append(at)
-        ranges.append(spans)
-        placed += len(spans)
-    return statuses, tuple(counts), unaligned, tuple(places), gaps(ranges) if placed > 1 else None
+    whole = [one or _NOTHING for one in said]
+    ranges = [one[2] for one in whole]
+    return (
+        "".join([one[0] for one in whole]),
+        tuple([one[1] for one in whole]),
+        sum([one[3] for one in whole]),
+        tuple([one[4] for one in whole]),
+        gaps(ranges) if sum(map(len, ranges)) > 1 else None,
+    )
 
 
 def judged_code(counts: Counts) -> int:
@@ -111,21 +105,26 @@ def verdict_row(serial: int, run: int, verdict: Verdict) -> tuple[Any, ...]:
     return (serial, run, statuses, *counts, unaligned, *places)
 
 
-def primary_row(serial: int, run: int, verdict: Verdict) -> tuple[Any, ...]:
-    """For `UPDATE_PRIMARY`."""
-    _, counts, unaligned, _, _ = verdict
-    return (run, judged_code(counts), unaligned, *counts, serial)
+UNJUDGED: Final[tuple[Any, ...]] = (None, 0, None, *[None] * N)
 
 
-def _placed(spans: Iterable[SpanLine]) -> tuple[Ranges, int]:
+def primary_columns(run: int, verdict: Verdict) -> tuple[Any, ...]:
+    """What the row of the list shows of a verdict, as `INSERT_ROLLOUT` and `UPDATE_PRIMARY` take it."""
+    counts = verdict[1]
+    return (run, 1 if None not in counts else judged_code(counts), verdict[2], *counts)
+
+
+def _placed(spans: Iterable[SpanLine | LabelledSpanLine]) -> tuple[Ranges, int]:
     ranges: Ranges = []
     unaligned = 0
     for span in spans:
-        start, end = span["start"], span["end"]
-        if start is not None and end is not None and 0 <= start < end < FARTHEST:
-            ranges.append((start, end))
-        elif start is None and end is None:
+        start, end = span.start, span.end
+        if start is None or end is None:
+            if start is not end:
+                raise ValueError(f"no range: {start}:{end}")
             unaligned += 1
+        elif 0 <= start < end < FARTHEST:
+            ranges.append((start, end))
         else:
             raise ValueError(f"no range: {start}:{end}")
     return ranges, unaligned

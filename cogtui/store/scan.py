@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from cogtui.store.lines import FAMILIES, Family
+from cogtui.store.codes import FAMILIES, Family
 from jobs.workspace import Workspace
 from pipelines.errors import CogtuiError
 from pipelines.files import read_json

@@ -2,7 +2,7 @@
 
 `rollout` holds only what is filtered and sorted by and nothing else: a whole scan of a million rows reads
 some 60 MB and takes well under a tenth of a second. What is needed to find a record again is in `record`,
-the texts are in the files themselves, and the search index holds words but no text.
+the texts are in the files themselves, and the words to search them by are in a file of their own (`words`).
 
 Importing sqlite-utils takes a fifth of a second, so it happens only when there is something to migrate:
 `PRAGMA user_version` counts the migrations applied.
@@ -99,11 +99,6 @@ _ROLLOUT_TABLES: Final = (
         {", ".join(f"mean_{b} REAL" for b in BEHAVIORS)}, PRIMARY KEY (series, step)) WITHOUT ROWID""",
     """CREATE TABLE stale_step (
         series INTEGER NOT NULL, step INTEGER NOT NULL, PRIMARY KEY (series, step)) WITHOUT ROWID""",
-    # Words and their positions, no text (the files have it), no sizes (nothing is ranked).
-    """CREATE VIRTUAL TABLE words USING fts5(
-        completion, content='', columnsize=0, tokenize='unicode61 remove_diacritics 0')""",
-    "INSERT INTO words (words, rank) VALUES ('automerge', 8)",
-    "INSERT INTO words (words, rank) VALUES ('hashsize', 33554432)",
 )
 
 
@@ -116,7 +111,12 @@ def _annotations(db: Database) -> None:
     )
 
 
-MIGRATIONS: Final[tuple[Callable[[Database], None], ...]] = (_tables, _annotations)
+def _words_apart(db: Database) -> None:
+    """The words of completions were in the index itself once; see `words`."""
+    db.execute("DROP TABLE IF EXISTS words")
+
+
+MIGRATIONS: Final[tuple[Callable[[Database], None], ...]] = (_tables, _annotations, _words_apart)
 """In order; never changed once released, only added to."""
 
 

@@ -25,25 +25,49 @@ def gaps(ranges: Sequence[Sequence[tuple[int, int]]]) -> tuple[int | None, ...]:
     """
     placed = sorted([(start, end, behavior) for behavior, spans in enumerate(ranges) for start, end in spans])
     least = [_FAR] * (N * N)
-    ends = [-_FAR] * N  # the farthest end so far, by behaviour: the end of the nearest A for any later B
-    index, total = 0, len(placed)
-    while index < total:
-        start, end, behavior = placed[index]
-        following = index + 1
-        while following < total and placed[following][0] == start:
-            following += 1
-        if following == index + 1:
-            place = behavior
-            for until in ends:
-                if start - until < least[place]:
-                    least[place] = start - until
-                place += N
-            if end > ends[behavior]:
-                ends[behavior] = end
+    # The farthest end so far, by behaviour: the end of the nearest A for any later B. Written out for the four of
+    # them, because this is done for every judged rollout.
+    first = second = third = fourth = -_FAR
+    before = -1
+    for start, end, behavior in placed:
+        if start == before:
+            return _gaps_of_ties(placed)
+        before = start
+        if start - first < least[behavior]:
+            least[behavior] = start - first
+        if start - second < least[behavior + N]:
+            least[behavior + N] = start - second
+        if start - third < least[behavior + 2 * N]:
+            least[behavior + 2 * N] = start - third
+        if start - fourth < least[behavior + 3 * N]:
+            least[behavior + 3 * N] = start - fourth
+        if behavior == 0:
+            first = end if end > first else first
+        elif behavior == 1:
+            second = end if end > second else second
+        elif behavior == 2:
+            third = end if end > third else third
         else:
-            _follow_together(placed[index:following], ends, least)
-        index = following
+            fourth = end if end > fourth else fourth
+    return _bounded(least)
+
+
+def _bounded(least: Sequence[int]) -> tuple[int | None, ...]:
     return tuple([None if gap >= _FAR else gap if gap > 0 else 0 for gap in least])
+
+
+def _gaps_of_ties(placed: Sequence[Placed]) -> tuple[int | None, ...]:
+    """The same where some spans start together."""
+    least = [_FAR] * (N * N)
+    ends = [-_FAR] * N
+    index = 0
+    while index < len(placed):
+        following = index + 1
+        while following < len(placed) and placed[following][0] == placed[index][0]:
+            following += 1
+        _follow_together(placed[index:following], ends, least)
+        index = following
+    return _bounded(least)
 
 
 def _follow_together(group: Sequence[Placed], ends: list[int], least: list[int]) -> None:

@@ -9,24 +9,24 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from cogtui.store.files import Files
 from cogtui.store.human import read_human, said_by_human
-from cogtui.store.lines import JUDGEMENT, TRACE, JudgementLine, read_line
+from cogtui.store.lines import JudgementLine, read_judgement, read_trace
 from cogtui.store.parse import Grouped, JudgementFields
 from cogtui.store.registry import Registry
 from cogtui.store.rows import (
     AT_BITS,
-    BEHAVIOR_NUMBERS,
     INSERT_GAP,
     INSERT_VERDICT,
+    UNJUDGED,
     UPDATE_PRIMARY,
     N,
     Places,
     Said,
     Verdict,
-    primary_row,
+    primary_columns,
     said_by,
     said_by_teacher,
     verdict_of,
@@ -85,6 +85,18 @@ class Verdicts:
         self.write(verdicts, {place.serial: place.judge for place in rollouts.values()})
         self._mark({(place.series, place.step) for place in rollouts.values()})
 
+    def write_new(self, said: Sequence[tuple[int, int, Verdict, Verdict | None]]) -> None:
+        """Writes verdicts of rollouts that have none yet: serial, run, verdict, and it again if it is the one shown."""
+        self._db.executemany(INSERT_VERDICT, [verdict_row(serial, run, verdict) for serial, run, verdict, _ in said])
+        self._db.executemany(
+            INSERT_GAP,
+            [(serial, *shown[4]) for serial, _, _, shown in said if shown is not None and shown[4] is not None],
+        )
+
+    def shown(self, said: Sequence[tuple[int, Verdict]]) -> tuple[int, Verdict]:
+        """Of verdicts on one rollout the one its row shows."""
+        return said[0] if len(said) == 1 else min(said, key=lambda one: self._rank(one[0]))
+
     def write(self, verdicts: Mapping[tuple[int, int], Verdict], shown: Mapping[int, int | None]) -> None:
         """Writes verdicts by (serial, run), and into the row of the list where they are the ones to show.
 
@@ -99,7 +111,9 @@ class Verdicts:
                 primary[serial] = run
         self._db.executemany(INSERT_VERDICT, [verdict_row(*whose, verdict) for whose, verdict in verdicts.items()])
         chosen = [(*whose, verdicts[whose]) for whose in primary.items()]
-        self._db.executemany(UPDATE_PRIMARY, [primary_row(*one) for one in chosen])
+        self._db.executemany(
+            UPDATE_PRIMARY, [(*primary_columns(run, verdict), serial) for serial, run, verdict in chosen]
+        )
         self._write_gaps([(serial, verdict) for serial, _, verdict in chosen])
 
     def hold(self, serial: int, run: int, verdict: Verdict | None) -> None:
@@ -125,10 +139,10 @@ class Verdicts:
         ).fetchall()
         grouped = Grouped()
         for _, source, byte in rows:
-            read = self._read(source << AT_BITS | byte)
+            at = source << AT_BITS | byte
+            read = self._read(at)
             if read is not None:
-                line, said = read
-                grouped.add(line["rollout_id"], line["judge_run"], BEHAVIOR_NUMBERS[line["behavior"]], said)
+                grouped.add(read[0], at)
         self._db.executemany("DELETE FROM orphan WHERE uid = ? AND source = ? AND byte = ?", rows)
         self.apply(list(grouped.finished()))
         return len(rows)
@@ -168,11 +182,10 @@ class Verdicts:
         if rows:
             run, *places = min(rows, key=lambda row: self._rank(row[0]))
             verdict = self._recalled(tuple(places))
-            self._db.execute(UPDATE_PRIMARY, primary_row(serial, run, verdict))
+            self._db.execute(UPDATE_PRIMARY, (*primary_columns(run, verdict), serial))
             self._write_gaps([(serial, verdict)])
         else:
-            nothing: tuple[Any, ...] = (None, 0, None, *[None] * N, serial)
-            self._db.execute(UPDATE_PRIMARY, nothing)
+            self._db.execute(UPDATE_PRIMARY, (*UNJUDGED, serial))
         self._mark(self._db.execute("SELECT series, step FROM rollout WHERE serial = ?", (serial,)).fetchall())
 
     def _write_gaps(self, verdicts: Sequence[tuple[int, Verdict]]) -> None:
@@ -208,8 +221,8 @@ class Verdicts:
                 continue
             _, family = self._files.source(at >> AT_BITS)
             if family == "traces":
-                trace = read_line(TRACE, self._files.line(at >> AT_BITS, at & AT_MASK))
-                return verdict_of(said_by_teacher(trace["spans"], at))
+                trace = read_trace(self._files.line(at >> AT_BITS, at & AT_MASK))
+                return verdict_of(said_by_teacher(trace.spans, at))
             if family == "annotations":
                 return verdict_of(said_by_human(read_human(self._files.line(at >> AT_BITS, at & AT_MASK)), at))
             read = self._read(at)
@@ -218,7 +231,7 @@ class Verdicts:
 
     def _read(self, at: int) -> tuple[JudgementLine, Said] | None:
         try:
-            line: JudgementLine = read_line(JUDGEMENT, self._files.line(at >> AT_BITS, at & AT_MASK))
+            line = read_judgement(self._files.line(at >> AT_BITS, at & AT_MASK))
             return line, said_by(line, at)
         except (ValueError, NotFound):
             return None  # it was read once; the file has changed since, and the next look at the disk finds that

@@ -9,6 +9,7 @@ from cogtui.store.human_index import sync_human
 from cogtui.store.ingest import Ingester, Progress
 from cogtui.store.lease import Lease
 from cogtui.store.notes import sync_notes
+from cogtui.store.words import WordIndex
 from jobs.workspace import Workspace
 
 
@@ -18,9 +19,10 @@ class Writer:
     def __init__(self, path: Path, workspace: Workspace) -> None:
         self.path = path
         self._workspace = workspace
-        self._db: sqlite3.Connection = connect(path)
+        self._db: sqlite3.Connection = connect(path, search=False)
         self.lease = Lease(self._db)
         self._ingester: Ingester | None = None
+        self._words: WordIndex | None = None
 
     def take(self) -> bool:
         """Takes the lease if it can be had."""
@@ -37,7 +39,8 @@ class Writer:
             LeaseLost: another process writes the index now.
         """
         if self._ingester is None:
-            self._ingester = Ingester(self._db, self._workspace, self.lease)
+            self._words = WordIndex(self.path)
+            self._ingester = Ingester(self._db, self._words, self._workspace, self.lease)
         return self._ingester.round()
 
     def sync_notes(self) -> None:
@@ -54,3 +57,5 @@ class Writer:
         """Gives the lease back and closes the connection."""
         self.release()
         self._db.close()
+        if self._words is not None:
+            self._words.close()

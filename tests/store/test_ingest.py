@@ -4,18 +4,18 @@ import json
 import os
 import random
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from cogtui.store import END, Query, Store, ingest, open_store
 from cogtui.store.filter import parse
-from cogtui.store.parse import File, Parsed
-from cogtui.store.parser_process import ParserProcess
 from cogtui.store.rebuild import rebuild
 from cogtui.store.schema import BULK_INDEXES
 from cogtui.store.types import Sort
+from cogtui.store.words_process import Job, WordsProcess
+from cogtui.store.words_process import Piece as ReadPiece
 from pipelines.records import BEHAVIORS, Rollout
 from tests.store.lab import (
     OTHER,
@@ -358,15 +358,15 @@ def test_a_bulk_load_says_the_same_and_survives_the_loss_of_its_second_process(
         missing = store._db.execute("SELECT count(*) FROM sqlite_master WHERE name LIKE 'rollout_by_%'").fetchone()[0]
         assert missing == len(BULK_INDEXES) + 1
     shutil.rmtree(filled.workspace.path / "index")
-    whole = ParserProcess.parse_all
+    whole = WordsProcess.pieces
 
-    def dies_early(parser: ParserProcess, files: Sequence[File], piece_bytes: int) -> Iterator[tuple[int, Parsed]]:
-        for count, pair in enumerate(whole(parser, files, piece_bytes)):
+    def dies_early(process: WordsProcess, job: Job) -> Iterator[ReadPiece]:
+        for count, piece in enumerate(whole(process, job)):
             if count == 3:
-                parser._process.kill()
-            yield pair
+                process._process.kill()
+            yield piece
 
-    monkeypatch.setattr(ParserProcess, "parse_all", dies_early)
+    monkeypatch.setattr(WordsProcess, "pieces", dies_early)
     with open_store(filled.workspace) as store:
         store.ingest()
         assert answers(store) == expected

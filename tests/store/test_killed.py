@@ -9,6 +9,7 @@ import time
 import pytest
 
 from cogtui.store import Query, Store, open_store
+from cogtui.store.filter import parse
 from cogtui.store.rebuild import rebuild
 from cogtui.store.types import Sort
 from tests.store.lab import Lab, judge, make_rollouts, write_judgements, write_rollouts
@@ -37,8 +38,9 @@ def test_killed_twenty_times(lab: Lab) -> None:
         assert coverage.rollouts == coverage.judgements == (KILLS + 1) * 480
         assert coverage.bad_lines == coverage.orphans == 0
         assert store.count(Query()) == len(_ids(store)) == len(set(_ids(store)))
-        words = store._db.execute("SELECT count(*) FROM words WHERE words MATCH 'begin'").fetchone()[0]
-        assert words == coverage.rollouts
+        # Every text has "begin" once, at the same place: a rollout whose words came twice would match the phrase.
+        assert store.count(Query(parse("text:begin"))) == coverage.rollouts
+        assert store.count(Query(parse('text:"begin let"'))) == 0
         killed = answers(store)
     rebuild(lab.workspace)
     with open_store(lab.workspace) as store:

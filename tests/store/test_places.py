@@ -289,16 +289,18 @@ def test_the_mount_table_of_this_machine_can_be_read() -> None:
 
 
 def test_a_full_disk_is_named_and_what_was_read_stays(filled: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
-    def cramped(path: Path, *, readonly: bool = False) -> sqlite3.Connection:
-        connection = connect(path, readonly=readonly)
+    def cramped(path: Path, *, search: bool) -> sqlite3.Connection:
+        connection = connect(path, search=search)
         (pages,) = connection.execute("PRAGMA page_count").fetchone()
         connection.execute(f"PRAGMA max_page_count = {pages + 1}")
         return connection
 
+    folder = filled.stage("ppo", 77)
+    write_rollouts(folder, make_rollouts(folder.key, range(60)))
     with monkeypatch.context() as patched:
         patched.setattr("cogtui.store.writer.connect", cramped)
         with pytest.raises(MissingRequirement, match="full") as caught, open_store(filled.workspace) as store:
             store.ingest()
         assert "COGTUI_CACHE" in caught.value.remedy
     with open_store(filled.workspace) as store:
-        assert store.ingest().rollouts == 128
+        assert store.ingest().rollouts == 128 + 480

@@ -1,4 +1,5 @@
-"""Parsing in a process beside the one that writes, so that a bulk load uses two processors.
+"""Reading rollouts and writing their words in a process beside the one that writes rows, so that a bulk load uses
+two processors.
 
 A process of our own and pipes, not `multiprocessing`: that imports the caller's main module again, which a
 library must not ask of whoever uses it.
@@ -12,23 +13,46 @@ import struct
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from queue import Queue
 from threading import Thread
-from typing import IO, Final
+from typing import IO, Final, NamedTuple
 
 from cogtui.store.parse import File, Parsed, parse_all
+from cogtui.store.words import WordIndex
 
+COMMIT_BYTES: Final = 16 * 2**20
+"""Of files, in one transaction of the words."""
 _LENGTH: Final = struct.Struct("<Q")
-_AHEAD: Final = 3
+_AHEAD: Final = 12
 """Pieces that may wait to be written."""
 
 
-class ParserProcess:
-    """Parses files in a child process. Use as a context manager: leaving it ends the child."""
+class Job(NamedTuple):
+    """What the child does."""
+
+    path: Path
+    """Of the index."""
+    token: str
+    """Of the lease under which it writes words."""
+    serial: int
+    """Of the first rollout."""
+    files: list[File]
+    numbers: list[int]
+    """The files with rollouts, in order."""
+    piece_bytes: int
+
+
+Piece = tuple[int, int, Parsed]
+"""Number of the file, serial of the first rollout, rollouts without their texts."""
+
+
+class WordsProcess:
+    """Reads files in a child process. Use as a context manager: leaving it ends the child."""
 
     def __init__(self) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "cogtui.store.parser_process"],
+            [sys.executable, "-m", "cogtui.store.words_process"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -36,18 +60,18 @@ class ParserProcess:
         )
         self._frames: Queue[bytes] = Queue(_AHEAD)
 
-    def parse_all(self, files: Sequence[File], piece_bytes: int) -> Iterator[tuple[int, Parsed]]:
-        """The same pieces as `parse.parse_all` gives; fewer where the child died."""
+    def pieces(self, job: Job) -> Iterator[Piece]:
+        """The pieces of the job whose words are written; fewer where the child died."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         with contextlib.suppress(BrokenPipeError):
-            pickle.dump((list(files), piece_bytes), self._process.stdin)
+            pickle.dump(job, self._process.stdin)
             self._process.stdin.close()
         Thread(target=_receive, args=(self._process.stdout, self._frames), daemon=True).start()
         while frame := self._frames.get():
             yield pickle.loads(frame)
 
-    def __enter__(self) -> ParserProcess:
+    def __enter__(self) -> WordsProcess:
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -73,12 +97,28 @@ def _receive(stream: IO[bytes], frames: Queue[bytes]) -> None:
 
 
 def _serve() -> None:
-    files, piece_bytes = pickle.load(sys.stdin.buffer)
-    for pair in parse_all(files, piece_bytes, piece_bytes):
-        frame = pickle.dumps(pair, pickle.HIGHEST_PROTOCOL)
+    job: Job = pickle.load(sys.stdin.buffer)
+    words, serial = WordIndex(job.path), job.serial
+    group: list[Piece] = []
+    for number, parsed in parse_all(job.files, job.numbers, job.piece_bytes, job.piece_bytes):
+        group.append((number, serial, parsed))
+        serial += len(parsed.rollouts)
+        if sum(piece.end - piece.start for _, _, piece in group) >= COMMIT_BYTES:
+            _write(words, job.token, group)
+            group = []
+    _write(words, job.token, group)
+
+
+def _write(words: WordIndex, token: str, group: Sequence[Piece]) -> None:
+    """Words first, then whoever waits for their rollouts may write those."""
+    texts = [pair for _, first, parsed in group for pair in enumerate(parsed.texts, first)]
+    if texts:
+        words.add(token, texts, texts[-1][0])
+    for number, first, parsed in group:
+        frame = pickle.dumps((number, first, parsed._replace(texts=[])), pickle.HIGHEST_PROTOCOL)
         sys.stdout.buffer.write(_LENGTH.pack(len(frame)))
         sys.stdout.buffer.write(frame)
-        sys.stdout.buffer.flush()
+    sys.stdout.buffer.flush()
 
 
 if __name__ == "__main__":
