@@ -65,7 +65,9 @@ class Job(_File, frozen=True, kw_only=True):
     """Tasks of the array that works on it before this job gathers; 0 without an array."""
     shards_job_id: str | None = None
     shard: int | None = None
-    """Which task of the array this folder is of; None for the job itself."""
+    """Which part of the work this folder is for; None for the job itself."""
+    array_task: int | None = None
+    """Its place in the array, which leaves out the shards that an earlier attempt has done; None for those."""
 
 
 class Run(_File, frozen=True, kw_only=True):

@@ -46,7 +46,7 @@ def submit_slurm(workspace: Workspace, choices: Sequence[Choice], states: Mappin
             found.append(taken(choice))
             continue
         job, path = claimed
-        job_id = _submit(job, path, choice.instance, after)
+        job_id = _submit(job, path, choice.instance, after, anew=choice.state.state == "done")
         ids[job.key] = job_id
         found.append(submission(choice, attempt=job.number, cluster="slurm", job_id=job_id))
     return found
@@ -84,14 +84,15 @@ def _dependencies(
     return after
 
 
-def _submit(job: Job, path: Path, instance: StageInstance, after: Sequence[str]) -> str:
+def _submit(job: Job, path: Path, instance: StageInstance, after: Sequence[str], *, anew: bool) -> str:
     job = job.model_copy(update={"warn_s": warn_seconds(job.time_limit_s)})
     try:
         if job.shards:
-            shards_id = _submit_shards(job, path, instance, after)
-            job = job.model_copy(update={"shards_job_id": shards_id})
-            attempts.write_record(path / attempts.JOB, job)
-            after = [shards_id]
+            shards_id = _submit_shards(job, path, instance, after, anew=anew)
+            if shards_id is not None:
+                job = job.model_copy(update={"shards_job_id": shards_id})
+                attempts.write_record(path / attempts.JOB, job)
+                after = [shards_id]
         job_id = sbatch(path, parameters(instance.resources, job.name, after, path), [path])
     except slurm.CommandProblem as problem:
         if isinstance(problem, slurm.Refused):
@@ -106,16 +107,39 @@ def _submit(job: Job, path: Path, instance: StageInstance, after: Sequence[str])
     return job_id
 
 
-def _submit_shards(job: Job, path: Path, instance: StageInstance, after: Sequence[str]) -> str:
-    """Submits the array of a sharded stage; each task has a folder with records of its own."""
-    folders = [attempts.shard_path(path, index) for index in range(job.shards)]
-    for index, folder in enumerate(folders):
+def _submit_shards(job: Job, path: Path, instance: StageInstance, after: Sequence[str], *, anew: bool) -> str | None:
+    """Submits the array of a sharded stage; each task has a folder with records of its own.
+
+    Shards that the attempt before has done are taken over, unless all is done anew; None where none is left.
+    """
+    ended = {} if anew else _done_before(path.parent, job.number, job.shards)
+    left = [index for index in range(job.shards) if index not in ended]
+    for index in range(job.shards):
+        folder = attempts.shard_path(path, index)
         folder.mkdir()
-        attempts.write_record(folder / attempts.JOB, job.model_copy(update={"shard": index}))
+        task = None if index in ended else left.index(index)
+        attempts.write_record(folder / attempts.JOB, job.model_copy(update={"shard": index, "array_task": task}))
+        if index in ended:
+            attempts.write_exit(folder, ended[index])
+    if not left:
+        return None
     place = path / SHARDS
     place.mkdir()
-    values = parameters(instance.resources, f"{job.name}.shards", after, path, shards=True)
-    return sbatch(place, values, folders)
+    values = parameters(instance.resources, f"{job.name}.shards", after, path, shards=left)
+    return sbatch(place, values, [attempts.shard_path(path, index) for index in left], array=True)
+
+
+def _done_before(parent: Path, number: int, shards: int) -> dict[int, Exit]:
+    """Shards that the attempt before this one has done, with their ends; none where it was cut otherwise."""
+    before = parent / f"{number - 1:03d}"
+    found: dict[int, Exit] = {}
+    with contextlib.suppress(OSError, ValueError):
+        job = attempts.read_record(before / attempts.JOB, Job)
+        for index in range(shards if job is not None and job.shards == shards else 0):
+            ended = attempts.read_record(attempts.shard_path(before, index) / attempts.EXIT, Exit)
+            if ended is not None and ended.why == "done":
+                found[index] = ended
+    return found
 
 
 def _record_refusal(job: Job, path: Path, problem: str) -> None:
@@ -133,6 +157,11 @@ def preview_slurm(workspace: Workspace, instance: StageInstance) -> str:
     path = attempts.attempt_path(stage, number)
     if not job.shards:
         return sbatch_text(path, parameters(instance.resources, job.name, after, path))
-    array = parameters(instance.resources, f"{job.name}.shards", after, path, shards=True)
+    anew = (stage / attempts.RESULT).exists()
+    ended = {} if anew else _done_before(path.parent, number, job.shards)
+    left = [index for index in range(job.shards) if index not in ended]
+    if not left:
+        return sbatch_text(path, parameters(instance.resources, job.name, after, path))
+    array = parameters(instance.resources, f"{job.name}.shards", after, path, shards=left)
     gather = parameters(instance.resources, job.name, [f"<array of {instance.key}>"], path)
-    return f"{sbatch_text(path / SHARDS, array, tasks=job.shards)}\n{sbatch_text(path, gather)}"
+    return f"{sbatch_text(path / SHARDS, array, tasks=len(left))}\n{sbatch_text(path, gather)}"

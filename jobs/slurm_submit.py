@@ -27,7 +27,7 @@ def warn_seconds(time_limit_s: float | None) -> float:
 
 
 def parameters(
-    resources: Resources, name: str, after: Sequence[str], attempt: Path, *, shards: bool = False
+    resources: Resources, name: str, after: Sequence[str], attempt: Path, *, shards: Sequence[int] = ()
 ) -> dict[str, Any]:
     """What submitit's Slurm executor is told for a stage.
 
@@ -36,7 +36,7 @@ def parameters(
         name: unique name of the job.
         after: ids of jobs that must end well first.
         attempt: the attempt folder.
-        shards: it is for the array whose tasks have folders in the attempt folder.
+        shards: it is for the array whose tasks do these shards, each in a folder of its own in the attempt folder.
     """
     further: dict[str, Any] = {"requeue": True}
     if after:
@@ -70,12 +70,14 @@ def parameters(
     return {key: value for key, value in given.items() if value is not None}
 
 
-def _sweep(attempt: Path, shards: bool) -> list[str]:
+def _sweep(attempt: Path, shards: Sequence[int]) -> list[str]:
     """Shell lines that end what a killed worker left on the node, where Slurm tracks processes by their parents."""
     mark = f"{ATTEMPT_VARIABLE}={os.path.realpath(attempt)}"
-    task = '"/shard-$(printf %03d "$SLURM_ARRAY_TASK_ID")"' if shards else ""
+    numbers = [f"shards=({' '.join(map(str, shards))})"] if shards else []
+    task = '"/shard-$(printf %03d "${shards[$SLURM_ARRAY_TASK_ID]}")"' if shards else ""
     return [
         "status=$?",
+        *numbers,
         f"mark={shlex.quote(mark)}{task}",
         "for entry in /proc/[0-9]*; do",
         '    grep -qsxzF "$mark" "$entry/environ" && kill -KILL "${entry#/proc/}"',
@@ -91,6 +93,9 @@ def _executor_class() -> Any:
     class Executor(SlurmExecutor):  # type: ignore[misc]  # submitit's types are not followed
         """submitit's own, but nothing is printed, sbatch cannot hang, no time limit or accounting key is made up."""
 
+        as_array = False
+        """Whether even a single task is one of an array."""
+
         @classmethod
         def affinity(cls) -> int:
             return 2  # a preview is made on machines without Slurm too
@@ -103,7 +108,7 @@ def _executor_class() -> Any:
             return "\n".join(line for line in text.split("\n") if line not in invented)
 
         def _internal_process_submissions(self, delayed: list[Any]) -> list[Any]:
-            if len(delayed) == 1:
+            if not self.as_array:
                 return list(super()._internal_process_submissions(delayed))
             # submitit's own would make its array with a plain executor of its own
             pickles = []
@@ -136,22 +141,23 @@ def _executor(attempt: Path, values: dict[str, Any]) -> Any:
     return executor
 
 
-def sbatch_text(attempt: Path, values: dict[str, Any], *, tasks: int = 1) -> str:
-    """The script that would be given to sbatch, for one job or an array."""
+def sbatch_text(attempt: Path, values: dict[str, Any], *, tasks: int = 0) -> str:
+    """The script that would be given to sbatch, for one job or an array of so many tasks."""
     executor = _executor(attempt, values)
-    if tasks > 1:
+    if tasks:
         executor.parameters["map_count"] = tasks
     text: str = executor._make_submission_file_text(executor._submitit_command_str, "")
     return text
 
 
-def sbatch(folder: Path, values: dict[str, Any], workers: Sequence[Path]) -> str:
+def sbatch(folder: Path, values: dict[str, Any], workers: Sequence[Path], *, array: bool = False) -> str:
     """Submits the worker of an attempt, or an array of those of its shards; returns Slurm's job id.
 
     Args:
         folder: where the script and submitit's files go.
         values: as from `parameters`.
-        workers: the attempt folder, or the folders of several shards.
+        workers: the attempt folder, or the folders of shards.
+        array: make it an array, even of one task.
 
     Raises:
         CommandProblem: sbatch refused, hung, or is missing.
@@ -160,7 +166,9 @@ def sbatch(folder: Path, values: dict[str, Any], workers: Sequence[Path]) -> str
     from submitit.core.utils import FailedSubmissionError
 
     try:
-        jobs = _executor(folder, values).submit_array([StageRun(str(worker)) for worker in workers])
+        executor = _executor(folder, values)
+        executor.as_array = array
+        jobs = executor.submit_array([StageRun(str(worker)) for worker in workers])
     except FailedSubmissionError as error:
         raise slurm.CommandProblem(f"sbatch printed what cannot be read: {str(error).splitlines()[0]}") from error
     return str(jobs[0].job_id).partition("_")[0]

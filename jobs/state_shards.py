@@ -51,6 +51,6 @@ def _of_task(
     if shard.exit is not None and shard.exit.why == "done":
         return Verdict("done", "exit.json", times.age_s(shard.written.get("exit.json")))
     array = whole.job.shards_job_id
-    job_id = None if array is None else f"{array}_{shard.number}"
+    job_id = None if array is None else f"{array}_{shard.job.array_task}"
     job = shard.job.model_copy(update={"job_id": job_id})
     return slurm_verdict(replace(shard, job=job, cancel=whole.cancel), answer, inputs_failed, None, times)

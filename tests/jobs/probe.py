@@ -27,6 +27,7 @@ class ProbeConfig(StageConfig):
     until: str = Field("", description="A file to wait for after the last step: lets a test decide when it ends.")
     do: str = Field("", description="What to do after the last step, e.g. `exit 7`.")
     once: bool = Field(False, description="Do it in the first start only.")
+    unless: str = Field("", description="A file that, once it is there, keeps a shard from doing it.")
     shards: int = Field(1, json_schema_extra={"in_key": False}, description="Tasks of a job array to share the work.")
 
 
@@ -37,10 +38,13 @@ def run(config: Any, inputs: Inputs, folder: StageFolder) -> None:
         with (folder.path / f"shard-{shard.index}.txt").open("a") as stream:
             stream.write(f"{sum(shard.takes(item) for item in range(10))}\n")
         _wait(config.until)
-        if config.do == f"fail {shard.index}":
+        if config.do.split()[:2] == ["fail", str(shard.index)] and not Path(config.unless or "-").exists():
             raise ValueError("this part is bad")
         return
     if config.shards > 1:
+        if config.do.endswith(" gather") and not (folder.path / "tried.txt").exists():
+            (folder.path / "tried.txt").touch()
+            raise ValueError("this cannot be gathered yet")
         parts = sorted(folder.path.glob("shard-*.txt"))
         folder.write_result(
             {"items": sum(int(part.read_text().splitlines()[-1]) for part in parts), "parts": len(parts)}

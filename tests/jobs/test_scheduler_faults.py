@@ -158,7 +158,7 @@ def test_each_shard_is_told_by_its_own_task(lab: Lab, commands: Path) -> None:
     for index in range(3):
         folder = attempts.shard_path(path, index)
         folder.mkdir()
-        attempts.write_record(folder / attempts.JOB, job.model_copy(update={"shard": index}))
+        attempts.write_record(folder / attempts.JOB, job.model_copy(update={"shard": index, "array_task": index}))
     script(commands, "squeue", "for i in 0 2; do echo \"7_$i|RUNNING|None|n1|x\"; done; echo '7_1|NODE_FAIL|None|n2|x'")
     state = lab.state("a")
     assert (state.state, state.reason) == ("running", "0 of 3 shards done")

@@ -414,6 +414,39 @@ def test_a_shard_that_fails_fails_the_stage_and_is_named(lab: Lab) -> None:
     assert lab.submit()[0].action == "left"
 
 
+def test_only_the_shards_that_failed_run_again(lab: Lab) -> None:
+    """First an array of the one that is left, then, as gathering failed, no array; a forced attempt does all anew."""
+    lab.stage("a", shards=3, do="fail 1 gather", unless=str(lab.path / "mended"))
+    lab.stage("b", "a")
+    lab.submit()
+    lab.wait("a", "failed", seconds=90)
+    lab.wait("b", "blocked", seconds=90)
+    (lab.path / "mended").touch()
+    assert [found.action for found in lab.submit(retry=True)] == ["submitted", "submitted"]
+    wait_for(lambda: lab.state("a").reason.startswith("ValueError: this cannot be gathered"), 90)
+    assert _runs_of_shards(lab) == [1, 2, 1]
+    second = lab.state("a").attempts[1]
+    assert (second.state, second.shards, second.shards_done) == ("failed", 3, 3)
+    assert [job.job_id for job in slurm.squeue().values() if job.job_id.startswith(f"{second.shards_job_id}_")] == [
+        f"{second.shards_job_id}_0"
+    ]
+    lab.wait("b", "blocked", seconds=90)
+
+    lab.submit(retry=True)
+    lab.wait("b", "done", seconds=90)
+    assert _runs_of_shards(lab) == [1, 2, 1]
+    assert read_json(lab.folder("a") / "result.json") == {"items": 10, "parts": 3}
+    assert lab.state("a").attempts[2].shards_job_id is None
+
+    lab.submit("a", force=[lab.key("a")])
+    lab.wait("a", "failed", seconds=90)
+    assert _runs_of_shards(lab) == [1, 1, 1]  # the old files are set aside
+
+
+def _runs_of_shards(lab: Lab) -> list[int]:
+    return [len((lab.folder("a") / f"shard-{index}.txt").read_text().splitlines()) for index in range(3)]
+
+
 def test_an_array_is_cancelled_whole(lab: Lab) -> None:
     lab.stage("a", shards=3, until=str(lab.path / "never"))
     lab.submit()
