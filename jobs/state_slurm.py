@@ -85,9 +85,8 @@ def _runs(files: AttemptFiles, found: SlurmJob, progress_written: float | None, 
     if found.state == "CONFIGURING":
         return Verdict("queued", "scheduler", age, f"its node {found.nodes} is being made ready", active=True)
     if files.started is None or (files.exit is not None and files.exit.requeued):
-        return Verdict(
-            "running", "scheduler", age, f"starts on {found.nodes}" if found.nodes else "starts", active=True
-        )
+        name: StateName = "running" if files.started is None else "resuming"
+        return Verdict(name, "scheduler", age, f"starts on {found.nodes}" if found.nodes else "starts", active=True)
     verdict = running_verdict(files, progress_written, times, "scheduler", age)
     if found.state == "SUSPENDED":
         return Verdict(verdict.state, "scheduler", age, "suspended by the scheduler", "", active=True, stalled=True)

@@ -152,7 +152,8 @@ def test_waiting_for_its_next_start(tmp_path: Path, ended: Exit, state: str) -> 
     verdict = judge(files(tmp_path, ended=ended), "PENDING", "BeginTime")
     assert (verdict.state, verdict.active) == (state, True)
     assert verdict.reason.endswith("queued again as the same job, waits for its start time")
-    assert judge(files(tmp_path, ended=ended), "RUNNING").reason == "starts on node1"
+    verdict = judge(files(tmp_path, ended=ended), "RUNNING")
+    assert (verdict.state, verdict.reason) == ("resuming", "starts on node1")
     gone = judge(files(tmp_path, ended=ended), "CANCELLED")
     assert (gone.state, gone.active) == ("cancelled", False)
 
