@@ -31,6 +31,8 @@ JOB, STARTED, HEARTBEAT, EXIT, CANCEL, ERROR = (
 )
 RESULT: Final = "result.json"
 STDOUT, STDERR, WORKER_LOG = "stdout.log", "stderr.log", "worker.log"
+ARRAY: Final = "shards"
+"""Folder in an attempt for submitit's files of its job array."""
 _RESERVE: Final = ".exit.reserve"
 _RESERVE_BYTES: Final = 4096
 
@@ -158,6 +160,24 @@ def job_name(workspace: Path, key: str, number: int) -> str:
 def shard_path(attempt: Path, index: int) -> Path:
     """Folder of one task of an attempt's array; it has the records of an attempt of its own."""
     return attempt / f"shard-{index:03d}"
+
+
+def shard_folders(attempt: Path) -> list[Path]:
+    """Folders of the tasks of an attempt's array, in order; none without an array."""
+    try:
+        names = os.listdir(attempt)  # noqa: PTH208
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    return [attempt / name for name in sorted(names) if name.startswith("shard-") and name[6:].isdigit()]
+
+
+def attempt_of(path: Path) -> Path:
+    """The attempt folder that a file lies in, at any depth.
+
+    Raises:
+        StopIteration: it lies in none.
+    """
+    return next(parent for parent in path.parents if parent.parent.name == "attempts")
 
 
 def stage_of(attempt: Path) -> Path:

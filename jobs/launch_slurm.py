@@ -4,7 +4,6 @@ import contextlib
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Final
 
 from jobs import attempts, slurm
 from jobs.attempts import Exit, Job
@@ -16,9 +15,6 @@ from jobs.slurm_submit import parameters, sbatch, sbatch_text, warn_seconds
 from jobs.state_types import StageState, Submission
 from jobs.workspace import Workspace
 from pipelines.errors import InvalidInput, MissingRequirement
-
-SHARDS: Final = "shards"
-"""Folder in an attempt for submitit's files of the array."""
 
 
 def submit_slurm(workspace: Workspace, choices: Sequence[Choice], states: Mapping[str, StageState]) -> list[Submission]:
@@ -123,7 +119,7 @@ def _submit_shards(job: Job, path: Path, instance: StageInstance, after: Sequenc
             attempts.write_exit(folder, ended[index])
     if not left:
         return None
-    place = path / SHARDS
+    place = path / attempts.ARRAY
     place.mkdir()
     values = parameters(instance.resources, f"{job.name}.shards", after, path, shards=left)
     return sbatch(place, values, [attempts.shard_path(path, index) for index in left], array=True)
@@ -164,4 +160,4 @@ def preview_slurm(workspace: Workspace, instance: StageInstance) -> str:
         return sbatch_text(path, parameters(instance.resources, job.name, after, path))
     array = parameters(instance.resources, f"{job.name}.shards", after, path, shards=left)
     gather = parameters(instance.resources, job.name, [f"<array of {instance.key}>"], path)
-    return f"{sbatch_text(path / SHARDS, array, tasks=len(left))}\n{sbatch_text(path, gather)}"
+    return f"{sbatch_text(path / attempts.ARRAY, array, tasks=len(left))}\n{sbatch_text(path, gather)}"

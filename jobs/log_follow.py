@@ -17,7 +17,7 @@ class Told:
 
     attempt: int
     stream: str
-    """Name of the file, e.g. `stderr.log`."""
+    """Name of the file, e.g. `stderr.log`, or `shard-003/stderr.log` of a task of a job array."""
     text: str
 
 
@@ -94,8 +94,10 @@ class StageFollower:
         self._lines = None  # what appears from now on is read from its beginning
 
     def _streams_of(self, folder: Path) -> list[str]:
-        """The stage's own logs; where it never started, those of whatever should have started it."""
-        if (folder / attempts.STARTED).exists() or not folder.exists():
-            return list(self._streams)
-        others = [path.name for path in folder.iterdir() if path.suffix in (".out", ".err")]
-        return [*self._streams, attempts.WORKER_LOG, *sorted(others)]
+        """The stage's own logs and those of its shards; where none started, those of what should have started it."""
+        started = [shard.name for shard in attempts.shard_folders(folder) if (shard / attempts.STARTED).exists()]
+        own = [*(f"{shard}/{stream}" for shard in started for stream in self._streams), *self._streams]
+        if started or (folder / attempts.STARTED).exists() or not folder.exists():
+            return own
+        others = [path for place in (folder, folder / attempts.ARRAY) for path in place.glob("*_log.*")]
+        return [*own, attempts.WORKER_LOG, *sorted(str(path.relative_to(folder)) for path in others)]

@@ -217,21 +217,42 @@ def _lines(data: bytes, start: int) -> list[LogLine]:
 
 
 def attempt_logs(stage: Path) -> list[Path]:
-    """The log files of a stage's attempts, the newest attempt first, in it stderr before stdout before others."""
+    """The log files of a stage's attempts, the newest attempt first, in it stderr before stdout before others.
+
+    Those of the tasks of a job array come behind the attempt's own, tasks that failed first.
+    """
+    found: list[Path] = []
+    for number in reversed(attempts.attempt_numbers(stage)):
+        attempt = attempts.attempt_path(stage, number)
+        shards = attempts.shard_folders(attempt)
+        for folder in (attempt, *sorted(shards, key=_went_well), attempt / attempts.ARRAY):
+            found += _logs_in(folder)
+    return found
+
+
+def _logs_in(folder: Path) -> list[Path]:
     order = {attempts.STDERR: 0, attempts.STDOUT: 1, attempts.WORKER_LOG: 2}
-    found: list[tuple[int, int, str, Path]] = []
-    for number in attempts.attempt_numbers(stage):
-        for path in attempts.attempt_path(stage, number).iterdir():
-            if (".log" in path.name or path.suffix in (".out", ".err")) and path.is_file():
-                found.append((-number, order.get(path.name, 3), path.name, path))
-    return [path for *_, path in sorted(found)]
+    try:
+        paths = [path for path in folder.iterdir() if path.suffix in (".out", ".err") or ".log" in path.name]
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    logs = [path for path in paths if path.is_file()]
+    return sorted(logs, key=lambda path: (order.get(path.name, 3), path.name))
+
+
+def _went_well(shard: Path) -> bool:
+    try:
+        ended = attempts.read_record(shard / attempts.EXIT, attempts.Exit)
+    except (OSError, ValueError):
+        return False
+    return ended is None or ended.why == "done"
 
 
 def best_log(logs: list[Path], *, failed: bool) -> Path | None:
     """The log to open first: of the newest attempt stderr for a failure, else stdout; an empty one last."""
     if not logs:
         return None
-    newest = [path for path in logs if path.parent == logs[0].parent]
+    newest = [path for path in logs if attempts.attempt_of(path) == attempts.attempt_of(logs[0])]
     wanted = attempts.STDERR if failed else attempts.STDOUT
     return min(newest, key=lambda path: (_empty(path), path.name != wanted, newest.index(path)))
 

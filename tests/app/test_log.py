@@ -169,6 +169,24 @@ async def test_a_stage_without_log_says_so_and_finds_it_later(small: Builder) ->
         assert "it began" in screen_text(app)
 
 
+async def test_it_goes_on_with_a_new_attempt_while_it_follows(small: Builder) -> None:
+    folder = small.workspace.folder(KEY)
+    async with running(small.workspace, size=(80, 24)) as (app, pilot):
+        screen, view = await open_log(app, pilot)
+        await press(pilot, "up")
+        second = small.attempt(folder, 2, stdout="")
+        await poll(screen, pilot)
+        await press(pilot, "G")
+        await poll(screen, pilot)
+        assert screen.file is not None
+        assert screen.file.path == log_path(small)  # as long as the new one says nothing
+        (second / "stdout.log").write_text("step 40, continued\n")
+        await poll(screen, pilot)
+        assert visible_lines(view) == [view.line_text(0)]
+        assert "step 40, continued" in view.line_text(0)
+        assert "002/stdout.log" in screen.query_one("#where", Line).text
+
+
 async def test_another_file_can_be_chosen(small: Builder) -> None:
     async with running(small.workspace, size=(80, 24)) as (app, pilot):
         log_path(small).with_name("stderr.log").write_text("a warning\n")

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from jobs.attempts import Exit, Why, write_exit
 from jobs.log_follow import FileFollower, StageFollower, Told
 from jobs.logs import ERRORS, LONGEST_LINE, LogFile, attempt_logs, best_log, clean
 
@@ -121,6 +122,28 @@ def test_a_start_that_failed_shows_the_log_of_what_should_have_started_it(tmp_pa
     (attempt / "started.json").unlink()
     (attempt / "77_0_log.err").write_text("slurmstepd: error: no such file\n")
     assert list(StageFollower(tmp_path).read()) == [Told(1, "77_0_log.err", "slurmstepd: error: no such file")]
+
+
+def test_the_shards_of_an_array_are_followed_and_one_that_failed_is_opened_first(tmp_path: Path) -> None:
+    attempt = _attempt(tmp_path, 1)
+    (attempt / "started.json").unlink()
+    (attempt / "shards").mkdir()
+    (attempt / "shards" / "7_0_log.err").write_text("from Slurm\n")
+    follower = StageFollower(tmp_path)
+    assert list(follower.read()) == [Told(1, "shards/7_0_log.err", "from Slurm")]
+    for index in range(3):
+        shard = attempt / f"shard-{index:03d}"
+        shard.mkdir()
+        (shard / "started.json").write_text("{}")
+        (shard / "stderr.log").write_text(f"of {index}\n")
+        why: Why = "failed" if index == 1 else "done"
+        write_exit(shard, Exit(run=1, host="n1", time=1.0, why=why))
+    assert list(follower.read()) == [Told(1, f"shard-{index:03d}/stderr.log", f"of {index}") for index in range(3)]
+    logs = attempt_logs(tmp_path)
+    assert [str(path.relative_to(attempt)) for path in logs] == [
+        "shard-001/stderr.log", "shard-000/stderr.log", "shard-002/stderr.log", "shards/7_0_log.err",
+    ]  # fmt: skip
+    assert best_log(logs, failed=True) == attempt / "shard-001/stderr.log"
 
 
 def _attempt(stage: Path, number: int) -> Path:

@@ -13,7 +13,6 @@ from textual.app import ComposeResult, SuspendNotSupported
 from textual.binding import Binding, BindingType
 from textual.widgets import Input
 
-from cogtui.app.data.log_file import BLOCK, ERRORS, Chunk, LogFile, attempt_logs, best_log
 from cogtui.app.looks import Part
 from cogtui.app.screens.base import AppScreen
 from cogtui.app.screens.dialogs import ChoiceScreen
@@ -21,6 +20,8 @@ from cogtui.app.text import one_line
 from cogtui.app.widgets.entry import Entry
 from cogtui.app.widgets.line import Line
 from cogtui.app.widgets.log_view import LogView
+from jobs.attempts import attempt_numbers, attempt_of, attempt_path, stage_of
+from jobs.logs import BLOCK, ERRORS, Chunk, LogFile, attempt_logs, best_log
 from pipelines.errors import CogtuiError
 
 _POLL_S = 1.0
@@ -99,7 +100,7 @@ class LogScreen(AppScreen):
         if self.file is None:
             return
         path = self.file.path
-        parts: list[Part] = [(f" {path.parent.name}/{one_line(path.name, 60)}", "strong")]
+        parts: list[Part] = [(f" {one_line(_short(path), 60)}", "strong")]
         share = 100 * view.byte // self._bytes if self._bytes else 100
         at_end = not view.line_count or view.cursor == view.line_count - 1
         parts.append((f"  {self._bytes:,} bytes  {'end' if at_end else f'{share}%'}", "dim"))
@@ -120,6 +121,9 @@ class LogScreen(AppScreen):
             return
         if not self.following and view.next_byte < self._bytes:
             return  # reading in the middle: new lines at the end matter when one gets there
+        if self.following and await self.answer(self.context.work.ask(lambda _: _outdated(file.path))):
+            await self._open_best()  # a new attempt has begun
+            return
         chunk = await self.answer(self.context.work.ask(lambda _: _new_lines(file, view.next_byte)))
         if chunk is None or file is not self.file:
             return
@@ -275,7 +279,7 @@ class LogScreen(AppScreen):
                 self.following = True
                 self.run_worker(self._open(logs[index]), group="log", exclusive=True)
 
-        names = [f"attempt {path.parent.name}  {path.name}" for path in logs]
+        names = [f"attempt {_short(path)}" for path in logs]
         now = logs.index(self.file.path) if self.file is not None and self.file.path in logs else 0
         self.app.push_screen(ChoiceScreen("Which log?", names, now), chosen)
 
@@ -301,6 +305,20 @@ class LogScreen(AppScreen):
         """Ends a search, then goes one level up."""
         self._stop.set()
         super().action_up()
+
+
+def _short(path: Path) -> str:
+    """A log's place among the attempts: `001/stderr.log`."""
+    return str(path.relative_to(attempt_of(path).parent))
+
+
+def _outdated(path: Path) -> bool:
+    """Whether a newer attempt than that of this log has one with something in it."""
+    stage, now = stage_of(path), attempt_of(path)
+    if attempt_path(stage, max(attempt_numbers(stage), default=0)).name <= now.name:
+        return False
+    newest = best_log(attempt_logs(stage), failed=False)
+    return newest is not None and attempt_of(newest) != now and newest.stat().st_size > 0
 
 
 def _new_lines(file: LogFile, offset: int) -> Chunk | None:

@@ -7,11 +7,11 @@ from typing import ClassVar
 from textual import events
 from textual.binding import Binding, BindingType
 
-from cogtui.app.data.log_file import ERRORS, LogLine
 from cogtui.app.layout import TextLayout
 from cogtui.app.looks import Look, Part
 from cogtui.app.text import crop, shown
 from cogtui.app.widgets.window import WindowView
+from jobs.logs import ERRORS, LogLine
 
 _MOST_ROWS = 12_000
 _AROUND = 2_000
