@@ -6,13 +6,13 @@ of one run are not independent of each other, so an interval over rollouts would
 
 from __future__ import annotations
 
-import math
 import statistics
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, get_args
 
+from cogtui.analysis.intervals import half_width
 from cogtui.store.types import StepSummary
 from pipelines.records import BEHAVIORS
 
@@ -20,13 +20,6 @@ Measure = Literal[
     "accuracy", "reward", "length", "tokens", "verification", "backtracking", "subgoal", "backward_chaining"
 ]
 MEASURES: Final[tuple[Measure, ...]] = get_args(Measure)
-
-# Two-sided 95 % quantiles of Student's t for 1 to 30 degrees of freedom; beyond, the normal one is near enough.
-_T_95: Final = (
-    12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131,
-    2.120, 2.110, 2.101, 2.093, 2.086, 2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045, 2.042,
-)  # fmt: skip
-_Z_95: Final = 1.960
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,15 +89,6 @@ def _point(step: int, seeds: Iterable[Sequence[StepSummary]], measure: Measure) 
     return Point(
         step, mean, None if half is None else mean - half, None if half is None else mean + half, len(means), n, missing
     )
-
-
-def half_width(values: Sequence[float]) -> float | None:
-    """Half the width of the 95 % interval of a mean by Student's t; None for fewer than two values."""
-    if len(values) < 2:
-        return None
-    freedom = len(values) - 1
-    quantile = _T_95[freedom - 1] if freedom <= len(_T_95) else _Z_95
-    return quantile * statistics.stdev(values) / math.sqrt(len(values))
 
 
 def _value(one: StepSummary, measure: Measure) -> tuple[float | None, int]:

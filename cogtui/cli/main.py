@@ -6,6 +6,7 @@ from typing import Final
 import typer
 
 from cogtui.cli import app as app_commands
+from cogtui.cli import compare as compare_commands
 from cogtui.cli import jobs as job_commands
 from cogtui.cli import judge as judge_commands
 from cogtui.cli import judging as judging_commands
@@ -26,7 +27,15 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-for group in (app_commands, run_commands, job_commands, rollout_commands, judge_commands, judging_commands):
+for group in (
+    app_commands,
+    run_commands,
+    job_commands,
+    rollout_commands,
+    judge_commands,
+    judging_commands,
+    compare_commands,
+):
     group.register(app)
 
 

@@ -87,6 +87,8 @@ def run_recipe(request: Request) -> None:
     if not request.as_json:
         for line in summary_lines(plan, finished, reused, time.monotonic() - began):
             emit(line)
+        for line in _comparison(plan, workspace):
+            emit(line)
     _raise_if_unfinished(stages, states, finished)
     checks = [one for assertion in assertions for one in check(assertion, cell_results(plan, finished))]
     _report_checks(checks, request)
@@ -96,6 +98,16 @@ def run_recipe(request: Request) -> None:
     else:
         emit()
         emit(f"Look at it with: {_command(workspace)}")
+
+
+def _comparison(plan: Plan, workspace: Workspace) -> list[str]:
+    """What `cogtui compare` would print, where the recipe has conditions to compare."""
+    from cogtui.analysis.comparison import summarise
+    from cogtui.cli.compare_show import comparison_lines
+
+    summary = summarise(plan.name, plan.cells, workspace)
+    evaluated = [group for group in summary.groups if group.finished]
+    return ["", *comparison_lines(summary)] if len(evaluated) > 1 else []
 
 
 def chosen_stages(plan: Plan, only: Sequence[str]) -> list[StageInstance]:

@@ -7,7 +7,8 @@ from collections import defaultdict
 
 import pytest
 
-from cogtui.analysis.curves import MEASURES, curves, half_width
+from cogtui.analysis.curves import MEASURES, curves
+from cogtui.analysis.intervals import half_width
 from cogtui.analysis.reference import published_curve, published_points, published_teacher_accuracy
 from cogtui.store import Query, Store, open_store
 from cogtui.store.filter import parse

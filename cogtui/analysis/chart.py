@@ -1,0 +1,144 @@
+"""A line chart as SVG: a mean per step for each of some groups, with a band for its interval.
+
+Colours alone tell nothing apart: every line has its own dash and marker too, and its name stands at its end.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+from typing import Final
+
+from cogtui.analysis.intervals import Estimate
+
+_WIDTH: Final = 760
+_HEIGHT: Final = 360
+_LEFT: Final = 52
+_RIGHT: Final = 230
+_TOP: Final = 28
+_BOTTOM: Final = 40
+_TICKS: Final = 5
+_LABEL_GAP: Final = 13.0
+_COLOURS: Final = (
+    "#0072b2",
+    "#d55e00",
+    "#009e73",
+    "#cc79a7",
+    "#b8860b",
+    "#56b4e9",
+    "#555555",
+    "#8a3fa8",
+    "#a0522d",
+    "#00868b",
+)
+_DASHES: Final = ("", "7 3", "2 3", "9 3 2 3")
+_NICE: Final = (1.0, 2.0, 2.5, 5.0, 10.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of a chart."""
+
+    name: str
+    points: Sequence[tuple[int, Estimate]]
+    """(step, mean with interval), by step."""
+
+
+def line_chart(title: str, lines: Sequence[Line]) -> str:
+    """The chart as one `<svg>` element, which refers to nothing outside it; empty without any point."""
+    lines = [line for line in lines if line.points]
+    if not lines:
+        return ""
+    top = nice_ceiling(
+        max(found.high if found.high is not None else found.mean for line in lines for _, found in line.points)
+    )
+    last = max(step for line in lines for step, _ in line.points) or 1
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT}" width="{_WIDTH}" height="{_HEIGHT}"'
+        f' role="img" aria-label="{escape(title)}" font-family="system-ui, sans-serif" font-size="12"'
+        ' fill="currentColor">',
+        f'<text x="{_LEFT}" y="16" font-weight="600">{escape(title)}</text>',
+        *_axes(top, last),
+    ]
+    ends = _spread([_y(line.points[-1][1].mean, top) for line in lines])
+    for place, line in enumerate(lines):
+        parts += _line(place, line, top, last, ends[place])
+    return "\n".join([*parts, "</svg>"])
+
+
+def nice_ceiling(value: float) -> float:
+    """The smallest of 1, 2, 2.5, 5 times a power of ten that is not below a value; 1 for none above zero."""
+    if value <= 0:
+        return 1.0
+    power = 1.0
+    while power > value:
+        power /= 10
+    while power * 10 < value:
+        power *= 10
+    return next(factor * power for factor in _NICE if factor * power >= value - 1e-12)
+
+
+def _axes(top: float, last: int) -> list[str]:
+    right = _WIDTH - _RIGHT
+    parts = []
+    for tick in range(_TICKS + 1):
+        value = top * tick / _TICKS
+        y = _y(value, top)
+        parts.append(
+            f'<line x1="{_LEFT}" y1="{y:.1f}" x2="{right}" y2="{y:.1f}" stroke="currentColor" opacity="0.15"/>'
+        )
+        parts.append(f'<text x="{_LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{value:.3g}</text>')
+    for tick in range(_TICKS + 1):
+        step = round(last * tick / _TICKS)
+        x = _x(step, last)
+        parts.append(f'<text x="{x:.1f}" y="{_HEIGHT - _BOTTOM + 18}" text-anchor="middle">{step}</text>')
+    middle = (_LEFT + right) / 2
+    parts.append(f'<text x="{middle:.1f}" y="{_HEIGHT - 6}" text-anchor="middle">training step</text>')
+    return parts
+
+
+def _line(place: int, line: Line, top: float, last: int, label: float) -> list[str]:
+    colour = _COLOURS[place % len(_COLOURS)]
+    dash = _DASHES[place % len(_DASHES)]
+    banded = [(step, found) for step, found in line.points if found.half is not None]
+    parts = []
+    if banded:
+        upper = [(_x(step, last), _y(min(top, found.mean + (found.half or 0)), top)) for step, found in banded]
+        lower = [(_x(step, last), _y(max(0.0, found.mean - (found.half or 0)), top)) for step, found in banded]
+        parts.append(f'<polygon points="{_path([*upper, *reversed(lower)])}" fill="{colour}" opacity="0.12"/>')
+    points = [(_x(step, last), _y(found.mean, top)) for step, found in line.points]
+    dashes = f' stroke-dasharray="{dash}"' if dash else ""
+    parts.append(f'<polyline points="{_path(points)}" fill="none" stroke="{colour}" stroke-width="2"{dashes}/>')
+    parts += [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="2.5" fill="{colour}"/>' for x, y in points]
+    right = _WIDTH - _RIGHT + 10
+    x, y = points[-1]
+    parts.append(f'<line x1="{x:.1f}" y1="{y:.1f}" x2="{right - 3}" y2="{label:.1f}" stroke="{colour}" opacity="0.5"/>')
+    mean = line.points[-1][1].mean
+    parts.append(f'<text x="{right}" y="{label + 4:.1f}" fill="{colour}">{escape(line.name)} {mean:.2f}</text>')
+    return parts
+
+
+def _spread(wanted: Sequence[float]) -> list[float]:
+    """Heights of the labels: as wanted, but pushed apart so that none covers another."""
+    order = sorted(range(len(wanted)), key=lambda place: wanted[place])
+    heights = list(wanted)
+    floor = float(_TOP)
+    for place in order:
+        heights[place] = floor = max(floor, heights[place])
+        floor += _LABEL_GAP
+    ceiling = float(_HEIGHT - _BOTTOM)
+    for place in reversed(order):
+        heights[place] = ceiling = min(ceiling, heights[place])
+        ceiling -= _LABEL_GAP
+    return heights
+
+
+def _path(points: Sequence[tuple[float, float]]) -> str:
+    return " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
+
+
+def _x(step: int, last: int) -> float:
+    return _LEFT + (_WIDTH - _RIGHT - _LEFT) * step / last
+
+
+def _y(value: float, top: float) -> float:
+    return _HEIGHT - _BOTTOM - (_HEIGHT - _BOTTOM - _TOP) * value / top

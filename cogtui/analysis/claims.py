@@ -1,0 +1,167 @@
+"""The paper's claims, held against the runs of an experiment: each holds, does not hold, or is undecided.
+
+Every claim is one or more comparisons of means over seeds, and a comparison is decided by the 95 % interval of a
+difference alone: it holds where the whole interval is on the claimed side of zero, does not hold where the whole
+interval is on the other side, and is undecided between, also with a single seed. Nothing is corrected for the
+number of comparisons.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+from cogtui.analysis.intervals import Estimate, difference, estimate
+from cogtui.analysis.outcomes import Group
+from pipelines.records import BEHAVIORS
+from pipelines.teachers.conditions import CONDITIONS
+
+Verdict = Literal["holds", "does not hold", "undecided"]
+
+UNPRIMED: Final = "none"
+CATCH_UP_MARGIN: Final = 0.10
+"""`catches up`: the accuracy at the end is less than this below that of the set with right answers."""
+STAY_SHARE: Final = 0.5
+"""`stay`: at the end, more than this share of the mean count at the start."""
+ABSENT_BELOW: Final = 0.1
+"""`absent`: fewer instances a completion than this."""
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """A difference that should be above zero."""
+
+    name: str
+    """What is compared, e.g. `all_strategies - none`."""
+    difference: Estimate
+    verdict: Verdict
+
+    def as_data(self) -> dict[str, Any]:
+        """For `--json`."""
+        return {
+            "name": self.name,
+            "verdict": self.verdict,
+            **self.difference.as_data(),
+            "paired": self.difference.paired,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A claim of the paper with the comparisons that decide it."""
+
+    name: str
+    """Short and stable, for programs."""
+    text: str
+    comparisons: tuple[Comparison, ...]
+
+    @property
+    def verdict(self) -> Verdict:
+        """Holds where every comparison does; does not hold where one does not; else undecided."""
+        verdicts = {comparison.verdict for comparison in self.comparisons}
+        if verdicts == {"holds"}:
+            return "holds"
+        return "does not hold" if "does not hold" in verdicts else "undecided"
+
+    def as_data(self) -> dict[str, Any]:
+        """For `--json`."""
+        return {
+            "name": self.name,
+            "text": self.text,
+            "verdict": self.verdict,
+            "comparisons": [comparison.as_data() for comparison in self.comparisons],
+        }
+
+
+def judge_difference(name: str, found: Estimate) -> Comparison:
+    """The comparison that a difference decides."""
+    verdict: Verdict = "undecided"
+    if found.low is not None and found.high is not None:
+        if found.low > 0:
+            verdict = "holds"
+        elif found.high < 0:
+            verdict = "does not hold"
+    return Comparison(name, found, verdict)
+
+
+def claims_of(groups: Sequence[Group]) -> list[Claim]:
+    """The claims that the conditions at hand speak to; a claim that lacks its conditions is left out."""
+    known = {group.condition: group for group in groups if group.condition in CONDITIONS and group.finished}
+    primed = [group for group in known.values() if behaviors_of(group) and not _wrong(group)]
+    fillers = [known[name] for name in ("empty_cot", "dots") if name in known]
+    unprimed = known.get(UNPRIMED)
+    against = [unprimed] if unprimed is not None else []
+    bare = [group for group in known.values() if not behaviors_of(group)]
+    found = [
+        Claim("primed_above_unprimed", "primed ends above unprimed", _pairs(primed, against, "accuracy", "end")),
+        Claim(
+            "primed_above_fillers",
+            "primed ends above empty_cot and dots",
+            _pairs(primed, fillers, "accuracy", "end"),
+        ),
+        Claim(
+            "primed_gains_as_much",
+            "primed gains at least as much under RL as unprimed",
+            _pairs(primed, against, "accuracy", "gain"),
+        ),
+        Claim(
+            "wrong_answers_catch_up",
+            f"no_positive_all_strategies ends less than {CATCH_UP_MARGIN:.2f} below all_strategies",
+            _catching_up(known.get("no_positive_all_strategies"), known.get("all_strategies")),
+        ),
+        Claim(
+            "behaviors_stay",
+            f"behaviours stay in primed runs: at the end above {STAY_SHARE:.0%} of their count at the start",
+            _each_behavior(primed, lambda start, end: end - STAY_SHARE * start, need_start=True),
+        ),
+        Claim(
+            "behaviors_absent",
+            f"behaviours stay absent in runs without: below {ABSENT_BELOW:g} a completion at the end",
+            _each_behavior(bare, lambda _, end: ABSENT_BELOW - end),
+        ),
+    ]
+    return [claim for claim in found if claim.comparisons]
+
+
+def behaviors_of(group: Group) -> list[str]:
+    """The behaviours a condition primes, in the project's order; none for a condition this does not know."""
+    condition = CONDITIONS.get(group.condition or "")
+    return [] if condition is None else [name for name in BEHAVIORS if name in condition.behaviors]
+
+
+def _wrong(group: Group) -> bool:
+    return group.condition == "no_positive_all_strategies"
+
+
+def _pairs(firsts: Sequence[Group], seconds: Sequence[Group], measure: str, when: str) -> tuple[Comparison, ...]:
+    found = []
+    for first in firsts:
+        for second in seconds:
+            between = difference(first.values(measure, when), second.values(measure, when))
+            if between is not None:
+                found.append(judge_difference(f"{first.name} - {second.name}", between))
+    return tuple(found)
+
+
+def _catching_up(late: Group | None, right: Group | None) -> tuple[Comparison, ...]:
+    if late is None or right is None:
+        return ()
+    raised = {seed: value + CATCH_UP_MARGIN for seed, value in late.values("accuracy", "end").items()}
+    between = difference(raised, right.values("accuracy", "end"))
+    if between is None:
+        return ()
+    return (judge_difference(f"{late.name} + {CATCH_UP_MARGIN:.2f} - {right.name}", between),)
+
+
+def _each_behavior(
+    groups: Sequence[Group], margin: Callable[[float, float], float], *, need_start: bool = False
+) -> tuple[Comparison, ...]:
+    """One comparison for each behaviour a condition primes, or for all where it primes none."""
+    found = []
+    for group in groups:
+        for behavior in behaviors_of(group) or BEHAVIORS:
+            start, end = group.values(behavior, "start"), group.values(behavior, "end")
+            seeds = [seed for seed in end if seed in start or not need_start]
+            between = estimate([margin(start.get(seed, 0.0), end[seed]) for seed in seeds])
+            if between is not None:
+                found.append(judge_difference(f"{group.name}: {behavior}", between))
+    return tuple(found)

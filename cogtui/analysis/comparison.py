@@ -1,0 +1,108 @@
+"""An experiment summed up: a row a condition, the paper's claims, and the published figures to set beside them."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from cogtui.analysis.claims import Claim, claims_of
+from cogtui.analysis.outcomes import Group, groups_of, load_runs, unfinished
+from cogtui.analysis.reference import PublishedPoint, published_points
+from jobs.plan_types import Cell
+from jobs.workspace import Workspace
+from pipelines.records import BEHAVIORS
+
+MOMENTS: Final = ("start", "end", "gain")
+MEASURES: Final = (
+    "accuracy", "reward", "format_rate", "truncation_rate", "length", *BEHAVIORS, "attempts", "attempt_legality",
+    "attempt_completeness", "attempt_hit_rate", "equation_accuracy", "yes_on_hit", "yes_on_miss",
+)  # fmt: skip
+"""Metrics of an evaluation that are summed up. Behaviours are counted by the rules judge."""
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedRow:
+    """First and last point of one published curve; a single run, so without interval."""
+
+    model: str
+    condition: str
+    first: PublishedPoint
+    last: PublishedPoint
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What an experiment came to."""
+
+    name: str
+    groups: tuple[Group, ...]
+    claims: tuple[Claim, ...]
+    warnings: tuple[str, ...]
+    """Runs that are counted out, and why."""
+    published: tuple[PublishedRow, ...] = ()
+
+    @property
+    def trained(self) -> bool:
+        """Whether there is a start and an end, rather than one evaluation each."""
+        return any(run.trained for group in self.groups for run in group.runs)
+
+    def as_data(self) -> dict[str, Any]:
+        """For `--json`."""
+        return {
+            "experiment": self.name,
+            "groups": [_group_data(group) for group in self.groups],
+            "claims": [claim.as_data() for claim in self.claims],
+            "published": [_published_data(row) for row in self.published],
+        }
+
+
+def summarise(name: str, cells: Iterable[Cell], workspace: Workspace, *, reference: bool = False) -> Summary:
+    """Sums an experiment up from the evaluations its stages wrote.
+
+    Args:
+        name: of the experiment.
+        cells: its cells, with the keys of their stages.
+        workspace: where the stages lie.
+        reference: whether to set the published figures of its conditions beside it.
+    """
+    groups = groups_of(load_runs(workspace, cells))
+    rows = _published({group.condition for group in groups if group.condition}) if reference else []
+    return Summary(name, tuple(groups), tuple(claims_of(groups)), tuple(unfinished(groups)), tuple(rows))
+
+
+def _published(conditions: set[str]) -> list[PublishedRow]:
+    curves: dict[tuple[str, str], list[PublishedPoint]] = {}
+    for point in published_points():
+        if point.condition in conditions:
+            curves.setdefault((point.model, point.condition), []).append(point)
+    return [PublishedRow(model, condition, found[0], found[-1]) for (model, condition), found in curves.items()]
+
+
+def _group_data(group: Group) -> dict[str, Any]:
+    measures: dict[str, Any] = {}
+    for measure in MEASURES:
+        found = {when: group.estimate(measure, when) for when in MOMENTS}
+        if any(found.values()):
+            measures[measure] = {when: None if one is None else one.as_data() for when, one in found.items()}
+    return {
+        "name": group.name,
+        "condition": group.condition,
+        "runs": [
+            {
+                "key": run.key,
+                "seed": run.seed,
+                "finished": run.end is not None,
+                "points": [{"step": step, "values": dict(values)} for step, values in sorted(run.points.items())],
+            }
+            for run in group.runs
+        ],
+        "n": group.rollouts,
+        "measures": measures,
+    }
+
+
+def _published_data(row: PublishedRow) -> dict[str, Any]:
+    def point(one: PublishedPoint) -> dict[str, Any]:
+        counts: dict[str, float] = dict(zip(BEHAVIORS, one.counts, strict=True))
+        return {"step": one.step, "accuracy": one.accuracy, "length": one.length, "judged": one.judged, **counts}
+
+    return {"model": row.model, "condition": row.condition, "first": point(row.first), "last": point(row.last)}

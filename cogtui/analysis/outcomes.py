@@ -1,0 +1,167 @@
+"""What the runs of an experiment came to: their evaluations by step, grouped by condition and seed."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Final
+
+from cogtui.analysis.intervals import Estimate, estimate
+from jobs.labels import label_text
+from jobs.plan_types import Cell
+from jobs.workspace import Workspace
+from pipelines.folder import StageFolder
+from pipelines.streams import read_stream
+
+EVALUATED: Final = ("ppo", "sample")
+"""Kinds of stages that evaluate a model on problems."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One evaluated stage: one condition with one seed."""
+
+    group: str
+    """The condition, or all labels but the seed where there are others."""
+    condition: str | None
+    seed: int | None
+    key: str
+    name: str
+    """Of the stage in the recipe."""
+    points: Mapping[int, Mapping[str, float]]
+    """Step → metrics of the evaluation at that step."""
+    last: int | None
+    """The step at which it ends; None where its config does not say."""
+
+    @property
+    def start(self) -> Mapping[str, float] | None:
+        """The evaluation before any training."""
+        return self.points.get(0)
+
+    @property
+    def end(self) -> Mapping[str, float] | None:
+        """The evaluation after all training; None where the run has not come to it."""
+        if self.last is None:
+            return self.points[max(self.points)] if self.points else None
+        return self.points.get(self.last)
+
+    @property
+    def trained(self) -> bool:
+        """Whether there is a training between start and end."""
+        return self.last is not None and self.last > 0
+
+
+@dataclass(frozen=True)
+class Group:
+    """The runs of a condition, one a seed."""
+
+    name: str
+    condition: str | None
+    runs: tuple[Run, ...] = field(repr=False)
+
+    @cached_property
+    def finished(self) -> tuple[Run, ...]:
+        """Runs with an evaluation at their end."""
+        return tuple(run for run in self.runs if run.end is not None)
+
+    def values(self, measure: str, when: str) -> dict[int, float]:
+        """A measure by seed.
+
+        Args:
+            measure: a metric of the evaluation, e.g. `accuracy`.
+            when: `start`, `end`, or `gain`, which is the end less the start.
+
+        Only finished runs count, at the start too, so that start, end and gain are of the same runs. Runs without a
+        seed are numbered from -1 down: they are never paired with another condition's seeds.
+        """
+        found = {}
+        for place, run in enumerate(self.finished):
+            value = _value(run, measure, when)
+            if value is not None:
+                found[run.seed if run.seed is not None else -1 - place] = value
+        return found
+
+    def estimate(self, measure: str, when: str) -> Estimate | None:
+        """Mean and interval of a measure over seeds; None where no run has a value."""
+        return estimate(list(self.values(measure, when).values()))
+
+    def curve(self, measure: str) -> list[tuple[int, Estimate]]:
+        """A measure by step, over the runs that were evaluated there."""
+        by_step: dict[int, list[float]] = {}
+        for run in self.runs:
+            for step, values in run.points.items():
+                if measure in values:
+                    by_step.setdefault(step, []).append(values[measure])
+        return [(step, found) for step, values in sorted(by_step.items()) if (found := estimate(values)) is not None]
+
+    @property
+    def rollouts(self) -> int:
+        """Evaluated completions at the end, over all finished runs."""
+        return int(sum((run.end or {}).get("n", 0) for run in self.finished))
+
+
+def _value(run: Run, measure: str, when: str) -> float | None:
+    start, end = (None if point is None else point.get(measure) for point in (run.start, run.end))
+    if when == "start":
+        return start
+    if when == "end":
+        return end
+    return None if start is None or end is None else end - start
+
+
+def load_runs(workspace: Workspace, cells: Iterable[Cell]) -> list[Run]:
+    """The evaluated stages of the cells, each once; those that never began have no points."""
+    cells = list(cells)
+    dimensions = {name for cell in cells for name in cell.labels} - {"seed"}
+    found: dict[tuple[str, str], Run] = {}
+    for cell in cells:
+        others = {name: value for name, value in cell.labels.items() if name != "seed"}
+        group = str(cell.labels["condition"]) if dimensions == {"condition"} else label_text(others)
+        for name, key in cell.stages.items():
+            if key.partition("-")[0] in EVALUATED:
+                found.setdefault((key, group), _run(workspace.folder(key), cell, group or name, name))
+    return list(found.values())
+
+
+def _run(folder: StageFolder, cell: Cell, group: str, name: str) -> Run:
+    condition, seed = cell.labels.get("condition"), cell.labels.get("seed")
+    known = (folder.path / "stage.json").is_file()
+    config: Mapping[str, Any] = folder.info().config if known else {}
+    trains = folder.path.name.startswith("ppo-")
+    return Run(
+        group=group,
+        condition=None if condition is None else str(condition),
+        seed=seed if isinstance(seed, int) and not isinstance(seed, bool) else None,
+        key=folder.path.name,
+        name=name,
+        points=dict(_points(folder, "eval" if trains else str(config.get("split", "test")))),
+        last=int(config["steps"]) if trains and "steps" in config else None,
+    )
+
+
+def _points(folder: StageFolder, stream: str) -> Iterator[tuple[int, dict[str, float]]]:
+    seen = set()
+    for record in read_stream(folder.path, "metrics"):
+        step = record.get("step")
+        if record.get("stream") == f"metrics-{stream}" and isinstance(step, int) and step not in seen:
+            seen.add(step)
+            yield step, dict(record["values"])
+
+
+def groups_of(runs: Sequence[Run]) -> list[Group]:
+    """The runs by group, in the order of the recipe."""
+    by_name: dict[str, list[Run]] = {}
+    for run in runs:
+        by_name.setdefault(run.group, []).append(run)
+    return [Group(name, found[0].condition, tuple(found)) for name, found in by_name.items()]
+
+
+def unfinished(groups: Iterable[Group]) -> list[str]:
+    """What is counted out, in words."""
+    lines = []
+    for group in groups:
+        for run in group.runs:
+            if run.end is None:
+                seed = "" if run.seed is None else f" seed {run.seed}"
+                at = f"evaluated up to step {max(run.points)} of {run.last}" if run.points else "not evaluated yet"
+                lines.append(f"{group.name}{seed}: {at}; counted out")
+    return lines

@@ -1,0 +1,127 @@
+"""The tables of a summary as rows of text, for the terminal and for reports alike."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from cogtui.analysis.comparison import Summary
+from cogtui.analysis.intervals import Estimate
+from cogtui.analysis.outcomes import Group
+from pipelines.records import BEHAVIORS
+
+MISSING: Final = "–"
+"""What stands where a value is missing; never 0."""
+HOW_TO_READ: Final = (
+    "mean ± half of the 95 % interval over seeds (Student's t); no interval with one seed; – where nothing was measured"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table with a title."""
+
+    title: str
+    head: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+def tables_of(summary: Summary) -> list[Table]:
+    """Accuracy, behaviours, health of the search, claims, published figures; those with something in them."""
+    trained = summary.trained
+    moments = ("start", "end") if trained else ("end",)
+    found = [
+        _accuracy(summary.groups, trained=trained),
+        _measures(
+            "behaviours a completion, counted by the rules judge",
+            summary.groups,
+            [(behavior, behavior.replace("_", " ")) for behavior in BEHAVIORS],
+            moments,
+        ),
+        _measures("length and form", summary.groups, _FORM, moments),
+        _measures("attempts", summary.groups, _ATTEMPTS, moments),
+        claims_table(summary),
+        _published(summary),
+    ]
+    return [table for table in found if table.rows]
+
+
+_FORM: Final = (("length", "tokens"), ("truncation_rate", "truncated"), ("format_rate", "with an answer"))
+_ATTEMPTS: Final = (
+    ("attempts", "attempts"),
+    ("attempt_legality", "legal"),
+    ("attempt_hit_rate", "hit"),
+    ("equation_accuracy", "true equations"),
+    ("yes_on_hit", "yes on a hit"),
+    ("yes_on_miss", "yes on a miss"),
+)
+
+
+def shown(found: Estimate | None, digits: int = 3, *, sign: bool = False) -> str:
+    """`0.66 ± 0.08`; without an interval the mean alone."""
+    if found is None:
+        return MISSING
+    form = f"{'+' if sign else ''}.{digits}f"
+    mean = format(found.mean, form)
+    return mean if found.half is None else f"{mean} ± {found.half:.{digits}f}"
+
+
+def _accuracy(groups: Sequence[Group], *, trained: bool) -> Table:
+    head = ("", "seeds", "completions", *(("at step 0", "at the end", "gain") if trained else ("accuracy",)))
+    rows = []
+    for group in groups:
+        values = [shown(group.estimate("accuracy", "end"))]
+        if trained:
+            gain = shown(group.estimate("accuracy", "gain"), sign=True)
+            values = [shown(group.estimate("accuracy", "start")), *values, gain]
+        seeds = f"{len(group.finished)} of {len(group.runs)}"
+        rows.append((group.name, seeds, f"{group.rollouts:,}" if group.rollouts else MISSING, *values))
+    return Table("accuracy on the test problems", head, tuple(rows))
+
+
+def _measures(
+    title: str, groups: Sequence[Group], measures: Sequence[tuple[str, str]], moments: Sequence[str]
+) -> Table:
+    present = [
+        (measure, name)
+        for measure, name in measures
+        if any(group.estimate(measure, when) for group in groups for when in moments)
+    ]
+    if not present:
+        return Table(title, (), ())
+    rows = []
+    for group in groups:
+        cells = [" → ".join(shown(group.estimate(measure, when), 2) for when in moments) for measure, _ in present]
+        rows.append((group.name, *cells))
+    return Table(title, ("", *(name for _, name in present)), tuple(rows))
+
+
+def claims_table(summary: Summary) -> Table:
+    """Each claim with its verdict, and under it the comparisons that decide it."""
+    rows: list[tuple[str, ...]] = []
+    for claim in summary.claims:
+        rows.append((claim.verdict, claim.text, "", ""))
+        rows += [
+            (f"  {one.verdict}", f"  {one.name}", shown(one.difference, sign=True), _seeds(one.difference))
+            for one in claim.comparisons
+        ]
+    return Table("claims of the paper", ("verdict", "claim", "difference", "seeds"), tuple(rows))
+
+
+def _seeds(found: Estimate) -> str:
+    return f"{found.n} paired" if found.paired else str(found.n)
+
+
+def _published(summary: Summary) -> Table:
+    change: Callable[[float, float], str] = lambda first, last: f"{first:.2f} → {last:.2f}"  # noqa: E731
+    rows = [
+        (
+            row.condition,
+            f"{row.model} 3B",
+            f"{row.first.step} → {row.last.step}",
+            f"{row.first.accuracy:.3f} → {row.last.accuracy:.3f}",
+            *(change(first, last) for first, last in zip(row.first.counts, row.last.counts, strict=True)),
+        )
+        for row in summary.published
+    ]
+    head = ("", "model", "steps", "accuracy", *(behavior.replace("_", " ") for behavior in BEHAVIORS))
+    return Table("published figures, one run each", head, tuple(rows))

@@ -1,0 +1,64 @@
+"""Experiments that never ran: stage folders with the evaluations a test asks for."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from cogtui.analysis.outcomes import Group, Run, groups_of
+from jobs.plan_types import Cell
+from jobs.workspace import Workspace
+from pipelines.folder import StageFolder
+from pipelines.records import BEHAVIORS, Metric
+
+Curve = Mapping[int, Mapping[str, float]]
+
+
+def run(condition: str, seed: int | None, start: Mapping[str, float], end: Mapping[str, float]) -> Run:
+    """A finished run of ten steps."""
+    return Run(condition, condition, seed, f"ppo-{condition}{seed}", "ppo", {0: dict(start), 10: dict(end)}, 10)
+
+
+def accuracies(condition: str, pairs: Sequence[tuple[float, float]]) -> list[Run]:
+    """Runs of seeds 1, 2, … with accuracy at the start and the end, and no behaviours."""
+    none: dict[str, float] = dict.fromkeys(BEHAVIORS, 0.0)
+    return [
+        run(condition, seed, {"accuracy": start, **none}, {"accuracy": end, **none})
+        for seed, (start, end) in enumerate(pairs, start=1)
+    ]
+
+
+def groups(*runs: Sequence[Run]) -> list[Group]:
+    """Runs of several conditions as groups."""
+    return groups_of([one for each in runs for one in each])
+
+
+def write_ppo(workspace: Workspace, key: str, steps: int, curve: Curve, *, labels: Mapping[str, str | int]) -> None:
+    """A ppo stage with these evaluations."""
+    folder = StageFolder(workspace.stages / key)
+    folder.path.mkdir(parents=True)
+    info = {"kind": "ppo", "key": key, "config": {"steps": steps}, "labels": dict(labels), "name": "ppo"}
+    (folder.path / "stage.json").write_text(json.dumps(info))
+    with folder.stream("metrics", "eval") as stream:
+        stream.append([Metric(step=step, values=dict(values)) for step, values in curve.items()])
+    with folder.stream("metrics", "train") as stream:
+        stream.append([Metric(step=0, values={"accuracy": 0.99})])  # of training problems: not to be taken
+
+
+def cell(key: str, condition: str, seed: int) -> Cell:
+    """A cell with one ppo stage."""
+    return Cell(labels={"condition": condition, "seed": seed}, stages={"problems": "problems-0", "ppo": key})
+
+
+def experiment(workspace: Workspace, name: str, cells: Sequence[Cell], folder: Path | None = None) -> None:
+    """The snapshot of a start."""
+    path = folder or workspace.experiments / name
+    path.mkdir(parents=True, exist_ok=True)
+    record = {
+        "name": name,
+        "time": 1.0,
+        "recipe_path": "mini.toml",
+        "recipe": f'name = "{name}"\n# <script>alert(1)</script>\n',
+        "cells": [one.model_dump(mode="json") for one in cells],
+        "python": "3.11",
+    }
+    (path / "20260101T000000.000000Z.json").write_text(json.dumps(record))
