@@ -6,7 +6,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any, Final
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from pipelines.behaviors.judges.llm_config import LLMFields, model_of
 from pipelines.behaviors.judges.names import check_judge_name
@@ -18,6 +18,7 @@ from pipelines.corpus.tally import Tally
 from pipelines.errors import InvalidInput, StageFailed
 from pipelines.files import read_json, write_json
 from pipelines.folder import StageFolder
+from pipelines.llm.vllm_offline import VLLMOffline
 from pipelines.shards import Shard, current_shard
 from pipelines.signals import graceful
 from pipelines.stages import Inputs
@@ -47,6 +48,11 @@ class ClassifyConfig(SourceFields, LLMFields):
         ge=1,
         description="Documents that are written and counted together; shards take chunks. More suit slow Batch APIs.",
     )
+    offline: VLLMOffline | None = Field(
+        default=None,
+        description="Runs the model of judge = vllm:MODEL in this stage's own job, without a server.",
+        json_schema_extra={"in_key": False},
+    )
     shards: int = Field(
         default=1,
         ge=1,
@@ -54,6 +60,12 @@ class ClassifyConfig(SourceFields, LLMFields):
         description="Tasks of the Slurm array that works on it; elsewhere one process does all.",
         json_schema_extra={"in_key": False},
     )
+
+    @model_validator(mode="after")
+    def _runs_a_model(self) -> "ClassifyConfig":
+        if self.offline is not None and not (self.judge.startswith("vllm:") and self.url is None):
+            raise ValueError("offline: goes with judge = vllm:MODEL and no url")
+        return self
 
     @field_validator("judge")
     @classmethod
@@ -79,7 +91,7 @@ def document_judge(config: ClassifyConfig) -> DocumentJudge:
     """The judge a config names. Spends nothing and imports no SDK."""
     if model_of(config) is None:
         return RulesDocumentJudge()
-    return ModelDocumentJudge(config)
+    return ModelDocumentJudge(config, config.offline)
 
 
 class _Work:

@@ -349,6 +349,8 @@ class _Curation:
         }
         prompts = self._rewriter.prompts if isinstance(self._rewriter, ModelRewriter) else None
         write_card(self._folder, self._config, self._classified, result, balances, digests, self._counter, prompts)
+        done = 2 * max(1, self._documents)
+        self._folder.report(done, done, "documents", "written")
         self._folder.write_result(result)
 
 

@@ -22,10 +22,11 @@ from pipelines.corpus.prose import PROSE_VERSION, prose_spans
 from pipelines.corpus.puzzles import Section, sections
 from pipelines.errors import InvalidInput
 from pipelines.files import write_json
-from pipelines.llm.answered import answered
-from pipelines.llm.clients import Client, ModelSpec
+from pipelines.llm.answered import Asking, InBatches, answered
+from pipelines.llm.clients import Client
 from pipelines.llm.connect import connect
 from pipelines.llm.prices import Price, price_of
+from pipelines.llm.vllm_offline import OfflineClient, VLLMOffline
 from pipelines.records import BEHAVIORS, JudgeRun, Span
 
 PROMPTS: Final = files("pipelines.corpus") / "prompts"
@@ -116,13 +117,13 @@ class ModelDocumentJudge:
 
     Args:
         config: how it is asked.
-        client: makes the client of another service than the one the config names.
+        offline: how vLLM runs the model here; None where it is served.
 
     Raises:
         InvalidInput: the config names no model, or a prompt or price file cannot be used.
     """
 
-    def __init__(self, config: LLMFields, client: Callable[[ModelSpec], Client] = connect) -> None:
+    def __init__(self, config: LLMFields, offline: VLLMOffline | None = None) -> None:
         spec = model_of(config)
         if spec is None:
             raise InvalidInput("this config names no model")
@@ -130,7 +131,7 @@ class ModelDocumentJudge:
             raise InvalidInput("documents are judged with spans only", remedy='Leave out mode, or set mode = "spans".')
         self._spec = spec
         self._config = config
-        self._client = client
+        self._offline = offline
         self._manner = Manner(
             prompts=document_prompts(config),
             max_tokens=config.max_tokens or ANSWER_TOKENS["spans"],
@@ -166,11 +167,20 @@ class ModelDocumentJudge:
         """
         write_json(work / "prompts.json", {**self._manner.prompts.texts, "facts": self._facts.text})
         dialogues = (DocumentDialogue(task, self._manner, self._facts, self._price) for task in tasks)
-        client = partial(self._client, self._spec)
-        finished = answered(dialogues, self._config, client, self._price, work, spent_before=spent_before)
-        with closing(finished):
-            for dialogue in finished:
-                yield Classified(dialogue.judged(), dialogue.facts())
+        asking: Asking = self._config
+        client: Callable[[], Client] = partial(connect, self._spec)
+        runner: OfflineClient | None = None
+        if self._offline is not None:
+            runner = OfflineClient(self._spec, self._offline, work / "vllm")
+            asking, client = InBatches(self._config.spending_cap), lambda: runner
+        try:
+            finished = answered(dialogues, asking, client, self._price, work, spent_before=spent_before)
+            with closing(finished):
+                for dialogue in finished:
+                    yield Classified(dialogue.judged(), dialogue.facts())
+        finally:
+            if runner is not None:
+                runner.close()
 
 
 def document_prompts(config: LLMFields) -> Prompts:

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable, Generator, Iterable
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol, TypeVar
 
@@ -45,6 +46,16 @@ class Asking(Protocol):
     def poll_s(self) -> float:
         """Seconds between two looks at open batches."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class InBatches:
+    """Asking through a runner that takes batches and is looked at every second."""
+
+    spending_cap: float | None = None
+    batch: bool = True
+    concurrency: int = 1
+    poll_s: float = 1.0
 
 
 def answered(

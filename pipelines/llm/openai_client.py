@@ -9,7 +9,7 @@ from pipelines.llm.asks import Ask, Reply, Usage
 from pipelines.llm.clients import BatchLook, ModelSpec
 from pipelines.llm.failures import Failures, Unsure, passes, sdk_errors, status_of
 
-_ENDPOINT: Final = "/v1/chat/completions"
+BATCH_ENDPOINT: Final = "/v1/chat/completions"
 _RUNNING: Final = ("validating", "in_progress", "finalizing", "cancelling")
 _TAG: Final = "cogtui"
 _CLOCK_SLACK_S: Final = 3600.0
@@ -29,28 +29,7 @@ class OpenAIClient:
 
     def params(self, ask: Ask) -> dict[str, Any]:
         """The body of a chat completion."""
-        messages: list[dict[str, str]] = [
-            {"role": "system", "content": ask.system},
-            {"role": "user", "content": f"{ask.shared}\n\n{ask.question}" if ask.shared else ask.question},
-        ]
-        for answer, question in ask.turns:
-            messages += [{"role": "assistant", "content": answer}, {"role": "user", "content": question}]
-        body: dict[str, Any] = {"model": self._spec.model, "messages": messages}
-        temperature = ask.temperature
-        # Servers of one's own know only the older name of the limit, and let us ask for greedy decoding.
-        if self._spec.provider == "vllm":
-            body["max_tokens"] = ask.max_tokens
-            temperature = 0.0 if temperature is None else temperature
-        else:
-            body["max_completion_tokens"] = ask.max_tokens
-        if temperature is not None:
-            body["temperature"] = temperature
-        if ask.schema is not None:
-            body["response_format"] = {
-                "type": "json_schema",
-                "json_schema": {"name": "answer", "strict": True, "schema": ask.schema},
-            }
-        return body
+        return chat_body(self._spec, ask)
 
     def send(self, ask: Ask) -> Reply:
         """Asks now."""
@@ -66,7 +45,7 @@ class OpenAIClient:
     def submit(self, asks: Sequence[tuple[str, Ask]], tag: str) -> str:
         """Uploads the requests and starts a batch that carries the tag."""
         lines = [
-            json.dumps({"custom_id": ask_id, "method": "POST", "url": _ENDPOINT, "body": self.params(ask)})
+            json.dumps({"custom_id": ask_id, "method": "POST", "url": BATCH_ENDPOINT, "body": self.params(ask)})
             for ask_id, ask in asks
         ]
         content = io.BytesIO("\n".join(lines).encode())
@@ -77,7 +56,7 @@ class OpenAIClient:
             raise self._failures.of_batches(error) from error
         try:
             batch = self._client.with_options(max_retries=0).batches.create(
-                input_file_id=source, endpoint=_ENDPOINT, completion_window="24h", metadata={_TAG: tag}
+                input_file_id=source, endpoint=BATCH_ENDPOINT, completion_window="24h", metadata={_TAG: tag}
             )
         except self._errors as error:
             if passes(error) and status_of(error) != 429:
@@ -136,12 +115,39 @@ class OpenAIClient:
             try:
                 record = json.loads(line) if line.strip() else None
                 if isinstance(record, dict) and isinstance(record.get("custom_id"), str):
-                    yield record["custom_id"], _batch_reply(record, self._failures)
+                    yield record["custom_id"], batch_reply(record, self._failures)
             except (ValueError, AttributeError, LookupError, TypeError):
                 continue  # what cannot be read did not come; it is asked for again
 
 
-def _batch_reply(record: dict[str, Any], failures: Failures) -> Reply | None:
+def chat_body(spec: ModelSpec, ask: Ask) -> dict[str, Any]:
+    """An ask as the body of a chat completion."""
+    messages: list[dict[str, str]] = [
+        {"role": "system", "content": ask.system},
+        {"role": "user", "content": f"{ask.shared}\n\n{ask.question}" if ask.shared else ask.question},
+    ]
+    for answer, question in ask.turns:
+        messages += [{"role": "assistant", "content": answer}, {"role": "user", "content": question}]
+    body: dict[str, Any] = {"model": spec.model, "messages": messages}
+    temperature = ask.temperature
+    # Servers of one's own know only the older name of the limit, and let us ask for greedy decoding.
+    if spec.provider == "vllm":
+        body["max_tokens"] = ask.max_tokens
+        temperature = 0.0 if temperature is None else temperature
+    else:
+        body["max_completion_tokens"] = ask.max_tokens
+    if temperature is not None:
+        body["temperature"] = temperature
+    if ask.schema is not None:
+        body["response_format"] = {
+            "type": "json_schema",
+            "json_schema": {"name": "answer", "strict": True, "schema": ask.schema},
+        }
+    return body
+
+
+def batch_reply(record: dict[str, Any], failures: Failures) -> Reply | None:
+    """The reply in a line of a batch's output; None where it is worth another try."""
     response = record.get("response") or {}
     status = response.get("status_code")
     if status == 200:

@@ -10,11 +10,13 @@ from jobs.plan import make_plan, materialise
 from jobs.plan_types import Plan
 from jobs.recipe import load_recipe
 from jobs.workspace import Workspace
+from pipelines.corpus.selection import SETS
 from pipelines.teachers.conditions import CONDITION_NAMES
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = sorted((ROOT / "examples").glob("*.toml"))
 PAPER = [path for path in EXAMPLES if path.name.startswith("paper-")]
+PRIMED = [path for path in PAPER if path.name != "paper-owm.toml"]
 
 
 OVERRIDES = (
@@ -43,7 +45,10 @@ def test_there_are_examples() -> None:
 def test_it_plans_and_its_stages_can_be_written(path: Path, tmp_path: Path) -> None:
     plan = planned(path, tmp_path)
     assert plan.name == path.stem
-    assert {str(cell.labels["condition"]) for cell in plan.cells if "condition" in cell.labels} <= set(CONDITION_NAMES)
+    assert {str(cell.labels["condition"]) for cell in plan.cells if "condition" in cell.labels} <= {
+        *CONDITION_NAMES,
+        *SETS,
+    }
     assert materialise(plan, Workspace(tmp_path)) == [stage.key for stage in plan.stages]
     assert planned(path, tmp_path).stages == plan.stages
 
@@ -54,7 +59,8 @@ def test_the_unprimed_cells_start_from_the_base_model(path: Path, tmp_path: Path
     for cell in plan.cells:
         if "ppo" not in cell.stages:
             continue
-        start = "base" if cell.labels.get("condition") == "none" else "prime"
+        trained = "pretrain" if "curate" in cell.stages else "prime"
+        start = "base" if cell.labels.get("condition") == "none" else trained
         assert cell.stages[start] in plan.instance(cell.stages["ppo"]).inputs
 
 

@@ -99,6 +99,8 @@ def model_of(config: LLMFields) -> ModelSpec | None:
     name = getattr(config, "judge", "")
     if not isinstance(name, str) or ":" not in name:
         return None
+    if name.startswith("vllm:") and getattr(config, "offline", None) is not None:
+        return ModelSpec("vllm", name.removeprefix("vllm:"))  # run here, served nowhere
     try:
         return ModelSpec.parse(name, config.url)
     except InvalidInput as error:
