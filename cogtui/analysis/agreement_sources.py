@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from cogtui.analysis.agreement import JudgedTrace, Said, Source
+from cogtui.store import open_store
+from cogtui.store.human import HUMAN, annotator_of, human_run, latest_annotations
 from jobs.workspace import Workspace
 from pipelines.behaviors.gold import GoldTrace, read_gold
 from pipelines.errors import CogtuiError, InvalidInput, NotFound
@@ -41,10 +43,18 @@ class Traces:
     name: str
     texts: tuple[Text, ...]
     spans: Mapping[str, tuple[LabelledSpan, ...]]
+    unfinished: frozenset[str] = frozenset()
+    """Ids of texts of which a behaviour without a span was not looked for."""
 
     def source(self) -> Source:
         """The spans that came with the texts, as a judge's."""
-        return Source(self.name, {text.id: _trace(text, said_by_spans(self.spans[text.id])) for text in self.texts})
+        traces = {}
+        for text in self.texts:
+            said = said_by_spans(self.spans[text.id])
+            if text.id in self.unfinished:
+                said = {behavior: one for behavior, one in said.items() if one.spans}
+            traces[text.id] = _trace(text, said)
+        return Source(self.name, traces)
 
 
 def said_by_spans(spans: Iterable[LabelledSpan]) -> dict[Behavior, Said]:
@@ -73,7 +83,9 @@ def read_gold_source(path: Path) -> Traces:
     if _is_teachers(path):
         return _read_teachers(path)
     gold = read_gold(path)
-    return Traces(path.name, tuple(_text_of(trace) for trace in gold), {trace.id: trace.spans for trace in gold})
+    texts = tuple(_text_of(trace) for trace in gold)
+    unfinished = frozenset(trace.id for trace in gold if not trace.done)
+    return Traces(path.name, texts, {trace.id: trace.spans for trace in gold}, unfinished)
 
 
 def _text_of(trace: GoldTrace) -> Text:
@@ -121,33 +133,75 @@ class RunInWorkspace:
     """By rollout id."""
     upstream: list[StageFolder] = field(default_factory=list)
     """Stages whose rollouts were judged."""
+    by_name: bool = False
+    """A person asked for by name."""
+    annotated: Workspace | None = None
+    """Of a person: the workspace whose rollouts were annotated."""
+
+    @property
+    def name(self) -> str:
+        """How the judge is called in a comparison: a person by name where they are compared with each other."""
+        return self.run.judge if self.run.judge != HUMAN or not self.by_name else _called(self.run)
 
 
 def find_run(workspace: Workspace, name: str) -> RunInWorkspace:
     """The judge run that a name means: a run id or a beginning of one, a judge's name, or a judge stage's key.
 
+    `human` is the person who annotated; where there are several, `human:USER@HOST`.
+
     Raises:
         NotFound: none. InvalidInput: several different ones; names them.
     """
-    runs: dict[str, JudgeRun] = {}
+    people = {found.run.id: found for found in human_runs(workspace)}
+    runs: dict[str, JudgeRun] = {run: found.run for run, found in people.items()}
+    persons = [
+        found
+        for found in people.values()
+        if name in (HUMAN, f"{HUMAN}:{annotator_of(found.run)}") or found.run.id.startswith(name)
+    ]
     fits: list[tuple[StageFolder, JudgeRun]] = []
     for folder, run in _judge_stages(workspace):
         runs.setdefault(run.id, run)
         hexadecimal = folder.path.name.rpartition("-")[2]
         if run.judge == name or run.id.startswith(name) or folder.path.name.startswith(name) or hexadecimal == name:
             fits.append((folder, run))
-    chosen = {run.id for _, run in fits}
+    chosen = {run.id for _, run in fits} | {person.run.id for person in persons}
     if not chosen:
-        known = ", ".join(sorted(f"{run.judge} ({run.id})" for run in runs.values())) or "none yet"
+        known = ", ".join(sorted(f"{_called(run)} ({run.id})" for run in runs.values())) or "none yet"
         raise NotFound(
             f"no judge run {name!r} in {workspace.path}", detail=f"Judge runs there: {known}.", remedy="Judge first."
         )
     if len(chosen) > 1:
-        raise InvalidInput(f"{name!r} fits {len(chosen)} judge runs", detail=", ".join(sorted(chosen)))
+        detail = ", ".join(f"{_called(runs[run])} ({run})" for run in sorted(chosen))
+        raise InvalidInput(f"{name!r} fits {len(chosen)} judge runs", detail=detail, remedy="Name one of them.")
+    if persons:
+        persons[0].by_name = name != HUMAN
+        return persons[0]
     found = RunInWorkspace(fits[0][1])
     for folder, _ in fits:
         _collect(workspace, folder, found)
     return found
+
+
+def human_runs(workspace: Workspace) -> list[RunInWorkspace]:
+    """What each person says in a workspace, straight from their files."""
+    found: dict[str, RunInWorkspace] = {}
+    for one in latest_annotations(workspace):
+        run = human_run(one.annotator)
+        mine = found.setdefault(run.id, RunInWorkspace(run, annotated=workspace))
+        mine.judgements[one.rollout] = {
+            behavior: Judgement(
+                rollout_id=one.rollout, judge_run=run.id, behavior=behavior, status=one.status(behavior),
+                count=one.count(behavior), spans=one.spans_of(behavior), text_sha256=one.text_sha256,
+            )
+            for behavior in BEHAVIORS
+        }  # fmt: skip
+    return list(found.values())
+
+
+def _called(run: JudgeRun) -> str:
+    annotator = annotator_of(run)
+    return run.judge if annotator is None else f"{HUMAN}:{annotator}"
 
 
 def _judge_stages(workspace: Workspace) -> Iterator[tuple[StageFolder, JudgeRun]]:
@@ -189,11 +243,13 @@ def run_source(found: RunInWorkspace, texts: Iterable[Text]) -> Source:
             traces[text.id] = _trace(
                 text, {behavior: Said(one.status, one.count, one.spans) for behavior, one in verdicts.items()}
             )
-    return Source(found.run.judge, traces, found.run.id)
+    return Source(found.name, traces, found.run.id)
 
 
 def texts_of(found: RunInWorkspace) -> Iterator[Text]:
     """The texts that a judge run judged, each with the condition and step it belongs to."""
+    if found.annotated is not None:
+        yield from _annotated_texts(found.annotated, found.judgements)
     for upstream in found.upstream:
         labels = _labels(upstream)
         if (upstream.path / "artifacts" / "traces.jsonl").exists():
@@ -204,6 +260,21 @@ def texts_of(found: RunInWorkspace) -> Iterator[Text]:
         for rollout in read_rollouts(upstream.path):
             if rollout.id in found.judgements:
                 yield _rollout_text(rollout, labels)
+
+
+def _annotated_texts(workspace: Workspace, ids: Iterable[str]) -> Iterator[Text]:
+    """The rollouts that people annotated, by the index: they may lie in any stage."""
+    with open_store(workspace) as store:
+        store.ingest()
+        for name in ids:
+            try:
+                detail = store.rollout(name)
+            except NotFound:
+                continue  # its stage is gone; the comparison says how many are not there
+            row = detail.row
+            labels = [row.condition] if row.condition is not None else []
+            group = " ".join([*labels, row.split, f"step {row.step}"])
+            yield Text(row.id, row.numbers, row.target, detail.completion, group)
 
 
 def _labels(folder: StageFolder) -> Mapping[str, Any]:

@@ -16,8 +16,8 @@ JudgesOption = Annotated[
     typer.Option(
         "--judge",
         metavar="NAME",
-        help="Judge to compare: rules, a judge run of the workspace (its id, judge or stage key), or a gold-format"
-        " file. Once with --gold, twice without.",
+        help="Judge to compare: rules, human (human:USER@HOST where several annotated), a judge run of the workspace"
+        " (its id, judge or stage key), or a gold-format file. Once with --gold, twice without.",
     ),
 ]
 

@@ -5,6 +5,7 @@ from typing import Final
 
 import typer
 
+from cogtui.cli import annotations as annotation_commands
 from cogtui.cli import app as app_commands
 from cogtui.cli import compare as compare_commands
 from cogtui.cli import jobs as job_commands
@@ -35,6 +36,7 @@ for group in (
     judge_commands,
     judging_commands,
     compare_commands,
+    annotation_commands,
 ):
     group.register(app)
 

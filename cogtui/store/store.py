@@ -272,6 +272,17 @@ class Store:
         """What people say of rollouts, as it stands, by annotator and rollout; also of rollouts that are not here."""
         return list(latest_annotations(self._workspace))
 
+    def same_text(self, numbers: Iterable[int], target: int, text: str) -> str | None:
+        """Id of the first rollout of a problem with exactly this completion."""
+        asked = (" ".join(map(str, numbers)), target, len(text))
+        rows = self._db.execute(
+            """SELECT o.serial, r.uid FROM rollout o JOIN record r ON r.serial = o.serial
+            WHERE r.numbers = ? AND o.target = ? AND o.length = ? ORDER BY o.place""",
+            asked,
+        ).fetchall()
+        reader = self._details()
+        return next((uid for serial, uid in rows if reader.completion(serial) == text), None)
+
     def write_human(self, annotations: Iterable[HumanAnnotation], *, after: str | None = "") -> None:
         """Keeps annotations, and shows them.
 

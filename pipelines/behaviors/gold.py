@@ -30,6 +30,10 @@ class GoldTrace(Record):
     source: str = ""
     licence: str = ""
     annotator: str = ""
+    annotated: float | None = None
+    """When, in seconds since the epoch, where that is known."""
+    done: bool = True
+    """False: not all behaviours were looked for yet, so one without a span is missing, not zero."""
 
     @property
     def problem(self) -> str:
@@ -108,7 +112,12 @@ def _field(location: tuple[int | str, ...]) -> str:
 
 def write_gold(path: Path, traces: Iterable[GoldTrace]) -> None:
     """Writes a gold file; `read_gold` gives the same traces back."""
-    write_atomic(path, "".join(f"{_row(trace)}\n" for trace in traces))
+    write_atomic(path, gold_lines(traces))
+
+
+def gold_lines(traces: Iterable[GoldTrace]) -> str:
+    """The text of a gold file."""
+    return "".join(f"{_row(trace)}\n" for trace in traces)
 
 
 def _row(trace: GoldTrace) -> str:

@@ -1,0 +1,117 @@
+"""`cogtui annotations` and `cogtui agreement --judge human`: in and out in the gold format, new numbers at once."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cogtui.cli.main import _dispatch
+from cogtui.store import Query, open_store
+from cogtui.store.human import new_annotation
+from pipelines.behaviors.gold import GoldTrace, read_gold, write_gold
+from pipelines.records import BEHAVIORS, LabelledSpan
+from tests.store.lab import Lab
+
+ANN, BOB = "ann@laptop", "bob@login"
+
+
+def cogtui(capsys: pytest.CaptureFixture[str], *arguments: str, code: int = 0) -> Any:
+    capsys.readouterr()
+    assert _dispatch([*arguments, "--json"]) == code
+    return json.loads(capsys.readouterr().out)
+
+
+def annotate(lab: Lab, annotator: str = ANN, *, unfinished: bool = True) -> list[str]:
+    """Two traces with spans at the rules' own places, one of them not done; one done and empty."""
+    with open_store(lab.workspace) as store:
+        store.ingest()
+        ids = [row.id for row in store.page(Query(), limit=3).rows]
+        for place, uid in enumerate(ids):
+            detail = store.rollout(uid)
+            spans = tuple(
+                LabelledSpan(behavior=one.behavior, **span.model_dump())
+                for one in detail.judgements
+                for span in one.spans
+                if one.judge_run.startswith("rules") and span.start is not None
+            )
+            done = place != 1 or not unfinished
+            mine = () if place == 2 else spans
+            store.write_human([new_annotation(uid, detail.completion, annotator, spans=mine, done=done)])
+    return ids
+
+
+def test_export_and_import_are_inverse(filled: Lab, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    ids = annotate(filled)
+    place, out = ("--workspace", str(filled.workspace.path)), tmp_path / "gold.jsonl"
+    answer = cogtui(capsys, "annotations", "export", str(out), *place)
+    assert (answer["data"]["traces"], answer["data"]["left_out"]) == (2, 1)
+    assert "--unfinished" in answer["warnings"][-1]
+    assert {trace.id for trace in read_gold(out)} == {ids[0], ids[2]}
+    cogtui(capsys, "annotations", "export", str(out), "--unfinished", *place)
+    before = cogtui(capsys, "annotations", *place)["data"]
+    assert [one["done"] for one in before].count(True) == 2
+    # The same again changes nothing; for somebody else it is new.
+    assert cogtui(capsys, "annotations", "import", str(out), *place)["data"]["taken"] == 0
+    assert cogtui(capsys, "annotations", "import", str(out), "--annotator", BOB, *place)["data"]["taken"] == 3
+    after = cogtui(capsys, "annotations", *place)["data"]
+    strip = ("time", "annotator")
+    assert [{k: v for k, v in one.items() if k not in strip} for one in after if one["annotator"] == BOB] == [
+        {k: v for k, v in one.items() if k not in strip} for one in before
+    ]
+    # Now two people: one has to be named.
+    assert "2 people" in cogtui(capsys, "annotations", "export", str(out), *place, code=2)["error"]["summary"]
+    assert cogtui(capsys, "annotations", "export", str(out), "--annotator", BOB, *place)["data"]["traces"] == 2
+    assert cogtui(capsys, "annotations", "export", str(out), "--annotator", "eve", *place, code=4)["error"]
+
+
+def test_import_takes_what_fits_and_says_what_does_not(
+    filled: Lab, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (uid, *_) = annotate(filled)
+    place, file = ("--workspace", str(filled.workspace.path)), tmp_path / "in.jsonl"
+    with open_store(filled.workspace) as store:
+        detail = store.rollout(uid)
+    row, text = detail.row, detail.completion
+    mine = GoldTrace(id=uid, numbers=row.numbers, target=row.target, text=text, annotator=ANN)
+    elsewhere = mine.model_copy(update={"id": "a-name-from-elsewhere", "annotator": BOB})
+    stranger = mine.model_copy(update={"id": "stranger", "text": "not here"})
+    write_gold(file, [mine, elsewhere, stranger])
+    answer = cogtui(capsys, "annotations", "import", str(file), *place)
+    assert answer["data"] == {"read": 3, "taken": 1, "kept": 1, "absent": 1}
+    cogtui(capsys, "annotations", "import", str(file), "--replace", *place)
+    with open_store(filled.workspace) as store:
+        assert [one.spans for one in store.humans() if one.rollout == uid] == [(), ()]
+    span = LabelledSpan(behavior="subgoal", start=0, end=4, quote=text[:4])
+    other = LabelledSpan(behavior="subgoal", start=2, end=6, quote=text[2:6])
+    write_gold(file, [mine.model_copy(update={"spans": (span, other)})])
+    error = cogtui(capsys, "annotations", "import", str(file), *place, code=2)["error"]
+    assert "subgoal spans overlap" in error["summary"]
+
+
+def test_a_person_is_compared_like_any_judge(filled: Lab, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    ids = annotate(filled)
+    place = ("--workspace", str(filled.workspace.path))
+    data = cogtui(capsys, "agreement", "--judge", "human", "--judge", "rules-aaaaaaaaaaaa", *place)["data"]
+    assert (data["reference"], data["judge"], data["traces"]) == ("human", "rules", 3)
+    # The trace that is not done counts where it has spans, and nowhere else.
+    with open_store(filled.workspace) as store:
+        unfinished = store.rollout(ids[1])
+        have = {one.behavior for one in unfinished.judgements if one.judge_run == "rules-aaaaaaaaaaaa" and one.spans}
+    assert data["compared"] == {behavior: 3 if behavior in have else 2 for behavior in BEHAVIORS}
+    assert cogtui(capsys, "agreement", "--judge", "human", "--judge", "rules", *place)["data"]["traces"] == 3
+    # New numbers as soon as something changed.
+    annotate(filled, unfinished=False)
+    again = cogtui(capsys, "agreement", "--judge", "human", "--judge", "rules-aaaaaaaaaaaa", *place)["data"]
+    assert set(again["compared"].values()) == {3}
+    annotate(filled, BOB)
+    error = cogtui(capsys, "agreement", "--judge", "human", "--judge", "rules", *place, code=2)["error"]
+    assert f"human:{BOB}" in error["detail"]
+    both = cogtui(capsys, "agreement", "--judge", f"human:{ANN}", "--judge", f"human:{BOB}", *place)["data"]
+    assert (both["reference"], both["judge"]) == (f"human:{ANN}", f"human:{BOB}")
+    # A gold file that is not finished is not taken for zero either.
+    out = tmp_path / "gold.jsonl"
+    cogtui(capsys, "annotations", "export", str(out), "--annotator", BOB, "--unfinished", *place)
+    gold = cogtui(capsys, "agreement", "--gold", str(out), "--judge", f"human:{BOB}", *place)["data"]
+    assert gold["compared"] == data["compared"]
+    assert gold["disagreements"] == []
