@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final
 
-from pipelines.behaviors.metrics.bootstrap import Vector, cluster_sums, interval
+from pipelines.behaviors.metrics.bootstrap import Vector, cluster_sums, intervals
 from pipelines.behaviors.metrics.matching import ANY_OVERLAP, Matched, intersection_over_union, match_spans
 from pipelines.behaviors.metrics.reliability import (
     CountAgreement,
@@ -185,17 +185,17 @@ def _score(rows: Sequence[_Row], matched: Mapping[Behavior, Mapping[str, Matched
     def f1_at(total: Vector, place: int) -> float | None:
         return tally_at(total, place).f1
 
+    def macro_at(total: Vector) -> float | None:
+        return macro_f1(tally_at(total, place) for place in range(len(BEHAVIORS)))
+
     clusters = cluster_sums((row.first.problem, vector(row)) for row in rows)
+    places = range(len(BEHAVIORS))
+    *each, whole = intervals(clusters, [*(partial(f1_at, place=place) for place in places), macro_at], seed=seed)
     return SpanScore(
         tallies=tallies,
-        intervals={
-            behavior: interval(clusters, partial(f1_at, place=place), seed=seed)
-            for place, behavior in enumerate(BEHAVIORS)
-        },
+        intervals=dict(zip(BEHAVIORS, each, strict=True)),
         macro=macro_f1(tallies.values()),
-        macro_interval=interval(
-            clusters, lambda total: macro_f1(tally_at(total, place) for place in range(len(BEHAVIORS))), seed=seed
-        ),
+        macro_interval=whole,
     )
 
 

@@ -1,9 +1,9 @@
 """Whether the ordering of conditions or checkpoints survives a change of judge."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from cogtui.analysis.agreement import Source
+from cogtui.analysis.agreement import JudgedTrace, Source
 from pipelines.behaviors.metrics.reliability import kendall_tau
 from pipelines.records import BEHAVIORS, Behavior
 
@@ -27,8 +27,16 @@ class Ordering:
     groups: tuple[GroupMeans, ...]
 
 
-def orderings(reference: Source, judge: Source) -> Mapping[Behavior, Ordering]:
-    """The ordering of groups (condition and step) by mean count, judge against judge, for each behaviour."""
+def orderings(
+    reference: Source, judge: Source, group_of: Callable[[JudgedTrace], str] = lambda trace: trace.group
+) -> Mapping[Behavior, Ordering]:
+    """The ordering of groups by mean count, judge against judge, for each behaviour.
+
+    Args:
+        reference: the first judge.
+        judge: the second one.
+        group_of: what is ordered: condition and step by default; traces with an empty group are passed over.
+    """
     found: dict[Behavior, Ordering] = {}
     for behavior in BEHAVIORS:
         sums: dict[str, list[float]] = {}
@@ -36,9 +44,10 @@ def orderings(reference: Source, judge: Source) -> Mapping[Behavior, Ordering]:
             other = judge.traces.get(name)
             first = trace.said.get(behavior)
             second = other.said.get(behavior) if other else None
-            if not trace.group or first is None or second is None or first.count is None or second.count is None:
+            group = group_of(trace)
+            if not group or first is None or second is None or first.count is None or second.count is None:
                 continue
-            total = sums.setdefault(trace.group, [0, 0, 0])
+            total = sums.setdefault(group, [0, 0, 0])
             total[0] += 1
             total[1] += first.count
             total[2] += second.count

@@ -41,13 +41,23 @@ def _curves() -> AppScreen:
     return CurvesScreen()
 
 
+def _judges() -> AppScreen:
+    from cogtui.app.screens.judges import JudgesScreen
+
+    return JudgesScreen()
+
+
 MODE_SCREENS: tuple[tuple[str, Callable[[], AppScreen]], ...] = (
     ("Experiments", ExperimentsScreen),
     ("Jobs", _jobs),
     ("Traces", _traces),
     ("Curves", _curves),
+    ("Judges", _judges),
 )
 """Modes in the order of their number keys, made when first shown. A new mode is a line here."""
+ALL_MODES = tuple(title for title, _ in MODE_SCREENS)
+BROWSING_MODES = ("Traces", "Judges")
+"""Those that need no stages: for opened files."""
 
 
 class CogtuiApp(App[None]):
@@ -74,7 +84,7 @@ class CogtuiApp(App[None]):
         ),
     ]
 
-    def __init__(self, context: Context, modes: Iterable[str] = ("Experiments", "Jobs", "Traces", "Curves")) -> None:
+    def __init__(self, context: Context, modes: Iterable[str] = ALL_MODES) -> None:
         # Before the base class: it asks for the theme's variables.
         self.context = context
         super().__init__()
@@ -123,7 +133,7 @@ class CogtuiApp(App[None]):
         if _hung_up():
             self.exit()
             return
-        if not self._polling and any(title != "Traces" for _, title in self.modes_shown):
+        if not self._polling and any(title not in BROWSING_MODES for _, title in self.modes_shown):
             self._polling = True
             self.run_worker(self._read_states(), group="states")
         if not self._store_asked:
@@ -213,12 +223,13 @@ class CogtuiApp(App[None]):
         self.context.store.stop()
         self.context.snapshots.stop(0.2)
         self.context.work.stop(0.2)
+        self.context.judging.stop(0.2)
         self.context.control.stop(0.2)
 
 
 def _import_screens() -> None:
     """Imports what later screens need, away from the event loop, so that opening them takes no time."""
-    for name in ("jobs", "log", "traces", "trace", "curves", "help"):
+    for name in ("jobs", "log", "traces", "trace", "curves", "judges", "help"):
         import_module(f"cogtui.app.screens.{name}")
 
 

@@ -50,6 +50,16 @@ class Context:
     """The latest one."""
     marked: RolloutRow | None = None
     """The rollout picked to be compared with another."""
+    judging: Background[Store] = field(init=False)
+    """For comparing judges: a view of the index of its own, so that no list waits for it."""
+
+    def __post_init__(self) -> None:
+        self.judging = Background("cogtui-judging", self._open_index, lambda store: store.close())
+
+    def _open_index(self) -> Store:
+        from cogtui.store import open_store
+
+        return open_store(self.workspace)
 
 
 class SharesContext(Protocol):

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from cogtui.app.application import CogtuiApp
+from cogtui.app.application import ALL_MODES, BROWSING_MODES, CogtuiApp
 from cogtui.app.context import Context, Reading
 from cogtui.app.data.background import Background
 from jobs.workspace import Workspace
@@ -58,7 +58,7 @@ def make_app(
         Background("cogtui-states", reader),
         reading=reading,
     )
-    return CogtuiApp(context, ("Traces",) if browse_only else ("Experiments", "Jobs", "Traces", "Curves"))
+    return CogtuiApp(context, BROWSING_MODES if browse_only else ALL_MODES)
 
 
 def require_terminal() -> None:

@@ -18,6 +18,7 @@ from cogtui.store.follow import Follower
 from cogtui.store.human import HumanAnnotation, check_annotation, latest_annotations
 from cogtui.store.human import append as append_human
 from cogtui.store.human_index import annotation_of
+from cogtui.store.judged import RunSummary, judged_in_common, run_fingerprint, run_summaries
 from cogtui.store.lease import Holder, holder
 from cogtui.store.location import Location, locate_index, publish
 from cogtui.store.select import Selector
@@ -234,6 +235,18 @@ class Store:
         """All judge runs of the index."""
         rows = self._db.execute("SELECT record FROM judge_run ORDER BY rank, run")
         return [JudgeRun.model_validate_json(row[0]) for row in rows]
+
+    def judge_summaries(self) -> list[RunSummary]:
+        """What each judge run did; a scan of all verdicts."""
+        return run_summaries(self._db)
+
+    def judged_in_common(self, runs: Iterable[str], *, limit: int) -> tuple[int, list[str]]:
+        """How many rollouts all of these judge runs judged, and the ids of a sample, the same one each time."""
+        return judged_in_common(self._db, list(runs), limit)
+
+    def judge_fingerprint(self, run: str) -> tuple[object, ...]:
+        """Changes whenever a judge run said something new."""
+        return run_fingerprint(self._db, run)
 
     def values(self, field: str, prefix: str = "", *, limit: int = 50) -> list[str]:
         """Values of a field that occur, for completion."""

@@ -185,3 +185,10 @@ def test_intervals_resample_problems() -> None:
     assert interval(clusters, mean) == low_high
     assert interval(clusters[:1], mean) is None
     assert interval([(0.0, 0.0)] * 3, mean) is None
+
+
+def test_a_reference_judges_unaligned_span_is_missed_and_breaks_nothing() -> None:
+    lost = Span(quote="never said", alignment="unaligned", score=0.0)
+    placed = Span(start=0, end=4, quote="said")
+    matched = match_spans([placed], [lost, placed, lost.model_copy(update={"weak": True})])
+    assert (matched.hits, matched.extra, matched.missed) == (((0, 1),), (), (0,))

@@ -13,7 +13,7 @@ _LETTERS = ("v", "b", "s", "c")
 class ChordScreen(AppScreen):
     """A screen on which a bracket and a letter jump. Subclasses say how."""
 
-    CHORDS = (
+    CHORDS: ClassVar[tuple[tuple[str, str], ...]] = (
         ("]v [v", "Next, previous verification"),
         ("]b [b", "Next, previous backtracking"),
         ("]s [s", "Next, previous subgoal"),

@@ -40,23 +40,38 @@ def interval(
     Returns:
         None with fewer than two problems, or where the statistic is mostly undefined.
     """
+    return intervals(clusters, [statistic], resamples=resamples, level=level, seed=seed)[0]
+
+
+def intervals(
+    clusters: Sequence[Vector],
+    statistics: Sequence[Callable[[Vector], float | None]],
+    *,
+    resamples: int = RESAMPLES,
+    level: float = LEVEL,
+    seed: int = 0,
+) -> list[tuple[float, float] | None]:
+    """As `interval`, for several statistics of the same samples: drawing and summing is what takes the time."""
     if len(clusters) < _TWO:
-        return None
+        return [None] * len(statistics)
     rng = random.Random(seed)
-    found: list[float] = []
+    found: list[list[float]] = [[] for _ in statistics]
     for _ in range(resamples):
         drawn = rng.choices(clusters, k=len(clusters))
-        value = statistic(tuple(map(sum, zip(*drawn, strict=True))))
-        if value is not None:
-            found.append(value)
-    if len(found) < resamples / _TWO:
-        return None
-    found.sort()
-    tail = (1 - level) / 2
-    return _quantile(found, tail), _quantile(found, 1 - tail)
+        total = tuple(map(sum, zip(*drawn, strict=True)))
+        for values, statistic in zip(found, statistics, strict=True):
+            value = statistic(total)
+            if value is not None:
+                values.append(value)
+    return [_percentiles(sorted(values), level) if len(values) >= resamples / _TWO else None for values in found]
 
 
 _TWO: Final = 2
+
+
+def _percentiles(values: Sequence[float], level: float) -> tuple[float, float]:
+    tail = (1 - level) / 2
+    return _quantile(values, tail), _quantile(values, 1 - tail)
 
 
 def _quantile(values: Sequence[float], share: float) -> float:

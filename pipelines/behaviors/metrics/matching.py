@@ -100,12 +100,13 @@ def match_spans(predicted: Sequence[Span], gold: Sequence[Span], threshold: floa
 
     Args:
         predicted: spans of one behaviour; an unaligned one can only be wrong.
-        gold: spans of the same behaviour in the same text.
+        gold: spans of the same behaviour in the same text; an unaligned one (of a judge as reference) is missed.
         threshold: least intersection over union; `ANY_OVERLAP` asks for a shared character only.
     """
     placed = [(i, (span.start, span.end)) for i, span in enumerate(predicted) if span.start is not None and span.end]
-    strict = [(i, _interval(span)) for i, span in enumerate(gold) if not (span.weak or span.repeat)]
-    lenient = [_interval(span) for span in gold if span.weak or span.repeat]
+    counted = [(i, span) for i, span in enumerate(gold) if not (span.weak or span.repeat)]
+    strict = [(i, _interval(span)) for i, span in counted if span.start is not None]
+    lenient = [_interval(span) for span in gold if (span.weak or span.repeat) and span.start is not None]
     edges = candidate_edges([place for _, place in placed], [place for _, place in strict], threshold)
     partners = maximum_matching(edges, len(strict))
     hits = tuple((placed[i][0], strict[j][0]) for i, j in enumerate(partners) if j >= 0)
@@ -118,7 +119,7 @@ def match_spans(predicted: Sequence[Span], gold: Sequence[Span], threshold: floa
         hits=hits,
         ignored=ignored,
         extra=tuple(i for i in range(len(predicted)) if i not in settled),
-        missed=tuple(j for j, _ in strict if j not in found),
+        missed=tuple(j for j, _ in counted if j not in found),
     )
 
 
