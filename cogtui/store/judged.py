@@ -6,8 +6,8 @@ import sqlite3
 from dataclasses import dataclass
 from typing import Final
 
+from cogtui.store.codes import STATUS_LETTERS
 from cogtui.store.human import HUMAN
-from cogtui.store.lines import STATUS_LETTERS
 from pipelines.records import BEHAVIORS, JudgeRun
 
 _OK: Final = STATUS_LETTERS["ok"]
