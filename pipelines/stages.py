@@ -65,6 +65,19 @@ class InputFile(BaseModel):
             raise ValueError(f"no such file: {path}")
         return {"path": path, "sha256": file_sha256(path)}
 
+    def unchanged(self) -> Path:
+        """The file, if its content is still what the stage was planned with.
+
+        Raises:
+            InvalidInput: it is gone or another: the stage would not be the one its key names.
+        """
+        if not self.path.is_file() or file_sha256(self.path) != self.sha256:
+            raise InvalidInput(
+                f"the file {self.path} is not what it was when this stage was planned",
+                remedy="Put it back, or plan again: with another content this is another stage.",
+            )
+        return self.path
+
     @model_serializer(mode="wrap")
     def _for_key(self, handler: Any, info: Any) -> Any:
         if (info.context or {}).get("for_key"):

@@ -115,7 +115,43 @@ def _judged(result: Mapping[str, Any]) -> tuple[str, ...]:
     return (*means, f"{_count(judged[0]) if alike else 'see n'} of {total}")
 
 
-_TABLES: Final = {"ppo": _ppo_table, "sample": _sample_table, "judge": _judge_table}
+_BREACHES: Final = ("unwanted", "incomplete")
+"""Shares of traces that show what their condition forbids, and that lack what it asks for."""
+
+
+def _priming_table(results: Results) -> Table:
+    """Accuracy beside what was published of the traces Claude wrote, and whether the teacher did as it was asked."""
+    from cogtui.analysis.reference import published_teacher_accuracy
+
+    published = published_teacher_accuracy()
+    rows = [
+        (
+            _count(result.get("n")),
+            _number(result.get("accuracy")),
+            _number(published.get(str(result.get("condition")))),
+            *(_number(((result.get("behaviors") or {}).get(name) or {}).get("present")) for name in BEHAVIORS),
+            *(
+                _share((result.get("adherence") or {}).get(name), result.get("n"))
+                for name in ("unwanted", "incomplete")
+            ),
+            _dollars(result.get("spent")),
+        )
+        for result in results
+    ]
+    heads = ("n", "accuracy", "published", *(f"{name} in" for name in BEHAVIORS), *_BREACHES, "cost")
+    return heads, rows
+
+
+def _share(count: Any, n: Any) -> str:
+    return f"{count / n:.3f}" if isinstance(count, int) and isinstance(n, int) and n else MISSING
+
+
+def _dollars(spent: Any) -> str:
+    cost = spent.get("cost_usd") if isinstance(spent, Mapping) else None
+    return f"${cost:.2f}" if isinstance(cost, int | float) else MISSING
+
+
+_TABLES: Final = {"priming_data": _priming_table, "ppo": _ppo_table, "sample": _sample_table, "judge": _judge_table}
 
 
 def _change(result: Mapping[str, Any], before: str, after: str, n: str) -> str:

@@ -1,9 +1,11 @@
 """From a teacher's outcomes to a scored set of distinct traces, with everything counted."""
 
 import hashlib
+import math
 import random
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -12,6 +14,7 @@ from pipelines.countdown.problems import Problem
 from pipelines.countdown.task import Task
 from pipelines.errors import InvalidInput
 from pipelines.records import BEHAVIORS, Behavior, rollout_id
+from pipelines.teachers.adherence import Adherence
 from pipelines.teachers.conditions import CONDITIONS
 from pipelines.teachers.draft import WrittenTrace
 from pipelines.teachers.teacher import Dropped, Teacher, TraceRequest
@@ -23,6 +26,19 @@ _FRESH_DRAWS: Final = 10
 """Draws per wanted trace in which a repeated trace is refused; small problem sets run out of new ones."""
 _MOST_DRAWS: Final = 20
 """Draws per wanted trace before the set is left short."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """How a teacher is asked for a set."""
+
+    fresh: float = _FRESH_DRAWS
+    most: float = _MOST_DRAWS
+    """Draws per wanted trace before the set is left short."""
+    over: float = 0.0
+    """Share asked for beyond what is missing."""
+    drop_breaking: bool = False
+    """Whether a trace that breaks its condition is dropped."""
 
 
 @dataclass(slots=True)
@@ -48,6 +64,11 @@ class Tally:
     """Traces that lack a behaviour their condition asks for."""
     notes: Counter[str] = field(default_factory=Counter)
     """Other things worth counting, by name."""
+    received: Adherence | None = None
+    """Of all that a teacher wrote, what was dropped too."""
+    judged: bool = False
+    """The spans are a judge's and not the teacher's own: weak ones are then no fault."""
+    warnings: list[str] = field(default_factory=list)
 
     def count(self, trace: PrimingTrace) -> None:
         """Takes a finished trace into account."""
@@ -61,7 +82,7 @@ class Tally:
         self.present.update(strict.keys())
         condition = CONDITIONS[trace.condition]
         failed = trace.meta.get("failed_attempts")
-        self.unwanted += bool(condition.unwanted(trace.spans))
+        self.unwanted += bool(condition.unwanted(trace.spans, weak=not self.judged))
         self.incomplete += bool(condition.missing(trace.spans, failed))
         self.redraws += int(trace.meta.get("redraws", 0))
         if failed is not None:
@@ -88,10 +109,12 @@ class Tally:
                 for behavior in BEHAVIORS
             },
             "adherence": {"unwanted": self.unwanted, "incomplete": self.incomplete},
+            **({"received": self.received.result()} if self.received is not None else {}),
             "repeats": self.repeats,
             "redraws": self.redraws,
             "dropped": dict(sorted(self.drops.items())),
             **({"notes": dict(sorted(self.notes.items()))} if self.notes else {}),
+            **({"warnings": self.warnings} if self.warnings else {}),
         }
 
 
@@ -136,6 +159,7 @@ def collect(
     key: str,
     work: Path,
     tally: Tally,
+    asking: Asking = Asking(),
 ) -> Iterator[PrimingTrace]:
     """Asks a teacher for traces until there are `n` distinct ones, and yields each as it comes.
 
@@ -153,32 +177,43 @@ def collect(
     random.Random(f"order {seed}").shuffle(order)
     seen: set[bytes] = set()
     accepted = drawn = 0
-    while accepted < n and drawn < _MOST_DRAWS * n:
-        missing = range(drawn, drawn + n - accepted)
+    tally.received = Adherence(condition)
+    most = math.ceil(asking.most * n)
+    while accepted < n and drawn < most:
+        missing = range(drawn, min(most, drawn + math.ceil((n - accepted) * (1 + asking.over))))
         requests = (
             TraceRequest(index, order[index % len(order)], condition, f"{seed} {condition} {index}")
             for index in missing
         )
         drawn = missing.stop
-        for outcome in teacher.answer(requests, work):
-            if isinstance(outcome.result, Dropped):
-                tally.drops[outcome.result.reason] += 1
-                continue
-            problem, written = outcome.request.problem, outcome.result
-            mark = hashlib.sha256(f"{problem.id}\n{written.completion}".encode("utf-8", "surrogatepass")).digest()
-            if mark in seen:
-                if outcome.request.index < _FRESH_DRAWS * n:
-                    tally.drops["repeat"] += 1
+        with closing(teacher.answer(requests, work)) as outcomes:
+            for outcome in outcomes:
+                if isinstance(outcome.result, Dropped):
+                    tally.drops[outcome.result.reason] += 1
                     continue
-                tally.repeats += 1
-            seen.add(mark)
-            written.meta["seed"] = outcome.request.seed
-            index = outcome.request.index
-            yield scored(task, problem, written, key=key, index=index, condition=condition, teacher=teacher.name)
-            accepted += 1
+                if accepted == n:
+                    break
+                problem, written = outcome.request.problem, outcome.result
+                kept = tally.received.check(written.spans, written.meta.get("failed_attempts"))
+                if asking.drop_breaking and not kept:
+                    tally.drops["breaks_condition"] += 1
+                    continue
+                mark = hashlib.sha256(f"{problem.id}\n{written.completion}".encode("utf-8", "surrogatepass")).digest()
+                if mark in seen:
+                    if outcome.request.index < asking.fresh * n:
+                        tally.drops["repeat"] += 1
+                        continue
+                    tally.repeats += 1
+                seen.add(mark)
+                written.meta["seed"] = outcome.request.seed
+                index = outcome.request.index
+                yield scored(task, problem, written, key=key, index=index, condition=condition, teacher=teacher.name)
+                accepted += 1
     if not accepted:
         raise InvalidInput(
             f"no trace of {drawn} asked for could be written for {condition}",
             detail=", ".join(f"{reason}: {count}" for reason, count in tally.drops.items()),
             remedy="Allow more failed attempts, or choose problems that whole-number arithmetic can solve.",
         )
+    if accepted < n:
+        tally.warnings.append(f"only {accepted:,} of {n:,} traces could be had in {drawn:,} requests")

@@ -50,9 +50,14 @@ class Condition:
         """Whether traces go straight to an answer known beforehand, without a search."""
         return self.origin == "written" and not self.behaviors
 
-    def unwanted(self, spans: Iterable[LabelledSpan]) -> set[Behavior]:
-        """Behaviours among these spans, weak ones too, that a trace of this condition must not show."""
-        return {span.behavior for span in spans} & self.forbidden
+    def unwanted(self, spans: Iterable[LabelledSpan], *, weak: bool = True) -> set[Behavior]:
+        """Behaviours among these spans that a trace of this condition must not show.
+
+        Args:
+            weak: whether borderline spans count. Who put the behaviours in can avoid those too; where a judge
+                found them, they are neither hit nor miss.
+        """
+        return {span.behavior for span in spans if weak or not span.weak} & self.forbidden
 
     def missing(self, spans: Iterable[LabelledSpan], failed_attempts: int | None = None) -> set[Behavior]:
         """Behaviours that a trace of this condition must show and these spans do not.

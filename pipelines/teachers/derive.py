@@ -140,6 +140,15 @@ def corrupted_answer(task: Task, seed: int) -> Transformation:
     return transform
 
 
+def wrong_ones(trace: PrimingTrace) -> WrittenTrace | Dropped:
+    """The trace as it stands if its answer is wrong, in whichever way; for any teacher's set."""
+    if trace.answer is None:
+        return Dropped("no_answer")
+    if trace.correct:
+        return Dropped("right_answer")
+    return WrittenTrace(trace.completion, trace.spans, _meta(trace))
+
+
 def illegal_line(teacher: SymbolicTeacher) -> Transformation:
     """The same honest search, but its last line, true and ending in the target, uses a number that was not given.
 
@@ -154,7 +163,7 @@ def illegal_line(teacher: SymbolicTeacher) -> Transformation:
         if trace.teacher != teacher.name or not isinstance(seed, str):
             raise InvalidInput(
                 f"the trace {trace.id} was written by {trace.teacher}, so its last line cannot be written anew",
-                remedy='Set wrong_answers = "corrupted_answer".',
+                remedy='Set wrong_answers = "select" or "corrupted_answer".',
             )
         problem = Problem(id=trace.problem_id, numbers=trace.numbers, target=trace.target)
         again = teacher.write(problem, trace.condition, random.Random(seed))

@@ -7,14 +7,19 @@ from typing import Any
 from pipelines.countdown.problems import Problem
 from pipelines.countdown.task import LoadedTask, Task, load_task
 from pipelines.errors import InvalidInput
+from pipelines.files import read_json
 from pipelines.folder import StageFolder
+from pipelines.llm.answered import SPENT
+from pipelines.llm.prices import price_of
 from pipelines.stages import MODEL_KINDS, Inputs
 from pipelines.teachers import derive
-from pipelines.teachers.collect import Tally, collect, scored
+from pipelines.teachers.collect import Asking, Tally, collect, scored
 from pipelines.teachers.conditions import CONDITIONS
 from pipelines.teachers.configs import PrimingDataConfig
 from pipelines.teachers.human import NAME as HUMAN
 from pipelines.teachers.human import read_human
+from pipelines.teachers.model_prompts import load_prompts
+from pipelines.teachers.model_teacher import ModelTeacher, Writer
 from pipelines.teachers.symbolic import SymbolicTeacher, Writing
 from pipelines.teachers.teacher import Dropped, Teacher
 from pipelines.teachers.traces import TRACES_NAME, PrimingTrace, line_of, read_traces
@@ -22,6 +27,8 @@ from pipelines.teachers.traces import TRACES_NAME, PrimingTrace, line_of, read_t
 __all__ = ["PrimingDataConfig", "run"]
 
 _UNIT = "traces"
+WORK = "work"
+"""Folder of the stage where replies and batches of a model are kept."""
 
 
 def run(config: PrimingDataConfig, inputs: Inputs, folder: StageFolder) -> None:
@@ -67,13 +74,36 @@ def run(config: PrimingDataConfig, inputs: Inputs, folder: StageFolder) -> None:
             "source": source,
             "asked_for": config.n,
             **tally.result(),
+            **_spent(folder),
         }
     )
 
 
-def make_teacher(config: PrimingDataConfig, task: Task) -> Teacher:
-    """The teacher that the config names, one of `TEACHERS`."""
-    return SymbolicTeacher(task, writing_of(config))
+def _spent(folder: StageFolder) -> dict[str, Any]:
+    """What a model was paid, all attempts together; nothing where none was asked."""
+    path = folder.path / WORK / SPENT
+    return {"spent": read_json(path)} if path.exists() else {}
+
+
+def make_teacher(config: PrimingDataConfig, condition: str, task: Task) -> Teacher:
+    """The teacher that the config names.
+
+    Raises:
+        InvalidInput: a prompt or price file cannot be used.
+    """
+    spec = config.model_spec()
+    if spec is None:
+        return SymbolicTeacher(task, writing_of(config))
+    table = None if config.prices is None else config.prices.path
+    writer = Writer(
+        spec=spec,
+        prompts=load_prompts(condition, {name: file.unchanged() for name, file in config.prompts.items()}),
+        max_tokens=config.max_tokens,
+        temperature=config.temperature,
+        price=price_of(spec.provider, spec.model, table),
+        service=config,
+    )
+    return ModelTeacher(task, writer)
 
 
 def writing_of(config: PrimingDataConfig) -> Writing:
@@ -90,10 +120,14 @@ def writing_of(config: PrimingDataConfig) -> Writing:
 def _written(
     config: PrimingDataConfig, condition: str, n: int, loaded: LoadedTask, folder: StageFolder, tally: Tally
 ) -> Iterator[PrimingTrace]:
-    work = folder.path / "work"
+    work = folder.path / WORK
     work.mkdir(exist_ok=True)
+    asking = Asking()
+    if config.model_spec() is not None:
+        tally.judged = True
+        asking = Asking(config.draws, config.draws, config.over_request, config.breaking == "drop")
     return collect(
-        make_teacher(config, loaded.task),
+        make_teacher(config, condition, loaded.task),
         loaded.task,
         loaded.train,
         condition=condition,
@@ -102,6 +136,7 @@ def _written(
         key=folder.key,
         work=work,
         tally=tally,
+        asking=asking,
     )
 
 
@@ -151,6 +186,8 @@ def _transformation(
                 remedy="Add the stage that makes the model to this stage's `needs`.",
             )
         return derive.dots(derive.token_counter(inputs.model()))
+    if config.wrong_answers == "select":
+        return derive.wrong_ones
     if config.wrong_answers == "illegal_line":
         return derive.illegal_line(SymbolicTeacher(loaded.task, writing_of(written_as)))
     return derive.corrupted_answer(loaded.task, config.seed)

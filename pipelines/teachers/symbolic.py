@@ -1,7 +1,7 @@
 """The symbolic teacher: real search, put into words, with the exact place of every behaviour."""
 
 import random
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -51,7 +51,7 @@ class SymbolicTeacher:
         self.calculator = Calculator(task.arithmetic, negative=writing.style != "plain")
         self._linear = Linear(self.calculator)
 
-    def answer(self, requests: Iterable[TraceRequest], work: Path) -> Iterator[Outcome]:
+    def answer(self, requests: Iterable[TraceRequest], work: Path) -> Generator[Outcome]:
         """Answers requests in order; keeps nothing in `work`, since writing again gives the same."""
         for request in requests:
             yield Outcome(request, self.write(request.problem, request.condition, random.Random(request.seed)))

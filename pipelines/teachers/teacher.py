@@ -1,6 +1,6 @@
 """What every teacher is: a name, and a way from requests to traces."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -44,11 +44,12 @@ class Teacher(Protocol):
         """`symbolic`, or kind and model as in `anthropic:MODEL`."""
         ...
 
-    def answer(self, requests: Iterable[TraceRequest], work: Path) -> Iterator[Outcome]:
+    def answer(self, requests: Iterable[TraceRequest], work: Path) -> Generator[Outcome]:
         """Answers each request exactly once, in any order, as soon as its outcome is known.
 
         Traces are scored, checked for repeats and counted by the caller, which asks again for what is missing:
-        a teacher does not need to know how many are wanted. Several requests may be in flight at once.
+        a teacher does not need to know how many are wanted. Several requests may be in flight at once. Closed
+        early, it asks nothing more and keeps what is in flight.
 
         Args:
             requests: consumed lazily; finite.

@@ -39,6 +39,19 @@ def test_sample() -> None:
     assert rows[1:] == [["seed=1", "0.250", "0.300", "120"], ["seed=2", "–", "–", "0"]]
 
 
+def test_priming_data_stands_beside_what_was_published() -> None:
+    present = {name: {"mean": 2.0, "present": share} for name, share in zip(BEHAVIORS, (0.9, 1.0, 0.0), strict=False)}
+    full = {
+        "condition": "all_strategies", "n": 200, "accuracy": 0.5, "behaviors": present,
+        "adherence": {"unwanted": 0, "incomplete": 30}, "spent": {"cost_usd": 1.234},
+    }  # fmt: skip
+    bare = {"condition": "negative_control", "n": 10, "accuracy": None, "spent": {"cost_usd": None}}
+    rows = table(finished("priming_data", 1, full), finished("priming_data", 2, bare))
+    assert rows[0][:4] == ["priming_data", "n", "accuracy", "published"]
+    assert rows[1] == ["seed=1", "200", "0.500", "0.430", "0.900", "1.000", "0.000", "–", "0.000", "0.150", "$1.23"]
+    assert rows[2] == ["seed=2", "10", *["–"] * 9]
+
+
 def test_missing_is_not_zero_for_a_judge() -> None:
     even = {"rollouts": 10, "behaviors": {name: {"n": 10, "count": 0, "mean": 0.0} for name in BEHAVIORS}}
     partly = {

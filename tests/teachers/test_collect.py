@@ -1,6 +1,6 @@
 """Collecting from a teacher that is nothing like the symbolic one: in batches, out of order, with refusals."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from pathlib import Path
 
 import pytest
@@ -21,7 +21,7 @@ class BatchTeacher:
     def __init__(self) -> None:
         self.batches: list[list[int]] = []
 
-    def answer(self, requests: Iterable[TraceRequest], work: Path) -> Iterator[Outcome]:
+    def answer(self, requests: Iterable[TraceRequest], work: Path) -> Generator[Outcome]:
         assert work.is_dir()
         batch = list(requests)
         self.batches.append([request.index for request in batch])

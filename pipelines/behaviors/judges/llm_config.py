@@ -2,53 +2,24 @@
 
 from typing import Any, Final
 
-from pydantic import Field, JsonValue, ValidationInfo, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from pipelines.behaviors.judges.llm_prompts import PARTS, JudgeMode
 from pipelines.errors import InvalidInput
 from pipelines.llm.clients import ModelSpec
-from pipelines.stages import InputFile, StageConfig
-
-_OUTSIDE_KEY: Final[dict[str, JsonValue]] = {"in_key": False}
+from pipelines.llm.service import ServiceFields
+from pipelines.stages import InputFile
 
 ANSWER_TOKENS: Final[dict[JudgeMode, int]] = {"spans": 8192, "count_parity": 1024}
 """Limit of an answer where the config says nothing: for spans enough to quote all of a dense window, for counts more
 than the published scripts gave, which cut explanations at 256 and 512 tokens, and with them the counts."""
 
 
-class LLMFields(StageConfig):
+class LLMFields(ServiceFields):
     """The fields of `JudgeConfig` that only LLM judges use; a rules judge ignores them."""
 
     mode: JudgeMode = Field(
         default="spans", description="spans: instances with quotes; count_parity: counts only, as published."
-    )
-    url: str | None = Field(
-        default=None,
-        description="Base URL of the server: required for vllm, another service of the same protocol for the rest. "
-        "Where a model is served does not make it another judge.",
-        json_schema_extra=_OUTSIDE_KEY,
-    )
-    batch: bool = Field(
-        default=False,
-        description="Ask through the vendor's Batch API: cheaper, slower.",
-        json_schema_extra=_OUTSIDE_KEY,
-    )
-    concurrency: int = Field(
-        default=16, ge=1, le=256, description="Requests in flight at once, live.", json_schema_extra=_OUTSIDE_KEY
-    )
-    spending_cap: float | None = Field(
-        default=None,
-        gt=0,
-        description="US dollars this stage may spend in all its attempts; none means no limit.",
-        json_schema_extra=_OUTSIDE_KEY,
-    )
-    prices: InputFile | None = Field(
-        default=None,
-        description="A price table of one's own (TOML), in the shape of pipelines/llm/prices.toml.",
-        json_schema_extra=_OUTSIDE_KEY,
-    )
-    poll_s: float = Field(
-        default=30.0, gt=0, description="Seconds between two looks at open batches.", json_schema_extra=_OUTSIDE_KEY
     )
     prompts: dict[str, InputFile] = Field(
         default_factory=dict, description="Prompt files of one's own by name, e.g. { verification = 'mine.md' }."

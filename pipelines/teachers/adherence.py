@@ -1,0 +1,58 @@
+"""Whether a teacher did as its condition asks: the behaviours asked for there, the forbidden ones absent."""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from pipelines.records import BEHAVIORS, Behavior, LabelledSpan
+from pipelines.teachers.conditions import CONDITIONS
+
+
+@dataclass(slots=True)
+class Adherence:
+    """Counts over everything a teacher wrote for one condition, kept or not. Borderline spans count as nothing."""
+
+    condition: str
+    written: int = 0
+    present: Counter[Behavior] = field(default_factory=Counter)
+    """Traces that show a behaviour."""
+    unwanted: int = 0
+    """Traces that show a behaviour the condition forbids."""
+    incomplete: int = 0
+    """Traces that lack a behaviour the condition asks for."""
+
+    def check(self, spans: Iterable[LabelledSpan], failed_attempts: int | None = None) -> bool:
+        """Counts a trace; whether it is as its condition asks."""
+        spans = [span for span in spans if not span.weak]
+        condition = CONDITIONS[self.condition]
+        unwanted = bool(condition.unwanted(spans))
+        missing = bool(condition.missing(spans, failed_attempts))
+        self.written += 1
+        self.present.update({span.behavior for span in spans})
+        self.unwanted += unwanted
+        self.incomplete += missing
+        return not (unwanted or missing)
+
+    def result(self) -> dict[str, Any]:
+        """For `result.json`: by behaviour what was asked, and the share of traces that show it, of `n`."""
+        condition = CONDITIONS[self.condition]
+
+        def asked(behavior: Behavior) -> str:
+            if behavior in condition.behaviors:
+                return "asked"
+            return "forbidden" if behavior in condition.forbidden else "free"
+
+        return {
+            "condition": self.condition,
+            "n": self.written,
+            "unwanted": self.unwanted,
+            "incomplete": self.incomplete,
+            "behaviors": {
+                behavior: {
+                    "asked": asked(behavior),
+                    "present": self.present[behavior] / self.written if self.written else None,
+                }
+                for behavior in BEHAVIORS
+            },
+        }
