@@ -10,7 +10,6 @@ from typing import Final, Protocol
 
 from pipelines.behaviors.align import ALIGNER
 from pipelines.behaviors.judges.base import Judged, JudgeTask, Verdict, judge_run
-from pipelines.behaviors.judges.llm import unchanged
 from pipelines.behaviors.judges.llm_config import ANSWER_TOKENS, LLMFields, model_of
 from pipelines.behaviors.judges.llm_dialogue import Manner
 from pipelines.behaviors.judges.llm_prompts import PARTS, Prompts, load_prompts
@@ -185,7 +184,7 @@ class ModelDocumentJudge:
 
 def document_prompts(config: LLMFields) -> Prompts:
     """The texts documents are asked about with: ours for documents, those for traces where they fit, the user's."""
-    own = {name: unchanged(file) for name, file in config.prompts.items()}
+    own = {name: file.unchanged() for name, file in config.prompts.items()}
     with as_file(PROMPTS) as folder:
         ours = {name: folder / f"{name}.md" for name in PARTS["spans"] if (folder / f"{name}.md").is_file()}
         return load_prompts("spans", {**ours, **own})

@@ -24,7 +24,7 @@ from pipelines.countdown.task import (
     shipped_template,
 )
 from pipelines.errors import InvalidInput
-from pipelines.files import file_sha256, write_json
+from pipelines.files import write_json
 from pipelines.folder import StageFolder
 from pipelines.stages import InputFile, Inputs, StageConfig
 
@@ -72,7 +72,7 @@ class ProblemsConfig(ProblemSpace, StageConfig):
         if self.template_file is None:
             text = shipped_template(self.template)
         else:
-            text = _template_text(_unchanged(self.template_file))
+            text = _template_text(self.template_file.unchanged())
         return Task(arithmetic=self.arithmetic, reward=self.reward, template=text)
 
 
@@ -141,7 +141,7 @@ class _Chooser:
     def __init__(self, config: ProblemsConfig) -> None:
         self.left_out: Counter[str] = Counter()
         self._config = config
-        self._excluded = [problem for file in config.exclude for problem in iterate_problems(_unchanged(file))]
+        self._excluded = [problem for file in config.exclude for problem in iterate_problems(file.unchanged())]
         self._test: list[Problem] = []
 
     def hold_out(self, test: Iterable[Problem]) -> None:
@@ -153,7 +153,7 @@ class _Chooser:
         if file is None:
             problems = draw(self._config, seed=self._config.seed, exclude=chain(self._excluded, self._test))
             return _Source(problems, partial(too_few, self._config))
-        path = _unchanged(file)
+        path = file.unchanged()
         return _Source(self._usable(path), partial(self._file_too_short, path))
 
     def _usable(self, path: Path) -> Iterator[Problem]:
@@ -193,24 +193,6 @@ def _check_ids(test: list[Problem], train: list[Problem]) -> None:
                 f"and {problem.target} from {list(problem.numbers)}",
                 remedy="Make the ids in the problem files unique, or leave them out.",
             )
-
-
-def _unchanged(file: InputFile) -> Path:
-    """The file of a config, whose content is part of the stage's key.
-
-    Raises:
-        InvalidInput: it is gone, or not the file the stage was planned with.
-    """
-    try:
-        same = file_sha256(file.path) == file.sha256
-    except OSError as error:
-        raise InvalidInput(f"cannot read {file.path}: {error.strerror}", remedy="Plan the run again.") from error
-    if not same:
-        raise InvalidInput(
-            f"{file.path} has changed since this stage was planned",
-            remedy="Run the recipe again: the changed file makes a new stage.",
-        )
-    return file.path
 
 
 def _template_text(path: Path) -> str:

@@ -95,7 +95,7 @@ class PrimingDataConfig(ServiceFields):
             return ModelSpec.parse(self.teacher, self.url)
         except InvalidInput as error:
             if ":" not in self.teacher:
-                raise ValueError(f"there is no teacher {self.teacher!r}: {SYMBOLIC}, or a model; {error}") from error
+                raise ValueError(f"no teacher {self.teacher!r}; teachers: {SYMBOLIC}, or a model: {error}") from error
             raise ValueError(str(error)) from error
 
     def key_fields(self) -> dict[str, Any]:

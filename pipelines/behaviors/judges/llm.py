@@ -14,13 +14,12 @@ from pipelines.behaviors.judges.llm_dialogue import Manner, TraceDialogue
 from pipelines.behaviors.judges.llm_prompts import load_prompts
 from pipelines.behaviors.segment import SEGMENTER
 from pipelines.errors import InvalidInput
-from pipelines.files import file_sha256, write_json
+from pipelines.files import write_json
 from pipelines.llm.answered import answered
 from pipelines.llm.clients import ModelSpec
 from pipelines.llm.connect import connect
 from pipelines.llm.prices import Price, likely_usage, price_of, worst_usage
 from pipelines.records import JudgeRun
-from pipelines.stages import InputFile
 
 _LIKELY_ANSWER: Final = 300
 """Tokens of a usual answer, for estimates."""
@@ -73,7 +72,7 @@ class LLMJudge:
             raise InvalidInput("this config names no LLM judge")
         self._spec: ModelSpec = spec
         self._config = config
-        own = {name: unchanged(file) for name, file in config.prompts.items()}
+        own = {name: file.unchanged() for name, file in config.prompts.items()}
         self._manner = Manner(
             prompts=load_prompts(config.mode, own),
             max_tokens=config.max_tokens or ANSWER_TOKENS[config.mode],
@@ -141,17 +140,3 @@ class LLMJudge:
         return Estimate(
             traces, requests, empty, input_tokens, output_tokens, cost if known else None, most if known else None
         )
-
-
-def unchanged(file: InputFile) -> Path:
-    """A prompt file whose content is still what the stage was planned with.
-
-    Raises:
-        InvalidInput: it is gone or another: the judge would not be the one its key names.
-    """
-    if not file.path.is_file() or file_sha256(file.path) != file.sha256:
-        raise InvalidInput(
-            f"the prompt {file.path} is not what it was when this stage was planned",
-            remedy="Put it back, or plan again: with other words this is another judge.",
-        )
-    return file.path
