@@ -270,7 +270,7 @@ KINDS: Final[dict[str, StageKind]] = {
             "judges rollouts for the four behaviours, with spans",
             "pipelines.behaviors.stage:JudgeConfig",
             "pipelines.behaviors.stage:run",
-            (Upstream(("ppo", "sample", "priming_data"), many=True),),
+            (Upstream(("ppo", "sample", "priming_data", "import"), many=True),),
         ),
     )
 }

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Final
 
 from pydantic import Field, field_validator
@@ -72,15 +73,22 @@ def _tasks(config: JudgeConfig, inputs: Inputs) -> Iterator[JudgeTask]:
 
 def all_tasks(config: JudgeConfig, inputs: Inputs) -> Iterator[JudgeTask]:
     """What the inputs of a judge stage hold, by its `splits`, whatever its `rollouts` say."""
-    for upstream in inputs.all_of("ppo", "sample"):
+    for upstream in inputs.all_of("ppo", "sample", "import"):
         for rollout in read_rollouts(upstream.path):
             if not config.splits or rollout.split in config.splits:
                 yield JudgeTask(rollout.id, rollout.numbers, rollout.target, rollout.completion)
-    for upstream in inputs.all_of("priming_data"):
+    for path in _trace_files(inputs):
         from pipelines.teachers.traces import read_traces  # teachers build on behaviours, not the other way round
 
-        for trace in read_traces(upstream.artifact("traces.jsonl")):
+        for trace in read_traces(path):
             yield JudgeTask(trace.id, trace.numbers, trace.target, trace.completion)
+
+
+def _trace_files(inputs: Inputs) -> Iterator[Path]:
+    for upstream in inputs.all_of("priming_data"):
+        yield upstream.artifact("traces.jsonl")
+    for upstream in inputs.all_of("import"):
+        yield from sorted(upstream.artifacts.glob("traces*.jsonl"))
 
 
 def _judged_before(folder: StageFolder, run: JudgeRun) -> set[str]:

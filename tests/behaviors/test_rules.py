@@ -97,6 +97,11 @@ def test_the_teachers_own_spans_are_found(style: str) -> None:
         ("8 * 3 = 24. Let me check: 8 * 3 = 24. Correct.", ["V Let me check: 8 * 3 = 24. Correct"]),
         ("20 + 3 = 23，太小了", ["V 太小了"]),
         ("20 + 8 = 28, das ist zu groß", ["V das ist zu groß"]),
+        ("8 * 3 = 24. Oh, that's 24 right away!", ["V Oh, that's 24 right away"]),
+        (
+            "8 * 3 = 24. Let me make sure: 8 * 3 = 24. It checks out. Anything else?",
+            ["V Let me make sure: 8 * 3 = 24. It checks out"],
+        ),
     ],
 )
 def test_verification(text: str, expected: list[str]) -> None:
@@ -131,6 +136,12 @@ def test_no_verification(text: str) -> None:
         ("Try:\n20 - 8 = 12\n\nTry:\n5 * 3 = 15", ["B Try:\n5 * 3 = 15"]),
         ("20 - 8 = 12 (no)\n- 5 * 3 = 15, 15 + 8 = 23 (no)", ["V (no)", "B 5 * 3 = 15, 15 + 8 = 23", "V (no)"]),
         ("20 - 8 = 12。换一种方法，5 * 3 = 15。", ["B 换一种方法，5 * 3 = 15"]),
+        ("20 - 8 = 12\n\n**Using multiplication**\n- 5 * 3 = 15", ["B Using multiplication"]),
+        ("20 + 3 = 23 (no). Let me recalculate. (20 - 8) * 5 = 60", ["V (no)", "B (20 - 8) * 5 = 60"]),
+        (
+            "8 * 3 = 24. That works, but 5 is unused. So we try 8 + 5 = 13.",
+            ["V That works", "B So we try 8 + 5 = 13"],
+        ),
         ("20 - 8 = 12\n5 * 3 = 15\n20 - 8 = 12", ["B 5 * 3 = 15", "B+ 20 - 8 = 12"]),
     ],
 )
@@ -163,6 +174,8 @@ def test_no_backtracking(text: str) -> None:
         ("20 - 3 = 17. I need 7 more. 8 - 5 = 3 (too low)", ["S I need 7 more", "V? (too low)"]),
         ("First, get close to 24: 20 + 3 = 23", ["S First, get close to 24"]),
         ("I want to reach a multiple of 8. 3 * 5 = 15.", ["S I want to reach a multiple of 8"]),
+        ("20 - 3 = 17. 7 from 5 and 8? 8 - 5 = 3 (no)", ["S 7 from 5 and 8?", "V? (no)"]),
+        ("20 - 3 = 17. Is there a 7?", ["S Is there a 7?"]),
     ],
 )
 def test_subgoals(text: str, expected: list[str]) -> None:

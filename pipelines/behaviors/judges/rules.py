@@ -16,7 +16,7 @@ from pipelines.behaviors.rules.state import Found
 from pipelines.behaviors.rules.tries import AttemptFact, attempts_of
 from pipelines.records import BEHAVIORS, ArithmeticFact, Behavior, JudgeRun, LabelledSpan, Span
 
-RULES_VERSION: Final = "2"
+RULES_VERSION: Final = "3"
 """Goes up whenever the rules find anything else than before; part of the judge run's id."""
 
 

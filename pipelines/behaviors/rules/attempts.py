@@ -79,7 +79,8 @@ def take_goal(state: State, clause: Clause, ahead: Computation | None) -> bool:
         ahead: the computation behind it in its sentence.
     """
     flow = state.flow
-    values = {value for place in clause.cue.goals if place >= 0 and (value := state.number_at(clause.start + place))}
+    named = [state.number_at(clause.start + place) for place in clause.cue.goals if place >= 0]
+    values = {value for value in named if value is not None}
     if values and -1 not in clause.cue.goals and not _is_goal(state, clause, values, ahead):
         return False
     start = clause.start
@@ -126,7 +127,8 @@ def is_backward(state: State, index: int) -> bool:
     main = computation.main
     if target not in computation.keys and computation.result_key != target and not flow.backward:
         return False
-    if computation.leads_with_result and computation.sides[0].value == target:
+    told = main.value == target and _target_before(state, computation) is not None
+    if told or (computation.leads_with_result and computation.sides[0].value == target):
         unknown = any(value not in flow.given and value not in flow.results for value in computation.keys)
         return not flow.reached and (unknown or main.operators == 1)
     if main.holes == 1 and main.operators == 1 and computation.claimed and computation.result == target:
@@ -146,6 +148,21 @@ def is_backward(state: State, index: int) -> bool:
         known = [value in flow.given or value in flow.results or value in flow.goals for value in computation.keys]
         return known.count(False) == 1
     return False
+
+
+_TAKEN_APART: Final = re.compile(
+    r"\b(T+)\b[*`$ ]*(?:(?:can|could) be )?(?:(?:is|equals|as|be|also|just|simply|really|the same as|written|expressed"
+    r"|rewritten|thought of|seen|made|the (?:product|sum|difference) of)[*`$ ]+)+$"
+)
+"""What stands before arithmetic that takes the target apart: `write 24 as 30 - 6`, `24 is the same as 20 + 4`."""
+_REACH_BACK: Final = 48
+
+
+def _target_before(state: State, computation: Computation) -> int | None:
+    """Where the target stands that the words before a computation say it makes up; None where they do not."""
+    before = max(0, computation.start - _REACH_BACK)
+    match = _TAKEN_APART.search(state.masked[before : computation.start])
+    return None if match is None else before + match.start(1)
 
 
 def _is_aimed_for(state: State, index: int) -> bool:
@@ -170,7 +187,8 @@ _SOON: Final = 3
 
 def take_backward(state: State, computation: Computation, sentence: int) -> None:
     """Draws arithmetic from the target; it opens a goal."""
-    start, end = computation.start, computation.first_line_end
+    named = _target_before(state, computation)
+    start, end = computation.start if named is None else named, computation.first_line_end
     marker = state.marker
     if marker is not None and marker.strong:
         if marker.sentence == sentence and state.flow.last is not None and not state.covered:
@@ -258,11 +276,21 @@ def _presents(state: State, computation: Computation, *, answers: bool) -> bool:
         0 <= state.thought_end < computation.start and (flow.reached or computation.result_key == flow.target)
     ):
         return True
-    if flow.reached and state.marker is None:
+    if flow.reached and state.marker is None and _tells_again(state, computation):
         return True
+    marker = state.marker
+    if marker is not None and _TRYING.search(state.masked[marker.start : marker.end]):
+        return False
     restates = bool(state.lead) and any(clause.cue.restates for clause in state.lead)
     value = computation.result_key
     return restates and value is not None and flow.last is not None and flow.last.result_key == value
+
+
+def _tells_again(state: State, computation: Computation) -> bool:
+    """Whether a computation after a success adds nothing: its result is known, or it is one of a candidate's steps."""
+    flow = state.flow
+    result = computation.result_key
+    return result is None or result == flow.target or result in flow.results or not computation.claimed
 
 
 def _draw(state: State, computation: Computation, relation: Relation, sentence: int, line: int) -> None:

@@ -158,6 +158,13 @@ class Flow:
             for value in computation.keys
         )
 
+    def is_new(self, computation: Computation) -> bool:
+        """Whether it was never computed in this form, nor holds or is a part of anything the attempt computed."""
+        form = computation.form
+        return form not in self.forms and not any(
+            known in form or form in known for known in self.attempt.forms[-_RECENT:]
+        )
+
     def belongs(self, goals: set[Value]) -> bool:
         """Whether intermediate goals carry on the plan under way, rather than begin another after a failure."""
         last = self.last

@@ -9,7 +9,7 @@ _MAKE: Final = (
     r"(?:make|makes|making|get|gets|getting|reach|reaching|find|finding|obtain|obtaining|form|forming|create|creating"
     r"|build"
     r"|building|produce|producing|give|gives|give us|construct|generate|generating|have|end up with|come up with|hit"
-    r"|arrive at|leave|equal|equals|gain|lose)"
+    r"|arrive at|leave|equal|equals|gain|lose|combine (?:in)?to|add up to|sum (?:up )?to|come to|turn into|amount to)"
 )
 _SOME: Final = (
     r"(?:(?:a|an|to|us|me|another|exactly|about|around|close to|near|something|something like|approximately|roughly"
@@ -35,7 +35,7 @@ _ADD_MORE: Final = compiled(
     r"\b(?:if|can|could) (?:i|we) (?:\w+ )?(?:add|subtract|lose|gain|remove) (?P<goal>N+) (?:more|extra)\b"
 )
 _NEAR: Final = compiled(
-    r"\b(?:get|getting|come|coming|reach|start|starting|begin|be|bring|land|go|aim|something|number|value|result|make"
+    r"\b(?:get|gets|getting|come|coming|reach|start|starting|begin|be|bring|land|go|aim|something|number|value|result|make"
     r"|making"
     r"|build|find|product|sum|combination|operations?|work|stay|approach)\b[^.!?;]{0,30}?"
     r"\b(?:close|closer|near|nearer|around|in the (?:vicinity|neighborhood|neighbourhood|range|ballpark) of"
@@ -53,12 +53,16 @@ _FACTOR: Final = compiled(
 )
 _LEFT: Final = compiled(
     r"\b(?P<goal>N+) (?:more|left|remaining)?(?: needed| to go| to make| to find| to get| left to)\b",
-    r"^\W*so (?P<so>N+) (?:from|with|out of|using)\b",
+    r"^\W*(?:(?:so|and|now|or|maybe|perhaps) )*(?:an? )?(?P<so>N+) (?:from|with|out of|using) (?:just |only )?"
+    r"(?:N+|the (?:rest|others?|remaining)\b)(?!.*\b(?:is|leaves|gives|makes|equals)\b)",
     r"\b(?:remaining|other) (?:numbers?|two|three)\b[^.]{0,20}?\b(?:make|give|get|form|produce"
     r"|equal)\w* (?P<rest>N+)\b",
     r"\b(?:aim|task|goal|sub-?goal|job|idea|challenge|question|trick|plan) (?:now )?(?:is|becomes|:)"
     rf"(?: (?:to|now|then|how|whether|we|i|can)| {_MAKE})* {_SOME}(?P<aim>N+)\b",
-    r"\bis (?P<is>N+) (?:possible|reachable|makeable|obtainable|achievable)\b",
+    r"^\W*(?:(?:so|but|and|now) )?(?:is|are) there (?:an? |another )?(?P<there>N+)\W*$",
+    r"^\W*(?:(?:so|and|then|now) )?for (?:the |an? )?(?P<for>N+) (?:we|i) (?:can|could|need|have|want|use|might)\b",
+    r"\b(?:would|will) (?:have|need) to (?:be|equal|give|make|become) (?:an? )?(?P<be>N+)\b",
+    r"\bis (?P<is>N+) (?:possible|doable|feasible|reachable|makeable|obtainable|achievable)\b",
     r"\bleaves? (?:us |me )?(?:with )?(?P<leaves>N+) to (?:make|get|find|form)",
 )
 _REPORT: Final = compiled(
@@ -76,7 +80,8 @@ _TRIGGERS: Final = words_of(
     need needs needed require requires want wants missing looking look aim aiming searching shoot left wanted
     can could how if way ways possible try trying like let's let hope hoping must should able where maybe goal
     might see perhaps first next now idea find is are multiple multiples factor factors divisor divisors more
-    remaining so get getting start starting close near subgoal sub leaves go make target will other
+    remaining so get getting start starting close near subgoal sub leaves go make target will other from out using
+    with for would
     """
 )
 

@@ -25,7 +25,7 @@ NONE: Final = Marker()
 _NOUN: Final = (
     r"(?:approach|way|combination|option|attempt|idea|try|method|strategy|possibility|route|path|arrangement|order"
     r"|solution"
-    r"|expression|pair|set|angle|factori[sz]ation|pairing|grouping|permutation|sequence|alternative"
+    r"|expression|equation|pair|set|split|decomposition|breakdown|angle|factori[sz]ation|pairing|grouping|permutation|sequence|alternative"
     r"|valid expression|starting point|direction|tactic|plan|configuration|trick|thought)(?:s|es)?"
 )
 _LEAD: Final = (
@@ -55,7 +55,8 @@ _STRONG: Final = compiled(
     rf"|move)"
     r" (?:back|up a step)\b(?! and forth)",
     r"\bback to (?:the (?:start|beginning|drawing board|original)|square one|N+|basics|where)",
-    rf"{_LEAD}\b(?:return(?:ing)? to|backtrack\w*|scrap (?:that|this|it)|discard\w*|abandon\w*|drop (?:that|this|it))",
+    rf"{_LEAD}\b(?:return(?:ing)? to|backtrack\w*|(?:scrap|drop)(?:ping)? (?:that|this|it)\b"
+    r"|discard\w*|abandon\w*)",
     rf"{_LEAD}\bforget (?:that|this|it|about)\b",
     rf"{_LEAD}\bchange (?:my |the |our )?(?:strategy|approach|tack|plan|course)\b",
     rf"{_LEAD}\bswitch\w* (?:to|things|approach|it|the order|strategy|up|gears)\b",
@@ -65,6 +66,8 @@ _STRONG: Final = compiled(
     r"\bmov(?:ing|e) (?:on|to node|back)\b",
     rf"{_LEAD}\bother (?:combination|option|approache|possibilitie|way|operation|order|pair|idea|method)s\b",
     rf"{_LEAD}\brevers(?:e|ing) the order\b",
+    rf"{_LEAD}\b(?:work|think|reason|start|go)(?:ing)? (?:(?:it|about it|this|things) )?"
+    r"(?:backwards?|in reverse|(?:back )?from the (?:target|goal|end|result|other (?:end|side)))\b",
 )
 _NUMBERED: Final = compiled(
     r"^\W*(?:attempt|option|try|approach|combination|method|trial|possibility|candidate|path|branch|idea|strategy)s?"
@@ -107,6 +110,8 @@ _TURNS: Final = compiled(
     r"|multiplying|dividing|subtracting|adding|parentheses|fractions|a product|a quotient)\b",
     r"\b(?:multiplication|division|subtraction|addition) (?:could|might|may|would|first|instead|helps?|next)\b",
     r"\bwhat if (?:we|i) (?:\w+ )?(?:subtract|add|divide|multiply|use|combine|start)\b",
+    r"^\W*(?:using|with|via|through|by) (?:multiplication|division|subtraction|addition|fractions|products?|quotients?)"
+    r"\W*$",
 )
 _THINKS: Final = compiled(
     r"^\W*(?:(?:so|but|hmm|ok|okay|wait|well|first|now|alright|again|and)\W+)*(?:let(?:'s| me| us)) (?:just |quickly )?"
@@ -135,7 +140,9 @@ _TRIGGERS: Final = words_of(
     """
     another different alternative alternatively new again else differently anew otherwise something second third
     fourth fifth sixth last instead next start starting scratch back return returning backtrack backtracking
-    scrap discard discarding abandon forget drop undo change switch switching rethink reconsider revisit thought
+    backward backwards reverse reason reasoning
+    scrap scrapping discard discarding abandon forget drop dropping work working
+    undo change switch switching rethink reconsider revisit thought
     other moving move reverse reversing vice try tried trying attempt attempting let's let i'll i we'll i'd
     going want what how maybe perhaps suppose consider considering possibly possible if could or would exploring
     solution expression equation combination option way answer possibility approach one wait hmm hm ok okay but
@@ -154,9 +161,9 @@ CHECK_WORDS: Final = words_of(
     """
 )
 CHECK: Final = compiled(
-    r"\b(?:verif(?:y|ying|ication|ies)|double[- ]?check(?:ing)?|re-?check(?:ing)?|check(?:ing|s)?|confirm(?:ing)?"
-    r"|validat(?:e|ing)|re-?calculat(?:e|ing)|re-?comput(?:e|ing)|re-?evaluat(?:e|ing)|make sure|proof|probe"
-    r"|(?:über)?prüf\w*|kontrolle|comprob\w+|verific\w+|vérifi\w+)\b",
+    r"\b(?:verif(?:y|ying|ication|ies)|double[- ]?check(?:ing)?|re-?check(?:ing)?|check(?:ing|s)?\b(?! out\b)"
+    r"|confirm(?:ing)?|validat(?:e|ing)|re-?calculat(?:e|ing)|re-?comput(?:e|ing)|re-?evaluat(?:e|ing)|make sure"
+    r"|proof|probe|(?:über)?prüf\w*|kontrolle|comprob\w+|verific\w+|vérifi\w+)\b",
     r"验证|检查|检验|核对|验算",
 )
 RESTATE_WORDS: Final = words_of(
@@ -186,7 +193,7 @@ REJECTS: Final = compiled(
 DOUBT_WORDS: Final = words_of(
     """
     but however unused left remaining leftover unfortunately wait although though except still missing without
-    twice haven't didn't not pero aber leider mais
+    twice haven't didn't not pero aber leider mais sin falta faltan ohne fehlt sans manque
     """
 )
 
@@ -209,7 +216,7 @@ def find(clause: str, words: set[str]) -> Marker:
         weak = None
     turns = not thinks and _TURNS.search(clause) is not None
     aside = thinks or _ASIDE.search(clause) is not None
-    if not (weak or strong or aside or opening):
+    if not (weak or strong or aside or opening or turns):
         return NONE
     first = strong or weak
     return Marker(

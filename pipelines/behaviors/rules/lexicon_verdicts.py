@@ -30,7 +30,7 @@ _NAMED: Final = any_of(
     r"|of))*(?: T+)?",
     r"(?:the |our )?(?:desired|required|needed|wanted|requested|expected|intended)"
     r" (?:number|value|result|total|sum|outcome|answer|amount|T+)(?: (?:of )?T+)?",
-    r"(?:what|the (?:number|value|result|one)) (?:we|i|you)(?:'re| are| were|'d| need| want)\b",
+    r"(?:what|the (?:number|value|result|total|one)) (?:we|i|you)(?:'re| are| were|'d| need(?:ed)?| want(?:ed)?)\b",
 )
 _TARGET: Final = any_of("T+", _NAMED)
 _FEW: Final = "(?:one|two|three|four|five|six|seven|eight|nine|ten|N+)"
@@ -122,6 +122,8 @@ _WORKS: Final = compiled(
     r"(?! (?:with|on|backwards?|through|from|our|my|the|in|toward|towards|by|out))",
     r"^\W*works?\W*$",
     r"\bworks (?:out|perfectly)\b",
+    r"\b(?:that|this|it) (?:actually |really )?worked\b",
+    r"\bchecks out\b",
 )
 _CORRECT: Final = compiled(
     r"(?<!\bthe )(?<!\ba )\bcorrect(?:ly)?\b(?! (?:equation|answer|expression|solution|combination|order|way|operation"
@@ -152,7 +154,9 @@ _REACHED: Final = compiled(
     r"\bexactly (?:right|what|it|the number|the (?:value|result) we)\b",
 )
 _REACHED_NUMBER: Final = compiled(
-    r"^(?:(?:oh|nice|great|yes|wow|hey|perfect|ah|again|that's|it's|just|indeed|and|so|but|that is|there's)\W+)*T+\W*$"
+    r"^(?:(?:oh|nice|great|yes|wow|hey|perfect|ah|again|just|indeed|and|so|but|there's"
+    r"|(?:that|this|it|which)(?:'s| is))\W+)*"
+    r"T+(?: (?:right away|straight away|already|exactly|indeed|again|now|too))?\W*$"
 )
 _HURRAH: Final = compiled(
     r"^\W*(?:yes|yeah|yep|yay|hooray|great|excellent|nice|awesome|perfect|bingo|eureka|exactly|correct|right|good"
@@ -160,7 +164,8 @@ _HURRAH: Final = compiled(
     r"|done|wonderful|fantastic|amazing|exact|ok|solved|voil[aà]|woohoo"
     r"|(?:we |i |we've |i've )?(?:got|found|did|have|made|solved) it|there (?:we|you) (?:go|are)|there it is|that's it"
     r"|this is it|that is it|problem solved|jackpot|match|matches|found|a match|it matches|that matches|this matches"
-    r"|we have a (?:match|solution|winner)|works|working|reached|hit|on target|bullseye|good match|winner)\b"
+    r"|we have a (?:match|solution|winner)|works|working|reached|hit|target(?=\W*$)|on target|bullseye|good match"
+    r"|winner)\b"
     r"(?! (?:enough|try|idea|start|point))"
 )
 _PLAIN_YES: Final = compiled(
@@ -219,7 +224,7 @@ _TRIGGERS: Final = words_of(
     beyond past nearer shy away approaches approaching nearly almost just high low work works worked working
     good luck dice match matches matched incorrect wrong dead correct correctly right true valid invalid twice
     once again exactly precisely indeed finally equals equal hits hit reached reaches achieved achieves meets
-    satisfies is are was gives got yields produces target goal required desired needed yes yeah yep yay hooray
+    satisfies checks is are was gives got yields produces target goal required desired needed yes yeah yep yay hooray
     great excellent nice awesome perfect bingo eureka success done wonderful fantastic amazing exact ok solved
     found there that's it's no nope nah bad doesn't isn't don't didn't won't can't aren't wasn't we've that this
     which voilà we have jackpot bullseye winner way on

@@ -197,6 +197,8 @@ def _is_candidate(state: State, computation: Computation) -> bool:
     known = flow.used | flow.results
     if not all(value in known for value in computation.keys):
         return False
+    if flow.failed and computation.main.operators > 1 and flow.is_new(computation):
+        return False  # `let me recalculate`, and then something else
     all_used = sum(flow.attempt.numbers.values()) >= sum(flow.given.values())
     return flow.reached or all_used or flow.at_target
 
