@@ -55,11 +55,25 @@ def plan_lines(
         ]
         if stage.inputs:
             lines.append(f"           needs: {', '.join(stage.inputs)}")
+        cost = _cost(stage) if action.starts else None
+        if cost is not None:
+            lines.append(f"           costs: {cost}")
         if stage.key in commands:
             lines.append(f"           runs: {commands[stage.key]}")
         if stage.key in scripts:
             lines += ["", *scripts[stage.key].rstrip("\n").split("\n")]  # flush left: it can be copied as it is
     return lines
+
+
+def _cost(stage: StageInstance) -> str | None:
+    """What a stage that asks a model will be billed, as far as its config alone tells."""
+    if stage.kind != "priming_data":
+        return None
+    from pipelines.teachers.configs import PrimingDataConfig
+    from pipelines.teachers.costs import cost_of, cost_text
+
+    cost = cost_of(PrimingDataConfig.model_validate(stage.config))
+    return None if cost is None else cost_text(cost)
 
 
 def actions_of(
@@ -134,6 +148,7 @@ def plan_data(
                     for difference in plan.reuse[stage.key].differences
                 ],
                 "config": stage.config,
+                "cost": _cost(stage) if actions[stage.key].starts else None,
                 "command": commands.get(stage.key),
                 "script": scripts.get(stage.key),
                 "resources": stage.resources.model_dump(mode="json", exclude_defaults=True),

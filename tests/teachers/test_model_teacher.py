@@ -12,6 +12,7 @@ from pipelines.errors import InvalidInput, MissingRequirement
 from pipelines.folder import StageFolder
 from pipelines.stages import content_key
 from pipelines.teachers.configs import PrimingDataConfig
+from pipelines.teachers.costs import Cost, cost_of
 from pipelines.teachers.model_prompts import WRITTEN, load_prompts
 from pipelines.teachers.model_teacher import completion_of
 from pipelines.teachers.teacher import TraceRequest
@@ -218,6 +219,24 @@ def test_what_only_models_use_leaves_the_symbolic_teachers_key_alone() -> None:
 def test_wrong_configs_are_named(config: dict[str, Any], says: str) -> None:
     with pytest.raises(ValidationError, match=says):
         PrimingDataConfig.model_validate({"condition": "all_strategies", **config})
+
+
+def test_the_cost_is_told_before_anything_is_asked() -> None:
+    def cost(**config: Any) -> Cost | None:
+        return cost_of(PrimingDataConfig.model_validate({"condition": "all_strategies", "n": 1000, **config}))
+
+    live, batch = cost(teacher="anthropic:claude-haiku-4-5"), cost(teacher="anthropic:claude-haiku-4-5", batch=True)
+    assert live is not None
+    assert batch is not None
+    assert live.likely_usd is not None
+    # A dollar and five a million tokens: some 500 in, 600 out, a thousand times.
+    assert 3.0 < live.likely_usd < 4.5
+    assert batch.likely_usd == pytest.approx(live.likely_usd / 2)
+    assert live.most_usd is not None
+    assert live.most_usd > 3 * live.likely_usd
+    assert cost(teacher="anthropic:unheard-of") == Cost(1000, None, None)
+    assert cost() is None
+    assert cost(teacher="anthropic:claude-haiku-4-5", condition="empty_cot") is None
 
 
 def test_a_missing_key_is_named_before_anything_is_spent(

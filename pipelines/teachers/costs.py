@@ -1,0 +1,53 @@
+"""What a set written by a model would cost, before anything is asked."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from pipelines.countdown.problems import Problem
+from pipelines.countdown.task import Task
+from pipelines.llm.asks import Ask
+from pipelines.llm.prices import likely_usage, price_of, worst_usage
+from pipelines.teachers.conditions import CONDITIONS
+from pipelines.teachers.configs import PrimingDataConfig
+from pipelines.teachers.model_prompts import load_prompts
+
+_LIKELY_TRACE: Final = 600
+"""Tokens of a usual trace."""
+_USUAL: Final = Problem(id="usual", numbers=(25, 3, 7, 50), target=85)
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What a set takes, if every trace is kept."""
+
+    requests: int
+    likely_usd: float | None
+    """None where the model's price is unknown."""
+    most_usd: float | None
+    """With every trace at its limit, and as many requests as `draws` allows."""
+
+
+def cost_of(config: PrimingDataConfig) -> Cost | None:
+    """The cost of a set that a model writes; None where none is asked.
+
+    Raises:
+        InvalidInput: a prompt or price file cannot be used.
+    """
+    spec = config.model_spec()
+    if spec is None or CONDITIONS[config.condition].origin != "written":
+        return None
+    prompts = load_prompts(config.condition, {name: file.unchanged() for name, file in config.prompts.items()})
+    question = prompts.question(_USUAL, Task(), config.n, "0")
+    ask = Ask(prompts.system, "", question, None, config.max_tokens, temperature=config.temperature)
+    price = price_of(spec.provider, spec.model, None if config.prices is None else config.prices.path)
+    if price is None:
+        return Cost(config.n, None, None)
+    likely = price.cost(likely_usage(ask, _LIKELY_TRACE), batch=config.batch) * config.n * (1 + config.over_request)
+    return Cost(config.n, likely, price.cost(worst_usage(ask), batch=config.batch) * config.n * config.draws)
+
+
+def cost_text(cost: Cost) -> str:
+    """In a few words."""
+    if cost.likely_usd is None or cost.most_usd is None:
+        return f"{cost.requests:,} requests, at a price that is not known here"
+    return f"{cost.requests:,} requests, about ${cost.likely_usd:.2f}, at most ${cost.most_usd:.2f}"
