@@ -7,6 +7,7 @@ changes the figures little. The budget: at least 1.3 times the rollouts per seco
 """
 
 import argparse
+import statistics
 import tempfile
 import time
 from pathlib import Path
@@ -34,7 +35,26 @@ PROBLEMS: dict[str, Any] = {
 BASE: dict[str, Any] = {"pretraining": {"steps": 120, "documents": 2, "worksheets": 1, "text_tokens": 60}}
 DATA: dict[str, Any] = {"condition": "backtracking_verification", "style": "plain", "n": 200, "failed_attempts": [0, 6]}
 PRIME: dict[str, Any] = {"epochs": 4, "batch_size": 32, "learning_rate": 2e-3, "max_tokens": 256}
-NEW_TOKENS = 128
+
+
+def clock(given: argparse.Namespace) -> float:
+    """CPU seconds of this process, or on a GPU the wall clock once the GPU has done what it was told."""
+    if given.device == "cpu":
+        return time.process_time()
+    torch.cuda.synchronize()
+    return time.perf_counter()
+
+
+def base_config(given: argparse.Namespace) -> dict[str, Any]:
+    """The base model: a few seconds of pretraining, of the shape asked for."""
+    shape = {
+        "hidden_size": given.hidden,
+        "layers": given.layers,
+        "heads": max(2, given.hidden // 64),
+        "intermediate_size": 3 * given.hidden,
+        "max_positions": max(256, given.new_tokens + 64),
+    }
+    return {**BASE, "architecture": shape, "device": given.device}
 
 
 def stage(kind: str, config: dict[str, Any], out: Path, inputs: list[Path]) -> Path:
@@ -51,7 +71,8 @@ def ours(given: argparse.Namespace, root: Path, problems: Path, model: Path) -> 
         "steps": given.steps,
         "prompts": given.prompts,
         "rollouts": given.rollouts,
-        "sampling": {"max_new_tokens": NEW_TOKENS},
+        "sampling": {"max_new_tokens": given.new_tokens},
+        "device": given.device,
         "mini_batch": given.prompts * given.rollouts // 2,
         "evaluation": {"every": 0},
         "behaviors": False,
@@ -63,9 +84,9 @@ def ours(given: argparse.Namespace, root: Path, problems: Path, model: Path) -> 
 
     def timed(self: Loop) -> None:
         nonlocal spent
-        began = time.process_time()
+        began = clock(given)
         run(self)
-        spent = time.process_time() - began
+        spent = clock(given) - began
 
     Loop.run = timed  # type: ignore[method-assign]
     folder = stage("ppo", config, root / "ppo", [problems, model])
@@ -105,49 +126,60 @@ def trl(given: argparse.Namespace, root: Path, task: Task, train: list[Problem],
             per_device_train_batch_size=batch // 2,
             generation_batch_size=batch,
             num_generations=given.rollouts,
-            max_completion_length=NEW_TOKENS,
+            max_completion_length=given.new_tokens,
             max_steps=2 * given.steps,  # an optimizer step each; two a batch of rollouts, as in ours
             beta=0.001,
             temperature=1.0,
             learning_rate=1e-4,
             gradient_checkpointing=False,
-            use_cpu=True,
-            bf16=False,
+            use_cpu=given.device == "cpu",
+            bf16=given.device == "cuda",
             save_strategy="no",
             report_to="none",
             disable_tqdm=True,
         ),
     )
     trainer.remove_callback(PrinterCallback)
-    began = time.process_time()
+    began = clock(given)
     trainer.train()
-    return time.process_time() - began, counted[0], counted[1]
+    return clock(given) - began, counted[0], counted[1]
 
 
 def main() -> None:
     """Prints the figures of both and their ratio."""
     from pipelines.countdown.task import load_task
+    from pipelines.training.metrics import metrics_of
 
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--steps", type=int, default=6)
     parser.add_argument("--prompts", type=int, default=24)
     parser.add_argument("--rollouts", type=int, default=4)
+    parser.add_argument("--new-tokens", type=int, default=128)
+    parser.add_argument("--hidden", type=int, default=64)
+    parser.add_argument("--layers", type=int, default=3)
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     given = parser.parse_args()
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as place:
         root = Path(place)
         problems = stage("problems", PROBLEMS, root / "problems", [])
-        base = stage("base", BASE, root / "base", [problems])
+        base = stage("base", base_config(given), root / "base", [problems])
         data = stage("priming_data", DATA, root / "data", [problems])
         model = stage("prime", PRIME, root / "prime", [base, data])
         loaded = load_task(StageFolder(problems))
         spent, rollouts = ours(given, root, problems, model)
         tokens = sum(rollout.n_tokens for rollout in rollouts)
+        speed = metrics_of(StageFolder(root / "ppo"), "speed")
         other, n, other_tokens = trl(given, root, loaded.task, loaded.train, model)
-    print(f"ours, PPO with a critic: {len(rollouts)} rollouts, {tokens} tokens, {spent:.1f} CPU s")
-    print(f"TRL's GRPOTrainer:       {n} rollouts, {other_tokens} tokens, {other:.1f} CPU s")
-    print(f"rollouts per CPU second: {len(rollouts) / spent:.1f} against {n / other:.1f}")
-    print(f"tokens per CPU second:   {tokens / spent:,.0f} against {other_tokens / other:,.0f}")
+    unit = "CPU s" if given.device == "cpu" else "s"
+    print(f"ours, PPO with a critic: {len(rollouts)} rollouts, {tokens} tokens, {spent:.1f} {unit}")
+    print(f"TRL's GRPOTrainer:       {n} rollouts, {other_tokens} tokens, {other:.1f} {unit}")
+    print(f"rollouts / {unit}: {len(rollouts) / spent:.1f} against {n / other:.1f}")
+    print(f"tokens / {unit}:   {tokens / spent:,.0f} against {other_tokens / other:,.0f}")
+    for name in ("generated_tokens_per_s", "trained_tokens_per_s"):
+        print(f"ours, {name}: {statistics.median(each[name] for each in speed.values()):,.0f} (wall time, median)")
+    if given.device == "cuda":
+        print(f"peak of GPU memory: {torch.cuda.max_memory_allocated() / 2**30:.1f} GiB, of whichever took more")
     print(f"ratio in rollouts: {len(rollouts) / spent / (n / other):.2f} (budget: at least 1.3)")
 
 

@@ -12,7 +12,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Final, Literal
 
-from jobs import slurm
+from jobs import doctor_gpu, slurm
 from jobs.agent_lock import AgentLock
 from jobs.clock import skew_s
 from jobs.local_queue import LocalQueue
@@ -195,14 +195,13 @@ def _interpreters(workspace: Workspace) -> Iterator[Finding]:
         if isinstance(python, str):
             wanted[python] = None
     for python in wanted:
-        yield _interpreter(python)
+        yield from _interpreter(python)
 
 
-def _interpreter(python: str) -> Finding:
-    code = "import pipelines, sys; print(sys.version.split()[0])"
+def _interpreter(python: str) -> Iterator[Finding]:
     try:
         done = subprocess.run(
-            [python, "-c", code],
+            [python, "-c", doctor_gpu.PROBE],
             capture_output=True,
             text=True,
             timeout=_PYTHON_TIMEOUT_S,
@@ -211,9 +210,18 @@ def _interpreter(python: str) -> Finding:
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         detail = error.strerror if isinstance(error, OSError) else "does not answer"
-        return Finding("interpreters", python, "problem", str(detail), "its stages fail, unless other nodes have it")
+        yield Finding("interpreters", python, "problem", str(detail), "its stages fail, unless other nodes have it")
+        return
     if done.returncode != 0:
         said = done.stderr.strip().splitlines()
         detail = said[-1] if said else f"exit code {done.returncode}"
-        return Finding("interpreters", python, "problem", detail, "its stages fail: install cogtui for it")
-    return Finding("interpreters", python, "ok", f"Python {done.stdout.strip()} with cogtui")
+        yield Finding("interpreters", python, "problem", detail, "its stages fail: install cogtui for it")
+        return
+    try:
+        version, packages = doctor_gpu.read(done.stdout)
+    except (ValueError, KeyError, TypeError):
+        yield Finding("interpreters", python, "problem", "does not answer as a Python does", "its stages may fail")
+        return
+    yield Finding("interpreters", python, "ok", f"Python {version} with cogtui")
+    status, detail, degrades = doctor_gpu.verdict(packages)
+    yield Finding("GPU environment", python, status, detail, degrades)

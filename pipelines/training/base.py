@@ -84,7 +84,7 @@ def _take_over(config: BaseConfig, folder: StageFolder, run_on: runtime.Runtime)
             )
         tokenizer.pad_token = config.pad_token
     checked(tokenizer, config.pretrained)
-    model = load_model(config.pretrained, config.revision)
+    model = load_model(config.pretrained, config.revision, as_stored=True)  # half the disk where it is bfloat16
     save_model(folder, model, tokenizer)
     folder.write_result(
         {

@@ -38,8 +38,8 @@ def build_model(architecture: ArchitectureConfig, tokenizer: "PreTrainedTokenize
     return Qwen2ForCausalLM(Qwen2Config(**shape))
 
 
-def load_model(path: Path | str, revision: str | None = None) -> "PreTrainedModel":
-    """A causal language model with float32 weights, on the CPU.
+def load_model(path: Path | str, revision: str | None = None, *, as_stored: bool = False) -> "PreTrainedModel":
+    """A causal language model with float32 weights (or `as_stored`, in the files' own number type), on the CPU.
 
     Raises:
         InvalidInput: there is none at that path or hub id, or its files are damaged.
@@ -48,8 +48,9 @@ def load_model(path: Path | str, revision: str | None = None) -> "PreTrainedMode
     from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM
 
+    dtype = "auto" if as_stored else torch.float32
     try:
-        return AutoModelForCausalLM.from_pretrained(str(path), revision=revision or "main", dtype=torch.float32)
+        return AutoModelForCausalLM.from_pretrained(str(path), revision=revision or "main", dtype=dtype)
     except (OSError, ValueError, SafetensorError) as error:
         raise InvalidInput(f"{path} has no model that can be read", detail=str(error)) from error
 

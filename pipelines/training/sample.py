@@ -1,5 +1,8 @@
 """The `sample` stage: completions of a model on the problems, scored. Continues after the last rollout written."""
 
+from pathlib import Path
+from typing import TYPE_CHECKING
+
 from pipelines.countdown.task import load_task
 from pipelines.folder import StageFolder
 from pipelines.records import Metric
@@ -9,9 +12,14 @@ from pipelines.streams import read_rollouts
 from pipelines.training import runtime
 from pipelines.training.configs import SampleConfig
 from pipelines.training.generation.choice import make_engine
+from pipelines.training.generation.engine import Engine
+from pipelines.training.generation.vllm_sampler import VLLMSampler, described
 from pipelines.training.model import load_model, positions
 from pipelines.training.rollouts import RolloutMaker, places, rollout_metrics
 from pipelines.training.tokenizer import load_tokenizer
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 
 def run(config: SampleConfig, inputs: Inputs, folder: StageFolder) -> None:
@@ -21,13 +29,11 @@ def run(config: SampleConfig, inputs: Inputs, folder: StageFolder) -> None:
     problems = (loaded.test if config.split == "test" else loaded.train)[: config.problems]
     path = inputs.model()
     tokenizer = load_tokenizer(path)
-    model = load_model(path).to(run_on.device)
-    longest = config.max_prompt_tokens + config.sampling.max_new_tokens
-    engine = make_engine(config.engine, model, tokenizer, run_on, longest=longest)
+    engine, longest = _engine(config, path, tokenizer, run_on)
     maker = RolloutMaker(
         folder.key, loaded.task, tokenizer, engine, seed=config.seed, max_prompt_tokens=config.max_prompt_tokens
     )
-    maker.check_prompts(problems, new_tokens=config.sampling.max_new_tokens, positions=positions(model))
+    maker.check_prompts(problems, new_tokens=config.sampling.max_new_tokens, positions=longest)
     step = _step_of(inputs)
     maker.sync(step)
     todo = list(places(config.split, step, problems, config.samples))
@@ -44,6 +50,19 @@ def run(config: SampleConfig, inputs: Inputs, folder: StageFolder) -> None:
     with folder.stream("metrics", config.split) as metrics:
         metrics.append([Metric(step=step, values=values)])
     folder.write_result({"n": len(rollouts), "step": step, **values, **run_on.describe()})
+
+
+def _engine(
+    config: SampleConfig, path: Path, tokenizer: "PreTrainedTokenizerBase", run_on: runtime.Runtime
+) -> tuple[Engine, int | None]:
+    """What generates, and how long a sequence the model takes."""
+    if config.engine.name == "vllm":
+        # No second copy of the weights in this process: vLLM reads them itself.
+        model = described(path)
+        longest = config.max_prompt_tokens + config.sampling.max_new_tokens
+        return VLLMSampler(path, model, tokenizer, config.engine.vllm, longest=longest), positions(model)
+    model = load_model(path).to(run_on.device)
+    return make_engine(config.engine, model, tokenizer, run_on), positions(model)
 
 
 def _step_of(inputs: Inputs) -> int:

@@ -22,8 +22,8 @@ PRIMED = [path for path in PAPER if path.name != "paper-owm.toml"]
 OVERRIDES = (
     "resources.ppo.partition=h200",
     "resources.default.account=lab",
-    "resources.ppo.gpus=4",
-    "resources.ppo.processes=4",
+    "resources.ppo.gpus=8",
+    "resources.ppo.processes=8",
 )
 
 
@@ -98,8 +98,8 @@ def test_what_a_cluster_would_be_given(path: Path, tmp_path: Path) -> None:
         assert {
             "#SBATCH --partition=h200",
             "#SBATCH --account=lab",
-            "#SBATCH --gpus-per-node=4",
-            "#SBATCH --cpus-per-task=16",
+            "#SBATCH --gpus-per-node=8",
+            "#SBATCH --cpus-per-task=32",
             "#SBATCH --mem=256G",
             "#SBATCH --time=2880",
             "#SBATCH --requeue",
@@ -107,8 +107,32 @@ def test_what_a_cluster_would_be_given(path: Path, tmp_path: Path) -> None:
         } <= set(lines)
         dependency = next(line for line in lines if line.startswith("#SBATCH --dependency="))
         assert set(re.findall(r"<([^>]+)>", dependency)) == set(stage.inputs)
-        assert "cogtui-gpu/bin/python -m torch.distributed.run --nproc-per-node=4 --standalone" in command
+        assert "cogtui-gpu/bin/python -m torch.distributed.run --nproc-per-node=8 --standalone" in command
         assert command.endswith(f"-m pipelines --folder {Workspace(tmp_path).stages / stage.key}")
+
+
+@pytest.mark.parametrize("path", PAPER, ids=lambda path: path.stem)
+def test_ppo_is_sharded_over_as_many_gpus_as_it_asks_for(path: Path, tmp_path: Path) -> None:
+    for stage in planned(path, tmp_path).stages:
+        if stage.name == "ppo":
+            assert stage.config["sharding"] == "fsdp"
+            assert stage.resources.processes == stage.resources.gpus == 4
+
+
+def test_initial_policies_are_compared_before_any_reinforcement_learning(tmp_path: Path) -> None:
+    plan = planned(ROOT / "examples/initial-policies-paper.toml", tmp_path)
+    assert [str(cell.labels["model"]).split("/")[1] for cell in plan.cells] == [
+        "Qwen2.5-3B", "Llama-3.2-3B", "Llama-3.1-70B",
+    ]  # fmt: skip
+    assert {stage.kind for stage in plan.stages} == {"problems", "base", "sample", "judge"}
+    samples = [stage for stage in plan.stages if stage.name == "sample"]
+    script = preview(samples[:1], "slurm", Workspace(tmp_path))[0]
+    assert "#SBATCH --gpus-per-node=8" in script
+    (config,) = {str(stage.config["engine"]) for stage in samples}
+    assert "'tensor_parallel': 8" in config
+    mini = planned(ROOT / "examples/initial-policies-mini.toml", tmp_path)
+    assert len(mini.cells) == 8
+    assert "ppo" not in {stage.kind for stage in mini.stages}
 
 
 def test_the_recipe_in_the_documentation(tmp_path: Path) -> None:

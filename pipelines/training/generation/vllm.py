@@ -68,7 +68,7 @@ def _backend(
     if config.mode == "server" and config.server_url is None:
         raise InvalidInput("engine.vllm.mode is server but server_url is not set", remedy="Set engine.vllm.server_url.")
     from accelerate import Accelerator
-    from trl.generation import VLLMGeneration
+    from trl.generation.vllm_generation import VLLMGeneration
 
     return VLLMGeneration(
         model=WholeView(model),

@@ -1,0 +1,87 @@
+"""vLLM by itself, on a model that nothing trains: it reads the weights, and may spread them over the GPUs of a node."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+from pipelines.errors import InvalidInput, MissingRequirement
+from pipelines.training.configs import SamplingConfig, VLLMConfig
+from pipelines.training.generation.dropping import end_tokens
+from pipelines.training.generation.engine import Completion, Request, cut_at_end
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+
+class VLLMSampler:
+    """Completions by a vLLM of its own. Every request has its seed; vLLM does not promise the same text for it."""
+
+    name = "vllm"
+
+    def __init__(
+        self,
+        path: Path,
+        model: Any,
+        tokenizer: "PreTrainedTokenizerBase",
+        config: VLLMConfig,
+        *,
+        longest: int,
+        vllm: Any = None,
+    ) -> None:
+        self._eos = frozenset(end_tokens(model, tokenizer))
+        self._vllm = vllm or _vllm()
+        if config.mode != "colocate":
+            raise InvalidInput(
+                f"engine.vllm.mode is {config.mode}: a sample stage starts vLLM itself",
+                remedy="Leave engine.vllm.mode out.",
+            )
+        self._llm = self._vllm.LLM(
+            model=str(path),
+            tensor_parallel_size=config.tensor_parallel,
+            gpu_memory_utilization=config.gpu_memory,
+            max_model_len=longest,
+        )
+
+    def sync(self, step: int) -> None:
+        """Nothing: the weights are those of the files."""
+
+    def generate(self, requests: Sequence[Request], sampling: SamplingConfig) -> list[Completion]:
+        """One completion per request, in order."""
+        settings = [
+            self._vllm.SamplingParams(
+                n=1,
+                seed=request.seed,
+                temperature=sampling.temperature,
+                top_p=sampling.top_p,
+                top_k=sampling.top_k,
+                max_tokens=sampling.max_new_tokens,
+                stop_token_ids=sorted(self._eos),
+                detokenize=False,
+            )
+            for request in requests
+        ]
+        prompts = [{"prompt_token_ids": list(request.prompt)} for request in requests]
+        outputs = self._llm.generate(prompts, sampling_params=settings, use_tqdm=False)
+        return [cut_at_end(output.outputs[0].token_ids, self._eos) for output in outputs]
+
+
+def described(path: Path) -> Any:
+    """What is known of a model without its weights: `config` and `generation_config`."""
+    from transformers import AutoConfig, GenerationConfig
+
+    settings = GenerationConfig.from_pretrained(path) if (path / "generation_config.json").is_file() else None
+    return SimpleNamespace(config=AutoConfig.from_pretrained(path), generation_config=settings)
+
+
+def _vllm() -> Any:
+    import importlib.util
+
+    if importlib.util.find_spec("vllm") is None:
+        raise MissingRequirement(
+            "engine is vllm, which is not installed for this Python",
+            remedy="Install the extra vllm in an environment of its own (docs/gpu.md), or set engine.name to hf.",
+        )
+    import vllm
+
+    return vllm
