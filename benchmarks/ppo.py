@@ -114,6 +114,7 @@ def trl(given: argparse.Namespace, root: Path, task: Task, train: list[Problem],
         return [task.score(completion, by_id[each]).reward for completion, each in pairs]
 
     batch = given.prompts * given.rollouts
+    micro = batch // 2 if given.device == "cpu" else min(32, batch // 2)
     trainer = GRPOTrainer(
         model=load_model(model / "artifacts" / "model"),
         reward_funcs=reward,
@@ -123,7 +124,8 @@ def trl(given: argparse.Namespace, root: Path, task: Task, train: list[Problem],
         processing_class=tokenizer,
         args=GRPOConfig(
             output_dir=str(root / "grpo"),
-            per_device_train_batch_size=batch // 2,
+            per_device_train_batch_size=micro,
+            gradient_accumulation_steps=batch // 2 // micro,
             generation_batch_size=batch,
             num_generations=given.rollouts,
             max_completion_length=given.new_tokens,
