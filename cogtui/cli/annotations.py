@@ -1,11 +1,14 @@
 """`cogtui annotations`: what people annotated, listed, written as gold, and taken over from gold."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from cogtui.cli.options import JsonOption, WorkspaceOption
+
+if TYPE_CHECKING:
+    from jobs.workspace import Workspace
 
 annotations = typer.Typer(
     no_args_is_help=False,
@@ -14,6 +17,10 @@ annotations = typer.Typer(
 )
 AnnotatorOption = Annotated[
     str | None, typer.Option("--annotator", metavar="USER@HOST", help="Only this person's (needed where several are).")
+]
+FileOption = Annotated[
+    list[Path] | None,
+    typer.Option("--file", metavar="FILE", help="Of these files, as opened by cogtui open; instead of a workspace."),
 ]
 
 
@@ -26,6 +33,7 @@ def register(app: typer.Typer) -> None:
 def list_all(
     context: typer.Context,
     *,
+    files: FileOption = None,
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -33,9 +41,8 @@ def list_all(
     if context.invoked_subcommand is not None:
         return
     from cogtui.cli.annotations_flow import list_annotations
-    from jobs.workspace import Workspace
 
-    list_annotations(Workspace.locate(workspace), as_json=as_json)
+    list_annotations(_place(workspace, files), as_json=as_json)
 
 
 @annotations.command("export")
@@ -46,14 +53,14 @@ def export(
     unfinished: Annotated[
         bool, typer.Option("--unfinished", help="Also traces not marked done: a reader takes what they lack for zero.")
     ] = False,
+    files: FileOption = None,
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Write one person's annotations as a gold file."""
     from cogtui.cli.annotations_flow import export_annotations
-    from jobs.workspace import Workspace
 
-    export_annotations(Workspace.locate(workspace), file, annotator=annotator, unfinished=unfinished, as_json=as_json)
+    export_annotations(_place(workspace, files), file, annotator=annotator, unfinished=unfinished, as_json=as_json)
 
 
 @annotations.command("import")
@@ -67,11 +74,21 @@ def import_(
     replace: Annotated[
         bool, typer.Option("--replace", help="Also where this person has annotated the rollout already, later.")
     ] = False,
+    files: FileOption = None,
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Take over the annotations of a gold file, for rollouts with the same id or the same text."""
     from cogtui.cli.annotations_flow import import_annotations
+
+    import_annotations(_place(workspace, files), file, annotator=annotator, replace=replace, as_json=as_json)
+
+
+def _place(workspace: Path | None, files: list[Path] | None) -> "Workspace":
     from jobs.workspace import Workspace
 
-    import_annotations(Workspace.locate(workspace), file, annotator=annotator, replace=replace, as_json=as_json)
+    if files:
+        from cogtui.store.importing.opening import read_files
+
+        return read_files(files)
+    return Workspace.locate(workspace)

@@ -23,8 +23,9 @@ MOMENT = 1_790_000_000.0
 
 
 @pytest.fixture(autouse=True)
-def plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def plain_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """The same environment for every test, whatever the terminal it runs in."""
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
     for name in ("NO_COLOR", "COLORFGBG", "COGTUI_THEME", "SSH_CONNECTION", "PAGER"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("TZ", "UTC")

@@ -137,7 +137,7 @@ async def test_a_trace_of_the_queue_shows_who_says_what_without_colour(
         assert rows[3] == " V  " + "=" * 14
         assert rows[4] == " B  " + " " * 16 + "aaa" + "=" * 16 + "b" * 7
         assert rows[5] == " S  " + " " * 37 + "A" * 12
-        assert "0 only A, 0 only B, 1 both" in line(app, "counts")
+        assert " B  A 0 B 0 = 1 " in line(app, "counts")
         assert "A lost" in app.screen.query_one("#span", Detail).text
         # Jumps go from difference to difference, past what both say.
         where = app.screen.query_one(TwoSetsText)

@@ -1,4 +1,4 @@
-"""How the six screens that matter look, on fixed data. Everything else is asserted on data elsewhere.
+"""How the screens that matter look, on fixed data. Everything else is asserted on data elsewhere.
 
 After a change that is meant: `pytest tests/app/test_snapshots.py --snapshot-update`, then look at the SVGs.
 """
@@ -13,6 +13,7 @@ from cogtui.app.application import CogtuiApp
 from cogtui.app.data.background import Background
 from cogtui.app.data.snapshot import Snapshot
 from cogtui.app.main import make_app
+from cogtui.app.screens.judges import JudgesScreen
 from cogtui.app.screens.log import LogScreen
 from jobs.experiments import Experiment
 from jobs.plan_types import Cell
@@ -109,3 +110,21 @@ def test_filter_error(app: CogtuiApp, snap_compare: Compare) -> None:
 
 def test_help(app: CogtuiApp, snap_compare: Compare) -> None:
     assert snap_compare(app, terminal_size=(80, 30), run_before=keys("3", "enter", "question_mark"))
+
+
+def test_annotate(app: CogtuiApp, snap_compare: Compare, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cogtui.app.screens.annotate.identity", lambda: "ann@laptop")
+    steps = keys("3", "slash", *"subgoal>=1", "enter", "enter", "a", "J", "enter", "enter", "x", "e", "o", "w", "i")
+    assert snap_compare(app, terminal_size=(100, 28), run_before=steps)
+
+
+def test_judges(app: CogtuiApp, snap_compare: Compare) -> None:
+    steps = keys("5")
+
+    async def run_before(pilot: AppPilot) -> None:
+        await steps(pilot)  # type: ignore[misc]
+        screen = pilot.app.screen
+        assert isinstance(screen, JudgesScreen)
+        await until(pilot, lambda: screen.found is not None)
+
+    assert snap_compare(app, terminal_size=(120, 36), run_before=run_before)

@@ -10,6 +10,12 @@ from jobs.workspace import Workspace
 from tests.store.lab import Lab, judge, make_rollouts, write_judgements, write_rollouts
 
 
+@pytest.fixture(autouse=True)
+def own_data_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """What people write of opened files goes nowhere but here."""
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+
+
 @pytest.fixture
 def lab(tmp_path: Path) -> Lab:
     """An empty workspace."""

@@ -1,6 +1,7 @@
 """`cogtui annotations` and `cogtui agreement --judge human`: in and out in the gold format, new numbers at once."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 from cogtui.cli.main import _dispatch
 from cogtui.store import Query, open_store
 from cogtui.store.human import new_annotation
+from cogtui.store.importing.opening import read_files
 from pipelines.behaviors.gold import GoldTrace, read_gold, write_gold
 from pipelines.records import BEHAVIORS, LabelledSpan
 from tests.store.lab import Lab
@@ -115,3 +117,26 @@ def test_a_person_is_compared_like_any_judge(filled: Lab, tmp_path: Path, capsys
     gold = cogtui(capsys, "agreement", "--gold", str(out), "--judge", f"human:{BOB}", *place)["data"]
     assert gold["compared"] == data["compared"]
     assert gold["disagreements"] == []
+
+
+def test_what_is_annotated_in_an_opened_file_outlives_the_cache(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    monkeypatch.setenv("COGTUI_CACHE", str(tmp_path / "cache"))
+    rows = tmp_path / "rollouts.jsonl"
+    row = {"input": "Use 3, 5, 4 to make 32.", "output": "3 + 5 = 8, not 32.", "score": 0.0, "step": 1}
+    rows.write_text(json.dumps(row) + "\n")
+    workspace = read_files([rows])
+    with open_store(workspace) as store:
+        store.ingest()
+        (found,) = store.page(Query(), limit=5).rows
+        text = store.rollout(found.id).completion
+        span = LabelledSpan(behavior="verification", start=11, end=17, quote=text[11:17])
+        store.write_human([new_annotation(found.id, text, ANN, spans=(span,), done=True)])
+    shutil.rmtree(workspace.path)
+    (listed,) = cogtui(capsys, "annotations", "--file", str(rows))["data"]
+    assert (listed["annotator"], listed["counts"]["verification"]) == (ANN, 1)
+    out = tmp_path / "gold.jsonl"
+    cogtui(capsys, "annotations", "export", str(out), "--file", str(rows))
+    assert read_gold(out)[0].spans == (span,)

@@ -42,7 +42,7 @@ def count_parts(draft: Draft, saved: str) -> list[Part]:
     elif draft.open:
         parts.append((f"  {len(draft.open)} to decide", "warn"))
     else:
-        parts.append(("  not done" if not draft.empty else "  not begun", "dim"))
+        parts.append(("  not done (D)" if not draft.empty else "  not begun", "dim"))
     bad = saved not in ("", "saved", "saving")
     parts.append((f"  {one_line(saved, 200)}", "bad" if bad else "dim"))
     return parts
@@ -61,7 +61,7 @@ def hint_parts(draft: Draft, span: LabelledSpan | None, selection: Selection | N
         ]
     if span is None:
         if draft.empty:
-            return [(" J starts from a judge's spans; Space, then V B S C, adds one; D: no more behaviours", "dim")]
+            return [(" J starts from a judge's spans; Space, then V B S C, adds one; D: none here", "dim")]
         return [(" no span here: ] goes to the next one, Space starts a new one", "dim")]
     open_one = draft.is_open(span)
     flags = "".join(f" {name}" for name, on in (("weak", span.weak), ("repeat", span.repeat)) if on)
@@ -71,8 +71,7 @@ def hint_parts(draft: Draft, span: LabelledSpan | None, selection: Selection | N
         (f" {BEHAVIOR_LETTERS[span.behavior]} ", (SPAN_LOOKS[span.behavior], "strong")),
         (" proposed" if open_one else " yours", look),
         (f"{flags} {span.start}–{span.end}  ", ""),
-        (f"{keys}, e boundaries, V B S C relabels  ", "dim"),
-        (f"“{one_line(span.quote, _QUOTE)}”", ""),
+        (f"{keys}, e boundaries, V B S C relabels", "dim"),
     ]
 
 

@@ -83,9 +83,9 @@ class DisagreementScreen(ChordScreen):
         head += [(one_line(text.group, 100), "strong"), (f"  {' '.join(map(str, text.numbers))} → {text.target}", "")]
         head.append((f"  {one_line(trace, 60)}", "dim"))
         self.query_one("#head", Line).show(*head)
-        names: list[Part] = [(" A ", "strong"), (one_line(self.found.reference.name, 60), "")]
-        names += [("   B ", "strong"), (one_line(self.found.judge.name, 60), "")]
-        names.append(("   under the text: = both, A B only one, a b only one reaches so far", "dim"))
+        names: list[Part] = [(" = ", "strong"), ("both  ", ""), (" A ", "strong")]
+        names += [(f"{one_line(self.found.reference.name, 60)}  ", ""), (" B ", "strong")]
+        names += [(one_line(self.found.judge.name, 60), ""), ("   a b: both, but only one reaches here", "dim")]
         self.query_one("#legend", Line).show(*names)
         self.query_one("#counts", Line).show(*_count_parts(self.shared_spans, first, second))
         self.query_one(TwoSetsText).show_sets(text.text, self.shared_spans)
@@ -229,5 +229,5 @@ def _count_parts(shared: list[Shared], first: Mapping[Behavior, Said], second: M
         own = [one for one in shared if one.behavior == behavior]
         numbers = {whose: sum(one.whose == whose for one in own) for whose in ("A", "B", "both")}
         look: Look = "warn" if numbers["A"] or numbers["B"] else "dim"
-        parts.append((f" {numbers['A']} only A, {numbers['B']} only B, {numbers['both']} both  ", look))
+        parts.append((f" A {numbers['A']} B {numbers['B']} = {numbers['both']}  ", look))
     return parts

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
+from cogtui.store import human, notes
 from cogtui.store.importing.plan import ImportPlan, plan_import
 from cogtui.store.importing.run import run_import
 from cogtui.store.location import cache_folder
@@ -98,11 +99,7 @@ def open_files(
     Arguments and errors as for `plan_import`; also MissingRequirement where no cache folder can be written.
     """
     plan = plan_import(paths, chosen=chosen, mapping=mapping, labels=labels)
-    root = cache_folder("opened")
-    _forget_old(root)
-    workspace = Workspace(root / plan.key)
-    workspace.create()
-    os.utime(workspace.path)
+    workspace = _cached(plan)
     request = json.dumps(
         {
             "paths": [str(path.absolute()) for path in paths],
@@ -118,11 +115,49 @@ def open_files(
     return opened
 
 
+def read_files(paths: Sequence[Path], *, chosen: str = "auto") -> Workspace:
+    """The workspace that opened files have, all of them read: for commands on what people wrote of them.
+
+    Arguments and errors as for `open_files`.
+    """
+    plan = plan_import(paths, chosen=chosen)
+    workspace = _cached(plan)
+    for _ in run_import(plan, workspace, link=True):
+        pass
+    return workspace
+
+
+def _cached(plan: ImportPlan) -> Workspace:
+    root = cache_folder("opened")
+    _forget_old(root)
+    workspace = Workspace(root / plan.key)
+    workspace.create()
+    os.utime(workspace.path)
+    _keep_what_people_write(workspace, plan.key)
+    return workspace
+
+
+def _keep_what_people_write(workspace: Workspace, key: str) -> None:
+    """Notes and annotations lie outside the cache, which may be emptied; where that cannot be, they stay in it."""
+    data = Path(os.environ.get("XDG_DATA_HOME", ""))
+    home = data if data.is_absolute() else Path.home() / ".local" / "share"
+    for name in (notes.FOLDER, human.FOLDER):
+        link = workspace.path / name
+        with contextlib.suppress(OSError):
+            if not link.exists():
+                kept = home / "cogtui" / "opened" / key / name
+                kept.mkdir(parents=True, exist_ok=True)
+                link.symlink_to(kept, target_is_directory=True)
+
+
 def _forget_old(root: Path) -> None:
     """Removes what was opened long ago: it can be made again from the files."""
     for path in root.iterdir():
         with contextlib.suppress(OSError):
-            if time.time() - path.stat().st_mtime > _FORGET_AFTER_S:
+            mine = any(
+                (path / name).is_dir() and not (path / name).is_symlink() for name in (notes.FOLDER, human.FOLDER)
+            )
+            if not mine and time.time() - path.stat().st_mtime > _FORGET_AFTER_S:
                 shutil.rmtree(path)
 
 
