@@ -41,18 +41,18 @@ class KeyedTable(LineView):
 
     def set_rows(self, rows: Sequence[tuple[str, Cells]]) -> None:
         """Shows these rows."""
-        keys = [key for key, _ in rows]
-        cells = [row_cells for _, row_cells in rows]
-        if keys == self._keys:
-            changed = [line for line, (now, then) in enumerate(zip(cells, self._cells, strict=True)) if now != then]
-            self._cells = cells
-            for line in changed:
-                self.line_changed(line)
+        was = list(zip(self._keys, self._cells, strict=True))
+        here, before = self.key, self.cursor
+        self._keys = [key for key, _ in rows]
+        self._cells = [row_cells for _, row_cells in rows]
+        cursor = self._keys.index(here) if here in self._keys else before
+        if len(rows) != len(was):
+            self.lines_changed(cursor=cursor)
             return
-        here = self.key
-        before = self.cursor
-        self._keys, self._cells = keys, cells
-        self.lines_changed(cursor=keys.index(here) if here in keys else before)
+        for line, (now, then) in enumerate(zip(rows, was, strict=True)):
+            if now != then:
+                self.line_changed(line)
+        self.cursor = cursor
 
     def go_to(self, key: str) -> None:
         """Puts the cursor on a row, if it is there."""
