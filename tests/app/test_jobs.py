@@ -10,6 +10,7 @@ from cogtui.app.application import CogtuiApp
 from cogtui.app.screens.dialogs import ConfirmScreen
 from cogtui.app.screens.jobs import JobsScreen
 from cogtui.app.screens.log import LogScreen
+from cogtui.app.widgets.line import Line
 from cogtui.app.widgets.log_view import LogView
 from cogtui.app.widgets.table import KeyedTable
 from tests.app.conftest import Builder
@@ -60,6 +61,10 @@ async def test_a_job_is_cancelled_with_what_waits_for_it(lab: Lab) -> None:
         await press(pilot, "2", "x")
         asked = top(app, ConfirmScreen)
         assert [lab.key(name) in detail for name, detail in zip("ab", asked.details, strict=True)] == [True, True]
+        text = asked.query_one(Line)
+        seen = text.text.splitlines()[: text.size.height]
+        assert lab.key("b") in seen[3], "what goes along must be seen before one says yes"
+        assert "y yes" in " ".join(seen[-1].split())
         await press(pilot, "n")
         assert lab.state("a").active
         await press(pilot, "x", "y")
@@ -94,7 +99,9 @@ async def test_the_log_of_a_running_job_is_followed_from_the_table(lab: Lab) -> 
     async with running(lab.workspace, size=(110, 30)) as (app, pilot):
         await press(pilot, "2", "enter")
         view = top(app, LogScreen).query_one(LogView)
-        assert [line.strip() for line in visible_lines(view)] == ["step 1", "step 2", "step 3"]
+        lines = [line.strip() for line in visible_lines(view)]
+        assert [line for line in lines if line.startswith("step")] == ["step 1", "step 2", "step 3"]
+        assert "3/3 steps" in lines[-1]
     (lab.path / "go").touch()
     lab.wait("a", "done")
 

@@ -78,5 +78,6 @@ class ConfirmScreen(ModalScreen[bool]):
         with Vertical(classes="dialog confirm") as box:
             box.styles.height = len(rows) + 2
             line = Line()
+            line.styles.height = len(rows)
             line.show_rows(rows)
             yield line
