@@ -47,12 +47,14 @@ def main(arguments: list[str] | None = None) -> int:
     signals.install()
     try:
         if given.folder:
-            folder = StageFolder(given.folder)
+            place = given.folder
         elif given.stage and given.config and given.out:
-            folder = prepare(given.stage, _read_toml(given.config), given.out, given.input, base=given.config.parent)
+            place = given.out
+            prepare(given.stage, _read_toml(given.config), place, given.input, base=given.config.parent)
         else:
             parser.error("give STAGE CONFIG --out DIR, or --folder DIR")
-        result = run_stage(folder)
+        # of a job standard output is a log; of a command it is the result, for programs
+        result = run_stage(StageFolder(place, log=sys.stdout if os.environ.get(ATTEMPT_VARIABLE) else sys.stderr))
         if os.environ.get("RANK", "0") == "0":
             sys.stdout.write(canonical_json(result) + "\n")
     except CogtuiError as error:

@@ -5,10 +5,10 @@ import re
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TextIO
 
 import msgspec
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _CHECKPOINT = re.compile(r"step-(\d{6,})")
 _PROGRESS_EVERY_S: Final = 0.5
+_LINE_EVERY_S: Final = 2.0
 
 
 class StageInfo(FileRecord, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -60,13 +61,22 @@ class Progress(FileRecord, frozen=True, kw_only=True):
 @dataclass(slots=True)
 class _ProgressClock:
     written: float = 0.0
+    told: float = 0.0
+    told_end: bool = False
 
 
 class StageFolder:
     """One stage's folder. Cheap to make: nothing is read before it is asked for."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, log: TextIO | None = None) -> None:
+        """See the class.
+
+        Args:
+            path: the folder.
+            log: progress is also told there, as lines of text: who follows the log of a job sees that it works.
+        """
         self.path = path
+        self._log = log
         self._clock = _ProgressClock()
 
     def __repr__(self) -> str:
@@ -132,10 +142,24 @@ class StageFolder:
             return
         self._clock.written = now
         progress = Progress(done=done, total=total, unit=unit, message=message, values=values or {}, time=now)
-        try:
+        with suppress(OSError, ValueError):  # it is for show: a full disk is reported by what must be written
             write_json(self.path / "progress.json", progress.model_dump())
-        except (OSError, ValueError):
-            return  # progress is for show: a full disk is reported by what must be written
+        self._tell(progress)
+
+    def _tell(self, progress: Progress) -> None:
+        """A line of the log, every two seconds and at the end."""
+        at_end = progress.done >= progress.total
+        if self._log is None or (
+            progress.time - self._clock.told < _LINE_EVERY_S and (not at_end or self._clock.told_end)
+        ):
+            return
+        self._clock.told, self._clock.told_end = progress.time, at_end
+        moment = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(progress.time))
+        values = (f"{name}={value:.4g}" for name, value in progress.values.items())
+        parts = (moment, f"{progress.done:g}/{progress.total:g} {progress.unit}", " ".join(progress.message.split()))
+        with suppress(OSError, ValueError):
+            self._log.write("  ".join(part for part in (*parts, *values) if part) + "\n")
+            self._log.flush()
 
     def stream(self, family: str, name: str) -> "StreamWriter":
         """A writer for the stream `FAMILY-NAME`; see `pipelines.streams`."""

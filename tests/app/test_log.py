@@ -187,6 +187,20 @@ async def test_it_goes_on_with_a_new_attempt_while_it_follows(small: Builder) ->
         assert "002/stdout.log" in screen.query_one("#where", Line).text
 
 
+async def test_the_workers_log_gives_way_to_that_of_the_stage(small: Builder) -> None:
+    log_path(small).write_text("")
+    log_path(small).with_name("worker.log").write_text("loading\n")
+    async with running(small.workspace, size=(80, 24)) as (app, pilot):
+        screen, view = await open_log(app, pilot)
+        assert [line.strip() for line in visible_lines(view)] == ["loading"]
+        log_path(small).write_text("1/10 steps\n")
+        await poll(screen, pilot)
+        assert [line.strip() for line in visible_lines(view)] == ["1/10 steps"]
+        await press(pilot, "o", "end", "enter")
+        await poll(screen, pilot)
+        assert [line.strip() for line in visible_lines(view)] == ["loading"], "what was chosen stays"
+
+
 async def test_another_file_can_be_chosen(small: Builder) -> None:
     async with running(small.workspace, size=(80, 24)) as (app, pilot):
         log_path(small).with_name("stderr.log").write_text("a warning\n")

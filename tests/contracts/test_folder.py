@@ -1,5 +1,6 @@
 """The stage folder: complete or absent, never in between."""
 
+import io
 import signal
 from pathlib import Path
 
@@ -70,6 +71,23 @@ def test_progress_is_kept_to_two_a_second_but_the_last_is_written(tmp_path: Path
     progress = folder.progress()
     assert progress is not None
     assert (progress.done, progress.values["reward"]) == (100, 1.0)
+
+
+def test_progress_is_told_in_the_log_too_once_in_two_seconds_and_at_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = io.StringIO()
+    now = [1000.0]
+    monkeypatch.setattr("pipelines.folder.time.time", lambda: now[0])
+    folder = StageFolder(tmp_path, log=log)
+    for step in range(1, 11):
+        now[0] += 0.6
+        folder.report(step, 10, "steps", "two\nlines", {"reward": step / 10})
+    folder.report(10, 10, "steps")
+    told = [line.split("  ")[1:] for line in log.getvalue().splitlines()]
+    assert told == [[f"{n}/10 steps", "two lines", f"reward={n / 10:.4g}"] for n in (1, 5, 9, 10)]
+    log.close()
+    folder.report(10, 10, "steps")  # a log that cannot be written fails nothing
 
 
 def test_stage_info_refuses_unknown_fields() -> None:

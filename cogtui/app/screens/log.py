@@ -20,7 +20,7 @@ from cogtui.app.text import one_line
 from cogtui.app.widgets.entry import Entry
 from cogtui.app.widgets.line import Line
 from cogtui.app.widgets.log_view import LogView
-from jobs.attempts import attempt_numbers, attempt_of, attempt_path, stage_of
+from jobs.attempts import STDERR, STDOUT, attempt_numbers, attempt_of, stage_of
 from jobs.logs import BLOCK, ERRORS, Chunk, LogFile, attempt_logs, best_log
 from pipelines.errors import CogtuiError
 
@@ -54,6 +54,7 @@ class LogScreen(AppScreen):
         self.failed = failed
         self.file: LogFile | None = None
         self.following = not failed
+        self._picked = False
         self._bytes = 0
         self._identity = (0, 0)
         self._pattern: re.Pattern[bytes] | None = None
@@ -121,8 +122,12 @@ class LogScreen(AppScreen):
             return
         if not self.following and view.next_byte < self._bytes:
             return  # reading in the middle: new lines at the end matter when one gets there
-        if self.following and await self.answer(self.context.work.ask(lambda _: _outdated(file.path))):
-            await self._open_best()  # a new attempt has begun
+        if (
+            self.following
+            and not self._picked
+            and await self.answer(self.context.work.ask(lambda _: _outdated(file.path)))
+        ):
+            await self._open_best()
             return
         chunk = await self.answer(self.context.work.ask(lambda _: _new_lines(file, view.next_byte)))
         if chunk is None or file is not self.file:
@@ -276,7 +281,7 @@ class LogScreen(AppScreen):
 
         def chosen(index: int | None) -> None:
             if index is not None:
-                self.following = True
+                self.following = self._picked = True
                 self.run_worker(self._open(logs[index]), group="log", exclusive=True)
 
         names = [f"attempt {_short(path)}" for path in logs]
@@ -313,12 +318,13 @@ def _short(path: Path) -> str:
 
 
 def _outdated(path: Path) -> bool:
-    """Whether a newer attempt than that of this log has one with something in it."""
+    """Whether there is by now a better log to follow: of a newer attempt, or of the stage instead of its worker's."""
     stage, now = stage_of(path), attempt_of(path)
-    if attempt_path(stage, max(attempt_numbers(stage), default=0)).name <= now.name:
+    newer = max(attempt_numbers(stage), default=0) > int(now.name)
+    if not newer and path.name in (STDOUT, STDERR):
         return False
-    newest = best_log(attempt_logs(stage), failed=False)
-    return newest is not None and attempt_of(newest) != now and newest.stat().st_size > 0
+    best = best_log(attempt_logs(stage), failed=False)
+    return best is not None and best != path and (newer or best.name in (STDOUT, STDERR)) and best.stat().st_size > 0
 
 
 def _new_lines(file: LogFile, offset: int) -> Chunk | None:
