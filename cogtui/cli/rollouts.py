@@ -53,16 +53,27 @@ def register(app: typer.Typer) -> None:
 def rollouts(
     filter_text: FilterArgument = "",
     *,
-    sort: SortOption = "step",
+    sort: Annotated[
+        str | None,
+        typer.Option("--sort", metavar="FIELD", help="Column to sort by (default: step); -FIELD: largest first."),
+    ] = None,
     limit: Annotated[int, typer.Option(min=1, metavar="N", help="At most so many rows.")] = 50,
+    view: Annotated[
+        str, typer.Option("--view", metavar="NAME", help="A view saved in the app; filter and options add to it.")
+    ] = "",
+    columns: Annotated[str, typer.Option("--columns", metavar="A,B,…", help="Columns to print, in order.")] = "",
+    by_problem: Annotated[
+        bool, typer.Option("--by-problem", help="Problems with best, mean and worst reward, not single rollouts.")
+    ] = False,
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """The command `rollouts`."""
-    from cogtui.cli.rollouts_list import list_rollouts
+    from cogtui.cli.rollouts_list import list_rollouts, listing_of
     from jobs.workspace import Workspace
 
-    list_rollouts(Workspace.locate(workspace), filter_text, sort=sort, limit=limit, as_json=as_json)
+    listing = listing_of(filter_text, view=view, sort=sort, columns=columns, by_problem=by_problem)
+    list_rollouts(Workspace.locate(workspace), listing, limit=limit, as_json=as_json)
 
 
 def trace(rollout: IdArgument, *, workspace: WorkspaceOption = None, as_json: JsonOption = False) -> None:

@@ -1,26 +1,76 @@
-"""The command `rollouts`."""
+"""The command `rollouts`: rows of a filter, or its problems, as a view or options say."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final, cast, get_args
 
 from cogtui.cli.output import emit, emit_json, narrate
 from cogtui.cli.rollouts_shared import fresh_store, parse_sort
-from cogtui.store import Page, Query, RolloutRow
-from cogtui.store.filter import parse
+from cogtui.store import Page, Query, RolloutRow, Sort, Store
+from cogtui.store.columns import MISSING, TEXTS
+from cogtui.store.filter import EVERYTHING, Filter, parse
+from cogtui.store.groups import GroupSort
 from cogtui.store.plain import rollout_dict
+from cogtui.store.types import ProblemGroup
+from cogtui.store.views import View, check_columns, read_views
 from jobs.workspace import Workspace
-from pipelines.records import BEHAVIOR_LETTERS
+from pipelines.errors import InvalidInput
+from pipelines.records import BEHAVIORS
 
-_HEAD = (
-    "id", "step", "split", "condition", "seed", "problem", "reward", "ok", "tokens", "chars", *BEHAVIOR_LETTERS.values()
+_USUAL: Final = (
+    "id", "step", "split", "condition", "seed", "numbers", "reward", "correct", "tokens", "length", *BEHAVIORS
 )  # fmt: skip
-_PAGE = 500
+_PAGE: Final = 500
 
 
-def list_rollouts(workspace: Workspace, filter_text: str, *, sort: str, limit: int, as_json: bool) -> None:
-    """Prints the rows of a filter; as JSON with their texts and spans."""
-    query = Query(parse(filter_text), parse_sort(sort))
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """What to print."""
+
+    filter: Filter
+    sort: Sort
+    columns: tuple[str, ...]
+    groups: tuple[GroupSort, bool] | None
+    """Field and direction of the problems, or None for rollouts."""
+
+
+def listing_of(
+    filter_text: str, *, view: str = "", sort: str | None = None, columns: str = "", by_problem: bool = False
+) -> Listing:
+    """A view with what the options change of it.
+
+    Raises:
+        InvalidInput: an option is wrong. NotFound: there is no such view.
+    """
+    base = read_views().view(view) if view else View(name="-", sort="step")
+    chosen = parse(base.filter) if base.filter else EVERYTHING
+    names = base.columns or _USUAL
+    if columns:
+        try:
+            names = check_columns(tuple(name.strip() for name in columns.split(",") if name.strip()))
+        except ValueError as error:
+            raise InvalidInput(str(error)) from None
+    groups = base.group_order if base.groups or by_problem else None
+    order = base.order
+    if sort is not None and groups is not None:
+        field = sort.removeprefix("-")
+        if field not in get_args(GroupSort):
+            known = ", ".join(get_args(GroupSort))
+            raise InvalidInput(f"cannot sort problems by {field!r}", remedy=f"One of: {known}.")
+        groups = cast("GroupSort", field), sort.startswith("-")
+    elif sort is not None:
+        order = parse_sort(sort)
+    return Listing(chosen & parse(filter_text), order, names or _USUAL, groups)
+
+
+def list_rollouts(workspace: Workspace, listing: Listing, *, limit: int, as_json: bool) -> None:
+    """Prints the rows of a filter; as JSON with their texts and spans. Or its problems."""
+    query = Query(listing.filter, listing.sort)
     store, warnings = fresh_store(workspace)
     with store:
+        if listing.groups is not None:
+            _list_problems(store, query, listing.groups, limit, as_json, warnings)
+            return
         rows: list[RolloutRow] = []
         page: Page[RolloutRow] | None = None
         while len(rows) < limit and (page is None or page.after is not None):
@@ -30,18 +80,66 @@ def list_rollouts(workspace: Workspace, filter_text: str, *, sort: str, limit: i
             emit_json([rollout_dict(detail) for detail in store.rollouts(row.id for row in rows)], warnings)
             return
         total = store.count(query)
-    for line in table(rows):
+    for line in table(rows, listing.columns):
         emit(line)
+    _close(warnings, f"{len(rows):,} of {total:,} rollouts")
+
+
+def _list_problems(
+    store: Store, query: Query, groups: tuple[GroupSort, bool], limit: int, as_json: bool, warnings: list[str]
+) -> None:
+    found: list[ProblemGroup] = []
+    page: Page[ProblemGroup] | None = None
+    while len(found) < limit and (page is None or page.after is not None):
+        after = page.after if page else None
+        page = store.problems(query, after, sort=groups[0], descending=groups[1], limit=min(_PAGE, limit - len(found)))
+        found += page.rows
+    if as_json:
+        emit_json([_group_dict(group) for group in found], warnings)
+        return
+    head = ("problem", "numbers", "rollouts", "scored", "best", "mean", "worst")
+    cells = [
+        (
+            group.problem_id, f"{' '.join(map(str, group.numbers))} > {group.target}", str(group.rollouts),
+            str(group.scored), *(MISSING if v is None else f"{v:.3g}" for v in (group.best, group.mean, group.worst)),
+        )
+        for group in found
+    ]  # fmt: skip
+    for line in _aligned([head, *cells], left={0, 1}):
+        emit(line)
+    more = "" if page is None or page.after is None else ", and more (--limit)"
+    _close(warnings, f"{len(found):,} problems{more}")
+
+
+def _group_dict(group: ProblemGroup) -> dict[str, Any]:
+    return {
+        "problem_id": group.problem_id,
+        "numbers": list(group.numbers),
+        "target": group.target,
+        "rollouts": group.rollouts,
+        "scored": group.scored,
+        "best": group.best,
+        "mean": group.mean,
+        "worst": group.worst,
+        "reward_by_step": [[step, mean] for step, mean in group.by_step],
+    }
+
+
+def _close(warnings: Sequence[str], text: str) -> None:
     for warning in warnings:
         narrate(f"warning: {warning}")
-    narrate(f"{len(rows):,} of {total:,} rollouts")
+    narrate(text)
 
 
-def table(rows: Sequence[RolloutRow]) -> list[str]:
+def table(rows: Sequence[RolloutRow], columns: Sequence[str] = _USUAL) -> list[str]:
     """Rows as aligned columns, numbers to the right."""
-    cells = [_HEAD, *(_cells(row) for row in rows)]
-    widths = [max(len(row[column]) for row in cells) for column in range(len(_HEAD))]
-    left = {0, 2, 3, 5, 7}
+    chosen = [TEXTS[name] for name in columns]
+    cells = [tuple(title for title, _, _ in chosen), *(tuple(text(row) for _, _, text in chosen) for row in rows)]
+    return _aligned(cells, left={place for place, (_, right, _) in enumerate(chosen) if not right})
+
+
+def _aligned(cells: Sequence[tuple[str, ...]], left: set[int]) -> list[str]:
+    widths = [max(len(row[column]) for row in cells) for column in range(len(cells[0]))]
     return [
         "  ".join(
             cell.ljust(width) if column in left else cell.rjust(width)
@@ -49,23 +147,3 @@ def table(rows: Sequence[RolloutRow]) -> list[str]:
         ).rstrip()
         for row in cells
     ]
-
-
-def _cells(row: RolloutRow) -> tuple[str, ...]:
-    return (
-        row.id,
-        str(row.step),
-        row.split,
-        row.condition or "-",
-        _or_dash(row.seed),
-        row.puzzle(">"),
-        "-" if row.reward is None else f"{row.reward:g}",
-        {True: "yes", False: "no", None: "-"}[row.correct],
-        _or_dash(row.n_tokens),
-        str(row.length),
-        *map(_or_dash, row.counts),
-    )
-
-
-def _or_dash(value: int | None) -> str:
-    return "-" if value is None else str(value)

@@ -24,12 +24,14 @@ def problems(
     selector: Selector,
     where: Where,
     after: Cursor | None,
+    before: Cursor | None,
     sort: GroupSort,
     descending: bool,
     limit: int,
 ) -> Page[ProblemGroup]:
     """A page of problems with how well they were solved. Problems without a score come last."""
-    conditions, having, order = _order(sort, after, descending)
+    backwards = before is not None
+    conditions, having, order = _order(sort, before if backwards else after, descending, backwards)
     tables, filters = selector.collect(where, [conditions])
     if where.empty:
         tables = "rollout o INDEXED BY rollout_by_problem" if _has_index(db) else tables
@@ -40,33 +42,40 @@ def problems(
         (*values, *having[1], limit + 1),
     ).fetchall()
     more, rows = len(rows) > limit, rows[:limit]
+    if backwards:
+        rows = rows[::-1]
     steps = _by_step(db, selector, where, [row[0] for row in rows])
     groups = tuple(_group(db, row, steps.get(row[0], ()), sort) for row in rows)
-    return Page(
-        groups,
-        groups[0].cursor if groups and after is not None else None,
-        groups[-1].cursor if groups and more else None,
-    )
+    above, below = (more, bool(before.values)) if before is not None else (after is not None, more)
+    return Page(groups, groups[0].cursor if groups and above else None, groups[-1].cursor if groups and below else None)
 
 
 def _has_index(db: sqlite3.Connection) -> bool:
     return db.execute("SELECT 1 FROM sqlite_master WHERE name = 'rollout_by_problem'").fetchone() is not None
 
 
-def _order(sort: GroupSort, after: Cursor | None, descending: bool) -> tuple[Part, Part, str]:
-    """WHERE, HAVING and ORDER BY of a page."""
-    down, beyond = (" DESC", "<") if descending else ("", ">")
+def _order(sort: GroupSort, cursor: Cursor | None, descending: bool, backwards: bool) -> tuple[Part, Part, str]:
+    """WHERE, HAVING and ORDER BY of a page behind a cursor, or (backwards) in front of one."""
+    flipped = descending != backwards
+    down, beyond = (" DESC", "<") if flipped else ("", ">")
+    none: Part = ("1", ())
+    start = cursor is None or not cursor.values
     if sort == "problem":
-        where: Part = ("", ()) if after is None else (f"o.problem_id {beyond} ?", after.values)
-        return where, ("1", ()), f"o.problem_id{down}"
+        where: Part = ("", ()) if start or cursor is None else (f"o.problem_id {beyond} ?", cursor.values)
+        return where, none, f"o.problem_id{down}"
     value = _VALUES[sort]
     order = f"{value} IS NULL, {value}{down}, o.problem_id"
-    if after is None:
-        return ("", ()), ("1", ()), order
-    last, problem = after.values
+    if backwards:
+        order = f"{value} IS NULL DESC, {value}{down}, o.problem_id DESC"
+    if start or cursor is None:
+        return ("", ()), none, order
+    last, problem = cursor.values
+    side = "<" if backwards else ">"
     if last is None:
-        return ("", ()), (f"{value} IS NULL AND o.problem_id > ?", (problem,)), order
-    having = f"{value} {beyond} ? OR {value} IS NULL OR ({value} = ? AND o.problem_id > ?)"
+        others = f"{value} IS NOT NULL OR " if backwards else ""
+        return ("", ()), (f"{others}({value} IS NULL AND o.problem_id {side} ?)", (problem,)), order
+    unscored = "" if backwards else f"{value} IS NULL OR "
+    having = f"{unscored}{value} {beyond} ? OR ({value} = ? AND o.problem_id {side} ?)"
     return ("", ()), (having, (last, last, problem)), order
 
 

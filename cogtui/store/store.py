@@ -212,12 +212,14 @@ class Store:
         query: Query,
         after: Cursor | None = None,
         *,
+        before: Cursor | None = None,
         sort: groups.GroupSort = "problem",
         descending: bool = False,
         limit: int = 50,
     ) -> Page[ProblemGroup]:
-        """The rollouts of a filter grouped by problem."""
-        return groups.problems(self._db, self._selector(), self._where(query.filter), after, sort, descending, limit)
+        """The rollouts of a filter grouped by problem: the first ones, those after a cursor, or those before one."""
+        where = self._where(query.filter)
+        return groups.problems(self._db, self._selector(), where, after, before, sort, descending, limit)
 
     def histogram(self, query: Query, field: SortField, *, bins: int = 20) -> Histogram:
         """How a field is spread over the rollouts of a filter."""

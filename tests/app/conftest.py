@@ -26,8 +26,9 @@ MOMENT = 1_790_000_000.0
 def plain_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """The same environment for every test, whatever the terminal it runs in."""
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
-    for name in ("NO_COLOR", "COLORFGBG", "COGTUI_THEME", "SSH_CONNECTION", "PAGER"):
+    for name in ("NO_COLOR", "COLORFGBG", "COGTUI_THEME", "SSH_CONNECTION", "PAGER", "XDG_CONFIG_HOME"):
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("COGTUI_CONFIG", str(tmp_path / "config"))
     monkeypatch.setenv("TZ", "UTC")
     time.tzset()
 

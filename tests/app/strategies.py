@@ -1,5 +1,6 @@
 """Hypothesis strategies for text that tries to break a screen."""
 
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
 from pipelines.records import BEHAVIORS, LabelledSpan
@@ -11,6 +12,9 @@ NASTY = (
     "\ud800", "\udfff", "❤\ufe0f", "👩\u200d👧", "e\u0301", "漢字", "a" * 300, " " * 90, "\u0300" * 40, "\U000e0041",
     "🇩🇪",
 )  # fmt: skip
+
+patient = settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
+"""Making such text takes longer than the health check likes where other work has the processor."""
 
 hostile_text = st.lists(
     st.one_of(

@@ -18,7 +18,8 @@ from cogtui.app.data.trace_facts import head_rows, legend_parts, minimap_parts, 
 from cogtui.app.looks import Part
 from cogtui.app.screens.dialogs import ConfirmScreen
 from cogtui.app.themes import span_variables
-from cogtui.app.widgets.rollout_list import RolloutList, rollout_cells
+from cogtui.app.widgets.rollout_columns import rollout_cells
+from cogtui.app.widgets.rollout_list import RolloutList
 from cogtui.app.widgets.span_list import span_parts
 from cogtui.app.widgets.trace_text import TraceText
 from cogtui.store import Cursor, RolloutDetail, RolloutRow
@@ -29,7 +30,7 @@ from pipelines.folder import Progress
 from pipelines.records import JudgeRun, LabelledSpan
 from tests.app.conftest import MOMENT, Builder
 from tests.app.driving import press, running, settle
-from tests.app.strategies import NASTY, hostile_text, texts_with_spans
+from tests.app.strategies import NASTY, hostile_text, patient, texts_with_spans
 
 ALL = "".join(NASTY)
 
@@ -65,6 +66,7 @@ def row(text: str) -> RolloutRow:
     )  # fmt: skip
 
 
+@patient
 @given(hostile_text)
 def test_rows_made_of_hostile_text_are_printable(text: str) -> None:
     attempt = AttemptState(
@@ -108,7 +110,7 @@ class OneView(App[None]):
         yield TraceText()
 
 
-@settings(max_examples=10, deadline=None)
+@settings(patient, max_examples=10)
 @given(st.lists(texts_with_spans(), min_size=6, max_size=12))
 async def test_the_trace_view_shows_any_text_with_any_spans(cases: list[tuple[str, list[LabelledSpan]]]) -> None:
     app = OneView()

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from cogtui.app.data.pairing import Pair, differences, paired
 from cogtui.app.pair_layout import PairLayout
-from tests.app.strategies import hostile_text
+from tests.app.strategies import hostile_text, patient
 
 LEFT = "First try 3 + 4 = 7. That is not 32. Let me try again.\n(3 + 5) * 4 = 32, works."
 RIGHT = "First try 3 + 5 = 8. That is not 32. The rest is easy: 8 * 4 = 32.\n(3 + 5) * 4 = 32, works."
@@ -41,6 +41,7 @@ def test_a_repeated_sentence_keeps_its_order() -> None:
     assert [pair.kind for pair in found.pairs] == ["right", "same", "same", "same", "left"]
 
 
+@patient
 @given(hostile_text, hostile_text)
 def test_every_segment_of_both_texts_stands_in_one_row(left: str, right: str) -> None:
     pairing = paired(left, right)
@@ -54,12 +55,13 @@ def test_every_segment_of_both_texts_stands_in_one_row(left: str, right: str) ->
             assert pair.same == same
 
 
+@patient
 @given(hostile_text)
 def test_a_text_is_the_same_as_itself(text: str) -> None:
     assert {pair.kind for pair in paired(text, text).pairs} <= {"same"}
 
 
-@settings(max_examples=60)
+@settings(patient, max_examples=60)
 @given(hostile_text, hostile_text, st.integers(4, 60), st.booleans(), st.booleans())
 def test_lines_show_every_character_once(left: str, right: str, width: int, stacked: bool, raw: bool) -> None:
     pairs = paired(left, right).pairs

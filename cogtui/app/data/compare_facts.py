@@ -6,7 +6,7 @@ from cogtui.app.data.trace import JudgedTrace
 from cogtui.app.highlight import minimap
 from cogtui.app.looks import SPAN_LOOKS, Part
 from cogtui.app.text import fit, one_line
-from cogtui.app.widgets.rollout_list import MISSING, answer_part
+from cogtui.app.widgets.rollout_columns import MISSING, answer_part
 from cogtui.store import RolloutRow
 from pipelines.behaviors.segment import Place
 from pipelines.records import BEHAVIOR_LETTERS, BEHAVIORS

@@ -29,7 +29,7 @@ class ListQuery:
         parts += [self.typed] if self.typed.strip() else []
         if len(parts) == 1:
             return parts[0]
-        return " ".join(f"({part})" if _needs_brackets(part) else part for part in parts)
+        return " ".join(bracketed(part) for part in parts)
 
     @property
     def own_text(self) -> str:
@@ -65,5 +65,6 @@ def quoted(value: str) -> str:
     return f'"{escaped}"'
 
 
-def _needs_brackets(text: str) -> bool:
-    return " OR " in f" {text} " or " or " in f" {text} "
+def bracketed(text: str) -> str:
+    """A filter that may stand beside others."""
+    return f"({text})" if " OR " in f" {text} " or " or " in f" {text} " else text

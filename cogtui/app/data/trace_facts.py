@@ -7,7 +7,7 @@ from cogtui.app.highlight import minimap
 from cogtui.app.looks import SPAN_LOOKS, Look, Part
 from cogtui.app.text import fit, one_line
 from cogtui.app.widgets.detail import labelled
-from cogtui.app.widgets.rollout_list import MISSING, answer_part
+from cogtui.app.widgets.rollout_columns import MISSING, answer_part
 from cogtui.store import RolloutDetail
 from cogtui.store.human import HUMAN, annotator_of
 from pipelines.records import BEHAVIOR_LETTERS, BEHAVIORS, JudgeRun, LabelledSpan

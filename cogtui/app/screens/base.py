@@ -27,6 +27,8 @@ class AppScreen(Screen[None]):
     """Title of the mode in the top bar, where a screen belongs to one mode only."""
     HELP_TITLE: ClassVar[str] = ""
     """How help names the screen."""
+    FOOTER: ClassVar[tuple[str, ...]] = ()
+    """Keys that the last row shows first, in this order; the others as they come."""
     CHORDS: ClassVar[tuple[tuple[str, str], ...]] = ()
     """Sequences of two keys and what they do, for help."""
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "up", "Up", show=False)]

@@ -36,6 +36,7 @@ class CompareScreen(ChordScreen):
     """
 
     HELP_TITLE = "Compare"
+    FOOTER = ("Tab", "← →", "n p", "c C", "d")
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("right", "step('step', 1)", "Step", key_display="← →"),
         Binding("left", "step('step', -1)", "Previous step", show=False),

@@ -40,6 +40,7 @@ class TraceScreen(ChordScreen, ComparingScreen):
     """
 
     HELP_TITLE = "Trace"
+    FOOTER = ("]v", "n", "p", "i", "d", "y")
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("n", "neighbour(1)", "Next rollout"),
         Binding("p", "neighbour(-1)", "Previous rollout"),

@@ -1,36 +1,30 @@
-"""Mode 3: the list of rollouts, filtered, sorted, followed."""
+"""Mode 3: the list of rollouts, filtered, sorted, in columns of one's choice; from here to views, problems, bars."""
 
 from dataclasses import replace
-from typing import ClassVar, get_args
+from typing import ClassVar
 
 from textual import on
-from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 
-from cogtui.app.context import Reading
 from cogtui.app.data.completion import Word, candidates
-from cogtui.app.data.query import ListQuery, Quick
-from cogtui.app.looks import Part
-from cogtui.app.screens.comparing import ComparingScreen
+from cogtui.app.data.query import ListQuery, Quick, bracketed
+from cogtui.app.screens.columns import ColumnsScreen
 from cogtui.app.screens.dialogs import ChoiceScreen
-from cogtui.app.states import percent
+from cogtui.app.screens.rollout_window import RolloutWindow
+from cogtui.app.screens.viewing import ViewingScreen
 from cogtui.app.text import one_line
 from cogtui.app.widgets.filter_bar import FilterBar
-from cogtui.app.widgets.line import Line
-from cogtui.app.widgets.lines import LineView
-from cogtui.app.widgets.rollout_list import RolloutList
-from cogtui.store import END, Query, RolloutRow, Sort
-from cogtui.store.types import Coverage, SortField
-from pipelines.errors import InvalidInput
+from cogtui.app.widgets.rollout_columns import COLUMNS, SORTABLE
+from cogtui.store import Sort
+from cogtui.store.columns import COLUMN_NAMES
+from cogtui.store.groups import GroupSort
+from cogtui.store.types import SortField
+from cogtui.store.views import View, read_views, save_columns
 
-PAGE_ROWS = 128
 _ANY = "any"
-_READ = " "
-"""What stands for files that are read, or will not be."""
-_SORTS: tuple[SortField, ...] = get_args(SortField)
 
 
-class TracesScreen(ComparingScreen):
+class TracesScreen(RolloutWindow, ViewingScreen):
     """Rollouts of the workspace, or of a scope within it.
 
     Args:
@@ -41,251 +35,31 @@ class TracesScreen(ComparingScreen):
 
     MODE = "Traces"
     HELP_TITLE = "Traces"
+    FOOTER = ("Enter", "/", "s", "b", "h", "d", "v")
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("slash", "filter", "Filter"),
         Binding("s", "sort", "Sort"),
+        Binding("less_than_sign", "sort_column(-1)", "Sort by the column to the left", show=False),
+        Binding("greater_than_sign", "sort_column(1)", "Sort by the column to the right", show=False),
         Binding("S", "reverse", "Reverse the order", show=False),
-        Binding("c", "quick('condition')", "Condition"),
-        Binding("t", "quick('step')", "Step"),
-        Binding("x", "correct", "Correct or wrong"),
+        Binding("b", "problems", "Problems"),
+        Binding("h", "histogram", "Histogram"),
+        Binding("o", "columns", "Columns", show=False),
+        Binding("c", "quick('condition')", "Condition", show=False),
+        Binding("t", "quick('step')", "Step", show=False),
+        Binding("x", "correct", "Correct or wrong", show=False),
         Binding("backspace", "clear", "Clear all filters", show=False),
-        Binding("full_stop", "reload", "Show new ones", show=False),
-        Binding("X", "stop_reading", "Stop reading the files", show=False),
         Binding("y", "copy_id", "Copy the rollout's id", show=False),
         Binding("Y", "copy_command", "Copy this list as a command", show=False),
     ]
 
-    def __init__(self, *, mode: str = "Traces", path: str = "", scope: str = "") -> None:
-        super().__init__(path, mode=mode)
-        self.list_query = ListQuery(scope)
-        self.total: int | None = None
-        self.new = 0
-        self._first_position: int | None = None
-        self._newest = 0
-        self._busy = False
-        self._coverage: Coverage | None = None
-        self._reading = ""
-
-    def compose_body(self) -> ComposeResult:
-        titles = Line(widget_id="titles")
-        yield Line((" opening the index", "dim"), widget_id="summary")
-        yield FilterBar()
-        yield titles
-        yield RolloutList(titles)
-
-    @property
-    def view(self) -> RolloutList:
-        """The list."""
-        return self.query_one(RolloutList)
-
-    @property
-    def rollout_here(self) -> RolloutRow | None:
-        return self.view.rollout
-
-    def mark_changed(self) -> None:
-        self.view.show_mark(None if self.context.marked is None else self.context.marked.id)
-
     def on_mount(self) -> None:
-        self.view.focus()
-        self.mark_changed()
-        self.watch_signal(self.shared.store_signal, self._store_changed)
-        if self.context.reading is not None:
-            self.every(1.0, self._ask_reading)
-        self.load()
+        self.run_worker(self._read_columns(), group="columns", exclusive=True)
 
-    def load(self, keep: RolloutRow | None = None, *, end: bool = False) -> None:
-        """Asks the store again: around a row to keep, or from the start, or at the end."""
-        try:
-            query = self.list_query.query()
-        except InvalidInput as error:
-            self.complain(error)
-            return
-        self.run_worker(self._load(query, keep, end), group="load", exclusive=True)
-
-    async def _load(self, query: Query, keep: RolloutRow | None, end: bool) -> None:
-        store = self.context.store
-        coverage = await self.answer(store.ask(lambda found: found.coverage()))
-        if coverage is None:
-            self.query_one("#summary", Line).show((" the index cannot be read", "bad"))
-            return
-        if keep is None:
-            page = await self.answer(
-                store.ask(lambda found: found.page(query, before=END if end else None, limit=PAGE_ROWS))
-            )
-            if page is None:
-                return
-            rows, before, after = list(page.rows), page.before, page.after
-            cursor = len(rows) - 1 if end else 0
-        else:
-            kept = keep.cursor
-            above = await self.answer(store.ask(lambda found: found.page(query, before=kept, limit=PAGE_ROWS)))
-            below = await self.answer(store.ask(lambda found: found.page(query, after=kept, limit=PAGE_ROWS)))
-            if above is None or below is None:
-                return
-            rows, before, after = [*above.rows, keep, *below.rows], above.before, below.after
-            cursor = len(above.rows)
-        self._newest, self.new = coverage.newest, 0
-        self._coverage = coverage
-        self.total = self._first_position = None
-        self.view.set_rows(rows, before, after, query.sort, cursor)
-        self._show_summary()
-        self.total = await self.answer(store.ask(lambda found: found.count(query)))
-        if rows:
-            first = rows[0].cursor
-            known = 0 if before is None else None
-            self._first_position = (
-                known if known is not None else await self.answer(store.ask(lambda found: found.position(query, first)))
-            )
-        self._show_summary()
-
-    @on(RolloutList.Edge)
-    def _edge(self, event: RolloutList.Edge) -> None:
-        wanted = self.view.above if event.direction < 0 else self.view.below
-        if wanted is not None and not self._busy:
-            self._busy = True
-            self.run_worker(self._load_more(event.direction), group="more")
-
-    async def _load_more(self, direction: int) -> None:
-        view, query = self.view, self.list_query.query()
-        above, below = view.above, view.below
-        try:
-            if direction < 0 and above is not None:
-                page = await self.answer(
-                    self.context.store.ask(lambda found: found.page(query, before=above, limit=PAGE_ROWS))
-                )
-                if page is not None and view.above is above:
-                    view.prepend(page)
-                    if self._first_position is not None:
-                        self._first_position -= len(page.rows)
-            elif direction > 0 and below is not None:
-                page = await self.answer(
-                    self.context.store.ask(lambda found: found.page(query, after=below, limit=PAGE_ROWS))
-                )
-                if page is not None and view.below is below:
-                    loaded = view.line_count
-                    view.append(page)
-                    dropped = loaded + len(page.rows) - view.line_count
-                    if self._first_position is not None:
-                        self._first_position += dropped
-        finally:
-            self._busy = False
-        self._show_summary()
-
-    def _ask_reading(self) -> None:
-        if self.context.reading is not None and self._reading != _READ:
-            self.run_worker(self._show_reading(self.context.reading), group="reading", exclusive=True)
-
-    async def _show_reading(self, reading: Reading) -> None:
-        found = await self.answer(self.context.work.ask(lambda _: (reading.done(), reading.progress())))
-        if found is None:
-            return
-        done, progress = found
-        share = percent(progress) if progress is not None else "the files"
-        self._reading = _READ if done else f"  reading {share}"
-        self._show_summary()
-
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        return action != "stop_reading" or (self.context.reading is not None and self._reading != _READ)
-
-    def action_stop_reading(self) -> None:
-        """Stops reading the opened files; opening them again goes on from there."""
-        reading = self.context.reading
-        if reading is not None:
-            self.run_worker(self._stop_reading(reading), group="reading", exclusive=True)
-
-    async def _stop_reading(self, reading: Reading) -> None:
-        await self.answer(self.context.work.ask(lambda _: reading.cancel()))
-        self._reading = _READ
-        self.say("stopped reading; opening the same files again goes on from there")
-        self._show_summary()
-
-    def _store_changed(self, version: int) -> None:
-        self.catch_up()
-
-    def catch_up(self) -> None:
-        self.mark_changed()
-        if self.total is not None:
-            self.run_worker(self._follow(), group="follow", exclusive=True)
-
-    async def _follow(self) -> None:
-        """Counts what is new and brings what is seen up to date; the cursor stays where it is."""
-        view, query, newest = self.view, self.list_query.query(), self._newest
-        if not view.line_count:
-            self.load()
-            return
-        store = self.context.store
-        coverage = await self.answer(store.ask(lambda found: found.coverage()))
-        total = await self.answer(store.ask(lambda found: found.count(query)))
-        new = await self.answer(store.ask(lambda found: found.count(query, newer_than=newest)))
-        top, bottom = view.visible_rows
-        if top > 0:
-            above = view.rollouts[top - 1].cursor
-            page = await self.answer(store.ask(lambda found: found.page(query, after=above, limit=bottom - top)))
-        else:
-            page = await self.answer(store.ask(lambda found: found.page(query, limit=max(1, bottom))))
-        if coverage is None or total is None or new is None or page is None or newest != self._newest:
-            return
-        view.refresh_rows(page.rows, top)
-        if view.below is None and new:
-            last = view.rollouts[-1].cursor
-            tail = await self.answer(store.ask(lambda found: found.page(query, after=last, limit=PAGE_ROWS)))
-            if tail is not None and tail.rows and view.below is None:
-                view.append(tail)
-        seen = sum(rollout.serial > newest for rollout in view.rollouts)
-        self._coverage, self.total, self.new = coverage, total, max(0, new - seen)
-        self._show_summary()
-
-    @on(LineView.Moved)
-    def _show_summary(self) -> None:
-        view = self.view
-        parts: list[Part] = []
-        if self.total == 0:
-            parts.append((" no rollout", "strong"))
-            parts.append(
-                (
-                    " passes this filter (Backspace clears it)" if self.list_query.own_text else " in the index yet",
-                    "dim",
-                )
-            )
-        elif self._first_position is not None and view.line_count:
-            parts.append((f" {self._first_position + view.cursor + 1:,}", "strong"))
-        if self.total:
-            parts.append((f" of {self.total:,} rollouts" if len(parts) else f" {self.total:,} rollouts", ""))
-        elif self.total is None:
-            parts.append((" counting", "dim"))
-        sort = self.list_query.sort
-        parts.append((f"  by {sort.field} {'↓' if sort.descending else '↑'}", "dim"))
-        if self.new:
-            parts.append((f"  {self.new:,} new (.)", "warn"))
-        parts.append((coverage_text(self._coverage) + self._reading, "dim"))
-        self.query_one("#summary", Line).show(*parts)
-
-    @on(RolloutList.Start)
-    def _to_start(self) -> None:
-        if self.view.above is None:
-            self.view.cursor = 0
-        else:
-            self.load()
-
-    @on(RolloutList.End)
-    def _to_end(self) -> None:
-        if self.view.below is None:
-            self.view.cursor = self.view.line_count - 1
-        else:
-            self.load(end=True)
-
-    @on(LineView.Chosen)
-    def _chosen(self) -> None:
-        from cogtui.app.screens.trace import TraceScreen
-
-        rollout = self.view.rollout
-        if rollout is not None:
-            self.app.push_screen(TraceScreen(self.mode, self.list_query, rollout, left=self._came_back))
-
-    def _came_back(self, rollout: RolloutRow) -> None:
-        """The trace view was left at another rollout: the cursor goes there too."""
-        if not self.view.go_to(rollout.id):
-            self.load(keep=rollout)
+    async def _read_columns(self) -> None:
+        kept = await self.answer(self.context.work.ask(lambda _: read_views()))
+        if kept is not None and kept.columns:
+            self.view.show_columns(kept.columns)
 
     def change(self, query: ListQuery) -> None:
         """Shows another query and says so in the filter bar."""
@@ -350,25 +124,32 @@ class TracesScreen(ComparingScreen):
     def action_sort(self) -> None:
         """Asks what to sort by."""
         sort = self.list_query.sort
-        at = _SORTS.index(sort.field)
+        at = SORTABLE.index(sort.field)
 
         def chosen(index: int | None) -> None:
             if index is not None:
-                field = _SORTS[index]
-                descending = not sort.descending if field == sort.field else field in _HIGH_FIRST
-                self.change(replace(self.list_query, sort=Sort(field, descending)))
+                field = SORTABLE[index]
+                self._sort_by(field)
 
-        names = [name if name != sort.field else f"{name} (now; chosen again: the other way)" for name in _SORTS]
+        names = [name if name != sort.field else f"{name} (now; chosen again: the other way)" for name in SORTABLE]
         self.app.push_screen(ChoiceScreen("Sort by?", names, at), chosen)
+
+    def _sort_by(self, field: SortField) -> None:
+        sort = self.list_query.sort
+        descending = not sort.descending if field == sort.field else field in _HIGH_FIRST
+        self.change(replace(self.list_query, sort=Sort(field, descending)))
+
+    def action_sort_column(self, by: int) -> None:
+        """Sorts by the next of the columns seen."""
+        fields, now = self.view.sort_fields, self.list_query.sort.field
+        if fields:
+            at = fields.index(now) + by if now in fields else 0
+            self._sort_by(fields[at % len(fields)])
 
     def action_reverse(self) -> None:
         """Turns the order round."""
         sort = self.list_query.sort
         self.change(replace(self.list_query, sort=replace(sort, descending=not sort.descending)))
-
-    def action_reload(self) -> None:
-        """Takes up what arrived since; the cursor stays on its rollout."""
-        self.load(keep=self.view.rollout)
 
     def action_copy_id(self) -> None:
         """Copies the id of the rollout under the cursor."""
@@ -381,15 +162,51 @@ class TracesScreen(ComparingScreen):
         text = one_line(self.list_query.text).replace("'", "'\\''")
         self.copy(f"cogtui rollouts '{text}' --sort={'-' if sort.descending else ''}{sort.field}", "the command")
 
+    def action_columns(self) -> None:
+        """Asks which columns to show; kept for the next time."""
+
+        def chosen(names: tuple[str, ...] | None) -> None:
+            if names is not None:
+                self.view.show_columns(names)
+                self.run_worker(self._keep_columns(names), group="columns", exclusive=True)
+
+        now = self.view.columns or tuple(column.name for column in COLUMNS)
+        self.app.push_screen(ColumnsScreen(now, COLUMN_NAMES), chosen)
+
+    async def _keep_columns(self, names: tuple[str, ...]) -> None:
+        await self.answer(self.context.work.ask(lambda _: save_columns(names)))
+
+    def view_here(self, name: str) -> View:
+        sort = self.list_query.sort
+        order = ("-" if sort.descending else "") + sort.field
+        return View(name=name, filter=self.list_query.own_text, sort=order, columns=self.view.columns)
+
+    def show_view(self, view: View) -> None:
+        self.view.show_columns(view.columns)
+        self.change(ListQuery(self.list_query.scope, typed=view.filter, sort=view.order))
+        if view.groups:
+            self.action_problems(*view.group_order)
+
+    def action_problems(self, sort: GroupSort = "mean", descending: bool = False) -> None:
+        """Groups what is listed by problem."""
+        from cogtui.app.screens.problems import ProblemsScreen
+
+        columns = self.view.columns
+        self.app.push_screen(ProblemsScreen(self.mode, self.list_query, sort, descending, columns))
+
+    def action_histogram(self) -> None:
+        """Shows how a column is spread over what is listed; a bar is a filter."""
+        from cogtui.app.screens.histogram import HistogramScreen
+
+        def chosen(text: str) -> None:
+            both = f"{bracketed(self.list_query.typed)} {text}" if self.list_query.typed.strip() else text
+            self.change(replace(self.list_query, typed=both))
+
+        field = self.list_query.sort.field
+        self.app.push_screen(HistogramScreen(self.mode, self.list_query, field, chosen))
+
 
 _HIGH_FIRST = {
     "step", "reward", "correct", "tokens", "length", "verification", "backtracking", "subgoal", "backward_chaining",
     "unaligned",
 }  # fmt: skip
-
-
-def coverage_text(coverage: Coverage | None) -> str:
-    """How much of what is on disk can be seen; nothing where that is all."""
-    if coverage is None or coverage.complete:
-        return ""
-    return f"  index {100 * coverage.bytes_read // coverage.bytes_total}%"

@@ -104,6 +104,8 @@ class KeyBar(LookedWidget):
         room = self.size.width
         tail = [(name, found) for name, found in keys.items() if name in ("Help", "Quit")]
         head = [(name, found) for name, found in keys.items() if name not in ("Help", "Quit")]
+        first: tuple[str, ...] = getattr(self.screen, "FOOTER", ())
+        head.sort(key=lambda pair: first.index(pair[1][0]) if pair[1][0] in first else len(first))
         room -= sum(len(found[0]) + len(name) + 3 for name, found in tail)
         for name, found in head:
             room -= len(found[0]) + len(name) + 3

@@ -1,42 +1,21 @@
 """The list of rollouts: a window of the index's rows in columns."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 from textual import events
 from textual.binding import Binding, BindingType
+from textual.message import Message
 
-from cogtui.app.columns import Column, fitted, heading, row
-from cogtui.app.looks import SPAN_LOOKS, Part
-from cogtui.app.text import one_line
+from cogtui.app.columns import fitted, heading, row
+from cogtui.app.looks import Part
 from cogtui.app.widgets.line import Line
-from cogtui.app.widgets.table import Cells
+from cogtui.app.widgets.rollout_columns import SNIPPET, SORTABLE, chosen_columns, rollout_cells, snippet_parts
 from cogtui.app.widgets.window import WindowView
 from cogtui.store import Cursor, Page, RolloutRow, Sort
-from pipelines.records import BEHAVIOR_LETTERS, BEHAVIORS
+from cogtui.store.types import Snippet, SortField
 
 _MOST_ROWS = 2000
-MISSING = "–"
-"""What stands where nothing is known; never a zero."""
-
-COLUMNS = (
-    Column("step", "step", 6, right=True),
-    Column("condition", "condition", 15, grows=True),
-    Column("seed", "seed", 5, right=True, rank=3),
-    Column("problem", "problem", 11, rank=1),
-    Column("reward", "reward", 7, right=True),
-    Column("correct", "answer", 9),
-    Column("length", "chars", 6, right=True),
-    *(Column(behavior, f" {BEHAVIOR_LETTERS[behavior]}", 3, right=True) for behavior in BEHAVIORS),
-    Column("judged", "judge", 7, rank=2),
-    Column("split", "split", 6, rank=4),
-    Column("sample", "smp", 4, right=True, rank=4),
-    Column("tokens", "tokens", 6, right=True, rank=4),
-    Column("numbers", "numbers → target", 22, rank=5),
-    Column("stage", "stage", 18, rank=6),
-    Column("id", "id", 16, rank=7),
-    Column("noted", "", 1),
-)
 
 
 class RolloutList(WindowView):
@@ -49,11 +28,20 @@ class RolloutList(WindowView):
     TITLE = "list of rollouts"
     BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "choose", "Read")]
 
+    class Seen(Message):
+        """Other rows are seen."""
+
+        def can_replace(self, message: Message) -> bool:
+            return isinstance(message, RolloutList.Seen)
+
     def __init__(self, titles: Line) -> None:
         super().__init__()
         self._titles = titles
         self._rollouts: list[RolloutRow] = []
-        self._fitted = fitted(COLUMNS, 80)
+        self._names: tuple[str, ...] = ()
+        self._searched = False
+        self._snippets: dict[str, Snippet | None] = {}
+        self._fitted = fitted(chosen_columns((), searched=False), 80)
         self._sort = Sort("step", descending=True)
         self._marked: str | None = None
         self.above: Cursor | None = None
@@ -82,13 +70,22 @@ class RolloutList(WindowView):
         return top, min(self.line_count, top + self.size.height)
 
     def set_rows(
-        self, rows: Sequence[RolloutRow], above: Cursor | None, below: Cursor | None, sort: Sort, cursor: int
+        self,
+        rows: Sequence[RolloutRow],
+        above: Cursor | None,
+        below: Cursor | None,
+        sort: Sort,
+        cursor: int,
+        *,
+        searched: bool = False,
     ) -> None:
-        """Replaces all rows."""
+        """Replaces all rows; `searched`: they were found by words, and where those stand is to be shown."""
         self._rollouts = list(rows)
         self.above, self.below = above, below
         self._sort = sort
-        self._show_titles()
+        self._searched = searched
+        self._snippets = {}
+        self._fit()
         self.lines_changed(cursor=cursor)
         self.show_line(self.cursor, context=self.size.height // 3)
 
@@ -142,7 +139,45 @@ class RolloutList(WindowView):
         cells = rollout_cells(rollout)
         if rollout.id == self._marked:
             cells = {**cells, "noted": ("◆", "busy")}
-        return row(self._fitted, cells)
+        if self._fitted[-1][0] is not SNIPPET:
+            return row(self._fitted, cells)
+        snippet = snippet_parts(self._snippets.get(rollout.id), self._fitted[-1][1])
+        return [*row(self._fitted[:-1], cells), (" ", ""), *snippet]
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of the columns chosen; none: the usual ones."""
+        return self._names
+
+    def show_columns(self, names: tuple[str, ...]) -> None:
+        """Shows other columns; none means the usual ones."""
+        self._names = names
+        self._fit()
+        self.refresh()
+
+    @property
+    def sort_fields(self) -> list[SortField]:
+        """The columns seen that the list can be sorted by, from the left."""
+        return [field for column, _ in self._fitted for field in SORTABLE if field == column.name]
+
+    def without_snippet(self) -> list[str]:
+        """Ids of the rows seen of which nobody looked up yet where the words stand."""
+        top, bottom = self.visible_rows
+        return [row.id for row in self._rollouts[top:bottom] if row.id not in self._snippets]
+
+    def show_snippets(self, found: Mapping[str, Snippet | None]) -> None:
+        """Shows where in some rows the words stand."""
+        self._snippets.update(found)
+        self.refresh()
+
+    def watch_scroll_y(self, old_value: float, new_value: float) -> None:
+        super().watch_scroll_y(old_value, new_value)
+        if self._searched and round(old_value) != round(new_value):
+            self.post_message(self.Seen())
+
+    def _fit(self) -> None:
+        self._fitted = fitted(chosen_columns(self._names, searched=self._searched), self.text_width)
+        self._show_titles()
 
     def _show_titles(self) -> None:
         mark: dict[str, str] = {self._sort.field: "↓" if self._sort.descending else "↑"}
@@ -150,45 +185,8 @@ class RolloutList(WindowView):
 
     def on_resize(self, event: events.Resize) -> None:
         super().on_resize(event)
-        self._fitted = fitted(COLUMNS, self.text_width)
-        self._show_titles()
+        self._fit()
         self.refresh()
         self.ask_for_more()
-
-
-def rollout_cells(rollout: RolloutRow) -> Cells:
-    """The cells of a row. What is missing is a dash, never a zero."""
-    cells: dict[str, Part] = {
-        "step": (str(rollout.step), ""),
-        "condition": (one_line(rollout.condition or MISSING, 60), ""),
-        "seed": (MISSING if rollout.seed is None else str(rollout.seed), "dim"),
-        "problem": (one_line(rollout.problem_id, 40), ""),
-        "reward": (MISSING if rollout.reward is None else f"{rollout.reward:.2f}", ""),
-        "correct": answer_part(rollout),
-        "length": (str(rollout.length), "dim"),
-        "judged": (MISSING if rollout.judged == "none" else rollout.judged, "warn" if _trouble(rollout) else "dim"),
-        "split": (one_line(rollout.split, 20), "dim"),
-        "sample": (str(rollout.sample), "dim"),
-        "tokens": (MISSING if rollout.n_tokens is None else str(rollout.n_tokens), "dim"),
-        "numbers": (rollout.puzzle(), "dim"),
-        "stage": (rollout.stage, "dim"),
-        "id": (rollout.id, "dim"),
-        "noted": ("*" if rollout.noted else "", "strong"),
-    }
-    for behavior, count in zip(BEHAVIORS, rollout.counts, strict=True):
-        text = MISSING if count is None else str(count)
-        cells[behavior] = (text, SPAN_LOOKS[behavior] if count else "dim")
-    return cells
-
-
-def answer_part(rollout: RolloutRow) -> Part:
-    """`✓ correct`, `✗ wrong`, `✗ cut off`, or a dash where it was not scored."""
-    if rollout.correct is None:
-        return MISSING, "dim"
-    if rollout.correct:
-        return "✓ correct", "good"
-    return ("✗ cut off" if rollout.finish_reason == "length" else "✗ wrong"), "bad"
-
-
-def _trouble(rollout: RolloutRow) -> bool:
-    return rollout.judged in ("partial", "failed") or bool(rollout.unaligned)
+        if self._searched:
+            self.post_message(self.Seen())

@@ -1,0 +1,288 @@
+"""Beyond the plain list: problems, histograms, columns, views by name, words that are searched for."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from cogtui.app.application import CogtuiApp
+from cogtui.app.data.coverage import searched_text
+from cogtui.app.data.query import ListQuery
+from cogtui.app.screens.ask import AskScreen
+from cogtui.app.screens.columns import ColumnsScreen
+from cogtui.app.screens.dialogs import ChoiceScreen
+from cogtui.app.screens.histogram import Bars, HistogramScreen, bar_of
+from cogtui.app.screens.problems import ProblemsScreen
+from cogtui.app.screens.traces import TracesScreen
+from cogtui.app.widgets.line import Line
+from cogtui.app.widgets.problem_list import sparkline
+from cogtui.app.widgets.rollout_columns import COLUMNS, EVERY_COLUMN, chosen_columns
+from cogtui.app.widgets.rollout_list import RolloutList
+from cogtui.store.columns import COLUMN_NAMES
+from cogtui.store.types import Coverage
+from cogtui.store.views import View, read_views, save_view
+from tests.app.conftest import Builder
+from tests.app.driving import AppPilot, press, running, settle, top, until, visible_lines
+from tests.app.test_traces import SPANS, TEXT
+
+
+@pytest.fixture
+def problems(builder: Builder) -> Builder:
+    """Forty problems at two steps; each second one is solved at both, and the first has spans."""
+    folder = builder.stage("ppo", "c1", {"condition": "none", "seed": 1})
+    builder.done(folder)
+    for step in (0, 10):
+        texts = [TEXT, *(f"plain {n} at {step}, perhaps" for n in range(39))]
+        builder.rollouts(folder, texts, step=step, spans=[SPANS], stream=f"s{step}")
+    return builder
+
+
+async def to_list(app: CogtuiApp, pilot: AppPilot) -> TracesScreen:
+    await press(pilot, "3")
+    return top(app, TracesScreen)
+
+
+def summary(screen: TracesScreen | ProblemsScreen | HistogramScreen) -> str:
+    return screen.query_one("#summary", Line).text
+
+
+def sorted_by(screen: TracesScreen) -> str:
+    return screen.list_query.sort.field
+
+
+async def type_filter(pilot: AppPilot, text: str) -> None:
+    await press(pilot, "slash")
+    await pilot.press(*text)
+    await press(pilot, "enter")
+
+
+async def test_problems_have_best_mean_worst_and_the_way_over_the_steps(problems: Builder) -> None:
+    async with running(problems.workspace, (100, 30)) as (app, pilot):
+        await to_list(app, pilot)
+        await press(pilot, "b")
+        screen = top(app, ProblemsScreen)
+        assert "40 problems  by mean ↑" in summary(screen)
+        assert [group.mean for group in screen.view.groups[:3]] == [0.1, 0.1, 0.1], "the hardest first"
+        await press(pilot, "S")
+        first = visible_lines(screen.view)[0]
+        assert first.split() == ["p0", "3", "5", "4", "→", "32", "2", "1.00", "1.00", "1.00", "██"]
+        await press(pilot, "down", "enter")
+        rollouts = top(app, TracesScreen)
+        assert rollouts.path == "problem p10"
+        assert {row.problem_id for row in rollouts.view.rollouts} == {"p10"}
+        assert rollouts.view.line_count == 2
+        await press(pilot, "escape", "escape")
+        top(app, TracesScreen)
+
+
+async def test_problems_keep_the_filter_and_page_both_ways(problems: Builder) -> None:
+    folder = problems.workspace.folder("ppo-0000000000c1")
+    problems.rollouts(folder, [f"many {n}" for n in range(300)], step=20, stream="s20")
+    async with running(problems.workspace, (100, 30)) as (app, pilot):
+        screen = await to_list(app, pilot)
+        screen.change(ListQuery(typed="step:20"))
+        await settle(pilot)
+        await press(pilot, "b")
+        groups = top(app, ProblemsScreen)
+        assert "step:20" in summary(groups)
+        await press(pilot, "end")
+        assert groups.view.group is not None
+        assert groups.view.group.mean == 1.0
+        last = groups.view.group.problem_id
+        seen = {last}
+        for _ in range(299):
+            await pilot.press("up")
+            seen.add(groups.view.group.problem_id)
+            if groups.view.cursor < 60:
+                await settle(pilot)
+        assert len(seen) == 300
+        assert groups.view.group.mean == 0.1
+        await press(pilot, "home")
+        assert groups.view.cursor == 0
+
+
+async def test_a_bar_is_a_filter(problems: Builder) -> None:
+    folder = problems.workspace.folder("ppo-0000000000c1")
+    problems.rollouts(folder, ["not judged"], step=20, stream="s20", judge=False)
+    async with running(problems.workspace, (100, 30)) as (app, pilot):
+        screen = await to_list(app, pilot)
+        await type_filter(pilot, "step:0 OR step>=10")
+        await press(pilot, "h")
+        histogram = top(app, HistogramScreen)
+        lines = visible_lines(histogram.query_one(Bars))
+        assert [line.split()[0] for line in lines] == ["0.1", "1"]
+        assert lines[1].split()[-2:] == ["41", "50.6%"]
+        await press(pilot, "h", "h")
+        assert histogram.field == "verification"
+        lines = visible_lines(histogram.query_one(Bars))
+        assert [line.split()[0] for line in lines] == ["0", "1", "2", "no"]
+        assert lines[1].split() == ["1", "0", "0.0%"], "what is not there is a line without a bar"
+        assert "1 without a value" in summary(histogram)
+        await press(pilot, "down", "enter")
+        assert top(app, HistogramScreen) is histogram, "an empty line filters nothing"
+        await press(pilot, "down", "enter")
+        assert top(app, TracesScreen) is screen
+        assert screen.list_query.typed == "(step:0 OR step>=10) verification=2"
+        assert {row.counts[0] for row in screen.view.rollouts} == {2}
+
+
+async def test_columns_are_chosen_moved_and_kept(problems: Builder) -> None:
+    async with running(problems.workspace, (80, 24)) as (app, pilot):
+        screen = await to_list(app, pilot)
+        await press(pilot, "o")
+        dialog = top(app, ColumnsScreen)
+        for _ in range(len(dialog.lines.chosen) - 2):
+            await press(pilot, "space", "down")
+        await press(pilot, "J", "enter")
+        assert screen.view.columns == ("noted", "id")
+        assert read_views().columns == screen.view.columns
+    async with running(problems.workspace, (80, 24)) as (app, pilot):
+        screen = await to_list(app, pilot)
+        assert screen.view.rollout is not None
+        assert screen.view.rollout.id in visible_lines(screen.view)[0]
+        await press(pilot, "o", "u")
+        assert screen.view.columns == ()
+        assert read_views().columns == ()
+
+
+async def test_sorting_by_the_columns_seen(problems: Builder) -> None:
+    async with running(problems.workspace, (100, 30)) as (app, pilot):
+        screen = await to_list(app, pilot)
+        screen.view.show_columns(("problem", "reward", "verification"))
+        await press(pilot, "greater_than_sign")
+        assert sorted_by(screen) == "problem"
+        await press(pilot, "less_than_sign")
+        assert sorted_by(screen) == "verification"
+        assert [row.counts[0] for row in screen.view.rollouts[:3]] == [2, 2, 0]
+        assert " V↓" in screen.query_one("#titles", Line).text
+
+
+async def test_a_view_is_kept_by_name_and_shown_again(problems: Builder) -> None:
+    async with running(problems.workspace, (100, 30)) as (app, pilot):
+        screen = await to_list(app, pilot)
+        await type_filter(pilot, "correct:true")
+        screen.view.show_columns(("problem", "reward"))
+        await press(pilot, "S", "v", "enter")
+        top(app, AskScreen)
+        await press(pilot, "enter")
+        assert "needs a name" in top(app, AskScreen).query_one("#ask-help", Line).text
+        await pilot.press(*"solved [b]")
+        await press(pilot, "enter")
+        kept = read_views().view("solved [b]")
+        assert kept == View(name="solved [b]", filter="correct:true", sort="step", columns=("problem", "reward"))
+        await press(pilot, "backspace", "S", "v")
+        choices = top(app, ChoiceScreen).choices
+        assert choices[0].startswith("solved [b]   correct:true")
+        await press(pilot, "home", "enter")
+        assert screen.list_query.typed == "correct:true"
+        assert not screen.list_query.sort.descending
+        assert {row.correct for row in screen.view.rollouts} == {True}
+        assert screen.view.columns == ("problem", "reward")
+        await press(pilot, "v", "end", "enter", "enter")
+        assert read_views().views == ()
+
+
+async def test_a_view_of_problems_opens_problems(problems: Builder) -> None:
+    async with running(problems.workspace, (100, 30)) as (app, pilot):
+        await to_list(app, pilot)
+        await press(pilot, "b", "S", "v", "enter")
+        await pilot.press(*"easy")
+        await press(pilot, "enter")
+        assert read_views().view("easy").groups == "-mean"
+        await press(pilot, "escape", "v", "home", "enter")
+        screen = top(app, ProblemsScreen)
+        assert (screen.sort, screen.descending) == ("mean", True)
+
+
+async def test_a_file_of_views_that_is_none_is_named_and_left_alone(problems: Builder) -> None:
+    path = Path(os.environ["COGTUI_CONFIG"]) / "views.json"
+    path.parent.mkdir()
+    path.write_text(json.dumps({"version": 1, "views": [{"name": "x", "filter": "stepp:3"}]}))
+    before = path.read_text()
+    async with running(problems.workspace, (100, 30)) as (app, pilot):
+        screen = await to_list(app, pilot)
+        assert screen.view.line_count == 80, "the list opens all the same"
+        await press(pilot, "v")
+        assert top(app, TracesScreen) is screen
+        notes = [note.message for note in app._notifications]
+        assert any("views.json cannot be used" in note and "stepp:3" in note for note in notes)
+        await press(pilot, "o", "enter")
+        assert path.read_text() == before
+
+
+async def test_words_searched_for_are_shown_where_they_stand(problems: Builder) -> None:
+    async with running(problems.workspace, (80, 24)) as (app, pilot):
+        screen = await to_list(app, pilot)
+        await type_filter(pilot, 'text:"try again"')
+        await until(pilot, lambda: not screen.view.without_snippet())
+        line = visible_lines(screen.view)[0]
+        assert "so let me try again. First" in line
+        assert len(line) <= 79
+        marked = [text for text, looks in screen.view.line_parts(0, 79) if "match" in looks]
+        assert marked == ["try again"]
+        assert "1 of 2 rollouts" in summary(screen)
+        assert "searched 80, all there are" in summary(screen)
+        assert "where it is found" in screen.query_one("#titles", Line).text
+        await press(pilot, "backspace")
+        assert "where it is found" not in screen.query_one("#titles", Line).text
+        assert "searched" not in summary(screen)
+
+
+async def test_snippets_are_looked_up_for_what_is_seen_only(problems: Builder) -> None:
+    async with running(problems.workspace, (80, 24)) as (app, pilot):
+        screen = await to_list(app, pilot)
+        await type_filter(pilot, "text:perhaps")
+        await until(pilot, lambda: not screen.view.without_snippet())
+        view = screen.query_one(RolloutList)
+        known = len(view._snippets)
+        assert known <= 24 < view.line_count
+        await press(pilot, "end")
+        await until(pilot, lambda: not screen.view.without_snippet())
+        assert "perhaps" in visible_lines(view)[-1]
+        assert len(view._snippets) > known
+
+
+def test_a_search_says_what_it_could_not_see() -> None:
+    coverage = Coverage(
+        rollouts=1000, judgements=0, files=1, bytes_read=1_000_000, bytes_total=3_000_000, bad_lines=0, orphans=0,
+        newest=1000,
+    )  # fmt: skip
+    assert searched_text(coverage) == "searched 1,000, about 2,000 not indexed yet"
+    assert searched_text(None) == ""
+
+
+def test_every_column_has_a_name_that_views_know() -> None:
+    assert set(EVERY_COLUMN) == set(COLUMN_NAMES)
+
+
+def test_chosen_columns_give_way_from_the_end_in_an_order_of_ones_own() -> None:
+    usual = chosen_columns(("step", "problem", "reward"), searched=False)
+    assert [column.rank for column in usual] == [0, 1, 0, 0]
+    own = chosen_columns(("reward", "step", "id"), searched=False)
+    assert [(column.name, column.rank) for column in own] == [("reward", 0), ("step", 1), ("id", 2), ("noted", 0)]
+    assert chosen_columns((), searched=False) == list(COLUMNS)
+
+
+def test_sparklines_go_from_nothing_to_all() -> None:
+    assert sparkline([(0, 0.0), (10, 0.5), (20, 1.0)], 10) == "▁▅█"
+    assert sparkline([(step, 1.0) for step in range(100)], 7) == "█" * 7
+    assert sparkline([], 7) == ""
+    assert sparkline([(0, -1.0), (1, 3.0)], 7) == "▁█"
+
+
+def test_bars_show_the_least_that_is_there() -> None:
+    assert bar_of(1.0, 4) == "████"
+    assert bar_of(0.5, 3) == "█▌"
+    assert bar_of(1e-9, 30) == "▏"
+    assert bar_of(0.0, 30) == ""
+
+
+def test_views_are_checked_when_made() -> None:
+    for wrong in ({"filter": "step>"}, {"sort": "colour"}, {"columns": ("colour",)}, {"groups": "colour"}):
+        with pytest.raises(ValueError, match=r"colour|step>"):
+            View(name="x", **wrong)
+    save_view(View(name="b"))
+    save_view(View(name="a", filter="correct:true"))
+    save_view(View(name="b", sort="-reward"))
+    assert [(view.name, view.sort) for view in read_views().views] == [("a", "-step"), ("b", "-reward")]
