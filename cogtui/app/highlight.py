@@ -1,7 +1,7 @@
 """Overlapping spans as a partition of the text: the boundary sweep behind every highlighted view."""
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -20,6 +20,8 @@ class Piece:
     """Indices of the active spans, the innermost (shortest) first."""
     marked: bool = False
     """Whether a mark of another kind (a wrong equation) lies over it."""
+    layers: tuple[str, ...] = ()
+    """Names of the other layers that lie over it: words searched for, every second token."""
 
 
 def placed(spans: Iterable[LabelledSpan]) -> list[LabelledSpan]:
@@ -75,22 +77,34 @@ class Highlights:
         length: code points in the text.
         spans: in any order; those without a place are left out.
         marks: other ranges to mark, which are no spans.
+        layers: more such ranges by name, for pieces to tell of.
 
     Attributes:
         spans: the placed spans in reading order; pieces and jumps use their indices.
         pieces: the partition of the text.
     """
 
-    def __init__(self, length: int, spans: Iterable[LabelledSpan], marks: Sequence[tuple[int, int]] = ()) -> None:
+    def __init__(
+        self,
+        length: int,
+        spans: Iterable[LabelledSpan],
+        marks: Sequence[tuple[int, int]] = (),
+        layers: Mapping[str, Sequence[tuple[int, int]]] | None = None,
+    ) -> None:
         self.spans = [span for span in placed(spans) if span.start is not None and span.start < length]
         self.ranges = [(span.start or 0, min(span.end or 0, length)) for span in self.spans]
-        self.pieces = [self._with_marks(piece) for piece in sweep(length, [*self.ranges, *marks])]
+        self._last_mark = len(self.ranges) + len(marks)
+        self._layer_of = [name for name, ranges in (layers or {}).items() for _ in ranges]
+        others = [place for ranges in (layers or {}).values() for place in ranges]
+        self.pieces = [self._with_marks(piece) for piece in sweep(length, [*self.ranges, *marks, *others])]
         self._piece_starts = [piece.start for piece in self.pieces]
         self._starts = [start for start, _ in self.ranges]
 
     def _with_marks(self, piece: Piece) -> Piece:
         spans = tuple(index for index in piece.active if index < len(self.spans))
-        return Piece(piece.start, piece.end, spans, len(spans) < len(piece.active))
+        marked = any(len(self.spans) <= index < self._last_mark for index in piece.active)
+        layers = [self._layer_of[index - self._last_mark] for index in piece.active if index >= self._last_mark]
+        return Piece(piece.start, piece.end, spans, marked, tuple(dict.fromkeys(layers)))
 
     def pieces_between(self, start: int, end: int) -> list[Piece]:
         """The pieces of `start..end`, the first and last cut to it. Logarithmic in the number of spans."""
@@ -99,7 +113,7 @@ class Highlights:
         first = max(0, bisect_right(self._piece_starts, start) - 1)
         last = bisect_left(self._piece_starts, end)
         return [
-            Piece(max(piece.start, start), min(piece.end, end), piece.active, piece.marked)
+            Piece(max(piece.start, start), min(piece.end, end), piece.active, piece.marked, piece.layers)
             for piece in self.pieces[first:last]
         ]
 

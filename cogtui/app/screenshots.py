@@ -83,6 +83,26 @@ async def trace(app: CogtuiApp, pilot: Pilot[None]) -> bool:
     return True
 
 
+async def compare(app: CogtuiApp, pilot: Pilot[None]) -> bool:
+    """The same problem at the first and at the last step of a run."""
+    from cogtui.app.data.query import ListQuery
+    from cogtui.app.screens.compare import CompareScreen
+    from cogtui.store import Sort
+
+    app.action_mode("Traces")
+    screen = app.screen
+    assert isinstance(screen, TracesScreen)
+    for wanted in ("kind:ppo split:test backtracking>=1", "kind:ppo", ""):
+        screen.change(ListQuery(typed=wanted, sort=Sort("step", descending=True)))
+        await settle(app, pilot)
+        if screen.total:
+            break
+    screen.view.focus()
+    await pilot.press("d")
+    await settle(app, pilot)
+    return isinstance(app.screen, CompareScreen)
+
+
 async def curves(app: CogtuiApp, pilot: Pilot[None]) -> bool:
     """Accuracy over steps."""
     from cogtui.app.screens.curves import CurvesScreen
@@ -105,6 +125,7 @@ STEPS: Final[dict[str, Step]] = {
     "2-log": log,
     "3-traces": traces,
     "3-trace": trace,
+    "3-compare": compare,
     "4-curves": curves,
     "help": help_screen,
 }

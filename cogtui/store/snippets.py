@@ -45,6 +45,19 @@ def find_phrase(text: str, phrase: Words, *, start: int = 0) -> tuple[int, int] 
     return None
 
 
+def find_all(text: str, phrases: Iterable[Words], *, most: int = 10_000) -> list[tuple[int, int]]:
+    """All places of some phrases in a text, in order, at most so many of each."""
+    found: set[tuple[int, int]] = set()
+    for phrase in phrases:
+        place = find_phrase(text, phrase)
+        for _ in range(most):
+            if place is None:
+                break
+            found.add(place)
+            place = find_phrase(text, phrase, start=place[1])
+    return sorted(found)
+
+
 def _same(words: Sequence[str], wanted: Sequence[str], *, prefix: bool) -> bool:
     if list(words[:-1]) != list(wanted[:-1]):
         return False

@@ -14,11 +14,13 @@ from cogtui.app.screens.columns import ColumnsScreen
 from cogtui.app.screens.dialogs import ChoiceScreen
 from cogtui.app.screens.histogram import Bars, HistogramScreen, bar_of
 from cogtui.app.screens.problems import ProblemsScreen
+from cogtui.app.screens.trace import TraceScreen
 from cogtui.app.screens.traces import TracesScreen
 from cogtui.app.widgets.line import Line
 from cogtui.app.widgets.problem_list import sparkline
 from cogtui.app.widgets.rollout_columns import COLUMNS, EVERY_COLUMN, chosen_columns
 from cogtui.app.widgets.rollout_list import RolloutList
+from cogtui.app.widgets.trace_text import TraceText
 from cogtui.store.columns import COLUMN_NAMES
 from cogtui.store.types import Coverage
 from cogtui.store.views import View, read_views, save_view
@@ -286,3 +288,72 @@ def test_views_are_checked_when_made() -> None:
     save_view(View(name="a", filter="correct:true"))
     save_view(View(name="b", sort="-reward"))
     assert [(view.name, view.sort) for view in read_views().views] == [("a", "-step"), ("b", "-reward")]
+
+
+async def test_n_goes_from_place_to_place_and_on_into_other_rollouts(problems: Builder) -> None:
+    async with running(problems.workspace, (100, 30)) as (app, pilot):
+        screen = await to_list(app, pilot)
+        await type_filter(pilot, "text:again OR text:works")
+        await press(pilot, "enter")
+        trace = top(app, TraceScreen)
+        first = trace.rollout.id
+        text = trace.query_one(TraceText)
+        assert "2 found" in trace.query_one("#legend", Line).text
+        marked = [part for line in (1, 2) for part, looks in text.line_parts(line, 99) if "match" in looks]
+        assert marked == ["again", "works"]
+
+        def here() -> str:
+            return "".join(
+                part
+                for line in range(text.line_count)
+                for part, looks in text.line_parts(line, 99)
+                if {"match", "current"} <= set(looks)
+            )
+
+        await press(pilot, "n")
+        assert here() == "again"
+        await press(pilot, "n")
+        assert here() == "works"
+        await press(pilot, "n")
+        assert trace.rollout.id == screen.view.rollouts[1].id != first
+        assert here() == "again", "the first place of the next rollout"
+        await press(pilot, "N")
+        assert trace.rollout.id == first
+        assert here() == "works", "the last place of the one before"
+
+
+async def test_words_can_be_searched_while_reading(problems: Builder) -> None:
+    async with running(problems.workspace, (100, 30)) as (app, pilot):
+        await to_list(app, pilot)
+        await press(pilot, "enter", "slash")
+        await pilot.press(*"perhaps")
+        await press(pilot, "enter")
+        trace = top(app, TraceScreen)
+        first = trace.rollout.id
+        assert "1 found" in trace.query_one("#legend", Line).text
+        await press(pilot, "n")
+        assert trace.rollout.id != first
+        assert "1 found" in trace.query_one("#legend", Line).text
+        await press(pilot, "slash", "enter")
+        assert "found" not in trace.query_one("#legend", Line).text
+
+
+async def test_tokens_are_shown_by_the_runs_own_tokenizer(problems: Builder) -> None:
+    tokenizers = pytest.importorskip("tokenizers")
+    made = tokenizers.Tokenizer(tokenizers.models.WordLevel({"[UNK]": 0}, unk_token="[UNK]"))
+    made.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()
+    async with running(problems.workspace, (100, 30)) as (app, pilot):
+        await to_list(app, pilot)
+        await type_filter(pilot, "subgoal>=1")
+        await press(pilot, "enter", "T")
+        text = top(app, TraceScreen).query_one(TraceText)
+        assert not text.ranges_of("token")
+        assert any("has no tokenizer.json" in note.message for note in app._notifications)
+        folder = problems.workspace.folder("ppo-0000000000c1").artifacts / "model"
+        folder.mkdir()
+        made.save(str(folder / "tokenizer.json"))
+        await press(pilot, "T")
+        assert [TEXT[a:b] for a, b in text.ranges_of("token")[:3]] == ["3", "4", "7"]
+        assert [part for part, looks in text.line_parts(0, 99) if "second" in looks] == ["3", "4", "7"]
+        await press(pilot, "T")
+        assert not text.ranges_of("token")

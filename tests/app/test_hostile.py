@@ -2,27 +2,33 @@
 
 import unicodedata
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rich.cells import cell_len
 from textual.app import App, ComposeResult
 from textual.screen import Screen
 
 from cogtui.app import application
+from cogtui.app.data.compare_facts import side_parts, strip_parts, summary_parts
 from cogtui.app.data.matrix import matrix_of, tally
+from cogtui.app.data.pairing import paired
 from cogtui.app.data.stage_facts import stage_rows
 from cogtui.app.data.trace import JudgedTrace
 from cogtui.app.data.trace_facts import head_rows, legend_parts, minimap_parts, problem_rows, span_rows
 from cogtui.app.looks import Part
 from cogtui.app.screens.dialogs import ConfirmScreen
 from cogtui.app.themes import span_variables
-from cogtui.app.widgets.rollout_columns import rollout_cells
+from cogtui.app.widgets.pair_text import PairText, Side
+from cogtui.app.widgets.rollout_columns import rollout_cells, snippet_parts
 from cogtui.app.widgets.rollout_list import RolloutList
 from cogtui.app.widgets.span_list import span_parts
 from cogtui.app.widgets.trace_text import TraceText
 from cogtui.store import Cursor, RolloutDetail, RolloutRow
+from cogtui.store.types import Snippet
 from jobs.experiments import Experiment
 from jobs.plan_types import Cell
 from jobs.state_types import AttemptState, StageState
@@ -110,6 +116,54 @@ class OneView(App[None]):
         yield TraceText()
 
 
+@patient
+@given(hostile_text, hostile_text, st.integers(1, 60))
+def test_the_lines_of_a_comparison_and_a_search_are_printable(text: str, other: str, width: int) -> None:
+    trace = JudgedTrace(None, (), (), (), False)
+    here = row(text)
+    marks = ((0, min(3, len(text))),) if text else ()
+    for parts in [
+        side_parts(0, here, trace, width, active=True), summary_parts(here, row(other), paired(text, other), False),
+        strip_parts(1, len(text), len(text) + len(other), trace, (0, len(text)), width),
+        snippet_parts(Snippet(text, marks, 0), width),
+    ]:  # fmt: skip
+        assert_printable(parts)
+    assert sum(cell_len(part) for part, _ in snippet_parts(Snippet(text, marks, 0), width)) == width
+
+
+class OnePair(App[None]):
+    """The comparison alone, with the app's own styles."""
+
+    CSS_PATH = Path(application.__file__).with_name("styles.tcss")
+
+    def get_theme_variable_defaults(self) -> dict[str, str]:
+        return span_variables(self.current_theme)
+
+    def compose(self) -> ComposeResult:
+        yield PairText()
+
+
+@pytest.mark.parametrize("width", [70, 120])
+@settings(patient, max_examples=6)
+@given(st.lists(st.tuples(texts_with_spans(), texts_with_spans()), min_size=4, max_size=8))
+async def test_the_comparison_shows_any_two_texts(
+    width: int, cases: list[tuple[tuple[str, list[LabelledSpan]], tuple[str, list[LabelledSpan]]]]
+) -> None:
+    app = OnePair()
+    async with app.run_test(size=(width, 20)) as pilot:
+        view = app.query_one(PairText)
+        for left, right in cases:
+            view.show_pair(Side(*left), Side(*right), paired(left[0], right[0]))
+            acts: list[Callable[[], None]] = [view.action_first, view.action_toggle_raw, view.action_last]
+            jumps: list[Callable[[], None]] = [partial(view.action_difference, 1), partial(view.jump, 1, None)]
+            for act in [*acts, view.action_toggle_raw, *jumps]:
+                act()
+                await pilot.pause()
+                assert_screen_is_plain(app)
+                lines = range(view.line_count)
+                assert all(cell_len(view.line_text(line)) <= view.text_width + 1 for line in lines)
+
+
 @settings(patient, max_examples=10)
 @given(st.lists(texts_with_spans(), min_size=6, max_size=12))
 async def test_the_trace_view_shows_any_text_with_any_spans(cases: list[tuple[str, list[LabelledSpan]]]) -> None:
@@ -171,6 +225,25 @@ async def test_every_screen_survives_a_hostile_workspace(builder: Builder, text:
         await press(pilot, "i", "]", "v", "y")
         assert_screen_is_plain(app)
         await press(pilot, "escape", "i", "e", "G")
+        assert_screen_is_plain(app)
+        await press(pilot, "escape", "home", "m", "end", "enter", "d")
+        assert top(app) == "CompareScreen"
+        assert_screen_is_plain(app)
+        await press(pilot, "e", "d", "G")
+        assert_screen_is_plain(app)
+        await press(pilot, "escape", "escape", "b")
+        assert top(app) == "ProblemsScreen"
+        assert_screen_is_plain(app)
+        await press(pilot, "v")
+        assert_screen_is_plain(app)
+        await press(pilot, "escape", "escape", "h")
+        assert top(app) == "HistogramScreen"
+        assert_screen_is_plain(app)
+        await press(pilot, "escape", "o")
+        assert_screen_is_plain(app)
+        await press(pilot, "escape", "slash")
+        await pilot.press(*"text:x*")
+        await press(pilot, "enter")
         assert_screen_is_plain(app)
         await press(pilot, "4")
         assert_screen_is_plain(app)

@@ -21,6 +21,7 @@ from jobs.state_types import StageState, StateName
 from pipelines.folder import Progress
 from tests.app.conftest import MOMENT, Builder
 from tests.app.driving import AppPilot, indexed, press, settle, until
+from tests.app.test_compare import EARLY
 from tests.app.test_traces import SPANS, TEXT
 
 Compare = Callable[..., bool]
@@ -101,6 +102,28 @@ def test_trace_list(app: CogtuiApp, snap_compare: Compare) -> None:
 def test_trace(app: CogtuiApp, snap_compare: Compare) -> None:
     steps = keys("3", "slash", *"subgoal>=1", "enter", "enter", "]", "b", "i")
     assert snap_compare(app, terminal_size=(100, 28), run_before=steps)
+
+
+def test_compare(builder: Builder, snap_compare: Compare) -> None:
+    folder = builder.stage("ppo", "c1", {"condition": "all_strategies", "seed": 1})
+    builder.rollouts(folder, [EARLY], step=0, stream="s0")
+    builder.rollouts(folder, [TEXT], step=40, spans=[SPANS], stream="s40")
+    made = make_app(builder.workspace, title="workspace", opener=indexed(builder.workspace))
+
+    async def run_before(pilot: AppPilot) -> None:
+        await settle(pilot)
+        await press(pilot, "3", "d", "d")
+
+    assert snap_compare(made, terminal_size=(120, 20), run_before=run_before)
+
+
+def test_problems(app: CogtuiApp, snap_compare: Compare) -> None:
+    assert snap_compare(app, terminal_size=(80, 24), run_before=keys("3", "b", "S", "down"))
+
+
+def test_search(app: CogtuiApp, snap_compare: Compare) -> None:
+    steps = keys("3", "slash", *'text:"at 10" OR text:again', "enter", "down")
+    assert snap_compare(app, terminal_size=(80, 24), run_before=steps)
 
 
 def test_filter_error(app: CogtuiApp, snap_compare: Compare) -> None:

@@ -1,5 +1,6 @@
 """One rollout to read: its completion with spans, the legend and minimap, the spans and the problem beside it."""
 
+import shlex
 from collections.abc import Callable
 from dataclasses import replace
 from typing import ClassVar, Literal
@@ -10,18 +11,20 @@ from textual.binding import Binding, BindingType
 from textual.containers import Container
 
 from cogtui.app.data.query import ListQuery
-from cogtui.app.data.trace import JudgedTrace, ProblemFacts, RulesNow, judged_trace, problem_facts, rules_now
+from cogtui.app.data.trace import ProblemFacts, RulesNow, judged_trace, problem_facts, rules_now
 from cogtui.app.data.trace_facts import head_rows, judge_name, legend_parts, minimap_parts, problem_rows, span_rows
 from cogtui.app.screens.chords import ChordScreen
 from cogtui.app.screens.comparing import ComparingScreen
 from cogtui.app.screens.dialogs import ChoiceScreen
+from cogtui.app.screens.searching import SearchingScreen
 from cogtui.app.text import one_line
 from cogtui.app.widgets.detail import Detail
 from cogtui.app.widgets.line import Line
 from cogtui.app.widgets.lines import LineView
 from cogtui.app.widgets.span_list import SpanList
 from cogtui.app.widgets.trace_text import TraceText
-from cogtui.store import RolloutDetail, RolloutRow
+from cogtui.store import RolloutRow
+from jobs.workspace import Workspace
 from pipelines.errors import InvalidInput
 from pipelines.records import BEHAVIOR_LETTERS, BEHAVIORS, Behavior
 
@@ -29,7 +32,7 @@ Pane = Literal["none", "spans", "problem"]
 _AFTER: dict[Pane, Pane] = {"none": "spans", "spans": "problem", "problem": "none"}
 
 
-class TraceScreen(ChordScreen, ComparingScreen):
+class TraceScreen(SearchingScreen, ChordScreen, ComparingScreen):
     """A rollout, and the way to its neighbours in the list it was opened from.
 
     Args:
@@ -42,7 +45,6 @@ class TraceScreen(ChordScreen, ComparingScreen):
     HELP_TITLE = "Trace"
     FOOTER = ("]v", "n", "p", "i", "d", "y")
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("n", "neighbour(1)", "Next rollout"),
         Binding("p", "neighbour(-1)", "Previous rollout"),
         Binding("i", "pane", "Spans, problem"),
         Binding("a", "annotate", "Annotate"),
@@ -54,10 +56,8 @@ class TraceScreen(ChordScreen, ComparingScreen):
         self, mode: str, list_query: ListQuery, rollout: RolloutRow, left: Callable[[RolloutRow], None] | None = None
     ) -> None:
         super().__init__("trace", mode=mode)
-        self.list_query = list_query
+        self.list_query = self.unsearched = list_query
         self.rollout = rollout
-        self.detail: RolloutDetail | None = None
-        self.trace = JudgedTrace(None, (), (), (), False)
         self.facts: ProblemFacts | None = None
         self.now: RulesNow | None = None
         self._left = left
@@ -100,6 +100,7 @@ class TraceScreen(ChordScreen, ComparingScreen):
         runs = [run.id for run in detail.judge_runs]
         self._judge, self._wanted_run = runs.index(self._wanted_run) if self._wanted_run in runs else 0, ""
         self._show_judge(stay=False)
+        await self.show_found(detail)
         self.now = await self.answer(work.ask(lambda _: rules_now(detail)))
         if self.now is not None and (self.now.facts or not detail.judge_runs):
             self._show_judge(stay=True)
@@ -119,8 +120,9 @@ class TraceScreen(ChordScreen, ComparingScreen):
         self.trace = judged_trace(self.detail, self._judge, self.now)
         wrong = [(fact.start, fact.end) for fact in self.now.facts] if self.now is not None else []
         self.query_one("#head", Line).show_rows(head_rows(self.detail, self._place))
-        self.query_one("#legend", Line).show(*legend_parts(self.trace))
-        self.query_one(TraceText).show_trace(self.detail.completion, self.trace.spans, wrong, stay=stay)
+        text = self.query_one(TraceText)
+        self.query_one("#legend", Line).show(*legend_parts(self.trace), *self.found_parts())
+        text.show_trace(self.detail.completion, self.trace.spans, wrong, stay=stay)
         self.query_one(SpanList).show_spans(self.trace.spans, self.trace.lost)
         self._show_problem()
         self.call_after_refresh(self._show_minimap)
@@ -257,6 +259,7 @@ class TraceScreen(ChordScreen, ComparingScreen):
             ("prompt and completion", detail.prompt + detail.completion),
             ("the rollout's id", detail.row.id),
             ("the command that prints it", f"cogtui trace {detail.row.id}"),
+            ("permalink: the same from any folder", permalink(self.context.workspace, detail.row.id)),
         ]
         if text.current is not None:
             span = self.trace.spans[text.current]
@@ -275,6 +278,11 @@ class TraceScreen(ChordScreen, ComparingScreen):
         if self._left is not None:
             self._left(self.rollout)
         super().action_up()
+
+
+def permalink(workspace: Workspace, rollout_id: str) -> str:
+    """A command that prints a rollout wherever it is typed."""
+    return f"cogtui trace {rollout_id} --workspace {shlex.quote(str(workspace.path.absolute()))}"
 
 
 def _bracketed(text: str) -> str:

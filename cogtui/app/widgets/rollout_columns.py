@@ -111,7 +111,7 @@ def snippet_parts(snippet: Snippet | None, width: int) -> list[Part]:
     if snippet is None or not snippet.marks:
         return [(fit("not in the completion" if snippet is not None else "", width), "dim")]
     first = snippet.marks[0][0]
-    start = max(0, first - width // 3)
+    start = max(0, min(first - width // 3, len(snippet.text) + 1 - width))
     parts: list[Part] = [("…" if start or snippet.start else "", "dim")]
     at = start
     for low, high in snippet.marks:

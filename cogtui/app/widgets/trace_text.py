@@ -42,6 +42,13 @@ class TraceText(ScrollLines):
             self.direction = direction
             self.behavior = behavior
 
+    class NotFound(Message):
+        """No word searched for stands further in this text."""
+
+        def __init__(self, direction: int) -> None:
+            super().__init__()
+            self.direction = direction
+
     class Scrolled(Message):
         """Another part of the text is seen."""
 
@@ -54,6 +61,9 @@ class TraceText(ScrollLines):
         self._raw = False
         self._marked = Highlights(0, ())
         self._layout_of_text = TextLayout("", 80)
+        self._base: tuple[Sequence[LabelledSpan], Sequence[tuple[int, int]]] = ((), ())
+        self._layers: dict[str, Sequence[tuple[int, int]]] = {}
+        self._found: tuple[int, int] | None = None
         self.current: int | None = None
         """Index of the span the reader is on, in reading order."""
 
@@ -91,13 +101,25 @@ class TraceText(ScrollLines):
             marks: ranges to mark as wrong.
             stay: keep what is seen in place: the same text with other spans.
         """
-        self._text = text
-        self._marked = Highlights(len(text), spans, marks)
+        if not stay:
+            self._layers, self._found = {}, None
+        self._text, self._base = text, (list(spans), marks)
+        self._marked = Highlights(len(text), *self._base, self._layers)
         self.current = None
         self._lay_out()
         if not stay:
             self.scroll_lines(0)
         self.post_message(self.AtSpan(None))
+
+    def show_layer(self, name: str, ranges: Sequence[tuple[int, int]]) -> None:
+        """Lays ranges over the text: `found` are words searched for, `token` every second token; none takes it off."""
+        self._layers = {**self._layers, name: ranges}
+        self._marked = Highlights(len(self._text), *self._base, self._layers)
+        self.refresh()
+
+    def ranges_of(self, name: str) -> Sequence[tuple[int, int]]:
+        """The ranges of a layer."""
+        return self._layers.get(name, ())
 
     def _lay_out(self) -> None:
         self._layout_of_text = TextLayout(self._text, max(10, self.text_width - GUTTER), raw=self._raw)
@@ -125,6 +147,12 @@ class TraceText(ScrollLines):
                 looks.append("unsure")
         if piece.marked:
             looks.append("wrong")
+        if "token" in piece.layers:
+            looks.append("second")
+        if "found" in piece.layers:
+            looks += ["match", "strong"]
+            if self._found is not None and self._found[0] <= piece.start < self._found[1]:
+                looks.append("current")
         if self.current is not None and self.current in piece.active:
             looks.append("current")
         return tuple(looks)
@@ -135,13 +163,32 @@ class TraceText(ScrollLines):
             return
         self.current = index
         if index is not None:
-            start, end = self._marked.ranges[index]
-            first, last = self._layout_of_text.line_of(start), self._layout_of_text.line_of(end - 1)
-            top, height = self.scroll_offset.y, self.size.height
-            if first < top + 1 or last >= top + height - 1:
-                self.scroll_lines(first - height // 3)
+            self._bring_into_view(self._marked.ranges[index])
         self.refresh()
         self.post_message(self.AtSpan(index))
+
+    def _bring_into_view(self, place: tuple[int, int]) -> None:
+        first, last = (self._layout_of_text.line_of(offset) for offset in (place[0], place[1] - 1))
+        top, height = self.scroll_offset.y, self.size.height
+        if first < top + 1 or last >= top + height - 1:
+            self.scroll_lines(first - height // 3)
+
+    def go_to_found(self, direction: int, *, edge: bool = False) -> None:
+        """Goes to the next (1) or previous (-1) place of a word searched for; `edge`: to the first or last one."""
+        places = self.ranges_of("found")
+        start, end = self.visible_part
+        if self._found is not None:
+            start, end = self._found[1], self._found[0]
+        if direction > 0:
+            wanted = next((place for place in places if edge or place[0] >= start), None)
+        else:
+            wanted = next((place for place in reversed(places) if edge or place[0] < end), None)
+        if wanted is None:
+            self.post_message(self.NotFound(direction))
+            return
+        self._found = wanted
+        self._bring_into_view(wanted)
+        self.refresh()
 
     def action_jump(self, direction: int, letter: str) -> None:
         """Goes to the next or previous span, of the behaviour with this letter if one is given."""

@@ -1,0 +1,52 @@
+"""Where a run's tokenizer cuts a text."""
+
+from pathlib import Path
+from typing import Final
+
+from jobs.workspace import Workspace
+from pipelines.errors import InvalidInput, MissingRequirement, NotFound
+
+_NAME: Final = "tokenizer.json"
+_DEPTH: Final = 4
+"""How many inputs up a tokenizer is sought."""
+
+
+def tokenizer_of(workspace: Workspace, stage: str, depth: int = _DEPTH) -> Path | None:
+    """The tokenizer with which a stage wrote its rollouts: its own, else that of what it was made from."""
+    folder = workspace.folder(stage)
+    places = [folder.artifacts / "model" / _NAME, *sorted(folder.path.glob(f"checkpoints/*/{_NAME}"))]
+    places += sorted(folder.path.glob(f"checkpoints/*/*/{_NAME}"))
+    for path in places:
+        if path.is_file():
+            return path
+    try:
+        inputs = folder.info().inputs if depth else ()
+    except (InvalidInput, NotFound, OSError):
+        return None
+    return next((found for name in inputs if (found := tokenizer_of(workspace, name, depth - 1))), None)
+
+
+def token_places(workspace: Workspace, stage: str, text: str) -> list[tuple[int, int]]:
+    """The tokens of a text in order, as half-open code-point ranges.
+
+    What the tokenizer makes of the text now: a model may have come to the same text by other tokens.
+
+    Raises:
+        MissingRequirement: there is no tokenizer, or the library that reads it is not installed.
+        InvalidInput: the file is no tokenizer, or the text has what no tokenizer takes (lone surrogates).
+    """
+    path = tokenizer_of(workspace, stage)
+    if path is None:
+        raise MissingRequirement(f"{stage} has no {_NAME}, nor has what it was made from")
+    try:
+        from tokenizers import Tokenizer
+    except ImportError:
+        raise MissingRequirement("tokens need the tokenizers package", remedy="pip install 'cogtui[train]'") from None
+    try:
+        text.encode()
+        found = Tokenizer.from_file(str(path)).encode(text, add_special_tokens=False)
+    except UnicodeEncodeError:
+        raise InvalidInput("this text has lone surrogates, which no tokenizer takes") from None
+    except Exception as error:  # the library raises bare ones
+        raise InvalidInput(f"{path} cannot be used: {error}") from None
+    return [(start, end) for start, end in found.offsets if end > start]
