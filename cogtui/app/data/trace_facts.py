@@ -1,6 +1,7 @@
 """The rows of facts around a completion: its head, the legend, the problem, one span."""
 
 from collections.abc import Sequence
+from typing import Final
 
 from cogtui.app.data.trace import JudgedTrace, ProblemFacts, RulesNow
 from cogtui.app.highlight import minimap
@@ -10,7 +11,7 @@ from cogtui.app.widgets.detail import labelled
 from cogtui.app.widgets.rollout_columns import MISSING, answer_part
 from cogtui.store import RolloutDetail
 from cogtui.store.human import HUMAN, annotator_of
-from pipelines.records import BEHAVIOR_LETTERS, BEHAVIORS, JudgeRun, LabelledSpan
+from pipelines.records import BEHAVIOR_LETTERS, BEHAVIORS, Behavior, JudgeRun, LabelledSpan
 
 Rows = list[list[Part]]
 
@@ -33,14 +34,29 @@ def head_rows(detail: RolloutDetail, place: str) -> Rows:
     return [first, second]
 
 
-def legend_parts(trace: JudgedTrace) -> list[Part]:
-    """Letter, name and count of each behaviour, who judged, and what could not be placed."""
+_SHORT: Final[dict[Behavior, str]] = {
+    "verification": "verif.", "backtracking": "backtr.", "subgoal": "subgoal", "backward_chaining": "backw.",
+}  # fmt: skip
+
+
+def legend_parts(trace: JudgedTrace, width: int = 1000, more: Sequence[Part] = ()) -> list[Part]:
+    """Letter, name and count of each behaviour, who judged, what could not be placed, and what else there is to say.
+
+    Names are cut short where the line would not fit otherwise.
+    """
+    whole = [*_legend(trace, short=False), *more]
+    fits = sum(len(text) for text, _ in whole) <= width
+    return whole if fits else [*_legend(trace, short=True), *more]
+
+
+def _legend(trace: JudgedTrace, *, short: bool) -> list[Part]:
     parts: list[Part] = []
     for behavior in BEHAVIORS:
         count = trace.count(behavior)
         look: Look = "" if count.isdigit() else "dim" if count == MISSING else "warn"
         parts.append((f" {BEHAVIOR_LETTERS[behavior]} ", (SPAN_LOOKS[behavior], "strong")))
-        parts.append((f" {behavior.replace('_', ' ')} {count} ", look))
+        name = _SHORT[behavior] if short else behavior.replace("_", " ")
+        parts.append((f" {name} {count} ", look))
     parts.append((f" {judge_name(trace.run)}" if trace.run else " not judged", "dim"))
     if trace.stale:
         parts.append(("  judged another text: spans not shown", "bad"))
@@ -111,6 +127,7 @@ def problem_rows(detail: RolloutDetail, facts: ProblemFacts | None, now: RulesNo
     rows += labelled("prompt", detail.prompt, width, limit=12)
     rows += labelled("note", detail.note, width)
     rows += labelled("tags", " ".join(detail.tags), width)
+    rows += labelled("id", row.id, width, "dim")
     rows += labelled("stage", row.stage, width, "dim")
     rows += labelled("source", detail.source, width, "dim", limit=2)
     for name, value in list(detail.meta.items())[:12]:

@@ -53,6 +53,10 @@ class SearchingScreen(AppScreen):
             return []
         return [(f"  {len(self.query_one(TraceText).ranges_of('found')):,} found (n N)", "match")]
 
+    def show_legend(self) -> None:
+        """Shows what the letters mean and their counts."""
+        self.query_one("#legend", Line).show(*legend_parts(self.trace, self.size.width, self.found_parts()))
+
     async def show_found(self, detail: RolloutDetail) -> None:
         """Marks the words the list was searched for, and goes to one if the search led here."""
         phrases = phrases_of(self.list_query.query().filter)
@@ -63,7 +67,7 @@ class SearchingScreen(AppScreen):
             return
         text = self.query_one(TraceText)
         text.show_layer("found", places)
-        self.query_one("#legend", Line).show(*legend_parts(self.trace), *self.found_parts())
+        self.show_legend()
         if self._arriving and places:
             text.go_to_found(self._arriving, edge=True)
         self._arriving = 0

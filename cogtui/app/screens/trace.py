@@ -12,7 +12,7 @@ from textual.containers import Container
 
 from cogtui.app.data.query import ListQuery
 from cogtui.app.data.trace import ProblemFacts, RulesNow, judged_trace, problem_facts, rules_now
-from cogtui.app.data.trace_facts import head_rows, judge_name, legend_parts, minimap_parts, problem_rows, span_rows
+from cogtui.app.data.trace_facts import head_rows, judge_name, minimap_parts, problem_rows, span_rows
 from cogtui.app.screens.chords import ChordScreen
 from cogtui.app.screens.comparing import ComparingScreen
 from cogtui.app.screens.dialogs import ChoiceScreen
@@ -121,7 +121,7 @@ class TraceScreen(SearchingScreen, ChordScreen, ComparingScreen):
         wrong = [(fact.start, fact.end) for fact in self.now.facts] if self.now is not None else []
         self.query_one("#head", Line).show_rows(head_rows(self.detail, self._place))
         text = self.query_one(TraceText)
-        self.query_one("#legend", Line).show(*legend_parts(self.trace), *self.found_parts())
+        self.show_legend()
         text.show_trace(self.detail.completion, self.trace.spans, wrong, stay=stay)
         self.query_one(SpanList).show_spans(self.trace.spans, self.trace.lost)
         self._show_problem()
@@ -168,6 +168,8 @@ class TraceScreen(SearchingScreen, ChordScreen, ComparingScreen):
 
     @on(events.Resize)
     def _resized(self) -> None:
+        if self.detail is not None:
+            self.show_legend()
         self.call_after_refresh(self._show_minimap)
 
     def action_pane(self) -> None:

@@ -75,7 +75,8 @@ class TopBar(LookedWidget):
         parts.append((shown, "dim"))
         left = room - len(shown) - 2
         if left >= 8:
-            parts.append((fit("  " + self._place[-left:], left + 2, right=True), "dim"))
+            place = self._place if len(self._place) <= left else "…" + self._place[1 - left :]
+            parts.append((fit("  " + place, left + 2, right=True), "dim"))
         return self.strip(parts, width)
 
 
