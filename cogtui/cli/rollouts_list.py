@@ -100,7 +100,7 @@ def _list_problems(
     head = ("problem", "numbers", "rollouts", "scored", "best", "mean", "worst")
     cells = [
         (
-            group.problem_id, f"{' '.join(map(str, group.numbers))} > {group.target}", str(group.rollouts),
+            group.problem_id, group.puzzle(">"), str(group.rollouts),
             str(group.scored), *(MISSING if v is None else f"{v:.3g}" for v in (group.best, group.mean, group.worst)),
         )
         for group in found

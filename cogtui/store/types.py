@@ -198,6 +198,10 @@ class ProblemGroup:
     """Mean reward per step, steps ascending: the sparkline. Steps without a scored rollout are left out."""
     cursor: Cursor
 
+    def puzzle(self, arrow: str = "→") -> str:
+        """The numbers and their target, as of `RolloutRow`."""
+        return f"{' '.join(map(str, self.numbers))} {arrow} {self.target}" if self.numbers else "document"
+
 
 @dataclass(frozen=True, slots=True)
 class StepSummary:

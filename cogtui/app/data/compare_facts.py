@@ -36,9 +36,9 @@ def side_parts(side: int, row: RolloutRow, trace: JudgedTrace, width: int, *, ac
 
 def summary_parts(left: RolloutRow, right: RolloutRow, pairing: Pairing | None, reading: bool) -> list[Part]:
     """The problem, and how many segments are the same, changed, or in one text only."""
-    problem = f" {' '.join(map(str, right.numbers))} → {right.target}"
+    problem = f" {right.puzzle()}"
     if (left.numbers, left.target) != (right.numbers, right.target):
-        problem = f" two problems: {' '.join(map(str, left.numbers))} → {left.target} and{problem}"
+        problem = f" two problems: {left.puzzle()} and{problem}"
     parts: list[Part] = [(problem, "strong")]
     if pairing is None:
         return [*parts, ("  reading" if reading else "", "dim")]

@@ -43,7 +43,7 @@ class TraceScreen(SearchingScreen, ChordScreen, ComparingScreen):
     """
 
     HELP_TITLE = "Trace"
-    FOOTER = ("]v", "n", "p", "i", "d", "y")
+    FOOTER = ("]v", "n", "p", "i", "a", "d", "y")
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("p", "neighbour(-1)", "Previous rollout"),
         Binding("i", "pane", "Spans, problem"),

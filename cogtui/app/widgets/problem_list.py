@@ -86,7 +86,7 @@ class ProblemList(WindowView):
         unscored = group.rollouts - group.scored
         cells: dict[str, Part] = {
             "problem": (one_line(group.problem_id, 60), ""),
-            "numbers": (f"{' '.join(map(str, group.numbers))} → {group.target}", "dim"),
+            "numbers": (group.puzzle(), "dim"),
             "rollouts": (f"{group.rollouts:,}" + ("*" if unscored else ""), "warn" if unscored else "dim"),
             "best": (_reward(group.best), "good" if group.best is not None and group.best >= 1 else ""),
             "mean": (_reward(group.mean), "strong"),
