@@ -1,0 +1,76 @@
+"""The command line of a stage: plain, or under a torchrun that leaves signals to its processes."""
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jobs.attempts import Job
+from jobs.process import process_id
+from jobs.worker_command import stage_command
+from pipelines import __main__ as entry
+from pipelines.errors import CogtuiError, Interrupted, StageFailed
+from pipelines.files import read_json
+
+
+def job(**resources: Any) -> Job:
+    return Job(
+        key="ppo-0", number=1, cluster="slurm", name="x", submitted=0.0, submitter=process_id(), resources=resources
+    )
+
+
+def test_one_process_needs_no_launcher() -> None:
+    assert stage_command(job(), Path("/stage")) == [sys.executable, "-m", "pipelines", "--folder", "/stage"]
+
+
+def test_several_processes_are_started_by_torchrun() -> None:
+    command = stage_command(job(processes=4), Path("/stage"))
+    start = command.index(sys.executable)
+    assert command[start : start + 5] == [
+        sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=4", "--standalone",
+    ]  # fmt: skip
+    assert command[-4:] == ["-m", "pipelines", "--folder", "/stage"]
+
+
+def test_nodes_meet_at_the_first_of_them() -> None:
+    environment = {"SLURM_JOB_NODELIST": "node[07-08]", "SLURM_JOB_ID": "4242", "SLURM_NODEID": "1"}
+    command = stage_command(job(processes=8, nodes=2), Path("/stage"), environment)
+    assert {
+        "--nproc-per-node=8",
+        "--nnodes=2",
+        "--node-rank=1",
+        "--rdzv-backend=c10d",
+        "--rdzv-endpoint=node07:29642",
+        "--rdzv-id=4242",
+    } <= set(command)
+    assert "--standalone" not in command
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGUSR2])
+def test_the_launcher_survives_what_its_processes_are_told(number: signal.Signals) -> None:
+    """The shell's part of the command around a stand-in for torchrun that says whether it was hit."""
+    command = stage_command(job(processes=2), Path("/stage"))
+    deaf = command[: command.index(sys.executable)]
+    code = f"import os; os.kill(os.getpid(), {int(number)}); print('alive')"
+    done = subprocess.run([*deaf, sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "alive\n")
+
+
+@pytest.mark.parametrize(
+    ("errors", "kept"),
+    [
+        ([StageFailed("it broke"), Interrupted("stopped by SIGTERM")], "stage_failed"),
+        ([Interrupted("stopped by SIGTERM"), StageFailed("it broke")], "stage_failed"),
+        ([Interrupted("stopped by SIGTERM"), Interrupted("stopped by SIGTERM")], "interrupted"),
+    ],
+)
+def test_a_process_that_was_stopped_does_not_hide_why_another_failed(
+    errors: list[CogtuiError], kept: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(entry.ATTEMPT_VARIABLE, str(tmp_path))
+    for error in errors:
+        entry._record(error)
+    assert read_json(tmp_path / "error.json")["code"] == kept
