@@ -5,8 +5,10 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
+from cogtui.cli.corpus_summary import lines_for
 from cogtui.cli.jobs_list import progress_text
 from cogtui.cli.output import emit, emit_json
+from cogtui.cli.run_summary import aligned
 from jobs.labels import label_text
 from jobs.reasons import duration
 from jobs.state import AttemptState, RunRecord, StageState, stage_states
@@ -100,6 +102,10 @@ def _lines(
     yield from (f"  {line}" for line in json.dumps(config, indent=1, ensure_ascii=False).splitlines()[1:-1])
     result = folder.result()
     if result is not None:
+        summary = lines_for(state.kind, result)
+        if summary:
+            yield "summary"
+            yield from (f"  {line}" for line in aligned(summary))
         yield "result"
         yield from (f"  {line}" for line in json.dumps(result, indent=1, ensure_ascii=False).splitlines()[1:-1])
 

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from cogtui.cli.corpus_summary import classify_table, curate_table, pretrain_table
 from cogtui.cli.display.base import duration, one_line
 from cogtui.cli.run_check import CellResults
 from jobs.labels import label_text
@@ -151,7 +152,15 @@ def _dollars(spent: Any) -> str:
     return f"${cost:.2f}" if isinstance(cost, int | float) else MISSING
 
 
-_TABLES: Final = {"priming_data": _priming_table, "ppo": _ppo_table, "sample": _sample_table, "judge": _judge_table}
+_TABLES: Final = {
+    "priming_data": _priming_table,
+    "classify": classify_table,
+    "curate": curate_table,
+    "pretrain": pretrain_table,
+    "ppo": _ppo_table,
+    "sample": _sample_table,
+    "judge": _judge_table,
+}
 
 
 def _change(result: Mapping[str, Any], before: str, after: str, n: str) -> str:

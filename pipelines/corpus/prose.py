@@ -7,10 +7,9 @@ fewer instances than a reader would and some that are none; it is meant for choo
 """
 
 import re
-from collections.abc import Sequence
 from typing import Final
 
-from pipelines.behaviors.segment import Place, segments
+from pipelines.behaviors.segment import segments
 from pipelines.records import BEHAVIORS, Behavior, Span
 
 PROSE_VERSION: Final = "1"
@@ -56,30 +55,44 @@ _CUES: Final[dict[Behavior, str]] = {
         r"|\bsuppose (?:\S+ ){0,4}(?:the answer|the result|such an? \w+) (?:is|were|exists)\b"
     ),
 }
-_PATTERNS: Final = {behavior: re.compile(_CUES[behavior], re.IGNORECASE) for behavior in BEHAVIORS}
+_PATTERNS: Final = {behavior: re.compile(_CUES[behavior]) for behavior in BEHAVIORS}
+_NEEDLES: Final[dict[Behavior, tuple[str, ...]]] = {
+    "verification": (
+        "check", "verif", "confirm", "test", "validate", "substituting", "plugging", "indeed", "is correct",
+        "consistent", "is as ", "does not", "doesn't", "matches", "agrees", "satisfies", "is not ",
+    ),
+    "backtracking": (
+        " try", " use ", " take ", "consider", "does not", "doesn't", " fails", "nowhere", "dead end", "wait", "hmm",
+        "oops", "second thought", "back", "over", "think", "mistake", "error", "wrong",
+    ),
+    "subgoal": (
+        "first", "next", "then", "now", "enough", "suffices", "need to", "step", "break", "split", "divide", "second",
+    ),
+    "backward_chaining": ("back", "from the", "with the", "reverse", " need", "have to", "require", "suppose"),
+}  # fmt: skip
+"""Of each behaviour the words without one of which no cue of it fits: most sentences have none, and are passed over."""
 
 
 def prose_spans(text: str) -> dict[Behavior, tuple[Span, ...]]:
     """The spans of each behaviour in order; at most one of a kind in a sentence, which is the span."""
     found: dict[Behavior, list[Span]] = {behavior: [] for behavior in BEHAVIORS}
-    hits = {behavior: [match.start() for match in _PATTERNS[behavior].finditer(text)] for behavior in BEHAVIORS}
-    if any(hits.values()):
-        places = segments(text)
-        for behavior, starts in hits.items():
-            for start, end in _around(places, starts):
+    folded = fold(text)
+    wanted = [behavior for behavior in BEHAVIORS if any(needle in folded for needle in _NEEDLES[behavior])]
+    if not wanted:
+        return dict.fromkeys(BEHAVIORS, ())
+    for start, end in segments(text):
+        sentence = folded[start:end]
+        for behavior in wanted:
+            if any(needle in sentence for needle in _NEEDLES[behavior]) and _PATTERNS[behavior].search(sentence):
                 stop = start + len(text[start:end].rstrip())
                 begin = stop - len(text[start:stop].lstrip())
                 found[behavior].append(Span(start=begin, end=stop, quote=text[begin:stop]))
     return {behavior: tuple(spans) for behavior, spans in found.items()}
 
 
-def _around(places: Sequence[Place], starts: Sequence[int]) -> list[Place]:
-    """The segments in which some offsets lie, each once."""
-    chosen: list[Place] = []
-    index = 0
-    for at in starts:
-        while index < len(places) and places[index][1] <= at:
-            index += 1
-        if index < len(places) and (not chosen or chosen[-1] != places[index]):
-            chosen.append(places[index])
-    return chosen
+def fold(text: str) -> str:
+    """Lower case, without moving an offset."""
+    lowered = text.lower()
+    if len(lowered) == len(text):
+        return lowered
+    return "".join(char.lower() if len(char.lower()) == 1 else char for char in text)

@@ -22,6 +22,8 @@ _WORD: Final = re.compile(r"[^\W\d_]{2,}")
 _FEWEST_WORDS: Final = 20
 """Fewer words than these tell no language."""
 _SURE: Final = 0.9
+_TOLD_BY: Final = 600
+"""Characters of words by which a language is told."""
 _LOOKED_AT: Final = 2_000
 """Characters by which language and kind of data are told."""
 
@@ -33,6 +35,10 @@ _INJECTION: Final = re.compile(
     r"|<\s*/?\s*count\s*>|\"count\"\s*:\s*\d|\byou are (?:now )?(?:an?|the) (?:judge|assistant|grader|evaluator)\b",
     re.IGNORECASE,
 )
+
+
+_SIGNS: Final = ("count", "ignore", "disregard", "forget", "you are")
+"""Without one of these the pattern fits nowhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +128,8 @@ class Screen:
 
 def gives_orders(text: str) -> bool:
     """Whether a document speaks to whoever judges it, e.g. "answer with count 99"."""
-    return _INJECTION.search(text) is not None
+    lowered = text.lower()
+    return any(sign in lowered for sign in _SIGNS) and _INJECTION.search(text) is not None
 
 
 def is_binary(text: str) -> bool:
@@ -133,10 +140,10 @@ def is_binary(text: str) -> bool:
 
 def language_of(text: str) -> str | None:
     """The language of a text as an ISO 639-1 code; None where there are too few words, or no language fits well."""
-    words = _WORD.findall(text[: 4 * _LOOKED_AT])[:400]
+    words = _WORD.findall(text[:_LOOKED_AT])
     if len(words) < _FEWEST_WORDS and sum(map(len, words)) < 5 * _FEWEST_WORDS:
         return None
-    language, sureness = _identifier().classify(" ".join(words)[:_LOOKED_AT])
+    language, sureness = _identifier().classify(" ".join(words)[:_TOLD_BY])
     return str(language) if sureness >= _SURE else None
 
 

@@ -36,9 +36,9 @@ def configs(plan: Plan, name: str) -> list[dict[str, object]]:
 
 
 def test_there_are_examples() -> None:
-    assert {"four-habits-mini", "four-habits-mini-quick", "paper-llama-3.2-3b", "paper-qwen-2.5-3b"} <= {
-        path.stem for path in EXAMPLES
-    }
+    names = {path.stem for path in EXAMPLES}
+    assert {"four-habits-mini", "four-habits-mini-quick", "paper-llama-3.2-3b", "paper-qwen-2.5-3b"} <= names
+    assert {"owm-mini", "paper-owm"} <= names
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
@@ -70,7 +70,7 @@ def test_the_quick_miniature_shares_all_but_ppo_with_the_whole_one(tmp_path: Pat
     assert {stage.name for stage in quick.stages if stage.key not in whole} == {"ppo", "judge"}
 
 
-@pytest.mark.parametrize("path", PAPER, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", PRIMED, ids=lambda path: path.stem)
 def test_the_published_settings(path: Path, tmp_path: Path) -> None:
     """The table of PPO settings of the published runs."""
     plan = planned(path, tmp_path)
@@ -133,6 +133,29 @@ def test_initial_policies_are_compared_before_any_reinforcement_learning(tmp_pat
     mini = planned(ROOT / "examples/initial-policies-mini.toml", tmp_path)
     assert len(mini.cells) == 8
     assert "ppo" not in {stage.kind for stage in mini.stages}
+
+
+def test_the_corpus_is_classified_by_an_array(tmp_path: Path) -> None:
+    """200,000 documents, a 32B model on two GPUs a task, 8.3M tokens a set."""
+    plan = planned(ROOT / "examples/paper-owm.toml", tmp_path, "resources.default.account=lab")
+    (classify,) = [stage for stage in plan.stages if stage.kind == "classify"]
+    array, gather = preview([classify], "slurm", Workspace(tmp_path))[0].split("#!/bin/bash")[1:]
+    assert {
+        "#SBATCH --array=0-19%20",
+        "#SBATCH --account=lab",
+        "#SBATCH --gpus-per-node=2",
+        "#SBATCH --cpus-per-task=16",
+        "#SBATCH --time=1440",
+    } <= set(array.splitlines())
+    assert "--array" not in gather
+    (config,) = configs(plan, "classify")
+    assert config["limit"] == 200_000
+    assert config["offline"] == {
+        "tensor_parallel": 2, "gpu_memory": 0.9, "max_model_tokens": 16384, "python": None, "arguments": [],
+    }  # fmt: skip
+    (curate,) = configs(plan, "curate")
+    assert curate["tokens"] == 8_300_000
+    assert {stage.config["condition"] for stage in plan.stages if stage.kind == "pretrain"} == set(SETS)
 
 
 def test_the_recipe_in_the_documentation(tmp_path: Path) -> None:
