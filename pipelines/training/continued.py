@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipelines.corpus.examples import Example, read_examples
-from pipelines.errors import InvalidInput
+from pipelines.errors import CogtuiError, InvalidInput
 from pipelines.folder import StageFolder
 from pipelines.stages import Inputs
 from pipelines.training import runtime
@@ -58,6 +58,7 @@ def dataset_of(
         InvalidInput: there are no examples, or one is too long or outside the vocabulary; names it.
     """
     from datasets import Dataset
+    from datasets.exceptions import DatasetGenerationError
     from datasets.fingerprint import Hasher
 
     cache = folder.path / "work"
@@ -65,7 +66,12 @@ def dataset_of(
     given = {"config": config, "source": source, "tokenizer": tokenizer}
     # The fingerprint would otherwise be taken over the tokenizer's internals, which differ from process to process.
     mark = Hasher.hash((folder.key, config.model_dump_json()))
-    dataset: Dataset = Dataset.from_generator(_rows, gen_kwargs=given, cache_dir=str(cache), fingerprint=mark)
+    try:
+        dataset: Dataset = Dataset.from_generator(_rows, gen_kwargs=given, cache_dir=str(cache), fingerprint=mark)
+    except DatasetGenerationError as error:
+        if isinstance(error.__cause__, CogtuiError):
+            raise error.__cause__ from error
+        raise
     if not len(dataset):
         raise InvalidInput(f"{source.name} has no examples", remedy="Look at the data card of the curate stage.")
     if config.packing:
