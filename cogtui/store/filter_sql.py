@@ -36,6 +36,8 @@ class Where:
     """Only these; None: all."""
     words: list[str] = field(default_factory=list)
     """Full-text expressions, all of which must match."""
+    phrases: list[Words] = field(default_factory=list)
+    """The same as they were written."""
     patterns: list[tuple[str, int | None]] = field(default_factory=list)
     """Columns of `gap` that must be below a bound, or be there at all."""
     rest: list[Part] = field(default_factory=list)
@@ -44,6 +46,11 @@ class Where:
     def empty(self) -> bool:
         """Whether it lets everything through."""
         return self.series is None and not self.words and not self.patterns and not self.rest
+
+    @property
+    def only_words(self) -> bool:
+        """Whether nothing but words is asked for."""
+        return self.series is None and not self.patterns and not self.rest
 
     @property
     def only_series(self) -> bool:
@@ -62,6 +69,7 @@ def compile_filter(chosen: Filter, series: Mapping[int, Series]) -> Where:
             where.series = found if where.series is None else where.series & found
         elif isinstance(term, Words):
             where.words.append(match_expression(term))
+            where.phrases.append(term)
         elif isinstance(term, Pattern):
             where.patterns.append((f"{term.first}__{term.second}", term.below))
         else:

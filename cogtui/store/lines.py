@@ -89,6 +89,12 @@ class MetricLine(Struct, gc=False):
     values: dict[str, Real]
 
 
+class TextLine(Struct, gc=False):
+    """A rollout or trace, of which only the text is wanted."""
+
+    completion: str
+
+
 class BadLineError(ValueError):
     """A complete line that holds no such record; the message says why, in one line."""
 
@@ -167,3 +173,15 @@ def read_judgements(lines: list[bytes]) -> list[JudgementLine]:
         ValueError: one of them holds no judgement, or can only be read alone.
     """
     return _judgement_lines(b"\n".join(lines))
+
+
+_text_line: Final = msgspec.json.Decoder(TextLine).decode
+
+
+def completion_of(line: bytes) -> str:
+    """The completion on a line.
+
+    Raises:
+        ValueError: there is none, or it holds lone surrogates.
+    """
+    return _text_line(line).completion

@@ -14,7 +14,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
+from cogtui.store.files import Files
 from cogtui.store.filter_sql import Part, Where, pattern_sql, series_sql
+from cogtui.store.phrases import PhraseCheck, checkable
 from cogtui.store.schema import BULK_INDEXES
 from cogtui.store.series import Series
 from cogtui.store.types import Cursor, Sort, SortField
@@ -22,6 +24,12 @@ from pipelines.records import BEHAVIORS
 
 WALK_BUDGET_S: Final = 0.02
 RARE: Final = 3000
+CHECK_S: Final = 25e-6
+"""About what looking for a phrase in one text costs."""
+COLLECT_S: Final = 1.5e-6
+"""About what a row costs that the word index finds, when all are collected and sorted."""
+CHECK_BUDGET_S: Final = 0.04
+SCAN_BUDGET_S: Final = 0.25
 STEPS_BETWEEN_LOOKS: Final = 4000
 
 _SORT_COLUMNS: Final[dict[SortField, str]] = {
@@ -83,9 +91,10 @@ def _series_segments(sort: Sort, series: Mapping[int, Series]) -> list[Segment]:
 class Selector:
     """Finds rows of a filter."""
 
-    def __init__(self, connection: sqlite3.Connection, series: Mapping[int, Series]) -> None:
+    def __init__(self, connection: sqlite3.Connection, series: Mapping[int, Series], files: Files) -> None:
         self._db = connection
         self._series = series
+        self._files = files
 
     def after(self, where: Where, sort: Sort, cursor: Cursor | None, limit: int) -> list[Hit]:
         """The rows behind a cursor, or the first ones, in the order of the list."""
@@ -161,10 +170,18 @@ class Selector:
     def _find(self, where: Where, segment: Segment, beyond: Part, limit: int, *, down: bool) -> list[Hit]:
         if where.series is not None and not where.series:
             return []
-        if self._can_walk(where, segment) and not self._words_are_rare(where):
+        rows = None
+        walks = self._can_walk(where, segment)
+        if where.words:
+            common = checkable(where.phrases) and self._words_are_common(where, limit)
+            if common and walks:
+                rows = self._checked(where, segment, beyond, limit, down=down, walk=True)
+            if rows is None and common and not where.only_words:
+                rows = self._checked(where, segment, beyond, limit, down=down, walk=False)
+        elif walks:
             rows = self._walk(where, segment, beyond, limit, down=down)
-            if rows is not None:
-                return rows
+        if rows is not None:
+            return rows
         tables, conditions = self.collect(where, [segment.where, beyond])
         # A plus keeps SQLite from walking the sort index after all: the rows are collected, then sorted.
         order = [f"+o.{column}" for column in segment.order]
@@ -180,29 +197,53 @@ class Selector:
             return False
         return self._db.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (name,)).fetchone() is not None
 
-    def _words_are_rare(self, where: Where) -> bool:
-        """Whether a phrase stands in so few rollouts that the walk would only waste its budget. Cheap to find out."""
-        return any(
-            self._db.execute(
-                "SELECT count(*) FROM (SELECT 1 FROM words WHERE words MATCH ? LIMIT ?)", (match, RARE)
-            ).fetchone()[0]
-            < RARE
-            for match in where.words
+    def _words_are_common(self, where: Where, limit: int) -> bool:
+        """Whether phrases stand in so many rollouts that looking for them in one text after the other costs less
+        than collecting all that have them. Estimated from the first that have."""
+        (newest,) = self._db.execute("SELECT max(serial) FROM rollout").fetchone()
+        share = 1.0
+        for match in where.words:
+            found, last = self._db.execute(
+                "SELECT count(*), max(rowid) FROM (SELECT rowid FROM words WHERE words MATCH ? LIMIT ?)", (match, RARE)
+            ).fetchone()
+            if found < max(1, RARE):
+                return False
+            share = min(share, found / last)
+        return limit / share * CHECK_S < share * (newest or 0) * COLLECT_S
+
+    def _checked(
+        self, where: Where, segment: Segment, beyond: Part, limit: int, *, down: bool, walk: bool
+    ) -> list[Hit] | None:
+        """The rows, their texts looked into one by one in the order of the list; None where that takes too long.
+
+        Args:
+            walk: along the sort index; else the rows that pass the rest of the filter are sorted first.
+        """
+        conditions = [segment.where, beyond, *self._row_conditions(where, segment, walk=walk)]
+        sign = "" if walk else "+"
+        sql, values = self._statement(
+            "rollout o", conditions, segment, [f"{sign}o.{column}" for column in segment.order], down=down
         )
+        deadline = time.thread_time() + (CHECK_BUDGET_S if walk else SCAN_BUDGET_S)
+        found: list[Hit] = []
+        try:
+            with _until(self._db, deadline), PhraseCheck(self._db, self._files, where.phrases) as check:
+                rows = self._db.execute(sql, values)
+                while len(found) < limit and (row := rows.fetchone()) is not None:
+                    if check.holds(row[-1]):
+                        found.append(Hit(row[-1], Cursor((segment.label, *row))))
+                    if time.thread_time() > deadline:
+                        return None
+                rows.close()
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorname == "SQLITE_INTERRUPT" and time.thread_time() > deadline:
+                return None
+            raise
+        return found
 
     def _walk(self, where: Where, segment: Segment, beyond: Part, limit: int, *, down: bool) -> list[Hit] | None:
         """The rows, or None where finding them this way takes too long."""
-        conditions = [segment.where, beyond]
-        if where.series is not None:
-            # Unary plus: the order must come from the sort index, not the rows from the index of series;
-            # but one series is ordered by step in its own index already.
-            alone = len(where.series) == 1 and segment.order[0] == "step"
-            conditions.append((("" if alone else "+") + series_sql(where.series), ()))
-        conditions += where.rest
-        conditions += [
-            ("EXISTS (SELECT 1 FROM words WHERE words MATCH ? AND rowid = o.serial)", (match,)) for match in where.words
-        ]
-        conditions += [_has_pattern(column, below) for column, below in where.patterns]
+        conditions = [segment.where, beyond, *self._row_conditions(where, segment, walk=True)]
         order = [f"o.{column}" for column in segment.order]
         if where.empty:
             return self._hits("rollout o", conditions, segment, order, limit, down=down)
@@ -215,18 +256,33 @@ class Selector:
                 return None
             raise
 
+    def _row_conditions(self, where: Where, segment: Segment, *, walk: bool) -> list[Part]:
+        """What a row must meet, but for its words."""
+        conditions: list[Part] = []
+        if where.series is not None:
+            # Unary plus: the order must come from the sort index, not the rows from the index of series;
+            # but one series is ordered by step in its own index already.
+            alone = len(where.series) == 1 and segment.order[0] == "step"
+            conditions.append((("+" if walk and not alone else "") + series_sql(where.series), ()))
+        conditions += where.rest
+        conditions += [_has_pattern(column, below) for column, below in where.patterns]
+        return conditions
+
     def _hits(
         self, tables: str, conditions: Sequence[Part], segment: Segment, order: Sequence[str], limit: int, *, down: bool
     ) -> list[Hit]:
+        sql, values = self._statement(tables, conditions, segment, order, down=down)
+        rows = self._db.execute(f"{sql} LIMIT ?", (*values, limit)).fetchall()
+        return [Hit(row[-1], Cursor((segment.label, *row))) for row in rows]
+
+    def _statement(
+        self, tables: str, conditions: Sequence[Part], segment: Segment, order: Sequence[str], *, down: bool
+    ) -> Part:
         sql, values = joined(conditions)
         direction = " DESC" if down else ""
         columns = ", ".join(f"o.{column}" for column in segment.order)
-        rows = self._db.execute(
-            f"""SELECT {columns} FROM {tables} WHERE {sql}
-            ORDER BY {", ".join(f"{column}{direction}" for column in order)} LIMIT ?""",
-            (*values, limit),
-        ).fetchall()
-        return [Hit(row[-1], Cursor((segment.label, *row))) for row in rows]
+        ordered = ", ".join(f"{column}{direction}" for column in order)
+        return f"SELECT {columns} FROM {tables} WHERE {sql} ORDER BY {ordered}", values
 
     def _share(self, chosen: frozenset[int]) -> float:
         """How much of all rollouts some series have."""
@@ -239,7 +295,7 @@ def _within(where: Where, segment: Segment) -> Where:
     if segment.series is None:
         return where
     both = segment.series if where.series is None else where.series & segment.series
-    return Where(both, where.words, where.patterns, where.rest)
+    return Where(both, where.words, where.phrases, where.patterns, where.rest)
 
 
 def _beyond(segment: Segment, cursor: Cursor, *, backwards: bool, descending: bool) -> Part:

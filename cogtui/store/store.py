@@ -369,7 +369,8 @@ class Store:
         return compile_filter(chosen, self._series())
 
     def _selector(self) -> Selector:
-        return Selector(self._db, self._series())
+        series = self._series()
+        return Selector(self._db, series, self._files)
 
     def _details(self) -> DetailReader:
         return DetailReader(self._db, self._files, self._series())

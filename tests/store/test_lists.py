@@ -113,14 +113,17 @@ def test_a_list_holds_exactly_what_the_filter_lets_through(
 
 
 @FEW
-@given(query=QUERIES, limit=st.integers(1, 40), walk=st.booleans())
+@given(query=QUERIES, limit=st.integers(1, 40), way=st.sampled_from(["walk", "scan", "collect"]))
 def test_pages_forwards_and_backwards_make_up_the_list(
-    everything: tuple[Store, list[RolloutDetail]], query: Query, limit: int, walk: bool
+    everything: tuple[Store, list[RolloutDetail]], query: Query, limit: int, way: str
 ) -> None:
-    """Whether rows are found by walking an index or by collecting them makes no difference either."""
+    """Whether rows are found by walking an index, text by text, or by collecting them makes no difference either."""
     store, _ = everything
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(store_select, "WALK_BUDGET_S", 10.0 if walk else 0.0)
+        patched.setattr(store_select, "WALK_BUDGET_S", 10.0 if way == "walk" else 0.0)
+        patched.setattr(store_select, "CHECK_BUDGET_S", 10.0 if way == "walk" else 0.0)
+        patched.setattr(store_select, "SCAN_BUDGET_S", 10.0 if way == "scan" else 0.0)
+        patched.setattr(store_select, "CHECK_S", 1e9 if way == "collect" else 0.0)
         patched.setattr(store_select, "RARE", 0)
         patched.setattr(store_select, "STEPS_BETWEEN_LOOKS", 1)
         whole = [row.id for row in store.page(query, limit=10_000).rows]

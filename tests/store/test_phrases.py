@@ -1,0 +1,52 @@
+"""A phrase looked for in a text is found exactly where the word index finds it."""
+
+import sqlite3
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from cogtui.store.filter_sql import match_expression
+from cogtui.store.filter_terms import Words
+from cogtui.store.parse import searchable
+from cogtui.store.phrases import _pattern, _stands, checkable
+from cogtui.store.words import tables
+
+
+@pytest.fixture(scope="module")
+def words() -> Iterator[sqlite3.Connection]:
+    connection = sqlite3.connect(":memory:", isolation_level=None)
+    for statement in tables("main"):
+        connection.execute(statement)
+    yield connection
+    connection.close()
+
+
+PIECES = st.sampled_from(
+    ["try", "Try", "tr", "y", "a1", "1", "A", " ", "-", "_", "\n", "\x00", "\x1f", "'", '"', "*", "."]
+)
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    text=st.one_of(st.lists(PIECES, max_size=12).map("".join), st.text(st.characters(max_codepoint=127), max_size=20)),
+    wanted=st.lists(PIECES, min_size=1, max_size=4).map("".join),
+    prefix=st.booleans(),
+)
+def test_both_find_the_same(words: sqlite3.Connection, text: str, wanted: str, prefix: bool) -> None:
+    phrase = Words(wanted, prefix)
+    if not checkable([phrase]):
+        return
+    words.execute("BEGIN")
+    words.execute("INSERT INTO words (rowid, completion) VALUES (1, ?)", (searchable(text),))
+    found = words.execute("SELECT 1 FROM words WHERE words MATCH ?", (match_expression(phrase),)).fetchone()
+    words.execute("ROLLBACK")
+    assert _stands(text.lower(), _pattern(phrase), prefix=prefix) == (found is not None)
+
+
+def test_what_only_the_index_knows_is_left_to_it() -> None:
+    assert not checkable([Words("tröt", prefix=False)])
+    assert not checkable([Words("...", prefix=False)])
+    assert not checkable([Words("try", prefix=False), Words("é", prefix=False)])
+    assert checkable([Words("try a different", prefix=True)])
