@@ -12,7 +12,10 @@ FilterArgument = Annotated[
     str, typer.Argument(help="Filter, e.g. 'condition:dots correct:true backtracking>=2'.", metavar="[FILTER]")
 ]
 SortOption = Annotated[
-    str, typer.Option("--sort", metavar="FIELD", help="Column to sort by; -FIELD for the largest first.")
+    str,
+    typer.Option(
+        "--sort", metavar="FIELD", help="Column to sort by; -FIELD for the largest, of steps the newest, first."
+    ),
 ]
 IdArgument = Annotated[str, typer.Argument(help="Id of a rollout, or any unique beginning of it.", metavar="ID")]
 
@@ -55,7 +58,11 @@ def rollouts(
     *,
     sort: Annotated[
         str | None,
-        typer.Option("--sort", metavar="FIELD", help="Column to sort by (default: step); -FIELD: largest first."),
+        typer.Option(
+            "--sort",
+            metavar="FIELD",
+            help="Column to sort by (default: -step, the newest first); -FIELD: largest first.",
+        ),
     ] = None,
     limit: Annotated[int, typer.Option(min=1, metavar="N", help="At most so many rows.")] = 50,
     view: Annotated[

@@ -42,7 +42,7 @@ def listing_of(
     Raises:
         InvalidInput: an option is wrong. NotFound: there is no such view.
     """
-    base = read_views().view(view) if view else View(name="-", sort="step")
+    base = read_views().view(view) if view else View(name="-", sort="-step")  # the newest first, as in the app
     chosen = parse(base.filter) if base.filter else EVERYTHING
     names = base.columns or _USUAL
     if columns:

@@ -11,7 +11,9 @@ Importing sqlite-utils takes a fifth of a second, so it happens only when there 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 from pipelines.errors import InvalidInput
@@ -134,8 +136,9 @@ def migrate(connection: sqlite3.Connection) -> None:
         )
     if have == len(MIGRATIONS):
         return
-    from sqlite_utils import Database
-    from sqlite_utils.migrations import Migrations
+    with _not_imported("pandas", "numpy"):
+        from sqlite_utils import Database
+        from sqlite_utils.migrations import Migrations
 
     migrations = Migrations("cogtui-index")
     for function in MIGRATIONS:
@@ -150,6 +153,19 @@ def migrate(connection: sqlite3.Connection) -> None:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise
+
+
+@contextmanager
+def _not_imported(*names: str) -> Iterator[None]:
+    """sqlite-utils imports these where it finds them, for types that are not ours: most of a second of a new index."""
+    absent = [name for name in names if name not in sys.modules]
+    for name in absent:
+        sys.modules[name] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        for name in absent:
+            sys.modules.pop(name, None)
 
 
 def schema_version(connection: sqlite3.Connection) -> int:

@@ -75,6 +75,14 @@ def test_rollouts_as_text_are_a_table_with_its_size_beside(cogtui: Cogtui) -> No
     assert rewards == sorted(rewards, reverse=True)
 
 
+def test_rollouts_come_newest_first_unless_asked_otherwise(cogtui: Cogtui) -> None:
+    steps = [[row["step"] for row in data(cogtui("rollouts", "split:train", "--json", *sort)[1])]
+             for sort in ((), ("--sort", "step"))]  # fmt: skip
+    assert len(set(steps[0])) > 1 or len(set(steps[1])) > 1
+    assert steps[0] == sorted(steps[0], reverse=True)
+    assert steps[1] == sorted(steps[1])
+
+
 def test_trace_takes_a_short_id_and_shows_spans_in_a_gutter(cogtui: Cogtui, filled: Lab) -> None:
     with open_store(filled.workspace) as store:
         store.ingest()

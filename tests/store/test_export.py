@@ -160,7 +160,9 @@ def test_a_browser_shows_the_page_and_runs_nothing(store: Store, tmp_path: Path)
     page = tmp_path / "page.html"
     page.write_text(page_of([hostile(store, text, [place])], title="Rollouts"), encoding="utf-8")
     image = tmp_path / "page.png"
-    options = ["--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path / 'profile'}"]
+    quiet = ["--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
+    options = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", *quiet]
+    options.append(f"--user-data-dir={tmp_path / 'profile'}")
     shot = subprocess.run(
         [str(CHROMIUM), *options, f"--screenshot={image}", "--window-size=900,900", page.as_uri()],
         capture_output=True, timeout=120, check=True,
