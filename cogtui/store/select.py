@@ -23,13 +23,13 @@ from cogtui.store.types import Cursor, Sort, SortField
 from pipelines.records import BEHAVIORS
 
 WALK_BUDGET_S: Final = 0.02
-RARE: Final = 3000
+RARE: Final = 1000
 CHECK_S: Final = 25e-6
 """About what looking for a phrase in one text costs."""
 COLLECT_S: Final = 1.5e-6
 """About what a row costs that the word index finds, when all are collected and sorted."""
 CHECK_BUDGET_S: Final = 0.04
-SCAN_BUDGET_S: Final = 0.25
+SCAN_BUDGET_S: Final = 1.0
 STEPS_BETWEEN_LOOKS: Final = 4000
 
 _SORT_COLUMNS: Final[dict[SortField, str]] = {
@@ -133,6 +133,7 @@ class Selector:
         tables = "rollout o"
         conditions = list(where.rest)
         words, patterns = list(where.words), list(where.patterns)
+        telling = any(sql.startswith(("(o.problem_id", "(o.serial")) for sql, _ in where.rest)
         few_series = where.series is not None and self._share(where.series) < 0.2
         if words:
             tables = "words w CROSS JOIN rollout o ON o.serial = w.rowid"
@@ -140,10 +141,11 @@ class Selector:
         elif patterns and not few_series:
             tables = "gap d CROSS JOIN rollout o ON o.serial = d.serial"
             conditions.insert(0, pattern_sql(*patterns.pop(0), "d"))
-        elif where.series is not None and not few_series:
+        elif where.series is not None and not few_series and not telling:
             tables = "rollout o NOT INDEXED"
         if where.series is not None:
-            conditions.append((series_sql(where.series), ()))
+            # Unary plus: not by the index of series, where another one leaves far fewer rows.
+            conditions.append((("+" if telling else "") + series_sql(where.series), ()))
         conditions += [("o.serial IN (SELECT rowid FROM words WHERE words MATCH ?)", (match,)) for match in words]
         conditions += [_has_pattern(column, below) for column, below in patterns]
         return tables, [*conditions, *extra]
@@ -176,7 +178,7 @@ class Selector:
             common = checkable(where.phrases) and self._words_are_common(where, limit)
             if common and walks:
                 rows = self._checked(where, segment, beyond, limit, down=down, walk=True)
-            if rows is None and common and not where.only_words:
+            if rows is None and common:
                 rows = self._checked(where, segment, beyond, limit, down=down, walk=False)
         elif walks:
             rows = self._walk(where, segment, beyond, limit, down=down)
