@@ -125,11 +125,11 @@ def test_without_a_terminal_it_says_what_to_use_instead(tmp_path: Path) -> None:
         main.run_app(Workspace(tmp_path))
 
 
-async def test_the_browser_alone_offers_traces_only(small: Builder) -> None:
+async def test_the_browser_alone_offers_what_needs_no_stages(small: Builder) -> None:
     opener = indexed(small.workspace)
     async with running(small.workspace, title="x.jsonl", browse_only=True, opener=opener) as (app, pilot):
         assert app.current_mode == "Traces"
-        assert [title for _, title in app.modes_shown] == ["Traces"]
+        assert [title for _, title in app.modes_shown] == ["Traces", "Judges"]
         await press(pilot, "1", "2")
         assert app.current_mode == "Traces"
 
