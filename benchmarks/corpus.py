@@ -13,11 +13,11 @@ import resource
 import tempfile
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from benchmarks.llm import bare
 from pipelines.files import write_json
 from pipelines.folder import StageFolder
 from pipelines.run import prepare, run_stage
@@ -76,6 +76,34 @@ def _serve(pipe: Connection, delay_s: float) -> None:
         pipe.recv()
 
 
+def _bodies(config: dict[str, Any], folder: Path, count: int) -> list[dict[str, Any]]:
+    """The bodies of the requests that the stage sends, so that both loops send the same bytes."""
+    from pipelines.behaviors.judges.base import JudgeTask
+    from pipelines.corpus.classify import ClassifyConfig
+    from pipelines.corpus.dialogue import DocumentDialogue, FactsQuestion
+    from pipelines.corpus.judging import ModelDocumentJudge, read_prompt
+    from pipelines.llm.clients import ModelSpec
+    from pipelines.llm.openai_client import chat_body
+
+    judge = ModelDocumentJudge(ClassifyConfig.model_validate(config, context={"base": folder}))
+    question = FactsQuestion.of(read_prompt("facts"))
+    tasks = (JudgeTask("", (), 0, document(number)["text"]) for number in range(count))
+    asks = (ask for task in tasks for ask in DocumentDialogue(task, judge.manner, question, None).wanted())
+    return [chat_body(ModelSpec("openai", "loopback"), ask) for ask in asks]
+
+
+def _bare(url: str, bodies: list[dict[str, Any]]) -> float:
+    """Seconds of a bare loop over the SDK."""
+    import openai
+
+    client: Any = openai.OpenAI(api_key="test-key", base_url=f"{url}/v1", max_retries=8, timeout=600)
+    began = time.perf_counter()
+    with ThreadPoolExecutor(16) as pool:
+        answered = sum(1 for _ in pool.map(lambda body: client.chat.completions.create(**body), bodies))
+    assert answered == len(bodies)
+    return time.perf_counter() - began
+
+
 def endpoint(folder: Path, count: int) -> None:
     """Requests a second through the stage against those of a bare loop over the SDK, of the same server."""
     here, there = multiprocessing.Pipe()
@@ -89,9 +117,10 @@ def endpoint(folder: Path, count: int) -> None:
         "documents": [str(path)], "columns": {"domain": "domain"}, "judge": "openai:loopback", "url": f"{url}/v1",
         "concurrency": 16,
     }  # fmt: skip
-    bare(url, 100, "warm")
-    plain = bare(url, 5 * count, "bare")
     stage = prepare("classify", config, folder / "endpoint", [], base=folder)
+    bodies = _bodies(config, folder, count)
+    _bare(url, bodies[:100])
+    plain = _bare(url, bodies)
     began = time.perf_counter()
     run_stage(stage)
     took = time.perf_counter() - began

@@ -131,7 +131,7 @@ class ModelDocumentJudge:
         self._spec = spec
         self._config = config
         self._offline = offline
-        self._manner = Manner(
+        self.manner = Manner(
             prompts=document_prompts(config),
             max_tokens=config.max_tokens or ANSWER_TOKENS["spans"],
             temperature=config.temperature,
@@ -145,7 +145,7 @@ class ModelDocumentJudge:
     @property
     def run(self) -> JudgeRun:
         """The model, the prompts, and all that changes what is asked."""
-        manner = self._manner
+        manner = self.manner
         params = {"of": "documents", "max_tokens": manner.max_tokens, "reasks": manner.reasks, "window": manner.window}
         if manner.temperature is not None:
             params["temperature"] = str(manner.temperature)
@@ -164,8 +164,8 @@ class ModelDocumentJudge:
         Raises:
             As `pipelines.llm.answered.answered`.
         """
-        write_json(work / "prompts.json", {**self._manner.prompts.texts, "facts": self._facts.text})
-        dialogues = (DocumentDialogue(task, self._manner, self._facts, self._price) for task in tasks)
+        write_json(work / "prompts.json", {**self.manner.prompts.texts, "facts": self._facts.text})
+        dialogues = (DocumentDialogue(task, self.manner, self._facts, self._price) for task in tasks)
         asking: Asking = self._config
         client: Callable[[], Client] = partial(connect, self._spec)
         runner: OfflineClient | None = None
