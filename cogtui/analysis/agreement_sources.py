@@ -172,7 +172,7 @@ def find_run(workspace: Workspace, name: str) -> RunInWorkspace:
             f"no judge run {name!r} in {workspace.path}", detail=f"Judge runs there: {known}.", remedy="Judge first."
         )
     if len(chosen) > 1:
-        detail = ", ".join(f"{_called(runs[run])} ({run})" for run in sorted(chosen))
+        detail = ", ".join(f"{_called(runs[run])} ({_how(runs[run])})" for run in sorted(chosen))
         raise InvalidInput(f"{name!r} fits {len(chosen)} judge runs", detail=detail, remedy="Name one of them.")
     if persons:
         persons[0].by_name = name != HUMAN
@@ -181,6 +181,12 @@ def find_run(workspace: Workspace, name: str) -> RunInWorkspace:
     for folder, _ in fits:
         _collect(workspace, folder, found)
     return found
+
+
+def _how(run: JudgeRun) -> str:
+    """The id of a judge run, with what it asked for where it says so: that is mostly where two of a name differ."""
+    mode = run.params.get("mode")
+    return f"{run.id}, {mode}" if mode else run.id
 
 
 def human_runs(workspace: Workspace) -> list[RunInWorkspace]:

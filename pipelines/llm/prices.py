@@ -15,6 +15,7 @@ _LIKELY_CHARACTERS: Final = 3.0
 """ASCII characters a token in traces full of numbers: prose has four, digits two."""
 _FEWEST_CHARACTERS: Final = 2.0
 _MILLION: Final = 1_000_000
+_CENT: Final = 0.01
 _RELEASE = re.compile(r"(-\d{4}-\d{2}-\d{2}|-\d{8}|-latest|@.+)?")
 """What may follow a name in the table: another release of the same model. Other suffixes name other models."""
 
@@ -161,8 +162,10 @@ class Budget:
 
     def reached(self, need: float) -> SpendingCapReached:
         """The error for a request that does not fit."""
+        limit = self._cap or 0.0
+        cap = f"{limit:.2f}" if limit >= _CENT else f"{limit:g}"
         return SpendingCapReached(
-            f"the spending cap of ${self._cap:.2f} is reached: ${self.spent:.4f} spent",
+            f"the spending cap of ${cap} is reached: ${self.spent:.4f} spent",
             detail=f"The next request may cost up to ${need:.4f}. Every answer received so far is kept.",
             remedy="Raise the cap and run the same command again; it continues.",
         )
