@@ -12,7 +12,9 @@ from jobs.workspace import Workspace
 from pipelines.folder import StageFolder
 from pipelines.streams import read_stream
 
-EVALUATED: Final = ("ppo", "sample")
+TRAINED: Final = "ppo"
+"""The kind of stages with evaluations before and after a training."""
+EVALUATED: Final = {TRAINED, "sample"}
 """Kinds of stages that evaluate a model on problems."""
 
 
@@ -109,31 +111,43 @@ def _value(run: Run, measure: str, when: str) -> float | None:
 
 
 def load_runs(workspace: Workspace, cells: Iterable[Cell]) -> list[Run]:
-    """The evaluated stages of the cells, each once; those that never began have no points."""
+    """The evaluated stages of the cells, each once; those that never began have no points.
+
+    Where a cell trains by PPO, its runs are those trainings: a `sample` beside them draws from the same model
+    once more. Samples of training problems are no evaluation.
+    """
     cells = list(cells)
     dimensions = {name for cell in cells for name in cell.labels} - {"seed"}
     found: dict[tuple[str, str], Run] = {}
     for cell in cells:
         others = {name: value for name, value in cell.labels.items() if name != "seed"}
         group = str(cell.labels["condition"]) if dimensions == {"condition"} else label_text(others)
+        kinds = {name: key.partition("-")[0] for name, key in cell.stages.items()}
+        wanted = {TRAINED} if TRAINED in kinds.values() else EVALUATED
         for name, key in cell.stages.items():
-            if key.partition("-")[0] in EVALUATED:
-                found.setdefault((key, group), _run(workspace.folder(key), cell, group or name, name))
+            if kinds[name] in wanted:
+                run = _run(workspace.folder(key), cell, group or name, name)
+                if run is not None:
+                    found.setdefault((key, group), run)
     return list(found.values())
 
 
-def _run(folder: StageFolder, cell: Cell, group: str, name: str) -> Run:
+def _run(folder: StageFolder, cell: Cell, group: str, name: str) -> Run | None:
+    """None for a sample of training problems."""
     condition, seed = cell.labels.get("condition"), cell.labels.get("seed")
     known = (folder.path / "stage.json").is_file()
     config: Mapping[str, Any] = folder.info().config if known else {}
-    trains = folder.path.name.startswith("ppo-")
+    trains = folder.path.name.startswith(f"{TRAINED}-")
+    split = str(config.get("split", "test"))
+    if not trains and split == "train":
+        return None
     return Run(
         group=group,
         condition=None if condition is None else str(condition),
         seed=seed if isinstance(seed, int) and not isinstance(seed, bool) else None,
         key=folder.path.name,
         name=name,
-        points=dict(_points(folder, "eval" if trains else str(config.get("split", "test")))),
+        points=dict(_points(folder, "eval" if trains else split)),
         last=int(config["steps"]) if trains and "steps" in config else None,
     )
 

@@ -129,7 +129,7 @@ def _priming_table(results: Results) -> Table:
         (
             _count(result.get("n")),
             _number(result.get("accuracy")),
-            _number(published.get(str(result.get("condition")))),
+            MISSING if result.get("teacher") == "symbolic" else _number(published.get(str(result.get("condition")))),
             *(_number(((result.get("behaviors") or {}).get(name) or {}).get("present")) for name in BEHAVIORS),
             *(
                 _share((result.get("adherence") or {}).get(name), result.get("n"))

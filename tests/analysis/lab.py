@@ -44,9 +44,20 @@ def write_ppo(workspace: Workspace, key: str, steps: int, curve: Curve, *, label
         stream.append([Metric(step=0, values={"accuracy": 0.99})])  # of training problems: not to be taken
 
 
-def cell(key: str, condition: str, seed: int) -> Cell:
-    """A cell with one ppo stage."""
-    return Cell(labels={"condition": condition, "seed": seed}, stages={"problems": "problems-0", "ppo": key})
+def write_sample(workspace: Workspace, key: str, split: str, values: Mapping[str, float]) -> None:
+    """A sample stage with this evaluation."""
+    folder = StageFolder(workspace.stages / key)
+    folder.path.mkdir(parents=True)
+    info = {"kind": "sample", "key": key, "config": {"split": split}, "name": "sample"}
+    (folder.path / "stage.json").write_text(json.dumps(info))
+    with folder.stream("metrics", split) as stream:
+        stream.append([Metric(step=0, values=dict(values))])
+
+
+def cell(key: str, condition: str, seed: int, **more: str) -> Cell:
+    """A cell with one ppo stage, and others by name."""
+    stages = {"problems": "problems-0", "ppo": key, **more}
+    return Cell(labels={"condition": condition, "seed": seed}, stages=stages)
 
 
 def experiment(workspace: Workspace, name: str, cells: Sequence[Cell], folder: Path | None = None) -> None:

@@ -9,10 +9,11 @@ from xml.etree import ElementTree
 import pytest
 
 from cogtui.analysis.chart import nice_ceiling
+from cogtui.analysis.outcomes import load_runs
 from cogtui.cli.main import run as cogtui
 from jobs.workspace import Workspace
 from pipelines.records import BEHAVIORS
-from tests.analysis.lab import cell, experiment, write_ppo
+from tests.analysis.lab import cell, experiment, write_ppo, write_sample
 
 
 def values(accuracy: float, count: float = 0.0) -> dict[str, float]:
@@ -58,6 +59,18 @@ def test_the_table_has_means_intervals_and_verdicts(workspace: Workspace, capsys
     assert re.search(r"holds\s+primed ends above unprimed", out)
     assert "none seed 3: evaluated up to step 5 of 10; counted out" in err
     assert "dots seed 1: not evaluated yet; counted out" in err
+
+
+def test_samples_are_runs_only_where_nothing_is_trained_and_of_test_problems_only(tmp_path: Path) -> None:
+    found = Workspace(tmp_path / "samples")
+    found.create()
+    write_ppo(found, "ppo-1", 10, {0: values(0.1), 10: values(0.2)}, labels={"condition": "none", "seed": 1})
+    write_sample(found, "sample-1", "test", values(0.3))
+    write_sample(found, "sample-2", "train", values(0.9))
+    trained = load_runs(found, [cell("ppo-1", "none", 1, again="sample-1", sample="sample-2")])
+    assert [run.key for run in trained] == ["ppo-1"]
+    untrained = cell("base-1", "none", 1, again="sample-1", sample="sample-2")
+    assert [(run.key, run.points[0]["accuracy"]) for run in load_runs(found, [untrained])] == [("sample-1", 0.3)]
 
 
 def test_json_holds_every_point_and_the_published_figures(
