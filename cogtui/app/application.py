@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from importlib import import_module
 from typing import ClassVar
 
+from textual import on
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
@@ -15,6 +16,7 @@ from textual.signal import Signal
 
 from cogtui.app.context import Context
 from cogtui.app.data.snapshot import Snapshot
+from cogtui.app.opening import OpenTrace, OpenTraces
 from cogtui.app.screens.base import AppScreen
 from cogtui.app.screens.experiments import ExperimentsScreen
 from cogtui.app.themes import THEMES, default_theme, span_variables
@@ -179,6 +181,18 @@ class CogtuiApp(App[None]):
                 self.pop_screen()
         else:
             self.switch_mode(title)
+
+    @on(OpenTrace)
+    def _open_trace(self, message: OpenTrace) -> None:
+        from cogtui.app.screens.trace import TraceScreen
+
+        self.push_screen(TraceScreen(message.mode, message.listed, message.rollout))
+
+    @on(OpenTraces)
+    def _open_traces(self, message: OpenTraces) -> None:
+        from cogtui.app.screens.traces import TracesScreen
+
+        self.push_screen(TracesScreen(mode=message.mode, path=message.path, scope=message.scope))
 
     def action_help(self) -> None:
         """Shows the keys of the focused pane."""

@@ -12,6 +12,7 @@ from cogtui.app.data.pairing import Pairing, paired
 from cogtui.app.data.query import ListQuery, quoted
 from cogtui.app.data.siblings import Axis, describe, stepped
 from cogtui.app.data.trace import JudgedTrace, judged_trace, rules_now
+from cogtui.app.opening import OpenTrace
 from cogtui.app.screens.chords import ChordScreen
 from cogtui.app.screens.dialogs import ChoiceScreen
 from cogtui.app.text import one_line
@@ -179,13 +180,11 @@ class CompareScreen(ChordScreen):
         self.run_worker(self._open(), group="open", exclusive=True)
 
     async def _open(self) -> None:
-        from cogtui.app.screens.trace import TraceScreen
-
         row = self.rows[self.active]
         listed = ListQuery(f"problem:{quoted(row.problem_id)}")
         place = await self.answer(self.context.store.ask(lambda store: store.locate(listed.query(), row.id)))
         if place is not None:
-            self.app.push_screen(TraceScreen(self.mode, listed, replace(row, cursor=place)))
+            self.post_message(OpenTrace(self.mode, listed, replace(row, cursor=place)))
 
     def action_copy(self) -> None:
         """Asks what to copy."""

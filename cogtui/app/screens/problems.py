@@ -9,6 +9,7 @@ from textual.binding import Binding, BindingType
 
 from cogtui.app.data.query import ListQuery, quoted
 from cogtui.app.looks import Part
+from cogtui.app.opening import OpenTraces
 from cogtui.app.screens.dialogs import ChoiceScreen
 from cogtui.app.screens.viewing import ViewingScreen
 from cogtui.app.text import one_line
@@ -143,13 +144,11 @@ class ProblemsScreen(ViewingScreen):
 
     @on(LineView.Chosen)
     def _chosen(self) -> None:
-        from cogtui.app.screens.traces import TracesScreen
-
         group = self.view.group
         if group is not None:
             scope = replace_typed(self.list_query, f"problem:{quoted(group.problem_id)}")
             path = f"problem {one_line(group.problem_id, 40)}"
-            self.app.push_screen(TracesScreen(mode=self.mode, path=path, scope=scope))
+            self.post_message(OpenTraces(self.mode, path, scope))
 
     def _sort_by(self, field: GroupSort, descending: bool) -> None:
         self.sort, self.descending = field, descending

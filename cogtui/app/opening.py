@@ -1,0 +1,26 @@
+"""Messages of screens that want another one opened: the app knows all screens, they need not know each other."""
+
+from textual.message import Message
+
+from cogtui.app.data.query import ListQuery
+from cogtui.store import RolloutRow
+
+
+class OpenTrace(Message):
+    """Read one rollout of a list."""
+
+    def __init__(self, mode: str, listed: ListQuery, rollout: RolloutRow) -> None:
+        super().__init__()
+        self.mode = mode
+        self.listed = listed
+        self.rollout = rollout
+
+
+class OpenTraces(Message):
+    """List the rollouts of a scope, which is a filter."""
+
+    def __init__(self, mode: str, path: str, scope: str) -> None:
+        super().__init__()
+        self.mode = mode
+        self.path = path
+        self.scope = scope
