@@ -1,5 +1,6 @@
 """A person annotates in the trace view, by keyboard alone."""
 
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -15,8 +16,9 @@ from cogtui.store.human import FOLDER, HumanAnnotation, human_run, latest_annota
 from cogtui.store.rebuild import rebuild
 from jobs.workspace import Workspace
 from pipelines.records import BEHAVIORS
+from tests.app import driving
 from tests.app.conftest import Builder
-from tests.app.driving import AppPilot, press, running, screen_text, settle
+from tests.app.driving import AppPilot, running, screen_text, settle, until
 from tests.app.strategies import NASTY
 from tests.app.test_hostile import assert_screen_is_plain, top
 from tests.app.test_traces import SPANS, TEXT
@@ -30,6 +32,19 @@ def judged(builder: Builder) -> Builder:
     folder = builder.stage("ppo", "c1", {"condition": "none", "seed": 1})
     builder.rollouts(folder, [TEXT, "plain words. And more.", "x" * 2000], spans=[SPANS])
     return builder
+
+
+async def press(pilot: AppPilot, *keys: str) -> None:
+    """Presses keys, and after each waits until what it changed is on disk, or known not to be."""
+    for key in keys:
+        await driving.press(pilot, key)
+        screen = pilot.app.screen
+        if isinstance(screen, AnnotateScreen):
+            await until(pilot, partial(_at_rest, screen))
+
+
+def _at_rest(screen: AnnotateScreen) -> bool:
+    return not screen.writing
 
 
 async def to_annotate(app: CogtuiApp, pilot: AppPilot) -> AnnotateScreen:

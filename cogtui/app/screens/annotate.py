@@ -226,6 +226,11 @@ class AnnotateScreen(ChordScreen):
             self._show_counts()
 
     @property
+    def writing(self) -> bool:
+        """Whether a change is on its way to the disk."""
+        return self._writing > 0
+
+    @property
     def unsaved(self) -> bool:
         """Whether a change could not be written."""
         return self._state.startswith("NOT SAVED")
