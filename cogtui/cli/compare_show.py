@@ -6,8 +6,8 @@ from pathlib import Path
 
 from cogtui.analysis.comparison import Summary, summarise
 from cogtui.analysis.tables import HOW_TO_READ, tables_of
+from cogtui.cli.aligned import aligned
 from cogtui.cli.output import emit, emit_json, narrate
-from cogtui.cli.run_summary import aligned
 from jobs.experiments import Experiment, load_experiments
 from jobs.workspace import Workspace
 from pipelines.errors import NotFound

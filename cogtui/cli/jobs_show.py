@@ -5,10 +5,9 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
-from cogtui.cli.corpus_summary import lines_for
+from cogtui.cli.aligned import aligned
 from cogtui.cli.jobs_list import progress_text
 from cogtui.cli.output import emit, emit_json
-from cogtui.cli.run_summary import aligned
 from jobs.labels import label_text
 from jobs.reasons import duration
 from jobs.state import AttemptState, RunRecord, StageState, stage_states
@@ -102,7 +101,7 @@ def _lines(
     yield from (f"  {line}" for line in json.dumps(config, indent=1, ensure_ascii=False).splitlines()[1:-1])
     result = folder.result()
     if result is not None:
-        summary = lines_for(state.kind, result)
+        summary = _table_of(state.kind, result)
         if summary:
             yield "summary"
             yield from (f"  {line}" for line in aligned(summary))
@@ -137,3 +136,12 @@ def _run_text(run: RunRecord) -> str:
 
 def _moment(seconds: float) -> str:
     return datetime.fromtimestamp(seconds).astimezone().strftime("%Y-%m-%d %H:%M:%S %Z")
+
+
+def _table_of(kind: str, result: Mapping[str, Any]) -> list[tuple[str, ...]]:
+    """What a corpus stage found, as a table; empty for other kinds, which do not pay for its imports."""
+    if kind not in ("classify", "curate"):
+        return []
+    from cogtui.cli.corpus_summary import lines_for
+
+    return lines_for(kind, result)

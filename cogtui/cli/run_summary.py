@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from cogtui.cli.aligned import aligned
 from cogtui.cli.corpus_summary import classify_table, curate_table, pretrain_table
 from cogtui.cli.display.base import duration, one_line
 from cogtui.cli.run_check import CellResults
@@ -66,12 +67,6 @@ def summary_lines(plan: Plan, finished: Sequence[Finished], reused: int, elapsed
         for warning in one.result.get("warnings") or ()
     ]
     return [*lines, *(["", *(f"warning: {warning}" for warning in warnings)] if warnings else [])]
-
-
-def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Rows as text with columns in line, two spaces apart."""
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 
 
 Results = Sequence[Mapping[str, Any]]

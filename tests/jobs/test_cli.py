@@ -112,7 +112,10 @@ def test_logs_of_all_attempts_with_hostile_text(lab: Lab) -> None:
     assert "\x1b" not in done.stdout
     assert "\u202e" not in done.stdout
     assert any(line.startswith("ValueError: ") and line.endswith("right [red]") for line in lines)
-    assert cogtui(lab, "logs", lab.key("a"), "--stdout", "-n", "1").stdout.count("step 1") == 1
+    last = cogtui(lab, "logs", lab.key("a"), "--stdout", "-n", "1").stdout.splitlines()
+    assert last[::2] == ["==> attempt 1, stdout.log <==", "==> attempt 2, stdout.log <=="]
+    assert len(last) == 4
+    assert json.loads(last[3])["starts"] == 2
     logs = data(cogtui(lab, "logs", lab.key("a"), "--json"))["logs"]
     assert [(log["attempt"], log["log"]) for log in logs][:2] == [(1, "stdout.log"), (1, "stderr.log")]
     assert cogtui(lab, "logs", lab.key("a"), "--json", "-f").returncode == 2

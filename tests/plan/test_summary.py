@@ -3,7 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from cogtui.cli.run_summary import Finished, aligned, summary_lines
+from cogtui.cli.aligned import aligned
+from cogtui.cli.run_summary import Finished, summary_lines
 from jobs.plan_types import Cell, Plan, StageInstance
 from pipelines.records import BEHAVIORS
 
