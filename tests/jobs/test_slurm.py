@@ -168,8 +168,9 @@ def _preempted_and_resumed(lab: Lab) -> None:
     state = lab.wait("a", "preempted", seconds=60)
     assert (state.active, state.evidence) == (True, "scheduler")
     assert [found.action for found in lab.submit()] == ["claimed", "claimed"]
-    state = lab.wait("a", "resuming", seconds=90)
-    assert state.reason == "continues from step 3"
+    lab.wait("a", "resuming", seconds=90)  # from the moment it has a node
+    wait_for(lambda: lab.state("a").reason == "continues from step 3", 60)
+    assert lab.state("a").state == "resuming"
     (lab.path / "go").touch()
     state = lab.wait("a", "done", seconds=60)
     assert job_id(lab, "a") == before
