@@ -37,7 +37,7 @@ screenshots: install  ## docs/screenshots/*.svg from the demo's workspace
 install: $(VENV)/.installed
 
 # Reinstalls when what is to be installed changes.
-$(VENV)/.installed: pyproject.toml constraints.txt
+$(VENV)/.installed: Makefile pyproject.toml constraints.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "Installing into $(VENV) (the first time takes a few minutes)"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[train,judges,export,corpus,dev]'
