@@ -38,8 +38,12 @@ async def test_only_the_rows_that_changed_are_painted(small: Builder) -> None:
             return draw(y)
 
         table.render_line = note  # type: ignore[method-assign]
-        app.poll()
-        await press(pilot, "f12")  # bound to nothing: the poll is over
+        for _ in range(20):  # the first paint of the mode may still be under way on a busy machine
+            painted.clear()
+            app.poll()
+            await press(pilot, "f12")  # bound to nothing: the poll is over
+            if not painted:
+                break
         assert painted == []
         small.workspace.folder("ppo-0000000000c1").report(100, 100, "steps")
         await until(pilot, lambda: "100%" in table.line_text(0))
