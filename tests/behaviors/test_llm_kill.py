@@ -1,25 +1,18 @@
 """Five hundred traces, one request in ten going wrong, the judging process killed twice: nothing lost or paid twice."""
 
-import json
-import os
-import signal
-import subprocess
-import sys
-import time
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
 
 from pipelines.behaviors.judges.base import JudgeTask
-from pipelines.folder import StageFolder
 from pipelines.records import BEHAVIORS, Judgement
 from pipelines.run import prepare
 from pipelines.streams import read_stream, strip_envelope
 from tests.behaviors.llm_lab import BAD_ANSWERS, HUGE, judging, sample_stage, settings_for, traces
 from tests.loopback.faults import RandomFaults
+from tests.loopback.killing import KilledStage
 from tests.loopback.server import serve
 from tests.loopback.state import State
 
@@ -27,53 +20,16 @@ pytestmark = pytest.mark.slow
 
 TRACES: Final = 500
 CONCURRENCY: Final = 8
-_PATIENCE_S: Final = 300.0
 
 
-class Judging:
-    """A judge stage, run by processes of its own."""
-
-    def __init__(self, folder: StageFolder, state: State, provider: str) -> None:
-        self.folder = folder
-        self._environment = {**os.environ, f"{provider.upper()}_API_KEY": state.key, "OMP_NUM_THREADS": "1"}
-
-    def start(self) -> "subprocess.Popen[str]":
-        command = [sys.executable, "-m", "pipelines", "--folder", str(self.folder.path)]
-        log = (self.folder.path / "stderr.log").open("a")
-        with log:
-            return subprocess.Popen(command, env=self._environment, stdout=subprocess.PIPE, stderr=log, text=True)
-
-    def kill_when(self, ripe: Callable[[], bool]) -> None:
-        """Starts it, and kills it with -9 as soon as the server has seen enough."""
-        process = self.start()
-        limit = time.monotonic() + _PATIENCE_S
-        try:
-            while not ripe():
-                assert process.poll() is None, "it ended before it was to be killed"
-                assert time.monotonic() < limit
-                time.sleep(0.002)  # the server has no other way to tell; not a wait for time to pass
-        finally:
-            process.send_signal(signal.SIGKILL)
-            assert process.wait() == -signal.SIGKILL
-            assert process.stdout is not None
-            process.stdout.close()
-
-    def finish(self) -> dict[str, Any]:
-        process = self.start()
-        out, _ = process.communicate(timeout=_PATIENCE_S)
-        assert process.returncode == 0, (self.folder.path / "stderr.log").read_text()
-        result: dict[str, Any] = json.loads(out)
-        return result
-
-
-def judging_stage(provider: str, url: str, state: State, place: Path, **config: Any) -> Judging:
+def judging_stage(provider: str, url: str, state: State, place: Path, **config: Any) -> KilledStage:
     tasks = [*traces(TRACES - 1), JudgeTask("huge", (3, 4, 5), 24, HUGE)]
     source = sample_stage(place / "sample-0123456789ab", tasks)
     settings = {**settings_for(provider, state, url, place), "concurrency": CONCURRENCY, **config}
-    return Judging(prepare("judge", settings, place / "judge", [source.path], base=place), state, provider)
+    return KilledStage(prepare("judge", settings, place / "judge", [source.path], base=place), state, provider)
 
 
-def check_all_named(judging: Judging, result: dict[str, Any]) -> Counter[str]:
+def check_all_named(judging: KilledStage, result: dict[str, Any]) -> Counter[str]:
     """Every trace has four judgements, each ok or with the status that says why not; returns the statuses."""
     records = [Judgement.model_validate(strip_envelope(one)) for one in read_stream(judging.folder.path, "judgements")]
     identities = Counter((record.rollout_id, record.behavior) for record in records)

@@ -1,21 +1,16 @@
 """A thousand traces from the loopback Claude with faults, the process killed twice: none missing, none paid twice."""
 
-import json
 import os
-import signal
-import subprocess
-import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
 import pytest
 
-from pipelines.folder import StageFolder
 from pipelines.run import prepare
 from pipelines.teachers.traces import read_traces
 from tests.loopback.faults import RandomFaults
+from tests.loopback.killing import KilledStage
 from tests.loopback.server import serve
 from tests.loopback.state import State
 from tests.teachers.conftest import LARGE, PAPER, TRAIN
@@ -28,42 +23,6 @@ CONDITIONS: Final = os.environ.get("COGTUI_TEST_CONDITIONS", "backtracking_verif
 """All six take some minutes: name them to run them."""
 TRACES: Final = 1000
 CONCURRENCY: Final = 8
-_PATIENCE_S: Final = 600.0
-
-
-class Teaching:
-    """A `priming_data` stage, run by processes of its own."""
-
-    def __init__(self, folder: StageFolder, state: State) -> None:
-        self.folder = folder
-        self._environment = {**os.environ, "ANTHROPIC_API_KEY": state.key}
-
-    def start(self) -> "subprocess.Popen[str]":
-        command = [sys.executable, "-m", "pipelines", "--folder", str(self.folder.path)]
-        with (self.folder.path / "stderr.log").open("a") as log:
-            return subprocess.Popen(command, env=self._environment, stdout=subprocess.PIPE, stderr=log, text=True)
-
-    def kill_when(self, ripe: Callable[[], bool]) -> None:
-        """Starts it, and kills it with -9 as soon as the server has seen enough."""
-        process = self.start()
-        limit = time.monotonic() + _PATIENCE_S
-        try:
-            while not ripe():
-                assert process.poll() is None, (self.folder.path / "stderr.log").read_text()
-                assert time.monotonic() < limit
-                time.sleep(0.002)  # the server has no other way to tell; not a wait for time to pass
-        finally:
-            process.send_signal(signal.SIGKILL)
-            assert process.wait() == -signal.SIGKILL
-            assert process.stdout is not None
-            process.stdout.close()
-
-    def finish(self) -> dict[str, object]:
-        process = self.start()
-        out, _ = process.communicate(timeout=_PATIENCE_S)
-        assert process.returncode == 0, (self.folder.path / "stderr.log").read_text()
-        result: dict[str, object] = json.loads(out)
-        return result
 
 
 @pytest.mark.parametrize("batch", [True, False], ids=["batch", "live"])
@@ -75,7 +34,9 @@ def test_a_thousand_traces_whatever_happens(
     problems = problems_stage(PAPER, [*TRAIN, *LARGE])
     with serve(state) as url:
         fields = settings(state, url, tmp_path, condition=condition, n=TRACES, batch=batch, concurrency=CONCURRENCY)
-        teaching = Teaching(prepare("priming_data", fields, tmp_path / "set", [problems], base=tmp_path), state)
+        teaching = KilledStage(
+            prepare("priming_data", fields, tmp_path / "set", [problems], base=tmp_path), state, "anthropic"
+        )
         if batch:
             teaching.kill_when(lambda: len(state.batches) == 1)  # perhaps before it could note the batch
             teaching.kill_when(lambda: state.downloads >= 1)  # perhaps in the middle of the results
