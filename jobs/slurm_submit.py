@@ -79,8 +79,13 @@ def _sweep(attempt: Path, shards: Sequence[int]) -> list[str]:
         "status=$?",
         *numbers,
         f"mark={shlex.quote(mark)}{task}",
-        "for entry in /proc/[0-9]*; do",
-        '    grep -qsxzF "$mark" "$entry/environ" && kill -KILL "${entry#/proc/}"',
+        # again until none is found: what is about to be killed may just have started another
+        "for pass in {1..20}; do",
+        "    found=",
+        "    for entry in /proc/[0-9]*; do",
+        '        grep -qsxzF "$mark" "$entry/environ" && kill -KILL "${entry#/proc/}" && found=1',
+        "    done",
+        '    [ "$found" ] || break',
         "done",
         "exit $status",
     ]

@@ -167,7 +167,7 @@ async def test_annotating_shows_new_numbers_at_once(judged: Builder) -> None:
         assert f"human {identity()}" in line(app, "summary")
         assert "1 traces" in line(app, "summary")
         assert "1/1" in report(app)
-        assert any("1 done" in row for row in visible_lines(screen.query_one(RunTable)))
+        await until(pilot, lambda: any("1 done" in row for row in visible_lines(screen.query_one(RunTable))))
         before = report(app)
         # Somebody's command line adds to it: the numbers follow.
         with open_store(judged.workspace) as store:

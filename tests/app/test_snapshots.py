@@ -13,6 +13,7 @@ from cogtui.app.application import CogtuiApp
 from cogtui.app.data.background import Background
 from cogtui.app.data.snapshot import Snapshot
 from cogtui.app.main import make_app
+from cogtui.app.screens.annotate import AnnotateScreen
 from cogtui.app.screens.judges import JudgesScreen
 from cogtui.app.screens.log import LogScreen
 from jobs.experiments import Experiment
@@ -138,7 +139,14 @@ def test_help(app: CogtuiApp, snap_compare: Compare) -> None:
 def test_annotate(app: CogtuiApp, snap_compare: Compare, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("cogtui.app.screens.annotate.identity", lambda: "ann@laptop")
     steps = keys("3", "slash", *"subgoal>=1", "enter", "enter", "a", "J", "enter", "enter", "x", "e", "o", "w", "i")
-    assert snap_compare(app, terminal_size=(100, 28), run_before=steps)
+
+    async def run_before(pilot: AppPilot) -> None:
+        await steps(pilot)  # type: ignore[misc]
+        screen = pilot.app.screen
+        assert isinstance(screen, AnnotateScreen)
+        await until(pilot, lambda: not screen.writing)  # "saved", on a slow disk too
+
+    assert snap_compare(app, terminal_size=(100, 28), run_before=run_before)
 
 
 def test_judges(app: CogtuiApp, snap_compare: Compare) -> None:
