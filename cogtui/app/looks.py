@@ -13,6 +13,7 @@ from rich.segment import Segment
 from rich.style import Style
 from textual.app import App
 from textual.color import Color
+from textual.geometry import Region
 from textual.strip import Strip
 from textual.widget import Widget
 
@@ -102,6 +103,16 @@ def look_styles(variables: Mapping[str, str], *, no_color: bool) -> dict[Look, S
 class LookedWidget(Widget):
     """A widget that draws its own lines out of parts."""
 
+    _ground: Style | None = None
+    """Its own background while it paints: asked for every line, finding it is a third of the work."""
+
+    def render_lines(self, crop: Region) -> list[Strip]:
+        self._ground = self.rich_style
+        try:
+            return super().render_lines(crop)
+        finally:
+            self._ground = None
+
     def look(self, name: Look) -> Style:
         """The style of a look; not the widget's own background."""
         return self._look_styles()[name]
@@ -115,8 +126,8 @@ class LookedWidget(Widget):
             over: looks laid over the whole line, e.g. the cursor.
         """
         styles = self._look_styles()
-        base = self.rich_style
-        above = Style.combine([Style.null(), *(styles[name] for name in over)])
+        base = self._ground or self.rich_style
+        above = Style.combine([Style.null(), *(styles[name] for name in over)]) if over else Style.null()
         segments = []
         for text, looks in parts:
             if text:

@@ -55,6 +55,7 @@ class Store:
         self._writer: Writer | None = None
         self._follower: Follower | None = None
         self._seen = (-1, -1)
+        self._covers: tuple[int, Coverage] | None = None
         self._opens = 0
         self._open()
 
@@ -124,7 +125,10 @@ class Store:
 
     def coverage(self) -> Coverage:
         """How much of what is on disk the index holds."""
-        return aggregates.coverage(self._db)
+        version = self.version()
+        if self._covers is None or self._covers[0] != version:
+            self._covers = (version, aggregates.coverage(self._db))  # counts every row: only where there may be more
+        return self._covers[1]
 
     def bad_lines(self) -> Iterator[BadLine]:
         """Lines that could not be read, at most a thousand a file."""

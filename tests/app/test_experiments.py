@@ -105,7 +105,7 @@ async def test_jobs_lists_what_needs_a_person_before_what_is_done(small: Builder
         rows = visible_lines(app.screen.query_one(KeyedTable))
         words = [row.split()[1] for row in rows]
         assert words == ["running", "failed", "planned", "done", "done"]
-        assert "all_strategies seed=2       RuntimeError: out" in rows[1]
+        assert "all_strategies seed=2      RuntimeError: out" in rows[1]
         await press(pilot, "down")
         assert "attempt 1" in screen_text(app)
         assert "exit 1" in screen_text(app)

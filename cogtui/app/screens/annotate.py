@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from typing import ClassVar
 
@@ -14,10 +13,12 @@ from textual.containers import Container
 from cogtui.app.annotation.bounds import Selection
 from cogtui.app.annotation.draft import Draft, Flag, History, Place, Refused, place_of
 from cogtui.app.annotation.order import Order
+from cogtui.app.annotation.proposals import proposals
 from cogtui.app.annotation.rows import DraftList, count_parts, head_parts, hint_parts
+from cogtui.app.annotation.saving import Saving
 from cogtui.app.annotation.text_view import AnnotateText
 from cogtui.app.data.trace import RulesNow, rules_now
-from cogtui.app.data.trace_facts import judge_name, problem_rows
+from cogtui.app.data.trace_facts import problem_rows
 from cogtui.app.screens.chords import ChordScreen
 from cogtui.app.screens.dialogs import ChoiceScreen, ConfirmScreen
 from cogtui.app.widgets.detail import Detail
@@ -25,8 +26,7 @@ from cogtui.app.widgets.line import Line
 from cogtui.app.widgets.trace_text import TraceText
 from cogtui.store import RolloutDetail, RolloutRow
 from cogtui.store.hands import identity
-from cogtui.store.human import HumanAnnotation, human_run, new_annotation
-from pipelines.errors import CogtuiError
+from cogtui.store.human import human_run, new_annotation
 from pipelines.records import BEHAVIOR_LETTERS, Behavior, LabelledSpan
 
 _PANES = ("none", "spans", "problem")
@@ -76,6 +76,7 @@ class AnnotateScreen(ChordScreen):
         left: Callable[[RolloutRow, str], None] | None = None,
     ) -> None:
         super().__init__("annotate", mode=mode)
+        self.add_class(f"-pane-{_PANES[0]}", update=False)
         self.order = order
         self.rollout = rollout
         self.annotator = identity()
@@ -84,12 +85,7 @@ class AnnotateScreen(ChordScreen):
         self.now: RulesNow | None = None
         self._judge = judge
         self._left = left
-        self._standing: HumanAnnotation | None = None
-        """What was written last, or is being written."""
-        self._saved: HumanAnnotation | None = None
-        """What is known to be on disk."""
-        self._writing = 0
-        self._state = ""
+        self._saving: Saving | None = None
         self._pane = 0
 
     @property
@@ -137,8 +133,7 @@ class AnnotateScreen(ChordScreen):
             self.history = History(Draft(detail.completion))
         else:
             self.history = History(Draft(detail.completion) if saved is None else Draft.of(saved, detail.completion))
-        self._standing = self._saved = saved
-        self._state = "" if saved is None else "saved"
+        self._saving = Saving(store, rollout.id, annotator, saved, self._written)
         self._show(stay=False)
         if self.text.spans:
             self.text.go_to_span(self.text.next_open(0) or 0)
@@ -163,7 +158,9 @@ class AnnotateScreen(ChordScreen):
         self._show_hint()
 
     def _show_counts(self) -> None:
-        self.query_one("#counts", Line).show(*count_parts(self.draft, self._state))
+        self.query_one("#counts", Line).show(
+            *count_parts(self.draft, "" if self._saving is None else self._saving.state)
+        )
 
     @on(AnnotateText.CaretMoved)
     def _show_hint(self) -> None:
@@ -195,45 +192,23 @@ class AnnotateScreen(ChordScreen):
             self.text.hold(hold)
         return changed
 
-    def _save(self) -> None:
-        assert self.detail is not None
-        draft, before = self.draft, self._standing
-        record = new_annotation(
-            self.rollout.id, draft.text, self.annotator, after=before,
-            spans=draft.spans, open=draft.open, rejected=draft.rejected, done=draft.done, basis=draft.basis,
-        )  # fmt: skip
-        expected = None if before is None else before.stamp
-        self._standing = record
-        self._writing += 1
-        self._state = "saving"
-        future = self.context.store.tell(lambda store: store.write_human([record], after=expected))
-        future.add_done_callback(lambda done: self._written(record, done))
-
-    def _written(self, record: HumanAnnotation, done: asyncio.Future[None]) -> None:
-        self._writing -= 1
-        if record.rollout != self.rollout.id:
-            return
-        error = done.exception() if not done.cancelled() else CogtuiError("the app was left")
-        if error is None:
-            self._saved = record
-            if not self._writing:
-                self._state = "saved"
-        elif not self.unsaved:
-            self._state = f"NOT SAVED: {error}"
-        if not self._writing:
-            self._standing = self._saved  # what failed is tried again with the next change
-        if self.is_attached and self.query(AnnotateText):
-            self._show_counts()
-
     @property
     def writing(self) -> bool:
         """Whether a change is on its way to the disk."""
-        return self._writing > 0
+        return self._saving is not None and self._saving.writing
 
     @property
     def unsaved(self) -> bool:
         """Whether a change could not be written."""
-        return self._state.startswith("NOT SAVED")
+        return self._saving is not None and self._saving.failed
+
+    def _save(self) -> None:
+        assert self._saving is not None
+        self._saving.save(self.draft)
+
+    def _written(self) -> None:
+        if self.is_attached and self.query(AnnotateText):
+            self._show_counts()
 
     def action_accept(self) -> None:
         """Keeps the boundaries chosen; or accepts the proposal and goes to the next one."""
@@ -359,34 +334,23 @@ class AnnotateScreen(ChordScreen):
 
     def action_propose(self) -> None:
         """Asks whose spans to start from; they are proposals until each is decided."""
-        detail, now = self.detail, self.now
-        if detail is None:
+        if self.detail is None:
             return
-        mine = human_run(self.annotator).id
-        runs = [run for run in detail.judge_runs if run.id != mine]
-        names = [judge_name(run) for run in runs] + (["rules, here and now"] if now is not None else [])
-        if not names:
+        offered = proposals(self.detail, self.now, self.annotator)
+        if not offered:
             self.say("no judge has seen this trace")
             return
-        first = next((number for number, run in enumerate(runs) if run.id == self._judge), 0)
+        first = next((number for number, one in enumerate(offered) if one.basis == self._judge), 0)
 
         def chosen(index: int | None) -> None:
             if index is None:
                 return
-            if index < len(runs):
-                spans = [
-                    LabelledSpan(behavior=one.behavior, **span.model_dump())
-                    for one in detail.judgements
-                    if one.judge_run == runs[index].id and not one.stale
-                    for span in one.spans
-                ]
-                basis = runs[index].id
-            else:
-                spans, basis = list(now.spans) if now is not None else [], "rules"
-            self.change(lambda draft: draft.propose(spans, basis))
+            wanted = offered[index]
+            self.change(lambda draft: draft.propose(wanted.spans, wanted.basis))
             if not self._to_next_open():
-                self.say(f"{names[index]} proposes nothing that is not decided already")
+                self.say(f"{wanted.name} proposes nothing that is not decided already")
 
+        names = [one.name for one in offered]
         self.app.push_screen(ChoiceScreen("Start from whose spans?", names, first), chosen)
 
     # Moving
@@ -417,8 +381,7 @@ class AnnotateScreen(ChordScreen):
         self._show_pane()
 
     def _show_pane(self) -> None:
-        for number, pane in enumerate(_PANES):
-            self.set_class(self._pane == number, f"-pane-{pane}")
+        self.show_pane_class(_PANES, _PANES[self._pane])
 
     def action_up(self) -> None:
         """Leaves the selection; or goes back to where one came from."""
@@ -435,13 +398,14 @@ class AnnotateScreen(ChordScreen):
 
     def _unless_unsaved(self, go: Callable[[], object]) -> None:
         """Goes on, but asks first where that would lose something."""
-        if not self.unsaved:
+        saving = self._saving
+        if saving is None or not saving.failed:
             go()
             return
 
         def answered(yes: bool | None) -> None:
             if yes:
-                self._state = ""
+                saving.state = ""
                 go()
 
-        self.app.push_screen(ConfirmScreen("The last change is not saved. Leave it so?", [self._state]), answered)
+        self.app.push_screen(ConfirmScreen("The last change is not saved. Leave it so?", [saving.state]), answered)

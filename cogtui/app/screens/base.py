@@ -2,7 +2,7 @@
 
 import asyncio
 import sqlite3
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, ClassVar, TypeVar
 
 from textual import events, on
@@ -52,6 +52,10 @@ class AppScreen(Screen[None]):
         return self.shared.context
 
     def compose(self) -> ComposeResult:
+        # Textual gives these after the first layout, and then styles, lays out and paints everything again.
+        width, height = self.app.size
+        for limits, cells in ((self.app.HORIZONTAL_BREAKPOINTS, width), (self.app.VERTICAL_BREAKPOINTS, height)):
+            self.add_class(max((limit, name) for limit, name in limits or () if limit <= cells)[1], update=False)
         yield TopBar(self.shared.modes_shown, self.mode, self.path, self.context.title)
         yield from self.compose_body()
         yield KeyBar()
@@ -59,6 +63,13 @@ class AppScreen(Screen[None]):
     def compose_body(self) -> ComposeResult:
         """The widgets between the bars."""
         raise NotImplementedError
+
+    def show_pane_class(self, panes: Iterable[str], shown: str) -> None:
+        """Marks the screen with the one of its panes that a narrow screen shows; styles it once, if at all."""
+        wanted = f"-pane-{shown}"
+        if not self.has_class(wanted):
+            self.remove_class(*(f"-pane-{pane}" for pane in panes), update=False)
+            self.add_class(wanted)
 
     def watch_signal(self, signal: "Signal[R]", callback: Callable[[R], None]) -> None:
         """Calls back at each publication while this screen is the one on top.

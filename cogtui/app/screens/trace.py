@@ -1,9 +1,10 @@
 """One rollout to read: its completion with spans, the legend and minimap, the spans and the problem beside it."""
 
+import asyncio
 import shlex
 from collections.abc import Callable
 from dataclasses import replace
-from typing import ClassVar, Literal
+from typing import ClassVar, Final, Literal
 
 from textual import events, on
 from textual.app import ComposeResult
@@ -23,12 +24,14 @@ from cogtui.app.widgets.line import Line
 from cogtui.app.widgets.lines import LineView
 from cogtui.app.widgets.span_list import SpanList
 from cogtui.app.widgets.trace_text import TraceText
-from cogtui.store import RolloutRow
+from cogtui.store import Query, RolloutRow, Store
 from jobs.workspace import Workspace
 from pipelines.errors import InvalidInput
 from pipelines.records import BEHAVIOR_LETTERS, BEHAVIORS, Behavior
 
 Pane = Literal["none", "spans", "problem"]
+_TOGETHER_S: Final = 0.05
+"""How long a trace waits for what is worked out about it before it is shown without."""
 _AFTER: dict[Pane, Pane] = {"none": "spans", "spans": "problem", "problem": "none"}
 
 
@@ -56,6 +59,7 @@ class TraceScreen(SearchingScreen, ChordScreen, ComparingScreen):
         self, mode: str, list_query: ListQuery, rollout: RolloutRow, left: Callable[[RolloutRow], None] | None = None
     ) -> None:
         super().__init__("trace", mode=mode)
+        self.add_class("-pane-none", update=False)
         self.list_query = self.unsearched = list_query
         self.rollout = rollout
         self.facts: ProblemFacts | None = None
@@ -96,22 +100,38 @@ class TraceScreen(SearchingScreen, ChordScreen, ComparingScreen):
         detail = await self.answer(store.ask(lambda found: found.rollout(rollout.id)))
         if detail is None:
             return
-        self.detail, self.facts, self.now, self._place = detail, None, None, ""
-        runs = [run.id for run in detail.judge_runs]
-        self._judge, self._wanted_run = runs.index(self._wanted_run) if self._wanted_run in runs else 0, ""
-        self._show_judge(stay=False)
-        await self.show_found(detail)
-        self.now = await self.answer(work.ask(lambda _: rules_now(detail)))
-        if self.now is not None and (self.now.facts or not detail.judge_runs):
-            self._show_judge(stay=True)
         query = self.list_query.query()
-        position = await self.answer(store.ask(lambda found: found.position(query, rollout.cursor)))
-        total = await self.answer(store.ask(lambda found: found.count(query)))
-        if position is not None and total is not None:
-            self._place = f"{position + 1:,} of {total:,}"
-            self.query_one("#head", Line).show_rows(head_rows(detail, self._place))
-        self.facts = await self.answer(work.ask(lambda _: problem_facts(detail)))
-        self._show_problem()
+        now = work.tell(lambda _: rules_now(detail))
+        facts = work.tell(lambda _: problem_facts(detail))
+        place = store.tell(lambda found: _place(found, query, rollout))
+        try:
+            # As a rule all of it is known before anybody would see the difference: one repaint, not four.
+            await asyncio.wait((now, facts, place), timeout=_TOGETHER_S)
+            self.detail, self.now, self.facts, self._place = detail, None, None, ""
+            runs = [run.id for run in detail.judge_runs]
+            self._judge, self._wanted_run = runs.index(self._wanted_run) if self._wanted_run in runs else 0, ""
+            late = [piece for piece in (now, facts, place) if not piece.done()]
+            if now not in late:
+                self.now = await self.answer(now)
+            if facts not in late:
+                self.facts = await self.answer(facts)
+            if place not in late:
+                self._place = await self.answer(place) or ""
+            self._show_judge(stay=False)
+            await self.show_found(detail)
+            if now in late:
+                self.now = await self.answer(now)
+                if self.now is not None and (self.now.facts or not detail.judge_runs):
+                    self._show_judge(stay=True)
+            if place in late:
+                self._place = await self.answer(place) or ""
+                self.query_one("#head", Line).show_rows(head_rows(detail, self._place))
+            if facts in late:
+                self.facts = await self.answer(facts)
+            self._show_problem()
+        finally:
+            for piece in (now, facts, place):
+                piece.cancel()  # those not asked yet: another rollout is read by now
 
     def _show_judge(self, *, stay: bool) -> None:
         if self.detail is None:
@@ -179,8 +199,7 @@ class TraceScreen(SearchingScreen, ChordScreen, ComparingScreen):
         self.call_after_refresh(self._show_minimap)
 
     def _show_pane(self) -> None:
-        for pane in ("none", "spans", "problem"):
-            self.set_class(self._pane == pane, f"-pane-{pane}")
+        self.show_pane_class(_AFTER, self._pane)
         focused = self.focused
         if focused is not None and not isinstance(focused, TraceText) and not focused.display:
             self.query_one(TraceText).focus()
@@ -280,6 +299,11 @@ class TraceScreen(SearchingScreen, ChordScreen, ComparingScreen):
         if self._left is not None:
             self._left(self.rollout)
         super().action_up()
+
+
+def _place(store: Store, query: Query, rollout: RolloutRow) -> str:
+    """Where a rollout is in its list: "12 of 4,320"."""
+    return f"{store.position(query, rollout.cursor) + 1:,} of {store.count(query):,}"
 
 
 def permalink(workspace: Workspace, rollout_id: str) -> str:

@@ -22,7 +22,11 @@ class LineView(ScrollView, LookedWidget, can_focus=True, inherit_bindings=False)
     """
 
     DEFAULT_CSS = """
-    LineView { height: 1fr; width: 1fr; overflow-x: hidden; scrollbar-size-vertical: 1; }
+    LineView {
+        height: 1fr; width: 1fr; overflow: hidden scroll; scrollbar-size-vertical: 1;
+        scrollbar-background: transparent; scrollbar-background-hover: transparent;
+        scrollbar-background-active: transparent;
+    }
     """
     TITLE: ClassVar[str] = "list"
     """How help names it."""
@@ -68,6 +72,9 @@ class LineView(ScrollView, LookedWidget, can_focus=True, inherit_bindings=False)
         def control(self) -> "LineView":
             return self.view
 
+    # Textual's own lays the whole screen out anew at every change. Here lines fill what they are given, and the
+    # scrollbar's column is always there, so that only the bar has to follow.
+    virtual_size: reactive[Size] = reactive(Size(0, 0), repaint=False)
     cursor: reactive[int] = reactive(0, repaint=False)
 
     @property
@@ -115,6 +122,10 @@ class LineView(ScrollView, LookedWidget, can_focus=True, inherit_bindings=False)
 
     def validate_cursor(self, cursor: int) -> int:
         return max(0, min(cursor, self.line_count - 1))
+
+    def watch_virtual_size(self, size: Size) -> None:
+        if self.is_mounted:
+            self._scroll_update(size)
 
     def watch_cursor(self, before: int, now: int) -> None:
         self.line_changed(before)

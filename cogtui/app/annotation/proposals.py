@@ -1,0 +1,42 @@
+"""Whose spans a person can start from: those of the judges who saw the trace, or of the rules here and now."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from cogtui.app.data.trace import RulesNow
+from cogtui.app.data.trace_facts import judge_name
+from cogtui.store import RolloutDetail
+from cogtui.store.human import human_run
+from pipelines.records import LabelledSpan
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """What one judge says of a trace."""
+
+    name: str
+    basis: str
+    """Id of the judge run, or `rules`."""
+    spans: Sequence[LabelledSpan]
+
+
+def proposals(detail: RolloutDetail, now: RulesNow | None, annotator: str) -> list[Proposal]:
+    """What there is to start from, for a person's annotation of a rollout; their own is not among it."""
+    mine = human_run(annotator).id
+    found = [
+        Proposal(
+            judge_name(run),
+            run.id,
+            [
+                LabelledSpan(behavior=one.behavior, **span.model_dump())
+                for one in detail.judgements
+                if one.judge_run == run.id and not one.stale
+                for span in one.spans
+            ],
+        )
+        for run in detail.judge_runs
+        if run.id != mine
+    ]
+    if now is not None:
+        found.append(Proposal("rules, here and now", "rules", now.spans))
+    return found

@@ -1,0 +1,79 @@
+"""Writes one trace's annotation each time it changes, one write after another, and knows what is on disk."""
+
+import asyncio
+from collections.abc import Callable
+
+from cogtui.app.annotation.draft import Draft
+from cogtui.app.data.background import Background
+from cogtui.store import Store
+from cogtui.store.human import HumanAnnotation, new_annotation
+from pipelines.errors import CogtuiError
+
+
+class Saving:
+    """What became of the changes to the annotation of one rollout.
+
+    Args:
+        store: where it is written.
+        rollout: id of the rollout.
+        annotator: whose annotation it is.
+        saved: what is on disk already.
+        told: called when a write ended, well or not.
+    """
+
+    def __init__(
+        self,
+        store: Background[Store],
+        rollout: str,
+        annotator: str,
+        saved: HumanAnnotation | None,
+        told: Callable[[], None],
+    ) -> None:
+        self._store = store
+        self._rollout = rollout
+        self._annotator = annotator
+        self._told = told
+        self._standing = saved
+        """What was written last, or is being written."""
+        self._saved = saved
+        """What is known to be on disk."""
+        self._writing = 0
+        self.state = "" if saved is None else "saved"
+        """For the reader: nothing, `saving`, `saved`, or why not."""
+
+    @property
+    def writing(self) -> bool:
+        """Whether a change is on its way to the disk."""
+        return self._writing > 0
+
+    @property
+    def failed(self) -> bool:
+        """Whether a change could not be written."""
+        return self.state.startswith("NOT SAVED")
+
+    def save(self, draft: Draft) -> None:
+        """Writes the annotation as it is now, unless somebody else wrote it meanwhile: then `failed` says so."""
+        before = self._standing
+        record = new_annotation(
+            self._rollout, draft.text, self._annotator, after=before,
+            spans=draft.spans, open=draft.open, rejected=draft.rejected, done=draft.done, basis=draft.basis,
+        )  # fmt: skip
+        expected = None if before is None else before.stamp
+        self._standing = record
+        self._writing += 1
+        self.state = "saving"
+        future = self._store.tell(lambda store: store.write_human([record], after=expected))
+        future.add_done_callback(lambda done: self._written(record, done))
+
+    def _written(self, record: HumanAnnotation, done: asyncio.Future[None]) -> None:
+        self._writing -= 1
+        error = done.exception() if not done.cancelled() else CogtuiError("the app was left")
+        if error is None:
+            self._saved = record
+            if not self._writing:
+                self.state = "saved"
+        elif not self.failed:
+            self.state = f"NOT SAVED: {error}"
+        if not self._writing:
+            self._standing = self._saved  # what failed is tried again with the next change
+        self._told()
