@@ -27,6 +27,9 @@ class Reading(Protocol):
     def done(self) -> bool:
         """Whether all was read."""
 
+    def unreadable(self) -> tuple[int, str]:
+        """How many rows could not be read, once all was gone through; place and reason of the first."""
+
     def cancel(self) -> None:
         """Stops it."""
 

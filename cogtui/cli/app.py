@@ -17,7 +17,22 @@ def register(app: typer.Typer) -> None:
     )
 
 
-def show_app(context: typer.Context, workspace: WorkspaceOption = None) -> None:
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"cogtui {version('cogtui')}")
+        raise typer.Exit
+
+
+def show_app(
+    context: typer.Context,
+    workspace: WorkspaceOption = None,
+    *,
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
     """Run the four-habits experiments and read every rollout with its reasoning behaviours highlighted.
 
     Without a command: the app on the workspace.
@@ -56,3 +71,6 @@ def open_files(
     for line in opened.plan.lines():
         narrate(line)
     browse(opened, files[0].name if len(files) == 1 else f"{files[0].name} and {len(files) - 1} more")
+    unreadable, first = opened.unreadable()
+    if unreadable:
+        narrate(f"warning: {unreadable:,} rows could not be read, the first of them {first}")

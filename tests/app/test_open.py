@@ -63,6 +63,26 @@ async def test_reading_can_be_stopped(opened: OpenedFiles) -> None:
         assert not opened.done()
 
 
+async def test_rows_that_cannot_be_read_are_counted_and_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    (tmp_path / "9.jsonl").write_text('{"completion": "fine"}\n{"completion": \n{"completion": "also fine"}\nnull\n')
+    files = open_files([tmp_path / "9.jsonl"])
+    app = make_app(files.workspace, browse_only=True, opener=files.store, reading=files)
+    async with app.run_test(size=(100, 30)) as pilot:
+        await settle(pilot)
+        screen = app.screen
+        assert isinstance(screen, TracesScreen)
+
+        def counted() -> bool:
+            screen._ask_reading()
+            return "2 rows not readable" in screen.query_one("#summary", Line).text
+
+        await until(pilot, counted, turns=5000)
+        assert "of 2 rollouts" in screen.query_one("#summary", Line).text
+        (said,) = [note.message for note in app._notifications]
+        assert said.startswith("could not be read: 9.jsonl: line 2: not valid JSON")
+
+
 def test_open_needs_a_terminal_before_it_reads_anything(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     (tmp_path / "x.jsonl").write_text('{"completion": "x"}\n')

@@ -49,9 +49,11 @@ class RolloutWindow(ComparingScreen):
         self._first_position: int | None = None
         self._newest = 0
         self._busy = False
+        self._prepared = False
         self._coverage: Coverage | None = None
         self._phrases = False
         self._reading = ""
+        self._unreadable = 0
 
     def compose_body(self) -> ComposeResult:
         titles = Line(widget_id="titles")
@@ -127,6 +129,9 @@ class RolloutWindow(ComparingScreen):
         self.view.set_rows(rows, before, after, query.sort, cursor, searched=self._phrases)
         self._show_summary()
         self._want_snippets()
+        if not self._prepared:
+            self._prepared = True
+            self.context.work.tell(lambda _: _prepare())
         if total is not None:
             return
         self.total = await self.answer(store.ask(lambda found: found.count(query)))
@@ -175,10 +180,15 @@ class RolloutWindow(ComparingScreen):
             self.run_worker(self._show_reading(self.context.reading), group="reading", exclusive=True)
 
     async def _show_reading(self, reading: Reading) -> None:
-        found = await self.answer(self.context.work.ask(lambda _: (reading.done(), reading.progress())))
+        found = await self.answer(
+            self.context.work.ask(lambda _: (reading.done(), reading.progress(), reading.unreadable()))
+        )
         if found is None:
             return
-        done, progress = found
+        done, progress, (unreadable, first) = found
+        if unreadable and not self._unreadable:
+            self.say(f"could not be read: {first}", bad=True)
+        self._unreadable = unreadable
         share = percent(progress) if progress is not None else "the files"
         self._reading = _READ if done else f"  reading {share}"
         self._show_summary()
@@ -261,6 +271,8 @@ class RolloutWindow(ComparingScreen):
         elif coverage_text(self._coverage):
             parts.append((f"  {coverage_text(self._coverage)}", "dim"))
         parts.append((self._reading, "dim"))
+        if self._unreadable:
+            parts.append((f" {self._unreadable:,} {'row' if self._unreadable == 1 else 'rows'} not readable", "warn"))
         self.query_one("#summary", Line).show(*parts)
 
     @on(RolloutList.Seen)
@@ -308,3 +320,11 @@ class RolloutWindow(ComparingScreen):
     def action_reload(self) -> None:
         """Takes up what arrived since; the cursor stays on its rollout."""
         self.load(keep=self.view.rollout)
+
+
+def _prepare() -> None:
+    """Imports what reading a rollout takes: a tenth of a second that nobody then waits for."""
+    import cogtui.app.screens.trace  # noqa: F401
+    import pipelines.behaviors.judges.rules
+    import pipelines.countdown.reward
+    import pipelines.countdown.solver  # noqa: F401

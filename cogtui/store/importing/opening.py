@@ -74,6 +74,12 @@ class OpenedFiles:
         """Whether all rows were read."""
         return self.workspace.folder(self.plan.key).result() is not None
 
+    def unreadable(self) -> tuple[int, str]:
+        """How many rows could not be read, once all was gone through; place and reason of the first."""
+        result = self.workspace.folder(self.plan.key).result() or {}
+        named = [f"{Path(file['path']).name}: {row}" for file in result.get("files", ()) for row in file["named"]]
+        return int(result.get("bad", 0)), named[0] if named else ""
+
     def cancel(self) -> None:
         """Stops reading; opening the same files again goes on from there."""
         if self._process is None:
