@@ -81,6 +81,7 @@ async def test_rows_that_cannot_be_read_are_counted_and_named(tmp_path: Path, mo
         assert "of 2 rollouts" in screen.query_one("#summary", Line).text
         (said,) = [note.message for note in app._notifications]
         assert said.startswith("could not be read: 9.jsonl: line 2: not valid JSON")
+    files.cancel()
 
 
 def test_open_needs_a_terminal_before_it_reads_anything(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,34 @@
+"""What the tests of faults share: stages that run until told to end, and a launcher to kill."""
+
+import sys
+
+from jobs.attempts import (
+    STARTED,
+    Started,
+    read_record,
+)
+from jobs.process import ProcessId, alive
+from tests.jobs.lab import Lab, wait_for
+
+
+def launcher(lab: Lab, *options: str) -> list[str]:
+    """Command line of a process that submits everything in the lab."""
+    start = str(lab.path / "start")
+    return [sys.executable, "-m", "tests.jobs.launcher", str(lab.workspace.path), str(lab.python), start, *options]
+
+
+def worker_of(lab: Lab, name: str) -> ProcessId:
+    """The worker of a stage whose child runs."""
+    wait_for(lambda: lab.starts(name))
+    found = wait_for(lambda: read_record(lab.attempt(name) / STARTED, Started))
+    assert alive(found.worker)
+    return found.worker
+
+
+def held(lab: Lab, name: str = "a", **config: object) -> None:
+    """A running stage that ends when `release` is called."""
+    lab.stage(name, steps=2, until=str(lab.path / "go"), **config)  # type: ignore[arg-type]
+
+
+def release(lab: Lab) -> None:
+    (lab.path / "go").touch()

@@ -1,0 +1,316 @@
+"""Faults of the machine, of its clocks and of its disk, each done for real. As test_faults.py."""
+
+import contextlib
+import errno
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from jobs.attempts import (
+    EXIT,
+    HEARTBEAT,
+    STARTED,
+    Exit,
+    Job,
+    claim,
+    read_record,
+    reserve_exit,
+    write_exit,
+)
+from jobs.process import ProcessId, alive, process_id
+from jobs.state_files import PROGRESS
+from pipelines.errors import MissingRequirement
+from pipelines.files import read_json, write_json
+from tests.jobs.faults import held, release, worker_of
+from tests.jobs.lab import Lab, wait_for
+
+# -- the machine -------------------------------------------------------------------------------------
+
+
+def test_machine_rebooted(lab: Lab) -> None:
+    """The records of a run before a boot: same host, other boot id, and a pid that lives again."""
+    held(lab)
+    lab.submit()
+    started = read_json(wait_for(lambda: _started(lab, "a")))
+    wait_for(lambda: (lab.folder("a") / "checkpoints/step-000002").exists())
+    lab.close()
+    wait_for(lambda: not lab.processes())
+    started["worker"] |= {"boot_id": "0" * 36, "pid": os.getpid(), "started": process_id().started}
+    write_json(lab.attempt("a") / STARTED, started)
+    (lab.attempt("a") / EXIT).unlink(missing_ok=True)
+    (lab.attempt("a") / "cancel.json").unlink(missing_ok=True)
+    state = lab.state("a")
+    assert state.state == "lost"
+    assert state.reason.endswith("was restarted while it ran")
+    release(lab)
+    assert lab.submit()[0].action == "submitted"
+    lab.wait("a", "done")
+    assert [int(start[0]) for start in lab.starts("a")] == [0, 2]
+
+
+def test_machine_rebooted_before_the_worker_began(lab: Lab) -> None:
+    lab.stage("a")
+    lab.submit()
+    lab.wait("a", "done")
+    wait_for(lambda: not lab.processes())
+    shutil.rmtree(lab.folder("a") / "attempts")
+    (lab.folder("a") / "result.json").unlink()
+    (lab.folder("a") / "starts.txt").unlink()
+    me = process_id()
+    job = Job(key=lab.key("a"), number=1, cluster="local", name="n", submitted=time.time(), submitter=me)
+    claim(lab.folder("a"), job)
+    ticket = {"key": lab.key("a"), "number": 1, "placed": {"worker": {**me.model_dump(), "boot_id": "-"}, "cpus": 1}}
+    write_json(lab.workspace.path / f"queue/{time.time_ns():020d}-a-001.json", ticket)
+    assert (lab.state("a").state, lab.state("a").reason) == ("lost", "the machine was restarted")
+    lab.submit()
+    lab.wait("a", "done")
+
+
+def test_pid_used_again(lab: Lab) -> None:
+    """A process that has the worker's number but not its start time is not the worker, and is not harmed."""
+    held(lab)
+    lab.submit()
+    path = wait_for(lambda: _started(lab, "a"))
+    started = read_json(path)
+    lab.close()
+    wait_for(lambda: not lab.processes())
+    for name in (EXIT, "cancel.json"):
+        (lab.attempt("a") / name).unlink(missing_ok=True)
+    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"]) as stranger:
+        started["worker"] |= {"pid": stranger.pid}
+        write_json(path, started)
+        assert lab.state("a").state == "lost"
+        from jobs.control import cancel
+
+        assert cancel(lab.workspace, [lab.key("a")])[0].state.state == "lost"
+        assert stranger.poll() is None
+        stranger.kill()
+
+
+def _started(lab: Lab, name: str) -> Path | None:
+    """The record of a start whose child runs."""
+    path = lab.attempt(name) / STARTED
+    return path if lab.starts(name) and (read_json(path) or {}).get("child") else None
+
+
+def test_a_job_that_ends_while_it_is_looked_at_is_not_lost(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It writes its end after its files were read and before its process is looked for."""
+    lab.stage("a", do="exit 7")
+    lab.submit()
+    lab.wait("a", "failed")
+    wait_for(lambda: not lab.processes())
+    end = (lab.attempt("a") / EXIT).read_text()
+    (lab.attempt("a") / EXIT).unlink()
+    looked = []
+
+    def gone(process: ProcessId) -> bool | None:
+        looked.append(process)
+        (lab.attempt("a") / EXIT).write_text(end)
+        return False
+
+    monkeypatch.setattr("jobs.process.alive", gone)
+    state = lab.state("a")
+    assert len(looked) == 1
+    assert (state.state, state.reason) == ("failed", "exit code 7")
+
+
+def test_attempt_folder_deleted_while_it_runs(lab: Lab) -> None:
+    held(lab)
+    lab.submit()
+    worker_of(lab, "a")
+    shutil.rmtree(lab.folder("a") / "attempts")
+    state = lab.state("a")
+    assert state.state == "unknown"
+    assert state.active
+    assert "attempt folder was deleted" in state.reason
+    assert lab.submit()[0].action == "claimed"
+    release(lab)
+    lab.wait("a", "done")
+    assert len(lab.starts("a")) == 1
+    wait_for(lambda: not lab.processes())
+
+
+def test_attempt_folder_deleted_while_it_waits(lab: Lab) -> None:
+    held(lab)
+    lab.stage("b", "a")
+    lab.submit()
+    worker_of(lab, "a")
+    shutil.rmtree(lab.folder("b") / "attempts")
+    assert lab.state("b").state == "planned"
+    release(lab)
+    lab.wait("a", "done")
+    wait_for(lambda: not lab.processes())
+    assert lab.state("b").state == "planned"
+    assert [found.action for found in lab.submit()] == ["reused", "submitted"]
+    lab.wait("b", "done")
+
+
+def test_a_damaged_record_makes_the_state_unknown(lab: Lab) -> None:
+    lab.stage("a", do="exit 3")
+    lab.submit()
+    lab.wait("a", "failed")
+    (lab.attempt("a") / EXIT).write_text('{"v": 1, "ru')
+    state = lab.state("a")
+    assert state.state == "unknown"
+    assert state.reason.startswith("001/exit.json cannot be read")
+    assert lab.submit(retry=True)[0].action == "left"
+    (lab.folder("a") / "stage.json").write_text("no JSON")
+    assert lab.state("a").state == "unknown"
+
+
+# -- clocks ------------------------------------------------------------------------------------------
+
+
+def test_clock_skew_between_nodes(lab: Lab) -> None:
+    """What a node writes of its own clock never decides: an hour ahead or behind changes no state."""
+    held(lab)
+    lab.submit()
+    worker_of(lab, "a")
+    wait_for(lambda: (lab.attempt("a") / HEARTBEAT).exists())
+    for skew in (-3600.0, 3600.0):
+        for name in (STARTED, HEARTBEAT):
+            raw = read_json(lab.attempt("a") / name)
+            for part in (raw, raw.get("run", {})):
+                for field in ("time", "active", "started"):
+                    if isinstance(part.get(field), float):
+                        part[field] += skew
+            write_json(lab.attempt("a") / name, raw)
+        state = lab.state("a")
+        assert (state.state, state.stalled) == ("running", False)
+        assert state.age_s is not None
+        assert state.age_s >= 0
+    release(lab)
+    lab.wait("a", "done")
+
+
+def test_a_job_of_another_host_is_told_by_its_heartbeat_only(lab: Lab) -> None:
+    held(lab)
+    lab.submit()
+    path = wait_for(lambda: _started(lab, "a"))
+    started = read_json(path)
+    lab.close()
+    wait_for(lambda: not lab.processes())
+    for name in (EXIT, "cancel.json"):
+        (lab.attempt("a") / name).unlink(missing_ok=True)
+    started["worker"]["host"] = "elsewhere"
+    write_json(path, started)
+    beat = lab.attempt("a") / HEARTBEAT
+    write_json(beat, {"v": 1, "time": time.time() - 86400, "active": time.time() - 86400})
+    state = lab.state("a")
+    assert (state.state, state.evidence, state.stalled) == ("running", "heartbeat", False)
+    old = time.time() - 1000
+    os.utime(beat, (old, old))
+    state = lab.state("a")
+    assert state.state == "unknown"
+    assert "elsewhere" in state.reason
+    assert lab.submit()[0].action == "claimed"  # never started twice on a guess
+
+
+def test_a_running_job_that_gives_no_sign_is_stalled(lab: Lab) -> None:
+    held(lab)
+    lab.submit()
+    worker = worker_of(lab, "a")
+    wait_for(lambda: (lab.attempt("a") / HEARTBEAT).exists())
+    os.kill(worker.pid, signal.SIGSTOP)
+    state = wait_for(lambda: found if (found := lab.state("a")).stalled else None)
+    assert (state.state, state.active) == ("running", True)
+    assert "is stopped by a signal" in state.reason
+    os.kill(worker.pid, signal.SIGCONT)
+    wait_for(lambda: not lab.state("a").stalled)
+    beat = read_json(lab.attempt("a") / HEARTBEAT)
+    write_json(lab.attempt("a") / HEARTBEAT, {**beat, "active": beat["time"] - 1200})
+    assert lab.state("a").reason == "no output and no processor time for 20 min"
+    old = time.time() - 300
+    for name in (HEARTBEAT, STARTED):
+        os.utime(lab.attempt("a") / name, (old, old))
+    state = lab.state("a")
+    assert state.stalled
+    assert state.reason.startswith("no heartbeat for ")
+    release(lab)
+    lab.wait("a", "done")
+
+
+# -- the disk ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of one megabyte."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(place)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode != 0:
+        pytest.skip("a small file system cannot be mounted without root")
+    yield place
+    subprocess.run(["umount", "-l", str(place)], check=True)
+
+
+def fill(place: Path) -> None:
+    """Takes all the room there is."""
+    with (place / "filler").open("wb", buffering=0) as stream:
+        for size in (65536, 4096, 512, 1):
+            with contextlib.suppress(OSError):
+                while True:
+                    stream.write(b"x" * size)
+
+
+def test_disk_full_while_state_files_are_written(tmp_path: Path, small_disk: Path) -> None:
+    full = Lab(small_disk)
+    try:
+        full.stage("a", until=str(tmp_path / "go"), do="exit 5", once=True)
+        full.stage("b")
+        full.submit("a")
+        # its progress is the last thing it writes before it waits
+        wait_for(lambda: (full.folder("a") / PROGRESS).exists() and (full.attempt("a") / HEARTBEAT).exists())
+        fill(small_disk)
+        with pytest.raises(MissingRequirement, match=r"cannot write in .*: No space left on device"):
+            full.submit("b")
+        assert full.state("b").state == "planned"
+        assert full.state("a").state == "running"
+        (tmp_path / "go").touch()
+        state = full.wait("a", "failed")
+        assert (state.reason, state.evidence) == ("exit code 5", "exit.json")
+        (small_disk / "filler").unlink()
+        assert [found.action for found in full.submit(retry=True)] == ["submitted", "submitted"]
+        full.wait("a", "done")
+        full.wait("b", "done")
+        wait_for(lambda: not full.processes())
+    finally:
+        full.close()
+
+
+def test_disk_full_without_any_reserve(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker that cannot write its end at all: the state is lost, not wrong, and the next start continues."""
+    held(lab)
+    lab.submit()
+    worker = worker_of(lab, "a")
+    release(lab)
+    lab.wait("a", "done")
+    wait_for(lambda: not alive(worker) and not lab.processes())
+    (lab.folder("a") / "result.json").unlink()
+    (lab.attempt("a") / EXIT).unlink()
+    assert lab.state("a").state == "lost"
+    assert lab.submit()[0].action == "submitted"
+    lab.wait("a", "done")
+
+
+def test_an_exit_record_fits_into_its_reserve_on_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    reserve_exit(tmp_path)
+
+    def full(path: Path, value: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    monkeypatch.setattr("jobs.attempts.write_json", full)
+    record = Exit(run=1, host="h", time=1.0, code=1, why="failed", reason="ü" * 5000)
+    write_exit(tmp_path, record)
+    found = read_record(tmp_path / EXIT, Exit)
+    assert found == record.model_copy(update={"reason": ""})
+    with pytest.raises(OSError, match="No space left"):
+        write_exit(tmp_path, record)
