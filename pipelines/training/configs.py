@@ -294,6 +294,8 @@ class PPOConfig(TrainingConfig):
     """Whether the rules judge counts behaviours in every rollout for the metrics."""
     sharding: Literal["none", "fsdp"] = "none"
     """`fsdp` shards policy, critic, reference and optimizers over the processes that the stage's resources ask for."""
+    recompute: bool = Field(default=False, json_schema_extra=_OUTSIDE_KEY)
+    """Recomputes activations on the way back instead of keeping them: a third slower, far less memory, same result."""
     keep_checkpoints: Positive = Field(default=2, json_schema_extra=_OUTSIDE_KEY)
     """How many of the newest checkpoints stay on disk."""
 

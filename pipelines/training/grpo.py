@@ -127,7 +127,7 @@ def _arguments(config: PPOConfig, run_on: runtime.Runtime, scratch: Path) -> "GR
         data_seed=config.seed,
         use_cpu=not on_gpu,
         bf16=on_gpu and run_on.describe()["dtype"] == "bfloat16",
-        gradient_checkpointing=on_gpu,
+        gradient_checkpointing=config.recompute or on_gpu,
         dataloader_pin_memory=on_gpu,
         save_strategy="no",  # the callback asks, between two steps of the stage
         logging_steps=1,

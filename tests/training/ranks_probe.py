@@ -88,10 +88,13 @@ class Killed(BaseException):
 
 
 def run_ppo(out: Path, inputs: list[Path], *, killed_at: int | None = None) -> None:
-    """The stage, or with `killed_at` until that step and then again, as after a crash of all processes."""
+    """The stage, or with `killed_at` until that step and then again, as after a crash of all processes.
+
+    The killed one recomputes its activations, which must not show.
+    """
     ranks = ranks_of(CPU)
     if RANK == 0:
-        prepare("ppo", SHARDED, out, inputs, base=out.parent)
+        prepare("ppo", SHARDED | {"recompute": killed_at is not None}, out, inputs, base=out.parent)
     ranks.wait()
     if killed_at is not None:
         update: Callable[..., Any] = Trainer.update

@@ -12,6 +12,7 @@ from pipelines.training.configs import OptimizerConfig, SamplingConfig
 from pipelines.training.generation.dropping import DroppingEngine
 from pipelines.training.generation.engine import Request, row_seed
 from pipelines.training.ppo.experience import Batch
+from pipelines.training.ppo.networks import recompute_activations
 from pipelines.training.ppo.update import Trainer
 from pipelines.training.runtime import memory_guard
 from tests.training.helpers import CPU, PAD, TinyTokenizer, tiny_model, trainer_of
@@ -44,6 +45,29 @@ def test_the_size_of_chunks_changes_nothing() -> None:
         assert same(policy, ends[0][0], atol=2e-4)
         assert same(critic, ends[0][1], atol=2e-4)
         assert metrics == pytest.approx(ends[0][2], rel=1e-3, abs=1e-4)
+
+
+def test_recomputing_activations_keeps_less_and_changes_nothing() -> None:
+    ends, kept = [], []
+    for recompute in (False, True):
+        trainer = trainer_of(tiny_model(), mini_batch=4, epochs=2)
+        if recompute:
+            for network in (trainer.policy, trainer.valuer):
+                recompute_activations(network)
+        held: list[int] = []
+
+        def pack(tensor: torch.Tensor, held: list[int] = held) -> torch.Tensor:
+            held.append(tensor.nbytes)
+            return tensor
+
+        with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+            metrics = trainer.update(Batch.of(ROWS, PAD), step=0)
+        ends.append((weights(trainer.policy), weights(trainer.valuer), metrics))
+        kept.append(sum(held))
+    assert same(ends[1][0], ends[0][0])
+    assert same(ends[1][1], ends[0][1])
+    assert ends[1][2] == ends[0][2]
+    assert kept[1] < kept[0] / 2
 
 
 def test_the_first_pass_over_fresh_rollouts_clips_nothing() -> None:

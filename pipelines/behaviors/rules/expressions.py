@@ -187,9 +187,10 @@ def _plain_expression(tokens: Tokens, index: int) -> Expression | None:
         if kinds[after] == OPEN and tokens.starts[after] == tokens.ends[after - 1]:
             return None
     start, end = tokens.starts[index], tokens.ends[after - 1]
+    if after == index + 1:
+        number: Value = tokens.values[index]  # type: ignore[assignment]
+        return Expression(start, end, number, (number,), 0, "", 0, index, after)
     operands: tuple[Value, ...] = tokens.values[index:after:2]  # type: ignore[assignment]
-    if len(operands) == 1:
-        return Expression(start, end, operands[0], operands, 0, "", 0, index, after)
     signs: tuple[str, ...] = tokens.values[index + 1 : after : 2]  # type: ignore[assignment]
     if len(signs) == 1:
         left, right = operands

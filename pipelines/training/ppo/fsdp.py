@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
 
+from pipelines.training.ppo.networks import blocks_of
 from pipelines.training.ppo.sharding import OneProcess, Ranks
 from pipelines.training.runtime import Runtime, processes
 
@@ -40,10 +41,8 @@ class ManyProcesses:
 
     def shard(self, module: nn.Module) -> None:
         """Shards each block of the model apart, and what is left (embeddings, norm, head) together."""
-        blocks = {name for part in module.modules() for name in getattr(part, "_no_split_modules", None) or ()}
-        for part in module.modules():
-            if type(part).__name__ in blocks:
-                fully_shard(part, mesh=self._mesh, mp_policy=self._precision)
+        for block in blocks_of(module):
+            fully_shard(block, mesh=self._mesh, mp_policy=self._precision)
         fully_shard(module, mesh=self._mesh, mp_policy=self._precision)
 
     def total(self, values: Tensor) -> Tensor:

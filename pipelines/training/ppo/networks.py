@@ -5,10 +5,13 @@ Padding stands to the right of every row, where a causal model cannot see it fro
 """
 
 import copy
+from collections.abc import Iterator
+from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -64,3 +67,18 @@ def reference_of(policy: Policy) -> Policy:
     reference.requires_grad_(False)
     reference.eval()
     return reference
+
+
+def blocks_of(network: nn.Module) -> Iterator[nn.Module]:
+    """The blocks (decoder layers) of a network, which are sharded and recomputed one by one."""
+    names = {name for part in network.modules() for name in getattr(part, "_no_split_modules", None) or ()}
+    return (part for part in network.modules() if type(part).__name__ in names)
+
+
+def recompute_activations(network: nn.Module) -> None:
+    """Keeps of a pass with gradients only what enters each block, and computes the rest again on the way back.
+
+    In place. No copy may be made afterwards: its blocks would compute with the weights of the original.
+    """
+    for block in blocks_of(network):
+        block.forward = partial(checkpoint, block.forward, use_reentrant=False)

@@ -18,7 +18,7 @@ from pipelines.training.model import load_model, positions, save_model
 from pipelines.training.ppo.checkpoint import ShardedSnapshot
 from pipelines.training.ppo.experience import Batch
 from pipelines.training.ppo.fsdp import ranks_of
-from pipelines.training.ppo.networks import Critic, Policy, reference_of
+from pipelines.training.ppo.networks import Critic, Policy, recompute_activations, reference_of
 from pipelines.training.ppo.rounds import Rounds, checkpoint_every
 from pipelines.training.ppo.sharding import Ranks
 from pipelines.training.ppo.summary import summarise
@@ -70,6 +70,9 @@ def trainer_for(config: PPOConfig, model: "PreTrainedModel", run_on: runtime.Run
     policy = Policy(model)
     critic = Critic(model)
     reference = reference_of(policy) if config.kl else None
+    if config.recompute:
+        for learning in (policy, critic):
+            recompute_activations(learning)
     for network in (critic, reference, policy):
         if network is None:
             continue

@@ -243,5 +243,5 @@ class Trainer:
         rows, width = chunk.ids.shape
         return memory_guard(
             f"PPO step {step}, a chunk of {rows} rollouts × {width} tokens",
-            f"Set micro_batch to {max(1, rows // 2)} or less.",
+            f"Set micro_batch to {max(1, rows // 2)} or less, or recompute to true.",
         )
