@@ -1,6 +1,7 @@
 """Driving the app through Pilot: no sleeps, everything waited for by what it is waiting on."""
 
 import contextlib
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
@@ -66,9 +67,10 @@ async def press(pilot: AppPilot, *keys: str) -> None:
         await settle(pilot)
 
 
-async def until(pilot: AppPilot, true: Callable[[], bool], turns: int = 400) -> None:
+async def until(pilot: AppPilot, true: Callable[[], bool], seconds: float = 60.0) -> None:
     """Polls until something is true; polling is what the app does every second, here without the wait."""
-    for _ in range(turns):
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
         if true():
             return
         poll = getattr(pilot.app, "poll", None)

@@ -39,13 +39,13 @@ async def test_first_rows_are_there_and_the_rest_arrives(opened: OpenedFiles) ->
         await settle(pilot)
         assert "reading" in summary.text
         opened.read_on()
-        await until(pilot, lambda: screen.total == 3000, turns=5000)
+        await until(pilot, lambda: screen.total == 3000)
 
         def all_read() -> bool:
             screen._ask_reading()
             return "reading" not in summary.text
 
-        await until(pilot, all_read, turns=5000)
+        await until(pilot, all_read)
         await press(pilot, "full_stop", "end")
         assert "3,000 of 3,000" in summary.text
     opened.cancel()
@@ -77,7 +77,7 @@ async def test_rows_that_cannot_be_read_are_counted_and_named(tmp_path: Path, mo
             screen._ask_reading()
             return "2 rows not readable" in screen.query_one("#summary", Line).text
 
-        await until(pilot, counted, turns=5000)
+        await until(pilot, counted)
         assert "of 2 rollouts" in screen.query_one("#summary", Line).text
         (said,) = [note.message for note in app._notifications]
         assert said.startswith("could not be read: 9.jsonl: line 2: not valid JSON")

@@ -31,7 +31,7 @@ T = TypeVar("T")
 ROOT = Path(pipelines.__file__).parent.parent
 
 
-def wait_for(what: Callable[[], T | None], seconds: float = 30.0) -> T:
+def wait_for(what: Callable[[], T | None], seconds: float = 90.0) -> T:
     """Waits until a condition holds; returns its value. Fails the test with the last value otherwise."""
     deadline = time.monotonic() + seconds
     while True:
@@ -109,7 +109,7 @@ class Lab:
     def state(self, name: str) -> StageState:
         return stage_states(self.workspace, [self.key(name)])[self.key(name)]
 
-    def wait(self, name: str, *states: str, seconds: float = 30.0) -> StageState:
+    def wait(self, name: str, *states: str, seconds: float = 90.0) -> StageState:
         """Waits until a stage is in one of these states."""
         last: list[StageState] = []
 

@@ -104,7 +104,7 @@ def test_a_chain_finishes_by_dependencies_alone_with_the_launcher_gone(lab: Lab)
     assert lab.state("b").reason == "waits for its inputs"
     assert [found.action for found in lab.submit()] == ["claimed"] * 3
     (lab.path / "go").touch()
-    lab.wait("c", "done", seconds=60)
+    lab.wait("c", "done")
     assert [len(lab.starts(name)) for name in "abc"] == [1, 1, 1]
 
 
@@ -123,7 +123,7 @@ def test_resources_and_environment_reach_the_stage(lab: Lab) -> None:
         },
     )
     lab.submit()
-    pid = wait_for(lambda: lab.starts("a"), 60)[0][1]
+    pid = wait_for(lambda: lab.starts("a"))[0][1]
     environment = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
     for line in (b"FROM_SETUP=it came", b"FROM_RECIPE=too", b"OMP_NUM_THREADS=4", b"CUDA_VISIBLE_DEVICES=0,1"):
         assert line in environment
@@ -140,13 +140,13 @@ def test_a_failure_blocks_what_needs_it_and_retry_runs_only_those(lab: Lab) -> N
     lab.stage("after", "bad")
     lab.stage("last", "after")
     lab.submit()
-    assert lab.wait("bad", "failed", seconds=60).reason == "exit code 7"
+    assert lab.wait("bad", "failed").reason == "exit code 7"
     blocked = lab.wait("last", "blocked")
     assert blocked.reason == f"its input {lab.key('bad')} failed: exit code 7"
     wait_for(lambda: all(job.state != "PENDING" for job in slurm.squeue().values()))  # nothing pends for ever
     assert [found.action for found in lab.submit()] == ["reused", "left", "left", "left"]
     assert [found.action for found in lab.submit(retry=True)] == ["reused", "submitted", "submitted", "submitted"]
-    lab.wait("last", "done", seconds=60)
+    lab.wait("last", "done")
     assert [len(lab.starts(name)) for name in ("ok", "bad", "after", "last")] == [1, 2, 1, 1]
 
 
@@ -162,35 +162,35 @@ def _preempted_and_resumed(lab: Lab) -> None:
     lab.stage("a", steps=3, until=str(lab.path / "go"))
     lab.stage("b", "a")
     lab.submit()
-    wait_for(lambda: saved(lab, "a", 3), 60)
+    wait_for(lambda: saved(lab, "a", 3))
     before = job_id(lab, "a")
     preempt()
-    state = lab.wait("a", "preempted", seconds=60)
+    state = lab.wait("a", "preempted")
     assert (state.active, state.evidence) == (True, "scheduler")
     assert [found.action for found in lab.submit()] == ["claimed", "claimed"]
-    lab.wait("a", "resuming", seconds=90)  # from the moment it has a node
-    wait_for(lambda: lab.state("a").reason == "continues from step 3", 60)
+    lab.wait("a", "resuming")  # from the moment it has a node
+    wait_for(lambda: lab.state("a").reason == "continues from step 3")
     assert lab.state("a").state == "resuming"
     (lab.path / "go").touch()
-    state = lab.wait("a", "done", seconds=60)
+    state = lab.wait("a", "done")
     assert job_id(lab, "a") == before
     assert [int(start[0]) for start in lab.starts("a")] == [0, 3]
     assert len(state.attempts) == 1
     wait_for(lambda: read_record(lab.attempt("a") / EXIT, Exit))
     runs = lab.state("a").attempts[0].runs
     assert [(run.why, run.resumed_step) for run in runs] == [("preempted", None), ("done", 3)]
-    lab.wait("b", "done", seconds=60)  # its dependency held through the requeue
+    lab.wait("b", "done")  # its dependency held through the requeue
 
 
 def test_requeued_outside_resumes(lab: Lab) -> None:
     lab.stage("a", steps=2, until=str(lab.path / "go"))
     lab.submit()
-    wait_for(lambda: saved(lab, "a", 2), 60)
+    wait_for(lambda: saved(lab, "a", 2))
     slurm.command(["scontrol", "requeue", job_id(lab, "a")])
-    lab.wait("a", "preempted", seconds=60)
-    wait_for(lambda: len(lab.starts("a")) == 2, 60)
+    lab.wait("a", "preempted")
+    wait_for(lambda: len(lab.starts("a")) == 2)
     (lab.path / "go").touch()
-    state = lab.wait("a", "done", seconds=60)
+    state = lab.wait("a", "done")
     assert state.attempts[0].restarts == 1
     assert [int(start[0]) for start in lab.starts("a")] == [0, 2]
 
@@ -198,54 +198,54 @@ def test_requeued_outside_resumes(lab: Lab) -> None:
 def test_node_failure_is_survived(lab: Lab) -> None:
     lab.stage("a", steps=2, until=str(lab.path / "go"))
     lab.submit()
-    wait_for(lambda: saved(lab, "a", 2), 60)
+    wait_for(lambda: saved(lab, "a", 2))
     node = slurm.squeue()[job_id(lab, "a")].nodes
     slurm.command(["scontrol", "update", f"nodename={node}", "state=down", "reason=test"])
     try:
-        wait_for(lambda: len(lab.starts("a")) == 2, 90)
+        wait_for(lambda: len(lab.starts("a")) == 2)
     finally:
         with contextlib.suppress(slurm.Refused):  # it may be back already
             slurm.command(["scontrol", "update", f"nodename={node}", "state=resume"])
     (lab.path / "go").touch()
-    lab.wait("a", "done", seconds=60)
+    lab.wait("a", "done")
 
 
 def test_worker_killed_on_its_node(lab: Lab) -> None:
     lab.stage("a", steps=2, do="children", once=True)
     lab.stage("b", "a")
     lab.submit()
-    wait_for(lambda: (lab.folder("a") / "children.txt").exists(), 60)
+    wait_for(lambda: (lab.folder("a") / "children.txt").exists())
     started = read_record(lab.attempt("a") / STARTED, Started)
     assert started is not None
     os.kill(started.worker.pid, signal.SIGKILL)
-    state = lab.wait("a", "failed", seconds=60)
+    state = lab.wait("a", "failed")
     assert (state.reason, state.evidence) == ("Slurm says it failed on n1", "scheduler")
     wait_for(lambda: not _of(lab, "a"))
-    lab.wait("b", "blocked", seconds=60)
+    lab.wait("b", "blocked")
     assert [found.action for found in lab.submit(retry=True)] == ["submitted", "submitted"]
-    lab.wait("b", "done", seconds=60)
+    lab.wait("b", "done")
     assert [int(start[0]) for start in lab.starts("a")] == [0, 2]
 
 
 def test_trainer_killed_on_its_node(lab: Lab) -> None:
     lab.stage("a", steps=2, do="kill 9", once=True)
     lab.submit()
-    state = lab.wait("a", "failed", seconds=60)
+    state = lab.wait("a", "failed")
     assert state.reason == "killed by signal 9 (SIGKILL)"
     assert lab.submit()[0].action == "submitted"  # it is continued without --retry
-    lab.wait("a", "done", seconds=60)
+    lab.wait("a", "done")
 
 
 @pytest.mark.slow
 def test_over_its_time_limit_it_is_warned_and_goes_on_as_the_same_job(lab: Lab) -> None:
     lab.stage("a", steps=2, until=str(lab.path / "go"), resources={"time": "0:01"})
     lab.submit()
-    wait_for(lambda: saved(lab, "a", 2), 60)
+    wait_for(lambda: saved(lab, "a", 2))
     state = lab.wait("a", "timeout", "preempted", seconds=120)  # at once after the warning, which may come early
     assert state.active
     wait_for(lambda: len(lab.starts("a")) == 2, 120)
     (lab.path / "go").touch()
-    state = lab.wait("a", "done", seconds=60)
+    state = lab.wait("a", "done")
     assert [int(start[0]) for start in lab.starts("a")] == [0, 2]
     assert state.attempts[0].runs[0].why == "timeout"
 
@@ -256,7 +256,7 @@ def test_cancelled_with_what_depends_on_it(lab: Lab) -> None:
     lab.stage("c", "b")
     lab.stage("other", until=str(lab.path / "go"))
     lab.submit()
-    wait_for(lambda: (lab.folder("a") / "children.txt").exists(), 60)
+    wait_for(lambda: (lab.folder("a") / "children.txt").exists())
     done = {item.key: item for item in cancel(lab.workspace, [lab.key("a")])}
     assert [done[lab.key(name)].because for name in "abc"] == ["", lab.key("a"), lab.key("b")]
     for name in "abc":
@@ -265,7 +265,7 @@ def test_cancelled_with_what_depends_on_it(lab: Lab) -> None:
     wait_for(lambda: not _of(lab, "a"))
     assert lab.submit()[0].action == "left"
     (lab.path / "go").touch()
-    lab.wait("other", "done", seconds=60)
+    lab.wait("other", "done")
 
 
 def _of(lab: Lab, name: str) -> list[str]:
@@ -276,11 +276,11 @@ def test_cancelled_outside(lab: Lab) -> None:
     lab.stage("a", until=str(lab.path / "go"))
     lab.stage("b", "a")
     lab.submit()
-    wait_for(lambda: lab.starts("a"), 60)
+    wait_for(lambda: lab.starts("a"))
     slurm.command(["scancel", job_id(lab, "a")])
-    state = lab.wait("a", "cancelled", seconds=60)
+    state = lab.wait("a", "cancelled")
     assert state.reason == "cancelled outside cogtui"
-    assert lab.wait("b", "blocked", seconds=60).reason.startswith(f"its input {lab.key('a')} was cancelled")
+    assert lab.wait("b", "blocked").reason.startswith(f"its input {lab.key('a')} was cancelled")
     assert len(lab.starts("a")) == 1
     assert not state.active
 
@@ -289,7 +289,7 @@ def test_a_parent_that_failed_and_was_purged_holds_its_child_back(lab: Lab) -> N
     """Slurm takes `afterok` of an id it does not know for fulfilled, so it is never asked."""
     lab.stage("a", do="exit 3")
     lab.submit()
-    lab.wait("a", "failed", seconds=60)
+    lab.wait("a", "failed")
     record = read_json(lab.attempt("a") / JOB)
     write_json(lab.attempt("a") / JOB, {**record, "job_id": "999999999"})  # what a purge leaves: an unknown id
     state = lab.state("a")
@@ -303,7 +303,7 @@ def test_a_parent_that_failed_and_was_purged_holds_its_child_back(lab: Lab) -> N
 def test_purged_without_any_record_is_lost(lab: Lab) -> None:
     lab.stage("a", do="exit 3")
     lab.submit()
-    lab.wait("a", "failed", seconds=60)
+    lab.wait("a", "failed")
     (lab.attempt("a") / "exit.json").unlink()
     record = read_json(lab.attempt("a") / JOB)
     write_json(lab.attempt("a") / JOB, {**record, "job_id": "999999999"})
@@ -320,7 +320,7 @@ def test_a_submission_whose_answer_was_lost_is_found_by_its_name(lab: Lab) -> No
     lab.submit()
     record = read_json(lab.attempt("a") / JOB)
     write_json(lab.attempt("a") / JOB, {**record, "job_id": None})  # the launcher died before it wrote the id
-    wait_for(lambda: lab.starts("a"), 60)
+    wait_for(lambda: lab.starts("a"))
     state = lab.state("a")
     assert (state.state, state.evidence) == ("running", "scheduler")
     assert lab.submit()[0].action == "claimed"
@@ -332,7 +332,7 @@ def test_a_submission_whose_answer_was_lost_is_found_by_its_name(lab: Lab) -> No
 def test_attempt_folder_deleted_while_it_runs(lab: Lab) -> None:
     lab.stage("a", until=str(lab.path / "go"))
     lab.submit()
-    wait_for(lambda: lab.starts("a"), 60)
+    wait_for(lambda: lab.starts("a"))
     subprocess.run(["rm", "-rf", str(lab.folder("a") / "attempts")], check=True)
     state = lab.state("a")
     assert state.state == "unknown"
@@ -346,7 +346,7 @@ def test_attempt_folder_deleted_while_it_runs(lab: Lab) -> None:
 def test_a_job_that_never_reached_its_worker_shows_what_it_said(lab: Lab) -> None:
     lab.stage("a", resources={"setup": ["module load no-such-module || exit 9"]})
     lab.submit()
-    state = lab.wait("a", "failed", seconds=60)
+    state = lab.wait("a", "failed")
     assert "ended before the stage began" in state.reason
     assert "module" in state.reason
 
@@ -391,14 +391,14 @@ def test_an_array_works_on_the_shards_and_one_job_gathers(lab: Lab) -> None:
     lab.stage("a", shards=4, until=str(lab.path / "go"))
     lab.stage("b", "a")
     lab.submit()
-    wait_for(lambda: len(list(lab.folder("a").glob("shard-*.txt"))) == 4, 90)
+    wait_for(lambda: len(list(lab.folder("a").glob("shard-*.txt"))) == 4)
     state = lab.state("a")
     assert (state.state, state.reason) == ("running", "0 of 4 shards done")
     assert state.progress is not None
     assert (state.progress.done, state.progress.total, state.progress.unit) == (0, 4, "shards")
     assert lab.state("b").state == "queued"
     (lab.path / "go").touch()
-    lab.wait("b", "done", seconds=90)
+    lab.wait("b", "done")
     assert read_json(lab.folder("a") / "result.json") == {"items": 10, "parts": 4}
     attempt = lab.state("a").attempts[0]
     assert (attempt.shards, attempt.shards_done) == (4, 4)
@@ -409,7 +409,7 @@ def test_a_shard_that_fails_fails_the_stage_and_is_named(lab: Lab) -> None:
     lab.stage("a", shards=3, do="fail 1")
     lab.stage("b", "a")
     lab.submit()
-    state = lab.wait("a", "failed", seconds=90)
+    state = lab.wait("a", "failed")
     assert state.reason == "shard 1: ValueError: this part is bad (exit code 1); 2 of 3 shards done"
     assert lab.wait("b", "blocked").reason.startswith(f"its input {lab.key('a')} failed: shard 1: ValueError")
     assert lab.submit()[0].action == "left"
@@ -420,27 +420,27 @@ def test_only_the_shards_that_failed_run_again(lab: Lab) -> None:
     lab.stage("a", shards=3, do="fail 1 gather", unless=str(lab.path / "mended"))
     lab.stage("b", "a")
     lab.submit()
-    lab.wait("a", "failed", seconds=90)
-    lab.wait("b", "blocked", seconds=90)
+    lab.wait("a", "failed")
+    lab.wait("b", "blocked")
     (lab.path / "mended").touch()
     assert [found.action for found in lab.submit(retry=True)] == ["submitted", "submitted"]
-    wait_for(lambda: lab.state("a").reason.startswith("ValueError: this cannot be gathered"), 90)
+    wait_for(lambda: lab.state("a").reason.startswith("ValueError: this cannot be gathered"))
     assert _runs_of_shards(lab) == [1, 2, 1]
     second = lab.state("a").attempts[1]
     assert (second.state, second.shards, second.shards_done) == ("failed", 3, 3)
     assert [job.job_id for job in slurm.squeue().values() if job.job_id.startswith(f"{second.shards_job_id}_")] == [
         f"{second.shards_job_id}_0"
     ]
-    lab.wait("b", "blocked", seconds=90)
+    lab.wait("b", "blocked")
 
     lab.submit(retry=True)
-    lab.wait("b", "done", seconds=90)
+    lab.wait("b", "done")
     assert _runs_of_shards(lab) == [1, 2, 1]
     assert read_json(lab.folder("a") / "result.json") == {"items": 10, "parts": 3}
     assert lab.state("a").attempts[2].shards_job_id is None
 
     lab.submit("a", force=[lab.key("a")])
-    lab.wait("a", "failed", seconds=90)
+    lab.wait("a", "failed")
     assert _runs_of_shards(lab) == [1, 1, 1]  # the old files are set aside
 
 
@@ -451,7 +451,7 @@ def _runs_of_shards(lab: Lab) -> list[int]:
 def test_an_array_is_cancelled_whole(lab: Lab) -> None:
     lab.stage("a", shards=3, until=str(lab.path / "never"))
     lab.submit()
-    wait_for(lambda: len(list(lab.folder("a").glob("shard-*.txt"))) == 3, 90)
+    wait_for(lambda: len(list(lab.folder("a").glob("shard-*.txt"))) == 3)
     assert cancel(lab.workspace, [lab.key("a")])[0].state.state == "cancelled"
     wait_for(lambda: not _of(lab, "a"))
     assert not slurm.squeue() or all(job.state not in ("PENDING", "RUNNING") for job in slurm.squeue().values())
@@ -466,14 +466,14 @@ def test_with_accounting_jobs_that_the_controller_forgot_are_known(
             lab.stage("a", until=str(lab.path / "go"))
             lab.stage("b", do="exit 4")
             lab.submit()
-            wait_for(lambda lab=lab: lab.starts("a"), 60)  # type: ignore[misc]
-            lab.wait("b", "failed", seconds=60)
+            wait_for(lambda lab=lab: lab.starts("a"))  # type: ignore[misc]
+            lab.wait("b", "failed")
             slurm.command(["scancel", job_id(lab, "a")])
-            lab.wait("a", "cancelled", seconds=60)
+            lab.wait("a", "cancelled")
             ids = [job_id(lab, name) for name in "ab"]
             for name in "ab":
                 (lab.attempt(name) / "exit.json").unlink(missing_ok=True)
-            found = wait_for(lambda ids=ids: _accounted(ids), 60)  # type: ignore[misc]
+            found = wait_for(lambda ids=ids: _accounted(ids))  # type: ignore[misc]
             assert found[ids[0]].state == "CANCELLED"
             assert found[ids[1]].state == "FAILED"
             monkeypatch.setattr("jobs.slurm.squeue", dict)  # as after MinJobAge

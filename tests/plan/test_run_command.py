@@ -287,7 +287,7 @@ def test_ctrl_c_exits_130_and_the_job_goes_on(tmp_path: Path) -> None:
         if "running    data" in line:
             break
     process.send_signal(signal.SIGINT)
-    output, rest = process.communicate(timeout=30)
+    output, rest = process.communicate(timeout=120)
     assert process.returncode == 130
     assert output == ""
     assert "the jobs keep running" in rest
