@@ -27,7 +27,7 @@ PACKAGES: Final = (
 class Experiment(BaseModel):
     """One start of a recipe: what was asked for, with what, and where the parts lie."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     name: str
     time: float

@@ -17,7 +17,7 @@ Status = Literal["reused", "started", "new"]
 class Cell(BaseModel):
     """One cell of the matrix: its values, and which stage instance plays which part in it."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     labels: dict[str, Label]
     """Matrix values, the seed included; empty for a recipe without matrix and seeds."""

@@ -16,7 +16,7 @@ _GIT_TIMEOUT_S: Final = 5.0
 class GitState(BaseModel):
     """A commit, and whether tracked files differ from it."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     commit: str
     dirty: bool

@@ -14,7 +14,7 @@ _VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 class Resources(BaseModel):
     """Cluster parameters of a stage. The local queue uses `gpus`, `cpus`, `python`, `environment` and `processes`."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, defer_build=True)
 
     partition: str | None = Field(None, description="Slurm partition.")
     account: str | None = Field(None, description="Slurm account to charge.")

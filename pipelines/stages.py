@@ -49,7 +49,7 @@ class InputFile(BaseModel):
     Written as a plain path in a recipe, relative to the recipe's folder (validation context `base`).
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     path: Path
     sha256: str

@@ -30,7 +30,7 @@ HUMAN: Final = "human"
 class HumanAnnotation(BaseModel):
     """One line: what somebody says of one rollout, whole."""
 
-    model_config = ConfigDict(extra="ignore", frozen=True)
+    model_config = ConfigDict(extra="ignore", frozen=True, defer_build=True)
 
     v: int = 1
     id: Annotated[str, Field(min_length=1)]

@@ -27,7 +27,7 @@ TAG: Final = re.compile(r"[^\s,:()\"']{1,60}")
 class Annotation(BaseModel):
     """One line: what somebody wrote about one rollout. A field left out is not changed."""
 
-    model_config = ConfigDict(extra="ignore", frozen=True)
+    model_config = ConfigDict(extra="ignore", frozen=True, defer_build=True)
 
     v: int = 1
     id: Annotated[str, Field(min_length=1)]

@@ -33,7 +33,7 @@ def _sort_field(text: str, fields: tuple[str, ...]) -> str:
 class View(BaseModel):
     """One way of looking at rollouts."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     name: Annotated[str, Field(min_length=1, max_length=60, pattern=r"^[^\x00-\x1f]*$")]
     filter: str = ""
@@ -83,7 +83,7 @@ class View(BaseModel):
 class Views(BaseModel):
     """The file."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     version: Literal[1] = 1
     columns: tuple[str, ...] = ()

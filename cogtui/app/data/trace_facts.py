@@ -131,5 +131,6 @@ def problem_rows(detail: RolloutDetail, facts: ProblemFacts | None, now: RulesNo
     rows += labelled("stage", row.stage, width, "dim")
     rows += labelled("source", detail.source, width, "dim", limit=2)
     for name, value in list(detail.meta.items())[:12]:
-        rows += labelled(fit(one_line(str(name), 20), 10), str(value)[:500], width, "dim", limit=2)
+        text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+        rows += labelled(fit(one_line(str(name), 20), 10), text[:500], width, "dim", limit=2)
     return rows
