@@ -204,7 +204,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         for part in _parts(given):
-            {"rules": lambda: rules(folder, 2_000), "endpoint": lambda: endpoint(folder, 400),
+            {"rules": lambda: rules(folder, 2_000), "endpoint": lambda: endpoint(folder, 1_000),
              "curate": lambda: curate(folder, given.documents)}[part]()  # fmt: skip
 
 

@@ -1,9 +1,14 @@
 """Messages of screens that want another one opened: the app knows all screens, they need not know each other."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from textual.message import Message
 
-from cogtui.app.data.query import ListQuery
-from cogtui.store import RolloutRow
+if TYPE_CHECKING:  # the store is half of what the app imports, and its first screen needs none of it
+    from cogtui.app.data.query import ListQuery
+    from cogtui.store import RolloutRow
 
 
 class OpenTrace(Message):

@@ -39,6 +39,14 @@ def test_the_app_stays_light() -> None:
     assert loaded_after("import cogtui.app.main") == set()
 
 
+def test_the_first_screen_is_painted_without_the_store() -> None:
+    code = "import json, sys, cogtui.app.main; print(json.dumps(sorted(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = json.loads(done.stdout)
+    assert "cogtui.app.screens.experiments" in loaded
+    assert [module for module in loaded if module.startswith("cogtui.store")] == []
+
+
 def test_the_probe_sees_what_is_imported() -> None:
     assert loaded_after("import submitit") == {"submitit"}
 
