@@ -112,6 +112,15 @@ async def curves(app: CogtuiApp, pilot: Pilot[None]) -> bool:
     return isinstance(app.screen, CurvesScreen) and bool(app.screen.series)
 
 
+async def judges(app: CogtuiApp, pilot: Pilot[None]) -> bool:
+    """Two judges compared, where two have seen the same traces."""
+    from cogtui.app.screens.judges import JudgesScreen
+
+    app.action_mode("Judges")
+    await settle(app, pilot)
+    return isinstance(app.screen, JudgesScreen) and app.screen.found is not None
+
+
 async def help_screen(app: CogtuiApp, pilot: Pilot[None]) -> bool:
     """Help on top of it."""
     app.action_help()
@@ -127,6 +136,7 @@ STEPS: Final[dict[str, Step]] = {
     "3-trace": trace,
     "3-compare": compare,
     "4-curves": curves,
+    "5-judges": judges,
     "help": help_screen,
 }
 
