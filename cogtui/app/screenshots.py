@@ -118,7 +118,8 @@ async def judges(app: CogtuiApp, pilot: Pilot[None]) -> bool:
 
     app.action_mode("Judges")
     await settle(app, pilot)
-    return isinstance(app.screen, JudgesScreen) and app.screen.found is not None
+    found = app.screen.found if isinstance(app.screen, JudgesScreen) else None
+    return found is not None and found.agreement.traces > 0
 
 
 async def help_screen(app: CogtuiApp, pilot: Pilot[None]) -> bool:
