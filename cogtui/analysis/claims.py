@@ -84,8 +84,15 @@ def judge_difference(name: str, found: Estimate) -> Comparison:
 
 
 def claims_of(groups: Sequence[Group]) -> list[Claim]:
-    """The claims that the conditions at hand speak to; a claim that lacks its conditions is left out."""
-    known = {group.condition: group for group in groups if group.condition in CONDITIONS and group.finished}
+    """The claims that the conditions at hand speak to; a claim that lacks its conditions is left out.
+
+    All are about training: runs that were only sampled decide none.
+    """
+    known = {
+        group.condition: group
+        for group in groups
+        if group.condition in CONDITIONS and any(run.trained for run in group.finished)
+    }
     primed = [group for group in known.values() if behaviors_of(group) and not _wrong(group)]
     fillers = [known[name] for name in ("empty_cot", "dots") if name in known]
     unprimed = known.get(UNPRIMED)

@@ -70,7 +70,7 @@ class Group:
 
         Args:
             measure: a metric of the evaluation, e.g. `accuracy`.
-            when: `start`, `end`, or `gain`, which is the end less the start.
+            when: `start`, `end`, or `gain`, which is the end less the start; there is none without training.
 
         Only finished runs count, at the start too, so that start, end and gain are of the same runs. Runs without a
         seed are numbered from -1 down: they are never paired with another condition's seeds.
@@ -107,7 +107,7 @@ def _value(run: Run, measure: str, when: str) -> float | None:
         return start
     if when == "end":
         return end
-    return None if start is None or end is None else end - start
+    return None if start is None or end is None or not run.trained else end - start
 
 
 def load_runs(workspace: Workspace, cells: Iterable[Cell]) -> list[Run]:

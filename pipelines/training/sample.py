@@ -48,7 +48,7 @@ def run(config: SampleConfig, inputs: Inputs, folder: StageFolder) -> None:
     rollouts = list(read_rollouts(folder.path))
     values = rollout_metrics(rollouts, behaviors=True)
     with folder.stream("metrics", config.split) as metrics:
-        metrics.append([Metric(step=step, values=values)])
+        metrics.append([Metric(step=step, values=values | {"n": len(rollouts)})])
     folder.write_result({"n": len(rollouts), "step": step, **values, **run_on.describe()})
 
 

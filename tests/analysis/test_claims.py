@@ -1,6 +1,7 @@
 """The paper's claims on runs made for them: each verdict from its interval alone."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -80,6 +81,20 @@ def test_behaviours_stay_where_primed_and_stay_away_elsewhere() -> None:
     assert primed == ["verification", "backtracking"]  # what the condition does not prime need not stay
     found = claims(counted("none", 0, 0.5), counted("backtracking_verification", 7, 2))
     assert found["behaviors_stay"].verdict == found["behaviors_absent"].verdict == "does not hold"
+
+
+def test_runs_that_were_only_sampled_gain_nothing_and_decide_nothing() -> None:
+    sampled = [
+        replace(one, name="sample", points={0: one.points[0]}, last=None)
+        for condition in ("none", "all_strategies")
+        for one in accuracies(condition, [(0.1, 0.9), (0.2, 0.8)])
+    ]
+    both = groups(sampled)
+    assert claims_of(both) == []
+    assert [group.estimate("accuracy", "gain") for group in both] == [None, None]
+    found = both[0].estimate("accuracy", "end")
+    assert found is not None
+    assert found.mean == pytest.approx(0.15)
 
 
 def test_without_its_conditions_a_claim_is_not_made() -> None:
