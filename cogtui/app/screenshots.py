@@ -119,7 +119,7 @@ async def judges(app: CogtuiApp, pilot: Pilot[None]) -> bool:
     app.action_mode("Judges")
     await settle(app, pilot)
     found = app.screen.found if isinstance(app.screen, JudgesScreen) else None
-    return found is not None and found.agreement.traces > 0
+    return found is not None and any(found.agreement.compared.values())
 
 
 async def help_screen(app: CogtuiApp, pilot: Pilot[None]) -> bool:
