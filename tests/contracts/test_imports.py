@@ -12,8 +12,8 @@ import pytest
 HEAVY = ("torch", "transformers", "trl", "vllm", "openai", "anthropic", "submitit", "datasets", "accelerate")
 
 
-def loaded_after(code: str, *arguments: str) -> set[str]:
-    """Heavy packages in `sys.modules` after some code ran in a fresh interpreter."""
+def modules_after(code: str, *arguments: str) -> set[str]:
+    """Everything in `sys.modules` after some code ran in a fresh interpreter."""
     probe = f"""
 import json, sys
 sys.argv[1:] = {list(arguments)!r}
@@ -22,11 +22,16 @@ try:
 except SystemExit as stop:
     assert not stop.code, stop.code
 finally:
-    print("\\n" + json.dumps(sorted(set(sys.modules) & set({HEAVY!r}))))
+    print("\\n" + json.dumps(sorted(sys.modules)))
 """
     done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return set(json.loads(done.stdout.splitlines()[-1]))
+
+
+def loaded_after(code: str, *arguments: str) -> set[str]:
+    """The heavy packages among them."""
+    return modules_after(code, *arguments) & set(HEAVY)
 
 
 @pytest.mark.parametrize("arguments", [("--help",), ("ls", "--json"), ("rollouts", "--json"), ("run", "--help")])
@@ -40,11 +45,9 @@ def test_the_app_stays_light() -> None:
 
 
 def test_the_first_screen_is_painted_without_the_store() -> None:
-    code = "import json, sys, cogtui.app.main; print(json.dumps(sorted(sys.modules)))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    loaded = json.loads(done.stdout)
+    loaded = modules_after("import cogtui.app.main")
     assert "cogtui.app.screens.experiments" in loaded
-    assert [module for module in loaded if module.startswith("cogtui.store")] == []
+    assert {module for module in loaded if module.startswith("cogtui.store")} == set()
 
 
 def test_the_probe_sees_what_is_imported() -> None:

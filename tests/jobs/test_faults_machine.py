@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -38,14 +39,10 @@ def test_machine_rebooted(lab: Lab) -> None:
     """The records of a run before a boot: same host, other boot id, and a pid that lives again."""
     held(lab)
     lab.submit()
-    started = read_json(wait_for(lambda: _started(lab, "a")))
     wait_for(lambda: (lab.folder("a") / "checkpoints/step-000002").exists())
-    lab.close()
-    wait_for(lambda: not lab.processes())
+    path, started = _cut_off(lab)
     started["worker"] |= {"boot_id": "0" * 36, "pid": os.getpid(), "started": process_id().started}
-    write_json(lab.attempt("a") / STARTED, started)
-    (lab.attempt("a") / EXIT).unlink(missing_ok=True)
-    (lab.attempt("a") / "cancel.json").unlink(missing_ok=True)
+    write_json(path, started)
     state = lab.state("a")
     assert state.state == "lost"
     assert state.reason.endswith("was restarted while it ran")
@@ -77,12 +74,7 @@ def test_pid_used_again(lab: Lab) -> None:
     """A process that has the worker's number but not its start time is not the worker, and is not harmed."""
     held(lab)
     lab.submit()
-    path = wait_for(lambda: _started(lab, "a"))
-    started = read_json(path)
-    lab.close()
-    wait_for(lambda: not lab.processes())
-    for name in (EXIT, "cancel.json"):
-        (lab.attempt("a") / name).unlink(missing_ok=True)
+    path, started = _cut_off(lab)
     with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"]) as stranger:
         started["worker"] |= {"pid": stranger.pid}
         write_json(path, started)
@@ -92,6 +84,17 @@ def test_pid_used_again(lab: Lab) -> None:
         assert cancel(lab.workspace, [lab.key("a")])[0].state.state == "lost"
         assert stranger.poll() is None
         stranger.kill()
+
+
+def _cut_off(lab: Lab) -> tuple[Path, dict[str, Any]]:
+    """Ends the running stage `a` so that no record tells of it; returns the record of its start, and where that is."""
+    path = wait_for(lambda: _started(lab, "a"))
+    started = read_json(path)
+    lab.close()
+    wait_for(lambda: not lab.processes())
+    for name in (EXIT, "cancel.json"):
+        (lab.attempt("a") / name).unlink(missing_ok=True)
+    return path, started
 
 
 def _started(lab: Lab, name: str) -> Path | None:
@@ -193,12 +196,7 @@ def test_clock_skew_between_nodes(lab: Lab) -> None:
 def test_a_job_of_another_host_is_told_by_its_heartbeat_only(lab: Lab) -> None:
     held(lab)
     lab.submit()
-    path = wait_for(lambda: _started(lab, "a"))
-    started = read_json(path)
-    lab.close()
-    wait_for(lambda: not lab.processes())
-    for name in (EXIT, "cancel.json"):
-        (lab.attempt("a") / name).unlink(missing_ok=True)
+    path, started = _cut_off(lab)
     started["worker"]["host"] = "elsewhere"
     write_json(path, started)
     beat = lab.attempt("a") / HEARTBEAT

@@ -98,21 +98,21 @@ class RolloutWindow(ComparingScreen):
             self.query_one("#summary", Line).show((" the index cannot be read", "bad"))
             return
         total: int | None = None
-        if keep is None and end:
-            last = await self.answer(
-                store.ask(lambda found: (found.page(query, before=END, limit=PAGE_ROWS), found.count(query)))
+        if keep is None:
+            # At the end the position follows from the count: counting what stands above would pass every row.
+            first = await self.answer(
+                store.ask(
+                    lambda found: (
+                        found.page(query, before=END if end else None, limit=PAGE_ROWS),
+                        found.count(query) if end else None,
+                    )
+                )
             )
-            if last is None:
+            if first is None:
                 return
-            page, total = last
+            page, total = first
             rows, before, after = list(page.rows), page.before, page.after
-            cursor = len(rows) - 1
-        elif keep is None:
-            first_page = await self.answer(store.ask(lambda found: found.page(query, limit=PAGE_ROWS)))
-            if first_page is None:
-                return
-            rows, before, after = list(first_page.rows), first_page.before, first_page.after
-            cursor = 0
+            cursor = len(rows) - 1 if end else 0
         else:
             kept = keep.cursor
             above = await self.answer(store.ask(lambda found: found.page(query, before=kept, limit=PAGE_ROWS)))
@@ -124,7 +124,6 @@ class RolloutWindow(ComparingScreen):
         self._newest, self.new = coverage.newest, 0
         self._coverage = coverage
         self._phrases = bool(phrases_of(query.filter))
-        # At the end, counting what stands above would pass every row.
         self.total, self._first_position = total, None if total is None else total - len(rows)
         self.view.set_rows(rows, before, after, query.sort, cursor, searched=self._phrases)
         self._show_summary()
@@ -138,8 +137,8 @@ class RolloutWindow(ComparingScreen):
         if not rows or before is None:
             self._first_position = 0
         else:
-            first = rows[0].cursor
-            self._first_position = await self.answer(store.ask(lambda found: found.position(query, first)))
+            top = rows[0].cursor
+            self._first_position = await self.answer(store.ask(lambda found: found.position(query, top)))
         self._show_summary()
 
     @on(RolloutList.Edge)
