@@ -1,6 +1,7 @@
 """The Textual application: modes, polling, the palette and the way out."""
 
 import contextlib
+import gc
 import os
 import select
 import sys
@@ -10,15 +11,17 @@ from typing import ClassVar
 
 from textual import on
 from textual.app import App, SystemCommand
+from textual.await_complete import AwaitComplete
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
 from textual.signal import Signal
 
 from cogtui.app.context import Context
 from cogtui.app.data.snapshot import Snapshot
-from cogtui.app.opening import OpenTrace, OpenTraces
+from cogtui.app.opening import OpenCompare, OpenTrace, OpenTraces, ReadingSoon
 from cogtui.app.screens.base import AppScreen
 from cogtui.app.screens.experiments import ExperimentsScreen
+from cogtui.app.screens.kept import KeptScreen, Shelf
 from cogtui.app.themes import THEMES, default_theme, span_variables
 from pipelines.errors import CogtuiError
 
@@ -110,6 +113,7 @@ class CogtuiApp(App[None]):
         self.stylesheet.set_variables(self.get_css_variables())
         self.snapshot_signal: Signal[Snapshot] = Signal(self, "snapshot")
         self.store_signal: Signal[int] = Signal(self, "store")
+        self.shelf = Shelf(self)
         self._polling = False
         self._store_version = -1
         self._store_asked = False
@@ -128,7 +132,11 @@ class CogtuiApp(App[None]):
 
     def _painted(self) -> None:
         self.poll()
-        self.run_worker(self.context.work.ask(lambda _: _import_screens()), group="warm")
+        self.run_worker(self._get_ready(), group="warm")
+
+    async def _get_ready(self) -> None:
+        await self.context.work.ask(lambda _: _import_screens())
+        _settle_memory()
 
     def poll(self) -> None:
         """Looks at the workspace and at the index, unless the last look is still under way."""
@@ -183,16 +191,44 @@ class CogtuiApp(App[None]):
             self.switch_mode(title)
 
     @on(OpenTrace)
-    def _open_trace(self, message: OpenTrace) -> None:
+    async def _open_trace(self, message: OpenTrace) -> None:
         from cogtui.app.screens.trace import TraceScreen
 
-        self.push_screen(TraceScreen(message.mode, message.listed, message.rollout))
+        opener = message.opener
+        if opener is self.screen:
+            await self.shelf.open(
+                TraceScreen, lambda screen: screen.read(opener.mode, message.listed, message.rollout, message.left)
+            )
+
+    @on(OpenCompare)
+    async def _open_compare(self, message: OpenCompare) -> None:
+        from cogtui.app.screens.compare import CompareScreen
+
+        opener = message.opener
+        if opener is self.screen:
+            await self.shelf.open(CompareScreen, lambda screen: screen.read(opener.mode, message.left, message.right))
 
     @on(OpenTraces)
     def _open_traces(self, message: OpenTraces) -> None:
         from cogtui.app.screens.traces import TracesScreen
 
-        self.push_screen(TracesScreen(mode=message.mode, path=message.path, scope=message.scope))
+        if message.opener is self.screen:
+            self.push_screen(TracesScreen(mode=message.opener.mode, path=message.path, scope=message.scope))
+
+    @on(ReadingSoon)
+    async def _prepare_reading(self) -> None:
+        from cogtui.app.screens.compare import CompareScreen
+        from cogtui.app.screens.trace import TraceScreen
+
+        await self.shelf.prepare(TraceScreen, CompareScreen)
+        _settle_memory()
+
+    def pop_screen(self) -> AwaitComplete:
+        left = self.screen
+        popped = super().pop_screen()
+        if isinstance(left, KeptScreen):
+            left.rest()
+        return popped
 
     def action_help(self) -> None:
         """Shows the keys of the focused pane."""
@@ -245,6 +281,11 @@ def _import_screens() -> None:
     """Imports what later screens need, away from the event loop, so that opening them takes no time."""
     for name in ("jobs", "log", "traces", "trace", "curves", "judges", "help"):
         import_module(f"cogtui.app.screens.{name}")
+
+
+def _settle_memory() -> None:
+    """What is there by now stays: the garbage collector need not look at it again, which takes 100 ms each time."""
+    gc.freeze()
 
 
 def _runner(app: CogtuiApp, action: str, node: object) -> Callable[[], None]:

@@ -101,17 +101,45 @@ def look_styles(variables: Mapping[str, str], *, no_color: bool) -> dict[Look, S
 
 
 class LookedWidget(Widget):
-    """A widget that draws its own lines out of parts."""
+    """A widget that draws its own lines out of parts, each `size.width` cells wide."""
 
     _ground: Style | None = None
     """Its own background while it paints: asked for every line, finding it is a third of the work."""
+    _painted: dict[int, Strip] | None = None
+    """Lines that are still as they were painted."""
 
     def render_lines(self, crop: Region) -> list[Strip]:
         self._ground = self.rich_style
         try:
-            return super().render_lines(crop)
+            if self.styles.gutter or crop.x or crop.width != self.outer_size.width:
+                return super().render_lines(crop)
+            # Textual's own way is for borders, padding and faded text, and takes twice the time where there is none.
+            # The column of a scrollbar is the bar's to draw.
+            return self._plain_lines(crop)
         finally:
             self._ground = None
+
+    def _plain_lines(self, crop: Region) -> list[Strip]:
+        filters, background = self.get_line_filters(), self.background_colors[1]
+        painted = self._painted
+        if painted is None:
+            painted = self._painted = {}
+        for y in crop.line_range:
+            if y not in painted:
+                strip = self.render_line(y)
+                for one in filters:
+                    strip = strip.apply_filter(one, background)
+                painted[y] = strip
+        return [painted[y] for y in crop.line_range]
+
+    def _set_dirty(self, *regions: Region) -> None:
+        super()._set_dirty(*regions)
+        if not regions:
+            self._painted = None
+        elif self._painted is not None:
+            for region in regions:
+                for y in region.line_range:
+                    self._painted.pop(y, None)
 
     def look(self, name: Look) -> Style:
         """The style of a look; not the widget's own background."""

@@ -38,11 +38,15 @@ class JudgedTrace:
         return "–"
 
 
+NOTHING: Final = JudgedTrace(None, (), (), (), False)
+"""Of a rollout that is not read yet."""
+
+
 def judged_trace(detail: RolloutDetail, run: int = 0, now: RulesNow | None = None) -> JudgedTrace:
     """The view of the run-th judge run of a rollout; of the rules judge, just run, where nobody judged it."""
     if not detail.judge_runs:
         if now is None:
-            return JudgedTrace(None, (), (), (), False)
+            return NOTHING
         return JudgedTrace(RULES_NOW, tuple(placed(now.spans)), (), (), False, now.counts)
     chosen = detail.judge_runs[run % len(detail.judge_runs)]
     judgements = tuple(judgement for judgement in detail.judgements if judgement.judge_run == chosen.id)

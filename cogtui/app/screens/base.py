@@ -8,8 +8,10 @@ from typing import Any, ClassVar, TypeVar
 from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
+from textual.geometry import Region
 from textual.screen import Screen
 from textual.signal import Signal
+from textual.strip import Strip
 from textual.timer import Timer
 
 from cogtui.app.context import Context, SharesContext, shared
@@ -40,6 +42,13 @@ class AppScreen(Screen[None]):
         self._watches: list[tuple[Signal[Any], Callable[[Any], None]]] = []
         self._watching = False
         self._clock: Timer | None = None
+
+    def render_lines(self, crop: Region) -> list[Strip]:
+        # Nothing but background shows between its widgets: one line does for all.
+        strip = Strip.blank(crop.width, self.visual_style.rich_style)
+        for one in self.get_line_filters():
+            strip = strip.apply_filter(one, self.background_colors[1])
+        return [strip] * crop.height
 
     @property
     def shared(self) -> SharesContext:

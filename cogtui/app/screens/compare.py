@@ -11,16 +11,16 @@ from cogtui.app.data.compare_facts import LETTERS, side_parts, strip_parts, summ
 from cogtui.app.data.pairing import Pairing, paired
 from cogtui.app.data.query import ListQuery, quoted
 from cogtui.app.data.siblings import Axis, describe, stepped
-from cogtui.app.data.trace import JudgedTrace, judged_trace, rules_now
+from cogtui.app.data.trace import NOTHING, judged_trace, rules_now
 from cogtui.app.opening import OpenTrace
 from cogtui.app.screens.chords import ChordScreen
 from cogtui.app.screens.dialogs import ChoiceScreen
+from cogtui.app.screens.kept import KeptScreen
 from cogtui.app.text import one_line
 from cogtui.app.widgets.line import Line
 from cogtui.app.widgets.pair_text import PairText, Side
 from cogtui.store import RolloutDetail, RolloutRow
 
-_NOTHING = JudgedTrace(None, (), (), (), False)
 _ENDS: dict[Axis, tuple[str, str]] = {
     "step": ("that is the first step of this run", "that is the last step of this run"),
     "sample": ("that is the first sample at this step", "that is the last sample at this step"),
@@ -28,13 +28,8 @@ _ENDS: dict[Axis, tuple[str, str]] = {
 }
 
 
-class CompareScreen(ChordScreen):
-    """A on the left (or above), B on the right; one of them is active, and the keys put another in its place.
-
-    Args:
-        mode: title of the mode it is opened in.
-        left, right: the rollouts to begin with; the right one is active.
-    """
+class CompareScreen(ChordScreen, KeptScreen):
+    """A on the left (or above), B on the right; one of them is active, and the keys put another in its place."""
 
     HELP_TITLE = "Compare"
     FOOTER = ("Tab", "← →", "n p", "c C", "d")
@@ -52,12 +47,15 @@ class CompareScreen(ChordScreen):
         Binding("y", "copy", "Copy", show=False),
     ]
 
-    def __init__(self, mode: str, left: RolloutRow, right: RolloutRow) -> None:
-        super().__init__("compare", mode=mode)
-        self.rows = [left, right]
+    def __init__(self) -> None:
+        super().__init__("compare")
+        self._forget()
+
+    def _forget(self) -> None:
+        self.rows: list[RolloutRow] = []
         self.active = 1
         self.details: list[RolloutDetail | None] = [None, None]
-        self.traces = [_NOTHING, _NOTHING]
+        self.traces = [NOTHING, NOTHING]
         self.others: list[list[RolloutRow]] = [[], []]
         self.pairing: Pairing | None = None
 
@@ -69,9 +67,24 @@ class CompareScreen(ChordScreen):
         yield Line(widget_id="strip-1")
         yield PairText()
 
-    def on_mount(self) -> None:
+    def read(self, mode: str, left: RolloutRow, right: RolloutRow) -> None:
+        """Opens two rollouts.
+
+        Args:
+            mode: title of the mode it is opened in.
+            left, right: the right one is active.
+        """
+        self.begin(mode)
+        self.rows = [left, right]
         self.query_one(PairText).focus()
         self._load()
+
+    def rest(self) -> None:
+        super().rest()
+        self._forget()
+        self.query_one(PairText).show_nothing()
+        for name in ("#side-0", "#side-1", "#pair-summary", "#strip-0", "#strip-1"):
+            self.query_one(name, Line).show()
 
     def _load(self) -> None:
         self._show_lines(reading=True)
@@ -105,6 +118,7 @@ class CompareScreen(ChordScreen):
             ]
             self.query_one(PairText).show_pair(sides[0], sides[1], self.pairing)
         self._show_lines()
+        self.looked.set()
 
     def _show_lines(self, *, reading: bool = False) -> None:
         width = self.size.width
@@ -113,7 +127,7 @@ class CompareScreen(ChordScreen):
             line.show(*side_parts(side, self.rows[side], self.traces[side], width, active=side == self.active))
         pairing = None if reading else self.pairing
         self.query_one("#pair-summary", Line).show(*summary_parts(self.rows[0], self.rows[1], pairing, reading))
-        self.call_after_refresh(self._show_strips)
+        self._show_strips()
 
     @on(PairText.Scrolled)
     @on(events.Resize)
@@ -137,7 +151,7 @@ class CompareScreen(ChordScreen):
     def _put(self, row: RolloutRow) -> None:
         """Puts a rollout on the active side."""
         self.rows[self.active] = row
-        self.traces[self.active] = _NOTHING
+        self.traces[self.active] = NOTHING
         self._load()
 
     def action_step(self, axis: Axis, by: int) -> None:
@@ -184,7 +198,7 @@ class CompareScreen(ChordScreen):
         listed = ListQuery(f"problem:{quoted(row.problem_id)}")
         place = await self.answer(self.context.store.ask(lambda store: store.locate(listed.query(), row.id)))
         if place is not None:
-            self.post_message(OpenTrace(self.mode, listed, replace(row, cursor=place)))
+            self.post_message(OpenTrace(self, listed, replace(row, cursor=place)))
 
     def action_copy(self) -> None:
         """Asks what to copy."""

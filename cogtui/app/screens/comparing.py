@@ -5,6 +5,7 @@ from typing import ClassVar
 from textual.binding import Binding, BindingType
 
 from cogtui.app.data.siblings import describe, partner
+from cogtui.app.opening import OpenCompare
 from cogtui.app.screens.base import AppScreen
 from cogtui.app.text import one_line
 from cogtui.store import RolloutRow
@@ -63,6 +64,4 @@ class ComparingScreen(AppScreen):
             self._open_compare(other, here)
 
     def _open_compare(self, left: RolloutRow, right: RolloutRow) -> None:
-        from cogtui.app.screens.compare import CompareScreen
-
-        self.app.push_screen(CompareScreen(self.mode, left, right))
+        self.post_message(OpenCompare(self, left, right))

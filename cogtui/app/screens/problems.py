@@ -148,7 +148,7 @@ class ProblemsScreen(ViewingScreen):
         if group is not None:
             scope = replace_typed(self.list_query, f"problem:{quoted(group.problem_id)}")
             path = f"problem {one_line(group.problem_id, 40)}"
-            self.post_message(OpenTraces(self.mode, path, scope))
+            self.post_message(OpenTraces(self, path, scope))
 
     def _sort_by(self, field: GroupSort, descending: bool) -> None:
         self.sort, self.descending = field, descending

@@ -10,6 +10,7 @@ from cogtui.app.context import Reading
 from cogtui.app.data.coverage import coverage_text, searched_text
 from cogtui.app.data.query import ListQuery
 from cogtui.app.looks import Part
+from cogtui.app.opening import OpenTrace, ReadingSoon
 from cogtui.app.screens.comparing import ComparingScreen
 from cogtui.app.states import percent
 from cogtui.app.widgets.filter_bar import FilterBar
@@ -130,7 +131,7 @@ class RolloutWindow(ComparingScreen):
         self._want_snippets()
         if not self._prepared:
             self._prepared = True
-            self.context.work.tell(lambda _: _prepare())
+            self.run_worker(self._prepare(), group="prepare")
         if total is not None:
             return
         self.total = await self.answer(store.ask(lambda found: found.count(query)))
@@ -140,6 +141,10 @@ class RolloutWindow(ComparingScreen):
             top = rows[0].cursor
             self._first_position = await self.answer(store.ask(lambda found: found.position(query, top)))
         self._show_summary()
+
+    async def _prepare(self) -> None:
+        await self.answer(self.context.work.ask(lambda _: _import_reading()))
+        self.post_message(ReadingSoon())
 
     @on(RolloutList.Edge)
     def _edge(self, event: RolloutList.Edge) -> None:
@@ -305,11 +310,9 @@ class RolloutWindow(ComparingScreen):
 
     @on(LineView.Chosen)
     def _chosen(self) -> None:
-        from cogtui.app.screens.trace import TraceScreen
-
         rollout = self.view.rollout
         if rollout is not None:
-            self.app.push_screen(TraceScreen(self.mode, self.list_query, rollout, left=self._came_back))
+            self.post_message(OpenTrace(self, self.list_query, rollout, self._came_back))
 
     def _came_back(self, rollout: RolloutRow) -> None:
         """The trace view was left at another rollout: the cursor goes there too."""
@@ -321,8 +324,9 @@ class RolloutWindow(ComparingScreen):
         self.load(keep=self.view.rollout)
 
 
-def _prepare() -> None:
+def _import_reading() -> None:
     """Imports what reading a rollout takes: a tenth of a second that nobody then waits for."""
+    import cogtui.app.screens.compare
     import cogtui.app.screens.trace  # noqa: F401
     import pipelines.behaviors.judges.rules
     import pipelines.countdown.reward

@@ -8,7 +8,7 @@ from textual.binding import Binding, BindingType
 
 from cogtui.app.data.query import ListQuery, bracketed, quoted
 from cogtui.app.data.tokens import token_places
-from cogtui.app.data.trace import JudgedTrace
+from cogtui.app.data.trace import NOTHING, JudgedTrace
 from cogtui.app.data.trace_facts import legend_parts
 from cogtui.app.looks import Part
 from cogtui.app.screens.ask import AskScreen
@@ -35,7 +35,7 @@ class SearchingScreen(AppScreen):
     """The list as it was opened."""
     rollout: RolloutRow
     detail: RolloutDetail | None = None
-    trace: JudgedTrace = JudgedTrace(None, (), (), (), False)
+    trace: JudgedTrace = NOTHING
     _arriving = 0
     """A search led to another rollout: 1 from before it, -1 from behind."""
 

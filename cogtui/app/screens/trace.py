@@ -12,11 +12,13 @@ from textual.binding import Binding, BindingType
 from textual.containers import Container
 
 from cogtui.app.data.query import ListQuery
-from cogtui.app.data.trace import ProblemFacts, RulesNow, judged_trace, problem_facts, rules_now
+from cogtui.app.data.trace import NOTHING, ProblemFacts, RulesNow, judged_trace, problem_facts, rules_now
 from cogtui.app.data.trace_facts import head_rows, judge_name, minimap_parts, problem_rows, span_rows
+from cogtui.app.looks import Part
 from cogtui.app.screens.chords import ChordScreen
 from cogtui.app.screens.comparing import ComparingScreen
 from cogtui.app.screens.dialogs import ChoiceScreen
+from cogtui.app.screens.kept import KeptScreen
 from cogtui.app.screens.searching import SearchingScreen
 from cogtui.app.text import one_line
 from cogtui.app.widgets.detail import Detail
@@ -32,18 +34,12 @@ from pipelines.records import BEHAVIOR_LETTERS, BEHAVIORS, Behavior
 Pane = Literal["none", "spans", "problem"]
 _TOGETHER_S: Final = 0.05
 """How long a trace waits for what is worked out about it before it is shown without."""
+_READING: Final[list[list[Part]]] = [[(" reading", "dim")], []]
 _AFTER: dict[Pane, Pane] = {"none": "spans", "spans": "problem", "problem": "none"}
 
 
-class TraceScreen(SearchingScreen, ChordScreen, ComparingScreen):
-    """A rollout, and the way to its neighbours in the list it was opened from.
-
-    Args:
-        mode: title of the mode it is opened in.
-        list_query: the list it comes from.
-        rollout: the row opened.
-        left: called with the last rollout read when the screen is left.
-    """
+class TraceScreen(SearchingScreen, ChordScreen, ComparingScreen, KeptScreen):
+    """A rollout, and the way to its neighbours in the list it was opened from. `read` gives it both."""
 
     HELP_TITLE = "Trace"
     FOOTER = ("]v", "n", "p", "i", "a", "d", "y")
@@ -55,26 +51,27 @@ class TraceScreen(SearchingScreen, ChordScreen, ComparingScreen):
         Binding("y", "copy", "Copy"),
     ]
 
-    def __init__(
-        self, mode: str, list_query: ListQuery, rollout: RolloutRow, left: Callable[[RolloutRow], None] | None = None
-    ) -> None:
-        super().__init__("trace", mode=mode)
+    def __init__(self) -> None:
+        super().__init__("trace")
         self.add_class("-pane-none", update=False)
-        self.list_query = self.unsearched = list_query
-        self.rollout = rollout
+        self._pane: Pane = "none"
+        self._forget()
+
+    def _forget(self) -> None:
+        self.list_query = self.unsearched = ListQuery()
+        self.detail, self.trace = None, NOTHING
         self.facts: ProblemFacts | None = None
         self.now: RulesNow | None = None
-        self._left = left
+        self._left: Callable[[RolloutRow], None] | None = None
         self._judge = 0
         self._wanted_run = ""
         """Judge run to show once the rollout is read, e.g. the person who just annotated it."""
-        self._pane: Pane = "none"
         self._beyond: tuple[int, Behavior | None] | None = None
         self._place = ""
 
     def compose_body(self) -> ComposeResult:
         head = Line(widget_id="head")
-        head.show_rows([[(" reading", "dim")], []])
+        head.show_rows(_READING)
         yield head
         yield Line(widget_id="legend")
         yield Line(widget_id="minimap")
@@ -86,9 +83,31 @@ class TraceScreen(SearchingScreen, ChordScreen, ComparingScreen):
                 yield Detail("problem")
 
     def on_mount(self) -> None:
-        self.query_one(TraceText).focus()
         self._show_pane()
-        self.show_rollout(self.rollout)
+
+    def read(
+        self, mode: str, list_query: ListQuery, rollout: RolloutRow, left: Callable[[RolloutRow], None] | None = None
+    ) -> None:
+        """Opens a rollout.
+
+        Args:
+            mode: title of the mode it is opened in.
+            list_query: the list it comes from.
+            rollout: its row.
+            left: called with the last rollout read when the screen is left.
+        """
+        self.begin(mode)
+        self.list_query = self.unsearched = list_query
+        self._left = left
+        self._pane = "none"
+        self._show_pane()
+        self.query_one(TraceText).focus()
+        self.show_rollout(rollout)
+
+    def rest(self) -> None:
+        super().rest()
+        self._forget()
+        self._show_nothing()
 
     def show_rollout(self, rollout: RolloutRow) -> None:
         """Reads another rollout."""
@@ -119,6 +138,7 @@ class TraceScreen(SearchingScreen, ChordScreen, ComparingScreen):
                 self._place = await self.answer(place) or ""
             self._show_judge(stay=False)
             await self.show_found(detail)
+            self.looked.set()
             if now in late:
                 self.now = await self.answer(now)
                 if self.now is not None and (self.now.facts or not detail.judge_runs):
@@ -145,7 +165,15 @@ class TraceScreen(SearchingScreen, ChordScreen, ComparingScreen):
         text.show_trace(self.detail.completion, self.trace.spans, wrong, stay=stay)
         self.query_one(SpanList).show_spans(self.trace.spans, self.trace.lost)
         self._show_problem()
-        self.call_after_refresh(self._show_minimap)
+        self._show_minimap()
+
+    def _show_nothing(self) -> None:
+        for name in ("#head", "#legend", "#minimap"):
+            self.query_one(name, Line).show_rows(_READING if name == "#head" else [])
+        self.query_one(TraceText).show_trace("", ())
+        self.query_one(SpanList).show_spans((), ())
+        for name in ("#span", "#problem"):
+            self.query_one(name, Detail).show_with(lambda width: ())
 
     @on(TraceText.Scrolled)
     def _show_minimap(self) -> None:

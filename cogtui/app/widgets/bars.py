@@ -56,6 +56,12 @@ class TopBar(LookedWidget):
         self._path = path
         self._place = one_line(place, 200)
 
+    def show_mode(self, title: str) -> None:
+        """Changes the mode that is marked."""
+        if title != self._active:
+            self._active = title
+            self.refresh()
+
     def show_path(self, path: str) -> None:
         """Changes the path shown after the modes."""
         if path != self._path:

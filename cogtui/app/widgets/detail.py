@@ -21,7 +21,7 @@ class Detail(ScrollLines):
     BINDINGS: ClassVar[list[BindingType]] = []
 
     def __init__(self, widget_id: str | None = None) -> None:
-        super().__init__(id=widget_id)
+        super().__init__(widget_id=widget_id)
         self._rows: list[list[Part]] = []
         self._make: Callable[[int], Sequence[Row]] | None = None
 

@@ -77,6 +77,11 @@ class LineView(ScrollView, LookedWidget, can_focus=True, inherit_bindings=False)
     virtual_size: reactive[Size] = reactive(Size(0, 0), repaint=False)
     cursor: reactive[int] = reactive(0, repaint=False)
 
+    def __init__(self, *, widget_id: str | None = None) -> None:
+        super().__init__(id=widget_id)
+        # The bar is always there. Where Textual finds that out while it lays out, it styles the bar and starts again.
+        self.set_reactive(LineView.show_vertical_scrollbar, True)
+
     @property
     def line_count(self) -> int:
         """Lines there are."""

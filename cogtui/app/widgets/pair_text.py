@@ -103,6 +103,10 @@ class PairText(ScrollLines):
             self.scroll_lines(0)
         self.post_message(self.Scrolled())
 
+    def show_nothing(self) -> None:
+        """Forgets both texts."""
+        self.show_pair(Side(""), Side(""), Pairing(()))
+
     def _lay_out(self) -> None:
         width = self.text_width
         stacked = self.size.width < SIDE_BY_SIDE

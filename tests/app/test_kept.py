@@ -1,0 +1,168 @@
+"""Screens that are made once and opened again: each time as if they were new, and painted once."""
+
+from collections.abc import Callable
+
+import pytest
+from textual._compositor import Compositor
+
+from cogtui.app.application import CogtuiApp
+from cogtui.app.screens.compare import CompareScreen
+from cogtui.app.screens.trace import TraceScreen
+from cogtui.app.screens.traces import TracesScreen
+from cogtui.app.widgets.line import Line
+from cogtui.app.widgets.pair_text import PairText
+from cogtui.app.widgets.trace_text import TraceText
+from tests.app.conftest import Builder
+from tests.app.driving import AppPilot, drawn, press, running, screen_text, settle, top
+from tests.app.test_traces import SPANS, TEXT
+
+
+@pytest.fixture
+def two(builder: Builder) -> Builder:
+    """Two problems at two steps of one run; the first in the list has spans."""
+    folder = builder.stage("ppo", "c1", {"condition": "none", "seed": 1})
+    builder.done(folder)
+    builder.rollouts(folder, ["early other", "early one"], step=0, stream="s0")
+    builder.rollouts(folder, ["another text", TEXT], step=10, spans=[[], SPANS], stream="s10")
+    return builder
+
+
+@pytest.fixture
+def paints(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Names of what the compositor painted, one entry a paint."""
+    seen: list[str] = []
+    original: Callable[..., object] = Compositor.render_update
+
+    def render_update(self: Compositor, *arguments: object, **options: object) -> object:
+        update = original(self, *arguments, **options)
+        if update is not None:
+            seen.append(type(update).__name__)
+        return update
+
+    monkeypatch.setattr(Compositor, "render_update", render_update)
+    return seen
+
+
+async def to_list(pilot: AppPilot) -> None:
+    await press(pilot, "3")
+
+
+async def test_opening_a_trace_paints_once_the_first_time_and_every_time(two: Builder, paints: list[str]) -> None:
+    async with running(two.workspace, (120, 30)) as (app, pilot):
+        await to_list(pilot)
+        for _ in range(3):
+            paints.clear()
+            await press(pilot, "enter")
+            assert "so let me try again" in screen_text(app)
+            assert len(paints) == 1, paints
+            await press(pilot, "escape")
+
+
+async def test_opening_a_comparison_paints_once(two: Builder, paints: list[str]) -> None:
+    async with running(two.workspace, (120, 30)) as (app, pilot):
+        await to_list(pilot)
+        for _ in range(2):
+            paints.clear()
+            await press(pilot, "d")
+            assert "early one" in screen_text(app)
+            assert len(paints) == 1, paints
+            await press(pilot, "escape")
+
+
+async def test_a_screen_opened_again_remembers_nothing(two: Builder) -> None:
+    async with running(two.workspace, (90, 30)) as (app, pilot):
+        await to_list(pilot)
+        await press(pilot, "enter", "right_square_bracket", "v", "i")
+        screen = top(app, TraceScreen)
+        assert screen.query_one(TraceText).current == 0
+        assert screen.has_class("-pane-spans")
+        await press(pilot, "escape")
+        assert screen.resting
+        assert screen.detail is None
+        await press(pilot, "down", "enter")
+        again = top(app, TraceScreen)
+        assert again is screen
+        assert again.query_one(TraceText).current is None
+        assert not again.has_class("-pane-spans")
+        assert again.focused is again.query_one(TraceText)
+        assert "another text" in screen_text(app)
+        assert "let me try again" not in drawn(app)
+
+
+async def test_what_is_not_read_yet_does_not_show_what_was_read_before(two: Builder) -> None:
+    async with running(two.workspace, (90, 30)) as (app, pilot):
+        await to_list(pilot)
+        await press(pilot, "enter", "escape", "down")
+        held = hold_store(app)
+        await pilot.press("enter")
+        while not isinstance(app.screen, TraceScreen):  # the app waits a moment for the store, then shows what it has
+            await pilot.pause(0.01)
+        screen = top(app, TraceScreen)
+        assert screen.query_one("#head", Line).text.strip() == "reading"
+        assert "let me try again" not in drawn(app)
+        held()
+        await settle(pilot)
+        assert "another text" in screen_text(app)
+
+
+def hold_store(app: CogtuiApp) -> Callable[[], None]:
+    """Keeps the store from answering until the function returned is called."""
+    import threading
+
+    go_on = threading.Event()
+    app.context.store.tell(lambda _: go_on.wait(60))
+    return go_on.set
+
+
+async def test_two_quick_enters_open_one_trace(two: Builder) -> None:
+    async with running(two.workspace, (90, 30)) as (app, pilot):
+        await to_list(pilot)
+        await pilot.press("enter", "enter")
+        await settle(pilot)
+        top(app, TraceScreen)
+        await press(pilot, "escape")
+        top(app, TracesScreen)
+
+
+async def test_a_trace_opened_from_a_comparison_opened_from_a_trace(two: Builder) -> None:
+    async with running(two.workspace, (120, 30)) as (app, pilot):
+        await to_list(pilot)
+        await press(pilot, "enter", "d")
+        compare = top(app, CompareScreen)
+        await press(pilot, "enter")
+        inner = top(app, TraceScreen)
+        assert inner.query_one("#head", Line).text.count("step 10")
+        await press(pilot, "escape")
+        assert top(app, CompareScreen) is compare
+        assert compare.query_one(PairText).line_count
+        await press(pilot, "escape")
+        outer = top(app, TraceScreen)
+        assert outer is not inner
+        assert "so let me try again" in screen_text(app)
+
+
+async def test_a_resting_screen_follows_the_size_of_the_terminal(two: Builder) -> None:
+    async with running(two.workspace, (120, 30)) as (app, pilot):
+        await to_list(pilot)
+        await press(pilot, "enter", "escape")
+        await pilot.resize_terminal(60, 20)
+        await settle(pilot)
+        await press(pilot, "enter")
+        screen = top(app, TraceScreen)
+        assert screen.has_class("-narrow")
+        assert screen.size.width == 60
+        assert screen.query_one(TraceText).size.width <= 60
+        assert "so let me try again" in screen_text(app)
+
+
+async def test_leaving_by_the_key_of_the_mode_lets_it_rest(two: Builder) -> None:
+    async with running(two.workspace, (90, 30)) as (app, pilot):
+        await to_list(pilot)
+        await press(pilot, "enter")
+        screen = top(app, TraceScreen)
+        await press(pilot, "3")
+        top(app, TracesScreen)
+        assert screen.resting
+        await press(pilot, "down", "enter")
+        assert top(app, TraceScreen) is screen
+        assert "another text" in screen_text(app)
