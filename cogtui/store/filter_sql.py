@@ -48,6 +48,11 @@ class Where:
         return self.series is None and not self.words and not self.patterns and not self.rest
 
     @property
+    def only_words(self) -> bool:
+        """Whether nothing but words is asked for."""
+        return bool(self.words) and self.series is None and not self.patterns and not self.rest
+
+    @property
     def only_series(self) -> bool:
         """Whether whole series are let through or not."""
         return not self.words and not self.patterns and not self.rest

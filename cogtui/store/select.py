@@ -23,7 +23,8 @@ from cogtui.store.types import Cursor, Sort, SortField
 from pipelines.records import BEHAVIORS
 
 WALK_BUDGET_S: Final = 0.02
-RARE: Final = 1000
+RARE: Final = 200
+"""Rollouts with a phrase from which on how many have it is estimated."""
 CHECK_S: Final = 25e-6
 """About what looking for a phrase in one text costs."""
 COLLECT_S: Final = 1.5e-6
@@ -175,11 +176,14 @@ class Selector:
         rows = None
         walks = self._can_walk(where, segment)
         if where.words:
-            common = checkable(where.phrases) and self._words_are_common(where, limit)
+            share = self._share_with_words(where)
+            common = checkable(where.phrases) and self._cheaper_to_check(share, limit)
             if common and walks:
                 rows = self._checked(where, segment, beyond, limit, down=down, walk=True)
             if rows is None and common:
                 rows = self._checked(where, segment, beyond, limit, down=down, walk=False)
+            if rows is None and share and walks and where.only_words:
+                rows = self._walk_found(where, segment, beyond, limit, down=down)
         elif walks:
             rows = self._walk(where, segment, beyond, limit, down=down)
         if rows is not None:
@@ -199,19 +203,32 @@ class Selector:
             return False
         return self._db.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (name,)).fetchone() is not None
 
-    def _words_are_common(self, where: Where, limit: int) -> bool:
-        """Whether phrases stand in so many rollouts that looking for them in one text after the other costs less
-        than collecting all that have them. Estimated from the first that have."""
-        (newest,) = self._db.execute("SELECT max(serial) FROM rollout").fetchone()
+    def _share_with_words(self, where: Where) -> float:
+        """How much of all rollouts have the phrases, estimated from the first that have; 0 where few do."""
         share = 1.0
         for match in where.words:
             found, last = self._db.execute(
                 "SELECT count(*), max(rowid) FROM (SELECT rowid FROM words WHERE words MATCH ? LIMIT ?)", (match, RARE)
             ).fetchone()
             if found < max(1, RARE):
-                return False
+                return 0.0
             share = min(share, found / last)
-        return limit / share * CHECK_S < share * (newest or 0) * COLLECT_S
+        return share
+
+    def _cheaper_to_check(self, share: float, limit: int) -> bool:
+        """Whether phrases stand in so many rollouts that looking for them in one text after the other costs less
+        than collecting all that have them."""
+        (newest,) = self._db.execute("SELECT max(serial) FROM rollout").fetchone()
+        return bool(share) and limit / share * CHECK_S < share * (newest or 0) * COLLECT_S
+
+    def _walk_found(self, where: Where, segment: Segment, beyond: Part, limit: int, *, down: bool) -> list[Hit]:
+        """The rows, along the sort index, by whether the word index found them: what it found need not be read."""
+        # Unary plus: else SQLite reads and sorts the rows of what was found.
+        found: list[Part] = [
+            ("+o.serial IN (SELECT rowid FROM words WHERE words MATCH ?)", (match,)) for match in where.words
+        ]
+        order = [f"o.{column}" for column in segment.order]
+        return self._hits("rollout o", [segment.where, beyond, *found], segment, order, limit, down=down)
 
     def _checked(
         self, where: Where, segment: Segment, beyond: Part, limit: int, *, down: bool, walk: bool
