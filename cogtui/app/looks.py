@@ -162,7 +162,8 @@ class LookedWidget(Widget):
                 names: tuple[Look, ...] = (looks,) if isinstance(looks, str) else looks
                 segments.append(Segment(text, Style.combine([base, *(styles[name] for name in names), above])))
         # Neighbours that look alike become one: fewer escape sequences over a slow line.
-        return Strip(segments).adjust_cell_length(width, base + above).simplify()
+        line = Segment.adjust_line_length(segments, width, base + above)
+        return Strip(Segment.simplify(line), width)
 
     def _look_styles(self) -> dict[Look, Style]:
         # Textual makes a new dictionary whenever the theme changes.
