@@ -1,6 +1,5 @@
 """What TRL's GRPOTrainer tells and saves, in the terms of the stage: steps, metrics, checkpoints, stop."""
 
-import math
 import shutil
 import time
 from collections import defaultdict
@@ -9,11 +8,11 @@ from typing import Any, Final
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from pipelines.errors import StageFailed
 from pipelines.folder import StageFolder
 from pipelines.signals import Stop
 from pipelines.training.configs import PPOConfig
 from pipelines.training.grpo_drawing import Drawing, updates
+from pipelines.training.metrics import require_finite
 from pipelines.training.ppo.rounds import Rounds
 from pipelines.training.snapshot import Damaged, checked_state, report_damage, write_state
 
@@ -70,12 +69,7 @@ class RoundsCallback(TrainerCallback):  # type: ignore[misc] # transformers is n
         step = self._draw.step
         values = {name: sum(each) / len(each) for name, each in self._values.items()}
         self._values.clear()
-        if not all(map(math.isfinite, values.values())):
-            raise StageFailed(
-                f"GRPO step {step} has values that are not finite",
-                detail=", ".join(f"{name} {value}" for name, value in values.items()),
-                remedy="Lower actor.learning_rate.",
-            )
+        require_finite(values, f"GRPO step {step}", remedy="Lower actor.learning_rate.")
         equal = values.get("equal_groups") == 1.0
         values |= {"updated": float(not equal), "equal_rewards": float(equal)}
         shown = self._draw.shown | self._rounds.record(step, self._draw.drawn, values)

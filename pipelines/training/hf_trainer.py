@@ -1,6 +1,5 @@
 """A Hugging Face Trainer inside a stage: its checkpoints, metrics and stop become the stage folder's."""
 
-import math
 import shutil
 import sys
 from pathlib import Path
@@ -8,11 +7,11 @@ from typing import Any, Final
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from pipelines.errors import StageFailed
 from pipelines.folder import StageFolder
 from pipelines.records import Metric
 from pipelines.signals import Stop
 from pipelines.streams import StreamWriter
+from pipelines.training.metrics import require_finite
 
 _NAMES: Final = {
     "loss": "loss",
@@ -45,12 +44,7 @@ class StageCallback(TrainerCallback):  # type: ignore[misc] # transformers is no
         if not logs or "loss" not in logs:
             return
         values = {_NAMES[name]: float(value) for name, value in logs.items() if name in _NAMES}
-        if not all(map(math.isfinite, values.values())):
-            raise StageFailed(
-                f"{self._what} step {state.global_step} has values that are not finite",
-                detail=", ".join(f"{name} {value}" for name, value in values.items()),
-                remedy="Lower learning_rate.",
-            )
+        require_finite(values, f"{self._what} step {state.global_step}", remedy="Lower learning_rate.")
         self._metrics.append([Metric(step=state.global_step, values=values)])
         self._folder.report(state.global_step, state.max_steps, "steps", values={"loss": values["loss"]})
 

@@ -1,5 +1,9 @@
 """Metrics of a stage, read back from its own stream: what a result reports is then true after any resume."""
 
+import math
+from collections.abc import Mapping
+
+from pipelines.errors import StageFailed
 from pipelines.folder import StageFolder
 from pipelines.streams import read_stream
 
@@ -17,3 +21,17 @@ def last_metrics(folder: StageFolder, name: str) -> dict[str, float]:
     """The values of the last step; empty where there is none."""
     found = metrics_of(folder, name)
     return found[max(found)] if found else {}
+
+
+def require_finite(values: Mapping[str, float], what: str, *, remedy: str) -> None:
+    """Refuses to go on from a step that blew up.
+
+    Raises:
+        StageFailed: a value is no finite number; names them all.
+    """
+    if not all(map(math.isfinite, values.values())):
+        raise StageFailed(
+            f"{what} has values that are not finite",
+            detail=", ".join(f"{name} {value}" for name, value in values.items()),
+            remedy=remedy,
+        )

@@ -1,5 +1,7 @@
 """What the tests of faults share: stages that run until told to end, and a launcher to kill."""
 
+import os
+import signal
 import sys
 
 from jobs.attempts import (
@@ -23,6 +25,14 @@ def worker_of(lab: Lab, name: str) -> ProcessId:
     found = wait_for(lambda: read_record(lab.attempt(name) / STARTED, Started))
     assert alive(found.worker)
     return found.worker
+
+
+def kill_agent(lab: Lab) -> int:
+    """Kills the agent of the lab with signal 9; returns its process id."""
+    agent = lab.agent_pid()
+    assert agent is not None
+    os.kill(agent, signal.SIGKILL)
+    return agent
 
 
 def held(lab: Lab, name: str = "a", **config: object) -> None:

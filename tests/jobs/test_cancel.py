@@ -12,6 +12,7 @@ from jobs.attempts import CANCEL, STARTED, Started, read_record
 from jobs.control import cancel, dependents
 from jobs.local_queue import LocalQueue
 from pipelines.errors import MissingRequirement
+from tests.jobs.faults import kill_agent
 from tests.jobs.lab import Lab, cogtui, wait_for
 
 
@@ -36,9 +37,7 @@ def test_cancel_ends_the_whole_tree(lab: Lab) -> None:
 
 def test_cancel_with_a_dead_agent(lab: Lab) -> None:
     running_with_children(lab)
-    agent = lab.agent_pid()
-    assert agent is not None
-    os.kill(agent, signal.SIGKILL)
+    kill_agent(lab)
     assert cancel(lab.workspace, [lab.key("a")], grace_s=0.5)[0].state.state == "cancelled"
     assert LocalQueue(lab.workspace).tickets() == []
     wait_for(lambda: not lab.processes())
@@ -56,9 +55,7 @@ def test_cancel_what_waits_with_a_dead_agent(lab: Lab) -> None:
     running_with_children(lab)
     lab.stage("b", "a")
     lab.submit("b")
-    agent = lab.agent_pid()
-    assert agent is not None
-    os.kill(agent, signal.SIGKILL)
+    kill_agent(lab)
     done = {item.key: item for item in cancel(lab.workspace, [lab.key("b")], grace_s=0.5)}
     assert done[lab.key("b")].state.state == "cancelled"
     assert lab.state("a").state == "running"

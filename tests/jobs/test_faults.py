@@ -23,7 +23,7 @@ from jobs.attempts import (
 from jobs.launch import keep_going
 from jobs.local_queue import LocalQueue
 from jobs.process import alive, process_id
-from tests.jobs.faults import held, launcher, release, worker_of
+from tests.jobs.faults import held, kill_agent, launcher, release, worker_of
 from tests.jobs.lab import ROOT, Lab, wait_for
 
 # -- the launcher ------------------------------------------------------------------------------------
@@ -137,9 +137,7 @@ def test_agent_killed_and_taken_over(lab: Lab, monkeypatch: pytest.MonkeyPatch) 
     held(lab, "c")
     lab.submit()
     worker = worker_of(lab, "a")
-    agent = lab.agent_pid()
-    assert agent is not None
-    os.kill(agent, signal.SIGKILL)
+    agent = kill_agent(lab)
     wait_for(lambda: not alive(worker) or lab.agent_pid() is None)
     assert lab.state("a").state == "running"
     assert lab.state("b").state == "queued"
@@ -161,9 +159,7 @@ def test_agent_killed_and_nobody_looks(lab: Lab) -> None:
     lab.stage("b", "a")
     lab.submit()
     worker_of(lab, "a")
-    agent = lab.agent_pid()
-    assert agent is not None
-    os.kill(agent, signal.SIGKILL)
+    kill_agent(lab)
     wait_for(lambda: lab.agent_pid() is None)
     release(lab)
     wait_for(lambda: lab.starts("b"))
@@ -176,9 +172,7 @@ def test_agent_killed_before_it_noted_a_start(lab: Lab) -> None:
     held(lab)
     lab.submit()
     worker = worker_of(lab, "a")
-    agent = lab.agent_pid()
-    assert agent is not None
-    os.kill(agent, signal.SIGKILL)
+    kill_agent(lab)
     wait_for(lambda: lab.agent_pid() is None)
     queue = LocalQueue(lab.workspace)
     queued = queue.tickets()[0]
@@ -215,9 +209,7 @@ def test_worker_and_agent_killed_with_9(lab: Lab) -> None:
     lab.submit()
     worker = worker_of(lab, "a")
     wait_for(lambda: (lab.folder("a") / "children.txt").exists())
-    agent = lab.agent_pid()
-    assert agent is not None
-    os.kill(agent, signal.SIGKILL)
+    kill_agent(lab)
     os.kill(worker.pid, signal.SIGKILL)
     state = lab.wait("a", "lost")
     assert state.reason == f"its worker (process {worker.pid}) is gone and left no end"
