@@ -4,7 +4,7 @@ import asyncio
 import shlex
 from collections.abc import Callable
 from dataclasses import replace
-from typing import ClassVar, Final, Literal
+from typing import Any, ClassVar, Final, Literal, TypeVar
 
 from textual import events, on
 from textual.app import ComposeResult
@@ -31,6 +31,7 @@ from jobs.workspace import Workspace
 from pipelines.errors import InvalidInput
 from pipelines.records import BEHAVIOR_LETTERS, BEHAVIORS, Behavior
 
+R = TypeVar("R")
 Pane = Literal["none", "spans", "problem"]
 _TOGETHER_S: Final = 0.05
 """How long a trace waits for what is worked out about it before it is shown without."""
@@ -123,35 +124,43 @@ class TraceScreen(SearchingScreen, ChordScreen, ComparingScreen, KeptScreen):
         now = work.tell(lambda _: rules_now(detail))
         facts = work.tell(lambda _: problem_facts(detail))
         place = store.tell(lambda found: _place(found, query, rollout))
+        # Each with what shows it where it comes late.
+        pieces: dict[asyncio.Future[Any], Callable[[], None]] = {
+            now: self._show_rules, facts: self._show_problem, place: self._show_head
+        }  # fmt: skip
+
+        def take() -> None:
+            self.now, self.facts, self._place = _known(now), _known(facts), _known(place) or ""
+
         try:
             # As a rule all of it is known before anybody would see the difference: one repaint, not four.
-            await asyncio.wait((now, facts, place), timeout=_TOGETHER_S)
-            self.detail, self.now, self.facts, self._place = detail, None, None, ""
+            _, late = await asyncio.wait(pieces, timeout=_TOGETHER_S)
+            self.detail = detail
             runs = [run.id for run in detail.judge_runs]
             self._judge, self._wanted_run = runs.index(self._wanted_run) if self._wanted_run in runs else 0, ""
-            late = [piece for piece in (now, facts, place) if not piece.done()]
-            if now not in late:
-                self.now = await self.answer(now)
-            if facts not in late:
-                self.facts = await self.answer(facts)
-            if place not in late:
-                self._place = await self.answer(place) or ""
+            take()
             self._show_judge(stay=False)
             await self.show_found(detail)
             self.looked.set()
-            if now in late:
-                self.now = await self.answer(now)
-                if self.now is not None and (self.now.facts or not detail.judge_runs):
-                    self._show_judge(stay=True)
-            if place in late:
-                self._place = await self.answer(place) or ""
-                self.query_one("#head", Line).show_rows(head_rows(detail, self._place))
-            if facts in late:
-                self.facts = await self.answer(facts)
-            self._show_problem()
+            for piece, show in pieces.items():
+                await self.answer(piece)  # says what went wrong
+                if piece in late:
+                    take()
+                    show()
         finally:
-            for piece in (now, facts, place):
+            for piece in pieces:
                 piece.cancel()  # those not asked yet: another rollout is read by now
+
+    def _show_head(self) -> None:
+        if self.detail is not None:
+            self.query_one("#head", Line).show_rows(head_rows(self.detail, self._place))
+
+    def _show_rules(self) -> None:
+        """What the rules say came late: marks, and spans where nobody else judged."""
+        if self.detail is not None and self.now is not None and (self.now.facts or not self.detail.judge_runs):
+            self._show_judge(stay=True)
+        else:
+            self._show_problem()
 
     def _show_judge(self, *, stay: bool) -> None:
         if self.detail is None:
@@ -159,7 +168,7 @@ class TraceScreen(SearchingScreen, ChordScreen, ComparingScreen, KeptScreen):
         self._beyond = None
         self.trace = judged_trace(self.detail, self._judge, self.now)
         wrong = [(fact.start, fact.end) for fact in self.now.facts] if self.now is not None else []
-        self.query_one("#head", Line).show_rows(head_rows(self.detail, self._place))
+        self._show_head()
         text = self.query_one(TraceText)
         self.show_legend()
         text.show_trace(self.detail.completion, self.trace.spans, wrong, stay=stay)
@@ -332,6 +341,11 @@ class TraceScreen(SearchingScreen, ChordScreen, ComparingScreen, KeptScreen):
 def _place(store: Store, query: Query, rollout: RolloutRow) -> str:
     """Where a rollout is in its list: "12 of 4,320"."""
     return f"{store.position(query, rollout.cursor) + 1:,} of {store.count(query):,}"
+
+
+def _known(piece: "asyncio.Future[R]") -> R | None:
+    """What was worked out, as far as it is."""
+    return piece.result() if piece.done() and not piece.cancelled() and piece.exception() is None else None
 
 
 def permalink(workspace: Workspace, rollout_id: str) -> str:
