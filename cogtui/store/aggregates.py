@@ -7,7 +7,7 @@ import sqlite3
 from collections.abc import Mapping
 from typing import Any, Final
 
-from cogtui.store.filter_sql import Part, Where, series_sql
+from cogtui.store.filter_sql import Where, series_sql
 from cogtui.store.select import Selector, joined
 from cogtui.store.series import Series, values_of
 from cogtui.store.summaries import AVERAGES
@@ -15,6 +15,8 @@ from cogtui.store.types import Bin, Coverage, Histogram, SortField, StepSummary
 from pipelines.errors import InvalidInput
 from pipelines.records import BEHAVIORS, Metric
 
+MANY_VALUES: Final = 20_000
+"""Up to so many values of a field are counted one by one; more go into bins as they are read."""
 _WHOLE: Final[dict[SortField, str]] = {
     "step": "step", "sample": "sample", "tokens": "n_tokens", "length": "length", "unaligned": "unaligned",
     **{behavior: behavior for behavior in BEHAVIORS},
@@ -102,36 +104,69 @@ def histogram(db: sqlite3.Connection, selector: Selector, where: Where, field: S
     column = "reward" if field == "reward" else _WHOLE.get(field)
     if column is None:
         raise InvalidInput(f"{field} is no number", remedy=f"One of: reward, correct, {', '.join(_WHOLE)}.")
-    (total, present, low, high), _ = (
-        _ask(db, selector, where, f"count(*), count(o.{column}), min(o.{column}), max(o.{column})")[0],
-        None,
-    )
-    if not present:
-        return Histogram(field, (), total)
-    if field == "reward":
-        return Histogram(field, _reward_bins(db, selector, where, bins, low, high), total - present)
-    width = max(1, math.ceil((high - low + 1) / bins))
-    rows = _ask(db, selector, where, f"(o.{column} - {int(low)}) / {width} AS bin, count(*)", "bin", column)
+    # One pass, along the sort index where nothing is filtered: a field seldom has more than some thousand values.
+    counts = dict(_ask(db, selector, where, f"o.{column} AS bin, count(*)", "bin", limit=MANY_VALUES + 1))
+    many = len(counts) > MANY_VALUES
+    if many:
+        counts = _counts_of_many(db, selector, where, column, bins)
+    missing = counts.pop(None, 0)
+    found: tuple[Bin, ...] = ()
+    if counts and field == "reward" and not many and len(counts) <= bins:
+        # Rewards usually take a few values: then each is a bar of its own.
+        found = tuple(Bin(value, value, count, f"reward={value!r}") for value, count in sorted(counts.items()))
+    elif counts:
+        found = _reward_bins(counts, bins) if field == "reward" else _whole_bins(counts, field, bins)
+    return Histogram(field, found, missing)
+
+
+def _counts_of_many(
+    db: sqlite3.Connection, selector: Selector, where: Where, column: str, bins: int
+) -> dict[float | None, int]:
+    """As if every value were the least of its bin; the greatest value of all stays what it is."""
+    low, high = _ask(db, selector, where, f"min(o.{column}), max(o.{column})")[0]
+    if column == "reward":
+        edges = _edges(low, high, bins)
+        cases = " ".join(f"WHEN o.reward < {edges[number + 1]!r} THEN {edges[number]!r}" for number in range(bins - 1))
+        lowest = f"CASE {cases} ELSE {edges[bins - 1]!r} END" if cases else repr(low)
+    else:
+        width = _width(low, high, bins)
+        lowest = f"{int(low)} + (o.{column} - {int(low)}) / {width} * {width}"
+    expression = f"CASE WHEN o.{column} IS NULL THEN NULL WHEN o.{column} = {high!r} THEN {high!r} ELSE {lowest} END"
+    return dict(_ask(db, selector, where, f"{expression} AS bin, count(*)", "bin"))
+
+
+def _edges(low: float, high: float, bins: int) -> list[float]:
+    width = (high - low) / bins
+    return [low + width * number for number in range(bins)] + [high]
+
+
+def _width(low: float, high: float, bins: int) -> int:
+    return max(1, math.ceil((high - low + 1) / bins))
+
+
+def _whole_bins(counts: Mapping[float, int], field: str, bins: int) -> tuple[Bin, ...]:
+    low, high = int(min(counts)), int(max(counts))
+    width = _width(low, high, bins)
+    sums: dict[int, int] = {}
+    for value, count in sorted(counts.items()):
+        number = (int(value) - low) // width
+        sums[number] = sums.get(number, 0) + count
     found = []
-    for number, count in rows:
+    for number, count in sums.items():
         first = low + number * width
         last = min(first + width - 1, high)
         text = f"{field}={first}" if first == last else f"{field}>={first} {field}<={last}"
         found.append(Bin(first, last, count, text))
-    return Histogram(field, tuple(found), total - present)
+    return tuple(found)
 
 
-def _reward_bins(
-    db: sqlite3.Connection, selector: Selector, where: Where, bins: int, low: float, high: float
-) -> tuple[Bin, ...]:
-    """Rewards usually take a few values: then each is a bar of its own."""
-    values = _ask(db, selector, where, "o.reward AS bin, count(*)", "bin", "reward", limit=bins + 1)
-    if len(values) <= bins:
-        return tuple(Bin(value, value, count, f"reward={value!r}") for value, count in values)
-    width = (high - low) / bins
-    edges = [low + width * number for number in range(bins)] + [high]
-    cases = " ".join(f"WHEN o.reward < {edges[number + 1]!r} THEN {number}" for number in range(bins - 1))
-    rows = _ask(db, selector, where, f"CASE {cases} ELSE {bins - 1} END AS bin, count(*)", "bin", "reward")
+def _reward_bins(counts: Mapping[float, int], bins: int) -> tuple[Bin, ...]:
+    values = sorted(counts.items())
+    edges = _edges(values[0][0], values[-1][0], bins)
+    sums: dict[int, int] = {}
+    for value, count in values:
+        number = next((number for number in range(bins - 1) if value < edges[number + 1]), bins - 1)
+        sums[number] = sums.get(number, 0) + count
     return tuple(
         Bin(
             edges[number],
@@ -139,7 +174,7 @@ def _reward_bins(
             count,
             f"reward>={edges[number]!r} reward{'<' if number < bins - 1 else '<='}{edges[number + 1]!r}",
         )
-        for number, count in rows
+        for number, count in sums.items()
     )
 
 
@@ -157,12 +192,10 @@ def _ask(
     where: Where,
     columns: str,
     group: str = "",
-    present: str = "",
     *,
     limit: int = -1,
 ) -> list[tuple[Any, ...]]:
-    extra: list[Part] = [(f"o.{present} IS NOT NULL", ())] if present else []
-    tables, conditions = selector.collect(where, extra)
+    tables, conditions = selector.collect(where)
     sql, values = joined(conditions)
     grouping = f"GROUP BY {group} ORDER BY {group}" if group else ""
     return db.execute(f"SELECT {columns} FROM {tables} WHERE {sql} {grouping} LIMIT ?", (*values, limit)).fetchall()

@@ -7,6 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cogtui.store import END, Query, RolloutDetail, RolloutRow, Store, open_store
+from cogtui.store import aggregates as store_aggregates
 from cogtui.store import select as store_select
 from cogtui.store.filter import parse
 from cogtui.store.types import Sort, SortField
@@ -175,3 +176,25 @@ def test_the_words_of_people_do_not_reach_the_database(everything: tuple[Store, 
     assert store.count(Query()) == 180
     assert store.count(Query(parse('text:"different OR begin"'))) == 0
     assert store.count(Query(parse('note:"%"'))) == 0
+
+
+@FEW
+@given(
+    query=QUERIES,
+    field=st.sampled_from(["reward", "correct", "step", "sample", "tokens", "length", "unaligned", *BEHAVIORS]),
+    bins=st.integers(1, 30),
+    many=st.sampled_from([0, 20_000]),
+)
+def test_the_bars_of_a_histogram_are_filters_that_share_out_the_list(
+    everything: tuple[Store, list[RolloutDetail]], query: Query, field: SortField, bins: int, many: int
+) -> None:
+    """Whether values are counted one by one or go into bins as they are read; what has no value is in no bar."""
+    store, _ = everything
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(store_aggregates, "MANY_VALUES", many)
+        found = store.histogram(query, field, bins=bins)
+    assert sum(bar.count for bar in found.bins) + found.missing == store.count(query)
+    for bar in found.bins:
+        assert bar.count == store.count(Query(query.filter & parse(bar.filter)))
+        assert bar.count > 0
+    assert len(found.bins) <= max(bins, 2)
