@@ -10,11 +10,12 @@ from textual.containers import Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Input
 
+from cogtui.app.screens.late import LateScreen
 from cogtui.app.text import one_line
 from cogtui.app.widgets.line import Line
 
 
-class AskScreen(ModalScreen[str | None]):
+class AskScreen(ModalScreen[str | None], LateScreen):
     """Asks for a text; the answer is None if it was left.
 
     Args:

@@ -9,12 +9,12 @@ from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.geometry import Region
-from textual.screen import Screen
 from textual.signal import Signal
 from textual.strip import Strip
 from textual.timer import Timer
 
 from cogtui.app.context import Context, SharesContext, shared
+from cogtui.app.screens.late import LateScreen
 from cogtui.app.text import shown
 from cogtui.app.widgets.bars import KeyBar, TopBar
 from pipelines.errors import CogtuiError
@@ -22,7 +22,7 @@ from pipelines.errors import CogtuiError
 R = TypeVar("R")
 
 
-class AppScreen(Screen[None]):
+class AppScreen(LateScreen):
     """A level of a mode. Subclasses compose their body and name the mode they belong to."""
 
     MODE: ClassVar[str] = ""

@@ -9,6 +9,7 @@ from textual.containers import Vertical
 from textual.screen import ModalScreen
 
 from cogtui.app.looks import Part
+from cogtui.app.screens.late import LateScreen
 from cogtui.app.widgets.line import Line
 from cogtui.app.widgets.lines import LineView
 
@@ -58,7 +59,7 @@ class ColumnLines(LineView):
             self.refresh()
 
 
-class ColumnsScreen(ModalScreen[tuple[str, ...] | None]):
+class ColumnsScreen(ModalScreen[tuple[str, ...] | None], LateScreen):
     """Asks which columns; the answer is their names in order, empty for the usual ones, None for no change."""
 
     BINDINGS: ClassVar[list[BindingType]] = [

@@ -76,7 +76,7 @@ class CompareScreen(ChordScreen, KeptScreen):
         """
         self.begin(mode)
         self.rows = [left, right]
-        self.query_one(PairText).focus()
+        self.set_focus(self.query_one(PairText))
         self._load()
 
     def rest(self) -> None:
@@ -118,7 +118,6 @@ class CompareScreen(ChordScreen, KeptScreen):
             ]
             self.query_one(PairText).show_pair(sides[0], sides[1], self.pairing)
         self._show_lines()
-        self.looked.set()
 
     def _show_lines(self, *, reading: bool = False) -> None:
         width = self.size.width

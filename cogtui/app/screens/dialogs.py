@@ -10,6 +10,7 @@ from textual.containers import Vertical
 from textual.screen import ModalScreen
 
 from cogtui.app.looks import Part
+from cogtui.app.screens.late import LateScreen
 from cogtui.app.text import fit, one_line
 from cogtui.app.widgets.line import Line
 from cogtui.app.widgets.lines import LineView
@@ -33,7 +34,7 @@ class ChoiceLines(LineView):
         return [(fit(self._choices[line], width), "")]
 
 
-class ChoiceScreen(ModalScreen[int | None]):
+class ChoiceScreen(ModalScreen[int | None], LateScreen):
     """Asks for one of several; the answer is its index, or None."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,q", "dismiss(None)", "Cancel")]
@@ -56,7 +57,7 @@ class ChoiceScreen(ModalScreen[int | None]):
         self.dismiss(event.line)
 
 
-class ConfirmScreen(ModalScreen[bool]):
+class ConfirmScreen(ModalScreen[bool], LateScreen):
     """Asks before something is done that cannot be undone; only `y` says yes."""
 
     BINDINGS: ClassVar[list[BindingType]] = [

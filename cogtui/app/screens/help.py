@@ -10,6 +10,7 @@ from textual.screen import ModalScreen, Screen
 
 from cogtui.app.looks import Part
 from cogtui.app.screens.base import AppScreen
+from cogtui.app.screens.late import LateScreen
 from cogtui.app.text import fit
 from cogtui.app.widgets.bars import key_name
 from cogtui.app.widgets.line import Line
@@ -80,7 +81,7 @@ class HelpLines(ScrollLines):
         return self._rows[line]
 
 
-class HelpScreen(ModalScreen[None]):
+class HelpScreen(ModalScreen[None], LateScreen):
     """Keys of the screen below."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,question_mark,q,enter", "close", "Close help")]

@@ -1,21 +1,16 @@
-"""Screens made once and opened again and again: making one takes Textual three paints, opening one it has takes one."""
+"""Screens made once and opened again and again: making one takes longer than a key may."""
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 from collections.abc import Callable
-from typing import Final, TypeVar
+from typing import TypeVar
 
-from textual import events
 from textual.app import App
 
 from cogtui.app.screens.base import AppScreen
 from cogtui.app.widgets.bars import TopBar
 
 K = TypeVar("K", bound="KeptScreen")
-_TOGETHER_S: Final = 0.1
-"""How long nothing is painted while a screen that was opened has nothing to show yet."""
 
 
 class KeptScreen(AppScreen):
@@ -24,17 +19,9 @@ class KeptScreen(AppScreen):
     resting = True
     """Whether it may be opened for something else."""
 
-    def __init__(self, path: str) -> None:
-        super().__init__(path)
-        self.looked = asyncio.Event()
-        """Set when there is something to look at."""
-
     def begin(self, mode: str) -> None:
         """Takes it up for something new, of which nothing is known yet."""
         self.resting = False
-        self.looked.clear()
-        if self.size == self.app.size:
-            self._layout_required = False  # asked for while it was mounted, and done at rest
         self.mode = mode
         self.query_one(TopBar).show_mode(mode)
 
@@ -53,13 +40,10 @@ class Shelf:
 
     async def add(self, kind: type[K]) -> K:
         """Mounts a screen and lays it out, without showing it."""
-        screen = kind()  # type: ignore[call-arg]
+        screen = kind()
         self._screens.append(screen)
         await self._app.push_screen(screen, mode=self._app.DEFAULT_MODE)
         screen.update_node_styles(animate=False)  # also of scrollbars, which the layout would do too late
-        size = self._app.size
-        screen.post_message(events.ScreenSuspend())
-        screen.post_message(events.Resize(size, size))
         return screen
 
     async def prepare(self, *kinds: type[KeptScreen]) -> None:
@@ -76,9 +60,6 @@ class Shelf:
             begin: tells the screen what to show; calls its `begin`.
         """
         screen = next((one for one in self._screens if type(one) is kind and one.resting), None) or await self.add(kind)
-        with self._app.batch_update():
-            begin(screen)
-            self._app.push_screen(screen)
-            with contextlib.suppress(TimeoutError):  # it says itself that it is reading
-                await asyncio.wait_for(screen.looked.wait(), _TOGETHER_S)
-        screen.refresh()
+        begin(screen)
+        self._app.push_screen(screen)
+        screen.appear_when_filled()

@@ -102,7 +102,7 @@ class TraceScreen(SearchingScreen, ChordScreen, ComparingScreen, KeptScreen):
         self._left = left
         self._pane = "none"
         self._show_pane()
-        self.query_one(TraceText).focus()
+        self.set_focus(self.query_one(TraceText))
         self.show_rollout(rollout)
 
     def rest(self) -> None:
@@ -141,7 +141,6 @@ class TraceScreen(SearchingScreen, ChordScreen, ComparingScreen, KeptScreen):
             take()
             self._show_judge(stay=False)
             await self.show_found(detail)
-            self.looked.set()
             for piece, show in pieces.items():
                 await self.answer(piece)  # says what went wrong
                 if piece in late:

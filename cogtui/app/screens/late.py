@@ -1,0 +1,54 @@
+"""Screens that are painted when they are there: Textual would paint one it still makes three to five times."""
+
+import asyncio
+from itertools import takewhile
+from typing import Any, Final
+
+from textual import events, on
+from textual.screen import Screen
+
+_FRAME_S: Final = 1 / 60
+_TOGETHER_S: Final = 0.1
+"""How long a screen that is laid out waits for what it shows before it is painted without."""
+_GROUP: Final = "appear"
+
+
+class LateScreen(Screen[Any]):
+    """A screen of which nothing is painted before its widgets are mounted, laid out and, as a rule, filled."""
+
+    _there = False
+
+    @property
+    def is_current(self) -> bool:
+        """Whether it is seen; Textual paints and lays out only then.
+
+        By itself it would take one below for seen whatever covers it, and paint the upper one again for its sake.
+        """
+        if not self._there or not super().is_current:
+            return False
+        above = takewhile(lambda screen: screen is not self, reversed(self.app.screen_stack))
+        return all(screen.styles.background.a < 1 for screen in above)
+
+    @on(events.Mount)
+    def _mounted(self) -> None:
+        self.app.call_later(self._lay_out)  # behind what is asked for while it is mounted
+
+    def _lay_out(self) -> None:
+        self._refresh_layout(self.app.size)
+        self.appear_when_filled()
+
+    def appear_when_filled(self) -> None:
+        """Paints it when its workers are done, which bring what it shows, or after a moment in any case."""
+        self._there = False
+        self.run_worker(self._appear_when_filled(), group=_GROUP, exclusive=True)
+
+    async def _appear_when_filled(self) -> None:
+        filling = [worker.wait() for worker in self.workers if worker.node is self and worker.group != _GROUP]
+        # A frame at least: by then its widgets have asked for what follows from the sizes they now have.
+        waited = [asyncio.ensure_future(one) for one in (asyncio.sleep(_FRAME_S), *filling)]
+        await asyncio.wait(waited, timeout=_TOGETHER_S)
+        if self._layout_required and self.size == self.app.size:
+            self._refresh_layout(self.app.size)  # not after it is seen: that would paint it twice
+            self._layout_required = False
+        self._there = True
+        self.refresh()
