@@ -26,9 +26,8 @@ from cogtui.store.lease import Lease, LeaseLost
 from cogtui.store.notes import sync_notes
 from cogtui.store.parse import File, Parsed, no_garbage_collection, parse_all
 from cogtui.store.registry import Registry
-from cogtui.store.rows import AT_BITS
 from cogtui.store.schema import BULK_INDEXES
-from cogtui.store.verdicts import Verdicts, placed_in
+from cogtui.store.verdicts import Verdicts
 from cogtui.store.words import WordIndex, WordsTaken
 from cogtui.store.words_mend import mend_words
 from cogtui.store.words_process import Job, WordsProcess
@@ -133,7 +132,15 @@ class Ingester:
 
         def files() -> list[File]:
             return [
-                File(one.source.family, one.source.path, read[one.id], one.size, one.source.own_labels)
+                File(
+                    one.id,
+                    one.source.place,
+                    one.source.family,
+                    one.source.path,
+                    read[one.id],
+                    one.size,
+                    one.source.own_labels,
+                )
                 for one in pending
             ]
 
@@ -230,10 +237,13 @@ class Ingester:
 
     def _write_rows(self, batch: list[tuple[Pending, int, Parsed]]) -> None:
         spoken: Spoken = {}
-        for one, _, parsed in batch:
-            base = one.id << AT_BITS
+        for _, _, parsed in batch:
             for uid, run, verdict in parsed.judgements:
-                spoken.setdefault(uid, []).append((run, placed_in(base, verdict)))
+                found = spoken.get(uid)
+                if found is None:
+                    spoken[uid] = [(run, verdict)]
+                else:
+                    found.append((run, verdict))
         for one, first, parsed in batch:
             self._rollouts.write(one, first, parsed, spoken)
         turn = 0

@@ -38,7 +38,7 @@ JUDGED: Final = ("none", "ok", "partial", "failed")
 Counts = tuple[int | None, ...]
 """By behaviour; None where the judgement failed or is missing."""
 Places = tuple[int | None, ...]
-"""By behaviour the place of its line (a byte, or `source << AT_BITS | byte`); None where there is none."""
+"""By behaviour the place of its line, `source << AT_BITS | byte`; None where there is none."""
 Gaps = tuple[int | None, ...] | None
 """Columns of `gap`; None where fewer than two spans have a place."""
 Verdict = tuple[str, Counts, int, Places, Gaps]

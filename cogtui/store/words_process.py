@@ -18,7 +18,7 @@ from queue import Queue
 from threading import Thread
 from typing import IO, Final, NamedTuple
 
-from cogtui.store.parse import File, Parsed, parse_all
+from cogtui.store.parse import File, Parsed, no_garbage_collection, parse_all
 from cogtui.store.words import WordIndex
 
 COMMIT_BYTES: Final = 16 * 2**20
@@ -69,7 +69,9 @@ class WordsProcess:
             self._process.stdin.close()
         Thread(target=_receive, args=(self._process.stdout, self._frames), daemon=True).start()
         while frame := self._frames.get():
-            yield pickle.loads(frame)
+            with no_garbage_collection():
+                piece: Piece = pickle.loads(frame)
+            yield piece
 
     def __enter__(self) -> WordsProcess:
         return self
