@@ -63,16 +63,20 @@ class RolloutWriter:
 
     def _insert(self, stage: int, numbered: Numbered, said: dict[int, list[tuple[int, Verdict]]]) -> None:
         rows: list[tuple[Any, ...]] = []
-        verdicts: list[tuple[int, int, Verdict, Verdict | None]] = []
-        add, series_of = rows.append, self._registry.series
+        verdicts: list[tuple[int, int, Verdict, bool]] = []
+        series, labels = 0, None
         for serial, (_, _, _, split, condition, seed, columns, _) in numbered:
+            if labels != (split, condition, seed):  # the same for long stretches
+                labels = (split, condition, seed)
+                series = self._registry.series(stage, *labels)
             found = said.get(serial)
             shown = UNJUDGED
             if found is not None:
-                chosen = self._verdicts.shown(found)
-                shown = primary_columns(*chosen)
-                verdicts += [(serial, run, verdict, verdict if run == chosen[0] else None) for run, verdict in found]
-            add((serial, series_of(stage, split, condition, seed), *columns, *shown))
+                run, verdict = self._verdicts.shown(found)
+                shown = primary_columns(run, verdict)
+                for one, what in found:
+                    verdicts.append((serial, one, what, one == run))
+            rows.append((serial, series, *columns, *shown))
         self._db.executemany(INSERT_ROLLOUT, rows)
         self._verdicts.write_new(verdicts)
         problems = {row[6][-1] for _, row in numbered} - self._problems

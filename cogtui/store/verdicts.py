@@ -79,12 +79,12 @@ class Verdicts:
         self.write(verdicts, {place.serial: place.judge for place in rollouts.values()})
         self._mark({(place.series, place.step) for place in rollouts.values()})
 
-    def write_new(self, said: Sequence[tuple[int, int, Verdict, Verdict | None]]) -> None:
-        """Writes verdicts of rollouts that have none yet: serial, run, verdict, and it again if it is the one shown."""
+    def write_new(self, said: Sequence[tuple[int, int, Verdict, bool]]) -> None:
+        """Writes verdicts of rollouts that have none yet: serial, run, verdict, and whether it is the one shown."""
         self._db.executemany(INSERT_VERDICT, [verdict_row(serial, run, verdict) for serial, run, verdict, _ in said])
         self._db.executemany(
             INSERT_GAP,
-            [(serial, *shown[4]) for serial, _, _, shown in said if shown is not None and shown[4] is not None],
+            [(serial, *verdict[4]) for serial, _, verdict, shown in said if shown and verdict[4] is not None],
         )
 
     def shown(self, said: Sequence[tuple[int, Verdict]]) -> tuple[int, Verdict]:
