@@ -51,7 +51,7 @@ def read_block(path: Path, offset: int, limit: int) -> Block:
     Raises:
         OSError: the file cannot be read.
     """
-    with path.open("rb") as stream:
+    with path.open("rb", buffering=0) as stream:
         stream.seek(offset)
         data = stream.read(limit)
         cut = data.rfind(b"\n") + 1
