@@ -146,8 +146,8 @@ class Ingester:
 
         def of_rollouts() -> Iterator[Piece]:
             if beside:
-                yield from islice(here(rollouts, FIRST_BYTES), 1)
-                with WordsProcess() as process:
+                with WordsProcess() as process:  # it starts up while the first rollouts are read and shown
+                    yield from islice(here(rollouts, FIRST_BYTES), 1)
                     job = Job(
                         self._index_path(), self._lease.token, self._words.upto() + 1, files(), rollouts, PIECE_BYTES
                     )
