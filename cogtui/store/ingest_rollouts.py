@@ -43,35 +43,32 @@ class RolloutWriter:
         if self._db.total_changes - before != len(rollouts):
             fresh = {row[0] for row in self._db.execute("SELECT serial FROM record WHERE serial >= ?", (first,))}
             numbered = [pair for pair in numbered if pair[0] in fresh]
-        self._insert(one.stage, numbered, self._said(numbered, spoken))
+        self._insert(one.stage, numbered, [self._said(row, spoken) for _, row in numbered])
         self._mark_noted(first)
 
-    def _said(self, numbered: Numbered, spoken: Spoken) -> dict[int, list[tuple[int, Verdict]]]:
-        """By serial what is said of a rollout, by number of the judge run."""
-        judge_run = self._registry.judge_run
-        said: dict[int, list[tuple[int, Verdict]]] = {}
-        for serial, row in numbered:
-            found = spoken.get(row[0])
-            if found is not None and (len(found) == 1 or len({run for run, _ in found}) == len(found)):
-                del spoken[row[0]]  # else its lines were read in two pieces, and are put together afterwards
-                said[serial] = [(judge_run(run), verdict) for run, verdict in found]
-            if row[7] is not None:
-                teacher, verdict = row[7]
-                run = self._registry.describe(JudgeRun(id=f"teacher-{teacher}", judge="teacher", model=teacher))
-                said.setdefault(serial, []).append((run, verdict))
+    def _said(self, row: RolloutFields, spoken: Spoken) -> list[tuple[int, Verdict]]:
+        """What is said of a rollout, by number of the judge run."""
+        said: list[tuple[int, Verdict]] = []
+        found = spoken.get(row[0])
+        if found is not None and (len(found) == 1 or len({run for run, _ in found}) == len(found)):
+            del spoken[row[0]]  # else its lines were read in two pieces, and are put together afterwards
+            said = [(self._registry.judge_run(run), verdict) for run, verdict in found]
+        if row[7] is not None:
+            teacher, verdict = row[7]
+            run = self._registry.describe(JudgeRun(id=f"teacher-{teacher}", judge="teacher", model=teacher))
+            said.append((run, verdict))
         return said
 
-    def _insert(self, stage: int, numbered: Numbered, said: dict[int, list[tuple[int, Verdict]]]) -> None:
+    def _insert(self, stage: int, numbered: Numbered, said: list[list[tuple[int, Verdict]]]) -> None:
         rows: list[tuple[Any, ...]] = []
         verdicts: list[tuple[int, int, Verdict, bool]] = []
         series, labels = 0, None
-        for serial, (_, _, _, split, condition, seed, columns, _) in numbered:
+        for (serial, (_, _, _, split, condition, seed, columns, _)), found in zip(numbered, said, strict=True):
             if labels != (split, condition, seed):  # the same for long stretches
                 labels = (split, condition, seed)
                 series = self._registry.series(stage, *labels)
-            found = said.get(serial)
             shown = UNJUDGED
-            if found is not None:
+            if found:
                 run, verdict = self._verdicts.shown(found)
                 shown = primary_columns(run, verdict)
                 for one, what in found:
