@@ -83,7 +83,7 @@ class WordIndex:
         self._db.execute("PRAGMA synchronous = NORMAL")
         self._db.execute("PRAGMA temp_store = MEMORY")
         self._db.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
-        self._db.execute("PRAGMA wal_autocheckpoint = 16384")
+        self._db.execute("PRAGMA wal_autocheckpoint = 8192")
 
     def claim(self, token: str) -> None:
         """From now on the holder of this lease writes, and whoever did before cannot any more."""
