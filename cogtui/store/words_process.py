@@ -22,9 +22,10 @@ from cogtui.store.parse import File, Parsed, no_garbage_collection, parse_all
 from cogtui.store.words import WordIndex
 
 FIRST_COMMIT_BYTES: Final = 2 * 2**20
+LAST_COMMIT_BYTES: Final = 8 * 2**20
 COMMIT_BYTES: Final = 32 * 2**20
-"""Of files, in one transaction of the words: the fewer, the less there is to merge. But rows wait for their words, so
-the first are small, and the last, which nobody but the writer has work from, are small again."""
+"""Of files, in one transaction of the words: the fewer, the less there is to merge and the fewer parts a search looks
+into. But rows wait for their words, so the first is small; and the last are, for only the writer has work then."""
 _LENGTH: Final = struct.Struct("<Q")
 _AHEAD: Final = 12
 """Pieces that may wait to be written."""
@@ -113,7 +114,7 @@ def _serve() -> None:
         if size >= limit:
             _write(words, job.token, group)
             left -= size
-            limit = max(FIRST_COMMIT_BYTES, min(limit * 2, COMMIT_BYTES, left // 4))
+            limit = max(LAST_COMMIT_BYTES, min(limit * 2, COMMIT_BYTES, left // 3))
             group, size = [], 0
     _write(words, job.token, group)
 
