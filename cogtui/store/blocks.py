@@ -10,7 +10,7 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Final
 
-BLOCK_BYTES: Final = 1 << 20
+BLOCK_BYTES: Final = 1 << 18
 """Small enough that lines are still in the processor's cache when they are parsed."""
 
 
@@ -18,6 +18,8 @@ BLOCK_BYTES: Final = 1 << 20
 class Block:
     """Consecutive complete lines of a file."""
 
+    data: bytes
+    """All of them, with the newlines between them."""
     lines: list[bytes]
     """Without their newlines; empty ones are left out."""
     starts: list[int]
@@ -49,7 +51,7 @@ def read_block(path: Path, offset: int, limit: int) -> Block:
     Raises:
         OSError: the file cannot be read.
     """
-    with path.open("rb") as stream:
+    with path.open("rb", buffering=0) as stream:
         stream.seek(offset)
         data = stream.read(limit)
         cut = data.rfind(b"\n") + 1
@@ -59,11 +61,12 @@ def read_block(path: Path, offset: int, limit: int) -> Block:
             newline = data.find(b"\n") + 1
             cut = newline and sum(map(len, pieces[:-1])) + newline
     if not cut:
-        return Block([], [], offset)
-    whole = b"".join(pieces)[: cut - 1].split(b"\n")
+        return Block(b"", [], [], offset)
+    data = b"".join(pieces)[: cut - 1]
+    whole = data.split(b"\n")
     starts = list(accumulate([len(line) + 1 for line in whole], initial=offset))
     end = starts.pop()
     if not all(whole):
         kept = [(line, start) for line, start in zip(whole, starts, strict=True) if line]
-        return Block([line for line, _ in kept], [start for _, start in kept], end)
-    return Block(whole, starts, end)
+        return Block(data, [line for line, _ in kept], [start for _, start in kept], end)
+    return Block(data, whole, starts, end)

@@ -8,9 +8,9 @@ from typing import Any
 from cogtui.store.catalog import Pending
 from cogtui.store.parse import Parsed, RolloutFields
 from cogtui.store.registry import Registry
-from cogtui.store.rows import AT_BITS, INSERT_RECORD, INSERT_ROLLOUT, UNJUDGED, Verdict, primary_columns
-from cogtui.store.scan import place_of, problem_number
-from cogtui.store.verdicts import Verdicts, placed_in
+from cogtui.store.rows import INSERT_RECORD, INSERT_ROLLOUT, UNJUDGED, Verdict, primary_columns
+from cogtui.store.scan import problem_number
+from cogtui.store.verdicts import Verdicts
 from pipelines.records import JudgeRun
 
 Spoken = dict[str, list[tuple[str, Verdict]]]
@@ -43,40 +43,40 @@ class RolloutWriter:
         if self._db.total_changes - before != len(rollouts):
             fresh = {row[0] for row in self._db.execute("SELECT serial FROM record WHERE serial >= ?", (first,))}
             numbered = [pair for pair in numbered if pair[0] in fresh]
-        self._insert(one, numbered, self._said(one, numbered, spoken))
+        self._insert(one.stage, numbered, [self._said(row, spoken) for _, row in numbered])
         self._mark_noted(first)
 
-    def _said(self, one: Pending, numbered: Numbered, spoken: Spoken) -> dict[int, list[tuple[int, Verdict]]]:
-        """By serial what is said of a rollout, by number of the judge run."""
-        judge_run, base = self._registry.judge_run, one.id << AT_BITS
-        said: dict[int, list[tuple[int, Verdict]]] = {}
-        for serial, row in numbered:
-            found = spoken.get(row[0])
-            if found is not None and len({run for run, _ in found}) == len(found):
-                del spoken[row[0]]  # else its lines were read in two pieces, and are put together afterwards
-                said[serial] = [(judge_run(run), verdict) for run, verdict in found]
-            if row[9] is not None:
-                teacher, verdict = row[9]
-                run = self._registry.describe(JudgeRun(id=f"teacher-{teacher}", judge="teacher", model=teacher))
-                said.setdefault(serial, []).append((run, placed_in(base, verdict)))
+    def _said(self, row: RolloutFields, spoken: Spoken) -> list[tuple[int, Verdict]]:
+        """What is said of a rollout, by number of the judge run."""
+        said: list[tuple[int, Verdict]] = []
+        found = spoken.get(row[0])
+        if found is not None and (len(found) == 1 or len({run for run, _ in found}) == len(found)):
+            del spoken[row[0]]  # else its lines were read in two pieces, and are put together afterwards
+            said = [(self._registry.judge_run(run), verdict) for run, verdict in found]
+        if row[7] is not None:
+            teacher, verdict = row[7]
+            run = self._registry.describe(JudgeRun(id=f"teacher-{teacher}", judge="teacher", model=teacher))
+            said.append((run, verdict))
         return said
 
-    def _insert(self, one: Pending, numbered: Numbered, said: dict[int, list[tuple[int, Verdict]]]) -> None:
+    def _insert(self, stage: int, numbered: Numbered, said: list[list[tuple[int, Verdict]]]) -> None:
         rows: list[tuple[Any, ...]] = []
-        verdicts: list[tuple[int, int, Verdict, Verdict | None]] = []
-        stage, place, series_of = one.stage, one.source.place, self._registry.series
-        for serial, (_, _, byte, split, condition, seed, columns, target, problem, _) in numbered:
-            found = said.get(serial)
+        verdicts: list[tuple[int, int, Verdict, bool]] = []
+        series, labels = 0, None
+        for (serial, (_, _, _, split, condition, seed, columns, _)), found in zip(numbered, said, strict=True):
+            if labels != (split, condition, seed):  # the same for long stretches
+                labels = (split, condition, seed)
+                series = self._registry.series(stage, *labels)
             shown = UNJUDGED
-            if found is not None:
-                chosen = self._verdicts.shown(found)
-                shown = primary_columns(*chosen)
-                verdicts += [(serial, run, verdict, verdict if run == chosen[0] else None) for run, verdict in found]
-            series = series_of(stage, split, condition, seed)
-            rows.append((serial, series, *columns, target, place_of(place, byte), problem, *shown))
+            if found:
+                run, verdict = self._verdicts.shown(found)
+                shown = primary_columns(run, verdict)
+                for one, what in found:
+                    verdicts.append((serial, one, what, one == run))
+            rows.append((serial, series, *columns, *shown))
         self._db.executemany(INSERT_ROLLOUT, rows)
         self._verdicts.write_new(verdicts)
-        problems = {row[8] for _, row in numbered} - self._problems
+        problems = {row[6][-1] for _, row in numbered} - self._problems
         self._db.executemany(
             "INSERT OR IGNORE INTO problem VALUES (?, ?)", [(name, problem_number(name)) for name in problems]
         )

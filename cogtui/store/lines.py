@@ -166,13 +166,13 @@ read_metric: Final = reader(MetricLine)
 _judgement_lines: Final = msgspec.json.Decoder(JudgementLine).decode_lines
 
 
-def read_judgements(lines: list[bytes]) -> list[JudgementLine]:
-    """Many lines at once, which is faster.
+def read_judgements(data: bytes) -> list[JudgementLine]:
+    """Many lines at once, which is faster; blank ones are passed over.
 
     Raises:
         ValueError: one of them holds no judgement, or can only be read alone.
     """
-    return _judgement_lines(b"\n".join(lines))
+    return _judgement_lines(data)
 
 
 _text_line: Final = msgspec.json.Decoder(TextLine).decode

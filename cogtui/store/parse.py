@@ -13,8 +13,8 @@ from typing import Any, Final, NamedTuple
 
 from cogtui.store.blocks import Block, read_blocks
 from cogtui.store.codes import FINISH_CODES, FINISH_UNKNOWN, Family
+from cogtui.store.grouped import Grouped, JudgementFields
 from cogtui.store.lines import (
-    JudgementLine,
     RolloutLine,
     TraceLine,
     read_judgement,
@@ -24,15 +24,20 @@ from cogtui.store.lines import (
     read_trace,
     storable,
 )
-from cogtui.store.rows import BEHAVIOR_NUMBERS, N, Said, Verdict, said_by, said_by_teacher, verdict_of
-from cogtui.store.scan import head_digest
+from cogtui.store.rows import AT_BITS, Verdict, said_by_teacher, verdict_of
+from cogtui.store.scan import head_digest, place_of
 
 PRIMING_SPLIT: Final = "priming"
+_BITS: Final = {None: None, False: 0, True: 1}
+"""`sqlite3` takes five times as long for a bool as for a number."""
 
 
 class File(NamedTuple):
     """A file with something to read."""
 
+    id: int
+    place: int
+    """Number, and place of its first byte in the order of all records."""
     family: Family
     path: Path
     offset: int
@@ -42,11 +47,9 @@ class File(NamedTuple):
     """Whether records name their own condition and seed, as those of an import do."""
 
 
-RolloutFields = tuple[str, str, int, str, str | None, int | None, tuple[Any, ...], int, str, tuple[str, Verdict] | None]
-"""id, numbers, byte, split, own condition, own seed, columns of `rollout` from step to answered, target, problem,
-and for a trace its teacher and what that says."""
-JudgementFields = tuple[str, str, Verdict]
-"""Rollout, judge run, verdict (places are bytes)."""
+RolloutFields = tuple[str, str, int, str, str | None, int | None, tuple[Any, ...], tuple[str, Verdict] | None]
+"""id, numbers, byte, split, own condition, own seed, columns of `rollout` from step to problem, and for a trace its
+teacher and what that says."""
 MetricFields = tuple[int, str, float]
 """Step, name, value."""
 
@@ -108,7 +111,7 @@ def parse_piece(file: File, offset: int, limit: int) -> Parsed:
             end = block.end
             lines += len(block.lines)
             if file.family == "judgements":
-                _judgements(block, verdicts, parsed.bad)
+                _judgements(block, file, verdicts, parsed.bad)
             elif file.family == "metrics":
                 _metrics(block, parsed)
             else:
@@ -130,17 +133,17 @@ def no_garbage_collection() -> Iterator[None]:
 
 
 def _rollouts(block: Block, file: File, parsed: Parsed) -> None:
-    is_trace, own_labels = file.family == "traces", file.own_labels
+    is_trace = file.family == "traces"
     add, add_text = parsed.rollouts.append, parsed.texts.append
     for line, start in zip(block.lines, block.starts, strict=True):
         try:
             if is_trace:
                 trace = read_trace(line)
-                add(_trace_fields(trace, start))
+                add(_trace_fields(trace, start, file))
                 add_text(searchable(trace.completion))
             else:
                 rollout = read_rollout(line)
-                add(_rollout_fields(rollout, start, own_labels))
+                add(_rollout_fields(rollout, start, file))
                 add_text(searchable(rollout.completion))
         except ValueError as error:
             _refuse(parsed.bad, line, start, error)
@@ -151,12 +154,12 @@ def _refuse(bad: list[tuple[int, str]], line: bytes, start: int, error: ValueErr
         bad.append((start, str(error)))
 
 
-def _rollout_fields(record: RolloutLine, start: int, own_labels: bool) -> RolloutFields:
+def _rollout_fields(record: RolloutLine, start: int, file: File) -> RolloutFields:
     condition: str | None = None
     seed: int | None = None
     n_tokens: int | None = record.n_tokens
     finish = FINISH_CODES[record.finish_reason]
-    if own_labels:
+    if file.own_labels:
         meta = record.meta
         condition, seed = _own_labels(meta)
         unknown = meta.get("unknown")
@@ -166,41 +169,44 @@ def _rollout_fields(record: RolloutLine, start: int, own_labels: bool) -> Rollou
     columns = (
         record.step,
         record.reward,
-        record.correct,
+        _BITS[record.correct],
         n_tokens,
         len(record.completion),
         record.sample,
         finish,
-        record.answer is not None,
+        0 if record.answer is None else 1,
+        record.target,
+        place_of(file.place, start),
+        record.problem_id,
     )
-    return (
-        record.id, " ".join(map(str, record.numbers)), start, record.split, condition, seed, columns, record.target,
-        record.problem_id, None,
-    )  # fmt: skip
+    return record.id, " ".join(map(str, record.numbers)), start, record.split, condition, seed, columns, None
 
 
-def _trace_fields(record: TraceLine, start: int) -> RolloutFields:
+def _trace_fields(record: TraceLine, start: int, file: File) -> RolloutFields:
     """A priming trace as a rollout of its own split."""
-    finish, answered = FINISH_CODES["stop"], record.answer is not None
-    columns = (0, record.reward, record.correct, None, len(record.completion), 0, finish, answered)
-    verdict = verdict_of(said_by_teacher(record.spans, start))
+    finish, answered = FINISH_CODES["stop"], int(record.answer is not None)
+    columns = (
+        0, record.reward, _BITS[record.correct], None, len(record.completion), 0, finish, answered, record.target,
+        place_of(file.place, start), record.problem_id,
+    )  # fmt: skip
+    verdict = verdict_of(said_by_teacher(record.spans, file.id << AT_BITS | start))
     # Only who put the behaviours in can say that there is none; an unlabelled trace is not judged.
     taught = (record.teacher, verdict) if record.spans or record.teacher == "symbolic" else None
-    return (
-        record.id, " ".join(map(str, record.numbers)), start, PRIMING_SPLIT, record.condition, None, columns,
-        record.target, record.problem_id, taught,
-    )  # fmt: skip
+    numbers = " ".join(map(str, record.numbers))
+    return record.id, numbers, start, PRIMING_SPLIT, record.condition, None, columns, taught
 
 
-def _judgements(block: Block, verdicts: Grouped, bad: list[tuple[int, str]]) -> None:
-    add = verdicts.add
+def _judgements(block: Block, file: File, verdicts: Grouped, bad: list[tuple[int, str]]) -> None:
+    base = file.id << AT_BITS
     try:
-        for record, start in zip(read_judgements(block.lines), block.starts, strict=True):
-            add(record, start)
+        records = read_judgements(block.data)
+        if len(records) != len(block.starts):
+            raise ValueError("not one record a line")
+        verdicts.add_all(records, [base | start for start in block.starts])
     except ValueError:  # one of them is bad: which, and why. What was added already is not added again.
         for line, start in zip(block.lines, block.starts, strict=True):
             try:
-                add(read_judgement(line), start)
+                verdicts.add(read_judgement(line), base | start)
             except ValueError as error:
                 _refuse(bad, line, start, error)
 
@@ -213,32 +219,6 @@ def _metrics(block: Block, parsed: Parsed) -> None:
             _refuse(parsed.bad, line, start, error)
             continue
         parsed.metrics.extend([(record.step, name, value) for name, value in record.values.items()])
-
-
-class Grouped:
-    """Judgement lines put together by rollout and judge run. Of two lines for one behaviour the first holds."""
-
-    def __init__(self) -> None:
-        self._said: dict[tuple[str, str], list[Said | None]] = {}
-
-    def add(self, line: JudgementLine, at: int) -> None:
-        """Takes a line and its place.
-
-        Raises:
-            ValueError: what it says contradicts itself.
-        """
-        said = said_by(line, at)
-        key = (line.rollout_id, line.judge_run)
-        known = self._said.get(key)
-        if known is None:
-            known = self._said[key] = [None] * N
-        behavior = BEHAVIOR_NUMBERS[line.behavior]
-        if known[behavior] is None:
-            known[behavior] = said
-
-    def finished(self) -> Iterable[JudgementFields]:
-        """What the lines come to."""
-        return [(uid, run, verdict_of(said)) for (uid, run), said in self._said.items()]
 
 
 def searchable(text: str) -> str:

@@ -8,7 +8,7 @@ from typing import Any, Final
 from cogtui.store.codes import STATUS_LETTERS
 from cogtui.store.lines import JudgementLine, LabelledSpanLine, SpanLine
 from cogtui.store.schema import GAPS
-from cogtui.store.spans import gaps
+from cogtui.store.spans import NEVER, gaps
 from pipelines.records import BEHAVIORS, Behavior
 
 N: Final = len(BEHAVIORS)
@@ -30,7 +30,8 @@ INSERT_VERDICT: Final = f"""INSERT OR REPLACE INTO verdict (serial, run, statuse
     {", ".join(f"at_{behavior}" for behavior in BEHAVIORS)}) VALUES ({_slots(4 + 2 * N)})"""
 UPDATE_PRIMARY: Final = f"""UPDATE rollout SET judge = ?, judged = ?, unaligned = ?,
     {", ".join(f"{behavior} = ?" for behavior in BEHAVIORS)} WHERE serial = ?"""
-INSERT_GAP: Final = f"INSERT OR REPLACE INTO gap (serial, {', '.join(GAPS)}) VALUES ({_slots(1 + len(GAPS))})"
+INSERT_GAP: Final = f"""INSERT OR REPLACE INTO gap (serial, {", ".join(GAPS)})
+    VALUES (?, {", ".join([f"nullif(?, {NEVER})"] * len(GAPS))})"""
 
 JUDGED: Final = ("none", "ok", "partial", "failed")
 """Codes of `rollout.judged`."""
@@ -38,9 +39,9 @@ JUDGED: Final = ("none", "ok", "partial", "failed")
 Counts = tuple[int | None, ...]
 """By behaviour; None where the judgement failed or is missing."""
 Places = tuple[int | None, ...]
-"""By behaviour the place of its line (a byte, or `source << AT_BITS | byte`); None where there is none."""
-Gaps = tuple[int | None, ...] | None
-"""Columns of `gap`; None where fewer than two spans have a place."""
+"""By behaviour the place of its line, `source << AT_BITS | byte`; None where there is none."""
+Gaps = tuple[int, ...] | None
+"""Columns of `gap`, `NEVER` for NULL; None where fewer than two spans have a place."""
 Verdict = tuple[str, Counts, int, Places, Gaps]
 """What one judge run says of one rollout: statuses (a letter a behaviour), counts, unaligned spans, places, gaps.
 

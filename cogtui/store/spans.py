@@ -6,12 +6,16 @@ from typing import Final
 from pipelines.records import BEHAVIORS
 
 N: Final = len(BEHAVIORS)
+NEVER: Final = -1
+"""No distance. Not None, because `sqlite3` takes ten times as long for a None as for a number."""
 _FAR: Final = 1 << 62
+_NEAR: Final = 1 << 29
+"""Sums of smaller ones are one digit to Python, which is twice as fast."""
 Placed = tuple[int, int, int]
 """Start, end, number of the behaviour."""
 
 
-def gaps(ranges: Sequence[Sequence[tuple[int, int]]]) -> tuple[int | None, ...]:
+def gaps(ranges: Sequence[Sequence[tuple[int, int]]]) -> tuple[int, ...]:
     """For each ordered pair of behaviours the least distance from one to the next, in code points.
 
     B follows A where B starts no earlier than A does; the distance is from A's end to B's start, and 0 where they
@@ -21,42 +25,60 @@ def gaps(ranges: Sequence[Sequence[tuple[int, int]]]) -> tuple[int | None, ...]:
         ranges: by behaviour, in the order of `BEHAVIORS`, the (start, end) of its placed spans.
 
     Returns:
-        `N * N` distances, A before B in row-major order; None where no B follows an A.
+        `N * N` distances, A before B in row-major order; `NEVER` where no B follows an A.
     """
     placed = sorted([(start, end, behavior) for behavior, spans in enumerate(ranges) for start, end in spans])
-    least = [_FAR] * (N * N)
-    # The farthest end so far, by behaviour: the end of the nearest A for any later B. Written out for the four of
-    # them, because this is done for every judged rollout.
-    first = second = third = fourth = -_FAR
+    return quick_gaps(placed) or _gaps_of_ties(placed)
+
+
+def quick_gaps(placed: Sequence[Placed]) -> tuple[int, ...] | None:
+    """The same of sorted spans, most of the time; None where some start together, are far away, or are no ranges.
+
+    This is done for every judged rollout, so it is written out for the four behaviours: one name a pair, in numbers
+    that are small to Python.
+    """
+    aa = ab = ac = ad = ba = bb = bc = bd = ca = cb = cc = cd = da = db = dc = dd = _NEAR
+    a = b = c = d = -_NEAR  # the farthest end so far, by behaviour: the end of the nearest one for any later span
     before = -1
     for start, end, behavior in placed:
-        if start == before:
-            return _gaps_of_ties(placed)
+        if not before < start < end:
+            return None
         before = start
-        if start - first < least[behavior]:
-            least[behavior] = start - first
-        if start - second < least[behavior + N]:
-            least[behavior + N] = start - second
-        if start - third < least[behavior + 2 * N]:
-            least[behavior + 2 * N] = start - third
-        if start - fourth < least[behavior + 3 * N]:
-            least[behavior + 3 * N] = start - fourth
         if behavior == 0:
-            first = end if end > first else first
+            aa = start - a if start - a < aa else aa
+            ba = start - b if start - b < ba else ba
+            ca = start - c if start - c < ca else ca
+            da = start - d if start - d < da else da
+            a = end if end > a else a
         elif behavior == 1:
-            second = end if end > second else second
+            ab = start - a if start - a < ab else ab
+            bb = start - b if start - b < bb else bb
+            cb = start - c if start - c < cb else cb
+            db = start - d if start - d < db else db
+            b = end if end > b else b
         elif behavior == 2:
-            third = end if end > third else third
+            ac = start - a if start - a < ac else ac
+            bc = start - b if start - b < bc else bc
+            cc = start - c if start - c < cc else cc
+            dc = start - d if start - d < dc else dc
+            c = end if end > c else c
         else:
-            fourth = end if end > fourth else fourth
-    return _bounded(least)
+            ad = start - a if start - a < ad else ad
+            bd = start - b if start - b < bd else bd
+            cd = start - c if start - c < cd else cd
+            dd = start - d if start - d < dd else dd
+            d = end if end > d else d
+    if a >= _NEAR or b >= _NEAR or c >= _NEAR or d >= _NEAR:
+        return None
+    least = (aa, ab, ac, ad, ba, bb, bc, bd, ca, cb, cc, cd, da, db, dc, dd)
+    return tuple([NEVER if gap >= _NEAR else gap if gap > 0 else 0 for gap in least])
 
 
-def _bounded(least: Sequence[int]) -> tuple[int | None, ...]:
-    return tuple([None if gap >= _FAR else gap if gap > 0 else 0 for gap in least])
+def _bounded(least: Sequence[int]) -> tuple[int, ...]:
+    return tuple([NEVER if gap >= _FAR else gap if gap > 0 else 0 for gap in least])
 
 
-def _gaps_of_ties(placed: Sequence[Placed]) -> tuple[int | None, ...]:
+def _gaps_of_ties(placed: Sequence[Placed]) -> tuple[int, ...]:
     """The same where some spans start together."""
     least = [_FAR] * (N * N)
     ends = [-_FAR] * N

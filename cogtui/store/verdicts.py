@@ -12,9 +12,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from cogtui.store.files import Files
+from cogtui.store.grouped import Grouped, JudgementFields
 from cogtui.store.human import read_human, said_by_human
 from cogtui.store.lines import JudgementLine, read_judgement, read_trace
-from cogtui.store.parse import Grouped, JudgementFields
 from cogtui.store.registry import Registry
 from cogtui.store.rows import (
     AT_BITS,
@@ -38,12 +38,6 @@ from pipelines.records import BEHAVIORS
 
 AT_MASK: Final = (1 << AT_BITS) - 1
 _AT_COLUMNS: Final = ", ".join(f"at_{behavior}" for behavior in BEHAVIORS)
-
-
-def placed_in(base: int, verdict: Verdict) -> Verdict:
-    """A verdict whose places are bytes of one file, with places of the whole index."""
-    statuses, counts, unaligned, places, distances = verdict
-    return statuses, counts, unaligned, tuple([None if at is None else base | at for at in places]), distances
 
 
 class _Place(NamedTuple):
@@ -85,12 +79,12 @@ class Verdicts:
         self.write(verdicts, {place.serial: place.judge for place in rollouts.values()})
         self._mark({(place.series, place.step) for place in rollouts.values()})
 
-    def write_new(self, said: Sequence[tuple[int, int, Verdict, Verdict | None]]) -> None:
-        """Writes verdicts of rollouts that have none yet: serial, run, verdict, and it again if it is the one shown."""
+    def write_new(self, said: Sequence[tuple[int, int, Verdict, bool]]) -> None:
+        """Writes verdicts of rollouts that have none yet: serial, run, verdict, and whether it is the one shown."""
         self._db.executemany(INSERT_VERDICT, [verdict_row(serial, run, verdict) for serial, run, verdict, _ in said])
         self._db.executemany(
             INSERT_GAP,
-            [(serial, *shown[4]) for serial, _, _, shown in said if shown is not None and shown[4] is not None],
+            [(serial, *verdict[4]) for serial, _, verdict, shown in said if shown and verdict[4] is not None],
         )
 
     def shown(self, said: Sequence[tuple[int, Verdict]]) -> tuple[int, Verdict]:

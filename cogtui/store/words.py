@@ -19,6 +19,11 @@ SCHEMA: Final = "apart"
 """Name under which readers have the file attached."""
 BUSY_S: Final = 20.0
 CACHE_KIB: Final = 16 * 1024
+PAGE_BYTES: Final = 8192
+LEAF_BYTES: Final = 8000
+"""A leaf of the words fills one page of the file."""
+HASH_BYTES: Final = 64 * 2**20
+"""Of words in memory before they are written: those of one transaction."""
 _INSERT: Final = "INSERT INTO words (rowid, completion) VALUES (?, ?)"
 
 
@@ -35,7 +40,8 @@ def tables(schema: str) -> tuple[str, ...]:
         f"""CREATE VIRTUAL TABLE IF NOT EXISTS {schema}.words USING fts5(
             completion, content='', columnsize=0, tokenize='unicode61 remove_diacritics 0')""",
         f"INSERT INTO {schema}.words (words, rank) VALUES ('automerge', 8)",
-        f"INSERT INTO {schema}.words (words, rank) VALUES ('hashsize', 33554432)",
+        f"INSERT INTO {schema}.words (words, rank) VALUES ('hashsize', {HASH_BYTES})",
+        f"INSERT INTO {schema}.words (words, rank) VALUES ('pgsz', {LEAF_BYTES})",
         # token: of the lease whose holder may write; upto: all serials up to this one were given out.
         f"""CREATE TABLE IF NOT EXISTS {schema}.state (
             id INTEGER PRIMARY KEY, token TEXT NOT NULL, upto INTEGER NOT NULL)""",
@@ -55,6 +61,7 @@ def make(index: Path, journal: str) -> None:
         journal: SQLite's journal mode.
     """
     with contextlib.closing(sqlite3.connect(path_of(index), isolation_level=None, timeout=BUSY_S)) as connection:
+        connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")
         connection.execute(f"PRAGMA journal_mode = {journal}")
         connection.execute("BEGIN IMMEDIATE")
         for statement in tables("main"):
@@ -76,7 +83,7 @@ class WordIndex:
         self._db.execute("PRAGMA synchronous = NORMAL")
         self._db.execute("PRAGMA temp_store = MEMORY")
         self._db.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
-        self._db.execute("PRAGMA wal_autocheckpoint = 16384")
+        self._db.execute("PRAGMA wal_autocheckpoint = 8192")
 
     def claim(self, token: str) -> None:
         """From now on the holder of this lease writes, and whoever did before cannot any more."""

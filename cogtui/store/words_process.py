@@ -18,11 +18,14 @@ from queue import Queue
 from threading import Thread
 from typing import IO, Final, NamedTuple
 
-from cogtui.store.parse import File, Parsed, parse_all
+from cogtui.store.parse import File, Parsed, no_garbage_collection, parse_all
 from cogtui.store.words import WordIndex
 
-COMMIT_BYTES: Final = 16 * 2**20
-"""Of files, in one transaction of the words."""
+FIRST_COMMIT_BYTES: Final = 2 * 2**20
+LAST_COMMIT_BYTES: Final = 8 * 2**20
+COMMIT_BYTES: Final = 32 * 2**20
+"""Of files, in one transaction of the words: the fewer, the less there is to merge and the fewer parts a search looks
+into. But rows wait for their words, so the first is small; and the last are, for only the writer has work then."""
 _LENGTH: Final = struct.Struct("<Q")
 _AHEAD: Final = 12
 """Pieces that may wait to be written."""
@@ -69,7 +72,9 @@ class WordsProcess:
             self._process.stdin.close()
         Thread(target=_receive, args=(self._process.stdout, self._frames), daemon=True).start()
         while frame := self._frames.get():
-            yield pickle.loads(frame)
+            with no_garbage_collection():
+                piece: Piece = pickle.loads(frame)
+            yield piece
 
     def __enter__(self) -> WordsProcess:
         return self
@@ -100,12 +105,17 @@ def _serve() -> None:
     job: Job = pickle.load(sys.stdin.buffer)
     words, serial = WordIndex(job.path), job.serial
     group: list[Piece] = []
-    for number, parsed in parse_all(job.files, job.numbers, job.piece_bytes, job.piece_bytes):
+    size, limit = 0, FIRST_COMMIT_BYTES
+    left = sum(job.files[number].size - job.files[number].offset for number in job.numbers)
+    for number, parsed in parse_all(job.files, job.numbers, FIRST_COMMIT_BYTES, job.piece_bytes):
         group.append((number, serial, parsed))
         serial += len(parsed.rollouts)
-        if sum(piece.end - piece.start for _, _, piece in group) >= COMMIT_BYTES:
+        size += parsed.end - parsed.start
+        if size >= limit:
             _write(words, job.token, group)
-            group = []
+            left -= size
+            limit = max(LAST_COMMIT_BYTES, min(limit * 2, COMMIT_BYTES, left // 3))
+            group, size = [], 0
     _write(words, job.token, group)
 
 

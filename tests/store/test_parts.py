@@ -11,7 +11,7 @@ from cogtui.store.blocks import read_block, read_blocks
 from cogtui.store.filter_terms import Words
 from cogtui.store.scan import place_of, problem_number
 from cogtui.store.snippets import find_phrase, snippet_of
-from cogtui.store.spans import gaps
+from cogtui.store.spans import NEVER, gaps
 from pipelines.streams import complete_lines
 
 RANGE = st.tuples(st.integers(0, 60), st.integers(1, 20)).map(lambda pair: (pair[0], pair[0] + pair[1]))
@@ -29,7 +29,7 @@ def test_gaps_are_the_least_distances(ranges: list[list[tuple[int, int]]]) -> No
                 for start, _ in second
                 if (start > begin if a == b else start >= begin)
             ]
-            expected.append(min(found, default=None))
+            expected.append(min(found, default=NEVER))
     assert list(gaps(ranges)) == expected
 
 
