@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 GAPS: Final = tuple(f"{first}__{second}" for first in BEHAVIORS for second in BEHAVIORS)
 """Columns of `gap`: the least distance from the end of one behaviour to the start of another, in code points."""
 
+NEAR_BITS: Final = 10
+"""Rollouts whose serials differ in so many last bits are one block of `near`."""
+
 SORT_INDEXES: Final = {
     f"rollout_by_{column}": f"CREATE INDEX IF NOT EXISTS rollout_by_{column} ON rollout ({column}, place)"
     for column in ("step", "reward", "n_tokens", "length", *BEHAVIORS)
@@ -118,7 +121,13 @@ def _words_apart(db: Database) -> None:
     db.execute("DROP TABLE IF EXISTS words")
 
 
-MIGRATIONS: Final[tuple[Callable[[Database], None], ...]] = (_tables, _annotations, _words_apart)
+def _nearness(db: Database) -> None:
+    db.execute(f"CREATE TABLE near (block INTEGER PRIMARY KEY, {', '.join(f'{name} INTEGER' for name in GAPS)})")
+    least = ", ".join(f"min({name})" for name in GAPS)
+    db.execute(f"INSERT INTO near SELECT serial >> {NEAR_BITS}, {least} FROM gap GROUP BY 1")
+
+
+MIGRATIONS: Final[tuple[Callable[[Database], None], ...]] = (_tables, _annotations, _words_apart, _nearness)
 """In order; never changed once released, only added to."""
 
 

@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from cogtui.store.files import Files
 from cogtui.store.filter_sql import Part, Where, pattern_sql, series_sql
+from cogtui.store.near import NEAR_TABLES
 from cogtui.store.phrases import PhraseCheck, checkable
 from cogtui.store.schema import BULK_INDEXES
 from cogtui.store.series import Series
@@ -140,8 +141,8 @@ class Selector:
             tables = "words w CROSS JOIN rollout o ON o.serial = w.rowid"
             conditions.insert(0, ("words MATCH ?", (words.pop(0),)))
         elif patterns and not few_series:
-            tables = "gap d CROSS JOIN rollout o ON o.serial = d.serial"
-            conditions.insert(0, pattern_sql(*patterns.pop(0), "d"))
+            tables, pattern = NEAR_TABLES, patterns.pop(0)
+            conditions[:0] = [pattern_sql(*pattern, "n"), pattern_sql(*pattern, "d")]
         elif where.series is not None and not few_series and not telling:
             tables = "rollout o NOT INDEXED"
         if where.series is not None:

@@ -15,6 +15,7 @@ from cogtui.store.files import Files
 from cogtui.store.grouped import Grouped, JudgementFields
 from cogtui.store.human import read_human, said_by_human
 from cogtui.store.lines import JudgementLine, read_judgement, read_trace
+from cogtui.store.near import lower
 from cogtui.store.registry import Registry
 from cogtui.store.rows import (
     AT_BITS,
@@ -22,6 +23,7 @@ from cogtui.store.rows import (
     INSERT_VERDICT,
     UNJUDGED,
     UPDATE_PRIMARY,
+    Gaps,
     N,
     Places,
     Said,
@@ -82,10 +84,7 @@ class Verdicts:
     def write_new(self, said: Sequence[tuple[int, int, Verdict, bool]]) -> None:
         """Writes verdicts of rollouts that have none yet: serial, run, verdict, and whether it is the one shown."""
         self._db.executemany(INSERT_VERDICT, [verdict_row(serial, run, verdict) for serial, run, verdict, _ in said])
-        self._db.executemany(
-            INSERT_GAP,
-            [(serial, *verdict[4]) for serial, _, verdict, shown in said if shown and verdict[4] is not None],
-        )
+        self._insert_gaps([(serial, verdict[4]) for serial, _, verdict, shown in said if shown])
 
     def shown(self, said: Sequence[tuple[int, Verdict]]) -> tuple[int, Verdict]:
         """Of verdicts on one rollout the one its row shows."""
@@ -186,9 +185,12 @@ class Verdicts:
         self._db.executemany(
             "DELETE FROM gap WHERE serial = ?", [(serial,) for serial, verdict in verdicts if verdict[4] is None]
         )
-        self._db.executemany(
-            INSERT_GAP, [(serial, *verdict[4]) for serial, verdict in verdicts if verdict[4] is not None]
-        )
+        self._insert_gaps([(serial, verdict[4]) for serial, verdict in verdicts])
+
+    def _insert_gaps(self, gaps: Sequence[tuple[int, Gaps]]) -> None:
+        rows = [(serial, *distances) for serial, distances in gaps if distances is not None]
+        self._db.executemany(INSERT_GAP, rows)
+        lower(self._db, rows)
 
     def _rollouts(self, uids: Iterable[str]) -> dict[str, _Place]:
         rows = self._db.execute(
