@@ -143,7 +143,7 @@ class LookedWidget(Widget):
 
     def look(self, name: Look) -> Style:
         """The style of a look; not the widget's own background."""
-        return self._look_styles()[name]
+        return self._mixer().styles[name]
 
     def strip(self, parts: Iterable[Part], width: int, over: Sequence[Look] = ()) -> Strip:
         """Parts as one line of exactly `width` cells on the widget's own background.
@@ -153,25 +153,37 @@ class LookedWidget(Widget):
             width: cells.
             over: looks laid over the whole line, e.g. the cursor.
         """
-        styles = self._look_styles()
-        base = self._ground or self.rich_style
-        above = Style.combine([Style.null(), *(styles[name] for name in over)]) if over else Style.null()
-        segments = []
-        for text, looks in parts:
-            if text:
-                names: tuple[Look, ...] = (looks,) if isinstance(looks, str) else looks
-                segments.append(Segment(text, Style.combine([base, *(styles[name] for name in names), above])))
+        mixer = self._mixer()
+        base, above = self._ground or self.rich_style, tuple(over)
+        segments = [Segment(text, mixer.mix(base, looks, above)) for text, looks in parts if text]
         # Neighbours that look alike become one: fewer escape sequences over a slow line.
-        line = Segment.adjust_line_length(segments, width, base + above)
+        line = Segment.adjust_line_length(segments, width, mixer.mix(base, "", above))
         return Strip(Segment.simplify(line), width)
 
-    def _look_styles(self) -> dict[Look, Style]:
+    def _mixer(self) -> "_Mixer":
         # Textual makes a new dictionary whenever the theme changes.
         app, variables = self.app, self.app.theme_variables
         known = _known.get(app)
         if known is None or known[0] is not variables:
-            known = _known[app] = (variables, look_styles(variables, no_color=app.no_color))
+            known = _known[app] = (variables, _Mixer(look_styles(variables, no_color=app.no_color)))
         return known[1]
 
 
-_known: "WeakKeyDictionary[App[object], tuple[dict[str, str], dict[Look, Style]]]" = WeakKeyDictionary()
+class _Mixer:
+    """Looks laid over each other, each mixture worked out once."""
+
+    def __init__(self, styles: Mapping[Look, Style]) -> None:
+        self.styles = styles
+        self._mixed: dict[tuple[Style, Looks, tuple[Look, ...]], Style] = {}
+
+    def mix(self, base: Style, looks: Looks, above: tuple[Look, ...]) -> Style:
+        """The style of looks on a background, under what lies over the whole line."""
+        key = (base, looks, above)
+        found = self._mixed.get(key)
+        if found is None:
+            names: tuple[Look, ...] = (looks,) if isinstance(looks, str) else looks
+            found = self._mixed[key] = Style.combine([base, *(self.styles[name] for name in (*names, *above))])
+        return found
+
+
+_known: "WeakKeyDictionary[App[object], tuple[dict[str, str], _Mixer]]" = WeakKeyDictionary()

@@ -9,9 +9,11 @@ from textual.geometry import Region, Size
 from textual.message import Message
 from textual.reactive import reactive
 from textual.scroll_view import ScrollView
+from textual.scrollbar import ScrollBar
 from textual.strip import Strip
 
 from cogtui.app.looks import Look, LookedWidget, Part
+from cogtui.app.widgets.bar import Bar
 
 
 class LineView(ScrollView, LookedWidget, can_focus=True, inherit_bindings=False):
@@ -81,6 +83,15 @@ class LineView(ScrollView, LookedWidget, can_focus=True, inherit_bindings=False)
         super().__init__(id=widget_id)
         # The bar is always there. Where Textual finds that out while it lays out, it styles the bar and starts again.
         self.set_reactive(LineView.show_vertical_scrollbar, True)
+
+    @property
+    def vertical_scrollbar(self) -> ScrollBar:
+        """The scrollbar, made when it is first asked for."""
+        if self._vertical_scrollbar is None:
+            self._vertical_scrollbar = bar = Bar(name="vertical", thickness=self.scrollbar_size_vertical)
+            bar.display = False
+            self.app._start_widget(self, bar)
+        return self._vertical_scrollbar
 
     @property
     def line_count(self) -> int:

@@ -1,0 +1,37 @@
+"""A scrollbar that draws its lines at once: four of Textual's own are a quarter of what painting a trace costs."""
+
+from rich.segment import Segment
+from textual.geometry import Region
+from textual.scrollbar import ScrollBar, ScrollBarRender
+from textual.strip import Strip
+
+
+class Bar(ScrollBar):
+    """Looks and behaves like Textual's; of its lines only a few differ."""
+
+    def render_lines(self, crop: Region) -> list[Strip]:
+        made = self.render()
+        if not isinstance(made, ScrollBarRender):
+            return super().render_lines(crop)
+        style = self.app.console.get_style(made.style)
+        if style.bgcolor is None or style.color is None:
+            return super().render_lines(crop)
+        drawn = made.render_bar(
+            self.size.height,
+            made.virtual_size,
+            made.window_size,
+            made.position,
+            made.thickness,
+            made.vertical,
+            style.bgcolor,
+            style.color,
+        )
+        filters, background = self.get_line_filters(), self.background_colors[1]
+        known: dict[Segment, Strip] = {}
+        for segment in drawn.segments:
+            if segment not in known:
+                strip = Strip([segment], made.thickness)
+                for one in filters:
+                    strip = strip.apply_filter(one, background)
+                known[segment] = strip
+        return [known[segment] for segment in drawn.segments[crop.y : crop.bottom]]
