@@ -26,11 +26,12 @@ class Bar(ScrollBar):
             style.bgcolor,
             style.color,
         )
-        filters, background = self.get_line_filters(), self.background_colors[1]
+        filters, background, ground = self.get_line_filters(), self.background_colors[1], self.rich_style
         known: dict[Segment, Strip] = {}
         for segment in drawn.segments:
             if segment not in known:
-                strip = Strip([segment], made.thickness)
+                looks = ground if segment.style is None else ground + segment.style
+                strip = Strip([Segment(segment.text, looks)], made.thickness)
                 for one in filters:
                     strip = strip.apply_filter(one, background)
                 known[segment] = strip
