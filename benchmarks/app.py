@@ -128,6 +128,8 @@ def note(self, screen, update):
 textual.app.App._display = note
 async def main():
     async with make().run_test(size=(120, 40)):
+        while not painted:
+            await asyncio.sleep(0.001)
         print(painted[0])
 asyncio.run(main())
 """
