@@ -146,6 +146,13 @@ def questions(report: Report, store: Store) -> None:
         query = Query(parse(text), sort or Sort())
         return lambda: store.page(query, after, before=before)
 
+    def anew(ask: Callable[[], object]) -> Callable[[], object]:
+        def asked() -> object:
+            store._known.forget()  # else it would remember
+            return ask()
+
+        return asked
+
     middle = middle_of(store)
     report.query("first page", page(), 50)
     report.query("next page in the middle", page(after=middle), 50)
@@ -157,7 +164,7 @@ def questions(report: Report, store: Store) -> None:
     filtered = "condition:all_strategies correct:true backtracking>=2"
     for name, sort in (("step", Sort()), ("backtracking", Sort("backtracking", True)), ("length", Sort("length"))):
         report.query(f"{filtered}, by {name}", page(filtered, sort), 100)
-    report.query("  how many those are", lambda: store.count(Query(parse(filtered))))
+    report.query("  how many those are", anew(lambda: store.count(Query(parse(filtered)))))
     report.query("reward<1 backtracking>=9 (few), by step", page("reward<1 backtracking>=9"), 100)
     report.query("  nothing at all: step>100000, by backtracking", page("step>100000", Sort("backtracking")), 100)
     for text in ('text:"try a different pair"', 'text:"Working backwards from 50"', "text:4711", "text:nowhere"):
@@ -174,7 +181,8 @@ def questions(report: Report, store: Store) -> None:
     report.query("one rollout whole, with spans", lambda: store.rollout(uid), 50)
     report.query("the same problem over all steps and conditions", lambda: store.same_problem(uid))
     report.query("problems, first page", lambda: store.problems(Query()))
-    report.query("problems by mean reward", lambda: store.problems(Query(), sort="mean"))
+    report.query("problems by mean reward, the first page", anew(lambda: store.problems(Query(), sort="mean")))
+    report.query("  another page, or another order", lambda: store.problems(Query(), sort="mean"))
     report.query("histogram of backtracking", lambda: store.histogram(Query(), "backtracking"))
     report.query("curves over all", lambda: store.per_step())
     report.query("curves of correct rollouts", lambda: store.per_step(parse("correct:true")))

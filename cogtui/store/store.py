@@ -19,11 +19,13 @@ from cogtui.store.human import HumanAnnotation, check_annotation, latest_annotat
 from cogtui.store.human import append as append_human
 from cogtui.store.human_index import annotation_of
 from cogtui.store.judged import RunSummary, judged_in_common, run_fingerprint, run_summaries
+from cogtui.store.known import Known
 from cogtui.store.lease import Holder, holder
 from cogtui.store.location import Location, locate_index, publish
 from cogtui.store.select import Selector
 from cogtui.store.series import Series, load_series
 from cogtui.store.snippets import phrases_of, snippet_of
+from cogtui.store.totals import totals
 from cogtui.store.types import (
     BadLine,
     Coverage,
@@ -55,8 +57,7 @@ class Store:
         self._writer: Writer | None = None
         self._follower: Follower | None = None
         self._seen = (-1, -1)
-        self._covers: tuple[int, Coverage] | None = None
-        self._counted: tuple[int, Filter, int] = (-1, EVERYTHING, 0)
+        self._known = Known()
         self._opens = 0
         self._open()
 
@@ -126,10 +127,7 @@ class Store:
 
     def coverage(self) -> Coverage:
         """How much of what is on disk the index holds."""
-        version = self.version()
-        if self._covers is None or self._covers[0] != version:
-            self._covers = (version, aggregates.coverage(self._db))  # counts every row: only where there may be more
-        return self._covers[1]
+        return self._known.answer("coverage", self.version(), lambda: aggregates.coverage(self._db))
 
     def bad_lines(self) -> Iterator[BadLine]:
         """Lines that could not be read, at most a thousand a file."""
@@ -143,13 +141,11 @@ class Store:
 
     def count(self, query: Query, *, newer_than: int | None = None) -> int:
         """How many rollouts the filter lets through."""
-        if newer_than is not None:
-            return self._selector().count(self._where(query.filter), newer_than=newer_than)
-        # Asked again for every rollout read one after the other; counting passes every row.
-        version = self.version()
-        if self._counted[:2] != (version, query.filter):
-            self._counted = (version, query.filter, self._selector().count(self._where(query.filter)))
-        return self._counted[2]
+        return self._known.answer(
+            "count" if newer_than is None else "newer",
+            (self.version(), query.filter, newer_than),
+            lambda: self._selector().count(self._where(query.filter), newer_than=newer_than),
+        )
 
     def page(
         self, query: Query, after: Cursor | None = None, *, before: Cursor | None = None, limit: int = 100
@@ -229,8 +225,12 @@ class Store:
         limit: int = 50,
     ) -> Page[ProblemGroup]:
         """The rollouts of a filter grouped by problem: the first ones, those after a cursor, or those before one."""
-        where = self._where(query.filter)
-        return groups.problems(self._db, self._selector(), where, after, before, sort, descending, limit)
+        where, selector = self._where(query.filter), self._selector()
+        known = None
+        if sort != "problem":
+            about = (self.version(), query.filter)
+            known = self._known.answer("totals", about, lambda: totals(self._db, selector, where))
+        return groups.problems(self._db, selector, where, after, before, sort, descending, limit, known)
 
     def histogram(self, query: Query, field: SortField, *, bins: int = 20) -> Histogram:
         """How a field is spread over the rollouts of a filter."""

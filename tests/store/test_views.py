@@ -103,9 +103,14 @@ def test_wrong_options_are_named(cogtui: Cogtui, arguments: tuple[str, ...], wor
 @pytest.mark.parametrize("sort", get_args(GroupSort))
 @pytest.mark.parametrize("descending", [False, True])
 @pytest.mark.parametrize("text", ["", "reward<1 OR NOT has:reward", "NOT has:reward"])
+@pytest.mark.parametrize("many", [0, 20_000])
 def test_pages_of_problems_backwards_are_those_forwards(
-    store: Store, sort: GroupSort, descending: bool, text: str
+    store: Store, sort: GroupSort, descending: bool, text: str, many: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Whether all of them are kept in memory or each page is asked for; and the order is the same."""
+    kept = [group.problem_id for group in store.problems(Query(parse(text)), sort=sort, descending=descending).rows]
+    monkeypatch.setattr("cogtui.store.totals.MANY_PROBLEMS", many)
+    store._known.forget()
     query = Query(parse(text))
 
     def ask(**where: Any) -> Page[ProblemGroup]:
@@ -120,6 +125,7 @@ def test_pages_of_problems_backwards_are_those_forwards(
     there = [group for page in forwards for group in page.rows]
     back = [group for page in reversed(backwards) for group in page.rows]
     assert there == back
+    assert [group.problem_id for group in there] == kept
     assert len({group.problem_id for group in there}) == len(there)
     assert forwards[0].before is None
     assert backwards[0].after is None
