@@ -10,7 +10,7 @@ from textual.containers import Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Input
 
-from cogtui.app.screens.late import LateScreen
+from cogtui.app.late import LateScreen
 from cogtui.app.text import one_line
 from cogtui.app.widgets.line import Line
 

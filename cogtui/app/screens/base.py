@@ -14,7 +14,7 @@ from textual.strip import Strip
 from textual.timer import Timer
 
 from cogtui.app.context import Context, SharesContext, shared
-from cogtui.app.screens.late import LateScreen
+from cogtui.app.late import LateScreen
 from cogtui.app.text import shown
 from cogtui.app.widgets.bars import KeyBar, TopBar
 from pipelines.errors import CogtuiError

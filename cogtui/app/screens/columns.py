@@ -8,8 +8,8 @@ from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.screen import ModalScreen
 
+from cogtui.app.late import LateScreen
 from cogtui.app.looks import Part
-from cogtui.app.screens.late import LateScreen
 from cogtui.app.widgets.line import Line
 from cogtui.app.widgets.lines import LineView
 

@@ -8,9 +8,9 @@ from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.screen import ModalScreen, Screen
 
+from cogtui.app.late import LateScreen
 from cogtui.app.looks import Part
 from cogtui.app.screens.base import AppScreen
-from cogtui.app.screens.late import LateScreen
 from cogtui.app.text import fit
 from cogtui.app.widgets.bars import key_name
 from cogtui.app.widgets.line import Line

@@ -12,6 +12,7 @@ from textual.message import Message
 from textual.widgets import Input
 
 from cogtui.app.data.completion import Word, completed, word_at
+from cogtui.app.late import LateScreen
 from cogtui.app.looks import Part
 from cogtui.app.text import one_line, shown
 from cogtui.app.widgets.entry import Entry
@@ -62,6 +63,8 @@ class FilterBar(Vertical):
 
     def show_filter(self, text: str) -> None:
         """Shows the filter in force."""
+        if self.has_class("open"):
+            self._paint_together()
         self.remove_class("open")
         self.query_one("#filter-entry", Entry).close()
         line = self.query_one("#filter-text", Line)
@@ -72,9 +75,15 @@ class FilterBar(Vertical):
 
     def open(self, text: str) -> None:
         """Starts editing."""
+        self._paint_together()
         self.add_class("open")
         self.query_one("#filter-entry", Entry).open(text)
         self._check(text)
+
+    def _paint_together(self) -> None:
+        # The lines of the bar come or go, the list gets another height, and the focus moves.
+        if isinstance(self.screen, LateScreen):
+            self.screen.paint_together()
 
     @on(Input.Changed, "#filter-entry")
     def _edited(self, event: Input.Changed) -> None:

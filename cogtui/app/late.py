@@ -10,6 +10,7 @@ from textual.screen import Screen
 _FRAME_S: Final = 1 / 60
 _TOGETHER_S: Final = 0.1
 """How long a screen that is laid out waits for what it shows before it is painted without."""
+_LAYOUTS: Final = 2
 _GROUP: Final = "appear"
 
 
@@ -39,16 +40,30 @@ class LateScreen(Screen[Any]):
 
     def appear_when_filled(self) -> None:
         """Paints it when its workers are done, which bring what it shows, or after a moment in any case."""
-        self._there = False
-        self.run_worker(self._appear_when_filled(), group=_GROUP, exclusive=True)
+        self._appear_after(filled=True)
 
-    async def _appear_when_filled(self) -> None:
-        filling = [worker.wait() for worker in self.workers if worker.node is self and worker.group != _GROUP]
+    def paint_together(self) -> None:
+        """Paints once what changes now and what follows from it within a frame, such as another layout."""
+        if self._there:
+            self._appear_after(filled=False)
+
+    def _appear_after(self, *, filled: bool) -> None:
+        self._there = False
+        self.run_worker(self._appear(filled=filled), group=_GROUP, exclusive=True)
+
+    async def _appear(self, *, filled: bool) -> None:
         # A frame at least: by then its widgets have asked for what follows from the sizes they now have.
-        waited = [asyncio.ensure_future(one) for one in (asyncio.sleep(_FRAME_S), *filling)]
+        waited = [asyncio.ensure_future(asyncio.sleep(_FRAME_S))]
+        if filled:
+            filling = [worker for worker in self.workers if worker.node is self and worker.group != _GROUP]
+            waited += [asyncio.ensure_future(worker.wait()) for worker in filling]
         await asyncio.wait(waited, timeout=_TOGETHER_S)
-        if self._layout_required and self.size == self.app.size:
-            self._refresh_layout(self.app.size)  # not after it is seen: that would paint it twice
+        for _ in range(_LAYOUTS):
+            # Not after it is seen: each would paint it. Sizes that change lead to another layout, a frame later.
+            if not self._layout_required or self.size != self.app.size:
+                break
             self._layout_required = False
+            self._refresh_layout(self.app.size)
+            await asyncio.sleep(_FRAME_S)
         self._there = True
         self.refresh()
