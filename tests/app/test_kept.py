@@ -51,24 +51,16 @@ MOST_PAINTS = 2
 """One as a rule; another where a slow machine was not done with something within a frame. It was four to five once."""
 
 
-async def test_opening_a_trace_paints_once_the_first_time_and_every_time(two: Builder, paints: list[str]) -> None:
+@pytest.mark.parametrize(("key", "text"), [("enter", "so let me try again"), ("d", "early one")])
+async def test_opening_a_trace_or_a_comparison_paints_once_the_first_time_and_every_time(
+    two: Builder, paints: list[str], key: str, text: str
+) -> None:
     async with running(two.workspace, (120, 30)) as (app, pilot):
         await to_list(pilot)
         for _ in range(3):
             paints.clear()
-            await press(pilot, "enter")
-            assert "so let me try again" in screen_text(app)
-            assert len(paints) <= MOST_PAINTS, paints
-            await press(pilot, "escape")
-
-
-async def test_opening_a_comparison_paints_once(two: Builder, paints: list[str]) -> None:
-    async with running(two.workspace, (120, 30)) as (app, pilot):
-        await to_list(pilot)
-        for _ in range(2):
-            paints.clear()
-            await press(pilot, "d")
-            assert "early one" in screen_text(app)
+            await press(pilot, key)
+            assert text in screen_text(app)
             assert len(paints) <= MOST_PAINTS, paints
             await press(pilot, "escape")
 
