@@ -220,8 +220,8 @@ class CogtuiApp(App[None]):
         from cogtui.app.screens.compare import CompareScreen
         from cogtui.app.screens.trace import TraceScreen
 
-        await self.shelf.prepare(TraceScreen, CompareScreen)
-        _settle_memory()
+        if await self.shelf.prepare(TraceScreen, CompareScreen):
+            _settle_memory()  # once: what is opened later goes again
 
     def pop_screen(self) -> AwaitComplete:
         left = self.screen

@@ -1,11 +1,13 @@
 """Screens that are painted when they are there: Textual would paint one it still makes three to five times."""
 
 import asyncio
+import contextlib
 from itertools import takewhile
 from typing import Any, Final
 
 from textual import events, on
 from textual.screen import Screen
+from textual.worker import Worker
 
 _FRAME_S: Final = 1 / 60
 _TOGETHER_S: Final = 0.1
@@ -18,6 +20,10 @@ class LateScreen(Screen[Any]):
     """A screen of which nothing is painted before its widgets are mounted, laid out and, as a rule, filled."""
 
     _there = False
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._filled = asyncio.Event()
 
     @property
     def is_current(self) -> bool:
@@ -38,6 +44,14 @@ class LateScreen(Screen[Any]):
         self._refresh_layout(self.app.size)
         self.appear_when_filled()
 
+    def _filling(self) -> bool:
+        return any(one.node is self and one.group != _GROUP and not one.is_finished for one in self.workers)
+
+    @on(Worker.StateChanged)
+    def _worker_changed(self) -> None:
+        if not self._filling():
+            self._filled.set()
+
     def appear_when_filled(self) -> None:
         """Paints it when its workers are done, which bring what it shows, or after a moment in any case."""
         self._appear_after(filled=True)
@@ -53,11 +67,11 @@ class LateScreen(Screen[Any]):
 
     async def _appear(self, *, filled: bool) -> None:
         # A frame at least: by then its widgets have asked for what follows from the sizes they now have.
-        waited = [asyncio.ensure_future(asyncio.sleep(_FRAME_S))]
-        if filled:
-            filling = [worker for worker in self.workers if worker.node is self and worker.group != _GROUP]
-            waited += [asyncio.ensure_future(worker.wait()) for worker in filling]
-        await asyncio.wait(waited, timeout=_TOGETHER_S)
+        await asyncio.sleep(_FRAME_S)
+        if filled and self._filling():
+            self._filled.clear()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._filled.wait(), _TOGETHER_S)
         for _ in range(_LAYOUTS):
             # Not after it is seen: each would paint it. Sizes that change lead to another layout, a frame later.
             if not self._layout_required or self.size != self.app.size:

@@ -188,7 +188,7 @@ class Catalog:
             (source,),
         )
         # The words of a deleted rollout stay behind without a row; serials are never given out twice.
-        for table in ("verdict", "gap", "rollout"):
+        for table in ("verdict", "distance", "rollout"):
             self._db.execute(f"DELETE FROM {table} WHERE serial IN {serials}", (source,))
         for table in ("record", "orphan", "bad_line"):
             self._db.execute(f"DELETE FROM {table} WHERE source = ?", (source,))

@@ -39,7 +39,7 @@ class Where:
     phrases: list[Words] = field(default_factory=list)
     """The same as they were written."""
     patterns: list[tuple[str, int | None]] = field(default_factory=list)
-    """Columns of `gap` that must be below a bound, or be there at all."""
+    """Columns of `distance` that must be below a bound, or be there at all."""
     rest: list[Part] = field(default_factory=list)
 
     @property
@@ -130,7 +130,7 @@ def _sql(term: Term, series: Mapping[int, Series]) -> Part:
         return "o.serial IN (SELECT rowid FROM words WHERE words MATCH ?)", (match_expression(term),)
     if isinstance(term, Pattern):
         sql, values = pattern_sql(f"{term.first}__{term.second}", term.below, "g")
-        return f"EXISTS (SELECT 1 FROM gap g WHERE g.serial = o.serial AND {sql})", values
+        return f"EXISTS (SELECT 1 FROM distance g WHERE g.serial = o.serial AND {sql})", values
     if isinstance(term, Has):
         return _HAS[term.what], ()
     if term.field in OF_SERIES:

@@ -8,7 +8,7 @@ nothing twice.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -147,7 +147,9 @@ class Ingester:
         def of_rollouts() -> Iterator[Piece]:
             if beside:
                 with WordsProcess() as process:  # it starts up while the first rollouts are read and shown
-                    yield from islice(here(rollouts, FIRST_BYTES), 1)
+                    for one, _, parsed in islice(here(rollouts, FIRST_BYTES), 1):
+                        # Its serials are given out now: those of the other process begin behind them.
+                        yield one, self._add_words(parsed.texts), parsed
                     job = Job(
                         self._index_path(), self._lease.token, self._words.upto() + 1, files(), rollouts, PIECE_BYTES
                     )
@@ -226,18 +228,22 @@ class Ingester:
 
     def _write_words(self, batch: list[Piece]) -> list[tuple[Pending, int, Parsed]]:
         """Writes the words of pieces that were read here; all pieces with their serials."""
-        serial = self._words.upto() + 1
-        texts: list[tuple[int, str]] = []
+        texts = [text for _, first, parsed in batch if first is None for text in parsed.texts]
+        serial = self._add_words(texts)
         numbered = []
         for one, first, parsed in batch:
             if first is None:
                 first = serial
-                texts += enumerate(parsed.texts, first)
                 serial += len(parsed.texts)
             numbered.append((one, first, parsed))
-        if texts:
-            self._words.add(self._lease.token, texts, serial - 1)
         return numbered
+
+    def _add_words(self, texts: Sequence[str]) -> int:
+        """Writes the words of some texts; the serial of the first of them."""
+        serial = self._words.upto() + 1
+        if texts:
+            self._words.add(self._lease.token, enumerate(texts, serial), serial + len(texts) - 1)
+        return serial
 
     def _write_rows(self, batch: list[tuple[Pending, int, Parsed]]) -> None:
         spoken: Spoken = {}

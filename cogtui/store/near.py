@@ -1,6 +1,6 @@
 """The least distances of a thousand rollouts at a time, so that a pattern that few have is looked for in few.
 
-For each block of serials, `near` has the least of each column of `gap`, or less: rows that go away leave it as it is.
+For each block of serials, `near` has the least of each column of `distance`, or less: rows that go leave it as it is.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ _LOWER: Final = f"""INSERT INTO near (block, {", ".join(GAPS)})
     VALUES (?, {", ".join([f"nullif(?, {NEVER})"] * len(GAPS))}) ON CONFLICT (block) DO UPDATE SET {_LOWERED}"""
 
 NEAR_TABLES: Final = (
-    f"near n CROSS JOIN gap d ON d.serial >= n.block << {NEAR_BITS} AND d.serial < (n.block + 1) << {NEAR_BITS} "
+    f"near n CROSS JOIN distance d ON d.serial >= n.block << {NEAR_BITS} AND d.serial < (n.block + 1) << {NEAR_BITS} "
     "CROSS JOIN rollout o ON o.serial = d.serial"
 )
 """FROM of a query that starts from a pattern: conditions on a column hold for `n` and for `d`."""
 
 
 def lower(db: sqlite3.Connection, rows: Sequence[tuple[int, ...]]) -> None:
-    """Takes note of rows of `gap` that were just written: serial, and its columns with `NEVER` for NULL."""
+    """Takes note of rows of `distance` that were just written: serial, and its columns with `NEVER` for NULL."""
     ordered = sorted(rows)
     least = []
     for block, members in groupby(ordered, key=lambda row: row[0] >> NEAR_BITS):

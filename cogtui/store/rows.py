@@ -30,7 +30,7 @@ INSERT_VERDICT: Final = f"""INSERT OR REPLACE INTO verdict (serial, run, statuse
     {", ".join(f"at_{behavior}" for behavior in BEHAVIORS)}) VALUES ({_slots(4 + 2 * N)})"""
 UPDATE_PRIMARY: Final = f"""UPDATE rollout SET judge = ?, judged = ?, unaligned = ?,
     {", ".join(f"{behavior} = ?" for behavior in BEHAVIORS)} WHERE serial = ?"""
-INSERT_GAP: Final = f"""INSERT OR REPLACE INTO gap (serial, {", ".join(GAPS)})
+INSERT_GAP: Final = f"""INSERT OR REPLACE INTO distance (serial, {", ".join(GAPS)})
     VALUES (?, {", ".join([f"nullif(?, {NEVER})"] * len(GAPS))})"""
 
 JUDGED: Final = ("none", "ok", "partial", "failed")
@@ -41,7 +41,7 @@ Counts = tuple[int | None, ...]
 Places = tuple[int | None, ...]
 """By behaviour the place of its line, `source << AT_BITS | byte`; None where there is none."""
 Gaps = tuple[int, ...] | None
-"""Columns of `gap`, `NEVER` for NULL; None where fewer than two spans have a place."""
+"""Columns of `distance`, `NEVER` for NULL; None where fewer than two spans have a place."""
 Verdict = tuple[str, Counts, int, Places, Gaps]
 """What one judge run says of one rollout: statuses (a letter a behaviour), counts, unaligned spans, places, gaps.
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from sqlite_utils import Database
 
 GAPS: Final = tuple(f"{first}__{second}" for first in BEHAVIORS for second in BEHAVIORS)
-"""Columns of `gap`: the least distance from the end of one behaviour to the start of another, in code points."""
+"""Columns of `distance`: the least distance from the end of one behaviour to the start of another, in code points."""
 
 NEAR_BITS: Final = 10
 """Rollouts whose serials differ in so many last bits are one block of `near`."""
@@ -123,8 +123,10 @@ def _words_apart(db: Database) -> None:
 
 def _nearness(db: Database) -> None:
     db.execute(f"CREATE TABLE near (block INTEGER PRIMARY KEY, {', '.join(f'{name} INTEGER' for name in GAPS)})")
+    # Another name, so that a writer of before, which still runs and knows nothing of blocks, fails instead.
+    db.execute("ALTER TABLE gap RENAME TO distance")
     least = ", ".join(f"min({name})" for name in GAPS)
-    db.execute(f"INSERT INTO near SELECT serial >> {NEAR_BITS}, {least} FROM gap GROUP BY 1")
+    db.execute(f"INSERT INTO near SELECT serial >> {NEAR_BITS}, {least} FROM distance GROUP BY 1")
 
 
 MIGRATIONS: Final[tuple[Callable[[Database], None], ...]] = (_tables, _annotations, _words_apart, _nearness)

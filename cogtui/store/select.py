@@ -327,7 +327,7 @@ def _beyond(segment: Segment, cursor: Cursor, *, backwards: bool, descending: bo
 
 def _has_pattern(column: str, below: int | None) -> Part:
     sql, values = pattern_sql(column, below, "g")
-    return f"EXISTS (SELECT 1 FROM gap g WHERE g.serial = o.serial AND {sql})", values
+    return f"EXISTS (SELECT 1 FROM distance g WHERE g.serial = o.serial AND {sql})", values
 
 
 def joined(conditions: Sequence[Part]) -> Part:

@@ -225,10 +225,10 @@ class Store:
         limit: int = 50,
     ) -> Page[ProblemGroup]:
         """The rollouts of a filter grouped by problem: the first ones, those after a cursor, or those before one."""
+        about = (self.version(), query.filter)  # first: it opens the index again where there is a newer one
         where, selector = self._where(query.filter), self._selector()
         known = None
         if sort != "problem":
-            about = (self.version(), query.filter)
             known = self._known.answer("totals", about, lambda: totals(self._db, selector, where))
         return groups.problems(self._db, selector, where, after, before, sort, descending, limit, known)
 

@@ -171,7 +171,7 @@ class Verdicts:
 
     def _choose_again(self, serial: int) -> None:
         rows = self._db.execute(f"SELECT run, {_AT_COLUMNS} FROM verdict WHERE serial = ?", (serial,)).fetchall()
-        self._db.execute("DELETE FROM gap WHERE serial = ?", (serial,))
+        self._db.execute("DELETE FROM distance WHERE serial = ?", (serial,))
         if rows:
             run, *places = min(rows, key=lambda row: self._rank(row[0]))
             verdict = self._recalled(tuple(places))
@@ -183,7 +183,7 @@ class Verdicts:
 
     def _write_gaps(self, verdicts: Sequence[tuple[int, Verdict]]) -> None:
         self._db.executemany(
-            "DELETE FROM gap WHERE serial = ?", [(serial,) for serial, verdict in verdicts if verdict[4] is None]
+            "DELETE FROM distance WHERE serial = ?", [(serial,) for serial, verdict in verdicts if verdict[4] is None]
         )
         self._insert_gaps([(serial, verdict[4]) for serial, verdict in verdicts])
 

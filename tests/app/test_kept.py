@@ -1,11 +1,14 @@
 """Screens that are made once and opened again: each time as if they were new, and painted once."""
 
+import gc
+import weakref
 from collections.abc import Callable
 
 import pytest
 from textual._compositor import Compositor
 
 from cogtui.app.application import CogtuiApp
+from cogtui.app.data.query import ListQuery
 from cogtui.app.screens.compare import CompareScreen
 from cogtui.app.screens.trace import TraceScreen
 from cogtui.app.screens.traces import TracesScreen
@@ -111,6 +114,29 @@ async def test_a_screen_opened_again_remembers_nothing(two: Builder) -> None:
         assert again.focused is again.query_one(TraceText)
         assert "another text" in screen_text(app)
         assert "let me try again" not in drawn(app)
+
+
+async def test_a_search_that_ended_nowhere_does_not_go_on_in_what_is_read_next(two: Builder) -> None:
+    async with running(two.workspace, (90, 30)) as (app, pilot):
+        await to_list(pilot)
+        top(app, TracesScreen).change(ListQuery(typed="text:again"))
+        await settle(pilot)
+        await press(pilot, "enter", "n", "n", "n", "escape")
+        screen = next(one for one in app.shelf._screens if isinstance(one, TraceScreen))
+        assert screen.resting
+        assert screen._arriving == 0
+
+
+async def test_lists_opened_and_left_are_forgotten(two: Builder) -> None:
+    async with running(two.workspace, (90, 30)) as (app, pilot):
+        await to_list(pilot)
+        lists = []
+        for _ in range(3):
+            await press(pilot, "b", "enter")
+            lists.append(weakref.ref(top(app, TracesScreen)))
+            await press(pilot, "escape", "escape")
+        gc.collect()
+        assert [one() for one in lists[:-1]] == [None, None]
 
 
 async def test_what_is_not_read_yet_does_not_show_what_was_read_before(two: Builder) -> None:

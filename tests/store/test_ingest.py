@@ -370,3 +370,31 @@ def test_a_bulk_load_says_the_same_and_survives_the_loss_of_its_second_process(
     with open_store(filled.workspace) as store:
         store.ingest()
         assert answers(store) == expected
+
+
+def test_a_bulk_load_whose_first_file_is_tiny_gives_no_serial_out_twice(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first rollouts are read here and written later; those of the second process are numbered meanwhile."""
+    monkeypatch.setattr(ingest, "BULK_BYTES", 0)
+    small, large = lab.stage("ppo", 1), lab.stage("ppo", 2)
+    few = [one.model_copy(update={"completion": "onlyhere"}) for one in make_rollouts(small.key, [0], problems=3)]
+    many = make_rollouts(large.key, range(30), problems=50, samples=2)  # words of more than one transaction
+    write_rollouts(small, few)
+    write_rollouts(large, [one.model_copy(update={"completion": f"{one.completion} onlythere " * 40}) for one in many])
+    with open_store(lab.workspace) as store:
+        store.ingest()
+        assert sorted(all_ids(store)) == sorted(one.id for one in [*few, *many])
+        counted = [store.count(Query(parse(text))) for text in ("text:onlyhere", "text:onlythere")]
+        assert counted == [len(few), len(many)]
+        assert store.count(Query(parse("text:onlyhere text:onlythere"))) == 0
+
+
+def test_a_store_goes_on_after_another_process_has_built_the_index_again(filled: Lab) -> None:
+    with open_store(filled.workspace) as store:
+        store.ingest()
+        query = Query(parse("condition:all_strategies"))
+        expected = [group.problem_id for group in store.problems(query, sort="mean").rows]
+        assert expected
+        rebuild(filled.workspace)
+        assert [group.problem_id for group in store.problems(query, sort="mean").rows] == expected

@@ -37,7 +37,7 @@ def test_no_block_is_left_out_that_has_the_pattern(batches: list[dict[int, tuple
         rows = [(serial, *distances) for serial, distances in batch.items()]
         db.executemany(INSERT_GAP, rows)
         lower(db, rows)
-    wanted = [row[0] for row in db.execute(f"SELECT serial FROM gap WHERE {COLUMN} < ? ORDER BY serial", (below,))]
+    wanted = [row[0] for row in db.execute(f"SELECT serial FROM distance WHERE {COLUMN} < ? ORDER BY serial", (below,))]
     tables = NEAR_TABLES.removesuffix("CROSS JOIN rollout o ON o.serial = d.serial")
     found = db.execute(
         f"SELECT d.serial FROM {tables} WHERE n.{COLUMN} < ? AND d.{COLUMN} < ? ORDER BY 1", (below, below)
@@ -55,7 +55,7 @@ def test_blocks_written_once_have_their_least_distances(rows: dict[int, tuple[in
     least = ", ".join(f"min({name})" for name in GAPS)
     assert (
         db.execute("SELECT * FROM near ORDER BY block").fetchall()
-        == db.execute(f"SELECT serial >> 10, {least} FROM gap GROUP BY 1 ORDER BY 1").fetchall()
+        == db.execute(f"SELECT serial >> 10, {least} FROM distance GROUP BY 1 ORDER BY 1").fetchall()
     )
 
 
@@ -83,6 +83,7 @@ def test_an_index_of_before_is_completed_when_it_is_opened(tmp_path: Path) -> No
     assert path is not None
     with sqlite3.connect(path) as db:
         db.execute("DROP TABLE near")
+        db.execute("ALTER TABLE distance RENAME TO gap")
         db.execute("DELETE FROM _sqlite_migrations WHERE name = 'nearness'")
         db.execute(f"PRAGMA user_version = {len(MIGRATIONS) - 1}")
     assert answers() == before

@@ -58,6 +58,7 @@ class CompareScreen(ChordScreen, KeptScreen):
         self.traces = [NOTHING, NOTHING]
         self.others: list[list[RolloutRow]] = [[], []]
         self.pairing: Pairing | None = None
+        self._chord = 0
 
     def compose_body(self) -> ComposeResult:
         yield Line(widget_id="side-0")

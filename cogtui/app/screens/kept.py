@@ -46,11 +46,12 @@ class Shelf:
         screen.update_node_styles(animate=False)  # also of scrollbars, which the layout would do too late
         return screen
 
-    async def prepare(self, *kinds: type[KeptScreen]) -> None:
-        """Has at least one screen of each kind."""
-        for kind in kinds:
-            if not any(type(screen) is kind for screen in self._screens):
-                await self.add(kind)
+    async def prepare(self, *kinds: type[KeptScreen]) -> bool:
+        """Has at least one screen of each kind; whether one had to be made."""
+        missing = [kind for kind in kinds if not any(type(screen) is kind for screen in self._screens)]
+        for kind in missing:
+            await self.add(kind)
+        return bool(missing)
 
     async def open(self, kind: type[K], begin: Callable[[K], None]) -> None:
         """Shows a screen that rests, with something new, and paints it when there is something to see.

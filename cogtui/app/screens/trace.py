@@ -69,6 +69,7 @@ class TraceScreen(SearchingScreen, ChordScreen, ComparingScreen, KeptScreen):
         """Judge run to show once the rollout is read, e.g. the person who just annotated it."""
         self._beyond: tuple[int, Behavior | None] | None = None
         self._place = ""
+        self._arriving = self._chord = 0
 
     def compose_body(self) -> ComposeResult:
         head = Line(widget_id="head")
