@@ -105,8 +105,8 @@ def histogram(db: sqlite3.Connection, selector: Selector, where: Where, field: S
     if column is None:
         raise InvalidInput(f"{field} is no number", remedy=f"One of: reward, correct, {', '.join(_WHOLE)}.")
     # One pass, along the sort index where nothing is filtered: a field seldom has more than some thousand values.
-    counts = dict(_ask(db, selector, where, f"o.{column} AS bin, count(*)", "bin", limit=MANY_VALUES + 1))
-    many = len(counts) > MANY_VALUES
+    counts = dict(_ask(db, selector, where, f"o.{column} AS bin, count(*)", "bin", limit=MANY_VALUES + 2))
+    many = len(counts) - (None in counts) > MANY_VALUES
     if many:
         counts = _counts_of_many(db, selector, where, column, bins)
     missing = counts.pop(None, 0)
