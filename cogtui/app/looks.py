@@ -4,7 +4,7 @@ Not CSS component classes: Textual applies those anew to every widget whenever a
 twenty of them is most of what the app would do.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final, Literal
 from weakref import WeakKeyDictionary
 
@@ -100,6 +100,18 @@ def look_styles(variables: Mapping[str, str], *, no_color: bool) -> dict[Look, S
     return styles
 
 
+def filtering(widget: Widget) -> Callable[[Strip], Strip]:
+    """What the app's filters, such as that of NO_COLOR, make of the lines of a widget that Textual does not draw."""
+    filters, background = widget.get_line_filters(), widget.background_colors[1]
+
+    def filtered(strip: Strip) -> Strip:
+        for one in filters:
+            strip = strip.apply_filter(one, background)
+        return strip
+
+    return filtered
+
+
 class LookedWidget(Widget):
     """A widget that draws its own lines out of parts, each `size.width` cells wide."""
 
@@ -120,16 +132,13 @@ class LookedWidget(Widget):
             self._ground = None
 
     def _plain_lines(self, crop: Region) -> list[Strip]:
-        filters, background = self.get_line_filters(), self.background_colors[1]
+        filtered = filtering(self)
         painted = self._painted
         if painted is None:
             painted = self._painted = {}
         for y in crop.line_range:
             if y not in painted:
-                strip = self.render_line(y)
-                for one in filters:
-                    strip = strip.apply_filter(one, background)
-                painted[y] = strip
+                painted[y] = filtered(self.render_line(y))
         return [painted[y] for y in crop.line_range]
 
     def _set_dirty(self, *regions: Region) -> None:

@@ -14,7 +14,6 @@ from cogtui.store.location import Location, wal_works
 from cogtui.store.schema import migrate, schema_version
 from pipelines.errors import CogtuiError, MissingRequirement
 
-PAGE_BYTES: Final = 8192
 READER_CACHE_KIB: Final = 16 * 1024
 WRITER_CACHE_KIB: Final = 96 * 1024
 """Enough to hold the hot part of the index of ids, which is hit at random places, at a few million rollouts."""
@@ -81,7 +80,7 @@ def make_generation(location: Location) -> Path:
     journal = "WAL" if wal_works(location.folder) else "TRUNCATE"
     words.make(path, journal)
     with contextlib.closing(sqlite3.connect(path, isolation_level=None, timeout=BUSY_S)) as connection:
-        connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")
+        connection.execute(f"PRAGMA page_size = {words.PAGE_BYTES}")
         connection.execute("PRAGMA auto_vacuum = NONE")
         connection.execute(f"PRAGMA journal_mode = {journal}")
         migrate(connection)

@@ -11,7 +11,7 @@ from cogtui.store.filter_sql import Part, Where
 from cogtui.store.select import Hit, Selector, joined
 from cogtui.store.series import Series
 from cogtui.store.summaries import MEAN_REWARD
-from cogtui.store.totals import COLUMNS, Total, Totals
+from cogtui.store.totals import Totals, by_problem
 from cogtui.store.types import Cursor, Page, ProblemGroup, RolloutRow
 
 GroupSort = Literal["problem", "best", "mean", "worst", "rollouts"]
@@ -36,43 +36,21 @@ def problems(
     Args:
         known: what a pass over the rows has found before.
     """
+    backwards = before is not None
     if known is not None and sort != "problem":
         rows, more = known.page(sort, after, before, limit, descending=descending)
     else:
-        rows, more = _found(db, selector, where, after, before, sort, descending, limit)
+        conditions, having, order = _order(sort, before if backwards else after, descending, backwards)
+        sql, values = by_problem(db, selector, where, [conditions])
+        statement = f"{sql} HAVING {having[0]} ORDER BY {order} LIMIT ?"
+        rows = db.execute(statement, (*values, *having[1], limit + 1)).fetchall()
+        more, rows = len(rows) > limit, rows[:limit]
+        if backwards:
+            rows = rows[::-1]
     steps = _by_step(db, selector, where, [row[0] for row in rows])
     groups = tuple(_group(db, row, steps.get(row[0], ()), sort) for row in rows)
     above, below = (more, bool(before.values)) if before is not None else (after is not None, more)
     return Page(groups, groups[0].cursor if groups and above else None, groups[-1].cursor if groups and below else None)
-
-
-def _found(
-    db: sqlite3.Connection,
-    selector: Selector,
-    where: Where,
-    after: Cursor | None,
-    before: Cursor | None,
-    sort: GroupSort,
-    descending: bool,
-    limit: int,
-) -> tuple[list[Total], bool]:
-    backwards = before is not None
-    conditions, having, order = _order(sort, before if backwards else after, descending, backwards)
-    tables, filters = selector.collect(where, [conditions])
-    if where.empty:
-        tables = "rollout o INDEXED BY rollout_by_problem" if _has_index(db) else tables
-    sql, values = joined(filters)
-    rows = db.execute(
-        f"""SELECT {COLUMNS} FROM {tables} WHERE {sql}
-        GROUP BY o.problem_id HAVING {having[0]} ORDER BY {order} LIMIT ?""",
-        (*values, *having[1], limit + 1),
-    ).fetchall()
-    more, rows = len(rows) > limit, rows[:limit]
-    return (rows[::-1] if backwards else rows), more
-
-
-def _has_index(db: sqlite3.Connection) -> bool:
-    return db.execute("SELECT 1 FROM sqlite_master WHERE name = 'rollout_by_problem'").fetchone() is not None
 
 
 def _order(sort: GroupSort, cursor: Cursor | None, descending: bool, backwards: bool) -> tuple[Part, Part, str]:

@@ -28,7 +28,7 @@ from cogtui.store.parse import File, Parsed, no_garbage_collection, parse_all
 from cogtui.store.registry import Registry
 from cogtui.store.schema import BULK_INDEXES
 from cogtui.store.verdicts import Verdicts
-from cogtui.store.words import WordIndex, WordsTaken
+from cogtui.store.words import CHECKPOINT_PAGES, WordIndex, WordsTaken
 from cogtui.store.words_mend import mend_words
 from cogtui.store.words_process import Job, WordsProcess
 from jobs.workspace import Workspace
@@ -41,8 +41,6 @@ BATCH_BYTES: Final = 64 * 2**20
 """In one transaction."""
 BULK_BYTES: Final = 96 * 2**20
 """From here on indexes for sorting are built at the end, and a second process parses."""
-CHECKPOINT_PAGES: Final = 8192
-"""64 MB of log between checkpoints: pages that every batch changes are copied into the index once, not every time."""
 MAX_BAD_LINES: Final = 1000
 """Bad lines named a file; all are counted."""
 

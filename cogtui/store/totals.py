@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import sqlite3
 from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
 from typing import Any, Final, Literal
 
-from cogtui.store.filter_sql import Where
+from cogtui.store.filter_sql import Part, Where
 from cogtui.store.select import Selector, joined
 from cogtui.store.summaries import MEAN_REWARD
 from cogtui.store.types import Cursor
@@ -14,7 +15,7 @@ from cogtui.store.types import Cursor
 TotalSort = Literal["best", "mean", "worst", "rollouts"]
 Total = tuple[str, int, int, float | None, float | None, float | None]
 """Problem, rollouts, how many have a reward, best, mean and worst reward."""
-COLUMNS: Final = f"o.problem_id, count(*), count(o.reward), max(o.reward), {MEAN_REWARD}, min(o.reward)"
+_COLUMNS: Final = f"o.problem_id, count(*), count(o.reward), max(o.reward), {MEAN_REWARD}, min(o.reward)"
 MANY_PROBLEMS: Final = 20_000
 """More are not kept: that would be megabytes."""
 _PLACES: Final[dict[TotalSort, int]] = {"rollouts": 1, "best": 3, "mean": 4, "worst": 5}
@@ -58,11 +59,15 @@ def _key(value: Any, problem: str, *, descending: bool) -> _Key:
 
 def totals(db: sqlite3.Connection, selector: Selector, where: Where) -> Totals | None:
     """The problems of a filter, in one pass over its rows; None where there are too many."""
-    tables, filters = selector.collect(where)
+    sql, values = by_problem(db, selector, where)
+    rows = db.execute(f"{sql} LIMIT ?", (*values, MANY_PROBLEMS + 1)).fetchall()
+    return Totals(rows) if len(rows) <= MANY_PROBLEMS else None
+
+
+def by_problem(db: sqlite3.Connection, selector: Selector, where: Where, extra: Sequence[Part] = ()) -> Part:
+    """A statement up to its GROUP BY, which gives the `Total` of each problem of a filter."""
+    tables, filters = selector.collect(where, extra)
     if where.empty and db.execute("SELECT 1 FROM sqlite_master WHERE name = 'rollout_by_problem'").fetchone():
         tables = "rollout o INDEXED BY rollout_by_problem"
     sql, values = joined(filters)
-    rows = db.execute(
-        f"SELECT {COLUMNS} FROM {tables} WHERE {sql} GROUP BY o.problem_id LIMIT ?", (*values, MANY_PROBLEMS + 1)
-    ).fetchall()
-    return Totals(rows) if len(rows) <= MANY_PROBLEMS else None
+    return f"SELECT {_COLUMNS} FROM {tables} WHERE {sql} GROUP BY o.problem_id", values

@@ -20,6 +20,9 @@ SCHEMA: Final = "apart"
 BUSY_S: Final = 20.0
 CACHE_KIB: Final = 16 * 1024
 PAGE_BYTES: Final = 8192
+"""Of this file and of the index."""
+CHECKPOINT_PAGES: Final = 8192
+"""64 MB of log between checkpoints: pages that every batch changes are copied into the file once, not every time."""
 LEAF_BYTES: Final = 8000
 """A leaf of the words fills one page of the file."""
 HASH_BYTES: Final = 64 * 2**20
@@ -83,7 +86,7 @@ class WordIndex:
         self._db.execute("PRAGMA synchronous = NORMAL")
         self._db.execute("PRAGMA temp_store = MEMORY")
         self._db.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
-        self._db.execute("PRAGMA wal_autocheckpoint = 8192")
+        self._db.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
 
     def claim(self, token: str) -> None:
         """From now on the holder of this lease writes, and whoever did before cannot any more."""

@@ -15,6 +15,7 @@ from textual.timer import Timer
 
 from cogtui.app.context import Context, SharesContext, shared
 from cogtui.app.late import LateScreen
+from cogtui.app.looks import filtering
 from cogtui.app.text import shown
 from cogtui.app.widgets.bars import KeyBar, TopBar
 from pipelines.errors import CogtuiError
@@ -45,10 +46,7 @@ class AppScreen(LateScreen):
 
     def render_lines(self, crop: Region) -> list[Strip]:
         # Nothing but background shows between its widgets: one line does for all.
-        strip = Strip.blank(crop.width, self.visual_style.rich_style)
-        for one in self.get_line_filters():
-            strip = strip.apply_filter(one, self.background_colors[1])
-        return [strip] * crop.height
+        return [filtering(self)(Strip.blank(crop.width, self.visual_style.rich_style))] * crop.height
 
     @property
     def shared(self) -> SharesContext:

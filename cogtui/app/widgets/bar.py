@@ -5,6 +5,8 @@ from textual.geometry import Region
 from textual.scrollbar import ScrollBar, ScrollBarRender
 from textual.strip import Strip
 
+from cogtui.app.looks import filtering
+
 
 class Bar(ScrollBar):
     """Looks and behaves like Textual's; of its lines only a few differ."""
@@ -26,13 +28,10 @@ class Bar(ScrollBar):
             style.bgcolor,
             style.color,
         )
-        filters, background, ground = self.get_line_filters(), self.background_colors[1], self.rich_style
+        filtered, ground = filtering(self), self.rich_style
         known: dict[Segment, Strip] = {}
         for segment in drawn.segments:
             if segment not in known:
                 looks = ground if segment.style is None else ground + segment.style
-                strip = Strip([Segment(segment.text, looks)], made.thickness)
-                for one in filters:
-                    strip = strip.apply_filter(one, background)
-                known[segment] = strip
+                known[segment] = filtered(Strip([Segment(segment.text, looks)], made.thickness))
         return [known[segment] for segment in drawn.segments[crop.y : crop.bottom]]
