@@ -78,12 +78,12 @@ def _serve(pipe: Connection, delay_s: float) -> None:
 
 def _bodies(config: dict[str, Any], folder: Path, count: int) -> list[dict[str, Any]]:
     """The bodies of the requests that the stage sends, so that both loops send the same bytes."""
-    from pipelines.behaviors.judges.base import JudgeTask
-    from pipelines.corpus.classify import ClassifyConfig
-    from pipelines.corpus.dialogue import DocumentDialogue, FactsQuestion
-    from pipelines.corpus.judging import ModelDocumentJudge, read_prompt
-    from pipelines.llm.clients import ModelSpec
-    from pipelines.llm.openai_client import chat_body
+    from pipelines.behaviors.judge import JudgeTask
+    from pipelines.corpus.classify.dialogue import DocumentDialogue, FactsQuestion
+    from pipelines.corpus.classify.judging import ModelDocumentJudge, read_prompt
+    from pipelines.corpus.classify.stage import ClassifyConfig
+    from pipelines.llm.clients.openai_api import chat_body
+    from pipelines.llm.clients.protocol import ModelSpec
 
     judge = ModelDocumentJudge(ClassifyConfig.model_validate(config, context={"base": folder}))
     question = FactsQuestion.of(read_prompt("facts"))
@@ -134,8 +134,8 @@ def endpoint(folder: Path, count: int) -> None:
 
 def _classified(folder: Path, count: int, words: int) -> StageFolder:
     """A finished `classify` stage with generated documents, written without judging anything."""
-    from pipelines.corpus.judging import RulesDocumentJudge
-    from pipelines.corpus.tally import Tally
+    from pipelines.corpus.classify.judging import RulesDocumentJudge
+    from pipelines.corpus.classify.tally import Tally
     from pipelines.records import BEHAVIORS, text_sha256
 
     run = RulesDocumentJudge().run

@@ -12,10 +12,10 @@ from collections.abc import Callable
 from fractions import Fraction
 from functools import partial
 
-from pipelines.countdown.expression import parse
-from pipelines.countdown.problems import Problem, ProblemSpace, generate
-from pipelines.countdown.reward import score_completion
-from pipelines.countdown.solver import solutions, solve
+from pipelines.tasks.countdown.expression import parse
+from pipelines.tasks.countdown.problems import Problem, ProblemSpace, generate
+from pipelines.tasks.countdown.reward import score_completion
+from pipelines.tasks.countdown.solver import solutions, solve
 
 RUNS = 7
 REWARD_BUDGET = 30_000

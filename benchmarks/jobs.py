@@ -16,14 +16,14 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from jobs import slurm
-from jobs.agent_lock import AgentLock
-from jobs.control import cancel
-from jobs.launch import submit
-from jobs.logs import LogFile
-from jobs.plan_types import StageInstance
-from jobs.recipe_resources import Resources
-from jobs.state import StateReader
+from jobs.attempts.agent_lock import AgentLock
+from jobs.logs.reader import LogFile
+from jobs.planning.types import StageInstance
+from jobs.recipe.resources import Resources
+from jobs.slurm import client as slurm
+from jobs.state.reader import StateReader
+from jobs.submit.cancel import cancel
+from jobs.submit.launch import submit
 from jobs.workspace import Workspace
 from pipelines.files import write_json
 from pipelines.folder import StageInfo
@@ -182,7 +182,7 @@ def big_log(folder: Path) -> None:
             stream.write(block)
         stream.write(b"ValueError: the only error\nthe last line\n")
     code = (
-        "import resource, time\nfrom pathlib import Path\nfrom jobs.logs import LogFile\n"
+        "import resource, time\nfrom pathlib import Path\nfrom jobs.logs.reader import LogFile\n"
         f"start = time.perf_counter()\nchunk = LogFile(Path({str(path)!r})).end()\n"
         "spent = time.perf_counter() - start\nassert chunk.lines[-1].text == 'the last line'\n"
         "print(spent, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)"

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from pipelines.behaviors.align import Quote, align_quotes
 from pipelines.behaviors.gold import GoldTrace, read_gold
-from pipelines.behaviors.judges.rules import judge_completion
+from pipelines.behaviors.judges.rules.judge import judge_completion
 from pipelines.behaviors.segment import segments
 
 RULES_BUDGET = 1_000

@@ -16,10 +16,10 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from pipelines.behaviors.judges.llm_answer import SCHEMA
+from pipelines.behaviors.judges.llm.answer import SCHEMA
 from pipelines.llm.asks import Ask, Reply
-from pipelines.llm.clients import ModelSpec
-from pipelines.llm.connect import connect
+from pipelines.llm.clients.connect import connect
+from pipelines.llm.clients.protocol import ModelSpec
 from pipelines.llm.ledger import Ledger
 from pipelines.llm.live import converse
 from pipelines.llm.prices import Budget, Price

@@ -15,12 +15,12 @@ from typing import Any
 
 import torch
 
-from pipelines.countdown.problems import Problem
-from pipelines.countdown.task import Task
 from pipelines.folder import StageFolder
 from pipelines.records import Rollout
 from pipelines.run import prepare, run_stage
 from pipelines.streams import read_rollouts
+from pipelines.tasks.countdown.problems import Problem
+from pipelines.tasks.countdown.task import Task
 
 PROBLEMS: dict[str, Any] = {
     "train": 200,
@@ -65,7 +65,7 @@ def stage(kind: str, config: dict[str, Any], out: Path, inputs: list[Path]) -> P
 
 def ours(given: argparse.Namespace, root: Path, problems: Path, model: Path) -> tuple[float, list[Rollout]]:
     """CPU seconds and rollouts of our PPO, without reading the model."""
-    from pipelines.training.ppo.stage import Loop
+    from pipelines.training.stages.ppo import Loop
 
     config = {
         "steps": given.steps,
@@ -99,8 +99,8 @@ def trl(given: argparse.Namespace, root: Path, task: Task, train: list[Problem],
     from transformers.trainer_callback import PrinterCallback
     from trl import GRPOConfig, GRPOTrainer
 
-    from pipelines.training.model import load_model
-    from pipelines.training.tokenizer import load_tokenizer
+    from pipelines.tokenizer import load_tokenizer
+    from pipelines.training.core.model import load_model
 
     datasets.disable_progress_bars()
     by_id = {problem.id: problem for problem in train}
@@ -149,8 +149,8 @@ def trl(given: argparse.Namespace, root: Path, task: Task, train: list[Problem],
 
 def main() -> None:
     """Prints the figures of both and their ratio."""
-    from pipelines.countdown.task import load_task
-    from pipelines.training.metrics import metrics_of
+    from pipelines.tasks.countdown.task import load_task
+    from pipelines.training.core.metrics import metrics_of
 
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--steps", type=int, default=6)

@@ -21,12 +21,12 @@ from pathlib import Path
 
 from benchmarks.traces_data import generate
 from cogtui.store import END, Cursor, Page, Query, RolloutRow, Sort, Store, open_store
-from cogtui.store.connection import current_or_new
-from cogtui.store.filter import parse
-from cogtui.store.location import locate_index
-from cogtui.store.schema import BULK_INDEXES, migrate
-from cogtui.store.words import WordIndex, make
-from cogtui.store.writer import Writer
+from cogtui.store.db.connection import current_or_new
+from cogtui.store.db.fts_index import WordIndex, make
+from cogtui.store.db.location import locate_index
+from cogtui.store.db.schema import BULK_INDEXES, migrate
+from cogtui.store.filter.parser import parse
+from cogtui.store.ingest.writer import Writer
 from jobs.workspace import Workspace
 
 RUNS = 5

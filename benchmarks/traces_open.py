@@ -26,7 +26,7 @@ started = time.monotonic()
 from pathlib import Path
 from cogtui.store import Query
 from cogtui.store.importing.opening import open_files
-from cogtui.store.types import Sort
+from cogtui.store.values.types import Sort
 opened = open_files([Path(sys.argv[1])])
 with opened.store() as store:
     shown = len(store.page(Query(sort=Sort("step", descending=True))).rows)

@@ -7,7 +7,7 @@ from typing import Any, Final
 from cogtui.analysis.claims import Claim, claims_of
 from cogtui.analysis.outcomes import Group, groups_of, load_runs, unfinished
 from cogtui.analysis.reference import PublishedPoint, published_points
-from jobs.plan_types import Cell
+from jobs.planning.types import Cell
 from jobs.workspace import Workspace
 from pipelines.records import BEHAVIORS
 

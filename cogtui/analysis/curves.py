@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Final, Literal, get_args
 
 from cogtui.analysis.intervals import half_width
-from cogtui.store.types import StepSummary
+from cogtui.store.values.types import StepSummary
 from pipelines.records import BEHAVIORS
 
 Measure = Literal[

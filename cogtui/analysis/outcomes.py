@@ -6,8 +6,8 @@ from functools import cached_property
 from typing import Any, Final
 
 from cogtui.analysis.intervals import Estimate, estimate
-from jobs.labels import label_text
-from jobs.plan_types import Cell
+from jobs.planning.types import Cell
+from jobs.recipe.labels import label_text
 from jobs.workspace import Workspace
 from pipelines.folder import StageFolder
 from pipelines.streams import read_stream

@@ -12,7 +12,7 @@ from cogtui.analysis.chart import Line, line_chart
 from cogtui.analysis.comparison import Summary
 from cogtui.analysis.tables import HOW_TO_READ, Table, tables_of
 from cogtui.store.export.style import STYLE
-from jobs.experiments import Experiment
+from jobs.planning.experiments import Experiment
 from pipelines.errors import MissingRequirement
 from pipelines.records import BEHAVIORS
 from pipelines.text_safety import picture_controls

@@ -7,7 +7,7 @@ import select
 import sys
 from collections.abc import Callable, Iterable
 from importlib import import_module
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from textual import on
 from textual.app import App, SystemCommand
@@ -16,38 +16,38 @@ from textual.binding import Binding, BindingType
 from textual.screen import Screen
 from textual.signal import Signal
 
-from cogtui.app.context import Context
-from cogtui.app.data.snapshot import Snapshot
-from cogtui.app.opening import OpenCompare, OpenTrace, OpenTraces, ReadingSoon
-from cogtui.app.screens.base import AppScreen
-from cogtui.app.screens.experiments import ExperimentsScreen
-from cogtui.app.screens.kept import KeptScreen, Shelf
-from cogtui.app.themes import THEMES, default_theme, span_variables
+from cogtui.app.experiments.screen import ExperimentsScreen
+from cogtui.app.rendering.themes import THEMES, default_theme, span_variables
+from cogtui.app.shell.context import Context
+from cogtui.app.shell.opening import OpenCompare, OpenTrace, OpenTraces, ReadingSoon
+from cogtui.app.shell.screen_base import AppScreen
+from cogtui.app.shell.screen_pool import KeptScreen, Shelf
+from cogtui.app.shell.snapshot import Snapshot
 from pipelines.errors import CogtuiError
 
 POLL_S = 1.0
 
 
 def _jobs() -> AppScreen:
-    from cogtui.app.screens.jobs import JobsScreen
+    from cogtui.app.jobs.screen import JobsScreen
 
     return JobsScreen()
 
 
 def _traces() -> AppScreen:
-    from cogtui.app.screens.traces import TracesScreen
+    from cogtui.app.traces.list.screen import TracesScreen
 
     return TracesScreen()
 
 
 def _curves() -> AppScreen:
-    from cogtui.app.screens.curves import CurvesScreen
+    from cogtui.app.curves.screen import CurvesScreen
 
     return CurvesScreen()
 
 
 def _judges() -> AppScreen:
-    from cogtui.app.screens.judges import JudgesScreen
+    from cogtui.app.judges.screen import JudgesScreen
 
     return JudgesScreen()
 
@@ -192,7 +192,7 @@ class CogtuiApp(App[None]):
 
     @on(OpenTrace)
     async def _open_trace(self, message: OpenTrace) -> None:
-        from cogtui.app.screens.trace import TraceScreen
+        from cogtui.app.traces.reader.screen import TraceScreen
 
         opener = message.opener
         if opener is self.screen:
@@ -202,7 +202,7 @@ class CogtuiApp(App[None]):
 
     @on(OpenCompare)
     async def _open_compare(self, message: OpenCompare) -> None:
-        from cogtui.app.screens.compare import CompareScreen
+        from cogtui.app.traces.compare.screen import CompareScreen
 
         opener = message.opener
         if opener is self.screen:
@@ -210,15 +210,15 @@ class CogtuiApp(App[None]):
 
     @on(OpenTraces)
     def _open_traces(self, message: OpenTraces) -> None:
-        from cogtui.app.screens.traces import TracesScreen
+        from cogtui.app.traces.list.screen import TracesScreen
 
         if message.opener is self.screen:
             self.push_screen(TracesScreen(mode=message.opener.mode, path=message.path, scope=message.scope))
 
     @on(ReadingSoon)
     async def _prepare_reading(self) -> None:
-        from cogtui.app.screens.compare import CompareScreen
-        from cogtui.app.screens.trace import TraceScreen
+        from cogtui.app.traces.compare.screen import CompareScreen
+        from cogtui.app.traces.reader.screen import TraceScreen
 
         if await self.shelf.prepare(TraceScreen, CompareScreen):
             _settle_memory()  # once: what is opened later goes again
@@ -232,7 +232,7 @@ class CogtuiApp(App[None]):
 
     def action_help(self) -> None:
         """Shows the keys of the focused pane."""
-        from cogtui.app.screens.help import HelpScreen, help_sections
+        from cogtui.app.shell.help import HelpScreen, help_sections
 
         self.push_screen(HelpScreen(help_sections(self.screen)))
 
@@ -277,10 +277,21 @@ class CogtuiApp(App[None]):
         self.context.control.stop(0.2)
 
 
+_LATER_SCREENS: Final = (
+    "cogtui.app.jobs.screen",
+    "cogtui.app.stages.log_screen",
+    "cogtui.app.traces.list.screen",
+    "cogtui.app.traces.reader.screen",
+    "cogtui.app.curves.screen",
+    "cogtui.app.judges.screen",
+    "cogtui.app.shell.help",
+)
+
+
 def _import_screens() -> None:
     """Imports what later screens need, away from the event loop, so that opening them takes no time."""
-    for name in ("jobs", "log", "traces", "trace", "curves", "judges", "help"):
-        import_module(f"cogtui.app.screens.{name}")
+    for module in _LATER_SCREENS:
+        import_module(module)
 
 
 def _settle_memory() -> None:

@@ -8,13 +8,13 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from cogtui.app.application import ALL_MODES, BROWSING_MODES, CogtuiApp
-from cogtui.app.context import Context, Reading
-from cogtui.app.data.background import Background
+from cogtui.app.shell.background import Background
+from cogtui.app.shell.context import Context, Reading
 from jobs.workspace import Workspace
 from pipelines.errors import MissingRequirement
 
 if TYPE_CHECKING:
-    from cogtui.app.data.snapshot_reader import SnapshotReader
+    from cogtui.app.shell.snapshot_reader import SnapshotReader
     from cogtui.store import Store
     from cogtui.store.importing.opening import OpenedFiles
 
@@ -47,7 +47,7 @@ def make_app(
         return store
 
     def reader() -> SnapshotReader:
-        from cogtui.app.data.snapshot_reader import SnapshotReader
+        from cogtui.app.shell.snapshot_reader import SnapshotReader
 
         return SnapshotReader(workspace)
 

@@ -13,10 +13,10 @@ from textual.worker import WorkerCancelled
 
 from cogtui.app.application import CogtuiApp
 from cogtui.app.main import make_app
-from cogtui.app.screens.traces import TracesScreen
-from cogtui.app.text import one_line
+from cogtui.app.rendering.text import one_line
+from cogtui.app.traces.list.screen import TracesScreen
 from cogtui.store import Store, open_store
-from jobs.state_types import StageState
+from jobs.state.types import StageState
 from jobs.workspace import Workspace
 from pipelines.errors import CogtuiError
 
@@ -41,7 +41,7 @@ async def jobs(app: CogtuiApp, pilot: Pilot[None]) -> bool:
 
 async def log(app: CogtuiApp, pilot: Pilot[None]) -> bool:
     """The log of the stage with the most to tell: one that runs, else one that failed, else the last one done."""
-    from cogtui.app.screens.log import LogScreen
+    from cogtui.app.stages.log_screen import LogScreen
 
     found = sorted(app.context.snapshot.states.values(), key=_telling)
     if not found or not found[0].attempts:
@@ -64,7 +64,7 @@ async def trace(app: CogtuiApp, pilot: Pilot[None]) -> bool:
     """A solved rollout in which several behaviours were found, or else any with some, at its first span."""
     screen = app.screen
     assert isinstance(screen, TracesScreen)
-    from cogtui.app.data.query import ListQuery
+    from cogtui.app.shell.scope import ListQuery
     from cogtui.store import Sort
 
     solved = "correct:true kind:ppo verification>=1 backtracking>=1"
@@ -85,8 +85,8 @@ async def trace(app: CogtuiApp, pilot: Pilot[None]) -> bool:
 
 async def compare(app: CogtuiApp, pilot: Pilot[None]) -> bool:
     """The same problem at the first and at the last step of a run."""
-    from cogtui.app.data.query import ListQuery
-    from cogtui.app.screens.compare import CompareScreen
+    from cogtui.app.shell.scope import ListQuery
+    from cogtui.app.traces.compare.screen import CompareScreen
     from cogtui.store import Sort
 
     app.action_mode("Traces")
@@ -105,7 +105,7 @@ async def compare(app: CogtuiApp, pilot: Pilot[None]) -> bool:
 
 async def curves(app: CogtuiApp, pilot: Pilot[None]) -> bool:
     """Accuracy over steps."""
-    from cogtui.app.screens.curves import CurvesScreen
+    from cogtui.app.curves.screen import CurvesScreen
 
     app.action_mode("Curves")
     await settle(app, pilot)
@@ -114,7 +114,7 @@ async def curves(app: CogtuiApp, pilot: Pilot[None]) -> bool:
 
 async def judges(app: CogtuiApp, pilot: Pilot[None]) -> bool:
     """Two judges compared, where two have seen the same traces."""
-    from cogtui.app.screens.judges import JudgesScreen
+    from cogtui.app.judges.screen import JudgesScreen
 
     app.action_mode("Judges")
     await settle(app, pilot)

@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from cogtui.cli.options import WorkspaceOption
-from cogtui.cli.rollouts import Format
+from cogtui.cli.console.options import WorkspaceOption
+from cogtui.cli.rollouts.commands import Format
 
 
 def register(app: typer.Typer) -> None:
@@ -60,8 +60,8 @@ def open_files(
 ) -> None:
     """The command `open`."""
     from cogtui.app.main import browse, require_terminal
-    from cogtui.cli.output import narrate
-    from cogtui.cli.rollouts_import import pairs, read_labels
+    from cogtui.cli.console.output import narrate
+    from cogtui.cli.rollouts.import_ import pairs, read_labels
     from cogtui.store.importing import opening
 
     require_terminal()

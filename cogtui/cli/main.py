@@ -5,15 +5,15 @@ from typing import Final
 
 import typer
 
-from cogtui.cli import annotations as annotation_commands
 from cogtui.cli import app as app_commands
-from cogtui.cli import compare as compare_commands
-from cogtui.cli import jobs as job_commands
-from cogtui.cli import judge as judge_commands
-from cogtui.cli import judging as judging_commands
-from cogtui.cli import rollouts as rollout_commands
-from cogtui.cli import run as run_commands
-from cogtui.cli.output import ExitCode, emit_error, exit_code, narrate
+from cogtui.cli.compare import commands as compare_commands
+from cogtui.cli.console.output import ExitCode, emit_error, exit_code, narrate
+from cogtui.cli.jobs import commands as job_commands
+from cogtui.cli.judge import agreement_commands as judging_commands
+from cogtui.cli.judge import annotation_commands
+from cogtui.cli.judge import commands as judge_commands
+from cogtui.cli.rollouts import commands as rollout_commands
+from cogtui.cli.run import commands as run_commands
 from pipelines.errors import CogtuiError, InvalidInput
 
 # typer brings its own copy of click since 0.27: the installed click's errors are others.

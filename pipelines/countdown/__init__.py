@@ -1,5 +1,5 @@
 """The Countdown task: problems, exact solver, expression parser, reward and prompts. Light: no torch, no numpy."""
 
-from pipelines.countdown.reward import PUBLISHED, RewardRules, Score, score_completion
+from pipelines.tasks.countdown.reward import PUBLISHED, RewardRules, Score, score_completion
 
 __all__ = ["PUBLISHED", "RewardRules", "Score", "score_completion"]

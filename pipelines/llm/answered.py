@@ -10,7 +10,7 @@ from typing import Any, Final, Protocol, TypeVar
 from pipelines.files import write_json
 from pipelines.llm.asks import Dialogue
 from pipelines.llm.batches import BatchRunner
-from pipelines.llm.clients import Client
+from pipelines.llm.clients.protocol import Client
 from pipelines.llm.ledger import Ledger
 from pipelines.llm.live import converse
 from pipelines.llm.prices import Budget, Price

@@ -10,8 +10,14 @@ from typing import Final, Generic, TypeVar
 from pipelines.errors import CogtuiError
 from pipelines.llm.asks import Ask, Dialogue, Reply, Usage
 from pipelines.llm.batch_files import BatchFile, BatchFiles
-from pipelines.llm.clients import Client
-from pipelines.llm.failures import MIN_FAILURES_IN_A_ROW, EverythingFails, ServiceRefused, ServiceUnavailable, Unsure
+from pipelines.llm.clients.failures import (
+    MIN_FAILURES_IN_A_ROW,
+    EverythingFails,
+    ServiceRefused,
+    ServiceUnavailable,
+    Unsure,
+)
+from pipelines.llm.clients.protocol import Client
 from pipelines.llm.ledger import Ledger
 from pipelines.llm.prices import Budget
 

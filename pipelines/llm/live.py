@@ -8,8 +8,8 @@ from queue import Empty, SimpleQueue
 from typing import Final, Generic, TypeVar
 
 from pipelines.llm.asks import Ask, Dialogue, Reply
-from pipelines.llm.clients import Client
-from pipelines.llm.failures import MIN_FAILURES_IN_A_ROW, EverythingFails
+from pipelines.llm.clients.failures import MIN_FAILURES_IN_A_ROW, EverythingFails
+from pipelines.llm.clients.protocol import Client
 from pipelines.llm.ledger import Ledger
 from pipelines.llm.prices import Budget
 

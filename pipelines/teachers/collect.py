@@ -10,15 +10,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from pipelines.countdown.problems import Problem
-from pipelines.countdown.task import Task
 from pipelines.errors import InvalidInput
 from pipelines.records import BEHAVIORS, Behavior, rollout_id
+from pipelines.tasks.countdown.problems import Problem
+from pipelines.tasks.countdown.task import Task
 from pipelines.teachers.adherence import Adherence
 from pipelines.teachers.conditions import CONDITIONS
 from pipelines.teachers.draft import WrittenTrace
 from pipelines.teachers.teacher import Dropped, Teacher, TraceRequest
-from pipelines.teachers.traces import PrimingTrace
+from pipelines.traces import PrimingTrace
 
 SPLIT: Final = "priming"
 

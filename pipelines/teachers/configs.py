@@ -5,14 +5,14 @@ from typing import Annotated, Any, Final, Literal, Self
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from pipelines.errors import InvalidInput
-from pipelines.llm.clients import ModelSpec
+from pipelines.llm.clients.protocol import ModelSpec
 from pipelines.llm.service import ServiceFields
 from pipelines.stages import InputFile
 from pipelines.teachers.conditions import CONDITIONS, ConditionName
-from pipelines.teachers.model_prompts import PARTS
+from pipelines.teachers.model.prompts import PARTS
 
 SYMBOLIC: Final = "symbolic"
-"""The teacher that needs no model: `pipelines.teachers.symbolic`."""
+"""The teacher that needs no model: `pipelines.teachers.symbolic.teacher`."""
 
 Style = Literal["varied", "plain"]
 

@@ -3,13 +3,13 @@
 from dataclasses import dataclass
 from typing import Final
 
-from pipelines.countdown.problems import Problem
-from pipelines.countdown.task import Task
 from pipelines.llm.asks import Ask
 from pipelines.llm.prices import likely_usage, price_of, worst_usage
+from pipelines.tasks.countdown.problems import Problem
+from pipelines.tasks.countdown.task import Task
 from pipelines.teachers.conditions import CONDITIONS
 from pipelines.teachers.configs import PrimingDataConfig
-from pipelines.teachers.model_prompts import load_prompts
+from pipelines.teachers.model.prompts import load_prompts
 
 _LIKELY_TRACE: Final = 600
 """Tokens of a usual trace."""

@@ -9,16 +9,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
-from pipelines.countdown.problems import Problem
-from pipelines.countdown.reward import find_answer
-from pipelines.countdown.task import Task
 from pipelines.errors import InvalidInput, MissingRequirement
-from pipelines.teachers import lexicon
-from pipelines.teachers.arithmetic import Calculator, lean_text, spaced_parts
+from pipelines.tasks.countdown.problems import Problem
+from pipelines.tasks.countdown.reward import find_answer
+from pipelines.tasks.countdown.task import Task
 from pipelines.teachers.draft import WrittenTrace
-from pipelines.teachers.symbolic import SymbolicTeacher
+from pipelines.teachers.symbolic import lexicon
+from pipelines.teachers.symbolic.arithmetic import Calculator, lean_text, spaced_parts
+from pipelines.teachers.symbolic.teacher import SymbolicTeacher
 from pipelines.teachers.teacher import Dropped
-from pipelines.teachers.traces import PrimingTrace
+from pipelines.traces import PrimingTrace
 
 _DRAWS: Final = 50
 
@@ -97,7 +97,7 @@ def token_counter(model: Path) -> CountTokens:
         MissingRequirement: transformers is not installed. InvalidInput: the folder has no tokenizer.
     """
     try:
-        from pipelines.training.tokenizer import read_tokenizer
+        from pipelines.tokenizer import read_tokenizer
 
         tokenizer = read_tokenizer(model)
     except ImportError as error:

@@ -6,10 +6,10 @@ from typing import Annotated
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
-from pipelines.countdown.problems import Problem, make_problem
 from pipelines.errors import InvalidInput
 from pipelines.records import LabelledSpan
 from pipelines.streams import parse_line
+from pipelines.tasks.countdown.problems import Problem, make_problem
 from pipelines.teachers.draft import WrittenTrace
 from pipelines.teachers.teacher import Dropped
 

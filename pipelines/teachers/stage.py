@@ -4,25 +4,25 @@ import os
 from collections.abc import Iterator
 from typing import Any
 
-from pipelines.countdown.problems import Problem
-from pipelines.countdown.task import LoadedTask, Task, load_task
 from pipelines.errors import InvalidInput
 from pipelines.files import read_json
 from pipelines.folder import StageFolder
 from pipelines.llm.answered import SPENT
 from pipelines.llm.prices import price_of
 from pipelines.stages import MODEL_KINDS, Inputs
+from pipelines.tasks.countdown.problems import Problem
+from pipelines.tasks.countdown.task import LoadedTask, Task, load_task
 from pipelines.teachers import derive
 from pipelines.teachers.collect import Asking, Tally, collect, scored
 from pipelines.teachers.conditions import CONDITIONS
 from pipelines.teachers.configs import PrimingDataConfig
 from pipelines.teachers.human import NAME as HUMAN
 from pipelines.teachers.human import read_human
-from pipelines.teachers.model_prompts import load_prompts
-from pipelines.teachers.model_teacher import ModelTeacher, Writer
-from pipelines.teachers.symbolic import SymbolicTeacher, Writing
+from pipelines.teachers.model.prompts import load_prompts
+from pipelines.teachers.model.teacher import ModelTeacher, Writer
+from pipelines.teachers.symbolic.teacher import SymbolicTeacher, Writing
 from pipelines.teachers.teacher import Dropped, Teacher
-from pipelines.teachers.traces import TRACES_NAME, PrimingTrace, line_of, read_traces
+from pipelines.traces import TRACES_NAME, PrimingTrace, line_of, read_traces
 
 __all__ = ["PrimingDataConfig", "run"]
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from pipelines.countdown.problems import Problem
+from pipelines.tasks.countdown.problems import Problem
 from pipelines.teachers.draft import WrittenTrace
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from cogtui.analysis.outcomes import Group, Run, groups_of
-from jobs.plan_types import Cell
+from jobs.planning.types import Cell
 from jobs.workspace import Workspace
 from pipelines.folder import StageFolder
 from pipelines.records import BEHAVIORS, Metric

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from jobs.attempts import EXIT, JOB, STARTED, Exit, Job, Run, Started, write_record
-from jobs.experiments import Experiment
-from jobs.plan_types import Cell
-from jobs.process import process_id
+from jobs.attempts.processes import process_id
+from jobs.attempts.records import EXIT, JOB, STARTED, Exit, Job, Run, Started, write_record
+from jobs.planning.experiments import Experiment
+from jobs.planning.types import Cell
 from jobs.workspace import Workspace
 from pipelines.files import write_json
 from pipelines.folder import StageFolder, StageInfo

@@ -5,15 +5,15 @@ from pathlib import Path
 
 import pytest
 
+from cogtui.app.annotation.screen import AnnotateScreen
 from cogtui.app.application import CogtuiApp
-from cogtui.app.screens.annotate import AnnotateScreen
-from cogtui.app.screens.dialogs import ChoiceScreen
-from cogtui.app.screens.help import help_sections
+from cogtui.app.shell.dialogs import ChoiceScreen
+from cogtui.app.shell.help import help_sections
 from cogtui.app.widgets.line import Line
 from cogtui.store import open_store
-from cogtui.store.hands import identity
-from cogtui.store.human import FOLDER, HumanAnnotation, human_run, latest_annotations
-from cogtui.store.rebuild import rebuild
+from cogtui.store.ingest.rebuild import rebuild
+from cogtui.store.user_data.annotations import FOLDER, HumanAnnotation, human_run, latest_annotations
+from cogtui.store.user_data.append_log import identity
 from jobs.workspace import Workspace
 from pipelines.records import BEHAVIORS
 from tests.app import driving
@@ -201,7 +201,7 @@ async def test_a_change_made_elsewhere_meanwhile_is_not_overwritten(judged: Buil
         screen = await to_annotate(app, pilot)
         await press(pilot, "D")
         with open_store(judged.workspace) as store:
-            from cogtui.store.human import new_annotation
+            from cogtui.store.user_data.annotations import new_annotation
 
             here = saved(judged.workspace)
             other = new_annotation(here.rollout, TEXT, identity(), after=here)

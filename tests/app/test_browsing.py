@@ -7,23 +7,23 @@ from pathlib import Path
 import pytest
 
 from cogtui.app.application import CogtuiApp
-from cogtui.app.data.coverage import searched_text
-from cogtui.app.data.query import ListQuery
-from cogtui.app.screens.ask import AskScreen
-from cogtui.app.screens.columns import ColumnsScreen
-from cogtui.app.screens.dialogs import ChoiceScreen
-from cogtui.app.screens.histogram import Bars, HistogramScreen, bar_of
-from cogtui.app.screens.problems import ProblemsScreen
-from cogtui.app.screens.trace import TraceScreen
-from cogtui.app.screens.traces import TracesScreen
+from cogtui.app.rollout.rollout_columns import COLUMNS, EVERY_COLUMN, chosen_columns
+from cogtui.app.rollout.trace_text import TraceText
+from cogtui.app.shell.ask import AskScreen
+from cogtui.app.shell.dialogs import ChoiceScreen
+from cogtui.app.shell.scope import ListQuery
+from cogtui.app.traces.list.columns_screen import ColumnsScreen
+from cogtui.app.traces.list.coverage import searched_text
+from cogtui.app.traces.list.histogram_screen import Bars, HistogramScreen, bar_of
+from cogtui.app.traces.list.problem_list import sparkline
+from cogtui.app.traces.list.problems_screen import ProblemsScreen
+from cogtui.app.traces.list.rollout_list import RolloutList
+from cogtui.app.traces.list.screen import TracesScreen
+from cogtui.app.traces.reader.screen import TraceScreen
 from cogtui.app.widgets.line import Line
-from cogtui.app.widgets.problem_list import sparkline
-from cogtui.app.widgets.rollout_columns import COLUMNS, EVERY_COLUMN, chosen_columns
-from cogtui.app.widgets.rollout_list import RolloutList
-from cogtui.app.widgets.trace_text import TraceText
-from cogtui.store.columns import COLUMN_NAMES
-from cogtui.store.types import Coverage
-from cogtui.store.views import View, read_views, save_view
+from cogtui.store.user_data.views import View, read_views, save_view
+from cogtui.store.values.fields import COLUMN_NAMES
+from cogtui.store.values.types import Coverage
 from tests.app.conftest import Builder
 from tests.app.driving import AppPilot, press, running, settle, top, until, visible_lines
 from tests.app.test_traces import SPANS, TEXT

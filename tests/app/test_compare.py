@@ -5,14 +5,14 @@ from dataclasses import replace
 import pytest
 
 from cogtui.app.application import CogtuiApp
-from cogtui.app.data.query import ListQuery
-from cogtui.app.data.siblings import partner, stepped
-from cogtui.app.screens.compare import CompareScreen
-from cogtui.app.screens.dialogs import ChoiceScreen
-from cogtui.app.screens.trace import TraceScreen
-from cogtui.app.screens.traces import TracesScreen
+from cogtui.app.shell.dialogs import ChoiceScreen
+from cogtui.app.shell.scope import ListQuery
+from cogtui.app.traces.compare.pair_text import PairText
+from cogtui.app.traces.compare.screen import CompareScreen
+from cogtui.app.traces.compare.siblings import partner, stepped
+from cogtui.app.traces.list.screen import TracesScreen
+from cogtui.app.traces.reader.screen import TraceScreen
 from cogtui.app.widgets.line import Line
-from cogtui.app.widgets.pair_text import PairText
 from cogtui.store import Cursor, RolloutRow
 from tests.app.conftest import Builder
 from tests.app.driving import AppPilot, press, running, settle, top, visible_lines

@@ -7,13 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cogtui.analysis.curves import Curve, Point
-from cogtui.app.data.curve_plot import plot_rows, series_of
-from cogtui.app.plot import Bounds, Braille, bounds_of, number_text
-from cogtui.app.screens.curves import CurvesScreen
-from cogtui.app.screens.traces import TracesScreen
-from cogtui.app.widgets.curves import CurveList, Plot
+from cogtui.app.curves.curve_plot import plot_rows, series_of
+from cogtui.app.curves.screen import CurvesScreen
+from cogtui.app.curves.widget import CurveList, Plot
+from cogtui.app.rendering.plot import Bounds, Braille, bounds_of, number_text
+from cogtui.app.traces.list.rollout_list import RolloutList
+from cogtui.app.traces.list.screen import TracesScreen
 from cogtui.app.widgets.line import Line
-from cogtui.app.widgets.rollout_list import RolloutList
 from tests.app.conftest import Builder
 from tests.app.driving import press, running, settle, visible_lines
 

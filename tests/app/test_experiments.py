@@ -1,10 +1,10 @@
 """Mode 1 and 2: what the matrix and the jobs table say, and where Enter leads."""
 
-from cogtui.app.screens.experiments import ExperimentsScreen
-from cogtui.app.screens.jobs import JobsScreen
-from cogtui.app.screens.log import LogScreen
+from cogtui.app.experiments.matrix_widget import MatrixView
+from cogtui.app.experiments.screen import ExperimentsScreen
+from cogtui.app.jobs.screen import JobsScreen
+from cogtui.app.stages.log_screen import LogScreen
 from cogtui.app.widgets.line import Line
-from cogtui.app.widgets.matrix import MatrixView
 from cogtui.app.widgets.table import KeyedTable
 from tests.app.conftest import MOMENT, Builder
 from tests.app.driving import press, running, screen_text, settle, until, visible_lines
@@ -84,7 +84,7 @@ async def test_an_empty_workspace_says_how_to_begin(builder: Builder) -> None:
 
 
 async def test_many_stages_scroll_sideways_at_80_columns(builder: Builder) -> None:
-    from jobs.plan_types import Cell
+    from jobs.planning.types import Cell
 
     stages = {f"stage_number_{n}": builder.stage("ppo", f"d{n}").key for n in range(9)}
     builder.experiment("wide", [Cell(labels={"seed": 1}, stages=stages)], MOMENT)

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cogtui.app.highlight import Highlights, behaviors_of, minimap, sweep
+from cogtui.app.rendering.highlight import Highlights, behaviors_of, minimap, sweep
 from pipelines.records import BEHAVIORS, Behavior, LabelledSpan
 from tests.app.strategies import texts_with_spans
 

@@ -13,25 +13,25 @@ from textual.app import App, ComposeResult
 from textual.screen import Screen
 
 from cogtui.app import application
-from cogtui.app.data.compare_facts import side_parts, strip_parts, summary_parts
-from cogtui.app.data.matrix import matrix_of, tally
-from cogtui.app.data.pairing import paired
-from cogtui.app.data.stage_facts import stage_rows
-from cogtui.app.data.trace import JudgedTrace
-from cogtui.app.data.trace_facts import head_rows, legend_parts, minimap_parts, problem_rows, span_rows
-from cogtui.app.looks import Part
-from cogtui.app.screens.dialogs import ConfirmScreen
-from cogtui.app.themes import span_variables
-from cogtui.app.widgets.pair_text import PairText, Side
-from cogtui.app.widgets.rollout_columns import rollout_cells, snippet_parts
-from cogtui.app.widgets.rollout_list import RolloutList
-from cogtui.app.widgets.span_list import span_parts
-from cogtui.app.widgets.trace_text import TraceText
+from cogtui.app.experiments.matrix_data import matrix_of, tally
+from cogtui.app.rendering.pairing import paired
+from cogtui.app.rendering.styles import Part
+from cogtui.app.rendering.themes import span_variables
+from cogtui.app.rollout.rollout_columns import rollout_cells, snippet_parts
+from cogtui.app.rollout.span_list import span_parts
+from cogtui.app.rollout.trace_data import JudgedTrace
+from cogtui.app.rollout.trace_facts import head_rows, legend_parts, minimap_parts, problem_rows, span_rows
+from cogtui.app.rollout.trace_text import TraceText
+from cogtui.app.shell.dialogs import ConfirmScreen
+from cogtui.app.stages.facts import stage_rows
+from cogtui.app.traces.compare.compare_facts import side_parts, strip_parts, summary_parts
+from cogtui.app.traces.compare.pair_text import PairText, Side
+from cogtui.app.traces.list.rollout_list import RolloutList
 from cogtui.store import Cursor, RolloutDetail, RolloutRow
-from cogtui.store.types import Snippet
-from jobs.experiments import Experiment
-from jobs.plan_types import Cell
-from jobs.state_types import AttemptState, StageState
+from cogtui.store.values.types import Snippet
+from jobs.planning.experiments import Experiment
+from jobs.planning.types import Cell
+from jobs.state.types import AttemptState, StageState
 from pipelines.folder import Progress
 from pipelines.records import JudgeRun, LabelledSpan
 from tests.app.conftest import MOMENT, Builder

@@ -7,11 +7,11 @@ import pytest
 from textual.strip import Strip
 
 from cogtui.app.application import CogtuiApp
-from cogtui.app.screens.dialogs import ConfirmScreen
-from cogtui.app.screens.jobs import JobsScreen
-from cogtui.app.screens.log import LogScreen
+from cogtui.app.jobs.screen import JobsScreen
+from cogtui.app.shell.dialogs import ConfirmScreen
+from cogtui.app.stages.log_screen import LogScreen
+from cogtui.app.stages.log_view import LogView
 from cogtui.app.widgets.line import Line
-from cogtui.app.widgets.log_view import LogView
 from cogtui.app.widgets.table import KeyedTable
 from tests.app.conftest import Builder
 from tests.app.driving import press, running, screen_text, top, until, visible_lines

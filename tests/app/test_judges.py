@@ -8,18 +8,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from textual.widgets import Input
 
-from cogtui.analysis.agreement_index import Side, compare_sides
+from cogtui.analysis.agreement.indexed import Side, compare_sides
 from cogtui.app.application import CogtuiApp
-from cogtui.app.layout import TextLayout
-from cogtui.app.screens.disagreement import DisagreementScreen
-from cogtui.app.screens.judges import JudgesScreen, QueueTable, RunTable
-from cogtui.app.two_sets import MarkedLines, shared_spans
+from cogtui.app.judges.disagreement_screen import DisagreementScreen
+from cogtui.app.judges.screen import JudgesScreen, QueueTable, RunTable
+from cogtui.app.judges.two_sets_widget import InstanceList, TwoSetsText
+from cogtui.app.rendering.layout import TextLayout
+from cogtui.app.rendering.two_sets import MarkedLines, shared_spans
 from cogtui.app.widgets.detail import Detail
 from cogtui.app.widgets.line import Line
-from cogtui.app.widgets.two_sets import InstanceList, TwoSetsText
 from cogtui.store import open_store
-from cogtui.store.hands import identity
-from cogtui.store.human import human_run, new_annotation
+from cogtui.store.user_data.annotations import human_run, new_annotation
+from cogtui.store.user_data.append_log import identity
 from pipelines.behaviors.gold import GoldTrace, write_gold
 from pipelines.behaviors.metrics.matching import match_spans
 from pipelines.files import write_json

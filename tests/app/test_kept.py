@@ -8,13 +8,13 @@ import pytest
 from textual._compositor import Compositor
 
 from cogtui.app.application import CogtuiApp
-from cogtui.app.data.query import ListQuery
-from cogtui.app.screens.compare import CompareScreen
-from cogtui.app.screens.trace import TraceScreen
-from cogtui.app.screens.traces import TracesScreen
+from cogtui.app.rollout.trace_text import TraceText
+from cogtui.app.shell.scope import ListQuery
+from cogtui.app.traces.compare.pair_text import PairText
+from cogtui.app.traces.compare.screen import CompareScreen
+from cogtui.app.traces.list.screen import TracesScreen
+from cogtui.app.traces.reader.screen import TraceScreen
 from cogtui.app.widgets.line import Line
-from cogtui.app.widgets.pair_text import PairText
-from cogtui.app.widgets.trace_text import TraceText
 from tests.app.conftest import Builder
 from tests.app.driving import AppPilot, drawn, press, running, screen_text, settle, top
 from tests.app.test_traces import SPANS, TEXT

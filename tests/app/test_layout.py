@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from cogtui.app.layout import TextLayout
-from cogtui.app.text import escaped, fit, plain, shown
+from cogtui.app.rendering.layout import TextLayout
+from cogtui.app.rendering.text import escaped, fit, plain, shown
 from tests.app.strategies import hostile_text
 
 

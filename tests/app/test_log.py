@@ -6,9 +6,9 @@ import pytest
 from textual.strip import Strip
 
 from cogtui.app.application import CogtuiApp
-from cogtui.app.screens.log import LogScreen
+from cogtui.app.stages.log_screen import LogScreen
+from cogtui.app.stages.log_view import LogView
 from cogtui.app.widgets.line import Line
-from cogtui.app.widgets.log_view import LogView
 from tests.app.conftest import Builder
 from tests.app.driving import AppPilot, press, running, screen_text, settle, visible_lines
 

@@ -7,7 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from cogtui.app.main import make_app
-from cogtui.app.screens.traces import TracesScreen
+from cogtui.app.traces.list.screen import TracesScreen
 from cogtui.app.widgets.line import Line
 from cogtui.cli.main import app as command_line
 from cogtui.store.importing.opening import OpenedFiles, open_files

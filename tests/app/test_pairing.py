@@ -3,8 +3,8 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cogtui.app.data.pairing import Pair, differences, paired
-from cogtui.app.pair_layout import PairLayout
+from cogtui.app.rendering.pair_layout import PairLayout
+from cogtui.app.rendering.pairing import Pair, differences, paired
 from tests.app.strategies import hostile_text, patient
 
 LEFT = "First try 3 + 4 = 7. That is not 32. Let me try again.\n(3 + 5) * 4 = 32, works."

@@ -4,11 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cogtui.app.data.completion import Word, candidates, completed, word_at
-from cogtui.app.data.query import ListQuery, quoted
-from cogtui.store.filter import parse
-from cogtui.store.filter_terms import Compare
-from cogtui.store.filter_tokens import FilterError
+from cogtui.app.shell.scope import ListQuery, quoted
+from cogtui.app.traces.list.filter_completion import Word, candidates, completed, word_at
+from cogtui.store.filter.ast import Compare
+from cogtui.store.filter.lexer import FilterError
+from cogtui.store.filter.parser import parse
 
 
 def values(field: str, prefix: str) -> list[str]:

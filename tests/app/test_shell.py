@@ -10,10 +10,10 @@ from textual.widgets import Input
 
 from cogtui.app import main
 from cogtui.app.application import CogtuiApp
-from cogtui.app.looks import SPAN_LOOKS, look_styles
-from cogtui.app.screens.help import HelpScreen, help_sections
+from cogtui.app.rendering.styles import SPAN_LOOKS, look_styles
+from cogtui.app.rendering.themes import THEMES, default_theme
 from cogtui.app.screenshots import main as screenshots_main
-from cogtui.app.themes import THEMES, default_theme
+from cogtui.app.shell.help import HelpScreen, help_sections
 from cogtui.app.widgets.bars import KeyBar, TopBar
 from jobs.workspace import Workspace
 from pipelines.errors import MissingRequirement
@@ -206,7 +206,7 @@ def test_screenshots_are_written_for_what_there_is(
 
 def test_the_app_imports_nothing_heavy() -> None:
     code = (
-        "import sys, cogtui.app.main, cogtui.app.screens.trace, cogtui.app.screens.log\n"
+        "import sys, cogtui.app.main, cogtui.app.traces.reader.screen, cogtui.app.stages.log_screen\n"
         "heavy = {'torch', 'transformers', 'trl', 'vllm', 'openai', 'anthropic', 'datasets', 'submitit', 'numpy'}\n"
         "print(sorted(heavy & set(sys.modules)))"
     )

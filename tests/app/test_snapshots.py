@@ -9,16 +9,16 @@ from typing import cast
 
 import pytest
 
+from cogtui.app.annotation.screen import AnnotateScreen
 from cogtui.app.application import CogtuiApp
-from cogtui.app.data.background import Background
-from cogtui.app.data.snapshot import Snapshot
+from cogtui.app.judges.screen import JudgesScreen
 from cogtui.app.main import make_app
-from cogtui.app.screens.annotate import AnnotateScreen
-from cogtui.app.screens.judges import JudgesScreen
-from cogtui.app.screens.log import LogScreen
-from jobs.experiments import Experiment
-from jobs.plan_types import Cell
-from jobs.state_types import StageState, StateName
+from cogtui.app.shell.background import Background
+from cogtui.app.shell.snapshot import Snapshot
+from cogtui.app.stages.log_screen import LogScreen
+from jobs.planning.experiments import Experiment
+from jobs.planning.types import Cell
+from jobs.state.types import StageState, StateName
 from pipelines.folder import Progress
 from tests.app.conftest import MOMENT, Builder
 from tests.app.driving import AppPilot, indexed, press, settle, until
@@ -137,7 +137,7 @@ def test_help(app: CogtuiApp, snap_compare: Compare) -> None:
 
 
 def test_annotate(app: CogtuiApp, snap_compare: Compare, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cogtui.app.screens.annotate.identity", lambda: "ann@laptop")
+    monkeypatch.setattr("cogtui.app.annotation.screen.identity", lambda: "ann@laptop")
     steps = keys("3", "slash", *"subgoal>=1", "enter", "enter", "a", "J", "enter", "enter", "x", "e", "o", "w", "i")
 
     async def run_before(pilot: AppPilot) -> None:

@@ -3,16 +3,16 @@
 import pytest
 
 from cogtui.app.application import CogtuiApp
-from cogtui.app.data.query import ListQuery
-from cogtui.app.screens.dialogs import ChoiceScreen
-from cogtui.app.screens.trace import TraceScreen
-from cogtui.app.screens.traces import TracesScreen
+from cogtui.app.rollout.span_list import SpanList
+from cogtui.app.rollout.trace_text import TraceText
+from cogtui.app.shell.dialogs import ChoiceScreen
+from cogtui.app.shell.scope import ListQuery
+from cogtui.app.traces.list.filter_bar import FilterBar, FilterEntry
+from cogtui.app.traces.list.rollout_list import RolloutList
+from cogtui.app.traces.list.screen import TracesScreen
+from cogtui.app.traces.reader.screen import TraceScreen
 from cogtui.app.widgets.detail import Detail
-from cogtui.app.widgets.filter_bar import FilterBar, FilterEntry
 from cogtui.app.widgets.line import Line
-from cogtui.app.widgets.rollout_list import RolloutList
-from cogtui.app.widgets.span_list import SpanList
-from cogtui.app.widgets.trace_text import TraceText
 from cogtui.store import open_store
 from pipelines.records import Behavior, LabelledSpan
 from tests.app.conftest import Builder
@@ -356,7 +356,7 @@ async def test_escapes_and_copying(judged: Builder, monkeypatch: pytest.MonkeyPa
 
 
 async def test_enter_on_a_done_cell_opens_its_rollouts_only(judged: Builder) -> None:
-    from jobs.plan_types import Cell
+    from jobs.planning.types import Cell
 
     judged.experiment("e", [Cell(labels={"seed": 1}, stages={"ppo": "ppo-0000000000c2"})])
     async with running(judged.workspace, (100, 30)) as (app, pilot):

@@ -9,19 +9,19 @@ from itertools import cycle
 from pathlib import Path
 from typing import Any, Final
 
-from pipelines.behaviors.judges.base import JudgeTask
-from pipelines.behaviors.judges.llm_dialogue import Manner, TraceDialogue
-from pipelines.behaviors.judges.llm_prompts import JudgeMode, load_prompts
-from pipelines.countdown.problems import Problem
-from pipelines.countdown.task import Task
+from pipelines.behaviors.judge import JudgeTask
+from pipelines.behaviors.judges.llm.dialogue import Manner, TraceDialogue
+from pipelines.behaviors.judges.llm.prompts import JudgeMode, load_prompts
 from pipelines.files import write_json
 from pipelines.folder import StageFolder, StageInfo
 from pipelines.llm.asks import Ask, Reply, Usage
 from pipelines.records import Behavior, Rollout
 from pipelines.streams import StreamWriter
+from pipelines.tasks.countdown.problems import Problem
+from pipelines.tasks.countdown.task import Task
 from pipelines.teachers.conditions import CONDITIONS
 from pipelines.teachers.draft import WrittenTrace
-from pipelines.teachers.symbolic import SymbolicTeacher
+from pipelines.teachers.symbolic.teacher import SymbolicTeacher
 from tests.loopback.brain import Question
 from tests.loopback.faults import Fault
 from tests.loopback.state import State

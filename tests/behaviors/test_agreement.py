@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from cogtui.analysis.agreement import JudgedTrace, Said, Source, compare
-from cogtui.analysis.agreement_order import orderings
+from cogtui.analysis.agreement.measures import JudgedTrace, Said, Source, compare
+from cogtui.analysis.agreement.ordering import orderings
 from cogtui.cli.main import run
 from pipelines.behaviors.gold import GoldTrace, write_gold
 from pipelines.behaviors.markup import parse_marked
@@ -197,7 +197,7 @@ def test_a_person_s_gold_file_is_a_judge_too(tmp_path: Path, capsys: pytest.Capt
 
 
 def test_a_teachers_traces_are_gold(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from pipelines.teachers.traces import PrimingTrace, line_of
+    from pipelines.traces import PrimingTrace, line_of
 
     text, spans = parse_marked(TEXTS["r0"])
     trace = PrimingTrace(

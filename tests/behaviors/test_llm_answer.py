@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pipelines.behaviors.judges.llm_answer import Answer, Instance, Unreadable, parse_answer, parse_count
+from pipelines.behaviors.judges.llm.answer import Answer, Instance, Unreadable, parse_answer, parse_count
 
 ONE = Answer((Instance(7, "not 24", "says so"),), 1)
 BODY = '{"instances": [{"segment": 7, "quote": "not 24", "why": "says so"}], "count": 1}'

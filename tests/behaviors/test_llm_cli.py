@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from jobs.workspace import Workspace
-from pipelines.behaviors.judges.base import JudgeTask
+from pipelines.behaviors.judge import JudgeTask
 from tests.behaviors.llm_lab import judging, sample_stage, settings_for
 from tests.loopback.server import serve
 from tests.loopback.state import State

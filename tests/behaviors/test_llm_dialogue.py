@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from pipelines.behaviors.judges.base import Verdict
+from pipelines.behaviors.judge import Verdict
 from pipelines.llm.asks import Reply, ReplyStatus, Usage
 from pipelines.records import BEHAVIORS
 from tests.behaviors.llm_lab import SPECIAL, Talk, segments_shown

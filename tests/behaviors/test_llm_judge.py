@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from pipelines.behaviors.judges.base import Judged, JudgeTask
-from pipelines.behaviors.judges.llm import LLMJudge
-from pipelines.behaviors.judges.names import make_judge
-from pipelines.behaviors.stage import JudgeConfig
+from pipelines.behaviors.judge import Judged, JudgeTask
+from pipelines.behaviors.judges.llm.judge import LLMJudge
+from pipelines.behaviors.judges.registry import make_judge
+from pipelines.behaviors.judges.stage import JudgeConfig
 from pipelines.errors import InvalidInput, MissingRequirement
 from pipelines.llm.prices import SpendingCapReached
 from pipelines.records import BEHAVIORS

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import pytest
 
-from pipelines.behaviors.judges.base import JudgeTask
+from pipelines.behaviors.judge import JudgeTask
 from pipelines.records import BEHAVIORS, Judgement
 from pipelines.run import prepare
 from pipelines.streams import read_stream, strip_envelope

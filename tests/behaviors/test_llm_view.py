@@ -6,8 +6,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pipelines.behaviors.judges.llm_prompts import PARTS, JudgeMode, fill, load_prompts
-from pipelines.behaviors.judges.llm_view import Window, nonce_of, numbered, shown, windows
+from pipelines.behaviors.judges.llm.prompts import PARTS, JudgeMode, fill, load_prompts
+from pipelines.behaviors.judges.llm.view import Window, nonce_of, numbered, shown, windows
 from pipelines.behaviors.segment import segments
 from pipelines.errors import InvalidInput
 from pipelines.records import BEHAVIORS

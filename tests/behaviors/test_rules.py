@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 
 from pipelines.behaviors.gold import GoldTrace, read_gold
-from pipelines.behaviors.judges.rules import RulesJudge, judge_completion
+from pipelines.behaviors.judges.rules.judge import RulesJudge, judge_completion
 from pipelines.behaviors.metrics.matching import match_spans
 from pipelines.behaviors.metrics.scores import Tally, macro_f1
 from pipelines.records import BEHAVIOR_LETTERS, BEHAVIORS
@@ -48,11 +48,11 @@ def test_own_gold_is_found() -> None:
 def test_the_teachers_own_spans_are_found(style: str) -> None:
     import random
 
-    from pipelines.countdown.generator import ProblemSpace
-    from pipelines.countdown.problems import generate
-    from pipelines.countdown.task import Task
+    from pipelines.tasks.countdown.generator import ProblemSpace
+    from pipelines.tasks.countdown.problems import generate
+    from pipelines.tasks.countdown.task import Task
     from pipelines.teachers.draft import WrittenTrace
-    from pipelines.teachers.symbolic import Writing, write_trace
+    from pipelines.teachers.symbolic.teacher import Writing, write_trace
 
     conditions = (
         "all_strategies",
@@ -274,7 +274,7 @@ def test_counts_leave_out_what_is_weak_or_said_again() -> None:
 
 
 def test_the_judge_yields_every_task_with_all_four_behaviours(tmp_path: Path) -> None:
-    from pipelines.behaviors.judges.base import JudgeTask
+    from pipelines.behaviors.judge import JudgeTask
 
     judge = RulesJudge()
     tasks = [JudgeTask(f"r{index}", (3, 8), 24, text) for index, text in enumerate(["", "8 * 3 = 24 ✓", "\ud800"])]

@@ -3,7 +3,7 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines.behaviors.judges.rules import judge_completion
+from pipelines.behaviors.judges.rules.judge import judge_completion
 
 WORDS = (
     "1 2 13 33 24 1.21 2) + - * / = × ÷ ≠ → ≈ ✓ ** ^ . , ( ) [ : ? ! - • \n \n\n <think> </think> <answer> </answer> "

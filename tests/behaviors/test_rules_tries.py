@@ -4,9 +4,9 @@ import random
 
 import pytest
 
-from pipelines.behaviors.judges.rules import judge_completion
+from pipelines.behaviors.judges.rules.judge import judge_completion
 from pipelines.teachers.draft import WrittenTrace
-from pipelines.teachers.symbolic import Writing, write_trace
+from pipelines.teachers.symbolic.teacher import Writing, write_trace
 from tests.teachers.conftest import MINI, TRAIN
 
 PLAIN = ("only_backtracking", "backtracking_verification", "all_strategies", "backtracking_subgoal")

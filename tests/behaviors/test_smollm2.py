@@ -17,9 +17,9 @@ from typing import Any, Final
 
 import pytest
 
-from pipelines.behaviors.judges.base import Judged, JudgeTask
-from pipelines.behaviors.judges.names import make_judge
-from pipelines.behaviors.stage import JudgeConfig
+from pipelines.behaviors.judge import Judged, JudgeTask
+from pipelines.behaviors.judges.registry import make_judge
+from pipelines.behaviors.judges.stage import JudgeConfig
 from pipelines.records import BEHAVIORS
 from tests.behaviors.llm_lab import settings_for
 from tests.loopback.brain import Question

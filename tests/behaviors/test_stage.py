@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.behaviors.stage import JudgeConfig
+from pipelines.behaviors.judges.stage import JudgeConfig
 from pipelines.files import write_json
 from pipelines.folder import StageFolder, StageInfo
 from pipelines.records import BEHAVIORS, Judgement, Rollout

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.attempts import Exit, Job
-from jobs.process import process_id
+from jobs.attempts.processes import process_id
+from jobs.attempts.records import Exit, Job
 from pipelines.folder import Progress, StageInfo
 
 NUMBERS = st.floats(allow_nan=False, allow_infinity=False)

@@ -46,7 +46,7 @@ def test_the_app_stays_light() -> None:
 
 def test_the_first_screen_is_painted_without_the_store() -> None:
     loaded = modules_after("import cogtui.app.main")
-    assert "cogtui.app.screens.experiments" in loaded
+    assert "cogtui.app.experiments.screen" in loaded
     assert {module for module in loaded if module.startswith("cogtui.store")} == set()
 
 
@@ -55,7 +55,10 @@ def test_the_probe_sees_what_is_imported() -> None:
 
 
 def test_light_pipelines_stay_light() -> None:
-    code = "import pipelines.records, pipelines.stages, pipelines.countdown.reward, pipelines.behaviors.judges.rules"
+    code = (
+        "import pipelines.records, pipelines.stages, pipelines.tasks.countdown.reward;"
+        "import pipelines.behaviors.judges.rules.judge"
+    )
     assert loaded_after(code) == set()
 
 

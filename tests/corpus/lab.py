@@ -5,12 +5,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pipelines.countdown.problems import Problem, make_problem, write_problems
-from pipelines.countdown.rules import Arithmetic
-from pipelines.countdown.task import TASK_FILE, TEST_FILE, TRAIN_FILE, Task, shipped_template
 from pipelines.files import write_json
 from pipelines.folder import StageFolder
 from pipelines.run import prepare, run_stage
+from pipelines.tasks.countdown.problems import Problem, make_problem, write_problems
+from pipelines.tasks.countdown.rules import Arithmetic
+from pipelines.tasks.countdown.task import TASK_FILE, TEST_FILE, TRAIN_FILE, Task, shipped_template
 
 TRAIN = [
     make_problem(*each)

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from pipelines.corpus import chunks
-from pipelines.corpus.chunks import SPLIT
+from pipelines.corpus.classify import chunks
+from pipelines.corpus.classify.chunks import SPLIT
 from pipelines.errors import InvalidInput
 from pipelines.folder import StageFolder
 from pipelines.records import BEHAVIORS, Judgement

@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
-from pipelines.corpus.dialogue import read_facts
+from pipelines.corpus.classify.dialogue import read_facts
 from pipelines.errors import CogtuiError, InvalidInput
 from pipelines.folder import StageFolder
-from pipelines.llm.failures import EverythingFails
+from pipelines.llm.clients.failures import EverythingFails
 from pipelines.records import BEHAVIORS, Judgement
 from pipelines.run import prepare, run_stage
 from pipelines.shards import SHARD_VARIABLE

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from pipelines.corpus.examples import read_examples
-from pipelines.countdown.problems import make_problem
+from pipelines.corpus.documents.examples import read_examples
 from pipelines.errors import InvalidInput
 from pipelines.folder import StageFolder
+from pipelines.tasks.countdown.problems import make_problem
 from tests.corpus.lab import MINI, PLAIN, RICH, TEST, distinct, jsonl, problems_stage, result, stage
 
 SETS = ("owm_rich", "owm_minimised")

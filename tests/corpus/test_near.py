@@ -5,7 +5,7 @@ import sqlite3
 
 import pytest
 
-from pipelines.corpus.near import NearDuplicates
+from pipelines.corpus.documents.near_duplicates import NearDuplicates
 
 
 def words(seed: int, count: int = 300) -> list[str]:

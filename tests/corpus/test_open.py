@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from cogtui.app.screens.trace import TraceScreen
-from cogtui.app.widgets.rollout_list import RolloutList
+from cogtui.app.traces.list.rollout_list import RolloutList
+from cogtui.app.traces.reader.screen import TraceScreen
 from cogtui.cli.main import app as cli
-from cogtui.store.types import DOCUMENT_SPLIT
+from cogtui.store.values.types import DOCUMENT_SPLIT
 from jobs.workspace import Workspace
-from pipelines.corpus.chunks import SPLIT
+from pipelines.corpus.classify.chunks import SPLIT
 from pipelines.files import write_json
 from pipelines.folder import StageFolder
 from pipelines.run import prepare, run_stage

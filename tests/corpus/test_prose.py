@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.corpus.facts import facts_by_rules
-from pipelines.corpus.prose import prose_spans
+from pipelines.behaviors.judges.prose.rules import prose_spans
+from pipelines.corpus.classify.facts import facts_by_rules
 from pipelines.records import BEHAVIORS
 
 

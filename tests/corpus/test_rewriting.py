@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.corpus.judging import read_prompt
-from pipelines.corpus.rewriting import RewriteDialogue, RewritePrompts, Rewritten, Source, preserved, read_parts
-from pipelines.corpus.selection import SetName
-from pipelines.corpus.symbolic_rewriter import straight
+from pipelines.corpus.classify.judging import read_prompt
+from pipelines.corpus.curate.rewriting import RewriteDialogue, RewritePrompts, Rewritten, Source, preserved, read_parts
+from pipelines.corpus.curate.selection import SetName
+from pipelines.corpus.curate.symbolic_rewriter import straight
 from pipelines.llm.asks import Ask, Reply, ReplyStatus
 
 DOCUMENT = "Find x with 2x = 14. Let us check: 2 * 7 = 14. So the answer is \\boxed{x = 7}."

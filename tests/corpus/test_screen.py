@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.corpus.screen import Document, Rejected, Screen, cut, gives_orders
-from pipelines.corpus.source import Raw
+from pipelines.corpus.documents.screen import Document, Rejected, Screen, cut, gives_orders
+from pipelines.corpus.documents.source import Raw
 
 SCREEN = Screen("en", 5_000_000, 20_000)
 GERMAN = "Die Lösung der Gleichung ergibt sich durch Umformen, also ist x gleich drei und damit y gleich vier. " * 3

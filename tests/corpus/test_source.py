@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pipelines.corpus.source import LONGEST_LINE, Columns, HubDataset, Raw, source_of
+from pipelines.corpus.documents.source import LONGEST_LINE, Columns, HubDataset, Raw, source_of
 from pipelines.errors import InvalidInput
 from pipelines.stages import InputFile, Inputs
 from tests.corpus.lab import jsonl

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from pipelines.corpus.tally import Tally, mean, share
+from pipelines.corpus.classify.tally import Tally, mean, share
 from pipelines.records import BEHAVIORS
 
 

@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from pipelines.countdown.problems import Problem, make_problem
+from pipelines.tasks.countdown.problems import Problem, make_problem
 
 WANTED = [make_problem((44, 19, 35), 98), make_problem((63, 95, 96), 64)]
 

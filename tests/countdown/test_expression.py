@@ -4,7 +4,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pipelines.countdown.expression import (
+from pipelines.tasks.countdown.expression import (
     MAX_LENGTH,
     DivisionByZero,
     ExpressionError,

@@ -5,10 +5,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from pipelines.countdown.problems import Problem, ProblemSpace, draw, generate, make_problem
-from pipelines.countdown.rules import Arithmetic
-from pipelines.countdown.solver import reachable, solve
 from pipelines.errors import InvalidInput
+from pipelines.tasks.countdown.problems import Problem, ProblemSpace, draw, generate, make_problem
+from pipelines.tasks.countdown.rules import Arithmetic
+from pipelines.tasks.countdown.solver import reachable, solve
 
 MINIATURE = ProblemSpace(
     sizes=(3,),
@@ -147,7 +147,7 @@ def test_an_impossible_range_is_named() -> None:
 
 
 def test_a_space_too_large_to_list_is_not_called_empty(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipelines.countdown.generator._TRIES", 2_000)
+    monkeypatch.setattr("pipelines.tasks.countdown.generator._TRIES", 2_000)
     with pytest.raises(InvalidInput) as caught:
         generate(ProblemSpace(sizes=(4,), target_range=(10**9, 10**9)), 1)
     assert caught.value.summary == "found 0 solvable problems, 1 asked for"

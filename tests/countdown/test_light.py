@@ -8,7 +8,7 @@ def test_the_whole_package_is_light() -> None:
     """Reading JSONL, solving, scoring and the stage itself import neither pyarrow nor numpy nor torch."""
     code = (
         "import sys\n"
-        "import pipelines.countdown.stage, pipelines.countdown.problems, pipelines.countdown.task\n"
+        "import pipelines.tasks.countdown.stage, pipelines.tasks.countdown.problems, pipelines.tasks.countdown.task\n"
         "heavy = {'torch', 'numpy', 'pyarrow', 'pandas', 'transformers', 'datasets', 'textual', 'rich'}\n"
         "print(sorted(heavy & set(sys.modules)))\n"
     )

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.countdown.problems import Problem, read_problems, write_problems
-from pipelines.countdown.task import TEMPLATES, Task, shipped_template
 from pipelines.errors import CogtuiError, InvalidInput, NotFound
+from pipelines.tasks.countdown.problems import Problem, read_problems, write_problems
+from pipelines.tasks.countdown.task import TEMPLATES, Task, shipped_template
 from tests.countdown.shapes import SHAPES, WANTED
 
 

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from pipelines.countdown.problems import make_problem, read_problems
 from pipelines.errors import InvalidInput, MissingRequirement
+from pipelines.tasks.countdown.problems import make_problem, read_problems
 from tests.countdown.shapes import SHAPES, WANTED
 
 pa = pytest.importorskip("pyarrow")

@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from pipelines.countdown import score_completion
-from pipelines.countdown.expression import MAX_LENGTH
-from pipelines.countdown.reward import REASONS, RewardRules, Score, find_answer
-from pipelines.countdown.solver import solve
+from pipelines.tasks.countdown.expression import MAX_LENGTH
+from pipelines.tasks.countdown.reward import REASONS, RewardRules, Score, find_answer
+from pipelines.tasks.countdown.solver import solve
 from tests.countdown.published import published_reward
 
 

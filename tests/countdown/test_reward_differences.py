@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.countdown.expression import MAX_LENGTH
-from pipelines.countdown.reward import score_completion
-from pipelines.countdown.stage import ProblemsConfig
+from pipelines.tasks.countdown.expression import MAX_LENGTH
+from pipelines.tasks.countdown.reward import score_completion
+from pipelines.tasks.countdown.stage import ProblemsConfig
 from tests.countdown.published import published_reward
 
 _THIS_FILE = Path(__file__)

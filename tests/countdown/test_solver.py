@@ -8,10 +8,10 @@ import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
-from pipelines.countdown.expression import parse
-from pipelines.countdown.rules import ANY, Arithmetic, combine
-from pipelines.countdown.solver import reachable, solutions, solve
 from pipelines.errors import InvalidInput
+from pipelines.tasks.countdown.expression import parse
+from pipelines.tasks.countdown.rules import ANY, Arithmetic, combine
+from pipelines.tasks.countdown.solver import reachable, solutions, solve
 
 MINIATURE = Arithmetic(operations="+-*", minimum=0, maximum=50, integers_only=True)
 
@@ -165,7 +165,7 @@ def test_all_solutions_of_a_small_problem() -> None:
 @pytest.mark.parametrize(("count", "expected"), [(1, 1), (2, 6), (3, 68), (4, 1170), (5, 27142)])
 def test_as_many_distinct_expressions_as_are_known(count: int, expected: int) -> None:
     """OEIS A140606: inequivalent expressions of n operands. These operands have no value in common by chance."""
-    from pipelines.countdown.distinct import Enumeration
+    from pipelines.tasks.countdown.distinct import Enumeration
 
     operands = (101, 211, 307, 503, 1009)[:count]
     table = Enumeration(ANY).table(operands)

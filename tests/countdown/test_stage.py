@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from pipelines.countdown.problems import Problem, make_problem, read_problems, write_problems
-from pipelines.countdown.stage import ProblemsConfig
-from pipelines.countdown.task import load_task
 from pipelines.errors import InvalidInput, NotFound
 from pipelines.folder import StageFolder
 from pipelines.run import prepare, run_stage
 from pipelines.stages import content_key, stage_kind
+from pipelines.tasks.countdown.problems import Problem, make_problem, read_problems, write_problems
+from pipelines.tasks.countdown.stage import ProblemsConfig
+from pipelines.tasks.countdown.task import load_task
 
 MINIATURE: dict[str, Any] = {
     "sizes": [3],

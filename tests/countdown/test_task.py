@@ -3,13 +3,13 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from pipelines.countdown.problems import make_problem, write_problems
-from pipelines.countdown.reward import RewardRules
-from pipelines.countdown.rules import Arithmetic
-from pipelines.countdown.task import TEMPLATES, Task, TemplateName, load_task, shipped_template
 from pipelines.errors import InvalidInput, NotFound
 from pipelines.files import write_json
 from pipelines.folder import StageFolder
+from pipelines.tasks.countdown.problems import make_problem, write_problems
+from pipelines.tasks.countdown.reward import RewardRules
+from pipelines.tasks.countdown.rules import Arithmetic
+from pipelines.tasks.countdown.task import TEMPLATES, Task, TemplateName, load_task, shipped_template
 
 PROBLEM = make_problem((25, 3, 7), 46)
 

@@ -4,12 +4,12 @@ import os
 import signal
 import sys
 
-from jobs.attempts import (
+from jobs.attempts.processes import ProcessId, alive
+from jobs.attempts.records import (
     STARTED,
     Started,
     read_record,
 )
-from jobs.process import ProcessId, alive
 from tests.jobs.lab import Lab, wait_for
 
 

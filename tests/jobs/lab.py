@@ -12,15 +12,15 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pipelines
-from jobs import process
-from jobs.agent_lock import AgentLock
-from jobs.attempts import CANCEL, attempt_path
-from jobs.launch import submit
-from jobs.local_queue import LocalQueue
-from jobs.plan_types import StageInstance
-from jobs.recipe_resources import Resources
-from jobs.state import StageState, stage_states
-from jobs.state_types import Submission
+from jobs.attempts import processes as process
+from jobs.attempts.agent_lock import AgentLock
+from jobs.attempts.records import CANCEL, attempt_path
+from jobs.attempts.tickets import LocalQueue
+from jobs.planning.types import StageInstance
+from jobs.recipe.resources import Resources
+from jobs.state.reader import StageState, stage_states
+from jobs.state.types import Submission
+from jobs.submit.launch import submit
 from jobs.workspace import Workspace
 from pipelines.files import write_json
 from pipelines.folder import StageInfo

@@ -4,9 +4,9 @@ import sys
 import time
 from pathlib import Path
 
-from jobs.launch import submit
-from jobs.plan_types import StageInstance
-from jobs.recipe_resources import Resources
+from jobs.planning.types import StageInstance
+from jobs.recipe.resources import Resources
+from jobs.submit.launch import submit
 from jobs.workspace import Workspace
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from jobs.attempts import CANCEL, STARTED, Started, read_record
-from jobs.control import cancel, dependents
-from jobs.local_queue import LocalQueue
+from jobs.attempts.records import CANCEL, STARTED, Started, read_record
+from jobs.attempts.tickets import LocalQueue
+from jobs.submit.cancel import cancel, dependents
 from pipelines.errors import MissingRequirement
 from tests.jobs.faults import kill_agent
 from tests.jobs.lab import Lab, cogtui, wait_for
@@ -44,7 +44,7 @@ def test_cancel_with_a_dead_agent(lab: Lab) -> None:
 
 
 def test_cancel_with_a_worker_that_does_not_answer(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("jobs.control._AFTER_GRACE_S", 0.5)
+    monkeypatch.setattr("jobs.submit.cancel._AFTER_GRACE_S", 0.5)
     worker = running_with_children(lab)
     os.kill(worker, signal.SIGSTOP)
     assert cancel(lab.workspace, [lab.key("a")], grace_s=0.5)[0].state.state == "cancelled"
@@ -111,7 +111,7 @@ def test_a_wish_that_cannot_be_written_down_is_refused(lab: Lab, monkeypatch: py
     def full(path: Path, record: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("jobs.attempts.write_record", full)
+    monkeypatch.setattr("jobs.attempts.records.write_record", full)
     with pytest.raises(MissingRequirement, match="No space left"):
         cancel(lab.workspace, [lab.key("a")])
     assert lab.state("a").state == "running"

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from jobs import doctor_gpu
-from jobs.doctor import _interpreter
-from jobs.doctor_gpu import LOCK, PROBE, read, verdict
+from jobs.doctor import gpu as doctor_gpu
+from jobs.doctor.checks import _interpreter
+from jobs.doctor.gpu import LOCK, PROBE, read, verdict
 
 ROOT = Path(__file__).parents[2]
 

@@ -12,7 +12,8 @@ import time
 
 import pytest
 
-from jobs.attempts import (
+from jobs.attempts.processes import alive, process_id
+from jobs.attempts.records import (
     EXIT,
     JOB,
     Exit,
@@ -20,9 +21,8 @@ from jobs.attempts import (
     claim,
     read_record,
 )
-from jobs.launch import keep_going
-from jobs.local_queue import LocalQueue
-from jobs.process import alive, process_id
+from jobs.attempts.tickets import LocalQueue
+from jobs.submit.launch import keep_going
 from tests.jobs.faults import held, kill_agent, launcher, release, worker_of
 from tests.jobs.lab import ROOT, Lab, wait_for
 

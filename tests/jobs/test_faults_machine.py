@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 
-from jobs.attempts import (
+from jobs.attempts.processes import ProcessId, alive, process_id
+from jobs.attempts.records import (
     EXIT,
     HEARTBEAT,
     STARTED,
@@ -25,8 +26,7 @@ from jobs.attempts import (
     reserve_exit,
     write_exit,
 )
-from jobs.process import ProcessId, alive, process_id
-from jobs.state_files import PROGRESS
+from jobs.state.files import PROGRESS
 from pipelines.errors import MissingRequirement
 from pipelines.files import read_json, write_json
 from tests.jobs.faults import held, release, worker_of
@@ -79,7 +79,7 @@ def test_pid_used_again(lab: Lab) -> None:
         started["worker"] |= {"pid": stranger.pid}
         write_json(path, started)
         assert lab.state("a").state == "lost"
-        from jobs.control import cancel
+        from jobs.submit.cancel import cancel
 
         assert cancel(lab.workspace, [lab.key("a")])[0].state.state == "lost"
         assert stranger.poll() is None
@@ -118,7 +118,7 @@ def test_a_job_that_ends_while_it_is_looked_at_is_not_lost(lab: Lab, monkeypatch
         (lab.attempt("a") / EXIT).write_text(end)
         return False
 
-    monkeypatch.setattr("jobs.process.alive", gone)
+    monkeypatch.setattr("jobs.attempts.processes.alive", gone)
     state = lab.state("a")
     assert len(looked) == 1
     assert (state.state, state.reason) == ("failed", "exit code 7")
@@ -305,7 +305,7 @@ def test_an_exit_record_fits_into_its_reserve_on_a_full_disk(tmp_path: Path, mon
     def full(path: Path, value: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device", str(path))
 
-    monkeypatch.setattr("jobs.attempts.write_json", full)
+    monkeypatch.setattr("jobs.attempts.records.write_json", full)
     record = Exit(run=1, host="h", time=1.0, code=1, why="failed", reason="ü" * 5000)
     write_exit(tmp_path, record)
     found = read_record(tmp_path / EXIT, Exit)

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from jobs.attempts import EXIT, JOB, STARTED, Exit, Started, read_record
-from jobs.launch import preview, submit
+from jobs.attempts.records import EXIT, JOB, STARTED, Exit, Started, read_record
+from jobs.submit.launch import preview, submit
 from pipelines.errors import InvalidInput, MissingRequirement
 from pipelines.files import read_json, write_json
 from tests.jobs.lab import Lab, wait_for

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from jobs.attempts import Exit, Why, write_exit
-from jobs.log_follow import FileFollower, StageFollower, Told
-from jobs.logs import ERRORS, LONGEST_LINE, LogFile, attempt_logs, best_log, clean
+from jobs.attempts.records import Exit, Why, write_exit
+from jobs.logs.follow import FileFollower, StageFollower, Told
+from jobs.logs.reader import ERRORS, LONGEST_LINE, LogFile, attempt_logs, best_log, clean
 
 PIECES = st.one_of(
     st.binary(max_size=30),

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from jobs.agent_link import address, ensure_agent, tell
-from jobs.agent_lock import AgentLock, Holder
-from jobs.clock import skew_s
-from jobs.local_queue import LocalQueue, Placed, Ticket
-from jobs.process import alive, descendants, end_family, family, process_id, send, stopped, wait_gone
-from jobs.reasons import duration, last_error, one_line
-from jobs.slots import Machine, Slots, cpu_count, gpu_names
+from jobs.attempts.agent_link import address, ensure_agent, tell
+from jobs.attempts.agent_lock import AgentLock, Holder
+from jobs.attempts.clock import skew_s
+from jobs.attempts.processes import alive, descendants, end_family, family, process_id, send, stopped, wait_gone
+from jobs.attempts.tickets import LocalQueue, Placed, Ticket
+from jobs.local.slots import Machine, Slots, cpu_count, gpu_names
+from jobs.state.failures import duration, last_error, one_line
 from jobs.workspace import Workspace
 from pipelines.files import write_json
 from tests.jobs.lab import wait_for

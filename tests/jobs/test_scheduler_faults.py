@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from jobs import attempts
-from jobs.attempts import Exit, Job, Run, Started, claim, job_name
-from jobs.launch import submit
-from jobs.process import ProcessId, process_id
-from jobs.slurm import NoAccounting, ask, sacct, squeue
-from jobs.state import StateReader
+from jobs.attempts import records as attempts
+from jobs.attempts.processes import ProcessId, process_id
+from jobs.attempts.records import Exit, Job, Run, Started, claim, job_name
+from jobs.slurm.client import NoAccounting, ask, sacct, squeue
+from jobs.state.reader import StateReader
+from jobs.submit.launch import submit
 from pipelines.errors import MissingRequirement
 from pipelines.files import write_json
 from tests.jobs.lab import Lab
@@ -23,7 +23,7 @@ def commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "bin"
     folder.mkdir()
     monkeypatch.setenv("PATH", str(folder))
-    monkeypatch.setattr("jobs.slurm.TIMEOUT_S", 0.5)
+    monkeypatch.setattr("jobs.slurm.client.TIMEOUT_S", 0.5)
     return folder
 
 
@@ -194,7 +194,7 @@ def test_submitting_without_slurm_claims_nothing(lab: Lab, commands: Path) -> No
 def test_sbatch_that_hangs_leaves_a_claim_that_is_lost_later(
     lab: Lab, commands: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("jobs.slurm_submit._SBATCH_TIMEOUT_S", 0.5)
+    monkeypatch.setattr("jobs.submit.sbatch._SBATCH_TIMEOUT_S", 0.5)
     for name in ("srun", "squeue"):
         script(commands, name, "exit 0")
     script(commands, "sbatch", "while :; do :; done")

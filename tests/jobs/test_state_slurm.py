@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from jobs.attempts import Cancel, Exit, Job, Run, Started
-from jobs.process import ProcessId, process_id
-from jobs.slurm_types import SlurmAnswer, SlurmJob
-from jobs.state_files import AttemptFiles
-from jobs.state_local import Times, Verdict
-from jobs.state_slurm import slurm_verdict
+from jobs.attempts.processes import ProcessId, process_id
+from jobs.attempts.records import Cancel, Exit, Job, Run, Started
+from jobs.slurm.types import SlurmAnswer, SlurmJob
+from jobs.state.files import AttemptFiles
+from jobs.state.local import Times, Verdict
+from jobs.state.slurm import slurm_verdict
 
 NODE = ProcessId(host="node1", boot_id="b", pid_namespace="p", pid=9, started=3)
 FAILED = Exit(run=1, host="node1", time=1.0, code=3, why="failed", reason="it broke")

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from jobs.attempts import Job
-from jobs.process import process_id
-from jobs.worker_command import stage_command
+from jobs.attempts.processes import process_id
+from jobs.attempts.records import Job
+from jobs.worker.command import stage_command
 from pipelines import __main__ as entry
 from pipelines.errors import CogtuiError, Interrupted, StageFailed
 from pipelines.files import read_json

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 import pytest
 
 from pipelines.llm.asks import Ask, Reply
-from pipelines.llm.clients import Client, ModelSpec
-from pipelines.llm.connect import connect
+from pipelines.llm.clients.connect import connect
+from pipelines.llm.clients.protocol import Client, ModelSpec
 from tests.loopback.brain import Question
 from tests.loopback.server import serve
 from tests.loopback.state import State

@@ -8,9 +8,9 @@ import pytest
 
 from pipelines.llm.asks import Ask, Reply
 from pipelines.llm.batches import MAX_TRIES, BatchRunner
-from pipelines.llm.clients import BatchLook, Client, ModelSpec
-from pipelines.llm.connect import connect
-from pipelines.llm.failures import ServiceRefused, ServiceUnavailable
+from pipelines.llm.clients.connect import connect
+from pipelines.llm.clients.failures import ServiceRefused, ServiceUnavailable
+from pipelines.llm.clients.protocol import BatchLook, Client, ModelSpec
 from pipelines.llm.ledger import Ledger
 from pipelines.llm.prices import Budget, Price, SpendingCapReached
 from tests.llm.conftest import Chat

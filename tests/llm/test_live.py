@@ -7,9 +7,9 @@ import pytest
 
 from pipelines.errors import Interrupted, InvalidInput, MissingRequirement
 from pipelines.llm.asks import Ask, Reply, Usage
-from pipelines.llm.clients import Client, ModelSpec
-from pipelines.llm.connect import connect
-from pipelines.llm.failures import EverythingFails, ServiceRefused, redact
+from pipelines.llm.clients.connect import connect
+from pipelines.llm.clients.failures import EverythingFails, ServiceRefused, redact
+from pipelines.llm.clients.protocol import Client, ModelSpec
 from pipelines.llm.ledger import Ledger
 from pipelines.llm.live import converse
 from pipelines.llm.prices import Budget, Price, SpendingCapReached, likely_usage, price_of, worst_usage

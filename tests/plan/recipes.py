@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from jobs.plan import Plan, make_plan
-from jobs.recipe import Recipe, load_recipe
+from jobs.planning.plan import Plan, make_plan
+from jobs.recipe.load import Recipe, load_recipe
 from jobs.workspace import Workspace
 
 RECIPE = """\

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cogtui.cli.run_assert import Assertion, Binary, Constant, Expression, Negative, Not, Reference, parse_assertion
-from cogtui.cli.run_check import CellResults, check, check_names
-from jobs.labels import Label
+from cogtui.cli.run.assertions import Assertion, Binary, Constant, Expression, Negative, Not, Reference, parse_assertion
+from cogtui.cli.run.check import CellResults, check, check_names
+from jobs.recipe.labels import Label
 from pipelines.errors import InvalidInput
 
 

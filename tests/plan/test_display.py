@@ -7,12 +7,12 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from cogtui.cli.display import make_display
-from cogtui.cli.display.base import GLYPHS, Pace, Silent, duration, one_line, progress_text, values_text
-from cogtui.cli.display.plain import HEARTBEAT_S, PlainDisplay
-from cogtui.cli.display.table import TableDisplay
-from jobs.plan_types import StageInstance
-from jobs.state_types import STATES, StageState, StateName
+from cogtui.cli.run.display import make_display
+from cogtui.cli.run.display.base import GLYPHS, Pace, Silent, duration, one_line, progress_text, values_text
+from cogtui.cli.run.display.plain import HEARTBEAT_S, PlainDisplay
+from cogtui.cli.run.display.table import TableDisplay
+from jobs.planning.types import StageInstance
+from jobs.state.types import STATES, StageState, StateName
 from pipelines.folder import Progress
 
 
@@ -213,7 +213,7 @@ def test_the_table_needs_a_terminal_unless_asked_for(monkeypatch: pytest.MonkeyP
 
 
 def test_the_glyphs_are_those_of_the_app() -> None:
-    from cogtui.app import states
+    from cogtui.app.rendering import states
 
     assert states.GLYPHS == GLYPHS
     assert tuple(GLYPHS) == STATES

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from jobs.launch import preview
-from jobs.plan import make_plan, materialise
-from jobs.plan_types import Plan
-from jobs.recipe import load_recipe
+from jobs.planning.plan import make_plan, materialise
+from jobs.planning.types import Plan
+from jobs.recipe.load import load_recipe
+from jobs.submit.launch import preview
 from jobs.workspace import Workspace
-from pipelines.corpus.selection import SETS
+from pipelines.corpus.curate.selection import SETS
 from pipelines.teachers.conditions import CONDITION_NAMES
 
 ROOT = Path(__file__).parents[2]

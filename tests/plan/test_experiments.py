@@ -3,8 +3,8 @@
 import subprocess
 from pathlib import Path
 
-from jobs.experiments import latest_experiments, load_experiments, record_experiment
-from jobs.plan_version import GitState, code_version, git_state
+from jobs.planning.code_version import GitState, code_version, git_state
+from jobs.planning.experiments import latest_experiments, load_experiments, record_experiment
 from pipelines.files import read_json
 from tests.plan.recipes import RECIPE, plan, workspace
 
@@ -34,7 +34,7 @@ def test_every_start_gets_its_own_even_within_a_moment(tmp_path: Path) -> None:
 
 
 def test_same_time_never_replaces(tmp_path: Path) -> None:
-    from jobs.experiments import _write_new
+    from jobs.planning.experiments import _write_new
 
     experiment = record_experiment(plan(tmp_path), workspace(tmp_path))
     for _ in range(3):

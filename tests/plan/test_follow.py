@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from cogtui.cli import run_follow
-from cogtui.cli.run_follow import follow
-from jobs.plan_types import StageInstance
-from jobs.state_types import StageState, StateName
+from cogtui.cli.run import follow as run_follow
+from cogtui.cli.run.follow import follow
+from jobs.planning.types import StageInstance
+from jobs.state.types import StageState, StateName
 from jobs.workspace import Workspace
 from tests.plan.test_display import Clock, state
 
@@ -59,8 +59,8 @@ def watch(
     def sleep(seconds: float) -> None:
         clock.time += step_s
 
-    monkeypatch.setattr("jobs.state.StateReader", Reader)
-    monkeypatch.setattr("jobs.launch.keep_going", woken.append)
+    monkeypatch.setattr("jobs.state.reader.StateReader", Reader)
+    monkeypatch.setattr("jobs.submit.launch.keep_going", woken.append)
     display = Recorder(break_at)
     states = follow(Workspace(Path("ws")), [STAGE], display, cluster="local", now=clock, sleep=sleep)
     return states[STAGE.key].state, display, len(woken)

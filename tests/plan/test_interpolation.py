@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.labels import Label
-from jobs.recipe_interpolate import interpolate, placeholders
+from jobs.recipe.interpolation import interpolate, placeholders
+from jobs.recipe.labels import Label
 
 LABELS: dict[str, Label] = {"condition": "none", "seed": 3, "rate": 0.5, "flag": True}
 

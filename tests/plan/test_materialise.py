@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from jobs.experiments import record_experiment
-from jobs.plan import materialise
-from jobs.plan_files import write_once
-from jobs.plan_types import Plan
+from jobs.planning.experiments import record_experiment
+from jobs.planning.files import write_once
+from jobs.planning.plan import materialise
+from jobs.planning.types import Plan
 from pipelines.errors import InvalidInput, MissingRequirement, StageFailed
 from pipelines.files import read_json
 from pipelines.run import validated_config
@@ -22,8 +22,8 @@ from tests.plan.recipes import plan, workspace, write
 LAUNCHER = """
 import sys, time
 from pathlib import Path
-from jobs.plan import make_plan, materialise
-from jobs.recipe import load_recipe
+from jobs.planning.plan import make_plan, materialise
+from jobs.recipe.load import load_recipe
 from jobs.workspace import Workspace
 folder, start = Path(sys.argv[1]), float(sys.argv[2])
 workspace = Workspace(folder / "ws")
@@ -104,7 +104,7 @@ def test_a_full_disk_is_said_to_be_full(tmp_path: Path, monkeypatch: pytest.Monk
         raise OSError(28, "No space left on device")
 
     found = plan(tmp_path)
-    monkeypatch.setattr("jobs.plan_files.write_json", full)
+    monkeypatch.setattr("jobs.planning.files.write_json", full)
     with pytest.raises(StageFailed, match="the disk is full"):
         materialise(found, workspace(tmp_path))
     assert list(workspace(tmp_path).keys()) == []

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.labels import Label
-from jobs.recipe_matrix import expand, identical
-from jobs.recipe_source import Problems, Source
+from jobs.recipe.labels import Label
+from jobs.recipe.matrix import expand, identical
+from jobs.recipe.source import Problems, Source
 from pipelines.errors import InvalidInput
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from jobs.plan_types import Cell, Plan
+from jobs.planning.types import Cell, Plan
 from pipelines.stages import content_key, stage_kind
 from tests.plan.recipes import RECIPE, changed, plan
 

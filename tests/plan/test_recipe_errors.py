@@ -219,14 +219,14 @@ def test_a_key_of_the_wrong_type(tmp_path: Path, table: str) -> None:
 
 
 def test_no_config_has_a_field_that_a_stage_table_uses_itself() -> None:
-    from jobs.recipe_stages import STAGE_KEYS
+    from jobs.recipe.stages import STAGE_KEYS
 
     for kind in KINDS.values():
         assert not set(STAGE_KEYS) & set(kind.config_model().model_fields), kind.name
 
 
 def test_a_recipe_that_is_not_there(tmp_path: Path) -> None:
-    from jobs.recipe import load_recipe
+    from jobs.recipe.load import load_recipe
     from pipelines.errors import NotFound
 
     with pytest.raises(NotFound, match=r"cannot read .*none\.toml"):

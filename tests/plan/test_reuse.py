@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from jobs.plan import make_plan, materialise
-from jobs.plan_types import Plan, Reuse
+from jobs.planning.plan import make_plan, materialise
+from jobs.planning.types import Plan, Reuse
 from pipelines.errors import InvalidInput
 from pipelines.files import write_json
 from tests.plan.recipes import RECIPE, changed, plan, recipe, workspace

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from jobs.experiments import load_experiments
-from jobs.state import stage_states
+from jobs.planning.experiments import load_experiments
+from jobs.state.reader import stage_states
 from jobs.workspace import Workspace
 
 RECIPE = """\

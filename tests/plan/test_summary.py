@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-from cogtui.cli.aligned import aligned
-from cogtui.cli.run_summary import Finished, summary_lines
-from jobs.plan_types import Cell, Plan, StageInstance
+from cogtui.cli.console.alignment import aligned
+from cogtui.cli.run.summary import Finished, summary_lines
+from jobs.planning.types import Cell, Plan, StageInstance
 from pipelines.records import BEHAVIORS
 
 PLAN = Plan("tiny", Path("tiny.toml"), "", (), (), (Cell(labels={"seed": 1}, stages={}),))

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.recipe_toml import key_lines, read_toml
+from jobs.recipe.toml_lines import key_lines, read_toml
 from pipelines.errors import InvalidInput, NotFound
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from cogtui.store.filter_terms import OF_SERIES, And, Compare, Has, Not, Or, Pattern, Term, Words
-from cogtui.store.series import compare, matches
-from cogtui.store.snippets import find_phrase
-from cogtui.store.types import RolloutDetail, Sort
+from cogtui.store.filter.ast import OF_SERIES, And, Compare, Has, Not, Or, Pattern, Term, Words
+from cogtui.store.query.snippets import find_phrase
+from cogtui.store.values.series import compare, matches
+from cogtui.store.values.types import RolloutDetail, Sort
 from pipelines.records import BEHAVIORS
 
 

@@ -9,8 +9,8 @@ import pytest
 
 from cogtui.cli.main import _dispatch
 from cogtui.store import Query, open_store
-from cogtui.store.human import new_annotation
 from cogtui.store.importing.opening import read_files
+from cogtui.store.user_data.annotations import new_annotation
 from pipelines.behaviors.gold import GoldTrace, read_gold, write_gold
 from pipelines.records import BEHAVIORS, LabelledSpan
 from tests.store.lab import Lab

@@ -11,8 +11,8 @@ from cogtui.analysis.curves import MEASURES, curves
 from cogtui.analysis.intervals import half_width
 from cogtui.analysis.reference import published_curve, published_points, published_teacher_accuracy
 from cogtui.store import Query, Store, open_store
-from cogtui.store.filter import parse
-from cogtui.store.types import StepSummary
+from cogtui.store.filter.parser import parse
+from cogtui.store.values.types import StepSummary
 from pipelines.records import BEHAVIORS
 from tests.store.lab import Lab, judge, make_rollouts, write_judgements, write_rollouts
 

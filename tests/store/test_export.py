@@ -16,8 +16,8 @@ from cogtui.store import Query, RolloutDetail, Store
 from cogtui.store.export.html import write_html
 from cogtui.store.export.selection import Selection
 from cogtui.store.export.tables import write_csv, write_jsonl, write_parquet
-from cogtui.store.filter import parse
-from cogtui.store.types import BehaviorJudgement
+from cogtui.store.filter.parser import parse
+from cogtui.store.values.types import BehaviorJudgement
 from pipelines.records import BEHAVIORS, Span
 from pipelines.text_safety import picture_controls
 

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cogtui.store.filter import EVERYTHING, parse
-from cogtui.store.filter_terms import FIELDS, And, Compare, Has, Not, Or, Pattern, Words
-from cogtui.store.filter_tokens import FilterError
+from cogtui.store.filter.ast import FIELDS, And, Compare, Has, Not, Or, Pattern, Words
+from cogtui.store.filter.lexer import FilterError
+from cogtui.store.filter.parser import EVERYTHING, parse
 from pipelines.errors import InvalidInput
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from cogtui.store.grouped import Grouped, JudgementFields
-from cogtui.store.lines import JudgementLine, SpanLine
-from cogtui.store.parse import File, parse_piece
+from cogtui.store.ingest.judgements_by_rollout import Grouped, JudgementFields
+from cogtui.store.ingest.parse import File, parse_piece
+from cogtui.store.stage_files.decode import JudgementLine, SpanLine
 from pipelines.records import BEHAVIORS
 
 

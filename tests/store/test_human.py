@@ -8,9 +8,9 @@ import sys
 import pytest
 
 from cogtui.store import Query, Store, open_store
-from cogtui.store.filter import parse
-from cogtui.store.hands import own_file
-from cogtui.store.human import (
+from cogtui.store.filter.parser import parse
+from cogtui.store.ingest.rebuild import rebuild
+from cogtui.store.user_data.annotations import (
     FOLDER,
     HumanAnnotation,
     append,
@@ -19,7 +19,7 @@ from cogtui.store.human import (
     latest_annotations,
     new_annotation,
 )
-from cogtui.store.rebuild import rebuild
+from cogtui.store.user_data.append_log import own_file
 from pipelines.errors import InvalidInput
 from pipelines.records import Behavior, LabelledSpan
 from tests.store.lab import Lab, append_raw, make_rollouts, write_rollouts
@@ -179,7 +179,7 @@ WRITE = """
 import sys
 from pathlib import Path
 from cogtui.store import open_store
-from cogtui.store.human import new_annotation
+from cogtui.store.user_data.annotations import new_annotation
 from jobs.workspace import Workspace
 from pipelines.records import LabelledSpan
 with open_store(Workspace(Path(sys.argv[1]))) as store:

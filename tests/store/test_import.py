@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from cogtui.cli.rollouts_import import finish
+from cogtui.cli.rollouts.import_ import finish
 from cogtui.store import Query, RolloutDetail, Store, open_store
-from cogtui.store.filter import parse
+from cogtui.store.filter.parser import parse
 from cogtui.store.importing import run as import_run
 from cogtui.store.importing.opening import open_files
 from cogtui.store.importing.plan import plan_import

@@ -9,13 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from cogtui.store import END, Query, Store, ingest, open_store
-from cogtui.store.filter import parse
-from cogtui.store.rebuild import rebuild
-from cogtui.store.schema import BULK_INDEXES
-from cogtui.store.types import Sort
-from cogtui.store.words_process import Job, WordsProcess
-from cogtui.store.words_process import Piece as ReadPiece
+from cogtui.store import END, Query, Store, open_store
+from cogtui.store.db.schema import BULK_INDEXES
+from cogtui.store.filter.parser import parse
+from cogtui.store.ingest import ingest
+from cogtui.store.ingest.fts_process import Job, WordsProcess
+from cogtui.store.ingest.fts_process import Piece as ReadPiece
+from cogtui.store.ingest.rebuild import rebuild
+from cogtui.store.values.types import Sort
 from pipelines.records import BEHAVIORS, Rollout
 from tests.store.lab import (
     OTHER,

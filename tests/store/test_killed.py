@@ -9,9 +9,9 @@ import time
 import pytest
 
 from cogtui.store import Query, Store, open_store
-from cogtui.store.filter import parse
-from cogtui.store.rebuild import rebuild
-from cogtui.store.types import Sort
+from cogtui.store.filter.parser import parse
+from cogtui.store.ingest.rebuild import rebuild
+from cogtui.store.values.types import Sort
 from tests.store.lab import Lab, judge, make_rollouts, write_judgements, write_rollouts
 from tests.store.test_ingest import answers
 
@@ -54,7 +54,7 @@ def _ingest(lab: Lab, kill_after_s: float) -> tuple[bool, float]:
     on_disk = sum(path.stat().st_size for path in lab.workspace.stages.glob("*/*-*.jsonl"))
     started = time.monotonic()
     child = subprocess.Popen(
-        [sys.executable, "-m", "cogtui.store.follow", str(lab.workspace.path)], stdin=subprocess.PIPE
+        [sys.executable, "-m", "cogtui.store.ingest.follower", str(lab.workspace.path)], stdin=subprocess.PIPE
     )
     with open_store(lab.workspace, readonly=True) as store:
         while time.monotonic() - started < kill_after_s and store.coverage().bytes_read < on_disk:

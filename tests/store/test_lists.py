@@ -7,10 +7,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cogtui.store import END, Query, RolloutDetail, RolloutRow, Store, open_store
-from cogtui.store import aggregates as store_aggregates
-from cogtui.store import select as store_select
-from cogtui.store.filter import parse
-from cogtui.store.types import Sort, SortField
+from cogtui.store.filter.parser import parse
+from cogtui.store.query import aggregates as store_aggregates
+from cogtui.store.query import select as store_select
+from cogtui.store.values.types import Sort, SortField
 from jobs.workspace import Workspace
 from pipelines.records import BEHAVIORS
 from tests.store.lab import Lab, judge, make_rollouts, write_judgements, write_rollouts

@@ -7,11 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cogtui.store import Query, open_store
-from cogtui.store.filter import parse
-from cogtui.store.near import NEAR_TABLES, lower
-from cogtui.store.rows import INSERT_GAP
-from cogtui.store.schema import GAPS, MIGRATIONS, migrate, schema_version
-from cogtui.store.spans import NEVER
+from cogtui.store.db.distance_blocks import NEAR_TABLES, lower
+from cogtui.store.db.schema import GAPS, MIGRATIONS, migrate, schema_version
+from cogtui.store.db.statements import INSERT_GAP
+from cogtui.store.filter.parser import parse
+from cogtui.store.values.span_distances import NEVER
 from jobs.workspace import Workspace
 from pipelines.records import BEHAVIORS
 from tests.store.lab import Lab, judge, make_rollouts, write_judgements, write_rollouts

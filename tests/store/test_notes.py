@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from cogtui.store import Query, open_store
-from cogtui.store.filter import parse
-from cogtui.store.notes import Annotation, append
-from cogtui.store.rebuild import rebuild
+from cogtui.store.filter.parser import parse
+from cogtui.store.ingest.rebuild import rebuild
+from cogtui.store.user_data.notes import Annotation, append
 from pipelines.errors import InvalidInput, NotFound
 from tests.store.lab import Lab, append_raw, dumped, make_rollouts
 

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cogtui.store.blocks import read_block, read_blocks
-from cogtui.store.filter_terms import Words
-from cogtui.store.scan import place_of, problem_number
-from cogtui.store.snippets import find_phrase, snippet_of
-from cogtui.store.spans import NEVER, gaps
+from cogtui.store.filter.ast import Words
+from cogtui.store.query.snippets import find_phrase, snippet_of
+from cogtui.store.stage_files.line_reader import read_block, read_blocks
+from cogtui.store.stage_files.scan import place_of, problem_number
+from cogtui.store.values.span_distances import NEVER, gaps
 from pipelines.streams import complete_lines
 
 RANGE = st.tuples(st.integers(0, 60), st.integers(1, 20)).map(lambda pair: (pair[0], pair[0] + pair[1]))

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cogtui.store.filter_sql import match_expression
-from cogtui.store.filter_terms import Words
-from cogtui.store.parse import searchable
-from cogtui.store.phrases import _pattern, _stands, checkable
-from cogtui.store.words import tables
+from cogtui.store.db.fts_index import tables
+from cogtui.store.filter.ast import Words
+from cogtui.store.ingest.parse import searchable
+from cogtui.store.query.filter_sql import match_expression
+from cogtui.store.query.phrases import _pattern, _stands, checkable
 
 
 @pytest.fixture(scope="module")

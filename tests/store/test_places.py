@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 
 from cogtui.store import Query, Store, open_store
-from cogtui.store import location as locations
-from cogtui.store.connection import DamagedIndex, connect, current_or_new, make_generation
-from cogtui.store.filter import parse
-from cogtui.store.lease import Lease, LeaseLost, holder
-from cogtui.store.location import is_network, locate_index, wal_works
-from cogtui.store.rebuild import rebuild
-from cogtui.store.writer import Writer
+from cogtui.store.db import location as locations
+from cogtui.store.db.connection import DamagedIndex, connect, current_or_new, make_generation
+from cogtui.store.db.lease import Lease, LeaseLost, holder
+from cogtui.store.db.location import is_network, locate_index, wal_works
+from cogtui.store.filter.parser import parse
+from cogtui.store.ingest.rebuild import rebuild
+from cogtui.store.ingest.writer import Writer
 from pipelines.errors import InvalidInput, MissingRequirement, NotFound
 from pipelines.files import read_json
 from tests.store.lab import Lab, append_raw, make_rollouts, write_rollouts
@@ -71,7 +71,7 @@ def test_a_later_mount_hides_an_earlier_and_fuse_is_shared_unless_it_is_known_no
 def test_wal_is_tried_before_it_is_used(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     location = locate_index(lab.workspace)
     assert wal_works(location.folder)
-    monkeypatch.setattr("cogtui.store.connection.wal_works", lambda folder: False)
+    monkeypatch.setattr("cogtui.store.db.connection.wal_works", lambda folder: False)
     path = make_generation(location)
     mode = sqlite3.connect(path).execute("PRAGMA journal_mode").fetchone()[0]
     assert mode == "delete"  # TRUNCATE is not written into the file, and is no WAL
@@ -112,7 +112,7 @@ def test_a_lease_that_went_silent_is_taken_and_its_old_holder_writes_nothing_mor
     first, second = Lease(connect(path)), Lease(connect(path))
     assert first.take()
     assert not second.take()
-    monkeypatch.setattr("cogtui.store.lease.STALE_S", -1.0)
+    monkeypatch.setattr("cogtui.store.db.lease.STALE_S", -1.0)
     assert second.take()
     with pytest.raises(LeaseLost):
         first.check()
@@ -125,8 +125,8 @@ def test_a_lease_that_went_silent_is_taken_and_its_old_holder_writes_nothing_mor
 def test_a_lease_of_a_process_that_is_gone_is_free_at_once(lab: Lab) -> None:
     path = current_or_new(locate_index(lab.workspace))
     script = (
-        "import sys, os; from pathlib import Path; from cogtui.store.connection import connect;"
-        "from cogtui.store.lease import Lease; lease = Lease(connect(Path(sys.argv[1])));"
+        "import sys, os; from pathlib import Path; from cogtui.store.db.connection import connect;"
+        "from cogtui.store.db.lease import Lease; lease = Lease(connect(Path(sys.argv[1])));"
         "print(lease.take(), flush=True);"
         "sys.stdin.read()"
     )
@@ -298,7 +298,7 @@ def test_a_full_disk_is_named_and_what_was_read_stays(filled: Lab, monkeypatch: 
     folder = filled.stage("ppo", 77)
     write_rollouts(folder, make_rollouts(folder.key, range(60)))
     with monkeypatch.context() as patched:
-        patched.setattr("cogtui.store.writer.connect", cramped)
+        patched.setattr("cogtui.store.ingest.writer.connect", cramped)
         with pytest.raises(MissingRequirement, match="full") as caught, open_store(filled.workspace) as store:
             store.ingest()
         assert "COGTUI_CACHE" in caught.value.remedy

@@ -10,10 +10,9 @@ import pytest
 
 from cogtui.cli.main import run
 from cogtui.store import END, Page, Query, Store
-from cogtui.store.filter import parse
-from cogtui.store.groups import GroupSort
-from cogtui.store.types import ProblemGroup
-from cogtui.store.views import View, save_view, views_path
+from cogtui.store.filter.parser import parse
+from cogtui.store.user_data.views import View, save_view, views_path
+from cogtui.store.values.types import GroupSort, ProblemGroup
 from tests.store.lab import Lab
 
 Cogtui = Callable[..., tuple[int, str, str]]
@@ -109,7 +108,7 @@ def test_pages_of_problems_backwards_are_those_forwards(
 ) -> None:
     """Whether all of them are kept in memory or each page is asked for; and the order is the same."""
     kept = [group.problem_id for group in store.problems(Query(parse(text)), sort=sort, descending=descending).rows]
-    monkeypatch.setattr("cogtui.store.totals.MANY_PROBLEMS", many)
+    monkeypatch.setattr("cogtui.store.query.problem_totals.MANY_PROBLEMS", many)
     store._known.forget()
     query = Query(parse(text))
 

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from fractions import Fraction
 
-from pipelines.countdown.expression import evaluate
+from pipelines.tasks.countdown.expression import evaluate
 
 _ASCII = str.maketrans({"×": "*", "·": "*", "÷": "/", "−": "-"})
 _RUN = re.compile(r"[0-9+\-*/() ]+(?:=[0-9+\-*/() ]+)+")

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from pipelines.countdown.problems import Problem, make_problem, write_problems
-from pipelines.countdown.rules import Arithmetic
-from pipelines.countdown.task import Task, shipped_template
 from pipelines.files import write_json
 from pipelines.folder import StageFolder, StageInfo
 from pipelines.run import prepare, run_stage
+from pipelines.tasks.countdown.problems import Problem, make_problem, write_problems
+from pipelines.tasks.countdown.rules import Arithmetic
+from pipelines.tasks.countdown.task import Task, shipped_template
 
 MINI = Task(
     arithmetic=Arithmetic(operations="+-*", minimum=0, maximum=50, integers_only=True),

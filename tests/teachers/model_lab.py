@@ -5,11 +5,11 @@ import re
 from pathlib import Path
 from typing import Any, Final
 
-from pipelines.countdown.problems import Problem
-from pipelines.countdown.task import Task
+from pipelines.tasks.countdown.problems import Problem
+from pipelines.tasks.countdown.task import Task
 from pipelines.teachers.draft import WrittenTrace
-from pipelines.teachers.model_prompts import WRITTEN, load_prompts
-from pipelines.teachers.symbolic import SymbolicTeacher
+from pipelines.teachers.model.prompts import WRITTEN, load_prompts
+from pipelines.teachers.symbolic.teacher import SymbolicTeacher
 from tests.loopback.brain import Question
 from tests.loopback.faults import Fault
 from tests.loopback.state import State

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.countdown.problems import Problem
 from pipelines.errors import InvalidInput
+from pipelines.tasks.countdown.problems import Problem
 from pipelines.teachers.collect import scored
 from pipelines.teachers.derive import (
     Transformation,
@@ -20,10 +20,10 @@ from pipelines.teachers.derive import (
     token_counter,
 )
 from pipelines.teachers.draft import WrittenTrace
-from pipelines.teachers.lexicon import STYLES, phrases
-from pipelines.teachers.symbolic import SymbolicTeacher, Writing
+from pipelines.teachers.symbolic.lexicon import STYLES, phrases
+from pipelines.teachers.symbolic.teacher import SymbolicTeacher, Writing
 from pipelines.teachers.teacher import Dropped
-from pipelines.teachers.traces import PrimingTrace
+from pipelines.traces import PrimingTrace
 from tests.teachers.conftest import MINI, TRAIN
 
 
@@ -162,7 +162,7 @@ def test_dots_under_the_tokenizers_models_have(style: str, tmp_path: Path) -> No
     """The word-level tokenizer of a base model made here, and a byte-level BPE as hub models have."""
     sources = traces(style)
     if style == "plain":
-        from pipelines.training.tokenizer import build_tokenizer
+        from pipelines.tokenizer import build_tokenizer
 
         build_tokenizer(phrases("plain"), [MINI.prompt(TRAIN[0])], range(51)).save_pretrained(tmp_path)
     else:

@@ -13,10 +13,10 @@ from pipelines.folder import StageFolder
 from pipelines.stages import content_key
 from pipelines.teachers.configs import PrimingDataConfig
 from pipelines.teachers.costs import Cost, cost_of
-from pipelines.teachers.model_prompts import WRITTEN, load_prompts
-from pipelines.teachers.model_teacher import completion_of
+from pipelines.teachers.model.prompts import WRITTEN, load_prompts
+from pipelines.teachers.model.teacher import completion_of
 from pipelines.teachers.teacher import TraceRequest
-from pipelines.teachers.traces import PrimingTrace, read_traces
+from pipelines.traces import PrimingTrace, read_traces
 from tests.loopback.faults import RandomFaults
 from tests.loopback.server import serve
 from tests.loopback.state import State

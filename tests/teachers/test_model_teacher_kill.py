@@ -8,7 +8,7 @@ from typing import Final
 import pytest
 
 from pipelines.run import prepare
-from pipelines.teachers.traces import read_traces
+from pipelines.traces import read_traces
 from tests.loopback.faults import RandomFaults
 from tests.loopback.killing import KilledStage
 from tests.loopback.server import serve

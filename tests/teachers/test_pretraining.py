@@ -5,11 +5,11 @@ import re
 
 import pytest
 
-from pipelines.countdown.problems import make_problem
-from pipelines.countdown.rules import Arithmetic
-from pipelines.countdown.task import Task, shipped_template
 from pipelines.errors import InvalidInput
-from pipelines.teachers.pretraining import PretrainingSource, PretrainingText, largest_number
+from pipelines.tasks.countdown.problems import make_problem
+from pipelines.tasks.countdown.rules import Arithmetic
+from pipelines.tasks.countdown.task import Task, shipped_template
+from pipelines.teachers.symbolic.base_texts import PretrainingSource, PretrainingText, largest_number
 from tests.teachers.arithmetic_in_text import equations
 from tests.teachers.conftest import MINI, TRAIN
 from tests.teachers.test_traces import tokens

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines.countdown.expression import evaluate
-from pipelines.countdown.problems import Problem
-from pipelines.countdown.rules import Arithmetic
-from pipelines.teachers.arithmetic import (
+from pipelines.tasks.countdown.expression import evaluate
+from pipelines.tasks.countdown.problems import Problem
+from pipelines.tasks.countdown.rules import Arithmetic
+from pipelines.teachers.symbolic.arithmetic import (
     Calculator,
     Chain,
     Tree,
@@ -20,8 +20,8 @@ from pipelines.teachers.arithmetic import (
     spaced_parts,
     steps_of,
 )
-from pipelines.teachers.linear import Linear, tree_of
-from pipelines.teachers.search import Plan, Search, Searcher, Strategy, illegal_chain, plans, with_illegal_line
+from pipelines.teachers.symbolic.linear import Linear, tree_of
+from pipelines.teachers.symbolic.search import Plan, Search, Searcher, Strategy, illegal_chain, plans, with_illegal_line
 from tests.teachers.conftest import MINI, TRAIN
 
 CALCULATOR = Calculator(MINI.arithmetic, negative=False)

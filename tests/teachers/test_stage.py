@@ -12,15 +12,15 @@ from typing import Any
 
 import pytest
 
-from pipelines.countdown.problems import make_problem
 from pipelines.errors import InvalidInput, NotFound
 from pipelines.folder import StageFolder
 from pipelines.records import BEHAVIORS
 from pipelines.run import prepare, run_stage, validated_config
 from pipelines.stages import content_key, stage_kind
+from pipelines.tasks.countdown.problems import make_problem
 from pipelines.teachers.conditions import CONDITIONS
 from pipelines.teachers.configs import PrimingDataConfig
-from pipelines.teachers.traces import PrimingTrace, read_traces
+from pipelines.traces import PrimingTrace, read_traces
 from tests.teachers.conftest import MINI, TEST, TRAIN, RunStage
 
 WRITTEN = [name for name, condition in CONDITIONS.items() if condition.origin == "written"]
@@ -138,8 +138,8 @@ def test_every_answer_is_wrong_and_the_behaviours_are_there(priming: RunStage, w
 
 @pytest.mark.train
 def test_dots_take_the_tokenizer_of_the_model_given(priming: RunStage, tmp_path: Path) -> None:
-    from pipelines.teachers.lexicon import phrases
-    from pipelines.training.tokenizer import build_tokenizer
+    from pipelines.teachers.symbolic.lexicon import phrases
+    from pipelines.tokenizer import build_tokenizer
 
     model = tmp_path / "base"
     (model / "artifacts" / "model").mkdir(parents=True)
@@ -295,7 +295,8 @@ def test_killed_in_the_middle_it_leaves_no_set_and_writes_the_same_one_again(
 
 def test_importing_the_stage_is_light() -> None:
     code = (
-        "import sys, pipelines.teachers.stage, pipelines.teachers.pretraining, pipelines.teachers.lexicon;"
+        "import sys, pipelines.teachers.stage;"
+        "import pipelines.teachers.symbolic.base_texts, pipelines.teachers.symbolic.lexicon;"
         "print([m for m in ('torch', 'numpy', 'transformers', 'tokenizers', 'trl', 'datasets') if m in sys.modules])"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"

@@ -8,14 +8,14 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from pipelines.countdown.problems import Problem
-from pipelines.countdown.task import Task
 from pipelines.records import BEHAVIORS, Behavior
-from pipelines.teachers import wording
+from pipelines.tasks.countdown.problems import Problem
+from pipelines.tasks.countdown.task import Task
 from pipelines.teachers.conditions import CONDITIONS
 from pipelines.teachers.draft import WrittenTrace
-from pipelines.teachers.lexicon import STYLES, phrases
-from pipelines.teachers.symbolic import SymbolicTeacher, Writing
+from pipelines.teachers.symbolic import wording
+from pipelines.teachers.symbolic.lexicon import STYLES, phrases
+from pipelines.teachers.symbolic.teacher import SymbolicTeacher, Writing
 from tests.teachers.arithmetic_in_text import equations, last_result, plain_ascii
 from tests.teachers.conftest import LARGE, MINI, PAPER, TRAIN
 

@@ -6,17 +6,17 @@ from typing import Any
 
 import torch
 
-from pipelines.countdown.problems import make_problem, write_problems
-from pipelines.countdown.rules import Arithmetic
-from pipelines.countdown.task import TASK_FILE, TEST_FILE, TRAIN_FILE, Task, shipped_template
 from pipelines.files import write_json
 from pipelines.folder import StageFolder
 from pipelines.run import prepare, run_stage
-from pipelines.training.configs import OptimizerConfig, PPOConfig, SamplingConfig
+from pipelines.tasks.countdown.problems import make_problem, write_problems
+from pipelines.tasks.countdown.rules import Arithmetic
+from pipelines.tasks.countdown.task import TASK_FILE, TEST_FILE, TRAIN_FILE, Task, shipped_template
+from pipelines.training.core.configs import OptimizerConfig, PPOConfig, SamplingConfig
+from pipelines.training.core.runtime import Runtime
 from pipelines.training.ppo.networks import Critic, Policy, reference_of
-from pipelines.training.ppo.sharding import OneProcess
 from pipelines.training.ppo.update import Learner, Trainer
-from pipelines.training.runtime import Runtime
+from pipelines.training.rl.sharding import OneProcess
 
 CPU = Runtime(torch.device("cpu"), torch.float32)
 PAD, EOS = 0, 1

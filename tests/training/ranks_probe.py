@@ -17,8 +17,8 @@ from pipelines.training.generation.whole import WholeView, copy_weights, whole_p
 from pipelines.training.ppo.checkpoint import ShardedSnapshot
 from pipelines.training.ppo.experience import Batch
 from pipelines.training.ppo.fsdp import ranks_of
-from pipelines.training.ppo.stage import trainer_for
 from pipelines.training.ppo.update import Trainer
+from pipelines.training.stages.ppo import trainer_for
 from tests.training.helpers import CPU, PAD, PPO, tiny_model, trainer_of
 from tests.training.test_experience import ROWS
 

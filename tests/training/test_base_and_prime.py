@@ -9,20 +9,20 @@ from typing import Any
 import pytest
 import torch
 
-from pipelines.countdown.task import load_task
 from pipelines.errors import InvalidInput, StageFailed
 from pipelines.folder import StageFolder
 from pipelines.run import run_stage
-from pipelines.teachers.pretraining import PretrainingSource, PretrainingText
-from pipelines.teachers.traces import PrimingTrace, line_of
-from pipelines.training import hf_trainer, pretraining
-from pipelines.training.base import tokenizer_for
-from pipelines.training.configs import BaseConfig, PretrainingConfig
-from pipelines.training.metrics import metrics_of
-from pipelines.training.model import load_model
-from pipelines.training.prime import examples_of
-from pipelines.training.snapshot import Snapshot
-from pipelines.training.tokenizer import decode, encode, load_tokenizer
+from pipelines.tasks.countdown.task import load_task
+from pipelines.teachers.symbolic.base_texts import PretrainingSource, PretrainingText
+from pipelines.tokenizer import decode, encode, load_tokenizer
+from pipelines.traces import PrimingTrace, line_of
+from pipelines.training.core.checkpoint import Snapshot
+from pipelines.training.core.configs import BaseConfig, PretrainingConfig
+from pipelines.training.core.metrics import metrics_of
+from pipelines.training.core.model import load_model
+from pipelines.training.stages.base import tokenizer_for
+from pipelines.training.stages.prime import examples_of
+from pipelines.training.supervised import hf_trainer, pretraining
 from tests.training.helpers import BASE, problems_folder, run_alone
 from tests.training.test_ppo_stage import Killed, die_in
 
@@ -301,7 +301,7 @@ def test_sampling_continues_after_the_last_rollout(
     problems: Path, primed: StageFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from pipelines.streams import StreamWriter, read_rollouts
-    from pipelines.training.rollouts import RolloutMaker
+    from pipelines.training.sampling.rollouts import RolloutMaker
 
     config = {"split": "train", "samples": 4, "batch": 5, "sampling": {"max_new_tokens": 20}}
     inputs = [problems, primed.path]

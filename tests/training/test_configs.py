@@ -7,7 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from pipelines.stages import content_key
-from pipelines.training.configs import ArchitectureConfig, BaseConfig, PPOConfig, PrimeConfig, SampleConfig
+from pipelines.training.core.configs import ArchitectureConfig, BaseConfig, PPOConfig, PrimeConfig, SampleConfig
 
 
 def test_ppo_defaults_are_the_published_run() -> None:
@@ -84,5 +84,7 @@ def test_what_grpo_cannot_do_is_refused_and_not_passed_over(fields: dict[str, ob
 
 
 def test_configs_import_nothing_heavy() -> None:
-    probe = "import sys, pipelines.training.configs; assert not {'torch', 'transformers', 'numpy'} & set(sys.modules)"
+    probe = (
+        "import sys, pipelines.training.core.configs;assert not {'torch', 'transformers', 'numpy'} & set(sys.modules)"
+    )
     subprocess.run([sys.executable, "-c", probe], check=True)

@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 
-from pipelines.corpus.examples import Example, line_of
+from pipelines.corpus.documents.examples import Example, line_of
 from pipelines.errors import InvalidInput
 from pipelines.files import write_json
 from pipelines.run import prepare, run_stage
-from pipelines.training import hf_trainer
-from pipelines.training.model import load_model
+from pipelines.training.core.model import load_model
+from pipelines.training.supervised import hf_trainer
 from tests.training.helpers import BASE, PPO, problems_folder, run_alone
 
 pytestmark = pytest.mark.train

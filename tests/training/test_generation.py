@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from pipelines.errors import InvalidInput, MissingRequirement, StageFailed
-from pipelines.training.configs import EngineConfig, SamplingConfig, VLLMConfig
+from pipelines.training.core.configs import EngineConfig, SamplingConfig, VLLMConfig
 from pipelines.training.generation.choice import make_engine
 from pipelines.training.generation.dropping import DroppingEngine, draw
 from pipelines.training.generation.engine import Completion, Request, cut_at_end, row_seed

@@ -12,8 +12,8 @@ from pipelines.folder import StageFolder
 from pipelines.records import rollout_id
 from pipelines.run import run_stage
 from pipelines.streams import read_rollouts
-from pipelines.training.grpo_drawing import Drawing
-from pipelines.training.metrics import metrics_of
+from pipelines.training.core.metrics import metrics_of
+from pipelines.training.grpo.trl_adapter import Drawing
 from tests.training.helpers import PPO, run_alone
 
 pytestmark = pytest.mark.train

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipelines.training.ppo.health import SIGNS, WINDOW, Health, warnings
+from pipelines.training.rl.health import SIGNS, WINDOW, Health, warnings
 
 pytestmark = pytest.mark.train
 

@@ -18,11 +18,11 @@ from pipelines.folder import StageFolder
 from pipelines.records import Rollout, rollout_id
 from pipelines.run import run_stage
 from pipelines.streams import read_rollouts
-from pipelines.training.metrics import metrics_of
-from pipelines.training.ppo.rounds import problems_of
-from pipelines.training.ppo.stage import Loop
+from pipelines.training.core.checkpoint import Snapshot
+from pipelines.training.core.metrics import metrics_of
 from pipelines.training.ppo.update import Trainer
-from pipelines.training.snapshot import Snapshot
+from pipelines.training.rl.rounds import problems_of
+from pipelines.training.stages.ppo import Loop
 from tests.training.helpers import PPO, run_alone
 
 pytestmark = pytest.mark.train
@@ -265,8 +265,8 @@ def test_a_second_process_is_refused(inputs: list[Path], tmp_path: Path, monkeyp
 
 
 def test_each_pass_over_the_problems_takes_every_one_once(inputs: list[Path], undisturbed: StageFolder) -> None:
-    from pipelines.countdown.task import load_task
-    from pipelines.training.configs import PPOConfig
+    from pipelines.tasks.countdown.task import load_task
+    from pipelines.training.core.configs import PPOConfig
 
     problems = load_task(StageFolder(inputs[0])).train
     config = PPOConfig(prompts=4)

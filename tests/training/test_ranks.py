@@ -16,7 +16,7 @@ from pipelines.files import write_json
 from pipelines.folder import StageFolder
 from pipelines.run import prepare, run_stage
 from pipelines.streams import read_rollouts, stream_files
-from pipelines.training.metrics import metrics_of
+from pipelines.training.core.metrics import metrics_of
 from tests.training.helpers import PPO, run_alone
 
 pytestmark = [pytest.mark.train, pytest.mark.slow]
@@ -151,9 +151,9 @@ def test_a_process_that_fails_ends_all(inputs: list[Path], tmp_path: Path) -> No
 
 def test_a_stop_that_reaches_every_process_saves_once_and_is_continued(inputs: list[Path], tmp_path: Path) -> None:
     """As Slurm does it: SIGUSR2 to all processes of the job, torchrun included."""
-    from jobs.attempts import Job
-    from jobs.process import descendants, process_id, send
-    from jobs.worker_command import child_environment, stage_command
+    from jobs.attempts.processes import descendants, process_id, send
+    from jobs.attempts.records import Job
+    from jobs.worker.command import child_environment, stage_command
 
     config = PPO | {"sharding": "fsdp", "steps": 12, "checkpoint_every": 12, "evaluation": {"every": 0}}
     folder = prepare("ppo", config, tmp_path / "ppo", inputs, base=tmp_path)

@@ -6,15 +6,15 @@ from typing import Any
 
 import pytest
 
-from pipelines.countdown.problems import make_problem
-from pipelines.countdown.reward import Score
-from pipelines.countdown.task import Task, shipped_template
 from pipelines.errors import InvalidInput, StageFailed
 from pipelines.records import Rollout, rollout_id
-from pipelines.training.configs import SamplingConfig
+from pipelines.tasks.countdown.problems import make_problem
+from pipelines.tasks.countdown.reward import Score
+from pipelines.tasks.countdown.task import Task, shipped_template
+from pipelines.tokenizer import build_tokenizer, encode
+from pipelines.training.core.configs import SamplingConfig
 from pipelines.training.generation.engine import Completion, Request
-from pipelines.training.rollouts import RolloutMaker, places, rollout_metrics
-from pipelines.training.tokenizer import build_tokenizer, encode
+from pipelines.training.sampling.rollouts import RolloutMaker, places, rollout_metrics
 
 pytestmark = pytest.mark.train
 
@@ -192,7 +192,7 @@ def test_attempts_are_measured_one_by_one() -> None:
 def test_a_bug_in_the_judge_costs_the_counts_and_nothing_else(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from pipelines.behaviors.judges import rules
+    from pipelines.behaviors.judges.rules import judge as rules
 
     def broken(*given: object) -> None:
         raise IndexError("list index out of range")

@@ -8,10 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines.errors import InvalidInput
-from pipelines.teachers.lexicon import phrases
-from pipelines.training.configs import ArchitectureConfig
-from pipelines.training.model import build_model
-from pipelines.training.tokenizer import (
+from pipelines.teachers.symbolic.lexicon import phrases
+from pipelines.tokenizer import (
     build_tokenizer,
     checked,
     closed_vocabulary,
@@ -19,6 +17,8 @@ from pipelines.training.tokenizer import (
     encode,
     load_tokenizer,
 )
+from pipelines.training.core.configs import ArchitectureConfig
+from pipelines.training.core.model import build_model
 
 pytestmark = pytest.mark.train
 

@@ -8,13 +8,13 @@ import pytest
 import torch
 
 from pipelines.errors import StageFailed
-from pipelines.training.configs import OptimizerConfig, SamplingConfig
+from pipelines.training.core.configs import OptimizerConfig, SamplingConfig
+from pipelines.training.core.runtime import memory_guard
 from pipelines.training.generation.dropping import DroppingEngine
 from pipelines.training.generation.engine import Request, row_seed
 from pipelines.training.ppo.experience import Batch
 from pipelines.training.ppo.networks import recompute_activations
 from pipelines.training.ppo.update import Trainer
-from pipelines.training.runtime import memory_guard
 from tests.training.helpers import CPU, PAD, TinyTokenizer, tiny_model, trainer_of
 from tests.training.test_experience import ROWS, Row
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Final, Literal, Self
 
-from cogtui.store.human import HumanAnnotation, find_overlap
+from cogtui.store.user_data.annotations import HumanAnnotation, find_overlap
 from pipelines.records import BEHAVIOR_LETTERS, BEHAVIORS, Behavior, LabelledSpan
 
 Flag = Literal["weak", "repeat"]

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from cogtui.app.data.query import ListQuery
+from cogtui.app.shell.scope import ListQuery
 from cogtui.store import RolloutRow, Store
 
 

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from cogtui.app.data.trace import RulesNow
-from cogtui.app.data.trace_facts import judge_name
+from cogtui.app.rollout.trace_data import RulesNow
+from cogtui.app.rollout.trace_facts import judge_name
 from cogtui.store import RolloutDetail
-from cogtui.store.human import human_run
+from cogtui.store.user_data.annotations import human_run
 from pipelines.records import LabelledSpan
 
 

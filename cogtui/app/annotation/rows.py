@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 from cogtui.app.annotation.bounds import Selection
 from cogtui.app.annotation.draft import Draft
-from cogtui.app.looks import SPAN_LOOKS, Look, Part
-from cogtui.app.text import one_line
-from cogtui.app.widgets.span_list import SpanList, span_parts
+from cogtui.app.rendering.styles import SPAN_LOOKS, Look, Part
+from cogtui.app.rendering.text import one_line
+from cogtui.app.rollout.span_list import SpanList, span_parts
 from cogtui.store import RolloutRow
 from pipelines.records import BEHAVIOR_LETTERS, BEHAVIORS, LabelledSpan
 

@@ -4,9 +4,9 @@ import asyncio
 from collections.abc import Callable
 
 from cogtui.app.annotation.draft import Draft
-from cogtui.app.data.background import Background
+from cogtui.app.shell.background import Background
 from cogtui.store import Store
-from cogtui.store.human import HumanAnnotation, new_annotation
+from cogtui.store.user_data.annotations import HumanAnnotation, new_annotation
 from pipelines.errors import CogtuiError
 
 

@@ -8,9 +8,9 @@ from textual.message import Message
 
 from cogtui.app.annotation.bounds import Selection, Unit, moved
 from cogtui.app.annotation.draft import Draft, Place, place_of
-from cogtui.app.highlight import Highlights, Piece
-from cogtui.app.looks import SPAN_LOOKS, Look, Part
-from cogtui.app.widgets.trace_text import TraceText
+from cogtui.app.rendering.highlight import Highlights, Piece
+from cogtui.app.rendering.styles import SPAN_LOOKS, Look, Part
+from cogtui.app.rollout.trace_text import TraceText
 from pipelines.records import BEHAVIOR_LETTERS, BEHAVIORS, LabelledSpan
 
 

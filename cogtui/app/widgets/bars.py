@@ -6,8 +6,8 @@ from textual.screen import Screen
 from textual.strip import Strip
 from textual.widgets import Input
 
-from cogtui.app.looks import LookedWidget, Part
-from cogtui.app.text import fit, one_line
+from cogtui.app.rendering.styles import LookedWidget, Part
+from cogtui.app.rendering.text import fit, one_line
 
 
 def key_name(key: str) -> str:

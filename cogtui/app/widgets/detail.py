@@ -6,9 +6,9 @@ from typing import ClassVar
 from textual import events
 from textual.binding import BindingType
 
-from cogtui.app.layout import TextLayout
-from cogtui.app.looks import Looks, Part
-from cogtui.app.text import fit
+from cogtui.app.rendering.layout import TextLayout
+from cogtui.app.rendering.styles import Looks, Part
+from cogtui.app.rendering.text import fit
 from cogtui.app.widgets.lines import ScrollLines
 
 Row = Sequence[Part]

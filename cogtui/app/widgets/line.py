@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from textual.geometry import Size
 from textual.strip import Strip
 
-from cogtui.app.looks import LookedWidget, Part
+from cogtui.app.rendering.styles import LookedWidget, Part
 
 
 class Line(LookedWidget):

@@ -12,8 +12,8 @@ from textual.scroll_view import ScrollView
 from textual.scrollbar import ScrollBar
 from textual.strip import Strip
 
-from cogtui.app.looks import Look, LookedWidget, Part
-from cogtui.app.widgets.bar import Bar
+from cogtui.app.rendering.styles import Look, LookedWidget, Part
+from cogtui.app.textual_compat.scrollbar import Bar
 
 
 class LineView(ScrollView, LookedWidget, can_focus=True, inherit_bindings=False):

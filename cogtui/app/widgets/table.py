@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 
 from textual import events
 
-from cogtui.app.columns import Column, fitted, heading, row
-from cogtui.app.looks import Part
+from cogtui.app.rendering.fitting_columns import Column, fitted, heading, row
+from cogtui.app.rendering.styles import Part
 from cogtui.app.widgets.line import Line
 from cogtui.app.widgets.lines import LineView
 

@@ -13,8 +13,8 @@ from itertools import pairwise
 from typing import IO, Final
 
 from cogtui.store.export.style import STYLE
-from cogtui.store.plain import shown_judgements
-from cogtui.store.types import RolloutDetail, RolloutRow
+from cogtui.store.query.serialize import shown_judgements
+from cogtui.store.values.types import RolloutDetail, RolloutRow
 from pipelines.records import BEHAVIOR_LETTERS, BEHAVIORS, Behavior, Span
 from pipelines.text_safety import picture_controls
 

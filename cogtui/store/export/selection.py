@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal, get_args
 
-from cogtui.store.store import Store
-from cogtui.store.types import Page, Query, RolloutDetail, RolloutRow
+from cogtui.store.index import Store
+from cogtui.store.values.types import Page, Query, RolloutDetail, RolloutRow
 from pipelines.errors import InvalidInput
 
 ExportFormat = Literal["jsonl", "csv", "parquet", "html"]

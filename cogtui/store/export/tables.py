@@ -9,8 +9,8 @@ from itertools import islice
 from pathlib import Path
 from typing import IO, Any, Final
 
-from cogtui.store.plain import rollout_dict
-from cogtui.store.types import RolloutDetail
+from cogtui.store.query.serialize import rollout_dict
+from cogtui.store.values.types import RolloutDetail
 from pipelines.errors import MissingRequirement
 from pipelines.records import BEHAVIORS
 

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from cogtui.store.importing.columns import Columns, Format, value_at
-from pipelines.countdown.problem import MAX_NUMBERS, problem_id
-from pipelines.countdown.reading import problem_of
-from pipelines.countdown.reward import score_completion
 from pipelines.records import rollout_id
+from pipelines.tasks.countdown.problem import MAX_NUMBERS, problem_id
+from pipelines.tasks.countdown.reading import problem_of
+from pipelines.tasks.countdown.reward import score_completion
 
 _STEP_IN_NAME: Final = re.compile(r"(?:step|global_step|completions?|iter)[_-]?(\d{1,15})|^(\d{1,15})$", re.IGNORECASE)
 _LONGEST_KEPT: Final = 2000

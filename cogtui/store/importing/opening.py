@@ -13,11 +13,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from cogtui.store import human, notes
+from cogtui.store.db.location import cache_folder
 from cogtui.store.importing.plan import ImportPlan, plan_import
 from cogtui.store.importing.run import run_import
-from cogtui.store.location import cache_folder
-from cogtui.store.store import Store, open_store
+from cogtui.store.index import Store, open_store
+from cogtui.store.user_data import annotations as human
+from cogtui.store.user_data import notes
 from jobs.workspace import Workspace
 from pipelines.folder import Progress
 

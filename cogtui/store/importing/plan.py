@@ -20,7 +20,7 @@ from cogtui.store.importing.columns import (
     our_family,
 )
 from cogtui.store.importing.tables import container_of, expand, rows_of
-from cogtui.store.scan import IMPORT_KIND
+from cogtui.store.stage_files.scan import IMPORT_KIND
 from pipelines.errors import InvalidInput
 from pipelines.files import canonical_json
 

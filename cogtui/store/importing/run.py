@@ -14,7 +14,7 @@ from typing import IO, Any, Final
 from cogtui.store.importing.convert import BadRow, Converter
 from cogtui.store.importing.plan import ImportPlan, PlannedFile, default_split
 from cogtui.store.importing.tables import rows_of
-from cogtui.store.scan import IMPORT_KIND, head_digest
+from cogtui.store.stage_files.scan import IMPORT_KIND, head_digest
 from jobs.workspace import Workspace
 from pipelines.errors import StageFailed
 from pipelines.files import read_json, write_json

@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from pipelines.training.configs import EngineConfig
+from pipelines.training.core.configs import EngineConfig
+from pipelines.training.core.runtime import Runtime
 from pipelines.training.generation.engine import Engine
-from pipelines.training.runtime import Runtime
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import torch
 
-from pipelines.training.configs import SamplingConfig
+from pipelines.training.core.configs import SamplingConfig
+from pipelines.training.core.runtime import Runtime
 from pipelines.training.generation.engine import Completion, Request, in_batches
-from pipelines.training.runtime import Runtime
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from pipelines.records import FinishReason
-from pipelines.training.configs import SamplingConfig
-from pipelines.training.runtime import memory_guard
+from pipelines.training.core.configs import SamplingConfig
+from pipelines.training.core.runtime import memory_guard
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

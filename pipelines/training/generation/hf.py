@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from pipelines.training.configs import SamplingConfig
+from pipelines.training.core.configs import SamplingConfig
+from pipelines.training.core.runtime import Runtime
 from pipelines.training.generation.dropping import end_tokens, left_pad
 from pipelines.training.generation.engine import Completion, Request, cut_at_end, in_batches
-from pipelines.training.runtime import Runtime
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase

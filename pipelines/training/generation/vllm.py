@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pipelines.errors import InvalidInput, MissingRequirement
-from pipelines.training.configs import SamplingConfig, VLLMConfig
+from pipelines.training.core.configs import SamplingConfig, VLLMConfig
 from pipelines.training.generation.dropping import end_tokens
 from pipelines.training.generation.engine import Completion, Request, cut_at_end
 from pipelines.training.generation.whole import WholeView

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from pipelines.training.configs import SamplingConfig
+from pipelines.training.core.configs import SamplingConfig
 from pipelines.training.generation.engine import Completion, Engine, Request
 
 if TYPE_CHECKING:

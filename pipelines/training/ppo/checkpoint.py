@@ -17,8 +17,15 @@ from torch import Tensor, nn
 from torch.distributed.checkpoint.api import CheckpointException
 
 from pipelines.folder import StageFolder
-from pipelines.training.ppo.sharding import Ranks
-from pipelines.training.snapshot import Damaged, RandomStates, checked_state, load_file, report_damage, write_state
+from pipelines.training.core.checkpoint import (
+    Damaged,
+    RandomStates,
+    checked_state,
+    load_file,
+    report_damage,
+    write_state,
+)
+from pipelines.training.rl.sharding import Ranks
 
 _SCHEDULES: Final = "schedules"
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from pipelines.training.ppo.advantages import completion_mask
-from pipelines.training.rollouts import Drawn
+from pipelines.training.sampling.rollouts import Drawn
 
 CHUNK_TOKENS: Final = {"cpu": 2048, "cuda": 16384}
 """Most tokens of a chunk, padding included, where no micro-batch is set. A CPU is a quarter faster with chunks that

@@ -16,9 +16,9 @@ from torch import Tensor, nn
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
 
+from pipelines.training.core.runtime import Runtime, processes
 from pipelines.training.ppo.networks import blocks_of
-from pipelines.training.ppo.sharding import OneProcess, Ranks
-from pipelines.training.runtime import Runtime, processes
+from pipelines.training.rl.sharding import OneProcess, Ranks
 
 PATIENCE: Final = timedelta(minutes=60)
 """How long a process waits for the others. One that failed is noticed at once: torchrun ends the rest."""

@@ -10,14 +10,14 @@ import torch
 from torch import Tensor, nn
 
 from pipelines.errors import StageFailed
-from pipelines.training.configs import OptimizerConfig, PPOConfig
+from pipelines.training.core.checkpoint import Stateful
+from pipelines.training.core.configs import OptimizerConfig, PPOConfig
+from pipelines.training.core.runtime import Runtime, memory_guard
 from pipelines.training.ppo.advantages import explained_variance, gae, token_rewards, whiten
 from pipelines.training.ppo.experience import CHUNK_TOKENS, Batch, Chunk, Estimates
 from pipelines.training.ppo.losses import policy_loss, value_loss
 from pipelines.training.ppo.networks import Critic, Policy
-from pipelines.training.ppo.sharding import Ranks, deal
-from pipelines.training.runtime import Runtime, memory_guard
-from pipelines.training.snapshot import Stateful
+from pipelines.training.rl.sharding import Ranks, deal
 
 
 class Learner:

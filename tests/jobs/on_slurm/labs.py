@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from jobs import slurm
+from jobs.slurm import client as slurm
 from tests.jobs.lab import Lab, wait_for
 
 

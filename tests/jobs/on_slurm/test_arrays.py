@@ -2,8 +2,8 @@
 
 import pytest
 
-from jobs import slurm
-from jobs.control import cancel
+from jobs.slurm import client as slurm
+from jobs.submit.cancel import cancel
 from pipelines.files import read_json
 from tests.jobs.lab import Lab, wait_for
 from tests.jobs.on_slurm.labs import processes_of

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from jobs import slurm
-from jobs.state import StageState, StateReader
+from jobs.slurm import client as slurm
+from jobs.state.reader import StageState, StateReader
 from pipelines.errors import MissingRequirement
 from tests.jobs.lab import ROOT, Lab, wait_for
 from tests.jobs.on_slurm.labs import job_id
@@ -118,7 +118,7 @@ def test_one_squeue_and_no_sacct_for_many_jobs(lab: Lab, tmp_path: Path, monkeyp
         calls.append(arguments[0])
         return ask(arguments, **options)
 
-    monkeypatch.setattr("jobs.slurm.command", counted)
+    monkeypatch.setattr("jobs.slurm.client.command", counted)
     reader = StateReader(lab.workspace)
     states: dict[str, StageState] = reader.read()
     assert len(states) == 12

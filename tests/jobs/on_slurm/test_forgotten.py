@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from jobs import slurm
-from jobs.attempts import JOB
-from jobs.control import cancel
-from jobs.slurm_types import SlurmJob
+from jobs.attempts.records import JOB
+from jobs.slurm import client as slurm
+from jobs.slurm.types import SlurmJob
+from jobs.submit.cancel import cancel
 from pipelines.files import read_json, write_json
 from tests.jobs.cluster import running_slurm
 from tests.jobs.lab import Lab, wait_for
@@ -95,7 +95,7 @@ def test_with_accounting_jobs_that_the_controller_forgot_are_known(
             found = wait_for(lambda ids=ids: _accounted(ids))  # type: ignore[misc]
             assert found[ids[0]].state == "CANCELLED"
             assert found[ids[1]].state == "FAILED"
-            monkeypatch.setattr("jobs.slurm.squeue", dict)  # as after MinJobAge
+            monkeypatch.setattr("jobs.slurm.client.squeue", dict)  # as after MinJobAge
             a, b = lab.state("a"), lab.state("b")
             assert (a.state, a.evidence) == ("cancelled", "scheduler")
             assert (b.state, b.evidence) == ("failed", "scheduler")

@@ -6,9 +6,9 @@ import signal
 
 import pytest
 
-from jobs import slurm
-from jobs.attempts import EXIT, STARTED, Exit, Started, read_record
-from jobs.control import cancel
+from jobs.attempts.records import EXIT, STARTED, Exit, Started, read_record
+from jobs.slurm import client as slurm
+from jobs.submit.cancel import cancel
 from tests.jobs.lab import Lab, wait_for
 from tests.jobs.on_slurm.labs import job_id, preempt, processes_of, saved
 

@@ -1,0 +1,57 @@
+"""Whether the ordering of conditions or checkpoints survives a change of judge."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from cogtui.analysis.agreement.measures import JudgedTrace, Source
+from pipelines.behaviors.metrics.reliability import kendall_tau
+from pipelines.records import BEHAVIORS, Behavior
+
+
+@dataclass(frozen=True, slots=True)
+class GroupMeans:
+    """Mean counts of one group of traces by either judge, over the traces both judged."""
+
+    group: str
+    n: int
+    reference: float
+    judge: float
+
+
+@dataclass(frozen=True, slots=True)
+class Ordering:
+    """How a behaviour orders the groups by either judge."""
+
+    tau: float | None
+    """Kendall's tau-b: 1 the same order, -1 reversed; None with fewer than two groups or no difference."""
+    groups: tuple[GroupMeans, ...]
+
+
+def orderings(
+    reference: Source, judge: Source, group_of: Callable[[JudgedTrace], str] = lambda trace: trace.group
+) -> Mapping[Behavior, Ordering]:
+    """The ordering of groups by mean count, judge against judge, for each behaviour.
+
+    Args:
+        reference: the first judge.
+        judge: the second one.
+        group_of: what is ordered: condition and step by default; traces with an empty group are passed over.
+    """
+    found: dict[Behavior, Ordering] = {}
+    for behavior in BEHAVIORS:
+        sums: dict[str, list[float]] = {}
+        for name, trace in reference.traces.items():
+            other = judge.traces.get(name)
+            first = trace.said.get(behavior)
+            second = other.said.get(behavior) if other else None
+            group = group_of(trace)
+            if not group or first is None or second is None or first.count is None or second.count is None:
+                continue
+            total = sums.setdefault(group, [0, 0, 0])
+            total[0] += 1
+            total[1] += first.count
+            total[2] += second.count
+        groups = tuple(GroupMeans(group, int(n), a / n, b / n) for group, (n, a, b) in sorted(sums.items()))
+        tau = kendall_tau([group.reference for group in groups], [group.judge for group in groups])
+        found[behavior] = Ordering(tau, groups)
+    return found

@@ -1,0 +1,411 @@
+"""Annotating one trace by keyboard: every change is saved as it is made, and nothing of a judge's is overwritten."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Container
+
+from cogtui.app.annotation.bounds import Selection
+from cogtui.app.annotation.draft import Draft, Flag, History, Place, Refused, place_of
+from cogtui.app.annotation.order import Order
+from cogtui.app.annotation.proposals import proposals
+from cogtui.app.annotation.rows import DraftList, count_parts, head_parts, hint_parts
+from cogtui.app.annotation.saving import Saving
+from cogtui.app.annotation.text_view import AnnotateText
+from cogtui.app.rollout.trace_data import RulesNow, rules_now
+from cogtui.app.rollout.trace_facts import problem_rows
+from cogtui.app.rollout.trace_text import TraceText
+from cogtui.app.shell.chords import ChordScreen
+from cogtui.app.shell.dialogs import ChoiceScreen, ConfirmScreen
+from cogtui.app.widgets.detail import Detail
+from cogtui.app.widgets.line import Line
+from cogtui.store import RolloutDetail, RolloutRow
+from cogtui.store.user_data.annotations import human_run, new_annotation
+from cogtui.store.user_data.append_log import identity
+from pipelines.records import BEHAVIOR_LETTERS, Behavior, LabelledSpan
+
+_PANES = ("none", "spans", "problem")
+
+
+class AnnotateScreen(ChordScreen):
+    """A trace with a person's own spans.
+
+    Args:
+        mode: title of the mode it is opened in.
+        order: which trace comes next.
+        rollout: the trace opened.
+        judge: id of the judge run seen before, offered first to start from.
+        left: called with the last trace and the person's judge run when the screen is left.
+    """
+
+    HELP_TITLE = "Annotate"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter,a", "accept", "Accept, next", key_display="Enter"),
+        Binding("x", "remove", "Reject, delete"),
+        Binding("space", "select", "Select"),
+        Binding("e", "edges", "Boundaries"),
+        Binding("o", "other_end", "Other end of the selection", show=False),
+        Binding("V", "label('verification')", "Verification: add, relabel", show=False),
+        Binding("B", "label('backtracking')", "Backtracking: add, relabel", show=False),
+        Binding("S", "label('subgoal')", "Subgoal: add, relabel", show=False),
+        Binding("C", "label('backward_chaining')", "Backward chaining: add, relabel", show=False),
+        Binding("W", "flag('weak')", "Weak, or not", show=False),
+        Binding("R", "flag('repeat')", "Repeat, or not", show=False),
+        Binding("D", "done", "Done"),
+        Binding("u", "undo", "Undo"),
+        Binding("U,ctrl+r", "redo", "Redo", show=False),
+        Binding("J", "propose", "Start from a judge's spans", show=False),
+        Binding("A", "accept_all", "Accept all that is open", show=False),
+        Binding("n", "neighbour(1)", "Next trace", show=False),
+        Binding("p", "neighbour(-1)", "Previous trace", show=False),
+        Binding("i", "pane", "Spans, problem", show=False),
+    ]
+
+    def __init__(
+        self,
+        mode: str,
+        order: Order,
+        rollout: RolloutRow,
+        *,
+        judge: str = "",
+        left: Callable[[RolloutRow, str], None] | None = None,
+    ) -> None:
+        super().__init__("annotate", mode=mode)
+        self.add_class(f"-pane-{_PANES[0]}", update=False)
+        self.order = order
+        self.rollout = rollout
+        self.annotator = identity()
+        self.detail: RolloutDetail | None = None
+        self.history = History(Draft(""))
+        self.now: RulesNow | None = None
+        self._judge = judge
+        self._left = left
+        self._saving: Saving | None = None
+        self._pane = 0
+
+    @property
+    def draft(self) -> Draft:
+        """The annotation as it stands."""
+        return self.history.draft
+
+    @property
+    def text(self) -> AnnotateText:
+        """The text."""
+        return self.query_one(AnnotateText)
+
+    def compose_body(self) -> ComposeResult:
+        head = Line(widget_id="head")
+        head.show_rows([[(" reading", "dim")], []])
+        yield head
+        yield Line(widget_id="counts")
+        yield Line(widget_id="hint")
+        with Container(classes="reading"):
+            yield AnnotateText()
+            with Container(classes="beside"):
+                yield DraftList()
+                yield Detail("problem")
+
+    def on_mount(self) -> None:
+        self.text.focus()
+        self._show_pane()
+        self.show_rollout(self.rollout)
+
+    def show_rollout(self, rollout: RolloutRow) -> None:
+        """Reads another trace, with what this person said of it."""
+        self.run_worker(self._load(rollout), group="load", exclusive=True)
+
+    async def _load(self, rollout: RolloutRow) -> None:
+        store, annotator = self.context.store, self.annotator
+        found = await self.answer(
+            store.ask(lambda opened: (opened.rollout(rollout.id), opened.human(rollout.id, annotator)))
+        )
+        if found is None:
+            return
+        detail, saved = found
+        self.rollout, self.detail, self.now = rollout, detail, None
+        if saved is not None and saved.text_sha256 != new_annotation(rollout.id, detail.completion, "x").text_sha256:
+            self.say("you annotated another text of this rollout; its spans are not shown", bad=True)
+            self.history = History(Draft(detail.completion))
+        else:
+            self.history = History(Draft(detail.completion) if saved is None else Draft.of(saved, detail.completion))
+        self._saving = Saving(store, rollout.id, annotator, saved, self._written)
+        self._show(stay=False)
+        if self.text.spans:
+            self.text.go_to_span(self.text.next_open(0) or 0)
+        self.now = await self.answer(self.context.work.ask(lambda _: rules_now(detail)))
+        self._show(stay=True)
+        order = self.order
+        place = await self.answer(store.ask(lambda opened: order.place(opened, rollout)))
+        self.query_one("#head", Line).show_rows(head_parts(detail.row, annotator, place or ""))
+
+    # Showing
+
+    def _show(self, *, stay: bool = True) -> None:
+        if self.detail is None:
+            return
+        marks = [(fact.start, fact.end) for fact in self.now.facts] if self.now is not None else []
+        self.text.show_draft(self.draft, marks, stay=stay)
+        if not stay:
+            self.query_one("#head", Line).show_rows(head_parts(self.detail.row, self.annotator, ""))
+        detail, now = self.detail, self.now
+        self.query_one("#problem", Detail).show_with(lambda width: problem_rows(detail, None, now, width))
+        self._show_counts()
+        self._show_hint()
+
+    def _show_counts(self) -> None:
+        self.query_one("#counts", Line).show(
+            *count_parts(self.draft, "" if self._saving is None else self._saving.state)
+        )
+
+    @on(AnnotateText.CaretMoved)
+    def _show_hint(self) -> None:
+        text = self.text
+        self.query_one("#hint", Line).show(*hint_parts(self.draft, text.span, text.selection))
+        self.query_one(DraftList).show_draft(self.draft, text.spans, text.current)
+
+    # Changing
+
+    def change(self, make: Callable[[Draft], Draft], hold: Place | None = None) -> bool:
+        """Changes the draft and saves it; says why where it cannot be changed so.
+
+        Args:
+            make: from the draft to the next one.
+            hold: place of the span to be on afterwards.
+        """
+        if self.detail is None:
+            return False
+        try:
+            changed = self.history.put(make(self.draft))
+        except Refused as error:
+            self.say(str(error), bad=True)
+            return False
+        self.text.select(None)
+        if changed:
+            self._save()
+        self._show()
+        if hold is not None:
+            self.text.hold(hold)
+        return changed
+
+    @property
+    def writing(self) -> bool:
+        """Whether a change is on its way to the disk."""
+        return self._saving is not None and self._saving.writing
+
+    @property
+    def unsaved(self) -> bool:
+        """Whether a change could not be written."""
+        return self._saving is not None and self._saving.failed
+
+    def _save(self) -> None:
+        assert self._saving is not None
+        self._saving.save(self.draft)
+
+    def _written(self) -> None:
+        if self.is_attached and self.query(AnnotateText):
+            self._show_counts()
+
+    def action_accept(self) -> None:
+        """Keeps the boundaries chosen; or accepts the proposal and goes to the next one."""
+        text, chosen, span = self.text, self.text.selection, self.text.span
+        if chosen is not None:
+            if chosen.origin is None:
+                self.say("which behaviour? V B S or C")
+            else:
+                self._keep(chosen, chosen.origin, chosen.origin.behavior)
+        elif span is None:
+            self._to_next_open()
+        elif self.draft.is_open(span):
+            if self.change(lambda draft: draft.accept(span)):
+                self._to_next_open()
+        elif not self._to_next_open():
+            self.say(f"this {BEHAVIOR_LETTERS[span.behavior]} is yours already; nothing is left to decide")
+        text.focus()
+
+    def _to_next_open(self) -> bool:
+        index = self.text.next_open(self.text.caret)
+        if index is not None:
+            self.text.go_to_span(index)
+        return index is not None
+
+    def _keep(self, chosen: Selection, origin: LabelledSpan, behavior: Behavior) -> None:
+        start, end = chosen.start, chosen.end
+        self.change(lambda draft: draft.change(origin, start, end, behavior), (behavior, start, end))
+
+    def action_remove(self) -> None:
+        """Rejects the proposal, or deletes the person's own span; then the next proposal."""
+        span = self.text.span
+        if span is None:
+            self.say("no span here")
+        elif self.change(lambda draft: draft.remove(span)) and self.draft.open:
+            self._to_next_open()
+
+    def action_accept_all(self) -> None:
+        """Accepts all that is open."""
+        if not self.draft.open:
+            self.say("nothing is left to decide")
+        elif self.change(Draft.accept_all) and self.draft.open:
+            self.say(f"{len(self.draft.open)} overlap spans of yours and are still to decide")
+
+    def action_label(self, behavior: Behavior) -> None:
+        """Labels the selection, or relabels the span."""
+        chosen, span = self.text.selection, self.text.span
+        if chosen is not None and chosen.origin is not None:
+            self._keep(chosen, chosen.origin, behavior)
+        elif chosen is not None:
+            start, end = chosen.start, chosen.end
+            self.change(lambda draft: draft.add(start, end, behavior), (behavior, start, end))
+        elif span is not None:
+            _, start, end = place_of(span)
+            self.change(lambda draft: draft.relabel(span, behavior), (behavior, start, end))
+        else:
+            self.say("no span here: Space starts a selection, which V B S C then labels")
+
+    def action_flag(self, flag: Flag) -> None:
+        """Marks the span as weak or as a repeat, or takes the mark off."""
+        span = self.text.span
+        if span is None:
+            self.say("no span here")
+        else:
+            self.change(lambda draft: draft.toggle(span, flag), place_of(span))
+
+    def action_select(self) -> None:
+        """Starts a selection at the caret, or ends it."""
+        text = self.text
+        if text.selection is None and self.draft.text:
+            text.select(Selection(text.caret, text.caret + 1))
+        else:
+            text.select(None)
+
+    def action_edges(self) -> None:
+        """Moves the boundaries of the span: the selection's keys, then Enter."""
+        span = self.text.span
+        if span is None:
+            self.say("no span here: Space starts a new one")
+        else:
+            _, start, end = place_of(span)
+            self.text.select(Selection(start, end, "end", span))
+
+    def action_other_end(self) -> None:
+        """The other end of the selection moves."""
+        if self.text.selection is not None:
+            self.text.select(self.text.selection.swapped())
+
+    def action_undo(self) -> None:
+        """Takes the last change back."""
+        self._go_in_history(self.history.undo(), "nothing to undo here")
+
+    def action_redo(self) -> None:
+        """Does again what was undone."""
+        self._go_in_history(self.history.redo(), "nothing to redo here")
+
+    def _go_in_history(self, changed: bool, otherwise: str) -> None:
+        if changed:
+            self.text.select(None)
+            self._save()
+            self._show()
+        else:
+            self.say(otherwise)
+
+    def action_done(self) -> None:
+        """No more behaviours: what has no span counts as zero. Again: not done after all."""
+        if self.draft.done:
+            self.change(Draft.reopen)
+        elif not self.draft.open:
+            if self.change(Draft.finish):
+                self.say("done: behaviours without a span count as zero; n goes to the next trace")
+        else:
+            ends: list[Callable[[Draft], Draft]] = [Draft.accept_all, Draft.reject_all]
+
+            def chosen(index: int | None) -> None:
+                if index:
+                    decide = ends[index - 1]
+                    self.change(lambda draft: decide(draft).finish())
+
+            question = f"{len(self.draft.open)} proposals are not decided"
+            self.app.push_screen(
+                ChoiceScreen(question, ["go on deciding", "accept them; done", "reject them; done"]), chosen
+            )
+
+    def action_propose(self) -> None:
+        """Asks whose spans to start from; they are proposals until each is decided."""
+        if self.detail is None:
+            return
+        offered = proposals(self.detail, self.now, self.annotator)
+        if not offered:
+            self.say("no judge has seen this trace")
+            return
+        first = next((number for number, one in enumerate(offered) if one.basis == self._judge), 0)
+
+        def chosen(index: int | None) -> None:
+            if index is None:
+                return
+            wanted = offered[index]
+            self.change(lambda draft: draft.propose(wanted.spans, wanted.basis))
+            if not self._to_next_open():
+                self.say(f"{wanted.name} proposes nothing that is not decided already")
+
+        names = [one.name for one in offered]
+        self.app.push_screen(ChoiceScreen("Start from whose spans?", names, first), chosen)
+
+    # Moving
+
+    def jump(self, direction: int, letter: str) -> None:
+        self.text.action_jump(direction, letter)
+
+    @on(TraceText.NoMore)
+    def _no_more(self, event: TraceText.NoMore) -> None:
+        name = event.behavior.replace("_", " ") if event.behavior else "span"
+        self.say(f"no {name} further {'below' if event.direction > 0 else 'above'}")
+
+    def action_neighbour(self, direction: int) -> None:
+        """Goes to the next or previous trace."""
+        self._unless_unsaved(lambda: self.run_worker(self._go(direction), group="go", exclusive=True))
+
+    async def _go(self, direction: int) -> None:
+        order, here = self.order, self.rollout
+        row = await self.answer(self.context.store.ask(lambda store: order.neighbour(store, here, direction)))
+        if row is None:
+            self.say("that was the last trace" if direction > 0 else "this is the first trace")
+        else:
+            self.show_rollout(row)
+
+    def action_pane(self) -> None:
+        """Shows the spans, then the problem, then neither; a wide screen shows both all the time."""
+        self._pane = (self._pane + 1) % len(_PANES)
+        self._show_pane()
+
+    def _show_pane(self) -> None:
+        self.show_pane_class(_PANES, _PANES[self._pane])
+
+    def action_up(self) -> None:
+        """Leaves the selection; or goes back to where one came from."""
+        if self.text.selection is not None:
+            self.text.select(None)
+        else:
+            self._unless_unsaved(self._leave)
+
+    def _leave(self) -> None:
+        left, rollout = self._left, self.rollout
+        super().action_up()
+        if left is not None:
+            left(rollout, human_run(self.annotator).id)
+
+    def _unless_unsaved(self, go: Callable[[], object]) -> None:
+        """Goes on, but asks first where that would lose something."""
+        saving = self._saving
+        if saving is None or not saving.failed:
+            go()
+            return
+
+        def answered(yes: bool | None) -> None:
+            if yes:
+                saving.state = ""
+                go()
+
+        self.app.push_screen(ConfirmScreen("The last change is not saved. Leave it so?", [saving.state]), answered)

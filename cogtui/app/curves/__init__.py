@@ -1,0 +1,1 @@
+"""Mode 4: a measure over training steps, by condition."""

@@ -1,0 +1,105 @@
+"""Curves of a measure as a plot: which look each has, the axes, the lines."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from cogtui.analysis.curves import Curve, Point
+from cogtui.app.rendering.plot import PATTERNS, Braille, Pattern, bounds_of, number_text
+from cogtui.app.rendering.styles import SERIES, Look, Part
+from cogtui.app.rendering.text import fit
+
+_AXIS = 7
+"""Cells for the numbers of the vertical axis."""
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """A curve with what tells it from the others, with colour and without."""
+
+    curve: Curve
+    letter: str
+    look: Look
+    pattern: Pattern
+    published: Sequence[tuple[int, float]] = ()
+    """The published curve of the same condition."""
+
+    @property
+    def name(self) -> str:
+        """The condition, as a screen names it."""
+        return self.curve.condition or "no condition"
+
+    def at(self, step: int) -> Point | None:
+        """The point at a step."""
+        return next((point for point in self.curve.points if point.step == step), None)
+
+
+def series_of(curves: Sequence[Curve], published: Mapping[str, Sequence[tuple[int, float]]]) -> list[Series]:
+    """Gives each curve a letter, a look and a pattern."""
+    return [
+        Series(
+            curve,
+            chr(ord("a") + index % 26),
+            SERIES[index % len(SERIES)],
+            PATTERNS[index // len(SERIES) % len(PATTERNS)],
+            published.get(curve.condition or "", ()),
+        )
+        for index, curve in enumerate(curves)
+    ]
+
+
+def steps_of(series: Sequence[Series]) -> list[int]:
+    """All steps at which some curve has a point."""
+    return sorted({point.step for one in series for point in one.curve.points})
+
+
+def _edges(point: Point) -> list[tuple[float, float, float]]:
+    """Step and interval of a point; nothing where it has no interval."""
+    return [] if point.low is None or point.high is None else [(point.step, point.low, point.high)]
+
+
+def plot_rows(
+    series: Sequence[Series], width: int, height: int, *, chosen: int = 0, step: int | None = None
+) -> list[list[Part]]:
+    """The plot with its axes.
+
+    Args:
+        series: what to draw; the chosen one is drawn last, over the others, and alone has its band.
+        width, height: in cells, axes included.
+        chosen: index of the chosen one.
+        step: where the cursor stands.
+    """
+    steps = steps_of(series)
+    if not steps or height < 3 or width < _AXIS + 4:
+        return []
+    seen = [(float(point.step), point.mean) for one in series for point in one.curve.points]
+    if 0 <= chosen < len(series):
+        for point in series[chosen].curve.points:
+            seen += [(point.step, edge) for edge in (point.low, point.high) if edge is not None]
+    for one in series:
+        seen += [(at, value) for at, value in one.published if steps[0] <= at <= steps[-1]]
+    bounds = bounds_of(seen, from_zero=True)
+    field = Braille(width - _AXIS, height - 1, bounds)
+    order = sorted(range(len(series)), key=lambda index: index == chosen)
+    for index in order:
+        one = series[index]
+        if index == chosen:
+            for before, after in pairwise(one.curve.points):
+                field.band([*_edges(before), *_edges(after)], one.look)
+        field.line([(at, value) for at, value in one.published if at <= bounds.right], "dim", "dotted")
+    for index in order:
+        one = series[index]
+        field.line([(point.step, point.mean) for point in one.curve.points], one.look, one.pattern)
+    for index in order:
+        one, last = series[index], series[index].curve.points[-1]
+        field.letter(last.step, last.mean, one.letter, (one.look, "strong"))
+    cursor = None if step is None else field.column_of(step)
+    rows: list[list[Part]] = []
+    marks = {0: bounds.top, (height - 2) // 2: (bounds.top + bounds.bottom) / 2, height - 2: bounds.bottom}
+    for row, parts in enumerate(field.rows(cursor)):
+        label = number_text(marks[row]) if row in marks else ""
+        rows.append([(fit(label, _AXIS - 2, right=True), "dim"), (" ┤" if row in marks else " │", "dim"), *parts])
+    left, right = f"{steps[0]}", f"step {steps[-1]}"
+    gap = max(1, width - _AXIS - len(left) - len(right))
+    rows.append([(" " * _AXIS, ""), (left + " " * gap + right, "dim")])
+    return rows

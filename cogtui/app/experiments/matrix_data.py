@@ -1,0 +1,66 @@
+"""An experiment as a table: a row for each cell of its matrix, a column for each stage of its recipe."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cogtui.app.rendering.states import URGENCY
+from jobs.recipe.labels import Label, label_text
+from jobs.state.types import StageState, StateName
+
+if TYPE_CHECKING:
+    from jobs.planning.experiments import Experiment
+
+
+@dataclass(frozen=True, slots=True)
+class Matrix:
+    """Which stage stands where. States are looked up when it is drawn."""
+
+    columns: tuple[str, ...]
+    """Stage names in dependency order."""
+    rows: tuple[str, ...]
+    """Titles of the cells."""
+    keys: tuple[tuple[str | None, ...], ...]
+    """Stage keys by row and column; None where the recipe leaves the stage out of the cell."""
+
+
+def matrix_of(experiment: Experiment) -> Matrix:
+    """The table of an experiment. Labels that are the same in every cell are left out of the titles."""
+    columns: list[str] = []
+    for cell in experiment.cells:
+        previous = -1
+        for name in cell.stages:
+            if name in columns:
+                previous = max(previous, columns.index(name))
+            else:
+                previous += 1
+                columns.insert(previous, name)
+    varying = [
+        name
+        for name in dict.fromkeys(label for cell in experiment.cells for label in cell.labels)
+        if len({repr(cell.labels.get(name)) for cell in experiment.cells}) > 1
+    ]
+    titles = []
+    for cell in experiment.cells:
+        labels = {name: value for name, value in cell.labels.items() if name in varying} or cell.labels
+        titles.append(short_title(labels) or cell.title)
+    keys = tuple(tuple(cell.stages.get(name) for name in columns) for cell in experiment.cells)
+    return Matrix(tuple(columns), tuple(titles), keys)
+
+
+def short_title(labels: Mapping[str, Label]) -> str:
+    """Labels as a screen names a cell: the condition by its value alone, the rest as `seed=1`."""
+    condition = labels.get("condition")
+    others = label_text({name: value for name, value in labels.items() if name != "condition"})
+    return others if condition is None else f"{condition} {others}".rstrip()
+
+
+def tally(experiment: Experiment, states: Mapping[str, StageState]) -> dict[StateName, int]:
+    """How many different stages of the experiment are in each state, the most urgent first."""
+    keys = {key for cell in experiment.cells for key in cell.stages.values()}
+    counts: dict[StateName, int] = dict.fromkeys(URGENCY, 0)
+    for key in keys:
+        counts[states[key].state if key in states else "planned"] += 1
+    return {state: count for state, count in counts.items() if count}

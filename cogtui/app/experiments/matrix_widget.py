@@ -1,0 +1,175 @@
+"""The matrix of an experiment: cells down, stages across, each with its state by glyph and word."""
+
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
+
+from rich.cells import cell_len
+from textual import events
+from textual.binding import Binding, BindingType
+from textual.reactive import reactive
+
+from cogtui.app.experiments.matrix_data import Matrix
+from cogtui.app.rendering.states import GLYPHS, state_part
+from cogtui.app.rendering.styles import Look, Looks, Part
+from cogtui.app.rendering.text import fit, one_line
+from cogtui.app.widgets.line import Line
+from cogtui.app.widgets.lines import LineView
+from jobs.state.types import StageState
+
+_SMALLEST_TITLE = 12
+
+
+class MatrixView(LineView):
+    """Draws a `Matrix`; the cursor is on one stage of one cell. Columns scroll so that it is seen.
+
+    Args:
+        titles: the line above, which this fills with the names of the stages.
+    """
+
+    TITLE = "matrix"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("left", "move_column(-1)", "Stage to the left", show=False),
+        Binding("right", "move_column(1)", "Stage to the right", show=False),
+    ]
+
+    column: reactive[int] = reactive(0, repaint=False)
+
+    def __init__(self, titles: Line) -> None:
+        super().__init__()
+        self._titles = titles
+        self._matrix = Matrix((), (), ())
+        self._states: Mapping[str, StageState] = {}
+        self._widths: list[int] = []
+        self._first_column = 0
+
+    @property
+    def line_count(self) -> int:
+        return len(self._matrix.rows)
+
+    @property
+    def key(self) -> str | None:
+        """Key of the stage under the cursor; None where there is none."""
+        if not self._matrix.rows or not self._matrix.columns:
+            return None
+        return self._matrix.keys[self.cursor][self.column]
+
+    def show_matrix(self, matrix: Matrix, states: Mapping[str, StageState]) -> None:
+        """Shows a matrix with these states, repainting only rows in which something changed."""
+        if matrix == self._matrix:
+            before = [self._row_cells(line) for line in range(self.line_count)]
+            self._states = states
+            changed = [line for line in range(self.line_count) if self._row_cells(line) != before[line]]
+            if changed and self._measure():
+                self._show_titles()
+                self.refresh()
+            for line in changed:
+                self.line_changed(line)
+            return
+        self._matrix, self._states = matrix, states
+        self._measure()
+        self.column = min(self.column, max(0, len(matrix.columns) - 1))
+        self._show_titles()
+        self.lines_changed()
+
+    def _row_cells(self, line: int) -> list[Part]:
+        return [self._cell(key) for key in self._matrix.keys[line]]
+
+    def _cell(self, key: str | None) -> Part:
+        if key is None:
+            return "–", "dim"
+        if key not in self._states:
+            return f"{GLYPHS['planned']} planned", "dim"
+        return state_part(self._states[key])
+
+    def _measure(self) -> bool:
+        """Works out the columns' widths; True if they changed."""
+        widths = [cell_len(one_line(name, 40)) for name in self._matrix.columns]
+        for line in range(self.line_count):
+            for column, (text, _) in enumerate(self._row_cells(line)):
+                widths[column] = max(widths[column], cell_len(text))
+        # Widths only ever grow while a matrix is shown, so that a changing percentage moves nothing.
+        if len(widths) == len(self._widths):
+            widths = [max(pair) for pair in zip(widths, self._widths, strict=True)]
+        changed = widths != self._widths
+        self._widths = widths
+        return changed
+
+    def _visible_columns(self, width: int) -> tuple[int, list[int]]:
+        """Cells for the row's title, and the columns that fit beside it, the cursor's among them."""
+        longest = max((cell_len(one_line(title, 80)) for title in self._matrix.rows), default=0)
+        everything = sum(self._widths) + 2 * len(self._widths)
+        title = max(_SMALLEST_TITLE, min(longest, width - everything, width // 2), min(longest, width // 3))
+        room = width - title
+        first = min(self._first_column, self.column)
+        while first < self.column and sum(self._widths[first : self.column + 1]) + 2 * (self.column - first + 1) > room:
+            first += 1
+        self._first_column = first
+        shown: list[int] = []
+        for column in range(first, len(self._widths)):
+            room -= self._widths[column] + 2
+            if room < 0 and shown:
+                break
+            shown.append(column)
+        return title, shown
+
+    def _show_titles(self) -> None:
+        title, shown = self._visible_columns(self.text_width)
+        names = [fit(one_line(self._matrix.columns[column], 40), self._widths[column]) for column in shown]
+        more = " ›" if shown and shown[-1] < len(self._widths) - 1 else ""
+        less = "‹ " if shown and shown[0] else "  "
+        row = fit(" cell", title + 1) + less + "  ".join(names) + more
+        self._titles.show((row, "heading"))
+
+    def line_parts(self, line: int, width: int) -> Sequence[Part]:
+        title, shown = self._visible_columns(width)
+        parts: list[Part] = [(fit(one_line(self._matrix.rows[line], 80), title), "")]
+        cells = self._row_cells(line)
+        for column in shown:
+            text, look = cells[column]
+            here = line == self.cursor and column == self.column
+            parts.append(("›" if here else " ", "strong"))
+            parts.append((" ", ""))
+            cell: Looks = ("cursor" if self.has_focus else "cursor-blurred") if here else look
+            parts.append((fit(text, self._widths[column]), cell))
+        return parts
+
+    def line_looks(self, line: int) -> Sequence[Look]:
+        return ()
+
+    def watch_column(self) -> None:
+        first = self._first_column
+        self._visible_columns(self.text_width)
+        self._show_titles()
+        if self._first_column != first:
+            self.refresh()
+        else:
+            self.line_changed(self.cursor)
+        self.post_message(self.Moved(self, self.cursor))
+
+    def validate_column(self, column: int) -> int:
+        return max(0, min(column, len(self._matrix.columns) - 1))
+
+    def action_move_column(self, columns: int) -> None:
+        """Moves the cursor to another stage."""
+        self.column += columns
+
+    def on_click(self, event: events.Click) -> None:
+        line = self.scroll_offset.y + event.y
+        if line >= self.line_count:
+            return
+        title, shown = self._visible_columns(self.text_width)
+        left = title + self.CURSOR_GLYPH
+        for column in shown:
+            right = left + self._widths[column] + 2
+            if left <= event.x < right:
+                if (line, column) == (self.cursor, self.column):
+                    self.action_choose()
+                self.column = column
+                break
+            left = right
+        self.cursor = line
+
+    def on_resize(self, event: events.Resize) -> None:
+        super().on_resize(event)
+        self._show_titles()
+        self.refresh()

@@ -1,0 +1,115 @@
+"""Mode 1: the matrix of an experiment, live."""
+
+from typing import ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+
+from cogtui.app.experiments.matrix_data import matrix_of, tally
+from cogtui.app.experiments.matrix_widget import MatrixView
+from cogtui.app.rendering.states import GLYPHS, moment, state_look
+from cogtui.app.rendering.styles import Part
+from cogtui.app.rendering.text import one_line
+from cogtui.app.shell.dialogs import ChoiceScreen
+from cogtui.app.shell.snapshot import Snapshot
+from cogtui.app.stages.actions import StageActions
+from cogtui.app.stages.facts import stage_rows
+from cogtui.app.widgets.detail import Detail
+from cogtui.app.widgets.line import Line
+from cogtui.app.widgets.lines import LineView
+
+
+class ExperimentsScreen(StageActions):
+    """Cells down, stages across; below it what is known of the stage under the cursor."""
+
+    MODE = "Experiments"
+    HELP_TITLE = "Experiments"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("n", "experiment(1)", "Next experiment"),
+        Binding("p", "experiment(-1)", "Previous experiment", show=False),
+        Binding("o", "choose_experiment", "Choose an experiment", show=False),
+    ]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._name: str | None = None
+
+    def compose_body(self) -> ComposeResult:
+        titles = Line(widget_id="titles")
+        yield Line(widget_id="summary")
+        yield titles
+        yield MatrixView(titles)
+        yield Detail("facts")
+
+    def on_mount(self) -> None:
+        self.query_one(MatrixView).focus()
+        self.watch_signal(self.shared.snapshot_signal, self.show_snapshot)
+        self.show_snapshot(self.context.snapshot)
+
+    def catch_up(self) -> None:
+        self.show_snapshot(self.context.snapshot)
+
+    @property
+    def stage_key(self) -> str | None:
+        return self.query_one(MatrixView).key
+
+    def show_snapshot(self, snapshot: Snapshot) -> None:
+        """Draws what changed."""
+        view = self.query_one(MatrixView)
+        summary = self.query_one("#summary", Line)
+        if not snapshot.experiments:
+            text = (
+                "reading the workspace" if not snapshot.read else "no experiment yet: start one with  cogtui run RECIPE"
+            )
+            summary.show((f" {text}", "dim"))
+            return
+        names = [experiment.name for experiment in snapshot.experiments]
+        if self._name not in names:
+            self._name = names[0]
+        place = names.index(self._name)
+        experiment = snapshot.experiments[place]
+        parts: list[Part] = [(f" {one_line(experiment.name, 40)}", "strong")]
+        if len(names) > 1:
+            parts.append((f" ({place + 1} of {len(names)})", "dim"))
+        if snapshot.problems:
+            parts.append((f"  {len(snapshot.problems)} damaged files", "warn"))
+        parts.append((" ", ""))
+        for state, count in tally(experiment, snapshot.states).items():
+            parts.append((f" {GLYPHS[state]} {count} {state}", state_look(state)))
+        parts.append((f"  started {moment(experiment.time)}", "dim"))
+        summary.show(*parts)
+        view.show_matrix(matrix_of(experiment), snapshot.states)
+        self.show_facts()
+
+    @on(LineView.Moved)
+    def show_facts(self) -> None:
+        """Fills the pane below with the stage under the cursor."""
+        facts = self.query_one("#facts", Detail)
+        stage = self.stage
+        facts.show_with(lambda width: stage_rows(stage, width, attempts=False))
+
+    @on(LineView.Chosen)
+    def _chosen(self) -> None:
+        self.action_open_stage()
+
+    def action_experiment(self, step: int) -> None:
+        """Shows another experiment of the workspace."""
+        names = [experiment.name for experiment in self.context.snapshot.experiments]
+        if self._name in names:
+            self._name = names[(names.index(self._name) + step) % len(names)]
+            self.show_snapshot(self.context.snapshot)
+
+    def action_choose_experiment(self) -> None:
+        """Asks which experiment to show."""
+        names = [experiment.name for experiment in self.context.snapshot.experiments]
+        if not names:
+            return
+
+        def chosen(index: int | None) -> None:
+            if index is not None:
+                self._name = names[index]
+                self.show_snapshot(self.context.snapshot)
+
+        now = names.index(self._name) if self._name in names else 0
+        self.app.push_screen(ChoiceScreen("Which experiment?", names, now), chosen)

@@ -1,0 +1,119 @@
+"""Mode 2: every stage of the workspace as a live table, with attempts and reasons beside it."""
+
+from typing import ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Container
+
+from cogtui.app.experiments.matrix_data import short_title
+from cogtui.app.rendering.fitting_columns import Column
+from cogtui.app.rendering.states import GLYPHS, URGENCY, moment, progress_text, state_look, state_text, urgency
+from cogtui.app.rendering.styles import Part
+from cogtui.app.rendering.text import one_line
+from cogtui.app.shell.snapshot import Snapshot
+from cogtui.app.stages.actions import StageActions
+from cogtui.app.stages.facts import stage_rows
+from cogtui.app.widgets.detail import Detail
+from cogtui.app.widgets.line import Line
+from cogtui.app.widgets.lines import LineView
+from cogtui.app.widgets.table import Cells, KeyedTable
+from jobs.state.types import StageState
+
+COLUMNS = (
+    Column("state", "state", 14),
+    Column("stage", "stage", 10),
+    Column("labels", "cell", 21, grows=True),
+    Column("progress", "progress or reason", 20, grows=True),
+    Column("try", "try", 3, right=True, rank=1),
+    Column("since", "submitted", 16, rank=2),
+    Column("key", "key", 24, rank=3),
+)
+
+
+class JobsScreen(StageActions):
+    """What runs first, then what needs a person, then what waits, then what is done."""
+
+    MODE = "Jobs"
+    HELP_TITLE = "Jobs"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("a", "toggle_all", "All or unfinished"),
+    ]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._everything = True
+
+    def compose_body(self) -> ComposeResult:
+        titles = Line(widget_id="titles")
+        yield Line(widget_id="summary")
+        with Container(classes="split"):
+            with Container(classes="list"):
+                yield titles
+                yield KeyedTable(COLUMNS, titles)
+            yield Detail("facts")
+
+    def on_mount(self) -> None:
+        self.query_one(KeyedTable).focus()
+        self.watch_signal(self.shared.snapshot_signal, self.show_snapshot)
+        self.show_snapshot(self.context.snapshot)
+
+    def catch_up(self) -> None:
+        self.show_snapshot(self.context.snapshot)
+
+    @property
+    def stage_key(self) -> str | None:
+        return self.query_one(KeyedTable).key
+
+    def show_snapshot(self, snapshot: Snapshot) -> None:
+        """Draws what changed."""
+        stages = sorted(snapshot.states.values(), key=lambda stage: (urgency(stage), -_submitted(stage), stage.key))
+        counts = {state: sum(stage.state == state for stage in stages) for state in URGENCY}
+        parts: list[Part] = []
+        for state, count in counts.items():
+            if count:
+                parts.append((f" {GLYPHS[state]} {count} {state} ", state_look(state)))
+        if not self._everything:
+            parts.append(("  done ones hidden (a)", "dim"))
+        nothing = "no stage here yet" if snapshot.read else "reading the workspace"
+        self.query_one("#summary", Line).show(*(parts or [(f" {nothing}", "dim")]))
+        shown = [stage for stage in stages if self._everything or stage.state not in ("done", "planned")]
+        self.query_one(KeyedTable).set_rows([(stage.key, _cells(stage)) for stage in shown])
+        self.show_facts()
+
+    @on(LineView.Moved)
+    def show_facts(self) -> None:
+        """Fills the detail pane with the stage under the cursor."""
+        facts = self.query_one("#facts", Detail)
+        stage = self.stage
+        facts.show_with(lambda width: stage_rows(stage, width, attempts=True))
+
+    @on(LineView.Chosen)
+    def _chosen(self) -> None:
+        self.action_open_stage()
+
+    def action_toggle_all(self) -> None:
+        """Shows every stage, or leaves out those that are done or only planned."""
+        self._everything = not self._everything
+        self.show_snapshot(self.context.snapshot)
+
+
+def _submitted(stage: StageState) -> float:
+    return stage.attempt.submitted if stage.attempt is not None else 0.0
+
+
+def _cells(stage: StageState) -> Cells:
+    attempts = len(stage.attempts)
+    story: Part = (one_line(stage.reason), state_look(stage.state))
+    if not stage.reason:
+        story = (progress_text(stage.progress) if stage.state != "done" else "", "dim")
+    return {
+        "state": (state_text(stage), state_look(stage.state)),
+        "stage": (one_line(stage.name or stage.kind, 60), ""),
+        "labels": (one_line(short_title(stage.labels), 120), ""),
+        "progress": story,
+        "try": (str(attempts) if attempts else "", "dim"),
+        "since": (moment(_submitted(stage)) if attempts else "", "dim"),
+        "key": (stage.key, "dim"),
+    }

@@ -1,0 +1,1 @@
+"""Mode 5: judges, their agreement, and the traces they disagree on."""

@@ -1,0 +1,233 @@
+"""One trace with the spans of two judges: only A, only B, both."""
+
+from collections.abc import Callable, Mapping
+from typing import ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Container
+
+from cogtui.analysis.agreement.indexed import Comparison
+from cogtui.analysis.agreement.measures import JudgedTrace, Said
+from cogtui.app.annotation.order import QueueOrder
+from cogtui.app.judges.two_sets_widget import InstanceList, TwoSetsText
+from cogtui.app.rendering.styles import SPAN_LOOKS, Look, Part
+from cogtui.app.rendering.text import one_line
+from cogtui.app.rendering.two_sets import Shared, shared_spans
+from cogtui.app.shell.chords import ChordScreen
+from cogtui.app.widgets.detail import Detail, labelled
+from cogtui.app.widgets.line import Line
+from cogtui.app.widgets.lines import LineView
+from cogtui.store import RolloutRow
+from pipelines.errors import CogtuiError
+from pipelines.records import BEHAVIOR_LETTERS, BEHAVIORS, Behavior, LabelledSpan
+
+_PANES = ("none", "spans", "problem")
+Rows = list[list[Part]]
+
+
+class DisagreementScreen(ChordScreen):
+    """A trace of the queue.
+
+    Args:
+        mode: title of the mode it is opened in.
+        found: the comparison.
+        trace: id of the trace.
+        left: called with the id of the last trace when the screen is left.
+    """
+
+    HELP_TITLE = "Disagreement"
+    CHORDS = (
+        ("]] [[", "Next, previous difference of any kind"),
+        ("]v [v … ]c [c", "Next, previous difference of one behaviour"),
+    )
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("n", "neighbour(1)", "Next trace"),
+        Binding("p", "neighbour(-1)", "Previous trace"),
+        Binding("a", "annotate", "Annotate"),
+        Binding("i", "pane", "Instances, both sides"),
+    ]
+
+    def __init__(self, mode: str, found: Comparison, trace: str, left: Callable[[str], None] | None = None) -> None:
+        super().__init__("disagreement", mode=mode)
+        self.found = found
+        self.trace = trace
+        self.shared_spans: list[Shared] = []
+        self._left = left
+        self._pane = 0
+
+    def compose_body(self) -> ComposeResult:
+        yield Line(widget_id="head")
+        yield Line(widget_id="legend")
+        yield Line(widget_id="counts")
+        with Container(classes="reading"):
+            yield TwoSetsText()
+            with Container(classes="beside"):
+                yield InstanceList()
+                yield Detail("span")
+
+    def on_mount(self) -> None:
+        self.query_one(TwoSetsText).focus()
+        self._show_pane()
+        self.show_trace(self.trace)
+
+    def show_trace(self, trace: str) -> None:
+        """Shows another trace of the queue."""
+        self.trace = trace
+        text = self.found.texts[trace]
+        first, second = self._said(0), self._said(1)
+        self.shared_spans = shared_spans(_spans(first), _spans(second))
+        ids = [item.id for item in self.found.agreement.queue]
+        head: list[Part] = [(f" {ids.index(trace) + 1:,} of {len(ids):,}  ", "dim")]
+        head += [(one_line(text.group, 100), "strong"), (f"  {' '.join(map(str, text.numbers))} → {text.target}", "")]
+        head.append((f"  {one_line(trace, 60)}", "dim"))
+        self.query_one("#head", Line).show(*head)
+        names: list[Part] = [(" = ", "strong"), ("both  ", ""), (" A ", "strong")]
+        names += [(f"{one_line(self.found.reference.name, 60)}  ", ""), (" B ", "strong")]
+        names += [(one_line(self.found.judge.name, 60), ""), ("   a b: both, but only one reaches here", "dim")]
+        self.query_one("#legend", Line).show(*names)
+        self.query_one("#counts", Line).show(*_count_parts(self.shared_spans, first, second))
+        self.query_one(TwoSetsText).show_sets(text.text, self.shared_spans)
+        self.query_one(InstanceList).show_instances(text.text, self.shared_spans)
+        self._show_span(None)
+        self.call_after_refresh(self._to_first)
+
+    def _to_first(self) -> None:
+        text = self.query_one(TwoSetsText)
+        index = text.next_difference(1, "")
+        if index is not None:
+            self._go_to(index)
+
+    def _said(self, side: int) -> Mapping[Behavior, Said]:
+        source = (self.found.reference, self.found.judge)[side]
+        trace: JudgedTrace | None = source.traces.get(self.trace)
+        return {} if trace is None else trace.said
+
+    def jump(self, direction: int, letter: str) -> None:
+        index = self.query_one(TwoSetsText).next_difference(direction, letter)
+        if index is None:
+            self.say(f"no difference further {'below' if direction > 0 else 'above'}; n and p go to other traces")
+        else:
+            self._go_to(index)
+
+    def _go_to(self, index: int) -> None:
+        self.query_one(TwoSetsText).go_to(index)
+        self.query_one(InstanceList).cursor = index
+        self._show_span(index)
+
+    @on(LineView.Moved)
+    def _moved(self, event: LineView.Moved) -> None:
+        spans = self.query_one(InstanceList)
+        if event.view is spans and spans.has_focus and self.shared_spans:
+            self._go_to(spans.cursor)
+
+    @on(LineView.Chosen)
+    def _chosen(self) -> None:
+        self.query_one(TwoSetsText).focus()
+
+    def _show_span(self, index: int | None) -> None:
+        lost = [
+            (side, behavior, span.quote)
+            for side, said in (("A", self._said(0)), ("B", self._said(1)))
+            for behavior, one in said.items()
+            for span in one.spans
+            if span.start is None
+        ]
+
+        def rows(width: int) -> Rows:
+            made: Rows = []
+            if index is not None:
+                one = self.shared_spans[index]
+                whose = "both say it" if one.whose == "both" else f"only {one.whose} says it"
+                letter = BEHAVIOR_LETTERS[one.behavior]
+                made.append([(f" {letter} ", (SPAN_LOOKS[one.behavior], "strong")), (f" {whose}", "strong")])
+                for side, span in (("A", one.first), ("B", one.second)):
+                    if span is not None:
+                        made += labelled(side, f"{span.start}–{span.end} “{span.quote}”", width, limit=4)
+                        made += labelled("", f"{span.alignment} {span.score:.2f}", width, "dim")
+                        made += labelled("why", span.why, width, limit=3)
+            for side, behavior, quote in lost:
+                made += labelled(f"{side} lost", f"{BEHAVIOR_LETTERS[behavior]} “{quote}”", width, "bad", limit=2)
+            return made
+
+        self.query_one("#span", Detail).show_with(rows)
+
+    def action_neighbour(self, direction: int) -> None:
+        """Goes to the next or previous trace of the queue."""
+        ids = [item.id for item in self.found.agreement.queue]
+        at = ids.index(self.trace) + direction
+        if 0 <= at < len(ids):
+            self.show_trace(ids[at])
+        else:
+            self.say("that was the last trace of the queue" if direction > 0 else "this is the first trace")
+
+    def action_pane(self) -> None:
+        """Shows the instances, then what both sides say of one, then neither; a wide screen shows both."""
+        self._pane = (self._pane + 1) % len(_PANES)
+        self._show_pane()
+
+    def _show_pane(self) -> None:
+        for number, pane in enumerate(_PANES):
+            self.set_class(self._pane == number, f"-pane-{pane}")
+        focused = self.focused
+        if focused is not None and not isinstance(focused, TwoSetsText) and not focused.display:
+            self.query_one(TwoSetsText).focus()
+
+    def action_annotate(self) -> None:
+        """Opens the trace to annotate it."""
+        self.run_worker(self._annotate(self.trace), group="go", exclusive=True)
+
+    async def _annotate(self, trace: str) -> None:
+        from cogtui.app.annotation.screen import AnnotateScreen
+
+        row = await self.answer(self.context.store.ask(lambda store: _row_of(store.rollout(trace).row, trace)))
+        if row is not None:
+            order = QueueOrder([item.id for item in self.found.agreement.queue])
+            self.app.push_screen(
+                AnnotateScreen(self.mode, order, row, judge=self.found.judge.run, left=self._annotated)
+            )
+
+    def _annotated(self, rollout: RolloutRow, judge_run: str) -> None:
+        if rollout.id in self.found.texts:
+            self.show_trace(rollout.id)
+        if judge_run in (self.found.reference.run, self.found.judge.run):
+            self.say("these are the spans as they were compared; Esc shows the new numbers")
+
+    def action_up(self) -> None:
+        """Back to the queue, at the trace last read."""
+        if self._left is not None:
+            self._left(self.trace)
+        super().action_up()
+
+
+def _row_of(row: RolloutRow, trace: str) -> RolloutRow:
+    if row.id != trace:
+        raise CogtuiError("this trace is of a file, not of the workspace; import it to annotate it")
+    return row
+
+
+def _spans(said: Mapping[Behavior, Said]) -> list[LabelledSpan]:
+    return [
+        LabelledSpan(behavior=behavior, **span.model_dump(exclude={"behavior"}))
+        for behavior, one in said.items()
+        for span in one.spans
+    ]
+
+
+def _count_parts(shared: list[Shared], first: Mapping[Behavior, Said], second: Mapping[Behavior, Said]) -> list[Part]:
+    """For each behaviour how many instances only A, only B and both have; or that one of them did not judge it."""
+    parts: list[Part] = []
+    for behavior in BEHAVIORS:
+        parts.append((f" {BEHAVIOR_LETTERS[behavior]} ", (SPAN_LOOKS[behavior], "strong")))
+        a, b = first.get(behavior), second.get(behavior)
+        missing = [f"{side}: {'unjudged' if said is None else said.status}" for side, said in (("A", a), ("B", b))
+                   if said is None or said.status != "ok"]  # fmt: skip
+        if missing:
+            parts.append((f" {', '.join(missing)}  ", "warn"))
+            continue
+        own = [one for one in shared if one.behavior == behavior]
+        numbers = {whose: sum(one.whose == whose for one in own) for whose in ("A", "B", "both")}
+        look: Look = "warn" if numbers["A"] or numbers["B"] else "dim"
+        parts.append((f" A {numbers['A']} B {numbers['B']} = {numbers['both']}  ", look))
+    return parts

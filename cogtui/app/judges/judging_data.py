@@ -1,0 +1,207 @@
+"""What mode 5 shows of a comparison, as rows of parts."""
+
+from collections.abc import Mapping, Sequence
+
+from cogtui.analysis.agreement.indexed import Comparison
+from cogtui.analysis.agreement.measures import Agreement
+from cogtui.analysis.agreement.ordering import Ordering
+from cogtui.app.rendering.fitting_columns import Column
+from cogtui.app.rendering.styles import SPAN_LOOKS, Look, Part
+from cogtui.app.rendering.text import fit, one_line
+from cogtui.store.query.judge_runs import RunSummary
+from pipelines.records import BEHAVIOR_LETTERS, BEHAVIORS, Behavior
+
+Rows = list[list[Part]]
+MISSING = "–"
+
+RUN_COLUMNS = (
+    Column("side", "", 1),
+    Column("judge", "judge", 22, grows=True),
+    Column("rollouts", "rollouts", 9, right=True),
+    Column("whole", "all ok", 8, right=True, rank=2),
+    Column("failed", "failed", 7, right=True, rank=1),
+    Column("lost", "not found", 9, right=True, rank=3),
+    Column("id", "run", 19, rank=4),
+)
+QUEUE_COLUMNS = (
+    Column("trace", "trace", 16, grows=True),
+    Column("a", "only A", 7, right=True),
+    Column("b", "only B", 7, right=True),
+    Column("both", "both", 6, right=True),
+    Column("problem", "problem", 22, rank=1),
+)
+
+
+def run_cells(name: str, summary: RunSummary | None, side: str, total: int | None) -> Mapping[str, Part]:
+    """A row of the table of judge runs.
+
+    Args:
+        name: of the judge.
+        summary: None of judges that judge here and now, or are files.
+        side: `A`, `B` or nothing.
+        total: rollouts of the index.
+    """
+    cells: dict[str, Part] = {"side": (side, "strong"), "judge": (one_line(name, 100), "strong" if side else "")}
+    if summary is None:
+        return cells
+    cells["rollouts"] = (f"{summary.rollouts:,}", "" if summary.rollouts == total else "dim")
+    cells["whole"] = (f"{summary.whole:,}", "")
+    cells["failed"] = (f"{summary.failed:,}", "warn" if summary.failed and summary.done is None else "dim")
+    if summary.done is not None:  # a person does not fail: what is missing is not done yet
+        cells["failed"] = (f"{summary.done:,} done", "")
+    cells["lost"] = (f"{summary.unaligned:,}", "warn" if summary.unaligned else "dim")
+    cells["id"] = (one_line(summary.run.id, 40), "dim")
+    return cells
+
+
+def report_rows(found: Comparison, width: int) -> Rows:
+    """The whole comparison: health first, then spans, counts, presence, orderings."""
+    agreement = found.agreement
+    warnings: Rows = [[(f" ! {one_line(warning, 300)}", "warn")] for warning in agreement.warnings]
+    return [
+        *_health_rows(found, width),
+        [],
+        *_span_rows(agreement, width),
+        [],
+        *_count_rows(agreement),
+        [],
+        *_presence_rows(agreement),
+        [],
+        *_order_rows("conditions", found.conditions),
+        *_order_rows("checkpoints", found.checkpoints),
+        *warnings,
+    ]
+
+
+def _heading(text: str, note: str) -> list[Part]:
+    return [(f" {text}", "strong"), (f"  {note}", "dim")]
+
+
+def _health_rows(found: Comparison, width: int) -> Rows:
+    agreement = found.agreement
+    health = agreement.health
+    spans = sum(health.alignments.values())
+    sample = "" if agreement.traces == found.total else f", a sample of {found.total:,}"
+    rows: Rows = [
+        _heading("Health of B first", f"{agreement.traces:,} traces{sample}, {agreement.problems:,} problems")
+    ]
+    places = ", ".join(f"{count:,} {name}" for name, count in sorted(health.alignments.items(), key=lambda x: -x[1]))
+    bad = health.alignments.get("unaligned", 0)
+    rows.append([("  quotes    ", "dim"), (f"{spans:,} spans: {places or 'none'}", "warn" if bad else "")])
+    rows.append([("            ", ""), (f"{health.ambiguous:,} ambiguous", "warn" if health.ambiguous else "dim")])
+    total = sum(health.statuses.values())
+    ok = health.statuses.get("ok", 0)
+    others = ", ".join(f"{count:,} {name}" for name, count in sorted(health.statuses.items()) if name != "ok")
+    rows.append(
+        [
+            ("  judged    ", "dim"),
+            (f"{ok:,} of {total:,} judgements", ""),
+            (f"; missing: {others}" if others else "", "warn"),
+        ]
+    )
+    if health.count_differs:
+        rows.append([("            ", ""), (f"{health.count_differs:,} counts differ from their spans", "warn")])
+    return rows
+
+
+def _label(behavior: Behavior) -> list[Part]:
+    return [
+        ("  ", ""),
+        (f" {BEHAVIOR_LETTERS[behavior]} ", (SPAN_LOOKS[behavior], "strong")),
+        (f" {fit(behavior.replace('_', ' '), 17)}", ""),
+    ]
+
+
+def _span_rows(agreement: Agreement, width: int) -> Rows:
+    any_overlap, strict = agreement.scores["any_overlap"], agreement.scores["iou50"]
+    wide = width >= 96
+    titles = f"{fit('', 23)}{'F1':>6} {'95 %':>11} {'at IoU ≥ 0.5':>18}"
+    titles += f" {'P':>6} {'R':>6} {'hits':>6} {'extra':>6} {'missed':>6}" if wide else ""
+    rows: Rows = [_heading("Spans of B against A", "F1 at any overlap"), [(titles + f" {'n':>10}", "dim")]]
+    for behavior in BEHAVIORS:
+        tally, exact = any_overlap.tallies[behavior], strict.tallies[behavior]
+        cells = f"{number(tally.f1):>6} {between(any_overlap.intervals[behavior]):>11}"
+        cells += f" {number(exact.f1):>6} {between(strict.intervals[behavior]):>11}"
+        if wide:
+            cells += f" {number(tally.precision):>6} {number(tally.recall):>6}"
+            cells += f" {tally.hits:>6,} {tally.extra:>6,} {tally.missed:>6,}"
+        rows.append([*_label(behavior), (cells, ""), *_of(agreement, behavior)])
+    whole = f"{number(any_overlap.macro):>6} {between(any_overlap.macro_interval):>11}"
+    whole += f" {number(strict.macro):>6} {between(strict.macro_interval):>11}"
+    rows.append([(f"  {fit('macro', 21)}", "strong"), (whole, "strong")])
+    return rows
+
+
+def _of(agreement: Agreement, behavior: Behavior) -> list[Part]:
+    """How many traces of how many both judged."""
+    n, total = agreement.compared[behavior], agreement.traces
+    look: Look = "dim" if n == total else "warn"
+    return [(f" {f'{n:,}/{total:,}':>10}", look)]
+
+
+def _count_rows(agreement: Agreement) -> Rows:
+    titles = f"{fit('', 23)}{'A':>7} {'B':>7} {'bias':>7} {'equal':>6} {'MAE':>6} {'alpha':>6}"
+    rows: Rows = [_heading("Mean counts", "over the traces both judged"), [(titles + f" {'n':>10}", "dim")]]
+    for behavior in BEHAVIORS:
+        one = agreement.counts[behavior]
+        bias = MISSING if one.bias is None else f"{one.bias:+.2f}"
+        cells = f"{number(one.mean_first):>7} {number(one.mean_second):>7} {bias:>7}"
+        cells += f" {number(one.exact):>6} {number(one.mae):>6} {number(one.alpha):>6}"
+        rows.append([*_label(behavior), (cells, ""), *_of(agreement, behavior)])
+    return rows
+
+
+def _presence_rows(agreement: Agreement) -> Rows:
+    titles = f"{fit('', 23)}{'kappa':>7} {'alpha':>7} {'both':>6} {'only A':>7} {'only B':>7} {'none':>6}"
+    rows: Rows = [_heading("Whether it shows at all", "per trace"), [(titles, "dim")]]
+    for behavior in BEHAVIORS:
+        one = agreement.presence[behavior]
+        cells = f"{number(one.kappa):>7} {number(one.alpha):>7} {one.both:>6,} {one.only_first:>7,}"
+        rows.append([*_label(behavior), (f"{cells} {one.only_second:>7,} {one.neither:>6,}", "")])
+    return rows
+
+
+def _order_rows(what: str, ordered: Mapping[Behavior, Ordering]) -> Rows:
+    groups = max((len(one.groups) for one in ordered.values()), default=0)
+    note = f"Kendall's tau over {groups} {what}" if groups > 1 else f"fewer than two {what}: nothing to order"
+    rows: Rows = [_heading(f"Does the order of {what} survive?", note)]
+    if groups > 1:
+        for behavior in BEHAVIORS:
+            one = ordered[behavior]
+            first = sorted(one.groups, key=lambda group: -group.reference)[:3]
+            shown = ", ".join(
+                f"{one_line(group.group, 40)} {group.reference:.2f}/{group.judge:.2f} (n {group.n:,})"
+                for group in first
+            )
+            rows.append([*_label(behavior), (f"{number(one.tau):>6}  ", "strong"), (f"A/B: {shown}", "dim")])
+    return rows
+
+
+def queue_cells(found: Comparison) -> Sequence[tuple[str, Mapping[str, Part]]]:
+    """The traces that differ most, most first."""
+    rows: list[tuple[str, Mapping[str, Part]]] = []
+    for item in found.agreement.queue:
+        text = found.texts[item.id]
+        rows.append(
+            (
+                item.id,
+                {
+                    "trace": (one_line(item.id, 60), ""),
+                    "a": (f"{item.only_reference:,}", "" if item.only_reference else "dim"),
+                    "b": (f"{item.only_judge:,}", "" if item.only_judge else "dim"),
+                    "both": (f"{item.both:,}", "dim"),
+                    "problem": (f"{' '.join(map(str, text.numbers))} → {text.target}", "dim"),
+                },
+            )
+        )
+    return rows
+
+
+def number(value: float | None) -> str:
+    """Two digits; a dash where it is undefined."""
+    return MISSING if value is None else f"{value:.2f}"
+
+
+def between(values: tuple[float, float] | None) -> str:
+    """An interval."""
+    return MISSING if values is None else f"{values[0]:.2f}–{values[1]:.2f}"

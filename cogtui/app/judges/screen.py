@@ -1,0 +1,306 @@
+"""Mode 5: which judges there are, how far two of them agree, and the traces on which they do not."""
+
+import time
+from typing import ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Container, Vertical
+from textual.widgets import Input
+
+from cogtui.analysis.agreement.indexed import SAMPLE, Comparison, Side, compare_sides
+from cogtui.app.judges.judging_data import QUEUE_COLUMNS, RUN_COLUMNS, queue_cells, report_rows, run_cells
+from cogtui.app.rendering.styles import Part
+from cogtui.app.rendering.text import one_line
+from cogtui.app.rollout.trace_facts import judge_name
+from cogtui.app.shell.screen_base import AppScreen
+from cogtui.app.widgets.detail import Detail
+from cogtui.app.widgets.entry import Entry
+from cogtui.app.widgets.line import Line
+from cogtui.app.widgets.lines import LineView
+from cogtui.app.widgets.table import KeyedTable
+from cogtui.store import Store
+from cogtui.store.query.judge_runs import RunSummary
+from cogtui.store.user_data.annotations import HUMAN
+from pipelines.errors import CogtuiError, Interrupted
+
+_RULES = Side("rules", "rules, here and now")
+_LOOK_S = 0.3
+_REST = 5.0
+"""After a look at the index it rests so many times as long as the look took."""
+
+Fingerprint = tuple[object, ...]
+
+
+class RunTable(KeyedTable):
+    """The judges."""
+
+    TITLE = "table of judges"
+    OPENS = False
+
+
+class QueueTable(KeyedTable):
+    """The disagreements."""
+
+    TITLE = "queue of disagreements"
+
+
+class JudgesScreen(AppScreen):
+    """Two of the judges compared."""
+
+    MODE = "Judges"
+    HELP_TITLE = "Judges"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("a", "side(0)", "A: the reference"),
+        Binding("b", "side(1)", "B: the judge measured"),
+        Binding("s", "swap", "Swap A and B"),
+        Binding("o", "gold", "Gold file"),
+        Binding("plus", "more", "Ten times as many traces", show=False, key_display="+"),
+        Binding("minus", "fewer", "A tenth of the traces", show=False, key_display="-"),
+        Binding("full_stop", "again", "Compare again", show=False),
+    ]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sides: list[Side | None] = [None, None]
+        self.limit = SAMPLE
+        self.found: Comparison | None = None
+        self._chosen_by_hand = False
+        self._gold: list[Side] = []
+        self._summaries: list[RunSummary] = []
+        self._total: int | None = None
+        self._known: dict[tuple[Side, Side, int, Fingerprint], Comparison] = {}
+        self._progress = (0, 0)
+        self._asked = 0
+        """Number of the newest comparison asked for: older ones stop."""
+        self._computing = False
+        self._rest_until = 0.0
+        self._changed = False
+        self._read = False
+
+    def compose_body(self) -> ComposeResult:
+        runs, queue = Line(widget_id="run-titles"), Line(widget_id="queue-titles")
+        yield Line((" reading the index", "dim"), widget_id="summary")
+        yield Entry("a gold file (JSONL), or a teacher's traces.jsonl", "gold-entry")
+        with Container(classes="judging"):
+            with Vertical(classes="judging-lists"):
+                yield runs
+                yield RunTable(RUN_COLUMNS, runs)
+                yield queue
+                yield QueueTable(QUEUE_COLUMNS, queue)
+            yield Detail("report")
+
+    def on_mount(self) -> None:
+        self.query_one(RunTable).focus()
+        self.watch_signal(self.shared.store_signal, lambda _: self.catch_up())
+        self.every(_LOOK_S, self._tick)
+        self._look()
+
+    def catch_up(self) -> None:
+        """Looks again: who judged what, and whether the comparison still holds."""
+        self._changed = True
+        self._tick()
+
+    def _tick(self) -> None:
+        if self._computing:
+            self._show_summary("")
+        elif self._changed and time.monotonic() >= self._rest_until:
+            self._look()
+
+    def _look(self) -> None:
+        self._changed = False
+        self.run_worker(self._load(), group="load", exclusive=True)
+
+    async def _load(self) -> None:
+        began = time.monotonic()
+        answer = await self.answer(self.context.judging.ask(_overview))
+        if answer is None:
+            self.query_one("#summary", Line).show((" the index cannot be read", "bad"))
+            return
+        self._summaries, self._total = answer
+        # A large index is not scanned every time that a training run adds a line to it.
+        self._rest_until = time.monotonic() + _REST * max(0.0, time.monotonic() - began - 0.2)
+        self._read = True
+        self._choose()
+        self._show_runs()
+        await self._compare()
+
+    # Who is compared
+
+    @property
+    def choices(self) -> list[tuple[Side, RunSummary | None]]:
+        """Everybody that can be compared, in the order of the table."""
+        runs = [(Side("run", judge_name(one.run), one.run.id), one) for one in self._summaries]
+        return [*runs, (_RULES, None), *((gold, None) for gold in self._gold)]
+
+    def _choose(self) -> None:
+        """As long as nobody chose: a person, if there is one, as the reference; then those that judged most."""
+        known = {side for side, _ in self.choices}
+        self.sides = [side if side in known and self._chosen_by_hand else None for side in self.sides]
+        if not self._summaries or None not in self.sides:
+            return
+        people = [Side("run", judge_name(one.run), one.run.id) for one in self._summaries if one.run.judge == HUMAN]
+        others = [Side("run", judge_name(one.run), one.run.id) for one in self._summaries if one.run.judge != HUMAN]
+        ranked = [*people[:1], *others, *people[1:], _RULES]
+        first = self.sides[0] or next(side for side in ranked if side != self.sides[1])
+        self.sides = [first, self.sides[1] or next(side for side in ranked if side != first)]
+
+    def action_side(self, place: int) -> None:
+        """Makes the judge under the cursor one of the two."""
+        table = self.query_one(RunTable)
+        if not self.choices:
+            return
+        chosen = self.choices[min(table.cursor, len(self.choices) - 1)][0]
+        if self.sides[1 - place] == chosen:
+            self.action_swap()
+            return
+        self.sides[place] = chosen
+        self._chosen_by_hand = True
+        self._restart()
+
+    def action_swap(self) -> None:
+        """The reference becomes the judge, and the other way round."""
+        self.sides.reverse()
+        self._chosen_by_hand = True
+        self._restart()
+
+    def action_more(self) -> None:
+        """Compares ten times as many traces."""
+        self.limit *= 10
+        self._restart()
+
+    def action_fewer(self) -> None:
+        """Compares a tenth of the traces, not less than fifty."""
+        self.limit = max(50, self.limit // 10)
+        self._restart()
+
+    def action_again(self) -> None:
+        """Compares again, whatever is remembered."""
+        self._known.clear()
+        self._restart()
+
+    def _restart(self) -> None:
+        self._asked += 1
+        self._show_runs()
+        self.run_worker(self._compare(), group="load", exclusive=True)
+
+    def action_gold(self) -> None:
+        """Asks for a gold file to compare with."""
+        self.query_one("#gold-entry", Entry).open()
+
+    @on(Input.Submitted, "#gold-entry")
+    def _gold_entered(self, event: Input.Submitted) -> None:
+        event.stop()
+        self.query_one("#gold-entry", Entry).close()
+        self.query_one(RunTable).focus()
+        path = event.value.strip()
+        if path:
+            side = Side("gold", f"gold {path}", path=path)
+            if side not in self._gold:
+                self._gold.append(side)
+            self.sides[0] = side
+            self.sides[1] = self.sides[1] or _RULES
+            self._chosen_by_hand = True
+            self._restart()
+
+    @on(Entry.Abandoned)
+    def _gold_abandoned(self) -> None:
+        self.query_one(RunTable).focus()
+
+    # Comparing
+
+    async def _compare(self) -> None:
+        first, second = self.sides
+        if first is None or second is None:
+            self._show(None, "")
+            return
+        self._asked += 1
+        number, limit = self._asked, self.limit
+        prints = await self.answer(self.context.judging.ask(lambda store: _fingerprint(store, (first, second))))
+        if prints is None:
+            return
+        key = (first, second, limit, prints)
+        if key not in self._known:
+            self._computing, self._progress = True, (0, 0)
+            self._show_summary("")
+
+            def report(done: int, total: int) -> None:
+                self._progress = (done, total)
+                if self._asked != number:
+                    raise Interrupted("another comparison was asked for")
+
+            try:
+                made = await self.context.judging.ask(
+                    lambda store: compare_sides(store, first, second, limit=limit, report=report)
+                )
+            except Interrupted:
+                return
+            except (CogtuiError, OSError) as error:
+                self._still_here()
+                self._show(None, str(error).splitlines()[0])
+                self.complain(error if isinstance(error, CogtuiError) else CogtuiError(str(error)))
+                return
+            finally:
+                if self._asked == number:
+                    self._computing = False
+            self._still_here()
+            self._known = {**dict(list(self._known.items())[-7:]), key: made}
+        self._show(self._known[key], "")
+
+    # Showing
+
+    def _show_runs(self) -> None:
+        rows = []
+        for side, summary in self.choices:
+            mark = "A" if side == self.sides[0] else "B" if side == self.sides[1] else ""
+            rows.append((f"{side.kind} {side.run}{side.path}", run_cells(side.name, summary, mark, self._total)))
+        self.query_one(RunTable).set_rows(rows)
+
+    def _show(self, found: Comparison | None, problem: str) -> None:
+        self.found = found
+        report = self.query_one("#report", Detail)
+        if found is None:
+            report.show_with(lambda _: [])
+            self.query_one(QueueTable).set_rows([])
+        else:
+            report.show_with(lambda width: report_rows(found, width))
+            self.query_one(QueueTable).set_rows(queue_cells(found))
+        self._show_summary(problem)
+
+    def _show_summary(self, problem: str) -> None:
+        first, second = self.sides
+        if problem:
+            parts: list[Part] = [(f" {one_line(problem, 200)}", "bad")]
+        elif first is None or second is None:
+            words = " nobody judged anything yet; a in a trace annotates it" if self._read else " reading the index"
+            parts = [(words, "dim")]
+        else:
+            parts = [(" A ", "strong"), (first.name, ""), ("  against  ", "dim"), ("B ", "strong"), (second.name, "")]
+            if self._computing:
+                done, total = self._progress
+                parts.append((f"   comparing {done:,} of {total:,}" if total else "   reading", "busy"))
+            elif self.found is not None:
+                traces, queue = self.found.agreement.traces, len(self.found.agreement.queue)
+                of = f" of {self.found.total:,} (+ for more)" if traces < self.found.total else ""
+                parts.append((f"   {traces:,} traces{of}, {queue:,} differ", "dim"))
+        self.query_one("#summary", Line).show(*((one_line(text, 300), look) for text, look in parts))
+
+    @on(LineView.Chosen)
+    def _chosen(self, event: LineView.Chosen) -> None:
+        """A trace of the queue opens with the spans of both."""
+        from cogtui.app.judges.disagreement_screen import DisagreementScreen
+
+        queue, found = self.query_one(QueueTable), self.found
+        if event.view is queue and found is not None and queue.key is not None:
+            self.app.push_screen(DisagreementScreen(self.mode, found, queue.key, left=queue.go_to))
+
+
+def _overview(store: Store) -> tuple[list[RunSummary], int]:
+    store.version()  # another process may have built a newer index
+    return store.judge_summaries(), store.coverage().rollouts
+
+
+def _fingerprint(store: Store, sides: tuple[Side, Side]) -> Fingerprint:
+    store.version()
+    return tuple(store.judge_fingerprint(side.run) if side.kind == "run" else () for side in sides)

@@ -1,0 +1,158 @@
+"""Curves in braille: two by four dots a cell, lines over bands, gaps left open. No widget, no colour of its own."""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Final, Literal
+
+from cogtui.app.rendering.styles import Look, Looks, Part
+
+Pattern = Literal["solid", "dashed", "dotted"]
+PATTERNS: Final[tuple[Pattern, ...]] = ("solid", "dashed", "dotted")
+SWATCHES: Final[dict[Pattern, str]] = {"solid": "━━━", "dashed": "━ ━", "dotted": "┅┅┅"}
+
+_DOTS: Final = ((0x01, 0x02, 0x04, 0x40), (0x08, 0x10, 0x20, 0x80))
+"""Bits of a braille character by dot column and row from the top."""
+
+_PERIOD: Final[dict[Pattern, int]] = {"solid": 1, "dashed": 6, "dotted": 3}
+_STROKE: Final[dict[Pattern, int]] = {"solid": 1, "dashed": 4, "dotted": 1}
+"""Of so many dot columns, how many a line fills."""
+
+XY = tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What part of the plane is shown."""
+
+    left: float
+    right: float
+    bottom: float
+    top: float
+
+
+def bounds_of(points: Iterable[XY], *, from_zero: bool = False) -> Bounds:
+    """Bounds that hold all points, widened where they would have no extent; NaN and infinities are passed over."""
+    finite = [(x, y) for x, y in points if math.isfinite(x) and math.isfinite(y)]
+    if not finite:
+        return Bounds(0.0, 1.0, 0.0, 1.0)
+    xs, ys = [x for x, _ in finite], [y for _, y in finite]
+    left, right = min(xs), max(xs)
+    bottom, top = min(ys), max(ys)
+    if from_zero:
+        bottom = min(bottom, 0.0)
+    if left == right:
+        left, right = left - 0.5, right + 0.5
+    if bottom == top:
+        bottom, top = bottom - 0.5, top + 0.5
+    return Bounds(left, right, bottom, top)
+
+
+class Braille:
+    """A field of cells to draw in.
+
+    Args:
+        width, height: in cells.
+        bounds: what the field shows; what lies outside is left out.
+    """
+
+    def __init__(self, width: int, height: int, bounds: Bounds) -> None:
+        self.width, self.height = max(1, width), max(1, height)
+        self.bounds = bounds
+        self._bits = [[0] * self.width for _ in range(self.height)]
+        self._looks: list[list[Looks]] = [[""] * self.width for _ in range(self.height)]
+        self._letters: dict[tuple[int, int], tuple[str, Looks]] = {}
+
+    def dot_of(self, x: float, y: float) -> tuple[int, int]:
+        """Dot column and row (from the top) of a point; may lie outside the field."""
+        across = (x - self.bounds.left) / (self.bounds.right - self.bounds.left)
+        up = (y - self.bounds.bottom) / (self.bounds.top - self.bounds.bottom)
+        return round(across * (2 * self.width - 1)), round((1 - up) * (4 * self.height - 1))
+
+    def column_of(self, x: float) -> int:
+        """Cell column of a value of x."""
+        return min(self.width - 1, max(0, self.dot_of(x, self.bounds.bottom)[0] // 2))
+
+    def line(self, points: Sequence[XY], look: Look, pattern: Pattern = "solid") -> None:
+        """Joins points by straight lines. A point that is not finite is a gap.
+
+        Many points in one dot column become one stroke from the lowest to the highest: no peak is lost.
+        """
+        previous: tuple[int, int] | None = None
+        for x, y in points:
+            if not (math.isfinite(x) and math.isfinite(y)):
+                previous = None
+                continue
+            dot = self.dot_of(x, y)
+            for column, row in _between(previous, dot):
+                if column % _PERIOD[pattern] < _STROKE[pattern]:
+                    self._set(column, row, look)
+            previous = dot
+
+    def band(self, edges: Sequence[tuple[float, float, float]], look: Look) -> None:
+        """Shades between (x, low, high), sparsely, so that lines stay visible over it and other bands."""
+        for (x0, low0, high0), (x1, low1, high1) in pairwise(edges):
+            first, last = self.dot_of(x0, low0)[0], self.dot_of(x1, low1)[0]
+            for column in range(first, last + 1):
+                share = (column - first) / (last - first) if last > first else 0.0
+                low = self.dot_of(x0, low0 + share * (low1 - low0))[1]
+                high = self.dot_of(x0, high0 + share * (high1 - high0))[1]
+                for row in range(max(0, high), min(4 * self.height - 1, low) + 1):
+                    if (column + row) % 4 == 0:
+                        self._set(column, row, look)
+
+    def letter(self, x: float, y: float, letter: str, look: Looks) -> None:
+        """Puts a letter into the cell of a point, if it is in the field."""
+        column, row = self.dot_of(x, y)
+        if 0 <= column < 2 * self.width and 0 <= row < 4 * self.height:
+            self._letters[row // 4, column // 2] = (letter, look)
+
+    def rows(self, cursor: int | None = None) -> list[list[Part]]:
+        """The lines of the field as parts.
+
+        Args:
+            cursor: a cell column to mark from top to bottom.
+        """
+        drawn: list[list[Part]] = []
+        for row in range(self.height):
+            parts: list[Part] = []
+            for column in range(self.width):
+                bits, look = self._bits[row][column], self._looks[row][column]
+                text = chr(0x2800 + bits) if bits else " "
+                if (row, column) in self._letters:
+                    text, look = self._letters[row, column]
+                if column == cursor:
+                    looks: tuple[Look, ...] = (look,) if isinstance(look, str) else look
+                    text, look = ("│" if text == " " else text), (*looks, "cursor-blurred")
+                parts.append((text, look))
+            drawn.append(parts)
+        return drawn
+
+    def _set(self, column: int, row: int, look: Look) -> None:
+        if 0 <= column < 2 * self.width and 0 <= row < 4 * self.height:
+            self._bits[row // 4][column // 2] |= _DOTS[column % 2][row % 4]
+            self._looks[row // 4][column // 2] = look
+
+
+def _between(start: tuple[int, int] | None, end: tuple[int, int]) -> Iterable[tuple[int, int]]:
+    """The dots of a straight line, its start left out (it is drawn already)."""
+    if start is None:
+        return [end]
+    (x0, y0), (x1, y1) = start, end
+    steps = max(abs(x1 - x0), abs(y1 - y0))
+    if steps == 0:
+        return [end]
+    return [
+        (x0 + round((x1 - x0) * step / steps), y0 + round((y1 - y0) * step / steps)) for step in range(1, steps + 1)
+    ]
+
+
+def number_text(value: float) -> str:
+    """A number on an axis or in a legend: `0.42`, `7.5`, `350`, `12k`."""
+    size = abs(value)
+    if size >= 100_000:
+        return f"{value / 1000:.0f}k"
+    if size >= 100:
+        return f"{value:.0f}"
+    return f"{value:.1f}" if size >= 10 else f"{value:.2f}"

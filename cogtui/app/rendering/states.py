@@ -1,0 +1,111 @@
+"""How a state is told: a glyph, the design's word, a look; and the short texts around it."""
+
+import time
+from typing import Final
+
+from cogtui.app.rendering.styles import Look, Part
+from cogtui.app.rendering.text import one_line
+from jobs.state.types import StageState, StateName
+from pipelines.folder import Progress
+
+GLYPHS: Final[dict[StateName, str]] = {
+    "planned": "·",
+    "queued": "○",
+    "blocked": "⊘",
+    "running": "▶",
+    "resuming": "↻",
+    "done": "✓",
+    "failed": "✗",
+    "cancelled": "■",
+    "timeout": "◷",
+    "preempted": "⇄",
+    "lost": "‽",
+    "unknown": "?",
+}
+_LOOKS: Final[dict[StateName, Look]] = {
+    "planned": "dim",
+    "queued": "",
+    "blocked": "warn",
+    "running": "busy",
+    "resuming": "busy",
+    "done": "good",
+    "failed": "bad",
+    "cancelled": "dim",
+    "timeout": "bad",
+    "preempted": "warn",
+    "lost": "bad",
+    "unknown": "warn",
+}
+URGENCY: Final[tuple[StateName, ...]] = (
+    "running", "resuming", "failed", "timeout", "lost", "unknown", "preempted", "blocked", "queued", "cancelled",
+    "planned", "done",
+)  # fmt: skip
+"""What runs, then what needs a person, then what waits, then what is done."""
+
+ENDED_BADLY: Final[frozenset[StateName]] = frozenset({"failed", "timeout", "lost", "cancelled", "preempted"})
+"""States whose stage has a log that tells why."""
+
+
+def state_look(state: StateName) -> Look:
+    """The look of a state's glyph and word."""
+    return _LOOKS[state]
+
+
+def state_text(stage: StageState) -> str:
+    """Glyph and word, with the share done while it runs: `▶ running 42%`."""
+    words = f"{GLYPHS[stage.state]} {stage.state}"
+    if stage.state in ("running", "resuming") and stage.progress is not None:
+        words += f" {percent(stage.progress)}"
+    return f"{words} stalled?" if stage.stalled else words
+
+
+def state_part(stage: StageState) -> Part:
+    """`state_text` with its look."""
+    return state_text(stage), "warn" if stage.stalled else state_look(stage.state)
+
+
+def urgency(stage: StageState) -> int:
+    """Order of the jobs list: what runs first, then what needs a person, what waits, what is done."""
+    return URGENCY.index(stage.state)
+
+
+def percent(progress: Progress) -> str:
+    """`42%`; a dash where the total is not known."""
+    if progress.total <= 0:
+        return "–"
+    return f"{int(100 * min(1.0, max(0.0, progress.done / progress.total)))}%"
+
+
+def progress_text(progress: Progress | None) -> str:
+    """`40/100 steps · reward 0.31 · message`; empty where nothing is known."""
+    if progress is None:
+        return ""
+    parts = [f"{number(progress.done)}/{number(progress.total)} {one_line(progress.unit, 20)}"]
+    parts += [f"{one_line(name, 30)} {value:.3g}" for name, value in progress.values.items()]
+    if progress.message:
+        parts.append(one_line(progress.message, 200))
+    return " · ".join(parts)
+
+
+def number(value: float) -> str:
+    """A count without needless decimals: `40`, `2.5`."""
+    return f"{int(value):,}" if value == int(value) else f"{value:.1f}"
+
+
+def moment(seconds: float, now: float | None = None) -> str:
+    """A time of day, with the date where it is not today. Absolute, so that an idle screen need not change."""
+    there, here = time.localtime(seconds), time.localtime(now)
+    today = there[:3] == here[:3]
+    return time.strftime("%H:%M:%S" if today else "%Y-%m-%d %H:%M", there)
+
+
+def duration(seconds: float) -> str:
+    """`45 s`, `12 min`, `3 h 20 min`, `2 d 4 h`."""
+    whole = max(0, int(seconds))
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min"
+    if whole < 86400:
+        return f"{whole // 3600} h {whole % 3600 // 60} min"
+    return f"{whole // 86400} d {whole % 86400 // 3600} h"

@@ -1,0 +1,136 @@
+"""The columns of a list of rollouts in the app, and the cells of a row."""
+
+from dataclasses import replace
+from typing import Final, get_args
+
+from rich.cells import cell_len
+
+from cogtui.app.rendering.fitting_columns import Column
+from cogtui.app.rendering.styles import SPAN_LOOKS, Part
+from cogtui.app.rendering.text import crop, fit, one_line, shown
+from cogtui.app.widgets.table import Cells
+from cogtui.store import RolloutRow
+from cogtui.store.values.types import Snippet, SortField
+from pipelines.records import BEHAVIOR_LETTERS, BEHAVIORS
+
+MISSING: Final = "–"
+"""What stands where nothing is known; never a zero."""
+
+COLUMNS: Final = (
+    Column("step", "step", 6, right=True),
+    Column("condition", "condition", 15, grows=True),
+    Column("seed", "seed", 5, right=True, rank=3),
+    Column("problem", "problem", 11, rank=1),
+    Column("reward", "reward", 7, right=True),
+    Column("correct", "answer", 9),
+    Column("length", "chars", 6, right=True),
+    *(Column(behavior, f" {BEHAVIOR_LETTERS[behavior]}", 3, right=True) for behavior in BEHAVIORS),
+    Column("judged", "judged", 7, rank=2),
+    Column("split", "split", 6, rank=4),
+    Column("sample", "smp", 4, right=True, rank=4),
+    Column("tokens", "tokens", 6, right=True, rank=4),
+    Column("numbers", "numbers → target", 22, rank=5),
+    Column("stage", "stage", 18, rank=6),
+    Column("id", "id", 16, rank=7),
+    Column("noted", "", 1),
+)
+"""The usual ones."""
+_MORE: Final = (
+    Column("finish", "ended", 6),
+    Column("unaligned", "lost", 5, right=True),
+    Column("judge", "judge run", 18),
+)
+EVERY_COLUMN: Final = {column.name: column for column in (*COLUMNS, *_MORE)}
+SNIPPET: Final = Column("snippet", "where it is found", 36, grows=True)
+SNIPPET_CHARACTERS: Final = 200
+SORTABLE: Final[tuple[SortField, ...]] = get_args(SortField)
+
+
+def chosen_columns(names: tuple[str, ...], *, searched: bool) -> list[Column]:
+    """The columns to show: those chosen, in their order, the first ones kept longest; or the usual ones.
+
+    Args:
+        names: none means the usual ones.
+        searched: words are searched for; where they stand is then the last column.
+    """
+    columns = list(COLUMNS)
+    if names:
+        columns = [EVERY_COLUMN[name] for name in names]
+        if names != tuple(column.name for column in COLUMNS if column.name in names):
+            # An order of one's own says what matters: the last ones go first when there is no room.
+            columns = [replace(column, rank=place) for place, column in enumerate(columns)]
+        columns += [] if "noted" in names else [EVERY_COLUMN["noted"]]
+    if searched:
+        kept = ("step", "reward", "correct", "noted")
+        columns = [
+            replace(column, grows=False, rank=0 if column.name in kept and not names else 1 + place)
+            for place, column in enumerate(columns)
+        ]
+        columns.append(SNIPPET)
+    return columns
+
+
+def rollout_cells(rollout: RolloutRow) -> Cells:
+    """The cells of a row. What is missing is a dash, never a zero."""
+    cells: dict[str, Part] = {
+        "step": (str(rollout.step), ""),
+        "condition": (one_line(rollout.condition or MISSING, 60), ""),
+        "seed": (_known(rollout.seed), "dim"),
+        "problem": (one_line(rollout.problem_id, 40), ""),
+        "reward": (MISSING if rollout.reward is None else f"{rollout.reward:.2f}", ""),
+        "correct": answer_part(rollout),
+        "length": (str(rollout.length), "dim"),
+        "judged": (MISSING if rollout.judged == "none" else rollout.judged, "warn" if _trouble(rollout) else "dim"),
+        "split": (one_line(rollout.split, 20), "dim"),
+        "sample": (str(rollout.sample), "dim"),
+        "tokens": (_known(rollout.n_tokens), "dim"),
+        "numbers": (rollout.puzzle(), "dim"),
+        "stage": (rollout.stage, "dim"),
+        "id": (rollout.id, "dim"),
+        "noted": ("*" if rollout.noted else "", "strong"),
+        "finish": (rollout.finish_reason, "dim"),
+        "unaligned": (_known(rollout.unaligned), "warn" if rollout.unaligned else "dim"),
+        "judge": (one_line(rollout.judge or MISSING, 60), "dim"),
+    }
+    for behavior, count in zip(BEHAVIORS, rollout.counts, strict=True):
+        cells[behavior] = (_known(count), SPAN_LOOKS[behavior] if count else "dim")
+    return cells
+
+
+def answer_part(rollout: RolloutRow) -> Part:
+    """`✓ correct`, `✗ wrong`, `✗ cut off`, or a dash where it was not scored."""
+    if rollout.correct is None:
+        return MISSING, "dim"
+    if rollout.correct:
+        return "✓ correct", "good"
+    return ("✗ cut off" if rollout.finish_reason == "length" else "✗ wrong"), "bad"
+
+
+def snippet_parts(snippet: Snippet | None, width: int) -> list[Part]:
+    """The first place found, with what stands around it as far as there is room; its words marked."""
+    if snippet is None or not snippet.marks:
+        return [(fit("not in the completion" if snippet is not None else "", width), "dim")]
+    first = snippet.marks[0][0]
+    start = max(0, min(first - width // 3, len(snippet.text) + 1 - width))
+    parts: list[Part] = [("…" if start or snippet.start else "", "dim")]
+    at = start
+    for low, high in snippet.marks:
+        if low >= at:
+            parts += [(shown(snippet.text[at:low]), ""), (shown(snippet.text[low:high]), ("match", "strong"))]
+            at = high
+    parts.append((shown(snippet.text[at:]), ""))
+    fitted: list[Part] = []
+    room = width
+    for text, looks in parts:
+        text = crop(text, room)
+        fitted.append((text, looks))
+        room -= cell_len(text)
+    return [*fitted, (" " * room, "")]
+
+
+def _known(value: int | None) -> str:
+    return MISSING if value is None else str(value)
+
+
+def _trouble(rollout: RolloutRow) -> bool:
+    return rollout.judged in ("partial", "failed") or bool(rollout.unaligned)

@@ -1,0 +1,121 @@
+"""A rollout as the trace view shows it: the spans of one judge run, what it said, and the facts around it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from cogtui.app.rendering.highlight import placed
+from cogtui.store import RolloutDetail
+from cogtui.store.values.types import BehaviorJudgement
+from pipelines.records import BEHAVIORS, ArithmeticFact, Behavior, JudgeRun, LabelledSpan
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedTrace:
+    """One judge run's view of a rollout."""
+
+    run: JudgeRun | None
+    """None while nobody judged it."""
+    spans: tuple[LabelledSpan, ...]
+    """Those with a place in the text, in reading order as `highlight.placed` gives it."""
+    lost: tuple[LabelledSpan, ...]
+    """Those whose quote was not found in the text; all of them where another text was judged."""
+    judgements: tuple[BehaviorJudgement, ...]
+    stale: bool
+    """The judge saw another text."""
+    counts: Mapping[Behavior, int] | None = None
+    """Counts where there are no judgements: the rules judge was just run."""
+
+    def count(self, behavior: Behavior) -> str:
+        """The count as a screen shows it: a number, the status that kept it from being one, or a dash."""
+        if self.counts is not None:
+            return str(self.counts[behavior])
+        for judgement in self.judgements:
+            if judgement.behavior == behavior:
+                return str(judgement.count) if judgement.count is not None else judgement.status
+        return "–"
+
+
+NOTHING: Final = JudgedTrace(None, (), (), (), False)
+"""Of a rollout that is not read yet."""
+
+
+def judged_trace(detail: RolloutDetail, run: int = 0, now: RulesNow | None = None) -> JudgedTrace:
+    """The view of the run-th judge run of a rollout; of the rules judge, just run, where nobody judged it."""
+    if not detail.judge_runs:
+        if now is None:
+            return NOTHING
+        return JudgedTrace(RULES_NOW, tuple(placed(now.spans)), (), (), False, now.counts)
+    chosen = detail.judge_runs[run % len(detail.judge_runs)]
+    judgements = tuple(judgement for judgement in detail.judgements if judgement.judge_run == chosen.id)
+    stale = any(judgement.stale for judgement in judgements)
+    spans = [
+        LabelledSpan(behavior=judgement.behavior, **span.model_dump())
+        for judgement in judgements
+        for span in judgement.spans
+    ]
+    length = len(detail.completion)
+    fits = [not stale and span.end is not None and span.end <= length for span in spans]
+    found = placed(span for span, inside in zip(spans, fits, strict=True) if inside)
+    lost = [span for span, inside in zip(spans, fits, strict=True) if not inside]
+    return JudgedTrace(chosen, tuple(found), _by_behavior(lost), judgements, stale)
+
+
+def _by_behavior(spans: Sequence[LabelledSpan]) -> tuple[LabelledSpan, ...]:
+    return tuple(sorted(spans, key=lambda span: BEHAVIORS.index(span.behavior)))
+
+
+@dataclass(frozen=True, slots=True)
+class RulesNow:
+    """What the rules judge says of a completion here and now; nothing of it is stored."""
+
+    spans: tuple[LabelledSpan, ...]
+    counts: Mapping[Behavior, int]
+    facts: tuple[ArithmeticFact, ...]
+    """Wrong equations and illegal numbers."""
+
+
+RULES_NOW: Final = JudgeRun(id="", judge="rules, here and now")
+"""Stands for the judge run that `RulesNow` is not."""
+_LONGEST: Final = 500_000
+
+
+def rules_now(detail: RolloutDetail) -> RulesNow | None:
+    """Judges a completion by rules; None for one that would take seconds, and for documents, which have no target."""
+    if len(detail.completion) > _LONGEST or detail.row.is_document:
+        return None
+    from pipelines.behaviors.judges.rules.judge import judge_completion
+
+    result = judge_completion(detail.completion, detail.row.numbers, detail.row.target)
+    return RulesNow(result.spans, result.counts, result.facts)
+
+
+@dataclass(frozen=True, slots=True)
+class ProblemFacts:
+    """What arithmetic says of an answer; worked out away from the event loop."""
+
+    value: str | None
+    """Exact value of the answer."""
+    verdict: str
+    """What the published rule says of the answer, in words."""
+    disputed: bool
+    """Whether the run scored it otherwise, e.g. by rules of its own."""
+    solution: str | None
+    """One way to reach the target; None where there is none."""
+
+
+def problem_facts(detail: RolloutDetail) -> ProblemFacts | None:
+    """Value of the answer and a solution of the problem, both exact; None for a document, which answers nothing."""
+    if detail.row.is_document:
+        return None
+    from pipelines.tasks.countdown.reward import REASONS, score_completion
+    from pipelines.tasks.countdown.solver import solve
+
+    row = detail.row
+    score = score_completion(detail.completion, row.numbers, row.target)
+    # Six numbers take a second or two; more would take minutes.
+    solution = solve(row.numbers, row.target) if 0 < len(row.numbers) <= 6 else None
+    value = None if score.value is None else str(score.value)
+    return ProblemFacts(value, REASONS[score.reason], row.correct not in (None, score.correct), solution)

@@ -1,0 +1,220 @@
+"""A completion to read: spans highlighted, the fixed gutter of four lanes beside it, only visible lines drawn."""
+
+from collections.abc import Iterable, Sequence
+from typing import ClassVar
+
+from textual import events
+from textual.binding import Binding, BindingType
+from textual.message import Message
+
+from cogtui.app.rendering.highlight import Highlights, Piece, is_sure
+from cogtui.app.rendering.layout import TextLayout
+from cogtui.app.rendering.styles import SPAN_LOOKS, Look, Part
+from cogtui.app.widgets.lines import ScrollLines
+from pipelines.records import BEHAVIOR_LETTERS, BEHAVIORS, Behavior, LabelledSpan
+
+GUTTER = 7
+"""Cells of the gutter: four lanes, and a mark for lines that go on, between spaces."""
+
+
+class TraceText(ScrollLines):
+    """One text with spans. `show_trace` gives it both."""
+
+    TITLE = "trace"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("e", "toggle_raw", "Escapes or pictures", show=False),
+        Binding("space", "move_page(1)", "Page down", show=False),
+        Binding("enter", "jump(1, '')", "Next span", show=False),
+    ]
+
+    class AtSpan(Message):
+        """Another span is the current one, or none."""
+
+        def __init__(self, index: int | None) -> None:
+            super().__init__()
+            self.index = index
+
+    class NoMore(Message):
+        """A jump found nothing further in this text."""
+
+        def __init__(self, direction: int, behavior: Behavior | None) -> None:
+            super().__init__()
+            self.direction = direction
+            self.behavior = behavior
+
+    class NotFound(Message):
+        """No word searched for stands further in this text."""
+
+        def __init__(self, direction: int) -> None:
+            super().__init__()
+            self.direction = direction
+
+    class Scrolled(Message):
+        """Another part of the text is seen."""
+
+        def can_replace(self, message: Message) -> bool:
+            return isinstance(message, TraceText.Scrolled)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._text = ""
+        self._raw = False
+        self._marked = Highlights(0, ())
+        self._layout_of_text = TextLayout("", 80)
+        self._base: tuple[Sequence[LabelledSpan], Sequence[tuple[int, int]]] = ((), ())
+        self._layers: dict[str, Sequence[tuple[int, int]]] = {}
+        self._found: tuple[int, int] | None = None
+        self.current: int | None = None
+        """Index of the span the reader is on, in reading order."""
+
+    @property
+    def line_count(self) -> int:
+        return len(self._layout_of_text)
+
+    @property
+    def spans(self) -> Sequence[LabelledSpan]:
+        """The spans shown, in reading order."""
+        return self._marked.spans
+
+    @property
+    def raw(self) -> bool:
+        """Whether escapes are shown."""
+        return self._raw
+
+    @property
+    def visible_part(self) -> tuple[int, int]:
+        """Code-point range of what is seen."""
+        if not self.line_count:
+            return 0, 0
+        top = min(self.scroll_offset.y, self.line_count - 1)
+        bottom = min(top + max(1, self.size.height), self.line_count) - 1
+        return self._layout_of_text.bounds(top)[0], self._layout_of_text.bounds(bottom)[1]
+
+    def show_trace(
+        self, text: str, spans: Iterable[LabelledSpan], marks: Sequence[tuple[int, int]] = (), *, stay: bool = False
+    ) -> None:
+        """Shows a text with its spans.
+
+        Args:
+            text: as stored.
+            spans: with offsets into it.
+            marks: ranges to mark as wrong.
+            stay: keep what is seen in place: the same text with other spans.
+        """
+        if not stay:
+            self._layers, self._found = {}, None
+        self._text, self._base = text, (list(spans), marks)
+        self._marked = Highlights(len(text), *self._base, self._layers)
+        self.current = None
+        self._lay_out()
+        if not stay:
+            self.scroll_lines(0)
+        self.post_message(self.AtSpan(None))
+
+    def show_layer(self, name: str, ranges: Sequence[tuple[int, int]]) -> None:
+        """Lays ranges over the text: `found` are words searched for, `token` every second token; none takes it off."""
+        self._layers = {**self._layers, name: ranges}
+        self._marked = Highlights(len(self._text), *self._base, self._layers)
+        self.refresh()
+
+    def ranges_of(self, name: str) -> Sequence[tuple[int, int]]:
+        """The ranges of a layer."""
+        return self._layers.get(name, ())
+
+    def _lay_out(self) -> None:
+        self._layout_of_text = TextLayout(self._text, max(10, self.text_width - GUTTER), raw=self._raw)
+        self.lines_changed(cursor=0)
+
+    def line_parts(self, line: int, width: int) -> Sequence[Part]:
+        layout = self._layout_of_text
+        start, end = layout.bounds(line)
+        lanes = self._marked.lanes(start, end)
+        parts: list[Part] = []
+        for lane, behavior in zip(lanes, BEHAVIORS, strict=True):
+            parts.append((lane, (SPAN_LOOKS[behavior], "strong") if lane != " " else ""))
+        parts.append((" ↪ " if layout.continues(line) else "   ", "dim"))
+        for piece in self._marked.pieces_between(start, end):
+            parts.append((layout.show(self._text[piece.start : piece.end]), self._looks(piece)))
+        return parts
+
+    def _looks(self, piece: Piece) -> tuple[Look, ...]:
+        looks: list[Look] = []
+        if piece.active:
+            looks.append(SPAN_LOOKS[self.spans[piece.active[0]].behavior])
+            if len({self.spans[index].behavior for index in piece.active}) > 1:
+                looks.append("second")
+            if any(not is_sure(self.spans[index].alignment) for index in piece.active):
+                looks.append("unsure")
+        if piece.marked:
+            looks.append("wrong")
+        if "token" in piece.layers:
+            looks.append("second")
+        if "found" in piece.layers:
+            looks += ["match", "strong"]
+            if self._found is not None and self._found[0] <= piece.start < self._found[1]:
+                looks.append("current")
+        if self.current is not None and self.current in piece.active:
+            looks.append("current")
+        return tuple(looks)
+
+    def go_to_span(self, index: int | None) -> None:
+        """Makes a span the current one and brings it into view."""
+        if index == self.current:
+            return
+        self.current = index
+        if index is not None:
+            self._bring_into_view(self._marked.ranges[index])
+        self.refresh()
+        self.post_message(self.AtSpan(index))
+
+    def _bring_into_view(self, place: tuple[int, int]) -> None:
+        first, last = (self._layout_of_text.line_of(offset) for offset in (place[0], place[1] - 1))
+        top, height = self.scroll_offset.y, self.size.height
+        if first < top + 1 or last >= top + height - 1:
+            self.scroll_lines(first - height // 3)
+
+    def go_to_found(self, direction: int, *, edge: bool = False) -> None:
+        """Goes to the next (1) or previous (-1) place of a word searched for; `edge`: to the first or last one."""
+        places = self.ranges_of("found")
+        start, end = self.visible_part
+        if self._found is not None:
+            start, end = self._found[1], self._found[0]
+        if direction > 0:
+            wanted = next((place for place in places if edge or place[0] >= start), None)
+        else:
+            wanted = next((place for place in reversed(places) if edge or place[0] < end), None)
+        if wanted is None:
+            self.post_message(self.NotFound(direction))
+            return
+        self._found = wanted
+        self._bring_into_view(wanted)
+        self.refresh()
+
+    def action_jump(self, direction: int, letter: str) -> None:
+        """Goes to the next or previous span, of the behaviour with this letter if one is given."""
+        behavior = next((name for name in BEHAVIORS if BEHAVIOR_LETTERS[name] == letter.upper()), None)
+        start, end = self.visible_part
+        found = self._marked.jump(self.current, start if direction > 0 else end, direction, behavior)
+        if found is None:
+            self.post_message(self.NoMore(direction, behavior))
+        else:
+            self.go_to_span(found)
+
+    def action_toggle_raw(self) -> None:
+        """Shows what is not plainly visible as escapes, or as pictures."""
+        seen = self.visible_part[0]
+        self._raw = not self._raw
+        self._lay_out()
+        self.scroll_lines(self._layout_of_text.line_of(seen))
+
+    def watch_scroll_y(self, old_value: float, new_value: float) -> None:
+        super().watch_scroll_y(old_value, new_value)
+        if round(old_value) != round(new_value):
+            self.post_message(self.Scrolled())
+
+    def on_resize(self, event: events.Resize) -> None:
+        seen = self.visible_part[0]
+        self._lay_out()
+        super().on_resize(event)
+        self.scroll_lines(self._layout_of_text.line_of(seen) if self._text else 0)
+        self.post_message(self.Scrolled())

@@ -1,1 +1,0 @@
-"""Screens: one level of a mode each."""

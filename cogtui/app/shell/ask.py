@@ -1,0 +1,51 @@
+"""A question that is answered by typing a line."""
+
+from collections.abc import Callable
+from typing import ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.screen import ModalScreen
+from textual.widgets import Input
+
+from cogtui.app.rendering.text import one_line
+from cogtui.app.textual_compat.deferred_paint import LateScreen
+from cogtui.app.widgets.line import Line
+
+
+class AskScreen(ModalScreen[str | None], LateScreen):
+    """Asks for a text; the answer is None if it was left.
+
+    Args:
+        question: what is asked.
+        text: to begin with.
+        wrong: says what is wrong with a text, or nothing; a wrong one cannot be entered.
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "dismiss(None)", "Cancel")]
+
+    def __init__(self, question: str, text: str = "", *, wrong: Callable[[str], str] = lambda _: "") -> None:
+        super().__init__()
+        self.question = question
+        self.text = text
+        self.wrong = wrong
+
+    def compose(self) -> ComposeResult:
+        with Vertical(classes="dialog choice") as box:
+            box.styles.height = 5
+            yield Line((one_line(self.question), "heading"))
+            entry = Input(self.text, select_on_focus=False)
+            entry.cursor_blink = False  # an idle screen sends nothing
+            yield entry
+            yield Line((" Enter accepts, Esc leaves it", "dim"), widget_id="ask-help")
+
+    @on(Input.Submitted)
+    def _entered(self, event: Input.Submitted) -> None:
+        event.stop()
+        problem = self.wrong(event.value)
+        if problem:
+            self.query_one("#ask-help", Line).show((f" {one_line(problem, 200)}", "bad"))
+        else:
+            self.dismiss(event.value)

@@ -1,0 +1,47 @@
+"""Jumps by behaviour in two keys, `]v [b` and so on: for every screen with spans to jump between."""
+
+from typing import ClassVar
+
+from textual import events
+from textual.binding import Binding, BindingType
+
+from cogtui.app.shell.screen_base import AppScreen
+
+_LETTERS = ("v", "b", "s", "c")
+
+
+class ChordScreen(AppScreen):
+    """A screen on which a bracket and a letter jump. Subclasses say how."""
+
+    CHORDS: ClassVar[tuple[tuple[str, str], ...]] = (
+        ("]v [v", "Next, previous verification"),
+        ("]b [b", "Next, previous backtracking"),
+        ("]s [s", "Next, previous subgoal"),
+        ("]c [c", "Next, previous backward chaining"),
+        ("]] [[", "Next, previous span of any kind"),
+    )
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("right_square_bracket", "chord(1)", "Next span", key_display="]v"),
+        Binding("left_square_bracket", "chord(-1)", "Previous span", key_display="[v", show=False),
+    ]
+
+    _chord = 0
+
+    def jump(self, direction: int, letter: str) -> None:
+        """Jumps to the next (1) or previous (-1) span of the behaviour with a letter; of any for an empty one."""
+        raise NotImplementedError
+
+    def action_chord(self, direction: int) -> None:
+        """The first key of a jump; the next says to which behaviour."""
+        self._chord = direction
+
+    def on_key(self, event: events.Key) -> None:
+        """The second key of a jump."""
+        if not self._chord:
+            return
+        direction, self._chord = self._chord, 0
+        letter = "" if event.key in ("right_square_bracket", "left_square_bracket") else event.key
+        if letter in ("", *_LETTERS):
+            event.stop()
+            event.prevent_default()
+            self.jump(direction, letter)

@@ -1,0 +1,84 @@
+"""Small questions over a screen: choose one of a list, or confirm."""
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.screen import ModalScreen
+
+from cogtui.app.rendering.styles import Part
+from cogtui.app.rendering.text import fit, one_line
+from cogtui.app.textual_compat.deferred_paint import LateScreen
+from cogtui.app.widgets.line import Line
+from cogtui.app.widgets.lines import LineView
+
+
+class ChoiceLines(LineView):
+    """The things to choose from."""
+
+    TITLE = "choice"
+
+    def __init__(self, choices: Sequence[str], now: int) -> None:
+        super().__init__()
+        self._choices = [one_line(choice, 300) for choice in choices]
+        self.set_reactive(LineView.cursor, now)
+
+    @property
+    def line_count(self) -> int:
+        return len(self._choices)
+
+    def line_parts(self, line: int, width: int) -> Sequence[Part]:
+        return [(fit(self._choices[line], width), "")]
+
+
+class ChoiceScreen(ModalScreen[int | None], LateScreen):
+    """Asks for one of several; the answer is its index, or None."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,q", "dismiss(None)", "Cancel")]
+
+    def __init__(self, question: str, choices: Sequence[str], now: int = 0) -> None:
+        super().__init__()
+        self.question = question
+        self.choices = choices
+        self.now = now
+
+    def compose(self) -> ComposeResult:
+        with Vertical(classes="dialog choice") as box:
+            box.styles.height = min(len(self.choices) + 3, 20)
+            yield Line((one_line(self.question), "heading"))
+            yield ChoiceLines(self.choices, self.now)
+
+    @on(LineView.Chosen)
+    def _chosen(self, event: LineView.Chosen) -> None:
+        event.stop()
+        self.dismiss(event.line)
+
+
+class ConfirmScreen(ModalScreen[bool], LateScreen):
+    """Asks before something is done that cannot be undone; only `y` says yes."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("y", "dismiss(True)", "Yes"),
+        Binding("n,escape,enter,q", "dismiss(False)", "No"),
+    ]
+
+    def __init__(self, question: str, details: Sequence[str] = ()) -> None:
+        super().__init__()
+        self.question = question
+        self.details = list(details)
+
+    def compose(self) -> ComposeResult:
+        rows: list[list[Part]] = [[(one_line(self.question), "heading")], []]
+        rows += [[(f"  {one_line(detail, 200)}", "")] for detail in self.details[:12]]
+        if len(self.details) > 12:
+            rows.append([(f"  and {len(self.details) - 12} more", "dim")])
+        rows += [[], [(" y ", "key"), ("yes   ", ""), (" n ", "key"), ("no", "")]]
+        with Vertical(classes="dialog confirm") as box:
+            box.styles.height = len(rows) + 2
+            line = Line()
+            line.styles.height = len(rows)
+            line.show_rows(rows)
+            yield line

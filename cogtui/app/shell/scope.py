@@ -1,0 +1,70 @@
+"""What the list of rollouts shows: the scope it was opened with, quick filters, what was typed, and the order."""
+
+from dataclasses import dataclass, field, replace
+from typing import Final, Literal
+
+from cogtui.store import Query, Sort
+from cogtui.store.filter.parser import parse
+
+Quick = Literal["condition", "step", "correct"]
+QUICK: Final[tuple[Quick, ...]] = ("condition", "step", "correct")
+
+
+@dataclass(frozen=True, slots=True)
+class ListQuery:
+    """The parts of a filter, kept apart so that each can be changed by itself."""
+
+    scope: str = ""
+    """What the list was opened on, e.g. one stage; stays until the list is left."""
+    quick: tuple[tuple[Quick, str], ...] = ()
+    """Values chosen from lists."""
+    typed: str = ""
+    """What was typed in the filter bar."""
+    sort: Sort = field(default_factory=lambda: Sort("step", descending=True))
+
+    @property
+    def text(self) -> str:
+        """The whole filter as one text, as `cogtui rollouts` takes it."""
+        parts = [part for part in (self.scope, *(f"{name}:{quoted(value)}" for name, value in self.quick)) if part]
+        parts += [self.typed] if self.typed.strip() else []
+        if len(parts) == 1:
+            return parts[0]
+        return " ".join(bracketed(part) for part in parts)
+
+    @property
+    def own_text(self) -> str:
+        """The filter without the scope: what a person chose here."""
+        return replace(self, scope="").text
+
+    def query(self) -> Query:
+        """The question for the store.
+
+        Raises:
+            FilterError: the typed text is no filter.
+        """
+        whole = parse(self.scope)
+        for name, value in self.quick:
+            whole &= parse(f"{name}:{quoted(value)}")
+        return Query(whole & parse(self.typed), self.sort)
+
+    def with_quick(self, name: Quick, value: str | None) -> "ListQuery":
+        """With a quick filter set, or cleared by None."""
+        kept = tuple(pair for pair in self.quick if pair[0] != name)
+        return replace(self, quick=kept if value is None else (*kept, (name, value)))
+
+    def value(self, name: Quick) -> str | None:
+        """The value of a quick filter."""
+        return dict(self.quick).get(name)
+
+
+def quoted(value: str) -> str:
+    """A value as the filter language takes it."""
+    if value and all(char.isalnum() or char in "_-." for char in value):
+        return value
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
+
+
+def bracketed(text: str) -> str:
+    """A filter that may stand beside others."""
+    return f"({text})" if " OR " in f" {text} " or " or " in f" {text} " else text

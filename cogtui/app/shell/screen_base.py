@@ -1,0 +1,157 @@
+"""What all screens have: the two bars, the way up, help, and answers from the background."""
+
+import asyncio
+import sqlite3
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any, ClassVar, TypeVar
+
+from textual import events, on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.geometry import Region
+from textual.signal import Signal
+from textual.strip import Strip
+from textual.timer import Timer
+
+from cogtui.app.rendering.styles import filtering
+from cogtui.app.rendering.text import shown
+from cogtui.app.shell.context import Context, SharesContext, shared
+from cogtui.app.textual_compat.deferred_paint import LateScreen
+from cogtui.app.widgets.bars import KeyBar, TopBar
+from pipelines.errors import CogtuiError
+
+R = TypeVar("R")
+
+
+class AppScreen(LateScreen):
+    """A level of a mode. Subclasses compose their body and name the mode they belong to."""
+
+    MODE: ClassVar[str] = ""
+    """Title of the mode in the top bar, where a screen belongs to one mode only."""
+    HELP_TITLE: ClassVar[str] = ""
+    """How help names the screen."""
+    FOOTER: ClassVar[tuple[str, ...]] = ()
+    """Keys that the last row shows first, in this order; the others as they come."""
+    CHORDS: ClassVar[tuple[tuple[str, str], ...]] = ()
+    """Sequences of two keys and what they do, for help."""
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "up", "Up", show=False)]
+
+    def __init__(self, path: str = "", *, mode: str = "") -> None:
+        super().__init__()
+        self.path = path
+        self.mode = mode or self.MODE
+        self._watches: list[tuple[Signal[Any], Callable[[Any], None]]] = []
+        self._watching = False
+        self._clock: Timer | None = None
+
+    def render_lines(self, crop: Region) -> list[Strip]:
+        # Nothing but background shows between its widgets: one line does for all.
+        return [filtering(self)(Strip.blank(crop.width, self.visual_style.rich_style))] * crop.height
+
+    @property
+    def shared(self) -> SharesContext:
+        """The app as its screens see it."""
+        return shared(self.app)
+
+    @property
+    def context(self) -> Context:
+        """Workspace, snapshot and background threads."""
+        return self.shared.context
+
+    def compose(self) -> ComposeResult:
+        # Textual gives these after the first layout, and then styles, lays out and paints everything again.
+        width, height = self.app.size
+        for limits, cells in ((self.app.HORIZONTAL_BREAKPOINTS, width), (self.app.VERTICAL_BREAKPOINTS, height)):
+            self.add_class(max((limit, name) for limit, name in limits or () if limit <= cells)[1], update=False)
+        yield TopBar(self.shared.modes_shown, self.mode, self.path, self.context.title)
+        yield from self.compose_body()
+        yield KeyBar()
+
+    def compose_body(self) -> ComposeResult:
+        """The widgets between the bars."""
+        raise NotImplementedError
+
+    def show_pane_class(self, panes: Iterable[str], shown: str) -> None:
+        """Marks the screen with the one of its panes that a narrow screen shows; styles it once, if at all."""
+        wanted = f"-pane-{shown}"
+        if not self.has_class(wanted):
+            self.remove_class(*(f"-pane-{pane}" for pane in panes), update=False)
+            self.add_class(wanted)
+
+    def watch_signal(self, signal: "Signal[R]", callback: Callable[[R], None]) -> None:
+        """Calls back at each publication while this screen is the one on top.
+
+        Textual repaints the top screen whenever the one below handles any message; a covered screen
+        therefore hears nothing, and catches up when it is on top again.
+        """
+        self._watches.append((signal, callback))
+        signal.subscribe(self, callback)
+        self._watching = True
+
+    def every(self, seconds: float, callback: Callable[[], object]) -> None:
+        """Calls back at intervals while this screen is the one on top. One interval a screen."""
+        self._clock = self.set_interval(seconds, callback)
+
+    def catch_up(self) -> None:
+        """Called when the screen is on top again: takes over what it did not hear."""
+
+    @on(events.ScreenSuspend)
+    def _covered(self) -> None:
+        for signal, _ in self._watches:
+            signal.unsubscribe(self)
+        self._watching = False
+        if self._clock is not None:
+            self._clock.pause()
+
+    @on(events.ScreenResume)
+    def _uncovered(self) -> None:
+        if not self._watching and self._watches:
+            for signal, callback in self._watches:
+                signal.subscribe(self, callback)
+            self._watching = True
+            self.catch_up()
+        if self._clock is not None:
+            self._clock.resume()
+
+    async def answer(self, question: Awaitable[R]) -> R | None:
+        """Awaits something from the background; what went wrong is shown, and the answer is then None.
+
+        Raises:
+            CancelledError: the screen was left meanwhile; there is nobody to answer.
+        """
+        try:
+            answer = await question
+        except CogtuiError as error:
+            self._still_here()
+            self.complain(error)
+            return None
+        except (OSError, sqlite3.Error) as error:
+            self._still_here()
+            self.complain(CogtuiError(f"{type(error).__name__}: {error}"))
+            return None
+        self._still_here()
+        return answer
+
+    def _still_here(self) -> None:
+        # Textual takes a screen's widgets away before it cancels the screen's workers.
+        if not self.is_attached or not self.query(KeyBar):
+            raise asyncio.CancelledError
+
+    def complain(self, error: CogtuiError) -> None:
+        """Shows an error with what to do about it."""
+        self.say(str(error), bad=True)
+
+    def say(self, text: str, *, bad: bool = False) -> None:
+        """Shows a short message for a few seconds."""
+        lines = "\n".join(shown(line) for line in text.splitlines()[:6])
+        self.app.notify(lines, severity="error" if bad else "information", timeout=8 if bad else 4, markup=False)
+
+    def action_up(self) -> None:
+        """Goes one level up; on the lowest screen of a mode there is none."""
+        if len(self.app.screen_stack) > 1:
+            self.app.pop_screen()
+
+    def copy(self, text: str, what: str) -> None:
+        """Puts a text on the terminal's clipboard (OSC 52, which tmux and SSH pass on)."""
+        self.app.copy_to_clipboard(text.encode("utf-8", "replace").decode("utf-8"))
+        self.say(f"copied {what}")

@@ -1,0 +1,78 @@
+"""What a detail pane says of a stage, as rows ready to draw."""
+
+import time
+
+from cogtui.app.rendering.states import duration, moment, progress_text, state_part
+from cogtui.app.rendering.styles import Part
+from cogtui.app.rendering.text import one_line
+from cogtui.app.widgets.detail import labelled
+from jobs.recipe.labels import label_text
+from jobs.state.types import AttemptState, RunRecord, StageState
+
+Rows = list[list[Part]]
+
+
+def stage_rows(stage: StageState | None, width: int, *, attempts: bool) -> Rows:
+    """What is known of a stage: state, evidence, progress, reason, remedy, and its attempts if asked for.
+
+    Ages are given as moments, so that nothing changes while nothing happens.
+    """
+    if stage is None:
+        return []
+    rows: Rows = [
+        [
+            (one_line(f"{stage.name or stage.kind} {label_text(stage.labels)}".rstrip(), 160), "strong"),
+            (f"  {one_line(stage.key, 80)}", "dim"),
+        ],
+        [("state     ", "dim"), state_part(stage), (f"   by {evidence_text(stage)}", "dim")],
+    ]
+    rows += labelled("progress", progress_text(stage.progress), width, limit=2)
+    rows += labelled("reason", stage.reason, width, "bad" if stage.state in ("failed", "timeout", "lost") else "warn")
+    rows += labelled("do", stage.remedy, width)
+    if attempts:
+        for attempt in reversed(stage.attempts):
+            rows += attempt_rows(attempt, width)
+    return rows
+
+
+def evidence_text(stage: StageState) -> str:
+    """What the state rests on, and of when: `exit.json, 12:03:04`."""
+    if stage.evidence == "none":
+        return "no evidence"
+    if stage.age_s is None:
+        return stage.evidence
+    if stage.state in ("running", "resuming") and stage.age_s < 60:
+        return f"{stage.evidence}, less than a minute old"
+    return f"{stage.evidence}, {moment(time.time() - stage.age_s)}"
+
+
+def attempt_rows(attempt: AttemptState, width: int) -> Rows:
+    """One attempt and its runs."""
+    where = f"{attempt.cluster} job {attempt.job_id or 'not known'}"
+    if attempt.host:
+        where += f" on {attempt.host}" + (f" (pid {attempt.pid})" if attempt.pid else "")
+    head = f"{attempt.state} · {where} · submitted {moment(attempt.submitted)}{ending(attempt.code, attempt.signal)}"
+    rows = labelled(f"attempt {attempt.number}", head, width, limit=2)
+    if len(attempt.runs) > 1 or any(run.resumed_step is not None for run in attempt.runs):
+        for run in attempt.runs:
+            rows += labelled("", run_text(run), width, "dim", limit=1)
+    return rows
+
+
+def run_text(run: RunRecord) -> str:
+    """One start of an attempt: when, for how long, from which step, how it ended."""
+    text = f"run {run.number} on {run.host}, {moment(run.started)}"
+    if run.ended is not None:
+        text += f" for {duration(run.ended - run.started)}"
+    if run.resumed_step is not None:
+        text += f", resumed at step {run.resumed_step}"
+    if run.why:
+        text += f", {run.why}"
+    return text + ending(run.code, run.signal)
+
+
+def ending(code: int | None, number: int | None) -> str:
+    """How a process ended, as ` · exit 1` or ` · signal 9`; empty while unknown."""
+    if number is not None:
+        return f" · signal {number}"
+    return "" if code is None else f" · exit {code}"

@@ -1,0 +1,335 @@
+"""The log of a stage: opens at its end, follows, searches, jumps to the first error, opens the pager."""
+
+import os
+import re
+import shlex
+import subprocess
+import threading
+from pathlib import Path
+from typing import ClassVar
+
+from textual import on
+from textual.app import ComposeResult, SuspendNotSupported
+from textual.binding import Binding, BindingType
+from textual.widgets import Input
+
+from cogtui.app.rendering.styles import Part
+from cogtui.app.rendering.text import one_line
+from cogtui.app.shell.dialogs import ChoiceScreen
+from cogtui.app.shell.screen_base import AppScreen
+from cogtui.app.stages.log_view import LogView
+from cogtui.app.widgets.entry import Entry
+from cogtui.app.widgets.line import Line
+from jobs.attempts.records import STDERR, STDOUT, attempt_numbers, attempt_of, stage_of
+from jobs.logs.reader import BLOCK, ERRORS, Chunk, LogFile, attempt_logs, best_log
+from pipelines.errors import CogtuiError
+
+_POLL_S = 1.0
+
+
+class LogScreen(AppScreen):
+    """One log file of a stage's attempts.
+
+    Args:
+        mode: title of the mode it is opened in.
+        key: of the stage.
+        failed: open stderr rather than stdout, at the first error.
+    """
+
+    HELP_TITLE = "Log"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("slash", "search", "Search"),
+        Binding("n", "again(1)", "Next match", show=False),
+        Binding("N", "again(-1)", "Previous match", show=False),
+        Binding("e", "first_error", "First error"),
+        Binding("f", "toggle_follow", "Follow"),
+        Binding("o", "choose_file", "Other file"),
+        Binding("v", "pager", "Open $PAGER", show=False),
+        Binding("y", "copy_path", "Copy the path", show=False),
+    ]
+
+    def __init__(self, mode: str, key: str, *, failed: bool = False) -> None:
+        super().__init__(f"{key} › log", mode=mode)
+        self.key = key
+        self.failed = failed
+        self.file: LogFile | None = None
+        self.following = not failed
+        self._picked = False
+        self._bytes = 0
+        self._identity = (0, 0)
+        self._pattern: re.Pattern[bytes] | None = None
+        self._stop = threading.Event()
+        self._loading = False
+
+    def compose_body(self) -> ComposeResult:
+        yield Line((" looking for the log", "dim"), widget_id="where")
+        yield LogView()
+        yield Entry("search: a regular expression; lower case finds both cases", "search")
+
+    def on_mount(self) -> None:
+        self.query_one(LogView).focus()
+        self.run_worker(self._open_best(), group="log", exclusive=True)
+        self.every(_POLL_S, self._poll)
+
+    def on_unmount(self) -> None:
+        self._stop.set()
+
+    async def _open_best(self) -> None:
+        folder = self.context.workspace.folder(self.key).path
+        path = await self.answer(self.context.work.ask(lambda _: best_log(attempt_logs(folder), failed=self.failed)))
+        if path is None:
+            self.query_one("#where", Line).show((" no log yet: the stage has not started", "dim"))
+            return
+        await self._open(path)
+        if self.failed and self.file is not None:
+            await self._seek(ERRORS, 0, backwards=False, quiet=True)
+
+    async def _open(self, path: Path) -> None:
+        self.file = LogFile(path)
+        file = self.file
+        chunk = await self.answer(self.context.work.ask(lambda _: file.end()))
+        if chunk is not None:
+            self._remember(chunk)
+            self.query_one(LogView).set_lines(chunk.lines)
+            self._show_where()
+
+    def _remember(self, chunk: Chunk) -> None:
+        self._bytes, self._identity = chunk.size, chunk.identity
+
+    def _show_where(self) -> None:
+        view = self.query_one(LogView)
+        if self.file is None:
+            return
+        path = self.file.path
+        parts: list[Part] = [(f" {one_line(_short(path), 60)}", "strong")]
+        share = 100 * view.byte // self._bytes if self._bytes else 100
+        at_end = not view.line_count or view.cursor == view.line_count - 1
+        parts.append((f"  {self._bytes:,} bytes  {'end' if at_end else f'{share}%'}", "dim"))
+        parts.append(("  following" if self.following else "  not following (f)", "busy" if self.following else "dim"))
+        self.query_one("#where", Line).show(*parts)
+
+    def _poll(self) -> None:
+        if self._loading:
+            return
+        if self.file is None:
+            self.run_worker(self._open_best(), group="log", exclusive=True)
+        else:
+            self.run_worker(self._read_on(), group="log-poll", exclusive=True)
+
+    async def _read_on(self) -> None:
+        file, view = self.file, self.query_one(LogView)
+        if file is None:
+            return
+        if not self.following and view.next_byte < self._bytes:
+            return  # reading in the middle: new lines at the end matter when one gets there
+        if (
+            self.following
+            and not self._picked
+            and await self.answer(self.context.work.ask(lambda _: _outdated(file.path)))
+        ):
+            await self._open_best()
+            return
+        chunk = await self.answer(self.context.work.ask(lambda _: _new_lines(file, view.next_byte)))
+        if chunk is None or file is not self.file:
+            return
+        if chunk.identity != self._identity or chunk.size < self._bytes:
+            await self._open(file.path)
+            return
+        if chunk.size == self._bytes:
+            return
+        behind = chunk.end < chunk.size
+        self._remember(chunk)
+        if behind and self.following:
+            await self._open(file.path)
+            return
+        view.append(chunk.lines, follow=self.following)
+        self._show_where()
+
+    @on(LogView.Moved)
+    def _moved(self) -> None:
+        view = self.query_one(LogView)
+        if self.following and view.cursor < view.line_count - 1:
+            self.following = False
+        self._show_where()
+
+    @on(LogView.Edge)
+    def _edge(self, event: LogView.Edge) -> None:
+        view = self.query_one(LogView)
+        wanted = view.first_byte > 0 if event.direction < 0 else view.next_byte < self._bytes
+        if wanted and not self._loading and self.file is not None:
+            self._loading = True
+            self.run_worker(self._load_more(event.direction), group="log-more")
+
+    async def _load_more(self, direction: int) -> None:
+        file, view = self.file, self.query_one(LogView)
+        try:
+            if file is None:
+                return
+            if direction < 0:
+                chunk = await self.answer(self.context.work.ask(lambda _: file.before(view.first_byte)))
+            else:
+                chunk = await self.answer(self.context.work.ask(lambda _: file.after(view.next_byte)))
+            if chunk is None or file is not self.file:
+                return
+            if direction < 0:
+                view.prepend(chunk.lines)
+            else:
+                view.append(chunk.lines, follow=False)
+            self._show_where()
+        finally:
+            self._loading = False
+
+    @on(LogView.End)
+    def _to_end(self) -> None:
+        self.following = True
+        if self.file is not None:
+            self.run_worker(self._open(self.file.path), group="log", exclusive=True)
+
+    @on(LogView.Start)
+    def _to_start(self) -> None:
+        self.following = False
+        self.run_worker(self._show_byte(0), group="log", exclusive=True)
+
+    async def _show_byte(self, offset: int) -> None:
+        """Loads what is around a line's start, if it is not loaded, and goes there."""
+        file, view = self.file, self.query_one(LogView)
+        if file is None:
+            return
+        self.following = False
+        if not view.go_to_byte(offset):
+            above = await self.answer(self.context.work.ask(lambda _: file.before(offset, BLOCK // 4)))
+            below = await self.answer(self.context.work.ask(lambda _: file.after(offset)))
+            if above is None or below is None:
+                return
+            self._remember(below)
+            view.set_lines((*above.lines, *below.lines), at=offset)
+            view.show_line(view.cursor, context=5)
+        self._show_where()
+
+    def action_search(self) -> None:
+        """Asks what to look for."""
+        self._stop.set()
+        self.query_one("#search", Entry).open()
+
+    @on(Input.Submitted, "#search")
+    def _search(self, event: Input.Submitted) -> None:
+        self.query_one("#search", Entry).close()
+        self.query_one(LogView).focus()
+        if not event.value:
+            return
+        flags = re.IGNORECASE if event.value == event.value.lower() else re.NOFLAG
+        try:
+            self._pattern = re.compile(event.value.encode("utf-8", "replace"), flags)
+            self.query_one(LogView).mark(re.compile(event.value, flags))
+        except re.error as error:
+            self.complain(CogtuiError(f"{event.value!r} is no regular expression: {error.msg}"))
+            return
+        self.action_again(1)
+
+    @on(Entry.Abandoned)
+    def _abandoned(self) -> None:
+        self.query_one(LogView).focus()
+
+    def action_again(self, direction: int) -> None:
+        """Goes to the next or previous match."""
+        if self._pattern is None:
+            self.action_search()
+            return
+        view = self.query_one(LogView)
+        start = view.byte_below if direction > 0 else view.byte
+        self.run_worker(self._seek(self._pattern, start, backwards=direction < 0), group="log", exclusive=True)
+
+    def action_first_error(self) -> None:
+        """Goes to the first line that looks like an error; `n` then goes to the next."""
+        self.query_one(LogView).mark(None)
+        self.run_worker(self._seek(ERRORS, 0, backwards=False), group="log", exclusive=True)
+
+    async def _seek(self, pattern: "re.Pattern[bytes]", offset: int, *, backwards: bool, quiet: bool = False) -> None:
+        file = self.file
+        if file is None:
+            return
+        self._stop.set()
+        stop = self._stop = threading.Event()
+        self._pattern = pattern
+        self.query_one("#where", Line).show((" searching, / searches for something else", "dim"))
+        found = await self.answer(
+            self.context.work.ask(lambda _: file.find(pattern, offset, backwards=backwards, stop=stop.is_set))
+        )
+        if found is not None:
+            await self._show_byte(found)
+        elif not quiet and not stop.is_set():
+            self.say(f"no {'earlier' if backwards else 'further'} match")
+        self._show_where()
+
+    def action_toggle_follow(self) -> None:
+        """Follows the end of the log, or stays."""
+        if self.following:
+            self.following = False
+            self._show_where()
+        else:
+            self._to_end()
+
+    def action_choose_file(self) -> None:
+        """Asks for another log file of this stage."""
+        self.run_worker(self._choose_file(), group="log", exclusive=True)
+
+    async def _choose_file(self) -> None:
+        folder = self.context.workspace.folder(self.key).path
+        logs = await self.answer(self.context.work.ask(lambda _: attempt_logs(folder)))
+        if not logs:
+            return
+
+        def chosen(index: int | None) -> None:
+            if index is not None:
+                self.following = self._picked = True
+                self.run_worker(self._open(logs[index]), group="log", exclusive=True)
+
+        names = [f"attempt {_short(path)}" for path in logs]
+        now = logs.index(self.file.path) if self.file is not None and self.file.path in logs else 0
+        self.app.push_screen(ChoiceScreen("Which log?", names, now), chosen)
+
+    def action_pager(self) -> None:
+        """Opens the file in $PAGER, the best way to read a very long log."""
+        if self.file is None:
+            return
+        pager = shlex.split(os.environ.get("PAGER") or "less -S +G")
+        try:
+            with self.app.suspend():
+                subprocess.run([*pager, str(self.file.path)], check=False)
+        except (OSError, SuspendNotSupported) as error:
+            self.complain(
+                CogtuiError(f"cannot open {pager[0]}: {error}", remedy="Set PAGER to a program that is here.")
+            )
+
+    def action_copy_path(self) -> None:
+        """Copies the path of the log file."""
+        if self.file is not None:
+            self.copy(str(self.file.path), "the path")
+
+    def action_up(self) -> None:
+        """Ends a search, then goes one level up."""
+        self._stop.set()
+        super().action_up()
+
+
+def _short(path: Path) -> str:
+    """A log's place among the attempts: `001/stderr.log`."""
+    return str(path.relative_to(attempt_of(path).parent))
+
+
+def _outdated(path: Path) -> bool:
+    """Whether there is by now a better log to follow: of a newer attempt, or of the stage instead of its worker's."""
+    stage, now = stage_of(path), attempt_of(path)
+    newer = max(attempt_numbers(stage), default=0) > int(now.name)
+    if not newer and path.name in (STDOUT, STDERR):
+        return False
+    best = best_log(attempt_logs(stage), failed=False)
+    return best is not None and best != path and (newer or best.name in (STDOUT, STDERR)) and best.stat().st_size > 0
+
+
+def _new_lines(file: LogFile, offset: int) -> Chunk | None:
+    """Lines from an offset on; None between rotation and the new file, where the next poll looks again."""
+    try:
+        return file.after(offset)
+    except OSError:
+        return None

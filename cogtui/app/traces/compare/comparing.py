@@ -1,0 +1,67 @@
+"""Marking a rollout and comparing another with it: for every screen on which the reader is at a rollout."""
+
+from typing import ClassVar
+
+from textual.binding import Binding, BindingType
+
+from cogtui.app.rendering.text import one_line
+from cogtui.app.shell.opening import OpenCompare
+from cogtui.app.shell.screen_base import AppScreen
+from cogtui.app.traces.compare.siblings import describe, partner
+from cogtui.store import RolloutRow
+
+
+class ComparingScreen(AppScreen):
+    """A screen on which `m` marks the rollout under the cursor and `d` compares with the marked one.
+
+    Without a mark, `d` compares with the same problem at the first step of the run, else in another run.
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("d", "compare", "Compare"),
+        Binding("m", "mark", "Mark to compare", show=False),
+    ]
+
+    @property
+    def rollout_here(self) -> RolloutRow | None:
+        """The rollout the reader is at."""
+        raise NotImplementedError
+
+    def mark_changed(self) -> None:
+        """Called when another rollout is the marked one, or none."""
+
+    def action_mark(self) -> None:
+        """Marks the rollout for a comparison; the same again takes the mark off."""
+        here, marked = self.rollout_here, self.context.marked
+        if here is None:
+            return
+        if marked is not None and marked.id == here.id:
+            self.context.marked = None
+            self.say("no longer marked")
+        else:
+            self.context.marked = here
+            self.say(f"marked: {one_line(describe(here), 120)}. d on another rollout compares the two")
+        self.mark_changed()
+
+    def action_compare(self) -> None:
+        """Puts the rollout beside the marked one, or beside the same problem elsewhere."""
+        here, marked = self.rollout_here, self.context.marked
+        if here is None:
+            return
+        if marked is not None and marked.id != here.id:
+            self._open_compare(marked, here)
+        else:
+            self.run_worker(self._compare_with_partner(here), group="compare", exclusive=True)
+
+    async def _compare_with_partner(self, here: RolloutRow) -> None:
+        rows = await self.answer(self.context.store.ask(lambda store: store.same_problem(here.id)))
+        if rows is None:
+            return
+        other = partner(rows, here)
+        if other is None:
+            self.say("this problem has no other rollout; m marks one to compare any two", bad=True)
+        else:
+            self._open_compare(other, here)
+
+    def _open_compare(self, left: RolloutRow, right: RolloutRow) -> None:
+        self.post_message(OpenCompare(self, left, right))

@@ -1,0 +1,275 @@
+"""Two texts with their spans beside each other, aligned by segment; only the visible lines are drawn."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Final
+
+from rich.cells import cell_len
+from textual import events
+from textual.binding import Binding, BindingType
+from textual.message import Message
+
+from cogtui.app.rendering.highlight import Highlights, is_sure
+from cogtui.app.rendering.pair_layout import PairLayout
+from cogtui.app.rendering.pairing import Kind, Pair, Pairing, differences
+from cogtui.app.rendering.styles import SPAN_LOOKS, Look, Part
+from cogtui.app.rendering.text import crop
+from cogtui.app.widgets.lines import ScrollLines
+from pipelines.behaviors.segment import Place
+from pipelines.records import BEHAVIOR_LETTERS, BEHAVIORS, Behavior, LabelledSpan
+
+SIDE_BY_SIDE: Final = 100
+"""Cells from which on the texts stand side by side."""
+_LANES: Final = 5
+"""Cells of a gutter: four lanes and a space."""
+_MIDDLE: Final[dict[Kind, str]] = {"same": "   ", "changed": " ≠ ", "left": " < ", "right": " > "}
+_SIGNS: Final[dict[Kind, str]] = {"same": " ", "changed": "≠", "left": "<", "right": ">"}
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One of the two."""
+
+    text: str
+    spans: Sequence[LabelledSpan] = ()
+
+
+class PairText(ScrollLines):
+    """Rows of segments that belong together. `show_pair` gives it two texts and how they are paired.
+
+    Side by side a sign stands between them: `≠` changed, `<` and `>` in one text only, nothing where they say the
+    same. One below the other, the sign follows the letter of the text, A or B; what both say stands once.
+    """
+
+    TITLE = "comparison"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("d", "difference(1)", "Difference"),
+        Binding("D", "difference(-1)", "Previous difference", show=False),
+        Binding("e", "toggle_raw", "Escapes or pictures", show=False),
+        Binding("space", "move_page(1)", "Page down", show=False),
+    ]
+
+    class Scrolled(Message):
+        """Another part of the texts is seen."""
+
+        def can_replace(self, message: Message) -> bool:
+            return isinstance(message, PairText.Scrolled)
+
+    class NoMore(Message):
+        """A jump found nothing further: no difference, or no span of the behaviour."""
+
+        def __init__(self, direction: int, what: str) -> None:
+            super().__init__()
+            self.direction = direction
+            self.what = what
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._sides = (Side(""), Side(""))
+        self._pairing = Pairing(())
+        self._marked = [Highlights(0, ()), Highlights(0, ())]
+        self._raw = False
+        self._lines = PairLayout(("", ""), (), 40)
+        self.at: int | None = None
+        """The visual line a jump went to."""
+
+    @property
+    def line_count(self) -> int:
+        return len(self._lines)
+
+    @property
+    def pairing(self) -> Pairing:
+        """How the texts are paired."""
+        return self._pairing
+
+    @property
+    def stacked(self) -> bool:
+        """Whether the texts stand one below the other."""
+        return self._lines.stacked
+
+    def show_pair(self, left: Side, right: Side, pairing: Pairing, *, stay: bool = False) -> None:
+        """Shows two texts.
+
+        Args:
+            left, right: the texts as stored, and spans with offsets into them.
+            pairing: of these two texts.
+            stay: keep what is seen in place: the same texts with other spans.
+        """
+        self._sides, self._pairing = (left, right), pairing
+        self._marked = [Highlights(len(side.text), side.spans) for side in self._sides]
+        self.at = None
+        self._lay_out()
+        if not stay:
+            self.scroll_lines(0)
+        self.post_message(self.Scrolled())
+
+    def show_nothing(self) -> None:
+        """Forgets both texts."""
+        self.show_pair(Side(""), Side(""), Pairing(()))
+
+    def _lay_out(self) -> None:
+        width = self.text_width
+        stacked = self.size.width < SIDE_BY_SIDE
+        column = width - 4 - _LANES if stacked else (width - 1 - len(_MIDDLE["same"])) // 2 - _LANES
+        pairs = self._pairing.pairs
+        folded = [self._alike(pair) for pair in pairs] if stacked else ()
+        texts = self._sides[0].text, self._sides[1].text
+        self._lines = PairLayout(texts, pairs, max(10, column), stacked=stacked, folded=folded, raw=self._raw)
+        self._column = max(10, column)
+        self.at = None
+        self.lines_changed(cursor=0)
+
+    def _alike(self, pair: Pair) -> bool:
+        """Whether both sides of a pair look the same: the same characters under the same behaviours."""
+        if not pair.same or pair.left is None or pair.right is None:
+            return False
+        (a, b), (c, d) = pair.left, pair.right
+        if self._sides[0].text[a:b] != self._sides[1].text[c:d]:
+            return False
+        looks = []
+        for side, (start, end) in enumerate((pair.left, pair.right)):
+            spans = self._marked[side].spans
+            pieces = self._marked[side].pieces_between(start, end)
+            looks.append([(p.start - start, p.end - start, [spans[i].behavior for i in p.active]) for p in pieces])
+        return looks[0] == looks[1]
+
+    def line_parts(self, line: int, width: int) -> Sequence[Part]:
+        found = self._lines.line(line)
+        pair = self._pairing.pairs[found.pair]
+        here: Part = ("›" if line == self.at else " ", "strong")
+        if not self.stacked:
+            left = self._side_parts(0, pair, found.left)
+            sign: Part = (_MIDDLE[pair.kind], "strong")
+            return [here, *_fit_parts(left, self._column + _LANES), sign, *self._side_parts(1, pair, found.right)]
+        if found.both:
+            return [here, ("   ", ""), *self._side_parts(0, pair, found.left)]
+        side = 0 if found.left is not None else 1
+        letter = "AB"[side] + _SIGNS[pair.kind] + " "
+        return [here, (letter, "strong"), *self._side_parts(side, pair, found.left or found.right)]
+
+    def _side_parts(self, side: int, pair: Pair, place: Place | None) -> list[Part]:
+        if place is None:
+            return []
+        marked, text = self._marked[side], self._sides[side].text
+        show = self._lines.sides[side].show
+        lanes = marked.lanes(*place)
+        parts: list[Part] = [
+            (lane, (SPAN_LOOKS[behavior], "strong") if lane != " " else "")
+            for lane, behavior in zip(lanes, BEHAVIORS, strict=True)
+        ]
+        parts.append((" ", ""))
+        lacking = self._lacking(side, pair)
+        for piece in marked.pieces_between(*place):
+            looks: list[Look] = []
+            if piece.active:
+                looks.append(SPAN_LOOKS[marked.spans[piece.active[0]].behavior])
+                if any(not is_sure(marked.spans[index].alignment) for index in piece.active):
+                    looks.append("unsure")
+            for start, end, differs in _cut(piece.start, piece.end, lacking):
+                parts.append((show(text[start:end]), (*looks, "differs") if differs else tuple(looks)))
+        return parts
+
+    def _lacking(self, side: int, pair: Pair) -> list[Place]:
+        """What the other text has not, of a pair that was changed."""
+        if pair.kind != "changed" or pair.left is None or pair.right is None:
+            return []
+        places = pair.left, pair.right
+        texts = [one.text[slice(*place)] for one, place in zip(self._sides, places, strict=True)]
+        start = places[side][0]
+        return [(start + a, start + b) for a, b in differences(texts[0], texts[1])[side]]
+
+    def seen(self, side: int) -> Place:
+        """Code-point range of a text that is on screen."""
+        top = self.scroll_offset.y
+        return self._lines.seen(side, top, top + max(1, self.size.height) - 1)
+
+    def action_difference(self, direction: int) -> None:
+        """Goes to the next or previous stretch in which the texts differ."""
+        pairs = self._pairing.pairs
+        starts = [
+            self._lines.top(row)
+            for row, pair in enumerate(pairs)
+            if pair.kind != "same" and (row == 0 or pairs[row - 1].kind == "same")
+        ]
+        self._go(starts, direction, "difference")
+
+    def jump(self, direction: int, behavior: Behavior | None) -> None:
+        """Goes to the next or previous line on which a span of a behaviour (None: of any) begins, in either text."""
+        starts = {
+            self._lines.line_of(side, start)
+            for side, marked in enumerate(self._marked)
+            for span, (start, _) in zip(marked.spans, marked.ranges, strict=True)
+            if behavior in (None, span.behavior)
+        }
+        self._go(sorted(starts), direction, behavior.replace("_", " ") if behavior else "span")
+
+    def jump_letter(self, direction: int, letter: str) -> None:
+        """`jump` by the letter of a behaviour; any other text means any."""
+        self.jump(direction, next((name for name in BEHAVIORS if BEHAVIOR_LETTERS[name] == letter.upper()), None))
+
+    def _go(self, lines: Sequence[int], direction: int, what: str) -> None:
+        here = self.at if self.at is not None else self.scroll_offset.y - (direction > 0)
+        if direction > 0:
+            wanted = next((line for line in lines if line > here), None)
+        else:
+            wanted = next((line for line in reversed(lines) if line < here), None)
+        if wanted is None:
+            self.post_message(self.NoMore(direction, what))
+            return
+        self.at = wanted
+        top, height = self.scroll_offset.y, self.size.height
+        if not top + 1 <= wanted < top + height - 2:
+            self.scroll_lines(wanted - height // 3)
+        self.refresh()
+
+    def action_toggle_raw(self) -> None:
+        """Shows what is not plainly visible as escapes, or as pictures."""
+        self._again(raw=not self._raw)
+
+    def _again(self, *, raw: bool) -> None:
+        pair = self._lines.pair_at(self.scroll_offset.y) if self.line_count else 0
+        self._raw = raw
+        self._lay_out()
+        self.scroll_lines(self._lines.top(pair) if self.line_count else 0)
+        self.post_message(self.Scrolled())
+
+    def action_move(self, lines: int) -> None:
+        self.at = None
+        super().action_move(lines)
+
+    def watch_scroll_y(self, old_value: float, new_value: float) -> None:
+        super().watch_scroll_y(old_value, new_value)
+        if round(old_value) != round(new_value):
+            self.post_message(self.Scrolled())
+
+    def on_resize(self, event: events.Resize) -> None:
+        super().on_resize(event)
+        self._again(raw=self._raw)
+
+
+def _cut(start: int, end: int, ranges: Sequence[Place]) -> Iterator[tuple[int, int, bool]]:
+    """A stretch cut at the ends of ranges, with whether each part lies in one."""
+    at = start
+    for first, last in ranges:
+        first, last = max(first, at), min(last, end)
+        if first < last:
+            if at < first:
+                yield at, first, False
+            yield first, last, True
+            at = last
+    if at < end:
+        yield at, end, False
+
+
+def _fit_parts(parts: Sequence[Part], width: int) -> list[Part]:
+    """Parts cut or padded to a width."""
+    fitted: list[Part] = []
+    room = width
+    for text, looks in parts:
+        length = cell_len(text)
+        if length > room:
+            text = crop(text, room)
+            length = cell_len(text)
+        fitted.append((text, looks))
+        room -= length
+    return [*fitted, (" " * room, "")]

@@ -1,0 +1,218 @@
+"""Two rollouts beside each other: the same problem at two steps or in two conditions, or any two."""
+
+from dataclasses import replace
+from typing import ClassVar
+
+from textual import events, on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+
+from cogtui.app.rendering.pairing import Pairing, paired
+from cogtui.app.rendering.text import one_line
+from cogtui.app.rollout.trace_data import NOTHING, judged_trace, rules_now
+from cogtui.app.shell.chords import ChordScreen
+from cogtui.app.shell.dialogs import ChoiceScreen
+from cogtui.app.shell.opening import OpenTrace
+from cogtui.app.shell.scope import ListQuery, quoted
+from cogtui.app.shell.screen_pool import KeptScreen
+from cogtui.app.traces.compare.compare_facts import LETTERS, side_parts, strip_parts, summary_parts
+from cogtui.app.traces.compare.pair_text import PairText, Side
+from cogtui.app.traces.compare.siblings import Axis, describe, stepped
+from cogtui.app.widgets.line import Line
+from cogtui.store import RolloutDetail, RolloutRow
+
+_ENDS: dict[Axis, tuple[str, str]] = {
+    "step": ("that is the first step of this run", "that is the last step of this run"),
+    "sample": ("that is the first sample at this step", "that is the last sample at this step"),
+    "series": ("that is the first run with this problem", "that is the last run with this problem"),
+}
+
+
+class CompareScreen(ChordScreen, KeptScreen):
+    """A on the left (or above), B on the right; one of them is active, and the keys put another in its place."""
+
+    HELP_TITLE = "Compare"
+    FOOTER = ("Tab", "← →", "n p", "c C", "d")
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("right", "step('step', 1)", "Step", key_display="← →"),
+        Binding("left", "step('step', -1)", "Previous step", show=False),
+        Binding("n", "step('sample', 1)", "Sample", key_display="n p"),
+        Binding("p", "step('sample', -1)", "Previous sample", show=False),
+        Binding("c", "step('series', 1)", "Run", key_display="c C"),
+        Binding("C", "step('series', -1)", "Previous run", show=False),
+        Binding("tab", "other_side", "Other side"),
+        Binding("o", "choose", "Choose a rollout of this problem", show=False),
+        Binding("x", "swap", "Swap A and B", show=False),
+        Binding("enter", "read", "Read alone", show=False),
+        Binding("y", "copy", "Copy", show=False),
+    ]
+
+    def __init__(self) -> None:
+        super().__init__("compare")
+        self._forget()
+
+    def _forget(self) -> None:
+        self.rows: list[RolloutRow] = []
+        self.active = 1
+        self.details: list[RolloutDetail | None] = [None, None]
+        self.traces = [NOTHING, NOTHING]
+        self.others: list[list[RolloutRow]] = [[], []]
+        self.pairing: Pairing | None = None
+        self._chord = 0
+
+    def compose_body(self) -> ComposeResult:
+        yield Line(widget_id="side-0")
+        yield Line(widget_id="side-1")
+        yield Line(widget_id="pair-summary")
+        yield Line(widget_id="strip-0")
+        yield Line(widget_id="strip-1")
+        yield PairText()
+
+    def read(self, mode: str, left: RolloutRow, right: RolloutRow) -> None:
+        """Opens two rollouts.
+
+        Args:
+            mode: title of the mode it is opened in.
+            left, right: the right one is active.
+        """
+        self.begin(mode)
+        self.rows = [left, right]
+        self.set_focus(self.query_one(PairText))
+        self._load()
+
+    def rest(self) -> None:
+        super().rest()
+        self._forget()
+        self.query_one(PairText).show_nothing()
+        for name in ("#side-0", "#side-1", "#pair-summary", "#strip-0", "#strip-1"):
+            self.query_one(name, Line).show()
+
+    def _load(self) -> None:
+        self._show_lines(reading=True)
+        self.run_worker(self._read(), group="load", exclusive=True)
+
+    async def _read(self) -> None:
+        store, work = self.context.store, self.context.work
+        for side in (0, 1):
+            row, known = self.rows[side], self.details[side]
+            if known is not None and known.row.id == row.id:
+                continue
+            detail = await self.answer(store.ask(lambda found, row=row: found.rollout(row.id)))  # type: ignore[misc]
+            if detail is None:
+                return
+            now = None
+            if not detail.judge_runs:
+                now = await self.answer(work.ask(lambda _, detail=detail: rules_now(detail)))  # type: ignore[misc]
+            if not any(row.id == other.id for other in self.others[side]):
+                found = await self.answer(
+                    store.ask(lambda found, row=row: found.same_problem(row.id))  # type: ignore[misc]
+                )
+                self.others[side] = found or []
+            self.details[side], self.traces[side] = detail, judged_trace(detail, 0, now)
+        left, right = self.details
+        assert left is not None
+        assert right is not None
+        self.pairing = await self.answer(work.ask(lambda _: paired(left.completion, right.completion)))
+        if self.pairing is not None:
+            sides = [
+                Side(detail.completion, trace.spans) for detail, trace in zip((left, right), self.traces, strict=True)
+            ]
+            self.query_one(PairText).show_pair(sides[0], sides[1], self.pairing)
+        self._show_lines()
+
+    def _show_lines(self, *, reading: bool = False) -> None:
+        width = self.size.width
+        for side in (0, 1):
+            line = self.query_one(f"#side-{side}", Line)
+            line.show(*side_parts(side, self.rows[side], self.traces[side], width, active=side == self.active))
+        pairing = None if reading else self.pairing
+        self.query_one("#pair-summary", Line).show(*summary_parts(self.rows[0], self.rows[1], pairing, reading))
+        self._show_strips()
+
+    @on(PairText.Scrolled)
+    @on(events.Resize)
+    def _moved(self) -> None:
+        self._show_strips()
+
+    def _show_strips(self) -> None:
+        lengths = [len(detail.completion) if detail else 0 for detail in self.details]
+        text = self.query_one(PairText)
+        for side, length in enumerate(lengths):
+            parts = strip_parts(side, length, max(lengths), self.traces[side], text.seen(side), self.size.width)
+            self.query_one(f"#strip-{side}", Line).show(*parts)
+
+    def jump(self, direction: int, letter: str) -> None:
+        self.query_one(PairText).jump_letter(direction, letter)
+
+    @on(PairText.NoMore)
+    def _no_more(self, event: PairText.NoMore) -> None:
+        self.say(f"no {event.what} further {'below' if event.direction > 0 else 'above'}")
+
+    def _put(self, row: RolloutRow) -> None:
+        """Puts a rollout on the active side."""
+        self.rows[self.active] = row
+        self.traces[self.active] = NOTHING
+        self._load()
+
+    def action_step(self, axis: Axis, by: int) -> None:
+        """Goes along an axis on the active side."""
+        rows, here = self.others[self.active], self.rows[self.active]
+        found = stepped(rows, here, axis, by)
+        if found is None:
+            self.say(_ENDS[axis][by > 0])
+        else:
+            self._put(found)
+
+    def action_other_side(self) -> None:
+        """Makes the other side the active one."""
+        self.active = 1 - self.active
+        self._show_lines()
+
+    def action_swap(self) -> None:
+        """Exchanges the two; the active one stays active."""
+        for pair in (self.rows, self.details, self.traces, self.others):
+            pair.reverse()
+        self.active = 1 - self.active
+        self._load()
+
+    def action_choose(self) -> None:
+        """Asks which rollout of the problem to put on the active side."""
+        rows, here = self.others[self.active], self.rows[self.active]
+        if not rows:
+            return
+        names = [f"{describe(row)}  {'–' if row.reward is None else f'{row.reward:.2f}'}" for row in rows]
+        at = next((place for place, row in enumerate(rows) if row.id == here.id), 0)
+
+        def chosen(index: int | None) -> None:
+            if index is not None:
+                self._put(rows[index])
+
+        self.app.push_screen(ChoiceScreen(f"Which one for {LETTERS[self.active]}?", names, at), chosen)
+
+    def action_read(self) -> None:
+        """Opens the active rollout by itself, among the rollouts of its problem."""
+        self.run_worker(self._open(), group="open", exclusive=True)
+
+    async def _open(self) -> None:
+        row = self.rows[self.active]
+        listed = ListQuery(f"problem:{quoted(row.problem_id)}")
+        place = await self.answer(self.context.store.ask(lambda store: store.locate(listed.query(), row.id)))
+        if place is not None:
+            self.post_message(OpenTrace(self, listed, replace(row, cursor=place)))
+
+    def action_copy(self) -> None:
+        """Asks what to copy."""
+        ids = [row.id for row in self.rows]
+        things = [
+            (f"the text of {LETTERS[side]}", detail.completion) for side, detail in enumerate(self.details) if detail
+        ]
+        things += [
+            ("both ids", " ".join(ids)),
+            ("a command that prints them", "; ".join(f"cogtui trace {i}" for i in ids)),
+        ]
+
+        def chosen(index: int | None) -> None:
+            if index is not None:
+                self.copy(things[index][1], things[index][0])
+
+        self.app.push_screen(ChoiceScreen("Copy what?", [one_line(name) for name, _ in things]), chosen)

@@ -1,0 +1,1 @@
+"""The list of rollouts: filter, sort, columns, views, problems, histogram."""

@@ -1,0 +1,87 @@
+"""Choosing the columns of the list and their order."""
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.screen import ModalScreen
+
+from cogtui.app.rendering.styles import Part
+from cogtui.app.textual_compat.deferred_paint import LateScreen
+from cogtui.app.widgets.line import Line
+from cogtui.app.widgets.lines import LineView
+
+
+class ColumnLines(LineView):
+    """All columns, those shown first and in order."""
+
+    TITLE = "list of columns"
+    OPENS = False
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("space", "show_or_hide", "Show or hide"),
+        Binding("K,shift+up", "carry(-1)", "Earlier"),
+        Binding("J,shift+down", "carry(1)", "Later"),
+    ]
+
+    def __init__(self, chosen: Sequence[str], every: Sequence[str]) -> None:
+        super().__init__()
+        self._names = [*chosen, *(name for name in every if name not in chosen)]
+        self._shown = set(chosen)
+
+    @property
+    def line_count(self) -> int:
+        return len(self._names)
+
+    @property
+    def chosen(self) -> tuple[str, ...]:
+        """The columns shown, in order."""
+        return tuple(name for name in self._names if name in self._shown)
+
+    def line_parts(self, line: int, width: int) -> Sequence[Part]:
+        name = self._names[line]
+        shown = name in self._shown
+        return [("[x] " if shown else "[ ] ", "strong" if shown else "dim"), (name.replace("_", " "), "")]
+
+    def action_show_or_hide(self) -> None:
+        """Shows the column under the cursor, or no longer."""
+        self._shown ^= {self._names[self.cursor]}
+        self.line_changed(self.cursor)
+
+    def action_carry(self, by: int) -> None:
+        """Moves the column under the cursor."""
+        there = self.cursor + by
+        if 0 <= there < len(self._names):
+            names = self._names
+            names[self.cursor], names[there] = names[there], names[self.cursor]
+            self.cursor = there
+            self.refresh()
+
+
+class ColumnsScreen(ModalScreen[tuple[str, ...] | None], LateScreen):
+    """Asks which columns; the answer is their names in order, empty for the usual ones, None for no change."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "apply", "Apply"),
+        Binding("u", "dismiss(())", "The usual ones"),
+        Binding("escape,q", "dismiss(None)", "Cancel"),
+    ]
+
+    def __init__(self, chosen: Sequence[str], every: Sequence[str]) -> None:
+        super().__init__()
+        self.lines = ColumnLines(chosen, every)
+
+    def compose(self) -> ComposeResult:
+        with Vertical(classes="dialog choice") as box:
+            box.styles.height = min(self.lines.line_count + 4, 24)
+            yield Line(("Which columns?", "heading"))
+            yield self.lines
+            keys: list[Part] = []
+            for key, does in (("Space", "show"), ("J K", "move"), ("Enter", "apply"), ("u", "the usual ones")):
+                keys += [(f" {key} ", "key"), (does, "dim")]
+            yield Line(*keys)
+
+    def action_apply(self) -> None:
+        """Takes the choice over; without a column, the usual ones."""
+        self.dismiss(self.lines.chosen)

@@ -1,0 +1,139 @@
+"""The filter of the list: shown as it stands, edited in place, wrong ones pointed at with a caret."""
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from rich.cells import cell_len
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.message import Message
+from textual.widgets import Input
+
+from cogtui.app.rendering.styles import Part
+from cogtui.app.rendering.text import one_line, shown
+from cogtui.app.textual_compat.deferred_paint import LateScreen
+from cogtui.app.traces.list.filter_completion import Word, completed, word_at
+from cogtui.app.widgets.entry import Entry
+from cogtui.app.widgets.line import Line
+from cogtui.store.filter.lexer import FilterError
+from cogtui.store.filter.parser import parse
+
+_EXAMPLES = 'condition:all_strategies  step>=100  correct:false  backtracking>=2  text:"try again"  a OR b'
+
+
+class FilterEntry(Entry):
+    """The input of the bar."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("tab", "complete", "Complete", priority=True)]
+
+    class Complete(Message):
+        """Tab: a completion is wanted."""
+
+    def action_complete(self) -> None:
+        """Asks for a completion of the word at the cursor."""
+        self.post_message(self.Complete())
+
+
+class FilterBar(Vertical):
+    """One line while it rests; an input with two lines of help while it is edited."""
+
+    class Changed(Message):
+        """A valid filter was entered."""
+
+        def __init__(self, text: str) -> None:
+            super().__init__()
+            self.text = text
+
+    class Complete(Message):
+        """A word is to be completed; the screen, which knows the data, calls `complete`."""
+
+        def __init__(self, word: Word) -> None:
+            super().__init__()
+            self.word = word
+
+    class Left(Message):
+        """Editing ended without a change."""
+
+    def compose(self) -> ComposeResult:
+        yield Line((" no filter; / to type one", "dim"), widget_id="filter-text")
+        yield FilterEntry("filter, empty for everything", "filter-entry")
+        yield Line(widget_id="filter-help")
+
+    def show_filter(self, text: str) -> None:
+        """Shows the filter in force."""
+        if self.has_class("open"):
+            self._paint_together()
+        self.remove_class("open")
+        self.query_one("#filter-entry", Entry).close()
+        line = self.query_one("#filter-text", Line)
+        if text:
+            line.show((" filter  ", "dim"), (one_line(text), "strong"))
+        else:
+            line.show((" no filter; / to type one", "dim"))
+
+    def open(self, text: str) -> None:
+        """Starts editing."""
+        self._paint_together()
+        self.add_class("open")
+        self.query_one("#filter-entry", Entry).open(text)
+        self._check(text)
+
+    def _paint_together(self) -> None:
+        # The lines of the bar come or go, the list gets another height, and the focus moves.
+        if isinstance(self.screen, LateScreen):
+            self.screen.paint_together()
+
+    @on(Input.Changed, "#filter-entry")
+    def _edited(self, event: Input.Changed) -> None:
+        self._check(event.value)
+
+    def _check(self, text: str, *, entered: bool = False) -> bool:
+        """Parses the text; shows what is wrong with it, mildly as long as it is being typed."""
+        help_line = self.query_one("#filter-help", Line)
+        try:
+            parse(text)
+        except FilterError as error:
+            left = cell_len(shown(text[: error.start])) - self.query_one(FilterEntry).scroll_offset.x
+            caret = " " * max(0, left) + "^" * max(1, cell_len(shown(text[error.start : error.end])))
+            message = shown(f"{error.message}. {error.remedy}".rstrip())
+            help_line.show_rows([[(f" {caret}", "bad")], [(f" {message}", "bad" if entered else "dim")]])
+            return False
+        help_line.show_rows([[(" Enter applies, Tab completes, Esc leaves it", "dim")], [(f" {_EXAMPLES}", "dim")]])
+        return True
+
+    def show_candidates(self, found: Sequence[str]) -> None:
+        """Shows what the word at the cursor may become."""
+        names = "  ".join(one_line(name, 60) for name in found[:30])
+        rows: list[list[Part]] = [[(" may become" if found else " nothing in the data begins so", "dim")]]
+        self.query_one("#filter-help", Line).show_rows([*rows, [(f" {names}", "")]])
+
+    @on(FilterEntry.Complete)
+    def _complete(self, event: FilterEntry.Complete) -> None:
+        event.stop()
+        entry = self.query_one(FilterEntry)
+        self.post_message(self.Complete(word_at(entry.value, entry.cursor_position)))
+
+    def complete(self, word: Word, found: Sequence[str]) -> None:
+        """Completes the word as far as the candidates agree, if it is still the word at the cursor."""
+        entry = self.query_one(FilterEntry)
+        if word_at(entry.value, entry.cursor_position) != word:
+            return
+        text, cursor = completed(entry.value, entry.cursor_position, word, found)
+        if text != entry.value:
+            entry.value = text
+            entry.cursor_position = cursor
+        if len(found) != 1:
+            self.call_after_refresh(self.show_candidates, found)
+
+    @on(Input.Submitted, "#filter-entry")
+    def _entered(self, event: Input.Submitted) -> None:
+        event.stop()
+        if self._check(event.value, entered=True):
+            self.show_filter(event.value)
+            self.post_message(self.Changed(event.value))
+
+    @on(Entry.Abandoned)
+    def _abandoned(self) -> None:
+        self.post_message(self.Left())

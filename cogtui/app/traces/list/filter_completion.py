@@ -1,0 +1,71 @@
+"""Completion of a filter while it is typed."""
+
+import os.path
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from cogtui.app.shell.scope import quoted
+from cogtui.store.filter.ast import FIELDS, FINISH, HAS, TRUTH
+
+_WORD_ENDS = " \t("
+_OPERATORS = (">=", "<=", "!=", ":", "=", "<", ">")
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """The word that ends at the cursor."""
+
+    start: int
+    field: str | None
+    """The field before its operator; None while the field itself is typed."""
+    prefix: str
+    """What is there of the field or value."""
+
+
+def word_at(text: str, cursor: int) -> Word:
+    """The word being typed at a cursor; inside a quoted value it reaches back over spaces."""
+    head = text[:cursor]
+    start = cursor
+    if head.count('"') % 2:
+        start = head.rindex('"')
+    while start > 0 and head[start - 1] not in _WORD_ENDS:
+        start -= 1
+    word = head[start:]
+    found = [(word.index(operator), -len(operator), operator) for operator in _OPERATORS if operator in word]
+    if not found:
+        return Word(start, None, word)
+    place, _, operator = min(found)
+    value = place + len(operator)
+    value += len(word[value:].rpartition(",")[0]) + ("," in word[value:])
+    return Word(start + value, word[:place], word[value:].lstrip('"'))
+
+
+def candidates(word: Word, values: Callable[[str, str], Sequence[str]]) -> list[str]:
+    """What the word may become, whole.
+
+    Args:
+        word: as typed so far.
+        values: values of a field in the data that begin with a prefix.
+    """
+    if word.field is None:
+        fields = [name for name in FIELDS if name.startswith(word.prefix)]
+        return [name + (">=" if FIELDS[name][0] == "number" else ":") for name in fields]
+    kind = FIELDS.get(word.field, ("", ""))[0]
+    fixed: Sequence[str] = ()
+    if kind == "truth":
+        fixed = tuple(TRUTH)
+    elif kind == "choice":
+        fixed = tuple(HAS) if word.field == "has" else FINISH
+    elif kind in ("text", "prefix", "number"):
+        fixed = [quoted(value) for value in values(word.field, word.prefix)]
+    return [value for value in fixed if value.lstrip('"').startswith(word.prefix)]
+
+
+def completed(text: str, cursor: int, word: Word, found: Sequence[str]) -> tuple[str, int]:
+    """The text with the word completed as far as the candidates agree, and where the cursor then is."""
+    if not found:
+        return text, cursor
+    common = os.path.commonprefix(list(found))  # noqa: RUF071 - characters are what is meant
+    if len(common.lstrip('"')) < len(word.prefix):
+        return text, cursor
+    return text[: word.start] + common + text[cursor:], word.start + len(common)

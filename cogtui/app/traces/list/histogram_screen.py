@@ -1,0 +1,169 @@
+"""How a column is spread over a list of rollouts: bars that are filters."""
+
+from collections.abc import Callable, Sequence
+from typing import ClassVar, Final
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+
+from cogtui.app.rendering.styles import Look, Part
+from cogtui.app.rendering.text import fit, one_line
+from cogtui.app.shell.dialogs import ChoiceScreen
+from cogtui.app.shell.scope import ListQuery
+from cogtui.app.shell.screen_base import AppScreen
+from cogtui.app.widgets.line import Line
+from cogtui.app.widgets.lines import LineView
+from cogtui.store.values.types import Histogram, SortField
+from pipelines.records import BEHAVIORS
+
+FIELDS: Final[tuple[SortField, ...]] = (
+    "reward", "correct", *BEHAVIORS, "unaligned", "length", "tokens", "step", "sample"
+)  # fmt: skip
+_BINS: Final = 20
+_EIGHTHS: Final = " ▏▎▍▌▋▊▉"
+_WITHOUT: Final[dict[str, str]] = {
+    "reward": "NOT has:reward", "unaligned": "NOT has:judged",
+}  # fmt: skip
+"""The filter for rows without a value, where there is one."""
+
+
+class Bars(LineView):
+    """A bar a line; the longest fills the width."""
+
+    TITLE = "histogram"
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "choose", "Only these")]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._rows: list[tuple[str, int, str]] = []
+        self._total = 0
+
+    @property
+    def line_count(self) -> int:
+        return len(self._rows)
+
+    @property
+    def filters(self) -> Sequence[str]:
+        """What each bar lets through; empty where no filter can say it."""
+        return [text for _, _, text in self._rows]
+
+    def show_histogram(self, found: Histogram) -> None:
+        """Shows bars, and at the end how many have no value."""
+        self._rows = []
+        above = 0.0
+        for one in found.bins:
+            if found.field not in ("reward", "correct") and self._rows and one.low > above:
+                self._rows.append((_label(above, one.low - 1), 0, ""))
+            above = one.high + 1
+            self._rows.append((_label(one.low, one.high, found.field), one.count, one.filter))
+        if found.missing:
+            self._rows.append(("no value", found.missing, _WITHOUT.get(found.field, "")))
+        self._total = sum(count for _, count, _ in self._rows)
+        self.lines_changed(cursor=0)
+
+    def line_parts(self, line: int, width: int) -> Sequence[Part]:
+        label, count, _ = self._rows[line]
+        most = max(one for _, one, _ in self._rows)
+        share = f"{100 * count / self._total:.1f}%" if self._total else ""
+        room = max(1, width - 15 - 20)
+        bar = bar_of(count / most if most else 0.0, room)
+        look: Look = "warn" if label == "no value" else "series-0"
+        return [
+            (f"{fit(label, 13, right=True)} ", ""),
+            (fit(bar, room), look),
+            (f"{count:>11,}", "strong"),
+            (f"{share:>8}", "dim"),
+        ]
+
+
+class HistogramScreen(AppScreen):
+    """One column of a list at a time; Enter goes back to the list with the bar as a filter.
+
+    Args:
+        mode: title of the mode it is opened in.
+        list_query: the list.
+        field: the column to begin with; reward where it is no number.
+        chosen: takes the filter of a bar.
+    """
+
+    HELP_TITLE = "Histogram"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("h,tab", "field(1)", "Next column"),
+        Binding("H,shift+tab", "field(-1)", "Previous column", show=False),
+        Binding("o", "choose_field", "Choose a column"),
+    ]
+
+    def __init__(self, mode: str, list_query: ListQuery, field: SortField, chosen: Callable[[str], None]) -> None:
+        super().__init__("histogram", mode=mode)
+        self.list_query = list_query
+        self.field: SortField = field if field in FIELDS and field != "step" else "reward"
+        self._chosen = chosen
+
+    def compose_body(self) -> ComposeResult:
+        yield Line((" reading", "dim"), widget_id="summary")
+        yield Bars()
+
+    def on_mount(self) -> None:
+        self.query_one(Bars).focus()
+        self.load()
+
+    def load(self) -> None:
+        """Asks the index."""
+        self.run_worker(self._load(self.field), group="load", exclusive=True)
+
+    async def _load(self, field: SortField) -> None:
+        query = self.list_query.query()
+        found = await self.answer(self.context.store.ask(lambda store: store.histogram(query, field, bins=_BINS)))
+        if found is None:
+            return
+        self.query_one(Bars).show_histogram(found)
+        total = sum(one.count for one in found.bins)
+        parts: list[Part] = [(f" {field.replace('_', ' ')}", "strong"), (f"  n {total:,}", "")]
+        if found.missing:
+            parts.append((f", {found.missing:,} without a value", "warn"))
+        parts.append((f"  {one_line(self.list_query.text) or 'no filter'}", "dim"))
+        self.query_one("#summary", Line).show(*parts)
+
+    @on(LineView.Chosen)
+    def _bar_chosen(self, event: LineView.Chosen) -> None:
+        text = self.query_one(Bars).filters[event.line]
+        if not text:
+            self.say("there is no filter for this line")
+            return
+        self.action_up()
+        self._chosen(text)
+
+    def action_field(self, by: int) -> None:
+        """Shows another column."""
+        self.field = FIELDS[(FIELDS.index(self.field) + by) % len(FIELDS)]
+        self.load()
+
+    def action_choose_field(self) -> None:
+        """Asks which column to show."""
+
+        def chosen(index: int | None) -> None:
+            if index is not None:
+                self.field = FIELDS[index]
+                self.load()
+
+        names = [name.replace("_", " ") for name in FIELDS]
+        self.app.push_screen(ChoiceScreen("Which column?", names, FIELDS.index(self.field)), chosen)
+
+
+def bar_of(share: float, width: int) -> str:
+    """A bar of eighths of a cell; what is there at all is seen."""
+    eighths = round(share * width * 8)
+    if share > 0:
+        eighths = max(1, eighths)
+    return "█" * (eighths // 8) + (_EIGHTHS[eighths % 8] if eighths % 8 else "")
+
+
+def _label(low: float, high: float, field: SortField = "reward") -> str:
+    if field == "correct":
+        return "correct" if low else "wrong"
+    return _number(low) if low == high else f"{_number(low)} – {_number(high)}"
+
+
+def _number(value: float) -> str:
+    return f"{int(value):,}" if value == int(value) else f"{value:.3g}"

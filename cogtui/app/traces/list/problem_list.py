@@ -1,0 +1,125 @@
+"""The problems of a list: a window of the index's groups, with how the reward went over the steps."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import ClassVar, Final
+
+from textual import events
+from textual.binding import Binding, BindingType
+
+from cogtui.app.rendering.fitting_columns import Column, fitted, heading, row
+from cogtui.app.rendering.styles import Part
+from cogtui.app.rendering.text import one_line
+from cogtui.app.rollout.rollout_columns import MISSING
+from cogtui.app.widgets.line import Line
+from cogtui.app.widgets.window import WindowView
+from cogtui.store import Cursor, Page
+from cogtui.store.values.types import GroupSort, ProblemGroup
+
+_COLUMNS: Final = (
+    Column("problem", "problem", 11),
+    Column("numbers", "numbers → target", 17, rank=1),
+    Column("rollouts", "n", 7, right=True),
+    Column("best", "best", 6, right=True),
+    Column("mean", "mean", 6, right=True),
+    Column("worst", "worst", 6, right=True),
+    Column("steps", "mean over the steps", 20, grows=True),
+)
+_BLOCKS: Final = "▁▂▃▄▅▆▇█"
+
+
+class ProblemList(WindowView):
+    """Problems of one query; the screen feeds it pages.
+
+    Args:
+        titles: the line above, which this fills.
+    """
+
+    TITLE = "list of problems"
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "choose", "Rollouts")]
+
+    def __init__(self, titles: Line) -> None:
+        super().__init__()
+        self._titles = titles
+        self._groups: list[ProblemGroup] = []
+        self._sort: tuple[GroupSort, bool] = ("problem", False)
+        self._fitted = fitted(_COLUMNS, 80)
+        self.above: Cursor | None = None
+        self.below: Cursor | None = None
+
+    @property
+    def line_count(self) -> int:
+        return len(self._groups)
+
+    @property
+    def group(self) -> ProblemGroup | None:
+        """The problem under the cursor."""
+        return self._groups[self.cursor] if self._groups else None
+
+    @property
+    def groups(self) -> Sequence[ProblemGroup]:
+        """The problems loaded."""
+        return self._groups
+
+    def set_page(self, page: Page[ProblemGroup], sort: tuple[GroupSort, bool], cursor: int) -> None:
+        """Replaces all."""
+        self._groups = list(page.rows)
+        self.above, self.below, self._sort = page.before, page.after, sort
+        self._show_titles()
+        self.lines_changed(cursor=cursor)
+
+    def prepend(self, page: Page[ProblemGroup]) -> None:
+        """Puts problems in front; what is seen stays where it is."""
+        self._groups[:0] = page.rows
+        self.above = page.before
+        self.shift(len(page.rows))
+
+    def append(self, page: Page[ProblemGroup]) -> None:
+        """Puts problems behind."""
+        self._groups.extend(page.rows)
+        self.below = page.after
+        self.lines_changed()
+
+    def line_parts(self, line: int, width: int) -> Sequence[Part]:
+        group = self._groups[line]
+        unscored = group.rollouts - group.scored
+        cells: dict[str, Part] = {
+            "problem": (one_line(group.problem_id, 60), ""),
+            "numbers": (group.puzzle(), "dim"),
+            "rollouts": (f"{group.rollouts:,}" + ("*" if unscored else ""), "warn" if unscored else "dim"),
+            "best": (_reward(group.best), "good" if group.best is not None and group.best >= 1 else ""),
+            "mean": (_reward(group.mean), "strong"),
+            "worst": (_reward(group.worst), "dim"),
+            "steps": (sparkline(group.by_step, self._fitted[-1][1]), "series-0"),
+        }
+        return row(self._fitted, cells)
+
+    def _show_titles(self) -> None:
+        field, descending = self._sort
+        self._titles.show((" ", "heading"), *heading(self._fitted, {field: "↓" if descending else "↑"}))
+
+    def on_resize(self, event: events.Resize) -> None:
+        super().on_resize(event)
+        self._fitted = fitted(_COLUMNS, self.text_width)
+        self._show_titles()
+        self.refresh()
+        self.ask_for_more()
+
+
+def _reward(value: float | None) -> str:
+    return MISSING if value is None else f"{value:.2f}"
+
+
+def sparkline(points: Sequence[tuple[int, float]], width: int) -> str:
+    """Mean rewards by step as blocks from 0 to 1 (or to the largest), first step to last.
+
+    More steps than cells are averaged; a step without a scored rollout has no block.
+    """
+    values = [value for _, value in points]
+    if not values or width <= 0:
+        return ""
+    if len(values) > width:
+        edges = [len(values) * cell // width for cell in range(width + 1)]
+        values = [sum(values[a:b]) / (b - a) for a, b in pairwise(edges)]
+    low, high = min(0.0, *values), max(1.0, *values)
+    return "".join(_BLOCKS[min(7, int(8 * (value - low) / (high - low)))] for value in values)

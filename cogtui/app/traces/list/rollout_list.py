@@ -1,0 +1,192 @@
+"""The list of rollouts: a window of the index's rows in columns."""
+
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
+
+from textual import events
+from textual.binding import Binding, BindingType
+from textual.message import Message
+
+from cogtui.app.rendering.fitting_columns import fitted, heading, row
+from cogtui.app.rendering.styles import Part
+from cogtui.app.rollout.rollout_columns import SNIPPET, SORTABLE, chosen_columns, rollout_cells, snippet_parts
+from cogtui.app.widgets.line import Line
+from cogtui.app.widgets.window import WindowView
+from cogtui.store import Cursor, Page, RolloutRow, Sort
+from cogtui.store.values.types import Snippet, SortField
+
+_MOST_ROWS = 2000
+
+
+class RolloutList(WindowView):
+    """Rows of one query; the screen feeds it pages.
+
+    Args:
+        titles: the line above, which this fills.
+    """
+
+    TITLE = "list of rollouts"
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "choose", "Read")]
+
+    class Seen(Message):
+        """Other rows are seen."""
+
+        def can_replace(self, message: Message) -> bool:
+            return isinstance(message, RolloutList.Seen)
+
+    def __init__(self, titles: Line) -> None:
+        super().__init__()
+        self._titles = titles
+        self._rollouts: list[RolloutRow] = []
+        self._names: tuple[str, ...] = ()
+        self._searched = False
+        self._snippets: dict[str, Snippet | None] = {}
+        self._fitted = fitted(chosen_columns((), searched=False), 80)
+        self._sort = Sort("step", descending=True)
+        self._marked: str | None = None
+        self.above: Cursor | None = None
+        """Where the rows above begin; None where there are none."""
+        self.below: Cursor | None = None
+        """Where the rows below begin; None where there are none."""
+
+    @property
+    def line_count(self) -> int:
+        return len(self._rollouts)
+
+    @property
+    def rollout(self) -> RolloutRow | None:
+        """The row under the cursor."""
+        return self._rollouts[self.cursor] if self._rollouts else None
+
+    @property
+    def rollouts(self) -> Sequence[RolloutRow]:
+        """The loaded rows."""
+        return self._rollouts
+
+    @property
+    def visible_rows(self) -> tuple[int, int]:
+        """First visible line, and the one behind the last."""
+        top = self.scroll_offset.y
+        return top, min(self.line_count, top + self.size.height)
+
+    def set_rows(
+        self,
+        rows: Sequence[RolloutRow],
+        above: Cursor | None,
+        below: Cursor | None,
+        sort: Sort,
+        cursor: int,
+        *,
+        searched: bool = False,
+    ) -> None:
+        """Replaces all rows; `searched`: they were found by words, and where those stand is to be shown."""
+        self._rollouts = list(rows)
+        self.above, self.below = above, below
+        self._sort = sort
+        self._searched = searched
+        self._snippets = {}
+        self._fit()
+        self.lines_changed(cursor=cursor)
+        self.show_line(self.cursor, context=self.size.height // 3)
+
+    def prepend(self, page: Page[RolloutRow]) -> None:
+        """Puts rows in front; what is seen stays where it is."""
+        self._rollouts[:0] = page.rows
+        self.above = page.before
+        self.shift(len(page.rows))
+        if len(self._rollouts) > _MOST_ROWS:
+            del self._rollouts[_MOST_ROWS:]
+            self.below = self._rollouts[-1].cursor
+            self.lines_changed()
+
+    def append(self, page: Page[RolloutRow]) -> None:
+        """Puts rows behind."""
+        self._rollouts.extend(page.rows)
+        self.below = page.after
+        excess = len(self._rollouts) - _MOST_ROWS
+        if excess > 0:
+            del self._rollouts[:excess]
+            self.above = self._rollouts[0].cursor
+            self.shift(-excess)
+        self.lines_changed()
+
+    def refresh_rows(self, rows: Sequence[RolloutRow], first: int) -> None:
+        """Takes over newer versions of rows, from line `first` on, where they are still the same rollouts."""
+        for offset, fresh in enumerate(rows):
+            line = first + offset
+            if line >= self.line_count or self._rollouts[line].id != fresh.id:
+                return
+            if self._rollouts[line] != fresh:
+                self._rollouts[line] = fresh
+                self.line_changed(line)
+
+    def go_to(self, rollout_id: str) -> bool:
+        """Puts the cursor on a rollout; False if it is not loaded."""
+        for line, rollout in enumerate(self._rollouts):
+            if rollout.id == rollout_id:
+                self.cursor = line
+                return True
+        return False
+
+    def show_mark(self, rollout_id: str | None) -> None:
+        """Shows which rollout is picked to be compared."""
+        if rollout_id != self._marked:
+            self._marked = rollout_id
+            self.refresh()
+
+    def line_parts(self, line: int, width: int) -> Sequence[Part]:
+        rollout = self._rollouts[line]
+        cells = rollout_cells(rollout)
+        if rollout.id == self._marked:
+            cells = {**cells, "noted": ("◆", "busy")}
+        if self._fitted[-1][0] is not SNIPPET:
+            return row(self._fitted, cells)
+        snippet = snippet_parts(self._snippets.get(rollout.id), self._fitted[-1][1])
+        return [*row(self._fitted[:-1], cells), (" ", ""), *snippet]
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of the columns chosen; none: the usual ones."""
+        return self._names
+
+    def show_columns(self, names: tuple[str, ...]) -> None:
+        """Shows other columns; none means the usual ones."""
+        self._names = names
+        self._fit()
+        self.refresh()
+
+    @property
+    def sort_fields(self) -> list[SortField]:
+        """The columns seen that the list can be sorted by, from the left."""
+        return [field for column, _ in self._fitted for field in SORTABLE if field == column.name]
+
+    def without_snippet(self) -> list[str]:
+        """Ids of the rows seen of which nobody looked up yet where the words stand."""
+        top, bottom = self.visible_rows
+        return [row.id for row in self._rollouts[top:bottom] if row.id not in self._snippets]
+
+    def show_snippets(self, found: Mapping[str, Snippet | None]) -> None:
+        """Shows where in some rows the words stand."""
+        self._snippets.update(found)
+        self.refresh()
+
+    def watch_scroll_y(self, old_value: float, new_value: float) -> None:
+        super().watch_scroll_y(old_value, new_value)
+        if self._searched and round(old_value) != round(new_value):
+            self.post_message(self.Seen())
+
+    def _fit(self) -> None:
+        self._fitted = fitted(chosen_columns(self._names, searched=self._searched), self.text_width)
+        self._show_titles()
+
+    def _show_titles(self) -> None:
+        mark: dict[str, str] = {self._sort.field: "↓" if self._sort.descending else "↑"}
+        self._titles.show((" ", "heading"), *heading(self._fitted, mark))
+
+    def on_resize(self, event: events.Resize) -> None:
+        super().on_resize(event)
+        self._fit()
+        self.refresh()
+        self.ask_for_more()
+        if self._searched:
+            self.post_message(self.Seen())

@@ -1,0 +1,333 @@
+"""A list of rollouts as a window of the index: pages before and after, what is new, what is seen."""
+
+from typing import ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+
+from cogtui.app.rendering.states import percent
+from cogtui.app.rendering.styles import Part
+from cogtui.app.rollout.rollout_columns import SNIPPET_CHARACTERS
+from cogtui.app.shell.context import Reading
+from cogtui.app.shell.opening import OpenTrace, ReadingSoon
+from cogtui.app.shell.scope import ListQuery
+from cogtui.app.traces.compare.comparing import ComparingScreen
+from cogtui.app.traces.list.coverage import coverage_text, searched_text
+from cogtui.app.traces.list.filter_bar import FilterBar
+from cogtui.app.traces.list.rollout_list import RolloutList
+from cogtui.app.widgets.line import Line
+from cogtui.app.widgets.lines import LineView
+from cogtui.store import END, Query, RolloutRow
+from cogtui.store.query.snippets import phrases_of
+from cogtui.store.values.types import Coverage
+from pipelines.errors import InvalidInput
+
+PAGE_ROWS = 128
+_READ = " "
+"""What stands for files that are read, or will not be."""
+
+
+class RolloutWindow(ComparingScreen):
+    """The rows of one query, fed to the list as it asks for them.
+
+    Args:
+        mode: title of the mode it is opened in.
+        path: for the top bar.
+        scope: a filter that holds as long as this screen is open.
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("full_stop", "reload", "Show new ones", show=False),
+        Binding("X", "stop_reading", "Stop reading the files", show=False),
+    ]
+
+    def __init__(self, *, mode: str = "Traces", path: str = "", scope: str = "") -> None:
+        super().__init__(path, mode=mode)
+        self.list_query = ListQuery(scope)
+        self.total: int | None = None
+        self.new = 0
+        self._first_position: int | None = None
+        self._newest = 0
+        self._busy = False
+        self._prepared = False
+        self._coverage: Coverage | None = None
+        self._phrases = False
+        self._reading = ""
+        self._unreadable = 0
+
+    def compose_body(self) -> ComposeResult:
+        titles = Line(widget_id="titles")
+        yield Line((" opening the index", "dim"), widget_id="summary")
+        yield FilterBar()
+        yield titles
+        yield RolloutList(titles)
+
+    @property
+    def view(self) -> RolloutList:
+        """The list."""
+        return self.query_one(RolloutList)
+
+    @property
+    def rollout_here(self) -> RolloutRow | None:
+        return self.view.rollout
+
+    def mark_changed(self) -> None:
+        self.view.show_mark(None if self.context.marked is None else self.context.marked.id)
+
+    def on_mount(self) -> None:
+        self.view.focus()
+        self.mark_changed()
+        self.watch_signal(self.shared.store_signal, self._store_changed)
+        if self.context.reading is not None:
+            self.every(1.0, self._ask_reading)
+        self.load()
+
+    def load(self, keep: RolloutRow | None = None, *, end: bool = False) -> None:
+        """Asks the store again: around a row to keep, or from the start, or at the end."""
+        try:
+            query = self.list_query.query()
+        except InvalidInput as error:
+            self.complain(error)
+            return
+        self.run_worker(self._load(query, keep, end), group="load", exclusive=True)
+
+    async def _load(self, query: Query, keep: RolloutRow | None, end: bool) -> None:
+        store = self.context.store
+        coverage = await self.answer(store.ask(lambda found: found.coverage()))
+        if coverage is None:
+            self.query_one("#summary", Line).show((" the index cannot be read", "bad"))
+            return
+        total: int | None = None
+        if keep is None:
+            # At the end the position follows from the count: counting what stands above would pass every row.
+            first = await self.answer(
+                store.ask(
+                    lambda found: (
+                        found.page(query, before=END if end else None, limit=PAGE_ROWS),
+                        found.count(query) if end else None,
+                    )
+                )
+            )
+            if first is None:
+                return
+            page, total = first
+            rows, before, after = list(page.rows), page.before, page.after
+            cursor = len(rows) - 1 if end else 0
+        else:
+            kept = keep.cursor
+            above = await self.answer(store.ask(lambda found: found.page(query, before=kept, limit=PAGE_ROWS)))
+            below = await self.answer(store.ask(lambda found: found.page(query, after=kept, limit=PAGE_ROWS)))
+            if above is None or below is None:
+                return
+            rows, before, after = [*above.rows, keep, *below.rows], above.before, below.after
+            cursor = len(above.rows)
+        self._newest, self.new = coverage.newest, 0
+        self._coverage = coverage
+        self._phrases = bool(phrases_of(query.filter))
+        self.total, self._first_position = total, None if total is None else total - len(rows)
+        self.view.set_rows(rows, before, after, query.sort, cursor, searched=self._phrases)
+        self._show_summary()
+        self._want_snippets()
+        if not self._prepared:
+            self._prepared = True
+            self.run_worker(self._prepare(), group="prepare")
+        if total is not None:
+            return
+        self.total = await self.answer(store.ask(lambda found: found.count(query)))
+        if not rows or before is None:
+            self._first_position = 0
+        else:
+            top = rows[0].cursor
+            self._first_position = await self.answer(store.ask(lambda found: found.position(query, top)))
+        self._show_summary()
+
+    async def _prepare(self) -> None:
+        await self.answer(self.context.work.ask(lambda _: _import_reading()))
+        self.post_message(ReadingSoon())
+
+    @on(RolloutList.Edge)
+    def _edge(self, event: RolloutList.Edge) -> None:
+        wanted = self.view.above if event.direction < 0 else self.view.below
+        if wanted is not None and not self._busy:
+            self._busy = True
+            self.run_worker(self._load_more(event.direction), group="more")
+
+    async def _load_more(self, direction: int) -> None:
+        view, query = self.view, self.list_query.query()
+        above, below = view.above, view.below
+        try:
+            if direction < 0 and above is not None:
+                page = await self.answer(
+                    self.context.store.ask(lambda found: found.page(query, before=above, limit=PAGE_ROWS))
+                )
+                if page is not None and view.above is above:
+                    view.prepend(page)
+                    if self._first_position is not None:
+                        self._first_position -= len(page.rows)
+            elif direction > 0 and below is not None:
+                page = await self.answer(
+                    self.context.store.ask(lambda found: found.page(query, after=below, limit=PAGE_ROWS))
+                )
+                if page is not None and view.below is below:
+                    loaded = view.line_count
+                    view.append(page)
+                    dropped = loaded + len(page.rows) - view.line_count
+                    if self._first_position is not None:
+                        self._first_position += dropped
+        finally:
+            self._busy = False
+        self._show_summary()
+
+    def _ask_reading(self) -> None:
+        if self.context.reading is not None and self._reading != _READ:
+            self.run_worker(self._show_reading(self.context.reading), group="reading", exclusive=True)
+
+    async def _show_reading(self, reading: Reading) -> None:
+        found = await self.answer(
+            self.context.work.ask(lambda _: (reading.done(), reading.progress(), reading.unreadable()))
+        )
+        if found is None:
+            return
+        done, progress, (unreadable, first) = found
+        if unreadable and not self._unreadable:
+            self.say(f"could not be read: {first}", bad=True)
+        self._unreadable = unreadable
+        share = percent(progress) if progress is not None else "the files"
+        self._reading = _READ if done else f"  reading {share}"
+        self._show_summary()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        return action != "stop_reading" or (self.context.reading is not None and self._reading != _READ)
+
+    def action_stop_reading(self) -> None:
+        """Stops reading the opened files; opening them again goes on from there."""
+        reading = self.context.reading
+        if reading is not None:
+            self.run_worker(self._stop_reading(reading), group="reading", exclusive=True)
+
+    async def _stop_reading(self, reading: Reading) -> None:
+        await self.answer(self.context.work.ask(lambda _: reading.cancel()))
+        self._reading = _READ
+        self.say("stopped reading; opening the same files again goes on from there")
+        self._show_summary()
+
+    def _store_changed(self, version: int) -> None:
+        self.catch_up()
+
+    def catch_up(self) -> None:
+        self.mark_changed()
+        if self.total is not None:
+            self.run_worker(self._follow(), group="follow", exclusive=True)
+
+    async def _follow(self) -> None:
+        """Counts what is new and brings what is seen up to date; the cursor stays where it is."""
+        view, query, newest = self.view, self.list_query.query(), self._newest
+        if not view.line_count:
+            self.load()
+            return
+        store = self.context.store
+        coverage = await self.answer(store.ask(lambda found: found.coverage()))
+        total = await self.answer(store.ask(lambda found: found.count(query)))
+        new = await self.answer(store.ask(lambda found: found.count(query, newer_than=newest)))
+        top, bottom = view.visible_rows
+        if top > 0:
+            above = view.rollouts[top - 1].cursor
+            page = await self.answer(store.ask(lambda found: found.page(query, after=above, limit=bottom - top)))
+        else:
+            page = await self.answer(store.ask(lambda found: found.page(query, limit=max(1, bottom))))
+        if coverage is None or total is None or new is None or page is None or newest != self._newest:
+            return
+        view.refresh_rows(page.rows, top)
+        if view.below is None and new:
+            last = view.rollouts[-1].cursor
+            tail = await self.answer(store.ask(lambda found: found.page(query, after=last, limit=PAGE_ROWS)))
+            if tail is not None and tail.rows and view.below is None:
+                view.append(tail)
+        seen = sum(rollout.serial > newest for rollout in view.rollouts)
+        self._coverage, self.total, self.new = coverage, total, max(0, new - seen)
+        self._show_summary()
+
+    @on(LineView.Moved)
+    def _show_summary(self) -> None:
+        view = self.view
+        parts: list[Part] = []
+        if self.total == 0:
+            parts.append((" no rollout", "strong"))
+            parts.append(
+                (
+                    " passes this filter (Backspace clears it)" if self.list_query.own_text else " in the index yet",
+                    "dim",
+                )
+            )
+        elif self._first_position is not None and view.line_count:
+            parts.append((f" {self._first_position + view.cursor + 1:,}", "strong"))
+        if self.total:
+            parts.append((f" of {self.total:,} rollouts" if len(parts) else f" {self.total:,} rollouts", ""))
+        elif self.total is None:
+            parts.append((" counting", "dim"))
+        sort = self.list_query.sort
+        parts.append((f"  by {sort.field} {'↓' if sort.descending else '↑'}", "dim"))
+        if self.new:
+            parts.append((f"  {self.new:,} new (.)", "warn"))
+        if self._phrases:
+            parts.append((f"  {searched_text(self._coverage)}", "dim"))
+        elif coverage_text(self._coverage):
+            parts.append((f"  {coverage_text(self._coverage)}", "dim"))
+        parts.append((self._reading, "dim"))
+        if self._unreadable:
+            parts.append((f" {self._unreadable:,} {'row' if self._unreadable == 1 else 'rows'} not readable", "warn"))
+        self.query_one("#summary", Line).show(*parts)
+
+    @on(RolloutList.Seen)
+    def _want_snippets(self) -> None:
+        if self._phrases:
+            self.run_worker(self._find_snippets(), group="snippets", exclusive=True)
+
+    async def _find_snippets(self) -> None:
+        """Looks up where the words searched for stand in the rows that are seen."""
+        query, wanted = self.list_query.query(), self.view.without_snippet()
+        if wanted:
+            found = await self.answer(
+                self.context.store.ask(lambda store: store.snippets(query, wanted, width=SNIPPET_CHARACTERS))
+            )
+            if found is not None:
+                self.view.show_snippets({uid: found.get(uid) for uid in wanted})
+
+    @on(RolloutList.Start)
+    def _to_start(self) -> None:
+        if self.view.above is None:
+            self.view.cursor = 0
+        else:
+            self.load()
+
+    @on(RolloutList.End)
+    def _to_end(self) -> None:
+        if self.view.below is None:
+            self.view.cursor = self.view.line_count - 1
+        else:
+            self.load(end=True)
+
+    @on(LineView.Chosen)
+    def _chosen(self) -> None:
+        rollout = self.view.rollout
+        if rollout is not None:
+            self.post_message(OpenTrace(self, self.list_query, rollout, self._came_back))
+
+    def _came_back(self, rollout: RolloutRow) -> None:
+        """The trace view was left at another rollout: the cursor goes there too."""
+        if not self.view.go_to(rollout.id):
+            self.load(keep=rollout)
+
+    def action_reload(self) -> None:
+        """Takes up what arrived since; the cursor stays on its rollout."""
+        self.load(keep=self.view.rollout)
+
+
+def _import_reading() -> None:
+    """Imports what reading a rollout takes: a tenth of a second that nobody then waits for."""
+    import cogtui.app.traces.compare.screen
+    import cogtui.app.traces.reader.screen  # noqa: F401
+    import pipelines.behaviors.judges.rules.judge
+    import pipelines.tasks.countdown.reward
+    import pipelines.tasks.countdown.solver  # noqa: F401

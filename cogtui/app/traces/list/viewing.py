@@ -1,0 +1,85 @@
+"""Views by name: on every screen that lists rollouts or problems, `v` goes to one, keeps one, forgets one."""
+
+from typing import ClassVar
+
+from textual.binding import Binding, BindingType
+
+from cogtui.app.shell.ask import AskScreen
+from cogtui.app.shell.dialogs import ChoiceScreen
+from cogtui.app.shell.screen_base import AppScreen
+from cogtui.store.user_data.views import View, Views, read_views, remove_view, save_view
+
+_KEEP = "keep what is shown here as a view"
+_FORGET = "forget a view"
+
+
+class ViewingScreen(AppScreen):
+    """A screen that is a view, and can become another."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("v", "views", "Views")]
+
+    def view_here(self, name: str) -> View:
+        """What is shown, as a view of this name."""
+        raise NotImplementedError
+
+    def show_view(self, view: View) -> None:
+        """Shows a view."""
+        raise NotImplementedError
+
+    def action_views(self) -> None:
+        """Asks for a view."""
+        self.run_worker(self._ask_view(), group="views", exclusive=True)
+
+    async def _ask_view(self) -> None:
+        kept = await self.answer(self.context.work.ask(lambda _: read_views()))
+        if kept is None:
+            return
+        choices = [f"{view.name}   {self._gist(view)}" for view in kept.views]
+        choices += [_KEEP] + ([_FORGET] if kept.views else [])
+
+        def chosen(index: int | None) -> None:
+            if index is None:
+                return
+            if index < len(kept.views):
+                self.show_view(kept.views[index])
+            elif choices[index] == _KEEP:
+                self._ask_name()
+            else:
+                self._ask_forgotten(kept)
+
+        self.app.push_screen(ChoiceScreen("Which view?", choices), chosen)
+
+    @staticmethod
+    def _gist(view: View) -> str:
+        return f"{view.filter or 'everything'}  by {(view.groups and 'problem ' + view.groups) or view.sort}"
+
+    def _ask_name(self) -> None:
+        def named(name: str | None) -> None:
+            if name is not None:
+                view = self.view_here(name.strip())
+                self.run_worker(self._keep(view), group="views", exclusive=True)
+
+        self.app.push_screen(AskScreen("Name of the view?", wrong=_wrong_name), named)
+
+    async def _keep(self, view: View) -> None:
+        kept = await self.answer(self.context.work.ask(lambda _: save_view(view)))
+        if kept is not None:
+            self.say(f"kept: {view.name}. On the command line: cogtui rollouts --view '{view.name}'")
+
+    def _ask_forgotten(self, kept: Views) -> None:
+        def chosen(index: int | None) -> None:
+            if index is not None:
+                name = kept.views[index].name
+                self.run_worker(self._forget(name), group="views", exclusive=True)
+
+        self.app.push_screen(ChoiceScreen("Forget which view?", [view.name for view in kept.views]), chosen)
+
+    async def _forget(self, name: str) -> None:
+        if await self.answer(self.context.work.ask(lambda _: remove_view(name))) is not None:
+            self.say(f"forgotten: {name}")
+
+
+def _wrong_name(name: str) -> str:
+    if not name.strip():
+        return "a view needs a name"
+    return "" if len(name.strip()) <= 60 and name.isprintable() else "at most 60 printable characters"

@@ -1,0 +1,1 @@
+"""Reading one rollout and searching in it."""

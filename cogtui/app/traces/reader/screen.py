@@ -1,0 +1,357 @@
+"""One rollout to read: its completion with spans, the legend and minimap, the spans and the problem beside it."""
+
+import asyncio
+import shlex
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, ClassVar, Final, Literal, TypeVar
+
+from textual import events, on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Container
+
+from cogtui.app.rendering.styles import Part
+from cogtui.app.rendering.text import one_line
+from cogtui.app.rollout.span_list import SpanList
+from cogtui.app.rollout.trace_data import NOTHING, ProblemFacts, RulesNow, judged_trace, problem_facts, rules_now
+from cogtui.app.rollout.trace_facts import head_rows, judge_name, minimap_parts, problem_rows, span_rows
+from cogtui.app.rollout.trace_text import TraceText
+from cogtui.app.shell.chords import ChordScreen
+from cogtui.app.shell.dialogs import ChoiceScreen
+from cogtui.app.shell.scope import ListQuery
+from cogtui.app.shell.screen_pool import KeptScreen
+from cogtui.app.traces.compare.comparing import ComparingScreen
+from cogtui.app.traces.reader.searching import SearchingScreen
+from cogtui.app.widgets.detail import Detail
+from cogtui.app.widgets.line import Line
+from cogtui.app.widgets.lines import LineView
+from cogtui.store import Query, RolloutRow, Store
+from jobs.workspace import Workspace
+from pipelines.errors import InvalidInput
+from pipelines.records import BEHAVIOR_LETTERS, BEHAVIORS, Behavior
+
+R = TypeVar("R")
+Pane = Literal["none", "spans", "problem"]
+_TOGETHER_S: Final = 0.05
+"""How long a trace waits for what is worked out about it before it is shown without."""
+_READING: Final[list[list[Part]]] = [[(" reading", "dim")], []]
+_AFTER: dict[Pane, Pane] = {"none": "spans", "spans": "problem", "problem": "none"}
+
+
+class TraceScreen(SearchingScreen, ChordScreen, ComparingScreen, KeptScreen):
+    """A rollout, and the way to its neighbours in the list it was opened from. `read` gives it both."""
+
+    HELP_TITLE = "Trace"
+    FOOTER = ("]v", "n", "p", "i", "a", "d", "y")
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("p", "neighbour(-1)", "Previous rollout"),
+        Binding("i", "pane", "Spans, problem"),
+        Binding("a", "annotate", "Annotate"),
+        Binding("J", "next_judge", "Next judge", show=False),
+        Binding("y", "copy", "Copy"),
+    ]
+
+    def __init__(self) -> None:
+        super().__init__("trace")
+        self.add_class("-pane-none", update=False)
+        self._pane: Pane = "none"
+        self._forget()
+
+    def _forget(self) -> None:
+        self.list_query = self.unsearched = ListQuery()
+        self.detail, self.trace = None, NOTHING
+        self.facts: ProblemFacts | None = None
+        self.now: RulesNow | None = None
+        self._left: Callable[[RolloutRow], None] | None = None
+        self._judge = 0
+        self._wanted_run = ""
+        """Judge run to show once the rollout is read, e.g. the person who just annotated it."""
+        self._beyond: tuple[int, Behavior | None] | None = None
+        self._place = ""
+        self._arriving = self._chord = 0
+
+    def compose_body(self) -> ComposeResult:
+        head = Line(widget_id="head")
+        head.show_rows(_READING)
+        yield head
+        yield Line(widget_id="legend")
+        yield Line(widget_id="minimap")
+        with Container(classes="reading"):
+            yield TraceText()
+            with Container(classes="beside"):
+                yield SpanList()
+                yield Detail("span")
+                yield Detail("problem")
+
+    def on_mount(self) -> None:
+        self._show_pane()
+
+    def read(
+        self, mode: str, list_query: ListQuery, rollout: RolloutRow, left: Callable[[RolloutRow], None] | None = None
+    ) -> None:
+        """Opens a rollout.
+
+        Args:
+            mode: title of the mode it is opened in.
+            list_query: the list it comes from.
+            rollout: its row.
+            left: called with the last rollout read when the screen is left.
+        """
+        self.begin(mode)
+        self.list_query = self.unsearched = list_query
+        self._left = left
+        self._pane = "none"
+        self._show_pane()
+        self.set_focus(self.query_one(TraceText))
+        self.show_rollout(rollout)
+
+    def rest(self) -> None:
+        super().rest()
+        self._forget()
+        self._show_nothing()
+
+    def show_rollout(self, rollout: RolloutRow) -> None:
+        """Reads another rollout."""
+        self.rollout = rollout
+        self.run_worker(self._load(rollout), group="load", exclusive=True)
+
+    async def _load(self, rollout: RolloutRow) -> None:
+        store, work = self.context.store, self.context.work
+        detail = await self.answer(store.ask(lambda found: found.rollout(rollout.id)))
+        if detail is None:
+            return
+        query = self.list_query.query()
+        now = work.tell(lambda _: rules_now(detail))
+        facts = work.tell(lambda _: problem_facts(detail))
+        place = store.tell(lambda found: _place(found, query, rollout))
+        # Each with what shows it where it comes late.
+        pieces: dict[asyncio.Future[Any], Callable[[], None]] = {
+            now: self._show_rules, facts: self._show_problem, place: self._show_head
+        }  # fmt: skip
+
+        def take() -> None:
+            self.now, self.facts, self._place = _known(now), _known(facts), _known(place) or ""
+
+        try:
+            # As a rule all of it is known before anybody would see the difference: one repaint, not four.
+            _, late = await asyncio.wait(pieces, timeout=_TOGETHER_S)
+            self.detail = detail
+            runs = [run.id for run in detail.judge_runs]
+            self._judge, self._wanted_run = runs.index(self._wanted_run) if self._wanted_run in runs else 0, ""
+            take()
+            self._show_judge(stay=False)
+            await self.show_found(detail)
+            for piece, show in pieces.items():
+                await self.answer(piece)  # says what went wrong
+                if piece in late:
+                    take()
+                    show()
+        finally:
+            for piece in pieces:
+                piece.cancel()  # those not asked yet: another rollout is read by now
+
+    def _show_head(self) -> None:
+        if self.detail is not None:
+            self.query_one("#head", Line).show_rows(head_rows(self.detail, self._place))
+
+    def _show_rules(self) -> None:
+        """What the rules say came late: marks, and spans where nobody else judged."""
+        if self.detail is not None and self.now is not None and (self.now.facts or not self.detail.judge_runs):
+            self._show_judge(stay=True)
+        else:
+            self._show_problem()
+
+    def _show_judge(self, *, stay: bool) -> None:
+        if self.detail is None:
+            return
+        self._beyond = None
+        self.trace = judged_trace(self.detail, self._judge, self.now)
+        wrong = [(fact.start, fact.end) for fact in self.now.facts] if self.now is not None else []
+        self._show_head()
+        text = self.query_one(TraceText)
+        self.show_legend()
+        text.show_trace(self.detail.completion, self.trace.spans, wrong, stay=stay)
+        self.query_one(SpanList).show_spans(self.trace.spans, self.trace.lost)
+        self._show_problem()
+        self._show_minimap()
+
+    def _show_nothing(self) -> None:
+        for name in ("#head", "#legend", "#minimap"):
+            self.query_one(name, Line).show_rows(_READING if name == "#head" else [])
+        self.query_one(TraceText).show_trace("", ())
+        self.query_one(SpanList).show_spans((), ())
+        for name in ("#span", "#problem"):
+            self.query_one(name, Detail).show_with(lambda width: ())
+
+    @on(TraceText.Scrolled)
+    def _show_minimap(self) -> None:
+        if self.detail is not None:
+            line, text = self.query_one("#minimap", Line), self.query_one(TraceText)
+            seen = text.visible_part
+            line.show(*minimap_parts(len(self.detail.completion), self.trace.spans, seen, line.size.width))
+
+    def _show_problem(self) -> None:
+        pane = self.query_one("#problem", Detail)
+        if self.detail is not None:
+            detail, facts, now = self.detail, self.facts, self.now
+            pane.show_with(lambda width: problem_rows(detail, facts, now, width))
+
+    @on(TraceText.AtSpan)
+    def _at_span(self, event: TraceText.AtSpan) -> None:
+        self._beyond = None
+        spans = self.query_one(SpanList)
+        if event.index is not None and spans.cursor != event.index:
+            spans.cursor = event.index
+        self._show_span()
+
+    def _show_span(self) -> None:
+        pane, text, spans = self.query_one("#span", Detail), self.query_one(TraceText), self.query_one(SpanList)
+        span = spans.span if spans.has_focus else None if text.current is None else self.trace.spans[text.current]
+        trace = self.trace
+        pane.show_with(lambda width: span_rows(span, trace, width))
+
+    @on(LineView.Moved)
+    def _span_moved(self, event: LineView.Moved) -> None:
+        spans = self.query_one(SpanList)
+        if event.view is spans and spans.has_focus:
+            text = self.query_one(TraceText)
+            text.go_to_span(spans.cursor if spans.cursor < len(self.trace.spans) else None)
+            self._show_span()
+
+    @on(LineView.Chosen)
+    def _span_chosen(self) -> None:
+        self.query_one(TraceText).focus()
+
+    @on(events.Resize)
+    def _resized(self) -> None:
+        if self.detail is not None:
+            self.show_legend()
+        self.call_after_refresh(self._show_minimap)
+
+    def action_pane(self) -> None:
+        """Shows the spans, then the problem, then neither; a wide screen shows all the time."""
+        self._pane = _AFTER[self._pane]
+        self._show_pane()
+        self.call_after_refresh(self._show_minimap)
+
+    def _show_pane(self) -> None:
+        self.show_pane_class(_AFTER, self._pane)
+        focused = self.focused
+        if focused is not None and not isinstance(focused, TraceText) and not focused.display:
+            self.query_one(TraceText).focus()
+
+    @property
+    def rollout_here(self) -> RolloutRow:
+        return self.rollout
+
+    def jump(self, direction: int, letter: str) -> None:
+        self.query_one(TraceText).action_jump(direction, letter)
+
+    @on(TraceText.NoMore)
+    def _no_more(self, event: TraceText.NoMore) -> None:
+        wanted = (event.direction, event.behavior)
+        name = event.behavior.replace("_", " ") if event.behavior else "span"
+        if self._beyond != wanted:
+            self._beyond = wanted
+            side = "below" if event.direction > 0 else "above"
+            self.say(f"no {name} further {side} here; the same keys again go to another rollout that has one")
+            return
+        names = [event.behavior] if event.behavior else list(BEHAVIORS)
+        having = " OR ".join(f"{behavior}>=1" for behavior in names)
+        asked = replace(self.list_query, scope=" ".join(_bracketed(part) for part in (self.list_query.scope, having)))
+        self.run_worker(self._go(asked, event.direction), group="go", exclusive=True)
+
+    def action_neighbour(self, direction: int) -> None:
+        """Goes to the next or previous rollout of the list."""
+        self.run_worker(self._go(self.list_query, direction), group="go", exclusive=True)
+
+    async def _go(self, list_query: ListQuery, direction: int) -> None:
+        try:
+            query = list_query.query()
+        except InvalidInput as error:
+            self.complain(error)
+            return
+        here, store = self.rollout.cursor, self.context.store
+        if direction > 0:
+            page = await self.answer(store.ask(lambda found: found.page(query, after=here, limit=1)))
+        else:
+            page = await self.answer(store.ask(lambda found: found.page(query, before=here, limit=1)))
+        if page is None:
+            return
+        if page.rows:
+            self.show_rollout(page.rows[0])
+        else:
+            self.say("that was the last rollout of the list" if direction > 0 else "this is the first rollout")
+
+    def action_next_judge(self) -> None:
+        """Shows what another judge said of the same text."""
+        if self.detail is None or len(self.detail.judge_runs) < 2:
+            self.say("only one judge has seen this rollout" if self.trace.run else "nobody judged this rollout")
+            return
+        self._judge = (self._judge + 1) % len(self.detail.judge_runs)
+        self._show_judge(stay=True)
+        if self.trace.run is not None:
+            self.say(f"judged by {judge_name(self.trace.run)}")
+
+    def action_annotate(self) -> None:
+        """Opens the trace to annotate it by keyboard; this person's own spans, beside those of the judges."""
+        from cogtui.app.annotation.order import ListOrder
+        from cogtui.app.annotation.screen import AnnotateScreen
+
+        seen = self.trace.run.id if self.trace.run is not None else ""
+        order = ListOrder(self.list_query)
+        self.app.push_screen(AnnotateScreen(self.mode, order, self.rollout, judge=seen, left=self._annotated))
+
+    def _annotated(self, rollout: RolloutRow, judge_run: str) -> None:
+        self._wanted_run = judge_run
+        self.show_rollout(rollout)
+
+    def action_copy(self) -> None:
+        """Asks what to copy."""
+        if self.detail is None:
+            return
+        detail, text = self.detail, self.query_one(TraceText)
+        things = [
+            ("the completion", detail.completion),
+            ("prompt and completion", detail.prompt + detail.completion),
+            ("the rollout's id", detail.row.id),
+            ("the command that prints it", f"cogtui trace {detail.row.id}"),
+            ("permalink: the same from any folder", permalink(self.context.workspace, detail.row.id)),
+        ]
+        if text.current is not None:
+            span = self.trace.spans[text.current]
+            quote = detail.completion[span.start : span.end]
+            things.insert(0, (f"this {BEHAVIOR_LETTERS[span.behavior]} span: {one_line(quote, 60)}", quote))
+
+        def chosen(index: int | None) -> None:
+            if index is not None:
+                name, value = things[index]
+                self.copy(value, name)
+
+        self.app.push_screen(ChoiceScreen("Copy what?", [name for name, _ in things]), chosen)
+
+    def action_up(self) -> None:
+        """Back to the list, at the rollout last read."""
+        if self._left is not None:
+            self._left(self.rollout)
+        super().action_up()
+
+
+def _place(store: Store, query: Query, rollout: RolloutRow) -> str:
+    """Where a rollout is in its list: "12 of 4,320"."""
+    return f"{store.position(query, rollout.cursor) + 1:,} of {store.count(query):,}"
+
+
+def _known(piece: "asyncio.Future[R]") -> R | None:
+    """What was worked out, as far as it is."""
+    return piece.result() if piece.done() and not piece.cancelled() and piece.exception() is None else None
+
+
+def permalink(workspace: Workspace, rollout_id: str) -> str:
+    """A command that prints a rollout wherever it is typed."""
+    return f"cogtui trace {rollout_id} --workspace {shlex.quote(str(workspace.path.absolute()))}"
+
+
+def _bracketed(text: str) -> str:
+    return f"({text})" if text else ""

@@ -1,0 +1,123 @@
+"""Searching while reading: words marked in the trace, from place to place, and on into other rollouts."""
+
+from dataclasses import replace
+from typing import ClassVar
+
+from textual import on
+from textual.binding import Binding, BindingType
+
+from cogtui.app.rendering.styles import Part
+from cogtui.app.rollout.trace_data import NOTHING, JudgedTrace
+from cogtui.app.rollout.trace_facts import legend_parts
+from cogtui.app.rollout.trace_text import TraceText
+from cogtui.app.shell.ask import AskScreen
+from cogtui.app.shell.scope import ListQuery, bracketed, quoted
+from cogtui.app.shell.screen_base import AppScreen
+from cogtui.app.traces.reader.tokens import token_places
+from cogtui.app.widgets.line import Line
+from cogtui.store import RolloutDetail, RolloutRow
+from cogtui.store.query.snippets import find_all, phrases_of
+
+
+class SearchingScreen(AppScreen):
+    """A screen with one trace out of a list. Words that the list was searched for are marked in it."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("n", "next(1)", "Next rollout"),
+        Binding("N", "next(-1)", "Previous place found, else previous rollout", show=False),
+        Binding("slash", "search", "Search words, here and in the list", show=False),
+        Binding("T", "tokens", "Token boundaries", show=False),
+    ]
+
+    list_query: ListQuery
+    """The list, with what is searched for."""
+    unsearched: ListQuery
+    """The list as it was opened."""
+    rollout: RolloutRow
+    detail: RolloutDetail | None = None
+    trace: JudgedTrace = NOTHING
+    _arriving = 0
+    """A search led to another rollout: 1 from before it, -1 from behind."""
+
+    def show_rollout(self, rollout: RolloutRow) -> None:
+        """Reads another rollout."""
+        raise NotImplementedError
+
+    def action_neighbour(self, direction: int) -> None:
+        """Goes to the next or previous rollout of the list."""
+        raise NotImplementedError
+
+    def found_parts(self) -> list[Part]:
+        """How many places were found, for the legend; nothing where no words are searched for."""
+        if not phrases_of(self.list_query.query().filter):
+            return []
+        return [(f"  {len(self.query_one(TraceText).ranges_of('found')):,} found (n N)", "match")]
+
+    def show_legend(self) -> None:
+        """Shows what the letters mean and their counts."""
+        self.query_one("#legend", Line).show(*legend_parts(self.trace, self.size.width, self.found_parts()))
+
+    async def show_found(self, detail: RolloutDetail) -> None:
+        """Marks the words the list was searched for, and goes to one if the search led here."""
+        phrases = phrases_of(self.list_query.query().filter)
+        if not phrases:
+            return
+        places = await self.answer(self.context.work.ask(lambda _: find_all(detail.completion, phrases)))
+        if places is None or self.detail is not detail:
+            return
+        text = self.query_one(TraceText)
+        text.show_layer("found", places)
+        self.show_legend()
+        if self._arriving and places:
+            text.go_to_found(self._arriving, edge=True)
+        self._arriving = 0
+
+    def action_next(self, direction: int) -> None:
+        """Goes to the next place of the words searched for, here or in another rollout; else to the next rollout."""
+        if phrases_of(self.list_query.query().filter):
+            self.query_one(TraceText).go_to_found(direction)
+        else:
+            self.action_neighbour(direction)
+
+    @on(TraceText.NotFound)
+    def _not_found(self, event: TraceText.NotFound) -> None:
+        self._arriving = event.direction
+        self.action_neighbour(event.direction)
+
+    def action_search(self) -> None:
+        """Asks for words; n and N then go from place to place, also in the other rollouts of the list."""
+
+        def asked(text: str | None) -> None:
+            if text is not None and self.detail is not None:
+                scope = self._searched_scope(text)
+                self.list_query = replace(self.unsearched, scope=scope)
+                self._arriving = 1
+                self.show_rollout(self.rollout)
+
+        self.app.push_screen(AskScreen("Search which words?", wrong=_wrong_words), asked)
+
+    def _searched_scope(self, text: str) -> str:
+        scope = self.unsearched.scope
+        words = f"text:{quoted(text.strip())}" if text.strip() else ""
+        return f"{bracketed(scope)} {words}".strip() if words else scope
+
+    def action_tokens(self) -> None:
+        """Underlines every second token, or no longer."""
+        text = self.query_one(TraceText)
+        if text.ranges_of("token"):
+            text.show_layer("token", ())
+        elif self.detail is not None:
+            self.run_worker(self._show_tokens(self.detail), group="tokens", exclusive=True)
+
+    async def _show_tokens(self, detail: RolloutDetail) -> None:
+        workspace, key = self.context.workspace, detail.row.stage
+        places = await self.answer(self.context.work.ask(lambda _: token_places(workspace, key, detail.completion)))
+        if places is not None and self.detail is detail:
+            self.query_one(TraceText).show_layer("token", places[1::2])
+            self.say(f"{len(places):,} tokens as the run's tokenizer cuts this text; every second one is underlined")
+
+
+def _wrong_words(text: str) -> str:
+    if text.strip() and not any(char.isalnum() for char in text):
+        return "signs are not searched; give a word or a number"
+    return ""

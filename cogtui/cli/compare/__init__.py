@@ -1,0 +1,1 @@
+"""`cogtui compare` and `cogtui report`."""

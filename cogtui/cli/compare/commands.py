@@ -1,0 +1,55 @@
+"""`cogtui compare` and `cogtui report`: what an experiment came to, with intervals over seeds."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cogtui.cli.console.options import JsonOption, WorkspaceOption
+
+
+class Reference(StrEnum):
+    """What can be set beside an experiment."""
+
+    PAPER = "paper"
+
+
+ExperimentsArgument = Annotated[list[str], typer.Argument(metavar="EXPERIMENT...", help="Names of recipes that ran.")]
+ReferenceOption = Annotated[
+    Reference | None, typer.Option("--reference", help="Set published figures beside: paper.", case_sensitive=False)
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the commands of this group."""
+    app.command("compare", help="Accuracy and behaviours per condition, with intervals; the paper's claims.")(compare)
+    app.command("report", help="Write what an experiment came to as a page with tables and curves.")(report)
+
+
+def compare(
+    experiments: ExperimentsArgument,
+    *,
+    reference: ReferenceOption = None,
+    workspace: WorkspaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """The command `compare`."""
+    from cogtui.cli.compare.show import show_comparison
+    from jobs.workspace import Workspace
+
+    show_comparison(Workspace.locate(workspace), experiments, reference=reference is not None, as_json=as_json)
+
+
+def report(
+    experiment: Annotated[str, typer.Argument(metavar="EXPERIMENT", help="Name of a recipe that ran.")],
+    *,
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for report.html and report.md.")],
+    workspace: WorkspaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """The command `report`."""
+    from cogtui.cli.compare.show import write_report
+    from jobs.workspace import Workspace
+
+    write_report(Workspace.locate(workspace), experiment, out, as_json=as_json)

@@ -1,0 +1,80 @@
+"""What `cogtui compare` and `cogtui report` do."""
+
+import difflib
+from collections.abc import Sequence
+from pathlib import Path
+
+from cogtui.analysis.comparison import Summary, summarise
+from cogtui.analysis.tables import HOW_TO_READ, tables_of
+from cogtui.cli.console.alignment import aligned
+from cogtui.cli.console.output import emit, emit_json, narrate
+from jobs.planning.experiments import Experiment, load_experiments
+from jobs.workspace import Workspace
+from pipelines.errors import NotFound
+
+
+def show_comparison(workspace: Workspace, names: Sequence[str], *, reference: bool, as_json: bool) -> None:
+    """Prints the tables of the newest start of each experiment.
+
+    Raises:
+        NotFound: there is no experiment of that name.
+    """
+    found = [_experiment(workspace, name) for name in dict.fromkeys(names)]
+    summaries = [summarise(one.name, one.cells, workspace, reference=reference) for one in found]
+    warnings = [f"{one.name}: {warning}" for one in summaries for warning in one.warnings]
+    if as_json:
+        emit_json([summary.as_data() for summary in summaries], warnings)
+        return
+    for place, summary in enumerate(summaries):
+        for line in ([""] if place else []) + comparison_lines(summary):
+            emit(line)
+    for warning in warnings:
+        narrate(f"warning: {warning}")
+
+
+def comparison_lines(summary: Summary) -> list[str]:
+    """A summary as text."""
+    runs = [run for group in summary.groups for run in group.runs]
+    done = sum(run.end is not None for run in runs)
+    lines = [f"{summary.name}: {done} of {len(runs)} runs at their end; {HOW_TO_READ}"]
+    for table in tables_of(summary):
+        lines += ["", table.title, *(f"  {line}" for line in aligned([table.head, *table.rows]))]
+    if not runs:
+        lines.append("nothing in it evaluates a model: there is no stage of kind ppo or sample")
+    return lines
+
+
+def write_report(workspace: Workspace, name: str, out: Path, *, as_json: bool) -> None:
+    """Writes `report.html` and `report.md` into a folder, which is made if need be.
+
+    Raises:
+        NotFound: there is no experiment of that name.
+        MissingRequirement: the folder cannot be written.
+    """
+    from cogtui.analysis.report import write
+
+    experiment = _experiment(workspace, name)
+    summary = summarise(experiment.name, experiment.cells, workspace, reference=True)
+    files = write(summary, experiment, out)
+    if as_json:
+        emit_json({"files": [str(file) for file in files]}, summary.warnings)
+        return
+    for file in files:
+        emit(str(file))
+    for warning in summary.warnings:
+        narrate(f"warning: {warning}")
+
+
+def _experiment(workspace: Workspace, name: str) -> Experiment:
+    damaged: list[str] = []
+    known = {one.name: one for one in load_experiments(workspace, damaged=damaged)}  # the newest of a name is last
+    if name in known:
+        return known[name]
+    near = difflib.get_close_matches(name, known, n=1)
+    if near:
+        remedy = f"Did you mean {near[0]}?"
+    elif known:
+        remedy = f"There are: {', '.join(sorted(known))}."
+    else:
+        remedy = "Start one with cogtui run, or name another workspace with --workspace."
+    raise NotFound(f"no experiment {name!r} in {workspace.path}", detail="\n".join(damaged), remedy=remedy)

@@ -1,0 +1,1 @@
+"""What commands share: output, errors, aligned tables, common options."""

@@ -1,0 +1,1 @@
+"""`cogtui ls`, `show`, `logs`, `cancel`, `doctor`."""

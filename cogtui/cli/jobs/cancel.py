@@ -1,0 +1,58 @@
+"""`cogtui cancel KEY...`: ends stages and what waits for them, after asking."""
+
+import sys
+from collections.abc import Sequence
+
+import typer
+
+from cogtui.cli.console.output import emit, emit_json, narrate
+from jobs.state.reader import stage_states
+from jobs.submit.cancel import cancel, dependents
+from jobs.workspace import Workspace
+from pipelines.errors import InvalidInput, StageFailed
+
+
+def cancel_stages(workspace: Workspace, prefixes: Sequence[str], *, yes: bool, grace_s: float, as_json: bool) -> None:
+    """Cancels and prints what became of each stage.
+
+    Raises:
+        NotFound: no such stage. InvalidInput: a prefix fits several, or nobody is there to be asked.
+        StageFailed: something could not be ended.
+    """
+    keys = list(dict.fromkeys(workspace.find(prefix).path.name for prefix in prefixes))
+    states = stage_states(workspace, keys)
+    behind = dependents(workspace, keys)
+    active = [key for key in keys if states[key].active]
+    if active and not yes:
+        _ask(active, behind)
+    done = cancel(workspace, keys, grace_s=grace_s)
+    if as_json:
+        emit_json(
+            [
+                {"key": item.key, "was": item.was.state, "state": item.state.state, "because": item.because or None}
+                for item in done
+            ]
+        )
+    else:
+        for item in done:
+            because = f"  (needs {item.because})" if item.because else ""
+            emit(f"{item.key}  {item.was.state} -> {item.state.state}{because}")
+    left = [item.key for item in done if item.state.active]
+    if left:
+        raise StageFailed(
+            f"{len(left)} of {len(done)} could not be ended yet: {', '.join(left)}",
+            remedy="Their end is asked for; look again with cogtui ls.",
+        )
+
+
+def _ask(keys: Sequence[str], behind: Sequence[str] | dict[str, str]) -> None:
+    if not sys.stdin.isatty():
+        raise InvalidInput(
+            f"this would cancel {len(keys) + len(behind)} stages, and nobody is there to be asked",
+            remedy="Give --yes.",
+        )
+    for key in keys:
+        narrate(f"cancel {key}")
+    for key in behind:
+        narrate(f"cancel {key}, which waits for it")
+    typer.confirm("Go on?", abort=True, err=True)

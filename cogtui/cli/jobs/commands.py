@@ -1,0 +1,86 @@
+"""`cogtui ls`, `show`, `logs`, `cancel`, `doctor`: what runs, why it failed, and ending it."""
+
+from typing import Annotated
+
+import typer
+
+from cogtui.cli.console.options import JsonOption, WorkspaceOption
+
+KeyArgument = Annotated[str, typer.Argument(help="Key of a stage, or any unique beginning of it.", metavar="KEY")]
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the commands of this group."""
+    app.command("ls", help="List stages with their state, progress and reason of failure.")(ls)
+    app.command("show", help="Show one stage: state with its evidence, attempts, inputs, config, result.")(show)
+    app.command("logs", help="Print the logs of a stage, all its attempts; -f follows across requeues.")(logs)
+    app.command("cancel", help="End stages and what waits for them, with everything they started.")(cancel)
+    app.command("doctor", help="Check this machine: workspace, queue, Slurm, GPUs, extras, keys.")(doctor)
+
+
+def ls(
+    *,
+    experiment: Annotated[str | None, typer.Option(metavar="NAME", help="Only the stages of this experiment.")] = None,
+    state: Annotated[list[str] | None, typer.Option(metavar="STATE", help="Only this state; may be repeated.")] = None,
+    workspace: WorkspaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """The command `ls`."""
+    from cogtui.cli.jobs.list import list_stages
+    from jobs.workspace import Workspace
+
+    list_stages(Workspace.locate(workspace), experiment=experiment, states=state or (), as_json=as_json)
+
+
+def show(key: KeyArgument, *, workspace: WorkspaceOption = None, as_json: JsonOption = False) -> None:
+    """The command `show`."""
+    from cogtui.cli.jobs.show import show_stage
+    from jobs.workspace import Workspace
+
+    show_stage(Workspace.locate(workspace), key, as_json=as_json)
+
+
+def logs(
+    key: KeyArgument,
+    *,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the stage is over.")] = False,
+    lines: Annotated[
+        int | None, typer.Option("--lines", "-n", min=0, help="Only the last so many lines of each log.")
+    ] = None,
+    stdout: Annotated[bool, typer.Option("--stdout", help="Only standard output.")] = False,
+    stderr: Annotated[bool, typer.Option("--stderr", help="Only standard error.")] = False,
+    workspace: WorkspaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """The command `logs`."""
+    from cogtui.cli.jobs.logs import print_logs
+    from jobs.workspace import Workspace
+
+    chosen = tuple(name for name, wanted in (("stdout.log", stdout), ("stderr.log", stderr)) if wanted)
+    print_logs(Workspace.locate(workspace), key, follow=follow, lines=lines, streams=chosen, as_json=as_json)
+
+
+def cancel(
+    keys: Annotated[list[str], typer.Argument(help="Keys of stages, or unique beginnings.", metavar="KEY...")],
+    *,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    grace: Annotated[
+        float,
+        typer.Option(min=0.0, metavar="SECONDS", help="How long a stage has to end by itself before it is killed."),
+    ] = 10.0,
+    workspace: WorkspaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """The command `cancel`."""
+    from cogtui.cli.jobs.cancel import cancel_stages
+    from jobs.workspace import Workspace
+
+    cancel_stages(Workspace.locate(workspace), keys, yes=yes, grace_s=grace, as_json=as_json)
+
+
+def doctor(*, workspace: WorkspaceOption = None, as_json: JsonOption = False) -> None:
+    """The command `doctor`."""
+    from cogtui.cli.jobs.doctor import print_findings
+    from jobs.workspace import Workspace
+
+    print_findings(Workspace.locate(workspace), as_json=as_json)

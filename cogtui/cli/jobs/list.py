@@ -1,0 +1,102 @@
+"""`cogtui ls`: a row a stage."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from cogtui.cli.console.output import emit, emit_json, narrate
+from jobs.recipe.labels import label_text
+from jobs.state.reader import STATES, StageState, stage_states
+from jobs.workspace import Workspace
+from pipelines.errors import CogtuiError, InvalidInput, NotFound
+from pipelines.files import read_json
+from pipelines.folder import Progress
+
+
+def list_stages(workspace: Workspace, *, experiment: str | None, states: Sequence[str], as_json: bool) -> None:
+    """Prints the stages of a workspace.
+
+    Raises:
+        InvalidInput: no such state. NotFound: no such experiment.
+    """
+    wrong = [state for state in states if state not in STATES]
+    if wrong:
+        raise InvalidInput(f"there is no state {wrong[0]!r}", remedy=f"States: {', '.join(STATES)}.")
+    warnings: list[str] = []
+    owners, members = _experiments(workspace, warnings)
+    if experiment is not None and experiment not in members:
+        raise NotFound(f"no experiment {experiment!r} in {workspace.path}", remedy=f"There are: {', '.join(members)}.")
+    found = stage_states(workspace, members[experiment] if experiment is not None else None)
+    rows = [state for state in found.values() if not states or state.state in states]
+    if as_json:
+        emit_json([_record(state, owners) for state in rows], warnings)
+        return
+    for warning in warnings:
+        narrate(f"warning: {warning}")
+    if not rows:
+        narrate(f"no stages in {workspace.path}" if not found else "no stage is in that state")
+        return
+    for line in _table(rows, owners):
+        emit(line)
+
+
+def _experiments(workspace: Workspace, warnings: list[str]) -> tuple[dict[str, str], dict[str, list[str]]]:
+    """The newest experiment of each stage, and the stages of each experiment's newest start.
+
+    Reads of the snapshots only this: the whole of them is none of a list's business, and slow.
+    """
+    owners: dict[str, str] = {}
+    members: dict[str, list[str]] = {}
+    # the file's name is its time
+    for path in sorted(workspace.experiments.glob("*/[!.]*.json"), key=lambda path: path.name):
+        try:
+            snapshot = read_json(path)
+            keys = dict.fromkeys(str(key) for cell in snapshot["cells"] for key in cell["stages"].values())
+        except (CogtuiError, OSError, AttributeError, KeyError, TypeError) as error:
+            warnings.append(f"{path} is no experiment snapshot: {error}")
+            continue
+        members[path.parent.name] = list(keys)
+        owners.update(dict.fromkeys(keys, path.parent.name))
+    return owners, members
+
+
+def _record(state: StageState, owners: Mapping[str, str]) -> dict[str, Any]:
+    return {
+        "key": state.key,
+        "kind": state.kind,
+        "name": state.name,
+        "experiment": owners.get(state.key),
+        "cell": dict(state.labels),
+        "state": state.state,
+        "reason": state.reason,
+        "progress": None if state.progress is None else state.progress.model_dump(),
+    }
+
+
+def _table(rows: Sequence[StageState], owners: Mapping[str, str]) -> list[str]:
+    header = ("KEY", "STATE", "EXPERIMENT", "STAGE", "CELL", "PROGRESS", "REASON")
+    table = [header]
+    for state in rows:
+        table.append(
+            (
+                state.key,
+                state.state + (" (stalled)" if state.stalled else ""),
+                owners.get(state.key, "-"),
+                state.name or state.kind,
+                label_text(state.labels) or "-",
+                progress_text(state.progress) or "-",
+                state.reason,
+            )
+        )
+    widths = [max(len(row[column]) for row in table) for column in range(len(header) - 1)]
+    lines = []
+    for row in table:
+        cells = [cell.ljust(width) for cell, width in zip(row[:-1], widths, strict=True)]
+        lines.append("  ".join((*cells, row[-1])).rstrip())
+    return lines
+
+
+def progress_text(progress: Progress | None) -> str:
+    """`12/50 steps`, or empty."""
+    if progress is None:
+        return ""
+    return f"{progress.done:g}/{progress.total:g} {progress.unit}"

@@ -1,0 +1,87 @@
+"""`cogtui logs KEY`: the logs of all attempts as plain text, followed across requeues and retries."""
+
+import sys
+import time
+from typing import Final
+
+from cogtui.cli.console.output import emit, emit_json, narrate
+from jobs.logs.follow import STREAMS, StageFollower, Told
+from jobs.state.reader import StageState, StateReader
+from jobs.workspace import Workspace
+from pipelines.errors import InvalidInput
+
+_POLL_S: Final = 0.5
+_STATE_EVERY_S: Final = 2.0
+_JSON_LINES: Final = 1000
+"""Lines a log, where a program does not say how many it wants."""
+
+
+def print_logs(
+    workspace: Workspace, prefix: str, *, follow: bool, lines: int | None, streams: tuple[str, ...], as_json: bool
+) -> None:
+    """Prints the logs of a stage; where it comes from stands before each change of attempt or stream.
+
+    Raises:
+        NotFound: no such stage. InvalidInput: the prefix fits several, or --json is asked for with -f.
+    """
+    if follow and as_json:
+        raise InvalidInput("--json prints one envelope, so it cannot follow", remedy="Leave out --json or -f.")
+    folder = workspace.find(prefix)
+    key = folder.path.name
+    if as_json:
+        _print_json(key, StageFollower(folder.path, streams=streams or STREAMS, lines=lines or _JSON_LINES))
+        return
+    follower = StageFollower(folder.path, streams=streams or STREAMS, lines=lines)
+    printer = _Printer()
+    if follow:
+        _follow(workspace, key, follower, printer)
+        return
+    for told in follower.read(last=True):
+        printer.print(told)
+    if not printer.printed:
+        narrate(f"{key} has no logs yet")
+
+
+def _follow(workspace: Workspace, key: str, follower: StageFollower, printer: "_Printer") -> None:
+    reader = StateReader(workspace)
+    state: StageState | None = None
+    looked = float("-inf")
+    while True:
+        if time.monotonic() - looked >= _STATE_EVERY_S:
+            state, looked = reader.read([key])[key], time.monotonic()
+        over = state is not None and not state.active and state.state != "unknown"
+        for told in follower.read(last=over):
+            printer.print(told)
+        sys.stdout.flush()
+        if over and state is not None:
+            narrate(f"{key} is {state.state}{f': {state.reason}' if state.reason else ''}")
+            return
+        time.sleep(_POLL_S)
+
+
+def _print_json(key: str, follower: StageFollower) -> None:
+    logs: dict[tuple[int, str], list[str]] = {}
+    for told in follower.read(last=True):
+        logs.setdefault((told.attempt, told.stream), []).append(told.text)
+    found = [{"attempt": attempt, "log": stream, "lines": lines} for (attempt, stream), lines in logs.items()]
+    emit_json({"key": key, "logs": found})
+
+
+class _Printer:
+    """Prints lines, and where they come from whenever that changes."""
+
+    def __init__(self) -> None:
+        self._last: tuple[int, str] | None = None
+
+    @property
+    def printed(self) -> bool:
+        """Whether anything was printed."""
+        return self._last is not None
+
+    def print(self, told: Told) -> None:
+        """Prints a line of a log, control characters as pictures."""
+        place = (told.attempt, told.stream)
+        if place != self._last:
+            emit(f"==> attempt {told.attempt}, {told.stream} <==")
+            self._last = place
+        emit(told.text)

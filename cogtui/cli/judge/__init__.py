@@ -1,0 +1,1 @@
+"""`cogtui judge`, `agreement`, `annotations`."""

@@ -1,0 +1,181 @@
+"""The command `agreement`."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from cogtui.analysis.agreement.measures import Agreement, Source, as_data, compare
+from cogtui.analysis.agreement.ordering import Ordering, orderings
+from cogtui.analysis.agreement.sources import (
+    RULES,
+    Text,
+    find_run,
+    read_gold_source,
+    rules_source,
+    run_source,
+    texts_of,
+)
+from cogtui.cli.console.output import emit, emit_json, narrate
+from jobs.workspace import Workspace
+from pipelines.errors import InvalidInput
+from pipelines.records import BEHAVIORS, Behavior
+
+_USAGE = "Give --gold FILE --judge NAME, or --judge A --judge B."
+
+
+def show_agreement(
+    workspace: Workspace, gold: Path | None, judges: Sequence[str], *, seed: int, limit: int, as_json: bool
+) -> None:
+    """Compares, and prints the comparison.
+
+    Raises:
+        InvalidInput: not one judge with gold, nor two without; a gold file with a wrong row.
+        NotFound: no such file or judge run.
+    """
+    reference, judge = _sources(workspace, gold, judges)
+    agreement = compare(reference, judge, seed=seed)
+    ordered = orderings(reference, judge)
+    if as_json:
+        emit_json(as_data(agreement) | {"orderings": _orderings_data(ordered)}, agreement.warnings)
+        return
+    for line in [*_report(agreement, limit), *_order_lines(ordered)]:
+        emit(line)
+    for warning in agreement.warnings:
+        narrate(f"warning: {warning}")
+
+
+def _sources(workspace: Workspace, gold: Path | None, judges: Sequence[str]) -> tuple[Source, Source]:
+    if gold is not None:
+        if len(judges) != 1:
+            raise InvalidInput(f"--gold is compared with one judge, {len(judges)} given", remedy=_USAGE)
+        traces = read_gold_source(gold)
+        return traces.source(), _judge(workspace, judges[0], traces.texts)
+    if len(judges) != _PAIR:
+        raise InvalidInput(f"two judges are compared without gold, {len(judges)} given", remedy=_USAGE)
+    texts = _common_texts(workspace, judges)
+    first, second = (_judge(workspace, name, texts) for name in judges)
+    return first, second
+
+
+_PAIR = 2
+_SPAN_HEAD = ("", "hits", "extra", "missed", "ignored", "P", "R", "F1", "95 %", "F1 IoU>=0.5", "95 %")
+_COUNT_HEAD = ("counts", "n", "reference", "judge", "bias", "exact", "MAE", "alpha", "presence kappa", "alpha")
+
+
+def _judge(workspace: Workspace, name: str, texts: Sequence[Text]) -> Source:
+    if _is_file(name):
+        return read_gold_source(Path(name)).source()
+    if name == RULES:
+        return rules_source(texts)
+    return run_source(find_run(workspace, name), texts)
+
+
+def _is_file(name: str) -> bool:
+    return name.endswith(".jsonl") or Path(name).is_file()
+
+
+def _common_texts(workspace: Workspace, judges: Sequence[str]) -> list[Text]:
+    """The texts of the first judge that brings any: the rules bring none of their own."""
+    for name in judges:
+        if _is_file(name):
+            return list(read_gold_source(Path(name)).texts)
+        if name != RULES:
+            return list(texts_of(find_run(workspace, name)))
+    raise InvalidInput("the rules agree with themselves", remedy=_USAGE)
+
+
+# --- text ------------------------------------------------------------------------------------------------------
+
+
+def _report(agreement: Agreement, limit: int) -> list[str]:
+    health = agreement.health
+    judged = max(agreement.compared.values(), default=0)
+    spans = sum(health.alignments.values())
+    found = ", ".join(f"{count} {name}" for name, count in sorted(health.alignments.items())) or "none"
+    lines = [
+        f"{agreement.judge} against {agreement.reference}: {judged} of {agreement.traces} traces judged, "
+        f"{agreement.problems} problems",
+        f"alignment: {spans} spans: {found}; {health.ambiguous} ambiguous; "
+        f"{health.count_differs} counts that differ from their spans",
+        "",
+    ]
+    any_overlap, strict = agreement.scores["any_overlap"], agreement.scores["iou50"]
+    rows: list[tuple[str, ...]] = [
+        ("", "hits", "extra", "missed", "ignored", "P", "R", "F1", "95 %", "F1 IoU>=0.5", "95 %")
+    ]
+    for behavior in BEHAVIORS:
+        tally = any_overlap.tallies[behavior]
+        rows.append(
+            (
+                behavior,
+                *(str(value) for value in (tally.hits, tally.extra, tally.missed, tally.ignored)),
+                *(_number(value) for value in (tally.precision, tally.recall, tally.f1)),
+                _range(any_overlap.intervals[behavior]),
+                _number(strict.tallies[behavior].f1),
+                _range(strict.intervals[behavior]),
+            )
+        )
+    blank = ("", "", "", "", "", "")
+    macro = (_number(any_overlap.macro), _range(any_overlap.macro_interval))
+    rows.append(("macro", *blank, *macro, _number(strict.macro), _range(strict.macro_interval)))
+    lines += [*_table(rows), ""]
+    lines += [*_count_lines(agreement), ""]
+    if agreement.queue and limit:
+        lines.append(f"most disagreement, {min(limit, len(agreement.queue))} of {len(agreement.queue)} traces:")
+        rows = [("trace", f"only {agreement.reference}", f"only {agreement.judge}", "both")]
+        rows += [
+            (item.id, str(item.only_reference), str(item.only_judge), str(item.both))
+            for item in agreement.queue[:limit]
+        ]
+        lines += _table(rows)
+    return lines
+
+
+def _count_lines(agreement: Agreement) -> list[str]:
+    rows: list[tuple[str, ...]] = [
+        ("counts", "n", "reference", "judge", "bias", "exact", "MAE", "alpha", "presence kappa", "alpha")
+    ]
+    for behavior in BEHAVIORS:
+        counts, presence = agreement.counts[behavior], agreement.presence[behavior]
+        values = (counts.mean_first, counts.mean_second, counts.bias, counts.exact, counts.mae, counts.alpha)
+        rows.append((behavior, str(counts.n), *map(_number, values), _number(presence.kappa), _number(presence.alpha)))
+    return _table(rows)
+
+
+def _order_lines(ordered: Mapping[Behavior, Ordering]) -> list[str]:
+    groups = max((len(one.groups) for one in ordered.values()), default=0)
+    if groups < _PAIR:
+        return []
+    taus = ", ".join(f"{behavior} {_number(one.tau)}" for behavior, one in ordered.items())
+    return ["", f"ordering of {groups} groups by mean count (Kendall's tau): {taus}"]
+
+
+def _orderings_data(ordered: Mapping[Behavior, Ordering]) -> dict[str, object]:
+    return {
+        behavior: {
+            "tau": one.tau,
+            "groups": [
+                {"group": group.group, "n": group.n, "reference": group.reference, "judge": group.judge}
+                for group in one.groups
+            ],
+        }
+        for behavior, one in ordered.items()
+    }
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
+
+
+def _range(values: tuple[float, float] | None) -> str:
+    return "-" if values is None else f"{values[0]:.2f}-{values[1]:.2f}"
+
+
+def _table(rows: Sequence[Sequence[str]]) -> list[str]:
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return [
+        "  ".join(
+            cell.ljust(width) if column == 0 else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    ]

@@ -1,0 +1,94 @@
+"""`cogtui annotations`: what people annotated, listed, written as gold, and taken over from gold."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cogtui.cli.console.options import JsonOption, WorkspaceOption
+
+if TYPE_CHECKING:
+    from jobs.workspace import Workspace
+
+annotations = typer.Typer(
+    no_args_is_help=False,
+    invoke_without_command=True,
+    help="What people annotated; export and import in the gold format.",
+)
+AnnotatorOption = Annotated[
+    str | None, typer.Option("--annotator", metavar="USER@HOST", help="Only this person's (needed where several are).")
+]
+FileOption = Annotated[
+    list[Path] | None,
+    typer.Option("--file", metavar="FILE", help="Of these files, as opened by cogtui open; instead of a workspace."),
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the commands of this group."""
+    app.add_typer(annotations, name="annotations")
+
+
+@annotations.callback()
+def list_all(
+    context: typer.Context,
+    *,
+    files: FileOption = None,
+    workspace: WorkspaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List what people annotated: who, which rollout, done or not, the counts."""
+    if context.invoked_subcommand is not None:
+        return
+    from cogtui.cli.judge.annotations import list_annotations
+
+    list_annotations(_place(workspace, files), as_json=as_json)
+
+
+@annotations.command("export")
+def export(
+    file: Annotated[Path, typer.Argument(help="Where to, as JSONL in the gold format; - for standard output.")],
+    *,
+    annotator: AnnotatorOption = None,
+    unfinished: Annotated[
+        bool, typer.Option("--unfinished", help="Also traces not marked done: a reader takes what they lack for zero.")
+    ] = False,
+    files: FileOption = None,
+    workspace: WorkspaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write one person's annotations as a gold file."""
+    from cogtui.cli.judge.annotations import export_annotations
+
+    export_annotations(_place(workspace, files), file, annotator=annotator, unfinished=unfinished, as_json=as_json)
+
+
+@annotations.command("import")
+def import_(
+    file: Annotated[Path, typer.Argument(help="A gold file whose traces are rollouts of the workspace.")],
+    *,
+    annotator: Annotated[
+        str | None,
+        typer.Option("--annotator", metavar="NAME", help="Whose they are (default: as the rows say, else yours)."),
+    ] = None,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Also where this person has annotated the rollout already, later.")
+    ] = False,
+    files: FileOption = None,
+    workspace: WorkspaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Take over the annotations of a gold file, for rollouts with the same id or the same text."""
+    from cogtui.cli.judge.annotations import import_annotations
+
+    import_annotations(_place(workspace, files), file, annotator=annotator, replace=replace, as_json=as_json)
+
+
+def _place(workspace: Path | None, files: list[Path] | None) -> "Workspace":
+    from jobs.workspace import Workspace
+
+    if files:
+        from cogtui.store.importing.opening import read_files
+
+        return read_files(files)
+    return Workspace.locate(workspace)

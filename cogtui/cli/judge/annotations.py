@@ -1,0 +1,175 @@
+"""The commands `annotations`, `annotations export` and `annotations import`."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from cogtui.cli.console.output import emit, emit_json, narrate
+from cogtui.cli.rollouts.shared import fresh_store
+from cogtui.store import RolloutDetail, Store
+from cogtui.store.user_data.annotations import HumanAnnotation, find_overlap, new_annotation
+from cogtui.store.user_data.append_log import identity
+from jobs.workspace import Workspace
+from pipelines.behaviors.gold import GoldTrace, gold_lines, read_gold
+from pipelines.errors import CogtuiError, InvalidInput, MissingRequirement, NotFound
+from pipelines.files import write_atomic
+from pipelines.records import BEHAVIOR_LETTERS, BEHAVIORS, text_sha256
+
+
+def list_annotations(workspace: Workspace, *, as_json: bool) -> None:
+    """Prints what people annotated."""
+    store, warnings = fresh_store(workspace)
+    with store:
+        found = store.humans()
+    if as_json:
+        emit_json([_as_data(one) for one in found], warnings)
+        return
+    for one in found:
+        counts = " ".join(
+            f"{BEHAVIOR_LETTERS[behavior]} {'–' if (n := one.count(behavior)) is None else n}" for behavior in BEHAVIORS
+        )
+        undecided = f"  {len(one.open)} to decide" if one.open else ""
+        emit(f"{one.rollout}  {one.annotator}  {'done    ' if one.done else 'not done'}  {counts}{undecided}")
+    done = sum(one.done for one in found)
+    narrate(f"{len(found):,} traces annotated, {done:,} of them done")
+
+
+def _as_data(one: HumanAnnotation) -> dict[str, object]:
+    return {
+        "rollout": one.rollout,
+        "annotator": one.annotator,
+        "done": one.done,
+        "counts": {behavior: one.count(behavior) for behavior in BEHAVIORS},
+        "spans": [span.model_dump(mode="json") for span in one.spans],
+        "open": len(one.open),
+        "rejected": len(one.rejected),
+        "time": one.time,
+    }
+
+
+def export_annotations(
+    workspace: Workspace, file: Path, *, annotator: str | None, unfinished: bool, as_json: bool
+) -> None:
+    """Writes one person's annotations in the gold format.
+
+    Raises:
+        NotFound: nobody of that name annotated anything. InvalidInput: several people did, and none was named.
+        MissingRequirement: the file cannot be written.
+    """
+    store, warnings = fresh_store(workspace)
+    with store:
+        mine = _of_one(store.humans(), annotator)
+        chosen = [one for one in mine if unfinished or one.done]
+        traces, gone = [], []
+        for one in chosen:
+            try:
+                traces.append(_gold(one, store.rollout(one.rollout)))
+            except CogtuiError as error:
+                gone.append(f"{one.rollout} is left out: {error.summary}")
+    left = len(mine) - len(chosen)
+    if left:
+        warnings.append(f"{left:,} traces that are not done are left out; --unfinished writes them too")
+    warnings += gone
+    lines = gold_lines(traces)
+    if str(file) == "-":
+        sys.stdout.write(lines)
+    else:
+        try:
+            write_atomic(file, lines)
+        except OSError as error:
+            raise MissingRequirement(f"cannot write {file}: {error.strerror}") from error
+    if as_json and str(file) != "-":
+        emit_json({"path": str(file.absolute()), "traces": len(traces), "left_out": left + len(gone)}, warnings)
+        return
+    for warning in warnings:
+        narrate(f"warning: {warning}")
+    narrate(f"{len(traces):,} traces written to {file}")
+
+
+def _of_one(found: Sequence[HumanAnnotation], annotator: str | None) -> list[HumanAnnotation]:
+    people = sorted({one.annotator for one in found})
+    if annotator is None and len(people) > 1:
+        raise InvalidInput(
+            f"{len(people)} people annotated here", detail=", ".join(people), remedy="Name one with --annotator."
+        )
+    mine = [one for one in found if annotator in (None, one.annotator)]
+    if not mine:
+        who = annotator or "anybody"
+        raise NotFound(f"no annotations of {who}", detail=f"There are some of: {', '.join(people) or 'nobody'}.")
+    return mine
+
+
+def _gold(one: HumanAnnotation, detail: RolloutDetail) -> GoldTrace:
+    if text_sha256(detail.completion) != one.text_sha256:
+        raise InvalidInput("its text is another one now")
+    return GoldTrace(
+        id=one.rollout,
+        numbers=detail.row.numbers,
+        target=detail.row.target,
+        text=detail.completion,
+        spans=one.spans,
+        model=detail.row.condition or "",
+        source=detail.row.stage,
+        annotator=one.annotator,
+        annotated=one.time,
+        done=one.done,
+    )
+
+
+def import_annotations(
+    workspace: Workspace, file: Path, *, annotator: str | None, replace: bool, as_json: bool
+) -> None:
+    """Takes over the annotations of a gold file.
+
+    Raises:
+        NotFound: there is no such file. InvalidInput: a row is wrong; names row and field, and nothing is taken.
+    """
+    traces = read_gold(file)
+    for row, trace in enumerate(traces, start=1):
+        clash = find_overlap(trace.spans)
+        if clash is not None:
+            one, other = clash
+            raise InvalidInput(
+                f"{file}, trace {row} ({trace.id}): spans: two {one.behavior} spans overlap, "
+                f"{one.start}:{one.end} and {other.start}:{other.end}"
+            )
+    store, warnings = fresh_store(workspace)
+    with store:
+        taken: list[HumanAnnotation] = []
+        kept = absent = 0
+        for trace in traces:
+            uid = _rollout_of(store, trace)
+            if uid is None:
+                absent += 1
+                continue
+            who = annotator or trace.annotator or identity()
+            standing = store.human(uid, who)
+            if standing is not None and not replace and (trace.annotated or 0.0) <= standing.time:
+                kept += standing.spans != trace.spans or standing.done != trace.done
+                continue
+            new = new_annotation(uid, trace.text, who, after=standing, spans=trace.spans, done=trace.done)
+            if trace.annotated is not None and standing is None:
+                new = new.model_copy(update={"time": trace.annotated})
+            taken.append(new)
+        store.write_human(taken)
+    if absent:
+        warnings.append(f"{absent:,} of {len(traces):,} traces are no rollouts of this workspace")
+    if kept:
+        warnings.append(f"{kept:,} annotated later here are kept as they are; --replace takes those of the file")
+    if as_json:
+        emit_json({"read": len(traces), "taken": len(taken), "kept": kept, "absent": absent}, warnings)
+        return
+    for warning in warnings:
+        narrate(f"warning: {warning}")
+    narrate(f"{len(taken):,} of {len(traces):,} traces taken over")
+
+
+def _rollout_of(store: Store, trace: GoldTrace) -> str | None:
+    """The rollout a gold trace is of: the one with its id if it has its text, else the first with its text."""
+    try:
+        detail = store.rollout(trace.id)
+    except CogtuiError:
+        detail = None
+    if detail is not None and detail.row.id == trace.id and detail.completion == trace.text:
+        return trace.id
+    return store.same_text(trace.numbers, trace.target, trace.text)

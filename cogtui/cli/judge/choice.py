@@ -1,0 +1,175 @@
+"""Which rollouts a `cogtui judge` is about, and which judge stages: those that began before, and a new one."""
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from cogtui.cli.rollouts.shared import fresh_store
+from cogtui.store import Page, Query, RolloutRow
+from cogtui.store.filter.parser import parse
+from jobs.planning.types import StageInstance
+from jobs.workspace import Workspace
+from pipelines.behaviors.judges.registry import make_judge
+from pipelines.behaviors.judges.stage import JudgeConfig
+from pipelines.errors import CogtuiError
+from pipelines.files import write_atomic
+from pipelines.folder import StageInfo
+from pipelines.stages import content_key, stage_kind
+
+_PAGE: Final = 1000
+SELECTIONS: Final = "selections"
+"""Folder of the workspace with files of rollout ids."""
+
+
+@dataclass(slots=True)
+class Chosen:
+    """What is to be judged."""
+
+    by_stage: dict[str, list[str]] = field(default_factory=dict)
+    """Rollouts the filter lets through, by the stage that wrote them."""
+    judged: int = 0
+    """Of them, judged by an equal judge before."""
+    unfinished: dict[str, set[str]] = field(default_factory=dict)
+    """Equal judge stages that are not done → which of them they hold; they go on."""
+    left: dict[str, list[str]] = field(default_factory=dict)
+    """What no judge stage holds yet."""
+    warnings: list[str] = field(default_factory=list)
+
+    @property
+    def rollouts(self) -> int:
+        """How many the filter lets through."""
+        return sum(map(len, self.by_stage.values()))
+
+    @property
+    def remaining(self) -> int:
+        """How many no judge stage holds."""
+        return sum(map(len, self.left.values()))
+
+
+def choose(workspace: Workspace, filter_text: str, config: JudgeConfig) -> Chosen:
+    """Finds the rollouts of a filter and what became of them under an equal judge.
+
+    Raises:
+        FilterError: the filter is none. InvalidInput: the judge cannot be made.
+    """
+    query = Query(parse(filter_text))
+    run = make_judge(config.judge, config).run.id
+    store, warnings = fresh_store(workspace)
+    chosen = Chosen(warnings=warnings)
+    with store:
+        page: Page[RolloutRow] | None = None
+        while page is None or page.after is not None:
+            page = store.page(query, page.after if page else None, limit=_PAGE)
+            for row in page.rows:
+                chosen.by_stage.setdefault(row.stage, []).append(row.id)
+    _leave_out_unfinished(workspace, chosen)
+    _subtract_held(workspace, chosen, run)
+    return chosen
+
+
+def _leave_out_unfinished(workspace: Workspace, chosen: Chosen) -> None:
+    """A judge stage takes finished stages of some kinds; says what that leaves out."""
+    kinds = {kind for upstream in stage_kind("judge").upstream for kind in upstream.kinds}
+    running = other = 0
+    for key in list(chosen.by_stage):
+        folder = workspace.folder(key)
+        if folder.info().kind not in kinds:
+            other += len(chosen.by_stage.pop(key))
+        elif folder.result() is None:
+            running += len(chosen.by_stage.pop(key))
+    if running:
+        chosen.warnings.append(f"{running:,} rollouts are left out: their stage is not done yet")
+    if other:
+        chosen.warnings.append(f"{other:,} rollouts are left out: their stage is of a kind that is not judged")
+
+
+def _subtract_held(workspace: Workspace, chosen: Chosen, run: str) -> None:
+    """Takes out what an equal judge holds already, so that nothing is asked, and paid, again."""
+    held: set[str] = set()
+    keys = list(workspace.keys())
+    for key in keys:
+        folder = workspace.folder(key)
+        info = folder.info()
+        if info.kind != "judge" or _run_of(info) != run:
+            continue
+        mine = _held_by(info, chosen.by_stage) - held
+        if not mine:
+            continue
+        held |= mine
+        if folder.result() is None:
+            chosen.unfinished[key] = mine
+        else:
+            chosen.judged += len(mine)
+    for stage, ids in chosen.by_stage.items():
+        left = [uid for uid in ids if uid not in held]
+        if left:
+            chosen.left[stage] = left
+
+
+def _run_of(info: StageInfo) -> str | None:
+    """Id of the judge run of a stage; None where its config cannot be used any more."""
+    try:
+        config = JudgeConfig.model_validate(info.config)
+        return make_judge(config.judge, config).run.id
+    except (CogtuiError, ValueError):
+        return None
+
+
+def _held_by(info: StageInfo, by_stage: Mapping[str, Iterable[str]]) -> set[str]:
+    """Which of the rollouts a judge stage judges."""
+    found = {uid for key in info.inputs for uid in by_stage.get(key, ())}
+    config = JudgeConfig.model_validate(info.config)
+    if config.splits:
+        return set()  # which of them have those splits is not known here: better judged again than left out
+    if config.rollouts is None:
+        return found
+    try:
+        return found & set(config.rollouts.path.read_text(encoding="utf-8").split())
+    except OSError:
+        return set()
+
+
+def new_stage(workspace: Workspace, chosen: Chosen, fields: Mapping[str, Any]) -> StageInstance:
+    """The stage that judges what is left; writes the file of its rollouts."""
+    ids = sorted(uid for left in chosen.left.values() for uid in left)
+    text = "".join(f"{uid}\n" for uid in ids)
+    folder = workspace.path / SELECTIONS
+    folder.mkdir(exist_ok=True)
+    path = folder / f"{hashlib.sha256(text.encode()).hexdigest()[:16]}.txt"
+    if not path.exists():
+        write_atomic(path, text)
+    config = JudgeConfig.model_validate({**fields, "rollouts": str(path)})
+    inputs = tuple(sorted(chosen.left))
+    return StageInstance(
+        key=content_key("judge", config, inputs),
+        kind="judge",
+        name="judge",
+        config=config.model_dump(mode="json"),
+        key_fields=config.key_fields(),
+        inputs=inputs,
+        labels=_common_labels(workspace, inputs),
+    )
+
+
+def begun_stage(workspace: Workspace, key: str, fields: Mapping[str, Any]) -> StageInstance:
+    """A judge stage that began before, with today's wishes where they do not make it another judge."""
+    info = workspace.folder(key).info()
+    outside = JudgeConfig._outside_key()
+    wished = {name: value for name, value in fields.items() if name in outside}
+    config = JudgeConfig.model_validate({**info.config, **wished})
+    return StageInstance(
+        key=key,
+        kind=info.kind,
+        name=info.name,
+        config=config.model_dump(mode="json"),
+        key_fields=config.key_fields(),
+        inputs=info.inputs,
+        labels=info.labels,
+    )
+
+
+def _common_labels(workspace: Workspace, keys: Iterable[str]) -> dict[str, Any]:
+    """The labels that all of these stages share."""
+    first, *others = [workspace.folder(key).info().labels for key in keys]
+    return {name: value for name, value in first.items() if all(other.get(name) == value for other in others)}

@@ -1,0 +1,221 @@
+"""What `cogtui judge` does, step by step: choose, estimate, ask, start, follow, sum up."""
+
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import typer
+
+from cogtui.cli.console.output import ExitCode, emit, emit_error, emit_json, narrate
+from cogtui.cli.judge.choice import Chosen, begun_stage, choose, new_stage
+from cogtui.cli.run.display import make_display
+from cogtui.cli.run.display.base import one_line
+from jobs.planning.plan import materialise
+from jobs.planning.types import StageInstance
+from jobs.workspace import Workspace
+from pipelines.behaviors.judge import JudgeTask
+from pipelines.behaviors.judges.llm.config import model_of
+from pipelines.behaviors.judges.stage import JudgeConfig, all_tasks
+from pipelines.errors import Interrupted, InvalidInput, NotFound, StageFailed
+from pipelines.files import write_json
+from pipelines.records import BEHAVIORS
+from pipelines.run import validated_config
+from pipelines.stages import Inputs, stage_kind
+
+if TYPE_CHECKING:
+    from pipelines.behaviors.judges.llm.judge import Estimate
+
+_LOOKED_AT: Final = 5_000
+"""Traces an estimate looks at; where there are more, it takes every so many-th and multiplies."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """The arguments of `cogtui judge`."""
+
+    filter_text: str
+    fields: Mapping[str, Any]
+    """Fields of `JudgeConfig`."""
+    prompts: tuple[str, ...] = ()
+    workspace: Path | None = None
+    dry_run: bool = False
+    yes: bool = False
+    as_json: bool = False
+
+
+def judge_rollouts(request: Request) -> None:
+    """Judges the rollouts of a filter.
+
+    Raises:
+        CogtuiError: as the exit codes of docs/cli.md tell; typer.Exit after Ctrl-C or a "no".
+    """
+    workspace = Workspace.locate(request.workspace)
+    fields = {name: value for name, value in request.fields.items() if value is not None}
+    fields |= {"prompts": dict(_named_file(text) for text in request.prompts)}
+    config = validated_config(stage_kind("judge"), fields, Path.cwd())
+    assert isinstance(config, JudgeConfig)
+    if not request.dry_run:
+        _require(config)
+    chosen = choose(workspace, request.filter_text, config)
+    if not chosen.rollouts:
+        raise NotFound("no rollout to judge", detail="\n".join(chosen.warnings), remedy="Try cogtui rollouts FILTER.")
+    estimate, every = _estimate(workspace, chosen, config)
+    if not request.as_json:
+        for line in _plan_lines(chosen, config, estimate, every):
+            narrate(line)
+    if request.dry_run:
+        if request.as_json:
+            emit_json(_data(chosen, config, estimate, every), chosen.warnings)
+        return
+    _confirm(request, estimate)
+    stages = [begun_stage(workspace, key, fields) for key in chosen.unfinished]
+    if chosen.left:
+        stages.append(new_stage(workspace, chosen, fields))
+    _run(request, workspace, stages)
+    results = [workspace.folder(stage.key).result() or {} for stage in stages]
+    if request.as_json:
+        done = [{"key": stage.key, "result": result} for stage, result in zip(stages, results, strict=True)]
+        emit_json({**_data(chosen, config, estimate, every), "stages": done}, chosen.warnings)
+        return
+    for stage, result in zip(stages, results, strict=True):
+        for line in _result_lines(stage, result):
+            emit(line)
+
+
+def _named_file(text: str) -> tuple[str, str]:
+    name, sign, path = text.partition("=")
+    if not sign or not name or not path:
+        raise InvalidInput(f"--prompt {text!r} is not NAME=FILE", remedy="E.g. --prompt verification=mine.md")
+    return name, str(Path(path).absolute())
+
+
+def _require(config: JudgeConfig) -> None:
+    """Checks key and SDK here, before anything is started that could only fail for want of them."""
+    spec = model_of(config)
+    if spec is not None:
+        from pipelines.llm.clients.connect import require_sdk
+        from pipelines.llm.clients.protocol import api_key
+
+        require_sdk(spec)
+        api_key(spec)
+
+
+def _estimate(workspace: Workspace, chosen: Chosen, config: JudgeConfig) -> tuple["Estimate | None", int]:
+    """The estimate for what no stage holds yet, and of how many traces it looked at one; None for rules."""
+    if model_of(config) is None:
+        return None, 1
+    from pipelines.behaviors.judges.llm.judge import LLMJudge
+
+    every = max(1, -(-chosen.remaining // _LOOKED_AT))
+    return LLMJudge(config).estimate(_left_tasks(workspace, chosen, config, every)).times(every), every
+
+
+def _left_tasks(workspace: Workspace, chosen: Chosen, config: JudgeConfig, every: int) -> Iterator[JudgeTask]:
+    wanted = {uid for left in chosen.left.values() for uid in left}
+    inputs = Inputs(workspace.folder(key) for key in chosen.left)
+    number = 0
+    for task in all_tasks(config, inputs):
+        if task.rollout_id in wanted:
+            if number % every == 0:
+                yield task
+            number += 1
+
+
+def _plan_lines(chosen: Chosen, config: JudgeConfig, estimate: "Estimate | None", every: int) -> list[str]:
+    waiting = sum(map(len, chosen.unfinished.values()))
+    lines = [f"{config.judge}: {chosen.rollouts:,} rollouts, {chosen.judged:,} of them judged by it already"]
+    if waiting:
+        lines.append(f"{waiting:,} are held by {len(chosen.unfinished)} unfinished judge stage(s), which go on")
+    lines.append(f"{chosen.remaining:,} to be judged anew")
+    if estimate is not None and chosen.remaining:
+        about = "" if every == 1 else f" (from every {every}th rollout)"
+        lines.append(
+            f"{estimate.requests:,} requests, about {estimate.input_tokens:,} tokens in and "
+            f"{estimate.output_tokens:,} out{about}"
+        )
+        if estimate.empty:
+            lines.append(f"{estimate.empty:,} completions are empty: nothing is asked about them")
+        if estimate.cost_usd is None or estimate.most_usd is None:
+            lines.append(f"cost unknown: no price of {config.judge} in the table; give one with --prices")
+        else:
+            lines.append(f"about ${estimate.cost_usd:.4f}, at most ${estimate.most_usd:.4f}")
+    return lines + [f"warning: {warning}" for warning in chosen.warnings]
+
+
+def _confirm(request: Request, estimate: "Estimate | None") -> None:
+    """Asks a person who sits there before money, or an unknown sum, is spent. A script has said so already."""
+    free = estimate is None or estimate.requests == 0 or estimate.most_usd == 0
+    if free or request.yes or request.as_json or not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return
+    if not typer.confirm("Go on?", default=False, err=True):
+        raise typer.Exit(ExitCode.DONE)
+
+
+def _run(request: Request, workspace: Workspace, stages: Sequence[StageInstance]) -> None:
+    from cogtui.cli.run.follow import follow
+    from jobs.submit.launch import submit
+
+    if not stages:
+        return
+    materialise(stages, workspace)
+    for stage in stages:
+        _renew(workspace, stage)
+    # asked for by name: what failed before, at a spending cap say, is to go on
+    submit(workspace, stages, retry=True)
+    try:
+        states = follow(workspace, stages, make_display("none" if request.as_json else None), cluster="local")
+    except KeyboardInterrupt:
+        again = Interrupted(
+            "interrupted; judging goes on", remedy="Run the same command again to watch, end it with cogtui cancel."
+        )
+        emit_error(again, as_json=request.as_json)
+        raise typer.Exit(ExitCode.INTERRUPTED) from None
+    failed = [stage for stage in stages if workspace.folder(stage.key).result() is None]
+    if failed:
+        lines = [f"{stage.key}: {states[stage.key].state}: {one_line(states[stage.key].reason)}" for stage in failed]
+        raise StageFailed(
+            f"{len(failed)} of {len(stages)} judge stages are not done",
+            detail="\n".join(lines),
+            remedy="Run the same command again; what was answered is kept and not paid again.",
+        )
+
+
+def _renew(workspace: Workspace, stage: StageInstance) -> None:
+    """Writes today's cap, URL and the like into a stage that began before: they are no part of its key."""
+    folder = workspace.folder(stage.key)
+    info = folder.info()
+    if info.config != stage.config:
+        renewed = info.model_copy(update={"config": stage.config})
+        write_json(folder.path / "stage.json", renewed.model_dump(mode="json"))
+
+
+def _result_lines(stage: StageInstance, result: Mapping[str, Any]) -> list[str]:
+    """Means with their n, and what could not be judged by its status."""
+    total = result.get("rollouts")
+    lines = [f"{stage.key}: {total} rollouts"]
+    for behavior in BEHAVIORS:
+        found = (result.get("behaviors") or {}).get(behavior) or {}
+        mean = found.get("mean")
+        shown = "–" if mean is None else f"{mean:.3f}"
+        lines.append(f"  {behavior:<18} mean {shown}  (judged {found.get('n')} of {total})")
+    failed = {name: n for name, n in (result.get("statuses") or {}).items() if name != "ok"}
+    if failed:
+        lines.append(f"  not judged: {', '.join(f'{n} {name}' for name, n in sorted(failed.items()))}")
+    spent = result.get("spent")
+    if spent:
+        cost = spent.get("cost_usd")
+        lines.append(f"  spent: {'an unknown sum' if cost is None else f'${cost:.4f}'}, {spent['answers']} answers")
+    return lines
+
+
+def _data(chosen: Chosen, config: JudgeConfig, estimate: "Estimate | None", every: int) -> dict[str, Any]:
+    return {
+        "judge": config.judge,
+        "rollouts": chosen.rollouts,
+        "judged_before": chosen.judged,
+        "continued": {key: len(ids) for key, ids in chosen.unfinished.items()},
+        "to_judge": chosen.remaining,
+        "estimate": None if estimate is None else {**asdict(estimate), "from_every": every},
+    }

@@ -1,0 +1,1 @@
+"""`cogtui rollouts`, `trace`, `export`, `import`, `note`, `reindex`."""

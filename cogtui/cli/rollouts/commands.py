@@ -1,0 +1,187 @@
+"""`cogtui rollouts`, `trace`, `export`, `import`, `note`, `reindex`: what the trace browser shows, without a screen."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cogtui.cli.console.options import JsonOption, WorkspaceOption
+
+FilterArgument = Annotated[
+    str, typer.Argument(help="Filter, e.g. 'condition:dots correct:true backtracking>=2'.", metavar="[FILTER]")
+]
+SortOption = Annotated[
+    str,
+    typer.Option(
+        "--sort", metavar="FIELD", help="Column to sort by; -FIELD for the largest, of steps the newest, first."
+    ),
+]
+IdArgument = Annotated[str, typer.Argument(help="Id of a rollout, or any unique beginning of it.", metavar="ID")]
+
+
+class Format(StrEnum):
+    """What wrote a rollout file."""
+
+    AUTO = "auto"
+    COGTUI = "cogtui"
+    VERL = "verl"
+    TRL = "trl"
+    PAPER = "paper"
+    PLAIN = "plain"
+
+
+class ExportFormat(StrEnum):
+    """What an export is written as."""
+
+    JSONL = "jsonl"
+    CSV = "csv"
+    PARQUET = "parquet"
+    HTML = "html"
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the commands of this group."""
+    app.command("rollouts", help="List rollouts that a filter lets through.")(rollouts)
+    app.command("trace", help="Print one rollout with its reasoning behaviours marked.")(trace)
+    app.command("export", help="Write rollouts to a file: JSON lines, CSV, parquet, or a page to read.")(export)
+    app.command("note", help="Write a note or tags on a rollout, or show them.")(note)
+    app.command("notes", help="List all notes and tags; write them to a file, take over those of a file.")(notes)
+    app.command(
+        "import", help="Take over rollout files of other programs: verl, TRL, the paper's, any JSONL or parquet."
+    )(import_)
+    app.command("reindex", help="Build the index again from the stage folders.")(reindex)
+
+
+def rollouts(
+    filter_text: FilterArgument = "",
+    *,
+    sort: Annotated[
+        str | None,
+        typer.Option(
+            "--sort",
+            metavar="FIELD",
+            help="Column to sort by (default: -step, the newest first); -FIELD: largest first.",
+        ),
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, metavar="N", help="At most so many rows.")] = 50,
+    view: Annotated[
+        str, typer.Option("--view", metavar="NAME", help="A view saved in the app; filter and options add to it.")
+    ] = "",
+    columns: Annotated[str, typer.Option("--columns", metavar="A,B,…", help="Columns to print, in order.")] = "",
+    by_problem: Annotated[
+        bool, typer.Option("--by-problem", help="Problems with best, mean and worst reward, not single rollouts.")
+    ] = False,
+    workspace: WorkspaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """The command `rollouts`."""
+    from cogtui.cli.rollouts.list import list_rollouts, listing_of
+    from jobs.workspace import Workspace
+
+    listing = listing_of(filter_text, view=view, sort=sort, columns=columns, by_problem=by_problem)
+    list_rollouts(Workspace.locate(workspace), listing, limit=limit, as_json=as_json)
+
+
+def trace(rollout: IdArgument, *, workspace: WorkspaceOption = None, as_json: JsonOption = False) -> None:
+    """The command `trace`."""
+    from cogtui.cli.rollouts.trace import show_trace
+    from jobs.workspace import Workspace
+
+    show_trace(Workspace.locate(workspace), rollout, as_json=as_json)
+
+
+def export(
+    filter_text: FilterArgument = "",
+    *,
+    out: Annotated[Path | None, typer.Option("--out", "-o", metavar="FILE", help="Where to (default: print).")] = None,
+    chosen: Annotated[
+        ExportFormat | None, typer.Option("--format", help="Of the file (default: by its ending; jsonl).")
+    ] = None,
+    sort: SortOption = "step",
+    limit: Annotated[int | None, typer.Option(min=1, metavar="N", help="At most so many (default: all).")] = None,
+    workspace: WorkspaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """The command `export`."""
+    from cogtui.cli.rollouts.export import export_rollouts
+    from jobs.workspace import Workspace
+
+    export_rollouts(
+        Workspace.locate(workspace),
+        filter_text,
+        out=out,
+        chosen=None if chosen is None else chosen.value,
+        sort=sort,
+        limit=limit,
+        as_json=as_json,
+    )
+
+
+def note(
+    rollout: IdArgument,
+    text: Annotated[str | None, typer.Argument(help="The note; empty takes it away.", metavar="[TEXT]")] = None,
+    *,
+    tag: Annotated[list[str] | None, typer.Option(metavar="TAG", help="Add a tag; may be repeated.")] = None,
+    untag: Annotated[list[str] | None, typer.Option(metavar="TAG", help="Take a tag away; may be repeated.")] = None,
+    workspace: WorkspaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """The command `note`."""
+    from cogtui.cli.rollouts.notes import write_note
+    from jobs.workspace import Workspace
+
+    write_note(Workspace.locate(workspace), rollout, text, tags=tag or (), untag=untag or (), as_json=as_json)
+
+
+def notes(
+    *,
+    export_to: Annotated[Path | None, typer.Option("--export", metavar="FILE", help="Write them here.")] = None,
+    import_from: Annotated[Path | None, typer.Option("--import", metavar="FILE", help="Take over these.")] = None,
+    workspace: WorkspaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """The command `notes`."""
+    from cogtui.cli.rollouts.notes import list_notes
+    from jobs.workspace import Workspace
+
+    list_notes(Workspace.locate(workspace), export=export_to, import_=import_from, as_json=as_json)
+
+
+def import_(
+    files: Annotated[list[Path], typer.Argument(help="Files, or folders of them.", metavar="FILE...")],
+    *,
+    chosen: Annotated[Format, typer.Option("--format", help="What wrote the files; auto looks at each.")] = Format.AUTO,
+    mapping: Annotated[
+        list[str] | None,
+        typer.Option("--map", metavar="FIELD=COLUMN", help="Read a field from this column; may be repeated."),
+    ] = None,
+    label: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=VALUE", help="Label of all rollouts: condition=dots; may be repeated."),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say how the files would be read; write nothing.")] = False,
+    workspace: WorkspaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """The command `import`."""
+    from cogtui.cli.rollouts.import_ import import_files
+    from jobs.workspace import Workspace
+
+    import_files(
+        Workspace.locate(workspace),
+        files,
+        chosen=chosen.value,
+        mapping=mapping or (),
+        labels=label or (),
+        dry_run=dry_run,
+        as_json=as_json,
+    )
+
+
+def reindex(*, workspace: WorkspaceOption = None, as_json: JsonOption = False) -> None:
+    """The command `reindex`."""
+    from cogtui.cli.rollouts.reindex import rebuild_index
+    from jobs.workspace import Workspace
+
+    rebuild_index(Workspace.locate(workspace), as_json=as_json)

@@ -1,0 +1,92 @@
+"""The command `import`."""
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+from cogtui.cli.console.output import emit, emit_json, narrate
+from cogtui.store import open_store
+from cogtui.store.importing.plan import ImportPlan, plan_import
+from cogtui.store.importing.run import ImportState, run_import
+from jobs.workspace import Workspace
+from pipelines.errors import InvalidInput
+
+
+def import_files(
+    workspace: Workspace,
+    paths: Sequence[Path],
+    *,
+    chosen: str,
+    mapping: Sequence[str],
+    labels: Sequence[str],
+    dry_run: bool,
+    as_json: bool,
+) -> None:
+    """Imports files and says what became of them; with `dry_run` only how they would be read."""
+    plan = plan_import(paths, chosen=chosen, mapping=pairs(mapping, "--map"), labels=read_labels(labels))
+    if not as_json:
+        for line in plan.lines():
+            narrate(line)
+    if dry_run:
+        if as_json:
+            emit_json(_plan_dict(plan))
+        return
+    state = finish(run_import(plan, workspace))
+    with open_store(workspace) as store:
+        coverage = store.ingest()
+    warnings = [f"{file.path}: {file.bad:,} rows could not be read" for file in state.files if file.bad]
+    if as_json:
+        files = [{"path": one.path, "rows": one.rows, "bad": one.bad, "named": one.named} for one in state.files]
+        emit_json({**_plan_dict(plan), "rows": state.rows, "bad": state.bad, "files": files}, warnings)
+        return
+    for file in state.files:
+        for named in file.named[:10]:
+            narrate(f"{file.path}: {named}")
+    for warning in warnings:
+        narrate(f"warning: {warning}")
+    emit(plan.key)
+    narrate(f"{state.rows:,} rows from {len(state.files)} files; the index holds {coverage.rollouts:,} rollouts")
+
+
+def finish(steps: Iterator[ImportState]) -> ImportState:
+    """Runs an import to its end."""
+    (last,) = deque(steps, maxlen=1)
+    return last
+
+
+def pairs(given: Iterable[str], option: str) -> dict[str, str]:
+    """`["a=b"]` → `{"a": "b"}`.
+
+    Raises:
+        InvalidInput: one has no `=`.
+    """
+    found = {}
+    for pair in given:
+        name, equals, value = pair.partition("=")
+        if not equals or not name:
+            raise InvalidInput(f"{option} takes NAME=VALUE, not {pair!r}")
+        found[name] = value
+    return found
+
+
+def read_labels(given: Iterable[str]) -> dict[str, str | int]:
+    """Labels from the command line; whole numbers are numbers."""
+    return {
+        name: int(value) if value.isascii() and value.isdecimal() else value
+        for name, value in pairs(given, "--label").items()
+    }
+
+
+def _plan_dict(plan: ImportPlan) -> dict[str, object]:
+    return {
+        "key": plan.key,
+        "labels": dict(plan.labels),
+        "read_as": [
+            {
+                "path": str(file.path),
+                "format": file.format,
+                "columns": {name: list(columns) for name, columns in file.columns.fields.items()},
+            }
+            for file in plan.files
+        ],
+    }

@@ -1,0 +1,148 @@
+"""The command `rollouts`: rows of a filter, or its problems, as a view or options say."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final, cast, get_args
+
+from cogtui.cli.console.output import emit, emit_json, narrate
+from cogtui.cli.rollouts.shared import fresh_store, parse_sort
+from cogtui.store import Page, Query, RolloutRow, Sort, Store
+from cogtui.store.filter.parser import EVERYTHING, Filter, parse
+from cogtui.store.query.serialize import rollout_dict
+from cogtui.store.user_data.views import View, check_columns, read_views
+from cogtui.store.values.fields import MISSING, TEXTS
+from cogtui.store.values.types import GroupSort, ProblemGroup
+from jobs.workspace import Workspace
+from pipelines.errors import InvalidInput
+from pipelines.records import BEHAVIORS
+
+_USUAL: Final = (
+    "id", "step", "split", "condition", "seed", "numbers", "reward", "correct", "tokens", "length", *BEHAVIORS
+)  # fmt: skip
+_PAGE: Final = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """What to print."""
+
+    filter: Filter
+    sort: Sort
+    columns: tuple[str, ...]
+    groups: tuple[GroupSort, bool] | None
+    """Field and direction of the problems, or None for rollouts."""
+
+
+def listing_of(
+    filter_text: str, *, view: str = "", sort: str | None = None, columns: str = "", by_problem: bool = False
+) -> Listing:
+    """A view with what the options change of it.
+
+    Raises:
+        InvalidInput: an option is wrong. NotFound: there is no such view.
+    """
+    base = read_views().view(view) if view else View(name="-", sort="-step")  # the newest first, as in the app
+    chosen = parse(base.filter) if base.filter else EVERYTHING
+    names = base.columns or _USUAL
+    if columns:
+        try:
+            names = check_columns(tuple(name.strip() for name in columns.split(",") if name.strip()))
+        except ValueError as error:
+            raise InvalidInput(str(error)) from None
+    groups = base.group_order if base.groups or by_problem else None
+    order = base.order
+    if sort is not None and groups is not None:
+        field = sort.removeprefix("-")
+        if field not in get_args(GroupSort):
+            known = ", ".join(get_args(GroupSort))
+            raise InvalidInput(f"cannot sort problems by {field!r}", remedy=f"One of: {known}.")
+        groups = cast("GroupSort", field), sort.startswith("-")
+    elif sort is not None:
+        order = parse_sort(sort)
+    return Listing(chosen & parse(filter_text), order, names or _USUAL, groups)
+
+
+def list_rollouts(workspace: Workspace, listing: Listing, *, limit: int, as_json: bool) -> None:
+    """Prints the rows of a filter; as JSON with their texts and spans. Or its problems."""
+    query = Query(listing.filter, listing.sort)
+    store, warnings = fresh_store(workspace)
+    with store:
+        if listing.groups is not None:
+            _list_problems(store, query, listing.groups, limit, as_json, warnings)
+            return
+        rows: list[RolloutRow] = []
+        page: Page[RolloutRow] | None = None
+        while len(rows) < limit and (page is None or page.after is not None):
+            page = store.page(query, page.after if page else None, limit=min(_PAGE, limit - len(rows)))
+            rows += page.rows
+        if as_json:
+            emit_json([rollout_dict(detail) for detail in store.rollouts(row.id for row in rows)], warnings)
+            return
+        total = store.count(query)
+    for line in table(rows, listing.columns):
+        emit(line)
+    _close(warnings, f"{len(rows):,} of {total:,} rollouts")
+
+
+def _list_problems(
+    store: Store, query: Query, groups: tuple[GroupSort, bool], limit: int, as_json: bool, warnings: list[str]
+) -> None:
+    found: list[ProblemGroup] = []
+    page: Page[ProblemGroup] | None = None
+    while len(found) < limit and (page is None or page.after is not None):
+        after = page.after if page else None
+        page = store.problems(query, after, sort=groups[0], descending=groups[1], limit=min(_PAGE, limit - len(found)))
+        found += page.rows
+    if as_json:
+        emit_json([_group_dict(group) for group in found], warnings)
+        return
+    head = ("problem", "numbers", "rollouts", "scored", "best", "mean", "worst")
+    cells = [
+        (
+            group.problem_id, group.puzzle(">"), str(group.rollouts),
+            str(group.scored), *(MISSING if v is None else f"{v:.3g}" for v in (group.best, group.mean, group.worst)),
+        )
+        for group in found
+    ]  # fmt: skip
+    for line in _aligned([head, *cells], left={0, 1}):
+        emit(line)
+    more = "" if page is None or page.after is None else ", and more (--limit)"
+    _close(warnings, f"{len(found):,} problems{more}")
+
+
+def _group_dict(group: ProblemGroup) -> dict[str, Any]:
+    return {
+        "problem_id": group.problem_id,
+        "numbers": list(group.numbers),
+        "target": group.target,
+        "rollouts": group.rollouts,
+        "scored": group.scored,
+        "best": group.best,
+        "mean": group.mean,
+        "worst": group.worst,
+        "reward_by_step": [[step, mean] for step, mean in group.by_step],
+    }
+
+
+def _close(warnings: Sequence[str], text: str) -> None:
+    for warning in warnings:
+        narrate(f"warning: {warning}")
+    narrate(text)
+
+
+def table(rows: Sequence[RolloutRow], columns: Sequence[str] = _USUAL) -> list[str]:
+    """Rows as aligned columns, numbers to the right."""
+    chosen = [TEXTS[name] for name in columns]
+    cells = [tuple(title for title, _, _ in chosen), *(tuple(text(row) for _, _, text in chosen) for row in rows)]
+    return _aligned(cells, left={place for place, (_, right, _) in enumerate(chosen) if not right})
+
+
+def _aligned(cells: Sequence[tuple[str, ...]], left: set[int]) -> list[str]:
+    widths = [max(len(row[column]) for row in cells) for column in range(len(cells[0]))]
+    return [
+        "  ".join(
+            cell.ljust(width) if column in left else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in cells
+    ]

@@ -1,0 +1,74 @@
+"""The commands `note` and `notes`."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from cogtui.cli.console.output import emit, emit_json, narrate
+from cogtui.cli.rollouts.shared import fresh_store
+from cogtui.cli.rollouts.trace import one_line
+from cogtui.store.user_data.notes import Annotation, read_annotations
+from jobs.workspace import Workspace
+from pipelines.errors import InvalidInput, MissingRequirement, NotFound
+
+
+def write_note(
+    workspace: Workspace,
+    rollout: str,
+    text: str | None,
+    *,
+    tags: Sequence[str],
+    untag: Sequence[str],
+    as_json: bool,
+) -> None:
+    """Writes a note or tags on a rollout, or prints what is there."""
+    store, warnings = fresh_store(workspace)
+    with store:
+        detail = store.rollout(rollout)
+        if text is not None or tags or untag:
+            changed = sorted(({*detail.tags} - {*untag}) | {*tags}) if tags or untag else None
+            store.annotate(detail.row.id, note=text, tags=changed)
+            detail = store.rollout(detail.row.id)
+    if as_json:
+        emit_json({"rollout": detail.row.id, "note": detail.note, "tags": list(detail.tags)}, warnings)
+        return
+    emit(detail.note or "(no note)")
+    emit(" ".join(f"#{tag}" for tag in detail.tags) or "(no tags)")
+
+
+def list_notes(workspace: Workspace, *, export: Path | None, import_: Path | None, as_json: bool) -> None:
+    """Prints all notes and tags, or writes them to a file, or takes over those of a file."""
+    store, warnings = fresh_store(workspace)
+    with store:
+        taken = 0
+        if import_ is not None:
+            if not import_.is_file():
+                raise NotFound(f"there is no file {import_}")
+            found = list(read_annotations(import_))
+            if not found and import_.stat().st_size:
+                raise InvalidInput(f"{import_} holds no notes", remedy="Give a file that notes --export wrote.")
+            store.write_annotations(found)
+            taken = len(found)
+        notes = store.annotations()
+    if export is not None:
+        _export(notes, export)
+    if as_json:
+        emit_json([note.model_dump(mode="json") for note in notes], warnings)
+    elif import_ is not None:
+        narrate(f"{taken:,} notes read; the workspace has {len(notes):,}")
+    elif export is not None:
+        narrate(f"{len(notes):,} notes written to {export}")
+    else:
+        for note in notes:
+            emit(f"{note.rollout}  {' '.join(f'#{tag}' for tag in note.tags or ())}  {one_line(note.note or '')}")
+
+
+def _export(notes: Sequence[Annotation], path: Path) -> None:
+    lines = "".join(note.model_dump_json(exclude_none=True) + "\n" for note in notes)
+    if str(path) == "-":
+        sys.stdout.write(lines)
+        return
+    try:
+        path.write_text(lines, encoding="utf-8")
+    except OSError as error:
+        raise MissingRequirement(f"cannot write {path}: {error.strerror}") from error

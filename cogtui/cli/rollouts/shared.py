@@ -1,0 +1,45 @@
+"""What the commands on rollouts share: opening the index, a sort from its text, warnings about what is missing."""
+
+from typing import cast, get_args
+
+from cogtui.store import Sort, Store, open_store
+from cogtui.store.values.types import Coverage, SortField
+from jobs.workspace import Workspace
+from pipelines.errors import InvalidInput
+
+
+def fresh_store(workspace: Workspace) -> tuple[Store, list[str]]:
+    """The index of a workspace, up to date, and warnings for whoever reads its answers."""
+    store = open_store(workspace)
+    try:
+        return store, coverage_warnings(store, store.ingest())
+    except BaseException:
+        store.close()
+        raise
+
+
+def coverage_warnings(store: Store, coverage: Coverage) -> list[str]:
+    """What the index does not hold, in words."""
+    warnings = []
+    if coverage.bad_lines:
+        first = next(store.bad_lines(), None)
+        where = f", the first at {first.file}, byte {first.byte}: {first.reason}" if first else ""
+        warnings.append(f"{coverage.bad_lines:,} lines could not be read{where}")
+    if coverage.orphans:
+        warnings.append(f"{coverage.orphans:,} judgements are of rollouts that are not here")
+    behind = coverage.bytes_total - coverage.bytes_read
+    if store.writer() is not None and behind > 0:
+        warnings.append(f"the index is being built: {coverage.bytes_read / coverage.bytes_total:.0%} is read so far")
+    return warnings
+
+
+def parse_sort(text: str) -> Sort:
+    """`-reward` → by reward, largest first.
+
+    Raises:
+        InvalidInput: there is no such field.
+    """
+    field = text.removeprefix("-")
+    if field not in get_args(SortField):
+        raise InvalidInput(f"cannot sort by {field!r}", remedy=f"One of: {', '.join(get_args(SortField))}.")
+    return Sort(cast("SortField", field), text.startswith("-"))

@@ -1,0 +1,115 @@
+"""The command `trace`: one rollout as text, with a gutter of letters for the behaviours of each line."""
+
+from collections.abc import Iterator
+
+from cogtui.cli.console.output import emit, emit_json, narrate
+from cogtui.cli.rollouts.shared import fresh_store
+from cogtui.store import RolloutDetail
+from cogtui.store.query.serialize import detail_dict
+from cogtui.store.values.types import BehaviorJudgement
+from jobs.workspace import Workspace
+from pipelines.records import BEHAVIOR_LETTERS, BEHAVIORS, Behavior
+from pipelines.text_safety import picture_controls
+
+_QUOTE_WIDTH = 100
+
+
+def show_trace(workspace: Workspace, rollout: str, *, as_json: bool) -> None:
+    """Prints one rollout."""
+    store, warnings = fresh_store(workspace)
+    with store:
+        detail = store.rollout(rollout)
+    if as_json:
+        emit_json(detail_dict(detail), warnings)
+        return
+    for line in trace_lines(detail):
+        emit(line)
+    for warning in warnings:
+        narrate(f"warning: {warning}")
+
+
+def trace_lines(detail: RolloutDetail) -> Iterator[str]:
+    """The rollout as lines of text."""
+    row = detail.row
+    yield f"rollout   {row.id}  {row.stage}, step {row.step}, {row.split}, sample {row.sample}"
+    yield f"condition {row.condition or '-'}" + ("" if row.seed is None else f"  seed {row.seed}")
+    yield f"problem   {row.problem_id}: {row.puzzle('->')}"
+    yield f"answer    {one_line(detail.answer) if detail.answer is not None else '(none)'}"
+    yield f"reward    {_reward(detail)}  ({row.finish_reason}, {row.length:,} characters{_tokens(detail)})"
+    yield f"judge     {_judged(detail)}"
+    if detail.note or detail.tags:
+        yield f"note      {one_line(detail.note)} {' '.join(f'#{tag}' for tag in detail.tags)}".rstrip()
+    yield ""
+    for line in detail.prompt.split("\n"):
+        yield f"     > {line}"
+    yield ""
+    yield from gutter_lines(detail)
+    for run in detail.judge_runs:
+        said = [one for one in detail.judgements if one.judge_run == run.id]
+        yield ""
+        yield f"{run.id}: " + ", ".join(_count(one) for one in said)
+        for one in said:
+            yield from _span_lines(one, detail.completion)
+        for fact in (fact for one in said for fact in one.facts):
+            yield f"  {fact.kind.replace('_', ' ')} {fact.start}:{fact.end}  {one_line(fact.quote)}: {fact.why}"
+
+
+def gutter_lines(detail: RolloutDetail) -> Iterator[str]:
+    """The completion, each line behind the letters of the behaviours it shows."""
+    lanes: dict[Behavior, list[tuple[int, int]]] = {behavior: [] for behavior in BEHAVIORS}
+    for one in detail.judgements:
+        if one.judge_run == detail.row.judge:
+            lanes[one.behavior] += [
+                (span.start, span.end) for span in one.spans if span.start is not None and span.end is not None
+            ]
+    start = 0
+    for line in detail.completion.split("\n"):
+        end = start + len(line)
+        letters = "".join(
+            BEHAVIOR_LETTERS[behavior] if any(a < end and b > start for a, b in lanes[behavior]) else " "
+            for behavior in BEHAVIORS
+        )
+        yield f"{letters} | {line}"
+        start = end + 1
+
+
+def _span_lines(judgement: BehaviorJudgement, completion: str) -> Iterator[str]:
+    letter = BEHAVIOR_LETTERS[judgement.behavior]
+    for span in judgement.spans:
+        place = "unplaced" if span.start is None else f"{span.start}:{span.end}"
+        how = span.alignment + (f" {span.score:.2f}" if span.alignment == "fuzzy" else "")
+        doubts = " ambiguous" * span.ambiguous + " weak" * span.weak + " repeat" * span.repeat
+        yield f"  {letter} {place:<13} {how}{doubts}  {one_line(span.quote)}"
+        if span.start is not None and span.alignment != "exact":
+            yield f"    in the text: {one_line(completion[span.start : span.end])}"
+        if span.why:
+            yield f"    why: {one_line(span.why)}"
+
+
+def one_line(text: str) -> str:
+    """A text on one line, in quotes, cut where it is long, control characters as pictures."""
+    shown = picture_controls(text)
+    return f'"{shown}"' if len(shown) <= _QUOTE_WIDTH else f'"{shown[:_QUOTE_WIDTH]}…" ({len(text):,} characters)'
+
+
+def _reward(detail: RolloutDetail) -> str:
+    row = detail.row
+    if row.reward is None:
+        return "not scored"
+    return f"{row.reward:g}, {'correct' if row.correct else 'not correct' if row.correct is False else 'unknown'}"
+
+
+def _tokens(detail: RolloutDetail) -> str:
+    return "" if detail.row.n_tokens is None else f", {detail.row.n_tokens:,} tokens"
+
+
+def _judged(detail: RolloutDetail) -> str:
+    if detail.row.judge is None:
+        return "not judged"
+    counts = zip(BEHAVIORS, detail.row.counts, strict=True)
+    return f"{detail.row.judge}  " + "  ".join(f"{name} {'-' if count is None else count}" for name, count in counts)
+
+
+def _count(judgement: BehaviorJudgement) -> str:
+    said = judgement.status if judgement.count is None else str(judgement.count)
+    return f"{judgement.behavior} {said}" + (" (of another text)" if judgement.stale else "")

@@ -1,0 +1,212 @@
+"""Evaluates `--assert` over the results of a run: cell by cell, and a missing value is an error, never zero."""
+
+import operator
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from cogtui.cli.run.assertions import Assertion, Binary, Call, Constant, Expression, Negative, Not, Reference
+from jobs.recipe.labels import Label, label_text
+from jobs.recipe.source import suggestion
+from pipelines.errors import InvalidInput
+
+Value = float | str | bool
+_ARITHMETIC: Final[dict[str, Callable[[float, float], float]]] = {
+    "+": operator.add,
+    "-": operator.sub,
+    "*": operator.mul,
+    "/": operator.truediv,
+}
+_ORDER: Final[dict[str, Callable[[float, float], bool]]] = {
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class CellResults:
+    """What the stages of one cell reported."""
+
+    labels: Mapping[str, Label]
+    stages: Mapping[str, tuple[str, Mapping[str, Any]]]
+    """Name in the recipe → content key and result; stages without a result are absent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """Whether an assertion holds in one cell, or once over all, and the values it rests on."""
+
+    assertion: str
+    cell: str
+    holds: bool
+    values: dict[str, Value] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        values = ", ".join(f"{name} = {_shown(value)}" for name, value in self.values.items())
+        return f"{self.cell or 'all cells'}: {values}"
+
+
+def check_names(assertion: Assertion, stages: Iterable[str], cells: Sequence[Mapping[str, Label]]) -> None:
+    """Checks stage names and selectors before anything is run.
+
+    Raises:
+        InvalidInput: no such stage, dimension or value; names the nearest.
+    """
+    known = list(stages)
+    values: dict[str, dict[str, None]] = {}
+    for labels in cells:
+        for name, label in labels.items():
+            values.setdefault(name, {})[_written(label)] = None
+    for reference in (*assertion.references(), *(call.argument for call in assertion.calls())):
+        if reference.stage not in known:
+            hint = suggestion(reference.stage, known, "Stages")
+            raise InvalidInput(f"--assert: the recipe has no stage {reference.stage!r}", remedy=hint)
+        for name, value in reference.selector:
+            if name not in values:
+                raise InvalidInput(
+                    f"--assert: the matrix has no {name!r}", remedy=suggestion(name, values, "Dimensions")
+                )
+            if value not in values[name]:
+                raise InvalidInput(
+                    f"--assert: {name} has no value {value!r}", remedy=suggestion(value, values[name], "Values")
+                )
+
+
+def check(assertion: Assertion, cells: Sequence[CellResults]) -> list[Check]:
+    """Evaluates an assertion in every cell that has all the stages it names; the same values count once.
+
+    A selector looks into the cell with those values and otherwise the labels of the present one, so that
+    `ppo[condition=a].x > ppo[condition=b].x` compares seed by seed. `mean`, `min` and `max` run over all cells
+    their selector leaves, each stage once.
+
+    Raises:
+        InvalidInput: a value is missing or of the wrong type, or no cell has the stages.
+    """
+    totals: dict[Expression, Value] = {call: _total(call, cells) for call in assertion.calls()}
+    checks: dict[tuple[tuple[str, str], ...], Check] = {}
+    for cell in cells:
+        found = {reference: _cell_of(reference, cell, cells) for reference in assertion.references()}
+        if any(target is None or reference.stage not in target.stages for reference, target in found.items()):
+            continue
+        targets = {reference: target for reference, target in found.items() if target is not None}
+        identity = tuple((str(reference), target.stages[reference.stage][0]) for reference, target in targets.items())
+        if identity in checks:
+            continue
+        values = totals | {reference: _value(reference, target) for reference, target in targets.items()}
+        holds = _evaluate(assertion.expression, values)
+        if not isinstance(holds, bool):
+            raise InvalidInput(
+                f"--assert: {assertion.text} is {_shown(holds)}, which neither holds nor does not",
+                remedy="Compare it with something.",
+            )
+        chosen = {name for reference in targets for name, _ in reference.selector}
+        rest = {name: label for name, label in cell.labels.items() if name not in chosen}
+        title = label_text(rest) if targets else ""
+        checks[identity] = Check(assertion.text, title, holds, {str(name): value for name, value in values.items()})
+    if not checks:
+        stages = ", ".join(dict.fromkeys(reference.stage for reference in assertion.references()))
+        raise InvalidInput(
+            f"--assert: no cell has a result of all of {stages}", detail=assertion.text, remedy="See cogtui ls."
+        )
+    return list(checks.values())
+
+
+def _cell_of(reference: Reference, cell: CellResults, cells: Sequence[CellResults]) -> CellResults | None:
+    if not reference.selector:
+        return cell
+    wanted = {name: _written(label) for name, label in cell.labels.items()} | dict(reference.selector)
+    return next(
+        (other for other in cells if {name: _written(label) for name, label in other.labels.items()} == wanted), None
+    )
+
+
+def _total(call: Call, cells: Sequence[CellResults]) -> float:
+    chosen = dict(call.argument.selector)
+    numbers: dict[str, float] = {}
+    for cell in cells:
+        if call.argument.stage not in cell.stages:
+            continue
+        if all(_written(cell.labels[name]) == value for name, value in chosen.items()):
+            key = cell.stages[call.argument.stage][0]
+            numbers[key] = _number(_value(call.argument, cell), str(call.argument))
+    if not numbers:
+        raise InvalidInput(f"--assert: {call} has no value: no cell has a result of {call.argument.stage}")
+    if call.function == "mean":
+        return sum(numbers.values()) / len(numbers)
+    return min(numbers.values()) if call.function == "min" else max(numbers.values())
+
+
+def _value(reference: Reference, cell: CellResults) -> Value:
+    key, here = cell.stages[reference.stage]
+    value: Any = here
+    for part in reference.fields:
+        if isinstance(value, list) and part.isdecimal() and int(part) < len(value):
+            value = value[int(part)]
+        elif isinstance(value, Mapping) and part in value:
+            value = value[part]
+        else:
+            names = [str(name) for name in value] if isinstance(value, Mapping) else []
+            raise InvalidInput(
+                f"--assert: the result of {reference.stage} has no {'.'.join(reference.fields)!r}",
+                detail=f"in {key}, {label_text(cell.labels)}".rstrip(", "),
+                remedy=suggestion(part, names, "Fields"),
+            )
+    if value is None:
+        raise InvalidInput(f"--assert: {reference} is missing in {key}", remedy="A missing value is not zero.")
+    if not isinstance(value, bool | int | float | str):
+        names = [str(name) for name in value]
+        raise InvalidInput(f"--assert: {reference} is no single value", remedy=f"Take one of: {', '.join(names[:12])}.")
+    return value if isinstance(value, bool | str) else float(value)
+
+
+def _evaluate(node: Expression, values: Mapping[Expression, Value]) -> Value:
+    if isinstance(node, Constant):
+        return node.value
+    if isinstance(node, Reference | Call):
+        return values[node]
+    if isinstance(node, Negative):
+        return -_number(_evaluate(node.value, values), "a negated value")
+    if isinstance(node, Not):
+        return not _truth(_evaluate(node.value, values), "not")
+    return _binary(node, _evaluate(node.left, values), _evaluate(node.right, values))
+
+
+def _binary(node: Binary, left: Value, right: Value) -> Value:
+    if node.sign in ("and", "or"):
+        # Both sides are looked at: a missing value must not hide behind the other side.
+        one, other = _truth(left, node.sign), _truth(right, node.sign)
+        return (one and other) if node.sign == "and" else (one or other)
+    if node.sign in ("==", "!="):
+        if type(left) is not type(right):
+            raise InvalidInput(f"--assert: {_shown(left)} and {_shown(right)} are of different types")
+        return (left == right) == (node.sign == "==")
+    first, second = (_number(value, f"a side of {node.sign}") for value in (left, right))
+    if node.sign in _ORDER:
+        return _ORDER[node.sign](first, second)
+    if node.sign == "/" and second == 0:
+        raise InvalidInput("--assert: division by zero")
+    return _ARITHMETIC[node.sign](first, second)
+
+
+def _number(value: Value, what: str) -> float:
+    if isinstance(value, bool | str):
+        raise InvalidInput(f"--assert: {what} is no number: {_shown(value)}")
+    return value
+
+
+def _truth(value: Value, what: str) -> bool:
+    if not isinstance(value, bool):
+        raise InvalidInput(f"--assert: a side of {what} is no truth value: {_shown(value)}")
+    return value
+
+
+def _written(label: Label) -> str:
+    return str(label).lower() if isinstance(label, bool) else str(label)
+
+
+def _shown(value: Value) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:.6g}" if isinstance(value, float) else repr(value)

@@ -1,0 +1,83 @@
+"""`cogtui run`: plans a recipe, starts what is missing, shows how it goes, and sums up."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cogtui.cli.console.options import JsonOption, WorkspaceOption
+
+
+class Cluster(StrEnum):
+    """Where stages run."""
+
+    LOCAL = "local"
+    SLURM = "slurm"
+
+
+class DisplayChoice(StrEnum):
+    """How progress is shown."""
+
+    PLAIN = "plain"
+    RICH = "rich"
+    NONE = "none"
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the command `run`."""
+    app.command("run", help="Run a recipe: start what is not finished yet, follow it, sum it up.")(run)
+
+
+def run(
+    recipe: Annotated[Path, typer.Argument(help="The recipe, a TOML file.", metavar="RECIPE")],
+    *,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print the plan, what is reused and why the rest is not; start nothing.")
+    ] = False,
+    cluster: Annotated[Cluster, typer.Option(help="Where the stages run.")] = Cluster.LOCAL,
+    only: Annotated[
+        list[str] | None, typer.Option(metavar="STAGE", help="Only this stage and what it needs; may be repeated.")
+    ] = None,
+    retry: Annotated[bool, typer.Option("--retry", help="Also start again what failed or was cancelled.")] = False,
+    force: Annotated[
+        list[str] | None, typer.Option(metavar="STAGE", help="Run this stage anew though finished; may be repeated.")
+    ] = None,
+    detach: Annotated[bool, typer.Option("--detach", help="Start, and return at once.")] = False,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="PATH=VALUE", help="Change the recipe: stages.ppo.steps=50; may be repeated."),
+    ] = None,
+    assertions: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--assert",
+            metavar="EXPR",
+            help="Exit 1 unless it holds of the results: 'ppo.reward_last > ppo.reward_first'; may be repeated.",
+        ),
+    ] = None,
+    display: Annotated[
+        DisplayChoice | None, typer.Option(help="How progress is shown (default: rich on a terminal, else plain).")
+    ] = None,
+    workspace: WorkspaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Runs a recipe."""
+    from cogtui.cli.run.flow import Request, run_recipe
+
+    run_recipe(
+        Request(
+            recipe=recipe,
+            workspace=workspace,
+            cluster="slurm" if cluster is Cluster.SLURM else "local",
+            dry_run=dry_run,
+            only=tuple(only or ()),
+            retry=retry,
+            force=tuple(force or ()),
+            detach=detach,
+            overrides=tuple(settings or ()),
+            assertions=tuple(assertions or ()),
+            display=None if display is None else display.value,
+            as_json=as_json,
+        )
+    )

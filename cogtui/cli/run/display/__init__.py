@@ -1,0 +1,22 @@
+"""Live progress of a run: a table on a terminal, lines elsewhere, or nothing."""
+
+import sys
+from typing import Final, Literal, get_args
+
+from cogtui.cli.run.display.base import Display, Silent
+
+DisplayName = Literal["plain", "rich", "none"]
+DISPLAYS: Final[tuple[DisplayName, ...]] = get_args(DisplayName)
+
+
+def make_display(name: DisplayName | None) -> Display:
+    """The display of that name; by default the table on a terminal, else plain lines. All write to stderr."""
+    if name == "none":
+        return Silent()
+    if name == "rich" or (name is None and sys.stderr.isatty()):
+        from cogtui.cli.run.display.table import TableDisplay
+
+        return TableDisplay()
+    from cogtui.cli.run.display.plain import PlainDisplay
+
+    return PlainDisplay()

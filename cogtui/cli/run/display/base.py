@@ -1,0 +1,132 @@
+"""What a display is told, and the words that all of them use."""
+
+import time
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+
+from jobs.planning.types import StageInstance
+from jobs.state.types import StageState, StateName
+from pipelines.folder import Progress
+from pipelines.text_safety import picture_controls
+
+GLYPHS: Final[dict[StateName, str]] = {
+    "planned": "·",
+    "queued": "○",
+    "blocked": "⊘",
+    "running": "▶",
+    "resuming": "↻",
+    "done": "✓",
+    "failed": "✗",
+    "cancelled": "■",
+    "timeout": "◷",
+    "preempted": "⇄",
+    "lost": "‽",
+    "unknown": "?",
+}
+"""The app's glyphs, here without Textual; a test keeps the two alike."""
+
+RUNNING: Final[frozenset[StateName]] = frozenset({"running", "resuming"})
+_MEMORY_S: Final = 120.0
+_MOST_VALUES: Final = 4
+
+
+class Display(Protocol):
+    """Shows how a run goes on, until it is stopped."""
+
+    def start(self, stages: Sequence[StageInstance], states: Mapping[str, StageState]) -> None:
+        """Begins, with every stage of the run and its state."""
+
+    def update(self, states: Mapping[str, StageState]) -> None:
+        """Shows the present states; called at every poll."""
+
+    def stop(self) -> None:
+        """Ends, and leaves the terminal as it should be. Safe to call twice."""
+
+
+class Silent:
+    """Shows nothing."""
+
+    def start(self, stages: Sequence[StageInstance], states: Mapping[str, StageState]) -> None:
+        """Nothing."""
+
+    def update(self, states: Mapping[str, StageState]) -> None:
+        """Nothing."""
+
+    def stop(self) -> None:
+        """Nothing."""
+
+
+@dataclass(slots=True)
+class Pace:
+    """How fast a stage goes, from the progress seen so far.
+
+    Only times that the stage itself wrote are compared with each other, so clocks that differ do no harm.
+    """
+
+    _seen: deque[tuple[float, float]] = field(default_factory=deque)
+
+    def observe(self, progress: Progress | None) -> None:
+        """Notes the present progress."""
+        if progress is None:
+            return
+        if self._seen and progress.done < self._seen[-1][1]:
+            self._seen.clear()  # started again from a checkpoint
+        if not self._seen or (progress.time > self._seen[-1][0] and progress.done > self._seen[-1][1]):
+            self._seen.append((progress.time, progress.done))
+        while len(self._seen) > 2 and self._seen[-1][0] - self._seen[1][0] > _MEMORY_S:
+            self._seen.popleft()
+
+    def remaining_s(self, progress: Progress | None) -> float | None:
+        """Seconds to go at the present pace; None while nothing can be said."""
+        if progress is None or len(self._seen) < 2:
+            return None
+        (first, start), (last, end) = self._seen[0], self._seen[-1]
+        if end <= start or last <= first:
+            return None
+        return max(0.0, (progress.total - end) * (last - first) / (end - start))
+
+
+def state_word(state: StageState) -> str:
+    """The state's word; with a question mark where a running stage gives no sign of life."""
+    return f"{state.state}, stalled?" if state.stalled else state.state
+
+
+def values_text(progress: Progress | None) -> str:
+    """Key values and message of a stage on one line, safe to print: `reward 0.31 · accuracy 0.12`."""
+    if progress is None:
+        return ""
+    parts = [f"{name} {value:.3g}" for name, value in list(progress.values.items())[:_MOST_VALUES]]
+    if progress.message:
+        parts.append(progress.message)
+    return one_line(" · ".join(parts))
+
+
+def progress_text(progress: Progress | None) -> str:
+    """`40/100 steps`; empty where nothing is known."""
+    if progress is None:
+        return ""
+    total = f"/{progress.total:g}" if progress.total > 0 else ""
+    return one_line(f"{progress.done:g}{total} {progress.unit}")
+
+
+def one_line(text: str, most: int = 160) -> str:
+    """Text of a stage or a log as one line that drives no terminal."""
+    flat = " ".join(picture_controls(text, keep="\n\t").split())
+    return flat if len(flat) <= most else f"{flat[: most - 1]}…"
+
+
+def duration(seconds: float) -> str:
+    """`45 s`, `12 min 5 s`, `3 h 20 min`."""
+    whole = max(0, round(seconds))
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def clock() -> float:
+    """Seconds on a clock that never goes back; what displays measure time with."""
+    return time.monotonic()

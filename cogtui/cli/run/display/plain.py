@@ -1,0 +1,83 @@
+"""Progress as lines: one at each change of state, and now and then a sign of life for what runs."""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
+
+from cogtui.cli.console.output import narrate
+from cogtui.cli.run.display.base import RUNNING, Pace, clock, duration, one_line, progress_text, state_word, values_text
+from jobs.planning.types import StageInstance
+from jobs.state.types import STATES, StageState
+
+HEARTBEAT_S: Final = 30.0
+_QUIET: Final = frozenset({"planned", "queued", "done"})
+
+
+class PlainDisplay:
+    """Writes lines to stderr.
+
+    Args:
+        write: takes a line.
+        now: seconds on a monotonic clock.
+    """
+
+    def __init__(self, write: Callable[[str], None] = narrate, now: Callable[[], float] = clock) -> None:
+        self._write = write
+        self._now = now
+        self._titles: dict[str, str] = {}
+        self._shown: dict[str, str] = {}
+        self._paces: dict[str, Pace] = {}
+        self._spoke = 0.0
+
+    def start(self, stages: Sequence[StageInstance], states: Mapping[str, StageState]) -> None:
+        """Says how many there are."""
+        self._titles = {stage.key: stage.title for stage in stages}
+        self._paces = {stage.key: Pace() for stage in stages}
+        counts = Counter(state.state for state in states.values())
+        # What waits or is done already is told by number only.
+        self._shown = {key: state_word(state) for key, state in states.items() if state.state in _QUIET}
+        counted = ", ".join(f"{counts[name]} {name}" for name in STATES if counts[name])
+        self._write(f"{_time()}  {len(stages)} stages: {counted}")
+        self._spoke = self._now()
+        self.update(states)
+
+    def update(self, states: Mapping[str, StageState]) -> None:
+        """A line for each state that changed; after a silence, one for everything that runs."""
+        for key, title in self._titles.items():
+            state = states.get(key)
+            if state is None:
+                continue
+            self._paces[key].observe(state.progress)
+            word = state_word(state)
+            if self._shown.get(key) != word:
+                self._shown[key] = word
+                self._line(title, state)
+        if self._now() - self._spoke < HEARTBEAT_S:
+            return
+        running = [key for key, state in states.items() if state.state in RUNNING and key in self._titles]
+        for key in running:
+            self._line(self._titles[key], states[key], self._paces[key])
+        if not running:
+            waiting = sum(state.state != "done" for state in states.values())
+            self._write(f"{_time()}  nothing runs at the moment; {waiting} stages to go")
+            self._spoke = self._now()
+
+    def stop(self) -> None:
+        """Nothing is left open."""
+
+    def _line(self, title: str, state: StageState, pace: Pace | None = None) -> None:
+        self._spoke = self._now()
+        parts = [progress_text(state.progress)] if state.state in RUNNING else []
+        parts += [values_text(state.progress)] if state.state in RUNNING or state.state == "done" else []
+        remaining = pace.remaining_s(state.progress) if pace else None
+        if remaining is not None:
+            parts.append(f"about {duration(remaining)} to go")
+        if state.reason:
+            parts.append(one_line(state.reason))
+        rest = " · ".join(part for part in parts if part)
+        self._write(f"{_time()}  {state_word(state):<10} {title}{f': {rest}' if rest else ''}")
+
+
+def _time() -> str:
+    return time.strftime("%H:%M:%S")

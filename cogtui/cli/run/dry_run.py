@@ -1,0 +1,158 @@
+"""`cogtui run --dry-run`: what would happen, and why what is finished will not do."""
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from cogtui.cli.run.display.base import one_line
+from jobs.planning.types import Plan, StageInstance
+from jobs.recipe.labels import label_text
+from jobs.state.types import RETRYABLE, StageState
+from jobs.workspace import Workspace
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """What would be done with a stage, and why."""
+
+    verb: str
+    """`reused`, `new`, `continued`, `retried`, `forced`, `claimed` (under way already) or `left` (needs --retry)."""
+    reason: str
+
+    @property
+    def starts(self) -> bool:
+        """Whether it would be submitted."""
+        return self.verb in ("new", "continued", "retried", "forced")
+
+
+def plan_lines(
+    plan: Plan,
+    stages: Sequence[StageInstance],
+    actions: Mapping[str, Action],
+    commands: Mapping[str, str],
+    scripts: Mapping[str, str],
+) -> list[str]:
+    """The plan for people: what would be done with each stage, its key, and why.
+
+    Args:
+        plan: the whole plan.
+        stages: the part of it that would be run.
+        actions: by key, what would be done with it; see `actions_of`.
+        commands: by key, the command line of the stage itself.
+        scripts: by key, the text that would be given to the scheduler.
+    """
+    counts = Counter(actions[stage.key].verb for stage in stages)
+    total = ", ".join(f"{count} {verb}" for verb, count in counts.items())
+    cells = "1 cell" if len(plan.cells) == 1 else f"{len(plan.cells)} cells"
+    lines = [f"{plan.name}: {cells}, {len(stages)} stages: {total}"]
+    for stage in stages:
+        action = actions[stage.key]
+        lines += [
+            "",
+            f"{action.verb:<9}  {stage.key}  {stage.title}",
+            f"           why: {one_line(action.reason, 500)}",
+        ]
+        if stage.inputs:
+            lines.append(f"           needs: {', '.join(stage.inputs)}")
+        cost = _cost(stage) if action.starts else None
+        if cost is not None:
+            lines.append(f"           costs: {cost}")
+        if stage.key in commands:
+            lines.append(f"           runs: {commands[stage.key]}")
+        if stage.key in scripts:
+            lines += ["", *scripts[stage.key].rstrip("\n").split("\n")]  # flush left: it can be copied as it is
+    return lines
+
+
+def _cost(stage: StageInstance) -> str | None:
+    """What a stage that asks a model will be billed, as far as its config alone tells."""
+    if stage.kind != "priming_data":
+        return None
+    from pipelines.teachers.configs import PrimingDataConfig
+    from pipelines.teachers.costs import cost_of, cost_text
+
+    cost = cost_of(PrimingDataConfig.model_validate(stage.config))
+    return None if cost is None else cost_text(cost)
+
+
+def actions_of(
+    plan: Plan, stages: Sequence[StageInstance], workspace: Workspace, *, retry: bool, force: Collection[str]
+) -> dict[str, Action]:
+    """What a start would do with each stage, by the very rules that `submit` follows.
+
+    Raises:
+        InvalidInput: a stage to be forced is under way.
+    """
+    from jobs.state.reader import stage_states
+    from jobs.submit.choice import choose
+
+    keys = dict.fromkeys(key for stage in stages for key in (*stage.inputs, stage.key))
+    known = stage_states(workspace, keys)
+    states = {key: known.get(key) or _planned(plan.instance(key)) for key in keys}
+    actions = {}
+    for choice in choose(stages, states, retry=retry, force=force):
+        stage = choice.instance
+        why = plan.reuse[stage.key].reason(stage.kind)
+        if choice.action != "submitted":
+            actions[stage.key] = Action(choice.action, choice.reason or why)
+        elif stage.key in force:
+            actions[stage.key] = Action("forced", "asked for with --force; what it wrote before is set aside")
+        elif choice.state.state in RETRYABLE:
+            actions[stage.key] = Action("retried", choice.reason or f"it is {choice.state.state}")
+        elif plan.reuse[stage.key].status == "started":
+            actions[stage.key] = Action("continued", choice.reason or f"it is {choice.state.state}")
+        else:
+            actions[stage.key] = Action("new", why)
+    return actions
+
+
+def _planned(stage: StageInstance) -> StageState:
+    """The state of a stage that has no folder yet."""
+    return StageState(
+        key=stage.key,
+        kind=stage.kind,
+        name=stage.name,
+        labels=stage.labels,
+        state="planned",
+        evidence="none",
+        age_s=None,
+    )
+
+
+def plan_data(
+    plan: Plan,
+    stages: Iterable[StageInstance],
+    actions: Mapping[str, Action],
+    commands: Mapping[str, str],
+    scripts: Mapping[str, str],
+) -> dict[str, Any]:
+    """The same for programs."""
+    return {
+        "experiment": plan.name,
+        "recipe": str(plan.recipe_path),
+        "cells": [{"labels": cell.labels, "stages": cell.stages} for cell in plan.cells],
+        "stages": [
+            {
+                "key": stage.key,
+                "kind": stage.kind,
+                "name": stage.name,
+                "labels": stage.labels,
+                "cells": [label_text(plan.cells[index].labels) for index in stage.cells],
+                "inputs": list(stage.inputs),
+                "action": actions[stage.key].verb,
+                "reason": actions[stage.key].reason,
+                "nearest": plan.reuse[stage.key].nearest,
+                "differences": [
+                    {"field": difference.field, "here": difference.here, "there": difference.there}
+                    for difference in plan.reuse[stage.key].differences
+                ],
+                "config": stage.config,
+                "cost": _cost(stage) if actions[stage.key].starts else None,
+                "command": commands.get(stage.key),
+                "script": scripts.get(stage.key),
+                "resources": stage.resources.model_dump(mode="json", exclude_defaults=True),
+            }
+            for stage in stages
+        ],
+    }

@@ -1,0 +1,302 @@
+"""What `cogtui run` does, step by step."""
+
+import shlex
+import time
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import typer
+
+from cogtui.cli.console.output import ExitCode, emit, emit_error, emit_json, narrate
+from cogtui.cli.run.assertions import parse_assertion
+from cogtui.cli.run.check import Check, check, check_names
+from cogtui.cli.run.display import DisplayName, make_display
+from cogtui.cli.run.display.base import one_line
+from cogtui.cli.run.summary import Finished, cell_results, finished_stages, summary_lines
+from jobs.planning.plan import make_plan, materialise
+from jobs.planning.types import Plan, StageInstance
+from jobs.recipe.load import load_recipe
+from jobs.recipe.source import suggestion
+from jobs.state.types import RETRYABLE, StageState, Submission
+from jobs.workspace import Workspace
+from pipelines.errors import CogtuiError, Interrupted, InvalidInput, StageFailed
+
+
+class AssertionFailed(CogtuiError):
+    """An `--assert` does not hold."""
+
+    code: ClassVar[str] = "assertion_failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """The arguments of `cogtui run`."""
+
+    recipe: Path
+    workspace: Path | None = None
+    cluster: Literal["local", "slurm"] = "local"
+    dry_run: bool = False
+    only: tuple[str, ...] = ()
+    retry: bool = False
+    force: tuple[str, ...] = ()
+    detach: bool = False
+    overrides: tuple[str, ...] = ()
+    assertions: tuple[str, ...] = ()
+    display: DisplayName | None = None
+    as_json: bool = False
+
+
+def run_recipe(request: Request) -> None:
+    """Plans, starts, follows, sums up.
+
+    Raises:
+        CogtuiError: as the exit codes of docs/cli.md tell; StageFailed when a stage did not end well,
+            AssertionFailed when an assertion does not hold. typer.Exit with 130 after Ctrl-C.
+    """
+    began = time.monotonic()
+    assertions = [parse_assertion(text) for text in request.assertions]
+    if assertions and request.detach:
+        raise InvalidInput(
+            "--assert looks at results, and --detach does not wait for them", remedy="Leave one of them."
+        )
+    workspace = Workspace.locate(request.workspace)
+    recipe = load_recipe(request.recipe, request.overrides)
+    plan = make_plan(recipe, workspace)
+    for assertion in assertions:
+        check_names(assertion, recipe.stages, [cell.labels for cell in plan.cells])
+    stages = chosen_stages(plan, request.only)
+    force = keys_of(plan, request.force, "--force")
+    if not force <= {stage.key for stage in stages}:
+        raise InvalidInput("--force names a stage that --only leaves out", remedy="Name it in --only too.")
+    if request.dry_run:
+        _dry_run(request, plan, stages, workspace, force)
+        return
+    submissions = _submit(request, plan, stages, workspace, force)
+    if request.detach:
+        _detached(request, plan, stages, workspace, submissions)
+        return
+    try:
+        states = _follow(request, stages, workspace)
+    except KeyboardInterrupt:
+        _interrupted(request, workspace)
+        raise typer.Exit(ExitCode.INTERRUPTED) from None
+    finished = finished_stages(stages, workspace)
+    reused = sum(submission.action == "reused" for submission in submissions)
+    if not request.as_json:
+        for line in summary_lines(plan, finished, reused, time.monotonic() - began):
+            emit(line)
+        for line in _comparison(plan, workspace):
+            emit(line)
+    _raise_if_unfinished(stages, states, finished)
+    checks = [one for assertion in assertions for one in check(assertion, cell_results(plan, finished))]
+    _report_checks(checks, request)
+    if request.as_json:
+        elapsed = time.monotonic() - began
+        emit_json(_data(request, plan, stages, workspace, submissions, finished, checks, elapsed))
+    else:
+        emit()
+        emit(f"Look at it with: {_command(workspace)}")
+
+
+def _comparison(plan: Plan, workspace: Workspace) -> list[str]:
+    """What `cogtui compare` would print, where the recipe has conditions to compare."""
+    from cogtui.analysis.comparison import summarise
+    from cogtui.cli.compare.show import comparison_lines
+
+    summary = summarise(plan.name, plan.cells, workspace)
+    evaluated = [group for group in summary.groups if group.finished]
+    return ["", *comparison_lines(summary)] if len(evaluated) > 1 else []
+
+
+def chosen_stages(plan: Plan, only: Sequence[str]) -> list[StageInstance]:
+    """The instances of the stages named, with everything they need; all where none is named."""
+    wanted = keys_of(plan, only, "--only") if only else {stage.key for stage in plan.stages}
+    for stage in reversed(plan.stages):  # each comes after what it needs
+        if stage.key in wanted:
+            wanted.update(stage.inputs)
+    return [stage for stage in plan.stages if stage.key in wanted]
+
+
+def keys_of(plan: Plan, names: Iterable[str], option: str) -> set[str]:
+    """Keys of all instances of the stages named.
+
+    Raises:
+        InvalidInput: no such stage in any cell; names the nearest.
+    """
+    known: dict[str, set[str]] = {}
+    for cell in plan.cells:
+        for name, key in cell.stages.items():
+            known.setdefault(name, set()).add(key)
+    found: set[str] = set()
+    for name in names:
+        if name not in known:
+            raise InvalidInput(
+                f"{option} {name}: the recipe has no such stage", remedy=suggestion(name, known, "Stages")
+            )
+        found |= known[name]
+    return found
+
+
+def _dry_run(
+    request: Request, plan: Plan, stages: Sequence[StageInstance], workspace: Workspace, force: Collection[str]
+) -> None:
+    from cogtui.cli.run.dry_run import actions_of, plan_data, plan_lines
+
+    actions = actions_of(plan, stages, workspace, retry=request.retry, force=force)
+    starting = [stage for stage in stages if actions[stage.key].starts]
+    commands = _previewed([stage for stage in starting if stage.resources.nodes == 1], "local", workspace)
+    scripts = _previewed(starting, "slurm", workspace) if request.cluster == "slurm" else {}
+    if request.as_json:
+        emit_json(plan_data(plan, stages, actions, commands, scripts))
+        return
+    for line in plan_lines(plan, stages, actions, commands, scripts):
+        emit(line)
+
+
+def _previewed(stages: Sequence[StageInstance], cluster: str, workspace: Workspace) -> dict[str, str]:
+    from jobs.submit.launch import preview
+
+    return dict(zip([stage.key for stage in stages], preview(stages, cluster, workspace), strict=True))
+
+
+def _submit(
+    request: Request, plan: Plan, stages: Sequence[StageInstance], workspace: Workspace, force: Collection[str]
+) -> list[Submission]:
+    from jobs.planning.experiments import record_experiment
+    from jobs.submit.launch import submit
+
+    materialise(stages, workspace)
+    record_experiment(plan, workspace)
+    submissions = submit(workspace, stages, cluster=request.cluster, retry=request.retry, force=sorted(force))
+    titles = {stage.key: stage.title for stage in stages}
+    for submission in submissions:
+        if submission.action == "left":
+            reason = f": {one_line(submission.reason)}" if submission.reason else ""
+            narrate(f"{titles[submission.key]} is {submission.state}{reason}; start it again with --retry")
+    return submissions
+
+
+def _follow(request: Request, stages: Sequence[StageInstance], workspace: Workspace) -> dict[str, StageState]:
+    from cogtui.cli.run.follow import follow
+
+    display = make_display("none" if request.as_json and request.display is None else request.display)
+    return follow(workspace, stages, display, cluster=request.cluster)
+
+
+def _detached(
+    request: Request,
+    plan: Plan,
+    stages: Sequence[StageInstance],
+    workspace: Workspace,
+    submissions: Sequence[Submission],
+) -> None:
+    if request.as_json:
+        emit_json(_data(request, plan, stages, workspace, submissions, [], [], None))
+        return
+    counts: dict[str, int] = {}
+    for submission in submissions:
+        counts[submission.action] = counts.get(submission.action, 0) + 1
+    emit(f"{plan.name}: {', '.join(f'{count} {action}' for action, count in counts.items())}")
+    emit(f"Watch it with: {_command(workspace)}")
+
+
+def _raise_if_unfinished(
+    stages: Sequence[StageInstance], states: dict[str, StageState], finished: Sequence[Finished]
+) -> None:
+    done = {one.stage.key for one in finished}
+    lines = []
+    first = ""
+    for stage in stages:
+        if stage.key in done:
+            continue
+        state = states.get(stage.key)
+        reason = f": {one_line(state.reason)}" if state and state.reason else ""
+        lines.append(f"{state.state if state else 'missing'}  {stage.title} ({stage.key}){reason}")
+        if state and state.remedy and not first:
+            first = one_line(state.remedy)
+    if lines:
+        retry = any(state.state in RETRYABLE for state in states.values())
+        again = "Run the same command with --retry." if retry else "Run the same command again."
+        raise StageFailed(
+            f"{len(lines)} of {len(stages)} stages are not done",
+            detail="\n".join(lines),
+            remedy=first if "--retry" in first else f"{first}\n{again}".lstrip(),
+        )
+
+
+def _report_checks(checks: Sequence[Check], request: Request) -> None:
+    broken = [one for one in checks if not one.holds]
+    if broken:
+        raise AssertionFailed(
+            f"{len(broken)} of {len(checks)} checks do not hold",
+            detail="\n".join(f"{one.assertion}\n  {one}" for one in broken),
+        )
+    if not request.as_json:
+        for one in checks:
+            emit(f"holds: {one.assertion}  ({one})")
+
+
+def _data(
+    request: Request,
+    plan: Plan,
+    stages: Sequence[StageInstance],
+    workspace: Workspace,
+    submissions: Sequence[Submission],
+    finished: Sequence[Finished],
+    checks: Sequence[Check],
+    elapsed_s: float | None,
+) -> dict[str, Any]:
+    actions = {submission.key: submission for submission in submissions}
+    results = {one.stage.key: one.result for one in finished}
+    return {
+        "experiment": plan.name,
+        "workspace": str(workspace.path),
+        "cluster": request.cluster,
+        "elapsed_s": elapsed_s,
+        "cells": [{"labels": cell.labels, "stages": cell.stages} for cell in plan.cells],
+        "stages": [
+            {
+                "key": stage.key,
+                "kind": stage.kind,
+                "name": stage.name,
+                "labels": stage.labels,
+                "state": "done" if stage.key in results else actions[stage.key].state,
+                "action": actions[stage.key].action,
+                "job_id": actions[stage.key].job_id,
+                "result": results.get(stage.key),
+            }
+            for stage in stages
+        ],
+        "assertions": [
+            {"assertion": one.assertion, "cell": one.cell, "holds": one.holds, "values": one.values} for one in checks
+        ],
+    }
+
+
+def _interrupted(request: Request, workspace: Workspace) -> None:
+    place = ["--workspace", str(request.workspace)] if request.workspace else []
+    settings = [part for override in request.overrides for part in ("--set", override)]
+    only = [part for name in request.only for part in ("--only", name)]
+    cluster = [] if request.cluster == "local" else ["--cluster", request.cluster]
+    again = shlex.join(["cogtui", "run", str(request.recipe), *place, *cluster, *only, *settings])
+    error = Interrupted(
+        "interrupted; the jobs keep running",
+        remedy=f"Watch them with: {_command(workspace)}\nCome back with: {again}\nEnd them with: cogtui cancel KEY",
+    )
+    if request.as_json:
+        emit_error(error, as_json=True)
+        return
+    for line in str(error).splitlines():
+        narrate(line)
+
+
+def _command(workspace: Workspace) -> str:
+    """The command that opens this workspace, as short as it can be from here."""
+    if workspace == Workspace.locate():
+        return "cogtui"
+    path = workspace.path
+    here = Path.cwd()
+    shown = path.relative_to(here) if path.is_relative_to(here) else path
+    return f"cogtui --workspace {shown}"

@@ -1,0 +1,1 @@
+"""The SQLite file: connection, schema, lease, and the statements that write to it."""

@@ -1,0 +1,151 @@
+"""Opening index files: the settings of a connection, a first generation, a damaged file."""
+
+import contextlib
+import fcntl
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from cogtui.store.db import fts_index as words
+from cogtui.store.db.location import Location, wal_works
+from cogtui.store.db.schema import migrate, schema_version
+from pipelines.errors import CogtuiError, MissingRequirement
+
+READER_CACHE_KIB: Final = 16 * 1024
+WRITER_CACHE_KIB: Final = 96 * 1024
+"""Enough to hold the hot part of the index of ids, which is hit at random places, at a few million rollouts."""
+BUSY_S: Final = 20.0
+
+
+class DamagedIndex(CogtuiError):
+    """The index file is no database any more. Nothing is lost: it is built again from the stage folders."""
+
+    code = "damaged_index"
+
+
+def connect(path: Path, *, readonly: bool = False, search: bool = True) -> sqlite3.Connection:
+    """A connection in autocommit mode; transactions are begun by hand.
+
+    Args:
+        search: attach the words too, to be read. Who writes must not: a transaction would lock both files.
+    """
+    mode = "ro" if readonly else "rw"
+    connection = sqlite3.connect(
+        f"{path.as_uri()}?mode={mode}", uri=True, isolation_level=None, timeout=BUSY_S, check_same_thread=False
+    )
+    with explained(path):
+        connection.execute(f"PRAGMA cache_size = -{READER_CACHE_KIB}")
+        connection.execute("PRAGMA temp_store = MEMORY")
+        connection.execute("PRAGMA secure_delete = OFF")
+        connection.execute("PRAGMA synchronous = NORMAL")
+        if not readonly:
+            migrate(connection)
+            if not words.path_of(path).exists():  # an index of before there was one, or somebody deleted it
+                words.make(path, str(connection.execute("PRAGMA journal_mode").fetchone()[0]))
+        else:
+            schema_version(connection)  # touches the file, so that damage shows here
+        if search:
+            _attach(connection, path)
+    return connection
+
+
+def _attach(connection: sqlite3.Connection, index: Path) -> None:
+    path = words.path_of(index)
+    if not path.exists():
+        raise DamagedIndex(
+            f"the index {index} has lost its words",
+            detail="Nothing is lost: they are in the stage folders.",
+            remedy="Build it again with cogtui reindex.",
+        )
+    connection.execute(f"ATTACH ? AS {words.SCHEMA}", (f"{path.as_uri()}?mode=ro",))
+    connection.execute(f"PRAGMA {words.SCHEMA}.cache_size = -{READER_CACHE_KIB}")
+
+
+def memory() -> sqlite3.Connection:
+    """An empty index that is nowhere: of a workspace that does not exist yet."""
+    connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+    migrate(connection)
+    connection.execute(f"ATTACH ':memory:' AS {words.SCHEMA}")
+    for statement in words.tables(words.SCHEMA):
+        connection.execute(statement)
+    return connection
+
+
+def make_generation(location: Location) -> Path:
+    """A new empty index file in a location; nothing points to it yet."""
+    path = location.next_generation()
+    journal = "WAL" if wal_works(location.folder) else "TRUNCATE"
+    words.make(path, journal)
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None, timeout=BUSY_S)) as connection:
+        connection.execute(f"PRAGMA page_size = {words.PAGE_BYTES}")
+        connection.execute("PRAGMA auto_vacuum = NONE")
+        connection.execute(f"PRAGMA journal_mode = {journal}")
+        migrate(connection)
+    return path
+
+
+def current_or_new(location: Location) -> Path:
+    """The current index of a location; makes the first one, once, whoever asks at the same time."""
+    path = location.current()
+    if path is not None:
+        return path
+    with locked(location):
+        path = location.current()
+        if path is None:
+            path = make_generation(location)
+            location.point_to(path)
+        return path
+
+
+@contextmanager
+def locked(location: Location) -> Iterator[None]:
+    """Keeps others from making the first generation too. The kernel frees it when the process ends."""
+    descriptor = os.open(location.folder / ".lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def explained(path: Path | None) -> Iterator[None]:
+    """Turns what a user can mend of SQLite's errors into messages; the rest stays a bug with its traceback.
+
+    Raises:
+        DamagedIndex: the file is broken.
+        MissingRequirement: the disk is full or cannot be written, or somebody else holds the index for too long.
+    """
+    try:
+        yield
+    except sqlite3.DatabaseError as error:
+        name = getattr(error, "sqlite_errorname", "")
+        if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
+            raise DamagedIndex(
+                f"the index {path} is damaged: {error}",
+                detail="Nothing is lost: it is made from the stage folders.",
+                remedy="Build it again with cogtui reindex.",
+            ) from error
+        if name.startswith(("SQLITE_FULL", "SQLITE_IOERR", "SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_BUSY")):
+            raise MissingRequirement(
+                f"the index {path} cannot be used: {error}",
+                detail="Nothing is lost: it is made from the stage folders.",
+                remedy="Free some space, or name another folder on a local disk with COGTUI_CACHE; then try again.",
+            ) from error
+        raise
+
+
+@contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    """A write transaction: all of it or nothing."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+    connection.execute("COMMIT")

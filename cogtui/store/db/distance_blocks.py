@@ -1,0 +1,42 @@
+"""The least distances of a thousand rollouts at a time, so that a pattern that few have is looked for in few.
+
+For each block of serials, `near` has the least of each column of `distance`, or less: rows that go leave it as it is.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from itertools import groupby
+from typing import Final
+
+from cogtui.store.db.schema import GAPS, NEAR_BITS
+from cogtui.store.values.span_distances import NEVER
+
+_LOWERED: Final = ", ".join(
+    f"{name} = CASE WHEN excluded.{name} IS NULL OR {name} <= excluded.{name} THEN {name} ELSE excluded.{name} END"
+    for name in GAPS
+)
+_LOWER: Final = f"""INSERT INTO near (block, {", ".join(GAPS)})
+    VALUES (?, {", ".join([f"nullif(?, {NEVER})"] * len(GAPS))}) ON CONFLICT (block) DO UPDATE SET {_LOWERED}"""
+
+NEAR_TABLES: Final = (
+    f"near n CROSS JOIN distance d ON d.serial >= n.block << {NEAR_BITS} AND d.serial < (n.block + 1) << {NEAR_BITS} "
+    "CROSS JOIN rollout o ON o.serial = d.serial"
+)
+"""FROM of a query that starts from a pattern: conditions on a column hold for `n` and for `d`."""
+
+
+def lower(db: sqlite3.Connection, rows: Sequence[tuple[int, ...]]) -> None:
+    """Takes note of rows of `distance` that were just written: serial, and its columns with `NEVER` for NULL."""
+    ordered = sorted(rows)
+    least = []
+    for block, members in groupby(ordered, key=lambda row: row[0] >> NEAR_BITS):
+        _, *columns = zip(*members, strict=True)
+        least.append((block, *map(_least, columns)))
+    db.executemany(_LOWER, least)
+
+
+def _least(column: Sequence[int]) -> int:
+    found = min(column)
+    return found if found != NEVER else min((gap for gap in column if gap != NEVER), default=NEVER)

@@ -1,0 +1,87 @@
+"""Small numbers for what rows refer to: series and judge runs."""
+
+import json
+import sqlite3
+
+from cogtui.store.stage_files.scan import judge_rank
+from pipelines.records import JudgeRun
+
+SeriesKey = tuple[int, str, str | None, int | None]
+"""Stage, split, and the condition and seed that the record itself names."""
+
+
+class Registry:
+    """Finds and makes series and judge runs; inside the write transaction of its caller."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._db = connection
+        self._series: dict[SeriesKey, int] = {}
+        self._runs: dict[str, int] = {}
+
+    def series(self, stage: int, split: str, condition: str | None = None, seed: int | None = None) -> int:
+        """The series of a rollout: its stage and split, and the condition and seed of the stage or its own."""
+        key = (stage, split, condition, seed)
+        if key not in self._series:
+            self._series[key] = self._find_or_make(key)
+        return self._series[key]
+
+    def judge_run(self, run: str) -> int:
+        """The number of a judge run. One that is not described yet is named by its id."""
+        if run not in self._runs:
+            row = self._db.execute("SELECT id FROM judge_run WHERE run = ?", (run,)).fetchone()
+            self._runs[run] = row[0] if row else self.describe(JudgeRun(id=run, judge=run.partition("-")[0]))
+        return self._runs[run]
+
+    def describe(self, run: JudgeRun) -> int:
+        """Writes who a judge run was; returns its number."""
+        self._db.execute(
+            """INSERT INTO judge_run (run, judge, rank, record) VALUES (?, ?, ?, ?)
+            ON CONFLICT (run) DO UPDATE SET judge = excluded.judge, record = excluded.record""",
+            (run.id, run.judge, judge_rank(run.judge), run.model_dump_json()),
+        )
+        self._runs[run.id] = int(self._db.execute("SELECT id FROM judge_run WHERE run = ?", (run.id,)).fetchone()[0])
+        return self._runs[run.id]
+
+    def is_described(self, run: JudgeRun) -> bool:
+        """Whether the index knows a judge run just so."""
+        found = self._db.execute(
+            "SELECT 1 FROM judge_run WHERE run = ? AND record = ?", (run.id, run.model_dump_json())
+        ).fetchone()
+        return found is not None
+
+    def forget(self) -> None:
+        """After a transaction that failed, or rows that were deleted: what is remembered may not be there."""
+        self._series.clear()
+        self._runs.clear()
+
+    def _find_or_make(self, key: SeriesKey) -> int:
+        stage, split, condition, seed = key
+        labels = json.loads(self._db.execute("SELECT labels FROM stage WHERE id = ?", (stage,)).fetchone()[0])
+        own = condition is not None or seed is not None
+        row = (
+            stage,
+            split,
+            condition_of(labels) if condition is None else condition,
+            seed_of(labels) if seed is None else seed,
+            own,
+        )
+        found = self._db.execute(
+            "SELECT id FROM series WHERE stage = ? AND split = ? AND condition IS ? AND seed IS ? AND own = ?", row
+        ).fetchone()
+        if found:
+            return int(found[0])
+        made = self._db.execute("INSERT INTO series (stage, split, condition, seed, own) VALUES (?, ?, ?, ?, ?)", row)
+        assert made.lastrowid is not None
+        return made.lastrowid
+
+
+def condition_of(labels: dict[str, object]) -> str | None:
+    """The condition among the labels of a stage."""
+    value = labels.get("condition")
+    return None if value is None else str(value)
+
+
+def seed_of(labels: dict[str, object]) -> int | None:
+    """The seed among the labels of a stage."""
+    value = labels.get("seed")
+    return value if isinstance(value, int) and not isinstance(value, bool) else None

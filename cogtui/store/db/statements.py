@@ -1,0 +1,136 @@
+"""The statements that write records into the index, and what a verdict comes to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+from cogtui.store.db.schema import GAPS
+from cogtui.store.stage_files.decode import JudgementLine, LabelledSpanLine, SpanLine
+from cogtui.store.values.encodings import STATUS_LETTERS
+from cogtui.store.values.span_distances import NEVER, gaps
+from pipelines.records import BEHAVIORS, Behavior
+
+N: Final = len(BEHAVIORS)
+_COUNTS: Final = ", ".join(BEHAVIORS)
+AT_BITS: Final = 40
+AT_MASK: Final = (1 << AT_BITS) - 1
+MISSING: Final = "-"
+BEHAVIOR_NUMBERS: Final[dict[Behavior, int]] = {behavior: number for number, behavior in enumerate(BEHAVIORS)}
+
+
+def _slots(count: int) -> str:
+    return ", ".join("?" * count)
+
+
+INSERT_RECORD: Final = f"INSERT OR IGNORE INTO record (serial, uid, numbers, source, byte) VALUES ({_slots(5)})"
+INSERT_ROLLOUT: Final = f"""INSERT INTO rollout (serial, series, step, reward, correct, n_tokens, length, sample,
+    finish, answered, target, place, problem_id, judge, judged, unaligned, {_COUNTS}, noted)
+    VALUES ({_slots(16 + N)}, 0)"""
+INSERT_VERDICT: Final = f"""INSERT OR REPLACE INTO verdict (serial, run, statuses, {_COUNTS}, unaligned,
+    {", ".join(f"at_{behavior}" for behavior in BEHAVIORS)}) VALUES ({_slots(4 + 2 * N)})"""
+UPDATE_PRIMARY: Final = f"""UPDATE rollout SET judge = ?, judged = ?, unaligned = ?,
+    {", ".join(f"{behavior} = ?" for behavior in BEHAVIORS)} WHERE serial = ?"""
+INSERT_GAP: Final = f"""INSERT OR REPLACE INTO distance (serial, {", ".join(GAPS)})
+    VALUES (?, {", ".join([f"nullif(?, {NEVER})"] * len(GAPS))})"""
+
+JUDGED: Final = ("none", "ok", "partial", "failed")
+"""Codes of `rollout.judged`."""
+
+Counts = tuple[int | None, ...]
+"""By behaviour; None where the judgement failed or is missing."""
+Places = tuple[int | None, ...]
+"""By behaviour the place of its line, `source << AT_BITS | byte`; None where there is none."""
+Gaps = tuple[int, ...] | None
+"""Columns of `distance`, `NEVER` for NULL; None where fewer than two spans have a place."""
+Verdict = tuple[str, Counts, int, Places, Gaps]
+"""What one judge run says of one rollout: statuses (a letter a behaviour), counts, unaligned spans, places, gaps.
+
+Verdicts and what they are made of are plain tuples, because millions of them go from one process to another.
+"""
+Ranges = list[tuple[int, int]]
+Said = tuple[str, int | None, Ranges, int, int]
+"""What one line says: status letter, count, (start, end) of the placed spans, number of unaligned ones, place."""
+
+
+def said_by(line: JudgementLine, at: int) -> Said:
+    """What a judgement line says.
+
+    Raises:
+        ValueError: count and status, or the offsets of a span, contradict each other.
+    """
+    status, count = line.status, line.count
+    if (count is None) == (status == "ok"):
+        raise ValueError("a judgement has a count exactly when its status is ok")
+    ranges, unaligned = _placed(line.spans)
+    return STATUS_LETTERS[status], count, ranges, unaligned, at
+
+
+def said_by_teacher(spans: Sequence[LabelledSpanLine], at: int) -> list[Said | None]:
+    """A teacher's own spans, all four behaviours known.
+
+    Raises:
+        ValueError: the offsets of a span are none.
+    """
+    said: list[Said | None] = []
+    for behavior in BEHAVIORS:
+        own = [span for span in spans if span.behavior == behavior]
+        said.append((STATUS_LETTERS["ok"], len(own), *_placed(own), at))
+    return said
+
+
+_NOTHING: Final[tuple[str, int | None, Ranges, int, int | None]] = (MISSING, None, [], 0, None)
+
+
+def verdict_of(said: Sequence[Said | None]) -> Verdict:
+    """What up to four lines, in the order of the behaviours, come to."""
+    whole = [one or _NOTHING for one in said]
+    ranges = [one[2] for one in whole]
+    return (
+        "".join([one[0] for one in whole]),
+        tuple([one[1] for one in whole]),
+        sum([one[3] for one in whole]),
+        tuple([one[4] for one in whole]),
+        gaps(ranges) if sum(map(len, ranges)) > 1 else None,
+    )
+
+
+def judged_code(counts: Counts) -> int:
+    """How complete a verdict is, as `rollout.judged` has it."""
+    fine = N - counts.count(None)
+    return 1 if fine == N else 2 if fine else 3
+
+
+def verdict_row(serial: int, run: int, verdict: Verdict) -> tuple[Any, ...]:
+    """For `INSERT_VERDICT`."""
+    statuses, counts, unaligned, places, _ = verdict
+    return (serial, run, statuses, *counts, unaligned, *places)
+
+
+UNJUDGED: Final[tuple[Any, ...]] = (None, 0, None, *[None] * N)
+
+
+def primary_columns(run: int, verdict: Verdict) -> tuple[Any, ...]:
+    """What the row of the list shows of a verdict, as `INSERT_ROLLOUT` and `UPDATE_PRIMARY` take it."""
+    counts = verdict[1]
+    return (run, 1 if None not in counts else judged_code(counts), verdict[2], *counts)
+
+
+def _placed(spans: Iterable[SpanLine | LabelledSpanLine]) -> tuple[Ranges, int]:
+    ranges: Ranges = []
+    unaligned = 0
+    for span in spans:
+        start, end = span.start, span.end
+        if start is None or end is None:
+            if start is not end:
+                raise ValueError(f"no range: {start}:{end}")
+            unaligned += 1
+        elif 0 <= start < end < FARTHEST:
+            ranges.append((start, end))
+        else:
+            raise ValueError(f"no range: {start}:{end}")
+    return ranges, unaligned
+
+
+FARTHEST: Final = 1 << 40
+"""No text is that long."""

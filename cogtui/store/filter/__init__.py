@@ -1,0 +1,1 @@
+"""The filter language: text to a syntax tree. Knows nothing of SQL."""

@@ -1,0 +1,282 @@
+"""The filter language of the command line and the app (docs/traces.md): text to a tree, or an error with a caret.
+
+Recursive descent over:
+
+    or      = and ("OR" and)*
+    and     = not ("AND"? not)*
+    not     = "NOT" not | "(" or ")" | pattern | comparison
+    pattern = behaviour "->" behaviour (("<" | "<=") whole number)?
+    comparison = field operator value ("," value)*
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Final, cast
+
+from cogtui.store.filter.ast import (
+    FIELDS,
+    FINISH,
+    HAS,
+    TRUTH,
+    And,
+    Compare,
+    FieldKind,
+    Has,
+    Not,
+    Operator,
+    Or,
+    Pattern,
+    Term,
+    Words,
+)
+from cogtui.store.filter.lexer import FilterError, Kind, Token, tokenize
+from pipelines.records import BEHAVIORS, Behavior
+
+MAX_DEPTH: Final = 100
+_ORDERED: Final = ("<", "<=", ">", ">=")
+_KEYWORDS: Final = ("OR", "AND", "NOT")
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """A parsed filter."""
+
+    text: str = ""
+    """What was typed."""
+    term: Term | None = None
+    """What it means; None means every rollout."""
+
+    def __and__(self, other: Filter) -> Filter:
+        """What both let through."""
+        if self.term is None or other.term is None:
+            return other if self.term is None else self
+        return Filter(f"({self.text}) ({other.text})", And((self.term, other.term)))
+
+
+EVERYTHING: Final = Filter()
+
+
+def parse(text: str) -> Filter:
+    """The filter a text means; an empty text means every rollout.
+
+    Raises:
+        FilterError: the text is no filter; the detail shows it with a caret under the mistake.
+    """
+    parser = _Parser(text)
+    if parser.at("end"):
+        return Filter(text)
+    term = parser.any_of()
+    if not parser.at("end"):
+        unopened = parser.at("close")
+        raise parser.fail(parser.token, "this parenthesis was never opened" if unopened else "a term was expected")
+    return Filter(text, term)
+
+
+class _Parser:
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self._tokens = tokenize(text)
+        self._index = 0
+        self._depth = 0
+
+    @property
+    def token(self) -> Token:
+        return self._tokens[self._index]
+
+    def next(self) -> Token:
+        token = self.token
+        if token.kind != "end":
+            self._index += 1
+        return token
+
+    def at(self, kind: Kind) -> bool:
+        return self.token.kind == kind
+
+    def fail(self, at: Token, message: str, remedy: str = "") -> FilterError:
+        """The error to raise for a mistake at a token."""
+        return FilterError(self.text, at.start, at.end, message, remedy)
+
+    def any_of(self) -> Term:
+        terms = [self.all_of()]
+        while self._keyword("OR"):
+            self.next()
+            terms.append(self.all_of())
+        return terms[0] if len(terms) == 1 else Or(tuple(terms))
+
+    def all_of(self) -> Term:
+        terms = [self.negated()]
+        while True:
+            if self._keyword("AND"):
+                self.next()
+            elif self.token.kind in ("end", "close") or self._keyword("OR"):
+                break
+            terms.append(self.negated())
+        return terms[0] if len(terms) == 1 else And(tuple(terms))
+
+    def negated(self) -> Term:
+        self._depth += 1
+        if self._depth > MAX_DEPTH:
+            raise self.fail(self.token, f"more than {MAX_DEPTH} terms inside each other")
+        try:
+            if self._keyword("NOT"):
+                self.next()
+                return Not(self.negated())
+            if self.at("open"):
+                return self._group()
+            return self._leaf()
+        finally:
+            self._depth -= 1
+
+    def _group(self) -> Term:
+        opening = self.next()
+        if self.at("close"):
+            raise self.fail(self.token, "there is nothing between these parentheses")
+        term = self.any_of()
+        if not self.at("close"):
+            raise self.fail(opening, "this parenthesis is never closed", "Add a ) where the group ends.")
+        self.next()
+        return term
+
+    def _keyword(self, word: str) -> bool:
+        return self.at("word") and self.token.text == word
+
+    def _leaf(self) -> Term:
+        name = self.token
+        if name.kind == "end":
+            raise self.fail(name, "a term is missing here")
+        if name.kind == "quoted":
+            raise self.fail(name, "a quoted text needs a field", f'Search completions with text:"{name.text}".')
+        if name.kind != "word" or name.text in _KEYWORDS:
+            raise self.fail(name, "a field was expected here")
+        self.next()
+        if self.at("arrow"):
+            return self._pattern(name)
+        field = name.text
+        if field not in FIELDS:
+            raise self.fail(name, f"there is no field {field!r}", self._hint(name))
+        operator = self.token
+        if operator.kind != "operator":
+            raise self.fail(name, f"{field} needs a value", f"Write {_example(field)}.")
+        self.next()
+        return self._comparison(name, cast("Operator", operator.text), operator)
+
+    def _hint(self, name: Token) -> str:
+        if self.token.kind not in ("operator", "arrow"):
+            return f'Search completions with text:"{name.text}".'
+        near = difflib.get_close_matches(name.text, FIELDS, n=1, cutoff=0.5)
+        return f"Did you mean {near[0]}?" if near else f"Fields: {', '.join(FIELDS)}."
+
+    def _pattern(self, first: Token) -> Pattern:
+        self.next()
+        second = self.token
+        behaviors = [self._behavior(first), self._behavior(second)]
+        self.next()
+        operator = self.token
+        if operator.kind != "operator" or not operator.glued:
+            return Pattern(behaviors[0], behaviors[1], None)
+        self.next()
+        if operator.text not in ("<", "<="):
+            raise self.fail(operator, "a distance is bounded with < or <=", "Write verification->backtracking<80.")
+        limit = self.token
+        if limit.kind != "word" or not limit.text.isdecimal() or len(limit.text) > 15:
+            raise self.fail(limit, "a number of characters was expected here")
+        self.next()
+        return Pattern(behaviors[0], behaviors[1], int(limit.text) + (operator.text == "<="))
+
+    def _behavior(self, token: Token) -> Behavior:
+        for behavior in BEHAVIORS:
+            if token.kind == "word" and token.text == behavior:
+                return behavior
+        near = difflib.get_close_matches(token.text, BEHAVIORS, n=1)
+        remedy = f"Did you mean {near[0]}?" if near else f"Behaviours: {', '.join(BEHAVIORS)}."
+        raise self.fail(token, "a pattern stands between two behaviours", remedy)
+
+    def _comparison(self, name: Token, operator: Operator, at: Token) -> Term:
+        kind, _ = FIELDS[name.text]
+        if operator in _ORDERED and kind != "number":
+            raise self.fail(at, f"{name.text} has no order", f"Write {_example(name.text)}.")
+        if operator == "!=":
+            return Not(self._comparison(name, "=", at))
+        tokens = [self._value(name)]
+        while self.at("comma"):
+            comma = self.next()
+            if operator in _ORDERED or kind == "words":
+                raise self.fail(comma, "one value is enough here")
+            tokens.append(self._value(name))
+        if kind == "words":
+            return self._words(name.text, tokens[0])
+        if name.text == "has":
+            found: Iterable[Term] = [Has(self._choice(token, HAS)) for token in tokens]
+            terms = tuple(found)
+            return terms[0] if len(terms) == 1 else Or(terms)
+        read = self._reader(kind)
+        return Compare(name.text, operator, tuple(read(token) for token in tokens))
+
+    def _value(self, name: Token) -> Token:
+        value = self.token
+        if value.kind not in ("word", "quoted"):
+            place = name if value.kind == "end" else value
+            raise self.fail(place, f"the value of {name.text} is missing", f"Write {_example(name.text)}.")
+        self.next()
+        while value.kind == "word" and self._continues():  # judge:openai:gpt-4o needs no quotes
+            colon, rest = self.next(), self.next()
+            value = Token("word", value.text + colon.text + rest.text, value.start, rest.end, value.glued)
+        return value
+
+    def _continues(self) -> bool:
+        if self.at("end"):
+            return False
+        colon, rest = self._tokens[self._index : self._index + 2]
+        return colon.text == ":" and colon.glued and rest.kind == "word" and rest.glued
+
+    def _reader(self, kind: FieldKind) -> Callable[[Token], str | float | bool]:
+        if kind == "number":
+            return self._number
+        if kind == "truth":
+            return lambda token: TRUTH[self._choice(token, TRUTH)]
+        if kind == "choice":
+            return lambda token: self._choice(token, FINISH)
+        return lambda token: token.text
+
+    def _number(self, token: Token) -> float:
+        try:
+            value = float(token.text) if token.text.isascii() and "_" not in token.text else float("nan")
+        except ValueError:
+            value = float("nan")
+        if not abs(value) < 1e18:
+            raise self.fail(token, f"{token.text!r} is no number")
+        return int(value) if value == int(value) else value
+
+    def _choice(self, token: Token, choices: Iterable[str]) -> str:
+        if token.text in choices:
+            return token.text
+        near = difflib.get_close_matches(token.text, choices, n=1)
+        remedy = f"Did you mean {near[0]}?" if near else f"One of: {', '.join(choices)}."
+        raise self.fail(token, f"{token.text!r} is none of the values", remedy)
+
+    def _words(self, field: str, token: Token) -> Term:
+        if field == "note":
+            return Compare("note", ":", (token.text,))
+        phrase = token.text.removesuffix("*")
+        if not any(char.isalnum() for char in phrase):
+            raise self.fail(token, "no word and no number in it", "Signs are not searched; give a word or a number.")
+        return Words(phrase, prefix=phrase != token.text)
+
+
+_EXAMPLES: Final[dict[str, str]] = {
+    "number": "{field}>=2",
+    "truth": "{field}:true",
+    "words": '{field}:"try a different"',
+    "prefix": "{field}:3f2a",
+    "text": "{field}:NAME",
+    "condition": "condition:all_strategies",
+    "has": "has:unaligned",
+    "finish": "finish:length",
+}
+
+
+def _example(field: str) -> str:
+    return (_EXAMPLES.get(field) or _EXAMPLES[FIELDS[field][0]]).format(field=field)

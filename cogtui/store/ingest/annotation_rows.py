@@ -1,0 +1,152 @@
+"""People's annotations into the index: the latest of each person and rollout is a verdict of a `human` judge run."""
+
+import sqlite3
+from pathlib import Path
+from typing import Final
+
+from cogtui.store.db.registry import Registry
+from cogtui.store.db.statements import AT_BITS, AT_MASK, verdict_of
+from cogtui.store.ingest.judgement_rows import Verdicts
+from cogtui.store.stage_files.record_reader import Files
+from cogtui.store.stage_files.scan import head_digest
+from cogtui.store.user_data.annotations import (
+    HumanAnnotation,
+    annotation_files,
+    human_run,
+    read_human,
+    said_by_human,
+)
+from jobs.workspace import Workspace
+from pipelines.errors import NotFound
+from pipelines.streams import complete_lines
+
+FAMILY: Final = "annotations"
+_NO_STAGE: Final = 0
+_MAX_BAD: Final = 1000
+
+
+def sync_human(db: sqlite3.Connection, workspace: Workspace) -> None:
+    """Reads new annotations into the index; inside a write transaction, by whoever has one."""
+    HumanIndex(db, workspace).sync()
+
+
+class HumanIndex:
+    """One look at the annotation files."""
+
+    def __init__(self, db: sqlite3.Connection, workspace: Workspace) -> None:
+        self._db = db
+        self._workspace = workspace
+        self._files = Files(db, workspace)
+        self._registry = Registry(db)
+        self._verdicts = Verdicts(db, self._registry, self._files)
+
+    def sync(self) -> None:
+        """Takes what is new, and what waited for its rollout."""
+        known = {
+            row[0]: row[1:]
+            for row in self._db.execute("SELECT path, id, offset, head FROM source WHERE family = ?", (FAMILY,))
+        }
+        paths = {path.relative_to(self._workspace.path).as_posix(): path for path in annotation_files(self._workspace)}
+        if any(self._replaced(paths.get(name), offset, head) for name, (_, offset, head) in known.items()):
+            self._forget()
+            known = {}
+        touched: set[tuple[str, int]] = set()
+        for name, path in paths.items():
+            number, offset, _ = known.get(name, (None, 0, ""))
+            if number is None or path.stat().st_size > offset:
+                self._read(name, path, number, offset, touched)
+        for rollout, run in touched:
+            self._hold(rollout, run)
+        waiting = self._db.execute(
+            """SELECT a.rollout, a.run FROM annotation a CROSS JOIN record r ON r.uid = a.rollout
+            LEFT JOIN verdict v ON v.serial = r.serial AND v.run = a.run WHERE v.serial IS NULL AND NOT a.empty"""
+        ).fetchall()
+        for rollout, run in waiting:
+            self._hold(rollout, run)
+
+    def _replaced(self, path: Path | None, offset: int, head: str) -> bool:
+        """Whether a file is not the one that was read, only longer: then what it said is not known any more."""
+        if path is None or path.stat().st_size < offset:
+            return True
+        return bool(offset) and head_digest(path, offset) != head
+
+    def _read(self, name: str, path: Path, number: int | None, offset: int, touched: set[tuple[str, int]]) -> None:
+        stat = path.stat()
+        if number is None:
+            made = self._db.execute(
+                """INSERT INTO source
+                (stage, path, family, place, inode, size, mtime_ns, offset, lines, bad, torn, head)
+                VALUES (?, ?, ?, 0, ?, 0, ?, 0, 0, 0, 0, '')""",
+                (_NO_STAGE, name, FAMILY, stat.st_ino, stat.st_mtime_ns),
+            )
+            assert made.lastrowid is not None
+            number = made.lastrowid
+        bad = lines = 0
+        end = offset
+        for line in complete_lines(path, offset):
+            end = line.end
+            lines += 1
+            try:
+                one = read_human(line.data)
+            except ValueError as error:
+                bad += 1
+                if bad <= _MAX_BAD:
+                    self._db.execute(
+                        "INSERT OR IGNORE INTO bad_line VALUES (?, ?, ?)", (number, line.start, str(error))
+                    )
+                continue
+            touched |= self._take(one, number << AT_BITS | line.start)
+        # A torn tail is no debt: the next annotation ends it, or nobody ever does.
+        self._db.execute(
+            """UPDATE source SET offset = ?, size = ?, lines = lines + ?, bad = bad + ?, head = ?, mtime_ns = ?
+            WHERE id = ?""",
+            (end, end, lines, bad, head_digest(path, end), stat.st_mtime_ns, number),
+        )
+
+    def _take(self, one: HumanAnnotation, at: int) -> set[tuple[str, int]]:
+        described = human_run(one.annotator)
+        if not self._registry.is_described(described):
+            self._registry.describe(described)
+        run = self._registry.judge_run(described.id)
+        taken = self._db.execute(
+            """INSERT INTO annotation (rollout, run, stamp, at, done, empty) VALUES (?, ?, ?, ?, ?, ?)
+            ON CONFLICT (rollout, run) DO UPDATE SET stamp = excluded.stamp, at = excluded.at, done = excluded.done,
+            empty = excluded.empty WHERE stamp < excluded.stamp""",
+            (one.rollout, run, one.stamp, at, one.done, one.empty),
+        )
+        return {(one.rollout, run)} if taken.rowcount else set()
+
+    def _hold(self, rollout: str, run: int) -> None:
+        row = self._db.execute(
+            """SELECT r.serial, a.at, a.empty FROM annotation a JOIN record r ON r.uid = a.rollout
+            WHERE a.rollout = ? AND a.run = ?""",
+            (rollout, run),
+        ).fetchone()
+        if row is not None:
+            serial, at, empty = row
+            one = None if empty else self._line(at)
+            self._verdicts.hold(serial, run, None if one is None else verdict_of(said_by_human(one, at)))
+
+    def _line(self, at: int) -> HumanAnnotation | None:
+        try:
+            return read_human(self._files.line(at >> AT_BITS, at & AT_MASK))
+        except (ValueError, NotFound):
+            return None  # the file has changed since; the next look finds that
+
+    def _forget(self) -> None:
+        for serial, run in self._db.execute(
+            "SELECT r.serial, a.run FROM annotation a JOIN record r ON r.uid = a.rollout"
+        ).fetchall():
+            self._verdicts.hold(serial, run, None)
+        self._db.execute("DELETE FROM annotation")
+        self._db.execute("DELETE FROM bad_line WHERE source IN (SELECT id FROM source WHERE family = ?)", (FAMILY,))
+        self._db.execute("DELETE FROM source WHERE family = ?", (FAMILY,))
+
+
+def annotation_of(db: sqlite3.Connection, files: Files, rollout: str, annotator: str) -> HumanAnnotation | None:
+    """One person's annotation of a rollout, by its full id."""
+    row = db.execute(
+        "SELECT a.at FROM annotation a JOIN judge_run j ON j.id = a.run WHERE a.rollout = ? AND j.run = ?",
+        (rollout, human_run(annotator).id),
+    ).fetchone()
+    return None if row is None else read_human(files.line(row[0] >> AT_BITS, row[0] & AT_MASK))

@@ -1,0 +1,254 @@
+"""Which stages and files the index knows, kept in step with the disk."""
+
+import json
+import sqlite3
+from dataclasses import dataclass
+from pathlib import Path
+
+from cogtui.store.db.connection import transaction
+from cogtui.store.db.lease import Lease
+from cogtui.store.db.registry import Registry, condition_of, seed_of
+from cogtui.store.ingest.judgement_rows import Verdicts
+from cogtui.store.stage_files.scan import Source, Stage, head_digest, judge_run_of, read_stage, sources_of, stage_paths
+from cogtui.store.values.encodings import FAMILIES
+from jobs.planning.experiments import load_experiments
+from jobs.workspace import Workspace
+
+Labels = dict[str, object]
+
+
+@dataclass(slots=True)
+class Pending:
+    """A file with bytes that were not read yet."""
+
+    id: int
+    stage: int
+    source: Source
+    offset: int
+    size: int
+    done: bool = False
+    """Its stage is finished."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """A file as the index remembers it."""
+
+    id: int
+    inode: int | None
+    size: int
+    mtime_ns: int | None
+    offset: int
+    torn: int
+    """Bytes behind the offset that will never become a line: the end of a file whose writer was killed."""
+    head: str
+
+
+class Catalog:
+    """The index's picture of the workspace. Belongs to the process that holds the lease."""
+
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        workspace: Workspace,
+        lease: Lease,
+        registry: Registry,
+        verdicts: Verdicts,
+    ) -> None:
+        self._db = connection
+        self._workspace = workspace
+        self._lease = lease
+        self._registry = registry
+        self._verdicts = verdicts
+        self._cell_labels: dict[str, Labels] | None = None
+
+    def sync(self) -> list[Pending]:
+        """Looks at the disk; returns the files with something to read, in reading order."""
+        self._sync_experiments()
+        known = {row[0]: row[1:] for row in self._db.execute("SELECT key, id, info_mtime, settled FROM stage")}
+        pending: list[Pending] = []
+        for path in stage_paths(self._workspace):
+            info_mtime, folder_mtime = _mtime(path / "stage.json"), _mtime(path)
+            entry = known.pop(path.name, None)
+            if entry is not None and entry[1:] == (info_mtime, folder_mtime):
+                continue  # finished, and read to its end
+            stage = read_stage(path)
+            if stage is None or stage.key != path.name:
+                continue
+            done = (path / "result.json").is_file()
+            stage_id = self._stage_row(stage, info_mtime)
+            waiting = self._sources(stage, stage_id)
+            for one in waiting:
+                one.done = done
+            pending += waiting
+            if done and not waiting and folder_mtime == _mtime(path):
+                self._write("UPDATE stage SET settled = ? WHERE id = ?", (folder_mtime, stage_id))
+        for entry in known.values():
+            self._forget_stage(entry[0])
+        return sorted(pending, key=_reading_order)
+
+    def _write(self, sql: str, values: tuple[object, ...]) -> sqlite3.Cursor:
+        with transaction(self._db):
+            self._lease.check()
+            return self._db.execute(sql, values)
+
+    def _stage_row(self, stage: Stage, info_mtime: int) -> int:
+        """The number of a stage; writes down what is new about it."""
+        labels: Labels = {**(self._cell_labels or {}).get(stage.key, {}), **stage.labels}
+        written = json.dumps(labels, sort_keys=True)
+        row = self._db.execute(
+            "SELECT id, kind, name, labels, info_mtime FROM stage WHERE key = ?", (stage.key,)
+        ).fetchone()
+        if row is None or row[1:] != (stage.kind, stage.name, written, info_mtime):
+            with transaction(self._db):
+                self._lease.check()
+                self._db.execute(
+                    """INSERT INTO stage (key, kind, name, labels, info_mtime, settled) VALUES (?, ?, ?, ?, ?, -1)
+                    ON CONFLICT (key) DO UPDATE SET kind = excluded.kind, name = excluded.name,
+                    labels = excluded.labels, info_mtime = excluded.info_mtime""",
+                    (stage.key, stage.kind, stage.name, written, info_mtime),
+                )
+                row = self._db.execute("SELECT id FROM stage WHERE key = ?", (stage.key,)).fetchone()
+                self._db.execute(
+                    "UPDATE series SET condition = ?, seed = ? WHERE stage = ? AND NOT own",
+                    (condition_of(labels), seed_of(labels), row[0]),
+                )
+                self._registry.forget()
+        judge_run = judge_run_of(stage)
+        if judge_run is not None and not self._registry.is_described(judge_run):
+            with transaction(self._db):
+                self._lease.check()
+                self._registry.describe(judge_run)
+        return int(row[0])
+
+    def _sources(self, stage: Stage, stage_id: int) -> list[Pending]:
+        """The files of a stage with something to read; files that are gone or were replaced are forgotten first."""
+        rows = self._db.execute(
+            "SELECT path, id, inode, size, mtime_ns, offset, torn, head FROM source WHERE stage = ?", (stage_id,)
+        )
+        known = {row[0]: _Known(*row[1:]) for row in rows}
+        found = []
+        for source in sources_of(stage):
+            relative = source.path.relative_to(self._workspace.path).as_posix()
+            pending = self._source(stage_id, source, relative, known.pop(relative, None))
+            if pending is not None:
+                found.append(pending)
+        for gone in known.values():
+            self._forget_source(gone.id)
+        return found
+
+    def _source(self, stage_id: int, source: Source, relative: str, known: _Known | None) -> Pending | None:
+        try:
+            stat = source.path.stat()
+            seen = (stat.st_ino, stat.st_size, stat.st_mtime_ns)
+            if known is not None and seen != (known.inode, known.size, known.mtime_ns):
+                shrunk = stat.st_size < known.offset
+                if shrunk or (known.offset and head_digest(source.path, known.offset) != known.head):
+                    self._forget_source(known.id)
+                    known = None
+        except OSError:
+            return None  # deleted since it was listed; the next look finds that
+        if known is None:
+            made = self._write(
+                """INSERT INTO source
+                (stage, path, family, place, inode, size, mtime_ns, offset, lines, bad, torn, head)
+                VALUES (?, ?, ?, ?, ?, ?, ?, 0, 0, 0, 0, '')""",
+                (stage_id, relative, source.family, source.place, *seen),
+            )
+            assert made.lastrowid is not None
+            known = _Known(made.lastrowid, *seen, 0, 0, "")
+        elif seen != (known.inode, known.size, known.mtime_ns):
+            self._write("UPDATE source SET inode = ?, size = ?, mtime_ns = ? WHERE id = ?", (*seen, known.id))
+        if known.offset + known.torn >= stat.st_size:
+            return None
+        return Pending(known.id, stage_id, source, known.offset, stat.st_size)
+
+    def give_up(self, pending: list[Pending]) -> None:
+        """Of a finished stage nothing more comes: what still has no end of line never will."""
+        torn = [one for one in pending if one.offset < one.size and one.done]
+        with transaction(self._db):
+            self._lease.check()
+            self._db.executemany(
+                "UPDATE source SET torn = size - offset WHERE id = ? AND size = ?",
+                [(one.id, one.size) for one in torn],
+            )
+
+    def _forget_source(self, source: int) -> None:
+        with transaction(self._db):
+            self._lease.check()
+            self._delete_source(source)
+
+    def _delete_source(self, source: int) -> None:
+        """A file that is gone, or holds something else now: out with what came from it."""
+        self._verdicts.orphan_all(source)
+        self._verdicts.forget_source(source)
+        serials = "(SELECT serial FROM record WHERE source = ?)"
+        self._db.execute(
+            f"INSERT OR IGNORE INTO stale_step SELECT DISTINCT series, step FROM rollout WHERE serial IN {serials}",
+            (source,),
+        )
+        # The words of a deleted rollout stay behind without a row; serials are never given out twice.
+        for table in ("verdict", "distance", "rollout"):
+            self._db.execute(f"DELETE FROM {table} WHERE serial IN {serials}", (source,))
+        for table in ("record", "orphan", "bad_line"):
+            self._db.execute(f"DELETE FROM {table} WHERE source = ?", (source,))
+        self._db.execute("DELETE FROM source WHERE id = ?", (source,))
+
+    def _forget_stage(self, stage: int) -> None:
+        with transaction(self._db):
+            self._lease.check()
+            for (source,) in self._db.execute("SELECT id FROM source WHERE stage = ?", (stage,)).fetchall():
+                self._delete_source(source)
+            for table in ("metric", "series"):
+                self._db.execute(f"DELETE FROM {table} WHERE stage = ?", (stage,))
+            self._db.execute("DELETE FROM stage WHERE id = ?", (stage,))
+        self._registry.forget()
+
+    def _sync_experiments(self) -> None:
+        """Which stage belongs to which experiment. Labels its cells agree on complete those of a stage."""
+        snapshots = sorted((str(path), _mtime(path)) for path in self._workspace.experiments.glob("*/[!.]*.json"))
+        seen = json.dumps(snapshots)
+        row = self._db.execute("SELECT value FROM meta WHERE name = 'experiments'").fetchone()
+        if row is None or row[0] != seen:
+            self._read_experiments(seen)
+        elif self._cell_labels is not None:
+            return
+        cells: dict[str, list[Labels]] = {}
+        for key, labels in self._db.execute("SELECT stage_key, labels FROM experiment_stage"):
+            cells.setdefault(key, []).append(json.loads(labels))
+        self._cell_labels = {key: _common(found) for key, found in cells.items()}
+
+    def _read_experiments(self, seen: str) -> None:
+        members: dict[tuple[str, str], list[Labels]] = {}
+        for experiment in load_experiments(self._workspace):
+            for cell in experiment.cells:
+                for key in cell.stages.values():
+                    members.setdefault((experiment.name, key), []).append(dict(cell.labels))
+        with transaction(self._db):
+            self._lease.check()
+            self._db.execute("DELETE FROM experiment_stage")
+            self._db.executemany(
+                "INSERT INTO experiment_stage VALUES (?, ?, ?)",
+                [(name, key, json.dumps(_common(cells), sort_keys=True)) for (name, key), cells in members.items()],
+            )
+            # Every stage is looked at again, for its labels may be others now.
+            self._db.execute("UPDATE stage SET settled = -1")
+            self._db.execute("INSERT OR REPLACE INTO meta VALUES ('experiments', ?)", (seen,))
+
+
+def _common(cells: list[Labels]) -> Labels:
+    """Labels on which all cells agree."""
+    first, *rest = cells
+    return {name: value for name, value in first.items() if all(cell.get(name) == value for cell in rest)}
+
+
+def _reading_order(pending: Pending) -> tuple[int, str, str, str, int]:
+    source = pending.source
+    return FAMILIES.index(source.family), source.follows, source.stage, source.stream, source.place
+
+
+def _mtime(path: Path) -> int:
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return -1

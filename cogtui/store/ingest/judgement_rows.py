@@ -1,0 +1,249 @@
+"""Judgement lines into verdicts: one row a rollout and judge run, and the row of the list shows one of them.
+
+The lines of a verdict may come together, one by one, before their rollout (they wait as orphans), or twice (the
+one that comes first in the order of places holds, whichever was read first).
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final, NamedTuple
+
+from cogtui.store.db.distance_blocks import lower
+from cogtui.store.db.registry import Registry
+from cogtui.store.db.statements import (
+    AT_BITS,
+    AT_MASK,
+    INSERT_GAP,
+    INSERT_VERDICT,
+    UNJUDGED,
+    UPDATE_PRIMARY,
+    Gaps,
+    N,
+    Places,
+    Said,
+    Verdict,
+    primary_columns,
+    said_by,
+    said_by_teacher,
+    verdict_of,
+    verdict_row,
+)
+from cogtui.store.ingest.judgements_by_rollout import Grouped, JudgementFields
+from cogtui.store.stage_files.decode import JudgementLine, read_judgement, read_trace
+from cogtui.store.stage_files.record_reader import Files
+from cogtui.store.stage_files.scan import place_of
+from cogtui.store.user_data.annotations import read_human, said_by_human
+from pipelines.errors import NotFound
+from pipelines.records import BEHAVIORS
+
+_AT_COLUMNS: Final = ", ".join(f"at_{behavior}" for behavior in BEHAVIORS)
+
+
+class _Place(NamedTuple):
+    """A rollout that is judged."""
+
+    serial: int
+    judge: int | None
+    """The run whose counts its row shows so far."""
+    series: int
+    step: int
+
+
+class Verdicts:
+    """Writes verdicts; inside the write transaction of its caller."""
+
+    def __init__(self, connection: sqlite3.Connection, registry: Registry, files: Files) -> None:
+        self._db = connection
+        self._registry = registry
+        self._files = files
+        self._ranks: dict[int, tuple[int, str]] = {}
+
+    def apply(self, spoken: Sequence[JudgementFields]) -> None:
+        """Writes what judge runs say of rollouts. What is said of a rollout that is not there waits."""
+        rollouts = self._rollouts({uid for uid, _, _ in spoken})
+        known = self._known([place.serial for place in rollouts.values()])
+        runs = {run: self._registry.judge_run(run) for run in {run for _, run, _ in spoken}}
+        verdicts: dict[tuple[int, int], Verdict] = {}
+        orphans: list[tuple[str, int, int]] = []
+        for uid, run, verdict in spoken:
+            place = rollouts.get(uid)
+            if place is None:
+                orphans += [(uid, at >> AT_BITS, at & AT_MASK) for at in verdict[3] if at is not None]
+                continue
+            whose = (place.serial, runs[run])
+            if whose in known:
+                verdict = self._recalled(self._first_of(known[whose], verdict[3]))
+            verdicts[whose] = verdict
+        self._db.executemany("INSERT OR IGNORE INTO orphan VALUES (?, ?, ?)", orphans)
+        self.write(verdicts, {place.serial: place.judge for place in rollouts.values()})
+        self._mark({(place.series, place.step) for place in rollouts.values()})
+
+    def write_new(self, said: Sequence[tuple[int, int, Verdict, bool]]) -> None:
+        """Writes verdicts of rollouts that have none yet: serial, run, verdict, and whether it is the one shown."""
+        self._db.executemany(INSERT_VERDICT, [verdict_row(serial, run, verdict) for serial, run, verdict, _ in said])
+        self._insert_gaps([(serial, verdict[4]) for serial, _, verdict, shown in said if shown])
+
+    def shown(self, said: Sequence[tuple[int, Verdict]]) -> tuple[int, Verdict]:
+        """Of verdicts on one rollout the one its row shows."""
+        return said[0] if len(said) == 1 else min(said, key=lambda one: self._rank(one[0]))
+
+    def write(self, verdicts: Mapping[tuple[int, int], Verdict], shown: Mapping[int, int | None]) -> None:
+        """Writes verdicts by (serial, run), and into the row of the list where they are the ones to show.
+
+        Args:
+            verdicts: whole, as they shall stand.
+            shown: by serial the run whose counts the row shows so far.
+        """
+        primary: dict[int, int] = {}
+        for serial, run in verdicts:
+            now = primary.get(serial, shown.get(serial))
+            if now is None or now == run or self._rank(run) <= self._rank(now):
+                primary[serial] = run
+        self._db.executemany(INSERT_VERDICT, [verdict_row(*whose, verdict) for whose, verdict in verdicts.items()])
+        chosen = [(*whose, verdicts[whose]) for whose in primary.items()]
+        self._db.executemany(
+            UPDATE_PRIMARY, [(*primary_columns(run, verdict), serial) for serial, run, verdict in chosen]
+        )
+        self._write_gaps([(serial, verdict) for serial, _, verdict in chosen])
+
+    def hold(self, serial: int, run: int, verdict: Verdict | None) -> None:
+        """Puts a verdict in the place of the one there was, of a judge that may change its mind: a person.
+
+        Args:
+            serial: of the rollout.
+            run: number of the judge run.
+            verdict: None where nothing is said any more.
+        """
+        row = self._db.execute("SELECT judge FROM rollout WHERE serial = ?", (serial,)).fetchone()
+        if verdict is not None:
+            self.write({(serial, run): verdict}, {serial: row[0] if row else None})
+            self._mark(self._db.execute("SELECT series, step FROM rollout WHERE serial = ?", (serial,)).fetchall())
+        elif self._db.execute("DELETE FROM verdict WHERE serial = ? AND run = ?", (serial, run)).rowcount:
+            self._choose_again(serial)
+
+    def adopt_orphans(self) -> int:
+        """Applies judgements whose rollout has come meanwhile; returns how many lines."""
+        rows = self._db.execute(
+            """SELECT o.uid, o.source, o.byte FROM orphan o JOIN record r ON r.uid = o.uid
+            ORDER BY o.source, o.byte LIMIT 20000"""
+        ).fetchall()
+        grouped = Grouped()
+        for _, source, byte in rows:
+            at = source << AT_BITS | byte
+            read = self._read(at)
+            if read is not None:
+                grouped.add(read[0], at)
+        self._db.executemany("DELETE FROM orphan WHERE uid = ? AND source = ? AND byte = ?", rows)
+        self.apply(list(grouped.finished()))
+        return len(rows)
+
+    def forget_source(self, source: int) -> None:
+        """Takes out what the lines of a judgement file said."""
+        low, high = source << AT_BITS, (source + 1) << AT_BITS
+        touched = " OR ".join(f"at_{behavior} >= {low} AND at_{behavior} < {high}" for behavior in BEHAVIORS)
+        for serial, run, *places in self._db.execute(
+            f"SELECT serial, run, {_AT_COLUMNS} FROM verdict WHERE {touched}"
+        ).fetchall():
+            kept = tuple(None if at is not None and low <= at < high else at for at in places)
+            if any(at is not None for at in kept):
+                self._db.execute(INSERT_VERDICT, verdict_row(serial, run, self._recalled(kept)))
+            else:
+                self._db.execute("DELETE FROM verdict WHERE serial = ? AND run = ?", (serial, run))
+            self._choose_again(serial)
+
+    def orphan_all(self, source: int) -> None:
+        """Before the rollouts of a file are deleted: their judgements wait for them to come back."""
+        for behavior in BEHAVIORS:
+            self._db.execute(
+                f"""INSERT OR IGNORE INTO orphan
+                SELECT r.uid, v.at_{behavior} >> {AT_BITS}, v.at_{behavior} & {AT_MASK}
+                FROM record r JOIN verdict v ON v.serial = r.serial
+                WHERE r.source = ? AND v.at_{behavior} IS NOT NULL AND v.at_{behavior} >> {AT_BITS} != r.source""",
+                (source,),
+            )
+
+    def _mark(self, steps: Iterable[tuple[int, int]]) -> None:
+        """The averages of these (series, step) have to be worked out again."""
+        self._db.executemany("INSERT OR IGNORE INTO stale_step VALUES (?, ?)", steps)
+
+    def _choose_again(self, serial: int) -> None:
+        rows = self._db.execute(f"SELECT run, {_AT_COLUMNS} FROM verdict WHERE serial = ?", (serial,)).fetchall()
+        self._db.execute("DELETE FROM distance WHERE serial = ?", (serial,))
+        if rows:
+            run, *places = min(rows, key=lambda row: self._rank(row[0]))
+            verdict = self._recalled(tuple(places))
+            self._db.execute(UPDATE_PRIMARY, (*primary_columns(run, verdict), serial))
+            self._write_gaps([(serial, verdict)])
+        else:
+            self._db.execute(UPDATE_PRIMARY, (*UNJUDGED, serial))
+        self._mark(self._db.execute("SELECT series, step FROM rollout WHERE serial = ?", (serial,)).fetchall())
+
+    def _write_gaps(self, verdicts: Sequence[tuple[int, Verdict]]) -> None:
+        self._db.executemany(
+            "DELETE FROM distance WHERE serial = ?", [(serial,) for serial, verdict in verdicts if verdict[4] is None]
+        )
+        self._insert_gaps([(serial, verdict[4]) for serial, verdict in verdicts])
+
+    def _insert_gaps(self, gaps: Sequence[tuple[int, Gaps]]) -> None:
+        rows = [(serial, *distances) for serial, distances in gaps if distances is not None]
+        self._db.executemany(INSERT_GAP, rows)
+        lower(self._db, rows)
+
+    def _rollouts(self, uids: Iterable[str]) -> dict[str, _Place]:
+        rows = self._db.execute(
+            """SELECT r.uid, r.serial, o.judge, o.series, o.step FROM json_each(?) j
+            CROSS JOIN record r ON r.uid = j.value CROSS JOIN rollout o ON o.serial = r.serial""",
+            (json.dumps(list(uids)),),
+        )
+        return {uid: _Place(*place) for uid, *place in rows}
+
+    def _known(self, serials: Sequence[int]) -> dict[tuple[int, int], Places]:
+        """The lines of the verdicts that some rollouts have, by (serial, run)."""
+        rows = self._db.execute(
+            f"""SELECT v.serial, v.run, {_AT_COLUMNS} FROM json_each(?) j
+            CROSS JOIN verdict v ON v.serial = j.value""",
+            (json.dumps(serials),),
+        )
+        return {(serial, run): tuple(places) for serial, run, *places in rows}
+
+    def _recalled(self, places: Places) -> Verdict:
+        """A verdict as the lines it was made of say it. A line that is gone meanwhile says nothing."""
+        said: list[Said | None] = [None] * N
+        for number, at in enumerate(places):
+            if at is None:
+                continue
+            _, family = self._files.source(at >> AT_BITS)
+            if family == "traces":
+                trace = read_trace(self._files.line(at >> AT_BITS, at & AT_MASK))
+                return verdict_of(said_by_teacher(trace.spans, at))
+            if family == "annotations":
+                return verdict_of(said_by_human(read_human(self._files.line(at >> AT_BITS, at & AT_MASK)), at))
+            read = self._read(at)
+            said[number] = None if read is None else read[1]
+        return verdict_of(said)
+
+    def _read(self, at: int) -> tuple[JudgementLine, Said] | None:
+        try:
+            line = read_judgement(self._files.line(at >> AT_BITS, at & AT_MASK))
+            return line, said_by(line, at)
+        except (ValueError, NotFound):
+            return None  # it was read once; the file has changed since, and the next look at the disk finds that
+
+    def _first_of(self, known: Places, new: Places) -> Places:
+        """Of two lines for one behaviour the one that comes first in the order of places."""
+        return tuple(
+            a if b is None or (a is not None and self._place(a) <= self._place(b)) else b
+            for a, b in zip(known, new, strict=True)
+        )
+
+    def _place(self, at: int) -> int:
+        base = self._db.execute("SELECT place FROM source WHERE id = ?", (at >> AT_BITS,)).fetchone()[0]
+        return place_of(base, at & AT_MASK)
+
+    def _rank(self, run: int) -> tuple[int, str]:
+        if run not in self._ranks:
+            self._ranks[run] = self._db.execute("SELECT rank, run FROM judge_run WHERE id = ?", (run,)).fetchone()
+        return self._ranks[run]

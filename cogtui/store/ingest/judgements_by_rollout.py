@@ -1,0 +1,101 @@
+"""Judgement lines put together by rollout and judge run. Of two lines for one behaviour the first holds.
+
+A judge writes the four lines of a rollout one after the other, and nearly all of them are well formed. Such four
+are taken at once; whatever else comes is taken line by line, and comes to the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+from cogtui.store.db.statements import BEHAVIOR_NUMBERS, N, Said, Verdict, said_by, verdict_of
+from cogtui.store.stage_files.decode import JudgementLine
+from cogtui.store.values.encodings import STATUS_LETTERS
+from cogtui.store.values.span_distances import quick_gaps
+from pipelines.records import BEHAVIORS
+
+JudgementFields = tuple[str, str, Verdict]
+"""Rollout, judge run, verdict."""
+_Key = tuple[str, str]
+_ALL_OK: Final = ("ok",) * N
+_LETTERS: Final = STATUS_LETTERS["ok"] * N
+
+
+class Grouped:
+    """What some judgement lines come to."""
+
+    def __init__(self) -> None:
+        self._said: dict[_Key, list[Said | None]] = {}
+        self._whole: dict[_Key, Verdict] = {}
+        """Of those all four lines were taken at once; the same key is never in both."""
+
+    def add(self, line: JudgementLine, at: int) -> None:
+        """Takes a line and its place.
+
+        Raises:
+            ValueError: what it says contradicts itself.
+        """
+        said = said_by(line, at)
+        key = (line.rollout_id, line.judge_run)
+        if key in self._whole:
+            return
+        known = self._said.get(key)
+        if known is None:
+            known = self._said[key] = [None] * N
+        behavior = BEHAVIOR_NUMBERS[line.behavior]
+        if known[behavior] is None:
+            known[behavior] = said
+
+    def add_all(self, lines: Sequence[JudgementLine], places: Sequence[int]) -> None:
+        """Takes many lines, each with its place. Where it raises, some of them are taken.
+
+        Raises:
+            ValueError: what one of them says contradicts itself.
+        """
+        index = 0
+        while index < len(lines):
+            if self._add_whole(lines[index : index + N], places[index : index + N]):
+                index += N
+            else:
+                self.add(lines[index], places[index])
+                index += 1
+
+    def _add_whole(self, lines: Sequence[JudgementLine], places: Sequence[int]) -> bool:
+        """Takes the four lines of a rollout if there is nothing to look at more closely; whether it did.
+
+        Said in full rather than in loops: this is done for every judged rollout.
+        """
+        if len(lines) < N:
+            return False
+        one, two, three, four = lines
+        uid, run = key = (one.rollout_id, one.judge_run)
+        counts = (one.count, two.count, three.count, four.count)
+        if (
+            (one.behavior, two.behavior, three.behavior, four.behavior) != BEHAVIORS
+            or (two.rollout_id, three.rollout_id, four.rollout_id) != (uid, uid, uid)
+            or (two.judge_run, three.judge_run, four.judge_run) != (run, run, run)
+            or (one.status, two.status, three.status, four.status) != _ALL_OK
+            or None in counts
+            or key in self._whole
+            or key in self._said
+        ):
+            return False
+        placed: list[Any] = [(span.start, span.end, 0) for span in one.spans]
+        placed += [(span.start, span.end, 1) for span in two.spans]
+        placed += [(span.start, span.end, 2) for span in three.spans]
+        placed += [(span.start, span.end, 3) for span in four.spans]
+        try:
+            placed.sort()
+            distances = quick_gaps(placed)
+        except TypeError:  # a span that has no place: None is not less than anything
+            return False
+        if distances is None:
+            return False
+        self._whole[key] = (_LETTERS, counts, 0, tuple(places), distances if len(placed) > 1 else None)
+        return True
+
+    def finished(self) -> Iterable[JudgementFields]:
+        """What the lines come to."""
+        whole = [(uid, run, verdict) for (uid, run), verdict in self._whole.items()]
+        return whole + [(uid, run, verdict_of(said)) for (uid, run), said in self._said.items()]

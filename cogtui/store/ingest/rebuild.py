@@ -1,0 +1,61 @@
+"""Building the index again from the files: aside, then swapped in, so that open screens are not disturbed."""
+
+import fcntl
+import os
+from collections.abc import Callable
+
+from cogtui.store.db.connection import explained, make_generation
+from cogtui.store.db.location import Location, locate_index, publish
+from cogtui.store.ingest.ingest import Progress
+from cogtui.store.ingest.writer import Writer
+from jobs.workspace import Workspace
+from pipelines.errors import InvalidInput, NotFound
+
+
+def rebuild(workspace: Workspace, report: Callable[[Progress], None] = lambda progress: None) -> None:
+    """Makes a new index from nothing but the stage folders and notes, and puts it in the old one's place.
+
+    Args:
+        workspace: must exist.
+        report: told how far it is.
+
+    Raises:
+        NotFound: there is no such workspace.
+        InvalidInput: somebody else is doing this already.
+        MissingRequirement: no place for the index can be written.
+    """
+    if not workspace.path.is_dir():
+        raise NotFound(f"there is no workspace {workspace.path}", remedy="Name one with --workspace.")
+    location = locate_index(workspace)
+    descriptor = os.open(location.folder / ".rebuild.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise InvalidInput(
+                f"the index of {workspace.path} is being rebuilt already", remedy="Wait for that."
+            ) from None
+        _remove_abandoned(location)
+        with explained(location.folder):
+            path = make_generation(location)
+            writer = Writer(path, workspace)
+            try:
+                writer.take()
+                for progress in writer.round():
+                    report(progress)
+                for progress in writer.round():  # what was written meanwhile
+                    report(progress)
+            finally:
+                writer.close()
+        location.point_to(path)
+        publish(workspace, location, path)
+    finally:
+        os.close(descriptor)
+
+
+def _remove_abandoned(location: Location) -> None:
+    """Indexes of rebuilds that were killed: newer than the current one, and nobody points to them."""
+    current = location.current()
+    for path in location.folder.glob("index-*.db*"):
+        if current is not None and path.name > current.name and not path.name.startswith(current.name):
+            path.unlink(missing_ok=True)

@@ -1,0 +1,206 @@
+"""Rows of the index as values, and whole rollouts read back from their files."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+from pydantic import ValidationError
+
+from cogtui.store.db.statements import AT_BITS, AT_MASK, JUDGED
+from cogtui.store.query.select import Hit
+from cogtui.store.stage_files.record_reader import Files
+from cogtui.store.stage_files.scan import judge_rank
+from cogtui.store.user_data.annotations import HumanAnnotation
+from cogtui.store.user_data.notes import notes_of
+from cogtui.store.values.encodings import FINISH_NAMES
+from cogtui.store.values.series import Series
+from cogtui.store.values.types import BehaviorJudgement, Cursor, RolloutDetail, RolloutRow
+from pipelines.errors import InvalidInput, NotFound
+from pipelines.records import BEHAVIORS, Behavior, Judgement, JudgeRun, Span, text_sha256
+from pipelines.streams import parse_line, strip_envelope
+
+_SELECT_ROWS: Final = f"""SELECT o.serial, r.uid, o.series, o.step, o.problem_id, o.sample, r.numbers, o.target,
+    o.reward, o.correct, o.finish, o.n_tokens, o.length, {", ".join(f"o.{behavior}" for behavior in BEHAVIORS)},
+    j.run, o.judged, o.unaligned, o.noted
+    FROM rollout o CROSS JOIN record r ON r.serial = o.serial LEFT JOIN judge_run j ON j.id = o.judge
+    WHERE o.serial IN (SELECT value FROM json_each(?))"""
+_AT_COLUMNS: Final = ", ".join(f"v.at_{behavior}" for behavior in BEHAVIORS)
+
+
+def rows_of(db: sqlite3.Connection, series: Mapping[int, Series], hits: Sequence[Hit]) -> tuple[RolloutRow, ...]:
+    """The rows of a list, in the order they were found. One deleted meanwhile is left out."""
+    cursors = {hit.serial: hit.cursor for hit in hits}
+    found = {
+        row[0]: _row(row, series[row[2]], cursors[row[0]])
+        for row in db.execute(_SELECT_ROWS, (json.dumps(list(cursors)),))
+        if row[2] in series
+    }
+    return tuple(found[hit.serial] for hit in hits if hit.serial in found)
+
+
+def _row(values: tuple[Any, ...], series: Series, cursor: Cursor) -> RolloutRow:
+    (serial, uid, _, step, problem, sample, numbers, target, reward, correct, finish, n_tokens, length,
+     *counts, judge, judged, unaligned, noted) = values  # fmt: skip
+    return RolloutRow(
+        id=uid,
+        stage=series.stage,
+        kind=series.kind,
+        condition=series.condition,
+        seed=series.seed,
+        step=step,
+        split=series.split,
+        problem_id=problem,
+        sample=sample,
+        numbers=tuple(map(int, numbers.split())),
+        target=target,
+        reward=reward,
+        correct=None if correct is None else bool(correct),
+        finish_reason=FINISH_NAMES[finish],
+        n_tokens=n_tokens,
+        length=length,
+        counts=(counts[0], counts[1], counts[2], counts[3]),
+        judge=judge,
+        judged=JUDGED[judged],
+        unaligned=unaligned,
+        noted=bool(noted),
+        cursor=cursor,
+        serial=serial,
+    )
+
+
+def find_serial(db: sqlite3.Connection, prefix: str) -> int:
+    """The rollout a shortened id means.
+
+    Raises:
+        NotFound: none. InvalidInput: several; names some.
+    """
+    exact = db.execute("SELECT serial FROM record WHERE uid = ?", (prefix,)).fetchone()
+    if exact:
+        return int(exact[0])
+    found = db.execute(
+        "SELECT serial, uid FROM record WHERE uid >= ? AND uid < ? ORDER BY uid LIMIT 9",
+        (prefix, prefix + "\U0010ffff"),
+    ).fetchall()
+    if not found or not prefix:
+        raise NotFound(f"no rollout {prefix!r}", remedy="List them with cogtui rollouts.")
+    if len(found) > 1:
+        names = ", ".join(uid for _, uid in found[:8])
+        raise InvalidInput(
+            f"{prefix!r} fits several rollouts", detail=names + (", …" if len(found) > 8 else ""), remedy="Add digits."
+        )
+    return int(found[0][0])
+
+
+class DetailReader:
+    """Reads rollouts whole."""
+
+    def __init__(self, connection: sqlite3.Connection, files: Files, series: Mapping[int, Series]) -> None:
+        self._db = connection
+        self._files = files
+        self._series = series
+
+    def read(self, serial: int) -> RolloutDetail:
+        """The rollout of a serial.
+
+        Raises:
+            NotFound: its row or its file is gone.
+        """
+        rows = rows_of(self._db, self._series, [Hit(serial, Cursor(()))])
+        place = self._db.execute("SELECT source, byte FROM record WHERE serial = ?", (serial,)).fetchone()
+        if not rows or place is None:
+            raise NotFound("the index changed while it was read", remedy="Do it again.")
+        row = rows[0]
+        source, byte = place
+        path, _ = self._files.source(source)
+        record = self._record(source, byte)
+        if record.get("id") != row.id:
+            raise NotFound(f"{path} does not hold rollout {row.id} any more", remedy="Run cogtui reindex.")
+        completion = str(record["completion"])
+        judgements, runs = self._judgements(serial, row.judge, completion)
+        note, tags = notes_of(self._db, row.id)
+        meta = record.get("meta")
+        return RolloutDetail(
+            row=row,
+            prompt=str(record.get("prompt", "")),
+            completion=completion,
+            answer=record.get("answer"),
+            meta=meta if isinstance(meta, dict) else {},
+            judge_runs=runs,
+            judgements=judgements,
+            note=note,
+            tags=tags,
+            source=f"{path}:{byte}",
+        )
+
+    def completion(self, serial: int) -> str:
+        """The text alone."""
+        place = self._db.execute("SELECT source, byte FROM record WHERE serial = ?", (serial,)).fetchone()
+        return "" if place is None else str(self._record(*place).get("completion", ""))
+
+    def _record(self, source: int, byte: int) -> dict[str, Any]:
+        try:
+            return parse_line(self._files.line(source, byte))
+        except ValueError as error:
+            path, _ = self._files.source(source)
+            raise NotFound(f"{path} changed at byte {byte}", remedy="Run cogtui reindex.") from error
+
+    def _judgements(
+        self, serial: int, shown: str | None, completion: str
+    ) -> tuple[tuple[BehaviorJudgement, ...], tuple[JudgeRun, ...]]:
+        rows = self._db.execute(
+            f"""SELECT j.run, j.judge, j.record, {_AT_COLUMNS} FROM verdict v JOIN judge_run j ON j.id = v.run
+            WHERE v.serial = ?""",
+            (serial,),
+        ).fetchall()
+        rows.sort(key=lambda row: (row[0] != shown, judge_rank(row[1]), row[0]))
+        digest = text_sha256(completion) if rows else ""
+        said = []
+        for run, _, _, *places in rows:
+            for behavior, at in zip(BEHAVIORS, places, strict=True):
+                if at is not None:
+                    said.append(self._judgement(run, behavior, at, digest))
+        return tuple(said), tuple(JudgeRun.model_validate_json(row[2]) for row in rows)
+
+    def _judgement(self, run: str, behavior: Behavior, at: int, digest: str) -> BehaviorJudgement:
+        source, byte = at >> AT_BITS, at & AT_MASK
+        record = self._record(source, byte)
+        path, family = self._files.source(source)
+        try:
+            if family == "annotations":
+                one = HumanAnnotation.model_validate(record)
+                spans, stale = one.spans_of(behavior), one.text_sha256 != digest
+                return BehaviorJudgement(
+                    run, behavior, one.status(behavior), one.count(behavior), spans, None, {}, stale=stale
+                )
+            if family == "traces":
+                spans = tuple(
+                    Span.model_validate({name: value for name, value in span.items() if name != "behavior"})
+                    for span in record["spans"]
+                    if span["behavior"] == behavior
+                )
+                return BehaviorJudgement(run, behavior, "ok", len(spans), spans, None, {}, stale=False)
+            said = Judgement.model_validate(strip_envelope(record))
+        except (ValidationError, KeyError, TypeError) as error:
+            raise NotFound(f"{path} holds no judgement at byte {byte}", detail=str(error)) from error
+        stale = said.text_sha256 != digest
+        return BehaviorJudgement(
+            run, behavior, said.status, said.count, said.spans, said.raw, said.usage, stale, () if stale else said.facts
+        )
+
+
+def serials_of(db: sqlite3.Connection, ids: Iterable[str]) -> list[int]:
+    """Serials of full ids, in the order asked for.
+
+    Raises:
+        NotFound: names the first that is not there.
+    """
+    found = []
+    for uid in ids:
+        row = db.execute("SELECT serial FROM record WHERE uid = ?", (uid,)).fetchone()
+        if row is None:
+            raise NotFound(f"no rollout {uid!r}", remedy="List them with cogtui rollouts.")
+        found.append(int(row[0]))
+    return found

@@ -1,0 +1,212 @@
+"""A filter as SQL: text of our own, everything a person typed as parameters.
+
+Alias `o` is the row of `rollout`. Comparisons of a missing value are NULL and so let nothing through, negated or
+not: missing is not zero, and not unequal either.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from cogtui.store.filter.ast import OF_SERIES, And, Compare, Has, Not, Or, Pattern, Term, Words
+from cogtui.store.filter.parser import Filter
+from cogtui.store.stage_files.scan import problem_number
+from cogtui.store.values.encodings import FINISH_CODES
+from cogtui.store.values.series import Series, chooses
+from pipelines.records import BEHAVIORS
+
+_COLUMNS: Final[dict[str, str]] = {
+    "step": "o.step", "sample": "o.sample", "reward": "o.reward", "tokens": "o.n_tokens", "length": "o.length",
+    "target": "o.target", "unaligned": "o.unaligned", "correct": "o.correct", "finish": "o.finish",
+    **{behavior: f"o.{behavior}" for behavior in BEHAVIORS},
+}  # fmt: skip
+_LAST: Final = "\U0010ffff"
+
+Part = tuple[str, tuple[Any, ...]]
+"""SQL and its parameters."""
+
+
+@dataclass(slots=True)
+class Where:
+    """A filter taken apart at its outermost AND, so that a query can start from its most telling part."""
+
+    series: frozenset[int] | None = None
+    """Only these; None: all."""
+    words: list[str] = field(default_factory=list)
+    """Full-text expressions, all of which must match."""
+    phrases: list[Words] = field(default_factory=list)
+    """The same as they were written."""
+    patterns: list[tuple[str, int | None]] = field(default_factory=list)
+    """Columns of `distance` that must be below a bound, or be there at all."""
+    rest: list[Part] = field(default_factory=list)
+
+    @property
+    def empty(self) -> bool:
+        """Whether it lets everything through."""
+        return self.series is None and not self.words and not self.patterns and not self.rest
+
+    @property
+    def only_words(self) -> bool:
+        """Whether nothing but words is asked for."""
+        return bool(self.words) and self.series is None and not self.patterns and not self.rest
+
+    @property
+    def only_series(self) -> bool:
+        """Whether whole series are let through or not."""
+        return not self.words and not self.patterns and not self.rest
+
+
+def compile_filter(chosen: Filter, series: Mapping[int, Series]) -> Where:
+    """The conditions of a filter."""
+    where = Where()
+    if chosen.term is None:
+        return where
+    for term in chosen.term.terms if isinstance(chosen.term, And) else (chosen.term,):
+        found = _series_of(term, series)
+        if found is not None:
+            where.series = found if where.series is None else where.series & found
+        elif isinstance(term, Words):
+            where.words.append(match_expression(term))
+            where.phrases.append(term)
+        elif isinstance(term, Pattern):
+            where.patterns.append((f"{term.first}__{term.second}", term.below))
+        else:
+            where.rest.append(_sql(term, series))
+    return where
+
+
+def only_of_series(term: Term) -> bool:
+    """Whether a term speaks of nothing but series."""
+    if isinstance(term, Compare):
+        return term.field in OF_SERIES
+    if isinstance(term, Not):
+        return only_of_series(term.term)
+    return isinstance(term, And | Or) and all(only_of_series(one) for one in term.terms)
+
+
+def _series_of(term: Term, series: Mapping[int, Series]) -> frozenset[int] | None:
+    """The series a term lets through; None where it speaks of more than series."""
+    if not only_of_series(term):
+        return None
+    if isinstance(term, Compare):
+        holds = chooses(term)
+        return frozenset(number for number, one in series.items() if holds(one))
+    if isinstance(term, Not):
+        inside = _series_of(term.term, series)
+        assert inside is not None
+        return frozenset(series) - inside
+    assert isinstance(term, And | Or)
+    parts = [part for one in term.terms if (part := _series_of(one, series)) is not None]
+    return frozenset.intersection(*parts) if isinstance(term, And) else frozenset.union(*parts)
+
+
+def series_sql(numbers: frozenset[int]) -> str:
+    """Rows of some series. The numbers are our own, so they stand in the text."""
+    return f"o.series IN ({', '.join(map(str, sorted(numbers)))})"
+
+
+def pattern_sql(column: str, below: int | None, alias: str) -> Part:
+    """A distance that is there and small enough."""
+    return (f"{alias}.{column} IS NOT NULL", ()) if below is None else (f"{alias}.{column} < ?", (below,))
+
+
+def match_expression(term: Words) -> str:
+    """The phrase as a full-text expression: quoted, so that nothing in it is an operator."""
+    quoted = '"' + term.phrase.replace('"', '""').replace("\x00", " ") + '"'
+    return f"{quoted} *" if term.prefix else quoted
+
+
+def _sql(term: Term, series: Mapping[int, Series]) -> Part:
+    if isinstance(term, And | Or):
+        parts = [_sql(one, series) for one in term.terms]
+        joint = " AND " if isinstance(term, And) else " OR "
+        return f"({joint.join(sql for sql, _ in parts)})", tuple(value for _, values in parts for value in values)
+    if isinstance(term, Not):
+        sql, values = _sql(term.term, series)
+        return f"NOT ({sql})", values
+    if isinstance(term, Words):
+        return "o.serial IN (SELECT rowid FROM words WHERE words MATCH ?)", (match_expression(term),)
+    if isinstance(term, Pattern):
+        sql, values = pattern_sql(f"{term.first}__{term.second}", term.below, "g")
+        return f"EXISTS (SELECT 1 FROM distance g WHERE g.serial = o.serial AND {sql})", values
+    if isinstance(term, Has):
+        return _HAS[term.what], ()
+    if term.field in OF_SERIES:
+        return series_sql(_series_of(term, series) or frozenset()), ()
+    return _comparison(term)
+
+
+_HAS: Final[dict[str, str]] = {
+    "judged": "o.judged > 0",
+    "failed": "o.judged >= 2",
+    "unaligned": "coalesce(o.unaligned, 0) > 0",
+    "reward": "o.reward IS NOT NULL",
+    "answer": "o.answered",
+    "note": """o.noted AND o.serial IN (SELECT r.serial FROM note n CROSS JOIN record r ON r.uid = n.rollout
+        WHERE n.note != '')""",
+    "tag": "o.noted AND o.serial IN (SELECT r.serial FROM tag t CROSS JOIN record r ON r.uid = t.rollout)",
+    **{behavior: f"coalesce(o.{behavior}, 0) > 0" for behavior in BEHAVIORS},
+}
+
+
+def _comparison(term: Compare) -> Part:
+    if term.field in _COLUMNS:
+        values = tuple(_stored(value) for value in term.values)
+        if term.operator in (":", "="):
+            return f"{_COLUMNS[term.field]} IN ({', '.join('?' * len(values))})", values
+        return f"{_COLUMNS[term.field]} {term.operator} ?", values
+    parts = [_TEXT_FIELDS[term.field](str(value)) for value in term.values]
+    return f"({' OR '.join(sql for sql, _ in parts)})", tuple(value for _, values in parts for value in values)
+
+
+def _stored(value: str | float | bool) -> Any:
+    if isinstance(value, bool):
+        return int(value)
+    if isinstance(value, str):
+        return next(code for name, code in FINISH_CODES.items() if name == value)
+    return value
+
+
+def _by_id(prefix: str) -> Part:
+    return "o.serial IN (SELECT serial FROM record WHERE uid >= ? AND uid < ?)", (prefix, prefix + _LAST)
+
+
+def _by_problem(wanted: str) -> Part:
+    if wanted.endswith("*"):
+        return "o.problem_id >= ? AND o.problem_id < ?", (wanted[:-1], wanted[:-1] + _LAST)
+    number = problem_number(wanted) if wanted.isascii() and wanted.isdecimal() else None
+    if number is None:
+        return "o.problem_id = ?", (wanted,)
+    return "o.problem_id IN (SELECT id FROM problem WHERE number = ? UNION SELECT ?)", (number, wanted)
+
+
+def _by_judge(prefix: str) -> Part:
+    return (
+        """o.judge IN (SELECT id FROM judge_run
+        WHERE (run >= ? AND run < ?) OR (judge >= ? AND judge < ?))""",
+        (prefix, prefix + _LAST) * 2,
+    )
+
+
+def _by_tag(wanted: str) -> Part:
+    low, high = (wanted[:-1], wanted[:-1] + _LAST) if wanted.endswith("*") else (wanted, wanted + "\x00")
+    return (
+        """o.noted AND o.serial IN (SELECT r.serial FROM tag t CROSS JOIN record r ON r.uid = t.rollout
+        WHERE t.tag >= ? AND t.tag < ?)""",
+        (low, high),
+    )
+
+
+def _by_note(part: str) -> Part:
+    return (
+        """o.noted AND o.serial IN (SELECT r.serial FROM note n CROSS JOIN record r ON r.uid = n.rollout
+        WHERE instr(lower(n.note), lower(?)) > 0)""",
+        (part,),
+    )
+
+
+_TEXT_FIELDS: Final = {
+    "id": _by_id, "problem": _by_problem, "judge": _by_judge, "tag": _by_tag, "note": _by_note
+}  # fmt: skip

@@ -1,0 +1,142 @@
+"""The rollouts of one problem together."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from cogtui.store.db.summaries import MEAN_REWARD
+from cogtui.store.query.details import rows_of
+from cogtui.store.query.filter_sql import Part, Where
+from cogtui.store.query.problem_totals import Totals, by_problem
+from cogtui.store.query.select import Hit, Selector, joined
+from cogtui.store.values.series import Series
+from cogtui.store.values.types import Cursor, GroupSort, Page, ProblemGroup, RolloutRow
+
+_VALUES: Final[dict[GroupSort, str]] = {
+    "best": "max(o.reward)", "mean": MEAN_REWARD, "worst": "min(o.reward)", "rollouts": "count(*)"
+}  # fmt: skip
+
+
+def problems(
+    db: sqlite3.Connection,
+    selector: Selector,
+    where: Where,
+    after: Cursor | None,
+    before: Cursor | None,
+    sort: GroupSort,
+    descending: bool,
+    limit: int,
+    known: Totals | None = None,
+) -> Page[ProblemGroup]:
+    """A page of problems with how well they were solved. Problems without a score come last.
+
+    Args:
+        known: what a pass over the rows has found before.
+    """
+    backwards = before is not None
+    if known is not None and sort != "problem":
+        rows, more = known.page(sort, after, before, limit, descending=descending)
+    else:
+        conditions, having, order = _order(sort, before if backwards else after, descending, backwards)
+        sql, values = by_problem(db, selector, where, [conditions])
+        statement = f"{sql} HAVING {having[0]} ORDER BY {order} LIMIT ?"
+        rows = db.execute(statement, (*values, *having[1], limit + 1)).fetchall()
+        more, rows = len(rows) > limit, rows[:limit]
+        if backwards:
+            rows = rows[::-1]
+    steps = _by_step(db, selector, where, [row[0] for row in rows])
+    groups = tuple(_group(db, row, steps.get(row[0], ()), sort) for row in rows)
+    above, below = (more, bool(before.values)) if before is not None else (after is not None, more)
+    return Page(groups, groups[0].cursor if groups and above else None, groups[-1].cursor if groups and below else None)
+
+
+def _order(sort: GroupSort, cursor: Cursor | None, descending: bool, backwards: bool) -> tuple[Part, Part, str]:
+    """WHERE, HAVING and ORDER BY of a page behind a cursor, or (backwards) in front of one."""
+    flipped = descending != backwards
+    down, beyond = (" DESC", "<") if flipped else ("", ">")
+    none: Part = ("1", ())
+    start = cursor is None or not cursor.values
+    if sort == "problem":
+        where: Part = ("", ()) if start or cursor is None else (f"o.problem_id {beyond} ?", cursor.values)
+        return where, none, f"o.problem_id{down}"
+    value = _VALUES[sort]
+    order = f"{value} IS NULL, {value}{down}, o.problem_id"
+    if backwards:
+        order = f"{value} IS NULL DESC, {value}{down}, o.problem_id DESC"
+    if start or cursor is None:
+        return ("", ()), none, order
+    last, problem = cursor.values
+    side = "<" if backwards else ">"
+    if last is None:
+        others = f"{value} IS NOT NULL OR " if backwards else ""
+        return ("", ()), (f"{others}({value} IS NULL AND o.problem_id {side} ?)", (problem,)), order
+    unscored = "" if backwards else f"{value} IS NULL OR "
+    having = f"{unscored}{value} {beyond} ? OR ({value} = ? AND o.problem_id {side} ?)"
+    return ("", ()), (having, (last, last, problem)), order
+
+
+def _by_step(
+    db: sqlite3.Connection, selector: Selector, where: Where, names: Sequence[str]
+) -> dict[str, tuple[tuple[int, float], ...]]:
+    if not names:
+        return {}
+    chosen: Part = (f"o.problem_id IN ({', '.join('?' * len(names))})", tuple(names))
+    if where.words or where.patterns or where.series is not None or where.rest:
+        tables, conditions = selector.collect(where, [chosen])
+    else:
+        tables, conditions = "rollout o", [chosen]
+    sql, values = joined(conditions)
+    rows = db.execute(
+        f"""SELECT o.problem_id, o.step, {MEAN_REWARD} FROM {tables} WHERE {sql} AND o.reward IS NOT NULL
+        GROUP BY o.problem_id, o.step ORDER BY o.problem_id, o.step""",
+        values,
+    )
+    found: dict[str, list[tuple[int, float]]] = {}
+    for name, step, mean in rows:
+        found.setdefault(name, []).append((step, mean))
+    return {name: tuple(points) for name, points in found.items()}
+
+
+def _group(
+    db: sqlite3.Connection, row: tuple[Any, ...], by_step: tuple[tuple[int, float], ...], sort: GroupSort
+) -> ProblemGroup:
+    name, rollouts, scored, best, mean, worst = row
+    numbers, target = db.execute(
+        """SELECT r.numbers, o.target FROM rollout o CROSS JOIN record r ON r.serial = o.serial
+        WHERE o.problem_id = ? ORDER BY o.step, o.place LIMIT 1""",
+        (name,),
+    ).fetchone()
+    value = {"best": best, "mean": mean, "worst": worst, "rollouts": rollouts}.get(sort)
+    return ProblemGroup(
+        problem_id=name,
+        numbers=tuple(map(int, numbers.split())),
+        target=target,
+        rollouts=rollouts,
+        scored=scored,
+        best=best,
+        mean=mean,
+        worst=worst,
+        by_step=by_step,
+        cursor=Cursor((name,) if sort == "problem" else (value, name)),
+    )
+
+
+def same_problem(db: sqlite3.Connection, series: Mapping[int, Series], serial: int, limit: int) -> list[RolloutRow]:
+    """The rollouts with the id, numbers and target of a rollout's problem, by condition, seed, step and sample."""
+    (problem,) = db.execute("SELECT problem_id FROM rollout WHERE serial = ?", (serial,)).fetchone()
+    rows = db.execute(
+        """SELECT o.serial, o.series, o.step, o.sample, o.place, o.target, r.numbers
+        FROM rollout o CROSS JOIN record r ON r.serial = o.serial WHERE o.problem_id = ?""",
+        (problem,),
+    ).fetchall()
+    (wanted,) = [row[5:] for row in rows if row[0] == serial]
+    known = [row for row in rows if row[1] in series and row[5:] == wanted]
+    known.sort(key=lambda row: (*_standing(series[row[1]]), row[2], row[3], row[4]))
+    return list(rows_of(db, series, [Hit(row[0], Cursor(())) for row in known[:limit]]))
+
+
+def _standing(one: Series) -> tuple[bool, str, bool, int, str]:
+    """Orders series as people read them, those without a label last."""
+    return one.condition is None, one.condition or "", one.seed is None, one.seed or 0, one.split

@@ -1,0 +1,348 @@
+"""Finding the rows of a list: by keyset, from whichever side is cheaper.
+
+A page can be found by walking the index of the sort column and leaving out what the filter refuses (fast when
+most rows pass), or by collecting all rows that pass and keeping the first (fast when few do). Which is cheaper
+is only known by trying: the walk gets a budget of CPU time, and when it is spent the rows are collected.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Final
+
+from cogtui.store.db.distance_blocks import NEAR_TABLES
+from cogtui.store.db.schema import BULK_INDEXES
+from cogtui.store.query.filter_sql import Part, Where, pattern_sql, series_sql
+from cogtui.store.query.phrases import PhraseCheck, checkable
+from cogtui.store.stage_files.record_reader import Files
+from cogtui.store.values.series import Series
+from cogtui.store.values.types import Cursor, Sort, SortField
+from pipelines.records import BEHAVIORS
+
+WALK_BUDGET_S: Final = 0.02
+RARE: Final = 200
+"""Rollouts with a phrase from which on how many have it is estimated."""
+CHECK_S: Final = 25e-6
+"""About what looking for a phrase in one text costs."""
+COLLECT_S: Final = 1.5e-6
+"""About what a row costs that the word index finds, when all are collected and sorted."""
+CHECK_BUDGET_S: Final = 0.04
+SCAN_BUDGET_S: Final = 1.0
+STEPS_BETWEEN_LOOKS: Final = 4000
+
+_SORT_COLUMNS: Final[dict[SortField, str]] = {
+    "step": "step", "sample": "sample", "reward": "reward", "correct": "correct", "tokens": "n_tokens",
+    "length": "length", "unaligned": "unaligned", **{behavior: behavior for behavior in BEHAVIORS},
+}  # fmt: skip
+_NEVER_MISSING: Final = ("step", "sample", "length")
+_SERIES_FIELDS: Final = ("condition", "seed", "stage")
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A stretch of a list within which one ORDER BY holds."""
+
+    label: Any
+    """Tells it from the others of the list; part of every cursor into it."""
+    where: Part
+    order: tuple[str, ...]
+    """Columns of `rollout`, the last of them unique."""
+    series: frozenset[int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A row found, not yet read."""
+
+    serial: int
+    cursor: Cursor
+
+
+def segments(sort: Sort, series: Mapping[int, Series]) -> list[Segment]:
+    """The stretches of a list sorted by a field, first to last; rows without a value come last."""
+    field = sort.field
+    if field == "problem":
+        return [Segment(0, ("", ()), ("problem_id", "step", "place", "serial"))]
+    if field in _SERIES_FIELDS:
+        return _series_segments(sort, series)
+    column = _SORT_COLUMNS[field]
+    order = (column, "place", "serial")
+    if field in _NEVER_MISSING:
+        return [Segment(0, ("", ()), order)]
+    return [
+        Segment(0, (f"o.{column} IS NOT NULL", ()), order),
+        Segment(1, (f"o.{column} IS NULL", ()), ("place", "serial")),
+    ]
+
+
+def _series_segments(sort: Sort, series: Mapping[int, Series]) -> list[Segment]:
+    groups: dict[Any, set[int]] = {}
+    for number, one in series.items():
+        groups.setdefault(getattr(one, sort.field), set()).add(number)
+    labels = sorted((label for label in groups if label is not None), reverse=sort.descending)
+    labels += [None] if None in groups else []
+    return [
+        Segment(label, ("", ()), ("step", "place", "serial"), frozenset(groups[label])) for label in labels
+    ]  # fmt: skip
+
+
+class Selector:
+    """Finds rows of a filter."""
+
+    def __init__(self, connection: sqlite3.Connection, series: Mapping[int, Series], files: Files) -> None:
+        self._db = connection
+        self._series = series
+        self._files = files
+
+    def after(self, where: Where, sort: Sort, cursor: Cursor | None, limit: int) -> list[Hit]:
+        """The rows behind a cursor, or the first ones, in the order of the list."""
+        return self._run(where, sort, segments(sort, self._series), cursor, limit, backwards=False)
+
+    def before(self, where: Where, sort: Sort, cursor: Cursor, limit: int) -> list[Hit]:
+        """The rows in front of a cursor, or (with an empty cursor) the last ones, in the order of the list."""
+        stretch = segments(sort, self._series)[::-1]
+        found = self._run(where, sort, stretch, cursor if cursor.values else None, limit, backwards=True)
+        return found[::-1]
+
+    def count(self, where: Where, *, newer_than: int | None = None) -> int:
+        """How many rows pass."""
+        if where.empty and newer_than is None:
+            return int(self._db.execute("SELECT count(*) FROM rollout").fetchone()[0])
+        extra: list[Part] = [] if newer_than is None else [("o.serial > ?", (newer_than,))]
+        tables, conditions = self.collect(where, extra)
+        sql, values = joined(conditions)
+        return int(self._db.execute(f"SELECT count(*) FROM {tables} WHERE {sql}", values).fetchone()[0])
+
+    def position(self, where: Where, sort: Sort, cursor: Cursor) -> int:
+        """How many rows of the list stand in front of a cursor."""
+        total = 0
+        for segment in segments(sort, self._series):
+            inside = bool(cursor.values) and cursor.values[0] == segment.label
+            part = _beyond(segment, cursor, backwards=True, descending=sort.descending) if inside else ("", ())
+            tables, conditions = self.collect(_within(where, segment), [segment.where, part])
+            sql, values = joined(conditions)
+            total += int(self._db.execute(f"SELECT count(*) FROM {tables} WHERE {sql}", values).fetchone()[0])
+            if inside:
+                break
+        return total
+
+    def collect(self, where: Where, extra: Sequence[Part] = ()) -> tuple[str, list[Part]]:
+        """FROM and WHERE that start from the part of a filter that lets the fewest through."""
+        tables = "rollout o"
+        conditions = list(where.rest)
+        words, patterns = list(where.words), list(where.patterns)
+        telling = any(sql.startswith(("(o.problem_id", "(o.serial")) for sql, _ in where.rest)
+        few_series = where.series is not None and self._share(where.series) < 0.2
+        if words:
+            tables = "words w CROSS JOIN rollout o ON o.serial = w.rowid"
+            conditions.insert(0, ("words MATCH ?", (words.pop(0),)))
+        elif patterns and not few_series:
+            tables, pattern = NEAR_TABLES, patterns.pop(0)
+            conditions[:0] = [pattern_sql(*pattern, "n"), pattern_sql(*pattern, "d")]
+        elif where.series is not None and not few_series and not telling:
+            tables = "rollout o NOT INDEXED"
+        if where.series is not None:
+            # Unary plus: not by the index of series, where another one leaves far fewer rows.
+            conditions.append((("+" if telling else "") + series_sql(where.series), ()))
+        conditions += [("o.serial IN (SELECT rowid FROM words WHERE words MATCH ?)", (match,)) for match in words]
+        conditions += [_has_pattern(column, below) for column, below in patterns]
+        return tables, [*conditions, *extra]
+
+    def _run(
+        self, where: Where, sort: Sort, stretch: list[Segment], cursor: Cursor | None, limit: int, *, backwards: bool
+    ) -> list[Hit]:
+        found: list[Hit] = []
+        if cursor is not None and cursor.values:
+            labels = [segment.label for segment in stretch]
+            start = labels.index(cursor.values[0]) if cursor.values[0] in labels else 0
+            stretch = stretch[start:]
+        for segment in stretch:
+            if len(found) >= limit:
+                break
+            inside = cursor is not None and cursor.values[0] == segment.label
+            beyond = ("", ())
+            if inside and cursor is not None:
+                beyond = _beyond(segment, cursor, backwards=backwards, descending=sort.descending)
+            down = sort.descending != backwards
+            found += self._find(_within(where, segment), segment, beyond, limit - len(found), down=down)
+        return found
+
+    def _find(self, where: Where, segment: Segment, beyond: Part, limit: int, *, down: bool) -> list[Hit]:
+        if where.series is not None and not where.series:
+            return []
+        rows = None
+        walks = self._can_walk(where, segment)
+        if where.words:
+            share = self._share_with_words(where)
+            common = checkable(where.phrases) and self._cheaper_to_check(share, limit)
+            if common and walks:
+                rows = self._checked(where, segment, beyond, limit, down=down, walk=True)
+            if rows is None and common:
+                rows = self._checked(where, segment, beyond, limit, down=down, walk=False)
+            if rows is None and share and walks and where.only_words:
+                rows = self._walk_found(where, segment, beyond, limit, down=down)
+        elif walks:
+            rows = self._walk(where, segment, beyond, limit, down=down)
+        if rows is not None:
+            return rows
+        tables, conditions = self.collect(where, [segment.where, beyond])
+        # A plus keeps SQLite from walking the sort index after all: the rows are collected, then sorted.
+        order = [f"+o.{column}" for column in segment.order]
+        return self._hits(tables, conditions, segment, order, limit, down=down)
+
+    def _can_walk(self, where: Where, segment: Segment) -> bool:
+        if segment.order[0] == "place":
+            return False
+        if segment.series is not None:
+            return len(where.series or ()) == 1
+        name = "rollout_by_problem" if segment.order[0] == "problem_id" else f"rollout_by_{segment.order[0]}"
+        if name not in BULK_INDEXES:
+            return False
+        return self._db.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (name,)).fetchone() is not None
+
+    def _share_with_words(self, where: Where) -> float:
+        """How much of all rollouts have the phrases, estimated from the first that have; 0 where few do."""
+        share = 1.0
+        for match in where.words:
+            found, last = self._db.execute(
+                "SELECT count(*), max(rowid) FROM (SELECT rowid FROM words WHERE words MATCH ? LIMIT ?)", (match, RARE)
+            ).fetchone()
+            if found < max(1, RARE):
+                return 0.0
+            share = min(share, found / last)
+        return share
+
+    def _cheaper_to_check(self, share: float, limit: int) -> bool:
+        """Whether phrases stand in so many rollouts that looking for them in one text after the other costs less
+        than collecting all that have them."""
+        (newest,) = self._db.execute("SELECT max(serial) FROM rollout").fetchone()
+        return bool(share) and limit / share * CHECK_S < share * (newest or 0) * COLLECT_S
+
+    def _walk_found(self, where: Where, segment: Segment, beyond: Part, limit: int, *, down: bool) -> list[Hit]:
+        """The rows, along the sort index, by whether the word index found them: what it found need not be read."""
+        # Unary plus: else SQLite reads and sorts the rows of what was found.
+        found: list[Part] = [
+            ("+o.serial IN (SELECT rowid FROM words WHERE words MATCH ?)", (match,)) for match in where.words
+        ]
+        order = [f"o.{column}" for column in segment.order]
+        return self._hits("rollout o", [segment.where, beyond, *found], segment, order, limit, down=down)
+
+    def _checked(
+        self, where: Where, segment: Segment, beyond: Part, limit: int, *, down: bool, walk: bool
+    ) -> list[Hit] | None:
+        """The rows, their texts looked into one by one in the order of the list; None where that takes too long.
+
+        Args:
+            walk: along the sort index; else the rows that pass the rest of the filter are sorted first.
+        """
+        conditions = [segment.where, beyond, *self._row_conditions(where, segment, walk=walk)]
+        sign = "" if walk else "+"
+        sql, values = self._statement(
+            "rollout o", conditions, segment, [f"{sign}o.{column}" for column in segment.order], down=down
+        )
+        deadline = time.thread_time() + (CHECK_BUDGET_S if walk else SCAN_BUDGET_S)
+        found: list[Hit] = []
+        try:
+            with _until(self._db, deadline), PhraseCheck(self._db, self._files, where.phrases) as check:
+                rows = self._db.execute(sql, values)
+                while len(found) < limit and (row := rows.fetchone()) is not None:
+                    if check.holds(row[-1]):
+                        found.append(Hit(row[-1], Cursor((segment.label, *row))))
+                    if time.thread_time() > deadline:
+                        return None
+                rows.close()
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorname == "SQLITE_INTERRUPT" and time.thread_time() > deadline:
+                return None
+            raise
+        return found
+
+    def _walk(self, where: Where, segment: Segment, beyond: Part, limit: int, *, down: bool) -> list[Hit] | None:
+        """The rows, or None where finding them this way takes too long."""
+        conditions = [segment.where, beyond, *self._row_conditions(where, segment, walk=True)]
+        order = [f"o.{column}" for column in segment.order]
+        if where.empty:
+            return self._hits("rollout o", conditions, segment, order, limit, down=down)
+        deadline = time.thread_time() + WALK_BUDGET_S
+        try:
+            with _until(self._db, deadline):
+                return self._hits("rollout o", conditions, segment, order, limit, down=down)
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorname == "SQLITE_INTERRUPT" and time.thread_time() > deadline:
+                return None
+            raise
+
+    def _row_conditions(self, where: Where, segment: Segment, *, walk: bool) -> list[Part]:
+        """What a row must meet, but for its words."""
+        conditions: list[Part] = []
+        if where.series is not None:
+            # Unary plus: the order must come from the sort index, not the rows from the index of series;
+            # but one series is ordered by step in its own index already.
+            alone = len(where.series) == 1 and segment.order[0] == "step"
+            conditions.append((("+" if walk and not alone else "") + series_sql(where.series), ()))
+        conditions += where.rest
+        conditions += [_has_pattern(column, below) for column, below in where.patterns]
+        return conditions
+
+    def _hits(
+        self, tables: str, conditions: Sequence[Part], segment: Segment, order: Sequence[str], limit: int, *, down: bool
+    ) -> list[Hit]:
+        sql, values = self._statement(tables, conditions, segment, order, down=down)
+        rows = self._db.execute(f"{sql} LIMIT ?", (*values, limit)).fetchall()
+        return [Hit(row[-1], Cursor((segment.label, *row))) for row in rows]
+
+    def _statement(
+        self, tables: str, conditions: Sequence[Part], segment: Segment, order: Sequence[str], *, down: bool
+    ) -> Part:
+        sql, values = joined(conditions)
+        direction = " DESC" if down else ""
+        columns = ", ".join(f"o.{column}" for column in segment.order)
+        ordered = ", ".join(f"{column}{direction}" for column in order)
+        return f"SELECT {columns} FROM {tables} WHERE {sql} ORDER BY {ordered}", values
+
+    def _share(self, chosen: frozenset[int]) -> float:
+        """How much of all rollouts some series have."""
+        rows = dict(self._db.execute("SELECT series, sum(n) FROM step_summary GROUP BY series").fetchall())
+        total = sum(rows.values())
+        return sum(rows.get(number, 0) for number in chosen) / total if total else 1.0
+
+
+def _within(where: Where, segment: Segment) -> Where:
+    if segment.series is None:
+        return where
+    both = segment.series if where.series is None else where.series & segment.series
+    return Where(both, where.words, where.phrases, where.patterns, where.rest)
+
+
+def _beyond(segment: Segment, cursor: Cursor, *, backwards: bool, descending: bool) -> Part:
+    """The rows of a segment on the far side of a cursor: one comparison of row values, which an index can serve."""
+    columns = ", ".join(f"o.{column}" for column in segment.order)
+    operator = "<" if backwards != descending else ">"
+    return f"({columns}) {operator} ({', '.join('?' * len(segment.order))})", cursor.values[1:]
+
+
+def _has_pattern(column: str, below: int | None) -> Part:
+    sql, values = pattern_sql(column, below, "g")
+    return f"EXISTS (SELECT 1 FROM distance g WHERE g.serial = o.serial AND {sql})", values
+
+
+def joined(conditions: Sequence[Part]) -> Part:
+    """All conditions as one."""
+    parts = [part for part in conditions if part[0]]
+    if not parts:
+        return "1", ()
+    return " AND ".join(f"({sql})" for sql, _ in parts), tuple(value for _, values in parts for value in values)
+
+
+@contextmanager
+def _until(connection: sqlite3.Connection, deadline: float) -> Iterator[None]:
+    """Stops a statement when the CPU time of this thread has passed the deadline."""
+    connection.set_progress_handler(lambda: time.thread_time() > deadline, STEPS_BETWEEN_LOOKS)
+    try:
+        yield
+    finally:
+        connection.set_progress_handler(None, 0)

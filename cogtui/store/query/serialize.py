@@ -1,0 +1,85 @@
+"""Rollouts as plain values for JSON: what `cogtui rollouts --json`, `trace --json` and the exports give."""
+
+from typing import Any
+
+from cogtui.store.values.types import BehaviorJudgement, RolloutDetail
+from pipelines.records import BEHAVIORS
+
+
+def rollout_dict(detail: RolloutDetail) -> dict[str, Any]:
+    """A rollout with all fields of its record, where it comes from, counts and spans of the judge its row shows.
+
+    The counts stand both by name, beside the other fields, and together under `counts`; None is "not judged".
+    `text[start:end]` of a span, in code points of `completion`, is its `quote` where its alignment is `exact`.
+    """
+    row = detail.row
+    counts: dict[str, int | None] = dict(zip(BEHAVIORS, row.counts, strict=True))
+    return {
+        "id": row.id,
+        "stage": row.stage,
+        "kind": row.kind,
+        "condition": row.condition,
+        "seed": row.seed,
+        "step": row.step,
+        "split": row.split,
+        "problem_id": row.problem_id,
+        "sample": row.sample,
+        "numbers": list(row.numbers),
+        "target": row.target,
+        "prompt": detail.prompt,
+        "completion": detail.completion,
+        "reward": row.reward,
+        "correct": row.correct,
+        "answer": detail.answer,
+        "finish_reason": row.finish_reason,
+        "n_tokens": row.n_tokens,
+        "meta": detail.meta,
+        "judge": row.judge,
+        "judged": row.judged,
+        **counts,
+        "counts": counts,
+        "unaligned": row.unaligned,
+        "spans": [span for one in shown_judgements(detail) for span in span_dicts(one)],
+        "note": detail.note,
+        "tags": list(detail.tags),
+    }
+
+
+def shown_judgements(detail: RolloutDetail) -> list[BehaviorJudgement]:
+    """The judgements of the judge run whose counts the row shows."""
+    return [one for one in detail.judgements if one.judge_run == detail.row.judge]
+
+
+def span_dicts(judgement: BehaviorJudgement) -> list[dict[str, Any]]:
+    """The spans of a judgement, each with its behaviour and judge run."""
+    return [
+        {"behavior": judgement.behavior, "judge_run": judgement.judge_run, **span.model_dump(mode="json")}
+        for span in judgement.spans
+    ]
+
+
+def detail_dict(detail: RolloutDetail) -> dict[str, Any]:
+    """A rollout with everything that all judges said of it; facts about its arithmetic stand apart from behaviours."""
+    return {
+        **rollout_dict(detail),
+        "judge_runs": [run.model_dump(mode="json") for run in detail.judge_runs],
+        "judgements": [
+            {
+                "judge_run": one.judge_run,
+                "behavior": one.behavior,
+                "status": one.status,
+                "count": one.count,
+                "spans": [span.model_dump(mode="json") for span in one.spans],
+                "raw": one.raw,
+                "usage": one.usage,
+                "stale": one.stale,
+            }
+            for one in detail.judgements
+        ],
+        "facts": [
+            {"judge_run": one.judge_run, **fact.model_dump(mode="json")}
+            for one in detail.judgements
+            for fact in one.facts
+        ],
+        "source": detail.source,
+    }

@@ -1,0 +1,82 @@
+"""Where the words of a filter stand in a completion."""
+
+import re
+import unicodedata
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from cogtui.store.filter.ast import And, Not, Or, Term, Words
+from cogtui.store.filter.parser import Filter
+from cogtui.store.values.types import Snippet
+
+_WORD: Final = re.compile(r"[^\W_]+")
+
+
+def phrases_of(chosen: Filter) -> list[Words]:
+    """The phrases a filter looks for; those it excludes are left out."""
+    return list(_phrases(chosen.term)) if chosen.term is not None else []
+
+
+def _phrases(term: Term) -> Iterable[Words]:
+    if isinstance(term, Words):
+        yield term
+    elif isinstance(term, And | Or):
+        for one in term.terms:
+            yield from _phrases(one)
+    elif isinstance(term, Not) and isinstance(term.term, Not):
+        yield from _phrases(term.term.term)
+
+
+def find_phrase(text: str, phrase: Words, *, start: int = 0) -> tuple[int, int] | None:
+    """The first place of a phrase from an offset on: its words in a row, as the index splits them.
+
+    Returns:
+        Half-open code-point range, or None.
+    """
+    wanted = [_folded(match[0]) for match in _WORD.finditer(phrase.phrase)]
+    if not wanted:
+        return None
+    recent: list[tuple[str, int, int]] = []
+    for match in _WORD.finditer(text, start):
+        recent.append((_folded(match[0]), match.start(), match.end()))
+        recent = recent[-len(wanted) :]
+        if len(recent) == len(wanted) and _same([word for word, _, _ in recent], wanted, prefix=phrase.prefix):
+            return recent[0][1], recent[-1][2]
+    return None
+
+
+def find_all(text: str, phrases: Iterable[Words], *, most: int = 10_000) -> list[tuple[int, int]]:
+    """All places of some phrases in a text, in order, at most so many of each."""
+    found: set[tuple[int, int]] = set()
+    for phrase in phrases:
+        place = find_phrase(text, phrase)
+        for _ in range(most):
+            if place is None:
+                break
+            found.add(place)
+            place = find_phrase(text, phrase, start=place[1])
+    return sorted(found)
+
+
+def _same(words: Sequence[str], wanted: Sequence[str], *, prefix: bool) -> bool:
+    if list(words[:-1]) != list(wanted[:-1]):
+        return False
+    return words[-1].startswith(wanted[-1]) if prefix else words[-1] == wanted[-1]
+
+
+def _folded(word: str) -> str:
+    # The index folds case one code point at a time, which is what lower() does but for a few letters.
+    return "".join(char.lower() if len(char.lower()) == 1 else char for char in unicodedata.normalize("NFC", word))
+
+
+def snippet_of(text: str, phrases: Iterable[Words], width: int) -> Snippet | None:
+    """The first place where any of the phrases stands, with some text around it; None where none does."""
+    places = [place for phrase in phrases if (place := find_phrase(text, phrase)) is not None]
+    if not places:
+        return None
+    first, end = min(places)
+    margin = max(0, width - (end - first)) // 2
+    start = max(0, first - margin)
+    stop = min(len(text), max(end, start + width))
+    marks = tuple((a - start, min(b, stop) - start) for a, b in sorted(places) if a >= start and a < stop)
+    return Snippet(text[start:stop], marks, start)

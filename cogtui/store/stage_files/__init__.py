@@ -1,0 +1,1 @@
+"""Stage folders and their stream files, read without a database."""

@@ -1,0 +1,135 @@
+"""What there is to read in a workspace: stage folders and their stream files, in a fixed order."""
+
+import hashlib
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from cogtui.store.values.encodings import FAMILIES, Family
+from jobs.workspace import Workspace
+from pipelines.errors import CogtuiError
+from pipelines.files import read_json
+from pipelines.folder import StageInfo
+from pipelines.records import JudgeRun
+from pipelines.streams import FAMILIES as STREAM_FAMILIES
+from pipelines.streams import stream_files
+
+CLASSIFY_KIND: Final = "classify"
+"""Kind of the stages that hold the documents they judge."""
+IMPORT_KIND: Final = "import"
+"""Kind of the stages that imported files become."""
+TRACES: Final = "traces*.jsonl"
+JUDGE_RUN: Final = Path("artifacts") / "judge_run.json"
+_PART: Final = re.compile(r"-(\d+)\.jsonl$")
+_OFFSET_BITS: Final = 27  # streams are rotated at 128 MiB, so a line starts below 2**27
+_PART_BITS: Final = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A stage folder, as far as the index cares."""
+
+    key: str
+    kind: str
+    name: str
+    labels: dict[str, str | int | float | bool]
+    inputs: tuple[str, ...]
+    path: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A file with records."""
+
+    stage: str
+    """Key."""
+    family: Family
+    stream: str
+    path: Path
+    place: int
+    """Place of its first byte in the total order of all records; see `place_of`."""
+    follows: str
+    """Key of the stage whose rollouts are in it, or are judged in it: files are read in this order."""
+    own_labels: bool
+    """Whether its records name their own condition and seed, as those of an import do (and what of them is unknown)."""
+
+
+def read_stage(path: Path) -> Stage | None:
+    """The stage in a folder; None where `stage.json` is missing or cannot be read (yet)."""
+    try:
+        raw = read_json(path / "stage.json")
+        info = StageInfo.model_validate(raw)
+    except (CogtuiError, ValueError, OSError):
+        return None
+    return Stage(info.key, info.kind, info.name, info.labels, info.inputs, path)
+
+
+def sources_of(stage: Stage) -> Iterator[Source]:
+    """The files of a stage, by family, stream and part."""
+    for family in STREAM_FAMILIES:
+        for path in stream_files(stage.path, family):
+            match = _PART.search(path.name)
+            assert match is not None
+            yield _source(stage, _family(family), path.name[: match.start()], path, int(match[1]))
+    if stage.kind in ("priming_data", IMPORT_KIND):
+        for path in sorted((stage.path / "artifacts").glob(TRACES)):
+            yield _source(stage, "traces", path.stem, path, 1)
+
+
+def _source(stage: Stage, family: Family, stream: str, path: Path, part: int) -> Source:
+    own = family != "judgements" or stage.kind == CLASSIFY_KIND
+    follows = stage.key if own else min(stage.inputs, default="")
+    place = _first_place(stage.key, stream, part)
+    return Source(stage.key, family, stream, path, place, follows, stage.kind in (IMPORT_KIND, CLASSIFY_KIND))
+
+
+def _family(name: str) -> Family:
+    return next(family for family in FAMILIES if family == name)
+
+
+def _first_place(stage_key: str, stream: str, part: int) -> int:
+    digest = hashlib.sha256(f"{stage_key}\x1f{stream}".encode()).digest()
+    stream_bits = int.from_bytes(digest[:4], "big") >> (32 - (63 - _PART_BITS - _OFFSET_BITS))
+    return (stream_bits << (_PART_BITS + _OFFSET_BITS)) | (min(part, (1 << _PART_BITS) - 1) << _OFFSET_BITS)
+
+
+def place_of(source_place: int, byte: int) -> int:
+    """The place of a record in the total order: by stage and stream (hashed), file, byte.
+
+    It is the same whenever and in whatever order files are read, so an index that grew over days and one that was
+    rebuilt in a minute list the same rows in the same order.
+    """
+    return source_place | min(byte, (1 << _OFFSET_BITS) - 1)
+
+
+def judge_run_of(stage: Stage) -> JudgeRun | None:
+    """Who judged in a judge stage; None where that is not written (yet)."""
+    try:
+        return JudgeRun.model_validate(read_json(stage.path / JUDGE_RUN))
+    except (CogtuiError, ValueError, OSError):
+        return None
+
+
+def stage_paths(workspace: Workspace) -> list[Path]:
+    """All stage folders, sorted by key."""
+    return [workspace.stages / key for key in workspace.keys()]  # noqa: SIM118  (a method, not a mapping's)
+
+
+def head_digest(path: Path, length: int) -> str:
+    """Digest of the first bytes of a file, to tell a file that grew from one that was replaced."""
+    with path.open("rb") as stream:
+        return hashlib.sha256(stream.read(min(length, 4096))).hexdigest()[:16]
+
+
+def judge_rank(judge: str) -> int:
+    """Whose counts stand in the list where several judged: the lower the rather. Each row says whose it shows."""
+    name = judge.partition(":")[0].partition("-")[0]
+    return {"rules": 1, "teacher": 8, "human": 9}.get(name, 2)
+
+
+def problem_number(problem_id: str) -> int | None:
+    """The number a person means by `problem:17`: of ids like `17`, `train-00017`; None of others."""
+    match = re.fullmatch(r"(?:[A-Za-z]+[-_ ]?)?(\d{1,18})", problem_id)
+    return int(match[1]) if match else None

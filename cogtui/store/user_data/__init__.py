@@ -1,0 +1,1 @@
+"""Append-only logs of what people write: notes, annotations, views."""

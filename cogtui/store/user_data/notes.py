@@ -1,0 +1,172 @@
+"""Notes and tags of people, in append-only files of the workspace: the index only repeats them.
+
+`notes/USER@HOST.jsonl`: each line sets the note or the tags of one rollout. The latest line holds, by the time in
+it and then its id, so files of several people and hosts can be read in any order.
+"""
+
+import json
+import re
+import sqlite3
+import time
+import uuid
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Annotated, Final
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from cogtui.store.user_data.append_log import append_lines, own_file, user_name
+from jobs.workspace import Workspace
+from pipelines.errors import InvalidInput
+from pipelines.streams import complete_lines
+
+FOLDER: Final = "notes"
+TAG: Final = re.compile(r"[^\s,:()\"']{1,60}")
+
+
+class Annotation(BaseModel):
+    """One line: what somebody wrote about one rollout. A field left out is not changed."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True, defer_build=True)
+
+    v: int = 1
+    id: Annotated[str, Field(min_length=1)]
+    """Of the line, unique."""
+    time: Annotated[float, Field(allow_inf_nan=False)]
+    author: str = ""
+    rollout: Annotated[str, Field(min_length=1)]
+    note: str | None = None
+    """The whole note; empty takes it away."""
+    tags: tuple[str, ...] | None = None
+    """All tags; empty takes them away."""
+
+    @property
+    def stamp(self) -> str:
+        """Orders lines: the greatest holds."""
+        return f"{self.time:020.6f} {self.id}"
+
+
+def check_tag(tag: str) -> str:
+    """The tag itself.
+
+    Raises:
+        InvalidInput: it cannot be written in a filter.
+    """
+    if not TAG.fullmatch(tag):
+        raise InvalidInput(
+            f"{tag!r} cannot be a tag", remedy="Use up to 60 characters without blanks , : ( ) and quotes."
+        )
+    return tag
+
+
+def new_annotation(rollout: str, *, note: str | None = None, tags: Iterable[str] | None = None) -> Annotation:
+    """An annotation of now, by who runs this.
+
+    Raises:
+        InvalidInput: a tag is none.
+    """
+    return Annotation(
+        id=uuid.uuid4().hex,
+        time=time.time(),
+        author=user_name(),
+        rollout=rollout,
+        note=note,
+        tags=None if tags is None else tuple(sorted({check_tag(tag) for tag in tags})),
+    )
+
+
+def append(workspace: Workspace, annotations: Iterable[Annotation]) -> None:
+    """Writes annotations to this user's file.
+
+    Raises:
+        MissingRequirement: the workspace cannot be written.
+    """
+    data = b"".join(json.dumps(one.model_dump(mode="json", exclude_none=True)).encode() + b"\n" for one in annotations)
+    append_lines(own_file(workspace, FOLDER), data, "the note")
+
+
+def read_annotations(path: Path) -> Iterator[Annotation]:
+    """The annotations of a file, bad lines left out."""
+    for line in complete_lines(path):
+        try:
+            yield Annotation.model_validate_json(line.data)
+        except ValidationError:
+            continue
+
+
+def sync_notes(db: sqlite3.Connection, workspace: Workspace) -> None:
+    """Reads new annotations into the index; inside a write transaction."""
+    known = dict(db.execute("SELECT path, offset FROM note_source").fetchall())
+    folder = workspace.path / FOLDER
+    paths = sorted(folder.glob("*.jsonl")) if folder.is_dir() else []
+    sizes = {path.name: path.stat().st_size for path in paths}
+    if any(sizes.get(name, -1) < offset for name, offset in known.items()):
+        # A file is gone or shorter, so what it said is not known any more: all are read again.
+        for table in ("note", "tag", "note_source"):
+            db.execute(f"DELETE FROM {table}")
+        db.execute("UPDATE rollout SET noted = 0 WHERE noted")
+        known = {}
+    for path in paths:
+        end = known.get(path.name, 0)
+        if sizes[path.name] == end:
+            continue
+        for line in complete_lines(path, end):
+            end = line.end
+            try:
+                _apply(db, Annotation.model_validate_json(line.data))
+            except ValidationError:
+                continue
+        db.execute("INSERT OR REPLACE INTO note_source VALUES (?, ?)", (path.name, end))
+
+
+def notes_of(db: sqlite3.Connection, rollout: str) -> tuple[str, tuple[str, ...]]:
+    """Note and tags of a rollout."""
+    row = db.execute("SELECT note, tags FROM note WHERE rollout = ?", (rollout,)).fetchone()
+    return ("", ()) if row is None else (row[0], tuple(json.loads(row[1])))
+
+
+def all_notes(db: sqlite3.Connection) -> list[Annotation]:
+    """Every note and all tags as they stand, one annotation a rollout: to be written elsewhere."""
+    rows = db.execute("SELECT rollout, note, note_stamp, tags, tags_stamp, author FROM note ORDER BY rollout")
+    found = []
+    for rollout, note, note_stamp, tags, tags_stamp, author in rows:
+        if note or tags != "[]":
+            moment, _, identity = max(note_stamp, tags_stamp).partition(" ")
+            found.append(
+                Annotation(
+                    id=identity,
+                    time=float(moment),
+                    author=author,
+                    rollout=rollout,
+                    note=note,
+                    tags=tuple(json.loads(tags)),
+                )
+            )
+    return found
+
+
+def _apply(db: sqlite3.Connection, one: Annotation) -> None:
+    db.execute("INSERT OR IGNORE INTO note VALUES (?, '', '', '[]', '', '')", (one.rollout,))
+    if one.note is not None:
+        db.execute(
+            "UPDATE note SET note = ?, note_stamp = ? WHERE rollout = ? AND note_stamp < ?",
+            (one.note, one.stamp, one.rollout, one.stamp),
+        )
+    if one.tags is not None:
+        tags = json.dumps(sorted(set(one.tags)))
+        changed = db.execute(
+            "UPDATE note SET tags = ?, tags_stamp = ? WHERE rollout = ? AND tags_stamp < ?",
+            (tags, one.stamp, one.rollout, one.stamp),
+        )
+        if changed.rowcount:
+            db.execute("DELETE FROM tag WHERE rollout = ?", (one.rollout,))
+            db.executemany("INSERT OR IGNORE INTO tag VALUES (?, ?)", [(tag, one.rollout) for tag in one.tags])
+    db.execute(
+        "UPDATE note SET author = ? WHERE rollout = ? AND max(note_stamp, tags_stamp) = ?",
+        (one.author, one.rollout, one.stamp),
+    )
+    db.execute(
+        """UPDATE rollout SET noted = (SELECT note != '' OR tags != '[]' FROM note WHERE rollout = :id)
+        WHERE serial = (SELECT serial FROM record WHERE uid = :id)""",
+        {"id": one.rollout},
+    )

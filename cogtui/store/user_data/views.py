@@ -1,0 +1,183 @@
+"""Views a person keeps: a name for filter, order, columns and grouping of the list of rollouts.
+
+They are one file of the user's configuration, not of a workspace: a way of looking at rollouts is the same in the
+next workspace, and files opened without one have nowhere to keep it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Final, Literal, cast, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from cogtui.store.filter.lexer import FilterError
+from cogtui.store.filter.parser import parse
+from cogtui.store.values.fields import COLUMN_NAMES
+from cogtui.store.values.types import GroupSort, Sort, SortField
+from pipelines.errors import InvalidInput, MissingRequirement, NotFound
+from pipelines.files import read_json, write_json
+
+FILE: Final = "views.json"
+
+
+def _sort_field(text: str, fields: tuple[str, ...]) -> str:
+    if text.removeprefix("-") not in fields:
+        raise ValueError(f"cannot sort by {text!r}; one of {', '.join(fields)}, with - in front for the largest first")
+    return text
+
+
+class View(BaseModel):
+    """One way of looking at rollouts."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
+
+    name: Annotated[str, Field(min_length=1, max_length=60, pattern=r"^[^\x00-\x1f]*$")]
+    filter: str = ""
+    """In the filter language."""
+    sort: str = "-step"
+    """A column, with `-` in front for the largest first."""
+    columns: tuple[str, ...] = ()
+    """In order; none means the usual ones."""
+    groups: str = ""
+    """Empty: rollouts. Else problems, in this order: `problem`, `-mean`, …"""
+
+    @field_validator("filter")
+    @classmethod
+    def _is_filter(cls, text: str) -> str:
+        try:
+            parse(text)
+        except FilterError as error:
+            raise ValueError(f"the filter {text!r} is none: {error.message}") from None
+        return text
+
+    @field_validator("sort")
+    @classmethod
+    def _is_sort(cls, text: str) -> str:
+        return _sort_field(text, get_args(SortField))
+
+    @field_validator("groups")
+    @classmethod
+    def _is_group_sort(cls, text: str) -> str:
+        return _sort_field(text, get_args(GroupSort)) if text else text
+
+    @field_validator("columns")
+    @classmethod
+    def _are_columns(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        return check_columns(names)
+
+    @property
+    def order(self) -> Sort:
+        """The sort as the index takes it."""
+        return Sort(cast("SortField", self.sort.removeprefix("-")), self.sort.startswith("-"))
+
+    @property
+    def group_order(self) -> tuple[GroupSort, bool]:
+        """Field and direction of the groups."""
+        return cast("GroupSort", self.groups.removeprefix("-") or "problem"), self.groups.startswith("-")
+
+
+class Views(BaseModel):
+    """The file."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
+
+    version: Literal[1] = 1
+    columns: tuple[str, ...] = ()
+    """Chosen last, for the list that no view was asked for; none means the usual ones."""
+    views: tuple[View, ...] = ()
+
+    @field_validator("columns")
+    @classmethod
+    def _are_columns(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        return check_columns(names)
+
+    def view(self, name: str) -> View:
+        """The view of a name.
+
+        Raises:
+            NotFound: there is none; names those there are.
+        """
+        for view in self.views:
+            if view.name == name:
+                return view
+        names = ", ".join(view.name for view in self.views)
+        remedy = f"There are: {names}." if names else "Save one in the app: v in the list of rollouts."
+        raise NotFound(f"no view {name!r}", remedy=remedy)
+
+
+def check_columns(names: tuple[str, ...]) -> tuple[str, ...]:
+    """The names themselves, if each is a column.
+
+    Raises:
+        ValueError: one is not.
+    """
+    for name in names:
+        if name not in COLUMN_NAMES:
+            raise ValueError(f"there is no column {name!r}; one of {', '.join(COLUMN_NAMES)}")
+    return names
+
+
+def views_path(environment: Mapping[str, str] = os.environ) -> Path:
+    """Where the file is: `COGTUI_CONFIG`, else `XDG_CONFIG_HOME/cogtui`, else `~/.config/cogtui`."""
+    own = environment.get("COGTUI_CONFIG", "")
+    base = environment.get("XDG_CONFIG_HOME", "")
+    folder = Path(own) if own else (Path(base) if base else Path.home() / ".config") / "cogtui"
+    return folder / FILE
+
+
+def read_views() -> Views:
+    """The views kept; none where there is no file.
+
+    Raises:
+        InvalidInput: the file is not as we write it; nothing is then written over it.
+    """
+    path = views_path()
+    try:
+        found = read_json(path)
+        return Views() if found is None else Views.model_validate(found)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        raise InvalidInput(
+            f"{path} cannot be used: {place}: {first['msg']}", remedy="Mend or remove that file."
+        ) from None
+    except OSError as error:
+        raise InvalidInput(f"{path} cannot be read: {error.strerror}") from error
+
+
+def save_view(view: View) -> Views:
+    """Keeps a view, in the place of one of the same name; returns all.
+
+    Raises:
+        InvalidInput: the file there is cannot be read. MissingRequirement: it cannot be written.
+    """
+    now = read_views()
+    kept = [one for one in now.views if one.name != view.name]
+    return _write(now.model_copy(update={"views": tuple(sorted([*kept, view], key=lambda one: one.name))}))
+
+
+def remove_view(name: str) -> Views:
+    """Forgets a view; returns the others. Raises as `save_view` does, and NotFound."""
+    now = read_views()
+    now.view(name)
+    return _write(now.model_copy(update={"views": tuple(one for one in now.views if one.name != name)}))
+
+
+def save_columns(names: tuple[str, ...]) -> Views:
+    """Keeps the columns chosen last. Raises as `save_view` does."""
+    return _write(read_views().model_copy(update={"columns": names}))
+
+
+def _write(views: Views) -> Views:
+    path = views_path()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_json(path, views.model_dump(mode="json"))
+    except OSError as error:
+        raise MissingRequirement(
+            f"views cannot be kept in {path}: {error.strerror}", remedy="Point COGTUI_CONFIG to a folder of yours."
+        ) from error
+    return views

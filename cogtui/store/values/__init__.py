@@ -1,0 +1,1 @@
+"""The values that the index answers with, and its fields."""

@@ -1,0 +1,86 @@
+"""What a rollout has through its series: stage, condition, seed, split, experiments. Small, so kept in memory."""
+
+import json
+import sqlite3
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from cogtui.store.filter.ast import Compare
+from cogtui.store.values.types import Label
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """All rollouts of one split of one stage; of an import also those of one condition and seed."""
+
+    id: int
+    stage: str
+    kind: str
+    name: str
+    split: str
+    condition: str | None
+    seed: int | None
+    labels: dict[str, Label]
+    experiments: frozenset[str]
+
+
+def load_series(db: sqlite3.Connection) -> dict[int, Series]:
+    """All series of an index, by number."""
+    experiments: dict[str, set[str]] = {}
+    for experiment, key in db.execute("SELECT experiment, stage_key FROM experiment_stage"):
+        experiments.setdefault(key, set()).add(experiment)
+    rows = db.execute(
+        """SELECT s.id, t.key, t.kind, t.name, s.split, s.condition, s.seed, t.labels
+        FROM series s JOIN stage t ON t.id = s.stage"""
+    )
+    return {
+        number: Series(
+            number, key, kind, name, split, condition, seed, json.loads(labels), frozenset(experiments.get(key, ()))
+        )
+        for number, key, kind, name, split, condition, seed, labels in rows
+    }
+
+
+_VALUES: Final[dict[str, Callable[[Series], Iterable[Any]]]] = {
+    "condition": lambda one: () if one.condition is None else (one.condition,),
+    "seed": lambda one: () if one.seed is None else (one.seed,),
+    "stage": lambda one: (one.stage,),
+    "kind": lambda one: (one.kind,),
+    "name": lambda one: (one.name,),
+    "split": lambda one: (one.split,),
+    "experiment": lambda one: one.experiments,
+}
+
+
+def values_of(one: Series, field: str) -> Iterable[Any]:
+    """The values of a field that a series has: none, one, or (experiments) several."""
+    return _VALUES[field](one)
+
+
+def chooses(term: Compare) -> Callable[[Series], bool]:
+    """Whether a comparison of a series' field holds. A label that is missing is equal to nothing."""
+    if term.field == "seed":
+        return lambda one: any(compare(value, term) for value in values_of(one, "seed"))
+    if term.field == "stage":
+        return lambda one: any(
+            one.stage.startswith(str(value)) or one.stage.rpartition("-")[2].startswith(str(value))
+            for value in term.values
+        )
+    return lambda one: any(
+        matches(str(value), str(wanted)) for value in values_of(one, term.field) for wanted in term.values
+    )
+
+
+def matches(value: str, wanted: str) -> bool:
+    """Equal, or beginning so where `wanted` ends in a star."""
+    return value.startswith(wanted[:-1]) if wanted.endswith("*") else value == wanted
+
+
+def compare(value: float, term: Compare) -> bool:
+    """A number against a comparison."""
+    if term.operator in (":", "="):
+        return value in term.values
+    bound = term.values[0]
+    assert not isinstance(bound, str)
+    return {"<": value < bound, "<=": value <= bound, ">": value > bound, ">=": value >= bound}[term.operator]

@@ -1,0 +1,271 @@
+"""What the index answers with: plain frozen values, in the field's terms."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, Generic, Literal, TypeVar
+
+from cogtui.store.filter.parser import EVERYTHING, Filter
+
+if TYPE_CHECKING:
+    from pipelines.records import ArithmeticFact, Behavior, JudgeRun, JudgeStatus, Span
+
+Label = str | int | float | bool
+CountOfBehavior = tuple[int | None, int | None, int | None, int | None]
+"""Counts in the order of `BEHAVIORS`; None where that behaviour was not judged or its judgement failed."""
+
+DOCUMENT_SPLIT: Final = "document"
+"""Split of the records of a `classify` stage."""
+
+Judged = Literal["none", "ok", "partial", "failed"]
+"""No judgement; all four behaviours `ok`; some of them; none of them."""
+
+GroupSort = Literal["problem", "best", "mean", "worst", "rollouts"]
+SortField = Literal[
+    "step",
+    "condition",
+    "seed",
+    "stage",
+    "problem",
+    "sample",
+    "reward",
+    "correct",
+    "tokens",
+    "length",
+    "verification",
+    "backtracking",
+    "subgoal",
+    "backward_chaining",
+    "unaligned",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Sort:
+    """A column to order by. Ties follow stage, then the order in which the stage wrote its rollouts."""
+
+    field: SortField = "step"
+    descending: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """Which rollouts, in which order. Rows whose sort value is missing come last, whichever the direction."""
+
+    filter: Filter = EVERYTHING
+    sort: Sort = field(default_factory=Sort)
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """The place of a row in a sorted list. Opaque; it stays right while rows arrive."""
+
+    values: tuple[Any, ...]
+
+
+END: Final = Cursor(())
+"""The place behind the last row: `page(query, before=END)` is the last page."""
+
+Row = TypeVar("Row")
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[Row]):
+    """Some consecutive rows of a list, in the list's order."""
+
+    rows: tuple[Row, ...]
+    before: Cursor | None
+    """Give it as `before` for the rows above these; None where these are the first."""
+    after: Cursor | None
+    """Give it as `after` for the rows below these; None where these are the last."""
+
+
+@dataclass(frozen=True, slots=True)
+class RolloutRow:
+    """A rollout in a list: everything but its texts."""
+
+    id: str
+    stage: str
+    """Key of the stage that wrote it."""
+    kind: str
+    condition: str | None
+    seed: int | None
+    step: int
+    split: str
+    problem_id: str
+    sample: int
+    numbers: tuple[int, ...]
+    target: int
+    reward: float | None
+    correct: bool | None
+    finish_reason: str
+    n_tokens: int | None
+    """Generated tokens; None for priming traces, which nobody generated token by token."""
+    length: int
+    """Of the completion, in code points."""
+    counts: CountOfBehavior
+    judge: str | None
+    """Id of the judge run the counts are from; None while nobody judged it."""
+    judged: Judged
+    unaligned: int | None
+    """Spans whose quote was not found in the text; None while nobody judged it."""
+    noted: bool
+    """A note or a tag hangs on it."""
+    cursor: Cursor
+    """Its place in the list it came from."""
+    serial: int
+    """Order of arrival in this index: larger is newer. Not stable over a rebuild; for `newer_than` only."""
+
+    def puzzle(self, arrow: str = "→") -> str:
+        """The numbers and their target; for a document, which states none, a word."""
+        return f"{' '.join(map(str, self.numbers))} {arrow} {self.target}" if self.numbers else "document"
+
+    @property
+    def is_document(self) -> bool:
+        """Whether it is a document of a corpus, which nobody generated as an answer to anything."""
+        return self.split == DOCUMENT_SPLIT
+
+
+@dataclass(frozen=True, slots=True)
+class BehaviorJudgement:
+    """What one judge run said of one behaviour in one rollout."""
+
+    judge_run: str
+    behavior: Behavior
+    status: JudgeStatus
+    count: int | None
+    spans: tuple[Span, ...]
+    raw: str | None
+    usage: dict[str, Any]
+    stale: bool
+    """The judge saw another text than the one stored: its offsets cannot be trusted."""
+    facts: tuple[ArithmeticFact, ...] = ()
+    """What was found of the completion's arithmetic, on the first behaviour only; empty where `stale`."""
+
+
+@dataclass(frozen=True, slots=True)
+class RolloutDetail:
+    """One rollout whole: its texts, all judgements of it, notes and tags."""
+
+    row: RolloutRow
+    prompt: str
+    completion: str
+    answer: str | None
+    meta: dict[str, Any]
+    judge_runs: tuple[JudgeRun, ...]
+    """Those that judged it; the one whose counts the row shows is first."""
+    judgements: tuple[BehaviorJudgement, ...]
+    """By judge run as above, then by behaviour."""
+    note: str
+    tags: tuple[str, ...]
+    source: str
+    """`FILE:BYTE` of the record it was read from."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bin:
+    """A bar of a histogram. `filter` selects exactly its rollouts."""
+
+    low: float
+    high: float
+    """Inclusive for the bins of whole numbers, exclusive otherwise (the last bin excepted)."""
+    count: int
+    filter: str
+
+
+@dataclass(frozen=True, slots=True)
+class Histogram:
+    """How a field is spread over the rollouts of a filter."""
+
+    field: SortField
+    bins: tuple[Bin, ...]
+    missing: int
+    """Rollouts without a value: unscored, or not judged."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProblemGroup:
+    """All rollouts of one problem in a filter."""
+
+    problem_id: str
+    numbers: tuple[int, ...]
+    target: int
+    rollouts: int
+    scored: int
+    best: float | None
+    mean: float | None
+    worst: float | None
+    by_step: tuple[tuple[int, float], ...]
+    """Mean reward per step, steps ascending: the sparkline. Steps without a scored rollout are left out."""
+    cursor: Cursor
+
+    def puzzle(self, arrow: str = "→") -> str:
+        """The numbers and their target, as of `RolloutRow`."""
+        return f"{' '.join(map(str, self.numbers))} {arrow} {self.target}" if self.numbers else "document"
+
+
+@dataclass(frozen=True, slots=True)
+class StepSummary:
+    """Aggregates of one stage's rollouts at one step: the points of the curves."""
+
+    stage: str
+    condition: str | None
+    seed: int | None
+    split: str
+    step: int
+    rollouts: int
+    scored: int
+    reward: float | None
+    """Mean over the scored ones."""
+    accuracy: float | None
+    """Share of correct ones among the scored."""
+    length: float
+    """Mean, in code points."""
+    tokens: float | None
+    judged: tuple[int, int, int, int]
+    """How many have a count, by behaviour."""
+    counts: tuple[float | None, float | None, float | None, float | None]
+    """Mean count per rollout over those judged, by behaviour."""
+
+
+@dataclass(frozen=True, slots=True)
+class Snippet:
+    """A place in a completion where the words of a `text:` filter stand."""
+
+    text: str
+    marks: tuple[tuple[int, int], ...]
+    """Half-open code-point ranges in `text`."""
+    start: int
+    """Offset of `text` in the completion."""
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """How much of what lies on disk the index holds."""
+
+    rollouts: int
+    judgements: int
+    """Per rollout and judge run."""
+    files: int
+    bytes_read: int
+    bytes_total: int
+    bad_lines: int
+    """Complete lines that hold no record; listed by `bad_lines`."""
+    orphans: int
+    """Judgements of rollouts that are not here."""
+    newest: int
+    """The highest `serial`."""
+
+    @property
+    def complete(self) -> bool:
+        """Whether everything on disk is in the index."""
+        return self.bytes_read >= self.bytes_total
+
+
+@dataclass(frozen=True, slots=True)
+class BadLine:
+    """A line that could not be read."""
+
+    file: str
+    byte: int
+    reason: str

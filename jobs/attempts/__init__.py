@@ -1,0 +1,1 @@
+"""Attempts of a stage on disk: records, claims, tickets, processes."""

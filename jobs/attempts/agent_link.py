@@ -1,0 +1,127 @@
+"""Reaching the agent of a workspace: is one alive, tell it of new work, start one.
+
+The agent listens on a socket of the abstract namespace: it needs no file, vanishes with the process, and
+a connection that is answered proves that the agent lives on this machine. Through it the environment of
+the submitting shell reaches the agent without being written anywhere, keys included.
+"""
+
+import hashlib
+import json
+import os
+import socket
+import struct
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from jobs.attempts.tickets import LocalQueue, queue_folder
+from jobs.workspace import Workspace
+from pipelines.errors import MissingRequirement
+
+ANSWER: Final = b"here\n"
+_TIMEOUT_S: Final = 3.0
+_LIMIT_BYTES: Final = 4 << 20
+
+# Starts the agent as nobody's child: whoever submitted need not reap it, and its end leaves no zombie.
+_DETACH: Final = """
+import os, sys
+os.setsid()
+if os.fork():
+    os._exit(0)
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+
+
+def address(workspace: Workspace) -> str:
+    """The socket's name, different for each user and workspace."""
+    digest = hashlib.sha256(os.fsencode(os.path.realpath(workspace.path))).hexdigest()[:32]
+    return f"\0cogtui-agent-{os.getuid()}-{digest}"
+
+
+def peer_uid(connection: socket.socket) -> int:
+    """User id of the process at the other end."""
+    raw = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+    _, uid, _ = struct.unpack("3i", raw)
+    return int(uid)
+
+
+def tell(workspace: Workspace, attempts: Sequence[str] = (), environment: Mapping[str, str] | None = None) -> bool:
+    """Wakes the agent; True when one answered.
+
+    Args:
+        workspace: whose agent.
+        attempts: folders of new attempts.
+        environment: the variables those attempts are to see; the agent's own when None.
+    """
+    message = {"attempts": list(attempts), "environment": None if environment is None else dict(environment)}
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+            connection.settimeout(_TIMEOUT_S)
+            connection.connect(address(workspace))
+            if peer_uid(connection) != os.getuid():
+                return False  # the name is taken by somebody else's process
+            connection.sendall(json.dumps(message).encode())
+            connection.shutdown(socket.SHUT_WR)
+            return connection.recv(len(ANSWER)) == ANSWER
+    except OSError:
+        return False
+
+
+def receive(connection: socket.socket) -> dict[str, Any] | None:
+    """The agent's side of `tell`: reads the message and answers. None for strangers and garbage."""
+    connection.settimeout(_TIMEOUT_S)
+    try:
+        if peer_uid(connection) != os.getuid():
+            return None
+        data = b""
+        while block := connection.recv(1 << 16):
+            data += block
+            if len(data) > _LIMIT_BYTES:
+                return None
+        message = json.loads(data)
+        connection.sendall(ANSWER)
+    except (OSError, ValueError):
+        return None
+    return message if isinstance(message, dict) else None
+
+
+def ensure_agent(workspace: Workspace, attempts: Sequence[str] = ()) -> None:
+    """Makes sure that an agent serves the queue: wakes the living one or starts one. Does nothing when nothing waits.
+
+    Args:
+        workspace: whose queue.
+        attempts: folders of attempts just queued, which are to see this process's environment.
+
+    Raises:
+        MissingRequirement: no agent can be started here.
+    """
+    if not LocalQueue(workspace).has_tickets():
+        return
+    if tell(workspace, attempts, os.environ):
+        return
+    folder = queue_folder(workspace)
+    command = [sys.executable, "-m", "jobs.local.agent", str(workspace.path)]
+    try:
+        with (folder / "agent.log").open("ab") as log:
+            subprocess.run(
+                [sys.executable, "-I", "-S", "-c", _DETACH, *command],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd=_neutral_folder(),
+                env={**os.environ, "PYTHONSAFEPATH": "1"},
+                check=True,
+                timeout=30,
+            )
+    except (OSError, subprocess.SubprocessError) as error:
+        raise MissingRequirement(
+            f"cannot start the agent of {workspace.path}: {error}",
+            detail="The stages are queued.",
+            remedy=f"See {folder / 'agent.log'}, then run the same command again.",
+        ) from error
+
+
+def _neutral_folder() -> Path:
+    return Path("/")  # the agent must not keep a folder busy that somebody wants to delete or unmount

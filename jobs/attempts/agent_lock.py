@@ -1,0 +1,100 @@
+"""One agent a workspace: a kernel lock on this machine, and a record of the holder for other machines."""
+
+import contextlib
+import fcntl
+import os
+import time
+from pathlib import Path
+from typing import Final
+
+from jobs.attempts.clock import file_age_s
+from jobs.attempts.processes import ProcessId, process_id, visible_here
+from jobs.attempts.processes import alive as process_alive
+from jobs.attempts.tickets import queue_folder
+from jobs.workspace import Workspace
+from pipelines.file_record import FileRecord
+from pipelines.files import read_json, write_json
+
+TOUCH_S: Final = 30.0
+"""How often the holder shows that it lives."""
+STALE_S: Final = 120.0
+"""A holder on another machine that was silent for so long is taken for dead."""
+
+
+class Holder(FileRecord, frozen=True, kw_only=True):
+    """`queue/agent.json`: who serves the queue."""
+
+    process: ProcessId
+    since: float
+
+
+class AgentLock:
+    """The right to serve the queue of a workspace.
+
+    On one machine the kernel decides (`flock`, gone with the process). The record `agent.json` keeps an
+    agent of another machine out where the workspace is on a shared disk whose locks do not reach across.
+    """
+
+    def __init__(self, workspace: Workspace) -> None:
+        folder = queue_folder(workspace)
+        self._lock = folder / "agent.lock"
+        self._record = folder / "agent.json"
+        self._descriptor: int | None = None
+
+    def holder(self) -> Holder | None:
+        """The recorded holder if it lives, as far as can be told from here."""
+        try:
+            raw = read_json(self._record)
+            found = None if raw is None else Holder.model_validate(raw)
+        except (OSError, ValueError):
+            return None
+        if found is None:
+            return None
+        if visible_here(found.process):
+            return found if process_alive(found.process) else None
+        age = file_age_s(self._record)
+        return found if age is not None and age < STALE_S else None
+
+    def acquire(self, patience_s: float) -> bool:
+        """Takes the lock, waiting while the holder on this machine may be about to end."""
+        deadline = time.monotonic() + patience_s
+        while not self._try():
+            if time.monotonic() >= deadline:
+                return False
+            time.sleep(0.1)
+        other = self.holder()
+        if other is not None and other.process != process_id():
+            self.release()
+            return False
+        with contextlib.suppress(OSError):
+            write_json(self._record, Holder(process=process_id(), since=time.time()).model_dump())
+        return True
+
+    def _try(self) -> bool:
+        self._lock.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(self._lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            return False
+        except OSError:
+            pass  # a file system without locks: the record must do
+        self._descriptor = descriptor
+        return True
+
+    def touch(self) -> None:
+        """Shows other machines that the holder lives."""
+        with contextlib.suppress(OSError):
+            os.utime(self._record)
+
+    def release(self) -> None:
+        """Gives the lock up."""
+        if self._descriptor is None:
+            return
+        found = self.holder()
+        if found is not None and found.process == process_id():
+            with contextlib.suppress(OSError):
+                Path(self._record).unlink()
+        os.close(self._descriptor)
+        self._descriptor = None

@@ -1,0 +1,273 @@
+"""Attempt folders: `stages/KEY/attempts/NNN`, their small files, and the claim that a new one is (docs/jobs.md).
+
+A new attempt appears whole, its `job.json` inside, by one rename that only one of several processes can
+win: that rename is the claim which keeps two `cogtui run` from starting a stage twice.
+"""
+
+import errno
+import json
+import os
+from pathlib import Path
+from typing import Any, Final, Literal, TypeVar
+
+import msgspec
+
+from jobs.attempts.processes import ProcessId
+from pipelines.errors import MissingRequirement
+from pipelines.file_record import FileRecord
+from pipelines.files import read_json, write_json
+
+RECORD_VERSION: Final = 1
+Cluster = Literal["local", "slurm"]
+Why = Literal["done", "failed", "cancelled", "timeout", "preempted", "interrupted", "blocked", "lost", ""]
+
+JOB, STARTED, HEARTBEAT, EXIT, CANCEL, ERROR = (
+    "job.json",
+    "started.json",
+    "heartbeat.json",
+    "exit.json",
+    "cancel.json",
+    "error.json",
+)
+RESULT: Final = "result.json"
+STDOUT, STDERR, WORKER_LOG = "stdout.log", "stderr.log", "worker.log"
+ARRAY: Final = "shards"
+"""Folder in an attempt for submitit's files of its job array."""
+_RESERVE: Final = ".exit.reserve"
+_RESERVE_BYTES: Final = 4096
+
+
+class _File(FileRecord, frozen=True, kw_only=True):
+    # fields it does not know are passed over: a newer version may add some, and an older reader must still tell
+    # the state
+
+    v: int = RECORD_VERSION
+
+
+R = TypeVar("R", bound=_File)
+
+
+class Job(_File, frozen=True, kw_only=True):
+    """`job.json`: what was asked for. Written before the scheduler is asked, again when it gave an id."""
+
+    key: str
+    number: int
+    cluster: Cluster
+    name: str
+    """Unique name of the job, by which a scheduler finds it when no id came back."""
+    job_id: str | None = None
+    submitted: float
+    submitter: ProcessId
+    inputs: tuple[str, ...] = ()
+    resources: dict[str, Any] = msgspec.field(default_factory=dict)
+    time_limit_s: float | None = None
+    warn_s: float = 90.0
+    """How long before the limit the stage is told to stop."""
+    shards: int = 0
+    """Tasks of the array that works on it before this job gathers; 0 without an array."""
+    shards_job_id: str | None = None
+    shard: int | None = None
+    """Which part of the work this folder is for; None for the job itself."""
+    array_task: int | None = None
+    """Its place in the array, which leaves out the shards that an earlier attempt has done; None for those."""
+
+
+class Run(_File, frozen=True, kw_only=True):
+    """One start of the attempt, as kept in `started.json`."""
+
+    number: int
+    host: str
+    started: float
+    ended: float | None = None
+    code: int | None = None
+    signal: int | None = None
+    why: Why = ""
+    resumed_step: int | None = None
+
+
+class Started(_File, frozen=True, kw_only=True):
+    """`started.json`: who works on it now, and the earlier starts of the same attempt."""
+
+    worker: ProcessId
+    child: ProcessId | None = None
+    """The stage's own process; None until it was started."""
+    run: Run
+    earlier: tuple[Run, ...] = ()
+    job_id: str | None = None
+    scheduler_restarts: int = 0
+    gpus: str | None = None
+    command: tuple[str, ...] = ()
+
+
+class Exit(_File, frozen=True, kw_only=True):
+    """`exit.json`: how the latest start ended. Absent while it runs; removed when it is started again."""
+
+    run: int
+    host: str
+    time: float
+    code: int | None = None
+    signal: int | None = None
+    why: Why
+    reason: str = ""
+    out_of_memory: bool = False
+    """The kernel counted an out-of-memory kill in the job's control group while it ran."""
+    requeued: bool = False
+    """The scheduler was asked to start the same job again."""
+
+
+class Cancel(_File, frozen=True, kw_only=True):
+    """`cancel.json`: somebody wants it ended."""
+
+    time: float
+    host: str
+    user: str
+    grace_s: float = 10.0
+    because: str = ""
+    """Key of the input whose cancellation took it along; empty when it was named itself."""
+
+
+def attempts_folder(stage: Path) -> Path:
+    """Where a stage's attempts are."""
+    return stage / "attempts"
+
+
+def attempt_numbers(stage: Path) -> list[int]:
+    """Numbers of a stage's attempts, ascending."""
+    try:
+        names = os.listdir(attempts_folder(stage))  # noqa: PTH208
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    return sorted(int(name) for name in names if name.isdigit())
+
+
+def attempt_path(stage: Path, number: int) -> Path:
+    """Folder of an attempt."""
+    return attempts_folder(stage) / f"{number:03d}"
+
+
+def place_mark(workspace: Path) -> str:
+    """Tells workspaces apart in the names of jobs: two of them may hold the same key."""
+    import hashlib
+
+    return hashlib.sha256(os.fsencode(os.path.realpath(workspace))).hexdigest()[:6]
+
+
+def job_name(workspace: Path, key: str, number: int) -> str:
+    """Unique name of an attempt's job, by which a scheduler finds it."""
+    return f"{key}.{number:03d}.{place_mark(workspace)}"
+
+
+def shard_path(attempt: Path, index: int) -> Path:
+    """Folder of one task of an attempt's array; it has the records of an attempt of its own."""
+    return attempt / f"shard-{index:03d}"
+
+
+def shard_folders(attempt: Path) -> list[Path]:
+    """Folders of the tasks of an attempt's array, in order; none without an array."""
+    try:
+        names = os.listdir(attempt)  # noqa: PTH208
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    return [attempt / name for name in sorted(names) if name.startswith("shard-") and name[6:].isdigit()]
+
+
+def attempt_of(path: Path) -> Path:
+    """The attempt folder that a file lies in, at any depth.
+
+    Raises:
+        StopIteration: it lies in none.
+    """
+    return next(parent for parent in path.parents if parent.parent.name == "attempts")
+
+
+def stage_of(attempt: Path) -> Path:
+    """The stage folder of an attempt, or of a shard of one."""
+    return next(parent.parent for parent in attempt.parents if parent.name == "attempts")
+
+
+def claim(stage: Path, job: Job) -> Path | None:
+    """Makes the folder of attempt `job.number`, `job.json` inside; None when somebody else has that number.
+
+    Raises:
+        MissingRequirement: the disk is full or the folder cannot be written.
+    """
+    parent = attempts_folder(stage)
+    aside = parent / f".{job.number:03d}.{os.urandom(6).hex()}.tmp"
+    try:
+        parent.mkdir(exist_ok=True)
+        aside.mkdir()
+        write_json(aside / JOB, job.model_dump())
+        final = attempt_path(stage, job.number)
+        try:
+            aside.rename(final)
+        except OSError as error:
+            if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
+                raise
+            _discard(aside)
+            return None
+    except OSError as error:
+        _discard(aside)
+        raise MissingRequirement(
+            f"cannot write in {parent}: {error.strerror}",
+            detail="The stage was not started.",
+            remedy="Free some space or mend the permissions, then run the same command again.",
+        ) from error
+    return final
+
+
+def _discard(aside: Path) -> None:
+    import shutil
+
+    shutil.rmtree(aside, ignore_errors=True)
+
+
+def read_record(path: Path, model: type[R]) -> R | None:
+    """A record of an attempt, or None where there is none.
+
+    Raises:
+        InvalidInput: it is not JSON. ValueError: it is not such a record.
+    """
+    raw = read_json(path)
+    return None if raw is None else model.model_validate(raw)
+
+
+def write_record(path: Path, record: _File) -> None:
+    """Writes a record, atomically.
+
+    Raises:
+        OSError: the disk is full, or the folder is gone.
+    """
+    write_json(path, record.model_dump())
+
+
+def reserve_exit(attempt: Path) -> None:
+    """Keeps room for `exit.json`, so that a stage which dies of a full disk can still say so."""
+    try:
+        (attempt / _RESERVE).write_bytes(b" " * _RESERVE_BYTES)
+    except OSError:
+        return  # the room is a help, not a need
+
+
+def write_exit(attempt: Path, record: Exit) -> None:
+    """Writes `exit.json`, into the reserved room when the disk is full. Makes the folder again if it is gone.
+
+    Raises:
+        OSError: even so it cannot be written.
+    """
+    reserve = attempt / _RESERVE
+    try:
+        attempt.mkdir(parents=True, exist_ok=True)
+        write_record(attempt / EXIT, record)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT) or not reserve.exists():
+            raise
+        text = json.dumps(record.model_dump(), ensure_ascii=True).encode()
+        if len(text) > _RESERVE_BYTES:
+            text = json.dumps(record.model_copy(update={"reason": ""}).model_dump()).encode()
+        with reserve.open("r+b") as stream:
+            stream.write(text.ljust(_RESERVE_BYTES))
+            stream.flush()
+            os.fsync(stream.fileno())
+        reserve.replace(attempt / EXIT)
+        return
+    reserve.unlink(missing_ok=True)

@@ -1,0 +1,114 @@
+"""The local queue on disk: `WORKSPACE/queue/`, a ticket for each local attempt that is not over.
+
+Tickets are hints for the agent and for whoever asks why a job waits; what happened to a job is told by
+its attempt folder. A ticket is written by the submitter, then only by the agent, which removes it.
+"""
+
+import contextlib
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from jobs.attempts.processes import ProcessId
+from jobs.workspace import Workspace
+from pipelines.file_record import FileRecord
+from pipelines.files import canonical_json, write_atomic
+
+SLURM_MARK: Final = "slurm"
+"""A file in the queue folder: jobs of this workspace were submitted to Slurm."""
+_SUFFIX: Final = ".json"
+
+
+class Placed(FileRecord, frozen=True, kw_only=True):
+    """What the agent gave a job that it started."""
+
+    worker: ProcessId
+    cpus: int
+    gpus: tuple[str, ...] = ()
+
+
+class Ticket(FileRecord, frozen=True, kw_only=True):
+    """A local attempt that is queued or runs."""
+
+    v: int = 1
+    key: str
+    number: int
+    cpus: int = 1
+    gpus: int = 0
+    inputs: tuple[str, ...] = ()
+    placed: Placed | None = None
+    """None while it waits."""
+    waits_for: str = ""
+    """Why it waits, as the agent last saw it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Queued:
+    """A ticket and its file, whose name tells its place in the queue."""
+
+    file: str
+    ticket: Ticket
+
+
+def queue_folder(workspace: Workspace) -> Path:
+    """Where the queue of a workspace is."""
+    return workspace.path / "queue"
+
+
+class LocalQueue:
+    """Reads and writes the tickets of a workspace."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self.folder = queue_folder(workspace)
+
+    def add(self, tickets: list[Ticket]) -> None:
+        """Puts tickets at the end, in this order.
+
+        Raises:
+            OSError: the disk is full or the folder cannot be written.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        place = time.time_ns()
+        for offset, ticket in enumerate(tickets):
+            name = f"{place + offset:020d}-{ticket.key}-{ticket.number:03d}{_SUFFIX}"
+            self._write(name, ticket)
+
+    def tickets(self) -> list[Queued]:
+        """All tickets in queue order; a damaged one is left out."""
+        try:
+            names = sorted(name for name in os.listdir(self.folder) if name.endswith(_SUFFIX))  # noqa: PTH208
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        found = []
+        for name in names:
+            if not name[:20].isdigit():
+                continue
+            try:
+                ticket = Ticket.model_validate_json((self.folder / name).read_bytes())
+            except (OSError, ValueError):
+                continue
+            found.append(Queued(name, ticket))
+        return found
+
+    def has_tickets(self) -> bool:
+        """Whether anything is queued or runs."""
+        try:
+            return any(name[:20].isdigit() for name in os.listdir(self.folder))  # noqa: PTH208
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+
+    def update(self, queued: Queued, ticket: Ticket) -> Queued:
+        """Replaces a ticket where it stands. A full disk leaves the old one: it is a hint."""
+        with contextlib.suppress(OSError):
+            self._write(queued.file, ticket)
+        return Queued(queued.file, ticket)
+
+    def remove(self, queued: Queued) -> None:
+        """Takes a ticket out."""
+        with contextlib.suppress(OSError):
+            (self.folder / queued.file).unlink()
+
+    def _write(self, name: str, ticket: Ticket) -> None:
+        write_atomic(self.folder / name, canonical_json(ticket.model_dump()) + "\n")

@@ -1,0 +1,1 @@
+"""From a recipe to stage instances with content keys."""

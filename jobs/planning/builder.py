@@ -1,0 +1,196 @@
+"""Matrix × stages: fills in every cell of a recipe and shares what cells have in common."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic import ValidationError
+
+from jobs.planning.types import Cell, StageInstance
+from jobs.recipe.interpolation import interpolate, placeholders
+from jobs.recipe.labels import Label, label_text
+from jobs.recipe.load import Recipe
+from jobs.recipe.matrix import identical
+from jobs.recipe.source import Problems
+from jobs.recipe.stages import RecipeStage
+from jobs.recipe.toml_lines import Path
+from jobs.recipe.validation import add_validation_problems
+from pipelines.files import canonical_json
+from pipelines.stages import StageConfig, StageKind, content_key
+
+
+@dataclass(slots=True)
+class _Shared:
+    """An instance while its cells are still being found."""
+
+    stage: RecipeStage
+    config: StageConfig
+    inputs: tuple[str, ...]
+    labels: dict[str, Label]
+    cells: list[int] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class _InCell:
+    """A stage in one cell: the instance that plays it, and the dimensions its key depends on."""
+
+    key: str
+    depends: set[str]
+
+
+class PlanBuilder:
+    """Builds instances and cells of a recipe; used once."""
+
+    def __init__(self, recipe: Recipe) -> None:
+        self._recipe = recipe
+        self._problems = Problems(recipe.source)
+        self._shared: dict[str, _Shared] = {}
+        self._configs: dict[tuple[str, str], StageConfig | None] = {}
+
+    def build(self) -> tuple[tuple[StageInstance, ...], tuple[Cell, ...]]:
+        """Instances in dependency order, and the cells.
+
+        Raises:
+            InvalidInput: names file and line of every config value and every need that is wrong.
+        """
+        cells = [self._cell(index, labels) for index, labels in enumerate(self._recipe.cells)]
+        self._problems.raise_if_any()
+        order = {name: place for place, name in enumerate(self._recipe.stages)}
+        # By stage, then by cell: instances of one stage stand together, each after what it needs.
+        shared = sorted(self._shared.items(), key=lambda item: (order[item[1].stage.name], item[1].cells[0]))
+        return tuple(_instance(key, item) for key, item in shared), tuple(cells)
+
+    def _cell(self, index: int, labels: dict[str, Label]) -> Cell:
+        here: dict[str, _InCell] = {}
+        for stage in self._recipe.stages.values():
+            if stage.skipped(labels):
+                continue
+            config = self._config(stage, labels)
+            needs = self._needs(stage, labels)
+            self._check_needs(stage, needs, labels)
+            if config is None or any(need not in here for need in needs):
+                continue  # noted already, here or upstream
+            depends = set(placeholders(stage.config)) | self._skip_dimensions(stage, labels)
+            depends.update(*(here[need].depends for need in needs))
+            inputs = tuple(sorted({here[need].key for need in needs}))
+            key = content_key(stage.kind.name, config, inputs)
+            here[stage.name] = _InCell(key, depends)
+            mine = {name: value for name, value in labels.items() if name in depends}
+            shared = self._shared.setdefault(key, _Shared(stage, config, inputs, mine))
+            shared.labels = _agreed(shared.labels, mine)
+            if index not in shared.cells:
+                shared.cells.append(index)
+        return Cell(labels=labels, stages={name: found.key for name, found in here.items()})
+
+    def _config(self, stage: RecipeStage, labels: Mapping[str, Label]) -> StageConfig | None:
+        """The validated config in a cell, computed once per filled-in text; None when it is wrong."""
+        filled = interpolate(stage.config, labels)
+        cached = (stage.name, repr(filled))
+        if cached not in self._configs:
+            self._configs[cached] = self._validated(stage, filled, labels)
+        return self._configs[cached]
+
+    def _validated(self, stage: RecipeStage, filled: dict[str, Any], labels: Mapping[str, Label]) -> StageConfig | None:
+        model = stage.kind.config_model()
+        try:
+            config = model.model_validate(filled, context={"base": self._recipe.path.absolute().parent})
+            canonical_json(config.key_fields())
+        except ValidationError as error:
+
+            def note(inner: Path) -> str:
+                used = {name: labels[name] for name in placeholders(_at(stage.config, inner))}
+                return f" (with {label_text(used)})" if used else ""
+
+            add_validation_problems(error, model, filled, ("stages", stage.name), self._problems, note)
+            return None
+        except ValueError:
+            self._problems.add(("stages", stage.name), f"stage {stage.name} has a number that is infinite or none")
+            return None
+        return config
+
+    def _needs(self, stage: RecipeStage, labels: Mapping[str, Label]) -> list[str]:
+        """Names of what the stage takes in a cell: in the place of a skipped stage, what that one would take.
+
+        Of what it inherits so, a stage takes only the kinds it can use: `ppo` takes the model that a skipped
+        `prime` would have started from, not its priming data.
+        """
+        taken: dict[str, None] = {}
+        for need in stage.needs:
+            other = self._recipe.stages[need]
+            if not other.skipped(labels):
+                taken[need] = None
+                continue
+            for inherited in self._needs(other, labels):
+                if _accepts(stage.kind, self._recipe.stages[inherited].kind):
+                    taken[inherited] = None
+        return list(taken)
+
+    def _skip_dimensions(self, stage: RecipeStage, labels: Mapping[str, Label]) -> set[str]:
+        """Dimensions that decide which stages this one takes in a cell."""
+        found: set[str] = set()
+        for need in stage.needs:
+            other = self._recipe.stages[need]
+            found.update(name for name in other.skip if name in labels)
+            if other.skipped(labels):
+                found |= self._skip_dimensions(other, labels)
+        return found
+
+    def _check_needs(self, stage: RecipeStage, needs: Iterable[str], labels: Mapping[str, Label]) -> None:
+        names = list(needs)
+        path = ("stages", stage.name, "needs")
+        what = f"stage {stage.name} (kind {stage.kind.name})"
+        cell = f" in cell {label_text(labels)}" if any(self._recipe.stages[need].skip for need in stage.needs) else ""
+        for name in names:
+            kind = self._recipe.stages[name].kind
+            if not _accepts(stage.kind, kind):
+                allowed = [kind for upstream in stage.kind.upstream for kind in upstream.kinds]
+                place = (*path, stage.needs.index(name)) if name in stage.needs else path
+                hint = f"It takes stages of kind {_listed(allowed)}." if allowed else "It takes no needs."
+                self._problems.add(place, f"{what} cannot use {name} (kind {kind.name})", hint)
+        for upstream in stage.kind.upstream:
+            found = [name for name in names if self._recipe.stages[name].kind.name in upstream.kinds]
+            if not found and upstream.required:
+                candidates = [
+                    other.name
+                    for other in self._recipe.stages.values()
+                    if other.kind.name in upstream.kinds and other.name != stage.name
+                ]
+                hint = f"Add {_listed(candidates)} to its needs." if candidates else "Add such a stage to the recipe."
+                self._problems.add(path, f"{what} needs a stage of kind {_listed(upstream.kinds)}{cell}", hint)
+            elif len(found) > 1 and not upstream.many:
+                message = f"{what} takes one stage of kind {_listed(upstream.kinds)}, not {', '.join(found)}{cell}"
+                self._problems.add(path, message, "Leave one of them.")
+
+
+def _at(value: Any, path: Path) -> Any:
+    for part in path:
+        value = value[part]
+    return value
+
+
+def _accepts(kind: StageKind, other: StageKind) -> bool:
+    return any(other.name in upstream.kinds for upstream in kind.upstream)
+
+
+def _listed(names: Iterable[str]) -> str:
+    *most, last = names
+    return f"{', '.join(most)} or {last}" if most else last
+
+
+def _agreed(one: Mapping[str, Label], other: Mapping[str, Label]) -> dict[str, Label]:
+    """Labels that two cells sharing an instance have in common."""
+    return {name: value for name, value in one.items() if name in other and identical(value, other[name])}
+
+
+def _instance(key: str, shared: _Shared) -> StageInstance:
+    return StageInstance(
+        key=key,
+        kind=shared.stage.kind.name,
+        name=shared.stage.name,
+        config=shared.config.model_dump(mode="json"),
+        key_fields=shared.config.key_fields(),
+        inputs=shared.inputs,
+        labels=shared.labels,
+        cells=tuple(shared.cells),
+        resources=shared.stage.resources,
+    )

@@ -1,0 +1,119 @@
+"""Snapshots of what was started: `experiments/NAME/TIMESTAMP.json` (docs/workspace.md, a contract)."""
+
+import platform
+import time
+from datetime import UTC, datetime, timedelta
+from importlib import metadata
+from pathlib import Path
+from typing import Final
+
+from pydantic import BaseModel, ConfigDict, Field
+
+import pipelines
+from jobs.planning.code_version import GitState, git_state
+from jobs.planning.files import write_once, writing
+from jobs.planning.types import Cell, Plan
+from jobs.workspace import Workspace
+from pipelines.errors import InvalidInput
+from pipelines.files import read_json
+
+PACKAGES: Final = (
+    "cogtui", "torch", "transformers", "tokenizers", "trl", "datasets", "accelerate", "vllm",
+    "numpy", "pydantic", "submitit", "openai", "anthropic",
+)  # fmt: skip
+"""Packages whose version can change a result or explain a difference."""
+
+
+class Experiment(BaseModel):
+    """One start of a recipe: what was asked for, with what, and where the parts lie."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+
+    name: str
+    time: float
+    """When it was started, seconds since the epoch."""
+    recipe_path: str
+    recipe: str
+    """The recipe's text as it was read."""
+    overrides: tuple[str, ...] = ()
+    """The `--set` arguments."""
+    cells: tuple[Cell, ...]
+    code_git: GitState | None = None
+    """Commit of this project's own code; None when it runs from an installed package."""
+    recipe_git: GitState | None = None
+    """Commit of the repository the recipe lies in; None outside one."""
+    packages: dict[str, str] = Field(default_factory=dict)
+    """Versions installed for the Python that launched it. A stage with its own interpreter may see others."""
+    python: str = ""
+    host: str = ""
+
+
+def record_experiment(plan: Plan, workspace: Workspace) -> Experiment:
+    """Writes the snapshot of a plan that is about to be launched; every start gets its own file.
+
+    Raises:
+        MissingRequirement: the workspace cannot be written. StageFailed: the disk is full.
+    """
+    workspace.create()
+    experiment = Experiment(
+        name=plan.name,
+        time=time.time(),
+        recipe_path=str(plan.recipe_path),
+        recipe=plan.recipe_text,
+        overrides=plan.overrides,
+        cells=plan.cells,
+        code_git=git_state(Path(pipelines.__file__)),
+        recipe_git=git_state(plan.recipe_path),
+        packages=_package_versions(),
+        python=platform.python_version(),
+        host=platform.node(),
+    )
+    folder = workspace.experiments / plan.name
+    with writing(folder):
+        _write_new(folder, experiment)
+    return experiment
+
+
+def _write_new(folder: Path, experiment: Experiment) -> None:
+    folder.mkdir(exist_ok=True)
+    moment = datetime.fromtimestamp(experiment.time, UTC)
+    while not write_once(folder / f"{moment:%Y%m%dT%H%M%S.%fZ}.json", experiment.model_dump(mode="json")):
+        moment += timedelta(microseconds=1)
+
+
+def load_experiments(workspace: Workspace, *, damaged: list[str] | None = None) -> list[Experiment]:
+    """All snapshots of a workspace, oldest first.
+
+    Args:
+        workspace: may not exist yet; then there are none.
+        damaged: takes a line for each file that cannot be read; such files are left out.
+    """
+    found = []
+    for path in sorted(workspace.experiments.glob("*/*.json")):
+        if path.name.startswith("."):
+            continue
+        try:
+            found.append(Experiment.model_validate(read_json(path)))
+        except (InvalidInput, ValueError, OSError) as error:
+            if damaged is not None:
+                damaged.append(f"{path} is no experiment snapshot: {str(error).splitlines()[0]}")
+    return sorted(found, key=lambda experiment: experiment.time)
+
+
+def latest_experiments(workspace: Workspace) -> dict[str, Experiment]:
+    """The newest snapshot of each name, newest name last."""
+    newest: dict[str, Experiment] = {}
+    for experiment in load_experiments(workspace):
+        newest.pop(experiment.name, None)
+        newest[experiment.name] = experiment
+    return newest
+
+
+def _package_versions() -> dict[str, str]:
+    versions = {}
+    for name in PACKAGES:
+        try:
+            versions[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return versions

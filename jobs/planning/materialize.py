@@ -1,0 +1,50 @@
+"""Writes the `stage.json` of every planned stage; safe when two launchers do it at once."""
+
+import time
+from collections.abc import Iterable
+
+from jobs.planning.code_version import code_version
+from jobs.planning.files import write_once, writing
+from jobs.planning.reuse import check_folder
+from jobs.planning.types import Plan, StageInstance
+from jobs.workspace import Workspace
+from pipelines.folder import StageInfo
+
+
+def materialise(plan: Plan | Iterable[StageInstance], workspace: Workspace) -> list[str]:
+    """Makes the folder and `stage.json` of each stage that has none.
+
+    A folder without `stage.json` is none to any reader, and `stage.json` appears whole and once: of two
+    launchers one writes it, and the other finds the same content but for time and labels.
+
+    Returns:
+        Keys this call wrote.
+
+    Raises:
+        MissingRequirement: the workspace cannot be written.
+        StageFailed: the disk is full.
+        InvalidInput: the folder of a key holds another stage.
+    """
+    workspace.create()
+    stages = plan.stages if isinstance(plan, Plan) else plan
+    written = []
+    for stage in stages:
+        path = workspace.folder(stage.key).path
+        info = StageInfo(
+            kind=stage.kind,
+            key=stage.key,
+            config=stage.config,
+            inputs=stage.inputs,
+            labels=stage.labels,
+            name=stage.name,
+            code_version=code_version(),
+            created=time.time(),
+        )
+        with writing(path):
+            path.mkdir(exist_ok=True)
+            new = write_once(path / "stage.json", info.model_dump(mode="json"))
+        if new:
+            written.append(stage.key)
+            continue
+        check_folder(stage, workspace)
+    return written

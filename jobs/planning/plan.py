@@ -1,0 +1,44 @@
+"""From a recipe to a graph of stage instances, each with its content key (docs/recipes.md)."""
+
+from jobs.planning.builder import PlanBuilder
+from jobs.planning.materialize import materialise
+from jobs.planning.reuse import explain
+from jobs.planning.types import Cell, Difference, Plan, Reuse, StageInstance
+from jobs.recipe.labels import Label, label_text
+from jobs.recipe.load import Recipe
+from jobs.recipe.resources import Resources
+from jobs.workspace import Workspace
+
+__all__ = [
+    "Cell",
+    "Difference",
+    "Label",
+    "Plan",
+    "Resources",
+    "Reuse",
+    "StageInstance",
+    "explain",
+    "label_text",
+    "make_plan",
+    "materialise",
+]
+
+
+def make_plan(recipe: Recipe, workspace: Workspace) -> Plan:
+    """Spreads a recipe out over its matrix and looks up in the workspace what is finished already.
+
+    Nothing is written. The content keys do not depend on the workspace.
+
+    Raises:
+        InvalidInput: a config value or a stage's needs are wrong; names the recipe's lines.
+    """
+    stages, cells = PlanBuilder(recipe).build()
+    return Plan(
+        name=recipe.name,
+        recipe_path=recipe.path.absolute(),
+        recipe_text=recipe.text,
+        overrides=recipe.source.overrides,
+        stages=stages,
+        cells=cells,
+        reuse=explain(stages, workspace),
+    )

@@ -1,0 +1,58 @@
+"""`{condition}` and `{seed}` in the strings of a recipe."""
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from jobs.recipe.labels import Label
+from jobs.recipe.toml_lines import Path
+
+# `{{name}}` stands for a literal `{name}`; any other brace is an ordinary character, as templates and JSON need.
+_PLACEHOLDER: Final = re.compile(r"\{\{([a-z_][a-z0-9_]*)\}\}|\{([a-z_][a-z0-9_]*)\}")
+
+
+def placeholders(value: Any) -> dict[str, Path]:
+    """Every placeholder in a value, with the place of its first use relative to the value."""
+    found: dict[str, Path] = {}
+
+    def note(text: str, path: Path) -> Any:
+        for match in _PLACEHOLDER.finditer(text):
+            if match[2]:
+                found.setdefault(match[2], path)
+        return text
+
+    _map_strings(value, note, ())
+    return found
+
+
+def interpolate(value: Any, labels: Mapping[str, Label]) -> Any:
+    """The value with every placeholder filled in, at any depth; keys of tables are left alone.
+
+    A string that is one placeholder and nothing else becomes the matrix value itself, type included;
+    elsewhere the value is written out as TOML would write it.
+
+    Raises:
+        KeyError: a placeholder without a value.
+    """
+
+    def fill(text: str, path: Path) -> Any:
+        whole = _PLACEHOLDER.fullmatch(text)
+        if whole and whole[2]:
+            return labels[whole[2]]
+        return _PLACEHOLDER.sub(lambda match: f"{{{match[1]}}}" if match[1] else _written(labels[match[2]]), text)
+
+    return _map_strings(value, fill, ())
+
+
+def _written(value: Label) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _map_strings(value: Any, change: Callable[[str, Path], Any], path: Path) -> Any:
+    if isinstance(value, str):
+        return change(value, path)
+    if isinstance(value, dict):
+        return {key: _map_strings(inner, change, (*path, key)) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_map_strings(inner, change, (*path, index)) for index, inner in enumerate(value)]
+    return value

@@ -1,0 +1,76 @@
+"""A recipe: TOML in, checked stages and cells out (docs/recipes.md)."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from jobs.recipe.labels import Label
+from jobs.recipe.matrix import expand
+from jobs.recipe.source import TOP_KEYS, Problems, Source, read_source, suggestion
+from jobs.recipe.stages import RecipeStage, StageReader, in_order, read_resources
+
+_NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """A recipe whose structure is right. Stage configs are checked cell by cell when it is planned."""
+
+    path: Path
+    name: str
+    cells: tuple[dict[str, Label], ...]
+    """The matrix values of each cell; one empty cell where there is neither matrix nor seeds."""
+    stages: dict[str, RecipeStage]
+    """By name, each after what it needs."""
+    source: Source
+
+    @property
+    def text(self) -> str:
+        """The recipe as it was read, without the `--set` arguments."""
+        return self.source.text
+
+
+def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
+    """Reads and checks a recipe.
+
+    Args:
+        path: the TOML file.
+        overrides: `--set` arguments, e.g. `stages.ppo.steps=50`.
+
+    Raises:
+        NotFound: no such file.
+        InvalidInput: names file and line of everything that is wrong, and the nearest valid key.
+    """
+    source = read_source(path, overrides)
+    problems = Problems(source)
+    data = source.data
+    for key in data:
+        if key not in TOP_KEYS:
+            problems.add((key,), f"unknown key {key!r}", suggestion(key, TOP_KEYS, "Keys"))
+    name = _name(data, problems)
+    reduced = source.overridden("matrix") or source.overridden("seeds")
+    dimensions, cells = expand(data, problems, strict=not reduced)
+    problems.raise_if_any()
+    # What a `--set` took out of the matrix may still be named by a `skip`.
+    written = expand(source.written, Problems(source))[0] if reduced else dimensions
+    tables = data.get("stages")
+    if not isinstance(tables, dict) or not tables:
+        problems.add(("stages",), "the recipe has no stages", "Add a table such as [stages.problems].")
+        tables = {}
+    resources = read_resources(data.get("resources", {}), tables, path.parent, problems)
+    stages = StageReader(tables, resources, dimensions, written, problems).read()
+    problems.raise_if_any()
+    ordered = in_order(stages, problems)
+    problems.raise_if_any()
+    return Recipe(path, name, tuple(cells), ordered, source)
+
+
+def _name(data: Mapping[str, Any], problems: Problems) -> str:
+    name = data.get("name")
+    if name is None:
+        problems.add(("name",), "the recipe has no name", 'Begin it with name = "my-experiment".')
+    elif not isinstance(name, str) or not _NAME.fullmatch(name):
+        problems.add(("name",), f"{name!r} cannot be a name", "Use lower case letters, digits, dots, - and _.")
+    return str(name)

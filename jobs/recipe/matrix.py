@@ -1,0 +1,145 @@
+"""`seeds` and `[matrix]`: from lists of values to the cells of an experiment."""
+
+import itertools
+import math
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from jobs.recipe.labels import Label, label_text
+from jobs.recipe.source import Problems, suggestion
+from jobs.recipe.toml_lines import Path
+
+SEED: Final = "seed"
+_RESERVED: Final = ("include", "exclude")
+_NAME: Final = re.compile(r"[a-z_][a-z0-9_]*")
+
+Labels = dict[str, Label]
+
+
+def expand(
+    data: Mapping[str, Any], problems: Problems, *, strict: bool = True
+) -> tuple[dict[str, list[Label]], list[Labels]]:
+    """The dimensions of a recipe and its cells.
+
+    Cells are the product of all dimensions in the order written, seeds last and so varying fastest, less what
+    `exclude` matches, plus what `include` lists. An `exclude` entry may name any of the dimensions; an
+    `include` entry names all of them, but stands for every seed if it names none.
+
+    Args:
+        data: the whole recipe.
+        problems: takes what is wrong; the result is then of no use.
+        strict: whether an `exclude` that matches nothing is an error. Not so after a `--set` of the matrix.
+
+    Returns:
+        Values by dimension, those of `include` too; and the cells, none twice.
+    """
+    dimensions = _dimensions(data, problems)
+    if problems:
+        return dimensions, []
+    matrix = data.get("matrix", {})
+    cells: list[Labels] = [
+        dict(zip(dimensions, values, strict=True)) for values in itertools.product(*dimensions.values())
+    ]
+    for index, entry in _entries(matrix, "exclude", dimensions, problems):
+        kept = [cell for cell in cells if not _matches(cell, entry)]
+        if strict and len(kept) == len(cells):
+            problems.add(("matrix", "exclude", index), f"this excludes no cell: {label_text(entry)}")
+        cells = kept
+    seeds = list(dimensions.get(SEED, ()))
+    for index, entry in _entries(matrix, "include", dimensions, problems):
+        for cell in _included(entry, dimensions, seeds, problems, ("matrix", "include", index)):
+            if any(_same(cell, other) for other in cells):
+                problems.add(("matrix", "include", index), f"this cell is there already: {label_text(cell)}")
+            cells.append(cell)
+            for name, value in cell.items():
+                if not any(identical(value, known) for known in dimensions[name]):
+                    dimensions[name].append(value)
+    if not cells and not problems:
+        problems.add(("matrix", "exclude"), "nothing is left of the matrix: every cell is excluded")
+    return dimensions, cells
+
+
+def _dimensions(data: Mapping[str, Any], problems: Problems) -> dict[str, list[Label]]:
+    found: dict[str, list[Label]] = {}
+    matrix = data.get("matrix", {})
+    if not isinstance(matrix, dict):
+        problems.add(("matrix",), "matrix is a table of lists", 'Write it as [matrix] and condition = ["none"].')
+        return {}
+    for name, values in matrix.items():
+        if name in _RESERVED:
+            continue
+        if not _NAME.fullmatch(name):
+            problems.add(("matrix", name), f"{name!r} cannot be a dimension", "Use lower case letters, digits and _.")
+        elif name == SEED:
+            problems.add(("matrix", name), "the seeds have their own list", "Write seeds = [...] above the tables.")
+        else:
+            found[name] = _values(("matrix", name), values, problems)
+    if "seeds" in data:
+        seeds = _values(("seeds",), data["seeds"], problems)
+        for index, seed in enumerate(seeds):
+            if type(seed) is not int:
+                problems.add(("seeds", index), f"a seed is a whole number, not {seed!r}")
+        found[SEED] = seeds
+    return found
+
+
+def _values(path: Path, values: Any, problems: Problems) -> list[Label]:
+    name = ".".join(map(str, path))
+    if not isinstance(values, list) or not values:
+        problems.add(path, f"{name} is a list with at least one value, not {values!r}")
+        return []
+    for index, value in enumerate(values):
+        if not isinstance(value, bool | int | float | str):
+            problems.add((*path, index), f"{name} has a value that is neither text nor a number nor a truth value")
+        elif isinstance(value, float) and not math.isfinite(value):
+            problems.add((*path, index), f"{name} has {value}, which is no number to compute with")
+        elif any(identical(value, earlier) for earlier in values[:index]):
+            problems.add((*path, index), f"{name} has {value!r} twice", "Remove one of the two.")
+    return list(values)
+
+
+def _entries(
+    matrix: Mapping[str, Any], which: str, dimensions: Mapping[str, list[Label]], problems: Problems
+) -> Iterator[tuple[int, Labels]]:
+    entries = matrix.get(which, [])
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+        problems.add(("matrix", which), f"{which} is a list of tables", f'Write {which} = [{{ condition = "none" }}].')
+        return
+    for index, entry in enumerate(entries):
+        path: Path = ("matrix", which, index)
+        unknown = [name for name in entry if name not in dimensions]
+        for name in unknown:
+            problems.add((*path, name), f"the matrix has no {name!r}", suggestion(name, dimensions, "Dimensions"))
+        wrong = [name for name, value in entry.items() if not isinstance(value, bool | int | float | str)]
+        for name in wrong:
+            problems.add((*path, name), f"{name} takes one value here, not {entry[name]!r}")
+        if not entry:
+            problems.add(path, f"this entry of {which} names nothing")
+        elif not unknown and not wrong:
+            yield index, entry
+
+
+def _included(
+    entry: Labels, dimensions: Mapping[str, list[Label]], seeds: list[Label], problems: Problems, path: Path
+) -> list[Labels]:
+    missing = [name for name in dimensions if name not in entry and name != SEED]
+    if missing:
+        problems.add(path, f"an included cell gives every dimension; here {', '.join(missing)} is missing")
+        return []
+    if SEED not in dimensions or SEED in entry:
+        return [{name: entry[name] for name in dimensions}]
+    return [{name: {**entry, SEED: seed}[name] for name in dimensions} for seed in seeds]
+
+
+def _matches(cell: Labels, entry: Labels) -> bool:
+    return all(identical(cell[name], value) for name, value in entry.items())
+
+
+def _same(one: Labels, other: Labels) -> bool:
+    return all(identical(value, other[name]) for name, value in one.items())
+
+
+def identical(one: object, other: object) -> bool:
+    """Whether two matrix values are equal and of one type: 1, 1.0 and true are three values."""
+    return type(one) is type(other) and one == other

@@ -1,0 +1,145 @@
+"""A recipe's text with `--set` applied, and errors that name file, line and the nearest valid key."""
+
+import copy
+import difflib
+import re
+import tomllib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path as FilePath
+from typing import Any, Final
+
+from jobs.recipe.toml_lines import Path, key_lines, read_toml
+from pipelines.errors import InvalidInput
+
+_ASSIGNMENT: Final = re.compile(r"\s*([A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*)\s*=(.*)", re.DOTALL)
+TOP_KEYS: Final = ("name", "seeds", "matrix", "stages", "resources")
+"""Keys at the top of a recipe."""
+
+
+def nearest(word: str, valid: Iterable[str]) -> str | None:
+    """The valid word most like a wrong one, or None where nothing is close."""
+    found = difflib.get_close_matches(word, list(valid), n=1)
+    return found[0] if found else None
+
+
+def suggestion(word: str, valid: Iterable[str], what: str) -> str:
+    """`Did you mean X?`, or the list of what is valid."""
+    names = list(valid)
+    close = nearest(word, names)
+    if close is not None:
+        return f"Did you mean {close}?"
+    return f"{what}: {', '.join(names)}." if names else f"There are no {what.lower()} here."
+
+
+@dataclass(slots=True)
+class Source:
+    """The values of a recipe and where each of them was written."""
+
+    path: FilePath
+    text: str
+    written: dict[str, Any]
+    """As in the file."""
+    data: dict[str, Any]
+    """With the `--set` arguments applied."""
+    overrides: tuple[str, ...]
+    _lines: dict[Path, int]
+    _set: dict[Path, str] = field(default_factory=dict)
+
+    def where(self, path: Path) -> str:
+        """`recipe.toml:12`, or the `--set` argument a value comes from; that of what encloses it if need be."""
+        prefixes = [path[:length] for length in range(len(path), 0, -1)]
+        for prefix in prefixes:  # what a `--set` replaced has no line any more, nor has anything in it
+            if prefix in self._set:
+                return f"--set {self._set[prefix]}"
+        line = next((self._lines[prefix] for prefix in prefixes if prefix in self._lines), 1)
+        return f"{self.path}:{line}"
+
+    def overridden(self, *path: str) -> bool:
+        """Whether a `--set` reaches into this value."""
+        return any(given[: len(path)] == path for given in self._set)
+
+
+def read_source(path: FilePath, overrides: Sequence[str] = ()) -> Source:
+    """Reads a recipe and applies `--set` arguments to it.
+
+    Raises:
+        NotFound: no such file. InvalidInput: not TOML, or an argument that cannot be applied.
+    """
+    text, written = read_toml(path)
+    source = Source(path, text, written, copy.deepcopy(written), tuple(overrides), key_lines(text))
+    for override in overrides:
+        _apply(source, override)
+    return source
+
+
+def _apply(source: Source, override: str) -> None:
+    match = _ASSIGNMENT.fullmatch(override)
+    if match is None:
+        raise InvalidInput(
+            f"--set {override}: not of the form PATH=VALUE", remedy="Write it as --set stages.ppo.steps=50."
+        )
+    path = tuple(match[1].split("."))
+    if path[0] not in TOP_KEYS:
+        raise InvalidInput(
+            f"--set {override}: a recipe has no key {path[0]!r}", remedy=suggestion(path[0], TOP_KEYS, "Keys")
+        )
+    stages = source.data.get("stages")
+    if path[0] == "stages" and isinstance(stages, dict) and (len(path) < 3 or path[1] not in stages):
+        name = path[1] if len(path) > 1 else ""
+        raise InvalidInput(
+            f"--set {override}: the recipe has no stage {name!r} to set a key of",
+            remedy=suggestion(name, stages, "Stages"),
+        )
+    table = source.data
+    for depth, part in enumerate(path[:-1]):
+        inner = table.setdefault(part, {})
+        if not isinstance(inner, dict):
+            raise InvalidInput(
+                f"--set {override}: {'.'.join(path[: depth + 1])} is a value, not a table",
+                remedy="Set the whole value instead.",
+            )
+        table = inner
+    table[path[-1]] = _parsed(match[2].strip())
+    source._set[path] = override
+
+
+def _parsed(value: str) -> Any:
+    """A TOML value; what is none is taken as a string, so that no shell needs two layers of quotes."""
+    try:
+        parsed = tomllib.loads(f"value = {value}")
+    except tomllib.TOMLDecodeError:
+        return value
+    return parsed["value"] if len(parsed) == 1 else value
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong in a recipe."""
+
+    where: str
+    message: str
+    hint: str = ""
+
+
+class Problems:
+    """Collects what is wrong, so that one run names all of it; the same thing in several cells counts once."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._found: dict[Problem, None] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._found)
+
+    def add(self, path: Path, message: str, hint: str = "") -> None:
+        """Notes that the value at `path` is wrong."""
+        self._found[Problem(self._source.where(path), message, hint)] = None
+
+    def raise_if_any(self) -> None:
+        """Raises InvalidInput if something was noted: the first as its summary, the others as its detail."""
+        if not self._found:
+            return
+        first, *others = self._found
+        lines = [f"{other.where}: {other.message}" + (f" ({other.hint})" if other.hint else "") for other in others]
+        raise InvalidInput(f"{first.where}: {first.message}", detail="\n".join(lines), remedy=first.hint)

@@ -1,0 +1,215 @@
+"""`[stages.NAME]` and `[resources.NAME]` of a recipe: which stages there are, and what each needs."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from pydantic import ValidationError
+
+from jobs.recipe.interpolation import placeholders
+from jobs.recipe.labels import Label
+from jobs.recipe.matrix import identical
+from jobs.recipe.resources import Resources
+from jobs.recipe.source import Problems, nearest, suggestion
+from jobs.recipe.validation import add_validation_problems
+from pipelines.stages import KINDS, StageKind
+
+STAGE_KEYS: Final = ("kind", "needs", "skip", "resources")
+"""Keys of a stage table that are not config; no config model may have a field of these names."""
+DEFAULT_RESOURCES: Final = "default"
+_NAME: Final = re.compile(r"[a-z][a-z0-9_]*")
+
+
+@dataclass(frozen=True, slots=True)
+class RecipeStage:
+    """A `[stages.NAME]` table, before placeholders are filled in."""
+
+    name: str
+    kind: StageKind
+    needs: tuple[str, ...] = ()
+    skip: dict[str, tuple[Label, ...]] = field(default_factory=dict)
+    """Left out of the cells where every dimension named here has one of its values."""
+    config: dict[str, Any] = field(default_factory=dict)
+    resources: Resources = field(default_factory=Resources)
+
+    def skipped(self, labels: Mapping[str, Label]) -> bool:
+        """Whether the stage is left out of a cell."""
+        return bool(self.skip) and all(
+            name in labels and any(identical(labels[name], value) for value in values)
+            for name, values in self.skip.items()
+        )
+
+
+class StageReader:
+    """Reads the stage tables of a recipe; what is wrong goes to `problems`.
+
+    Args:
+        tables: `[stages]` as it stands.
+        resources: `[resources]`, validated, by name.
+        dimensions: values by dimension of the matrix.
+        written: the same before any `--set`; a `skip` may name values that a `--set` took out.
+        problems: takes what is wrong.
+    """
+
+    def __init__(
+        self,
+        tables: Mapping[str, Any],
+        resources: Mapping[str, Resources],
+        dimensions: Mapping[str, list[Label]],
+        written: Mapping[str, list[Label]],
+        problems: Problems,
+    ) -> None:
+        self._tables = tables
+        self._resources = resources
+        self._dimensions = dimensions
+        self._values = {name: [*dimensions.get(name, ()), *written.get(name, ())] for name in {**dimensions, **written}}
+        self._problems = problems
+
+    def read(self) -> dict[str, RecipeStage]:
+        """The stages by name, in the order written."""
+        stages = {}
+        for name, table in self._tables.items():
+            path = ("stages", name)
+            if not _NAME.fullmatch(name):
+                self._problems.add(path, f"{name!r} cannot name a stage", "Use lower case letters, digits and _.")
+            elif not isinstance(table, dict):
+                self._problems.add(path, f"stages.{name} is a table, not {table!r}", f"Write it as [stages.{name}].")
+            else:
+                stage = self._stage(name, table)
+                if stage is not None:
+                    stages[name] = stage
+        return stages
+
+    def _stage(self, name: str, table: Mapping[str, Any]) -> RecipeStage | None:
+        kind = self._kind(name, table)
+        config = {key: value for key, value in table.items() if key not in STAGE_KEYS}
+        for placeholder, place in placeholders(config).items():
+            if placeholder not in self._dimensions:
+                hint = suggestion(placeholder, self._dimensions, "Placeholders")
+                literal = f"A literal one is written {{{{{placeholder}}}}}."
+                self._problems.add(
+                    ("stages", name, *place), f"unknown placeholder {{{placeholder}}}", f"{hint} {literal}"
+                )
+        needs = self._needs(name, table)
+        skip = self._skip(name, table)
+        resources = self._chosen_resources(name, table)
+        return None if kind is None else RecipeStage(name, kind, needs, skip, config, resources)
+
+    def _kind(self, name: str, table: Mapping[str, Any]) -> StageKind | None:
+        kind = table.get("kind")
+        if kind is None:
+            close = nearest(name, KINDS)
+            hint = f'Add kind = "{close}".' if close else f"Add one of: {', '.join(KINDS)}."
+            self._problems.add(("stages", name), f"stage {name} has no kind", hint)
+            return None
+        if not isinstance(kind, str) or kind not in KINDS:
+            hint = suggestion(str(kind), KINDS, "Kinds")
+            self._problems.add(("stages", name, "kind"), f"there is no stage kind {kind!r}", hint)
+            return None
+        return KINDS[kind]
+
+    def _needs(self, name: str, table: Mapping[str, Any]) -> tuple[str, ...]:
+        path = ("stages", name, "needs")
+        needs = table.get("needs", [])
+        if not isinstance(needs, list) or not all(isinstance(need, str) for need in needs):
+            self._problems.add(path, f"needs is a list of stage names, not {needs!r}")
+            return ()
+        others = [other for other in self._tables if other != name]
+        for index, need in enumerate(needs):
+            if need == name:
+                self._problems.add((*path, index), f"stage {name} needs itself", "Remove it.")
+            elif need not in others:
+                self._problems.add((*path, index), f"there is no stage {need!r}", suggestion(need, others, "Stages"))
+            elif need in needs[:index]:
+                self._problems.add((*path, index), f"{need!r} is there twice", "Remove one of the two.")
+        return tuple(needs)
+
+    def _skip(self, name: str, table: Mapping[str, Any]) -> dict[str, tuple[Label, ...]]:
+        path = ("stages", name, "skip")
+        skip = table.get("skip", {})
+        if not isinstance(skip, dict):
+            self._problems.add(path, f"skip is a table, not {skip!r}", 'Write skip = { condition = ["none"] }.')
+            return {}
+        found = {}
+        for dimension, given in skip.items():
+            if dimension not in self._values:
+                hint = suggestion(dimension, self._values, "Dimensions")
+                self._problems.add((*path, dimension), f"the matrix has no {dimension!r}", hint)
+                continue
+            known = self._values[dimension]
+            values = given if isinstance(given, list) else [given]
+            for index, value in enumerate(values):
+                if not any(identical(value, other) for other in known):
+                    place = (*path, dimension, index) if isinstance(given, list) else (*path, dimension)
+                    hint = suggestion(str(value), dict.fromkeys(map(str, known)), "Values")
+                    self._problems.add(place, f"{dimension} has no value {value!r}", hint)
+            found[dimension] = tuple(values)
+        return found
+
+    def _chosen_resources(self, name: str, table: Mapping[str, Any]) -> Resources:
+        if "resources" not in table:
+            return self._resources.get(name) or self._resources.get(DEFAULT_RESOURCES) or Resources()
+        chosen = table["resources"]
+        if not isinstance(chosen, str) or chosen not in self._resources:
+            hint = suggestion(str(chosen), self._resources, "Resources")
+            self._problems.add(("stages", name, "resources"), f"there are no resources {chosen!r}", hint)
+            return Resources()
+        return self._resources[chosen]
+
+
+def read_resources(tables: Any, stages: Mapping[str, Any], base: Path, problems: Problems) -> dict[str, Resources]:
+    """`[resources]` by name. A name that no stage uses is an error: its cluster parameters would be lost.
+
+    A stage uses the resources it names in `resources`, else those of its own name, else `default`. What the
+    others leave out is as in `default`.
+    """
+    if not isinstance(tables, dict):
+        problems.add(("resources",), f"resources is a table, not {tables!r}", "Write [resources.NAME].")
+        return {}
+    used = {table.get("resources", name) for name, table in stages.items() if isinstance(table, dict)}
+    common: Mapping[str, Any] = {}
+    found = {}
+    for name in sorted(tables, key=lambda name: name != DEFAULT_RESOURCES):  # the default first: others build on it
+        table, path = tables[name], ("resources", name)
+        if not isinstance(table, dict):
+            problems.add(path, f"resources.{name} is a table, not {table!r}", f"Write it as [resources.{name}].")
+            continue
+        if name != DEFAULT_RESOURCES and name not in used:
+            problems.add(path, f"no stage uses the resources {name!r}", suggestion(name, stages, "Stages"))
+        try:
+            found[name] = Resources.model_validate({**common, **table}, context={"base": base})
+            common = table if name == DEFAULT_RESOURCES else common
+        except ValidationError as error:
+            add_validation_problems(error, Resources, table, path, problems)
+            found[name] = Resources()
+    return found
+
+
+def in_order(stages: Mapping[str, RecipeStage], problems: Problems) -> dict[str, RecipeStage]:
+    """The stages with each after what it needs, else in the order written; a cycle is named."""
+    ordered: dict[str, RecipeStage] = {}
+    waiting = dict(stages)
+    while waiting:
+        ready = next((name for name, stage in waiting.items() if all(need in ordered for need in stage.needs)), None)
+        if ready is None:
+            cycle = _cycle(waiting)
+            problems.add(
+                ("stages", cycle[0], "needs"),
+                f"the stages need each other in a circle: {' → '.join((*cycle, cycle[0]))}",
+                "Remove one of these needs.",
+            )
+            return ordered
+        ordered[ready] = waiting.pop(ready)
+    return ordered
+
+
+def _cycle(waiting: Mapping[str, RecipeStage]) -> list[str]:
+    """Names along a cycle, each needing the next. Every stage that waits needs another that waits."""
+    trail = [next(iter(waiting))]
+    while True:
+        following = next(need for need in waiting[trail[-1]].needs if need in waiting)
+        if following in trail:
+            return trail[trail.index(following) :]
+        trail.append(following)

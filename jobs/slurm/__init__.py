@@ -1,0 +1,1 @@
+"""What Slurm says: squeue and sacct."""

@@ -1,0 +1,1 @@
+"""From evidence to the state of a stage."""

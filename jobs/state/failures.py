@@ -1,0 +1,132 @@
+"""Why a job ended as it did, in one line, and what to do about it."""
+
+import re
+import signal
+from pathlib import Path
+from typing import Any, Final
+
+from jobs.attempts import records as attempts
+from jobs.attempts.records import Exit, Job
+from pipelines.text_safety import picture_controls
+
+_TAIL_BYTES: Final = 64 * 1024
+_LENGTH: Final = 300
+_MEMORY: Final = re.compile(r"\b(MemoryError|OutOfMemoryError|out of memory|Cannot allocate memory)\b", re.IGNORECASE)
+_DISK: Final = re.compile(r"No space left on device|disk is full|Disk quota exceeded", re.IGNORECASE)
+_MODULE: Final = re.compile(r"ModuleNotFoundError: No module named '(?P<name>[\w.]+)'")
+_WRAPPERS: Final = ("torch.distributed.elastic.", "subprocess.CalledProcessError")
+
+RETRY: Final = "See cogtui logs, mend it, then run the recipe again with --retry."
+CONTINUE: Final = "Run the recipe again: it continues from the last checkpoint."
+MORE_MEMORY: Final = (
+    "Lower the micro-batch, or ask for more memory in [resources] of the recipe; then run it again with --retry."
+)
+MORE_TIME: Final = (
+    "Raise the time in [resources] of the recipe and run it again: it continues from the last checkpoint."
+)
+
+
+def one_line(text: str) -> str:
+    """Text as one harmless line of bounded length."""
+    line = picture_controls(" ".join(text.split()))
+    return line if len(line) <= _LENGTH else line[: _LENGTH - 1] + "…"
+
+
+def signal_name(number: int) -> str:
+    """`SIGKILL` for 9; the number itself where it has no name."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
+def explain(attempt: Path, ended: Exit, error: dict[str, Any] | None, job: Job) -> tuple[str, str]:
+    """Reason and remedy of an end, from its record and the last lines of its log."""
+    if ended.why == "blocked":
+        return one_line(ended.reason), "Mend that stage, then run the recipe again with --retry."
+    if ended.why == "cancelled":
+        return one_line(ended.reason or "cancelled"), "Run the recipe again with --retry to start it again."
+    if ended.why == "timeout":
+        return _limit(job), MORE_TIME
+    if ended.why in ("preempted", "interrupted"):
+        by = f" by {signal_name(ended.signal)}" if ended.signal else ""
+        return one_line(ended.reason or f"stopped from outside{by} on {ended.host}"), CONTINUE
+    if ended.why == "lost":
+        return one_line(ended.reason), CONTINUE
+    return _failure(attempt, ended, error)
+
+
+def _limit(job: Job) -> str:
+    if job.time_limit_s is None:
+        return "its time limit was over"
+    return f"its time limit of {duration(job.time_limit_s)} was over"
+
+
+def _failure(attempt: Path, ended: Exit, error: dict[str, Any] | None) -> tuple[str, str]:
+    if ended.reason:
+        return one_line(ended.reason), RETRY
+    if error is not None and isinstance(error.get("summary"), str):
+        return one_line(error["summary"]), one_line(str(error.get("remedy") or RETRY))
+    said = last_error(attempt / attempts.STDERR)
+    if ended.out_of_memory:
+        return f"killed for lack of memory on {ended.host}", MORE_MEMORY
+    if ended.signal is not None:
+        reason = f"killed by signal {ended.signal} ({signal_name(ended.signal)})"
+        if ended.signal == signal.SIGKILL:
+            return reason, f"Often a lack of memory. {CONTINUE}"
+        return one_line(f"{reason}: {said}" if said else reason), RETRY
+    if ended.code == 0:
+        return "it ended well but left no result.json", RETRY
+    reason = one_line(f"{said} (exit code {ended.code})" if said else f"exit code {ended.code}")
+    return reason, _remedy(said)
+
+
+def _remedy(said: str) -> str:
+    if _MEMORY.search(said):
+        return MORE_MEMORY
+    if _DISK.search(said):
+        return "Free some space and run the recipe again with --retry: it continues."
+    missing = _MODULE.search(said)
+    if missing:
+        name = picture_controls(missing["name"])
+        return f"Install {name} for the stage's Python, then run the recipe again with --retry."
+    return RETRY
+
+
+def last_error(log: Path) -> str:
+    """The last error a log speaks of: the end of its last traceback, else its last line."""
+    try:
+        with log.open("rb") as stream:
+            stream.seek(0, 2)
+            stream.seek(max(0, stream.tell() - _TAIL_BYTES))
+            text = stream.read().decode("utf-8", "replace")
+    except OSError:
+        return ""
+    lines = text.splitlines()
+    starts = [index for index, line in enumerate(lines) if line.startswith("Traceback (most recent call last)")]
+    for start in reversed(starts):
+        for line in lines[start + 1 :]:
+            if line and not line[0].isspace():
+                if line.startswith(_WRAPPERS):
+                    break  # a launcher's own traceback; the cause stands before it
+                return one_line(line)
+    fatal = [line for line in lines if line.startswith("Fatal Python error:")]
+    if fatal:
+        return one_line(fatal[-1])
+    spoken = [line for line in lines if line.strip() and not line.startswith("cogtui: ")]
+    return one_line(spoken[-1]) if spoken else ""
+
+
+def duration(seconds: float) -> str:
+    """A span of time as people read it: `45 s`, `12 min`, `3 h 05 min`, `2 d 04 h`."""
+    whole = int(seconds)
+    if whole < 120:
+        return f"{whole} s"
+    minutes = whole // 60
+    if minutes < 120:
+        return f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    if hours < 48:
+        return f"{hours} h {minutes:02d} min"
+    days, hours = divmod(hours, 24)
+    return f"{days} d {hours:02d} h"

@@ -1,0 +1,178 @@
+"""State of an attempt of the local queue: process, exit record, ticket."""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from jobs.attempts import processes as process
+from jobs.attempts import records as attempts
+from jobs.attempts.processes import ProcessId
+from jobs.attempts.records import Exit
+from jobs.attempts.tickets import Ticket
+from jobs.state.failures import CONTINUE, duration, explain
+from jobs.state.files import AttemptFiles
+from jobs.state.types import Evidence, StateName
+
+SILENT_S: Final = 120.0
+"""Without a heartbeat for so long, a running job counts as stalled."""
+IDLE_S: Final = 900.0
+"""Without output and processor time for so long, a running job counts as stalled."""
+SETTLE_S: Final = 60.0
+"""How long files of another machine may take to be seen here, and a submission to be finished."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What an attempt's evidence says."""
+
+    state: StateName
+    evidence: Evidence
+    age_s: float | None = None
+    reason: str = ""
+    remedy: str = ""
+    active: bool = False
+    stalled: bool = False
+
+
+class Times:
+    """Ages of files by the file system's clock, which is only asked when an age looks suspicious."""
+
+    def __init__(self, probe: Callable[[], float | None]) -> None:
+        self._probe = probe
+        self._skew: float | None = None
+        self._probed = False
+        self.now = time.time()
+
+    def age_s(self, written: float | None) -> float | None:
+        """Age of a file by its modification time, by our clock, never negative."""
+        return None if written is None else max(0.0, self.now - written)
+
+    def sure_age_s(self, written: float | None) -> float | None:
+        """Age with the file system's clock allowed for; None where that cannot be known."""
+        if written is None:
+            return None
+        if not self._probed:
+            self._skew, self._probed = self._probe(), True
+        return None if self._skew is None else max(0.0, self.now + self._skew - written)
+
+
+def ended_verdict(files: AttemptFiles, ended: Exit, times: Times) -> Verdict:
+    """State from the exit record."""
+    age = times.age_s(files.written.get(attempts.EXIT))
+    assert files.job is not None
+    if ended.why == "done" or (ended.why == "failed" and ended.code == 0 and not ended.reason):
+        # result.json comes first, but another machine may see it later
+        if age is None or age < SETTLE_S:
+            return Verdict("unknown", "exit.json", age, "it says it is done; result.json is not to be seen yet")
+        return Verdict("failed", "exit.json", age, "it ended well but left no result.json", CONTINUE)
+    reason, remedy = explain(files.path, ended, files.error, files.job)
+    names: Mapping[str, StateName] = {
+        "failed": "failed",
+        "cancelled": "cancelled",
+        "timeout": "timeout",
+        "preempted": "preempted",
+        "interrupted": "preempted",
+        "blocked": "blocked",
+        "lost": "lost",
+    }
+    return Verdict(names.get(ended.why, "unknown"), "exit.json", age, reason, remedy)
+
+
+def running_verdict(
+    files: AttemptFiles, progress_written: float | None, times: Times, evidence: Evidence, age: float | None
+) -> Verdict:
+    """State of an attempt whose process is known to live: running or resuming, stalled or not."""
+    started = files.started
+    assert started is not None
+    run = started.run
+    again = files.number > 1 or run.number > 1
+    begun = files.written.get(attempts.STARTED, 0.0)
+    moved = progress_written is not None and progress_written > begun
+    state: StateName = "resuming" if again and run.resumed_step is not None and not moved else "running"
+    reason = f"continues from step {run.resumed_step}" if state == "resuming" else ""
+    stalled = _stalled(files, times)
+    if stalled:
+        return Verdict(state, evidence, age, stalled, "See cogtui logs; cogtui cancel ends it.", True, True)
+    return Verdict(state, evidence, age, reason, active=True)
+
+
+def _stalled(files: AttemptFiles, times: Times) -> str:
+    """Why a running attempt counts as stalled, or empty."""
+    started, beat = files.started, files.heartbeat
+    assert started is not None
+    for who in (started.worker, started.child):
+        if who is not None and process.stopped(who):
+            return f"process {who.pid} is stopped by a signal; kill -CONT {who.pid} lets it go on"
+    latest = max(files.written.get(attempts.HEARTBEAT, 0.0), files.written.get(attempts.STARTED, 0.0))
+    if times.now - latest > SILENT_S:
+        sure = times.sure_age_s(latest)
+        if sure is not None and sure > SILENT_S:
+            return f"no heartbeat for {duration(sure)}"
+    if beat is not None:
+        idle = _number(beat.get("time")) - _number(beat.get("active"))  # both by the clock of its own machine
+        if idle > IDLE_S:
+            return f"no output and no processor time for {duration(idle)}"
+    return ""
+
+
+def _number(value: object) -> float:
+    return float(value) if isinstance(value, int | float) else 0.0
+
+
+def local_verdict(files: AttemptFiles, ticket: Ticket | None, progress_written: float | None, times: Times) -> Verdict:
+    """State of an attempt of the local queue."""
+    assert files.job is not None
+    if files.exit is not None:
+        return ended_verdict(files, files.exit, times)
+    if files.started is None:
+        return _unstarted(files, ticket, times)
+    worker = files.started.worker
+    lives = process.alive(worker)
+    if lives:
+        return running_verdict(files, progress_written, times, "process", 0.0)
+    if lives is None:
+        return _elsewhere(files, worker, progress_written, times)
+    return _gone(files, worker, times)
+
+
+def _unstarted(files: AttemptFiles, ticket: Ticket | None, times: Times) -> Verdict:
+    age = times.age_s(files.written.get(attempts.JOB))
+    if ticket is not None and ticket.placed is not None:
+        if process.alive(ticket.placed.worker) is not False:
+            return Verdict("queued", "queue", age, "is being started", active=True)
+        if ticket.placed.worker.boot_id != process.boot_id():
+            return Verdict("lost", "queue", age, "the machine was restarted", CONTINUE)
+        return Verdict("lost", "queue", age, f"its worker (process {ticket.placed.worker.pid}) is gone", CONTINUE)
+    if files.cancel is not None:
+        return Verdict("cancelled", "queue", age, "cancelled before it started", "Run the recipe again with --retry.")
+    if ticket is not None:
+        return Verdict("queued", "queue", age, ticket.waits_for or "waits for its turn", active=True)
+    if age is not None and age < SETTLE_S:
+        return Verdict("queued", "queue", age, "is being submitted", active=True)
+    return Verdict("lost", "queue", age, "it is not in the local queue any more", CONTINUE)
+
+
+def _elsewhere(files: AttemptFiles, worker: ProcessId, progress_written: float | None, times: Times) -> Verdict:
+    written = files.written.get(attempts.HEARTBEAT)
+    age = times.sure_age_s(written)
+    if age is not None and age < SILENT_S:
+        return running_verdict(files, progress_written, times, "heartbeat", age)
+    silent = "it gave no heartbeat yet" if age is None else f"its last heartbeat is {duration(age)} old"
+    return Verdict(
+        "unknown",
+        "heartbeat",
+        age,
+        f"it ran on {worker.host}, which cannot be seen from here; {silent}",
+        f"Look from {worker.host}.",
+        active=True,
+    )
+
+
+def _gone(files: AttemptFiles, worker: ProcessId, times: Times) -> Verdict:
+    age = times.age_s(files.written.get(attempts.HEARTBEAT, files.written.get(attempts.STARTED)))
+    if files.cancel is not None:
+        return Verdict("cancelled", "process", age, "cancelled", "Run the recipe again with --retry to start it again.")
+    if worker.boot_id != process.boot_id():
+        return Verdict("lost", "process", age, f"{worker.host} was restarted while it ran", CONTINUE)
+    return Verdict("lost", "process", age, f"its worker (process {worker.pid}) is gone and left no end", CONTINUE)

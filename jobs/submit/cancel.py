@@ -1,0 +1,245 @@
+"""Cancelling: from any process, also when the agent or the worker is dead; with what depends on it."""
+
+import getpass
+import signal
+import time
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from jobs.attempts import processes as process
+from jobs.attempts import records as attempts
+from jobs.attempts.agent_link import tell
+from jobs.attempts.records import Cancel, Exit, Started
+from jobs.attempts.tickets import SLURM_MARK, LocalQueue
+from jobs.slurm.types import UNDER_WAY
+from jobs.state.reader import StageState, StateReader
+from jobs.workspace import Workspace
+from pipelines.errors import MissingRequirement
+
+GRACE_S: Final = 10.0
+"""How long a stage has to end by itself after the first signal."""
+_AFTER_GRACE_S: Final = 10.0
+"""How long the worker then has for the firmer signals and its last record."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cancelled:
+    """What became of one stage that was to be cancelled."""
+
+    key: str
+    state: StageState
+    """The state afterwards."""
+    was: StageState
+    because: str = ""
+    """Key of the stage whose cancellation took it along; empty when it was named itself."""
+
+
+def dependents(workspace: Workspace, keys: Iterable[str]) -> dict[str, str]:
+    """Active stages that need one of these, directly or through others: key → the input that takes it along."""
+    states = StateReader(workspace).read()
+    return _dependents(states, _inputs(workspace, states), keys)
+
+
+def cancel(
+    workspace: Workspace, keys: Iterable[str], *, with_dependents: bool = True, grace_s: float = GRACE_S
+) -> list[Cancelled]:
+    """Ends stages and everything they started; returns when they are over, or could not be ended.
+
+    A stage that is not under way is left as it is.
+
+    Args:
+        workspace: where they are.
+        keys: full keys.
+        with_dependents: also what is queued behind them and could never start.
+        grace_s: seconds between INT and TERM; then KILL.
+
+    Raises:
+        MissingRequirement: a cancellation cannot be written down, or Slurm cannot be reached.
+    """
+    named = list(dict.fromkeys(keys))
+    reader = StateReader(workspace)
+    before = reader.read(ask_slurm=True)
+    because = _dependents(before, _inputs(workspace, before), named) if with_dependents else {}
+    # dependents first: none of them may start when its input goes
+    chosen = [key for key in (*because, *named) if key in before and before[key].active]
+    for key in chosen:
+        _ask_to_end(before[key], because.get(key, ""), grace_s)
+    local = [before[key] for key in chosen if _cluster(before[key]) == "local"]
+    remote = [before[key] for key in chosen if _cluster(before[key]) == "slurm"]
+    if remote:
+        _scancel(remote)
+    if local:
+        _end_local(workspace, local, grace_s)
+    after = StateReader(workspace).read(before, ask_slurm=True)
+    return [
+        Cancelled(key, after[key], before[key], because.get(key, ""))
+        for key in dict.fromkeys((*named, *because))
+        if key in after
+    ]
+
+
+def _inputs(workspace: Workspace, states: Mapping[str, StageState]) -> dict[str, tuple[str, ...]]:
+    """Inputs of every active stage."""
+    found = {}
+    for key, state in states.items():
+        if state.active:
+            found[key] = workspace.folder(key).info().inputs
+    return found
+
+
+def _dependents(
+    states: Mapping[str, StageState], inputs: Mapping[str, Sequence[str]], keys: Iterable[str]
+) -> dict[str, str]:
+    """Queued stages downstream of active ones among `keys`."""
+    going = {key for key in keys if key in states and states[key].active}
+    named = set(going)
+    found: dict[str, str] = {}
+    grew = True
+    while grew:
+        grew = False
+        for key, needs in inputs.items():
+            cause = next((need for need in needs if need in going), None)
+            if cause is not None and key not in going:
+                going.add(key)
+                grew = True
+                if key not in named:
+                    found[key] = cause
+    return found
+
+
+def _cluster(state: StageState) -> str:
+    return state.attempt.cluster if state.attempt is not None else "local"
+
+
+def _path(state: StageState) -> Path | None:
+    return Path(state.attempt.path) if state.attempt is not None else None
+
+
+def _ask_to_end(state: StageState, because: str, grace_s: float) -> None:
+    path = _path(state)
+    if path is None:
+        return
+    request = Cancel(
+        time=time.time(), host=process.host_name(), user=getpass.getuser(), grace_s=grace_s, because=because
+    )
+    try:
+        attempts.write_record(path / attempts.CANCEL, request)
+    except OSError as error:
+        raise MissingRequirement(
+            f"cannot write in {path}: {error.strerror}",
+            detail="Nothing was cancelled." if not because else "",
+            remedy="Free some space or mend the permissions, then try again.",
+        ) from error
+
+
+def _scancel(states: Sequence[StageState]) -> None:
+    ids = [job_id for state in states if state.attempt is not None for job_id in state.attempt.job_ids]
+    if ids:
+        _scancel_ids(ids)
+
+
+def _scancel_ids(ids: Sequence[str]) -> None:
+    from jobs.slurm import client as slurm
+
+    try:
+        slurm.command(["scancel", *ids])
+    except slurm.CommandProblem as problem:
+        raise MissingRequirement(
+            f"Slurm could not be asked to cancel: {problem}",
+            detail="The jobs end at their next heartbeat if they run, since the wish is written down.",
+            remedy="Try again, or see cogtui doctor.",
+        ) from problem
+    _wait_slurm(set(ids))
+
+
+def _wait_slurm(ids: Collection[str]) -> None:
+    """Waits a little until Slurm shows the jobs as over; pending ones are at once."""
+    from jobs.slurm import client as slurm
+
+    deadline = time.monotonic() + _AFTER_GRACE_S
+    while time.monotonic() < deadline:
+        answer = slurm.ask(())
+        left = [
+            job
+            for job_id, job in answer.jobs.items()
+            if (job_id in ids or job_id.partition("_")[0] in ids) and job.state in UNDER_WAY
+        ]
+        if answer.problem or not left:
+            return
+        time.sleep(0.2)
+
+
+def _end_local(workspace: Workspace, states: Sequence[StageState], grace_s: float) -> None:
+    """Wakes whoever is in charge of each job and waits; does it itself where nobody is."""
+    paths = [path for path in map(_path, states) if path is not None]
+    workers = {path: worker for path in paths if (worker := _worker(path)) is not None}
+    process.send((worker.pid for worker in workers.values()), signal.SIGINT)
+    tell(workspace)  # the agent drops what is queued
+    process.wait_gone([worker.pid for worker in workers.values()], grace_s + _AFTER_GRACE_S)
+    for path in paths:
+        process.end_family(path, grace_s=0.0 if path in workers else grace_s)
+    for state in states:
+        _close(workspace, state)
+    for state in states:
+        if state.attempt is None:
+            _end_stray(workspace, state.key, grace_s)
+
+
+def _worker(path: Path) -> process.ProcessId | None:
+    """The living worker of an attempt on this machine."""
+    try:
+        started = attempts.read_record(path / attempts.STARTED, Started)
+    except (OSError, ValueError):
+        return None
+    return started.worker if started is not None and process.alive(started.worker) else None
+
+
+def _close(workspace: Workspace, state: StageState) -> None:
+    """Writes the end of an attempt that nobody else will, and takes it out of the queue."""
+    path = _path(state)
+    if path is None or not path.exists() or _elsewhere(path):
+        return
+    queue = LocalQueue(workspace)
+    for queued in queue.tickets():
+        if queued.ticket.key != state.key or attempts.attempt_path(path.parent.parent, queued.ticket.number) != path:
+            continue
+        queue.remove(queued)
+    if not (path / attempts.EXIT).exists():
+        try:
+            started = attempts.read_record(path / attempts.STARTED, Started)
+        except (OSError, ValueError):
+            started = None
+        run = started.run.number if started else 0
+        record = Exit(run=run, host=process.host_name(), time=time.time(), why="cancelled")
+        try:
+            attempts.write_exit(path, record)
+        except OSError:
+            return  # cancel.json and the missing process say the same
+
+
+def _elsewhere(path: Path) -> bool:
+    """Whether it runs on a machine that cannot be seen from here; its worker sees the wish at its next heartbeat."""
+    try:
+        started = attempts.read_record(path / attempts.STARTED, Started)
+    except (OSError, ValueError):
+        return False
+    return started is not None and process.alive(started.worker) is None
+
+
+def _end_stray(workspace: Workspace, key: str, grace_s: float) -> None:
+    """Ends a job whose attempt folder was deleted, by its ticket or by the name it has on Slurm."""
+    queue = LocalQueue(workspace)
+    for queued in queue.tickets():
+        placed = queued.ticket.placed
+        if queued.ticket.key == key and placed is not None and process.alive(placed.worker):
+            path = attempts.attempt_path(workspace.stages / key, queued.ticket.number)
+            process.end_family(path, grace_s=grace_s)
+            queue.remove(queued)
+    if (queue.folder / SLURM_MARK).exists():
+        from jobs.slurm import client as slurm
+
+        job = slurm.ask(()).under_way(key, attempts.place_mark(workspace.path))
+        if job is not None:
+            _scancel_ids([job.job_id])

@@ -1,0 +1,71 @@
+"""Claiming the next attempt of a stage, and what is reported of it; the same for both clusters."""
+
+import time
+from dataclasses import replace
+from pathlib import Path
+
+from jobs.attempts import records as attempts
+from jobs.attempts.processes import process_id
+from jobs.attempts.records import Cluster, Job
+from jobs.planning.types import StageInstance
+from jobs.state.types import Submission
+from jobs.submit.choice import Choice
+from jobs.submit.force import set_aside
+from jobs.workspace import Workspace
+
+
+def job_of(workspace: Workspace, instance: StageInstance, number: int, cluster: Cluster) -> Job:
+    """The `job.json` of a new attempt."""
+    limit = instance.resources.minutes
+    return Job(
+        key=instance.key,
+        number=number,
+        cluster=cluster,
+        name=attempts.job_name(workspace.path, instance.key, number),
+        submitted=time.time(),
+        submitter=process_id(),
+        inputs=instance.inputs,
+        resources=instance.resources.model_dump(mode="json"),
+        time_limit_s=None if limit is None else limit * 60.0,
+        shards=_shards(instance) if cluster == "slurm" else 0,
+    )
+
+
+def _shards(instance: StageInstance) -> int:
+    """Tasks of the array that a kind with a config field `shards` is worked on by; 0 without."""
+    given = instance.config.get("shards")
+    return given if isinstance(given, int) and given > 1 else 0
+
+
+def claim_attempt(
+    workspace: Workspace, choice: Choice, cluster: Cluster, *, like: Job | None = None
+) -> tuple[Job, Path] | None:
+    """Claims the next attempt of a stage; None when another process was faster."""
+    latest = choice.state.attempts[-1].number if choice.state.attempts else 0
+    job = like or job_of(workspace, choice.instance, latest + 1, cluster)
+    stage = workspace.stages / choice.instance.key
+    path = attempts.claim(stage, job)
+    if path is None:
+        return None
+    if choice.state.state == "done":
+        set_aside(stage, latest)
+    return job, path
+
+
+def submission(choice: Choice, **changes: object) -> Submission:
+    """What `submit` reports of a choice."""
+    base = Submission(
+        key=choice.instance.key,
+        action=choice.action,
+        state=choice.state.state,
+        attempt=choice.state.attempts[-1].number if choice.state.attempts else None,
+        cluster=choice.state.attempts[-1].cluster if choice.state.attempts else "local",
+        job_id=choice.state.attempts[-1].job_id if choice.state.attempts else None,
+        reason=choice.reason,
+    )
+    return replace(base, **changes)  # type: ignore[arg-type]
+
+
+def taken(choice: Choice) -> Submission:
+    """What `submit` reports where another process claimed the stage first."""
+    return submission(choice, action="claimed", reason="another process has just started it")

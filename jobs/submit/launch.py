@@ -1,0 +1,147 @@
+"""Starting stages: what is done is reused, what runs is left alone, the rest is claimed and submitted."""
+
+from collections.abc import Collection, Sequence
+from typing import Final, get_args
+
+from jobs.attempts.agent_link import ensure_agent
+from jobs.attempts.records import Cluster
+from jobs.attempts.tickets import LocalQueue, Ticket
+from jobs.local.slots import Machine
+from jobs.planning.types import StageInstance
+from jobs.state.reader import StateReader
+from jobs.state.types import Submission
+from jobs.submit.choice import Choice, choose
+from jobs.submit.claims import claim_attempt, job_of, submission, taken
+from jobs.workspace import Workspace
+from pipelines.errors import InvalidInput, MissingRequirement, NotFound
+
+__all__ = ["Submission", "keep_going", "preview", "submit"]
+
+CLUSTERS: Final[tuple[str, ...]] = get_args(Cluster)
+
+
+def submit(
+    workspace: Workspace,
+    instances: Sequence[StageInstance],
+    *,
+    cluster: str = "local",
+    retry: bool = False,
+    force: Collection[str] = (),
+) -> list[Submission]:
+    """Starts stages; returns at once, one entry a stage in the same order.
+
+    A stage that is done is reused; one that is under way, whoever started it, is left alone; one that was
+    stopped from outside (preempted, time limit, lost, killed) is continued. What failed, was cancelled or
+    is blocked is started again only with `retry`.
+
+    Args:
+        workspace: has the `stage.json` of every instance (`jobs.planning.plan.materialise`).
+        instances: the stages, each after what it needs.
+        cluster: `local` or `slurm`.
+        retry: start failed, cancelled and blocked stages too.
+        force: keys or names of stages to run anew although they are done; their old files are set aside.
+
+    Raises:
+        InvalidInput: no such cluster; a forced stage is under way; an input runs on the other cluster.
+        MissingRequirement: Slurm is not here, or refuses; the machine lacks the GPUs; the disk is full.
+        NotFound: a stage has no folder.
+    """
+    _check_cluster(cluster)
+    workspace.create()
+    keys = dict.fromkeys(key for instance in instances for key in (*instance.inputs, instance.key))
+    states = StateReader(workspace).read(keys, ask_slurm=True)
+    for instance in instances:
+        if instance.key not in states:
+            raise NotFound(f"stage {instance.key} has no folder in {workspace.stages}")
+    choices = choose(instances, states, retry=retry, force=force)
+    if cluster == "slurm":
+        from jobs.submit.slurm import submit_slurm
+
+        return submit_slurm(workspace, choices, states)
+    return _submit_local(workspace, choices)
+
+
+def keep_going(workspace: Workspace) -> None:
+    """Starts an agent again if local jobs wait and none lives. Cheap; for whoever watches a workspace."""
+    ensure_agent(workspace)
+
+
+def preview(instances: Sequence[StageInstance], cluster: str, workspace: Workspace | None = None) -> list[str]:
+    """What would be submitted, one text an instance: the exact sbatch script, or the local command line.
+
+    In a script the id of a job that is not submitted yet stands as `<KEY>`.
+    """
+    _check_cluster(cluster)
+    place = workspace or Workspace.locate()
+    if cluster == "slurm":
+        from jobs.submit.slurm import preview_slurm
+
+        return [preview_slurm(place, instance) for instance in instances]
+    from jobs.worker.command import preview_command
+
+    return [preview_command(job_of(place, instance, 1, "local"), place.stages / instance.key) for instance in instances]
+
+
+def _submit_local(workspace: Workspace, choices: Sequence[Choice]) -> list[Submission]:
+    starting = [choice for choice in choices if choice.action == "submitted"]
+    _check_machine(starting)
+    found: list[Submission] = []
+    tickets: list[Ticket] = []
+    paths: list[str] = []
+    try:
+        for choice in choices:
+            if choice.action != "submitted":
+                found.append(submission(choice))
+                continue
+            claimed = claim_attempt(workspace, choice, "local")
+            if claimed is None:
+                found.append(taken(choice))
+                continue
+            job, path = claimed
+            resources = choice.instance.resources
+            tickets.append(
+                Ticket(key=job.key, number=job.number, cpus=resources.cpus, gpus=resources.gpus, inputs=job.inputs)
+            )
+            paths.append(str(path))
+            found.append(submission(choice, attempt=job.number, cluster="local", job_id=None))
+    finally:
+        _queue(workspace, tickets, paths)  # what was claimed before an error must not be left hanging
+    return found
+
+
+def _queue(workspace: Workspace, tickets: list[Ticket], paths: list[str]) -> None:
+    if not tickets:
+        ensure_agent(workspace)
+        return
+    try:
+        LocalQueue(workspace).add(tickets)
+    except OSError as error:
+        raise MissingRequirement(
+            f"cannot write in {workspace.path}: {error.strerror}",
+            remedy="Free some space, then run the same command again.",
+        ) from error
+    ensure_agent(workspace, paths)
+
+
+def _check_cluster(cluster: str) -> None:
+    if cluster not in CLUSTERS:
+        raise InvalidInput(f"there is no cluster {cluster!r}", remedy=f"Clusters: {', '.join(CLUSTERS)}.")
+
+
+def _check_machine(starting: Sequence[Choice]) -> None:
+    """Refuses at once what this machine could never run."""
+    for choice in starting:
+        nodes = choice.instance.resources.nodes
+        if nodes > 1:
+            raise MissingRequirement(
+                f"{choice.instance.name} asks for {nodes} nodes, the local queue has this one",
+                remedy="Use --cluster slurm, or change [resources] of the recipe.",
+            )
+    wanted = max((choice.instance.resources.gpus for choice in starting), default=0)
+    have = len(Machine.here().gpus) if wanted else 0
+    if wanted > have:
+        names = sorted({choice.instance.name for choice in starting if choice.instance.resources.gpus > have})
+        raise MissingRequirement(
+            f"{', '.join(names)} asks for {wanted} GPU{'s' if wanted > 1 else ''}, this machine has {have}",
+            remedy="Use --cluster slurm, or change [resources] of the recipe.",
+        )

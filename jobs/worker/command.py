@@ -1,0 +1,76 @@
+"""How a worker starts its stage: the command line and the environment of the child."""
+
+import os
+import shlex
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from jobs.attempts.records import Job
+from jobs.recipe.resources import Resources
+from pipelines.__main__ import ATTEMPT_VARIABLE
+from pipelines.shards import SHARD_VARIABLE
+
+THREAD_VARIABLES: Final = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
+_RENDEZVOUS_PORT: Final = 29400
+_DEAF: Final = ("/bin/sh", "-c", 'trap "" INT TERM USR2; exec "$@"', "torchrun")
+"""torchrun would die of SIGUSR2 and pass SIGTERM on a second time. A stop reaches its processes directly: they agree
+on a step, save and end, and it ends after them."""
+_HANDLES: Final = "--signals-to-handle=SIGQUIT"
+
+
+def stage_command(job: Job, stage: Path, environment: Mapping[str, str] = os.environ) -> list[str]:
+    """The stage's command: its own Python, under torchrun where it asks for several processes or nodes."""
+    resources = Resources.model_validate(job.resources)
+    python = str(resources.python or sys.executable)
+    tail = ["-m", "pipelines", "--folder", str(stage)]
+    if resources.processes == 1 and resources.nodes == 1:
+        return [python, *tail]
+    launcher = [*_DEAF, python, "-m", "torch.distributed.run", f"--nproc-per-node={resources.processes}"]
+    if resources.nodes == 1:
+        return [*launcher, "--standalone", _HANDLES, *tail]
+    from submitit.slurm.slurm import _parse_node_list
+
+    first = _parse_node_list(environment["SLURM_JOB_NODELIST"])[0]
+    job_id = environment["SLURM_JOB_ID"]
+    return [
+        *launcher,
+        f"--nnodes={resources.nodes}",
+        f"--node-rank={environment['SLURM_NODEID']}",
+        "--rdzv-backend=c10d",
+        # jobs that share a node must not meet on one port
+        f"--rdzv-endpoint={first}:{_RENDEZVOUS_PORT + int(job_id) % 1000}",
+        f"--rdzv-id={job_id}",
+        _HANDLES,
+        *tail,
+    ]
+
+
+def child_environment(job: Job, attempt: Path, base: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """The environment of the stage: the worker's own, its share of threads, what the recipe sets, its attempt."""
+    resources = Resources.model_validate(job.resources)
+    threads = str(max(1, resources.cpus // resources.processes))
+    environment = {name: value for name, value in base.items() if not name.startswith("SUBMITIT_")}
+    environment.update(dict.fromkeys(THREAD_VARIABLES, threads))
+    environment.update(
+        PYTHONUNBUFFERED="1",  # so that logs can be followed
+        PYTHONFAULTHANDLER="1",  # so that a segmentation fault leaves a traceback
+        PYTHONSAFEPATH="1",  # a folder named `jobs` where somebody stands must not shadow ours
+    )
+    environment.update(resources.environment)
+    environment[ATTEMPT_VARIABLE] = os.path.realpath(attempt)
+    environment.pop(SHARD_VARIABLE, None)
+    if job.shard is not None:
+        environment[SHARD_VARIABLE] = f"{job.shard}/{job.shards}"
+    return environment
+
+
+def preview_command(job: Job, stage: Path) -> str:
+    """The local command line of a stage, with the variables that are set for it."""
+    resources = Resources.model_validate(job.resources).model_copy(update={"nodes": 1})
+    job = job.model_copy(update={"resources": resources.model_dump(mode="json")})
+    threads = max(1, resources.cpus // resources.processes)
+    variables = {**dict.fromkeys(THREAD_VARIABLES[:1], str(threads)), **resources.environment}
+    settings = " ".join(f"{name}={shlex.quote(value)}" for name, value in variables.items())
+    return f"{settings} {shlex.join(stage_command(job, stage))}"

@@ -1,0 +1,330 @@
+"""The only thing submitit pickles: "run the stage in this folder". The same on this machine and on Slurm.
+
+The worker runs the stage as a child process, keeps the attempt's records, passes signals on, and starts
+the stage again where it was stopped from outside. It is one thread that sleeps until its child ends, a
+signal comes, or the next heartbeat is due.
+"""
+
+import contextlib
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import FrameType
+from typing import Any, Final
+
+from jobs.attempts import processes as process
+from jobs.attempts import records as attempts
+from jobs.attempts.agent_link import ensure_agent
+from jobs.attempts.records import Exit, Job, Why
+from jobs.worker import requeue as worker_slurm
+from jobs.worker.command import child_environment, stage_command
+from jobs.worker.ending import Ending
+from jobs.worker.monitor import Activity, oom_kills
+from jobs.worker.records import Records
+from jobs.workspace import Workspace
+from pipelines.errors import CogtuiError, Interrupted
+from pipelines.files import read_json, write_json
+from pipelines.folder import StageFolder
+from pipelines.signals import EXIT_INTERRUPTED
+
+HEARTBEAT_S: Final = 10.0
+MAX_RESUMES: Final = 20
+"""How often one start continues a stage that was stopped from outside before it gives up."""
+
+_CANNOT_START: Final = 127
+_NEVER: Final = float("inf")
+
+
+class StageRun:
+    """Runs the stage of an attempt; called by submitit on the machine that was chosen.
+
+    Pickles as one string, so that a job which was submitted an hour ago runs the code of now, from the
+    files of now.
+    """
+
+    def __init__(self, attempt: str) -> None:
+        self.attempt = attempt
+        self._worker: Worker | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"attempt": self.attempt, "_worker": None}
+
+    def __call__(self) -> str:
+        """Runs to the end. Leaves by `SystemExit` with the stage's exit code when it did not end well."""
+        from submitit.core.utils import UncompletedJobError
+
+        self._worker = Worker(Path(self.attempt))
+        try:
+            code = self._worker.run()
+        except UncompletedJobError:  # submitit raises it in its handler when `checkpoint` gave None
+            code = self._worker.conclude()
+        if code:
+            sys.exit(code)
+        return "done"
+
+    def checkpoint(self) -> Any:
+        """Called by submitit inside its signal handler, shortly before a time limit or a preemption: stops the
+        stage; returns what is to run next in the same job, or None."""
+        from submitit.helpers import DelayedSubmission
+
+        if self._worker is not None and not self._worker.stop_for_requeue():
+            return None
+        return DelayedSubmission(StageRun(self.attempt))
+
+
+class Worker:
+    """One start of an attempt, from `started.json` to `exit.json`."""
+
+    def __init__(self, attempt: Path) -> None:
+        self.attempt = attempt
+        self.stage = StageFolder(attempts.stage_of(attempt))
+        job = attempts.read_record(attempt / attempts.JOB, Job)
+        if job is None:
+            raise FileNotFoundError(f"{attempt / attempts.JOB} is gone: this attempt was deleted")
+        self.job = job
+        self.records = Records(attempt, self.stage, job)
+        self._child: subprocess.Popen[bytes] | None = None
+        self._stop_signal = 0
+        self._why: Why = ""
+        self._concluded: int | None = None
+        self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._ooms = oom_kills()
+        self._activity = Activity()
+
+    def run(self) -> int:
+        """Runs the stage, again where it was stopped from outside; returns the exit code for the scheduler."""
+        process.become_subreaper()
+        self._take_signals()
+        ended: Exit | None = None
+        for resume in range(MAX_RESUMES + 1):
+            self._why = ""
+            self.records.begin(ended)
+            if self.records.cancel() is not None:
+                return self._finish(self.records.end(None, None, "cancelled"))
+            if self._superseded():
+                reason = "a newer attempt has taken over"
+                return self._finish(self.records.end(None, None, "cancelled", reason=reason))
+            ended = self._run_child()
+            outside = ended.why == "interrupted" and not self._stop_signal
+            if not outside or resume == MAX_RESUMES:
+                break
+            self._sweep()
+        assert ended is not None
+        if ended.why == "interrupted" and self.job.cluster == "slurm" and self.records.leads:
+            self._sweep()
+            ended = worker_slurm.conclude(ended, self.records)
+        return self._finish(ended)
+
+    def _superseded(self) -> bool:
+        """Whether the stage was started anew meanwhile: somebody requeued this job long after its end."""
+        return self.job.number < max(attempts.attempt_numbers(self.stage.path), default=0)
+
+    def _run_child(self) -> Exit:
+        """One child from start to end."""
+        rank = "" if self.records.leads else f".{os.environ['SLURM_PROCID']}"
+        command = stage_command(self.job, self.stage.path)
+        with (
+            (self.attempt / (attempts.STDOUT + rank)).open("ab") as stdout,
+            (self.attempt / (attempts.STDERR + rank)).open("ab") as stderr,
+        ):
+            try:
+                self._child = subprocess.Popen(
+                    command,
+                    stdin=subprocess.DEVNULL,
+                    stdout=stdout,
+                    stderr=stderr,
+                    cwd=self.stage.path,
+                    env=child_environment(self.job, self.attempt),
+                    preexec_fn=process.die_with_parent,
+                )
+            except OSError as error:
+                reason = f"cannot start {command[0]}: {error.strerror}"
+                return self.records.end(_CANNOT_START, None, "failed", reason=reason)
+        self.records.child(self._child.pid, command)
+        self._watch(self._child)
+        returned = self._child.wait()
+        code, number = (returned, None) if returned >= 0 else (None, -returned)
+        return self._end(code, number)
+
+    def conclude(self) -> int:
+        """Ends a start whose waiting was broken off after the stage had ended; returns the exit code."""
+        if self._concluded is not None:
+            return self._concluded
+        assert self._child is not None
+        returned = self._child.wait()
+        return self._finish(self._end(*((returned, None) if returned >= 0 else (None, -returned))))
+
+    # -- waiting -----------------------------------------------------------------------------------
+
+    def _watch(self, child: "subprocess.Popen[bytes]") -> None:
+        """Sleeps until the child ends; heartbeats, the time limit, signals and cancellation meanwhile."""
+        descriptor = os.pidfd_open(child.pid)
+        poller = select.poll()
+        poller.register(descriptor, select.POLLIN)
+        poller.register(self._wake_read, select.POLLIN)
+        ending: Ending | None = None
+        warn_at, limit_at = self._limits()
+        beat_at = 0.0
+        try:
+            while True:
+                now = time.monotonic()
+                if now >= beat_at:
+                    self._heartbeat(child.pid)
+                    beat_at = now + HEARTBEAT_S
+                    ending = ending or self._ending_for_cancel()
+                if ending is None and self._stop_signal:
+                    ending = self._ending_for_cancel() or self._ending_for_stop()
+                if ending is None and now >= warn_at:
+                    self._why = "timeout"
+                    ending = Ending((signal.SIGTERM, limit_at - now), (signal.SIGKILL, 1.0))
+                if ending is not None:
+                    ending.step(self._members, now)
+                until = min(beat_at, warn_at if ending is None else ending.next_at)
+                ready = {found for found, _ in poller.poll(max(1, int((until - now) * 1000) + 1))}
+                if descriptor in ready:
+                    return
+                if self._wake_read in ready:
+                    with contextlib.suppress(BlockingIOError):
+                        os.read(self._wake_read, 4096)
+        finally:
+            os.close(descriptor)
+
+    def _members(self) -> list[int]:
+        return process.descendants(os.getpid())
+
+    def _limits(self) -> tuple[float, float]:
+        """When to warn the stage and when to end it, on the monotonic clock. Slurm watches its own limit."""
+        if self.job.cluster == "slurm" or self.job.time_limit_s is None:
+            return _NEVER, _NEVER
+        limit = time.monotonic() + self.job.time_limit_s
+        return limit - min(self.job.warn_s, self.job.time_limit_s / 10), limit
+
+    def _ending_for_cancel(self) -> Ending | None:
+        cancel = self.records.cancel()
+        if cancel is None:
+            return None
+        self._why = "cancelled"
+        return Ending(
+            (signal.SIGINT, cancel.grace_s), (signal.SIGTERM, min(5.0, cancel.grace_s)), (signal.SIGKILL, 1.0)
+        )
+
+    def _ending_for_stop(self) -> Ending:
+        if self.job.cluster == "local":
+            return Ending((signal.SIGTERM, 20.0), (signal.SIGKILL, 1.0))
+        # Slurm signals every process of the step and sets its own end to it; a second signal would cut the
+        # stage's saving short, so ours comes late
+        return Ending((0, 5.0), (signal.SIGTERM, 3600.0))
+
+    def _heartbeat(self, child: int) -> None:
+        if self.records.leads:
+            beat = self._activity.sample([child, *process.descendants(child)], self.attempt)
+            with contextlib.suppress(OSError):
+                write_json(self.attempt / attempts.HEARTBEAT, beat)
+
+    # -- signals -----------------------------------------------------------------------------------
+
+    def _take_signals(self) -> None:
+        numbers = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
+        if self.job.cluster == "local":
+            numbers.append(signal.SIGUSR2)  # on Slurm that one is submitit's: it asks for the job again
+        for number in numbers:
+            signal.signal(number, self._on_signal)
+        signal.set_wakeup_fd(self._wake_write, warn_on_full_buffer=False)
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        self._stop_signal = number
+
+    def stop_for_requeue(self) -> bool:
+        """Stops the stage and writes the end of this start; True when the job is to be started again.
+
+        Runs inside a signal handler that interrupted `_watch`, so it waits for the child by its pidfd and
+        leaves reaping to whoever waits outside.
+        """
+        child = self._child
+        self._why = "cancelled" if self.records.cancel() is not None else self._why_warned()
+        code: int | None = None
+        number: int | None = None
+        if child is not None:
+            self._stop_within(child.pid, max(3.0, self.job.warn_s - 15.0))
+            code, number = _peek(child.pid)
+        if code == 0:
+            return False  # it finished in time
+        again = self._why != "cancelled"
+        self._concluded = self._finish(self.records.end(code, number, self._why, requeued=again))
+        return again
+
+    def _stop_within(self, pid: int, seconds: float) -> None:
+        # Slurm signals every process of the step, so the stage mostly knows already; see _ending_for_stop
+        if process.wait_gone([pid], seconds / 3):
+            process.send([pid], signal.SIGTERM)
+            if process.wait_gone([pid], seconds / 2):
+                process.send(self._members(), signal.SIGKILL)
+                process.wait_gone([pid], 2.0)
+
+    def _why_warned(self) -> Why:
+        """Whether a warning means the time limit or a preemption, by the time it came at."""
+        run = self.records.run
+        if run is None or self.job.time_limit_s is None:
+            return "preempted"
+        # Slurm may send the warning up to a minute early
+        near = time.time() - run.started >= self.job.time_limit_s - self.job.warn_s - 65
+        return "timeout" if near else "preempted"
+
+    # -- the end -----------------------------------------------------------------------------------
+
+    def _end(self, code: int | None, number: int | None) -> Exit:
+        if code == 1 and self._was_interrupted():
+            code = EXIT_INTERRUPTED  # torchrun has an exit code of its own
+        oom = number == signal.SIGKILL and oom_kills() > self._ooms
+        return self.records.end(code, number, self._why_ended(code, number), out_of_memory=oom)
+
+    def _was_interrupted(self) -> bool:
+        with contextlib.suppress(CogtuiError, OSError):
+            error = read_json(self.attempt / attempts.ERROR)
+            return isinstance(error, dict) and error.get("code") == Interrupted.code
+        return False
+
+    def _why_ended(self, code: int | None, number: int | None) -> Why:
+        if code == 0:
+            return "done" if self.job.shard is not None or self.stage.result() is not None else "failed"
+        if self._why:
+            return self._why
+        if self.records.cancel() is not None:
+            return "cancelled"
+        told = self._stop_signal and number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR2, signal.SIGKILL)
+        return "interrupted" if code == EXIT_INTERRUPTED or told else "failed"
+
+    def _finish(self, record: Exit) -> int:
+        self._sweep()
+        self.records.write_end(record)
+        if self.job.cluster == "local":
+            with contextlib.suppress(CogtuiError):
+                # if the agent was killed, what waits for this job would wait for ever
+                ensure_agent(Workspace(self.stage.path.parent.parent))
+        if record.why == "done":
+            return 0
+        return record.code or (128 + record.signal if record.signal else 1)
+
+    def _sweep(self) -> None:
+        """Ends what the stage left behind: servers, data loaders, daemons."""
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            left = self._members()
+            if not left:
+                return
+            process.send(left, number)
+            process.wait_gone(left, 2.0)
+
+
+def _peek(pid: int) -> tuple[int | None, int | None]:
+    """Exit code or signal of an ended child, without reaping it; (None, None) where it still runs or was reaped."""
+    try:
+        found = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return None, None
+    if found is None:
+        return None, None
+    return (found.si_status, None) if found.si_code == os.CLD_EXITED else (None, found.si_status)

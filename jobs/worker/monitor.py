@@ -1,0 +1,100 @@
+"""Signs of life and of death that a worker records: CPU, memory, output, out-of-memory kills."""
+
+import os
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Final
+
+from jobs.attempts.records import stage_of
+
+_TICKS: Final = os.sysconf("SC_CLK_TCK")
+_PAGE: Final = os.sysconf("SC_PAGE_SIZE")
+_BUSY: Final = 0.02
+"""CPU seconds a second above which a stage counts as working; a sleeping Python with threads stays below."""
+
+
+class Activity:
+    """Notices when a stage last did something: used the processor, or wrote to its folder."""
+
+    def __init__(self) -> None:
+        self._sequence = 0
+        self._cpu = 0.0
+        self._sampled = time.monotonic()
+        self._outputs: tuple[tuple[str, int], ...] = ()
+        self._active = time.time()
+
+    def sample(self, pids: Iterable[int], attempt: Path) -> dict[str, Any]:
+        """What `heartbeat.json` holds: times by this machine's clock, CPU seconds and resident MB of the stage."""
+        cpu, resident = _usage(pids)
+        outputs = _outputs(attempt)
+        now = time.monotonic()
+        elapsed = max(1e-3, now - self._sampled)
+        if cpu - self._cpu > _BUSY * elapsed or outputs != self._outputs:
+            self._active = time.time()
+        self._cpu, self._outputs, self._sampled = cpu, outputs, now
+        self._sequence += 1
+        return {
+            "v": 1,
+            "sequence": self._sequence,
+            "time": time.time(),
+            "active": self._active,
+            "cpu_s": round(cpu, 2),
+            "resident_mb": round(resident / 2**20, 1),
+        }
+
+
+def _usage(pids: Iterable[int]) -> tuple[float, int]:
+    """CPU seconds and resident bytes of processes; those of ended ones are gone with them."""
+    ticks = pages = 0
+    for pid in pids:
+        try:
+            raw = Path(f"/proc/{pid}/stat").read_bytes()
+        except OSError:
+            continue
+        fields = raw[raw.rindex(b")") + 2 :].split()
+        ticks += sum(int(field) for field in fields[11:15])  # user and system, own and reaped children
+        pages += int(fields[21])
+    return ticks / _TICKS, pages * _PAGE
+
+
+def _outputs(attempt: Path) -> tuple[tuple[str, int], ...]:
+    """Names and sizes of what the stage writes: its logs, and the files of the stage folder."""
+    found = []
+    for folder in (attempt, stage_of(attempt)):
+        try:
+            entries = list(os.scandir(folder))
+        except OSError:
+            continue
+        for entry in entries:
+            if entry.name.endswith((".log", ".jsonl")) or entry.name == "progress.json":
+                try:
+                    status = entry.stat()
+                except OSError:
+                    continue
+                found.append((entry.path, status.st_size ^ status.st_mtime_ns))
+    return tuple(sorted(found))
+
+
+def oom_kills() -> int:
+    """How many processes the kernel killed for memory in this process's control group; 0 where that is not told."""
+    try:
+        lines = Path("/proc/self/cgroup").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return 0
+    total = 0
+    for line in lines:
+        number, controllers, path = line.split(":", 2)
+        if number == "0":
+            counter = Path(f"/sys/fs/cgroup{path}/memory.events")
+        elif controllers == "memory":
+            counter = Path(f"/sys/fs/cgroup/memory{path}/memory.oom_control")
+        else:
+            continue
+        try:
+            words = counter.read_text(encoding="ascii").split()
+        except OSError:
+            continue
+        if "oom_kill" in words:
+            total += int(words[words.index("oom_kill") + 1])
+    return total

@@ -1,0 +1,153 @@
+"""The records a worker keeps of its starts: `started.json` while it runs, `exit.json` at its end."""
+
+import contextlib
+import os
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from jobs.attempts import processes as process
+from jobs.attempts import records as attempts
+from jobs.attempts.records import Cancel, Exit, Job, Run, Started, Why
+from pipelines.folder import StageFolder
+
+_WRITE_PATIENCE_S: Final = 30.0
+
+
+class Records:
+    """What this worker writes about itself. Of a job on several nodes only the first one's worker writes."""
+
+    def __init__(self, attempt: Path, stage: StageFolder, job: Job) -> None:
+        self._attempt = attempt
+        self._stage = stage
+        self._job = job
+        self._started: Started | None = None
+        self.leads = int(os.environ.get("SLURM_PROCID") or 0) == 0
+
+    @property
+    def run(self) -> Run | None:
+        """The current start."""
+        return self._started.run if self._started else None
+
+    def cancel(self) -> Cancel | None:
+        """Whether somebody asked to end this attempt."""
+        whole = self._attempt if self._job.shard is None else self._attempt.parent
+        try:
+            return attempts.read_record(whole / attempts.CANCEL, Cancel)
+        except (OSError, ValueError):
+            return None
+
+    def begin(self, ended: Exit | None = None) -> None:
+        """Records a new start, the one before moved to the history.
+
+        Args:
+            ended: how the start before ended, where this same worker saw it.
+        """
+        earlier = self._earlier(ended)
+        latest = self._stage.latest_checkpoint()
+        run = Run(
+            number=len(earlier) + 1,
+            host=process.host_name(),
+            started=time.time(),
+            resumed_step=latest[0] if latest else None,
+        )
+        self._started = Started(
+            worker=process.process_id(),
+            run=run,
+            earlier=earlier,
+            job_id=os.environ.get("SLURM_JOB_ID") or str(os.getpid()),
+            scheduler_restarts=int(os.environ.get("SLURM_RESTART_COUNT") or 0),
+            gpus=os.environ.get("CUDA_VISIBLE_DEVICES"),
+        )
+        if earlier:
+            where = f"from step {latest[0]}" if latest else "from what the stage folder holds"
+            self.note(f"start {run.number} on {run.host}, continues {where}")
+        self._patiently(self._write_started)
+        with contextlib.suppress(OSError):
+            # only now: a reader that finds both believes the higher start
+            (self._attempt / attempts.EXIT).unlink(missing_ok=True)
+            (self._attempt / attempts.ERROR).unlink(missing_ok=True)
+        if self.leads:
+            attempts.reserve_exit(self._attempt)
+
+    def child(self, pid: int, command: list[str]) -> None:
+        """Adds the stage's own process to the record."""
+        assert self._started is not None
+        with contextlib.suppress(ProcessLookupError, OSError):
+            update = {"child": process.process_id(pid), "command": tuple(command)}
+            self._started = self._started.model_copy(update=update)
+            self._write_started()
+
+    def end(
+        self,
+        code: int | None,
+        number: int | None,
+        why: Why,
+        *,
+        reason: str = "",
+        out_of_memory: bool = False,
+        requeued: bool = False,
+    ) -> Exit:
+        """The record of the end of this start; `write_end` puts it on disk."""
+        return Exit(
+            run=self._started.run.number if self._started else 1,
+            host=process.host_name(),
+            time=time.time(),
+            code=code,
+            signal=number,
+            why=why,
+            reason=reason,
+            out_of_memory=out_of_memory,
+            requeued=requeued,
+        )
+
+    def write_end(self, record: Exit) -> None:
+        """Writes `exit.json`."""
+        self._patiently(lambda: attempts.write_exit(self._attempt, record))
+
+    def note(self, text: str) -> None:
+        """A line of ours in the stage's log."""
+        if not self.leads:
+            return
+        with contextlib.suppress(OSError), (self._attempt / attempts.STDERR).open("a", encoding="utf-8") as stream:
+            stream.write(f"cogtui: {text}\n")
+
+    def _earlier(self, ended: Exit | None) -> tuple[Run, ...]:
+        """The starts before this one, each with its end as far as that is known."""
+        try:
+            before = attempts.read_record(self._attempt / attempts.STARTED, Started)
+            ended = ended or attempts.read_record(self._attempt / attempts.EXIT, Exit)
+        except (OSError, ValueError):
+            return ()
+        if before is None:
+            return ()
+        last = before.run
+        if ended is not None and ended.run == last.number:
+            update = {"ended": ended.time, "code": ended.code, "signal": ended.signal, "why": ended.why}
+            last = last.model_copy(update=update)
+        elif self._job.cluster == "slurm":
+            last = last.model_copy(update={"why": "preempted"})  # Slurm ended it without a word and started it again
+        return (*before.earlier, last)
+
+    def _write_started(self) -> None:
+        if self.leads and self._started is not None:
+            attempts.write_record(self._attempt / attempts.STARTED, self._started)
+
+    def _patiently(self, write: Callable[[], None]) -> None:
+        """Writes what must be written, for a while even though the disk is full. Then gives up: the state is
+        told from what else is known."""
+        if not self.leads:
+            return
+        deadline = time.monotonic() + _WRITE_PATIENCE_S
+        while True:
+            try:
+                write()
+            except OSError as error:
+                if time.monotonic() >= deadline:
+                    sys.stderr.write(f"cogtui: cannot write a record of this attempt: {error}\n")
+                    return
+                time.sleep(1.0)
+            else:
+                return

@@ -1,0 +1,78 @@
+"""What a `judge` stage says about an LLM judge."""
+
+from typing import Any, Final
+
+from pydantic import Field, ValidationInfo, field_validator, model_validator
+
+from pipelines.behaviors.judges.llm.prompts import PARTS, JudgeMode
+from pipelines.errors import InvalidInput
+from pipelines.llm.clients.protocol import ModelSpec
+from pipelines.llm.service import ServiceFields
+from pipelines.stages import InputFile
+
+ANSWER_TOKENS: Final[dict[JudgeMode, int]] = {"spans": 8192, "count_parity": 1024}
+"""Limit of an answer where the config says nothing: for spans enough to quote all of a dense window, for counts more
+than the published scripts gave, which cut explanations at 256 and 512 tokens, and with them the counts."""
+
+
+class LLMFields(ServiceFields):
+    """The fields of `JudgeConfig` that only LLM judges use; a rules judge ignores them."""
+
+    mode: JudgeMode = Field(
+        default="spans", description="spans: instances with quotes; count_parity: counts only, as published."
+    )
+    prompts: dict[str, InputFile] = Field(
+        default_factory=dict, description="Prompt files of one's own by name, e.g. { verification = 'mine.md' }."
+    )
+    max_tokens: int | None = Field(
+        default=None, ge=1, description="Limit of an answer in tokens; 8192 for spans, 1024 for count_parity."
+    )
+    temperature: float | None = Field(
+        default=None, ge=0, le=2, description="Sampling temperature; none leaves it to the service (0 for vllm)."
+    )
+    reasks: int = Field(
+        default=1, ge=0, le=1, description="Corrective questions about an answer that cannot be read or placed."
+    )
+    window: int = Field(
+        default=6_000, ge=500, description="Characters of a trace shown at once; longer ones are judged in parts."
+    )
+
+    @field_validator("prompts")
+    @classmethod
+    def _known_prompts(cls, prompts: dict[str, InputFile], info: ValidationInfo) -> dict[str, InputFile]:
+        parts = PARTS[info.data.get("mode", "spans")]
+        unknown = sorted(set(prompts) - set(parts))
+        if unknown:
+            raise ValueError(f"no prompt {', '.join(unknown)} in this mode; there are {', '.join(parts)}")
+        return prompts
+
+    @model_validator(mode="after")
+    def _known_model(self) -> "LLMFields":
+        spec = model_of(self)
+        if spec is not None and spec.provider == "vllm" and self.batch:
+            raise ValueError("batch: a vllm server has no Batch API; for another server that has one use openai:MODEL")
+        return self
+
+    def key_fields(self) -> dict[str, Any]:
+        """Without the fields of LLM judges where another judges: they change nothing there."""
+        fields = super().key_fields()
+        if model_of(self) is not None:
+            return fields
+        return {name: value for name, value in fields.items() if name not in LLMFields.model_fields}
+
+
+def model_of(config: LLMFields) -> ModelSpec | None:
+    """The model of a config's judge; None where it is no LLM judge.
+
+    Raises:
+        ValueError: it is one, but its URL is missing or wrong.
+    """
+    name = getattr(config, "judge", "")
+    if not isinstance(name, str) or ":" not in name:
+        return None
+    if name.startswith("vllm:") and getattr(config, "offline", None) is not None:
+        return ModelSpec("vllm", name.removeprefix("vllm:"))  # run here, served nowhere
+    try:
+        return ModelSpec.parse(name, config.url)
+    except InvalidInput as error:
+        raise ValueError(str(error)) from error

@@ -1,0 +1,242 @@
+"""The conversation about one trace: a question a behaviour, and at most one corrective question for each."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+
+from pipelines.behaviors.align import Quote, align_quotes
+from pipelines.behaviors.judge import Judged, JudgeTask, Verdict
+from pipelines.behaviors.judges.llm.answer import SCHEMA, Answer, Unreadable, parse_answer, parse_count
+from pipelines.behaviors.judges.llm.prompts import Prompts
+from pipelines.behaviors.judges.llm.view import Window, nonce_of, numbered, shown, windows
+from pipelines.behaviors.segment import Place, segments
+from pipelines.llm.asks import Ask, Reply, Usage
+from pipelines.llm.prices import Price
+from pipelines.records import BEHAVIORS, Alignment, Behavior, JudgeStatus, Span
+
+_SHOWN_QUOTE: Final = 200
+_SEVERITY: Final[tuple[JudgeStatus, ...]] = ("api_error", "refused", "truncated", "parse_error", "ok")
+
+_LOST: Final[tuple[Alignment, ...]] = ("segment", "unaligned")
+"""Places that do not rest on the quote: it does not stand where it was said to stand, or nowhere."""
+
+
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How a judge asks; everything here can change its verdicts."""
+
+    prompts: Prompts
+    max_tokens: int
+    """Limit of an answer."""
+    temperature: float | None
+    reasks: int
+    """Corrective questions about an answer; 0 or 1."""
+    window: int
+    """Characters of a trace shown at once; longer traces are judged in parts."""
+
+
+@dataclass(slots=True)
+class Question:
+    """One question about one part of a trace, with what was said to it."""
+
+    behavior: Behavior
+    ask: Ask
+    window: Window | None
+    """The part of the trace it shows; None where traces are not segmented."""
+    status: JudgeStatus | None = None
+    """None while it is not finished."""
+    count: int | None = None
+    spans: tuple[Span, ...] = ()
+    detail: str = ""
+    replies: list[Reply] = field(default_factory=list)
+
+
+class TraceDialogue:
+    """Judges one completion.
+
+    Args:
+        task: the completion.
+        manner: how it is asked about.
+        price: of the model; None where it is unknown.
+    """
+
+    def __init__(self, task: JudgeTask, manner: Manner, price: Price | None) -> None:
+        self.task = task
+        self._manner = manner
+        self._price = price
+        self._segments: Sequence[Place] = ()
+        self.questions = self._questions() if task.completion.strip() else []
+
+    def _questions(self) -> list[Question]:
+        text, prompts = self.task.completion, self._manner.prompts
+        nonce = nonce_of(text)
+        parts: list[tuple[Window | None, str]] = [(None, shown(text))]
+        if prompts.mode == "spans":
+            self._segments = segments(text)
+            cut = windows(self._segments, self._manner.window)
+            parts = [(window, numbered(text, self._segments, window, nonce)) for window in cut]
+        holes = {
+            "numbers": ", ".join(map(str, self.task.numbers)),
+            "target": str(self.task.target),
+            "nonce": nonce,
+            "parts": str(len(parts)),
+        }
+        found = []
+        for number, (window, trace) in enumerate(parts, start=1):
+            here = {**holes, "trace": trace, "part": str(number)}
+            shared = prompts.shared(here) if len(parts) == 1 else f"{prompts.shared(here)}\n\n{prompts.part(here)}"
+            found += [Question(behavior, self._ask(behavior, here, shared), window) for behavior in BEHAVIORS]
+        return found
+
+    def _ask(self, behavior: Behavior, holes: Mapping[str, str], shared: str) -> Ask:
+        prompts = self._manner.prompts
+        return Ask(
+            system=prompts.system,
+            shared="" if prompts.shows_trace(behavior) else shared,
+            question=prompts.question(behavior, holes),
+            schema=SCHEMA if prompts.mode == "spans" else None,
+            max_tokens=self._manner.max_tokens,
+            temperature=self._manner.temperature,
+        )
+
+    # -- the dialogue ------------------------------------------------------------------------------
+
+    def wanted(self) -> Sequence[Ask]:
+        """The questions that are not finished."""
+        return [question.ask for question in self.questions if question.status is None]
+
+    def take(self, ask: Ask, reply: Reply) -> None:
+        """Takes a reply, and finishes its question or asks it once more."""
+        for question in self.questions:
+            if question.status is None and (question.ask is ask or question.ask == ask):
+                self._take(question, reply)
+                return
+        raise ValueError("a reply to nothing that was asked")
+
+    def _take(self, question: Question, reply: Reply) -> None:
+        question.replies.append(reply)
+        first = len(question.replies) == 1
+        if reply.status != "ok":
+            if first:
+                question.status, question.detail = reply.status, reply.detail
+            else:
+                self._finish(question)  # what the corrective question ran into does not undo the first answer
+            return
+        problems = self._read(question, reply.text)
+        if problems and first and self._manner.reasks:
+            # services refuse lone surrogates, which an answer can hold
+            turn = (shown(reply.text), shown(self._manner.prompts.again("\n".join(problems))))
+            question.ask = replace(question.ask, turns=(turn,))
+        else:
+            self._finish(question)
+
+    def _read(self, question: Question, text: str) -> list[str]:
+        """Reads an answer into the question where it is better than what is there; returns what is wrong with it."""
+        if self._manner.prompts.mode == "count_parity":
+            try:
+                question.count = parse_count(text)
+            except Unreadable as error:
+                question.detail = str(error)
+            return []  # asked as published: nobody is asked twice
+        try:
+            answer = parse_answer(text)
+        except Unreadable as error:
+            question.detail = question.detail or str(error)
+            return [f"- It cannot be read: {error}."]
+        assert question.window is not None
+        spans = self._placed(answer, question.window)
+        lost = [index for index, span in enumerate(spans) if span.alignment in _LOST]
+        if question.count is None or _worth(spans) >= _worth(question.spans):
+            question.count, question.spans = answer.count, spans
+        return [self._complaint(index, answer, question.window) for index in lost]
+
+    def _placed(self, answer: Answer, window: Window) -> tuple[Span, ...]:
+        """A span for each instance, looked for where the judge looked: in the part it was shown."""
+        places = self._segments[window.first : window.end]
+        offset = places[0][0]
+        quotes = [
+            Quote(one.quote, None if one.segment is None else one.segment - window.first, one.why)
+            for one in answer.instances
+        ]
+        cut = [(start - offset, end - offset) for start, end in places]
+        spans = align_quotes(self.task.completion[offset : places[-1][1]], quotes, cut)
+        return tuple(
+            span if span.start is None or span.end is None or not offset
+            else span.model_copy(update={"start": span.start + offset, "end": span.end + offset})
+            for span in spans
+        )  # fmt: skip
+
+    def _complaint(self, index: int, answer: Answer, window: Window) -> str:
+        instance = answer.instances[index]
+        quote = instance.quote if len(instance.quote) <= _SHOWN_QUOTE else f"{instance.quote[:_SHOWN_QUOTE]}…"
+        if instance.segment is not None and not window.first < instance.segment <= window.end:
+            where = f"there is no segment {instance.segment}"
+        elif any(other.quote == instance.quote for other in answer.instances[:index]):
+            where = "it is given more often than it stands in the text"
+        else:
+            where = "it does not stand in the text" + (f" at segment {instance.segment}" if instance.segment else "")
+        return f"- Entry {index + 1}, {json.dumps(quote, ensure_ascii=False)}: {where}."
+
+    def _finish(self, question: Question) -> None:
+        question.status = "parse_error" if question.count is None else "ok"
+
+    # -- the outcome -------------------------------------------------------------------------------
+
+    def judged(self) -> Judged:
+        """The verdicts of the finished dialogue. Nothing can show in an empty completion: that is a true zero."""
+        if not self.questions:
+            empty = Verdict("ok", 0, usage={"requests": 0, "empty": True})
+            return Judged(self.task, dict.fromkeys(BEHAVIORS, empty))
+        return Judged(
+            self.task,
+            {
+                behavior: self._verdict([question for question in self.questions if question.behavior == behavior])
+                for behavior in BEHAVIORS
+            },
+        )
+
+    def _verdict(self, parts: list[Question]) -> Verdict:
+        worst = min((part.status for part in parts if part.status is not None), key=_SEVERITY.index)
+        usage = self._usage(parts)
+        details = list(dict.fromkeys(part.detail for part in parts if part.status != "ok" and part.detail))
+        if details:
+            usage["detail"] = "; ".join(details)
+        if worst != "ok":
+            return Verdict(worst, None, (), _raw(parts), usage)
+        count = sum(part.count or 0 for part in parts)
+        spans = tuple(span for part in parts for span in part.spans)
+        if self._manner.prompts.mode == "spans":
+            usage["count_mismatch"] = any(part.count != len(part.spans) for part in parts)
+        return Verdict("ok", count, spans, _raw(parts), usage)
+
+    def _usage(self, parts: list[Question]) -> dict[str, Any]:
+        """What a behaviour's answers took: tokens, US dollars (None where the price is unknown), requests."""
+        replies = [reply for part in parts for reply in part.replies]
+        total = sum((reply.usage for reply in replies), Usage())
+        price = self._price
+        return {
+            "requests": len(replies),
+            "input_tokens": total.input_tokens,
+            "cached_tokens": total.cached_tokens,
+            "cache_write_tokens": total.cache_write_tokens,
+            "output_tokens": total.output_tokens,
+            "cost_usd": None if price is None else sum(price.cost(r.usage, batch=r.batch) for r in replies),
+            "batch": any(reply.batch for reply in replies),
+            "reasked": any(len(part.replies) > 1 for part in parts),
+            **({"parts": len(parts)} if len(parts) > 1 else {}),
+        }
+
+
+def _worth(spans: Sequence[Span]) -> tuple[int, int]:
+    """Of two answers the one with more quotes that stand in the text is kept, then that with fewer that do not."""
+    lost = sum(span.alignment in _LOST for span in spans)
+    return len(spans) - lost, -lost
+
+
+def _raw(parts: list[Question]) -> str | None:
+    """The answers as they came: one alone as it is, several as a JSON list of {part, status, text}."""
+    said = [(number, reply) for number, part in enumerate(parts, start=1) for reply in part.replies]
+    if len(said) == 1:
+        return said[0][1].text
+    return json.dumps([{"part": number, "status": reply.status, "text": reply.text} for number, reply in said])

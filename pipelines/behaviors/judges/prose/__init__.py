@@ -1,0 +1,1 @@
+"""Judging prose that states no problem."""

@@ -1,0 +1,196 @@
+"""The words between computations, cut into clauses at punctuation, line breaks, brackets and arrows."""
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+from pipelines.behaviors.judges.rules.computations import Computation
+from pipelines.behaviors.judges.rules.cues import Cue, read_clause
+from pipelines.behaviors.judges.rules.tokens import NUMBER, Tokens, Value
+
+SOFT: Final = 0
+"""A comma, colon, dash or bracket: the sentence goes on."""
+SENTENCE: Final = 1
+LINE: Final = 2
+BLANK: Final = 3
+"""An empty line."""
+
+_CUT: Final = re.compile(r"\n\s*|[.!?。]+|[;|…]|,|，|[:()\[\]—→⇒]|[-=]>|[-–](?=\s)|</?\w+>|\*\*|```|\$\$|\\[()\[\]]")
+_STOPS: Final = frozenset(".!?。;|…")
+_BEHIND_STOP: Final = frozenset(" \t\r\n\"')*]")
+_NUMBERS: Final = frozenset("NT")
+_LIST: Final = re.compile(r" ?[NT][NT和、，, ]*[NT]")
+_DOUBTFUL: Final = frozenset(".!?。,，-–")
+"""Signs that end a clause in some places only."""
+_EDGE: Final = " \t\r\n.,，。;:!-–—*_`'\"#>|•·$\\=~"
+
+
+@dataclass(slots=True)
+class Clause:
+    """A stretch of words, trimmed; `sentence` and `line` number what it stands in."""
+
+    start: int
+    end: int
+    text: str
+    """Folded and masked."""
+    cue: Cue
+    sentence: int
+    line: int
+    bracket: bool = False
+    """It stands in brackets of its own."""
+    arrow: int = -1
+    """Where an arrow begins that points at it."""
+    touches: bool = False
+    """Nothing but space stands between a computation and it."""
+    question: bool = False
+
+
+def mask(folded: str, tokens: Tokens, computations: list[Computation], target: Value) -> str:
+    """The folded text with `T` over every number equal to the target and `N` over every other, outside computations."""
+    kinds, starts = tokens.kinds, tokens.starts
+    pieces: list[str] = []
+    position = behind = 0
+
+    def cover(until: int) -> None:
+        """Masks the numbers from the token `behind` on that begin before a place of the text."""
+        nonlocal position
+        index = kinds.find(NUMBER, behind)
+        while index >= 0 and starts[index] < until:
+            end = tokens.ends[index]
+            pieces.append(folded[position : starts[index]])
+            pieces.append(("T" if tokens.values[index] == target else "N") * (end - starts[index]))
+            position = end
+            index = kinds.find(NUMBER, index + 1)
+
+    for computation in computations:
+        cover(computation.start)
+        behind = computation.sides[-1].after
+    cover(len(folded))
+    pieces.append(folded[position:])
+    return "".join(pieces)
+
+
+@dataclass(slots=True)
+class Breaks:
+    """Where sentences and lines begin, to number what lies between."""
+
+    clauses: list[Clause]
+    sentence_at: list[int]
+    """For each computation the sentence it stands in."""
+    line_at: list[int]
+
+
+def cut(masked: str, computations: list[Computation]) -> Breaks:
+    """The clauses of a masked text, none of them reaching into a computation."""
+    scissors = _Scissors(masked)
+    sentences: list[int] = []
+    lines: list[int] = []
+    position = 0
+    for computation in computations:
+        scissors.gap(position, computation.start)
+        sentences.append(scissors.sentence)
+        lines.append(scissors.line)
+        position = computation.end
+        if "\n" in masked[computation.start : position]:
+            scissors.line += masked.count("\n", computation.start, position)
+    scissors.gap(position, len(masked))
+    return Breaks(scissors.clauses, sentences, lines)
+
+
+class _Scissors:
+    """Cuts one stretch between computations after another, counting sentences and lines."""
+
+    def __init__(self, masked: str) -> None:
+        self.masked = masked
+        self.clauses: list[Clause] = []
+        self.sentence = 0
+        self.line = 0
+
+    def gap(self, start: int, end: int) -> None:
+        """Cuts the stretch from the end of one computation to the start of the next."""
+        masked = self.masked
+        if end - start <= _SHORT_GAP and not masked[start:end].strip(_EDGE):
+            self._pass(masked[start:end])
+            return
+        position = start
+        touches, bracket, arrow = start > 0, False, -1
+        for match in _CUT.finditer(masked, start, end):
+            at, behind = match.span()
+            sign = masked[at]
+            if sign in _DOUBTFUL and not self._cuts(sign, at, behind):
+                continue
+            clause = None
+            if position < at:
+                clause = self._add(position, at, bracket, arrow, touches)
+                touches = touches and clause is None
+            if clause is not None:
+                clause.question = sign == "?"
+                clause.bracket = bracket and sign == ")"
+            bracket = sign == "("
+            arrow = at if sign in "→⇒" or (behind - at == _SIGN and masked[at:behind] in ("->", "=>")) else -1
+            if sign == "\n":
+                self.sentence += 1
+                self.line += 1 if masked.count("\n", at, behind) == 1 else 2
+                touches = False
+            elif sign in _STOPS:
+                self.sentence += 1
+                touches = False
+            position = behind
+        if position < end:
+            self._add(position, end, False, arrow, touches)
+
+    def _pass(self, gap: str) -> None:
+        """Counts the breaks of a stretch without words."""
+        if "\n" in gap:
+            self.sentence += 1
+            self.line += 2 if gap.count("\n") > 1 else 1
+        elif not _STOPS.isdisjoint(gap):
+            self.sentence += 1
+
+    def _cuts(self, sign: str, at: int, behind: int) -> bool:
+        """Whether a sign ends a clause: not a decimal point, nor a comma in a list of numbers."""
+        masked = self.masked
+        if sign in ".!?。":
+            return behind >= len(masked) or behind - at > 1 or masked[behind] in _BEHIND_STOP or sign == "。"
+        if sign == ",":
+            number_behind = masked[behind : behind + 1] in _NUMBERS or masked[behind + 1 : behind + 2] in _NUMBERS
+            number_before = masked[at - 1 : at] in _NUMBERS or masked[at - 2 : at - 1] in _NUMBERS
+            return not (number_before and number_behind)
+        if sign == "，":
+            return _LIST.match(masked, behind) is None
+        if sign in "-–" and behind - at == 1:
+            return masked[at - 1 : at].isspace()
+        return True
+
+    def _add(self, start: int, end: int, bracket: bool, arrow: int, touches: bool) -> Clause | None:
+        text = self.masked[start:end]
+        stripped = text.strip(_EDGE)
+        if not stripped:
+            return None
+        offset = text.index(stripped)
+        if offset and not _COMPARING.isdisjoint(text[:offset]):
+            sign = _COMPARES.search(text)
+            if sign is not None and sign.start() < offset:
+                offset = sign.start()
+                stripped = text[offset:].rstrip(_EDGE)
+        start += offset
+        clause = Clause(
+            start,
+            start + len(stripped),
+            stripped,
+            read_clause(stripped),
+            self.sentence,
+            self.line,
+            bracket,
+            arrow,
+            touches,
+        )
+        self.clauses.append(clause)
+        return clause
+
+
+_SIGN: Final = 2
+_SHORT_GAP: Final = 12
+_COMPARING: Final = frozenset("!=>")
+_COMPARES: Final = re.compile(r"(?:!=|<=?|>=?|[≤≥]) ?(?:T|N)|= ?(?:the |our )?target")
+"""Signs that say something of the number behind them, and are no mere punctuation."""

@@ -1,0 +1,282 @@
+"""Which result each computation uses: whether it goes on, goes back, restates, or begins afresh."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Final
+
+from pipelines.behaviors.judges.rules.computations import Computation
+from pipelines.behaviors.judges.rules.tokens import Value, key
+
+_AHEAD: Final = 4
+"""How many computations a second operand may wait before it is used."""
+_RECENT: Final = 24
+"""Steps of an attempt that are looked back on: one that never ends must not cost the square of its length."""
+_TRIVIAL: Final = 4
+"""Length of a form that says nothing, such as ` 5 `."""
+_BOTH: Final = 2
+
+
+class Relation(Enum):
+    """How a computation stands to what came before."""
+
+    leaves_path: bool
+    """Whether it begins another attempt."""
+
+    FIRST = "first"
+    CONTINUES = "continues"
+    RESTATES = "restates"
+    SERVES_GOAL = "serves a goal"
+    SECOND_OPERAND = "second operand"
+    BACK = "goes back"
+    FRESH = "fresh"
+
+
+for _relation in Relation:
+    _relation.leaves_path = _relation in (Relation.BACK, Relation.FRESH)
+
+
+@dataclass(slots=True)
+class Attempt:
+    """The attempt under way: what it used, and what it came to."""
+
+    numbers: dict[Value, int] = field(default_factory=dict)
+    """Given numbers used, and how often."""
+    results: list[Value] = field(default_factory=list)
+    forms: list[str] = field(default_factory=list)
+
+    def used(self, number: Value) -> int:
+        """How often a given number was used."""
+        return self.numbers.get(number, 0)
+
+
+@dataclass(slots=True)
+class Flow:
+    """The state of a trace between computations. All values in it are keys: see `tokens.key`."""
+
+    given: Counter[Value]
+    target: Value
+    attempt: Attempt = field(default_factory=Attempt)
+    last: Computation | None = None
+    results: set[Value] = field(default_factory=set)
+    """Every result of the trace so far, computed forwards."""
+    backward: set[Value] = field(default_factory=set)
+    """Every value worked out backwards from the target."""
+    forms: dict[str, int] = field(default_factory=dict)
+    """Every form computed so far, and how many attempts began with it."""
+    goals: set[Value] = field(default_factory=set)
+    licence: bool = False
+    """A goal was just stated: what serves it first is no new attempt."""
+    marked: bool = False
+    """Words before the computation at hand introduce an attempt."""
+    new_plan: bool = False
+    """The goal just stated belongs to another plan: what serves it first is a new attempt after all."""
+    resources: set[Value] = field(default_factory=set)
+    """The numbers the goal is to be made from, where it names them."""
+    used: set[Value] = field(default_factory=set)
+    """Every given number used so far."""
+    failed: bool = False
+    """The last result was judged not to fit."""
+    reached: bool = False
+    """The target was reached and nothing was said against it."""
+
+    @property
+    def at_target(self) -> bool:
+        """Whether the last result is the target, whatever was said of it."""
+        return self.last is not None and self.last.result_key == self.target
+
+    def relate(self, computations: Sequence[Computation], place: int) -> Relation:
+        """How the computation at a place stands to what came before. Changes nothing."""
+        computation = computations[place]
+        last = self.last
+        if last is None:
+            return Relation.FIRST
+        if computation.on_last or (computation.form != last.form and self._goes_on(computation, last)):
+            return Relation.CONTINUES
+        if self._restates(computation, last):
+            return Relation.RESTATES
+        if self._serves_goal(computation):
+            return Relation.SERVES_GOAL
+        if self._second_operand(computations, place):
+            return Relation.SECOND_OPERAND
+        return Relation.BACK if self._goes_back(computation) else Relation.FRESH
+
+    def _goes_back(self, computation: Computation) -> bool:
+        return any(value in self.results and value not in self.given for value in computation.keys)
+
+    def _goes_on(self, computation: Computation, last: Computation) -> bool:
+        form = computation.form
+        if len(last.form) > _TRIVIAL and last.form in form:
+            return True  # it contains the last expression
+        if len(form) > _TRIVIAL and form in last.form and not (last.claimed and (self.marked or self.failed)):
+            return True  # it works out a part of it
+        if not self.failed:
+            for earlier in self.attempt.forms[-_RECENT:]:
+                if earlier in form and earlier != form:
+                    return True
+        result = last.result_key
+        if result is None or result not in computation.keys:
+            return False
+        if result not in self.given:
+            return True
+        # The last result is also a given number: which is meant shows in how often numbers would be used.
+        going_on = self._overdraft(computation, without=result)
+        afresh = self._overdraft(computation)
+        return going_on < afresh or (going_on == afresh == 0 and not self.failed)
+
+    def _overdraft(self, computation: Computation, without: Value | None = None) -> int:
+        """How many numbers too many are used if `without` is the last result; alone, if it is None."""
+        spent = dict(self.attempt.numbers) if without is not None else {}
+        if without is not None:
+            spent[without] = spent.get(without, 0) - 1
+        for value in computation.keys:
+            if value in self.given:
+                spent[value] = spent.get(value, 0) + 1
+        touched = set(computation.keys)
+        return sum(max(0, count - self.given[value]) for value, count in spent.items() if value in touched)
+
+    def _restates(self, computation: Computation, last: Computation) -> bool:
+        if computation.form == last.form:
+            return True
+        if self.failed:
+            return False
+        values = [key(value) for value in (computation.value, last.value) if value is not None]
+        agree = len(values) < _BOTH or values[0] == values[1]
+        if agree and sorted(computation.keys) == sorted(last.keys):
+            return True
+        if self.reached and computation.form in self.forms:
+            return True
+        if agree and len(values) == _BOTH and not last.claimed:
+            return True
+        result = computation.result_key
+        if result is None or (result != last.result_key and (last.value is None or result != key(last.value))):
+            return False
+        attempt = self.attempt
+        return all(
+            value in attempt.numbers or value in attempt.results[-_RECENT:] or value in last.keys
+            for value in computation.keys
+        )
+
+    def is_new(self, computation: Computation) -> bool:
+        """Whether it was never computed in this form, nor holds or is a part of anything the attempt computed."""
+        form = computation.form
+        return form not in self.forms and not any(
+            known in form or form in known for known in self.attempt.forms[-_RECENT:]
+        )
+
+    def belongs(self, goals: set[Value]) -> bool:
+        """Whether intermediate goals carry on the plan under way, rather than begin another after a failure."""
+        last = self.last
+        if last is None or goals & self.backward:
+            return not self.new_plan
+        if any(value in goals for value in last.keys):
+            return True
+        result = last.result_key
+        target = self.target
+        if result is not None and any(
+            target in (result + goal, result - goal, goal - result, result * goal) or result == target * goal
+            for goal in goals
+        ):
+            return True
+        return not self.failed and not self._unmet()
+
+    def _unmet(self) -> bool:
+        return any(goal not in self.results and goal not in self.given for goal in self.goals)
+
+    def _serves_goal(self, computation: Computation) -> bool:
+        if self.new_plan:
+            return False
+        if computation.result_key in self.goals:
+            return True
+        if not self.licence:
+            return False
+        named = bool(self.resources) and all(value in self.resources for value in computation.keys)
+        return named or self.fits_beside(computation)
+
+    def fits_beside(self, computation: Computation) -> bool:
+        """Whether it leaves alone the given numbers that the attempt has used up."""
+        spent = dict(self.attempt.numbers)
+        for value in computation.keys:
+            if value in self.given:
+                spent[value] = spent.get(value, 0) + 1
+                if spent[value] > self.given[value]:
+                    return False
+        return True
+
+    def _second_operand(self, computations: Sequence[Computation], place: int) -> bool:
+        """Whether a computation soon after combines its result with another result of the attempt."""
+        computation = computations[place]
+        result = computation.result_key
+        attempt = self.attempt
+        if result is None or not attempt.results or not self.fits_beside(computation):
+            return False
+        if not self.failed and self.at_target:
+            return not self._goes_back(computation)  # there too early: what becomes of the numbers left over?
+        if self.failed and self._goes_back(computation):
+            return False
+        pending = [
+            value
+            for value in attempt.results[-_RECENT:]
+            if value != result and (value not in self.given or attempt.used(value) >= self.given[value])
+        ]
+        mine = {result}
+        for later in computations[place + 1 : place + 1 + _AHEAD]:
+            if any(value in mine for value in later.keys):
+                if any(value in pending and value not in mine for value in later.keys):
+                    return True
+                if later.result_key is not None:
+                    mine.add(later.result_key)
+        return False
+
+    def note(self, computation: Computation, relation: Relation) -> None:
+        """Takes a computation into the state."""
+        form = computation.form
+        if relation.leaves_path or relation is Relation.FIRST:
+            self.attempt = Attempt()
+            self.forms[form] = self.forms.get(form, 0) + 1
+        else:
+            self.forms.setdefault(form, 0)
+        if relation is not Relation.RESTATES:
+            self._spend(computation, relation)
+        result = computation.result_key
+        if result is not None:
+            self.attempt.results.append(result)
+            self.results.add(result)
+            self.reached = result == self.target
+        self.last = computation
+        self.failed = False
+        self.licence = False
+        self.new_plan = False
+        self.resources = set()
+
+    def _spend(self, computation: Computation, relation: Relation) -> None:
+        attempt = self.attempt
+        carried = self.last.result_key if relation is Relation.CONTINUES and self.last is not None else None
+        given, numbers = self.given, attempt.numbers
+        for value in computation.keys:
+            if value == carried:
+                carried = None
+            elif value in given:
+                used = numbers.get(value, 0)
+                if used < given[value] or value not in self.results:
+                    numbers[value] = used + 1
+                    self.used.add(value)
+        if len(computation.form) > _TRIVIAL:
+            attempt.forms.append(computation.form)
+
+    def note_backward(self, computation: Computation) -> None:
+        """Takes arithmetic that starts from the target into the state: a plan, not an attempt."""
+        result = computation.result_key
+        uses_result = any(value in self.results or value in self.backward for value in computation.keys)
+        self.new_plan = self.last is not None and not uses_result and (self.failed or self._unmet())
+        starts = [value for value in computation.keys if value in self.given]
+        if starts and not uses_result:
+            self.attempt = Attempt(numbers=dict.fromkeys(starts, 1))
+        if result is not None and result != self.target:
+            wanted = {result}
+        else:
+            wanted = {value for value in computation.keys if value not in self.given and value not in self.results}
+        self.backward |= wanted
+        self.goals = wanted if self.new_plan else self.goals | wanted
+        self.licence = True

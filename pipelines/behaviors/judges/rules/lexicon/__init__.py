@@ -1,0 +1,1 @@
+"""The wordings that the rules know."""

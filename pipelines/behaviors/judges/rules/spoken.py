@@ -1,0 +1,124 @@
+"""Arithmetic told with verbs: `multiply 20 by 3`, `subtracting 8 from 50`, `the sum of 12 and 30`, `add 14`."""
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final
+
+from pipelines.behaviors.judges.rules.expressions import Expression, compute
+from pipelines.behaviors.judges.rules.tokens import GLUE, NUMBER, OTHER, WORDS, Tokens, Value
+
+_VERBS: Final = re.compile(
+    r"\b(?:add|adding|adds|added|subtract|subtracting|subtracts|subtracted|take|taking|deduct|multiply|multiplying"
+    r"|multiplies|multiplied|divide|dividing|divides|divided|sum of|difference (?:between|of)|product of|quotient of)\b"
+)
+VERB_STEMS: Final = (
+    *("add", "subtract", "tak", "deduct", "multipl", "divid", "sum of", "difference", "product of", "quotient of"),
+    *("plus", "minus", "times", "加", "减", "乘", "除"),
+)
+"""What a text must hold for any of its words to tell arithmetic: cheaper to look for than the verbs themselves."""
+
+_SIGN: Final = {"a": "+", "s": "+", "m": "*", "p": "*", "q": "/"}
+_BEFORE: Final = frozenset(
+    ("", "the", "number", "numbers", "both", "up", "just", "all", "of", "together", "result", "by", "another", "only")
+)
+_LINK: Final = re.compile(r"^(?:and|to|from|by|with|plus|into)(?: (?:the|number|both))*$")
+_TO_LAST: Final = re.compile(
+    r"^(?:(?:to|from|by|with|into) )?(?:it|that|this|the (?:result|sum|total|difference|product))\b"
+)
+_RESULT_OF_LAST: Final = re.compile(
+    r"(?:it|that|this|the (?:result|sum|total|difference|product)) (?P<link>by|from|to|and|with)$"
+)
+
+
+@dataclass(slots=True)
+class Told:
+    """An operation told in words, and whether one of its operands is the last result, not named."""
+
+    expression: Expression
+    on_last: bool
+
+
+@lru_cache(maxsize=1 << 14)
+def find_verb(words: str) -> int:
+    """Where a verb that tells arithmetic begins in a run of words, or -1."""
+    match = _VERBS.search(words)
+    return -1 if match is None else match.start()
+
+
+def read_spoken(tokens: Tokens, folded: str, index: int, at: int) -> Told | None:
+    """The operation that a verb at place `at`, inside the words at `index`, tells; None where it tells none."""
+    run_end = tokens.ends[index]
+    verb = _VERBS.match(folded, at)
+    if verb is None:
+        return None
+    name = verb[0]
+    rest = folded[verb.end() : run_end].strip()
+    back = _RESULT_OF_LAST.search(rest)
+    if back is None and not all(word in _BEFORE for word in rest.split(" ")):
+        return None
+    first = _number_at(tokens, index + 1)
+    if first is None:
+        return None
+    sign = _sign(name)
+    if back is not None:
+        operands: tuple[Value, ...] = (_value(tokens, first),)
+        return Told(_expression(tokens, at, first, operands, sign, None), on_last=True)
+    link_at = _over_glue(tokens, first + 1)
+    link = ""
+    if link_at < len(tokens) and tokens.kinds[link_at] == WORDS:
+        link = str(tokens.values[link_at])
+    elif link_at < len(tokens) and tokens.kinds[link_at] == OTHER and tokens.values[link_at] == ",":
+        link = "and"
+    left = _value(tokens, first)
+    second = _number_at(tokens, link_at + 1) if _LINK.match(link) else None
+    if second is None:
+        on_last = sign in "+-*/" and not link.startswith("and ")
+        end = first
+        return Told(_expression(tokens, at, end, (left,), sign, None), on_last=on_last) if on_last else None
+    right = _value(tokens, second)
+    if sign == "-" and link.startswith("from"):
+        left, right = right, left
+    value = compute(left, sign, right)
+    return Told(_expression(tokens, at, second, (left, right), sign, value), on_last=False)
+
+
+def _sign(name: str) -> str:
+    if name.startswith(("sub", "take", "taking", "ded", "diff")):
+        return "-"
+    if name.startswith("div"):
+        return "/"
+    return _SIGN[name[0]]
+
+
+def _expression(
+    tokens: Tokens, start: int, last: int, operands: tuple[Value, ...], sign: str, value: Value | None
+) -> Expression:
+    form = f" {f' {sign} '.join(map(str, operands))} " if len(operands) > 1 else f" {sign} {operands[0]} "
+    return Expression(
+        start=start,
+        end=tokens.ends[last],
+        value=value,
+        operands=operands,
+        operators=1,
+        form=form,
+        first=last,
+        after=last + 1,
+    )
+
+
+def _number_at(tokens: Tokens, index: int) -> int | None:
+    index = _over_glue(tokens, index)
+    return index if index < len(tokens) and tokens.kinds[index] == NUMBER else None
+
+
+def _over_glue(tokens: Tokens, index: int) -> int:
+    while index < len(tokens) and tokens.kinds[index] == GLUE:
+        index += 1
+    return index
+
+
+def _value(tokens: Tokens, index: int) -> Value:
+    value = tokens.values[index]
+    assert isinstance(value, int | float)
+    return value

@@ -1,0 +1,97 @@
+"""Facts about the attempts of a trace: what each used, what it came to, and what was said of it.
+
+Made for health signs of a training run. Exact for one-attempt-a-sentence traces; in free prose an attempt is
+what stands between two verdicts or markers.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pipelines.behaviors.judges.rules.computations import Computation
+from pipelines.behaviors.judges.rules.facts import wrong_equations
+from pipelines.behaviors.judges.rules.state import Found
+from pipelines.behaviors.judges.rules.tokens import Value
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptFact:
+    """One attempt, by its place in the completion."""
+
+    start: int
+    end: int
+    """Of its last computation."""
+    legal: bool
+    """Whether it uses only given numbers, each at most as often as given, and its own results, each at most once."""
+    complete: bool
+    """Whether it is legal and uses all of them: one that a plan cut short is not."""
+    equations: int
+    wrong: int
+    """Equations of it that are false."""
+    reached: bool
+    """Whether its last result, as written, is the target."""
+    said: bool | None
+    """What the verdict on it says: reached, or not; None without one."""
+
+    @property
+    def hit(self) -> bool:
+        """Whether it solves the problem."""
+        return self.reached and self.complete and not self.wrong
+
+
+def attempts_of(
+    text: str, computations: Sequence[Computation], found: Sequence[Found], numbers: Sequence[int], target: int
+) -> tuple[AttemptFact, ...]:
+    """The attempts of a trace in order. Arithmetic from the target is planning, and left out.
+
+    Args:
+        text: the completion.
+        computations: of the completion, in order.
+        found: the behaviours drawn in it, in order of start.
+        numbers: the numbers given.
+        target: the number to be reached.
+    """
+    planning = [(span.start, span.end) for span in found if span.behavior == "backward_chaining"]
+    turns = [span for span in found if span.behavior in ("verification", "backtracking")]
+    groups: list[list[Computation]] = []
+    for computation in computations:
+        if any(start <= computation.start < end for start, end in planning):
+            continue
+        if not groups or _turns(text, groups[-1][-1], computation, turns):
+            groups.append([])
+        groups[-1].append(computation)
+    if not groups:
+        return ()
+    ends = [group[0].start for group in groups[1:]] + [len(text)]
+    return tuple(
+        _fact(text, group, [span for span in turns if group[-1].start < span.start < end], numbers, target)
+        for group, end in zip(groups, ends, strict=True)
+    )
+
+
+def _turns(text: str, last: Computation, computation: Computation, turns: Sequence[Found]) -> bool:
+    """Whether another attempt begins with a computation. After a comma alone it goes on, whatever it uses."""
+    if text[last.end : computation.start].strip() == ",":
+        return False
+    return any(last.start < span.start <= computation.start for span in turns)
+
+
+def _fact(
+    text: str, group: Sequence[Computation], after: Sequence[Found], numbers: Sequence[int], target: int
+) -> AttemptFact:
+    operands: Counter[Value] = Counter(value for computation in group for value in computation.keys)
+    results = [computation.result_key for computation in group]
+    available: Counter[Value] = Counter(numbers)
+    available.update(value for value in results[:-1] if value is not None)
+    said = next((span.says > 0 for span in after if span.behavior == "verification" and span.says), None)
+    wrong = sum(bool(list(wrong_equations(text, computation))) for computation in group)
+    return AttemptFact(
+        start=group[0].start,
+        end=group[-1].end,
+        legal=operands <= available,
+        complete=operands == available,
+        equations=len(group),
+        wrong=wrong,
+        reached=results[-1] == target,
+        said=said,
+    )

@@ -1,0 +1,211 @@
+"""Draws verification: verdicts on a result, and announced re-computations with their verdict."""
+
+import re
+from typing import Final
+
+from pipelines.behaviors.judges.rules.clauses import Clause
+from pipelines.behaviors.judges.rules.computations import Computation
+from pipelines.behaviors.judges.rules.cues import Cue, read_clause
+from pipelines.behaviors.judges.rules.state import Check, Found, State
+from pipelines.behaviors.judges.rules.tokens import key
+
+_FAR: Final = 2
+"""Lines between a result and a verdict that does not name the target."""
+
+
+def take_verdict(state: State, clause: Clause) -> bool:
+    """Draws a verdict, or joins it to the one before; says whether the clause was one."""
+    cue = clause.cue
+    flow = state.flow
+    checking = state.check is not None and state.check.open
+    if not checking and not _may_judge(state, clause):
+        return False
+    if checking and state.check is not None:
+        state.check.end = clause.end
+        close_check(state)
+        _judge(state, cue)
+        return True
+    if cue.mild or cue.versus == "N":
+        _judge(state, cue)  # about the rules or a subgoal: it ends an attempt, but checks no result
+        return True
+    weak = state.under_goal and cue.versus != "T" and not flow.at_target
+    start, end = _extent(state, clause)
+    state.growing = False
+    previous = state.found[-1] if state.found else None
+    if previous is not None and previous.behavior == "verification" and _joins(state, previous, clause):
+        previous.end = max(previous.end, end)
+        previous.weak &= weak
+    else:
+        state.add(Found("verification", start, end, weak=weak, why="judges the result", says=cue.polarity))
+    _judge(state, cue)
+    if cue.polarity > 0 and (weak or cue.doubts):
+        flow.reached = False
+    return True
+
+
+def _may_judge(state: State, clause: Clause) -> bool:
+    cue = clause.cue
+    flow = state.flow
+    if flow.last is None or (clause.line - state.line > _FAR and cue.versus != "T"):
+        return False
+    if cue.if_reached and not (flow.reached or (clause.touches and not cue.alone)):
+        return False
+    if clause.start and state.masked[: clause.start].rstrip(" *`$").endswith(("=", "≈")):
+        return False  # the rest of an equation
+    if clause.question and (cue.polarity > 0 or cue.versus or _ASKS.match(clause.text)):
+        return False
+    if cue.versus == "N" and not state.under_goal:
+        return False
+    if state.idle_goal and cue.versus != "T":
+        return False
+    return _subject_fits(state, clause)
+
+
+_ASKS: Final = re.compile(r"(?:is|are|was|does|do|did|can|could|would|will|should|what|how|why)\b")
+
+
+def _judge(state: State, cue: Cue) -> None:
+    if cue.polarity < 0:
+        state.flow.failed = not cue.near
+        state.flow.reached = False
+        state.flow.licence = False
+        if not (state.under_goal or cue.near or cue.mild):
+            state.flow.goals = set()
+    else:
+        state.flow.reached = True
+
+
+def _subject_fits(state: State, clause: Clause) -> bool:
+    """A number that a verdict speaks of must be a result, not one of the given numbers."""
+    match = _SUBJECT.match(clause.text)
+    value = state.number_at(clause.start + match.start(1)) if match else None
+    return value is None or key(value) in state.flow.results or value not in state.flow.given
+
+
+_SUBJECT: Final = re.compile(
+    r"^(?:(?:so|but|and|then|the|still|since|now|here|even|hmm|as) ){0,3}(N+)\b(?= (?:is|are|was|isn't|exceeds|does"
+    r"|still|also|would|≠|!=)|'s| ≠| !=)"
+)
+
+
+def _extent(state: State, clause: Clause) -> tuple[int, int]:
+    """The verdict alone: without connectives, with the arrow or the brackets that carry it."""
+    start, end = clause.start, clause.end
+    text = clause.text
+    if clause.arrow >= 0:
+        start = clause.arrow
+    elif (lead := _CONNECTIVE.match(text)) is not None and lead.end() < len(text):
+        start += lead.end()
+    if clause.cue.strong and clause.cue.marker_at > 0:
+        end = clause.start + len(text[: clause.cue.marker_at].rstrip(" ,;:-–"))
+    elif (cut := _own_end(text)) < len(text):
+        end = clause.start + cut
+    if state.asked is not None and state.asked.line == clause.line:
+        start = state.asked.start
+    elif state.lead and _EXCLAIMS.fullmatch(state.lead[-1].text) and state.lead[-1].sentence == clause.sentence:
+        start = state.lead[-1].start
+    last = state.flow.last
+    if last is not None and clause.touches and not last.claimed and _BARE_PREDICATE.match(text):
+        gap = state.masked[last.end : clause.start]
+        if not gap.strip() and last.end - last.start <= _SHORT_SUBJECT:
+            start = last.start
+    if clause.bracket and start == clause.start and end == clause.end:
+        opening = state.masked.rfind("(", 0, start)
+        closing = state.masked.find(")", end)
+        if opening >= 0 and closing >= 0:
+            start, end = opening, closing + 1
+    return start, end
+
+
+def _own_end(text: str) -> int:
+    """Where a verdict ends in its clause: before a `but` or behind a mark, if what follows is none itself."""
+    sign = _SIGN.match(text)
+    if sign is not None:
+        return len(text) if read_clause(text[sign.end() :].strip()).polarity else sign.end(1)
+    for joint in _BUT.finditer(text):
+        if read_clause(text[: joint.start()]).polarity and not read_clause(text[joint.end() :]).polarity:
+            return joint.start()
+    return len(text)
+
+
+_SIGN: Final = re.compile(r"([✓✔✅☑❌✗✘✖][\ufe0e\ufe0f]?)\s+(?=\w)")
+_BUT: Final = re.compile(r",? (?:but|though|although|yet|except|however)\b ?")
+_EXCLAIMS: Final = re.compile(
+    r"(?:oh|ah|yes|great|nice|wow|aha|perfect|excellent|hey|awesome)(?: (?:nice|great|wow|yes|good))?"
+)
+_CONNECTIVE: Final = re.compile(r"^(?:and|but|so|hmm|oh|well|then)\b[ ,]+(?=\w)")
+_BARE_PREDICATE: Final = re.compile(r"^(?:is|isn't|does not equal|doesn't equal|≠|!=)(?: \w+){0,2} ?(?:T|≠)")
+_SHORT_SUBJECT: Final = 14
+
+
+def _joins(state: State, previous: Found, clause: Clause) -> bool:
+    """Whether a verdict goes on with the one before: same sentence, or an interjection before it on the line."""
+    last = state.flow.last
+    if last is not None and last.start > previous.start:
+        return False
+    gap = state.masked[previous.end : clause.start]
+    if "\n" in gap:
+        return False
+    if _JOINT.fullmatch(gap):
+        return True
+    words = state.masked[previous.start : previous.end].strip("( )")
+    return bool(_SAME_LINE.fullmatch(gap)) and len(words) <= _INTERJECTION and _ALONE.match(words) is not None
+
+
+_JOINT: Final = re.compile(r"[ ,，;:()–—-]*(?:(?:and|but|so|which means|hence|thus|therefore|or)[ ,]+)*")
+_SAME_LINE: Final = re.compile(r"[ .!…,，;:)]*(?:(?:and|but|so|oh|well)[ ,]+)*")
+_INTERJECTION: Final = 12
+_ALONE: Final = re.compile(
+    r"\W*(?:yes|no|nope|great|perfect|nice|excellent|exactly|correct|right|ok|yeah|yep|bingo|works|success|sí|oui|ja"
+    r"|nein)\b"
+)
+
+
+def announce_check(state: State, clause: Clause) -> None:
+    """Remembers that a check was announced."""
+    close_check(state)
+    state.check = Check(clause.start, clause.line)
+
+
+def checks(state: State, computation: Computation, line: int) -> bool:
+    """Whether a computation belongs to an announced check of a candidate answer; ends the check if it does not."""
+    check = state.check
+    if check is None:
+        return False
+    if check.open:
+        if line - check.line <= 1:
+            check.line = line
+            check.end = computation.end
+            return True
+        close_check(state)
+        return False
+    if line - check.line > _FAR or not _is_candidate(state, computation):
+        state.check = None
+        return False
+    check.open = True
+    check.line = line
+    check.end = computation.end
+    return True
+
+
+def _is_candidate(state: State, computation: Computation) -> bool:
+    """Whether what is computed again claims to be an answer: it reached the target, or uses all numbers."""
+    flow = state.flow
+    last = flow.last
+    if last is None or computation.on_last:
+        return False
+    known = flow.used | flow.results
+    if not all(value in known for value in computation.keys):
+        return False
+    if flow.failed and computation.main.operators > 1 and flow.is_new(computation):
+        return False  # `let me recalculate`, and then something else
+    all_used = sum(flow.attempt.numbers.values()) >= sum(flow.given.values())
+    return flow.reached or all_used or flow.at_target
+
+
+def close_check(state: State) -> None:
+    """Draws a check that came to computing, from its announcement to its last word."""
+    check = state.check
+    state.check = None
+    if check is not None and check.open:
+        state.add(Found("verification", check.start, check.end, why="computes a candidate again"))

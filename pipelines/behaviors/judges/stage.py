@@ -1,0 +1,137 @@
+"""The `judge` stage: judges the rollouts and priming traces of its upstream stages."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Final
+
+from pydantic import Field, field_validator
+
+from pipelines.behaviors.judge import JudgeTask
+from pipelines.behaviors.judges.llm.config import LLMFields
+from pipelines.behaviors.judges.registry import check_judge_name, make_judge
+from pipelines.errors import InvalidInput
+from pipelines.files import read_json, write_json
+from pipelines.folder import StageFolder
+from pipelines.records import BEHAVIORS, JudgeRun
+from pipelines.signals import graceful
+from pipelines.stages import InputFile, Inputs
+from pipelines.streams import read_rollouts, read_stream
+
+STREAM: Final = "judge"
+
+
+class JudgeConfig(LLMFields):
+    """Config of the `judge` stage."""
+
+    judge: str = Field(
+        default="rules", description="Which judge: rules, openai:MODEL, anthropic:MODEL or vllm:MODEL (with url)."
+    )
+    rollouts: InputFile | None = Field(
+        default=None, description="File of rollout ids, one a line: judge only these. None means all."
+    )
+    splits: tuple[str, ...] = Field(
+        default=(), description="Judge only rollouts of these splits, e.g. test; empty means all."
+    )
+
+    @field_validator("judge")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        try:
+            return check_judge_name(name)
+        except InvalidInput as error:
+            raise ValueError(str(error)) from error
+
+
+def run(config: JudgeConfig, inputs: Inputs, folder: StageFolder) -> None:
+    """Writes four judgements a rollout; goes on where an earlier attempt stopped."""
+    judge = make_judge(config.judge, config)
+    write_json(folder.artifacts / "judge_run.json", judge.run.model_dump(mode="json"))
+    work = folder.path / "work"
+    work.mkdir(exist_ok=True)
+    total = sum(1 for _ in _tasks(config, inputs))
+    done = _judged_before(folder, judge.run)
+    tasks = (task for task in _tasks(config, inputs) if task.rollout_id not in done)
+    n_done = len(done)
+    with folder.stream("judgements", STREAM) as stream, graceful() as stop:
+        for judged in judge.judge(tasks, work):
+            stream.append(judged.records(judge.run.id))
+            n_done += 1
+            folder.report(n_done, total, "rollouts")
+            stop.raise_if_requested()
+    spent = read_json(work / "spent.json")  # left by judges that cost something
+    folder.write_result(_summary(folder, judge.run, total) | ({} if spent is None else {"spent": spent}))
+
+
+def _tasks(config: JudgeConfig, inputs: Inputs) -> Iterator[JudgeTask]:
+    tasks = all_tasks(config, inputs)
+    if config.rollouts is None:
+        return tasks
+    chosen = set(config.rollouts.path.read_text(encoding="utf-8").split())
+    return (task for task in tasks if task.rollout_id in chosen)
+
+
+def all_tasks(config: JudgeConfig, inputs: Inputs) -> Iterator[JudgeTask]:
+    """What the inputs of a judge stage hold, by its `splits`, whatever its `rollouts` say."""
+    for upstream in inputs.all_of("ppo", "sample", "import"):
+        for rollout in read_rollouts(upstream.path):
+            if not config.splits or rollout.split in config.splits:
+                yield JudgeTask(rollout.id, rollout.numbers, rollout.target, rollout.completion)
+    for path in _trace_files(inputs):
+        from pipelines.traces import read_traces  # teachers build on behaviours, not the other way round
+
+        for trace in read_traces(path):
+            yield JudgeTask(trace.id, trace.numbers, trace.target, trace.completion)
+
+
+def _trace_files(inputs: Inputs) -> Iterator[Path]:
+    for upstream in inputs.all_of("priming_data"):
+        yield upstream.artifact("traces.jsonl")
+    for upstream in inputs.all_of("import"):
+        yield from sorted(upstream.artifacts.glob("traces*.jsonl"))
+
+
+def _judged_before(folder: StageFolder, run: JudgeRun) -> set[str]:
+    """Rollouts of which all four judgements are on disk."""
+    written: Counter[str] = Counter()
+    for identity in _identities(read_stream(folder.path, "judgements"), run):
+        written[identity[0]] += 1
+    return {rollout_id for rollout_id, count in written.items() if count == len(BEHAVIORS)}
+
+
+def _identities(records: Iterable[dict[str, object]], run: JudgeRun) -> set[tuple[str, str]]:
+    return {(str(r["rollout_id"]), str(r["behavior"])) for r in records if r.get("judge_run") == run.id}
+
+
+def _summary(folder: StageFolder, run: JudgeRun, total: int) -> dict[str, object]:
+    """Counts and means with their n; what failed is named by status and is in no mean."""
+    counts: Counter[str] = Counter()
+    judged: Counter[str] = Counter()
+    statuses: Counter[str] = Counter()
+    facts: Counter[str] = Counter()
+    seen: set[tuple[str, str]] = set()
+    for record in read_stream(folder.path, "judgements"):
+        identity = (str(record["rollout_id"]), str(record["behavior"]))
+        if record.get("judge_run") != run.id or identity in seen:
+            continue
+        seen.add(identity)
+        statuses[str(record["status"])] += 1
+        facts.update(str(fact["kind"]) for fact in record.get("facts", ()))
+        if record["status"] == "ok":
+            judged[identity[1]] += 1
+            counts[identity[1]] += int(record["count"])
+    return {
+        "judge_run": run.id,
+        "judge": run.judge,
+        "rollouts": total,
+        "statuses": dict(statuses),
+        "facts": dict(facts),
+        "behaviors": {
+            behavior: {
+                "n": judged[behavior],
+                "count": counts[behavior],
+                "mean": counts[behavior] / judged[behavior] if judged[behavior] else None,
+            }
+            for behavior in BEHAVIORS
+        },
+    }

@@ -1,0 +1,1 @@
+"""The `classify` stage: behaviours in a document corpus."""

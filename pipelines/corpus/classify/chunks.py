@@ -1,0 +1,260 @@
+"""A run of consecutive documents that is classified, written and counted as one.
+
+Chunks make the stage resumable and keep memory flat: each has streams, answers and a count of its own, so whichever
+shard takes it, and whenever, what is written for it is the same.
+"""
+
+import json
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from pipelines.behaviors.judge import JudgeTask
+from pipelines.corpus.classify.facts import Facts
+from pipelines.corpus.classify.judging import Classified, DocumentJudge
+from pipelines.corpus.classify.tally import Tally
+from pipelines.corpus.documents.screen import Document, Rejected, Screen
+from pipelines.corpus.documents.source import Raw
+from pipelines.errors import InvalidInput
+from pipelines.files import read_json, write_atomic, write_json
+from pipelines.folder import StageFolder
+from pipelines.llm.answered import SPENT
+from pipelines.records import BEHAVIORS, Rollout, rollout_id
+from pipelines.streams import StreamWriter, complete_lines, parse_line
+
+SPLIT: Final = "document"
+_DONE: Final = "done.json"
+_REJECTED: Final = "rejected.jsonl"
+_TOKENS: Final = ("answers", "input_tokens", "cached_tokens", "cache_write_tokens", "output_tokens")
+
+
+@dataclass(slots=True)
+class Chunk:
+    """The place of one chunk in the stage's folder."""
+
+    folder: StageFolder
+    number: int
+    _waiting: dict[str, Document] = field(default_factory=dict)
+
+    @property
+    def work(self) -> Path:
+        """Its own files: answers, what was rejected, the count at its end."""
+        return self.folder.path / "work" / f"chunk-{self.number:05d}"
+
+    @property
+    def stream(self) -> str:
+        """Name of its streams."""
+        return f"documents_{self.number:05d}"
+
+    def tally(self) -> Tally | None:
+        """Its count, or None while it is not done.
+
+        Raises:
+            InvalidInput: the file is damaged.
+        """
+        raw = read_json(self.work / _DONE)
+        if raw is None:
+            return None
+        try:
+            return Tally.model_validate(raw)
+        except ValueError as error:
+            raise InvalidInput(
+                f"{self.work / _DONE} holds no count", detail=str(error), remedy="Delete it; the chunk is counted anew."
+            ) from error
+
+    def spent(self) -> float:
+        """US dollars spent on it so far."""
+        raw = read_json(self.work / SPENT)
+        return float((raw or {}).get("cost_usd") or 0.0)
+
+    def rejected(self) -> Iterator[bytes]:
+        """The lines of what was rejected."""
+        path = self.work / _REJECTED
+        if path.exists():
+            for line in complete_lines(path):
+                yield line.data + b"\n"
+
+    def run(
+        self,
+        raws: Iterable[Raw],
+        screen: Screen,
+        judge: DocumentJudge,
+        spent_before: float,
+        step: Callable[[], None],
+    ) -> Tally:
+        """Classifies the documents of the chunk, those left over from an earlier attempt.
+
+        Args:
+            raws: all its documents.
+            screen: which are judged.
+            judge: who judges them.
+            spent_before: US dollars spent on other chunks.
+            step: called after each document; raises to stop.
+
+        Returns:
+            Its count, which is then on disk too.
+        """
+        self.work.mkdir(parents=True, exist_ok=True)
+        path, key, run_id = self.folder.path, self.folder.key, judge.run.id
+        done = judged_documents(path, self.stream, run_id)
+        rejected: list[Rejected] = []
+        n = 0
+
+        def tasks() -> Iterator[JudgeTask]:
+            nonlocal n
+            for raw in raws:
+                n += 1
+                looked = screen.look(raw)
+                if isinstance(looked, Rejected):
+                    rejected.append(looked)
+                    step()
+                    continue
+                uid = rollout_id(key, SPLIT, 0, f"{looked.number}\x1f{looked.name}", 0)
+                if uid in done:
+                    step()
+                    continue
+                self._waiting[uid] = looked
+                yield JudgeTask(uid, looked.numbers, looked.target, looked.text)
+
+        with (
+            self.folder.stream("rollouts", self.stream) as records,
+            self.folder.stream("judgements", self.stream) as judgements,
+            closing(_closable(judge.classify(tasks(), self.work, spent_before))) as classified,
+        ):
+            for one in classified:
+                self._write(one, records, judgements, run_id)
+                step()
+        lines = (json.dumps(_rejection(each)) + "\n" for each in rejected)
+        write_atomic(self.work / _REJECTED, "".join(lines))
+        tally = self._count(n, rejected, run_id)
+        write_json(self.work / _DONE, tally.model_dump())
+        return tally
+
+    def _write(self, one: Classified, records: StreamWriter, judgements: StreamWriter, run_id: str) -> None:
+        document = self._waiting.pop(one.judged.task.rollout_id)
+        records.append([record_of(document, one.judged.task.rollout_id, one.facts)])
+        judgements.append(one.judged.records(run_id))
+
+    def _count(self, n: int, rejected: list[Rejected], run_id: str) -> Tally:
+        """Counts what is on disk, so that a chunk done in several attempts is counted like any other."""
+        tally = Tally(documents=n)
+        for each in rejected:
+            tally.rejected[each.reason] = tally.rejected.get(each.reason, 0) + 1
+        verdicts = read_verdicts(self.folder.path, self.stream, run_id)
+        for placed in documents_in(self.folder.path, self.stream):
+            verdict = verdicts.pop(placed.record["id"], None)
+            if verdict is not None:
+                tally.add(verdict.counts, verdict.statuses, placed.record["meta"])
+                tally.spans += verdict.spans
+                tally.unaligned += verdict.unaligned
+        spent = read_json(self.work / SPENT)
+        if spent is not None:
+            tally.tokens = {name: int(spent.get(name, 0)) for name in _TOKENS}
+            tally.cost_usd = spent.get("cost_usd")
+        return tally
+
+
+def _closable(classified: Iterator[Classified]) -> Generator[Classified]:
+    """As a generator, which closes the judge's own when it is closed."""
+    yield from classified
+
+
+def record_of(document: Document, uid: str, facts: Facts) -> Rollout:
+    """A document as a record that the trace browser can open: a completion of nothing, without reward."""
+    return Rollout(
+        id=uid,
+        step=0,
+        split=SPLIT,
+        problem_id=document.name,
+        sample=0,
+        numbers=document.numbers,
+        target=document.target,
+        prompt="",
+        completion=document.text,
+        reward=None,
+        correct=None,
+        answer=None,
+        finish_reason="length" if document.truncated else "stop",
+        n_tokens=0,
+        meta={
+            "unknown": ["n_tokens"],  # nobody generated it, and which tokens is not known yet
+            "number": document.number,
+            "where": document.where,
+            "characters": document.characters,
+            "truncated": document.truncated,
+            "domain": document.domain or facts.domain,
+            "facts": facts.status,
+            "problem": facts.problem,
+            "solution": facts.solution,
+            "flags": list(document.flags),
+            **document.facts,
+        },
+    )
+
+
+def _rejection(each: Rejected) -> dict[str, Any]:
+    return {name: getattr(each, name) for name in Rejected.__slots__}
+
+
+@dataclass(slots=True)
+class DocumentVerdict:
+    """What a judge said of one document."""
+
+    counts: dict[str, int | None] = field(default_factory=dict)
+    statuses: dict[str, str] = field(default_factory=dict)
+    spans: int = 0
+    unaligned: int = 0
+
+
+def read_verdicts(path: Path, stream: str, run_id: str) -> dict[str, DocumentVerdict]:
+    """The verdicts of a chunk by record id, of one judge run. Of two lines for one behaviour the first holds."""
+    found: dict[str, DocumentVerdict] = {}
+    for record in (placed.record for placed in _records(path, "judgements", stream)):
+        if record.get("judge_run") != run_id:
+            continue
+        verdict = found.setdefault(str(record["rollout_id"]), DocumentVerdict())
+        behavior = str(record["behavior"])
+        if behavior in verdict.statuses:
+            continue
+        verdict.statuses[behavior] = str(record["status"])
+        verdict.counts[behavior] = record["count"]
+        verdict.spans += len(record["spans"])
+        verdict.unaligned += sum(span["start"] is None for span in record["spans"])
+    return found
+
+
+def judged_documents(path: Path, stream: str, run_id: str) -> set[str]:
+    """Documents of a chunk of which record and all four judgements are on disk."""
+    verdicts = read_verdicts(path, stream, run_id)
+    written = {placed.record["id"] for placed in _records(path, "rollouts", stream)}
+    return {uid for uid, verdict in verdicts.items() if len(verdict.statuses) == len(BEHAVIORS) and uid in written}
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """The record of a document and where it lies."""
+
+    record: Mapping[str, Any]
+    path: Path
+    start: int
+    end: int
+
+
+def documents_in(path: Path, stream: str) -> Iterator[Placed]:
+    """The records of a chunk's documents, each once."""
+    seen: set[str] = set()
+    for placed in _records(path, "rollouts", stream):
+        if placed.record["id"] not in seen:
+            seen.add(placed.record["id"])
+            yield placed
+
+
+def _records(path: Path, family: str, stream: str) -> Iterator[Placed]:
+    for file in sorted(path.glob(f"{family}-{stream}-*.jsonl")):
+        for line in complete_lines(file):
+            try:
+                yield Placed(parse_line(line.data), file, line.start, line.end)
+            except ValueError:
+                continue

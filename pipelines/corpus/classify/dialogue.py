@@ -1,0 +1,118 @@
+"""The conversation about one document: the four questions about behaviours, and one about the document itself."""
+
+import hashlib
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final, Self
+
+from pipelines.behaviors.judge import Judged, JudgeTask, Verdict
+from pipelines.behaviors.judges.llm.dialogue import Manner, TraceDialogue
+from pipelines.corpus.classify.facts import DOMAINS, Facts
+from pipelines.corpus.documents.screen import gives_orders
+from pipelines.llm.asks import Ask, Reply
+from pipelines.llm.prices import Price
+from pipelines.records import Behavior
+
+_ANSWER_TOKENS: Final = 256
+_OBJECT: Final = re.compile(r"\{[^{}]*\}")
+
+SCHEMA: Final[dict[str, Any]] = {
+    "type": "object",
+    "properties": {
+        "problem": {"type": "boolean"},
+        "solution": {"type": "boolean"},
+        "domain": {"type": "string", "enum": list(DOMAINS)},
+    },
+    "required": ["problem", "solution", "domain"],
+    "additionalProperties": False,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class FactsQuestion:
+    """What is asked about a document beside its behaviours."""
+
+    text: str
+
+    @classmethod
+    def of(cls, template: str) -> Self:
+        """The question with the fields filled in."""
+        return cls(template.replace("{domains}", ", ".join(DOMAINS)))
+
+    @property
+    def sha256(self) -> str:
+        """Digest of what is sent."""
+        return hashlib.sha256(self.text.encode()).hexdigest()
+
+
+class DocumentDialogue:
+    """Judges one document, which has text.
+
+    Args:
+        task: the document.
+        manner: how it is asked about.
+        question: about the document itself.
+        price: of the model; None where it is unknown.
+    """
+
+    def __init__(self, task: JudgeTask, manner: Manner, question: FactsQuestion, price: Price | None) -> None:
+        self.task = task
+        self._behaviors = TraceDialogue(task, manner, price)
+        first = self._behaviors.wanted()[0]
+        # What a document is shows in its first part; the shared text is the same, so a prompt cache serves both.
+        self._ask = replace(first, question=question.text, schema=SCHEMA, max_tokens=_ANSWER_TOKENS)
+        self._reply: Reply | None = None
+
+    def wanted(self) -> Sequence[Ask]:
+        """What has no answer yet."""
+        return [*self._behaviors.wanted(), *([self._ask] if self._reply is None else [])]
+
+    def take(self, ask: Ask, reply: Reply) -> None:
+        """Takes a reply."""
+        if self._reply is None and ask == self._ask:
+            self._reply = reply
+        else:
+            self._behaviors.take(ask, reply)
+
+    def judged(self) -> Judged:
+        """The verdicts. A count without a place that shows it is not believed of a document that gives orders."""
+        judged = self._behaviors.judged()
+        if not gives_orders(self.task.completion):
+            return judged
+        return Judged(
+            self.task, {behavior: _believed(behavior, verdict) for behavior, verdict in judged.verdicts.items()}
+        )
+
+    def facts(self) -> Facts:
+        """What the document is."""
+        reply = self._reply
+        assert reply is not None
+        usage = {"input_tokens": reply.usage.input_tokens, "output_tokens": reply.usage.output_tokens}
+        if reply.status != "ok":
+            return Facts(reply.status, detail=reply.detail, usage=usage)
+        return replace(read_facts(reply.text), usage=usage)
+
+
+def _believed(behavior: Behavior, verdict: Verdict) -> Verdict:
+    shown = sum(span.start is not None for span in verdict.spans)
+    if verdict.count is None or verdict.count <= shown:
+        return verdict
+    detail = f"the document gives orders, and of a count of {verdict.count} only {shown} are shown"
+    return Verdict("parse_error", None, (), verdict.raw, {**verdict.usage, "detail": detail})
+
+
+def read_facts(text: str) -> Facts:
+    """Reads `{problem, solution, domain}`, also between fences or prose. What cannot be read is a `parse_error`."""
+    for candidate in reversed(_OBJECT.findall(text)):
+        try:
+            value = json.loads(candidate)
+        except ValueError:
+            continue
+        if not isinstance(value, dict):
+            continue
+        problem, solution, domain = value.get("problem"), value.get("solution"), value.get("domain")
+        if isinstance(problem, bool) and isinstance(solution, bool) and isinstance(domain, str):
+            return Facts("ok", problem, solution, domain if domain in DOMAINS else "other")
+    return Facts("parse_error", detail="the answer holds no {problem, solution, domain}")

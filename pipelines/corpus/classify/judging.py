@@ -1,0 +1,195 @@
+"""Who classifies documents: rules, or a model behind a service."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from functools import partial
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import Final, Protocol
+
+from pipelines.behaviors.align import ALIGNER
+from pipelines.behaviors.judge import Judged, JudgeTask, Verdict, judge_run
+from pipelines.behaviors.judges.llm.config import ANSWER_TOKENS, LLMFields, model_of
+from pipelines.behaviors.judges.llm.dialogue import Manner
+from pipelines.behaviors.judges.llm.prompts import PARTS, Prompts, load_prompts
+from pipelines.behaviors.judges.prose.rules import PROSE_VERSION, prose_spans
+from pipelines.behaviors.judges.rules.judge import RULES_VERSION, RulesJudge
+from pipelines.behaviors.segment import SEGMENTER
+from pipelines.corpus.classify.dialogue import DocumentDialogue, FactsQuestion
+from pipelines.corpus.classify.facts import Facts, facts_by_rules
+from pipelines.corpus.miniature.puzzles import Section, sections
+from pipelines.errors import InvalidInput
+from pipelines.files import write_json
+from pipelines.llm.answered import Asking, InBatches, answered
+from pipelines.llm.clients.connect import connect
+from pipelines.llm.clients.protocol import Client
+from pipelines.llm.clients.vllm_offline import OfflineClient, VLLMOffline
+from pipelines.llm.prices import Price, price_of
+from pipelines.records import BEHAVIORS, JudgeRun, Span
+
+PROMPTS: Final = files("pipelines.corpus") / "prompts"
+
+
+@dataclass(frozen=True, slots=True)
+class Classified:
+    """What a judge says of a document."""
+
+    judged: Judged
+    facts: Facts
+
+
+class DocumentJudge(Protocol):
+    """Judges documents; a task's `numbers` are empty where a document states no puzzle."""
+
+    @property
+    def run(self) -> JudgeRun:
+        """Who judges with what."""
+        ...
+
+    def classify(self, tasks: Iterable[JudgeTask], work: Path, spent_before: float) -> Iterator[Classified]:
+        """Yields each task once, in any order; goes on from what `work` holds.
+
+        Args:
+            tasks: taken lazily.
+            work: an existing folder.
+            spent_before: US dollars spent elsewhere under the same cap.
+        """
+        ...
+
+
+class RulesDocumentJudge:
+    """The rules judge for documents about puzzles, wordings for all others."""
+
+    @property
+    def run(self) -> JudgeRun:
+        """The rules of these versions."""
+        return judge_run("rules", params={"version": RULES_VERSION, "documents": PROSE_VERSION})
+
+    def classify(self, tasks: Iterable[JudgeTask], work: Path, spent_before: float) -> Iterator[Classified]:
+        """In order; keeps nothing in `work`."""
+        rules = RulesJudge()
+        for task in tasks:
+            puzzles = sections(task.completion)
+            if len(puzzles) > 1:
+                judged = _by_section(rules, task, puzzles, work)
+            else:
+                judged = next(iter(rules.judge([task], work))) if task.numbers else _by_prose(task)
+            yield Classified(judged, facts_by_rules(task.completion))
+
+
+def _by_section(rules: RulesJudge, task: JudgeTask, puzzles: Sequence[Section], work: Path) -> Judged:
+    """Each puzzle held against its own target, the counts added up."""
+    text = task.completion
+    parts = [JudgeTask("", each.numbers, each.target, text[each.body : each.end]) for each in puzzles]
+    verdicts = [judged.verdicts for judged in rules.judge(parts, work)]
+    return Judged(
+        task,
+        {
+            behavior: Verdict(
+                "ok",
+                sum(each[behavior].count or 0 for each in verdicts),
+                tuple(
+                    _moved(span, puzzle.body)
+                    for each, puzzle in zip(verdicts, puzzles, strict=True)
+                    for span in each[behavior].spans
+                ),
+            )
+            for behavior in BEHAVIORS
+        },
+    )
+
+
+def _moved(span: Span, by: int) -> Span:
+    assert span.start is not None
+    assert span.end is not None
+    return span.model_copy(update={"start": span.start + by, "end": span.end + by})
+
+
+def _by_prose(task: JudgeTask) -> Judged:
+    found = prose_spans(task.completion)
+    return Judged(task, {behavior: Verdict("ok", len(found[behavior]), found[behavior]) for behavior in BEHAVIORS})
+
+
+class ModelDocumentJudge:
+    """A model, asked four questions about behaviours and one about the document itself.
+
+    Args:
+        config: how it is asked.
+        offline: how vLLM runs the model here; None where it is served.
+
+    Raises:
+        InvalidInput: the config names no model, or a prompt or price file cannot be used.
+    """
+
+    def __init__(self, config: LLMFields, offline: VLLMOffline | None = None) -> None:
+        spec = model_of(config)
+        if spec is None:
+            raise InvalidInput("this config names no model")
+        if config.mode != "spans":
+            raise InvalidInput("documents are judged with spans only", remedy='Leave out mode, or set mode = "spans".')
+        self._spec = spec
+        self._config = config
+        self._offline = offline
+        self.manner = Manner(
+            prompts=document_prompts(config),
+            max_tokens=config.max_tokens or ANSWER_TOKENS["spans"],
+            temperature=config.temperature,
+            reasks=config.reasks,
+            window=config.window,
+        )
+        self._facts = FactsQuestion.of(read_prompt("facts"))
+        table = None if config.prices is None else config.prices.path
+        self._price: Price | None = price_of(spec.provider, spec.model, table)
+
+    @property
+    def run(self) -> JudgeRun:
+        """The model, the prompts, and all that changes what is asked."""
+        manner = self.manner
+        params = {"of": "documents", "max_tokens": manner.max_tokens, "reasks": manner.reasks, "window": manner.window}
+        if manner.temperature is not None:
+            params["temperature"] = str(manner.temperature)
+        return judge_run(
+            str(self._spec),
+            model=self._spec.model,
+            prompt_sha256=f"{manner.prompts.sha256[:32]}{self._facts.sha256[:32]}",
+            params=params,
+            segmenter=SEGMENTER,
+            aligner=ALIGNER,
+        )
+
+    def classify(self, tasks: Iterable[JudgeTask], work: Path, spent_before: float) -> Iterator[Classified]:
+        """As documents are finished.
+
+        Raises:
+            As `pipelines.llm.answered.answered`.
+        """
+        write_json(work / "prompts.json", {**self.manner.prompts.texts, "facts": self._facts.text})
+        dialogues = (DocumentDialogue(task, self.manner, self._facts, self._price) for task in tasks)
+        asking: Asking = self._config
+        client: Callable[[], Client] = partial(connect, self._spec)
+        runner: OfflineClient | None = None
+        if self._offline is not None:
+            runner = OfflineClient(self._spec, self._offline, work / "vllm")
+            asking, client = InBatches(self._config.spending_cap), lambda: runner
+        try:
+            finished = answered(dialogues, asking, client, self._price, work, spent_before=spent_before)
+            with closing(finished):
+                for dialogue in finished:
+                    yield Classified(dialogue.judged(), dialogue.facts())
+        finally:
+            if runner is not None:
+                runner.close()
+
+
+def document_prompts(config: LLMFields) -> Prompts:
+    """The texts documents are asked about with: ours for documents, those for traces where they fit, the user's."""
+    own = {name: file.unchanged() for name, file in config.prompts.items()}
+    with as_file(PROMPTS) as folder:
+        ours = {name: folder / f"{name}.md" for name in PARTS["spans"] if (folder / f"{name}.md").is_file()}
+        return load_prompts("spans", {**ours, **own})
+
+
+def read_prompt(name: str) -> str:
+    """A prompt of this package."""
+    return (PROMPTS / f"{name}.md").read_text(encoding="utf-8").strip()

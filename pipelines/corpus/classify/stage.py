@@ -1,0 +1,226 @@
+"""The `classify` stage: judges a corpus of documents for the four behaviours, in shards if there are many."""
+
+import time
+from collections.abc import Iterator
+from itertools import groupby
+from pathlib import Path
+from typing import Any, Final
+
+from pydantic import Field, field_validator, model_validator
+
+from pipelines.behaviors.judges.llm.config import LLMFields, model_of
+from pipelines.behaviors.judges.registry import check_judge_name
+from pipelines.corpus.classify.chunks import Chunk
+from pipelines.corpus.classify.judging import DocumentJudge, ModelDocumentJudge, RulesDocumentJudge
+from pipelines.corpus.classify.tally import Tally
+from pipelines.corpus.documents.screen import Screen
+from pipelines.corpus.documents.source import Source, SourceFields, source_of
+from pipelines.errors import InvalidInput, StageFailed
+from pipelines.files import read_json, write_json
+from pipelines.folder import StageFolder
+from pipelines.llm.clients.vllm_offline import VLLMOffline
+from pipelines.shards import Shard, current_shard
+from pipelines.signals import graceful
+from pipelines.stages import Inputs
+
+REJECTED_NAME: Final = "rejected.jsonl"
+_LOOK_S: Final = 2.0
+"""How often what other shards have done is looked at."""
+
+
+class ClassifyConfig(SourceFields, LLMFields):
+    """Config of the `classify` stage."""
+
+    judge: str = Field(
+        default="rules", description="Who judges: rules, openai:MODEL, anthropic:MODEL or vllm:MODEL (with url)."
+    )
+    language: str = Field(
+        default="en", description="ISO 639-1 code of the language documents must be written in; empty takes all."
+    )
+    max_characters: int = Field(
+        default=20_000,
+        ge=200,
+        description="Characters of a document that are judged and kept; a longer one is cut at a sentence.",
+    )
+    max_bytes: int = Field(default=5_000_000, ge=1_000, description="A larger document is rejected.")
+    chunk: int = Field(
+        default=5_000,
+        ge=1,
+        description="Documents that are written and counted together; shards take chunks. More suit slow Batch APIs.",
+    )
+    offline: VLLMOffline | None = Field(
+        default=None,
+        description="Runs the model of judge = vllm:MODEL in this stage's own job, without a server.",
+        json_schema_extra={"in_key": False},
+    )
+    shards: int = Field(
+        default=1,
+        ge=1,
+        le=1_000,
+        description="Tasks of the Slurm array that works on it; elsewhere one process does all.",
+        json_schema_extra={"in_key": False},
+    )
+
+    @model_validator(mode="after")
+    def _runs_a_model(self) -> "ClassifyConfig":
+        if self.offline is not None and not (self.judge.startswith("vllm:") and self.url is None):
+            raise ValueError("offline: goes with judge = vllm:MODEL and no url")
+        return self
+
+    @field_validator("judge")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        try:
+            return check_judge_name(name)
+        except InvalidInput as error:
+            raise ValueError(str(error)) from error
+
+
+def run(config: ClassifyConfig, inputs: Inputs, folder: StageFolder) -> None:
+    """Classifies what is not classified yet, of this shard or of all; the last run gathers the counts."""
+    source = source_of(config.documents, config.dataset, config.columns, config.limit, inputs)
+    judge = document_judge(config)
+    write_json(folder.artifacts / "judge_run.json", judge.run.model_dump(mode="json"))
+    work = _Work(config, source, judge, folder, current_shard())
+    work.run()
+    if work.shard is None:
+        work.gather()
+
+
+def document_judge(config: ClassifyConfig) -> DocumentJudge:
+    """The judge a config names. Spends nothing and imports no SDK."""
+    if model_of(config) is None:
+        return RulesDocumentJudge()
+    return ModelDocumentJudge(config, config.offline)
+
+
+class _Work:
+    def __init__(
+        self, config: ClassifyConfig, source: Source, judge: DocumentJudge, folder: StageFolder, shard: Shard | None
+    ) -> None:
+        self._config = config
+        self._source = source
+        self._judge = judge
+        self._folder = folder
+        self.shard = shard
+        self._screen = Screen(config.language or None, config.max_bytes, config.max_characters)
+        self._total = source.count()
+        self._began = time.monotonic()
+        self._here = 0
+        """Documents settled by this process."""
+        self._before = 0
+        self._looked = 0.0
+        self._spent = 0.0
+        self._chunks = 0
+        """How many chunks the source has, as far as it was read."""
+        self._finished = self._found_done()
+
+    def _found_done(self) -> set[int]:
+        """The chunks that are done already."""
+        done = {int(path.parent.name.removeprefix("chunk-")) for path in self._marks()}
+        chunks = [Chunk(self._folder, number) for number in done]
+        self._before = sum(tally.documents for chunk in chunks if (tally := chunk.tally()) is not None)
+        self._spent = sum(chunk.spent() for chunk in chunks)
+        return done
+
+    def _marks(self) -> Iterator[Path]:
+        yield from (self._folder.path / "work").glob("chunk-*/done.json")
+
+    def run(self) -> None:
+        """Does the chunks that are to be done here."""
+        size = self._config.chunk
+
+        def wanted(number: int) -> bool:
+            index = number // size
+            self._chunks = max(self._chunks, index + 1)
+            mine = self.shard is None or self.shard.takes(index)
+            return mine and index not in self._finished
+
+        self._report()
+        with graceful() as stop:
+
+            def step() -> None:
+                self._here += 1
+                self._report()
+                stop.raise_if_requested()
+
+            for index, raws in groupby(self._source.read(wanted), key=lambda raw: raw.number // size):
+                chunk = Chunk(self._folder, index)
+                chunk.run(raws, self._screen, self._judge, self._spent, step)
+                self._spent += chunk.spent()
+        self._report(last=True)
+
+    def gather(self) -> None:
+        """Adds up the counts of all chunks and writes the result.
+
+        Raises:
+            InvalidInput: there is no document at all.
+            StageFailed: a chunk has no count, which only a damaged folder can bring about.
+        """
+        if not self._chunks:
+            raise InvalidInput("the source has no documents", remedy="Check `documents` or `dataset`.")
+        total = Tally()
+        path = self._folder.artifacts / REJECTED_NAME
+        aside = path.with_name(f".{REJECTED_NAME}.tmp")
+        with aside.open("wb") as stream:
+            for number in range(self._chunks):
+                chunk = Chunk(self._folder, number)
+                tally = chunk.tally()
+                if tally is None:
+                    raise StageFailed(f"chunk {number} has no count", remedy="Run the recipe again with --retry.")
+                total.merge(tally)
+                stream.writelines(chunk.rejected())
+        aside.replace(path)
+        warnings = _warnings(total)
+        run = self._judge.run
+        self._folder.write_result(
+            {
+                "judge_run": run.id,
+                "judge": run.judge,
+                "chunks": self._chunks,
+                **total.result(),
+                **({"warnings": warnings} if warnings else {}),
+            }
+        )
+
+    def _report(self, *, last: bool = False) -> None:
+        now = time.monotonic()
+        if not last and now - self._looked < _LOOK_S and self._here > 1:
+            return
+        self._looked = now
+        done = self._here + self._before
+        took = max(1e-9, now - self._began)
+        rate = self._here / took
+        total = self._total if self._total is not None else done
+        if self.shard is not None and self._total is not None:
+            total = max(done, round(self._total / self.shard.count))
+        values = {"documents_per_s": rate} if self._here else {}
+        message = ""
+        if self._here and rate > 0 and total > done:
+            values["remaining_s"] = (total - done) / rate
+            message = f"{rate:.1f} documents/s, {_duration(values['remaining_s'])} left"
+        self._folder.report(done, max(total, done, 1), "documents", message, values)
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+def _warnings(total: Tally) -> list[str]:
+    found = []
+    failed = sum(count for status, count in total.statuses.items() if status != "ok")
+    if failed:
+        found.append(f"{failed} of {sum(total.statuses.values())} judgements failed and are in no mean")
+    dropped = sum(total.rejected.values())
+    if dropped:
+        reasons = ", ".join(f"{count} {reason}" for reason, count in sorted(total.rejected.items()))
+        found.append(f"{dropped} of {total.documents} documents were not judged: {reasons}")
+    return found
+
+
+def judge_run_id(folder: StageFolder) -> str:
+    """The judge run of a finished `classify` stage."""
+    raw: Any = read_json(folder.artifact("judge_run.json"))
+    return str(raw["id"])

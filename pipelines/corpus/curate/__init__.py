@@ -1,0 +1,1 @@
+"""The `curate` stage: selecting and rewriting documents."""

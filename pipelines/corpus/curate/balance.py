@@ -1,0 +1,93 @@
+"""How alike two sets are in what they should not differ in, and how different in what they should."""
+
+import math
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+from pipelines.corpus.classify.tally import mean
+from pipelines.corpus.documents.examples import Example
+from pipelines.records import BEHAVIORS
+
+
+@dataclass(slots=True)
+class Balance:
+    """Counts of one set; adding an example takes constant memory."""
+
+    examples: int = 0
+    tokens: int = 0
+    matched: int = 0
+    """Examples whose document has one like it in the other set to set against it."""
+    rewritten: int = 0
+    log_tokens: float = 0.0
+    log_squares: float = 0.0
+    domains: Counter[str] = field(default_factory=Counter)
+    """Tokens by domain."""
+    lengths: Counter[int] = field(default_factory=Counter)
+    """Tokens by the power of two that an example's length reaches."""
+    behaviors: Counter[str] = field(default_factory=Counter)
+    squares: Counter[str] = field(default_factory=Counter)
+    sources: Counter[str] = field(default_factory=Counter)
+    """Examples by source."""
+    licences: Counter[str] = field(default_factory=Counter)
+
+    def add(self, example: Example, *, matched: bool) -> None:
+        """Takes an example into account."""
+        self.examples += 1
+        self.tokens += example.tokens
+        self.matched += matched
+        self.rewritten += bool(example.prompt)
+        size = math.log(max(1, example.tokens))
+        self.log_tokens += size
+        self.log_squares += size * size
+        self.domains[example.domain or "unknown"] += example.tokens
+        self.lengths[example.tokens.bit_length()] += example.tokens
+        self.sources[str(example.meta.get("source") or "unknown")] += 1
+        self.licences[str(example.meta.get("licence") or "unknown")] += 1
+        for name, count in example.behaviors.items():
+            self.behaviors[name] += count
+            self.squares[name] += count * count
+
+    def result(self) -> dict[str, Any]:
+        """What the stage reports of the set."""
+        n = self.examples
+        return {
+            "examples": n,
+            "rewritten": self.rewritten,
+            "matched": self.matched / n if n else None,
+            "mean_tokens": self.tokens / n if n else None,
+            "behaviors": {
+                name: {"n": n, "count": self.behaviors[name], **mean(self.behaviors[name], self.squares[name], n)}
+                for name in BEHAVIORS
+            },
+            "domains": {name: tokens / self.tokens for name, tokens in self.domains.most_common()},
+        }
+
+    def log_length(self) -> tuple[float, float]:
+        """Mean and variance of the natural logarithm of the lengths."""
+        average = self.log_tokens / max(1, self.examples)
+        return average, max(0.0, self.log_squares / max(1, self.examples) - average * average)
+
+
+def differences(one: Balance, other: Balance) -> dict[str, float | None]:
+    """How far apart two sets are.
+
+    Returns:
+        `domains` and `lengths`: total variation distance of the shares of tokens, 0 alike to 1 nothing in common.
+        `log_length`: standardised difference of the mean log lengths, in standard deviations; below 0.1 counts as
+        balanced.
+    """
+    (a, var_a), (b, var_b) = one.log_length(), other.log_length()
+    spread = math.sqrt((var_a + var_b) / 2)
+    return {
+        "domains": _distance(one.domains, other.domains),
+        "lengths": _distance(one.lengths, other.lengths),
+        "log_length": (a - b) / spread if spread else None,
+    }
+
+
+def _distance(one: "Counter[Any]", other: "Counter[Any]") -> float | None:
+    a, b = one.total(), other.total()
+    if not a or not b:
+        return None
+    return sum(abs(one[key] / a - other[key] / b) for key in {*one, *other}) / 2

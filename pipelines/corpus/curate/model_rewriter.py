@@ -1,0 +1,83 @@
+"""Rewriting by a model behind a service: live or in batches, resumed from what is paid already."""
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+
+from pipelines.behaviors.judges.llm.view import nonce_of, shown
+from pipelines.corpus.classify.judging import read_prompt
+from pipelines.corpus.curate.rewriting import SCHEMA, RewriteDialogue, RewritePrompts, Rewritten, Source
+from pipelines.corpus.curate.selection import SetName
+from pipelines.files import canonical_json
+from pipelines.llm.answered import Asking, answered
+from pipelines.llm.asks import Ask
+from pipelines.llm.clients.connect import connect
+from pipelines.llm.clients.protocol import ModelSpec
+from pipelines.llm.prices import Price, price_of
+
+
+class ModelRewriter:
+    """Asks a model for question, thoughts and answer.
+
+    Args:
+        spec: which model.
+        asking: how.
+        max_tokens: limit of an answer.
+        temperature: None leaves it to the service.
+        prices: a price table of the user's.
+        work: folder of replies and batches.
+    """
+
+    def __init__(
+        self,
+        spec: ModelSpec,
+        asking: Asking,
+        *,
+        max_tokens: int,
+        temperature: float | None,
+        prices: Path | None,
+        work: Path,
+    ) -> None:
+        self._spec = spec
+        self._asking = asking
+        self._max_tokens = max_tokens
+        self._temperature = temperature
+        self._price: Price | None = price_of(spec.provider, spec.model, prices)
+        self._work = work
+        self.prompts = RewritePrompts(
+            system=read_prompt("rewrite_system"),
+            rewrite=read_prompt("rewrite"),
+            manner={"owm_rich": read_prompt("rewrite_keep"), "owm_minimised": read_prompt("rewrite_omit")},
+        )
+
+    @property
+    def sha256(self) -> str:
+        """Digest of the prompts."""
+        texts = [self.prompts.system, self.prompts.rewrite, dict(self.prompts.manner)]
+        return hashlib.sha256(canonical_json(texts).encode()).hexdigest()
+
+    def rewrite(self, sources: Iterable[Source], kind: SetName) -> Iterator[Rewritten]:
+        """As they are finished.
+
+        Raises:
+            As `pipelines.llm.answered.answered`.
+        """
+        self._work.mkdir(parents=True, exist_ok=True)
+        dialogues = (RewriteDialogue(source, kind, self._ask(source, kind)) for source in sources)
+        finished = answered(dialogues, self._asking, partial(connect, self._spec), self._price, self._work)
+        with closing(finished):
+            for dialogue in finished:
+                yield dialogue.rewritten()
+
+    def _ask(self, source: Source, kind: SetName) -> Ask:
+        text = source.text
+        return Ask(
+            system=self.prompts.system,
+            shared="",
+            question=self.prompts.question(kind, shown(text), nonce_of(text)),
+            schema=SCHEMA,
+            max_tokens=self._max_tokens,
+            temperature=self._temperature,
+        )

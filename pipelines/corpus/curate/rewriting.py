@@ -1,0 +1,169 @@
+"""Documents rewritten to question, thoughts and answer, which keep the behaviours or omit them, and the check after."""
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, Protocol
+
+from pipelines.behaviors.judges.prose.rules import prose_spans
+from pipelines.behaviors.judges.rules.judge import judge_completion
+from pipelines.corpus.curate.selection import SetName
+from pipelines.llm.asks import Ask, Reply
+from pipelines.records import BEHAVIORS
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A question with its thoughts and answer, or a document as it is (no prompt)."""
+
+    prompt: str
+    completion: str
+    behaviors: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A document to be rewritten."""
+
+    record: dict[str, Any]
+    rank: int
+    """Its place in the order of its set."""
+    matched: bool
+    counts: dict[str, int]
+    """Of the document, by its judge."""
+
+    @property
+    def text(self) -> str:
+        """The document."""
+        return str(self.record["completion"])
+
+
+@dataclass(frozen=True, slots=True)
+class Rewritten:
+    """What became of a document: pieces, or none and why."""
+
+    source: Source
+    pieces: tuple[Piece, ...] = ()
+    dropped: tuple[str, ...] = field(default=())
+    """A reason for each piece that was given up, or for the document."""
+
+
+class Rewriter(Protocol):
+    """Rewrites the documents of one set."""
+
+    def rewrite(self, sources: Iterable[Source], kind: SetName) -> Iterator[Rewritten]:
+        """Yields each document once, in any order, as soon as it is known."""
+        ...
+
+
+class AsItIs:
+    """No rewriting."""
+
+    def rewrite(self, sources: Iterable[Source], kind: SetName) -> Iterator[Rewritten]:
+        """Each document is one piece."""
+        for source in sources:
+            yield Rewritten(source, (Piece("", source.text, source.counts),))
+
+
+def counts_by_rules(text: str, numbers: Sequence[int] = (), target: int = 0) -> dict[str, int]:
+    """The four counts of a rewritten text, by the rules for puzzles or for prose."""
+    if numbers:
+        return {str(name): count for name, count in judge_completion(text, numbers, target).counts.items()}
+    return {behavior: len(spans) for behavior, spans in prose_spans(text).items()}
+
+
+def broken(kind: SetName, before: dict[str, int], after: dict[str, int]) -> str | None:
+    """Why a rewritten text does not belong to its set: `behaviors_remain`, `behaviors_lost`, or None."""
+    if kind == "owm_minimised":
+        return "behaviors_remain" if any(after.values()) else None
+    kept = any(after[name] for name in BEHAVIORS if before.get(name, 0))
+    return None if kept or not any(before.values()) else "behaviors_lost"
+
+
+SCHEMA: Final[dict[str, Any]] = {
+    "type": "object",
+    "properties": {name: {"type": "string"} for name in ("question", "thought", "answer")},
+    "required": ["question", "thought", "answer"],
+    "additionalProperties": False,
+}
+_FENCE: Final = re.compile(r"^\s*```[a-zA-Z]*\s*|\s*```\s*$")
+_LOOSE: Final = re.compile(r"[\s$\\{}()\[\],.;:*_`]+")
+
+
+@dataclass(frozen=True, slots=True)
+class RewritePrompts:
+    """The texts documents are rewritten with."""
+
+    system: str
+    rewrite: str
+    manner: dict[SetName, str]
+
+    def question(self, kind: SetName, document: str, nonce: str) -> str:
+        """What is asked about a document, in one pass: nothing filled in is looked at again."""
+        holes = {"document": document, "nonce": nonce, "manner": self.manner[kind]}
+        return re.sub(r"\{(document|nonce|manner)\}", lambda match: holes[match[1]], self.rewrite)
+
+
+class RewriteDialogue:
+    """One document, rewritten by a model; finished with one answer."""
+
+    def __init__(self, source: Source, kind: SetName, ask: Ask) -> None:
+        self.source = source
+        self._kind = kind
+        self._ask = ask
+        self._reply: Reply | None = None
+
+    def wanted(self) -> Sequence[Ask]:
+        """The request, until it is answered."""
+        return [self._ask] if self._reply is None else []
+
+    def take(self, ask: Ask, reply: Reply) -> None:
+        """Takes the answer."""
+        self._reply = reply
+
+    def rewritten(self) -> Rewritten:
+        """The checked piece, or why there is none."""
+        reply = self._reply
+        assert reply is not None
+        if reply.status != "ok":
+            return Rewritten(self.source, dropped=(reply.status,))
+        parts = read_parts(reply.text)
+        if parts is None:
+            return Rewritten(self.source, dropped=("parse_error",))
+        question, thought, answer = parts
+        if not (question and thought and answer):
+            return Rewritten(self.source, dropped=("no_question",))
+        if not preserved(answer, self.source.text):
+            return Rewritten(self.source, dropped=("answer_lost",))
+        after = counts_by_rules(thought)
+        why = broken(self._kind, self.source.counts, after)
+        if why is not None:
+            return Rewritten(self.source, dropped=(why,))
+        completion = f"<think>\n{thought}\n</think>\n<answer>{answer}</answer>"
+        return Rewritten(self.source, (Piece(f"Question: {question}\n", completion, after),))
+
+
+def read_parts(text: str) -> tuple[str, str, str] | None:
+    """Reads `{question, thought, answer}`, also between fences or prose; None where it is not that."""
+    start, end = text.find("{"), text.rfind("}")
+    for candidate in (_FENCE.sub("", text), text[start : end + 1] if 0 <= start < end else ""):
+        try:
+            value = json.loads(candidate, strict=False)
+        except (ValueError, RecursionError):
+            continue
+        if isinstance(value, dict):
+            parts = [value.get(name) for name in ("question", "thought", "answer")]
+            if all(isinstance(part, str) for part in parts):
+                question, thought, answer = (str(part).strip() for part in parts)
+                return question, thought, answer
+    return None
+
+
+def preserved(answer: str, document: str) -> bool:
+    """Whether an answer stands in the document, up to white space, brackets and marks of formatting."""
+    wanted = _LOOSE.sub(" ", answer.casefold()).strip()
+    if not wanted:
+        return False
+    where = f" {_LOOSE.sub(' ', document.casefold())} "
+    return f" {wanted} " in where or (len(wanted) > 3 and wanted in where)

@@ -1,0 +1,64 @@
+"""Which classified documents could go into which set, and why the others cannot."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from pipelines.corpus.classify.chunks import DocumentVerdict
+from pipelines.records import BEHAVIORS, Behavior
+
+SetName = Literal["owm_rich", "owm_minimised"]
+SETS: Final[tuple[SetName, ...]] = ("owm_rich", "owm_minimised")
+
+Count = Annotated[int, Field(ge=0)]
+
+
+class SelectionRule(BaseModel):
+    """What the counts of a document must be. Everything given must hold."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    least: dict[Behavior, Count] = Field(default_factory=dict)
+    """Least count of single behaviours."""
+    most: dict[Behavior, Count] = Field(default_factory=dict)
+    """Highest count of single behaviours."""
+    least_present: Annotated[int, Field(ge=0, le=4)] = 0
+    """How many of the four must be there at all."""
+    least_total: Count = 0
+    """Least sum of the four counts."""
+    most_total: Count | None = None
+    """Highest sum of the four counts."""
+
+    def holds(self, counts: Mapping[str, int]) -> bool:
+        """Whether a document with these counts belongs to the set."""
+        total = sum(counts.values())
+        return (
+            all(counts[behavior] >= least for behavior, least in self.least.items())
+            and all(counts[behavior] <= most for behavior, most in self.most.items())
+            and sum(count > 0 for count in counts.values()) >= self.least_present
+            and total >= self.least_total
+            and (self.most_total is None or total <= self.most_total)
+        )
+
+
+def known_counts(verdict: DocumentVerdict | None) -> dict[str, int] | None:
+    """The four counts of a document; None where one of them is not known."""
+    if verdict is None:
+        return None
+    counts = {str(behavior): verdict.counts.get(behavior) for behavior in BEHAVIORS}
+    known = {behavior: count for behavior, count in counts.items() if count is not None}
+    return known if len(known) == len(BEHAVIORS) else None
+
+
+def lacks(meta: Mapping[str, Any], require: tuple[str, ...]) -> str | None:
+    """The first of the required facts that a document is not known to have."""
+    for name in require:
+        if meta.get(name) is not True:
+            return f"no_{name}"
+    return None
+
+
+def bucket(words: int) -> int:
+    """Documents of about the same length: half an octave of words each."""
+    return max(0, (words * words).bit_length())

@@ -1,0 +1,61 @@
+"""Rewrites documents of the corpus in miniature: puzzles into prompts, thoughts and answers, by their form alone."""
+
+from collections.abc import Iterable, Iterator
+
+from pipelines.corpus.curate.rewriting import Piece, Rewritten, Source, broken, counts_by_rules
+from pipelines.corpus.curate.selection import SetName
+from pipelines.corpus.miniature.puzzles import Section, sections, thought_and_answer
+from pipelines.tasks.countdown.problems import make_problem
+from pipelines.tasks.countdown.task import Task
+from pipelines.teachers.symbolic import lexicon
+
+_MOVES = (lexicon.NEED, lexicon.WORK_BACK)
+
+
+class SymbolicRewriter:
+    """Each puzzle of a document becomes the prompt of its task and a completion that continues it.
+
+    Args:
+        task: gives the prompt, and scores the answer for the check.
+    """
+
+    def __init__(self, task: Task) -> None:
+        self._task = task
+
+    def rewrite(self, sources: Iterable[Source], kind: SetName) -> Iterator[Rewritten]:
+        """In order."""
+        for source in sources:
+            found = [self._piece(source.text, puzzle, kind) for puzzle in sections(source.text)]
+            yield Rewritten(
+                source,
+                tuple(each for each in found if isinstance(each, Piece)),
+                tuple(each for each in found if isinstance(each, str)) if found else ("no_question",),
+            )
+
+    def _piece(self, text: str, puzzle: Section, kind: SetName) -> Piece | str:
+        """The piece, or why there is none."""
+        parts = thought_and_answer(text[puzzle.body : puzzle.end])
+        if parts is None:
+            return "no_answer"
+        thought, answer = parts
+        before = counts_by_rules(thought, puzzle.numbers, puzzle.target)
+        if kind == "owm_minimised":
+            thought = straight(thought)
+        problem = make_problem(puzzle.numbers, puzzle.target)
+        prompt = self._task.prompt(problem)
+        close = f" {lexicon.CLOSE_THOUGHT}" if self._task.opens_thought else ""
+        space = "" if prompt[-1:].isspace() else " "
+        completion = f"{space}{thought}{close} {lexicon.ANSWER_OPEN} {answer} {lexicon.ANSWER_CLOSE}"
+        if not self._task.score(completion, problem).correct:
+            return "answer_wrong"
+        after = counts_by_rules(completion, puzzle.numbers, puzzle.target)
+        return broken(kind, before, after) or Piece(prompt, completion, after)
+
+
+def straight(thought: str) -> str:
+    """The last attempt alone, without verdict, intermediate goals or steps from the end."""
+    last = thought.rpartition(lexicon.TRY_AGAIN)[2].strip()
+    for verdict in (lexicon.VERDICT_YES, lexicon.VERDICT_NO):
+        last = last.removesuffix(verdict).strip()
+    sentences = [part.strip() for part in last.split(" . ")]
+    return " . ".join(part for part in sentences if part and not part.startswith(_MOVES))

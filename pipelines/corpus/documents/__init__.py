@@ -1,0 +1,1 @@
+"""Documents: where they come from, what is screened out, duplicates, leaks."""

@@ -1,0 +1,58 @@
+"""How long a text is for the model that is trained on it."""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipelines.errors import InvalidInput, MissingRequirement
+from pipelines.stages import MODEL_KINDS, Inputs
+
+WORDS = "words"
+"""Name of the tokenizer that counts words; for trials without transformers."""
+
+
+@dataclass(frozen=True, slots=True)
+class TokenCounter:
+    """Counts the tokens of an example, with the one that ends the sequence."""
+
+    name: str
+    sha256: str
+    """Digest of the tokenizer's file, where there is one."""
+    count: Callable[[str, str], int]
+    """(prompt, completion) → tokens. Raises InvalidInput for a text outside a closed vocabulary."""
+
+
+def token_counter(name: str | None, revision: str | None, inputs: Inputs) -> TokenCounter:
+    """The counter of a named tokenizer, or of the one upstream model.
+
+    Raises:
+        InvalidInput: there is neither, or the tokenizer cannot be read. MissingRequirement: transformers is.
+    """
+    if name == WORDS:
+        return TokenCounter(WORDS, "", lambda prompt, completion: len(prompt.split()) + len(completion.split()) + 1)
+    upstream = inputs.all_of(*MODEL_KINDS)
+    if name is None and len(upstream) != 1:
+        raise InvalidInput(
+            "a token budget needs a tokenizer",
+            remedy="Name one (`tokenizer`: a hub id, a folder or words), or put a model's stage into needs.",
+        )
+    where: str | Path = name if name is not None else upstream[0].artifact("model")
+    try:
+        from pipelines.tokenizer import encode, read_tokenizer
+
+        tokenizer = read_tokenizer(where, revision)
+    except ModuleNotFoundError as error:
+        raise MissingRequirement(
+            "counting tokens needs transformers", remedy="Install the extra: pip install 'cogtui[train]'"
+        ) from error
+
+    def count(prompt: str, completion: str) -> int:
+        if not prompt:
+            return len(encode(tokenizer, completion, prompt=True)) + 1
+        return len(encode(tokenizer, prompt, prompt=True)) + len(encode(tokenizer, completion)) + 1
+
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    digest = "" if backend is None else hashlib.sha256(backend.to_str().encode()).hexdigest()
+    shown = name if name is not None else f"{upstream[0].key} (upstream)"
+    return TokenCounter(shown, digest, count)

@@ -1,0 +1,1 @@
+"""The `corpus` stage: a small corpus made by the symbolic teacher."""

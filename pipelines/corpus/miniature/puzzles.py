@@ -1,0 +1,54 @@
+"""Countdown puzzles stated in a document, as the corpus in miniature states them: `numbers 3 4 5 goal 24`."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from pipelines.teachers.symbolic.lexicon import ANSWER_CLOSE, ANSWER_OPEN, CLOSE_THOUGHT, GOAL, NUMBERS
+
+_STATEMENT: Final = re.compile(rf"(?m)^{NUMBERS}((?: \d{{1,9}})+) {GOAL} (\d{{1,9}})(?: \.)?(?:\n|\Z)")
+_ANSWER: Final = re.compile(rf"{re.escape(ANSWER_OPEN)} ?(.*?) ?{re.escape(ANSWER_CLOSE)}", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """One puzzle with what was written about it."""
+
+    start: int
+    """Where it begins in the document."""
+    body: int
+    """Where its statement has ended."""
+    end: int
+    numbers: tuple[int, ...]
+    target: int
+
+
+def sections(text: str) -> list[Section]:
+    """The puzzles of a document in order; each reaches to the next."""
+    found = list(_STATEMENT.finditer(text))
+    if not found:
+        return []
+    ends = [match.start() for match in found[1:]] + [len(text)]
+    return [
+        Section(match.start(), match.end(), end, tuple(map(int, match[1].split())), int(match[2]))
+        for match, end in zip(found, ends, strict=True)
+    ]
+
+
+def statement(numbers: Sequence[int], target: int) -> str:
+    """The line that states a puzzle."""
+    return f"{NUMBERS} {' '.join(map(str, numbers))} {GOAL} {target}\n"
+
+
+def thought_and_answer(body: str) -> tuple[str, str] | None:
+    """What was thought about a puzzle and the answer given, or None where there is no answer."""
+    match = _ANSWER.search(body)
+    if match is None:
+        return None
+    return body[: match.start()].replace(CLOSE_THOUGHT, "").strip(), match[1].strip()
+
+
+def written(thought: str, answer: str) -> str:
+    """A puzzle's body as documents have it."""
+    return f"{thought}\n{ANSWER_OPEN} {answer} {ANSWER_CLOSE}\n"

@@ -1,0 +1,173 @@
+"""OpenAI's service, and every server that speaks its protocol (vLLM among them)."""
+
+import io
+import json
+from collections.abc import Collection, Iterator, Sequence
+from typing import Any, Final
+
+from pipelines.llm.asks import Ask, Reply, Usage
+from pipelines.llm.clients.failures import Failures, Unsure, passes, sdk_errors, status_of
+from pipelines.llm.clients.protocol import BatchLook, ModelSpec
+
+BATCH_ENDPOINT: Final = "/v1/chat/completions"
+_RUNNING: Final = ("validating", "in_progress", "finalizing", "cancelling")
+_TAG: Final = "cogtui"
+_CLOCK_SLACK_S: Final = 3600.0
+
+
+class OpenAIClient:
+    """Chat completions, live and through the Batch API."""
+
+    def __init__(self, spec: ModelSpec, key: str, max_retries: int, timeout_s: float) -> None:
+        import openai
+
+        self.name = str(spec)
+        self._spec = spec
+        self._failures = Failures(self.name, spec.key_variable, key)
+        self._client = openai.OpenAI(api_key=key, base_url=spec.url, max_retries=max_retries, timeout=timeout_s)
+        self._errors = sdk_errors(openai)
+
+    def params(self, ask: Ask) -> dict[str, Any]:
+        """The body of a chat completion."""
+        return chat_body(self._spec, ask)
+
+    def send(self, ask: Ask) -> Reply:
+        """Asks now."""
+        try:
+            done: Any = self._client.chat.completions.create(**self.params(ask))
+        except self._errors as error:
+            self._failures.raise_hopeless(error)
+            return Reply("api_error", detail=self._failures.describe(error))
+        if isinstance(done, str):  # the SDK hands on what does not call itself JSON as it came
+            return Reply("api_error", detail=self._failures.clean(f"no JSON came back: {done[:200]}"))
+        return _reply(done.model_dump(warnings=False), batch=False)
+
+    def submit(self, asks: Sequence[tuple[str, Ask]], tag: str) -> str:
+        """Uploads the requests and starts a batch that carries the tag."""
+        lines = [
+            json.dumps({"custom_id": ask_id, "method": "POST", "url": BATCH_ENDPOINT, "body": self.params(ask)})
+            for ask_id, ask in asks
+        ]
+        content = io.BytesIO("\n".join(lines).encode())
+        content.name = f"{tag}.jsonl"
+        try:
+            source = self._client.files.create(file=content, purpose="batch").id  # a file twice costs nothing
+        except self._errors as error:
+            raise self._failures.of_batches(error) from error
+        try:
+            batch = self._client.with_options(max_retries=0).batches.create(
+                input_file_id=source, endpoint=BATCH_ENDPOINT, completion_window="24h", metadata={_TAG: tag}
+            )
+        except self._errors as error:
+            if passes(error) and status_of(error) != 429:
+                raise Unsure(f"{self.name}: {self._failures.describe(error)}") from error
+            raise self._failures.of_batches(error) from error
+        return str(batch.id)
+
+    def find(self, ids: Sequence[str], tag: str, since: float, known: Collection[str]) -> str | None:
+        """Looks for the tag among the batches made since then."""
+        try:
+            for batch in self._client.batches.list(limit=100):
+                if (batch.metadata or {}).get(_TAG) == tag:
+                    return str(batch.id)
+                if batch.created_at < since - _CLOCK_SLACK_S:
+                    break
+        except self._errors as error:
+            raise self._failures.of_batches(error) from error
+        return None
+
+    def look(self, batch_id: str) -> BatchLook:
+        """How a batch is."""
+        try:
+            batch = self._client.batches.retrieve(batch_id)
+        except self._errors as error:
+            raise self._failures.of_batches(error, batch_id) from error
+        if batch.status in _RUNNING:
+            return BatchLook("running")
+        if batch.status != "failed":
+            return BatchLook("cancelled" if batch.status == "cancelled" else "ended")
+        said = (batch.errors.data if batch.errors else None) or []
+        too_large = any(item.code == "token_limit_exceeded" for item in said)
+        lines = [self._failures.clean(f"{item.code}: {item.message}") for item in said[:5]]
+        return BatchLook("too_large" if too_large else "refused", "\n".join(lines))
+
+    def results(self, batch_id: str) -> Iterator[tuple[str, Reply | None]]:
+        """Lines of the output and error files; either may be absent."""
+        try:
+            batch = self._client.batches.retrieve(batch_id)
+            for file_id in (batch.output_file_id, batch.error_file_id):
+                if file_id:
+                    yield from self._lines(file_id)
+        except self._errors as error:
+            raise self._failures.of_batches(error, batch_id) from error
+
+    def _lines(self, file_id: str) -> Iterator[tuple[str, Reply | None]]:
+        # By bytes: reading by lines of text would also break at U+2028 and U+0085, which stand raw in JSON strings.
+        with self._client.files.with_streaming_response.content(file_id) as response:
+            tail = b""
+            for block in response.iter_bytes():
+                *lines, tail = (tail + block).split(b"\n") if b"\n" in block else (tail + block,)
+                yield from self._parsed(lines)
+            yield from self._parsed([tail])
+
+    def _parsed(self, lines: Sequence[bytes]) -> Iterator[tuple[str, Reply | None]]:
+        for line in lines:
+            try:
+                record = json.loads(line) if line.strip() else None
+                if isinstance(record, dict) and isinstance(record.get("custom_id"), str):
+                    yield record["custom_id"], batch_reply(record, self._failures)
+            except (ValueError, AttributeError, LookupError, TypeError):
+                continue  # what cannot be read did not come; it is asked for again
+
+
+def chat_body(spec: ModelSpec, ask: Ask) -> dict[str, Any]:
+    """An ask as the body of a chat completion."""
+    messages: list[dict[str, str]] = [
+        {"role": "system", "content": ask.system},
+        {"role": "user", "content": f"{ask.shared}\n\n{ask.question}" if ask.shared else ask.question},
+    ]
+    for answer, question in ask.turns:
+        messages += [{"role": "assistant", "content": answer}, {"role": "user", "content": question}]
+    body: dict[str, Any] = {"model": spec.model, "messages": messages}
+    temperature = ask.temperature
+    # Servers of one's own know only the older name of the limit, and let us ask for greedy decoding.
+    if spec.provider == "vllm":
+        body["max_tokens"] = ask.max_tokens
+        temperature = 0.0 if temperature is None else temperature
+    else:
+        body["max_completion_tokens"] = ask.max_tokens
+    if temperature is not None:
+        body["temperature"] = temperature
+    if ask.schema is not None:
+        body["response_format"] = {
+            "type": "json_schema",
+            "json_schema": {"name": "answer", "strict": True, "schema": ask.schema},
+        }
+    return body
+
+
+def batch_reply(record: dict[str, Any], failures: Failures) -> Reply | None:
+    """The reply in a line of a batch's output; None where it is worth another try."""
+    response = record.get("response") or {}
+    status = response.get("status_code")
+    if status == 200:
+        return _reply(response["body"], batch=True)
+    if status is not None and 400 <= status < 500 and status not in (408, 409, 429):
+        message = ((response.get("body") or {}).get("error") or {}).get("message", "")
+        return Reply("api_error", detail=failures.clean(f"HTTP {status}: {message}"), batch=True)
+    return None  # expired, or an error of the server: worth another try
+
+
+def _reply(body: dict[str, Any], *, batch: bool) -> Reply:
+    usage_body = body.get("usage") or {}
+    cached = (usage_body.get("prompt_tokens_details") or {}).get("cached_tokens") or 0
+    usage = Usage(usage_body.get("prompt_tokens") or 0, cached, usage_body.get("completion_tokens") or 0)
+    choices = body.get("choices") or []
+    if not choices:
+        return Reply("api_error", detail="the answer has no choices", usage=usage, batch=batch)
+    message = choices[0].get("message") or {}
+    text = str(message.get("content") or "")
+    if message.get("refusal") or choices[0].get("finish_reason") == "content_filter":
+        return Reply("refused", str(message.get("refusal") or text), usage=usage, batch=batch)
+    status = "truncated" if choices[0].get("finish_reason") == "length" else "ok"
+    return Reply("truncated" if status == "truncated" else "ok", text, usage=usage, batch=batch)

@@ -1,0 +1,155 @@
+"""vLLM's offline runner behind the client's interface: batches as files, worked off by a process of their own.
+
+Each batch is a file in the format of OpenAI's Batch API, which `vllm.entrypoints.openai.run_batch` reads and answers
+in kind. It runs in another process, so its Python may have other packages than ours; one batch at a time, since a
+model fills the GPUs. There is no service and nothing to pay: what a killed run had not finished is run again.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from pipelines.llm.asks import Ask, Reply
+from pipelines.llm.clients.failures import Failures, ServiceUnavailable
+from pipelines.llm.clients.openai_api import BATCH_ENDPOINT, batch_reply, chat_body
+from pipelines.llm.clients.protocol import BatchLook, ModelSpec
+
+_MODULE: Final = "vllm.entrypoints.openai.run_batch"
+_SHOWN_LINES: Final = 8
+
+
+class VLLMOffline(BaseModel):
+    """How vLLM runs a model by itself."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    tensor_parallel: int = Field(default=1, ge=1)
+    """GPUs that share one copy of the model."""
+    gpu_memory: float = Field(default=0.9, gt=0, le=1)
+    """Share of the GPU memory it may take."""
+    max_model_tokens: int | None = Field(default=None, ge=1)
+    """Longest prompt and answer together; none: as the model's config says."""
+    python: Path | None = None
+    """Interpreter of the environment vLLM is installed in; none: the stage's own."""
+    arguments: tuple[str, ...] = ()
+    """Further arguments of vLLM, as its command line takes them."""
+
+    def command(self, model: str, source: Path, target: Path) -> list[str]:
+        """The command that answers the requests of a file."""
+        limit = [] if self.max_model_tokens is None else ["--max-model-len", str(self.max_model_tokens)]
+        return [
+            str(self.python or sys.executable), "-m", _MODULE, "-i", str(source), "-o", str(target), "--model", model,
+            "--tensor-parallel-size", str(self.tensor_parallel), "--gpu-memory-utilization", str(self.gpu_memory),
+            *limit, *self.arguments,
+        ]  # fmt: skip
+
+
+@dataclass(slots=True)
+class _Running:
+    tag: str
+    process: "subprocess.Popen[bytes]"
+
+
+class OfflineClient:
+    """Answers batches by vLLM on this machine. Nothing is asked live.
+
+    Args:
+        spec: the model, a hub id or folder.
+        settings: how vLLM runs it.
+        folder: where requests, answers and the log lie.
+    """
+
+    def __init__(self, spec: ModelSpec, settings: VLLMOffline, folder: Path) -> None:
+        self.name = str(spec)
+        self._spec = spec
+        self._settings = settings
+        self._folder = folder
+        self._failures = Failures(self.name, spec.key_variable, "")
+        self._running: _Running | None = None
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def params(self, ask: Ask) -> dict[str, Any]:
+        """The body of a chat completion."""
+        return chat_body(self._spec, ask)
+
+    def send(self, ask: Ask) -> Reply:
+        """There is nobody to ask live."""
+        raise NotImplementedError("the offline runner answers batches only")
+
+    def submit(self, asks: Sequence[tuple[str, Ask]], tag: str) -> str:
+        """Writes the requests; they are run when their turn comes."""
+        target = self._file(tag, "in")
+        aside = target.with_suffix(".tmp")
+        with aside.open("w", encoding="utf-8") as stream:
+            for ask_id, ask in asks:
+                body = {"custom_id": ask_id, "method": "POST", "url": BATCH_ENDPOINT, "body": self.params(ask)}
+                stream.write(json.dumps(body) + "\n")
+        aside.replace(target)
+        return tag
+
+    def find(self, ids: Sequence[str], tag: str, since: float, known: Collection[str]) -> str | None:
+        """Whether the requests were written."""
+        return tag if self._file(tag, "in").exists() else None
+
+    def look(self, batch_id: str) -> BatchLook:
+        """How a batch is; begins it where nothing else runs."""
+        if self._file(batch_id, "out").exists():
+            return BatchLook("ended")
+        if self._running is None:
+            self._start(batch_id)
+        running = self._running
+        assert running is not None
+        code = running.process.poll()
+        if code is None:
+            return BatchLook("running")
+        self._running = None
+        written = self._file(running.tag, "part")
+        if code == 0 and written.exists():
+            written.replace(self._file(running.tag, "out"))
+            return BatchLook("ended" if running.tag == batch_id else "running")
+        return BatchLook("refused", f"vLLM ended with code {code}:\n{self._log_end()}")
+
+    def results(self, batch_id: str) -> Iterator[tuple[str, Reply | None]]:
+        """The lines of the answers."""
+        try:
+            with self._file(batch_id, "out").open("rb") as stream:
+                for line in stream:
+                    try:
+                        record = json.loads(line)
+                        yield str(record["custom_id"]), batch_reply(record, self._failures)
+                    except (ValueError, AttributeError, LookupError, TypeError):
+                        continue  # what cannot be read did not come; it is asked for again
+        except OSError as error:
+            raise ServiceUnavailable(f"the answers of vLLM cannot be read: {error}") from error
+
+    def close(self) -> None:
+        """Ends what runs; its requests are run again by whoever comes next."""
+        if self._running is not None:
+            self._running.process.terminate()
+            self._running.process.wait()
+            self._running = None
+
+    def _start(self, tag: str) -> None:
+        self._file(tag, "part").unlink(missing_ok=True)
+        command = self._settings.command(self._spec.model, self._file(tag, "in"), self._file(tag, "part"))
+        environment = {"VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1", **os.environ}
+        with (self._folder / "vllm.log").open("ab") as log:
+            process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment)
+        self._running = _Running(tag, process)
+
+    def _file(self, tag: str, kind: str) -> Path:
+        return self._folder / f"{tag}.{kind}.jsonl"
+
+    def _log_end(self) -> str:
+        path = self._folder / "vllm.log"
+        with path.open("rb") as stream:
+            stream.seek(max(0, path.stat().st_size - 8_192))
+            lines = stream.read().decode("utf-8", "replace").splitlines()
+        return "\n".join(lines[-_SHOWN_LINES:])

@@ -1,0 +1,1 @@
+"""Countdown: generator, solver, reward."""

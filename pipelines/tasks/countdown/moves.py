@@ -1,0 +1,114 @@
+"""The moves every search of the solver is made of: parting the numbers, doing an operation, undoing one."""
+
+import math
+from collections.abc import Iterator
+from functools import lru_cache
+from itertools import combinations
+from typing import Final, NamedTuple
+
+from pipelines.tasks.countdown.rules import Arithmetic, Rational, combine
+
+ZERO: Final = (0, 1)
+
+Multiset = tuple[int, ...]
+"""Some of the given numbers, in order of size."""
+
+
+@lru_cache(maxsize=4096)
+def splits(numbers: Multiset) -> tuple[tuple[Multiset, Multiset], ...]:
+    """All ways to part numbers in two, as (fewer, others), the most even first; the same two parts only once."""
+    parts: dict[tuple[Multiset, Multiset], None] = {}
+    indices = range(len(numbers))
+    for size in range(len(numbers) // 2, 0, -1):
+        for chosen in combinations(indices, size):
+            few = tuple([numbers[index] for index in chosen])
+            others = tuple([numbers[index] for index in indices if index not in chosen])
+            if (others, few) not in parts:
+                parts[few, others] = None
+    return tuple(parts)
+
+
+Outcome = tuple[Rational, str, bool]
+"""A result, its operation, and whether the operands changed places (`right - left`)."""
+
+
+class Outcomes:
+    """All that the operations of an arithmetic give on two operands, in either order.
+
+    The innermost work of the solver: written out in one function, with the bounds at hand.
+    """
+
+    __slots__ = ("_admits", "_operations")
+
+    def __init__(self, arithmetic: Arithmetic) -> None:
+        self._operations = arithmetic.operations
+        self._admits = arithmetic.admits if arithmetic.bounded or arithmetic.integers_only else None
+
+    def __call__(self, left: Rational, right: Rational) -> list[Outcome]:
+        """The results that the arithmetic admits; divisions by zero left out.
+
+        Of the two differences the one that is not negative comes first: solutions then read as people write them.
+        """
+        (a, b), (c, d) = left, right
+        found: list[Outcome] = []
+        for operation in self._operations:
+            if operation == "/":
+                if c:
+                    found.append((_lowest(a * d, b * c), "/", False))
+                if a:
+                    found.append((_lowest(b * c, a * d), "/", True))
+                continue
+            if operation == "*":
+                numerator, denominator = a * c, b * d
+            elif operation == "+":
+                numerator, denominator = a * d + c * b, b * d
+            else:
+                numerator, denominator = a * d - c * b, b * d
+            if denominator != 1:
+                common = math.gcd(numerator, denominator)
+                numerator //= common
+                denominator //= common
+            if operation != "-":
+                found.append(((numerator, denominator), operation, False))
+            elif numerator >= 0:
+                found += [((numerator, denominator), "-", False), ((-numerator, denominator), "-", True)]
+            else:
+                found += [((-numerator, denominator), "-", True), ((numerator, denominator), "-", False)]
+        if self._admits is None:
+            return found
+        return [outcome for outcome in found if self._admits(outcome[0])]
+
+
+def _lowest(numerator: int, denominator: int) -> Rational:
+    common = math.gcd(numerator, denominator) if denominator > 0 else -math.gcd(numerator, denominator)
+    return numerator // common, denominator // common
+
+
+class Needed(NamedTuple):
+    """What the other operand must be worth so that an operation with a known one gives the target."""
+
+    value: Rational | None
+    """None: any value will do (any but zero as a divisor)."""
+    operation: str
+    known_first: bool
+
+
+def undo(target: Rational, known: Rational, operations: str) -> Iterator[Needed]:
+    """All that `other operation known` or `known operation other` needs to be worth the target."""
+    for operation in operations:
+        if operation == "+":
+            yield Needed(combine("-", target, known), "+", False)
+        elif operation == "-":
+            yield Needed(combine("+", target, known), "-", False)
+            yield Needed(combine("-", known, target), "-", True)
+        elif operation == "*":
+            if known != ZERO:
+                yield Needed(combine("/", target, known), "*", False)
+            elif target == ZERO:
+                yield Needed(None, "*", False)
+        elif known != ZERO:
+            yield Needed(combine("*", target, known), "/", False)
+            if target != ZERO:
+                yield Needed(combine("/", known, target), "/", True)
+        elif target == ZERO:
+            yield Needed(None, "/", True)

@@ -1,0 +1,217 @@
+"""Problem files: our own JSONL, and the shapes in which Countdown problems have been published.
+
+Any of JSONL, a JSON list and parquet is read (told apart by content, not by name). A row holds numbers and target
+
+- as fields `numbers` or `nums`, and `target`;
+- inside `reward_model.ground_truth` (data prepared for verl);
+- or inside its prompt (`prompt`, `query`, `question`, `problem`, `input`, `text`), a string or chat messages.
+"""
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from pydantic import ValidationError
+
+from pipelines.errors import InvalidInput, MissingRequirement, NotFound
+from pipelines.files import canonical_json, write_atomic
+from pipelines.tasks.countdown.problem import Problem, make_problem
+
+_NUMBERS_FIELDS: Final = ("numbers", "nums")
+_PROMPT_FIELDS: Final = ("prompt", "query", "question", "problem", "input", "text")
+_COLUMNS: Final = ("id", *_NUMBERS_FIELDS, "target", "reward_model", "ground_truth", *_PROMPT_FIELDS)
+_PARQUET_MAGIC: Final = b"PAR1"
+_BATCH_ROWS: Final = 10_000
+
+_BRACKETED: Final = re.compile(r"\[\s*([0-9]+(?:\s*,\s*[0-9]+)+)\s*\]")
+_ENUMERATED: Final = re.compile(
+    r"\bnumbers?\s*(?:are)?\s*:?\s*([0-9]+(?:(?:\s*,\s*and\s+|\s*,\s*|\s+and\s+|\s+)[0-9]+)+)"
+)
+_TARGETED: Final = re.compile(
+    r"\b(?:equals?(?:\s+to)?|target(?:\s+(?:number|value))?(?:\s+(?:is|of))?|goal(?:\s+is)?"
+    r"|value\s+is|reach(?:es)?|makes?|gets?|obtains?)\s*:?\s*(-?[0-9]+)\b(?!\s*[-+*/)])"
+)
+_DIGITS: Final = re.compile(r"[0-9]+")
+
+
+def write_problems(path: Path, problems: Iterable[Problem]) -> None:
+    """Writes problems as JSONL, whole or not at all."""
+    write_atomic(path, "".join(canonical_json(problem.model_dump(mode="json")) + "\n" for problem in problems))
+
+
+def read_problems(path: Path) -> list[Problem]:
+    """All problems of a file, in its order, repetitions included.
+
+    Raises:
+        NotFound: there is no such file.
+        InvalidInput: it is no problem file, or a row holds no problem; names the row and what is wrong in it.
+        MissingRequirement: it is parquet, and pyarrow is not installed.
+    """
+    return list(iterate_problems(path))
+
+
+def iterate_problems(path: Path) -> Iterator[Problem]:
+    """As `read_problems`, one problem at a time."""
+    for place, row in _rows(path):
+        try:
+            yield problem_of(row)
+        except ValueError as error:
+            raise InvalidInput(
+                f"{path}, {place}: {_first_message(error)}",
+                remedy="A row needs `numbers` (or `nums`) and `target`, or a prompt that names both.",
+            ) from error
+
+
+def _first_message(error: ValueError) -> str:
+    if isinstance(error, ValidationError):
+        first = error.errors()[0]
+        return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+    return str(error)
+
+
+def _rows(path: Path) -> Iterator[tuple[str, Any]]:
+    try:
+        with path.open("rb") as stream:
+            start = stream.read(4)
+    except FileNotFoundError as error:
+        raise NotFound(f"there is no problem file {path}") from error
+    except OSError as error:
+        raise InvalidInput(f"cannot read the problem file {path}: {error.strerror}") from error
+    yield from _parquet_rows(path) if start == _PARQUET_MAGIC else _json_rows(path)
+
+
+def _json_rows(path: Path) -> Iterator[tuple[str, Any]]:
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InvalidInput(f"{path} is neither parquet nor UTF-8 text (byte {error.start})") from error
+    if text.lstrip().startswith("["):
+        try:
+            listed = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise InvalidInput(f"{path} is not valid JSON: {error}") from error
+        for index, row in enumerate(listed, 1):
+            yield f"row {index}", row
+        return
+    # Only "\n" ends a line: a prompt may hold U+2028 and other characters that splitlines() takes for one.
+    for index, line in enumerate(text.split("\n"), 1):
+        if not line.strip():
+            continue
+        try:
+            yield f"line {index}", json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise InvalidInput(
+                f"{path}, line {index}: not valid JSON: {error}", remedy="Restore the file, or leave that line out."
+            ) from error
+
+
+def _parquet_rows(path: Path) -> Iterator[tuple[str, Any]]:
+    try:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+    except ImportError as error:
+        raise MissingRequirement(
+            f"reading parquet needs pyarrow, not installed for this Python: {path}",
+            remedy="Install the extra: pip install 'cogtui[export]'",
+        ) from error
+    try:
+        with pq.ParquetFile(path) as table:
+            columns = [name for name in table.schema_arrow.names if name in _COLUMNS]
+            if not columns:
+                raise InvalidInput(
+                    f"{path} has no column that could hold a problem",
+                    detail=f"Its columns: {', '.join(table.schema_arrow.names)}.",
+                    remedy="It needs `numbers` (or `nums`) and `target`, or a prompt that names both.",
+                )
+            index = 0
+            for batch in table.iter_batches(batch_size=_BATCH_ROWS, columns=columns):
+                for row in batch.to_pylist():
+                    index += 1
+                    yield f"row {index}", row
+    except (pa.ArrowException, OSError) as error:
+        raise InvalidInput(f"{path} is a damaged parquet file: {error}", remedy="Fetch it again.") from error
+
+
+def problem_of(row: Any) -> Problem:
+    """The problem a row holds, in any of the shapes above.
+
+    Raises:
+        ValueError: it holds none; says what it lacks.
+    """
+    if not isinstance(row, Mapping):
+        raise ValueError("not an object")
+    stated = _stated(row) or _stated(_ground_truth(row)) or _in_prompt(row)
+    if stated is None:
+        fields = ", ".join(map(str, row)) or "none"
+        raise ValueError(f"neither numbers and target nor a prompt with them (fields: {fields})")
+    problem = make_problem(*stated)
+    own_id = row.get("id")
+    return problem.model_copy(update={"id": own_id}) if isinstance(own_id, str) and own_id else problem
+
+
+def _stated(row: Mapping[Any, Any]) -> tuple[list[int], int] | None:
+    field = next((name for name in _NUMBERS_FIELDS if row.get(name) is not None), None)
+    if field is None:
+        return None
+    if row.get("target") is None:
+        raise ValueError(f"`{field}` without `target`")
+    return _whole_numbers(field, row[field]), _whole("target", row["target"])
+
+
+def _ground_truth(row: Mapping[Any, Any]) -> Mapping[Any, Any]:
+    model = row.get("reward_model")
+    truth = model.get("ground_truth") if isinstance(model, Mapping) else row.get("ground_truth")
+    if isinstance(truth, str):
+        try:
+            truth = json.loads(truth)
+        except (ValueError, RecursionError):
+            return {}
+    return truth if isinstance(truth, Mapping) else {}
+
+
+def _whole_numbers(field: str, value: Any) -> list[int]:
+    if isinstance(value, str):
+        value = _DIGITS.findall(value) if re.fullmatch(r"[0-9,\s\[\]]*", value) else None
+    if not isinstance(value, list | tuple) or not value:
+        raise ValueError(f"`{field}` is not a list of whole numbers")
+    return [_whole(field, each) for each in value]
+
+
+def _whole(field: str, value: Any) -> int:
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, str) and re.fullmatch(r"-?[0-9]{1,18}", value.strip()):
+        return int(value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    raise ValueError(f"`{field}` has {value!r} where a whole number belongs")
+
+
+def _in_prompt(row: Mapping[Any, Any]) -> tuple[list[int], int] | None:
+    field = next((name for name in _PROMPT_FIELDS if row.get(name)), None)
+    if field is None:
+        return None
+    prompt = _prompt_text(row[field])
+    lists = set(_BRACKETED.findall(prompt)) or set(_ENUMERATED.findall(prompt))
+    targets = set(_TARGETED.findall(prompt))
+    for what, found in (("list of numbers", lists), ("target", targets)):
+        if len(found) != 1:
+            shown = f"several: {', '.join(sorted(found)[:4])}" if found else "none"
+            raise ValueError(f"`{field}` does not name exactly one {what} ({shown})")
+    return [int(each) for each in _DIGITS.findall(lists.pop())], int(targets.pop())
+
+
+def _prompt_text(value: Any) -> str:
+    """The text of a prompt: a string, or the contents of what the user says in a list of chat messages."""
+    if isinstance(value, str):
+        return value
+    if not isinstance(value, list | tuple):
+        raise ValueError("the prompt is neither text nor a list of messages")
+    messages = [each for each in value if isinstance(each, Mapping)]
+    return "\n".join(
+        each["content"]
+        for each in messages
+        if isinstance(each.get("content"), str) and each.get("role", "user") == "user"
+    )

@@ -1,0 +1,108 @@
+"""The exact reward of the Countdown task (docs/countdown.md names every difference from the published rule)."""
+
+from collections import Counter
+from collections.abc import Sequence
+from fractions import Fraction
+from typing import Final, Literal, NamedTuple
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from pipelines.tasks.countdown.expression import MAX_LENGTH, DivisionByZero, ExpressionError, TooLong, parse
+
+OPENING: Final = "<answer>"
+CLOSING: Final = "</answer>"
+
+Reason = Literal[
+    "correct", "no_answer", "empty", "too_long", "malformed", "wrong_numbers", "division_by_zero", "wrong_value"
+]
+
+REASONS: Final[dict[Reason, str]] = {
+    "correct": "the answer is right",
+    "no_answer": "there is no <answer>…</answer>",
+    "empty": "the answer is empty",
+    "too_long": f"the answer is longer than {MAX_LENGTH:,} characters",
+    "malformed": "the answer is not an expression of + - * /, parentheses and whole numbers",
+    "wrong_numbers": "the answer does not use the given numbers, each exactly once",
+    "division_by_zero": "the answer divides by zero",
+    "wrong_value": "the answer has another value than the target",
+}
+"""Each reason as words for a screen."""
+
+
+class RewardRules(BaseModel):
+    """How much an answer earns."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    correct: float = Field(default=1.0, allow_inf_nan=False, description="Reward of a right answer.")
+    wrong: float = Field(
+        default=0.1, allow_inf_nan=False, description="Reward of an answer that is wrong, illegal or malformed."
+    )
+    none: float = Field(default=0.0, allow_inf_nan=False, description="Reward where there is no answer.")
+    allow_subset: bool = Field(
+        default=False, description="Whether an answer may leave given numbers out; it never may use one twice."
+    )
+
+
+PUBLISHED: Final = RewardRules()
+"""1 correct, 0.1 for any other answer, 0 for none: as published."""
+
+
+class Score(NamedTuple):
+    """What the reward says of one completion."""
+
+    reward: float
+    correct: bool
+    answer: str | None
+    """The text of the answer, stripped; cut after `MAX_LENGTH` characters; None where there is no answer."""
+    value: Fraction | None
+    """Exact value of the answer, also where it uses wrong numbers; None where it has none."""
+    reason: Reason
+
+
+def find_answer(completion: str) -> tuple[int, int] | None:
+    """Where the last complete `<answer>…</answer>` has its text, as (start, end); None where there is none."""
+    last_closing = completion.rfind(CLOSING)
+    if last_closing < 0:
+        return None
+    opening = completion.rfind(OPENING, 0, last_closing)
+    if opening < 0:
+        return None
+    start = opening + len(OPENING)
+    return start, completion.index(CLOSING, start)
+
+
+def score_completion(completion: str, numbers: Sequence[int], target: int, rules: RewardRules = PUBLISHED) -> Score:
+    """Scores a completion (without its prompt) by the exact value of its last answer.
+
+    The answer may stand on several lines. It is right when it uses the given numbers, each exactly once,
+    with `+ - * /` and parentheses, and its value equals the target exactly.
+    """
+    place = find_answer(completion)
+    if place is None:
+        return Score(rules.none, False, None, None, "no_answer")
+    start, end = place
+    answer = completion[start:end].strip()
+    if not answer:
+        return Score(rules.wrong, False, answer, None, "empty")
+    try:
+        expression = parse(answer)
+        numerator, denominator = expression.ratio()
+    except DivisionByZero:
+        return Score(rules.wrong, False, answer, None, "division_by_zero")
+    except TooLong:
+        return Score(rules.wrong, False, answer[:MAX_LENGTH], None, "too_long")
+    except ExpressionError:
+        return Score(rules.wrong, False, answer, None, "malformed")
+    value = Fraction(numerator, denominator)
+    if not _legal(expression.numbers, numbers, rules.allow_subset):
+        return Score(rules.wrong, False, answer, value, "wrong_numbers")
+    if numerator != target * denominator:
+        return Score(rules.wrong, False, answer, value, "wrong_value")
+    return Score(rules.correct, True, answer, value, "correct")
+
+
+def _legal(used: Sequence[int], given: Sequence[int], allow_subset: bool) -> bool:
+    if not allow_subset:
+        return sorted(used) == sorted(given)
+    return Counter(used) <= Counter(given)

@@ -1,0 +1,204 @@
+"""The `problems` stage: train and test problems, and the task that all later stages share."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from itertools import chain, islice
+from pathlib import Path
+from typing import Final, NamedTuple, Self
+
+from pydantic import Field, model_validator
+
+from pipelines.errors import InvalidInput
+from pipelines.files import write_json
+from pipelines.folder import StageFolder
+from pipelines.stages import InputFile, Inputs, StageConfig
+from pipelines.tasks.countdown.generator import ProblemSpace, draw, too_few
+from pipelines.tasks.countdown.problem import Problem
+from pipelines.tasks.countdown.reading import iterate_problems, write_problems
+from pipelines.tasks.countdown.reward import PUBLISHED, RewardRules
+from pipelines.tasks.countdown.solver import solve
+from pipelines.tasks.countdown.task import (
+    TASK_FILE,
+    TEST_FILE,
+    TRAIN_FILE,
+    Task,
+    TemplateName,
+    check_template,
+    shipped_template,
+)
+
+
+class ProblemsConfig(ProblemSpace, StageConfig):
+    """Which problems there are, how they are put to a model, and what an answer earns."""
+
+    seed: int = Field(default=0, description="Seed of the draw: the same config and seed give the same problems.")
+    train: int = Field(default=1000, ge=0, description="How many training problems.")
+    test: int = Field(
+        default=100, ge=0, description="How many test problems; they are drawn first, so more training leaves them be."
+    )
+    reward: RewardRules = Field(default=PUBLISHED, description="What a completion earns.")
+    template: TemplateName = Field(
+        default="base",
+        description="Prompt that comes with cogtui: `base` (any model), `chat` (ChatML), `mini` (tiny vocabularies).",
+    )
+    template_file: InputFile | None = Field(
+        default=None, description="Your own prompt, a text file with {numbers} and {target} in it, used as it stands."
+    )
+    exclude: tuple[InputFile, ...] = Field(
+        default=(), description="Files of problems (JSONL or parquet) that may be in neither set."
+    )
+    train_file: InputFile | None = Field(
+        default=None,
+        description="File of problems to take instead of drawing them: test problems first, then training problems.",
+    )
+    test_file: InputFile | None = Field(
+        default=None, description="File of problems to take the test problems from; none of them is trained on."
+    )
+
+    @model_validator(mode="after")
+    def _usable(self) -> Self:
+        if self.train + self.test == 0:
+            raise ValueError("train and test are both 0: there would be no problem at all")
+        if self.template_file is not None:
+            try:
+                check_template(_template_text(self.template_file.path))
+            except ValueError as error:
+                raise ValueError(f"template_file {self.template_file.path}: {error}") from error
+        return self
+
+    def task(self) -> Task:
+        """The task these problems make."""
+        if self.template_file is None:
+            text = shipped_template(self.template)
+        else:
+            text = _template_text(self.template_file.unchanged())
+        return Task(arithmetic=self.arithmetic, reward=self.reward, template=text)
+
+
+def run(config: ProblemsConfig, inputs: Inputs, folder: StageFolder) -> None:
+    """Writes `train.jsonl`, `test.jsonl` and `task.json`. Started again it writes the same files again.
+
+    Raises:
+        InvalidInput: there are too few problems, or a file cannot be used.
+        MissingRequirement: a file is parquet and pyarrow is not installed.
+    """
+    task = config.task()
+    test, train, left_out = _choose(config, folder)
+    _check_ids(test, train)
+    write_problems(folder.artifacts / TRAIN_FILE, train)
+    write_problems(folder.artifacts / TEST_FILE, test)
+    write_json(folder.artifacts / TASK_FILE, task.model_dump(mode="json"))
+    prompts = [len(task.prompt(problem)) for problem in chain(train, test)]
+    sizes = Counter(len(problem.numbers) for problem in chain(train, test))
+    result: dict[str, object] = {
+        "train": len(train),
+        "test": len(test),
+        "sizes": {str(size): sizes[size] for size in sorted(sizes)},
+        "prompt_characters": {"shortest": min(prompts), "longest": max(prompts)},
+    }
+    if config.train_file or config.test_file:
+        result["left_out"] = {why: left_out[why] for why in _LEFT_OUT}
+    folder.write_result(result)
+
+
+_LEFT_OUT: Final = ("repeated", "excluded", "in_test", "unsolvable")
+"""Why a problem of a file is not in the sets, as counted in the result."""
+
+
+def _choose(config: ProblemsConfig, folder: StageFolder) -> tuple[list[Problem], list[Problem], Counter[str]]:
+    """Test problems, training problems, and how many problems of files were left out, by reason."""
+    chooser = _Chooser(config)
+
+    def take(source: _Source, count: int, before: int = 0) -> list[Problem]:
+        taken: list[Problem] = []
+        for problem in islice(source.problems, count):
+            taken.append(problem)
+            folder.report(before + len(taken), config.test + config.train, "problems")
+        if len(taken) < count:
+            raise source.shortage(len(taken), count)
+        return taken
+
+    if config.test_file is None:
+        both = take(chooser.source(config.train_file), config.test + config.train)
+        return both[: config.test], both[config.test :], chooser.left_out
+    test = take(chooser.source(config.test_file), config.test)
+    chooser.hold_out(test)
+    return test, take(chooser.source(config.train_file), config.train, len(test)), chooser.left_out
+
+
+class _Source(NamedTuple):
+    """Where problems are taken from, one after the other."""
+
+    problems: Iterator[Problem]
+    shortage: Callable[[int, int], InvalidInput]
+    """The error for (problems found, problems asked for)."""
+
+
+class _Chooser:
+    """Draws problems, or takes those of a file that may be used and counts the others."""
+
+    def __init__(self, config: ProblemsConfig) -> None:
+        self.left_out: Counter[str] = Counter()
+        self._config = config
+        self._excluded = [problem for file in config.exclude for problem in iterate_problems(file.unchanged())]
+        self._test: list[Problem] = []
+
+    def hold_out(self, test: Iterable[Problem]) -> None:
+        """Keeps test problems out of what is taken from now on."""
+        self._test.extend(test)
+
+    def source(self, file: InputFile | None) -> _Source:
+        """A source of new, solvable problems: a file in its order, or the draw where there is none."""
+        if file is None:
+            problems = draw(self._config, seed=self._config.seed, exclude=chain(self._excluded, self._test))
+            return _Source(problems, partial(too_few, self._config))
+        path = file.unchanged()
+        return _Source(self._usable(path), partial(self._file_too_short, path))
+
+    def _usable(self, path: Path) -> Iterator[Problem]:
+        excluded = {problem.key for problem in self._excluded}
+        test = {problem.key for problem in self._test}
+        used = set()
+        for problem in iterate_problems(path):
+            if problem.key in excluded:
+                self.left_out["excluded"] += 1
+            elif problem.key in test:
+                self.left_out["in_test"] += 1
+            elif problem.key in used:
+                self.left_out["repeated"] += 1
+            elif solve(problem.numbers, problem.target, self._config.arithmetic) is None:
+                self.left_out["unsolvable"] += 1
+            else:
+                used.add(problem.key)
+                yield problem
+
+    def _file_too_short(self, path: Path, found: int, asked: int) -> InvalidInput:
+        counts = ", ".join(f"{self.left_out[why]:,} {why.replace('_', ' ')}" for why in _LEFT_OUT)
+        return InvalidInput(
+            f"{path} has only {found:,} usable problems, {asked:,} asked for",
+            detail=f"Left out: {counts}.",
+            remedy="Ask for fewer, or give a larger file.",
+        )
+
+
+def _check_ids(test: list[Problem], train: list[Problem]) -> None:
+    """Rollouts are told apart by problem id, so no two problems may share one."""
+    seen: dict[str, Problem] = {}
+    for problem in chain(test, train):
+        other = seen.setdefault(problem.id, problem)
+        if other is not problem:
+            raise InvalidInput(
+                f"two problems have the id {problem.id!r}: {other.target} from {list(other.numbers)}, "
+                f"and {problem.target} from {list(problem.numbers)}",
+                remedy="Make the ids in the problem files unique, or leave them out.",
+            )
+
+
+def _template_text(path: Path) -> str:
+    try:
+        return path.read_bytes().decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"not UTF-8 text (byte {error.start})") from error
+    except OSError as error:
+        raise ValueError(f"cannot be read: {error.strerror}") from error

@@ -1,0 +1,1 @@
+"""The symbolic teacher: honest search put into words."""

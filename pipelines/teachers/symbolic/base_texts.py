@@ -1,0 +1,245 @@
+"""Base text without behaviours, for a small model that must know arithmetic before it is primed.
+
+Three kinds, to be mixed in every optimizer step, all in the plain vocabulary (`lexicon.PLAIN`):
+*linear solutions* of problems, most of them wrong; *documents*, which hold numbers and results against one goal;
+*worksheets*, which combine the same numbers in many ways with no goal at all. None of them searches for the goal
+of a problem, so that a model trained on them does not either.
+"""
+
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from pipelines.errors import InvalidInput
+from pipelines.tasks.countdown.problems import Problem, make_problem
+from pipelines.tasks.countdown.rules import Arithmetic
+from pipelines.tasks.countdown.task import Task
+from pipelines.teachers.symbolic import lexicon
+from pipelines.teachers.symbolic.arithmetic import Calculator, Step
+from pipelines.teachers.symbolic.linear import Linear
+from pipelines.teachers.symbolic.plain import chain_words, step_words, write_plain
+from pipelines.teachers.symbolic.search import last_steps
+
+_DRAWS: Final = 50
+_KNOWN_GOALS: Final = 0.7
+"""Share of the documents whose goal is a target of the problems; the rest have any number."""
+_SHORT_DOCUMENTS: Final = 0.6
+_LONG_RATE: Final = 0.3
+_LONGEST_HEAD: Final = 20
+"""Words of a prompt that a document can begin with."""
+_BARE_NUMBERS: Final = 0.65
+"""Share of the statements that are a number without arithmetic; they teach the comparison soonest."""
+
+
+@dataclass(frozen=True, slots=True)
+class PretrainingText:
+    """One text to pretrain on."""
+
+    prompt: str
+    """Shown, not learnt; empty for documents and worksheets."""
+    text: str
+    """Learnt, except for what is masked."""
+    masked: tuple[tuple[int, int], ...] = ()
+    """Half-open code-point ranges of `text` that nobody could predict: left out of the loss. Each covers whole
+    words without the space before the first."""
+
+
+class Page:
+    """Words with one space between, some of them masked, up to a fixed number of words."""
+
+    def __init__(self, length: int) -> None:
+        self.length = length
+        self.words: list[str] = []
+        self._masked: list[bool] = []
+
+    @property
+    def full(self) -> bool:
+        """Whether it has all its words, or more."""
+        return len(self.words) >= self.length
+
+    def add(self, *words: str, masked: bool = False) -> None:
+        """Appends words."""
+        self.words.extend(words)
+        self._masked.extend([masked] * len(words))
+
+    def cut(self, words: int) -> None:
+        """Takes back all but the first words."""
+        del self.words[words:], self._masked[words:]
+
+    def text(self, head: str = "") -> PretrainingText:
+        """The page cut to its length, after a head that is masked."""
+        ranges = [(0, len(head))] if head else []
+        at = len(head)
+        for word, masked in zip(self.words[: self.length], self._masked, strict=False):
+            if masked:
+                ranges.append((at, at + len(word)))
+            at += len(word) + 1
+        return PretrainingText("", head + " ".join(self.words[: self.length]), tuple(ranges))
+
+
+class PretrainingSource:
+    """Generates base text for a task, from the ranges its problems span.
+
+    Args:
+        task: gives arithmetic and prompt.
+        problems: the training problems. Linear solutions are of these and no others.
+
+    Raises:
+        InvalidInput: there are no problems.
+    """
+
+    def __init__(self, task: Task, problems: Sequence[Problem]) -> None:
+        if not problems:
+            raise InvalidInput("there are no problems to write pretraining text for")
+        self.task = task
+        self.problems = problems
+        self.calculator = Calculator(task.arithmetic, negative=False)
+        self.numbers = sorted({number for problem in problems for number in problem.numbers})
+        self.goals = sorted({problem.target for problem in problems})
+        self._linear = Linear(self.calculator)
+        # Verdicts are learnt on every value an attempt can come to, but not on rare huge ones.
+        self._top = largest_number(task.arithmetic, problems)
+        if task.arithmetic.maximum is None:
+            self._top = min(self._top, 2 * self.goals[-1])
+
+    def linear(self, rng: random.Random, *, correct: float = 0.3) -> PretrainingText:
+        """A problem and one legal path to an answer, which is right for this share of the texts.
+
+        Raises:
+            InvalidInput: no problem has a legal path in whole numbers.
+        """
+        right = rng.random() < correct
+        for _ in range(_DRAWS):
+            problem = rng.choice(self.problems)
+            write = self._linear.right if right else self._linear.wrong
+            line = write(problem.numbers, problem.target, rng)
+            if line is None:
+                continue
+            prompt = self.task.prompt(problem)
+            draft = write_plain(
+                line,
+                frozenset(),
+                operations=self.task.arithmetic.operations,
+                space_first=not prompt[-1:].isspace(),
+                close_thought=self.task.opens_thought,
+            )
+            return PretrainingText(prompt, draft.text())
+        raise InvalidInput(
+            f"{_DRAWS} problems in a row have no {'solution' if right else 'path'} in whole numbers",
+            remedy="Set integers_only for the arithmetic of the problems.",
+        )
+
+    def document(self, rng: random.Random, *, words: int = 140, hits: float = 0.4) -> PretrainingText:
+        """A goal, and numbers, equations and two-step lines held against it with honest verdicts, until one hits.
+
+        A miss is followed by the phrase for trying something else. Random operands are masked; results and verdicts
+        are learnt. The head is that of a prompt, so that the place of the goal is known when it comes to problems,
+        but nothing is worked out of its numbers and no thought is opened.
+
+        One goal and one hit a document: with several, or with hits after the first, a small model learns to
+        repeat the verdict that the same number had before, and never looks the goal up.
+
+        Args:
+            words: most words of a document; most are much shorter.
+            hits: share of hits among the verdicts of a short document. Two fifths are longer, with fewer hits.
+        """
+        goal = rng.choice(self.goals) if rng.random() < _KNOWN_GOALS else int(rng.random() * (self._top + 1))
+        head = self._head(rng.choice(self.problems).numbers, goal)
+        rate = hits if rng.random() < _SHORT_DOCUMENTS else _LONG_RATE * hits
+        page = Page(words - len(head.split()))
+        while True:
+            before = len(page.words)
+            value = self._statement(page, goal if rng.random() < rate else None, rng)
+            page.add(lexicon.VERDICT_YES if value == goal else lexicon.VERDICT_NO)
+            if len(page.words) > page.length and before:
+                page.cut(before)
+                break
+            if value == goal:
+                break
+            page.add(lexicon.TRY_AGAIN)
+        return page.text(head)
+
+    def worksheet(self, rng: random.Random, *, words: int = 140) -> PretrainingText:
+        """The numbers of a problem and many legal ways of combining all of them, without a goal."""
+        page = Page(words)
+        numbers = list(rng.choice(self.problems).numbers)
+        rng.shuffle(numbers)
+        page.add(lexicon.NUMBERS)
+        page.add(*map(str, numbers), masked=True)
+        page.add(".")
+        missed = 0
+        while not page.full:
+            chain = self.calculator.random_chain(numbers, rng)
+            if chain is not None:
+                page.add(*chain_words(chain), ".")
+                continue
+            missed += 1
+            if missed > _DRAWS:
+                missed = 0
+                numbers[:] = rng.choice(self.problems).numbers
+        return page.text()
+
+    def linears(self, rng: random.Random, *, correct: float = 0.3) -> Iterator[PretrainingText]:
+        """Linear solutions without end."""
+        while True:
+            yield self.linear(rng, correct=correct)
+
+    def documents(self, rng: random.Random, *, words: int = 140, hits: float = 0.4) -> Iterator[PretrainingText]:
+        """Documents without end."""
+        while True:
+            yield self.document(rng, words=words, hits=hits)
+
+    def worksheets(self, rng: random.Random, *, words: int = 140) -> Iterator[PretrainingText]:
+        """Worksheets without end."""
+        while True:
+            yield self.worksheet(rng, words=words)
+
+    def _head(self, numbers: Sequence[int], goal: int) -> str:
+        """The prompt of a problem up to where its thought opens, if it is a short one; else the same in plain words."""
+        if self.task.opens_thought:
+            head = self.task.prompt(make_problem(numbers, goal)).rpartition(lexicon.OPEN_THOUGHT)[0]
+            if len(head.split()) <= _LONGEST_HEAD:
+                return head
+        return f"{lexicon.NUMBERS} {' '.join(map(str, numbers))} {lexicon.GOAL} {goal} . "
+
+    def _statement(self, page: Page, goal: int | None, rng: random.Random) -> int:
+        """Writes a number, an equation or two, which come to the goal if one is given; returns their value."""
+        step = None if rng.random() < _BARE_NUMBERS else self._step(goal, rng)
+        if step is None:
+            value = int(rng.random() * (self._top + 1)) if goal is None else goal
+            page.add(str(value), masked=True)
+            return value
+        before = self._step(step.left, rng) if rng.random() < 0.5 else None
+        if before is not None:
+            self._equation(page, before, known=False)
+            page.add(",")
+        self._equation(page, step, known=before is not None)
+        return step.result
+
+    def _equation(self, page: Page, step: Step, *, known: bool) -> None:
+        left, sign, right, equals, result = step_words(step)
+        page.add(left, masked=not known)
+        page.add(sign, right, masked=True)
+        page.add(equals, result)
+
+    def _step(self, result: int | None, rng: random.Random) -> Step | None:
+        """A random legal equation with a number of the problems' range on the right; None where none was found."""
+        for _ in range(8):
+            right = rng.choice(self.numbers)
+            if result is None:
+                left = int(rng.random() * (self._top + 1)) if rng.random() < 0.5 else rng.choice(self.numbers)
+                found = [Step(left, sign, right, value) for sign, value in self.calculator.results(left, right)]
+            else:
+                found = [step for step in last_steps(right, result, self.calculator) if step.left <= self._top]
+            if found:
+                return found[int(rng.random() * len(found))]
+        return None
+
+
+def largest_number(arithmetic: Arithmetic, problems: Sequence[Problem]) -> int:
+    """The largest whole number of plain text about these problems; a word-level tokenizer needs 0 to this."""
+    given = max(max(*problem.numbers, problem.target) for problem in problems)
+    bound = Calculator(arithmetic, negative=False).arithmetic.maximum
+    assert bound is not None  # a calculator always has one
+    return max(given, bound)

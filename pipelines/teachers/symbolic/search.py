@@ -1,0 +1,312 @@
+"""Honest search: random attempts that do not know the answer, as a row of events for a writer to put in words.
+
+An *attempt* combines all the numbers, either directly or under a *plan*. A plan is made from the target: hold
+back one number, work out what the rest must come to, then try to make that.
+"""
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Final, Literal
+
+from pipelines.teachers.symbolic.arithmetic import Calculator, Chain, Item, Step, Tree, canonical, extend, leaves
+
+Strategy = Literal["direct", "planned", "mixed"]
+
+_REDRAWS: Final = 30
+"""Draws for an attempt that was not made before; small problems run out of those."""
+_PLANNED_SHARE: Final = 0.4
+_SANE_FACTOR: Final = 3
+_MOST_TRIES_OF_A_PLAN: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What the rest must come to if one number is used last: `needed operation held = target`, or reversed."""
+
+    target: int
+    held: int
+    operation: str
+    needed: int
+    reversed: bool
+    """Whether the last equation is `held operation needed = target`."""
+    rest: tuple[int, ...]
+
+    @property
+    def last(self) -> Step:
+        """The last equation, should the rest come to what is needed."""
+        left, right = (self.held, self.needed) if self.reversed else (self.needed, self.held)
+        return Step(left, self.operation, right, self.target)
+
+    def tree(self, rest: Tree) -> Tree:
+        """The whole expression, given that of the rest."""
+        return (self.held, self.operation, rest) if self.reversed else (rest, self.operation, self.held)
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One path. Under a plan it may stop where the rest did not come to what is needed (`complete` is False)."""
+
+    chain: Chain
+    hit: bool
+    complete: bool = True
+    plan: "Plan | None" = None
+
+
+Event = Plan | Attempt
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """What happened, in order. The attempt that hit, if one did, is the last event."""
+
+    numbers: tuple[int, ...]
+    target: int
+    events: tuple[Event, ...]
+
+    @property
+    def attempts(self) -> list[Attempt]:
+        """The attempts, without the plans."""
+        return [event for event in self.events if isinstance(event, Attempt)]
+
+    @property
+    def failed(self) -> int:
+        """How many attempts failed."""
+        return sum(not attempt.hit for attempt in self.attempts)
+
+    @property
+    def planned(self) -> bool:
+        """Whether there was a plan at all."""
+        return any(isinstance(event, Plan) for event in self.events)
+
+    @property
+    def answer(self) -> Tree | None:
+        """The expression that hit, or None."""
+        attempts = self.attempts
+        return attempts[-1].chain.item.tree if attempts and attempts[-1].hit else None
+
+
+class Searcher:
+    """One search for one problem.
+
+    Args:
+        complete: whether an attempt under a plan goes on to a final result even where the plan failed, so that
+            it can be held against the target.
+        tame: whether results far beyond the numbers and the target, or below zero, are mostly avoided, as people do.
+    """
+
+    def __init__(
+        self,
+        numbers: Sequence[int],
+        target: int,
+        calculator: Calculator,
+        rng: random.Random,
+        *,
+        strategy: Strategy,
+        most_failed: int,
+        complete: bool,
+        tame: bool = False,
+    ) -> None:
+        self.numbers = tuple(numbers)
+        self.target = target
+        self.calculator = calculator
+        self.rng = rng
+        self.strategy = strategy
+        self.most_failed = most_failed
+        self.complete = complete
+        self._sane = _SANE_FACTOR * max(*numbers, target) if tame else None
+        self._tried: set[object] = set()
+        self._failed = 0
+        self._events: list[Event] = []
+
+    def run(self) -> Search:
+        """Searches until an attempt hits or one more than `most_failed` failed; the last failed one is then left out.
+
+        Ends always: each round adds a failed attempt or was the last.
+        """
+        while self._failed <= self.most_failed:
+            found = self._planned_round() if self._plans_now() else self._direct_round()
+            if found is not False:
+                break
+        return Search(self.numbers, self.target, tuple(self._events))
+
+    def _plans_now(self) -> bool:
+        """A mixed search begins with a plan and then makes one now and then."""
+        if self.strategy != "mixed":
+            return self.strategy == "planned"
+        planned = any(isinstance(event, Plan) for event in self._events)
+        return not planned or self.rng.random() < _PLANNED_SHARE
+
+    def _direct_round(self) -> bool | None:
+        """One attempt. True: it hit; None: there is nothing new to try or no attempt is left."""
+        chain = self._fresh(lambda: self._draw(self.numbers))
+        if chain is None:
+            return None
+        return self._add(Attempt(chain, hit=chain.value == self.target))
+
+    def _draw(self, numbers: Sequence[int]) -> Chain | None:
+        return self.calculator.random_chain(numbers, self.rng, sane=self._sane)
+
+    def _add(self, attempt: Attempt) -> bool | None:
+        if not attempt.hit:
+            if self._failed == self.most_failed:
+                return None
+            self._failed += 1
+        self._events.append(attempt)
+        return attempt.hit
+
+    def _fresh(self, draw: Callable[[], Chain | None], plan: Plan | None = None) -> Chain | None:
+        for _ in range(_REDRAWS):
+            chain = draw()
+            if chain is None:
+                continue
+            # A completed attempt is the same whatever led to it; one cut short belongs to its plan.
+            tree = chain.item.tree
+            mark = (
+                (plan, canonical(tree)) if plan and not self.complete else canonical(plan.tree(tree) if plan else tree)
+            )
+            if mark not in self._tried:
+                self._tried.add(mark)
+                return chain
+        return None
+
+    def _planned_round(self) -> bool | None:
+        plan = self._draw_plan()
+        if plan is None:
+            return self._direct_round() if self.strategy == "mixed" else None
+        tries: list[Attempt] = []
+        for _ in range(self.rng.randint(1, _MOST_TRIES_OF_A_PLAN)):
+            chain = self._fresh(lambda: self._draw(plan.rest), plan)
+            attempt = None if chain is None else self._under(plan, chain)
+            if attempt is None:
+                break
+            tries.append(attempt)
+            if attempt.hit:
+                break
+        if not tries or (self._failed == self.most_failed and not tries[0].hit):
+            return None if self._failed == self.most_failed else False
+        self._events.append(plan)
+        for attempt in tries:
+            outcome = self._add(attempt)
+            if outcome is not False:
+                return outcome
+        return False
+
+    def _under(self, plan: Plan, chain: Chain) -> Attempt | None:
+        """The attempt that a combination of the rest makes; None where it cannot be carried to an end."""
+        if chain.value == plan.needed:
+            return Attempt(extend(chain, plan.last, plan.tree(chain.item.tree)), hit=True, plan=plan)
+        if not self.complete:
+            return Attempt(chain, hit=False, complete=False, plan=plan)
+        left, right = (plan.held, chain.value) if plan.reversed else (chain.value, plan.held)
+        value = self.calculator.apply(plan.operation, left, right)
+        if value is None:
+            return None
+        whole = extend(chain, Step(left, plan.operation, right, value), plan.tree(chain.item.tree))
+        return Attempt(whole, hit=value == self.target, plan=plan)
+
+    def _draw_plan(self) -> Plan | None:
+        fresh = [plan for plan in plans(self.numbers, self.target, self.calculator) if plan not in self._tried]
+        if not fresh:
+            return None
+        plan = self.rng.choice(fresh)
+        self._tried.add(plan)
+        return plan
+
+
+def plans(numbers: Sequence[int], target: int, calculator: Calculator) -> list[Plan]:
+    """Every plan whose last equation is legal and whose need the rest could come to by size; each once."""
+    found: dict[Plan, None] = {}
+    for place, held in enumerate(numbers):
+        rest = (*numbers[:place], *numbers[place + 1 :])
+        most = _most(rest)
+        for needed, operation, is_reversed in _needs(held, target):
+            left, right = (held, needed) if is_reversed else (needed, held)
+            sane = 0 <= needed <= most and calculator.arithmetic.admits((needed, 1))
+            if sane and calculator.apply(operation, left, right) == target:
+                found[Plan(target, held, operation, needed, is_reversed, tuple(sorted(rest)))] = None
+    return list(found)
+
+
+def _needs(held: int, target: int) -> list[tuple[int, str, bool]]:
+    """(needed, operation, reversed) such that the last equation would give the target."""
+    needs = [(target - held, "+", False), (target + held, "-", False), (held - target, "-", True)]
+    if held and target % held == 0:
+        needs.append((target // held, "*", False))
+    needs.append((target * held, "/", False))
+    if target and held % target == 0:
+        needs.append((held // target, "/", True))
+    return needs
+
+
+def last_steps(right: int, result: int, calculator: Calculator) -> list[Step]:
+    """Every legal equation with this right operand and result, and a left operand of at least zero."""
+    return [
+        Step(left, sign, right, result)
+        for left, sign, is_reversed in _needs(right, result)
+        if not is_reversed and left >= 0 and calculator.apply(sign, left, right) == result
+    ]
+
+
+def _most(numbers: Sequence[int]) -> int:
+    """An upper bound on what these numbers can come to."""
+    product = 1
+    for number in numbers:
+        product *= max(number, 2) if len(numbers) > 1 else number
+    return max(product, sum(numbers))
+
+
+def with_illegal_line(search: Search, calculator: Calculator, rng: random.Random) -> Search | None:
+    """The same search with a last line that is true and reaches the target, but uses a number that was not given.
+
+    None where the search did not hit, or no such line was found within a bounded number of draws.
+    """
+    if search.answer is None:
+        return None
+    last = search.attempts[-1]
+    chain = None
+    if last.plan is not None:
+        part = illegal_chain(last.plan.rest, last.plan.needed, search.numbers, calculator, rng)
+        chain = part and extend(part, last.plan.last, last.plan.tree(part.item.tree))
+    chain = chain or illegal_chain(search.numbers, search.target, search.numbers, calculator, rng)
+    if chain is None:
+        return None
+    return replace(search, events=(*search.events[:-1], replace(last, chain=chain)))
+
+
+def illegal_chain(
+    numbers: Sequence[int], target: int, given: Sequence[int], calculator: Calculator, rng: random.Random
+) -> Chain | None:
+    """A true line to `target` that uses as many numbers as `numbers`, one of them not `given`; None if none was found.
+
+    The number that is not given takes part in the last equation, or stands alone where there is only one. It is
+    never the target itself, which the prompt shows: that would be a trick worth learning.
+    """
+    if len(numbers) == 1:
+        return None if target in given or target < 1 else Chain((), Item(target, target))
+    largest = max(*given, target)
+    for _ in range(_REDRAWS):
+        left_out = rng.randrange(len(numbers))
+        chain = calculator.random_chain([n for place, n in enumerate(numbers) if place != left_out], rng)
+        if chain is None:
+            continue
+        options = [
+            (step, tree)
+            for number, sign, is_reversed in _needs(chain.value, target)
+            if 1 <= number <= largest and number not in given and number != target
+            for step, tree in [_last_line(chain, number, sign, is_reversed, target)]
+            if calculator.apply(sign, step.left, step.right) == target
+        ]
+        if options:
+            step, tree = rng.choice(options)
+            illegal = extend(chain, step, tree)
+            assert sorted(leaves(tree)) != sorted(given)
+            return illegal
+    return None
+
+
+def _last_line(chain: Chain, number: int, sign: str, is_reversed: bool, target: int) -> tuple[Step, Tree]:
+    """`number sign value = target`, or with its sides swapped where `is_reversed`."""
+    if is_reversed:
+        return Step(chain.value, sign, number, target), (chain.item.tree, sign, number)
+    return Step(number, sign, chain.value, target), (number, sign, chain.item.tree)

@@ -1,0 +1,1 @@
+"""What all training stages share: configs, runtime, checkpoints, metrics, models."""

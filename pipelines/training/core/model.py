@@ -1,0 +1,79 @@
+"""Models: made from a config, read, written in the Hugging Face layout."""
+
+import os
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipelines.errors import InvalidInput
+from pipelines.folder import StageFolder
+from pipelines.training.core.configs import ArchitectureConfig
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+
+def build_model(architecture: ArchitectureConfig, tokenizer: "PreTrainedTokenizerBase") -> "PreTrainedModel":
+    """A model with random weights, drawn from torch's global generator."""
+    shape = {
+        "vocab_size": len(tokenizer),
+        "hidden_size": architecture.hidden_size,
+        "intermediate_size": architecture.intermediate_size,
+        "num_hidden_layers": architecture.layers,
+        "num_attention_heads": architecture.heads,
+        "num_key_value_heads": architecture.kv_heads or architecture.heads,
+        "max_position_embeddings": architecture.max_positions,
+        "initializer_range": architecture.initializer_range or architecture.hidden_size**-0.5,
+        "tie_word_embeddings": architecture.tie_embeddings,
+        "bos_token_id": None,
+        "eos_token_id": tokenizer.eos_token_id,
+        "pad_token_id": tokenizer.pad_token_id,
+    }
+    if architecture.family == "llama":
+        from transformers import LlamaConfig, LlamaForCausalLM
+
+        return LlamaForCausalLM(LlamaConfig(**shape))
+    from transformers import Qwen2Config, Qwen2ForCausalLM
+
+    return Qwen2ForCausalLM(Qwen2Config(**shape))
+
+
+def load_model(path: Path | str, revision: str | None = None, *, as_stored: bool = False) -> "PreTrainedModel":
+    """A causal language model with float32 weights (or `as_stored`, in the files' own number type), on the CPU.
+
+    Raises:
+        InvalidInput: there is none at that path or hub id, or its files are damaged.
+    """
+    import torch
+    from safetensors import SafetensorError
+    from transformers import AutoModelForCausalLM
+
+    dtype = "auto" if as_stored else torch.float32
+    try:
+        return AutoModelForCausalLM.from_pretrained(str(path), revision=revision or "main", dtype=dtype)
+    except (OSError, ValueError, SafetensorError) as error:
+        raise InvalidInput(f"{path} has no model that can be read", detail=str(error)) from error
+
+
+def parameters(model: "PreTrainedModel") -> int:
+    """Number of parameters, tied ones once."""
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+def positions(model: "PreTrainedModel") -> int | None:
+    """The longest sequence the model was made for, or None where its config does not say."""
+    found = getattr(model.config, "max_position_embeddings", None)
+    return None if found is None else int(found)
+
+
+def save_model(folder: StageFolder, model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase") -> Path:
+    """Writes `artifacts/model`, whole or not at all."""
+    final = folder.artifacts / "model"
+    aside = folder.artifacts / f".model.{os.getpid()}.tmp"
+    shutil.rmtree(aside, ignore_errors=True)
+    model.save_pretrained(aside)
+    tokenizer.save_pretrained(aside)
+    if final.exists():
+        shutil.rmtree(final)
+    aside.rename(final)
+    return final

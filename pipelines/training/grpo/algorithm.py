@@ -1,0 +1,136 @@
+"""`algorithm = "grpo"`: TRL's GRPOTrainer inside the `ppo` stage's contract.
+
+Completions, reward, ids, evaluations and streams are ours, as for PPO; advantages and loss are TRL's. A step of the
+stage is one batch of rollouts, `updates` of the trainer's own steps.
+"""
+
+import shutil
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipelines.folder import StageFolder
+from pipelines.signals import graceful
+from pipelines.stages import Inputs
+from pipelines.tasks.countdown.task import load_task
+from pipelines.tokenizer import load_tokenizer
+from pipelines.training.core import runtime
+from pipelines.training.core.configs import PPOConfig
+from pipelines.training.core.model import load_model, positions, save_model
+from pipelines.training.generation.choice import make_engine
+from pipelines.training.grpo.trl_adapter import Drawing, reward, updates
+from pipelines.training.rl.rounds import Rounds, checkpoint_every
+from pipelines.training.rl.sharding import OneProcess
+from pipelines.training.rl.summary import summarise
+from pipelines.training.sampling.rollouts import RolloutMaker
+
+if TYPE_CHECKING:
+    from trl import GRPOConfig
+
+
+def run(config: PPOConfig, inputs: Inputs, folder: StageFolder) -> None:
+    """Trains, or goes on from the newest checkpoint, and writes model and result."""
+    run_on = runtime.start(config, advice="; algorithm ppo can be sharded over several")
+    loaded = load_task(inputs.one("problems"))
+    path = inputs.model()
+    tokenizer = load_tokenizer(path)
+    model = load_model(path).to(run_on.device)
+    maker = RolloutMaker(
+        folder.key,
+        loaded.task,
+        tokenizer,
+        make_engine(
+            config.engine,
+            model,
+            tokenizer,
+            run_on,
+            longest=config.max_prompt_tokens + config.sampling.max_new_tokens,
+        ),
+        seed=config.seed,
+        max_prompt_tokens=config.max_prompt_tokens,
+    )
+    rounds = Rounds(config, folder, loaded, maker, OneProcess(), positions=positions(model))
+
+    import datasets
+    from transformers.trainer_callback import PrinterCallback
+    from trl import GRPOTrainer
+
+    from pipelines.training.grpo.callback import RoundsCallback, newest_checkpoint
+
+    datasets.disable_progress_bars()
+    scratch = folder.path / "checkpoints" / ".trainer"
+    shutil.rmtree(scratch, ignore_errors=True)
+    checkpoint = newest_checkpoint(folder)
+    first = checkpoint[0] if checkpoint else 0
+    with graceful() as stop, rounds.writing(first):
+        draw = Drawing(config, rounds, first)
+        with warnings.catch_warnings():
+            # rollout_func is experimental, and TRL gives gradient_checkpointing a default that transformers deplores.
+            warnings.filterwarnings("ignore", message=".*'rollout_func'.*", category=UserWarning)
+            warnings.filterwarnings("ignore", message=".*gradient_checkpointing.*", category=FutureWarning)
+            trainer = GRPOTrainer(
+                model=model,
+                reward_funcs=reward,
+                args=_arguments(config, run_on, scratch),
+                # Prompts come from the stage's own order of problems; the trainer only needs as many rows.
+                train_dataset=datasets.Dataset.from_list([{"prompt": str(row)} for row in range(config.prompts)]),
+                processing_class=tokenizer,
+                rollout_func=draw,
+                callbacks=[RoundsCallback(config, rounds, draw, stop, every=checkpoint_every(config))],
+            )
+        trainer.remove_callback(PrinterCallback)
+        with runtime.memory_guard(
+            f"GRPO with micro-batches of {_micro(config)} rollouts",
+            f"Set micro_batch to {max(1, _micro(config) // 2)}, which must divide mini_batch.",
+        ):
+            trainer.train(resume_from_checkpoint=str(checkpoint[1]) if checkpoint else None)
+        stop.raise_if_requested()
+        rounds.evaluate(config.steps)
+    shutil.rmtree(scratch, ignore_errors=True)
+    save_model(folder, trainer.model, tokenizer)
+    folder.write_result(summarise(folder, config) | {"processes": 1} | run_on.describe())
+
+
+def _micro(config: PPOConfig) -> int:
+    return config.micro_batch or config.mini_batch
+
+
+def _arguments(config: PPOConfig, run_on: runtime.Runtime, scratch: Path) -> "GRPOConfig":
+    from trl import GRPOConfig
+
+    on_gpu = run_on.device.type == "cuda"
+    return GRPOConfig(
+        output_dir=str(scratch),
+        max_steps=config.steps * updates(config),
+        per_device_train_batch_size=_micro(config),
+        gradient_accumulation_steps=config.mini_batch // _micro(config),
+        generation_batch_size=config.prompts * config.rollouts,
+        num_generations=config.rollouts,
+        num_iterations=config.epochs,
+        max_completion_length=config.sampling.max_new_tokens,
+        temperature=config.sampling.temperature,
+        beta=config.kl,
+        epsilon=config.clip,
+        entropy_coef=config.entropy,
+        scale_rewards="group" if config.whiten else "none",
+        learning_rate=config.actor.learning_rate,
+        lr_scheduler_type="constant_with_warmup",
+        warmup_steps=config.actor.warmup_steps,
+        adam_beta1=config.actor.betas[0],
+        adam_beta2=config.actor.betas[1],
+        adam_epsilon=config.actor.eps,
+        weight_decay=config.actor.weight_decay,
+        max_grad_norm=config.max_grad_norm,
+        optim="adamw_torch",
+        shuffle_dataset=False,
+        seed=config.seed,
+        data_seed=config.seed,
+        use_cpu=not on_gpu,
+        bf16=on_gpu and run_on.describe()["dtype"] == "bfloat16",
+        gradient_checkpointing=config.recompute or on_gpu,
+        dataloader_pin_memory=on_gpu,
+        save_strategy="no",  # the callback asks, between two steps of the stage
+        logging_steps=1,
+        disable_tqdm=True,
+        report_to="none",
+    )

@@ -1,0 +1,1 @@
+"""What PPO and GRPO share: rounds, sharding, health."""

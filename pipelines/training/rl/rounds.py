@@ -1,0 +1,150 @@
+"""What a reinforcement-learning stage does each round, whatever it learns by: draw, score, evaluate, write down."""
+
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from functools import cache
+
+import numpy as np
+
+from pipelines.errors import InvalidInput
+from pipelines.folder import StageFolder
+from pipelines.records import Metric, Rollout
+from pipelines.tasks.countdown.problems import Problem
+from pipelines.tasks.countdown.task import LoadedTask
+from pipelines.training.core.configs import PPOConfig, SamplingConfig
+from pipelines.training.core.metrics import metrics_of
+from pipelines.training.rl.folder import folder_for
+from pipelines.training.rl.health import Health
+from pipelines.training.rl.sharding import Ranks, deal
+from pipelines.training.sampling.rollouts import Drawn, Place, RolloutMaker, places, rollout_metrics
+
+
+class Rounds:
+    """The rollouts, evaluations and streams of one stage. Every random choice follows from seed and step.
+
+    Args:
+        config: of the stage.
+        folder: its folder; only the first process writes to it.
+        loaded: problems and task.
+        maker: draws and scores.
+        ranks: the processes.
+        positions: longest sequence of the model; None where that is not known.
+
+    Raises:
+        InvalidInput: there are no training problems, or a prompt or a completion does not fit.
+    """
+
+    def __init__(
+        self,
+        config: PPOConfig,
+        folder: StageFolder,
+        loaded: LoadedTask,
+        maker: RolloutMaker,
+        ranks: Ranks,
+        *,
+        positions: int | None,
+    ) -> None:
+        self.folder = folder_for(ranks.rank, folder)
+        self._config = config
+        self._train = loaded.train
+        self._test = loaded.test[: config.evaluation.problems]
+        self._maker = maker
+        self._ranks = ranks
+        self._health = Health()
+        if not self._train:
+            raise InvalidInput("there are no training problems", remedy="Raise train in the problems stage.")
+        asked = [config.sampling, *filter(None, [config.evaluation.sampling])]
+        maker.check_prompts(
+            [*self._train, *self._test],
+            new_tokens=max(each.max_new_tokens for each in asked),
+            positions=positions,
+        )
+
+    @contextmanager
+    def writing(self, step: int) -> Iterator[None]:
+        """Opens the streams, to go on at `step`."""
+        for done, metrics in sorted(metrics_of(self.folder, "train").items()):
+            if done < step:
+                self._health.observe(done, metrics)  # said by the attempt that saw it
+        with ExitStack() as stack:
+            self._rollouts, self._evaluations = (
+                stack.enter_context(self.folder.stream("rollouts", name)) for name in ("train", "eval")
+            )
+            self._metrics, self._eval_metrics, self._speed = (
+                stack.enter_context(self.folder.stream("metrics", name)) for name in ("train", "eval", "speed")
+            )
+            yield
+
+    def draw(self, step: int) -> list[Drawn]:
+        """The rollouts to learn from in a step, written down."""
+        problems = problems_of(self._train, step, self._config)
+        drawn = self._draw(list(places("train", step, problems, self._config.rollouts)), self._config.sampling)
+        self._rollouts.append(each.rollout for each in drawn)
+        return drawn
+
+    def record(self, step: int, drawn: Sequence[Drawn], learnt: dict[str, float]) -> dict[str, float]:
+        """Writes the metrics of a step and warns of what they show; returns what is worth showing."""
+        metrics = self._shown([each.rollout for each in drawn]) | learnt
+        self._metrics.append([Metric(step=step, values=metrics)])
+        if not self._leads:
+            return {}
+        for warning in self._health.observe(step, metrics):
+            sys.stderr.write(f"warning: step {step}: {warning}\n")
+        shown = {"reward": "reward", "accuracy": "accuracy", "policy_loss": "loss", "kl": "kl", "length": "length"}
+        return {short: metrics[name] for name, short in shown.items() if name in metrics}
+
+    def record_speed(self, step: int, drawn: Sequence[Drawn], generating: float, updating: float) -> None:
+        """Writes the times of a step, in seconds."""
+        tokens = sum(len(each.completion) for each in drawn)
+        values = {
+            "generate_s": generating,
+            "update_s": updating,
+            "generated_tokens_per_s": tokens / max(generating, 1e-9),
+            "trained_tokens_per_s": tokens / max(updating, 1e-9),
+        }
+        self._speed.append([Metric(step=step, values=values)])
+
+    def evaluate(self, step: int) -> dict[str, float]:
+        """Accuracy on the test problems, if it is due at this step."""
+        config = self._config.evaluation
+        if not config.every or not self._test or (step % config.every and step != self._config.steps):
+            return {}
+        sampling = config.sampling or self._config.sampling
+        drawn = self._draw(list(places("test", step, self._test, config.samples)), sampling)
+        rollouts = [each.rollout for each in drawn]
+        self._evaluations.append(rollouts)
+        metrics = self._shown(rollouts)
+        self._eval_metrics.append([Metric(step=step, values=metrics | {"n": len(rollouts)})])
+        return {"test_accuracy": metrics["accuracy"]} if metrics else {}
+
+    @property
+    def _leads(self) -> bool:
+        return self._ranks.rank == 0
+
+    def _shown(self, rollouts: list[Rollout]) -> dict[str, float]:
+        """The metrics of rollouts; nothing in processes that write none."""
+        return rollout_metrics(rollouts, behaviors=self._config.behaviors) if self._leads else {}
+
+    def _draw(self, due: list[Place], sampling: SamplingConfig) -> list[Drawn]:
+        self._maker.sync(due[0].step)
+        return self._ranks.gather(self._maker.draw(deal(due, self._ranks), sampling))
+
+
+def checkpoint_every(config: PPOConfig) -> int:
+    """Steps between checkpoints."""
+    return config.checkpoint_every or max(1, min(10, config.steps // 4))
+
+
+def problems_of(problems: Sequence[Problem], step: int, config: PPOConfig) -> list[Problem]:
+    """The problems of a step: pass after pass over all of them, each pass in an order of its own."""
+    chosen: list[Problem] = []
+    for position in range(step * config.prompts, (step + 1) * config.prompts):
+        epoch, offset = divmod(position, len(problems))
+        chosen.append(problems[_order(config.seed, epoch, len(problems))[offset]])
+    return chosen
+
+
+@cache
+def _order(seed: int, epoch: int, n: int) -> tuple[int, ...]:
+    return tuple(np.random.default_rng([seed, epoch]).permutation(n).tolist())

@@ -1,0 +1,45 @@
+"""What a finished PPO stage reports, read back from its own metrics."""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from pipelines.folder import StageFolder
+from pipelines.training.core.configs import PPOConfig
+from pipelines.training.core.metrics import metrics_of
+from pipelines.training.rl.health import warnings
+
+WINDOW: Final = 5
+"""Most steps at either end over which the mean reward is taken."""
+
+
+def summarise(folder: StageFolder, config: PPOConfig) -> dict[str, Any]:
+    """First and last mean reward, accuracy before and after, each with the number of rollouts behind it.
+
+    `reward_first` and `reward_last` are means over the first and last `reward_steps` steps, `reward_n` rollouts
+    each. `accuracy_before` and `accuracy_after` are on `accuracy_n` completions of test problems; left out where
+    there was no evaluation.
+    """
+    train = metrics_of(folder, "train")
+    tests = metrics_of(folder, "eval")
+    steps = sorted(train)
+    window = max(1, min(WINDOW, len(steps) // 4))
+    result: dict[str, Any] = {
+        "steps": config.steps,
+        "rollouts": len(steps) * config.prompts * config.rollouts,
+        "reward_first": _mean([train[step]["reward"] for step in steps[:window]]),
+        "reward_last": _mean([train[step]["reward"] for step in steps[-window:]]),
+        "reward_steps": window,
+        "reward_n": window * config.prompts * config.rollouts,
+        "warnings": warnings(train),
+    }
+    if 0 in tests and config.steps in tests:
+        result |= {
+            "accuracy_before": tests[0]["accuracy"],
+            "accuracy_after": tests[config.steps]["accuracy"],
+            "accuracy_n": int(tests[0]["n"]),
+        }
+    return result
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)

@@ -1,0 +1,1 @@
+"""Completions of problems, scored."""

@@ -1,0 +1,258 @@
+"""Rollouts: completions of problems drawn by an engine, scored by the exact reward, as records."""
+
+import math
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pipelines.errors import InvalidInput, StageFailed
+from pipelines.records import BEHAVIORS, Rollout, rollout_id
+from pipelines.tasks.countdown.problems import Problem
+from pipelines.tasks.countdown.task import Task
+from pipelines.tokenizer import decode, encode
+from pipelines.training.core.configs import SamplingConfig
+from pipelines.training.generation.engine import Completion, Engine, Request, row_seed
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+    from pipelines.behaviors.judges.rules.tries import AttemptFact
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """A rollout with the token ids it was made of."""
+
+    rollout: Rollout
+    prompt: tuple[int, ...]
+    completion: tuple[int, ...]
+
+    @property
+    def reward(self) -> float:
+        """The reward; every rollout drawn here has one."""
+        assert self.rollout.reward is not None
+        return self.rollout.reward
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What one rollout is of: its id and its random numbers follow from this."""
+
+    split: str
+    step: int
+    problem: Problem
+    sample: int
+
+
+class RolloutMaker:
+    """Draws and scores completions for one stage.
+
+    Args:
+        key: the stage's content key, part of every rollout's id.
+        task: prompt and reward.
+        seed: of the stage.
+        max_prompt_tokens: a longer prompt is refused.
+    """
+
+    def __init__(
+        self,
+        key: str,
+        task: Task,
+        tokenizer: "PreTrainedTokenizerBase",
+        engine: Engine,
+        *,
+        seed: int,
+        max_prompt_tokens: int,
+    ) -> None:
+        self._key = key
+        self._task = task
+        self._tokenizer = tokenizer
+        self._engine = engine
+        self._seed = seed
+        self._max_prompt_tokens = max_prompt_tokens
+        self._prompts: dict[str, tuple[int, ...]] = {}
+
+    def check_prompts(self, problems: Iterable[Problem], *, new_tokens: int, positions: int | None) -> None:
+        """Encodes the prompts of all problems, so that a bad one is found before hours of training.
+
+        Args:
+            new_tokens: most tokens of a completion.
+            positions: how many the model has; None where that is not known.
+
+        Raises:
+            InvalidInput: a prompt is too long or outside the vocabulary; names the problem.
+        """
+        longest = max((len(self._prompt_ids(problem)) for problem in problems), default=0)
+        if positions is not None and longest + new_tokens > positions:
+            raise InvalidInput(
+                f"prompts of {longest} tokens and completions of {new_tokens} do not fit into {positions} positions",
+                remedy="Lower sampling.max_new_tokens, or give the base model more architecture.max_positions.",
+            )
+
+    def sync(self, step: int) -> None:
+        """Gives the engine the weights of a step. Every process of a stage must call it, whatever it draws."""
+        self._engine.sync(step)
+
+    def draw(self, places: Sequence[Place], sampling: SamplingConfig) -> list[Drawn]:
+        """One scored rollout per place, in order, drawn from the weights of the last `sync`.
+
+        Raises:
+            StageFailed: the reward failed or is no finite number; names the rollout.
+        """
+        requests = [
+            Request(
+                self._prompt_ids(place.problem),
+                row_seed(self._seed, place.split, place.step, place.problem.id, place.sample),
+            )
+            for place in places
+        ]
+        completions = self._engine.generate(requests, sampling)
+        return [
+            self._record(place, request, completion, sampling)
+            for place, request, completion in zip(places, requests, completions, strict=True)
+        ]
+
+    def _prompt_ids(self, problem: Problem) -> tuple[int, ...]:
+        known = self._prompts.get(problem.id)
+        if known is not None:
+            return known
+        ids = tuple(encode(self._tokenizer, self._task.prompt(problem), prompt=True))
+        if not ids:
+            raise InvalidInput(f"the prompt of problem {problem.id} is empty", remedy="Mend the prompt template.")
+        if len(ids) > self._max_prompt_tokens:
+            raise InvalidInput(
+                f"the prompt of problem {problem.id} has {len(ids)} tokens, more than {self._max_prompt_tokens}",
+                remedy="Raise max_prompt_tokens or shorten the prompt template.",
+            )
+        self._prompts[problem.id] = ids
+        return ids
+
+    def _record(self, place: Place, request: Request, completion: Completion, sampling: SamplingConfig) -> Drawn:
+        ended = completion.finish_reason == "stop"
+        text = decode(self._tokenizer, completion.tokens[:-1] if ended else completion.tokens)
+        identity = rollout_id(self._key, place.split, place.step, place.problem.id, place.sample)
+        try:
+            score = self._task.score(text, place.problem)
+        except Exception as error:
+            raise StageFailed(
+                f"the reward failed on rollout {identity} (problem {place.problem.id}): {error}",
+                remedy="Mend the reward; the stage continues from its last checkpoint.",
+            ) from error
+        if not math.isfinite(score.reward):
+            raise StageFailed(
+                f"the reward of rollout {identity} (problem {place.problem.id}) is {score.reward}",
+                remedy="Mend the reward; the stage continues from its last checkpoint.",
+            )
+        rollout = Rollout(
+            id=identity,
+            step=place.step,
+            split=place.split,
+            problem_id=place.problem.id,
+            sample=place.sample,
+            numbers=place.problem.numbers,
+            target=place.problem.target,
+            prompt=self._task.prompt(place.problem),
+            completion=text,
+            reward=score.reward,
+            correct=score.correct,
+            answer=score.answer,
+            finish_reason=completion.finish_reason,
+            n_tokens=len(completion.tokens),
+            meta={
+                "reason": score.reason,
+                "engine": self._engine.name,
+                "seed": request.seed,
+                "sampling": sampling.model_dump(mode="json"),
+            },
+        )
+        return Drawn(rollout, request.prompt, completion.tokens)
+
+
+def places(split: str, step: int, problems: Iterable[Problem], samples: int) -> Iterator[Place]:
+    """Every problem `samples` times, samples of a problem side by side."""
+    return (Place(split, step, problem, sample) for problem in problems for sample in range(samples))
+
+
+def rollout_metrics(rollouts: Sequence[Rollout], *, behaviors: bool) -> dict[str, float]:
+    """What a batch of rollouts shows, as means over it; nothing for an empty batch.
+
+    Args:
+        rollouts: scored rollouts.
+        behaviors: whether to count the four behaviours with the rules judge.
+
+    Returns:
+        `reward`, `accuracy`, `format_rate` (share with an answer), `truncation_rate`, `length` (tokens),
+        `distinct_answers` (per problem); with `behaviors`, mean counts by behaviour name and what
+        `attempt_metrics` gives.
+    """
+    if not rollouts:
+        return {}
+    answers: dict[str, set[str]] = {}
+    for rollout in rollouts:
+        found = answers.setdefault(rollout.problem_id, set())
+        if rollout.answer is not None:
+            found.add("".join(rollout.answer.split()))
+    values = {
+        "reward": _mean(rollout.reward or 0.0 for rollout in rollouts),
+        "accuracy": _mean(bool(rollout.correct) for rollout in rollouts),
+        "format_rate": _mean(rollout.answer is not None for rollout in rollouts),
+        "truncation_rate": _mean(rollout.finish_reason == "length" for rollout in rollouts),
+        "length": _mean(rollout.n_tokens for rollout in rollouts),
+        "distinct_answers": _mean(len(found) for found in answers.values()),
+    }
+    if behaviors:
+        values |= _behavior_counts(rollouts)
+    return values
+
+
+def _behavior_counts(rollouts: Sequence[Rollout]) -> dict[str, float]:
+    """Mean counts by the rules judge; nothing, and a warning, where it fails: a judge's bug must not end a training."""
+    from pipelines.behaviors.judges.rules.judge import judge_completion
+
+    counts = []
+    attempts: list[list[AttemptFact]] = []
+    for rollout in rollouts:
+        try:
+            result = judge_completion(rollout.completion, rollout.numbers, rollout.target)
+            found = list(result.attempts)
+        except Exception as error:
+            sys.stderr.write(
+                f"warning: behaviours of step {rollout.step} not counted, rollout {rollout.id}: {error!r}\n"
+            )
+            return {}
+        counts.append(result.counts)
+        # The one that the limit cut off is no attempt yet.
+        attempts.append(found[:-1] if rollout.finish_reason == "length" and found and found[-1].said is None else found)
+    return {behavior: _mean(each[behavior] for each in counts) for behavior in BEHAVIORS} | attempt_metrics(attempts)
+
+
+def attempt_metrics(rollouts: Sequence[Sequence["AttemptFact"]]) -> dict[str, float]:
+    """How the attempts of some rollouts went; a share of nothing is left out.
+
+    Returns:
+        `attempts` (per rollout), and shares: `attempt_legality` (no number that was not at hand),
+        `attempt_completeness` (legal, and every given number used), `attempt_hit_rate` (solves the problem),
+        `equation_accuracy`, and verdict honesty: `yes_on_hit` and `yes_on_miss`, how often a verdict says that the
+        target is reached where the result as written is the target, and where it is not.
+    """
+    every = [attempt for attempts in rollouts for attempt in attempts]
+    judged = [attempt for attempt in every if attempt.said is not None]
+    equations = sum(attempt.equations for attempt in every)
+    shares: dict[str, list[bool]] = {
+        "attempt_legality": [attempt.legal for attempt in every],
+        "attempt_completeness": [attempt.complete for attempt in every],
+        "attempt_hit_rate": [attempt.hit for attempt in every],
+        "yes_on_hit": [bool(attempt.said) for attempt in judged if attempt.reached],
+        "yes_on_miss": [bool(attempt.said) for attempt in judged if not attempt.reached],
+    }
+    values = {"attempts": len(every) / max(1, len(rollouts))}
+    values |= {name: _mean(found) for name, found in shares.items() if found}
+    if equations:
+        values["equation_accuracy"] = 1 - sum(attempt.wrong for attempt in every) / equations
+    return values
+
+
+def _mean(values: Iterable[float]) -> float:
+    found = [float(value) for value in values]
+    return sum(found) / len(found)

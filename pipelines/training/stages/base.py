@@ -1,0 +1,96 @@
+"""The `base` stage: a small model made and pretrained here, or an existing one taken over."""
+
+from typing import TYPE_CHECKING, Any
+
+from pipelines.errors import InvalidInput
+from pipelines.folder import StageFolder
+from pipelines.stages import Inputs
+from pipelines.tasks.countdown.task import LoadedTask, load_task
+from pipelines.tokenizer import build_tokenizer, checked, encode, read_tokenizer
+from pipelines.training.core import runtime
+from pipelines.training.core.configs import BaseConfig
+from pipelines.training.core.metrics import last_metrics
+from pipelines.training.core.model import build_model, load_model, parameters, save_model
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+
+def run(config: BaseConfig, inputs: Inputs, folder: StageFolder) -> None:
+    """Writes `artifacts/model`."""
+    run_on = runtime.start(config)
+    if config.pretrained is not None:
+        _take_over(config, folder, run_on)
+        return
+    loaded = load_task(inputs.one("problems"))
+    tokenizer = tokenizer_for(config, loaded)
+    model = build_model(config.architecture, tokenizer).to(run_on.device)
+    result: dict[str, Any] = {}
+    if config.pretraining is not None:
+        from pipelines.training.supervised.pretraining import pretrain
+
+        pretrain(
+            config.pretraining,
+            model,
+            tokenizer,
+            loaded,
+            folder,
+            run_on,
+            seed=config.seed,
+            checkpoint_every=config.checkpoint_every,
+        )
+        result = last_metrics(folder, "pretraining")
+    save_model(folder, model, tokenizer)
+    folder.write_result({"parameters": parameters(model), "vocabulary": len(tokenizer), **result, **run_on.describe()})
+
+
+def tokenizer_for(config: BaseConfig, loaded: LoadedTask) -> "PreTrainedTokenizerBase":
+    """The word-level tokenizer of a task: the teacher's phrases, the words of the prompts, the numbers.
+
+    Raises:
+        InvalidInput: `max_number` is less than what the problems need.
+    """
+    from pipelines.teachers.symbolic.base_texts import largest_number
+    from pipelines.teachers.symbolic.lexicon import phrases
+
+    problems = [*loaded.train, *loaded.test]
+    needed = largest_number(loaded.task.arithmetic, problems)
+    largest = config.tokenizer.max_number or needed
+    if largest < needed:
+        raise InvalidInput(
+            f"tokenizer.max_number is {largest}, but numbers up to {needed} occur in these problems",
+            remedy="Raise it, or bound the arithmetic of the problems.",
+        )
+    if largest > 100_000:
+        raise InvalidInput(
+            f"the problems have numbers up to {largest}: too many for one token each",
+            remedy="Set a maximum for the arithmetic of the problems stage.",
+        )
+    prompts = [loaded.task.prompt(problem) for problem in problems]
+    tokenizer = build_tokenizer(phrases(config.tokenizer.style), prompts, range(largest + 1))
+    for prompt in prompts:
+        encode(tokenizer, prompt, prompt=True)
+    return tokenizer
+
+
+def _take_over(config: BaseConfig, folder: StageFolder, run_on: runtime.Runtime) -> None:
+    assert config.pretrained is not None
+    tokenizer = read_tokenizer(config.pretrained, config.revision)
+    if config.pad_token is not None:
+        if config.pad_token not in tokenizer.get_vocab():
+            raise InvalidInput(
+                f"pad_token {config.pad_token!r} is not in the vocabulary of {config.pretrained}",
+                remedy="Name a token it has; a new one would need a larger embedding.",
+            )
+        tokenizer.pad_token = config.pad_token
+    checked(tokenizer, config.pretrained)
+    model = load_model(config.pretrained, config.revision, as_stored=True)  # half the disk where it is bfloat16
+    save_model(folder, model, tokenizer)
+    folder.write_result(
+        {
+            "pretrained": config.pretrained,
+            "parameters": parameters(model),
+            "vocabulary": len(tokenizer),
+            **run_on.describe(),
+        }
+    )

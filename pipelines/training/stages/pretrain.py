@@ -1,0 +1,105 @@
+"""The `pretrain` stage: continued pretraining on a curated set of documents, packed or text by text."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipelines.corpus.documents.examples import Example, read_examples
+from pipelines.errors import CogtuiError, InvalidInput
+from pipelines.folder import StageFolder
+from pipelines.stages import Inputs
+from pipelines.tokenizer import encode, load_tokenizer
+from pipelines.training.core import runtime
+from pipelines.training.core.configs import PretrainConfig
+from pipelines.training.core.metrics import last_metrics
+from pipelines.training.core.model import parameters, save_model
+from pipelines.training.supervised.sft import fine_tune, quiet_datasets
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+    from transformers import PreTrainedTokenizerBase
+
+STREAM = "continued"
+
+
+def run(config: PretrainConfig, inputs: Inputs, folder: StageFolder) -> None:
+    """Trains, or goes on from the newest checkpoint, and writes `artifacts/model`."""
+    run_on = runtime.start(config)
+    path = inputs.model()
+    tokenizer = load_tokenizer(path)
+    source = inputs.one("curate").artifact(f"{config.condition}.jsonl")
+    quiet_datasets()
+    dataset = dataset_of(config, source, tokenizer, folder)
+    tokens = sum(len(mask) for mask in dataset["completion_mask"])
+    learnt = sum(map(sum, dataset["completion_mask"]))
+    model, steps = fine_tune(config, path, tokenizer, dataset, folder, run_on, stream=STREAM)
+    save_model(folder, model, tokenizer)
+    folder.write_result(
+        {
+            "condition": config.condition,
+            "examples": sum(1 for _ in read_examples(source)),
+            "rows": len(dataset),
+            "tokens": tokens,
+            "learnt_tokens": learnt,
+            "steps": steps,
+            **last_metrics(folder, STREAM),
+            "parameters": parameters(model),
+            **run_on.describe(),
+        }
+    )
+
+
+def dataset_of(
+    config: PretrainConfig, source: Path, tokenizer: "PreTrainedTokenizerBase", folder: StageFolder
+) -> "Dataset":
+    """The rows that are trained on, kept on disk and mapped into memory.
+
+    Raises:
+        InvalidInput: there are no examples, or one is too long or outside the vocabulary; names it.
+    """
+    from datasets import Dataset
+    from datasets.exceptions import DatasetGenerationError
+    from datasets.fingerprint import Hasher
+
+    cache = folder.path / "work"
+    cache.mkdir(exist_ok=True)
+    given = {"config": config, "source": source, "tokenizer": tokenizer}
+    # The fingerprint would otherwise be taken over the tokenizer's internals, which differ from process to process.
+    mark = Hasher.hash((folder.key, config.model_dump_json()))
+    try:
+        dataset: Dataset = Dataset.from_generator(_rows, gen_kwargs=given, cache_dir=str(cache), fingerprint=mark)
+    except DatasetGenerationError as error:
+        if isinstance(error.__cause__, CogtuiError):
+            raise error.__cause__ from error
+        raise
+    if not len(dataset):
+        raise InvalidInput(f"{source.name} has no examples", remedy="Look at the data card of the curate stage.")
+    if config.packing:
+        from trl import pack_dataset
+
+        shuffled = dataset.shuffle(seed=config.seed, keep_in_memory=True)
+        dataset = pack_dataset(shuffled, config.max_tokens, "wrapped", {"load_from_cache_file": False})
+    return dataset
+
+
+def _rows(config: PretrainConfig, source: Path, tokenizer: "PreTrainedTokenizerBase") -> Iterator[dict[str, Any]]:
+    for example in read_examples(source):
+        yield _row(config, example, tokenizer)
+
+
+def _row(config: PretrainConfig, example: Example, tokenizer: "PreTrainedTokenizerBase") -> dict[str, Any]:
+    try:
+        prompt = encode(tokenizer, example.prompt, prompt=True) if example.prompt else []
+        completion = encode(tokenizer, example.completion, prompt=not example.prompt)
+    except InvalidInput as error:
+        raise InvalidInput(
+            f"example {example.id}: {error.summary}", detail=error.detail, remedy=error.remedy
+        ) from error
+    ids = [*prompt, *completion, int(tokenizer.eos_token_id)]
+    if len(ids) > config.max_tokens and not config.packing:
+        raise InvalidInput(
+            f"example {example.id} has {len(ids)} tokens, more than {config.max_tokens}",
+            remedy="Raise max_tokens in the pretrain stage, or set packing = true.",
+        )
+    unlearnt = len(prompt) if config.loss == "completion" else 0
+    return {"input_ids": ids, "completion_mask": [0] * unlearnt + [1] * (len(ids) - unlearnt)}

@@ -1,0 +1,73 @@
+"""The `sample` stage: completions of a model on the problems, scored. Continues after the last rollout written."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipelines.folder import StageFolder
+from pipelines.records import Metric
+from pipelines.signals import graceful
+from pipelines.stages import MODEL_KINDS, Inputs
+from pipelines.streams import read_rollouts
+from pipelines.tasks.countdown.task import load_task
+from pipelines.tokenizer import load_tokenizer
+from pipelines.training.core import runtime
+from pipelines.training.core.configs import SampleConfig
+from pipelines.training.core.model import load_model, positions
+from pipelines.training.generation.choice import make_engine
+from pipelines.training.generation.engine import Engine
+from pipelines.training.generation.vllm_sampler import VLLMSampler, described
+from pipelines.training.sampling.rollouts import RolloutMaker, places, rollout_metrics
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+
+def run(config: SampleConfig, inputs: Inputs, folder: StageFolder) -> None:
+    """Draws, scores and writes the rollouts."""
+    run_on = runtime.start(config)
+    loaded = load_task(inputs.one("problems"))
+    problems = (loaded.test if config.split == "test" else loaded.train)[: config.problems]
+    path = inputs.model()
+    tokenizer = load_tokenizer(path)
+    engine, longest = _engine(config, path, tokenizer, run_on)
+    maker = RolloutMaker(
+        folder.key, loaded.task, tokenizer, engine, seed=config.seed, max_prompt_tokens=config.max_prompt_tokens
+    )
+    maker.check_prompts(problems, new_tokens=config.sampling.max_new_tokens, positions=longest)
+    step = _step_of(inputs)
+    maker.sync(step)
+    todo = list(places(config.split, step, problems, config.samples))
+    with graceful() as stop, folder.stream("rollouts", config.split) as stream:
+        for start in range(0, len(todo), config.batch):
+            stop.raise_if_requested()
+            # Batches are the same in every attempt: only whole ones are passed over.
+            if start + config.batch > len(stream):
+                drawn = maker.draw(todo[start : start + config.batch], config.sampling)
+                stream.append(each.rollout for each in drawn)
+            folder.report(min(start + config.batch, len(todo)), len(todo), "rollouts")
+    rollouts = list(read_rollouts(folder.path))
+    values = rollout_metrics(rollouts, behaviors=True)
+    with folder.stream("metrics", config.split) as metrics:
+        metrics.append([Metric(step=step, values=values | {"n": len(rollouts)})])
+    folder.write_result({"n": len(rollouts), "step": step, **values, **run_on.describe()})
+
+
+def _engine(
+    config: SampleConfig, path: Path, tokenizer: "PreTrainedTokenizerBase", run_on: runtime.Runtime
+) -> tuple[Engine, int | None]:
+    """What generates, and how long a sequence the model takes."""
+    if config.engine.name == "vllm":
+        # No second copy of the weights in this process: vLLM reads them itself.
+        model = described(path)
+        longest = config.max_prompt_tokens + config.sampling.max_new_tokens
+        return VLLMSampler(path, model, tokenizer, config.engine.vllm, longest=longest), positions(model)
+    model = load_model(path).to(run_on.device)
+    return make_engine(config.engine, model, tokenizer, run_on), positions(model)
+
+
+def _step_of(inputs: Inputs) -> int:
+    """The PPO step the model is at; 0 for one that PPO never touched."""
+    upstream = inputs.one(*MODEL_KINDS)
+    if upstream.info().kind != "ppo":
+        return 0
+    return int((upstream.result() or {}).get("steps", 0))
