@@ -1,7 +1,7 @@
 """What every judge is: a name with its provenance, and a way from completions to judgements."""
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -103,6 +103,23 @@ class Judge(Protocol):
             MissingRequirement: a key or a package is missing. Interrupted: told to stop; `work` is whole.
         """
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class JudgeKind:
+    """A judge as the registry lists it; an entry point of the group `cogtui.judges` names one.
+
+    Attributes:
+        title: what it is called in lists and help, a few words.
+        make: makes the judge from the config of the judge stage, which is None where there is none. Cheap.
+        behaviors: name of the behaviour set it judges.
+        needs_config: whether `make` needs a config; the fields of LLM judges are then part of the content key.
+    """
+
+    title: str
+    make: Callable[[Any], Judge]
+    behaviors: str = "four_habits"
+    needs_config: bool = False
 
 
 def judge_run(

@@ -1,47 +1,81 @@
-"""From a judge's name to the judge."""
+"""The registry of judges: those built in, models behind a service, and judges of outside packages.
 
-from typing import TYPE_CHECKING, Final
+A judge that is no model is a `JudgeKind`, registered under its name here or by an entry point of the group
+`cogtui.judges`. A model is named `PROVIDER:MODEL` and needs no registration.
+"""
 
-from pipelines.behaviors.judge import Judge
+from typing import Any, Final
+
+from pipelines.behaviors.judge import Judge, JudgeKind
 from pipelines.errors import InvalidInput
 from pipelines.llm.clients.protocol import KEY_VARIABLES
+from pipelines.plugins import Registry, missing_members
 
-if TYPE_CHECKING:
-    from pipelines.behaviors.judges.llm.config import LLMFields
-
-JUDGE_NAMES: Final = ("rules",)
 MODEL_JUDGES: Final = tuple(f"{provider}:MODEL" for provider in KEY_VARIABLES)
 
 
+def _problem_of(entry: object) -> str | None:
+    if missing := missing_members(entry, ("title", "make", "behaviors", "needs_config")):
+        return missing
+    return None if callable(getattr(entry, "make", None)) else "its `make` cannot be called"
+
+
+JUDGES: Final[Registry[JudgeKind]] = Registry(
+    "cogtui.judges",
+    "judge",
+    {"rules": "pipelines.behaviors.judges.rules.judge:RULES_JUDGE"},
+    _problem_of,
+)
+"""The judges that are no models. A built-in judge is imported when it is first asked for."""
+
+
 def check_judge_name(name: str) -> str:
-    """The name, if there is such a judge: `rules`, or a model as `PROVIDER:MODEL`.
+    """Return the name if there is such a judge: a registered one, or a model as `PROVIDER:MODEL`.
 
     Raises:
-        InvalidInput: there is none.
+        InvalidInput: there is none; names the nearest.
     """
-    provider, _, model = name.partition(":")
-    if name not in JUDGE_NAMES and not (provider in KEY_VARIABLES and model):
-        raise InvalidInput(f"there is no judge {name!r}", remedy=f"Judges: {', '.join((*JUDGE_NAMES, *MODEL_JUDGES))}.")
+    if not is_model_name(name) and name not in JUDGES.builtin_names():
+        judge_kind(name)
     return name
 
 
-def make_judge(name: str, config: "LLMFields | None" = None) -> Judge:
-    """The judge of that name.
+def is_model_name(name: str) -> bool:
+    """Return whether the name is `PROVIDER:MODEL` with a provider that is known."""
+    provider, _, model = name.partition(":")
+    return provider in KEY_VARIABLES and bool(model)
+
+
+def judge_kind(name: str) -> JudgeKind:
+    """Return the registered judge of that name.
+
+    Raises:
+        InvalidInput: there is none; names the nearest.
+    """
+    try:
+        return JUDGES.get(name)
+    except InvalidInput as error:
+        models = f"Models: {', '.join(MODEL_JUDGES)}."
+        raise InvalidInput(error.summary, detail=error.detail, remedy=f"{error.remedy} {models}") from error
+
+
+def make_judge(name: str, config: Any = None) -> Judge:
+    """Make the judge of that name. Spends nothing and imports no SDK.
 
     Args:
         name: as `check_judge_name` takes it.
-        config: how a model is asked; only a model needs it.
+        config: the config of the judge stage; a model needs it, and so do judges that say so.
 
     Raises:
-        InvalidInput: there is none, or its config cannot be used.
+        InvalidInput: there is no such judge, it needs a config, or its config cannot be used.
     """
-    check_judge_name(name)
-    if name in JUDGE_NAMES:
-        from pipelines.behaviors.judges.rules.judge import RulesJudge
+    if is_model_name(name):
+        from pipelines.behaviors.judges.llm.judge import LLMJudge
 
-        return RulesJudge()
-    from pipelines.behaviors.judges.llm.judge import LLMJudge
-
-    if config is None:
-        raise InvalidInput(f"{name} needs a config that says how it is asked")
-    return LLMJudge(config)
+        if config is None:
+            raise InvalidInput(f"{name} needs a config that says how it is asked")
+        return LLMJudge(config)
+    kind = judge_kind(name)
+    if kind.needs_config and config is None:
+        raise InvalidInput(f"the judge {name} needs a config")
+    return kind.make(config)

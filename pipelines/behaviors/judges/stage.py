@@ -5,12 +5,11 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
 from pipelines.behaviors.judge import JudgeTask
-from pipelines.behaviors.judges.llm.config import LLMFields
-from pipelines.behaviors.judges.registry import check_judge_name, make_judge
-from pipelines.errors import InvalidInput
+from pipelines.behaviors.judges.config import JudgeFields
+from pipelines.behaviors.judges.registry import make_judge
 from pipelines.files import read_json, write_json
 from pipelines.folder import StageFolder
 from pipelines.records import BEHAVIORS, JudgeRun
@@ -21,26 +20,15 @@ from pipelines.streams import read_rollouts, read_stream
 STREAM: Final = "judge"
 
 
-class JudgeConfig(LLMFields):
+class JudgeConfig(JudgeFields):
     """Config of the `judge` stage."""
 
-    judge: str = Field(
-        default="rules", description="Which judge: rules, openai:MODEL, anthropic:MODEL or vllm:MODEL (with url)."
-    )
     rollouts: InputFile | None = Field(
         default=None, description="File of rollout ids, one a line: judge only these. None means all."
     )
     splits: tuple[str, ...] = Field(
         default=(), description="Judge only rollouts of these splits, e.g. test; empty means all."
     )
-
-    @field_validator("judge")
-    @classmethod
-    def _known(cls, name: str) -> str:
-        try:
-            return check_judge_name(name)
-        except InvalidInput as error:
-            raise ValueError(str(error)) from error
 
 
 def run(config: JudgeConfig, inputs: Inputs, folder: StageFolder) -> None:

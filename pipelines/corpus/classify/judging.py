@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from pipelines.behaviors.align import ALIGNER
-from pipelines.behaviors.judge import Judged, JudgeTask, Verdict, judge_run
+from pipelines.behaviors.judge import Judge, Judged, JudgeTask, Verdict, judge_run
 from pipelines.behaviors.judges.llm.config import ANSWER_TOKENS, LLMFields, model_of
 from pipelines.behaviors.judges.llm.dialogue import Manner
 from pipelines.behaviors.judges.llm.prompts import PARTS, Prompts, load_prompts
@@ -76,6 +76,27 @@ class RulesDocumentJudge:
             else:
                 judged = next(iter(rules.judge([task], work))) if task.numbers else _by_prose(task)
             yield Classified(judged, facts_by_rules(task.completion))
+
+
+class RegisteredDocumentJudge:
+    """A registered judge for documents; what a document is about is read by the rules of this package.
+
+    Args:
+        judge: judges the documents as completions.
+    """
+
+    def __init__(self, judge: Judge) -> None:
+        self._judge = judge
+
+    @property
+    def run(self) -> JudgeRun:
+        """The run of the judge itself."""
+        return self._judge.run
+
+    def classify(self, tasks: Iterable[JudgeTask], work: Path, spent_before: float) -> Iterator[Classified]:
+        """Yield the documents in the order in which the judge finishes them."""
+        for judged in self._judge.judge(tasks, work):
+            yield Classified(judged, facts_by_rules(judged.task.completion))
 
 
 def _by_section(rules: RulesJudge, task: JudgeTask, puzzles: Sequence[Section], work: Path) -> Judged:

@@ -6,12 +6,18 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any, Final
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
-from pipelines.behaviors.judges.llm.config import LLMFields, model_of
-from pipelines.behaviors.judges.registry import check_judge_name
+from pipelines.behaviors.judges.config import JudgeFields
+from pipelines.behaviors.judges.llm.config import model_of
+from pipelines.behaviors.judges.registry import judge_kind, make_judge
 from pipelines.corpus.classify.chunks import Chunk
-from pipelines.corpus.classify.judging import DocumentJudge, ModelDocumentJudge, RulesDocumentJudge
+from pipelines.corpus.classify.judging import (
+    DocumentJudge,
+    ModelDocumentJudge,
+    RegisteredDocumentJudge,
+    RulesDocumentJudge,
+)
 from pipelines.corpus.classify.tally import Tally
 from pipelines.corpus.documents.screen import Screen
 from pipelines.corpus.documents.source import Source, SourceFields, source_of
@@ -28,12 +34,9 @@ _LOOK_S: Final = 2.0
 """How often what other shards have done is looked at."""
 
 
-class ClassifyConfig(SourceFields, LLMFields):
+class ClassifyConfig(SourceFields, JudgeFields):
     """Config of the `classify` stage."""
 
-    judge: str = Field(
-        default="rules", description="Who judges: rules, openai:MODEL, anthropic:MODEL or vllm:MODEL (with url)."
-    )
     language: str = Field(
         default="en", description="ISO 639-1 code of the language documents must be written in; empty takes all."
     )
@@ -67,14 +70,6 @@ class ClassifyConfig(SourceFields, LLMFields):
             raise ValueError("offline: goes with judge = vllm:MODEL and no url")
         return self
 
-    @field_validator("judge")
-    @classmethod
-    def _known(cls, name: str) -> str:
-        try:
-            return check_judge_name(name)
-        except InvalidInput as error:
-            raise ValueError(str(error)) from error
-
 
 def run(config: ClassifyConfig, inputs: Inputs, folder: StageFolder) -> None:
     """Classifies what is not classified yet, of this shard or of all; the last run gathers the counts."""
@@ -88,10 +83,22 @@ def run(config: ClassifyConfig, inputs: Inputs, folder: StageFolder) -> None:
 
 
 def document_judge(config: ClassifyConfig) -> DocumentJudge:
-    """The judge a config names. Spends nothing and imports no SDK."""
-    if model_of(config) is None:
+    """Make the judge a config names. Spends nothing and imports no SDK.
+
+    Raises:
+        InvalidInput: there is no such judge, or it judges other behaviours than the four habits.
+    """
+    if model_of(config) is not None:
+        return ModelDocumentJudge(config, config.offline)
+    if config.judge == "rules":
         return RulesDocumentJudge()
-    return ModelDocumentJudge(config, config.offline)
+    kind = judge_kind(config.judge)
+    if kind.behaviors != "four_habits":
+        raise InvalidInput(
+            f"classify counts the behaviours of four_habits; the judge {config.judge} judges {kind.behaviors}",
+            remedy="Name a judge of four_habits.",
+        )
+    return RegisteredDocumentJudge(make_judge(config.judge, config))
 
 
 class _Work:

@@ -1,6 +1,6 @@
 """What a `judge` stage says about an LLM judge."""
 
-from typing import Any, Final
+from typing import Final
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
@@ -52,13 +52,6 @@ class LLMFields(ServiceFields):
         if spec is not None and spec.provider == "vllm" and self.batch:
             raise ValueError("batch: a vllm server has no Batch API; for another server that has one use openai:MODEL")
         return self
-
-    def key_fields(self) -> dict[str, Any]:
-        """Without the fields of LLM judges where another judges: they change nothing there."""
-        fields = super().key_fields()
-        if model_of(self) is not None:
-            return fields
-        return {name: value for name, value in fields.items() if name not in LLMFields.model_fields}
 
 
 def model_of(config: LLMFields) -> ModelSpec | None:

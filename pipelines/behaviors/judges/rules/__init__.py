@@ -1,7 +1,7 @@
 """Judging Countdown traces by rules: offline, deterministic, the default judge.
 
-`judge_completion` is the judge as a function. It is imported on first use, so that importing a room of this
-package does not import them all.
+`judge_completion` is the judge as a function. It is imported on first use, so that importing one module of
+this package does not import them all.
 """
 
 from typing import TYPE_CHECKING, Any

@@ -8,7 +8,7 @@ from typing import Final
 
 from pydantic import TypeAdapter
 
-from pipelines.behaviors.judge import Judged, JudgeTask, Verdict, judge_run
+from pipelines.behaviors.judge import Judged, JudgeKind, JudgeTask, Verdict, judge_run
 from pipelines.behaviors.judges.rules.computations import Computation
 from pipelines.behaviors.judges.rules.detect import find_behaviors
 from pipelines.behaviors.judges.rules.facts import arithmetic_facts
@@ -107,3 +107,6 @@ def _verdict(completion: str, found: Sequence[Found], behavior: Behavior) -> Ver
         if span.behavior == behavior
     )
     return Verdict("ok", sum(not (span.weak or span.repeat) for span in spans), spans)
+
+
+RULES_JUDGE: Final = JudgeKind("rules for Countdown traces", lambda config: RulesJudge())
