@@ -21,12 +21,12 @@ from pathlib import Path
 
 from benchmarks.traces_data import generate
 from cogtui.store import END, Cursor, Page, Query, RolloutRow, Sort, Store, open_store
-from cogtui.store.db.connection import current_or_new
-from cogtui.store.db.fts_index import WordIndex, make
+from cogtui.store.db.connection import ensure_index
+from cogtui.store.db.fts_index import FtsIndex, create_fts
 from cogtui.store.db.location import locate_index
 from cogtui.store.db.schema import BULK_INDEXES, migrate
 from cogtui.store.filter.parser import parse
-from cogtui.store.ingest.writer import Writer
+from cogtui.store.ingest.writer import IndexWriter
 from jobs.workspace import Workspace
 
 RUNS = 5
@@ -61,7 +61,7 @@ class Report:
 def ingest(report: Report, workspace: Workspace) -> None:
     """Builds the index from nothing."""
     shutil.rmtree(workspace.path / "index", ignore_errors=True)
-    writer = Writer(current_or_new(locate_index(workspace)), workspace)
+    writer = IndexWriter(ensure_index(locate_index(workspace)), workspace)
     writer.take()
     children = resource.getrusage(resource.RUSAGE_CHILDREN)
     cpu, started = time.process_time(), time.monotonic()
@@ -111,8 +111,8 @@ def bare_times(workspace: Workspace, sample: int = 50_000) -> tuple[float, float
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = NORMAL")
         migrate(connection)
-        make(path, "WAL")
-        words = WordIndex(path)
+        create_fts(path, "WAL")
+        words = FtsIndex(path)
         for name in BULK_INDEXES:
             connection.execute(f"DROP INDEX {name}")
         spent = [0.0, 0.0]

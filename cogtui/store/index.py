@@ -8,27 +8,27 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from cogtui.store.db.connection import connect, current_or_new, explained, memory
-from cogtui.store.db.lease import Holder, holder
-from cogtui.store.db.location import Location, locate_index, publish
+from cogtui.store.db.connection import connect, connect_memory, ensure_index, translate_sqlite_errors
+from cogtui.store.db.lease import LeaseHolder, lease_holder
+from cogtui.store.db.location import IndexLocation, locate_index, publish
 from cogtui.store.filter.parser import EVERYTHING, Filter
 from cogtui.store.ingest.annotation_rows import annotation_of
 from cogtui.store.ingest.follower import Follower
-from cogtui.store.ingest.writer import Writer
+from cogtui.store.ingest.writer import IndexWriter
 from cogtui.store.query import aggregates
 from cogtui.store.query import problem_groups as groups
 from cogtui.store.query.details import DetailReader, find_serial, rows_of, serials_of
-from cogtui.store.query.filter_sql import Where, compile_filter
-from cogtui.store.query.judge_runs import RunSummary, judged_in_common, run_fingerprint, run_summaries
+from cogtui.store.query.filter_sql import FilterConditions, compile_filter
+from cogtui.store.query.judge_runs import JudgeRunSummary, judged_in_common, run_fingerprint, run_summaries
 from cogtui.store.query.problem_totals import totals
-from cogtui.store.query.select import Selector
+from cogtui.store.query.select import RowSelector
 from cogtui.store.query.snippets import phrases_of, snippet_of
-from cogtui.store.stage_files.record_reader import Files
+from cogtui.store.stage_files.record_reader import RecordReader
 from cogtui.store.user_data import notes
 from cogtui.store.user_data.annotations import HumanAnnotation, check_annotation, latest_annotations
-from cogtui.store.user_data.annotations import append as append_human
-from cogtui.store.values.last_result import Known
-from cogtui.store.values.series import Series, load_series
+from cogtui.store.user_data.annotations import append_annotations as append_human
+from cogtui.store.values.last_result import LastResultCache
+from cogtui.store.values.series import RolloutSeries, load_series
 from cogtui.store.values.types import (
     BadLine,
     Coverage,
@@ -53,14 +53,14 @@ from pipelines.records import JudgeRun, Metric
 class Store:
     """Answers questions about the rollouts of a workspace. One thread a store; open another for another thread."""
 
-    def __init__(self, workspace: Workspace, location: Location | None, *, readonly: bool) -> None:
+    def __init__(self, workspace: Workspace, location: IndexLocation | None, *, readonly: bool) -> None:
         self._workspace = workspace
         self._location = location
         self._readonly = readonly
-        self._writer: Writer | None = None
+        self._writer: IndexWriter | None = None
         self._follower: Follower | None = None
         self._seen = (-1, -1)
-        self._known = Known()
+        self._known = LastResultCache()
         self._opens = 0
         self._open()
 
@@ -68,17 +68,17 @@ class Store:
         self._opens += 1
         self._path: Path | None = None
         if self._location is None:
-            self._db = memory()
+            self._db = connect_memory()
         else:
-            self._path = self._location.current() if self._readonly else current_or_new(self._location)
+            self._path = self._location.current() if self._readonly else ensure_index(self._location)
             if self._path is None:
                 raise NotFound(
                     f"there is no index of {self._workspace.path} yet", remedy="Make it with cogtui reindex."
                 )
             self._db = connect(self._path)
             self._db.execute("PRAGMA query_only = ON")
-        self._files = Files(self._db, self._workspace)
-        self._series_known: dict[int, Series] = {}
+        self._files = RecordReader(self._db, self._workspace)
+        self._series_known: dict[int, RolloutSeries] = {}
         self._seen = (-1, -1)
 
     @property
@@ -114,9 +114,9 @@ class Store:
         if self._follower is None and not self._readonly and self._location is not None:
             self._follower = Follower(self._workspace)
 
-    def writer(self) -> Holder | None:
+    def writer(self) -> LeaseHolder | None:
         """The process that writes the index now, or None."""
-        return holder(self._db)
+        return lease_holder(self._db)
 
     def version(self) -> int:
         """Changes whenever the index did; cheap enough to ask ten times a second."""
@@ -204,9 +204,9 @@ class Store:
         """The place of a rollout in a list; None where the filter refuses it."""
         chosen = query.filter
         row = self._details().read(find_serial(self._db, id_prefix)).row
-        from cogtui.store.filter.ast import Compare
+        from cogtui.store.filter.ast import FieldComparison
 
-        only = Filter(f"id:{row.id}", Compare("id", ":", (row.id,)))
+        only = Filter(f"id:{row.id}", FieldComparison("id", ":", (row.id,)))
         found = self.page(Query(chosen & only, query.sort), limit=1)
         return found.rows[0].cursor if found.rows else None
 
@@ -252,7 +252,7 @@ class Store:
         rows = self._db.execute("SELECT record FROM judge_run ORDER BY rank, run")
         return [JudgeRun.model_validate_json(row[0]) for row in rows]
 
-    def judge_summaries(self) -> list[RunSummary]:
+    def judge_summaries(self) -> list[JudgeRunSummary]:
         """What each judge run did; a scan of all verdicts."""
         return run_summaries(self._db)
 
@@ -278,18 +278,18 @@ class Store:
             MissingRequirement: the workspace cannot be written.
         """
         uid = self.rollout(rollout_id).row.id
-        self.write_annotations([notes.new_annotation(uid, note=note, tags=tags)])
+        self.write_annotations([notes.new_note(uid, note=note, tags=tags)])
 
-    def write_annotations(self, annotations: Iterable[notes.Annotation]) -> None:
+    def write_annotations(self, annotations: Iterable[notes.Note]) -> None:
         """Keeps annotations made elsewhere, and shows them."""
         if self._readonly:
             raise InvalidInput("this store was opened for reading only")
-        notes.append(self._workspace, annotations)
+        notes.append_notes(self._workspace, annotations)
         writer = self._writing()
         if writer is not None:
             writer.sync_notes()
 
-    def annotations(self) -> list[notes.Annotation]:
+    def annotations(self) -> list[notes.Note]:
         """The notes and tags of all rollouts, as they stand."""
         return notes.all_notes(self._db)
 
@@ -337,7 +337,7 @@ class Store:
         append_human(self._workspace, kept)
         writer = self._writing()
         if writer is not None:
-            writer.sync_human()
+            writer.sync_annotations()
 
     def interrupt(self) -> None:
         """Ends the question another thread is asking of this store; it fails there with `sqlite3.OperationalError`."""
@@ -360,7 +360,7 @@ class Store:
         self._db.close()
         self._open()
 
-    def _writing(self) -> Writer | None:
+    def _writing(self) -> IndexWriter | None:
         if self._readonly:
             return None
         self.version()  # another process may have built a newer index, or the workspace may have come to be
@@ -368,23 +368,23 @@ class Store:
             return None
         if self._writer is None:
             publish(self._workspace, self._location, self._path)
-            self._writer = Writer(self._path, self._workspace)
+            self._writer = IndexWriter(self._path, self._workspace)
         return self._writer
 
-    def _series(self) -> dict[int, Series]:
+    def _series(self) -> dict[int, RolloutSeries]:
         seen = (self._opens, int(self._db.execute("PRAGMA data_version").fetchone()[0]))
         if seen != self._seen:
             self._series_known = load_series(self._db)
-            self._files = Files(self._db, self._workspace)
+            self._files = RecordReader(self._db, self._workspace)
             self._seen = seen
         return self._series_known
 
-    def _where(self, chosen: Filter) -> Where:
+    def _where(self, chosen: Filter) -> FilterConditions:
         return compile_filter(chosen, self._series())
 
-    def _selector(self) -> Selector:
+    def _selector(self) -> RowSelector:
         series = self._series()
-        return Selector(self._db, series, self._files)
+        return RowSelector(self._db, series, self._files)
 
     def _details(self) -> DetailReader:
         return DetailReader(self._db, self._files, self._series())
@@ -395,7 +395,7 @@ class Store:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        with explained(self._path):
+        with translate_sqlite_errors(self._path):
             self.close()
             if isinstance(error, sqlite3.DatabaseError):
                 raise error

@@ -12,7 +12,7 @@ from cogtui.app.shell.help import help_sections
 from cogtui.app.widgets.line import Line
 from cogtui.store import open_store
 from cogtui.store.ingest.rebuild import rebuild
-from cogtui.store.user_data.annotations import FOLDER, HumanAnnotation, human_run, latest_annotations
+from cogtui.store.user_data.annotations import FOLDER, HumanAnnotation, human_judge_run, latest_annotations
 from cogtui.store.user_data.append_log import identity
 from jobs.workspace import Workspace
 from pipelines.records import BEHAVIORS
@@ -140,8 +140,8 @@ async def test_nothing_of_the_judge_is_overwritten_and_the_index_may_go(judged: 
     rebuild(judged.workspace)
     with open_store(judged.workspace) as store:
         detail = store.rollout(uid)
-        assert {run.id for run in detail.judge_runs} == {"rules-1", human_run(identity()).id}
-        mine = [one for one in detail.judgements if one.judge_run == human_run(identity()).id]
+        assert {run.id for run in detail.judge_runs} == {"rules-1", human_judge_run(identity()).id}
+        mine = [one for one in detail.judgements if one.judge_run == human_judge_run(identity()).id]
         assert [(one.status, one.count) for one in mine] == [("ok", 0)] * 4
         rules = [one for one in detail.judgements if one.judge_run == "rules-1"]
         assert [one.count for one in rules] == [2, 2, 1, 0]

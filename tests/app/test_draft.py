@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from cogtui.app.annotation.bounds import Edge, Selection, Unit, moved
 from cogtui.app.annotation.draft import Draft, Flag, History, Refused, place_of
-from cogtui.store.user_data.annotations import check_annotation, new_annotation, read_human
+from cogtui.store.user_data.annotations import check_annotation, new_annotation, read_annotation
 from pipelines.behaviors.segment import segments
 from pipelines.records import BEHAVIORS, Behavior, LabelledSpan
 from tests.app.strategies import hostile_text, texts_with_spans
@@ -208,4 +208,4 @@ def test_a_line_with_lone_surrogates_comes_back_the_same() -> None:
     import json
 
     line = json.dumps(record.model_dump(mode="json", exclude_defaults=True)).encode()
-    assert read_human(line) == record
+    assert read_annotation(line) == record

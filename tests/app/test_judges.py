@@ -18,7 +18,7 @@ from cogtui.app.rendering.two_sets import MarkedLines, shared_spans
 from cogtui.app.widgets.detail import Detail
 from cogtui.app.widgets.line import Line
 from cogtui.store import open_store
-from cogtui.store.user_data.annotations import human_run, new_annotation
+from cogtui.store.user_data.annotations import human_judge_run, new_annotation
 from cogtui.store.user_data.append_log import identity
 from pipelines.behaviors.gold import GoldTrace, write_gold
 from pipelines.behaviors.metrics.matching import match_spans
@@ -161,7 +161,7 @@ async def test_annotating_shows_new_numbers_at_once(judged: Builder) -> None:
         await press(pilot, "enter", "a")
         assert top(app) == "AnnotateScreen"
         await press(pilot, "J", "enter", "A", "D", "escape", "escape")
-        mine = human_run(identity()).id
+        mine = human_judge_run(identity()).id
         await until(pilot, lambda: screen.sides[0] is not None and screen.sides[0].run == mine)
         await until(pilot, lambda: screen.found is not None and screen.found.reference.run == mine)
         assert f"human {identity()}" in line(app, "summary")

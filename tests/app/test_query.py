@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from cogtui.app.shell.scope import ListQuery, quoted
 from cogtui.app.traces.list.filter_completion import Word, candidates, completed, word_at
-from cogtui.store.filter.ast import Compare
+from cogtui.store.filter.ast import FieldComparison
 from cogtui.store.filter.lexer import FilterError
 from cogtui.store.filter.parser import parse
 
@@ -69,7 +69,7 @@ def test_completion_never_fails_and_keeps_what_is_around(text: str, data: st.Dat
 @given(st.text(min_size=1, max_size=30))
 def test_a_quoted_value_reads_back(value: str) -> None:
     term = parse(f"condition:{quoted(value)}").term
-    assert isinstance(term, Compare)
+    assert isinstance(term, FieldComparison)
     assert term.values == (value,)
 
 

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from cogtui.store.filter.ast import OF_SERIES, And, Compare, Has, Not, Or, Pattern, Term, Words
+from cogtui.store.filter.ast import (
+    SERIES_FIELDS,
+    Conjunction,
+    Disjunction,
+    FieldComparison,
+    HasFlag,
+    Negation,
+    SpanPattern,
+    Term,
+    TextPhrase,
+)
 from cogtui.store.query.snippets import find_phrase
 from cogtui.store.values.series import compare, matches
 from cogtui.store.values.types import RolloutDetail, Sort
@@ -17,28 +27,28 @@ def passes(detail: RolloutDetail, term: Term | None) -> bool:
 
 
 def _holds(detail: RolloutDetail, term: Term) -> bool | None:
-    if isinstance(term, And):
+    if isinstance(term, Conjunction):
         found = [_holds(detail, one) for one in term.terms]
         return False if False in found else None if None in found else True
-    if isinstance(term, Or):
+    if isinstance(term, Disjunction):
         found = [_holds(detail, one) for one in term.terms]
         return True if True in found else None if None in found else False
-    if isinstance(term, Not):
+    if isinstance(term, Negation):
         inside = _holds(detail, term.term)
         return None if inside is None else not inside
-    if isinstance(term, Words):
+    if isinstance(term, TextPhrase):
         return find_phrase(detail.completion, term) is not None
-    if isinstance(term, Has):
+    if isinstance(term, HasFlag):
         return _has(detail, term.what)
-    if isinstance(term, Pattern):
+    if isinstance(term, SpanPattern):
         return _follows(detail, term)
     return _compares(detail, term)
 
 
-def _compares(detail: RolloutDetail, term: Compare) -> bool | None:
+def _compares(detail: RolloutDetail, term: FieldComparison) -> bool | None:
     row = detail.row
     value: Any
-    if term.field in OF_SERIES:
+    if term.field in SERIES_FIELDS:
         value = getattr(row, term.field)
         if value is None:
             return False
@@ -81,7 +91,7 @@ def _has(detail: RolloutDetail, what: str) -> bool:
     }[what]
 
 
-def _follows(detail: RolloutDetail, term: Pattern) -> bool:
+def _follows(detail: RolloutDetail, term: SpanPattern) -> bool:
     placed = {
         behavior: [
             (span.start, span.end)

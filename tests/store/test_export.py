@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from cogtui.store import Query, RolloutDetail, Store
 from cogtui.store.export.html import write_html
-from cogtui.store.export.selection import Selection
+from cogtui.store.export.selection import ExportSelection
 from cogtui.store.export.tables import write_csv, write_jsonl, write_parquet
 from cogtui.store.filter.parser import parse
 from cogtui.store.values.types import BehaviorJudgement
@@ -62,14 +62,14 @@ def page_of(details: list[RolloutDetail], title: str = "Rollouts") -> str:
 
 
 def details_of(store: Store, text: str = "") -> list[RolloutDetail]:
-    return list(Selection(store, Query(parse(text))))
+    return list(ExportSelection(store, Query(parse(text))))
 
 
 def test_a_selection_has_the_rows_of_the_list_up_to_its_limit(store: Store) -> None:
     ids = [row.id for row in store.page(Query(), limit=1000).rows]
-    assert [one.row.id for one in Selection(store, Query())] == ids
-    assert [one.row.id for one in Selection(store, Query(), 7)] == ids[:7]
-    assert list(Selection(store, Query(parse("step:999")))) == []
+    assert [one.row.id for one in ExportSelection(store, Query())] == ids
+    assert [one.row.id for one in ExportSelection(store, Query(), 7)] == ids[:7]
+    assert list(ExportSelection(store, Query(parse("step:999")))) == []
 
 
 def test_json_lines_and_csv_say_the_same(store: Store) -> None:

@@ -4,7 +4,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cogtui.store.filter.ast import FIELDS, And, Compare, Has, Not, Or, Pattern, Words
+from cogtui.store.filter.ast import (
+    FIELDS,
+    Conjunction,
+    Disjunction,
+    FieldComparison,
+    HasFlag,
+    Negation,
+    SpanPattern,
+    TextPhrase,
+)
 from cogtui.store.filter.lexer import FilterError
 from cogtui.store.filter.parser import EVERYTHING, parse
 from pipelines.errors import InvalidInput
@@ -15,29 +24,30 @@ def test_the_line_of_the_design() -> None:
         'condition:all_strategies step>=100 correct:false backtracking>=2 reward<1 text:"try a different" '
         "has:unaligned verification->backtracking<80 problem:17 OR step=3"
     )
-    assert parsed.term == Or((
-        And((
-            Compare("condition", ":", ("all_strategies",)),
-            Compare("step", ">=", (100,)),
-            Compare("correct", ":", (False,)),
-            Compare("backtracking", ">=", (2,)),
-            Compare("reward", "<", (1,)),
-            Words("try a different", prefix=False),
-            Has("unaligned"),
-            Pattern("verification", "backtracking", 80),
-            Compare("problem", ":", ("17",)),
+    assert parsed.term == Disjunction((
+        Conjunction((
+            FieldComparison("condition", ":", ("all_strategies",)),
+            FieldComparison("step", ">=", (100,)),
+            FieldComparison("correct", ":", (False,)),
+            FieldComparison("backtracking", ">=", (2,)),
+            FieldComparison("reward", "<", (1,)),
+            TextPhrase("try a different", prefix=False),
+            HasFlag("unaligned"),
+            SpanPattern("verification", "backtracking", 80),
+            FieldComparison("problem", ":", ("17",)),
         )),
-        Compare("step", "=", (3,)),
+        FieldComparison("step", "=", (3,)),
     ))  # fmt: skip
 
 
 def test_and_binds_tighter_than_or_and_parentheses_tighter_than_both() -> None:
     assert parse("step:1 step:2 OR step:3").term == parse("(step:1 AND step:2) OR step:3").term
-    assert parse("step:1 (step:2 OR step:3)").term == And((
-        Compare("step", ":", (1,)), Or((Compare("step", ":", (2,)), Compare("step", ":", (3,))))
-    ))  # fmt: skip
-    assert parse("NOT step:1 step:2").term == And((Not(Compare("step", ":", (1,))), Compare("step", ":", (2,))))
-    assert parse("step!=1").term == Not(Compare("step", "=", (1,)))
+    either = Disjunction((FieldComparison("step", ":", (2,)), FieldComparison("step", ":", (3,))))
+    assert parse("step:1 (step:2 OR step:3)").term == Conjunction((FieldComparison("step", ":", (1,)), either))
+    assert parse("NOT step:1 step:2").term == Conjunction(
+        (Negation(FieldComparison("step", ":", (1,))), FieldComparison("step", ":", (2,)))
+    )
+    assert parse("step!=1").term == Negation(FieldComparison("step", "=", (1,)))
 
 
 def test_nothing_is_everything() -> None:
@@ -47,12 +57,14 @@ def test_nothing_is_everything() -> None:
 
 
 def test_quotes_escapes_lists_and_colons_in_values() -> None:
-    assert parse(r'note:"a \"b\" \\ c"').term == Compare("note", ":", ('a "b" \\ c',))
-    assert parse("condition:a,b_*").term == Compare("condition", ":", ("a", "b_*"))
-    assert parse("judge:openai:gpt-4o").term == Compare("judge", ":", ("openai:gpt-4o",))
-    assert parse("judge:openai step:1").term == And((Compare("judge", ":", ("openai",)), Compare("step", ":", (1,))))
-    assert parse("problem:3-7-25_46").term == Compare("problem", ":", ("3-7-25_46",))
-    assert parse("text:diff*").term == Words("diff", prefix=True)
+    assert parse(r'note:"a \"b\" \\ c"').term == FieldComparison("note", ":", ('a "b" \\ c',))
+    assert parse("condition:a,b_*").term == FieldComparison("condition", ":", ("a", "b_*"))
+    assert parse("judge:openai:gpt-4o").term == FieldComparison("judge", ":", ("openai:gpt-4o",))
+    assert parse("judge:openai step:1").term == Conjunction(
+        (FieldComparison("judge", ":", ("openai",)), FieldComparison("step", ":", (1,)))
+    )
+    assert parse("problem:3-7-25_46").term == FieldComparison("problem", ":", ("3-7-25_46",))
+    assert parse("text:diff*").term == TextPhrase("diff", prefix=True)
 
 
 @pytest.mark.parametrize(

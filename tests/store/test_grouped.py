@@ -7,8 +7,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from cogtui.store.ingest.judgements_by_rollout import Grouped, JudgementFields
-from cogtui.store.ingest.parse import File, parse_piece
+from cogtui.store.ingest.judgements_by_rollout import JudgementGrouper, JudgementRecord
+from cogtui.store.ingest.parse import FileToParse, parse_chunk
 from cogtui.store.stage_files.decode import JudgementLine, SpanLine
 from pipelines.records import BEHAVIORS
 
@@ -42,7 +42,7 @@ def _lines(place: random.Random, rollouts: int) -> list[JudgementLine]:
     return lines
 
 
-def _by_key(fields: Sequence[JudgementFields]) -> list[JudgementFields]:
+def _by_key(fields: Sequence[JudgementRecord]) -> list[JudgementRecord]:
     return sorted(fields, key=lambda one: one[:2])
 
 
@@ -50,7 +50,7 @@ def _by_key(fields: Sequence[JudgementFields]) -> list[JudgementFields]:
 def test_four_at_once_and_one_by_one(seed: int) -> None:
     lines = _lines(random.Random(seed), 200)
     places = list(range(7, 7 + 3 * len(lines), 3))
-    together, alone = Grouped(), Grouped()
+    together, alone = JudgementGrouper(), JudgementGrouper()
     together.add_all(lines, places)
     for line, at in zip(lines, places, strict=True):
         alone.add(line, at)
@@ -64,7 +64,7 @@ def test_a_range_that_is_none_is_refused_either_way(tmp_path: Path, span: tuple[
     path = tmp_path / "judgements-001.jsonl"
     written = [msgspec.json.encode(line) for line in lines]
     path.write_bytes(b"".join(line + b"\n" for line in written))
-    parsed = parse_piece(File(3, 0, "judgements", path, 0, path.stat().st_size, False), 0, 1 << 20)
+    parsed = parse_chunk(FileToParse(3, 0, "judgements", path, 0, path.stat().st_size, False), 0, 1 << 20)
     third = sum(len(line) + 1 for line in written[:2])
     assert [byte for byte, _ in parsed.bad] == [third]
     ((_, _, (statuses, _, _, places, _)),) = parsed.judgements
@@ -78,7 +78,7 @@ def test_blank_lines_move_no_place(tmp_path: Path) -> None:
     lines = [msgspec.json.encode(JudgementLine("r", "rules-1", behavior, "ok", 0, [])) for behavior in BEHAVIORS]
     data = b"\n  \n" + lines[0] + b"\n\n" + b"\n \n".join(lines[1:]) + b"\n"
     path.write_bytes(data)
-    parsed = parse_piece(File(1, 0, "judgements", path, 0, len(data), False), 0, 1 << 20)
+    parsed = parse_chunk(FileToParse(1, 0, "judgements", path, 0, len(data), False), 0, 1 << 20)
     ((_, _, (statuses, _, _, places, _)),) = parsed.judgements
     assert (statuses, parsed.bad) == ("oooo", [])
     assert places == tuple(1 << 40 | data.index(line) for line in lines)

@@ -13,9 +13,9 @@ from cogtui.store.ingest.rebuild import rebuild
 from cogtui.store.user_data.annotations import (
     FOLDER,
     HumanAnnotation,
-    append,
+    append_annotations,
     find_overlap,
-    human_run,
+    human_judge_run,
     latest_annotations,
     new_annotation,
 )
@@ -37,7 +37,7 @@ def first(store: Store) -> tuple[str, str]:
 
 
 def says(store: Store, uid: str, annotator: str) -> dict[str, tuple[str, int | None, int]]:
-    run = human_run(annotator).id
+    run = human_judge_run(annotator).id
     found = store.rollout(uid).judgements
     return {one.behavior: (one.status, one.count, len(one.spans)) for one in found if one.judge_run == run}
 
@@ -50,8 +50,8 @@ def test_a_person_is_a_judge_run_beside_the_others(store: Store) -> None:
     store.write_human([new_annotation(uid, text, BOB, done=True)])
     after = store.rollout(uid)
     assert {one.id for one in after.judge_runs} == {one.id for one in before.judge_runs} | {
-        human_run(ANN).id,
-        human_run(BOB).id,
+        human_judge_run(ANN).id,
+        human_judge_run(BOB).id,
     }
     others = [one for one in after.judgements if not one.judge_run.startswith("human")]
     assert others == list(before.judgements)
@@ -122,7 +122,7 @@ def test_the_latest_holds_in_whatever_order_files_are_read(filled: Lab) -> None:
 def test_it_may_come_before_its_rollout_and_be_the_only_judge(lab: Lab) -> None:
     folder = lab.stage("ppo", 1)
     (rollout, *_) = made = make_rollouts(folder.key, [0])
-    append(lab.workspace, [new_annotation(rollout.id, rollout.completion, ANN, done=True)])
+    append_annotations(lab.workspace, [new_annotation(rollout.id, rollout.completion, ANN, done=True)])
     with open_store(lab.workspace) as store:
         store.ingest()
         write_rollouts(folder, made)

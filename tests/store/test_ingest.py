@@ -13,8 +13,8 @@ from cogtui.store import END, Query, Store, open_store
 from cogtui.store.db.schema import BULK_INDEXES
 from cogtui.store.filter.parser import parse
 from cogtui.store.ingest import ingest
-from cogtui.store.ingest.fts_process import Job, WordsProcess
-from cogtui.store.ingest.fts_process import Piece as ReadPiece
+from cogtui.store.ingest.fts_process import FtsJob, FtsProcess
+from cogtui.store.ingest.fts_process import IndexedChunk as ReadPiece
 from cogtui.store.ingest.rebuild import rebuild
 from cogtui.store.values.types import Sort
 from pipelines.records import BEHAVIORS, Rollout
@@ -359,15 +359,15 @@ def test_a_bulk_load_says_the_same_and_survives_the_loss_of_its_second_process(
         missing = store._db.execute("SELECT count(*) FROM sqlite_master WHERE name LIKE 'rollout_by_%'").fetchone()[0]
         assert missing == len(BULK_INDEXES) + 1
     shutil.rmtree(filled.workspace.path / "index")
-    whole = WordsProcess.pieces
+    whole = FtsProcess.pieces
 
-    def dies_early(process: WordsProcess, job: Job) -> Iterator[ReadPiece]:
+    def dies_early(process: FtsProcess, job: FtsJob) -> Iterator[ReadPiece]:
         for count, piece in enumerate(whole(process, job)):
             if count == 3:
                 process._process.kill()
             yield piece
 
-    monkeypatch.setattr(WordsProcess, "pieces", dies_early)
+    monkeypatch.setattr(FtsProcess, "pieces", dies_early)
     with open_store(filled.workspace) as store:
         store.ingest()
         assert answers(store) == expected

@@ -7,17 +7,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cogtui.store import Query, open_store
-from cogtui.store.db.distance_blocks import NEAR_TABLES, lower
-from cogtui.store.db.schema import GAPS, MIGRATIONS, migrate, schema_version
-from cogtui.store.db.statements import INSERT_GAP
+from cogtui.store.db.distance_blocks import DISTANCE_TABLES, lower_block_minima
+from cogtui.store.db.schema import DISTANCE_COLUMNS, MIGRATIONS, migrate, schema_version
+from cogtui.store.db.statements import INSERT_DISTANCES
 from cogtui.store.filter.parser import parse
-from cogtui.store.values.span_distances import NEVER
+from cogtui.store.values.span_distances import NO_DISTANCE
 from jobs.workspace import Workspace
 from pipelines.records import BEHAVIORS
 from tests.store.lab import Lab, judge, make_rollouts, write_judgements, write_rollouts
 
 ROWS = st.dictionaries(
-    st.integers(1, 5000), st.tuples(*[st.integers(NEVER, 40)] * len(GAPS)), min_size=1, max_size=30
+    st.integers(1, 5000), st.tuples(*[st.integers(NO_DISTANCE, 40)] * len(DISTANCE_COLUMNS)), min_size=1, max_size=30
 )  # fmt: skip
 COLUMN = "verification__backtracking"
 
@@ -35,10 +35,10 @@ def test_no_block_is_left_out_that_has_the_pattern(batches: list[dict[int, tuple
     db = gap_tables()
     for batch in batches:
         rows = [(serial, *distances) for serial, distances in batch.items()]
-        db.executemany(INSERT_GAP, rows)
-        lower(db, rows)
+        db.executemany(INSERT_DISTANCES, rows)
+        lower_block_minima(db, rows)
     wanted = [row[0] for row in db.execute(f"SELECT serial FROM distance WHERE {COLUMN} < ? ORDER BY serial", (below,))]
-    tables = NEAR_TABLES.removesuffix("CROSS JOIN rollout o ON o.serial = d.serial")
+    tables = DISTANCE_TABLES.removesuffix("CROSS JOIN rollout o ON o.serial = d.serial")
     found = db.execute(
         f"SELECT d.serial FROM {tables} WHERE n.{COLUMN} < ? AND d.{COLUMN} < ? ORDER BY 1", (below, below)
     ).fetchall()
@@ -50,9 +50,9 @@ def test_no_block_is_left_out_that_has_the_pattern(batches: list[dict[int, tuple
 def test_blocks_written_once_have_their_least_distances(rows: dict[int, tuple[int, ...]]) -> None:
     db = gap_tables()
     written = [(serial, *distances) for serial, distances in rows.items()]
-    db.executemany(INSERT_GAP, written)
-    lower(db, written)
-    least = ", ".join(f"min({name})" for name in GAPS)
+    db.executemany(INSERT_DISTANCES, written)
+    lower_block_minima(db, written)
+    least = ", ".join(f"min({name})" for name in DISTANCE_COLUMNS)
     assert (
         db.execute("SELECT * FROM near ORDER BY block").fetchall()
         == db.execute(f"SELECT serial >> 10, {least} FROM distance GROUP BY 1 ORDER BY 1").fetchall()

@@ -9,7 +9,7 @@ import pytest
 from cogtui.store import Query, open_store
 from cogtui.store.filter.parser import parse
 from cogtui.store.ingest.rebuild import rebuild
-from cogtui.store.user_data.notes import Annotation, append
+from cogtui.store.user_data.notes import Note, append_notes
 from pipelines.errors import InvalidInput, NotFound
 from tests.store.lab import Lab, append_raw, dumped, make_rollouts
 
@@ -41,8 +41,8 @@ def test_the_latest_word_holds_whoever_said_it_and_whenever_it_is_read(filled: L
     with open_store(filled.workspace) as store:
         store.ingest()
         uid = store.page(Query(), limit=1).rows[0].id
-        late = Annotation(id="b", time=200.0, rollout=uid, note="late")
-        early = Annotation(id="a", time=100.0, rollout=uid, note="early", tags=("kept",))
+        late = Note(id="b", time=200.0, rollout=uid, note="late")
+        early = Note(id="a", time=100.0, rollout=uid, note="early", tags=("kept",))
         folder.mkdir()
         append_raw(folder / "ann@laptop.jsonl", late.model_dump_json().encode() + b"\n")
         store.ingest()
@@ -57,7 +57,7 @@ def test_the_latest_word_holds_whoever_said_it_and_whenever_it_is_read(filled: L
 def test_notes_may_come_before_their_rollouts(lab: Lab) -> None:
     folder = lab.stage("ppo", 1)
     (rollout, *_) = make_rollouts(folder.key, [0])
-    append(lab.workspace, [Annotation(id="a", time=1.0, rollout=rollout.id, tags=("early",))])
+    append_notes(lab.workspace, [Note(id="a", time=1.0, rollout=rollout.id, tags=("early",))])
     with open_store(lab.workspace) as store:
         store.ingest()
         append_raw(folder.path / "rollouts-train-001.jsonl", dumped(rollout))

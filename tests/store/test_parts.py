@@ -7,11 +7,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cogtui.store.filter.ast import Words
+from cogtui.store.filter.ast import TextPhrase
 from cogtui.store.query.snippets import find_phrase, snippet_of
 from cogtui.store.stage_files.line_reader import read_block, read_blocks
-from cogtui.store.stage_files.scan import place_of, problem_number
-from cogtui.store.values.span_distances import NEVER, gaps
+from cogtui.store.stage_files.scan import problem_number, record_ordinal
+from cogtui.store.values.span_distances import NO_DISTANCE, span_distances
 from pipelines.streams import complete_lines
 
 RANGE = st.tuples(st.integers(0, 60), st.integers(1, 20)).map(lambda pair: (pair[0], pair[0] + pair[1]))
@@ -29,14 +29,14 @@ def test_gaps_are_the_least_distances(ranges: list[list[tuple[int, int]]]) -> No
                 for start, _ in second
                 if (start > begin if a == b else start >= begin)
             ]
-            expected.append(min(found, default=NEVER))
-    assert list(gaps(ranges)) == expected
+            expected.append(min(found, default=NO_DISTANCE))
+    assert list(span_distances(ranges)) == expected
 
 
 def test_gaps_of_many_spans_do_not_take_for_ever() -> None:
     crowded = [[(at // 3, at // 3 + 5) for at in range(20_000)] for _ in range(4)]
     started = time.process_time()
-    assert gaps(crowded)[1] == 0
+    assert span_distances(crowded)[1] == 0
     assert time.process_time() - started < 10
 
 
@@ -87,23 +87,23 @@ def test_a_line_longer_than_a_block_is_read_whole(tmp_path: Path) -> None:
     ],
 )
 def test_phrases_are_found_word_by_word(text: str, phrase: str, place: tuple[int, int] | None) -> None:
-    assert find_phrase(text, Words(phrase, prefix=False)) == place
+    assert find_phrase(text, TextPhrase(phrase, prefix=False)) == place
 
 
 def test_a_snippet_shows_the_place_with_its_surroundings() -> None:
     text = "x " * 200 + "here is the NEEDLE in it" + " y" * 200
-    snippet = snippet_of(text, [Words("needle", prefix=False)], 40)
+    snippet = snippet_of(text, [TextPhrase("needle", prefix=False)], 40)
     assert snippet is not None
     assert len(snippet.text) == 40
     assert [snippet.text[a:b] for a, b in snippet.marks] == ["NEEDLE"]
     assert text[snippet.start : snippet.start + 40] == snippet.text
-    assert snippet_of(text, [Words("nothing", prefix=False)], 40) is None
-    assert snippet_of("trying hard", [Words("tr", prefix=True)], 40) is not None
+    assert snippet_of(text, [TextPhrase("nothing", prefix=False)], 40) is None
+    assert snippet_of("trying hard", [TextPhrase("tr", prefix=True)], 40) is not None
 
 
 def test_places_grow_with_bytes_and_fit_the_database() -> None:
-    assert place_of(0, 5) < place_of(0, 6)
-    assert place_of((2**63 - 1) & ~(2**27 - 1), 2**40) < 2**63
+    assert record_ordinal(0, 5) < record_ordinal(0, 6)
+    assert record_ordinal((2**63 - 1) & ~(2**27 - 1), 2**40) < 2**63
 
 
 @pytest.mark.parametrize(

@@ -7,17 +7,17 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cogtui.store.db.fts_index import tables
-from cogtui.store.filter.ast import Words
+from cogtui.store.db.fts_index import fts_statements
+from cogtui.store.filter.ast import TextPhrase
 from cogtui.store.ingest.parse import searchable
 from cogtui.store.query.filter_sql import match_expression
-from cogtui.store.query.phrases import _pattern, _stands, checkable
+from cogtui.store.query.phrases import _pattern, _stands, are_matchable
 
 
 @pytest.fixture(scope="module")
 def words() -> Iterator[sqlite3.Connection]:
     connection = sqlite3.connect(":memory:", isolation_level=None)
-    for statement in tables("main"):
+    for statement in fts_statements("main"):
         connection.execute(statement)
     yield connection
     connection.close()
@@ -35,8 +35,8 @@ PIECES = st.sampled_from(
     prefix=st.booleans(),
 )
 def test_both_find_the_same(words: sqlite3.Connection, text: str, wanted: str, prefix: bool) -> None:
-    phrase = Words(wanted, prefix)
-    if not checkable([phrase]):
+    phrase = TextPhrase(wanted, prefix)
+    if not are_matchable([phrase]):
         return
     words.execute("BEGIN")
     words.execute("INSERT INTO words (rowid, completion) VALUES (1, ?)", (searchable(text),))
@@ -46,7 +46,7 @@ def test_both_find_the_same(words: sqlite3.Connection, text: str, wanted: str, p
 
 
 def test_what_only_the_index_knows_is_left_to_it() -> None:
-    assert not checkable([Words("tröt", prefix=False)])
-    assert not checkable([Words("...", prefix=False)])
-    assert not checkable([Words("try", prefix=False), Words("é", prefix=False)])
-    assert checkable([Words("try a different", prefix=True)])
+    assert not are_matchable([TextPhrase("tröt", prefix=False)])
+    assert not are_matchable([TextPhrase("...", prefix=False)])
+    assert not are_matchable([TextPhrase("try", prefix=False), TextPhrase("é", prefix=False)])
+    assert are_matchable([TextPhrase("try a different", prefix=True)])

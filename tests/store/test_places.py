@@ -12,12 +12,12 @@ import pytest
 
 from cogtui.store import Query, Store, open_store
 from cogtui.store.db import location as locations
-from cogtui.store.db.connection import DamagedIndex, connect, current_or_new, make_generation
-from cogtui.store.db.lease import Lease, LeaseLost, holder
+from cogtui.store.db.connection import DamagedIndex, connect, ensure_index, make_generation
+from cogtui.store.db.lease import Lease, LeaseLost, lease_holder
 from cogtui.store.db.location import is_network, locate_index, wal_works
 from cogtui.store.filter.parser import parse
 from cogtui.store.ingest.rebuild import rebuild
-from cogtui.store.ingest.writer import Writer
+from cogtui.store.ingest.writer import IndexWriter
 from pipelines.errors import InvalidInput, MissingRequirement, NotFound
 from pipelines.files import read_json
 from tests.store.lab import Lab, append_raw, make_rollouts, write_rollouts
@@ -89,8 +89,8 @@ def test_index_json_says_where_it_is(filled: Lab) -> None:
 
 
 def test_a_second_process_reads_while_the_first_writes(filled: Lab) -> None:
-    path = current_or_new(locate_index(filled.workspace))
-    writer = Writer(path, filled.workspace)
+    path = ensure_index(locate_index(filled.workspace))
+    writer = IndexWriter(path, filled.workspace)
     assert writer.take()
     for _ in writer.round():
         pass
@@ -108,7 +108,7 @@ def test_a_second_process_reads_while_the_first_writes(filled: Lab) -> None:
 def test_a_lease_that_went_silent_is_taken_and_its_old_holder_writes_nothing_more(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = current_or_new(locate_index(lab.workspace))
+    path = ensure_index(locate_index(lab.workspace))
     first, second = Lease(connect(path)), Lease(connect(path))
     assert first.take()
     assert not second.take()
@@ -123,7 +123,7 @@ def test_a_lease_that_went_silent_is_taken_and_its_old_holder_writes_nothing_mor
 
 
 def test_a_lease_of_a_process_that_is_gone_is_free_at_once(lab: Lab) -> None:
-    path = current_or_new(locate_index(lab.workspace))
+    path = ensure_index(locate_index(lab.workspace))
     script = (
         "import sys, os; from pathlib import Path; from cogtui.store.db.connection import connect;"
         "from cogtui.store.db.lease import Lease; lease = Lease(connect(Path(sys.argv[1])));"
@@ -142,7 +142,7 @@ def test_a_lease_of_a_process_that_is_gone_is_free_at_once(lab: Lab) -> None:
     child.wait()
     child.stdin.close()
     child.stdout.close()
-    assert holder(ours.connection) is None
+    assert lease_holder(ours.connection) is None
     assert ours.take()
 
 

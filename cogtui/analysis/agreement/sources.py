@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from cogtui.analysis.agreement.measures import JudgedTrace, Said, Source
 from cogtui.store import open_store
-from cogtui.store.user_data.annotations import HUMAN, annotator_of, human_run, latest_annotations
+from cogtui.store.user_data.annotations import HUMAN, annotator_of, human_judge_run, latest_annotations
 from jobs.workspace import Workspace
 from pipelines.behaviors.gold import GoldTrace, read_gold
 from pipelines.errors import CogtuiError, InvalidInput, NotFound
@@ -193,7 +193,7 @@ def human_runs(workspace: Workspace) -> list[RunInWorkspace]:
     """What each person says in a workspace, straight from their files."""
     found: dict[str, RunInWorkspace] = {}
     for one in latest_annotations(workspace):
-        run = human_run(one.annotator)
+        run = human_judge_run(one.annotator)
         mine = found.setdefault(run.id, RunInWorkspace(run, annotated=workspace))
         mine.judgements[one.rollout] = {
             behavior: Judgement(

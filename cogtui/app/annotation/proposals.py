@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from cogtui.app.rollout.trace_data import RulesNow
 from cogtui.app.rollout.trace_facts import judge_name
 from cogtui.store import RolloutDetail
-from cogtui.store.user_data.annotations import human_run
+from cogtui.store.user_data.annotations import human_judge_run
 from pipelines.records import LabelledSpan
 
 
@@ -22,7 +22,7 @@ class Proposal:
 
 def proposals(detail: RolloutDetail, now: RulesNow | None, annotator: str) -> list[Proposal]:
     """What there is to start from, for a person's annotation of a rollout; their own is not among it."""
-    mine = human_run(annotator).id
+    mine = human_judge_run(annotator).id
     found = [
         Proposal(
             judge_name(run),

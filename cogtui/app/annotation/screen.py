@@ -25,7 +25,7 @@ from cogtui.app.shell.dialogs import ChoiceScreen, ConfirmScreen
 from cogtui.app.widgets.detail import Detail
 from cogtui.app.widgets.line import Line
 from cogtui.store import RolloutDetail, RolloutRow
-from cogtui.store.user_data.annotations import human_run, new_annotation
+from cogtui.store.user_data.annotations import human_judge_run, new_annotation
 from cogtui.store.user_data.append_log import identity
 from pipelines.records import BEHAVIOR_LETTERS, Behavior, LabelledSpan
 
@@ -394,7 +394,7 @@ class AnnotateScreen(ChordScreen):
         left, rollout = self._left, self.rollout
         super().action_up()
         if left is not None:
-            left(rollout, human_run(self.annotator).id)
+            left(rollout, human_judge_run(self.annotator).id)
 
     def _unless_unsaved(self, go: Callable[[], object]) -> None:
         """Goes on, but asks first where that would lose something."""

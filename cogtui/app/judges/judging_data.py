@@ -8,7 +8,7 @@ from cogtui.analysis.agreement.ordering import Ordering
 from cogtui.app.rendering.fitting_columns import Column
 from cogtui.app.rendering.styles import SPAN_LOOKS, Look, Part
 from cogtui.app.rendering.text import fit, one_line
-from cogtui.store.query.judge_runs import RunSummary
+from cogtui.store.query.judge_runs import JudgeRunSummary
 from pipelines.records import BEHAVIOR_LETTERS, BEHAVIORS, Behavior
 
 Rows = list[list[Part]]
@@ -32,7 +32,7 @@ QUEUE_COLUMNS = (
 )
 
 
-def run_cells(name: str, summary: RunSummary | None, side: str, total: int | None) -> Mapping[str, Part]:
+def run_cells(name: str, summary: JudgeRunSummary | None, side: str, total: int | None) -> Mapping[str, Part]:
     """A row of the table of judge runs.
 
     Args:

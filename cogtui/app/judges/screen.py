@@ -21,7 +21,7 @@ from cogtui.app.widgets.line import Line
 from cogtui.app.widgets.lines import LineView
 from cogtui.app.widgets.table import KeyedTable
 from cogtui.store import Store
-from cogtui.store.query.judge_runs import RunSummary
+from cogtui.store.query.judge_runs import JudgeRunSummary
 from cogtui.store.user_data.annotations import HUMAN
 from pipelines.errors import CogtuiError, Interrupted
 
@@ -68,7 +68,7 @@ class JudgesScreen(AppScreen):
         self.found: Comparison | None = None
         self._chosen_by_hand = False
         self._gold: list[Side] = []
-        self._summaries: list[RunSummary] = []
+        self._summaries: list[JudgeRunSummary] = []
         self._total: int | None = None
         self._known: dict[tuple[Side, Side, int, Fingerprint], Comparison] = {}
         self._progress = (0, 0)
@@ -129,7 +129,7 @@ class JudgesScreen(AppScreen):
     # Who is compared
 
     @property
-    def choices(self) -> list[tuple[Side, RunSummary | None]]:
+    def choices(self) -> list[tuple[Side, JudgeRunSummary | None]]:
         """Everybody that can be compared, in the order of the table."""
         runs = [(Side("run", judge_name(one.run), one.run.id), one) for one in self._summaries]
         return [*runs, (_RULES, None), *((gold, None) for gold in self._gold)]
@@ -296,7 +296,7 @@ class JudgesScreen(AppScreen):
             self.app.push_screen(DisagreementScreen(self.mode, found, queue.key, left=queue.go_to))
 
 
-def _overview(store: Store) -> tuple[list[RunSummary], int]:
+def _overview(store: Store) -> tuple[list[JudgeRunSummary], int]:
     store.version()  # another process may have built a newer index
     return store.judge_summaries(), store.coverage().rollouts
 

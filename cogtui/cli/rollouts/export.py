@@ -10,7 +10,7 @@ from typing import IO
 from cogtui.cli.console.output import emit_json, narrate, printable
 from cogtui.cli.rollouts.shared import fresh_store, parse_sort
 from cogtui.store import Query
-from cogtui.store.export.selection import ExportFormat, Selection, format_of
+from cogtui.store.export.selection import ExportFormat, ExportSelection, format_of
 from cogtui.store.filter.parser import parse
 from cogtui.store.values.types import RolloutRow
 from jobs.workspace import Workspace
@@ -36,7 +36,7 @@ def export_rollouts(
         raise InvalidInput("there is no file to write to", remedy="Name one with --out.")
     store, warnings = fresh_store(workspace)
     with store:
-        selection = Selection(store, query, limit)
+        selection = ExportSelection(store, query, limit)
         if out is None:
             # Into a pipe or a file the data as it is; onto a terminal nothing that could drive it.
             _write_text(selection, wanted, filter_text, _Shown(sys.stdout) if sys.stdout.isatty() else sys.stdout)
@@ -61,7 +61,7 @@ class _Shown(io.StringIO):
         return self._stream.write(printable(text))
 
 
-def _to_file(selection: Selection, wanted: ExportFormat, filter_text: str, out: Path) -> int:
+def _to_file(selection: ExportSelection, wanted: ExportFormat, filter_text: str, out: Path) -> int:
     """Writes aside and renames, so that a half-written export is never taken for a whole one."""
     aside = out.with_name(f".{out.name}.{os.getpid()}.tmp")
     try:
@@ -80,7 +80,7 @@ def _to_file(selection: Selection, wanted: ExportFormat, filter_text: str, out: 
     return count
 
 
-def _write_text(selection: Selection, wanted: ExportFormat, filter_text: str, stream: IO[str]) -> int:
+def _write_text(selection: ExportSelection, wanted: ExportFormat, filter_text: str, stream: IO[str]) -> int:
     from cogtui.store.export.tables import write_csv, write_jsonl
 
     writers: dict[str, Callable[[], int]] = {
@@ -91,7 +91,7 @@ def _write_text(selection: Selection, wanted: ExportFormat, filter_text: str, st
     return writers[wanted]()
 
 
-def _write_page(selection: Selection, filter_text: str, stream: IO[str]) -> int:
+def _write_page(selection: ExportSelection, filter_text: str, stream: IO[str]) -> int:
     from cogtui.store.export.html import write_html
 
     total = selection.store.count(selection.query)

@@ -7,7 +7,7 @@ from pathlib import Path
 from cogtui.cli.console.output import emit, emit_json, narrate
 from cogtui.cli.rollouts.shared import fresh_store
 from cogtui.cli.rollouts.trace import one_line
-from cogtui.store.user_data.notes import Annotation, read_annotations
+from cogtui.store.user_data.notes import Note, read_notes
 from jobs.workspace import Workspace
 from pipelines.errors import InvalidInput, MissingRequirement, NotFound
 
@@ -44,7 +44,7 @@ def list_notes(workspace: Workspace, *, export: Path | None, import_: Path | Non
         if import_ is not None:
             if not import_.is_file():
                 raise NotFound(f"there is no file {import_}")
-            found = list(read_annotations(import_))
+            found = list(read_notes(import_))
             if not found and import_.stat().st_size:
                 raise InvalidInput(f"{import_} holds no notes", remedy="Give a file that notes --export wrote.")
             store.write_annotations(found)
@@ -63,7 +63,7 @@ def list_notes(workspace: Workspace, *, export: Path | None, import_: Path | Non
             emit(f"{note.rollout}  {' '.join(f'#{tag}' for tag in note.tags or ())}  {one_line(note.note or '')}")
 
 
-def _export(notes: Sequence[Annotation], path: Path) -> None:
+def _export(notes: Sequence[Note], path: Path) -> None:
     lines = "".join(note.model_dump_json(exclude_none=True) + "\n" for note in notes)
     if str(path) == "-":
         sys.stdout.write(lines)

@@ -7,7 +7,7 @@ import time
 from cogtui.cli.console.output import emit_json, narrate
 from cogtui.cli.rollouts.shared import coverage_warnings
 from cogtui.store import open_store
-from cogtui.store.ingest.ingest import Progress
+from cogtui.store.ingest.ingest import IngestProgress
 from cogtui.store.ingest.rebuild import rebuild
 from jobs.workspace import Workspace
 
@@ -18,7 +18,7 @@ def rebuild_index(workspace: Workspace, *, as_json: bool) -> None:
     """Builds the index again and says what it holds."""
     started = said = time.monotonic()
 
-    def report(progress: Progress) -> None:
+    def report(progress: IngestProgress) -> None:
         nonlocal said
         if time.monotonic() - said > _SAY_EVERY_S and progress.total and sys.stderr.isatty():
             said = time.monotonic()

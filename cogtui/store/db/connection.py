@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from cogtui.store.db import fts_index as words
-from cogtui.store.db.location import Location, wal_works
+from cogtui.store.db.location import IndexLocation, wal_works
 from cogtui.store.db.schema import migrate, schema_version
 from pipelines.errors import CogtuiError, MissingRequirement
 
@@ -36,15 +36,15 @@ def connect(path: Path, *, readonly: bool = False, search: bool = True) -> sqlit
     connection = sqlite3.connect(
         f"{path.as_uri()}?mode={mode}", uri=True, isolation_level=None, timeout=BUSY_S, check_same_thread=False
     )
-    with explained(path):
+    with translate_sqlite_errors(path):
         connection.execute(f"PRAGMA cache_size = -{READER_CACHE_KIB}")
         connection.execute("PRAGMA temp_store = MEMORY")
         connection.execute("PRAGMA secure_delete = OFF")
         connection.execute("PRAGMA synchronous = NORMAL")
         if not readonly:
             migrate(connection)
-            if not words.path_of(path).exists():  # an index of before there was one, or somebody deleted it
-                words.make(path, str(connection.execute("PRAGMA journal_mode").fetchone()[0]))
+            if not words.fts_path(path).exists():  # an index of before there was one, or somebody deleted it
+                words.create_fts(path, str(connection.execute("PRAGMA journal_mode").fetchone()[0]))
         else:
             schema_version(connection)  # touches the file, so that damage shows here
         if search:
@@ -53,7 +53,7 @@ def connect(path: Path, *, readonly: bool = False, search: bool = True) -> sqlit
 
 
 def _attach(connection: sqlite3.Connection, index: Path) -> None:
-    path = words.path_of(index)
+    path = words.fts_path(index)
     if not path.exists():
         raise DamagedIndex(
             f"the index {index} has lost its words",
@@ -64,21 +64,21 @@ def _attach(connection: sqlite3.Connection, index: Path) -> None:
     connection.execute(f"PRAGMA {words.SCHEMA}.cache_size = -{READER_CACHE_KIB}")
 
 
-def memory() -> sqlite3.Connection:
+def connect_memory() -> sqlite3.Connection:
     """An empty index that is nowhere: of a workspace that does not exist yet."""
     connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
     migrate(connection)
     connection.execute(f"ATTACH ':memory:' AS {words.SCHEMA}")
-    for statement in words.tables(words.SCHEMA):
+    for statement in words.fts_statements(words.SCHEMA):
         connection.execute(statement)
     return connection
 
 
-def make_generation(location: Location) -> Path:
+def make_generation(location: IndexLocation) -> Path:
     """A new empty index file in a location; nothing points to it yet."""
     path = location.next_generation()
     journal = "WAL" if wal_works(location.folder) else "TRUNCATE"
-    words.make(path, journal)
+    words.create_fts(path, journal)
     with contextlib.closing(sqlite3.connect(path, isolation_level=None, timeout=BUSY_S)) as connection:
         connection.execute(f"PRAGMA page_size = {words.PAGE_BYTES}")
         connection.execute("PRAGMA auto_vacuum = NONE")
@@ -87,12 +87,12 @@ def make_generation(location: Location) -> Path:
     return path
 
 
-def current_or_new(location: Location) -> Path:
+def ensure_index(location: IndexLocation) -> Path:
     """The current index of a location; makes the first one, once, whoever asks at the same time."""
     path = location.current()
     if path is not None:
         return path
-    with locked(location):
+    with generation_lock(location):
         path = location.current()
         if path is None:
             path = make_generation(location)
@@ -101,7 +101,7 @@ def current_or_new(location: Location) -> Path:
 
 
 @contextmanager
-def locked(location: Location) -> Iterator[None]:
+def generation_lock(location: IndexLocation) -> Iterator[None]:
     """Keeps others from making the first generation too. The kernel frees it when the process ends."""
     descriptor = os.open(location.folder / ".lock", os.O_RDWR | os.O_CREAT, 0o600)
     try:
@@ -112,7 +112,7 @@ def locked(location: Location) -> Iterator[None]:
 
 
 @contextmanager
-def explained(path: Path | None) -> Iterator[None]:
+def translate_sqlite_errors(path: Path | None) -> Iterator[None]:
     """Turns what a user can mend of SQLite's errors into messages; the rest stays a bug with its traceback.
 
     Raises:

@@ -30,13 +30,13 @@ HASH_BYTES: Final = 64 * 2**20
 _INSERT: Final = "INSERT INTO words (rowid, completion) VALUES (?, ?)"
 
 
-class WordsTaken(CogtuiError):
+class FtsLeaseLost(CogtuiError):
     """Another process writes the words now."""
 
     code = "lease_lost"
 
 
-def tables(schema: str) -> tuple[str, ...]:
+def fts_statements(schema: str) -> tuple[str, ...]:
     """Statements that make the tables where there are none."""
     return (
         # Words and their positions, no text (the files have it), no sizes (nothing is ranked).
@@ -52,32 +52,32 @@ def tables(schema: str) -> tuple[str, ...]:
     )
 
 
-def path_of(index: Path) -> Path:
+def fts_path(index: Path) -> Path:
     """The file beside an index."""
     return index.with_name(index.name + "-words")
 
 
-def make(index: Path, journal: str) -> None:
+def create_fts(index: Path, journal: str) -> None:
     """Makes the file of an index if there is none. Several processes may try at once.
 
     Args:
         journal: SQLite's journal mode.
     """
-    with contextlib.closing(sqlite3.connect(path_of(index), isolation_level=None, timeout=BUSY_S)) as connection:
+    with contextlib.closing(sqlite3.connect(fts_path(index), isolation_level=None, timeout=BUSY_S)) as connection:
         connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")
         connection.execute(f"PRAGMA journal_mode = {journal}")
         connection.execute("BEGIN IMMEDIATE")
-        for statement in tables("main"):
+        for statement in fts_statements("main"):
             connection.execute(statement)
         connection.execute("COMMIT")
 
 
-class WordIndex:
+class FtsIndex:
     """Writes words. Belongs to the process that holds the lease, or to its helper, never to both at a time."""
 
     def __init__(self, index: Path) -> None:
         self._db = sqlite3.connect(
-            f"{path_of(index).as_uri()}?mode=rw",
+            f"{fts_path(index).as_uri()}?mode=rw",
             uri=True,
             isolation_level=None,
             timeout=BUSY_S,
@@ -110,7 +110,7 @@ class WordIndex:
         self._db.execute("BEGIN IMMEDIATE")
         try:
             if self._state()[0] != token:
-                raise WordsTaken("another process writes the index now")
+                raise FtsLeaseLost("another process writes the index now")
             self._db.executemany(_INSERT, texts)
             self._db.execute("UPDATE state SET upto = max(upto, ?)", (upto,))
             self._db.execute("COMMIT")

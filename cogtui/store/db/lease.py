@@ -28,7 +28,7 @@ class LeaseLost(CogtuiError):
 
 
 @dataclass(frozen=True, slots=True)
-class Holder:
+class LeaseHolder:
     """The process that writes the index."""
 
     host: str
@@ -90,12 +90,12 @@ class Lease:
         )
 
 
-def holder(connection: sqlite3.Connection) -> Holder | None:
+def lease_holder(connection: sqlite3.Connection) -> LeaseHolder | None:
     """The live process that writes the index, or None."""
     row = connection.execute("SELECT host, pid, started, heartbeat FROM lease").fetchone()
     if row is None or not _alive(*row):
         return None
-    return Holder(str(row[0]), int(row[1]), max(0.0, time.time() - float(row[3])))
+    return LeaseHolder(str(row[0]), int(row[1]), max(0.0, time.time() - float(row[3])))
 
 
 def _alive(host: str, pid: int, started: float, heartbeat: float) -> bool:

@@ -37,7 +37,7 @@ _ESCAPE: Final = re.compile(r"\\([0-7]{3})")
 
 
 @dataclass(frozen=True, slots=True)
-class Location:
+class IndexLocation:
     """The folder of an index and why it is that one."""
 
     folder: Path
@@ -66,7 +66,7 @@ class Location:
                 path.unlink(missing_ok=True)
 
 
-def locate_index(workspace: Workspace, *, mounts: str | None = None) -> Location:
+def locate_index(workspace: Workspace, *, mounts: str | None = None) -> IndexLocation:
     """The place of a workspace's index.
 
     Args:
@@ -82,7 +82,7 @@ def locate_index(workspace: Workspace, *, mounts: str | None = None) -> Location
     if is_network(kind):
         reason = f"the workspace is on {kind}, where SQLite is not safe"
     elif _usable(beside, private=False):
-        return Location(beside, "beside the workspace")
+        return IndexLocation(beside, "beside the workspace")
     else:
         reason = "the workspace cannot be written"
     for root in _cache_roots():
@@ -90,7 +90,7 @@ def locate_index(workspace: Workspace, *, mounts: str | None = None) -> Location
             continue
         folder = root / "index" / _identity(workspace.path)
         if _usable(folder):
-            return Location(folder, reason)
+            return IndexLocation(folder, reason)
     raise MissingRequirement(
         "there is no local folder for the index",
         detail=reason,
@@ -201,7 +201,7 @@ def wal_works(folder: Path) -> bool:
             return False
 
 
-def publish(workspace: Workspace, location: Location, index: Path) -> None:
+def publish(workspace: Workspace, location: IndexLocation, index: Path) -> None:
     """Says in the workspace's `index.json` where this host keeps the index. Never fails: it is for people."""
     path = workspace.path / "index.json"
     entry = {"path": str(index), "reason": location.reason}

@@ -10,7 +10,7 @@ SeriesKey = tuple[int, str, str | None, int | None]
 """Stage, split, and the condition and seed that the record itself names."""
 
 
-class Registry:
+class IdRegistry:
     """Finds and makes series and judge runs; inside the write transaction of its caller."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:

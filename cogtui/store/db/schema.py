@@ -22,10 +22,10 @@ from pipelines.records import BEHAVIORS
 if TYPE_CHECKING:
     from sqlite_utils import Database
 
-GAPS: Final = tuple(f"{first}__{second}" for first in BEHAVIORS for second in BEHAVIORS)
+DISTANCE_COLUMNS: Final = tuple(f"{first}__{second}" for first in BEHAVIORS for second in BEHAVIORS)
 """Columns of `distance`: the least distance from the end of one behaviour to the start of another, in code points."""
 
-NEAR_BITS: Final = 10
+BLOCK_BITS: Final = 10
 """Rollouts whose serials differ in so many last bits are one block of `near`."""
 
 SORT_INDEXES: Final = {
@@ -86,7 +86,7 @@ _ROLLOUT_TABLES: Final = (
     "CREATE UNIQUE INDEX record_by_uid ON record (uid)",
     "CREATE INDEX rollout_by_series ON rollout (series, step, place)",
     *BULK_INDEXES.values(),
-    f"""CREATE TABLE gap (serial INTEGER PRIMARY KEY, {", ".join(f"{name} INTEGER" for name in GAPS)})""",
+    f"""CREATE TABLE gap (serial INTEGER PRIMARY KEY, {", ".join(f"{name} INTEGER" for name in DISTANCE_COLUMNS)})""",
     # statuses: one letter a behaviour, '-' where that line has not come yet; at_*: source << 40 | byte.
     f"""CREATE TABLE verdict (
         serial INTEGER NOT NULL, run INTEGER NOT NULL, statuses TEXT NOT NULL, {_COUNTS}, unaligned INTEGER NOT NULL,
@@ -122,11 +122,13 @@ def _words_apart(db: Database) -> None:
 
 
 def _nearness(db: Database) -> None:
-    db.execute(f"CREATE TABLE near (block INTEGER PRIMARY KEY, {', '.join(f'{name} INTEGER' for name in GAPS)})")
+    db.execute(
+        f"CREATE TABLE near (block INTEGER PRIMARY KEY, {', '.join(f'{name} INTEGER' for name in DISTANCE_COLUMNS)})"
+    )
     # Another name, so that a writer of before, which still runs and knows nothing of blocks, fails instead.
     db.execute("ALTER TABLE gap RENAME TO distance")
-    least = ", ".join(f"min({name})" for name in GAPS)
-    db.execute(f"INSERT INTO near SELECT serial >> {NEAR_BITS}, {least} FROM distance GROUP BY 1")
+    least = ", ".join(f"min({name})" for name in DISTANCE_COLUMNS)
+    db.execute(f"INSERT INTO near SELECT serial >> {BLOCK_BITS}, {least} FROM distance GROUP BY 1")
 
 
 MIGRATIONS: Final[tuple[Callable[[Database], None], ...]] = (_tables, _annotations, _words_apart, _nearness)

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
-from cogtui.store.db.schema import GAPS
+from cogtui.store.db.schema import DISTANCE_COLUMNS
 from cogtui.store.stage_files.decode import JudgementLine, LabelledSpanLine, SpanLine
 from cogtui.store.values.encodings import STATUS_LETTERS
-from cogtui.store.values.span_distances import NEVER, gaps
+from cogtui.store.values.span_distances import NO_DISTANCE, span_distances
 from pipelines.records import BEHAVIORS, Behavior
 
 N: Final = len(BEHAVIORS)
 _COUNTS: Final = ", ".join(BEHAVIORS)
-AT_BITS: Final = 40
-AT_MASK: Final = (1 << AT_BITS) - 1
+ADDRESS_BITS: Final = 40
+ADDRESS_MASK: Final = (1 << ADDRESS_BITS) - 1
 MISSING: Final = "-"
 BEHAVIOR_NUMBERS: Final[dict[Behavior, int]] = {behavior: number for number, behavior in enumerate(BEHAVIORS)}
 
@@ -27,33 +27,33 @@ INSERT_RECORD: Final = f"INSERT OR IGNORE INTO record (serial, uid, numbers, sou
 INSERT_ROLLOUT: Final = f"""INSERT INTO rollout (serial, series, step, reward, correct, n_tokens, length, sample,
     finish, answered, target, place, problem_id, judge, judged, unaligned, {_COUNTS}, noted)
     VALUES ({_slots(16 + N)}, 0)"""
-INSERT_VERDICT: Final = f"""INSERT OR REPLACE INTO verdict (serial, run, statuses, {_COUNTS}, unaligned,
+INSERT_JUDGEMENT: Final = f"""INSERT OR REPLACE INTO verdict (serial, run, statuses, {_COUNTS}, unaligned,
     {", ".join(f"at_{behavior}" for behavior in BEHAVIORS)}) VALUES ({_slots(4 + 2 * N)})"""
-UPDATE_PRIMARY: Final = f"""UPDATE rollout SET judge = ?, judged = ?, unaligned = ?,
+UPDATE_SHOWN: Final = f"""UPDATE rollout SET judge = ?, judged = ?, unaligned = ?,
     {", ".join(f"{behavior} = ?" for behavior in BEHAVIORS)} WHERE serial = ?"""
-INSERT_GAP: Final = f"""INSERT OR REPLACE INTO distance (serial, {", ".join(GAPS)})
-    VALUES (?, {", ".join([f"nullif(?, {NEVER})"] * len(GAPS))})"""
+INSERT_DISTANCES: Final = f"""INSERT OR REPLACE INTO distance (serial, {", ".join(DISTANCE_COLUMNS)})
+    VALUES (?, {", ".join([f"nullif(?, {NO_DISTANCE})"] * len(DISTANCE_COLUMNS))})"""
 
-JUDGED: Final = ("none", "ok", "partial", "failed")
+JUDGED_NAMES: Final = ("none", "ok", "partial", "failed")
 """Codes of `rollout.judged`."""
 
 Counts = tuple[int | None, ...]
 """By behaviour; None where the judgement failed or is missing."""
-Places = tuple[int | None, ...]
+LineAddresses = tuple[int | None, ...]
 """By behaviour the place of its line, `source << AT_BITS | byte`; None where there is none."""
-Gaps = tuple[int, ...] | None
-"""Columns of `distance`, `NEVER` for NULL; None where fewer than two spans have a place."""
-Verdict = tuple[str, Counts, int, Places, Gaps]
+SpanDistances = tuple[int, ...] | None
+"""Columns of `distance`, `NO_DISTANCE` for NULL; None where fewer than two spans have a place."""
+RolloutJudgement = tuple[str, Counts, int, LineAddresses, SpanDistances]
 """What one judge run says of one rollout: statuses (a letter a behaviour), counts, unaligned spans, places, gaps.
 
 Verdicts and what they are made of are plain tuples, because millions of them go from one process to another.
 """
 Ranges = list[tuple[int, int]]
-Said = tuple[str, int | None, Ranges, int, int]
+JudgementFields = tuple[str, int | None, Ranges, int, int]
 """What one line says: status letter, count, (start, end) of the placed spans, number of unaligned ones, place."""
 
 
-def said_by(line: JudgementLine, at: int) -> Said:
+def judgement_fields(line: JudgementLine, at: int) -> JudgementFields:
     """What a judgement line says.
 
     Raises:
@@ -66,13 +66,13 @@ def said_by(line: JudgementLine, at: int) -> Said:
     return STATUS_LETTERS[status], count, ranges, unaligned, at
 
 
-def said_by_teacher(spans: Sequence[LabelledSpanLine], at: int) -> list[Said | None]:
+def teacher_fields(spans: Sequence[LabelledSpanLine], at: int) -> list[JudgementFields | None]:
     """A teacher's own spans, all four behaviours known.
 
     Raises:
         ValueError: the offsets of a span are none.
     """
-    said: list[Said | None] = []
+    said: list[JudgementFields | None] = []
     for behavior in BEHAVIORS:
         own = [span for span in spans if span.behavior == behavior]
         said.append((STATUS_LETTERS["ok"], len(own), *_placed(own), at))
@@ -82,7 +82,7 @@ def said_by_teacher(spans: Sequence[LabelledSpanLine], at: int) -> list[Said | N
 _NOTHING: Final[tuple[str, int | None, Ranges, int, int | None]] = (MISSING, None, [], 0, None)
 
 
-def verdict_of(said: Sequence[Said | None]) -> Verdict:
+def rollout_judgement(said: Sequence[JudgementFields | None]) -> RolloutJudgement:
     """What up to four lines, in the order of the behaviours, come to."""
     whole = [one or _NOTHING for one in said]
     ranges = [one[2] for one in whole]
@@ -91,7 +91,7 @@ def verdict_of(said: Sequence[Said | None]) -> Verdict:
         tuple([one[1] for one in whole]),
         sum([one[3] for one in whole]),
         tuple([one[4] for one in whole]),
-        gaps(ranges) if sum(map(len, ranges)) > 1 else None,
+        span_distances(ranges) if sum(map(len, ranges)) > 1 else None,
     )
 
 
@@ -101,8 +101,8 @@ def judged_code(counts: Counts) -> int:
     return 1 if fine == N else 2 if fine else 3
 
 
-def verdict_row(serial: int, run: int, verdict: Verdict) -> tuple[Any, ...]:
-    """For `INSERT_VERDICT`."""
+def judgement_row(serial: int, run: int, verdict: RolloutJudgement) -> tuple[Any, ...]:
+    """For `INSERT_JUDGEMENT`."""
     statuses, counts, unaligned, places, _ = verdict
     return (serial, run, statuses, *counts, unaligned, *places)
 
@@ -110,8 +110,8 @@ def verdict_row(serial: int, run: int, verdict: Verdict) -> tuple[Any, ...]:
 UNJUDGED: Final[tuple[Any, ...]] = (None, 0, None, *[None] * N)
 
 
-def primary_columns(run: int, verdict: Verdict) -> tuple[Any, ...]:
-    """What the row of the list shows of a verdict, as `INSERT_ROLLOUT` and `UPDATE_PRIMARY` take it."""
+def shown_columns(run: int, verdict: RolloutJudgement) -> tuple[Any, ...]:
+    """What the row of the list shows of a verdict, as `INSERT_ROLLOUT` and `UPDATE_SHOWN` take it."""
     counts = verdict[1]
     return (run, 1 if None not in counts else judged_code(counts), verdict[2], *counts)
 
@@ -125,12 +125,12 @@ def _placed(spans: Iterable[SpanLine | LabelledSpanLine]) -> tuple[Ranges, int]:
             if start is not end:
                 raise ValueError(f"no range: {start}:{end}")
             unaligned += 1
-        elif 0 <= start < end < FARTHEST:
+        elif 0 <= start < end < MAX_OFFSET:
             ranges.append((start, end))
         else:
             raise ValueError(f"no range: {start}:{end}")
     return ranges, unaligned
 
 
-FARTHEST: Final = 1 << 40
+MAX_OFFSET: Final = 1 << 40
 """No text is that long."""

@@ -18,7 +18,7 @@ AVERAGES: Final = f"""count(*), count(o.reward), {MEAN_REWARD},
     {", ".join(f"avg(o.{behavior})" for behavior in BEHAVIORS)}"""
 
 
-def refresh(connection: sqlite3.Connection, lease: Lease) -> int:
+def refresh_summaries(connection: sqlite3.Connection, lease: Lease) -> int:
     """Works out again what has changed; returns how many steps that were."""
     total = 0
     while True:

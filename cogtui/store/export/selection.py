@@ -17,7 +17,7 @@ _PAGE: Final = 500
 
 
 @dataclass(frozen=True, slots=True)
-class Selection:
+class ExportSelection:
     """Rollouts to export, in their order."""
 
     store: Store

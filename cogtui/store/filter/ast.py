@@ -10,7 +10,7 @@ from pipelines.records import BEHAVIORS, Behavior
 FieldKind = Literal["text", "number", "truth", "choice", "prefix", "words"]
 Operator = Literal[":", "=", "!=", "<", "<=", ">", ">="]
 
-OF_SERIES: Final = frozenset(("condition", "seed", "stage", "kind", "name", "split", "experiment"))
+SERIES_FIELDS: Final = frozenset(("condition", "seed", "stage", "kind", "name", "split", "experiment"))
 """Fields that a rollout has through its stage: they choose series, not rows."""
 
 FIELDS: Final[dict[str, tuple[FieldKind, str]]] = {
@@ -51,12 +51,12 @@ HAS: Final[dict[str, str]] = {
     "tag": "a tag",
     **{behavior: f"at least one {behavior}" for behavior in BEHAVIORS},
 }
-FINISH: Final = ("stop", "length", "error")
-TRUTH: Final = {"true": True, "yes": True, "false": False, "no": False}
+FINISH_REASONS: Final = ("stop", "length", "error")
+TRUTH_VALUES: Final = {"true": True, "yes": True, "false": False, "no": False}
 
 
 @dataclass(frozen=True, slots=True)
-class Compare:
+class FieldComparison:
     """`field:value`, `field>=value`, `field:a,b`."""
 
     field: str
@@ -65,7 +65,7 @@ class Compare:
 
 
 @dataclass(frozen=True, slots=True)
-class Words:
+class TextPhrase:
     """`text:"try a different"`. With a trailing `*` the last word is the beginning of one."""
 
     phrase: str
@@ -73,14 +73,14 @@ class Words:
 
 
 @dataclass(frozen=True, slots=True)
-class Has:
+class HasFlag:
     """`has:unaligned`."""
 
     what: str
 
 
 @dataclass(frozen=True, slots=True)
-class Pattern:
+class SpanPattern:
     """`verification->backtracking<80`: the second begins fewer than 80 characters after the first ends."""
 
     first: Behavior
@@ -90,24 +90,24 @@ class Pattern:
 
 
 @dataclass(frozen=True, slots=True)
-class Not:
+class Negation:
     """What does not match."""
 
     term: Term
 
 
 @dataclass(frozen=True, slots=True)
-class And:
+class Conjunction:
     """All of them."""
 
     terms: tuple[Term, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Or:
+class Disjunction:
     """Any of them."""
 
     terms: tuple[Term, ...]
 
 
-Term = Compare | Words | Has | Pattern | Not | And | Or
+Term = FieldComparison | TextPhrase | HasFlag | SpanPattern | Negation | Conjunction | Disjunction

@@ -6,7 +6,7 @@ from typing import Final, Literal, NoReturn
 
 from pipelines.errors import InvalidInput
 
-Kind = Literal["word", "quoted", "operator", "arrow", "open", "close", "comma", "end"]
+TokenKind = Literal["word", "quoted", "operator", "arrow", "open", "close", "comma", "end"]
 
 _SPACE: Final = re.compile(r"\s+")
 _TOKEN: Final = re.compile(
@@ -23,10 +23,10 @@ _ESCAPE: Final = re.compile(r"\\(.)", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
-class Token:
+class FilterToken:
     """A piece of a filter."""
 
-    kind: Kind
+    kind: TokenKind
     text: str
     """As it is meant: without the quotes of a quoted one."""
     start: int
@@ -56,7 +56,7 @@ class FilterError(InvalidInput):
         self.message = message
 
 
-def tokenize(text: str) -> list[Token]:
+def tokenize(text: str) -> list[FilterToken]:
     """The tokens of a filter, the last of kind `end`.
 
     Raises:
@@ -77,17 +77,17 @@ def tokenize(text: str) -> list[Token]:
         tokens.append(_token(match, glued))
         position = match.end()
         glued = True
-    tokens.append(Token("end", "", len(text), len(text), False))
+    tokens.append(FilterToken("end", "", len(text), len(text), False))
     return tokens
 
 
-def _token(match: re.Match[str], glued: bool) -> Token:
-    kinds: tuple[Kind, ...] = ("quoted", "arrow", "operator", "open", "close", "comma", "word")
+def _token(match: re.Match[str], glued: bool) -> FilterToken:
+    kinds: tuple[TokenKind, ...] = ("quoted", "arrow", "operator", "open", "close", "comma", "word")
     kind = next(kind for kind in kinds if match[kind] is not None)
     text = match[0]
     if kind == "quoted":
         text = _ESCAPE.sub(r"\1", text[1:-1])
-    return Token(kind, text, match.start(), match.end(), glued)
+    return FilterToken(kind, text, match.start(), match.end(), glued)
 
 
 def _no_token(text: str, position: int) -> NoReturn:

@@ -18,21 +18,21 @@ from typing import Final, cast
 
 from cogtui.store.filter.ast import (
     FIELDS,
-    FINISH,
+    FINISH_REASONS,
     HAS,
-    TRUTH,
-    And,
-    Compare,
+    TRUTH_VALUES,
+    Conjunction,
+    Disjunction,
+    FieldComparison,
     FieldKind,
-    Has,
-    Not,
+    HasFlag,
+    Negation,
     Operator,
-    Or,
-    Pattern,
+    SpanPattern,
     Term,
-    Words,
+    TextPhrase,
 )
-from cogtui.store.filter.lexer import FilterError, Kind, Token, tokenize
+from cogtui.store.filter.lexer import FilterError, FilterToken, TokenKind, tokenize
 from pipelines.records import BEHAVIORS, Behavior
 
 MAX_DEPTH: Final = 100
@@ -53,7 +53,7 @@ class Filter:
         """What both let through."""
         if self.term is None or other.term is None:
             return other if self.term is None else self
-        return Filter(f"({self.text}) ({other.text})", And((self.term, other.term)))
+        return Filter(f"({self.text}) ({other.text})", Conjunction((self.term, other.term)))
 
 
 EVERYTHING: Final = Filter()
@@ -65,7 +65,7 @@ def parse(text: str) -> Filter:
     Raises:
         FilterError: the text is no filter; the detail shows it with a caret under the mistake.
     """
-    parser = _Parser(text)
+    parser = _FilterParser(text)
     if parser.at("end"):
         return Filter(text)
     term = parser.any_of()
@@ -75,7 +75,7 @@ def parse(text: str) -> Filter:
     return Filter(text, term)
 
 
-class _Parser:
+class _FilterParser:
     def __init__(self, text: str) -> None:
         self.text = text
         self._tokens = tokenize(text)
@@ -83,19 +83,19 @@ class _Parser:
         self._depth = 0
 
     @property
-    def token(self) -> Token:
+    def token(self) -> FilterToken:
         return self._tokens[self._index]
 
-    def next(self) -> Token:
+    def next(self) -> FilterToken:
         token = self.token
         if token.kind != "end":
             self._index += 1
         return token
 
-    def at(self, kind: Kind) -> bool:
+    def at(self, kind: TokenKind) -> bool:
         return self.token.kind == kind
 
-    def fail(self, at: Token, message: str, remedy: str = "") -> FilterError:
+    def fail(self, at: FilterToken, message: str, remedy: str = "") -> FilterError:
         """The error to raise for a mistake at a token."""
         return FilterError(self.text, at.start, at.end, message, remedy)
 
@@ -104,7 +104,7 @@ class _Parser:
         while self._keyword("OR"):
             self.next()
             terms.append(self.all_of())
-        return terms[0] if len(terms) == 1 else Or(tuple(terms))
+        return terms[0] if len(terms) == 1 else Disjunction(tuple(terms))
 
     def all_of(self) -> Term:
         terms = [self.negated()]
@@ -114,7 +114,7 @@ class _Parser:
             elif self.token.kind in ("end", "close") or self._keyword("OR"):
                 break
             terms.append(self.negated())
-        return terms[0] if len(terms) == 1 else And(tuple(terms))
+        return terms[0] if len(terms) == 1 else Conjunction(tuple(terms))
 
     def negated(self) -> Term:
         self._depth += 1
@@ -123,7 +123,7 @@ class _Parser:
         try:
             if self._keyword("NOT"):
                 self.next()
-                return Not(self.negated())
+                return Negation(self.negated())
             if self.at("open"):
                 return self._group()
             return self._leaf()
@@ -163,20 +163,20 @@ class _Parser:
         self.next()
         return self._comparison(name, cast("Operator", operator.text), operator)
 
-    def _hint(self, name: Token) -> str:
+    def _hint(self, name: FilterToken) -> str:
         if self.token.kind not in ("operator", "arrow"):
             return f'Search completions with text:"{name.text}".'
         near = difflib.get_close_matches(name.text, FIELDS, n=1, cutoff=0.5)
         return f"Did you mean {near[0]}?" if near else f"Fields: {', '.join(FIELDS)}."
 
-    def _pattern(self, first: Token) -> Pattern:
+    def _pattern(self, first: FilterToken) -> SpanPattern:
         self.next()
         second = self.token
         behaviors = [self._behavior(first), self._behavior(second)]
         self.next()
         operator = self.token
         if operator.kind != "operator" or not operator.glued:
-            return Pattern(behaviors[0], behaviors[1], None)
+            return SpanPattern(behaviors[0], behaviors[1], None)
         self.next()
         if operator.text not in ("<", "<="):
             raise self.fail(operator, "a distance is bounded with < or <=", "Write verification->backtracking<80.")
@@ -184,9 +184,9 @@ class _Parser:
         if limit.kind != "word" or not limit.text.isdecimal() or len(limit.text) > 15:
             raise self.fail(limit, "a number of characters was expected here")
         self.next()
-        return Pattern(behaviors[0], behaviors[1], int(limit.text) + (operator.text == "<="))
+        return SpanPattern(behaviors[0], behaviors[1], int(limit.text) + (operator.text == "<="))
 
-    def _behavior(self, token: Token) -> Behavior:
+    def _behavior(self, token: FilterToken) -> Behavior:
         for behavior in BEHAVIORS:
             if token.kind == "word" and token.text == behavior:
                 return behavior
@@ -194,12 +194,12 @@ class _Parser:
         remedy = f"Did you mean {near[0]}?" if near else f"Behaviours: {', '.join(BEHAVIORS)}."
         raise self.fail(token, "a pattern stands between two behaviours", remedy)
 
-    def _comparison(self, name: Token, operator: Operator, at: Token) -> Term:
+    def _comparison(self, name: FilterToken, operator: Operator, at: FilterToken) -> Term:
         kind, _ = FIELDS[name.text]
         if operator in _ORDERED and kind != "number":
             raise self.fail(at, f"{name.text} has no order", f"Write {_example(name.text)}.")
         if operator == "!=":
-            return Not(self._comparison(name, "=", at))
+            return Negation(self._comparison(name, "=", at))
         tokens = [self._value(name)]
         while self.at("comma"):
             comma = self.next()
@@ -209,13 +209,13 @@ class _Parser:
         if kind == "words":
             return self._words(name.text, tokens[0])
         if name.text == "has":
-            found: Iterable[Term] = [Has(self._choice(token, HAS)) for token in tokens]
+            found: Iterable[Term] = [HasFlag(self._choice(token, HAS)) for token in tokens]
             terms = tuple(found)
-            return terms[0] if len(terms) == 1 else Or(terms)
+            return terms[0] if len(terms) == 1 else Disjunction(terms)
         read = self._reader(kind)
-        return Compare(name.text, operator, tuple(read(token) for token in tokens))
+        return FieldComparison(name.text, operator, tuple(read(token) for token in tokens))
 
-    def _value(self, name: Token) -> Token:
+    def _value(self, name: FilterToken) -> FilterToken:
         value = self.token
         if value.kind not in ("word", "quoted"):
             place = name if value.kind == "end" else value
@@ -223,7 +223,7 @@ class _Parser:
         self.next()
         while value.kind == "word" and self._continues():  # judge:openai:gpt-4o needs no quotes
             colon, rest = self.next(), self.next()
-            value = Token("word", value.text + colon.text + rest.text, value.start, rest.end, value.glued)
+            value = FilterToken("word", value.text + colon.text + rest.text, value.start, rest.end, value.glued)
         return value
 
     def _continues(self) -> bool:
@@ -232,16 +232,16 @@ class _Parser:
         colon, rest = self._tokens[self._index : self._index + 2]
         return colon.text == ":" and colon.glued and rest.kind == "word" and rest.glued
 
-    def _reader(self, kind: FieldKind) -> Callable[[Token], str | float | bool]:
+    def _reader(self, kind: FieldKind) -> Callable[[FilterToken], str | float | bool]:
         if kind == "number":
             return self._number
         if kind == "truth":
-            return lambda token: TRUTH[self._choice(token, TRUTH)]
+            return lambda token: TRUTH_VALUES[self._choice(token, TRUTH_VALUES)]
         if kind == "choice":
-            return lambda token: self._choice(token, FINISH)
+            return lambda token: self._choice(token, FINISH_REASONS)
         return lambda token: token.text
 
-    def _number(self, token: Token) -> float:
+    def _number(self, token: FilterToken) -> float:
         try:
             value = float(token.text) if token.text.isascii() and "_" not in token.text else float("nan")
         except ValueError:
@@ -250,20 +250,20 @@ class _Parser:
             raise self.fail(token, f"{token.text!r} is no number")
         return int(value) if value == int(value) else value
 
-    def _choice(self, token: Token, choices: Iterable[str]) -> str:
+    def _choice(self, token: FilterToken, choices: Iterable[str]) -> str:
         if token.text in choices:
             return token.text
         near = difflib.get_close_matches(token.text, choices, n=1)
         remedy = f"Did you mean {near[0]}?" if near else f"One of: {', '.join(choices)}."
         raise self.fail(token, f"{token.text!r} is none of the values", remedy)
 
-    def _words(self, field: str, token: Token) -> Term:
+    def _words(self, field: str, token: FilterToken) -> Term:
         if field == "note":
-            return Compare("note", ":", (token.text,))
+            return FieldComparison("note", ":", (token.text,))
         phrase = token.text.removesuffix("*")
         if not any(char.isalnum() for char in phrase):
             raise self.fail(token, "no word and no number in it", "Signs are not searched; give a word or a number.")
-        return Words(phrase, prefix=phrase != token.text)
+        return TextPhrase(phrase, prefix=phrase != token.text)
 
 
 _EXAMPLES: Final[dict[str, str]] = {

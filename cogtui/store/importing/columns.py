@@ -51,7 +51,7 @@ DEFAULT_SPLITS: Final[dict[Format, str]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Columns:
+class ColumnMapping:
     """Field of a rollout → the columns it is read from; of several the numbers are added."""
 
     fields: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -94,7 +94,7 @@ def choose_columns(
     chosen: Format,
     rows: Sequence[Mapping[str, Any]],
     given: Mapping[str, str] = {},
-) -> Columns:
+) -> ColumnMapping:
     """The columns of a file.
 
     Args:
@@ -127,7 +127,7 @@ def choose_columns(
             detail=f"Columns: {', '.join(sorted(columns))}.",
             remedy="Say which with --map completion=COLUMN.",
         )
-    return Columns({name: fields[name] for name in FIELDS if name in fields})
+    return ColumnMapping({name: fields[name] for name in FIELDS if name in fields})
 
 
 def _may_be(name: str, column: str, rows: Sequence[Mapping[str, Any]]) -> bool:

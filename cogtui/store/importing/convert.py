@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from cogtui.store.importing.columns import Columns, Format, value_at
+from cogtui.store.importing.columns import ColumnMapping, Format, value_at
 from pipelines.records import rollout_id
 from pipelines.tasks.countdown.problem import MAX_NUMBERS, problem_id
 from pipelines.tasks.countdown.reading import problem_of
@@ -23,12 +23,12 @@ _FINISHED: Final = {"stop": "stop", "eos": "stop", "eos_token": "stop", "end_tur
 _TRUE: Final = {True: True, False: False, "true": True, "false": False, "True": True, "False": False}
 
 
-class BadRow(ValueError):
+class BadRowError(ValueError):
     """A row that holds no rollout; the message says why."""
 
 
 @dataclass(slots=True)
-class Shaped:
+class RowParts:
     """A row taken apart, before anything expensive is worked out."""
 
     completion: str
@@ -52,7 +52,7 @@ class Converter:
         split: for rows that name none.
     """
 
-    def __init__(self, key: str, stem: str, stream: str, chosen: Format, columns: Columns, split: str) -> None:
+    def __init__(self, key: str, stem: str, stream: str, chosen: Format, columns: ColumnMapping, split: str) -> None:
         self._key = key
         self._stream = stream
         self._columns = columns.fields
@@ -62,7 +62,7 @@ class Converter:
         self._samples: dict[tuple[int, str], int] = {}
         self._used = {column for columns_ in columns.fields.values() for column in columns_}
 
-    def shape(self, row: Mapping[str, Any]) -> Shaped:
+    def shape(self, row: Mapping[str, Any]) -> RowParts:
         """The parts of a row.
 
         Raises:
@@ -71,7 +71,7 @@ class Converter:
         worked_out: list[str] = []
         completion = self._text(row, "completion", worked_out, speaker="assistant")
         if completion is None:
-            raise BadRow(f"no text in {' + '.join(self._columns['completion'])}")
+            raise BadRowError(f"no text in {' + '.join(self._columns['completion'])}")
         prompt = self._text(row, "prompt", worked_out, speaker=None) or ""
         step = self._whole(row, "step")
         if step is None:
@@ -92,9 +92,9 @@ class Converter:
             sample = self._samples.get(place, 0)
             self._samples[place] = sample + 1
             worked_out.append("sample")
-        return Shaped(completion, prompt, step, numbers, target, str(problem), sample, row, worked_out)
+        return RowParts(completion, prompt, step, numbers, target, str(problem), sample, row, worked_out)
 
-    def finish(self, shaped: Shaped, number: int) -> dict[str, Any]:
+    def finish(self, shaped: RowParts, number: int) -> dict[str, Any]:
         """The rollout of a row, as a record.
 
         Args:
@@ -132,7 +132,7 @@ class Converter:
             "meta": self._meta(shaped, unknown),
         }
 
-    def _meta(self, shaped: Shaped, unknown: list[str]) -> dict[str, Any]:
+    def _meta(self, shaped: RowParts, unknown: list[str]) -> dict[str, Any]:
         """What was worked out, what is not known, whose it is, and the columns that mean nothing to us."""
         meta: dict[str, Any] = {"worked_out": shaped.worked_out, "unknown": unknown}
         for name in ("condition", "seed", "id"):
@@ -148,7 +148,7 @@ class Converter:
             meta["columns"] = rest
         return meta
 
-    def _scores(self, shaped: Shaped) -> tuple[float | None, bool | None, str | None]:
+    def _scores(self, shaped: RowParts) -> tuple[float | None, bool | None, str | None]:
         row = shaped.row
         reward = self._sum(row, "reward")
         given = self._value(row, "correct")

@@ -13,7 +13,7 @@ from typing import Any, Final, Literal
 from cogtui.store.importing.columns import (
     DEFAULT_SPLITS,
     FORMATS,
-    Columns,
+    ColumnMapping,
     Format,
     choose_columns,
     guess_format,
@@ -36,7 +36,7 @@ class PlannedFile:
     format: Format
     family: Literal["rollouts", "traces", "judgements"]
     """What its rows become."""
-    columns: Columns
+    columns: ColumnMapping
     """Empty for our own files, which are taken as they are."""
     stream: str
     """Name of the stream its rows are written to."""
@@ -107,7 +107,7 @@ def _plan_file(path: Path, chosen: str, mapping: Mapping[str, str]) -> PlannedFi
         family = our_family(rows[0])
         if family is None:
             raise InvalidInput(f"{path} holds none of our own records", remedy="Use --format auto.")
-        return PlannedFile(path, found, family, Columns(), stream)
+        return PlannedFile(path, found, family, ColumnMapping(), stream)
     try:
         return PlannedFile(path, found, "rollouts", choose_columns(found, rows, mapping), stream)
     except InvalidInput as error:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, Final
 
-from cogtui.store.importing.convert import BadRow, Converter
+from cogtui.store.importing.convert import BadRowError, Converter
 from cogtui.store.importing.plan import ImportPlan, PlannedFile, default_split
 from cogtui.store.importing.tables import rows_of
 from cogtui.store.stage_files.scan import IMPORT_KIND, head_digest
@@ -29,7 +29,7 @@ _SAY_EVERY: Final = 500
 
 
 @dataclass(slots=True)
-class Imported:
+class FileImportState:
     """How far one file is."""
 
     path: str
@@ -46,7 +46,7 @@ class ImportState:
     """How far an import is."""
 
     key: str
-    files: list[Imported]
+    files: list[FileImportState]
 
     @property
     def rows(self) -> int:
@@ -107,7 +107,7 @@ def run_import(plan: ImportPlan, workspace: Workspace, *, link: bool = False) ->
         StageFailed: the disk is full. InvalidInput: a file is damaged.
     """
     folder = prepare(plan, workspace)
-    state = ImportState(plan.key, [Imported(str(file.path)) for file in plan.files])
+    state = ImportState(plan.key, [FileImportState(str(file.path)) for file in plan.files])
     heads = _known_heads(folder)
     (folder.path / "result.json").unlink(missing_ok=True)
     try:
@@ -176,17 +176,17 @@ def _parts(folder: StageFolder, file: PlannedFile) -> list[Path]:
     ]
 
 
-def _convert(file: PlannedFile, folder: StageFolder, imported: Imported, key: str) -> Iterator[None]:
+def _convert(file: PlannedFile, folder: StageFolder, imported: FileImportState, key: str) -> Iterator[None]:
     """Converts row by row; those written before are passed over, for the same rows always give the same records."""
     written = sum(1 for path in _parts(folder, file) for _ in complete_lines(path))
     converter = Converter(key, file.path.stem, file.stream, file.format, file.columns, default_split(file))
-    with _Writer(folder, file) as writer:
+    with _StreamWriter(folder, file) as writer:
         for row in rows_of(file.path):
             try:
                 if row.value is None:
-                    raise BadRow(row.problem)
+                    raise BadRowError(row.problem)
                 shaped = converter.shape(row.value)
-            except BadRow as error:
+            except BadRowError as error:
                 imported.bad += 1
                 if len(imported.named) < MAX_NAMED:
                     imported.named.append(f"{row.place}: {error}")
@@ -200,7 +200,7 @@ def _convert(file: PlannedFile, folder: StageFolder, imported: Imported, key: st
     yield
 
 
-class _Writer:
+class _StreamWriter:
     """Appends whole lines to the parts of a stream, each part written by one process only."""
 
     def __init__(self, folder: StageFolder, file: PlannedFile) -> None:
@@ -238,7 +238,7 @@ class _Writer:
         self._file = os.fdopen(descriptor, "wb", buffering=1 << 18)
         self._size = 0
 
-    def __enter__(self) -> _Writer:
+    def __enter__(self) -> _StreamWriter:
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -246,7 +246,7 @@ class _Writer:
             self._file.close()
 
 
-def _take_over(file: PlannedFile, folder: StageFolder, imported: Imported, *, link: bool) -> Iterator[None]:
+def _take_over(file: PlannedFile, folder: StageFolder, imported: FileImportState, *, link: bool) -> Iterator[None]:
     """Our own files need no conversion: they are copied, or pointed to."""
     if file.family == "traces":
         place = folder.artifacts / f"traces_{file.stream}.jsonl"

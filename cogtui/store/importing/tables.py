@@ -19,7 +19,7 @@ _HEAD_BYTES: Final = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class RawRow:
     """A row of a file."""
 
     place: str
@@ -77,7 +77,7 @@ def container_of(path: Path) -> Container:
     raise InvalidInput(f"{path} {what}", remedy="Rows come as JSON lines, as one JSON list, or as parquet.")
 
 
-def rows_of(path: Path) -> Iterator[Row]:
+def rows_of(path: Path) -> Iterator[RawRow]:
     """The rows of a file, one at a time; those that cannot be read say why.
 
     Raises:
@@ -90,7 +90,7 @@ def rows_of(path: Path) -> Iterator[Row]:
     return _list_rows(path) if container == "list" else _line_rows(path)
 
 
-def _line_rows(path: Path) -> Iterator[Row]:
+def _line_rows(path: Path) -> Iterator[RawRow]:
     with path.open("rb") as stream:
         for number, line in enumerate(stream, 1):
             if number == 1:
@@ -99,19 +99,19 @@ def _line_rows(path: Path) -> Iterator[Row]:
                 yield _row(f"line {number}", line)
 
 
-def _row(place: str, line: bytes) -> Row:
+def _row(place: str, line: bytes) -> RawRow:
     try:
         value = json.loads(line.decode("utf-8", "surrogatepass"))
     except (ValueError, RecursionError) as error:
-        return Row(place, None, f"not valid JSON: {error}")
+        return RawRow(place, None, f"not valid JSON: {error}")
     return _checked(place, value)
 
 
-def _checked(place: str, value: Any) -> Row:
-    return Row(place, value) if isinstance(value, dict) else Row(place, None, "not an object")
+def _checked(place: str, value: Any) -> RawRow:
+    return RawRow(place, value) if isinstance(value, dict) else RawRow(place, None, "not an object")
 
 
-def _list_rows(path: Path) -> Iterator[Row]:
+def _list_rows(path: Path) -> Iterator[RawRow]:
     try:
         listed = json.loads(path.read_bytes().decode("utf-8-sig", "surrogatepass"))
     except (ValueError, RecursionError) as error:
@@ -121,7 +121,7 @@ def _list_rows(path: Path) -> Iterator[Row]:
     return (_checked(f"row {number}", value) for number, value in enumerate(listed, 1))
 
 
-def _parquet_rows(path: Path) -> Iterator[Row]:
+def _parquet_rows(path: Path) -> Iterator[RawRow]:
     try:
         import pyarrow as pa
         import pyarrow.parquet as pq
@@ -136,6 +136,6 @@ def _parquet_rows(path: Path) -> Iterator[Row]:
             for batch in table.iter_batches(batch_size=_BATCH_ROWS):
                 for value in batch.to_pylist():
                     number += 1
-                    yield Row(f"row {number}", value)
+                    yield RawRow(f"row {number}", value)
     except (pa.ArrowException, OSError) as error:
         raise InvalidInput(f"{path} is a damaged parquet file: {error}") from error

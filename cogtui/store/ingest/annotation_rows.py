@@ -4,17 +4,17 @@ import sqlite3
 from pathlib import Path
 from typing import Final
 
-from cogtui.store.db.registry import Registry
-from cogtui.store.db.statements import AT_BITS, AT_MASK, verdict_of
-from cogtui.store.ingest.judgement_rows import Verdicts
-from cogtui.store.stage_files.record_reader import Files
+from cogtui.store.db.registry import IdRegistry
+from cogtui.store.db.statements import ADDRESS_BITS, ADDRESS_MASK, rollout_judgement
+from cogtui.store.ingest.judgement_rows import JudgementWriter
+from cogtui.store.stage_files.record_reader import RecordReader
 from cogtui.store.stage_files.scan import head_digest
 from cogtui.store.user_data.annotations import (
     HumanAnnotation,
     annotation_files,
-    human_run,
-    read_human,
-    said_by_human,
+    human_fields,
+    human_judge_run,
+    read_annotation,
 )
 from jobs.workspace import Workspace
 from pipelines.errors import NotFound
@@ -25,20 +25,20 @@ _NO_STAGE: Final = 0
 _MAX_BAD: Final = 1000
 
 
-def sync_human(db: sqlite3.Connection, workspace: Workspace) -> None:
+def sync_annotations(db: sqlite3.Connection, workspace: Workspace) -> None:
     """Reads new annotations into the index; inside a write transaction, by whoever has one."""
-    HumanIndex(db, workspace).sync()
+    AnnotationSync(db, workspace).sync()
 
 
-class HumanIndex:
+class AnnotationSync:
     """One look at the annotation files."""
 
     def __init__(self, db: sqlite3.Connection, workspace: Workspace) -> None:
         self._db = db
         self._workspace = workspace
-        self._files = Files(db, workspace)
-        self._registry = Registry(db)
-        self._verdicts = Verdicts(db, self._registry, self._files)
+        self._files = RecordReader(db, workspace)
+        self._registry = IdRegistry(db)
+        self._verdicts = JudgementWriter(db, self._registry, self._files)
 
     def sync(self) -> None:
         """Takes what is new, and what waited for its rollout."""
@@ -87,7 +87,7 @@ class HumanIndex:
             end = line.end
             lines += 1
             try:
-                one = read_human(line.data)
+                one = read_annotation(line.data)
             except ValueError as error:
                 bad += 1
                 if bad <= _MAX_BAD:
@@ -95,7 +95,7 @@ class HumanIndex:
                         "INSERT OR IGNORE INTO bad_line VALUES (?, ?, ?)", (number, line.start, str(error))
                     )
                 continue
-            touched |= self._take(one, number << AT_BITS | line.start)
+            touched |= self._take(one, number << ADDRESS_BITS | line.start)
         # A torn tail is no debt: the next annotation ends it, or nobody ever does.
         self._db.execute(
             """UPDATE source SET offset = ?, size = ?, lines = lines + ?, bad = bad + ?, head = ?, mtime_ns = ?
@@ -104,7 +104,7 @@ class HumanIndex:
         )
 
     def _take(self, one: HumanAnnotation, at: int) -> set[tuple[str, int]]:
-        described = human_run(one.annotator)
+        described = human_judge_run(one.annotator)
         if not self._registry.is_described(described):
             self._registry.describe(described)
         run = self._registry.judge_run(described.id)
@@ -125,11 +125,11 @@ class HumanIndex:
         if row is not None:
             serial, at, empty = row
             one = None if empty else self._line(at)
-            self._verdicts.hold(serial, run, None if one is None else verdict_of(said_by_human(one, at)))
+            self._verdicts.hold(serial, run, None if one is None else rollout_judgement(human_fields(one, at)))
 
     def _line(self, at: int) -> HumanAnnotation | None:
         try:
-            return read_human(self._files.line(at >> AT_BITS, at & AT_MASK))
+            return read_annotation(self._files.line(at >> ADDRESS_BITS, at & ADDRESS_MASK))
         except (ValueError, NotFound):
             return None  # the file has changed since; the next look finds that
 
@@ -143,10 +143,10 @@ class HumanIndex:
         self._db.execute("DELETE FROM source WHERE family = ?", (FAMILY,))
 
 
-def annotation_of(db: sqlite3.Connection, files: Files, rollout: str, annotator: str) -> HumanAnnotation | None:
+def annotation_of(db: sqlite3.Connection, files: RecordReader, rollout: str, annotator: str) -> HumanAnnotation | None:
     """One person's annotation of a rollout, by its full id."""
     row = db.execute(
         "SELECT a.at FROM annotation a JOIN judge_run j ON j.id = a.run WHERE a.rollout = ? AND j.run = ?",
-        (rollout, human_run(annotator).id),
+        (rollout, human_judge_run(annotator).id),
     ).fetchone()
-    return None if row is None else read_human(files.line(row[0] >> AT_BITS, row[0] & AT_MASK))
+    return None if row is None else read_annotation(files.line(row[0] >> ADDRESS_BITS, row[0] & ADDRESS_MASK))

@@ -7,9 +7,17 @@ from pathlib import Path
 
 from cogtui.store.db.connection import transaction
 from cogtui.store.db.lease import Lease
-from cogtui.store.db.registry import Registry, condition_of, seed_of
-from cogtui.store.ingest.judgement_rows import Verdicts
-from cogtui.store.stage_files.scan import Source, Stage, head_digest, judge_run_of, read_stage, sources_of, stage_paths
+from cogtui.store.db.registry import IdRegistry, condition_of, seed_of
+from cogtui.store.ingest.judgement_rows import JudgementWriter
+from cogtui.store.stage_files.scan import (
+    Stage,
+    StreamFile,
+    head_digest,
+    judge_run_of,
+    read_stage,
+    stage_paths,
+    stream_files_of,
+)
 from cogtui.store.values.encodings import FAMILIES
 from jobs.planning.experiments import load_experiments
 from jobs.workspace import Workspace
@@ -18,12 +26,12 @@ Labels = dict[str, object]
 
 
 @dataclass(slots=True)
-class Pending:
+class PendingFile:
     """A file with bytes that were not read yet."""
 
     id: int
     stage: int
-    source: Source
+    source: StreamFile
     offset: int
     size: int
     done: bool = False
@@ -31,7 +39,7 @@ class Pending:
 
 
 @dataclass(frozen=True, slots=True)
-class _Known:
+class _IndexedFile:
     """A file as the index remembers it."""
 
     id: int
@@ -52,8 +60,8 @@ class Catalog:
         connection: sqlite3.Connection,
         workspace: Workspace,
         lease: Lease,
-        registry: Registry,
-        verdicts: Verdicts,
+        registry: IdRegistry,
+        verdicts: JudgementWriter,
     ) -> None:
         self._db = connection
         self._workspace = workspace
@@ -62,11 +70,11 @@ class Catalog:
         self._verdicts = verdicts
         self._cell_labels: dict[str, Labels] | None = None
 
-    def sync(self) -> list[Pending]:
+    def sync(self) -> list[PendingFile]:
         """Looks at the disk; returns the files with something to read, in reading order."""
         self._sync_experiments()
         known = {row[0]: row[1:] for row in self._db.execute("SELECT key, id, info_mtime, settled FROM stage")}
-        pending: list[Pending] = []
+        pending: list[PendingFile] = []
         for path in stage_paths(self._workspace):
             info_mtime, folder_mtime = _mtime(path / "stage.json"), _mtime(path)
             entry = known.pop(path.name, None)
@@ -121,14 +129,14 @@ class Catalog:
                 self._registry.describe(judge_run)
         return int(row[0])
 
-    def _sources(self, stage: Stage, stage_id: int) -> list[Pending]:
+    def _sources(self, stage: Stage, stage_id: int) -> list[PendingFile]:
         """The files of a stage with something to read; files that are gone or were replaced are forgotten first."""
         rows = self._db.execute(
             "SELECT path, id, inode, size, mtime_ns, offset, torn, head FROM source WHERE stage = ?", (stage_id,)
         )
-        known = {row[0]: _Known(*row[1:]) for row in rows}
+        known = {row[0]: _IndexedFile(*row[1:]) for row in rows}
         found = []
-        for source in sources_of(stage):
+        for source in stream_files_of(stage):
             relative = source.path.relative_to(self._workspace.path).as_posix()
             pending = self._source(stage_id, source, relative, known.pop(relative, None))
             if pending is not None:
@@ -137,7 +145,9 @@ class Catalog:
             self._forget_source(gone.id)
         return found
 
-    def _source(self, stage_id: int, source: Source, relative: str, known: _Known | None) -> Pending | None:
+    def _source(
+        self, stage_id: int, source: StreamFile, relative: str, known: _IndexedFile | None
+    ) -> PendingFile | None:
         try:
             stat = source.path.stat()
             seen = (stat.st_ino, stat.st_size, stat.st_mtime_ns)
@@ -156,14 +166,14 @@ class Catalog:
                 (stage_id, relative, source.family, source.place, *seen),
             )
             assert made.lastrowid is not None
-            known = _Known(made.lastrowid, *seen, 0, 0, "")
+            known = _IndexedFile(made.lastrowid, *seen, 0, 0, "")
         elif seen != (known.inode, known.size, known.mtime_ns):
             self._write("UPDATE source SET inode = ?, size = ?, mtime_ns = ? WHERE id = ?", (*seen, known.id))
         if known.offset + known.torn >= stat.st_size:
             return None
-        return Pending(known.id, stage_id, source, known.offset, stat.st_size)
+        return PendingFile(known.id, stage_id, source, known.offset, stat.st_size)
 
-    def give_up(self, pending: list[Pending]) -> None:
+    def give_up(self, pending: list[PendingFile]) -> None:
         """Of a finished stage nothing more comes: what still has no end of line never will."""
         torn = [one for one in pending if one.offset < one.size and one.done]
         with transaction(self._db):
@@ -242,7 +252,7 @@ def _common(cells: list[Labels]) -> Labels:
     return {name: value for name, value in first.items() if all(cell.get(name) == value for cell in rest)}
 
 
-def _reading_order(pending: Pending) -> tuple[int, str, str, str, int]:
+def _reading_order(pending: PendingFile) -> tuple[int, str, str, str, int]:
     source = pending.source
     return FAMILIES.index(source.family), source.follows, source.stage, source.stream, source.place
 

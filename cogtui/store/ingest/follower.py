@@ -12,10 +12,10 @@ import time
 from pathlib import Path
 from typing import Final
 
-from cogtui.store.db.connection import current_or_new
+from cogtui.store.db.connection import ensure_index
 from cogtui.store.db.lease import LeaseLost
 from cogtui.store.db.location import locate_index
-from cogtui.store.ingest.writer import Writer
+from cogtui.store.ingest.writer import IndexWriter
 from jobs.workspace import Workspace
 from pipelines.errors import CogtuiError
 
@@ -54,17 +54,17 @@ class Follower:
 
 def follow(workspace: Workspace, stdin: int) -> None:
     """Ingests whatever comes, while it holds the lease, until the other end of `stdin` is closed."""
-    writer: Writer | None = None
+    writer: IndexWriter | None = None
     try:
         while not _closed(stdin, 0):
             wait_s = LOOK_EVERY_S
             try:
-                path = current_or_new(locate_index(workspace)) if workspace.path.is_dir() else None
+                path = ensure_index(locate_index(workspace)) if workspace.path.is_dir() else None
                 if writer is not None and writer.path != path:
                     writer.close()
                     writer = None
                 if writer is None and path is not None:
-                    writer = Writer(path, workspace)
+                    writer = IndexWriter(path, workspace)
                 if writer is not None:
                     _one_round(writer, stdin)
             except (CogtuiError, OSError, sqlite3.Error):
@@ -77,7 +77,7 @@ def follow(workspace: Workspace, stdin: int) -> None:
                 writer.close()
 
 
-def _one_round(writer: Writer, stdin: int) -> None:
+def _one_round(writer: IndexWriter, stdin: int) -> None:
     try:
         if not writer.take():
             return

@@ -18,8 +18,8 @@ from queue import Queue
 from threading import Thread
 from typing import IO, Final, NamedTuple
 
-from cogtui.store.db.fts_index import WordIndex
-from cogtui.store.ingest.parse import File, Parsed, no_garbage_collection, parse_all
+from cogtui.store.db.fts_index import FtsIndex
+from cogtui.store.ingest.parse import FileToParse, ParsedChunk, no_garbage_collection, parse_files
 
 FIRST_COMMIT_BYTES: Final = 2 * 2**20
 LAST_COMMIT_BYTES: Final = 8 * 2**20
@@ -31,7 +31,7 @@ _AHEAD: Final = 12
 """Pieces that may wait to be written."""
 
 
-class Job(NamedTuple):
+class FtsJob(NamedTuple):
     """What the child does."""
 
     path: Path
@@ -40,17 +40,17 @@ class Job(NamedTuple):
     """Of the lease under which it writes words."""
     serial: int
     """Of the first rollout."""
-    files: list[File]
+    files: list[FileToParse]
     numbers: list[int]
     """The files with rollouts, in order."""
     piece_bytes: int
 
 
-Piece = tuple[int, int, Parsed]
+IndexedChunk = tuple[int, int, ParsedChunk]
 """Number of the file, serial of the first rollout, rollouts without their texts."""
 
 
-class WordsProcess:
+class FtsProcess:
     """Reads files in a child process. Use as a context manager: leaving it ends the child."""
 
     def __init__(self) -> None:
@@ -63,7 +63,7 @@ class WordsProcess:
         )
         self._frames: Queue[bytes] = Queue(_AHEAD)
 
-    def pieces(self, job: Job) -> Iterator[Piece]:
+    def pieces(self, job: FtsJob) -> Iterator[IndexedChunk]:
         """The pieces of the job whose words are written; fewer where the child died."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
@@ -73,10 +73,10 @@ class WordsProcess:
         Thread(target=_receive, args=(self._process.stdout, self._frames), daemon=True).start()
         while frame := self._frames.get():
             with no_garbage_collection():
-                piece: Piece = pickle.loads(frame)
+                piece: IndexedChunk = pickle.loads(frame)
             yield piece
 
-    def __enter__(self) -> WordsProcess:
+    def __enter__(self) -> FtsProcess:
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -102,12 +102,12 @@ def _receive(stream: IO[bytes], frames: Queue[bytes]) -> None:
 
 
 def _serve() -> None:
-    job: Job = pickle.load(sys.stdin.buffer)
-    words, serial = WordIndex(job.path), job.serial
-    group: list[Piece] = []
+    job: FtsJob = pickle.load(sys.stdin.buffer)
+    words, serial = FtsIndex(job.path), job.serial
+    group: list[IndexedChunk] = []
     size, limit = 0, FIRST_COMMIT_BYTES
     left = sum(job.files[number].size - job.files[number].offset for number in job.numbers)
-    for number, parsed in parse_all(job.files, job.numbers, FIRST_COMMIT_BYTES, job.piece_bytes):
+    for number, parsed in parse_files(job.files, job.numbers, FIRST_COMMIT_BYTES, job.piece_bytes):
         group.append((number, serial, parsed))
         serial += len(parsed.rollouts)
         size += parsed.end - parsed.start
@@ -119,7 +119,7 @@ def _serve() -> None:
     _write(words, job.token, group)
 
 
-def _write(words: WordIndex, token: str, group: Sequence[Piece]) -> None:
+def _write(words: FtsIndex, token: str, group: Sequence[IndexedChunk]) -> None:
     """Words first, then whoever waits for their rollouts may write those."""
     texts = [pair for _, first, parsed in group for pair in enumerate(parsed.texts, first)]
     if texts:

@@ -5,17 +5,17 @@ from __future__ import annotations
 import sqlite3
 from typing import Final
 
-from cogtui.store.db.fts_index import WordIndex
+from cogtui.store.db.fts_index import FtsIndex
 from cogtui.store.db.lease import Lease
 from cogtui.store.ingest.parse import searchable
 from cogtui.store.stage_files.decode import read_rollout, read_trace
-from cogtui.store.stage_files.record_reader import Files
+from cogtui.store.stage_files.record_reader import RecordReader
 from pipelines.errors import NotFound
 
 _AT_ONCE: Final = 4000
 
 
-def mend_words(connection: sqlite3.Connection, files: Files, words: WordIndex, lease: Lease) -> int:
+def repair_fts(connection: sqlite3.Connection, files: RecordReader, words: FtsIndex, lease: Lease) -> int:
     """Writes the words of rollouts that the index has and the words do not; returns how many that were."""
     total = 0
     while True:
@@ -30,7 +30,7 @@ def mend_words(connection: sqlite3.Connection, files: Files, words: WordIndex, l
         total += len(rows)
 
 
-def _text(files: Files, source: int, byte: int) -> str:
+def _text(files: RecordReader, source: int, byte: int) -> str:
     try:
         line = files.line(source, byte)
         _, family = files.source(source)

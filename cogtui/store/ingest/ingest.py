@@ -16,19 +16,19 @@ from typing import Final
 
 from cogtui.store.db import summaries
 from cogtui.store.db.connection import WRITER_CACHE_KIB, transaction
-from cogtui.store.db.fts_index import CHECKPOINT_PAGES, WordIndex, WordsTaken
+from cogtui.store.db.fts_index import CHECKPOINT_PAGES, FtsIndex, FtsLeaseLost
 from cogtui.store.db.lease import Lease, LeaseLost
-from cogtui.store.db.registry import Registry
+from cogtui.store.db.registry import IdRegistry
 from cogtui.store.db.schema import BULK_INDEXES
-from cogtui.store.ingest.annotation_rows import sync_human
-from cogtui.store.ingest.catalog import Catalog, Pending
-from cogtui.store.ingest.fts_process import Job, WordsProcess
-from cogtui.store.ingest.fts_repair import mend_words
-from cogtui.store.ingest.interleave import Piece, in_batches, interleaved
-from cogtui.store.ingest.judgement_rows import Verdicts
-from cogtui.store.ingest.parse import File, Parsed, no_garbage_collection, parse_all
-from cogtui.store.ingest.rollout_rows import RolloutWriter, Spoken
-from cogtui.store.stage_files.record_reader import Files
+from cogtui.store.ingest.annotation_rows import sync_annotations
+from cogtui.store.ingest.catalog import Catalog, PendingFile
+from cogtui.store.ingest.fts_process import FtsJob, FtsProcess
+from cogtui.store.ingest.fts_repair import repair_fts
+from cogtui.store.ingest.interleave import NumberedChunk, batch_chunks, interleave
+from cogtui.store.ingest.judgement_rows import JudgementWriter
+from cogtui.store.ingest.parse import FileToParse, ParsedChunk, no_garbage_collection, parse_files
+from cogtui.store.ingest.rollout_rows import JudgementsByRollout, RolloutWriter
+from cogtui.store.stage_files.record_reader import RecordReader
 from cogtui.store.user_data.notes import sync_notes
 from cogtui.store.values.encodings import TEXT_FAMILIES
 from jobs.workspace import Workspace
@@ -46,7 +46,7 @@ MAX_BAD_LINES: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class IngestProgress:
     """How far a round of ingest is."""
 
     done: int
@@ -58,14 +58,14 @@ class Progress:
 class Ingester:
     """Brings an index up to date with its workspace. The caller holds the lease."""
 
-    def __init__(self, connection: sqlite3.Connection, words: WordIndex, workspace: Workspace, lease: Lease) -> None:
+    def __init__(self, connection: sqlite3.Connection, words: FtsIndex, workspace: Workspace, lease: Lease) -> None:
         self._db = connection
         self._words = words
         self._lease = lease
         self._workspace = workspace
-        self._registry = Registry(connection)
-        self._files = Files(connection, workspace)
-        self._verdicts = Verdicts(connection, self._registry, self._files)
+        self._registry = IdRegistry(connection)
+        self._files = RecordReader(connection, workspace)
+        self._verdicts = JudgementWriter(connection, self._registry, self._files)
         self._catalog = Catalog(connection, workspace, lease, self._registry, self._verdicts)
         self._rollouts = RolloutWriter(connection, self._registry, self._verdicts)
         self._recent: set[str] = set()
@@ -75,7 +75,7 @@ class Ingester:
         connection.execute(f"PRAGMA cache_size = -{WRITER_CACHE_KIB}")
         connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
 
-    def round(self) -> Iterator[Progress]:
+    def round(self) -> Iterator[IngestProgress]:
         """One look at the disk and everything new read. May be left between two steps.
 
         Raises:
@@ -83,31 +83,31 @@ class Ingester:
         """
         try:
             yield from self._round()
-        except WordsTaken as error:
+        except FtsLeaseLost as error:
             raise LeaseLost(error.summary) from error
 
-    def _round(self) -> Iterator[Progress]:
+    def _round(self) -> Iterator[IngestProgress]:
         pending = self._catalog.sync()
         total = sum(one.size - one.offset for one in pending)
         with transaction(self._db):
             self._lease.check()
             self._words.claim(self._lease.token)
-        mend_words(self._db, self._files, self._words, self._lease)
+        repair_fts(self._db, self._files, self._words, self._lease)
         if total > BULK_BYTES:
             self._drop_bulk_indexes()
         done = 0
-        early: list[Piece] = []
-        for batch in in_batches(self._pieces(pending, beside=total > BULK_BYTES), FIRST_BYTES, BATCH_BYTES):
+        early: list[NumberedChunk] = []
+        for batch in batch_chunks(self._pieces(pending, beside=total > BULK_BYTES), FIRST_BYTES, BATCH_BYTES):
             ready, early = self._divided(early + batch)
             self._write(ready)
             done += sum(parsed.end - parsed.start for _, _, parsed in batch)
-            yield Progress(done, total, str(batch[-1][0].source.path))
+            yield IngestProgress(done, total, str(batch[-1][0].source.path))
         self._write(early)
         self._catalog.give_up(pending)
         self._settle()
-        yield Progress(total, total, "")
+        yield IngestProgress(total, total, "")
 
-    def _pieces(self, pending: list[Pending], *, beside: bool) -> Iterator[Piece]:
+    def _pieces(self, pending: list[PendingFile], *, beside: bool) -> Iterator[NumberedChunk]:
         """What is in files; of a bulk load the first rollouts from this process and the rest from one beside it.
 
         Judgements are read right behind the rollouts they are of, so that most can be written along with them.
@@ -119,9 +119,9 @@ class Ingester:
         totals = [sum(size[pending[number].id] - read[pending[number].id] for number in some)
                   for some in (rollouts, others)]  # fmt: skip
 
-        def files() -> list[File]:
+        def files() -> list[FileToParse]:
             return [
-                File(
+                FileToParse(
                     one.id,
                     one.source.place,
                     one.source.family,
@@ -133,33 +133,33 @@ class Ingester:
                 for one in pending
             ]
 
-        def taken(pieces: Iterable[tuple[int, int | None, Parsed]]) -> Iterator[Piece]:
+        def taken(pieces: Iterable[tuple[int, int | None, ParsedChunk]]) -> Iterator[NumberedChunk]:
             for number, serial, parsed in pieces:
                 read[pending[number].id] = parsed.end
                 yield pending[number], serial, parsed
 
-        def here(numbers: list[int], piece_bytes: int) -> Iterator[Piece]:
-            pieces = parse_all(files(), numbers, FIRST_BYTES, piece_bytes)
+        def here(numbers: list[int], piece_bytes: int) -> Iterator[NumberedChunk]:
+            pieces = parse_files(files(), numbers, FIRST_BYTES, piece_bytes)
             return taken((number, None, parsed) for number, parsed in pieces)
 
-        def of_rollouts() -> Iterator[Piece]:
+        def of_rollouts() -> Iterator[NumberedChunk]:
             if beside:
-                with WordsProcess() as process:  # it starts up while the first rollouts are read and shown
+                with FtsProcess() as process:  # it starts up while the first rollouts are read and shown
                     for one, _, parsed in islice(here(rollouts, FIRST_BYTES), 1):
                         # Its serials are given out now: those of the other process begin behind them.
                         yield one, self._add_words(parsed.texts), parsed
-                    job = Job(
+                    job = FtsJob(
                         self._index_path(), self._lease.token, self._words.upto() + 1, files(), rollouts, PIECE_BYTES
                     )
                     yield from taken(process.pieces(job))
             yield from here(rollouts, PIECE_BYTES)  # also what a process that was killed has left
 
-        return interleaved(of_rollouts(), here(others, JUDGED_PIECE_BYTES), totals)
+        return interleave(of_rollouts(), here(others, JUDGED_PIECE_BYTES), totals)
 
     def _index_path(self) -> Path:
         return Path(self._db.execute("SELECT file FROM pragma_database_list WHERE name = 'main'").fetchone()[0])
 
-    def _divided(self, batch: list[Piece]) -> tuple[list[Piece], list[Piece]]:
+    def _divided(self, batch: list[NumberedChunk]) -> tuple[list[NumberedChunk], list[NumberedChunk]]:
         """What to write now, and judgements that came before their rollouts: these wait, but for one batch only."""
         here = {row[0] for _, _, parsed in batch for row in parsed.rollouts}
         known, self._recent = here | self._recent, here
@@ -183,8 +183,8 @@ class Ingester:
         with transaction(self._db):
             self._lease.check()
             sync_notes(self._db, self._workspace)
-            sync_human(self._db, self._workspace)
-        summaries.refresh(self._db, self._lease)
+            sync_annotations(self._db, self._workspace)
+        summaries.refresh_summaries(self._db, self._lease)
         self._build_bulk_indexes()
 
     def _build_bulk_indexes(self) -> None:
@@ -210,7 +210,7 @@ class Ingester:
             for name in BULK_INDEXES:
                 self._db.execute(f"DROP INDEX IF EXISTS {name}")
 
-    def _write(self, batch: list[Piece]) -> None:
+    def _write(self, batch: list[NumberedChunk]) -> None:
         """Writes the records of some pieces and moves the offsets of their files behind them."""
         if not batch:
             return
@@ -224,7 +224,7 @@ class Ingester:
                 self._registry.forget()
                 raise
 
-    def _write_words(self, batch: list[Piece]) -> list[tuple[Pending, int, Parsed]]:
+    def _write_words(self, batch: list[NumberedChunk]) -> list[tuple[PendingFile, int, ParsedChunk]]:
         """Writes the words of pieces that were read here; all pieces with their serials."""
         texts = [text for _, first, parsed in batch if first is None for text in parsed.texts]
         serial = self._add_words(texts)
@@ -243,8 +243,8 @@ class Ingester:
             self._words.add(self._lease.token, enumerate(texts, serial), serial + len(texts) - 1)
         return serial
 
-    def _write_rows(self, batch: list[tuple[Pending, int, Parsed]]) -> None:
-        spoken: Spoken = {}
+    def _write_rows(self, batch: list[tuple[PendingFile, int, ParsedChunk]]) -> None:
+        spoken: JudgementsByRollout = {}
         for _, _, parsed in batch:
             for uid, run, verdict in parsed.judgements:
                 found = spoken.get(uid)
@@ -266,7 +266,7 @@ class Ingester:
             self._name_bad_lines(one.id, parsed.bad)
             self._move(one, parsed)
 
-    def _move(self, one: Pending, parsed: Parsed) -> None:
+    def _move(self, one: PendingFile, parsed: ParsedChunk) -> None:
         moved = self._db.execute(
             """UPDATE source SET offset = ?, lines = lines + ?, bad = bad + ?, head = ?, size = max(size, ?)
             WHERE id = ? AND offset = ?""",

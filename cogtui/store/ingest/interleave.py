@@ -2,15 +2,17 @@
 
 from collections.abc import Iterator, Sequence
 
-from cogtui.store.ingest.catalog import Pending
-from cogtui.store.ingest.parse import Parsed
+from cogtui.store.ingest.catalog import PendingFile
+from cogtui.store.ingest.parse import ParsedChunk
 from cogtui.store.values.encodings import TEXT_FAMILIES
 
-Piece = tuple[Pending, int | None, Parsed]
+NumberedChunk = tuple[PendingFile, int | None, ParsedChunk]
 """What was read of a file; the serial of its first rollout where the words are written already."""
 
 
-def interleaved(ahead: Iterator[Piece], behind: Iterator[Piece], totals: Sequence[int]) -> Iterator[Piece]:
+def interleave(
+    ahead: Iterator[NumberedChunk], behind: Iterator[NumberedChunk], totals: Sequence[int]
+) -> Iterator[NumberedChunk]:
     """The pieces of both: one of the first, then of the second until as large a share of it was read.
 
     Args:
@@ -29,7 +31,7 @@ def interleaved(ahead: Iterator[Piece], behind: Iterator[Piece], totals: Sequenc
         yield piece
 
 
-def in_batches(pieces: Iterator[Piece], first: int, most: int) -> Iterator[list[Piece]]:
+def batch_chunks(pieces: Iterator[NumberedChunk], first: int, most: int) -> Iterator[list[NumberedChunk]]:
     """Pieces to be written in one transaction.
 
     A batch ends before a piece of rollouts, where judgements have caught up with those before: the row of a rollout
@@ -38,7 +40,7 @@ def in_batches(pieces: Iterator[Piece], first: int, most: int) -> Iterator[list[
     Args:
         first: bytes in the first batch; the following double until they have `most`.
     """
-    batch: list[Piece] = []
+    batch: list[NumberedChunk] = []
     size, limit, shown = 0, first, False
     for piece in pieces:
         even = piece[0].source.family in TEXT_FAMILIES or size >= limit + limit // 4

@@ -11,38 +11,38 @@ import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
-from cogtui.store.db.distance_blocks import lower
-from cogtui.store.db.registry import Registry
+from cogtui.store.db.distance_blocks import lower_block_minima
+from cogtui.store.db.registry import IdRegistry
 from cogtui.store.db.statements import (
-    AT_BITS,
-    AT_MASK,
-    INSERT_GAP,
-    INSERT_VERDICT,
+    ADDRESS_BITS,
+    ADDRESS_MASK,
+    INSERT_DISTANCES,
+    INSERT_JUDGEMENT,
     UNJUDGED,
-    UPDATE_PRIMARY,
-    Gaps,
+    UPDATE_SHOWN,
+    JudgementFields,
+    LineAddresses,
     N,
-    Places,
-    Said,
-    Verdict,
-    primary_columns,
-    said_by,
-    said_by_teacher,
-    verdict_of,
-    verdict_row,
+    RolloutJudgement,
+    SpanDistances,
+    judgement_fields,
+    judgement_row,
+    rollout_judgement,
+    shown_columns,
+    teacher_fields,
 )
-from cogtui.store.ingest.judgements_by_rollout import Grouped, JudgementFields
+from cogtui.store.ingest.judgements_by_rollout import JudgementGrouper, JudgementRecord
 from cogtui.store.stage_files.decode import JudgementLine, read_judgement, read_trace
-from cogtui.store.stage_files.record_reader import Files
-from cogtui.store.stage_files.scan import place_of
-from cogtui.store.user_data.annotations import read_human, said_by_human
+from cogtui.store.stage_files.record_reader import RecordReader
+from cogtui.store.stage_files.scan import record_ordinal
+from cogtui.store.user_data.annotations import human_fields, read_annotation
 from pipelines.errors import NotFound
 from pipelines.records import BEHAVIORS
 
 _AT_COLUMNS: Final = ", ".join(f"at_{behavior}" for behavior in BEHAVIORS)
 
 
-class _Place(NamedTuple):
+class _RolloutRef(NamedTuple):
     """A rollout that is judged."""
 
     serial: int
@@ -52,26 +52,26 @@ class _Place(NamedTuple):
     step: int
 
 
-class Verdicts:
+class JudgementWriter:
     """Writes verdicts; inside the write transaction of its caller."""
 
-    def __init__(self, connection: sqlite3.Connection, registry: Registry, files: Files) -> None:
+    def __init__(self, connection: sqlite3.Connection, registry: IdRegistry, files: RecordReader) -> None:
         self._db = connection
         self._registry = registry
         self._files = files
         self._ranks: dict[int, tuple[int, str]] = {}
 
-    def apply(self, spoken: Sequence[JudgementFields]) -> None:
+    def apply(self, spoken: Sequence[JudgementRecord]) -> None:
         """Writes what judge runs say of rollouts. What is said of a rollout that is not there waits."""
         rollouts = self._rollouts({uid for uid, _, _ in spoken})
         known = self._known([place.serial for place in rollouts.values()])
         runs = {run: self._registry.judge_run(run) for run in {run for _, run, _ in spoken}}
-        verdicts: dict[tuple[int, int], Verdict] = {}
+        verdicts: dict[tuple[int, int], RolloutJudgement] = {}
         orphans: list[tuple[str, int, int]] = []
         for uid, run, verdict in spoken:
             place = rollouts.get(uid)
             if place is None:
-                orphans += [(uid, at >> AT_BITS, at & AT_MASK) for at in verdict[3] if at is not None]
+                orphans += [(uid, at >> ADDRESS_BITS, at & ADDRESS_MASK) for at in verdict[3] if at is not None]
                 continue
             whose = (place.serial, runs[run])
             if whose in known:
@@ -81,16 +81,18 @@ class Verdicts:
         self.write(verdicts, {place.serial: place.judge for place in rollouts.values()})
         self._mark({(place.series, place.step) for place in rollouts.values()})
 
-    def write_new(self, said: Sequence[tuple[int, int, Verdict, bool]]) -> None:
+    def write_new(self, said: Sequence[tuple[int, int, RolloutJudgement, bool]]) -> None:
         """Writes verdicts of rollouts that have none yet: serial, run, verdict, and whether it is the one shown."""
-        self._db.executemany(INSERT_VERDICT, [verdict_row(serial, run, verdict) for serial, run, verdict, _ in said])
+        self._db.executemany(
+            INSERT_JUDGEMENT, [judgement_row(serial, run, verdict) for serial, run, verdict, _ in said]
+        )
         self._insert_gaps([(serial, verdict[4]) for serial, _, verdict, shown in said if shown])
 
-    def shown(self, said: Sequence[tuple[int, Verdict]]) -> tuple[int, Verdict]:
+    def shown(self, said: Sequence[tuple[int, RolloutJudgement]]) -> tuple[int, RolloutJudgement]:
         """Of verdicts on one rollout the one its row shows."""
         return said[0] if len(said) == 1 else min(said, key=lambda one: self._rank(one[0]))
 
-    def write(self, verdicts: Mapping[tuple[int, int], Verdict], shown: Mapping[int, int | None]) -> None:
+    def write(self, verdicts: Mapping[tuple[int, int], RolloutJudgement], shown: Mapping[int, int | None]) -> None:
         """Writes verdicts by (serial, run), and into the row of the list where they are the ones to show.
 
         Args:
@@ -102,14 +104,12 @@ class Verdicts:
             now = primary.get(serial, shown.get(serial))
             if now is None or now == run or self._rank(run) <= self._rank(now):
                 primary[serial] = run
-        self._db.executemany(INSERT_VERDICT, [verdict_row(*whose, verdict) for whose, verdict in verdicts.items()])
+        self._db.executemany(INSERT_JUDGEMENT, [judgement_row(*whose, verdict) for whose, verdict in verdicts.items()])
         chosen = [(*whose, verdicts[whose]) for whose in primary.items()]
-        self._db.executemany(
-            UPDATE_PRIMARY, [(*primary_columns(run, verdict), serial) for serial, run, verdict in chosen]
-        )
+        self._db.executemany(UPDATE_SHOWN, [(*shown_columns(run, verdict), serial) for serial, run, verdict in chosen])
         self._write_gaps([(serial, verdict) for serial, _, verdict in chosen])
 
-    def hold(self, serial: int, run: int, verdict: Verdict | None) -> None:
+    def hold(self, serial: int, run: int, verdict: RolloutJudgement | None) -> None:
         """Puts a verdict in the place of the one there was, of a judge that may change its mind: a person.
 
         Args:
@@ -130,9 +130,9 @@ class Verdicts:
             """SELECT o.uid, o.source, o.byte FROM orphan o JOIN record r ON r.uid = o.uid
             ORDER BY o.source, o.byte LIMIT 20000"""
         ).fetchall()
-        grouped = Grouped()
+        grouped = JudgementGrouper()
         for _, source, byte in rows:
-            at = source << AT_BITS | byte
+            at = source << ADDRESS_BITS | byte
             read = self._read(at)
             if read is not None:
                 grouped.add(read[0], at)
@@ -142,14 +142,14 @@ class Verdicts:
 
     def forget_source(self, source: int) -> None:
         """Takes out what the lines of a judgement file said."""
-        low, high = source << AT_BITS, (source + 1) << AT_BITS
+        low, high = source << ADDRESS_BITS, (source + 1) << ADDRESS_BITS
         touched = " OR ".join(f"at_{behavior} >= {low} AND at_{behavior} < {high}" for behavior in BEHAVIORS)
         for serial, run, *places in self._db.execute(
             f"SELECT serial, run, {_AT_COLUMNS} FROM verdict WHERE {touched}"
         ).fetchall():
             kept = tuple(None if at is not None and low <= at < high else at for at in places)
             if any(at is not None for at in kept):
-                self._db.execute(INSERT_VERDICT, verdict_row(serial, run, self._recalled(kept)))
+                self._db.execute(INSERT_JUDGEMENT, judgement_row(serial, run, self._recalled(kept)))
             else:
                 self._db.execute("DELETE FROM verdict WHERE serial = ? AND run = ?", (serial, run))
             self._choose_again(serial)
@@ -159,9 +159,9 @@ class Verdicts:
         for behavior in BEHAVIORS:
             self._db.execute(
                 f"""INSERT OR IGNORE INTO orphan
-                SELECT r.uid, v.at_{behavior} >> {AT_BITS}, v.at_{behavior} & {AT_MASK}
+                SELECT r.uid, v.at_{behavior} >> {ADDRESS_BITS}, v.at_{behavior} & {ADDRESS_MASK}
                 FROM record r JOIN verdict v ON v.serial = r.serial
-                WHERE r.source = ? AND v.at_{behavior} IS NOT NULL AND v.at_{behavior} >> {AT_BITS} != r.source""",
+                WHERE r.source = ? AND v.at_{behavior} IS NOT NULL AND v.at_{behavior} >> {ADDRESS_BITS} != r.source""",
                 (source,),
             )
 
@@ -175,32 +175,32 @@ class Verdicts:
         if rows:
             run, *places = min(rows, key=lambda row: self._rank(row[0]))
             verdict = self._recalled(tuple(places))
-            self._db.execute(UPDATE_PRIMARY, (*primary_columns(run, verdict), serial))
+            self._db.execute(UPDATE_SHOWN, (*shown_columns(run, verdict), serial))
             self._write_gaps([(serial, verdict)])
         else:
-            self._db.execute(UPDATE_PRIMARY, (*UNJUDGED, serial))
+            self._db.execute(UPDATE_SHOWN, (*UNJUDGED, serial))
         self._mark(self._db.execute("SELECT series, step FROM rollout WHERE serial = ?", (serial,)).fetchall())
 
-    def _write_gaps(self, verdicts: Sequence[tuple[int, Verdict]]) -> None:
+    def _write_gaps(self, verdicts: Sequence[tuple[int, RolloutJudgement]]) -> None:
         self._db.executemany(
             "DELETE FROM distance WHERE serial = ?", [(serial,) for serial, verdict in verdicts if verdict[4] is None]
         )
         self._insert_gaps([(serial, verdict[4]) for serial, verdict in verdicts])
 
-    def _insert_gaps(self, gaps: Sequence[tuple[int, Gaps]]) -> None:
+    def _insert_gaps(self, gaps: Sequence[tuple[int, SpanDistances]]) -> None:
         rows = [(serial, *distances) for serial, distances in gaps if distances is not None]
-        self._db.executemany(INSERT_GAP, rows)
-        lower(self._db, rows)
+        self._db.executemany(INSERT_DISTANCES, rows)
+        lower_block_minima(self._db, rows)
 
-    def _rollouts(self, uids: Iterable[str]) -> dict[str, _Place]:
+    def _rollouts(self, uids: Iterable[str]) -> dict[str, _RolloutRef]:
         rows = self._db.execute(
             """SELECT r.uid, r.serial, o.judge, o.series, o.step FROM json_each(?) j
             CROSS JOIN record r ON r.uid = j.value CROSS JOIN rollout o ON o.serial = r.serial""",
             (json.dumps(list(uids)),),
         )
-        return {uid: _Place(*place) for uid, *place in rows}
+        return {uid: _RolloutRef(*place) for uid, *place in rows}
 
-    def _known(self, serials: Sequence[int]) -> dict[tuple[int, int], Places]:
+    def _known(self, serials: Sequence[int]) -> dict[tuple[int, int], LineAddresses]:
         """The lines of the verdicts that some rollouts have, by (serial, run)."""
         rows = self._db.execute(
             f"""SELECT v.serial, v.run, {_AT_COLUMNS} FROM json_each(?) j
@@ -209,30 +209,32 @@ class Verdicts:
         )
         return {(serial, run): tuple(places) for serial, run, *places in rows}
 
-    def _recalled(self, places: Places) -> Verdict:
+    def _recalled(self, places: LineAddresses) -> RolloutJudgement:
         """A verdict as the lines it was made of say it. A line that is gone meanwhile says nothing."""
-        said: list[Said | None] = [None] * N
+        said: list[JudgementFields | None] = [None] * N
         for number, at in enumerate(places):
             if at is None:
                 continue
-            _, family = self._files.source(at >> AT_BITS)
+            _, family = self._files.source(at >> ADDRESS_BITS)
             if family == "traces":
-                trace = read_trace(self._files.line(at >> AT_BITS, at & AT_MASK))
-                return verdict_of(said_by_teacher(trace.spans, at))
+                trace = read_trace(self._files.line(at >> ADDRESS_BITS, at & ADDRESS_MASK))
+                return rollout_judgement(teacher_fields(trace.spans, at))
             if family == "annotations":
-                return verdict_of(said_by_human(read_human(self._files.line(at >> AT_BITS, at & AT_MASK)), at))
+                return rollout_judgement(
+                    human_fields(read_annotation(self._files.line(at >> ADDRESS_BITS, at & ADDRESS_MASK)), at)
+                )
             read = self._read(at)
             said[number] = None if read is None else read[1]
-        return verdict_of(said)
+        return rollout_judgement(said)
 
-    def _read(self, at: int) -> tuple[JudgementLine, Said] | None:
+    def _read(self, at: int) -> tuple[JudgementLine, JudgementFields] | None:
         try:
-            line = read_judgement(self._files.line(at >> AT_BITS, at & AT_MASK))
-            return line, said_by(line, at)
+            line = read_judgement(self._files.line(at >> ADDRESS_BITS, at & ADDRESS_MASK))
+            return line, judgement_fields(line, at)
         except (ValueError, NotFound):
             return None  # it was read once; the file has changed since, and the next look at the disk finds that
 
-    def _first_of(self, known: Places, new: Places) -> Places:
+    def _first_of(self, known: LineAddresses, new: LineAddresses) -> LineAddresses:
         """Of two lines for one behaviour the one that comes first in the order of places."""
         return tuple(
             a if b is None or (a is not None and self._place(a) <= self._place(b)) else b
@@ -240,8 +242,8 @@ class Verdicts:
         )
 
     def _place(self, at: int) -> int:
-        base = self._db.execute("SELECT place FROM source WHERE id = ?", (at >> AT_BITS,)).fetchone()[0]
-        return place_of(base, at & AT_MASK)
+        base = self._db.execute("SELECT place FROM source WHERE id = ?", (at >> ADDRESS_BITS,)).fetchone()[0]
+        return record_ordinal(base, at & ADDRESS_MASK)
 
     def _rank(self, run: int) -> tuple[int, str]:
         if run not in self._ranks:

@@ -9,25 +9,32 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
-from cogtui.store.db.statements import BEHAVIOR_NUMBERS, N, Said, Verdict, said_by, verdict_of
+from cogtui.store.db.statements import (
+    BEHAVIOR_NUMBERS,
+    JudgementFields,
+    N,
+    RolloutJudgement,
+    judgement_fields,
+    rollout_judgement,
+)
 from cogtui.store.stage_files.decode import JudgementLine
 from cogtui.store.values.encodings import STATUS_LETTERS
-from cogtui.store.values.span_distances import quick_gaps
+from cogtui.store.values.span_distances import fast_span_distances
 from pipelines.records import BEHAVIORS
 
-JudgementFields = tuple[str, str, Verdict]
+JudgementRecord = tuple[str, str, RolloutJudgement]
 """Rollout, judge run, verdict."""
 _Key = tuple[str, str]
 _ALL_OK: Final = ("ok",) * N
 _LETTERS: Final = STATUS_LETTERS["ok"] * N
 
 
-class Grouped:
+class JudgementGrouper:
     """What some judgement lines come to."""
 
     def __init__(self) -> None:
-        self._said: dict[_Key, list[Said | None]] = {}
-        self._whole: dict[_Key, Verdict] = {}
+        self._said: dict[_Key, list[JudgementFields | None]] = {}
+        self._whole: dict[_Key, RolloutJudgement] = {}
         """Of those all four lines were taken at once; the same key is never in both."""
 
     def add(self, line: JudgementLine, at: int) -> None:
@@ -36,7 +43,7 @@ class Grouped:
         Raises:
             ValueError: what it says contradicts itself.
         """
-        said = said_by(line, at)
+        said = judgement_fields(line, at)
         key = (line.rollout_id, line.judge_run)
         if key in self._whole:
             return
@@ -87,7 +94,7 @@ class Grouped:
         placed += [(span.start, span.end, 3) for span in four.spans]
         try:
             placed.sort()
-            distances = quick_gaps(placed)
+            distances = fast_span_distances(placed)
         except TypeError:  # a span that has no place: None is not less than anything
             return False
         if distances is None:
@@ -95,7 +102,7 @@ class Grouped:
         self._whole[key] = (_LETTERS, counts, 0, tuple(places), distances if len(placed) > 1 else None)
         return True
 
-    def finished(self) -> Iterable[JudgementFields]:
+    def finished(self) -> Iterable[JudgementRecord]:
         """What the lines come to."""
         whole = [(uid, run, verdict) for (uid, run), verdict in self._whole.items()]
-        return whole + [(uid, run, verdict_of(said)) for (uid, run), said in self._said.items()]
+        return whole + [(uid, run, rollout_judgement(said)) for (uid, run), said in self._said.items()]

@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from cogtui.store.db.statements import AT_BITS, Verdict, said_by_teacher, verdict_of
-from cogtui.store.ingest.judgements_by_rollout import Grouped, JudgementFields
+from cogtui.store.db.statements import ADDRESS_BITS, RolloutJudgement, rollout_judgement, teacher_fields
+from cogtui.store.ingest.judgements_by_rollout import JudgementGrouper, JudgementRecord
 from cogtui.store.stage_files.decode import (
     RolloutLine,
     TraceLine,
@@ -21,10 +21,10 @@ from cogtui.store.stage_files.decode import (
     read_metric,
     read_rollout,
     read_trace,
-    storable,
+    replace_surrogates,
 )
-from cogtui.store.stage_files.line_reader import Block, read_blocks
-from cogtui.store.stage_files.scan import head_digest, place_of
+from cogtui.store.stage_files.line_reader import LineBlock, read_blocks
+from cogtui.store.stage_files.scan import head_digest, record_ordinal
 from cogtui.store.values.encodings import FINISH_CODES, FINISH_UNKNOWN, Family
 
 PRIMING_SPLIT: Final = "priming"
@@ -32,7 +32,7 @@ _BITS: Final = {None: None, False: 0, True: 1}
 """`sqlite3` takes five times as long for a bool as for a number."""
 
 
-class File(NamedTuple):
+class FileToParse(NamedTuple):
     """A file with something to read."""
 
     id: int
@@ -47,14 +47,14 @@ class File(NamedTuple):
     """Whether records name their own condition and seed, as those of an import do."""
 
 
-RolloutFields = tuple[str, str, int, str, str | None, int | None, tuple[Any, ...], tuple[str, Verdict] | None]
+RolloutFields = tuple[str, str, int, str, str | None, int | None, tuple[Any, ...], tuple[str, RolloutJudgement] | None]
 """id, numbers, byte, split, own condition, own seed, columns of `rollout` from step to problem, and for a trace its
 teacher and what that says."""
 MetricFields = tuple[int, str, float]
 """Step, name, value."""
 
 
-class Parsed(NamedTuple):
+class ParsedChunk(NamedTuple):
     """The records of a piece of a file."""
 
     start: int
@@ -68,13 +68,13 @@ class Parsed(NamedTuple):
     rollouts: list[RolloutFields]
     texts: list[str]
     """Of the rollouts, for the words; empty once those are written."""
-    judgements: list[JudgementFields]
+    judgements: list[JudgementRecord]
     metrics: list[MetricFields]
 
 
-def parse_all(
-    files: Sequence[File], numbers: Iterable[int], first_bytes: int, piece_bytes: int
-) -> Iterator[tuple[int, Parsed]]:
+def parse_files(
+    files: Sequence[FileToParse], numbers: Iterable[int], first_bytes: int, piece_bytes: int
+) -> Iterator[tuple[int, ParsedChunk]]:
     """What is in some files, one after the other, piece by piece, with the number of the file each piece is of.
 
     Args:
@@ -87,7 +87,7 @@ def parse_all(
         offset = files[number].offset
         while True:
             try:
-                parsed = parse_piece(files[number], offset, limit)
+                parsed = parse_chunk(files[number], offset, limit)
             except FileNotFoundError:  # deleted since it was listed; the next look finds that
                 break
             if parsed.end == offset:
@@ -97,15 +97,15 @@ def parse_all(
             yield number, parsed
 
 
-def parse_piece(file: File, offset: int, limit: int) -> Parsed:
+def parse_chunk(file: FileToParse, offset: int, limit: int) -> ParsedChunk:
     """Reads and checks complete lines of a file, about `limit` bytes of them.
 
     Raises:
         OSError: the file cannot be read.
     """
-    parsed = Parsed(offset, offset, "", 0, [], [], [], [], [])
+    parsed = ParsedChunk(offset, offset, "", 0, [], [], [], [], [])
     end, lines = offset, 0
-    verdicts = Grouped()
+    verdicts = JudgementGrouper()
     with no_garbage_collection():
         for block in read_blocks(file.path, offset, limit):
             end = block.end
@@ -132,7 +132,7 @@ def no_garbage_collection() -> Iterator[None]:
             gc.enable()
 
 
-def _rollouts(block: Block, file: File, parsed: Parsed) -> None:
+def _rollouts(block: LineBlock, file: FileToParse, parsed: ParsedChunk) -> None:
     is_trace = file.family == "traces"
     add, add_text = parsed.rollouts.append, parsed.texts.append
     for line, start in zip(block.lines, block.starts, strict=True):
@@ -154,7 +154,7 @@ def _refuse(bad: list[tuple[int, str]], line: bytes, start: int, error: ValueErr
         bad.append((start, str(error)))
 
 
-def _rollout_fields(record: RolloutLine, start: int, file: File) -> RolloutFields:
+def _rollout_fields(record: RolloutLine, start: int, file: FileToParse) -> RolloutFields:
     condition: str | None = None
     seed: int | None = None
     n_tokens: int | None = record.n_tokens
@@ -176,28 +176,28 @@ def _rollout_fields(record: RolloutLine, start: int, file: File) -> RolloutField
         finish,
         0 if record.answer is None else 1,
         record.target,
-        place_of(file.place, start),
+        record_ordinal(file.place, start),
         record.problem_id,
     )
     return record.id, " ".join(map(str, record.numbers)), start, record.split, condition, seed, columns, None
 
 
-def _trace_fields(record: TraceLine, start: int, file: File) -> RolloutFields:
+def _trace_fields(record: TraceLine, start: int, file: FileToParse) -> RolloutFields:
     """A priming trace as a rollout of its own split."""
     finish, answered = FINISH_CODES["stop"], int(record.answer is not None)
     columns = (
         0, record.reward, _BITS[record.correct], None, len(record.completion), 0, finish, answered, record.target,
-        place_of(file.place, start), record.problem_id,
+        record_ordinal(file.place, start), record.problem_id,
     )  # fmt: skip
-    verdict = verdict_of(said_by_teacher(record.spans, file.id << AT_BITS | start))
+    verdict = rollout_judgement(teacher_fields(record.spans, file.id << ADDRESS_BITS | start))
     # Only who put the behaviours in can say that there is none; an unlabelled trace is not judged.
     taught = (record.teacher, verdict) if record.spans or record.teacher == "symbolic" else None
     numbers = " ".join(map(str, record.numbers))
     return record.id, numbers, start, PRIMING_SPLIT, record.condition, None, columns, taught
 
 
-def _judgements(block: Block, file: File, verdicts: Grouped, bad: list[tuple[int, str]]) -> None:
-    base = file.id << AT_BITS
+def _judgements(block: LineBlock, file: FileToParse, verdicts: JudgementGrouper, bad: list[tuple[int, str]]) -> None:
+    base = file.id << ADDRESS_BITS
     try:
         records = read_judgements(block.data)
         if len(records) != len(block.starts):
@@ -211,7 +211,7 @@ def _judgements(block: Block, file: File, verdicts: Grouped, bad: list[tuple[int
                 _refuse(bad, line, start, error)
 
 
-def _metrics(block: Block, parsed: Parsed) -> None:
+def _metrics(block: LineBlock, parsed: ParsedChunk) -> None:
     for line, start in zip(block.lines, block.starts, strict=True):
         try:
             record = read_metric(line)
@@ -230,6 +230,6 @@ def _own_labels(meta: dict[str, Any]) -> tuple[str | None, int | None]:
     """Condition and seed that an imported record names itself."""
     condition, seed = meta.get("condition"), meta.get("seed")
     return (
-        storable(str(condition)) if condition is not None else None,
+        replace_surrogates(str(condition)) if condition is not None else None,
         seed if isinstance(seed, int) and not isinstance(seed, bool) and abs(seed) < 2**63 else None,
     )

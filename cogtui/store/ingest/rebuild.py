@@ -4,15 +4,15 @@ import fcntl
 import os
 from collections.abc import Callable
 
-from cogtui.store.db.connection import explained, make_generation
-from cogtui.store.db.location import Location, locate_index, publish
-from cogtui.store.ingest.ingest import Progress
-from cogtui.store.ingest.writer import Writer
+from cogtui.store.db.connection import make_generation, translate_sqlite_errors
+from cogtui.store.db.location import IndexLocation, locate_index, publish
+from cogtui.store.ingest.ingest import IngestProgress
+from cogtui.store.ingest.writer import IndexWriter
 from jobs.workspace import Workspace
 from pipelines.errors import InvalidInput, NotFound
 
 
-def rebuild(workspace: Workspace, report: Callable[[Progress], None] = lambda progress: None) -> None:
+def rebuild(workspace: Workspace, report: Callable[[IngestProgress], None] = lambda progress: None) -> None:
     """Makes a new index from nothing but the stage folders and notes, and puts it in the old one's place.
 
     Args:
@@ -36,9 +36,9 @@ def rebuild(workspace: Workspace, report: Callable[[Progress], None] = lambda pr
                 f"the index of {workspace.path} is being rebuilt already", remedy="Wait for that."
             ) from None
         _remove_abandoned(location)
-        with explained(location.folder):
+        with translate_sqlite_errors(location.folder):
             path = make_generation(location)
-            writer = Writer(path, workspace)
+            writer = IndexWriter(path, workspace)
             try:
                 writer.take()
                 for progress in writer.round():
@@ -53,7 +53,7 @@ def rebuild(workspace: Workspace, report: Callable[[Progress], None] = lambda pr
         os.close(descriptor)
 
 
-def _remove_abandoned(location: Location) -> None:
+def _remove_abandoned(location: IndexLocation) -> None:
     """Indexes of rebuilds that were killed: newer than the current one, and nobody points to them."""
     current = location.current()
     for path in location.folder.glob("index-*.db*"):

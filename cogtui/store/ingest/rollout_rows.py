@@ -5,29 +5,29 @@ from __future__ import annotations
 import sqlite3
 from typing import Any
 
-from cogtui.store.db.registry import Registry
-from cogtui.store.db.statements import INSERT_RECORD, INSERT_ROLLOUT, UNJUDGED, Verdict, primary_columns
-from cogtui.store.ingest.catalog import Pending
-from cogtui.store.ingest.judgement_rows import Verdicts
-from cogtui.store.ingest.parse import Parsed, RolloutFields
+from cogtui.store.db.registry import IdRegistry
+from cogtui.store.db.statements import INSERT_RECORD, INSERT_ROLLOUT, UNJUDGED, RolloutJudgement, shown_columns
+from cogtui.store.ingest.catalog import PendingFile
+from cogtui.store.ingest.judgement_rows import JudgementWriter
+from cogtui.store.ingest.parse import ParsedChunk, RolloutFields
 from cogtui.store.stage_files.scan import problem_number
 from pipelines.records import JudgeRun
 
-Spoken = dict[str, list[tuple[str, Verdict]]]
+JudgementsByRollout = dict[str, list[tuple[str, RolloutJudgement]]]
 """By rollout what judge runs say of it, in the order it was read."""
-Numbered = list[tuple[int, RolloutFields]]
+NumberedRollouts = list[tuple[int, RolloutFields]]
 
 
 class RolloutWriter:
     """Writes rollouts; inside the write transaction of its caller."""
 
-    def __init__(self, connection: sqlite3.Connection, registry: Registry, verdicts: Verdicts) -> None:
+    def __init__(self, connection: sqlite3.Connection, registry: IdRegistry, verdicts: JudgementWriter) -> None:
         self._db = connection
         self._registry = registry
         self._verdicts = verdicts
         self._problems: set[str] = set()
 
-    def write(self, one: Pending, first: int, parsed: Parsed, spoken: Spoken) -> None:
+    def write(self, one: PendingFile, first: int, parsed: ParsedChunk, spoken: JudgementsByRollout) -> None:
         """Writes the rollouts of some lines; of those the index has already, nothing changes.
 
         Args:
@@ -46,9 +46,9 @@ class RolloutWriter:
         self._insert(one.stage, numbered, [self._said(row, spoken) for _, row in numbered])
         self._mark_noted(first)
 
-    def _said(self, row: RolloutFields, spoken: Spoken) -> list[tuple[int, Verdict]]:
+    def _said(self, row: RolloutFields, spoken: JudgementsByRollout) -> list[tuple[int, RolloutJudgement]]:
         """What is said of a rollout, by number of the judge run."""
-        said: list[tuple[int, Verdict]] = []
+        said: list[tuple[int, RolloutJudgement]] = []
         found = spoken.get(row[0])
         if found is not None and (len(found) == 1 or len({run for run, _ in found}) == len(found)):
             del spoken[row[0]]  # else its lines were read in two pieces, and are put together afterwards
@@ -59,9 +59,9 @@ class RolloutWriter:
             said.append((run, verdict))
         return said
 
-    def _insert(self, stage: int, numbered: Numbered, said: list[list[tuple[int, Verdict]]]) -> None:
+    def _insert(self, stage: int, numbered: NumberedRollouts, said: list[list[tuple[int, RolloutJudgement]]]) -> None:
         rows: list[tuple[Any, ...]] = []
-        verdicts: list[tuple[int, int, Verdict, bool]] = []
+        verdicts: list[tuple[int, int, RolloutJudgement, bool]] = []
         series, labels = 0, None
         for (serial, (_, _, _, split, condition, seed, columns, _)), found in zip(numbered, said, strict=True):
             if labels != (split, condition, seed):  # the same for long stretches
@@ -70,7 +70,7 @@ class RolloutWriter:
             shown = UNJUDGED
             if found:
                 run, verdict = self._verdicts.shown(found)
-                shown = primary_columns(run, verdict)
+                shown = shown_columns(run, verdict)
                 for one, what in found:
                     verdicts.append((serial, one, what, one == run))
             rows.append((serial, series, *columns, *shown))

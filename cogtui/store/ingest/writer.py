@@ -5,15 +5,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from cogtui.store.db.connection import connect, transaction
-from cogtui.store.db.fts_index import WordIndex
+from cogtui.store.db.fts_index import FtsIndex
 from cogtui.store.db.lease import Lease
-from cogtui.store.ingest.annotation_rows import sync_human
-from cogtui.store.ingest.ingest import Ingester, Progress
+from cogtui.store.ingest.annotation_rows import sync_annotations
+from cogtui.store.ingest.ingest import Ingester, IngestProgress
 from cogtui.store.user_data.notes import sync_notes
 from jobs.workspace import Workspace
 
 
-class Writer:
+class IndexWriter:
     """Writes one index file."""
 
     def __init__(self, path: Path, workspace: Workspace) -> None:
@@ -22,7 +22,7 @@ class Writer:
         self._db: sqlite3.Connection = connect(path, search=False)
         self.lease = Lease(self._db)
         self._ingester: Ingester | None = None
-        self._words: WordIndex | None = None
+        self._words: FtsIndex | None = None
 
     def take(self) -> bool:
         """Takes the lease if it can be had."""
@@ -32,14 +32,14 @@ class Writer:
         """Gives the lease back."""
         self.lease.release()
 
-    def round(self) -> Iterator[Progress]:
+    def round(self) -> Iterator[IngestProgress]:
         """One round of ingest; the lease must be held.
 
         Raises:
             LeaseLost: another process writes the index now.
         """
         if self._ingester is None:
-            self._words = WordIndex(self.path)
+            self._words = FtsIndex(self.path)
             self._ingester = Ingester(self._db, self._words, self._workspace, self.lease)
         return self._ingester.round()
 
@@ -48,10 +48,10 @@ class Writer:
         with transaction(self._db):
             sync_notes(self._db, self._workspace)
 
-    def sync_human(self) -> None:
+    def sync_annotations(self) -> None:
         """Shows annotations just written, likewise."""
         with transaction(self._db):
-            sync_human(self._db, self._workspace)
+            sync_annotations(self._db, self._workspace)
 
     def close(self) -> None:
         """Gives the lease back and closes the connection."""

@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from cogtui.store.db.summaries import AVERAGES
-from cogtui.store.query.filter_sql import Where, series_sql
-from cogtui.store.query.select import Selector, joined
-from cogtui.store.values.series import Series, values_of
+from cogtui.store.query.filter_sql import FilterConditions, series_sql
+from cogtui.store.query.select import RowSelector, join_conditions
+from cogtui.store.values.series import RolloutSeries, values_of
 from cogtui.store.values.types import Bin, Coverage, Histogram, SortField, StepSummary
 from pipelines.errors import InvalidInput
 from pipelines.records import BEHAVIORS, Metric
@@ -43,14 +43,14 @@ def coverage(db: sqlite3.Connection) -> Coverage:
 
 
 def per_step(
-    db: sqlite3.Connection, selector: Selector, where: Where, series: Mapping[int, Series]
+    db: sqlite3.Connection, selector: RowSelector, where: FilterConditions, series: Mapping[int, RolloutSeries]
 ) -> list[StepSummary]:
     """Means per series and step, by condition, seed, split, stage and step."""
     if where.only_series:
         rows = _kept_summaries(db, where)
     else:
         tables, conditions = selector.collect(where)
-        sql, values = joined(conditions)
+        sql, values = join_conditions(conditions)
         rows = db.execute(
             f"SELECT o.series, o.step, {AVERAGES} FROM {tables} WHERE {sql} GROUP BY o.series, o.step", values
         ).fetchall()
@@ -58,7 +58,7 @@ def per_step(
     return sorted(found, key=lambda one: (one.condition or "", one.seed or 0, one.split, one.stage, one.step))
 
 
-def _kept_summaries(db: sqlite3.Connection, where: Where) -> list[tuple[Any, ...]]:
+def _kept_summaries(db: sqlite3.Connection, where: FilterConditions) -> list[tuple[Any, ...]]:
     """The averages worked out at ingest; those not up to date are worked out here."""
     chosen = "1" if where.series is None else series_sql(where.series)
     rows = db.execute(
@@ -72,7 +72,7 @@ def _kept_summaries(db: sqlite3.Connection, where: Where) -> list[tuple[Any, ...
     return rows
 
 
-def _summary(row: tuple[Any, ...], series: Series) -> StepSummary:
+def _summary(row: tuple[Any, ...], series: RolloutSeries) -> StepSummary:
     _, step, rollouts, scored, reward, accuracy, length, tokens, *rest = row
     return StepSummary(
         stage=series.stage,
@@ -91,7 +91,9 @@ def _summary(row: tuple[Any, ...], series: Series) -> StepSummary:
     )
 
 
-def histogram(db: sqlite3.Connection, selector: Selector, where: Where, field: SortField, bins: int) -> Histogram:
+def histogram(
+    db: sqlite3.Connection, selector: RowSelector, where: FilterConditions, field: SortField, bins: int
+) -> Histogram:
     """How a numeric field is spread.
 
     Raises:
@@ -120,7 +122,7 @@ def histogram(db: sqlite3.Connection, selector: Selector, where: Where, field: S
 
 
 def _counts_of_many(
-    db: sqlite3.Connection, selector: Selector, where: Where, column: str, bins: int
+    db: sqlite3.Connection, selector: RowSelector, where: FilterConditions, column: str, bins: int
 ) -> dict[float | None, int]:
     """As if every value were the least of its bin; the greatest value of all stays what it is."""
     low, high = _ask(db, selector, where, f"min(o.{column}), max(o.{column})")[0]
@@ -178,7 +180,7 @@ def _reward_bins(counts: Mapping[float, int], bins: int) -> tuple[Bin, ...]:
     )
 
 
-def _truth(db: sqlite3.Connection, selector: Selector, where: Where) -> Histogram:
+def _truth(db: sqlite3.Connection, selector: RowSelector, where: FilterConditions) -> Histogram:
     rows = dict(_ask(db, selector, where, "o.correct AS bin, count(*)", "bin"))
     bars = [
         Bin(value, value, rows[value], f"correct:{'true' if value else 'false'}") for value in (0, 1) if value in rows
@@ -188,15 +190,15 @@ def _truth(db: sqlite3.Connection, selector: Selector, where: Where) -> Histogra
 
 def _ask(
     db: sqlite3.Connection,
-    selector: Selector,
-    where: Where,
+    selector: RowSelector,
+    where: FilterConditions,
     columns: str,
     group: str = "",
     *,
     limit: int = -1,
 ) -> list[tuple[Any, ...]]:
     tables, conditions = selector.collect(where)
-    sql, values = joined(conditions)
+    sql, values = join_conditions(conditions)
     grouping = f"GROUP BY {group} ORDER BY {group}" if group else ""
     return db.execute(f"SELECT {columns} FROM {tables} WHERE {sql} {grouping} LIMIT ?", (*values, limit)).fetchall()
 
@@ -214,7 +216,9 @@ def metrics(db: sqlite3.Connection, stage: str) -> list[Metric]:
     return [Metric(step=step, values=values) for step, values in by_step.items()]
 
 
-def values(db: sqlite3.Connection, series: Mapping[int, Series], field: str, prefix: str, limit: int) -> list[str]:
+def values(
+    db: sqlite3.Connection, series: Mapping[int, RolloutSeries], field: str, prefix: str, limit: int
+) -> list[str]:
     """Values of a text field that begin so, sorted."""
     end = prefix + "\U0010ffff"
     if field in _VALUE_QUERIES:

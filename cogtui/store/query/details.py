@@ -9,14 +9,14 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
-from cogtui.store.db.statements import AT_BITS, AT_MASK, JUDGED
+from cogtui.store.db.statements import ADDRESS_BITS, ADDRESS_MASK, JUDGED_NAMES
 from cogtui.store.query.select import Hit
-from cogtui.store.stage_files.record_reader import Files
+from cogtui.store.stage_files.record_reader import RecordReader
 from cogtui.store.stage_files.scan import judge_rank
 from cogtui.store.user_data.annotations import HumanAnnotation
 from cogtui.store.user_data.notes import notes_of
 from cogtui.store.values.encodings import FINISH_NAMES
-from cogtui.store.values.series import Series
+from cogtui.store.values.series import RolloutSeries
 from cogtui.store.values.types import BehaviorJudgement, Cursor, RolloutDetail, RolloutRow
 from pipelines.errors import InvalidInput, NotFound
 from pipelines.records import BEHAVIORS, Behavior, Judgement, JudgeRun, Span, text_sha256
@@ -30,7 +30,7 @@ _SELECT_ROWS: Final = f"""SELECT o.serial, r.uid, o.series, o.step, o.problem_id
 _AT_COLUMNS: Final = ", ".join(f"v.at_{behavior}" for behavior in BEHAVIORS)
 
 
-def rows_of(db: sqlite3.Connection, series: Mapping[int, Series], hits: Sequence[Hit]) -> tuple[RolloutRow, ...]:
+def rows_of(db: sqlite3.Connection, series: Mapping[int, RolloutSeries], hits: Sequence[Hit]) -> tuple[RolloutRow, ...]:
     """The rows of a list, in the order they were found. One deleted meanwhile is left out."""
     cursors = {hit.serial: hit.cursor for hit in hits}
     found = {
@@ -41,7 +41,7 @@ def rows_of(db: sqlite3.Connection, series: Mapping[int, Series], hits: Sequence
     return tuple(found[hit.serial] for hit in hits if hit.serial in found)
 
 
-def _row(values: tuple[Any, ...], series: Series, cursor: Cursor) -> RolloutRow:
+def _row(values: tuple[Any, ...], series: RolloutSeries, cursor: Cursor) -> RolloutRow:
     (serial, uid, _, step, problem, sample, numbers, target, reward, correct, finish, n_tokens, length,
      *counts, judge, judged, unaligned, noted) = values  # fmt: skip
     return RolloutRow(
@@ -63,7 +63,7 @@ def _row(values: tuple[Any, ...], series: Series, cursor: Cursor) -> RolloutRow:
         length=length,
         counts=(counts[0], counts[1], counts[2], counts[3]),
         judge=judge,
-        judged=JUDGED[judged],
+        judged=JUDGED_NAMES[judged],
         unaligned=unaligned,
         noted=bool(noted),
         cursor=cursor,
@@ -97,7 +97,9 @@ def find_serial(db: sqlite3.Connection, prefix: str) -> int:
 class DetailReader:
     """Reads rollouts whole."""
 
-    def __init__(self, connection: sqlite3.Connection, files: Files, series: Mapping[int, Series]) -> None:
+    def __init__(
+        self, connection: sqlite3.Connection, files: RecordReader, series: Mapping[int, RolloutSeries]
+    ) -> None:
         self._db = connection
         self._files = files
         self._series = series
@@ -165,7 +167,7 @@ class DetailReader:
         return tuple(said), tuple(JudgeRun.model_validate_json(row[2]) for row in rows)
 
     def _judgement(self, run: str, behavior: Behavior, at: int, digest: str) -> BehaviorJudgement:
-        source, byte = at >> AT_BITS, at & AT_MASK
+        source, byte = at >> ADDRESS_BITS, at & ADDRESS_MASK
         record = self._record(source, byte)
         path, family = self._files.source(source)
         try:

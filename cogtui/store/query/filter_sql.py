@@ -10,11 +10,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from cogtui.store.filter.ast import OF_SERIES, And, Compare, Has, Not, Or, Pattern, Term, Words
+from cogtui.store.filter.ast import (
+    SERIES_FIELDS,
+    Conjunction,
+    Disjunction,
+    FieldComparison,
+    HasFlag,
+    Negation,
+    SpanPattern,
+    Term,
+    TextPhrase,
+)
 from cogtui.store.filter.parser import Filter
 from cogtui.store.stage_files.scan import problem_number
 from cogtui.store.values.encodings import FINISH_CODES
-from cogtui.store.values.series import Series, chooses
+from cogtui.store.values.series import RolloutSeries, series_predicate
 from pipelines.records import BEHAVIORS
 
 _COLUMNS: Final[dict[str, str]] = {
@@ -24,23 +34,23 @@ _COLUMNS: Final[dict[str, str]] = {
 }  # fmt: skip
 _LAST: Final = "\U0010ffff"
 
-Part = tuple[str, tuple[Any, ...]]
+SqlPart = tuple[str, tuple[Any, ...]]
 """SQL and its parameters."""
 
 
 @dataclass(slots=True)
-class Where:
+class FilterConditions:
     """A filter taken apart at its outermost AND, so that a query can start from its most telling part."""
 
     series: frozenset[int] | None = None
     """Only these; None: all."""
     words: list[str] = field(default_factory=list)
     """Full-text expressions, all of which must match."""
-    phrases: list[Words] = field(default_factory=list)
+    phrases: list[TextPhrase] = field(default_factory=list)
     """The same as they were written."""
     patterns: list[tuple[str, int | None]] = field(default_factory=list)
     """Columns of `distance` that must be below a bound, or be there at all."""
-    rest: list[Part] = field(default_factory=list)
+    rest: list[SqlPart] = field(default_factory=list)
 
     @property
     def empty(self) -> bool:
@@ -58,19 +68,19 @@ class Where:
         return not self.words and not self.patterns and not self.rest
 
 
-def compile_filter(chosen: Filter, series: Mapping[int, Series]) -> Where:
+def compile_filter(chosen: Filter, series: Mapping[int, RolloutSeries]) -> FilterConditions:
     """The conditions of a filter."""
-    where = Where()
+    where = FilterConditions()
     if chosen.term is None:
         return where
-    for term in chosen.term.terms if isinstance(chosen.term, And) else (chosen.term,):
+    for term in chosen.term.terms if isinstance(chosen.term, Conjunction) else (chosen.term,):
         found = _series_of(term, series)
         if found is not None:
             where.series = found if where.series is None else where.series & found
-        elif isinstance(term, Words):
+        elif isinstance(term, TextPhrase):
             where.words.append(match_expression(term))
             where.phrases.append(term)
-        elif isinstance(term, Pattern):
+        elif isinstance(term, SpanPattern):
             where.patterns.append((f"{term.first}__{term.second}", term.below))
         else:
             where.rest.append(_sql(term, series))
@@ -79,27 +89,27 @@ def compile_filter(chosen: Filter, series: Mapping[int, Series]) -> Where:
 
 def only_of_series(term: Term) -> bool:
     """Whether a term speaks of nothing but series."""
-    if isinstance(term, Compare):
-        return term.field in OF_SERIES
-    if isinstance(term, Not):
+    if isinstance(term, FieldComparison):
+        return term.field in SERIES_FIELDS
+    if isinstance(term, Negation):
         return only_of_series(term.term)
-    return isinstance(term, And | Or) and all(only_of_series(one) for one in term.terms)
+    return isinstance(term, Conjunction | Disjunction) and all(only_of_series(one) for one in term.terms)
 
 
-def _series_of(term: Term, series: Mapping[int, Series]) -> frozenset[int] | None:
+def _series_of(term: Term, series: Mapping[int, RolloutSeries]) -> frozenset[int] | None:
     """The series a term lets through; None where it speaks of more than series."""
     if not only_of_series(term):
         return None
-    if isinstance(term, Compare):
-        holds = chooses(term)
+    if isinstance(term, FieldComparison):
+        holds = series_predicate(term)
         return frozenset(number for number, one in series.items() if holds(one))
-    if isinstance(term, Not):
+    if isinstance(term, Negation):
         inside = _series_of(term.term, series)
         assert inside is not None
         return frozenset(series) - inside
-    assert isinstance(term, And | Or)
+    assert isinstance(term, Conjunction | Disjunction)
     parts = [part for one in term.terms if (part := _series_of(one, series)) is not None]
-    return frozenset.intersection(*parts) if isinstance(term, And) else frozenset.union(*parts)
+    return frozenset.intersection(*parts) if isinstance(term, Conjunction) else frozenset.union(*parts)
 
 
 def series_sql(numbers: frozenset[int]) -> str:
@@ -107,33 +117,33 @@ def series_sql(numbers: frozenset[int]) -> str:
     return f"o.series IN ({', '.join(map(str, sorted(numbers)))})"
 
 
-def pattern_sql(column: str, below: int | None, alias: str) -> Part:
+def pattern_sql(column: str, below: int | None, alias: str) -> SqlPart:
     """A distance that is there and small enough."""
     return (f"{alias}.{column} IS NOT NULL", ()) if below is None else (f"{alias}.{column} < ?", (below,))
 
 
-def match_expression(term: Words) -> str:
+def match_expression(term: TextPhrase) -> str:
     """The phrase as a full-text expression: quoted, so that nothing in it is an operator."""
     quoted = '"' + term.phrase.replace('"', '""').replace("\x00", " ") + '"'
     return f"{quoted} *" if term.prefix else quoted
 
 
-def _sql(term: Term, series: Mapping[int, Series]) -> Part:
-    if isinstance(term, And | Or):
+def _sql(term: Term, series: Mapping[int, RolloutSeries]) -> SqlPart:
+    if isinstance(term, Conjunction | Disjunction):
         parts = [_sql(one, series) for one in term.terms]
-        joint = " AND " if isinstance(term, And) else " OR "
+        joint = " AND " if isinstance(term, Conjunction) else " OR "
         return f"({joint.join(sql for sql, _ in parts)})", tuple(value for _, values in parts for value in values)
-    if isinstance(term, Not):
+    if isinstance(term, Negation):
         sql, values = _sql(term.term, series)
         return f"NOT ({sql})", values
-    if isinstance(term, Words):
+    if isinstance(term, TextPhrase):
         return "o.serial IN (SELECT rowid FROM words WHERE words MATCH ?)", (match_expression(term),)
-    if isinstance(term, Pattern):
+    if isinstance(term, SpanPattern):
         sql, values = pattern_sql(f"{term.first}__{term.second}", term.below, "g")
         return f"EXISTS (SELECT 1 FROM distance g WHERE g.serial = o.serial AND {sql})", values
-    if isinstance(term, Has):
+    if isinstance(term, HasFlag):
         return _HAS[term.what], ()
-    if term.field in OF_SERIES:
+    if term.field in SERIES_FIELDS:
         return series_sql(_series_of(term, series) or frozenset()), ()
     return _comparison(term)
 
@@ -151,7 +161,7 @@ _HAS: Final[dict[str, str]] = {
 }
 
 
-def _comparison(term: Compare) -> Part:
+def _comparison(term: FieldComparison) -> SqlPart:
     if term.field in _COLUMNS:
         values = tuple(_stored(value) for value in term.values)
         if term.operator in (":", "="):
@@ -169,11 +179,11 @@ def _stored(value: str | float | bool) -> Any:
     return value
 
 
-def _by_id(prefix: str) -> Part:
+def _by_id(prefix: str) -> SqlPart:
     return "o.serial IN (SELECT serial FROM record WHERE uid >= ? AND uid < ?)", (prefix, prefix + _LAST)
 
 
-def _by_problem(wanted: str) -> Part:
+def _by_problem(wanted: str) -> SqlPart:
     if wanted.endswith("*"):
         return "o.problem_id >= ? AND o.problem_id < ?", (wanted[:-1], wanted[:-1] + _LAST)
     number = problem_number(wanted) if wanted.isascii() and wanted.isdecimal() else None
@@ -182,7 +192,7 @@ def _by_problem(wanted: str) -> Part:
     return "o.problem_id IN (SELECT id FROM problem WHERE number = ? UNION SELECT ?)", (number, wanted)
 
 
-def _by_judge(prefix: str) -> Part:
+def _by_judge(prefix: str) -> SqlPart:
     return (
         """o.judge IN (SELECT id FROM judge_run
         WHERE (run >= ? AND run < ?) OR (judge >= ? AND judge < ?))""",
@@ -190,7 +200,7 @@ def _by_judge(prefix: str) -> Part:
     )
 
 
-def _by_tag(wanted: str) -> Part:
+def _by_tag(wanted: str) -> SqlPart:
     low, high = (wanted[:-1], wanted[:-1] + _LAST) if wanted.endswith("*") else (wanted, wanted + "\x00")
     return (
         """o.noted AND o.serial IN (SELECT r.serial FROM tag t CROSS JOIN record r ON r.uid = t.rollout
@@ -199,7 +209,7 @@ def _by_tag(wanted: str) -> Part:
     )
 
 
-def _by_note(part: str) -> Part:
+def _by_note(part: str) -> SqlPart:
     return (
         """o.noted AND o.serial IN (SELECT r.serial FROM note n CROSS JOIN record r ON r.uid = n.rollout
         WHERE instr(lower(n.note), lower(?)) > 0)""",

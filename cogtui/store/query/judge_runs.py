@@ -14,7 +14,7 @@ _OK: Final = STATUS_LETTERS["ok"]
 
 
 @dataclass(frozen=True, slots=True)
-class RunSummary:
+class JudgeRunSummary:
     """What a judge run did."""
 
     run: JudgeRun
@@ -30,7 +30,7 @@ class RunSummary:
     """Of a person: traces marked done."""
 
 
-def run_summaries(db: sqlite3.Connection) -> list[RunSummary]:
+def run_summaries(db: sqlite3.Connection) -> list[JudgeRunSummary]:
     """All judge runs of an index, those that judged most first. One scan of all verdicts."""
     whole = _OK * len(BEHAVIORS)
     rows = {
@@ -48,7 +48,7 @@ def run_summaries(db: sqlite3.Connection) -> list[RunSummary]:
         if counts is not None:
             rollouts, ok, failed, unaligned = counts
             finished = int(done.get(number) or 0) if run.judge == HUMAN else None
-            found.append(RunSummary(run, rollouts, ok, failed, unaligned, finished))
+            found.append(JudgeRunSummary(run, rollouts, ok, failed, unaligned, finished))
     return sorted(found, key=lambda one: -one.rollouts)
 
 

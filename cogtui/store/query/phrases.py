@@ -15,24 +15,24 @@ from io import BufferedReader
 from types import TracebackType
 from typing import Final, Self
 
-from cogtui.store.filter.ast import Words
+from cogtui.store.filter.ast import TextPhrase
 from cogtui.store.query.filter_sql import match_expression
-from cogtui.store.stage_files.record_reader import Files
+from cogtui.store.stage_files.record_reader import RecordReader
 from pipelines.errors import NotFound
 
 _WORD: Final = re.compile(r"[A-Za-z0-9]+")
 _BETWEEN: Final = "[^A-Za-z0-9]+"
 
 
-def checkable(phrases: Iterable[Words]) -> bool:
+def are_matchable(phrases: Iterable[TextPhrase]) -> bool:
     """Whether the words of all phrases are known without the index."""
     return all(phrase.phrase.isascii() and _WORD.search(phrase.phrase) for phrase in phrases)
 
 
-class PhraseCheck:
+class PhraseMatcher:
     """Checks rollouts for phrases. Use as a context manager: it keeps files open."""
 
-    def __init__(self, connection: sqlite3.Connection, files: Files, phrases: Sequence[Words]) -> None:
+    def __init__(self, connection: sqlite3.Connection, files: RecordReader, phrases: Sequence[TextPhrase]) -> None:
         self._db = connection
         self._files = files
         self._expressions = [match_expression(phrase) for phrase in phrases]
@@ -78,7 +78,7 @@ class PhraseCheck:
         self._stack.close()
 
 
-def _pattern(phrase: Words) -> re.Pattern[str]:
+def _pattern(phrase: TextPhrase) -> re.Pattern[str]:
     return re.compile(_BETWEEN.join(_WORD.findall(phrase.phrase.lower())))
 
 

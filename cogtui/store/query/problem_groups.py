@@ -8,10 +8,10 @@ from typing import Any, Final
 
 from cogtui.store.db.summaries import MEAN_REWARD
 from cogtui.store.query.details import rows_of
-from cogtui.store.query.filter_sql import Part, Where
-from cogtui.store.query.problem_totals import Totals, by_problem
-from cogtui.store.query.select import Hit, Selector, joined
-from cogtui.store.values.series import Series
+from cogtui.store.query.filter_sql import FilterConditions, SqlPart
+from cogtui.store.query.problem_totals import ProblemTotals, by_problem
+from cogtui.store.query.select import Hit, RowSelector, join_conditions
+from cogtui.store.values.series import RolloutSeries
 from cogtui.store.values.types import Cursor, GroupSort, Page, ProblemGroup, RolloutRow
 
 _VALUES: Final[dict[GroupSort, str]] = {
@@ -21,14 +21,14 @@ _VALUES: Final[dict[GroupSort, str]] = {
 
 def problems(
     db: sqlite3.Connection,
-    selector: Selector,
-    where: Where,
+    selector: RowSelector,
+    where: FilterConditions,
     after: Cursor | None,
     before: Cursor | None,
     sort: GroupSort,
     descending: bool,
     limit: int,
-    known: Totals | None = None,
+    known: ProblemTotals | None = None,
 ) -> Page[ProblemGroup]:
     """A page of problems with how well they were solved. Problems without a score come last.
 
@@ -52,14 +52,14 @@ def problems(
     return Page(groups, groups[0].cursor if groups and above else None, groups[-1].cursor if groups and below else None)
 
 
-def _order(sort: GroupSort, cursor: Cursor | None, descending: bool, backwards: bool) -> tuple[Part, Part, str]:
+def _order(sort: GroupSort, cursor: Cursor | None, descending: bool, backwards: bool) -> tuple[SqlPart, SqlPart, str]:
     """WHERE, HAVING and ORDER BY of a page behind a cursor, or (backwards) in front of one."""
     flipped = descending != backwards
     down, beyond = (" DESC", "<") if flipped else ("", ">")
-    none: Part = ("1", ())
+    none: SqlPart = ("1", ())
     start = cursor is None or not cursor.values
     if sort == "problem":
-        where: Part = ("", ()) if start or cursor is None else (f"o.problem_id {beyond} ?", cursor.values)
+        where: SqlPart = ("", ()) if start or cursor is None else (f"o.problem_id {beyond} ?", cursor.values)
         return where, none, f"o.problem_id{down}"
     value = _VALUES[sort]
     order = f"{value} IS NULL, {value}{down}, o.problem_id"
@@ -78,16 +78,16 @@ def _order(sort: GroupSort, cursor: Cursor | None, descending: bool, backwards: 
 
 
 def _by_step(
-    db: sqlite3.Connection, selector: Selector, where: Where, names: Sequence[str]
+    db: sqlite3.Connection, selector: RowSelector, where: FilterConditions, names: Sequence[str]
 ) -> dict[str, tuple[tuple[int, float], ...]]:
     if not names:
         return {}
-    chosen: Part = (f"o.problem_id IN ({', '.join('?' * len(names))})", tuple(names))
+    chosen: SqlPart = (f"o.problem_id IN ({', '.join('?' * len(names))})", tuple(names))
     if where.words or where.patterns or where.series is not None or where.rest:
         tables, conditions = selector.collect(where, [chosen])
     else:
         tables, conditions = "rollout o", [chosen]
-    sql, values = joined(conditions)
+    sql, values = join_conditions(conditions)
     rows = db.execute(
         f"""SELECT o.problem_id, o.step, {MEAN_REWARD} FROM {tables} WHERE {sql} AND o.reward IS NOT NULL
         GROUP BY o.problem_id, o.step ORDER BY o.problem_id, o.step""",
@@ -123,7 +123,9 @@ def _group(
     )
 
 
-def same_problem(db: sqlite3.Connection, series: Mapping[int, Series], serial: int, limit: int) -> list[RolloutRow]:
+def same_problem(
+    db: sqlite3.Connection, series: Mapping[int, RolloutSeries], serial: int, limit: int
+) -> list[RolloutRow]:
     """The rollouts with the id, numbers and target of a rollout's problem, by condition, seed, step and sample."""
     (problem,) = db.execute("SELECT problem_id FROM rollout WHERE serial = ?", (serial,)).fetchone()
     rows = db.execute(
@@ -137,6 +139,6 @@ def same_problem(db: sqlite3.Connection, series: Mapping[int, Series], serial: i
     return list(rows_of(db, series, [Hit(row[0], Cursor(())) for row in known[:limit]]))
 
 
-def _standing(one: Series) -> tuple[bool, str, bool, int, str]:
+def _standing(one: RolloutSeries) -> tuple[bool, str, bool, int, str]:
     """Orders series as people read them, those without a label last."""
     return one.condition is None, one.condition or "", one.seed is None, one.seed or 0, one.split

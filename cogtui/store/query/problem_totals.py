@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from typing import Any, Final, Literal
 
 from cogtui.store.db.summaries import MEAN_REWARD
-from cogtui.store.query.filter_sql import Part, Where
-from cogtui.store.query.select import Selector, joined
+from cogtui.store.query.filter_sql import FilterConditions, SqlPart
+from cogtui.store.query.select import RowSelector, join_conditions
 from cogtui.store.values.types import Cursor
 
 TotalSort = Literal["best", "mean", "worst", "rollouts"]
-Total = tuple[str, int, int, float | None, float | None, float | None]
+ProblemTotal = tuple[str, int, int, float | None, float | None, float | None]
 """Problem, rollouts, how many have a reward, best, mean and worst reward."""
 _COLUMNS: Final = f"o.problem_id, count(*), count(o.reward), max(o.reward), {MEAN_REWARD}, min(o.reward)"
 MANY_PROBLEMS: Final = 20_000
@@ -22,16 +22,16 @@ _PLACES: Final[dict[TotalSort, int]] = {"rollouts": 1, "best": 3, "mean": 4, "wo
 _Key = tuple[bool, float, str]
 
 
-class Totals:
+class ProblemTotals:
     """The problems of a filter."""
 
-    def __init__(self, rows: list[Total]) -> None:
+    def __init__(self, rows: list[ProblemTotal]) -> None:
         self._rows = rows
-        self._orders: dict[tuple[TotalSort, bool], tuple[list[_Key], list[Total]]] = {}
+        self._orders: dict[tuple[TotalSort, bool], tuple[list[_Key], list[ProblemTotal]]] = {}
 
     def page(
         self, sort: TotalSort, after: Cursor | None, before: Cursor | None, limit: int, *, descending: bool
-    ) -> tuple[list[Total], bool]:
+    ) -> tuple[list[ProblemTotal], bool]:
         """The first rows, those behind a cursor, or those in front of one (empty: the last ones), in the order of the
         list, and whether there are more on that side. Problems without a value come last."""
         keys, rows = self._order(sort, descending)
@@ -44,7 +44,7 @@ class Totals:
         )
         return rows[start : start + limit], start + limit < len(rows)
 
-    def _order(self, sort: TotalSort, descending: bool) -> tuple[list[_Key], list[Total]]:
+    def _order(self, sort: TotalSort, descending: bool) -> tuple[list[_Key], list[ProblemTotal]]:
         known = self._orders.get((sort, descending))
         if known is None:
             place = _PLACES[sort]
@@ -57,17 +57,19 @@ def _key(value: Any, problem: str, *, descending: bool) -> _Key:
     return (value is None, 0.0 if value is None else -value if descending else value, problem)
 
 
-def totals(db: sqlite3.Connection, selector: Selector, where: Where) -> Totals | None:
+def totals(db: sqlite3.Connection, selector: RowSelector, where: FilterConditions) -> ProblemTotals | None:
     """The problems of a filter, in one pass over its rows; None where there are too many."""
     sql, values = by_problem(db, selector, where)
     rows = db.execute(f"{sql} LIMIT ?", (*values, MANY_PROBLEMS + 1)).fetchall()
-    return Totals(rows) if len(rows) <= MANY_PROBLEMS else None
+    return ProblemTotals(rows) if len(rows) <= MANY_PROBLEMS else None
 
 
-def by_problem(db: sqlite3.Connection, selector: Selector, where: Where, extra: Sequence[Part] = ()) -> Part:
-    """A statement up to its GROUP BY, which gives the `Total` of each problem of a filter."""
+def by_problem(
+    db: sqlite3.Connection, selector: RowSelector, where: FilterConditions, extra: Sequence[SqlPart] = ()
+) -> SqlPart:
+    """A statement up to its GROUP BY, which gives the `ProblemTotal` of each problem of a filter."""
     tables, filters = selector.collect(where, extra)
     if where.empty and db.execute("SELECT 1 FROM sqlite_master WHERE name = 'rollout_by_problem'").fetchone():
         tables = "rollout o INDEXED BY rollout_by_problem"
-    sql, values = joined(filters)
+    sql, values = join_conditions(filters)
     return f"SELECT {_COLUMNS} FROM {tables} WHERE {sql} GROUP BY o.problem_id", values

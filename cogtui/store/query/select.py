@@ -14,12 +14,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
-from cogtui.store.db.distance_blocks import NEAR_TABLES
+from cogtui.store.db.distance_blocks import DISTANCE_TABLES
 from cogtui.store.db.schema import BULK_INDEXES
-from cogtui.store.query.filter_sql import Part, Where, pattern_sql, series_sql
-from cogtui.store.query.phrases import PhraseCheck, checkable
-from cogtui.store.stage_files.record_reader import Files
-from cogtui.store.values.series import Series
+from cogtui.store.query.filter_sql import FilterConditions, SqlPart, pattern_sql, series_sql
+from cogtui.store.query.phrases import PhraseMatcher, are_matchable
+from cogtui.store.stage_files.record_reader import RecordReader
+from cogtui.store.values.series import RolloutSeries
 from cogtui.store.values.types import Cursor, Sort, SortField
 from pipelines.records import BEHAVIORS
 
@@ -43,12 +43,12 @@ _SERIES_FIELDS: Final = ("condition", "seed", "stage")
 
 
 @dataclass(frozen=True, slots=True)
-class Segment:
+class SortSegment:
     """A stretch of a list within which one ORDER BY holds."""
 
     label: Any
     """Tells it from the others of the list; part of every cursor into it."""
-    where: Part
+    where: SqlPart
     order: tuple[str, ...]
     """Columns of `rollout`, the last of them unique."""
     series: frozenset[int] | None = None
@@ -62,75 +62,77 @@ class Hit:
     cursor: Cursor
 
 
-def segments(sort: Sort, series: Mapping[int, Series]) -> list[Segment]:
+def segments(sort: Sort, series: Mapping[int, RolloutSeries]) -> list[SortSegment]:
     """The stretches of a list sorted by a field, first to last; rows without a value come last."""
     field = sort.field
     if field == "problem":
-        return [Segment(0, ("", ()), ("problem_id", "step", "place", "serial"))]
+        return [SortSegment(0, ("", ()), ("problem_id", "step", "place", "serial"))]
     if field in _SERIES_FIELDS:
         return _series_segments(sort, series)
     column = _SORT_COLUMNS[field]
     order = (column, "place", "serial")
     if field in _NEVER_MISSING:
-        return [Segment(0, ("", ()), order)]
+        return [SortSegment(0, ("", ()), order)]
     return [
-        Segment(0, (f"o.{column} IS NOT NULL", ()), order),
-        Segment(1, (f"o.{column} IS NULL", ()), ("place", "serial")),
+        SortSegment(0, (f"o.{column} IS NOT NULL", ()), order),
+        SortSegment(1, (f"o.{column} IS NULL", ()), ("place", "serial")),
     ]
 
 
-def _series_segments(sort: Sort, series: Mapping[int, Series]) -> list[Segment]:
+def _series_segments(sort: Sort, series: Mapping[int, RolloutSeries]) -> list[SortSegment]:
     groups: dict[Any, set[int]] = {}
     for number, one in series.items():
         groups.setdefault(getattr(one, sort.field), set()).add(number)
     labels = sorted((label for label in groups if label is not None), reverse=sort.descending)
     labels += [None] if None in groups else []
     return [
-        Segment(label, ("", ()), ("step", "place", "serial"), frozenset(groups[label])) for label in labels
+        SortSegment(label, ("", ()), ("step", "place", "serial"), frozenset(groups[label])) for label in labels
     ]  # fmt: skip
 
 
-class Selector:
+class RowSelector:
     """Finds rows of a filter."""
 
-    def __init__(self, connection: sqlite3.Connection, series: Mapping[int, Series], files: Files) -> None:
+    def __init__(
+        self, connection: sqlite3.Connection, series: Mapping[int, RolloutSeries], files: RecordReader
+    ) -> None:
         self._db = connection
         self._series = series
         self._files = files
 
-    def after(self, where: Where, sort: Sort, cursor: Cursor | None, limit: int) -> list[Hit]:
+    def after(self, where: FilterConditions, sort: Sort, cursor: Cursor | None, limit: int) -> list[Hit]:
         """The rows behind a cursor, or the first ones, in the order of the list."""
         return self._run(where, sort, segments(sort, self._series), cursor, limit, backwards=False)
 
-    def before(self, where: Where, sort: Sort, cursor: Cursor, limit: int) -> list[Hit]:
+    def before(self, where: FilterConditions, sort: Sort, cursor: Cursor, limit: int) -> list[Hit]:
         """The rows in front of a cursor, or (with an empty cursor) the last ones, in the order of the list."""
         stretch = segments(sort, self._series)[::-1]
         found = self._run(where, sort, stretch, cursor if cursor.values else None, limit, backwards=True)
         return found[::-1]
 
-    def count(self, where: Where, *, newer_than: int | None = None) -> int:
+    def count(self, where: FilterConditions, *, newer_than: int | None = None) -> int:
         """How many rows pass."""
         if where.empty and newer_than is None:
             return int(self._db.execute("SELECT count(*) FROM rollout").fetchone()[0])
-        extra: list[Part] = [] if newer_than is None else [("o.serial > ?", (newer_than,))]
+        extra: list[SqlPart] = [] if newer_than is None else [("o.serial > ?", (newer_than,))]
         tables, conditions = self.collect(where, extra)
-        sql, values = joined(conditions)
+        sql, values = join_conditions(conditions)
         return int(self._db.execute(f"SELECT count(*) FROM {tables} WHERE {sql}", values).fetchone()[0])
 
-    def position(self, where: Where, sort: Sort, cursor: Cursor) -> int:
+    def position(self, where: FilterConditions, sort: Sort, cursor: Cursor) -> int:
         """How many rows of the list stand in front of a cursor."""
         total = 0
         for segment in segments(sort, self._series):
             inside = bool(cursor.values) and cursor.values[0] == segment.label
             part = _beyond(segment, cursor, backwards=True, descending=sort.descending) if inside else ("", ())
             tables, conditions = self.collect(_within(where, segment), [segment.where, part])
-            sql, values = joined(conditions)
+            sql, values = join_conditions(conditions)
             total += int(self._db.execute(f"SELECT count(*) FROM {tables} WHERE {sql}", values).fetchone()[0])
             if inside:
                 break
         return total
 
-    def collect(self, where: Where, extra: Sequence[Part] = ()) -> tuple[str, list[Part]]:
+    def collect(self, where: FilterConditions, extra: Sequence[SqlPart] = ()) -> tuple[str, list[SqlPart]]:
         """FROM and WHERE that start from the part of a filter that lets the fewest through."""
         tables = "rollout o"
         conditions = list(where.rest)
@@ -141,7 +143,7 @@ class Selector:
             tables = "words w CROSS JOIN rollout o ON o.serial = w.rowid"
             conditions.insert(0, ("words MATCH ?", (words.pop(0),)))
         elif patterns and not few_series:
-            tables, pattern = NEAR_TABLES, patterns.pop(0)
+            tables, pattern = DISTANCE_TABLES, patterns.pop(0)
             conditions[:0] = [pattern_sql(*pattern, "n"), pattern_sql(*pattern, "d")]
         elif where.series is not None and not few_series and not telling:
             tables = "rollout o NOT INDEXED"
@@ -153,7 +155,14 @@ class Selector:
         return tables, [*conditions, *extra]
 
     def _run(
-        self, where: Where, sort: Sort, stretch: list[Segment], cursor: Cursor | None, limit: int, *, backwards: bool
+        self,
+        where: FilterConditions,
+        sort: Sort,
+        stretch: list[SortSegment],
+        cursor: Cursor | None,
+        limit: int,
+        *,
+        backwards: bool,
     ) -> list[Hit]:
         found: list[Hit] = []
         if cursor is not None and cursor.values:
@@ -171,14 +180,16 @@ class Selector:
             found += self._find(_within(where, segment), segment, beyond, limit - len(found), down=down)
         return found
 
-    def _find(self, where: Where, segment: Segment, beyond: Part, limit: int, *, down: bool) -> list[Hit]:
+    def _find(
+        self, where: FilterConditions, segment: SortSegment, beyond: SqlPart, limit: int, *, down: bool
+    ) -> list[Hit]:
         if where.series is not None and not where.series:
             return []
         rows = None
         walks = self._can_walk(where, segment)
         if where.words:
             share = self._share_with_words(where)
-            common = checkable(where.phrases) and self._cheaper_to_check(share, limit)
+            common = are_matchable(where.phrases) and self._cheaper_to_check(share, limit)
             if common and walks:
                 rows = self._checked(where, segment, beyond, limit, down=down, walk=True)
             if rows is None and common:
@@ -194,7 +205,7 @@ class Selector:
         order = [f"+o.{column}" for column in segment.order]
         return self._hits(tables, conditions, segment, order, limit, down=down)
 
-    def _can_walk(self, where: Where, segment: Segment) -> bool:
+    def _can_walk(self, where: FilterConditions, segment: SortSegment) -> bool:
         if segment.order[0] == "place":
             return False
         if segment.series is not None:
@@ -204,7 +215,7 @@ class Selector:
             return False
         return self._db.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (name,)).fetchone() is not None
 
-    def _share_with_words(self, where: Where) -> float:
+    def _share_with_words(self, where: FilterConditions) -> float:
         """How much of all rollouts have the phrases, estimated from the first that have; 0 where few do."""
         share = 1.0
         for match in where.words:
@@ -222,17 +233,19 @@ class Selector:
         (newest,) = self._db.execute("SELECT max(serial) FROM rollout").fetchone()
         return bool(share) and limit / share * CHECK_S < share * (newest or 0) * COLLECT_S
 
-    def _walk_found(self, where: Where, segment: Segment, beyond: Part, limit: int, *, down: bool) -> list[Hit]:
+    def _walk_found(
+        self, where: FilterConditions, segment: SortSegment, beyond: SqlPart, limit: int, *, down: bool
+    ) -> list[Hit]:
         """The rows, along the sort index, by whether the word index found them: what it found need not be read."""
         # Unary plus: else SQLite reads and sorts the rows of what was found.
-        found: list[Part] = [
+        found: list[SqlPart] = [
             ("+o.serial IN (SELECT rowid FROM words WHERE words MATCH ?)", (match,)) for match in where.words
         ]
         order = [f"o.{column}" for column in segment.order]
         return self._hits("rollout o", [segment.where, beyond, *found], segment, order, limit, down=down)
 
     def _checked(
-        self, where: Where, segment: Segment, beyond: Part, limit: int, *, down: bool, walk: bool
+        self, where: FilterConditions, segment: SortSegment, beyond: SqlPart, limit: int, *, down: bool, walk: bool
     ) -> list[Hit] | None:
         """The rows, their texts looked into one by one in the order of the list; None where that takes too long.
 
@@ -247,7 +260,7 @@ class Selector:
         deadline = time.thread_time() + (CHECK_BUDGET_S if walk else SCAN_BUDGET_S)
         found: list[Hit] = []
         try:
-            with _until(self._db, deadline), PhraseCheck(self._db, self._files, where.phrases) as check:
+            with _until(self._db, deadline), PhraseMatcher(self._db, self._files, where.phrases) as check:
                 rows = self._db.execute(sql, values)
                 while len(found) < limit and (row := rows.fetchone()) is not None:
                     if check.holds(row[-1]):
@@ -261,7 +274,9 @@ class Selector:
             raise
         return found
 
-    def _walk(self, where: Where, segment: Segment, beyond: Part, limit: int, *, down: bool) -> list[Hit] | None:
+    def _walk(
+        self, where: FilterConditions, segment: SortSegment, beyond: SqlPart, limit: int, *, down: bool
+    ) -> list[Hit] | None:
         """The rows, or None where finding them this way takes too long."""
         conditions = [segment.where, beyond, *self._row_conditions(where, segment, walk=True)]
         order = [f"o.{column}" for column in segment.order]
@@ -276,9 +291,9 @@ class Selector:
                 return None
             raise
 
-    def _row_conditions(self, where: Where, segment: Segment, *, walk: bool) -> list[Part]:
+    def _row_conditions(self, where: FilterConditions, segment: SortSegment, *, walk: bool) -> list[SqlPart]:
         """What a row must meet, but for its words."""
-        conditions: list[Part] = []
+        conditions: list[SqlPart] = []
         if where.series is not None:
             # Unary plus: the order must come from the sort index, not the rows from the index of series;
             # but one series is ordered by step in its own index already.
@@ -289,16 +304,23 @@ class Selector:
         return conditions
 
     def _hits(
-        self, tables: str, conditions: Sequence[Part], segment: Segment, order: Sequence[str], limit: int, *, down: bool
+        self,
+        tables: str,
+        conditions: Sequence[SqlPart],
+        segment: SortSegment,
+        order: Sequence[str],
+        limit: int,
+        *,
+        down: bool,
     ) -> list[Hit]:
         sql, values = self._statement(tables, conditions, segment, order, down=down)
         rows = self._db.execute(f"{sql} LIMIT ?", (*values, limit)).fetchall()
         return [Hit(row[-1], Cursor((segment.label, *row))) for row in rows]
 
     def _statement(
-        self, tables: str, conditions: Sequence[Part], segment: Segment, order: Sequence[str], *, down: bool
-    ) -> Part:
-        sql, values = joined(conditions)
+        self, tables: str, conditions: Sequence[SqlPart], segment: SortSegment, order: Sequence[str], *, down: bool
+    ) -> SqlPart:
+        sql, values = join_conditions(conditions)
         direction = " DESC" if down else ""
         columns = ", ".join(f"o.{column}" for column in segment.order)
         ordered = ", ".join(f"{column}{direction}" for column in order)
@@ -311,26 +333,26 @@ class Selector:
         return sum(rows.get(number, 0) for number in chosen) / total if total else 1.0
 
 
-def _within(where: Where, segment: Segment) -> Where:
+def _within(where: FilterConditions, segment: SortSegment) -> FilterConditions:
     if segment.series is None:
         return where
     both = segment.series if where.series is None else where.series & segment.series
-    return Where(both, where.words, where.phrases, where.patterns, where.rest)
+    return FilterConditions(both, where.words, where.phrases, where.patterns, where.rest)
 
 
-def _beyond(segment: Segment, cursor: Cursor, *, backwards: bool, descending: bool) -> Part:
+def _beyond(segment: SortSegment, cursor: Cursor, *, backwards: bool, descending: bool) -> SqlPart:
     """The rows of a segment on the far side of a cursor: one comparison of row values, which an index can serve."""
     columns = ", ".join(f"o.{column}" for column in segment.order)
     operator = "<" if backwards != descending else ">"
     return f"({columns}) {operator} ({', '.join('?' * len(segment.order))})", cursor.values[1:]
 
 
-def _has_pattern(column: str, below: int | None) -> Part:
+def _has_pattern(column: str, below: int | None) -> SqlPart:
     sql, values = pattern_sql(column, below, "g")
     return f"EXISTS (SELECT 1 FROM distance g WHERE g.serial = o.serial AND {sql})", values
 
 
-def joined(conditions: Sequence[Part]) -> Part:
+def join_conditions(conditions: Sequence[SqlPart]) -> SqlPart:
     """All conditions as one."""
     parts = [part for part in conditions if part[0]]
     if not parts:

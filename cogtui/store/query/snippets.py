@@ -5,29 +5,29 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from cogtui.store.filter.ast import And, Not, Or, Term, Words
+from cogtui.store.filter.ast import Conjunction, Disjunction, Negation, Term, TextPhrase
 from cogtui.store.filter.parser import Filter
 from cogtui.store.values.types import Snippet
 
 _WORD: Final = re.compile(r"[^\W_]+")
 
 
-def phrases_of(chosen: Filter) -> list[Words]:
+def phrases_of(chosen: Filter) -> list[TextPhrase]:
     """The phrases a filter looks for; those it excludes are left out."""
     return list(_phrases(chosen.term)) if chosen.term is not None else []
 
 
-def _phrases(term: Term) -> Iterable[Words]:
-    if isinstance(term, Words):
+def _phrases(term: Term) -> Iterable[TextPhrase]:
+    if isinstance(term, TextPhrase):
         yield term
-    elif isinstance(term, And | Or):
+    elif isinstance(term, Conjunction | Disjunction):
         for one in term.terms:
             yield from _phrases(one)
-    elif isinstance(term, Not) and isinstance(term.term, Not):
+    elif isinstance(term, Negation) and isinstance(term.term, Negation):
         yield from _phrases(term.term.term)
 
 
-def find_phrase(text: str, phrase: Words, *, start: int = 0) -> tuple[int, int] | None:
+def find_phrase(text: str, phrase: TextPhrase, *, start: int = 0) -> tuple[int, int] | None:
     """The first place of a phrase from an offset on: its words in a row, as the index splits them.
 
     Returns:
@@ -45,7 +45,7 @@ def find_phrase(text: str, phrase: Words, *, start: int = 0) -> tuple[int, int] 
     return None
 
 
-def find_all(text: str, phrases: Iterable[Words], *, most: int = 10_000) -> list[tuple[int, int]]:
+def find_all(text: str, phrases: Iterable[TextPhrase], *, most: int = 10_000) -> list[tuple[int, int]]:
     """All places of some phrases in a text, in order, at most so many of each."""
     found: set[tuple[int, int]] = set()
     for phrase in phrases:
@@ -69,7 +69,7 @@ def _folded(word: str) -> str:
     return "".join(char.lower() if len(char.lower()) == 1 else char for char in unicodedata.normalize("NFC", word))
 
 
-def snippet_of(text: str, phrases: Iterable[Words], width: int) -> Snippet | None:
+def snippet_of(text: str, phrases: Iterable[TextPhrase], width: int) -> Snippet | None:
     """The first place where any of the phrases stands, with some text around it; None where none does."""
     places = [place for phrase in phrases if (place := find_phrase(text, phrase)) is not None]
     if not places:

@@ -104,7 +104,7 @@ _REFUSALS: Final = (msgspec.MsgspecError, ValueError, RecursionError)
 _Line = TypeVar("_Line", bound=Struct)
 
 
-def reader(kind: type[_Line]) -> Callable[[bytes], _Line]:
+def line_decoder(kind: type[_Line]) -> Callable[[bytes], _Line]:
     """A function that reads lines of a kind, and raises `BadLineError` where one holds no such record."""
     decode = msgspec.json.Decoder(kind).decode
 
@@ -136,11 +136,11 @@ def _refuse(constant: str) -> NoReturn:
 
 def _storable_inside(value: Any) -> Any:
     if isinstance(value, str):
-        return storable(value)
+        return replace_surrogates(value)
     if isinstance(value, list):
         return [_storable_inside(item) for item in value]
     if isinstance(value, dict):
-        return {storable(key): _storable_inside(item) for key, item in value.items()}
+        return {replace_surrogates(key): _storable_inside(item) for key, item in value.items()}
     return value
 
 
@@ -150,7 +150,7 @@ def _reason(error: Exception) -> str:
     return " ".join(str(error).split())
 
 
-def storable(text: str) -> str:
+def replace_surrogates(text: str) -> str:
     """The text as SQLite can take it: each lone surrogate one question mark, so that no offset shifts."""
     try:
         text.encode()
@@ -159,10 +159,10 @@ def storable(text: str) -> str:
     return text
 
 
-read_rollout: Final = reader(RolloutLine)
-read_judgement: Final = reader(JudgementLine)
-read_trace: Final = reader(TraceLine)
-read_metric: Final = reader(MetricLine)
+read_rollout: Final = line_decoder(RolloutLine)
+read_judgement: Final = line_decoder(JudgementLine)
+read_trace: Final = line_decoder(TraceLine)
+read_metric: Final = line_decoder(MetricLine)
 _judgement_lines: Final = msgspec.json.Decoder(JudgementLine).decode_lines
 
 

@@ -15,7 +15,7 @@ BLOCK_BYTES: Final = 1 << 18
 
 
 @dataclass(frozen=True, slots=True)
-class Block:
+class LineBlock:
     """Consecutive complete lines of a file."""
 
     data: bytes
@@ -28,7 +28,7 @@ class Block:
     """Where the next block begins."""
 
 
-def read_blocks(path: Path, offset: int, limit: int) -> Iterator[Block]:
+def read_blocks(path: Path, offset: int, limit: int) -> Iterator[LineBlock]:
     """Blocks from a byte on until they make up `limit` bytes or nothing complete is left.
 
     Raises:
@@ -43,7 +43,7 @@ def read_blocks(path: Path, offset: int, limit: int) -> Iterator[Block]:
         yield block
 
 
-def read_block(path: Path, offset: int, limit: int) -> Block:
+def read_block(path: Path, offset: int, limit: int) -> LineBlock:
     """The complete lines of a file from a byte on, about `limit` bytes of them, but at least one if there is one.
 
     A torn tail (no newline yet) is left for later: a block without lines means that nothing complete is there.
@@ -61,12 +61,12 @@ def read_block(path: Path, offset: int, limit: int) -> Block:
             newline = data.find(b"\n") + 1
             cut = newline and sum(map(len, pieces[:-1])) + newline
     if not cut:
-        return Block(b"", [], [], offset)
+        return LineBlock(b"", [], [], offset)
     data = b"".join(pieces)[: cut - 1]
     whole = data.split(b"\n")
     starts = list(accumulate([len(line) + 1 for line in whole], initial=offset))
     end = starts.pop()
     if not all(whole):
         kept = [(line, start) for line, start in zip(whole, starts, strict=True) if line]
-        return Block(data, [line for line, _ in kept], [start for _, start in kept], end)
-    return Block(data, whole, starts, end)
+        return LineBlock(data, [line for line, _ in kept], [start for _, start in kept], end)
+    return LineBlock(data, whole, starts, end)

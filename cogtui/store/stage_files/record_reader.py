@@ -10,7 +10,7 @@ from jobs.workspace import Workspace
 from pipelines.errors import NotFound
 
 
-class Files:
+class RecordReader:
     """The lines behind the index, by source number and byte."""
 
     def __init__(self, connection: sqlite3.Connection, workspace: Workspace) -> None:

@@ -40,7 +40,7 @@ class Stage:
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class StreamFile:
     """A file with records."""
 
     stage: str
@@ -49,7 +49,7 @@ class Source:
     stream: str
     path: Path
     place: int
-    """Place of its first byte in the total order of all records; see `place_of`."""
+    """Place of its first byte in the total order of all records; see `record_ordinal`."""
     follows: str
     """Key of the stage whose rollouts are in it, or are judged in it: files are read in this order."""
     own_labels: bool
@@ -66,7 +66,7 @@ def read_stage(path: Path) -> Stage | None:
     return Stage(info.key, info.kind, info.name, info.labels, info.inputs, path)
 
 
-def sources_of(stage: Stage) -> Iterator[Source]:
+def stream_files_of(stage: Stage) -> Iterator[StreamFile]:
     """The files of a stage, by family, stream and part."""
     for family in STREAM_FAMILIES:
         for path in stream_files(stage.path, family):
@@ -78,11 +78,11 @@ def sources_of(stage: Stage) -> Iterator[Source]:
             yield _source(stage, "traces", path.stem, path, 1)
 
 
-def _source(stage: Stage, family: Family, stream: str, path: Path, part: int) -> Source:
+def _source(stage: Stage, family: Family, stream: str, path: Path, part: int) -> StreamFile:
     own = family != "judgements" or stage.kind == CLASSIFY_KIND
     follows = stage.key if own else min(stage.inputs, default="")
     place = _first_place(stage.key, stream, part)
-    return Source(stage.key, family, stream, path, place, follows, stage.kind in (IMPORT_KIND, CLASSIFY_KIND))
+    return StreamFile(stage.key, family, stream, path, place, follows, stage.kind in (IMPORT_KIND, CLASSIFY_KIND))
 
 
 def _family(name: str) -> Family:
@@ -95,7 +95,7 @@ def _first_place(stage_key: str, stream: str, part: int) -> int:
     return (stream_bits << (_PART_BITS + _OFFSET_BITS)) | (min(part, (1 << _PART_BITS) - 1) << _OFFSET_BITS)
 
 
-def place_of(source_place: int, byte: int) -> int:
+def record_ordinal(source_place: int, byte: int) -> int:
     """The place of a record in the total order: by stage and stream (hashed), file, byte.
 
     It is the same whenever and in whatever order files are read, so an index that grew over days and one that was

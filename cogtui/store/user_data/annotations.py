@@ -14,7 +14,7 @@ from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from cogtui.store.db.statements import Said
+from cogtui.store.db.statements import JudgementFields
 from cogtui.store.user_data.append_log import append_lines, own_file
 from cogtui.store.values.encodings import STATUS_LETTERS
 from jobs.workspace import Workspace
@@ -79,7 +79,7 @@ class HumanAnnotation(BaseModel):
         return tuple(Span(**span.model_dump(exclude={"behavior"})) for span in self.spans if span.behavior == behavior)
 
 
-def human_run(annotator: str) -> JudgeRun:
+def human_judge_run(annotator: str) -> JudgeRun:
     """The judge run that a person is."""
     return judge_run(HUMAN, params={"annotator": annotator})
 
@@ -151,9 +151,9 @@ def _check_place(span: LabelledSpan, text: str) -> None:
         raise InvalidInput(f"the text at {span.start}:{span.end} is not the quote of the span")
 
 
-def said_by_human(annotation: HumanAnnotation, at: int) -> list[Said | None]:
+def human_fields(annotation: HumanAnnotation, at: int) -> list[JudgementFields | None]:
     """What an annotation says, by behaviour."""
-    said: list[Said | None] = []
+    said: list[JudgementFields | None] = []
     for behavior in BEHAVIORS:
         ranges = [
             (span.start, span.end)
@@ -164,7 +164,7 @@ def said_by_human(annotation: HumanAnnotation, at: int) -> list[Said | None]:
     return said
 
 
-def append(workspace: Workspace, annotations: Iterable[HumanAnnotation]) -> None:
+def append_annotations(workspace: Workspace, annotations: Iterable[HumanAnnotation]) -> None:
     """Writes annotations to this user's file, whole lines and on the disk before it returns.
 
     Raises:
@@ -177,7 +177,7 @@ def append(workspace: Workspace, annotations: Iterable[HumanAnnotation]) -> None
         append_lines(own_file(workspace, FOLDER), data, "the annotation")
 
 
-def read_human(data: bytes) -> HumanAnnotation:
+def read_annotation(data: bytes) -> HumanAnnotation:
     """The annotation on a line.
 
     Raises:
@@ -202,7 +202,7 @@ def latest_annotations(workspace: Workspace) -> Iterator[HumanAnnotation]:
     for path in annotation_files(workspace):
         for line in complete_lines(path):
             try:
-                one = read_human(line.data)
+                one = read_annotation(line.data)
             except ValueError:
                 continue
             known = latest.get((one.annotator, one.rollout))

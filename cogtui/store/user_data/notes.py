@@ -24,7 +24,7 @@ FOLDER: Final = "notes"
 TAG: Final = re.compile(r"[^\s,:()\"']{1,60}")
 
 
-class Annotation(BaseModel):
+class Note(BaseModel):
     """One line: what somebody wrote about one rollout. A field left out is not changed."""
 
     model_config = ConfigDict(extra="ignore", frozen=True, defer_build=True)
@@ -59,13 +59,13 @@ def check_tag(tag: str) -> str:
     return tag
 
 
-def new_annotation(rollout: str, *, note: str | None = None, tags: Iterable[str] | None = None) -> Annotation:
+def new_note(rollout: str, *, note: str | None = None, tags: Iterable[str] | None = None) -> Note:
     """An annotation of now, by who runs this.
 
     Raises:
         InvalidInput: a tag is none.
     """
-    return Annotation(
+    return Note(
         id=uuid.uuid4().hex,
         time=time.time(),
         author=user_name(),
@@ -75,7 +75,7 @@ def new_annotation(rollout: str, *, note: str | None = None, tags: Iterable[str]
     )
 
 
-def append(workspace: Workspace, annotations: Iterable[Annotation]) -> None:
+def append_notes(workspace: Workspace, annotations: Iterable[Note]) -> None:
     """Writes annotations to this user's file.
 
     Raises:
@@ -85,11 +85,11 @@ def append(workspace: Workspace, annotations: Iterable[Annotation]) -> None:
     append_lines(own_file(workspace, FOLDER), data, "the note")
 
 
-def read_annotations(path: Path) -> Iterator[Annotation]:
+def read_notes(path: Path) -> Iterator[Note]:
     """The annotations of a file, bad lines left out."""
     for line in complete_lines(path):
         try:
-            yield Annotation.model_validate_json(line.data)
+            yield Note.model_validate_json(line.data)
         except ValidationError:
             continue
 
@@ -113,7 +113,7 @@ def sync_notes(db: sqlite3.Connection, workspace: Workspace) -> None:
         for line in complete_lines(path, end):
             end = line.end
             try:
-                _apply(db, Annotation.model_validate_json(line.data))
+                _apply(db, Note.model_validate_json(line.data))
             except ValidationError:
                 continue
         db.execute("INSERT OR REPLACE INTO note_source VALUES (?, ?)", (path.name, end))
@@ -125,7 +125,7 @@ def notes_of(db: sqlite3.Connection, rollout: str) -> tuple[str, tuple[str, ...]
     return ("", ()) if row is None else (row[0], tuple(json.loads(row[1])))
 
 
-def all_notes(db: sqlite3.Connection) -> list[Annotation]:
+def all_notes(db: sqlite3.Connection) -> list[Note]:
     """Every note and all tags as they stand, one annotation a rollout: to be written elsewhere."""
     rows = db.execute("SELECT rollout, note, note_stamp, tags, tags_stamp, author FROM note ORDER BY rollout")
     found = []
@@ -133,7 +133,7 @@ def all_notes(db: sqlite3.Connection) -> list[Annotation]:
         if note or tags != "[]":
             moment, _, identity = max(note_stamp, tags_stamp).partition(" ")
             found.append(
-                Annotation(
+                Note(
                     id=identity,
                     time=float(moment),
                     author=author,
@@ -145,7 +145,7 @@ def all_notes(db: sqlite3.Connection) -> list[Annotation]:
     return found
 
 
-def _apply(db: sqlite3.Connection, one: Annotation) -> None:
+def _apply(db: sqlite3.Connection, one: Note) -> None:
     db.execute("INSERT OR IGNORE INTO note VALUES (?, '', '', '[]', '', '')", (one.rollout,))
     if one.note is not None:
         db.execute(

@@ -79,7 +79,7 @@ class View(BaseModel):
         return cast("GroupSort", self.groups.removeprefix("-") or "problem"), self.groups.startswith("-")
 
 
-class Views(BaseModel):
+class ViewsFile(BaseModel):
     """The file."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
@@ -128,7 +128,7 @@ def views_path(environment: Mapping[str, str] = os.environ) -> Path:
     return folder / FILE
 
 
-def read_views() -> Views:
+def read_views() -> ViewsFile:
     """The views kept; none where there is no file.
 
     Raises:
@@ -137,7 +137,7 @@ def read_views() -> Views:
     path = views_path()
     try:
         found = read_json(path)
-        return Views() if found is None else Views.model_validate(found)
+        return ViewsFile() if found is None else ViewsFile.model_validate(found)
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"]))
@@ -148,7 +148,7 @@ def read_views() -> Views:
         raise InvalidInput(f"{path} cannot be read: {error.strerror}") from error
 
 
-def save_view(view: View) -> Views:
+def save_view(view: View) -> ViewsFile:
     """Keeps a view, in the place of one of the same name; returns all.
 
     Raises:
@@ -159,19 +159,19 @@ def save_view(view: View) -> Views:
     return _write(now.model_copy(update={"views": tuple(sorted([*kept, view], key=lambda one: one.name))}))
 
 
-def remove_view(name: str) -> Views:
+def remove_view(name: str) -> ViewsFile:
     """Forgets a view; returns the others. Raises as `save_view` does, and NotFound."""
     now = read_views()
     now.view(name)
     return _write(now.model_copy(update={"views": tuple(one for one in now.views if one.name != name)}))
 
 
-def save_columns(names: tuple[str, ...]) -> Views:
+def save_columns(names: tuple[str, ...]) -> ViewsFile:
     """Keeps the columns chosen last. Raises as `save_view` does."""
     return _write(read_views().model_copy(update={"columns": names}))
 
 
-def _write(views: Views) -> Views:
+def _write(views: ViewsFile) -> ViewsFile:
     path = views_path()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

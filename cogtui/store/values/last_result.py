@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 
-class Known:
+class LastResultCache:
     """The last answer of each kind."""
 
     def __init__(self) -> None:

@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from cogtui.store.filter.ast import Compare
+from cogtui.store.filter.ast import FieldComparison
 from cogtui.store.values.types import Label
 
 
 @dataclass(frozen=True, slots=True)
-class Series:
+class RolloutSeries:
     """All rollouts of one split of one stage; of an import also those of one condition and seed."""
 
     id: int
@@ -25,7 +25,7 @@ class Series:
     experiments: frozenset[str]
 
 
-def load_series(db: sqlite3.Connection) -> dict[int, Series]:
+def load_series(db: sqlite3.Connection) -> dict[int, RolloutSeries]:
     """All series of an index, by number."""
     experiments: dict[str, set[str]] = {}
     for experiment, key in db.execute("SELECT experiment, stage_key FROM experiment_stage"):
@@ -35,14 +35,14 @@ def load_series(db: sqlite3.Connection) -> dict[int, Series]:
         FROM series s JOIN stage t ON t.id = s.stage"""
     )
     return {
-        number: Series(
+        number: RolloutSeries(
             number, key, kind, name, split, condition, seed, json.loads(labels), frozenset(experiments.get(key, ()))
         )
         for number, key, kind, name, split, condition, seed, labels in rows
     }
 
 
-_VALUES: Final[dict[str, Callable[[Series], Iterable[Any]]]] = {
+_VALUES: Final[dict[str, Callable[[RolloutSeries], Iterable[Any]]]] = {
     "condition": lambda one: () if one.condition is None else (one.condition,),
     "seed": lambda one: () if one.seed is None else (one.seed,),
     "stage": lambda one: (one.stage,),
@@ -53,12 +53,12 @@ _VALUES: Final[dict[str, Callable[[Series], Iterable[Any]]]] = {
 }
 
 
-def values_of(one: Series, field: str) -> Iterable[Any]:
+def values_of(one: RolloutSeries, field: str) -> Iterable[Any]:
     """The values of a field that a series has: none, one, or (experiments) several."""
     return _VALUES[field](one)
 
 
-def chooses(term: Compare) -> Callable[[Series], bool]:
+def series_predicate(term: FieldComparison) -> Callable[[RolloutSeries], bool]:
     """Whether a comparison of a series' field holds. A label that is missing is equal to nothing."""
     if term.field == "seed":
         return lambda one: any(compare(value, term) for value in values_of(one, "seed"))
@@ -77,7 +77,7 @@ def matches(value: str, wanted: str) -> bool:
     return value.startswith(wanted[:-1]) if wanted.endswith("*") else value == wanted
 
 
-def compare(value: float, term: Compare) -> bool:
+def compare(value: float, term: FieldComparison) -> bool:
     """A number against a comparison."""
     if term.operator in (":", "="):
         return value in term.values

@@ -6,16 +6,16 @@ from typing import Final
 from pipelines.records import BEHAVIORS
 
 N: Final = len(BEHAVIORS)
-NEVER: Final = -1
+NO_DISTANCE: Final = -1
 """No distance. Not None, because `sqlite3` takes ten times as long for a None as for a number."""
 _FAR: Final = 1 << 62
 _NEAR: Final = 1 << 29
 """Sums of smaller ones are one digit to Python, which is twice as fast."""
-Placed = tuple[int, int, int]
+PlacedSpan = tuple[int, int, int]
 """Start, end, number of the behaviour."""
 
 
-def gaps(ranges: Sequence[Sequence[tuple[int, int]]]) -> tuple[int, ...]:
+def span_distances(ranges: Sequence[Sequence[tuple[int, int]]]) -> tuple[int, ...]:
     """For each ordered pair of behaviours the least distance from one to the next, in code points.
 
     B follows A where B starts no earlier than A does; the distance is from A's end to B's start, and 0 where they
@@ -25,13 +25,13 @@ def gaps(ranges: Sequence[Sequence[tuple[int, int]]]) -> tuple[int, ...]:
         ranges: by behaviour, in the order of `BEHAVIORS`, the (start, end) of its placed spans.
 
     Returns:
-        `N * N` distances, A before B in row-major order; `NEVER` where no B follows an A.
+        `N * N` distances, A before B in row-major order; `NO_DISTANCE` where no B follows an A.
     """
     placed = sorted([(start, end, behavior) for behavior, spans in enumerate(ranges) for start, end in spans])
-    return quick_gaps(placed) or _gaps_of_ties(placed)
+    return fast_span_distances(placed) or _gaps_of_ties(placed)
 
 
-def quick_gaps(placed: Sequence[Placed]) -> tuple[int, ...] | None:
+def fast_span_distances(placed: Sequence[PlacedSpan]) -> tuple[int, ...] | None:
     """The same of sorted spans, most of the time; None where some start together, are far away, or are no ranges.
 
     This is done for every judged rollout, so it is written out for the four behaviours: one name a pair, in numbers
@@ -71,14 +71,14 @@ def quick_gaps(placed: Sequence[Placed]) -> tuple[int, ...] | None:
     if a >= _NEAR or b >= _NEAR or c >= _NEAR or d >= _NEAR:
         return None
     least = (aa, ab, ac, ad, ba, bb, bc, bd, ca, cb, cc, cd, da, db, dc, dd)
-    return tuple([NEVER if gap >= _NEAR else gap if gap > 0 else 0 for gap in least])
+    return tuple([NO_DISTANCE if gap >= _NEAR else gap if gap > 0 else 0 for gap in least])
 
 
 def _bounded(least: Sequence[int]) -> tuple[int, ...]:
-    return tuple([NEVER if gap >= _FAR else gap if gap > 0 else 0 for gap in least])
+    return tuple([NO_DISTANCE if gap >= _FAR else gap if gap > 0 else 0 for gap in least])
 
 
-def _gaps_of_ties(placed: Sequence[Placed]) -> tuple[int, ...]:
+def _gaps_of_ties(placed: Sequence[PlacedSpan]) -> tuple[int, ...]:
     """The same where some spans start together."""
     least = [_FAR] * (N * N)
     ends = [-_FAR] * N
@@ -92,7 +92,7 @@ def _gaps_of_ties(placed: Sequence[Placed]) -> tuple[int, ...]:
     return _bounded(least)
 
 
-def _follow_together(group: Sequence[Placed], ends: list[int], least: list[int]) -> None:
+def _follow_together(group: Sequence[PlacedSpan], ends: list[int], least: list[int]) -> None:
     """Spans that start at the same place follow each other, in both directions, but not their own kind."""
     earlier = ends.copy()
     for _, end, behavior in group:

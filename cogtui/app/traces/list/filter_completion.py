@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from cogtui.app.shell.scope import quoted
-from cogtui.store.filter.ast import FIELDS, FINISH, HAS, TRUTH
+from cogtui.store.filter.ast import FIELDS, FINISH_REASONS, HAS, TRUTH_VALUES
 
 _WORD_ENDS = " \t("
 _OPERATORS = (">=", "<=", "!=", ":", "=", "<", ">")
@@ -53,9 +53,9 @@ def candidates(word: Word, values: Callable[[str, str], Sequence[str]]) -> list[
     kind = FIELDS.get(word.field, ("", ""))[0]
     fixed: Sequence[str] = ()
     if kind == "truth":
-        fixed = tuple(TRUTH)
+        fixed = tuple(TRUTH_VALUES)
     elif kind == "choice":
-        fixed = tuple(HAS) if word.field == "has" else FINISH
+        fixed = tuple(HAS) if word.field == "has" else FINISH_REASONS
     elif kind in ("text", "prefix", "number"):
         fixed = [quoted(value) for value in values(word.field, word.prefix)]
     return [value for value in fixed if value.lstrip('"').startswith(word.prefix)]

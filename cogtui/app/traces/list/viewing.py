@@ -7,7 +7,7 @@ from textual.binding import Binding, BindingType
 from cogtui.app.shell.ask import AskScreen
 from cogtui.app.shell.dialogs import ChoiceScreen
 from cogtui.app.shell.screen_base import AppScreen
-from cogtui.store.user_data.views import View, Views, read_views, remove_view, save_view
+from cogtui.store.user_data.views import View, ViewsFile, read_views, remove_view, save_view
 
 _KEEP = "keep what is shown here as a view"
 _FORGET = "forget a view"
@@ -66,7 +66,7 @@ class ViewingScreen(AppScreen):
         if kept is not None:
             self.say(f"kept: {view.name}. On the command line: cogtui rollouts --view '{view.name}'")
 
-    def _ask_forgotten(self, kept: Views) -> None:
+    def _ask_forgotten(self, kept: ViewsFile) -> None:
         def chosen(index: int | None) -> None:
             if index is not None:
                 name = kept.views[index].name
