@@ -65,7 +65,7 @@ def stage(kind: str, config: dict[str, Any], out: Path, inputs: list[Path]) -> P
 
 def ours(given: argparse.Namespace, root: Path, problems: Path, model: Path) -> tuple[float, list[Rollout]]:
     """CPU seconds and rollouts of our PPO, without reading the model."""
-    from pipelines.training.stages.ppo import Loop
+    from pipelines.training.stages.ppo import PPOLoop
 
     config = {
         "steps": given.steps,
@@ -80,15 +80,15 @@ def ours(given: argparse.Namespace, root: Path, problems: Path, model: Path) -> 
         "actor": {"learning_rate": 1e-4},
     }
     spent = 0.0
-    run = Loop.run
+    run = PPOLoop.run
 
-    def timed(self: Loop) -> None:
+    def timed(self: PPOLoop) -> None:
         nonlocal spent
         began = clock(given)
         run(self)
         spent = clock(given) - began
 
-    Loop.run = timed  # type: ignore[method-assign]
+    PPOLoop.run = timed  # type: ignore[method-assign]
     folder = stage("ppo", config, root / "ppo", [problems, model])
     return spent, list(read_rollouts(folder))
 
@@ -150,7 +150,7 @@ def trl(given: argparse.Namespace, root: Path, task: Task, train: list[Problem],
 def main() -> None:
     """Prints the figures of both and their ratio."""
     from pipelines.tasks.countdown.task import load_task
-    from pipelines.training.core.metrics import metrics_of
+    from pipelines.training.core.metrics import read_metrics
 
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--steps", type=int, default=6)
@@ -171,7 +171,7 @@ def main() -> None:
         loaded = load_task(StageFolder(problems))
         spent, rollouts = ours(given, root, problems, model)
         tokens = sum(rollout.n_tokens for rollout in rollouts)
-        speed = metrics_of(StageFolder(root / "ppo"), "speed")
+        speed = read_metrics(StageFolder(root / "ppo"), "speed")
         other, n, other_tokens = trl(given, root, loaded.task, loaded.train, model)
     unit = "CPU s" if given.device == "cpu" else "s"
     print(f"ours, PPO with a critic: {len(rollouts)} rollouts, {tokens} tokens, {spent:.1f} {unit}")

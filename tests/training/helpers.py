@@ -14,9 +14,9 @@ from pipelines.tasks.countdown.rules import Arithmetic
 from pipelines.tasks.countdown.task import TASK_FILE, TEST_FILE, TRAIN_FILE, Task, shipped_template
 from pipelines.training.core.configs import OptimizerConfig, PPOConfig, SamplingConfig
 from pipelines.training.core.runtime import Runtime
-from pipelines.training.ppo.networks import Critic, Policy, reference_of
-from pipelines.training.ppo.update import Learner, Trainer
-from pipelines.training.rl.sharding import OneProcess
+from pipelines.training.ppo.networks import PolicyNetwork, ValueNetwork, freeze_copy
+from pipelines.training.ppo.update import OptimizedNetwork, PPOTrainer
+from pipelines.training.rl.sharding import SingleProcess
 
 CPU = Runtime(torch.device("cpu"), torch.float32)
 PAD, EOS = 0, 1
@@ -51,7 +51,7 @@ def tiny_model(vocabulary: int = 12, *, layers: int = 2, hidden: int = 16, seed:
     return LlamaForCausalLM(config).eval()
 
 
-def trainer_of(model: Any, **fields: Any) -> Trainer:
+def trainer_of(model: Any, **fields: Any) -> PPOTrainer:
     """A PPO trainer on the CPU; fields as in PPOConfig."""
     fields = {
         "actor": OptimizerConfig(learning_rate=1e-2, weight_decay=0),
@@ -60,14 +60,14 @@ def trainer_of(model: Any, **fields: Any) -> Trainer:
         **fields,
     }
     config = PPOConfig.model_validate(fields)
-    policy = Policy(model)
-    return Trainer(
+    policy = PolicyNetwork(model)
+    return PPOTrainer(
         config,
-        actor=Learner(policy, config.actor, config.max_grad_norm),
-        critic=Learner(Critic(model), config.critic, config.max_grad_norm),
-        reference=reference_of(policy) if config.kl else None,
+        actor=OptimizedNetwork(policy, config.actor, config.max_grad_norm),
+        critic=OptimizedNetwork(ValueNetwork(model), config.critic, config.max_grad_norm),
+        reference=freeze_copy(policy) if config.kl else None,
         runtime=CPU,
-        ranks=OneProcess(),
+        ranks=SingleProcess(),
     )
 
 

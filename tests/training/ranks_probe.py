@@ -13,12 +13,12 @@ import torch
 from pipelines.errors import StageFailed
 from pipelines.folder import StageFolder
 from pipelines.run import prepare, run_stage
-from pipelines.training.generation.whole import WholeView, copy_weights, whole_parameters
-from pipelines.training.ppo.checkpoint import ShardedSnapshot
-from pipelines.training.ppo.experience import Batch
-from pipelines.training.ppo.fsdp import ranks_of
-from pipelines.training.ppo.update import Trainer
-from pipelines.training.stages.ppo import trainer_for
+from pipelines.training.generation.whole import GatheredModelView, copy_weights, gather_parameters
+from pipelines.training.ppo.checkpoint import ShardedTrainingCheckpoint
+from pipelines.training.ppo.experience import RolloutBatch
+from pipelines.training.ppo.fsdp import connect_ranks
+from pipelines.training.ppo.update import PPOTrainer
+from pipelines.training.stages.ppo import build_trainer
 from tests.training.helpers import CPU, PAD, PPO, tiny_model, trainer_of
 from tests.training.test_experience import ROWS
 
@@ -28,14 +28,14 @@ UPDATE: dict[str, Any] = {"mini_batch": 3, "micro_batch": 1, "epochs": 2, "kl": 
 """Three rows, then one: neither divides by two, so that a process must wait or pass rows for nothing."""
 
 
-def sharded() -> Trainer:
+def sharded() -> PPOTrainer:
     """A trainer whose networks are sharded over both processes."""
-    return trainer_for(trainer_of(tiny_model(), **UPDATE).config, tiny_model(), CPU, ranks_of(CPU))
+    return build_trainer(trainer_of(tiny_model(), **UPDATE).config, tiny_model(), CPU, connect_ranks(CPU))
 
 
 def whole(module: Any) -> dict[str, torch.Tensor]:
     """The weights of a module, gathered."""
-    return {name: value.clone() for name, value in whole_parameters(module)}
+    return {name: value.clone() for name, value in gather_parameters(module)}
 
 
 def furthest(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> float:
@@ -47,15 +47,15 @@ def furthest(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> fl
 def compare_updates() -> dict[str, Any]:
     """The same updates by both processes together and by each alone."""
     together, alone = sharded(), trainer_of(tiny_model(), **UPDATE)
-    batch = Batch.of(ROWS, PAD)
+    batch = RolloutBatch.from_rollouts(ROWS, PAD)
     metrics = [(together.update(batch, step), alone.update(batch, step)) for step in range(3)]
     shards = [parameter.to_local().numel() for parameter in together.policy.parameters()]
     copy = tiny_model(seed=9)
     copy_weights(together.policy.model, copy)
-    view = {name: parameter.data for name, parameter in WholeView(together.policy.model).named_parameters()}
+    view = {name: parameter.data for name, parameter in GatheredModelView(together.policy.model).named_parameters()}
     return {
         "policy": furthest(whole(together.policy), whole(alone.policy)),
-        "critic": furthest(whole(together.valuer), whole(alone.valuer)),
+        "critic": furthest(whole(together.value_network), whole(alone.value_network)),
         "reference": furthest(whole(together.reference), whole(alone.reference)),
         "moved": furthest(whole(alone.policy), whole(alone.reference)),
         "metrics": metrics,
@@ -68,17 +68,17 @@ def compare_updates() -> dict[str, Any]:
 def compare_resumed(out: Path) -> dict[str, Any]:
     """Updates after a save and a reload against those without."""
     folder = StageFolder(out)
-    batch = Batch.of(ROWS, PAD)
+    batch = RolloutBatch.from_rollouts(ROWS, PAD)
     first = sharded()
     first.update(batch, 0)
-    ShardedSnapshot(folder, first.learners(), first.ranks).save(1)
+    ShardedTrainingCheckpoint(folder, first.networks(), first.ranks).save(1)
     second = sharded()
-    step = ShardedSnapshot(folder, second.learners(), second.ranks).resume()
+    step = ShardedTrainingCheckpoint(folder, second.networks(), second.ranks).resume()
     metrics = [first.update(batch, 1), second.update(batch, 1)]
     return {
         "step": step,
         "policy": furthest(whole(first.policy), whole(second.policy)),
-        "critic": furthest(whole(first.valuer), whole(second.valuer)),
+        "critic": furthest(whole(first.value_network), whole(second.value_network)),
         "metrics": metrics,
     }
 
@@ -92,36 +92,36 @@ def run_ppo(out: Path, inputs: list[Path], *, killed_at: int | None = None) -> N
 
     The killed one recomputes its activations, which must not show.
     """
-    ranks = ranks_of(CPU)
+    ranks = connect_ranks(CPU)
     if RANK == 0:
         prepare("ppo", SHARDED | {"recompute": killed_at is not None}, out, inputs, base=out.parent)
-    ranks.wait()
+    ranks.barrier()
     if killed_at is not None:
-        update: Callable[..., Any] = Trainer.update
+        update: Callable[..., Any] = PPOTrainer.update
 
-        def dying(self: Trainer, batch: Batch, step: int) -> dict[str, float]:
+        def dying(self: PPOTrainer, batch: RolloutBatch, step: int) -> dict[str, float]:
             if step == killed_at:
                 raise Killed
             return dict(update(self, batch, step))
 
-        Trainer.update = dying  # type: ignore[method-assign]
+        PPOTrainer.update = dying  # type: ignore[method-assign]
         with contextlib.suppress(Killed):
             run_stage(StageFolder(out))
-        Trainer.update = update  # type: ignore[method-assign]
-        ranks.wait()
+        PPOTrainer.update = update  # type: ignore[method-assign]
+        ranks.barrier()
     run_stage(StageFolder(out))
 
 
 def fail(out: Path, inputs: list[Path]) -> None:
     """The stage with a second process that fails in its second step, while the first waits for it."""
-    update: Callable[..., Any] = Trainer.update
+    update: Callable[..., Any] = PPOTrainer.update
 
-    def failing(self: Trainer, batch: Batch, step: int) -> dict[str, float]:
+    def failing(self: PPOTrainer, batch: RolloutBatch, step: int) -> dict[str, float]:
         if RANK == 1 and step == 1:
             raise StageFailed("the second process failed")
         return dict(update(self, batch, step))
 
-    Trainer.update = failing  # type: ignore[method-assign]
+    PPOTrainer.update = failing  # type: ignore[method-assign]
     run_ppo(out, inputs)
 
 

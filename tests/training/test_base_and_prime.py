@@ -16,12 +16,12 @@ from pipelines.tasks.countdown.task import load_task
 from pipelines.teachers.symbolic.base_texts import PretrainingSource, PretrainingText
 from pipelines.tokenizer import decode, encode, load_tokenizer
 from pipelines.traces import PrimingTrace, line_of
-from pipelines.training.core.checkpoint import Snapshot
+from pipelines.training.core.checkpoint import TrainingCheckpoint
 from pipelines.training.core.configs import BaseConfig, PretrainingConfig
-from pipelines.training.core.metrics import metrics_of
+from pipelines.training.core.metrics import read_metrics
 from pipelines.training.core.model import load_model
-from pipelines.training.stages.base import tokenizer_for
-from pipelines.training.stages.prime import examples_of
+from pipelines.training.stages.base import build_task_tokenizer
+from pipelines.training.stages.prime import tokenize_traces
 from pipelines.training.supervised import hf_trainer, pretraining
 from tests.training.helpers import BASE, problems_folder, run_alone
 from tests.training.test_ppo_stage import Killed, die_in
@@ -76,7 +76,7 @@ def traces(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_losses_of_all_three_kinds_fall(problems: Path, tmp_path: Path) -> None:
     folder = run_alone("base", BASE, tmp_path / "base", [problems])
-    values = metrics_of(folder, "pretraining")
+    values = read_metrics(folder, "pretraining")
     for kind in ("linear", "documents", "worksheets"):
         assert values[59][f"loss_{kind}"] < 0.6 * values[0][f"loss_{kind}"]
     result = folder.result()
@@ -91,23 +91,23 @@ def test_pretraining_killed_and_continued_is_the_same(
 ) -> None:
     for call, name in enumerate(("first", "second", "third")):
         with monkeypatch.context() as patch:
-            die_in(patch, Snapshot, "save", call, after=call != 1)
+            die_in(patch, TrainingCheckpoint, "save", call, after=call != 1)
             with pytest.raises(Killed):
                 run_alone("base", SHORT, tmp_path / name, [problems])
         folder = run_alone("base", SHORT, tmp_path / name, [problems])
         assert (folder.path / WEIGHTS).read_bytes() == (base.path / WEIGHTS).read_bytes()
-        assert metrics_of(folder, "pretraining") == metrics_of(base, "pretraining")
+        assert read_metrics(folder, "pretraining") == read_metrics(base, "pretraining")
         assert folder.result() == base.result()
 
 
 def test_prompts_masked_words_and_padding_are_not_learnt(problems: Path) -> None:
-    tokenizer = tokenizer_for(BaseConfig(), load_task(StageFolder(problems)))
+    tokenizer = build_task_tokenizer(BaseConfig(), load_task(StageFolder(problems)))
     linear = PretrainingText("numbers 1 2 goal 3\n<think>\n", "1 + 2 = 3")
     document = PretrainingText("", "goal 4 . 1 + 3 = 4", masked=((5, 6), (9, 10), (13, 14)))
-    encoded = [pretraining.encode_texts([text], tokenizer) for text in (document, linear)]
-    packed = pretraining.Packed.of(encoded, longest=32)
+    encoded = [pretraining.tokenize_texts([text], tokenizer) for text in (document, linear)]
+    packed = pretraining.PackedTexts.pack(encoded, longest=32)
     shown = [
-        [None if label == pretraining.IGNORED else tokenizer.decode([label]).strip() for label in row]
+        [None if label == pretraining.IGNORED_LABEL else tokenizer.decode([label]).strip() for label in row]
         for row in packed.labels.tolist()
     ]
     assert shown[0] == [None] * 8 + ["1", "+", "2", "=", "3", "<eos>"]
@@ -121,12 +121,12 @@ def test_packed_texts_are_learnt_as_if_each_stood_alone(problems: Path, base: St
     tokenizer = load_tokenizer(base.artifacts / "model")
     model = load_model(base.artifacts / "model")
     config = PretrainingConfig(linear=5, documents=6, worksheets=1, text_tokens=40)
-    texts = pretraining.texts_of(config, PretrainingSource(loaded.task, loaded.train), random.Random(1))
-    kinds = [pretraining.encode_texts(found, tokenizer) for found in texts.values()]
-    packed = pretraining.Packed.of(kinds, longest=96)
+    texts = pretraining.sample_texts(config, PretrainingSource(loaded.task, loaded.train), random.Random(1))
+    kinds = [pretraining.tokenize_texts(found, tokenizer) for found in texts.values()]
+    packed = pretraining.PackedTexts.pack(kinds, longest=96)
     assert len(packed.ids) < sum(map(len, kinds))  # several a row
     with torch.no_grad():
-        together = pretraining.losses_of(
+        together = pretraining.loss_per_kind(
             model(input_ids=packed.ids, position_ids=packed.positions, use_cache=False).logits, packed, kinds=3
         )
         for kind, found in enumerate(kinds):
@@ -135,9 +135,11 @@ def test_packed_texts_are_learnt_as_if_each_stood_alone(problems: Path, base: St
                 logits = model(torch.tensor([ids])).logits[0, :-1]
                 wanted = torch.tensor(labels[1:])
                 total += float(
-                    torch.nn.functional.cross_entropy(logits, wanted, ignore_index=pretraining.IGNORED, reduction="sum")
+                    torch.nn.functional.cross_entropy(
+                        logits, wanted, ignore_index=pretraining.IGNORED_LABEL, reduction="sum"
+                    )
                 )
-                n += int((wanted != pretraining.IGNORED).sum())
+                n += int((wanted != pretraining.IGNORED_LABEL).sum())
             assert float(together[kind]) == pytest.approx(total / n, rel=1e-4)
 
 
@@ -145,7 +147,7 @@ def test_texts_of_a_step_follow_from_its_number_alone(problems: Path) -> None:
     loaded = load_task(StageFolder(problems))
     config = PretrainingConfig(linear=3, documents=2, worksheets=2, text_tokens=20)
     fresh = [
-        pretraining.texts_of(config, PretrainingSource(loaded.task, loaded.train), random.Random(f"0/{step}"))
+        pretraining.sample_texts(config, PretrainingSource(loaded.task, loaded.train), random.Random(f"0/{step}"))
         for step in (5, 5, 6)
     ]
     assert fresh[0] == fresh[1] != fresh[2]
@@ -153,7 +155,7 @@ def test_texts_of_a_step_follow_from_its_number_alone(problems: Path) -> None:
 
 
 def test_the_rate_rises_stays_and_falls_to_zero() -> None:
-    rate = pretraining.rate_of(PretrainingConfig(steps=100, warmup=0.1, constant=0.5))
+    rate = pretraining.learning_rate_multiplier(PretrainingConfig(steps=100, warmup=0.1, constant=0.5))
     values = [rate(step) for step in range(101)]
     assert values[:10] == sorted(values[:10])
     assert set(values[10:50]) == {1.0}
@@ -227,7 +229,7 @@ def primed(base: StageFolder, traces: Path, tmp_path_factory: pytest.TempPathFac
 
 
 def test_priming_learns_completions(primed: StageFolder, base: StageFolder) -> None:
-    values = metrics_of(primed, "priming")
+    values = read_metrics(primed, "priming")
     assert sorted(values) == list(range(1, 10))
     assert values[9]["loss"] < 0.3 * values[1]["loss"]
     result = primed.result()
@@ -243,13 +245,13 @@ def test_priming_killed_and_continued_is_the_same(
     for call in (3, 5):
         out = tmp_path / str(call)
         with monkeypatch.context() as patch:
-            die_in(patch, hf_trainer.StageCallback, "on_step_end", call, after=False)
+            die_in(patch, hf_trainer.SFTStageCallback, "on_step_end", call, after=False)
             with pytest.raises(Killed):
                 run_alone("prime", PRIME, out, [base.path, traces])
         assert StageFolder(out).checkpoints()
         folder = run_alone("prime", PRIME, out, [base.path, traces])
         assert (folder.path / WEIGHTS).read_bytes() == (primed.path / WEIGHTS).read_bytes()
-        assert metrics_of(folder, "priming") == metrics_of(primed, "priming")
+        assert read_metrics(folder, "priming") == read_metrics(primed, "priming")
 
 
 def test_a_damaged_checkpoint_of_priming_is_passed_over(
@@ -261,7 +263,7 @@ def test_a_damaged_checkpoint_of_priming_is_passed_over(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     with monkeypatch.context() as patch:
-        die_in(patch, hf_trainer.StageCallback, "on_step_end", 3, after=False)
+        die_in(patch, hf_trainer.SFTStageCallback, "on_step_end", 3, after=False)
         with pytest.raises(Killed):
             run_alone("prime", PRIME, tmp_path / "prime", [base.path, traces])
     folder = StageFolder(tmp_path / "prime")
@@ -275,7 +277,7 @@ def test_a_damaged_checkpoint_of_priming_is_passed_over(
 
 def test_only_completions_and_their_end_are_learnt(base: StageFolder) -> None:
     tokenizer = load_tokenizer(base.artifacts / "model")
-    (example,) = examples_of([trace(0, "1 + 2 = 3")], tokenizer, 32)
+    (example,) = tokenize_traces([trace(0, "1 + 2 = 3")], tokenizer, 32)
     learnt = [token for token, keep in zip(example["input_ids"], example["completion_mask"], strict=True) if keep]
     assert decode(tokenizer, learnt) == "1 + 2 = 3<eos>"
     assert example["input_ids"][: -len(learnt)] == encode(tokenizer, trace(0, "").prompt, prompt=True)
@@ -284,12 +286,12 @@ def test_only_completions_and_their_end_are_learnt(base: StageFolder) -> None:
 def test_traces_that_do_not_fit_are_named(base: StageFolder) -> None:
     tokenizer = load_tokenizer(base.artifacts / "model")
     with pytest.raises(InvalidInput, match="trace trace0 has 14 tokens, more than 13"):
-        examples_of([trace(0, "1 + 2 = 3")], tokenizer, 13)
+        tokenize_traces([trace(0, "1 + 2 = 3")], tokenizer, 13)
     with pytest.raises(InvalidInput, match="trace trace1: a text cannot be written") as caught:
-        examples_of([trace(0, "1"), trace(1, "Eureka")], tokenizer, 64)
+        tokenize_traces([trace(0, "1"), trace(1, "Eureka")], tokenizer, 64)
     assert "'Eureka'" in caught.value.detail
     with pytest.raises(InvalidInput, match="there are no priming traces"):
-        examples_of([], tokenizer, 64)
+        tokenize_traces([], tokenizer, 64)
 
 
 def test_a_batch_must_divide_into_micro_batches(base: StageFolder, traces: Path, tmp_path: Path) -> None:
@@ -301,7 +303,7 @@ def test_sampling_continues_after_the_last_rollout(
     problems: Path, primed: StageFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from pipelines.streams import StreamWriter, read_rollouts
-    from pipelines.training.sampling.rollouts import RolloutMaker
+    from pipelines.training.sampling.rollouts import RolloutSampler
 
     config = {"split": "train", "samples": 4, "batch": 5, "sampling": {"max_new_tokens": 20}}
     inputs = [problems, primed.path]
@@ -311,13 +313,13 @@ def test_sampling_continues_after_the_last_rollout(
         with pytest.raises(Killed):
             run_alone("sample", config, tmp_path / "torn", inputs)
     drawn: list[int] = []
-    draw = RolloutMaker.draw
+    draw = RolloutSampler.sample
 
-    def counting(self: RolloutMaker, due: list[Any], *rest: Any) -> Any:
+    def counting(self: RolloutSampler, due: list[Any], *rest: Any) -> Any:
         drawn.append(len(due))
         return draw(self, due, *rest)
 
-    monkeypatch.setattr(RolloutMaker, "draw", counting)
+    monkeypatch.setattr(RolloutSampler, "sample", counting)
     torn = run_alone("sample", config, tmp_path / "torn", inputs)
     assert drawn == [5, 5, 4]
     assert list(read_rollouts(torn.path)) == list(read_rollouts(whole.path))

@@ -10,18 +10,18 @@ import torch
 from pipelines.errors import InvalidInput, MissingRequirement, StageFailed
 from pipelines.training.core.configs import EngineConfig, SamplingConfig, VLLMConfig
 from pipelines.training.generation.choice import make_engine
-from pipelines.training.generation.dropping import DroppingEngine, draw
-from pipelines.training.generation.engine import Completion, Request, cut_at_end, row_seed
+from pipelines.training.generation.dropping import RowDroppingEngine, sample_tokens
+from pipelines.training.generation.engine import Completion, GenerationRequest, rollout_seed, truncate_at_eos
 from pipelines.training.generation.hf import HFEngine
-from pipelines.training.generation.vllm import VLLMEngine
-from pipelines.training.generation.vllm_sampler import VLLMSampler, described
+from pipelines.training.generation.vllm import SyncedVLLMEngine
+from pipelines.training.generation.vllm_sampler import StandaloneVLLMEngine, load_model_config
 from tests.training.helpers import CPU, EOS, TinyTokenizer, tiny_model
 
 pytestmark = pytest.mark.train
 
 TOKENIZER: Any = TinyTokenizer()
 REQUESTS = [
-    Request(prompt, row_seed(0, "train", 0, str(index), 0))
+    GenerationRequest(prompt, rollout_seed(0, "train", 0, str(index), 0))
     for index, prompt in enumerate([(5, 6, 7), (2,), (9, 8, 7, 6, 5), (3, 3), (5, 6, 7), (4, 2, 4), (11,), (10, 2)] * 4)
 ]
 
@@ -35,14 +35,14 @@ def model() -> Any:
     return made
 
 
-def alone(model: Any, request: Request, sampling: SamplingConfig) -> Completion:
+def alone(model: Any, request: GenerationRequest, sampling: SamplingConfig) -> Completion:
     """The completion of one request by a loop without cache, padding or company."""
     tokens: list[int] = []
     uniforms = __import__("numpy").random.default_rng(request.seed).random(sampling.max_new_tokens)
     for uniform in uniforms:
         with torch.no_grad():
             logits = model(input_ids=torch.tensor([[*request.prompt, *tokens]])).logits[0, -1:]
-        tokens.append(int(draw(logits, torch.tensor([uniform]), sampling)))
+        tokens.append(int(sample_tokens(logits, torch.tensor([uniform]), sampling)))
         if tokens[-1] == EOS:
             break
     return Completion(tuple(tokens), "stop" if tokens[-1] == EOS else "length")
@@ -50,7 +50,7 @@ def alone(model: Any, request: Request, sampling: SamplingConfig) -> Completion:
 
 def test_rows_draw_what_they_would_draw_alone(model: Any) -> None:
     sampling = SamplingConfig(max_new_tokens=24)
-    together = DroppingEngine(model, TOKENIZER, CPU).generate(REQUESTS, sampling)
+    together = RowDroppingEngine(model, TOKENIZER, CPU).generate(REQUESTS, sampling)
     assert {each.finish_reason for each in together} == {"stop", "length"}
     assert together == [alone(model, request, sampling) for request in REQUESTS]
 
@@ -58,15 +58,15 @@ def test_rows_draw_what_they_would_draw_alone(model: Any) -> None:
 @pytest.mark.parametrize("size", [1, 3, 7])
 def test_rows_do_not_depend_on_their_batch(model: Any, size: int) -> None:
     sampling = SamplingConfig(max_new_tokens=16)
-    together = DroppingEngine(model, TOKENIZER, CPU).generate(REQUESTS, sampling)
-    assert DroppingEngine(model, TOKENIZER, CPU, batch=size).generate(REQUESTS, sampling) == together
-    backwards = DroppingEngine(model, TOKENIZER, CPU).generate(REQUESTS[::-1], sampling)
+    together = RowDroppingEngine(model, TOKENIZER, CPU).generate(REQUESTS, sampling)
+    assert RowDroppingEngine(model, TOKENIZER, CPU, batch=size).generate(REQUESTS, sampling) == together
+    backwards = RowDroppingEngine(model, TOKENIZER, CPU).generate(REQUESTS[::-1], sampling)
     assert backwards == together[::-1]
 
 
 def test_greedy_completions_are_those_of_hf_generate(model: Any) -> None:
     sampling = SamplingConfig(max_new_tokens=16, temperature=0)
-    ours = DroppingEngine(model, TOKENIZER, CPU).generate(REQUESTS[:8], sampling)
+    ours = RowDroppingEngine(model, TOKENIZER, CPU).generate(REQUESTS[:8], sampling)
     assert HFEngine(model, TOKENIZER, CPU).generate(REQUESTS[:8], sampling) == ours
 
 
@@ -85,7 +85,7 @@ def test_hf_generate_is_seeded_and_leaves_the_global_generator_alone(model: Any)
 def test_draws_follow_the_distribution() -> None:
     logits = torch.tensor([0.0, 1.0, -1.0, 2.0]).repeat(40_000, 1)
     uniforms = torch.rand(40_000, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    counts = draw(logits, uniforms, SamplingConfig(temperature=0.7)).bincount(minlength=4) / 40_000
+    counts = sample_tokens(logits, uniforms, SamplingConfig(temperature=0.7)).bincount(minlength=4) / 40_000
     expected = (logits[0] / 0.7).softmax(-1)
     assert counts.tolist() == pytest.approx(expected.tolist(), abs=0.01)
 
@@ -103,25 +103,25 @@ def test_draws_follow_the_distribution() -> None:
 def test_truncated_draws_stay_among_the_likeliest(sampling: SamplingConfig, allowed: set[int]) -> None:
     logits = torch.tensor([0.0, 1.0, -1.0, 2.0]).repeat(1_000, 1)
     uniforms = torch.linspace(0, 1 - 1e-9, 1_000, dtype=torch.float64)
-    assert set(draw(logits, uniforms, sampling).tolist()) == allowed
+    assert set(sample_tokens(logits, uniforms, sampling).tolist()) == allowed
 
 
 def test_a_token_of_no_probability_is_never_drawn() -> None:
     logits = torch.tensor([[-torch.inf, 0.0, -torch.inf]])
     for uniform in (0.0, 0.5, 1 - 1e-16):
-        assert draw(logits, torch.tensor([uniform], dtype=torch.float64), SamplingConfig()).tolist() == [1]
+        assert sample_tokens(logits, torch.tensor([uniform], dtype=torch.float64), SamplingConfig()).tolist() == [1]
 
 
 def test_seeds_tell_every_place_apart() -> None:
     places = [(0, "train", 0, "a", 0), (1, "train", 0, "a", 0), (0, "test", 0, "a", 0), (0, "train", 1, "a", 0)]
     places += [(0, "train", 0, "b", 0), (0, "train", 0, "a", 1)]
-    assert len({row_seed(*place) for place in places}) == len(places)
-    assert all(0 <= row_seed(*place) < 2**63 for place in places)
+    assert len({rollout_seed(*place) for place in places}) == len(places)
+    assert all(0 <= rollout_seed(*place) < 2**63 for place in places)
 
 
 def test_what_follows_the_end_is_cut() -> None:
-    assert cut_at_end([5, EOS, 7, 7], frozenset({EOS})) == Completion((5, EOS), "stop")
-    assert cut_at_end([5, 6], frozenset({EOS})) == Completion((5, 6), "length")
+    assert truncate_at_eos([5, EOS, 7, 7], frozenset({EOS})) == Completion((5, EOS), "stop")
+    assert truncate_at_eos([5, 6], frozenset({EOS})) == Completion((5, 6), "length")
 
 
 def test_out_of_memory_names_the_batch(model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -130,7 +130,7 @@ def test_out_of_memory_names_the_batch(model: Any, monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr(model, "forward", explode)
     with pytest.raises(StageFailed, match="generating 4 completions at once") as caught:
-        DroppingEngine(model, TOKENIZER, CPU, batch=4).generate(REQUESTS, SamplingConfig(max_new_tokens=4))
+        RowDroppingEngine(model, TOKENIZER, CPU, batch=4).generate(REQUESTS, SamplingConfig(max_new_tokens=4))
     assert "engine.batch" in caught.value.remedy
 
 
@@ -174,9 +174,9 @@ def test_a_sample_by_vllm_reads_the_files_and_seeds_every_request(tmp_path: Path
     model = tiny_model()
     model.save_pretrained(tmp_path)
     library = FakeLibrary()
-    seen = described(tmp_path)
+    seen = load_model_config(tmp_path)
     config = VLLMConfig(tensor_parallel=8, gpu_memory=0.9)
-    engine = VLLMSampler(tmp_path, seen, TOKENIZER, config, longest=40, vllm=library)
+    engine = StandaloneVLLMEngine(tmp_path, seen, TOKENIZER, config, max_sequence=40, vllm=library)
     found = engine.generate(REQUESTS[:2], SamplingConfig(max_new_tokens=9, temperature=0.5, top_p=0.9, top_k=3))
     assert found == [Completion((5, 6, 7, EOS), "stop"), Completion((2, EOS), "stop")]
     assert library.started == {
@@ -189,7 +189,7 @@ def test_a_sample_by_vllm_reads_the_files_and_seeds_every_request(tmp_path: Path
     assert library.settings[0].items() >= {"temperature": 0.5, "top_p": 0.9, "top_k": 3, "max_tokens": 9}.items()
     assert seen.config.max_position_embeddings == model.config.max_position_embeddings
     with pytest.raises(InvalidInput, match=r"engine\.vllm\.mode is server"):
-        VLLMSampler(tmp_path, seen, TOKENIZER, VLLMConfig(mode="server"), longest=40, vllm=library)
+        StandaloneVLLMEngine(tmp_path, seen, TOKENIZER, VLLMConfig(mode="server"), max_sequence=40, vllm=library)
 
 
 def test_processes_ask_vllm_for_equally_much(model: Any) -> None:
@@ -200,7 +200,7 @@ def test_processes_ask_vllm_for_equally_much(model: Any) -> None:
         asked.append(n)
         return 3
 
-    engine = VLLMEngine(model, TOKENIZER, VLLMConfig(), backend=backend, most=most)
+    engine = SyncedVLLMEngine(model, TOKENIZER, VLLMConfig(), backend=backend, all_reduce_max=most)
     assert len(engine.generate(REQUESTS[:2], SamplingConfig(max_new_tokens=9))) == 2
     assert engine.generate([], SamplingConfig(max_new_tokens=9)) == []
     assert (backend.asked, asked) == ([3, 3], [2, 0])
@@ -233,7 +233,7 @@ def test_trl_gets_whole_parameters_and_how_long_a_sequence_may_be(model: Any, mo
     for name in ("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.setenv(name, {"WORLD_SIZE": "1", "MASTER_ADDR": "localhost", "MASTER_PORT": "0"}.get(name, "0"))
-    engine = VLLMEngine(model, TOKENIZER, VLLMConfig(gpu_memory=0.4), max_tokens=40)
+    engine = SyncedVLLMEngine(model, TOKENIZER, VLLMConfig(gpu_memory=0.4), max_sequence=40)
     engine.sync(0)
     assert loaded.keys() == dict(model.named_parameters()).keys()
     assert all(torch.equal(loaded[name], value) for name, value in model.named_parameters())
@@ -261,7 +261,7 @@ class FakeVLLM:
 
 def test_vllm_gets_weights_once_a_step_and_the_sampling_of_each_call(model: Any) -> None:
     backend = FakeVLLM()
-    engine = VLLMEngine(model, TOKENIZER, VLLMConfig(), backend=backend)
+    engine = SyncedVLLMEngine(model, TOKENIZER, VLLMConfig(), backend=backend)
     for step in (0, 0, 1):
         engine.sync(step)
     assert backend.synced == 2

@@ -12,8 +12,8 @@ from pipelines.folder import StageFolder
 from pipelines.records import rollout_id
 from pipelines.run import run_stage
 from pipelines.streams import read_rollouts
-from pipelines.training.core.metrics import metrics_of
-from pipelines.training.grpo.trl_adapter import Drawing
+from pipelines.training.core.metrics import read_metrics
+from pipelines.training.grpo.trl_adapter import TRLRolloutAdapter
 from tests.training.helpers import PPO, run_alone
 
 pytestmark = pytest.mark.train
@@ -35,7 +35,7 @@ def test_rollouts_and_metrics_are_those_of_the_stage(
     one = train[0]
     assert one.id == rollout_id(whole.key, "train", one.step, one.problem_id, one.sample)
     assert sorted({each.step for each in rollouts if each.split == "test"}) == [0, 2, 4]
-    for step, values in metrics_of(whole, "train").items():
+    for step, values in read_metrics(whole, "train").items():
         rewards = [each.reward for each in train if each.step == step if each.reward is not None]
         assert values["reward"] == pytest.approx(sum(rewards) / len(rewards))
         assert {"kl", "entropy", "policy_loss", "clip_fraction", "actor_grad_norm", "length", "verification"} <= set(
@@ -57,7 +57,7 @@ def test_it_learns(whole: StageFolder, inputs: list[Path]) -> None:
     weights = "artifacts/model/model.safetensors"
     before, after = load_file(inputs[1] / weights), load_file(whole.path / weights)
     assert any(not torch.equal(before[name], after[name]) for name in before)
-    assert any(values["updated"] for values in metrics_of(whole, "train").values())
+    assert any(values["updated"] for values in read_metrics(whole, "train").values())
 
 
 class Killed(BaseException):
@@ -68,23 +68,23 @@ class Killed(BaseException):
 def test_killed_and_continued_it_is_the_same_run(
     at: int, whole: StageFolder, inputs: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    draw = Drawing.__call__
+    draw = TRLRolloutAdapter.__call__
 
-    def dying(self: Drawing, prompts: list[str], trainer: Any) -> dict[str, Any]:
+    def dying(self: TRLRolloutAdapter, prompts: list[str], trainer: Any) -> dict[str, Any]:
         found = draw(self, prompts, trainer)
         if self.step == at:
             raise Killed
         return found
 
     with monkeypatch.context() as patch:
-        patch.setattr(Drawing, "__call__", dying)
+        patch.setattr(TRLRolloutAdapter, "__call__", dying)
         with pytest.raises(Killed):
             run_alone("ppo", GRPO, tmp_path / "ppo", inputs)
     torch.rand(3)
     folder = StageFolder(tmp_path / "ppo")
     run_stage(folder)
     for name in ("train", "eval"):
-        assert metrics_of(folder, name) == metrics_of(whole, name)
+        assert read_metrics(folder, name) == read_metrics(whole, name)
     assert list(read_rollouts(folder.path)) == list(read_rollouts(whole.path))
     assert folder.result() == whole.result()
 

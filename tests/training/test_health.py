@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipelines.training.rl.health import SIGNS, WINDOW, Health, warnings
+from pipelines.training.rl.health import HEALTH_CHECKS, WINDOW, HealthMonitor, health_warnings
 
 pytestmark = pytest.mark.train
 
@@ -39,9 +39,9 @@ SICK: dict[str, dict[str, float]] = {
 }
 
 
-@pytest.mark.parametrize("name", [sign.name for sign in SIGNS])
+@pytest.mark.parametrize("name", [sign.name for sign in HEALTH_CHECKS])
 def test_each_sign_is_named_once_with_its_step(name: str) -> None:
-    (warning,) = warnings(run(SICK[name]))
+    (warning,) = health_warnings(run(SICK[name]))
     assert warning.startswith(f"{name}: ")
     assert warning.endswith(")")
     assert WINDOW <= int(warning.rpartition("(step ")[2].rstrip(")")) < 20
@@ -57,24 +57,24 @@ def test_each_sign_is_named_once_with_its_step(name: str) -> None:
     ],
 )
 def test_a_run_that_gets_better_is_left_alone(end: dict[str, float]) -> None:
-    assert warnings(run(end)) == []
+    assert health_warnings(run(end)) == []
 
 
 def test_nothing_is_said_of_what_was_not_measured() -> None:
     bare = {step: {"reward": values["reward"]} for step, values in run(SICK["kl_explosion"]).items()}
-    assert warnings(bare) == []
+    assert health_warnings(bare) == []
 
 
 def test_too_few_steps_say_nothing() -> None:
-    assert warnings(run(SICK["kl_explosion"], steps=2 * WINDOW - 1)) == []
+    assert health_warnings(run(SICK["kl_explosion"], steps=2 * WINDOW - 1)) == []
 
 
 def test_a_resumed_run_does_not_repeat_what_was_said() -> None:
     metrics = run(SICK["length_collapse"])
-    whole = Health()
+    whole = HealthMonitor()
     said = [whole.observe(step, values) for step, values in metrics.items()]
     at = next(step for step, found in enumerate(said) if found)
-    resumed = Health()
+    resumed = HealthMonitor()
     for step in range(at + 1):
         resumed.observe(step, metrics[step])
     assert not any(resumed.observe(step, metrics[step]) for step in range(at + 1, len(metrics)))

@@ -18,11 +18,11 @@ from pipelines.folder import StageFolder
 from pipelines.records import Rollout, rollout_id
 from pipelines.run import run_stage
 from pipelines.streams import read_rollouts
-from pipelines.training.core.checkpoint import Snapshot
-from pipelines.training.core.metrics import metrics_of
-from pipelines.training.ppo.update import Trainer
-from pipelines.training.rl.rounds import problems_of
-from pipelines.training.stages.ppo import Loop
+from pipelines.training.core.checkpoint import TrainingCheckpoint
+from pipelines.training.core.metrics import read_metrics
+from pipelines.training.ppo.update import PPOTrainer
+from pipelines.training.rl.rounds import problems_of_step
+from pipelines.training.stages.ppo import PPOLoop
 from tests.training.helpers import PPO, run_alone
 
 pytestmark = pytest.mark.train
@@ -39,7 +39,7 @@ def rollouts_of(folder: StageFolder) -> dict[str, Rollout]:
 def same_outcome(one: StageFolder, other: StageFolder) -> None:
     """Asserts that two runs cannot be told apart: metrics, rollouts, weights, result."""
     for name in ("train", "eval"):
-        assert metrics_of(one, name) == metrics_of(other, name)
+        assert read_metrics(one, name) == read_metrics(other, name)
     assert rollouts_of(one) == rollouts_of(other)
     assert one.result() == other.result()
     weights = "artifacts/model/model.safetensors"
@@ -56,20 +56,20 @@ def test_every_rollout_and_metric_is_written(undisturbed: StageFolder, inputs: l
     assert len(tests) == 3 * 2 * 2
     one = train[0]
     assert one.id == rollout_id(undisturbed.key, "train", one.step, one.problem_id, one.sample)
-    for step, values in metrics_of(undisturbed, "train").items():
+    for step, values in read_metrics(undisturbed, "train").items():
         rewards = [each.reward for each in train if each.step == step if each.reward is not None]
         assert values["reward"] == pytest.approx(sum(rewards) / len(rewards))
         wanted = {"kl", "entropy", "length", "truncation_rate", "format_rate", "accuracy", "verification", "updated"}
         assert wanted <= set(values)
-    assert any(values["updated"] for values in metrics_of(undisturbed, "train").values())
-    assert sorted(metrics_of(undisturbed, "eval")) == [0, 2, 4]
-    assert sorted(metrics_of(undisturbed, "speed")) == [0, 1, 2, 3]
+    assert any(values["updated"] for values in read_metrics(undisturbed, "train").values())
+    assert sorted(read_metrics(undisturbed, "eval")) == [0, 2, 4]
+    assert sorted(read_metrics(undisturbed, "speed")) == [0, 1, 2, 3]
 
 
 def test_the_result_says_how_it_went_and_on_how_much(undisturbed: StageFolder) -> None:
     result = undisturbed.result()
     assert result is not None
-    train, tests = metrics_of(undisturbed, "train"), metrics_of(undisturbed, "eval")
+    train, tests = read_metrics(undisturbed, "train"), read_metrics(undisturbed, "eval")
     assert (result["steps"], result["rollouts"]) == (4, 48)
     assert (result["reward_first"], result["reward_last"]) == (train[0]["reward"], train[3]["reward"])
     assert (result["reward_steps"], result["reward_n"]) == (1, 12)
@@ -122,14 +122,14 @@ def die_in(monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, call: int, *,
 @pytest.mark.parametrize(
     ("owner", "name", "call", "after"),
     [
-        (Trainer, "update", 0, False),
-        (Trainer, "update", 1, True),
-        (Trainer, "update", 2, False),
-        (Trainer, "update", 3, True),
-        (Loop, "_evaluate", 0, True),
-        (Loop, "_evaluate", 4, False),
-        (Snapshot, "save", 0, False),
-        (Snapshot, "save", 1, True),
+        (PPOTrainer, "update", 0, False),
+        (PPOTrainer, "update", 1, True),
+        (PPOTrainer, "update", 2, False),
+        (PPOTrainer, "update", 3, True),
+        (PPOLoop, "_evaluate", 0, True),
+        (PPOLoop, "_evaluate", 4, False),
+        (TrainingCheckpoint, "save", 0, False),
+        (TrainingCheckpoint, "save", 1, True),
     ],
 )
 def test_killed_anywhere_and_continued_it_is_the_same_run(
@@ -164,8 +164,8 @@ def test_a_checkpoint_of_any_step_leads_to_the_same_end(
         shutil.copytree(path, again / "checkpoints" / path.name)
         shutil.copy(every_step.path / "stage.json", again)
         run_stage(StageFolder(again))
-        assert metrics_of(StageFolder(again), "train") == {
-            key: value for key, value in metrics_of(undisturbed, "train").items() if key >= step
+        assert read_metrics(StageFolder(again), "train") == {
+            key: value for key, value in read_metrics(undisturbed, "train").items() if key >= step
         }
 
 
@@ -174,15 +174,15 @@ def test_a_stop_saves_a_checkpoint_and_is_continued(
 ) -> None:
     from pipelines import signals
 
-    update = Trainer.update
+    update = PPOTrainer.update
 
-    def stopping(self: Trainer, batch: Any, step: int) -> dict[str, float]:
+    def stopping(self: PPOTrainer, batch: Any, step: int) -> dict[str, float]:
         if step == 2:
             signals._on_signal(signal.SIGTERM, None)
         return update(self, batch, step)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Trainer, "update", stopping)
+        patch.setattr(PPOTrainer, "update", stopping)
         patch.setattr(signals, "_stop", signals.Stop())
         with pytest.raises(Interrupted, match="SIGTERM"):
             run_alone("ppo", PPO, tmp_path / "ppo", inputs)
@@ -195,7 +195,7 @@ def test_a_stop_saves_a_checkpoint_and_is_continued(
 def until_checkpoint(inputs: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StageFolder:
     """A run killed at its last step, with checkpoints of steps 1, 2 and 3."""
     with monkeypatch.context() as patch:
-        die_in(patch, Trainer, "update", 3, after=False)
+        die_in(patch, PPOTrainer, "update", 3, after=False)
         with pytest.raises(Killed):
             run_alone("ppo", PPO | {"checkpoint_every": 1, "keep_checkpoints": 9}, tmp_path / "ppo", inputs)
     return StageFolder(tmp_path / "ppo")
@@ -270,7 +270,7 @@ def test_each_pass_over_the_problems_takes_every_one_once(inputs: list[Path], un
 
     problems = load_task(StageFolder(inputs[0])).train
     config = PPOConfig(prompts=4)
-    asked = [problem for step in range(3) for problem in problems_of(problems, step, config)]
+    asked = [problem for step in range(3) for problem in problems_of_step(problems, step, config)]
     assert sorted(asked[:6], key=lambda problem: problem.id) == sorted(problems, key=lambda problem: problem.id)
     assert sorted(asked[6:], key=lambda problem: problem.id) == sorted(problems, key=lambda problem: problem.id)
     assert asked[:6] != asked[6:]
@@ -286,7 +286,7 @@ def test_killed_with_minus_nine_in_its_own_process_it_is_the_same_run(
     command = [sys.executable, "-m", "pipelines", "--folder", str(folder.path)]
     first = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 120
-    while len(metrics_of(folder, "train")) < 3 and time.monotonic() < deadline and first.poll() is None:
+    while len(read_metrics(folder, "train")) < 3 and time.monotonic() < deadline and first.poll() is None:
         time.sleep(0.01)  # polls another process's files: there is nothing to wait on
     first.kill()
     assert first.wait() == -signal.SIGKILL

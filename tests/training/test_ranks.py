@@ -16,7 +16,7 @@ from pipelines.files import write_json
 from pipelines.folder import StageFolder
 from pipelines.run import prepare, run_stage
 from pipelines.streams import read_rollouts, stream_files
-from pipelines.training.core.metrics import metrics_of
+from pipelines.training.core.metrics import read_metrics
 from tests.training.helpers import PPO, run_alone
 
 pytestmark = [pytest.mark.train, pytest.mark.slow]
@@ -86,7 +86,7 @@ def test_a_sharded_checkpoint_gives_everything_back(found: dict[str, Any], out: 
 
 def test_the_stage_draws_and_learns_what_one_process_does(out: Path, undisturbed: StageFolder) -> None:
     folder = StageFolder(out / "undisturbed")
-    together, alone = metrics_of(folder, "train"), metrics_of(undisturbed, "train")
+    together, alone = read_metrics(folder, "train"), read_metrics(undisturbed, "train")
     assert together.keys() == alone.keys()
     for step in (0, 1):
         assert together[step] == pytest.approx(alone[step], rel=1e-3, abs=1e-4)
@@ -113,7 +113,7 @@ def test_only_one_process_writes(out: Path) -> None:
 def test_killed_and_continued_it_is_the_same_run(out: Path) -> None:
     one, other = StageFolder(out / "undisturbed"), StageFolder(out / "killed")
     for name in ("train", "eval"):
-        assert metrics_of(one, name) == metrics_of(other, name)
+        assert read_metrics(one, name) == read_metrics(other, name)
     assert list(read_rollouts(one.path)) == list(read_rollouts(other.path))
     assert one.result() == other.result()
     weights = "artifacts/model/model.safetensors"
@@ -129,8 +129,8 @@ def test_one_process_goes_on_from_the_checkpoint_of_two(out: Path, tmp_path: Pat
     shard = next((again.path / "checkpoints" / "step-000004").glob("*.distcp"))
     shard.write_bytes(bytes(shard.stat().st_size))
     run_stage(again)
-    assert sorted(metrics_of(again, "train")) == [2, 3]
-    assert metrics_of(again, "train")[2] == pytest.approx(metrics_of(whole, "train")[2], rel=1e-3, abs=1e-4)
+    assert sorted(read_metrics(again, "train")) == [2, 3]
+    assert read_metrics(again, "train")[2] == pytest.approx(read_metrics(whole, "train")[2], rel=1e-3, abs=1e-4)
 
 
 def test_the_model_can_be_read_by_the_next_stage(out: Path, inputs: list[Path], tmp_path: Path) -> None:
@@ -146,7 +146,7 @@ def test_a_process_that_fails_ends_all(inputs: list[Path], tmp_path: Path) -> No
     assert "the second process failed" in done.stderr
     folder = StageFolder(tmp_path / "failed")
     assert folder.result() is None
-    assert sorted(metrics_of(folder, "train")) == [0]
+    assert sorted(read_metrics(folder, "train")) == [0]
 
 
 def test_a_stop_that_reaches_every_process_saves_once_and_is_continued(inputs: list[Path], tmp_path: Path) -> None:
@@ -168,7 +168,7 @@ def test_a_stop_that_reaches_every_process_saves_once_and_is_continued(inputs: l
     environment = child_environment(job, attempt) | {"PYTHONPATH": str(PROBE.parents[2])}
     with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as first:
         deadline = time.monotonic() + 300
-        while len(metrics_of(folder, "train")) < 2 and time.monotonic() < deadline and first.poll() is None:
+        while len(read_metrics(folder, "train")) < 2 and time.monotonic() < deadline and first.poll() is None:
             time.sleep(0.05)  # polls another process's files: there is nothing to wait on
         send([first.pid, *descendants(first.pid)], signal.SIGUSR2)
         _, said = first.communicate(timeout=120)
@@ -182,4 +182,4 @@ def test_a_stop_that_reaches_every_process_saves_once_and_is_continued(inputs: l
         line for line in done.stdout.splitlines() if line.startswith("{")
     ]  # of one process, under its progress
     assert json.loads(result)["processes"] == 2
-    assert sorted(metrics_of(folder, "train")) == list(range(12))
+    assert sorted(read_metrics(folder, "train")) == list(range(12))

@@ -13,8 +13,8 @@ from pipelines.tasks.countdown.reward import Score
 from pipelines.tasks.countdown.task import Task, shipped_template
 from pipelines.tokenizer import build_tokenizer, encode
 from pipelines.training.core.configs import SamplingConfig
-from pipelines.training.generation.engine import Completion, Request
-from pipelines.training.sampling.rollouts import RolloutMaker, places, rollout_metrics
+from pipelines.training.generation.engine import Completion, GenerationRequest
+from pipelines.training.sampling.rollouts import RolloutSampler, rollout_keys, rollout_metrics
 
 pytestmark = pytest.mark.train
 
@@ -30,13 +30,13 @@ class Scripted:
 
     def __init__(self, *completions: Completion) -> None:
         self.completions = completions
-        self.requests: list[Request] = []
+        self.requests: list[GenerationRequest] = []
         self.synced: list[int] = []
 
     def sync(self, step: int) -> None:
         self.synced.append(step)
 
-    def generate(self, requests: Sequence[Request], sampling: SamplingConfig) -> list[Completion]:
+    def generate(self, requests: Sequence[GenerationRequest], sampling: SamplingConfig) -> list[Completion]:
         self.requests += requests
         return list(self.completions)
 
@@ -47,17 +47,17 @@ def says(text: str, *, stop: bool = True) -> Completion:
     return Completion((*ids, TOKENIZER.eos_token_id), "stop") if stop else Completion(tuple(ids), "length")
 
 
-def maker(engine: Scripted, task: Any = TASK, **fields: Any) -> RolloutMaker:
-    """A maker for a made-up stage."""
-    return RolloutMaker("ppo-0", task, TOKENIZER, engine, **{"seed": 0, "max_prompt_tokens": 16, **fields})
+def make_sampler(engine: Scripted, task: Any = TASK, **fields: Any) -> RolloutSampler:
+    """A sampler for a made-up stage."""
+    return RolloutSampler("ppo-0", task, TOKENIZER, engine, **{"seed": 0, "max_prompt_tokens": 16, **fields})
 
 
 def test_a_rollout_has_its_text_its_score_and_where_it_comes_from() -> None:
     right = "2 + 3 = 5 <answer> 2 + 3 </answer>"
     engine = Scripted(says(right), says("2 + 3 =", stop=False))
-    drawing = maker(engine)
-    drawing.sync(4)
-    first, second = drawing.draw(list(places("train", 4, [PROBLEM], 2)), SamplingConfig(max_new_tokens=20))
+    sampler = make_sampler(engine)
+    sampler.sync(4)
+    first, second = sampler.sample(list(rollout_keys("train", 4, [PROBLEM], 2)), SamplingConfig(max_new_tokens=20))
     rollout = first.rollout
     assert rollout.id == rollout_id("ppo-0", "train", 4, PROBLEM.id, 0)
     assert (rollout.completion, rollout.reward, rollout.correct, rollout.answer) == (right, 1.0, True, "2 + 3")
@@ -73,8 +73,8 @@ def test_a_rollout_has_its_text_its_score_and_where_it_comes_from() -> None:
 
 def test_the_end_of_sequence_is_not_part_of_the_text_but_padding_the_model_said_is() -> None:
     engine = Scripted(Completion((TOKENIZER.pad_token_id, TOKENIZER.eos_token_id), "stop"))
-    (drawn,) = maker(engine).draw(list(places("train", 0, [PROBLEM], 1)), SamplingConfig())
-    assert drawn.rollout.completion == "<pad>"
+    (sampled,) = make_sampler(engine).sample(list(rollout_keys("train", 0, [PROBLEM], 1)), SamplingConfig())
+    assert sampled.rollout.completion == "<pad>"
 
 
 @pytest.mark.parametrize(("reward", "said"), [(math.nan, "is nan"), (math.inf, "is inf")])
@@ -84,8 +84,8 @@ def test_a_reward_that_is_no_number_names_the_rollout(reward: float, said: str) 
             return Score(reward, False, None, None, "no_answer")
 
     with pytest.raises(StageFailed, match=said) as caught:
-        maker(Scripted(says("2")), Broken(template=TASK.template)).draw(
-            list(places("train", 0, [PROBLEM], 1)), SamplingConfig()
+        make_sampler(Scripted(says("2")), Broken(template=TASK.template)).sample(
+            list(rollout_keys("train", 0, [PROBLEM], 1)), SamplingConfig()
         )
     assert PROBLEM.id in caught.value.summary
     assert rollout_id("ppo-0", "train", 0, PROBLEM.id, 0) in caught.value.summary
@@ -97,25 +97,25 @@ def test_a_reward_that_raises_names_the_rollout() -> None:
             raise ZeroDivisionError("division by zero")
 
     with pytest.raises(StageFailed, match=f"problem {PROBLEM.id}.: division by zero"):
-        maker(Scripted(says("2")), Broken(template=TASK.template)).draw(
-            list(places("train", 0, [PROBLEM], 1)), SamplingConfig()
+        make_sampler(Scripted(says("2")), Broken(template=TASK.template)).sample(
+            list(rollout_keys("train", 0, [PROBLEM], 1)), SamplingConfig()
         )
 
 
 def test_a_prompt_that_is_too_long_is_refused() -> None:
     with pytest.raises(InvalidInput, match=f"problem {PROBLEM.id} has 8 tokens, more than 5"):
-        maker(Scripted(), max_prompt_tokens=5).check_prompts([PROBLEM], new_tokens=4, positions=None)
+        make_sampler(Scripted(), max_prompt_tokens=5).check_prompts([PROBLEM], new_tokens=4, positions=None)
 
 
 def test_a_completion_that_does_not_fit_the_model_is_refused() -> None:
-    maker(Scripted()).check_prompts([PROBLEM], new_tokens=24, positions=32)
+    make_sampler(Scripted()).check_prompts([PROBLEM], new_tokens=24, positions=32)
     with pytest.raises(InvalidInput, match="prompts of 8 tokens and completions of 25 do not fit into 32 positions"):
-        maker(Scripted()).check_prompts([PROBLEM], new_tokens=25, positions=32)
+        make_sampler(Scripted()).check_prompts([PROBLEM], new_tokens=25, positions=32)
 
 
 def test_a_prompt_outside_the_vocabulary_is_refused() -> None:
     with pytest.raises(InvalidInput, match="vocabulary") as caught:
-        maker(Scripted()).check_prompts([make_problem((2, 77), 79)], new_tokens=1, positions=None)
+        make_sampler(Scripted()).check_prompts([make_problem((2, 77), 79)], new_tokens=1, positions=None)
     assert "'77'" in caught.value.detail
 
 

@@ -10,11 +10,11 @@ import torch
 from pipelines.errors import StageFailed
 from pipelines.training.core.configs import OptimizerConfig, SamplingConfig
 from pipelines.training.core.runtime import memory_guard
-from pipelines.training.generation.dropping import DroppingEngine
-from pipelines.training.generation.engine import Request, row_seed
-from pipelines.training.ppo.experience import Batch
+from pipelines.training.generation.dropping import RowDroppingEngine
+from pipelines.training.generation.engine import GenerationRequest, rollout_seed
+from pipelines.training.ppo.experience import RolloutBatch
 from pipelines.training.ppo.networks import recompute_activations
-from pipelines.training.ppo.update import Trainer
+from pipelines.training.ppo.update import PPOTrainer
 from tests.training.helpers import CPU, PAD, TinyTokenizer, tiny_model, trainer_of
 from tests.training.test_experience import ROWS, Row
 
@@ -38,8 +38,8 @@ def test_the_size_of_chunks_changes_nothing() -> None:
     ends = []
     for micro in (None, 1, 3):
         trainer = trainer_of(tiny_model(), micro_batch=micro, mini_batch=4, epochs=2)
-        metrics = trainer.update(Batch.of(ROWS, PAD), step=0)
-        ends.append((weights(trainer.policy), weights(trainer.valuer), metrics))
+        metrics = trainer.update(RolloutBatch.from_rollouts(ROWS, PAD), step=0)
+        ends.append((weights(trainer.policy), weights(trainer.value_network), metrics))
     for policy, critic, metrics in ends[1:]:
         # AdamW's first steps are near the sign of the gradient, so rounding shows at 1e-4 of the learning rate.
         assert same(policy, ends[0][0], atol=2e-4)
@@ -52,7 +52,7 @@ def test_recomputing_activations_keeps_less_and_changes_nothing() -> None:
     for recompute in (False, True):
         trainer = trainer_of(tiny_model(), mini_batch=4, epochs=2)
         if recompute:
-            for network in (trainer.policy, trainer.valuer):
+            for network in (trainer.policy, trainer.value_network):
                 recompute_activations(network)
         held: list[int] = []
 
@@ -61,8 +61,8 @@ def test_recomputing_activations_keeps_less_and_changes_nothing() -> None:
             return tensor
 
         with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-            metrics = trainer.update(Batch.of(ROWS, PAD), step=0)
-        ends.append((weights(trainer.policy), weights(trainer.valuer), metrics))
+            metrics = trainer.update(RolloutBatch.from_rollouts(ROWS, PAD), step=0)
+        ends.append((weights(trainer.policy), weights(trainer.value_network), metrics))
         kept.append(sum(held))
     assert same(ends[1][0], ends[0][0])
     assert same(ends[1][1], ends[0][1])
@@ -72,7 +72,7 @@ def test_recomputing_activations_keeps_less_and_changes_nothing() -> None:
 
 def test_the_first_pass_over_fresh_rollouts_clips_nothing() -> None:
     trainer = trainer_of(tiny_model(), mini_batch=4)
-    metrics = trainer.update(Batch.of(ROWS, PAD), step=0)
+    metrics = trainer.update(RolloutBatch.from_rollouts(ROWS, PAD), step=0)
     assert metrics["clip_fraction"] == 0
     assert metrics["policy_change"] == pytest.approx(0, abs=1e-6)
     assert metrics["kl"] == pytest.approx(0, abs=1e-6)
@@ -82,10 +82,10 @@ def test_the_first_pass_over_fresh_rollouts_clips_nothing() -> None:
 def test_equal_rewards_leave_the_policy_alone_and_say_so() -> None:
     rows: list[Any] = [Row(row.prompt, row.completion, 0.1) for row in ROWS]
     trainer = trainer_of(tiny_model())
-    before, critic = weights(trainer.policy), weights(trainer.valuer)
-    metrics = trainer.update(Batch.of(rows, PAD), step=0)
+    before, critic = weights(trainer.policy), weights(trainer.value_network)
+    metrics = trainer.update(RolloutBatch.from_rollouts(rows, PAD), step=0)
     assert same(weights(trainer.policy), before)
-    assert not same(weights(trainer.valuer), critic)
+    assert not same(weights(trainer.value_network), critic)
     assert (metrics["equal_rewards"], metrics["updated"]) == (1, 0)
     assert "policy_loss" not in metrics
 
@@ -93,25 +93,25 @@ def test_equal_rewards_leave_the_policy_alone_and_say_so() -> None:
 def test_only_the_critic_learns_while_it_warms_up() -> None:
     trainer = trainer_of(tiny_model(), critic_warmup_steps=1, critic_warmup_epochs=3)
     before = weights(trainer.policy)
-    assert trainer.update(Batch.of(ROWS, PAD), step=0)["updated"] == 0
+    assert trainer.update(RolloutBatch.from_rollouts(ROWS, PAD), step=0)["updated"] == 0
     assert same(weights(trainer.policy), before)
     assert trainer.critic.schedule.last_epoch == 3
-    assert trainer.update(Batch.of(ROWS, PAD), step=1)["updated"] == 1
+    assert trainer.update(RolloutBatch.from_rollouts(ROWS, PAD), step=1)["updated"] == 1
     assert not same(weights(trainer.policy), before)
 
 
 def test_the_critic_starts_from_the_policy_and_says_zero() -> None:
     model = tiny_model()
     trainer = trainer_of(model)
-    assert same(weights(trainer.valuer.backbone), weights(model.base_model))
-    assert not trainer.estimate(Batch.of(ROWS, PAD), 0).values.any()
+    assert same(weights(trainer.value_network.backbone), weights(model.base_model))
+    assert not trainer.estimate(RolloutBatch.from_rollouts(ROWS, PAD), 0).values.any()
 
 
 def test_the_reference_stays_what_the_policy_was() -> None:
     trainer = trainer_of(tiny_model())
     before = weights(trainer.policy)
     for step in range(3):
-        metrics = trainer.update(Batch.of(ROWS, PAD), step)
+        metrics = trainer.update(RolloutBatch.from_rollouts(ROWS, PAD), step)
     assert trainer.reference is not None
     assert same(weights(trainer.reference), before)
     assert metrics["kl"] != 0
@@ -120,7 +120,7 @@ def test_the_reference_stays_what_the_policy_was() -> None:
 def test_without_kl_there_is_no_reference_and_no_such_metric() -> None:
     trainer = trainer_of(tiny_model(), kl=0)
     assert trainer.reference is None
-    assert "kl" not in trainer.update(Batch.of(ROWS, PAD), step=0)
+    assert "kl" not in trainer.update(RolloutBatch.from_rollouts(ROWS, PAD), step=0)
 
 
 def test_gradients_are_clipped_to_the_norm() -> None:
@@ -140,11 +140,11 @@ def test_gradients_are_clipped_to_the_norm() -> None:
 
 def test_a_gradient_that_is_not_finite_ends_the_stage_before_it_touches_a_weight() -> None:
     trainer = trainer_of(tiny_model())
-    before = weights(trainer.valuer)
+    before = weights(trainer.value_network)
     rows: list[Any] = [Row(row.prompt, row.completion, row.reward * 1e38) for row in ROWS]
     with pytest.raises(StageFailed, match="gradient of the critic is not finite"):
-        trainer.update(Batch.of(rows, PAD), step=0)
-    assert same(weights(trainer.valuer), before)
+        trainer.update(RolloutBatch.from_rollouts(rows, PAD), step=0)
+    assert same(weights(trainer.value_network), before)
 
 
 def test_out_of_memory_names_the_batch_and_a_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -155,8 +155,8 @@ def test_out_of_memory_names_the_batch_and_a_remedy(monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(trainer.policy, "forward", explode)
     with pytest.raises(StageFailed) as caught:
-        trainer.update(Batch.of(ROWS, PAD), step=7)
-    assert "PPO step 7, a chunk of 4 rollouts × 8 tokens" in caught.value.summary
+        trainer.update(RolloutBatch.from_rollouts(ROWS, PAD), step=7)
+    assert "PPO step 7, a micro-batch of 4 rollouts × 8 tokens" in caught.value.summary
     assert "Set micro_batch to 2" in caught.value.remedy
 
 
@@ -166,14 +166,14 @@ def test_other_errors_pass_the_memory_guard() -> None:
 
 
 def play(
-    trainer: Trainer, reward: Callable[[tuple[int, ...]], float], *, steps: int, prompts: list[tuple[int, ...]]
+    trainer: PPOTrainer, reward: Callable[[tuple[int, ...]], float], *, steps: int, prompts: list[tuple[int, ...]]
 ) -> list[dict[str, float]]:
     """Runs PPO on a made-up reward of the completion's tokens; returns the metrics of each step."""
-    engine = DroppingEngine(trainer.policy.model, TinyTokenizer(), CPU)
+    engine = RowDroppingEngine(trainer.policy.model, TinyTokenizer(), CPU)
     found = []
     for step in range(steps):
         requests = [
-            Request(prompt, row_seed(0, "train", step, str(index), sample))
+            GenerationRequest(prompt, rollout_seed(0, "train", step, str(index), sample))
             for index, prompt in enumerate(prompts)
             for sample in range(16)
         ]
@@ -182,7 +182,7 @@ def play(
             Row(request.prompt, completion.tokens, reward(request.prompt + completion.tokens))
             for request, completion in zip(requests, completions, strict=True)
         ]
-        batch = Batch.of(rows, PAD)
+        batch = RolloutBatch.from_rollouts(rows, PAD)
         metrics = trainer.update(batch, step)
         found.append(metrics | {"reward": float(batch.scores.mean())})
     return found

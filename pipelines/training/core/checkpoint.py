@@ -36,11 +36,11 @@ class Stateful(Protocol):
         ...
 
 
-class Damaged(Exception):
+class DamagedCheckpoint(Exception):
     """A checkpoint whose files are not what they were."""
 
 
-class Snapshot:
+class TrainingCheckpoint:
     """Saves and restores the parts of one stage.
 
     Args:
@@ -75,10 +75,10 @@ class Snapshot:
         """
         for step, path in reversed(self._folder.checkpoints()):
             try:
-                random_states = checked_state(path, self._key, step)
-                loaded = {name: load_file(path / f"{name}.pt") for name in self._parts}
-            except Damaged as error:
-                report_damage(path, error)
+                random_states = read_verified_state(path, self._key, step)
+                loaded = {name: load_tensors(path / f"{name}.pt") for name in self._parts}
+            except DamagedCheckpoint as error:
+                warn_of_damage(path, error)
                 continue
             for name, part in self._parts.items():
                 part.load_state_dict(loaded[name])
@@ -107,7 +107,7 @@ def write_state(path: Path, key: str, step: int, extra: Mapping[str, Any] | None
     write_json(path / _MANIFEST, {each.name: each.stat().st_size for each in sorted(path.iterdir())})
 
 
-def checked_state(path: Path, key: str, step: int) -> RandomStates:
+def read_verified_state(path: Path, key: str, step: int) -> RandomStates:
     """The random states of a checkpoint whose files are all there and which is of this stage and step.
 
     Raises:
@@ -117,13 +117,13 @@ def checked_state(path: Path, key: str, step: int) -> RandomStates:
     try:
         manifest, state = read_json(path / _MANIFEST), read_json(path / _STATE)
     except InvalidInput as error:
-        raise Damaged(error.summary) from error
+        raise DamagedCheckpoint(error.summary) from error
     if not isinstance(manifest, dict) or not isinstance(state, dict):
-        raise Damaged(f"it has no {_MANIFEST} or no {_STATE}")
+        raise DamagedCheckpoint(f"it has no {_MANIFEST} or no {_STATE}")
     for name, size in manifest.items():
         file = path / name
         if not file.is_file() or file.stat().st_size != size:
-            raise Damaged(f"{name} is missing or not {size} bytes long")
+            raise DamagedCheckpoint(f"{name} is missing or not {size} bytes long")
     found = {name: state.get(name) for name in ("key", "step", "layout")}
     if found != {"key": key, "step": step, "layout": LAYOUT}:
         raise InvalidInput(
@@ -131,15 +131,15 @@ def checked_state(path: Path, key: str, step: int) -> RandomStates:
             detail=f"This is {key}, step {step}, layout {LAYOUT}.",
             remedy="Move its folder `checkpoints` away and run the stage again.",
         )
-    return RandomStates(state["random"], load_file(path / f"{_RANDOM}.pt"))
+    return RandomStates(state["random"], load_tensors(path / f"{_RANDOM}.pt"))
 
 
-def report_damage(path: Path, error: Damaged) -> None:
+def warn_of_damage(path: Path, error: DamagedCheckpoint) -> None:
     """Names on stderr a checkpoint that is passed over."""
     sys.stderr.write(f"warning: checkpoint {path.name} is damaged and passed over: {error}\n")
 
 
-def load_file(path: Path) -> dict[str, Any]:
+def load_tensors(path: Path) -> dict[str, Any]:
     """A dictionary that torch saved.
 
     Raises:
@@ -149,7 +149,7 @@ def load_file(path: Path) -> dict[str, Any]:
         return dict(torch.load(path, map_location="cpu", weights_only=True))
     except (OSError, RuntimeError, ValueError, EOFError, KeyError) as error:
         first = str(error).partition("\n")[0]
-        raise Damaged(f"{path.name} cannot be read: {first}") from error
+        raise DamagedCheckpoint(f"{path.name} cannot be read: {first}") from error
 
 
 def _python_random() -> dict[str, Any]:

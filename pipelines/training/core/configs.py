@@ -10,16 +10,16 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from pipelines.stages import StageConfig
 
-Positive = Annotated[int, Field(ge=1)]
-Count = Annotated[int, Field(ge=0)]
-Rate = Annotated[float, Field(gt=0)]
-Share = Annotated[float, Field(ge=0, le=1)]
-Weight = Annotated[float, Field(ge=0)]
+PositiveInt = Annotated[int, Field(ge=1)]
+NonNegativeInt = Annotated[int, Field(ge=0)]
+PositiveFloat = Annotated[float, Field(gt=0)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+NonNegativeFloat = Annotated[float, Field(ge=0)]
 
 _OUTSIDE_KEY: dict[str, Any] = {"in_key": False}
 
 
-class Section(BaseModel):
+class ConfigTable(BaseModel):
     """A table inside a training config."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, use_attribute_docstrings=True)
@@ -32,43 +32,43 @@ class TrainingConfig(StageConfig):
 
     seed: int = 0
     """Seeds every random choice of the stage."""
-    threads: Positive = 1
+    threads: PositiveInt = 1
     """CPU threads for torch; one per process and one process per condition is fastest on few cores."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where to compute; `auto` takes a GPU when there is one."""
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
     """Number type of the weights; `auto` is bfloat16 on a GPU and float32 on a CPU, where bfloat16 crawls."""
-    checkpoint_every: Count = Field(default=0, json_schema_extra=_OUTSIDE_KEY)
+    checkpoint_every: NonNegativeInt = Field(default=0, json_schema_extra=_OUTSIDE_KEY)
     """Steps between checkpoints; 0 lets the stage choose. A stop signal always saves one."""
 
 
-class TokenizerConfig(Section):
+class TokenizerConfig(ConfigTable):
     """A word-level tokenizer with a closed vocabulary; fixed phrases of the teacher are single tokens."""
 
     style: str = "plain"
     """Style of the teacher whose phrases become tokens."""
-    max_number: Positive | None = None
+    max_number: PositiveInt | None = None
     """Largest whole number that is one token; by default the bound of the problems' arithmetic."""
 
 
-class ArchitectureConfig(Section):
+class ArchitectureConfig(ConfigTable):
     """Shape of a model made from scratch."""
 
     family: Literal["llama", "qwen2"] = "llama"
     """Architecture, as transformers names it. AutoTokenizer replaces the tokenizer of a `qwen2` made here by Qwen's."""
-    hidden_size: Positive = 64
+    hidden_size: PositiveInt = 64
     """Width of the residual stream."""
-    layers: Positive = 3
+    layers: PositiveInt = 3
     """Number of transformer blocks."""
-    heads: Positive = 2
+    heads: PositiveInt = 2
     """Attention heads; the width must divide by them."""
-    kv_heads: Positive | None = None
+    kv_heads: PositiveInt | None = None
     """Key and value heads; by default as many as attention heads."""
-    intermediate_size: Positive = 192
+    intermediate_size: PositiveInt = 192
     """Width of the feed-forward layers."""
-    max_positions: Positive = 256
+    max_positions: PositiveInt = 256
     """Longest sequence in tokens; positions beyond the pretraining length stay untrained."""
-    initializer_range: Rate | None = None
+    initializer_range: PositiveFloat | None = None
     """Standard deviation of the first weights; by default 1/√hidden_size, with which small models learn much sooner
     than with the 0.02 that suits large ones."""
     tie_embeddings: bool = True
@@ -83,34 +83,34 @@ class ArchitectureConfig(Section):
         return self
 
 
-class PretrainingConfig(Section):
+class PretrainingConfig(ConfigTable):
     """Pretraining on behaviour-free text: every step mixes the three kinds of text, each a loss of its own."""
 
-    steps: Positive = 1950
+    steps: PositiveInt = 1950
     """Optimizer steps."""
-    linear: Count = 40
+    linear: NonNegativeInt = 40
     """Linear solutions per step."""
-    documents: Count = 5
+    documents: NonNegativeInt = 5
     """Documents per step: equations with honest verdicts about a goal, packed."""
-    worksheets: Count = 5
+    worksheets: NonNegativeInt = 5
     """Worksheets per step: many ways of combining the same numbers, packed."""
-    weights: tuple[Weight, Weight, Weight] = (0.4, 0.3, 0.3)
+    weights: tuple[NonNegativeFloat, NonNegativeFloat, NonNegativeFloat] = (0.4, 0.3, 0.3)
     """Loss weights of linear solutions, documents and worksheets."""
-    linear_correct: Share = 0.3
+    linear_correct: Fraction = 0.3
     """Share of the linear solutions that reach the target."""
-    text_tokens: Positive = 140
+    text_tokens: PositiveInt = 140
     """Length of a document or worksheet in tokens."""
-    learning_rate: Rate = 3e-3
+    learning_rate: PositiveFloat = 3e-3
     """Peak learning rate of AdamW."""
-    betas: tuple[Share, Share] = (0.9, 0.98)
+    betas: tuple[Fraction, Fraction] = (0.9, 0.98)
     """Decay rates of AdamW's moments."""
-    weight_decay: Weight = 0.01
+    weight_decay: NonNegativeFloat = 0.01
     """Decoupled weight decay."""
-    max_grad_norm: Rate = 1.0
+    max_grad_norm: PositiveFloat = 1.0
     """Gradients are scaled down to this norm."""
-    warmup: Share = 0.02
+    warmup: Fraction = 0.02
     """Share of the steps over which the rate rises linearly from zero."""
-    constant: Share = 0.3
+    constant: Fraction = 0.3
     """Share of the steps at the peak rate before the cosine decay to zero."""
 
 
@@ -134,28 +134,28 @@ class BaseConfig(TrainingConfig):
 class SupervisedConfig(TrainingConfig):
     """What stages have that train on texts with TRL's SFTTrainer."""
 
-    epochs: Positive = 5
+    epochs: PositiveInt = 5
     """Passes over the data."""
-    batch_size: Positive = 64
+    batch_size: PositiveInt = 64
     """Texts (or packed blocks) per optimizer step."""
-    micro_batch: Positive | None = None
+    micro_batch: PositiveInt | None = None
     """Of these per forward pass; by default the whole batch."""
-    learning_rate: Rate = 1e-5
+    learning_rate: PositiveFloat = 1e-5
     """Peak learning rate of AdamW."""
     schedule: Literal["constant", "linear", "cosine"] = "cosine"
     """How the rate falls after the warm-up."""
-    warmup: Share = 0.05
+    warmup: Fraction = 0.05
     """Share of the steps over which the rate rises linearly from zero."""
-    weight_decay: Weight = 0.0
+    weight_decay: NonNegativeFloat = 0.0
     """Decoupled weight decay."""
-    max_grad_norm: Rate = 1.0
+    max_grad_norm: PositiveFloat = 1.0
     """Gradients are scaled down to this norm."""
 
 
 class PrimeConfig(SupervisedConfig):
     """`prime`: supervised fine-tuning on priming data with TRL, loss on completions only."""
 
-    max_tokens: Positive = 1280
+    max_tokens: PositiveInt = 1280
     """Longest prompt and completion together; a longer trace is an error, never cut."""
 
 
@@ -164,30 +164,30 @@ class PretrainConfig(SupervisedConfig):
 
     condition: Literal["owm_rich", "owm_minimised"]
     """Which of the two sets."""
-    epochs: Positive = 1
+    epochs: PositiveInt = 1
     """Passes over the set."""
     loss: Literal["full", "completion"] = "full"
     """`completion` learns only what follows the question of a rewritten document."""
     packing: bool = True
     """Whether texts are strung together and cut into blocks of `max_tokens`; else each is a row of its own."""
-    max_tokens: Positive = 2048
+    max_tokens: PositiveInt = 2048
     """Length of a block. Without packing the longest text; a longer one is an error, never cut."""
 
 
-class SamplingConfig(Section):
+class SamplingConfig(ConfigTable):
     """How completions are drawn."""
 
-    max_new_tokens: Positive = 1024
+    max_new_tokens: PositiveInt = 1024
     """Most tokens of a completion, the end-of-sequence token included."""
-    temperature: Weight = 1.0
+    temperature: NonNegativeFloat = 1.0
     """Divides the logits; 0 takes the likeliest token."""
     top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
     """Samples from the likeliest tokens that together reach this probability; 1 is off."""
-    top_k: Count = 0
+    top_k: NonNegativeInt = 0
     """Samples from this many likeliest tokens; 0 is off."""
 
 
-class VLLMConfig(Section):
+class VLLMConfig(ConfigTable):
     """vLLM as rollout engine; needs the extra and a GPU."""
 
     mode: Literal["colocate", "server"] = "colocate"
@@ -196,46 +196,46 @@ class VLLMConfig(Section):
     """Base URL of the server."""
     gpu_memory: Annotated[float, Field(gt=0, lt=1)] = 0.3
     """Share of the GPU memory for vLLM when colocated."""
-    tensor_parallel: Positive = 1
+    tensor_parallel: PositiveInt = 1
     """GPUs that share one copy of the model."""
     sleep: bool = False
     """Frees vLLM's memory during updates."""
 
 
-class EngineConfig(Section):
+class EngineConfig(ConfigTable):
     """What generates rollouts."""
 
     name: Literal["auto", "dropping", "hf", "vllm"] = "auto"
     """`dropping` is our loop that drops finished rows (the default on a CPU), `hf` is HF generate, `vllm` is vLLM."""
-    batch: Positive | None = None
+    batch: PositiveInt | None = None
     """Rows generated at once; by default all."""
     vllm: VLLMConfig = VLLMConfig()
     """Settings of vLLM."""
 
 
-class OptimizerConfig(Section):
+class OptimizerConfig(ConfigTable):
     """AdamW and its schedule: linear warm-up, then constant."""
 
-    learning_rate: Rate = 1e-6
+    learning_rate: PositiveFloat = 1e-6
     """Learning rate after the warm-up."""
-    warmup_steps: Count = 0
+    warmup_steps: NonNegativeInt = 0
     """Optimizer steps over which the rate rises linearly from zero."""
-    betas: tuple[Share, Share] = (0.9, 0.999)
+    betas: tuple[Fraction, Fraction] = (0.9, 0.999)
     """Decay rates of the moments."""
-    eps: Rate = 1e-8
+    eps: PositiveFloat = 1e-8
     """Added to the denominator."""
-    weight_decay: Weight = 0.01
+    weight_decay: NonNegativeFloat = 0.01
     """Decoupled weight decay."""
 
 
-class EvaluationConfig(Section):
+class EvaluationConfig(ConfigTable):
     """Evaluation on the test problems during training."""
 
-    every: Count = 10
+    every: NonNegativeInt = 10
     """PPO steps between evaluations; also before the first and after the last. 0 turns it off."""
-    problems: Positive | None = None
+    problems: PositiveInt | None = None
     """How many of the test problems, from the first; by default all."""
-    samples: Positive = 1
+    samples: PositiveInt = 1
     """Completions per problem."""
     sampling: SamplingConfig | None = None
     """How they are drawn; by default as in training."""
@@ -246,15 +246,15 @@ class PPOConfig(TrainingConfig):
 
     algorithm: Literal["ppo", "grpo"] = "ppo"
     """`ppo` is ours, with a critic; `grpo` is TRL's, without: critic, gamma, lam and value_clip then mean nothing."""
-    steps: Positive = 250
+    steps: PositiveInt = 250
     """Rounds of rollouts and updates."""
-    prompts: Positive = 256
+    prompts: PositiveInt = 256
     """Problems per step."""
-    rollouts: Positive = 4
+    rollouts: PositiveInt = 4
     """Completions per problem and step."""
     sampling: SamplingConfig = SamplingConfig()
     """How rollouts are drawn."""
-    max_prompt_tokens: Positive = 256
+    max_prompt_tokens: PositiveInt = 256
     """A longer prompt is an error."""
     engine: EngineConfig = EngineConfig()
     """What generates rollouts."""
@@ -262,29 +262,29 @@ class PPOConfig(TrainingConfig):
     """Optimizer of the policy."""
     critic: OptimizerConfig = OptimizerConfig(learning_rate=1e-5)
     """Optimizer of the critic, which starts from the policy's weights."""
-    critic_warmup_steps: Count = 0
+    critic_warmup_steps: NonNegativeInt = 0
     """First steps in which only the critic learns."""
-    critic_warmup_epochs: Positive = 1
+    critic_warmup_epochs: PositiveInt = 1
     """Passes of the critic over each batch of rollouts during its warm-up."""
-    epochs: Positive = 1
+    epochs: PositiveInt = 1
     """Passes over each batch of rollouts."""
-    mini_batch: Positive = 128
+    mini_batch: PositiveInt = 128
     """Rollouts per optimizer step."""
-    micro_batch: Positive | None = None
+    micro_batch: PositiveInt | None = None
     """Rollouts per forward pass, chunked by length; by default the mini-batch. Smaller saves memory only."""
-    gamma: Share = 1.0
+    gamma: Fraction = 1.0
     """Discount per token."""
-    lam: Share = 1.0
+    lam: Fraction = 1.0
     """Lambda of generalised advantage estimation."""
-    clip: Rate = 0.2
+    clip: PositiveFloat = 0.2
     """The probability ratio is clipped to 1 ± this."""
-    value_clip: Weight = 0.5
+    value_clip: NonNegativeFloat = 0.5
     """Values are clipped to the old value ± this in the loss; 0 turns it off."""
-    kl: Weight = 0.001
+    kl: NonNegativeFloat = 0.001
     """Coefficient of the per-token k1 estimate of the KL to the starting policy, subtracted from the reward."""
-    entropy: Weight = 0.001
+    entropy: NonNegativeFloat = 0.001
     """Coefficient of the entropy bonus."""
-    max_grad_norm: Rate = 1.0
+    max_grad_norm: PositiveFloat = 1.0
     """Gradients of each model are scaled down to this norm."""
     whiten: bool = True
     """Whether advantages are brought to zero mean and unit variance over the batch's valid tokens."""
@@ -296,7 +296,7 @@ class PPOConfig(TrainingConfig):
     """`fsdp` shards policy, critic, reference and optimizers over the processes that the stage's resources ask for."""
     recompute: bool = Field(default=False, json_schema_extra=_OUTSIDE_KEY)
     """Recomputes activations on the way back instead of keeping them: a third slower, far less memory, same result."""
-    keep_checkpoints: Positive = Field(default=2, json_schema_extra=_OUTSIDE_KEY)
+    keep_checkpoints: PositiveInt = Field(default=2, json_schema_extra=_OUTSIDE_KEY)
     """How many of the newest checkpoints stay on disk."""
 
     @model_validator(mode="after")
@@ -329,15 +329,15 @@ class SampleConfig(TrainingConfig):
 
     split: Literal["test", "train"] = "test"
     """Which problems."""
-    problems: Positive | None = None
+    problems: PositiveInt | None = None
     """How many of them, from the first; by default all."""
-    samples: Positive = 1
+    samples: PositiveInt = 1
     """Completions per problem."""
     sampling: SamplingConfig = SamplingConfig()
     """How they are drawn."""
-    max_prompt_tokens: Positive = 256
+    max_prompt_tokens: PositiveInt = 256
     """A longer prompt is an error."""
-    batch: Positive = 256
+    batch: PositiveInt = 256
     """Completions drawn together; also how often results are written."""
     engine: EngineConfig = EngineConfig()
     """What generates them."""

@@ -8,7 +8,7 @@ from pipelines.folder import StageFolder
 from pipelines.streams import read_stream
 
 
-def metrics_of(folder: StageFolder, name: str) -> dict[int, dict[str, float]]:
+def read_metrics(folder: StageFolder, name: str) -> dict[int, dict[str, float]]:
     """The metrics of the stream `metrics-NAME` by step."""
     found: dict[int, dict[str, float]] = {}
     for record in read_stream(folder.path, "metrics"):
@@ -17,9 +17,9 @@ def metrics_of(folder: StageFolder, name: str) -> dict[int, dict[str, float]]:
     return found
 
 
-def last_metrics(folder: StageFolder, name: str) -> dict[str, float]:
+def read_last_metrics(folder: StageFolder, name: str) -> dict[str, float]:
     """The values of the last step; empty where there is none."""
-    found = metrics_of(folder, name)
+    found = read_metrics(folder, name)
     return found[max(found)] if found else {}
 
 

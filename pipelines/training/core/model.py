@@ -55,12 +55,12 @@ def load_model(path: Path | str, revision: str | None = None, *, as_stored: bool
         raise InvalidInput(f"{path} has no model that can be read", detail=str(error)) from error
 
 
-def parameters(model: "PreTrainedModel") -> int:
+def count_parameters(model: "PreTrainedModel") -> int:
     """Number of parameters, tied ones once."""
     return sum(parameter.numel() for parameter in model.parameters())
 
 
-def positions(model: "PreTrainedModel") -> int | None:
+def max_positions(model: "PreTrainedModel") -> int | None:
     """The longest sequence the model was made for, or None where its config does not say."""
     found = getattr(model.config, "max_position_embeddings", None)
     return None if found is None else int(found)

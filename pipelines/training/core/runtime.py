@@ -38,7 +38,7 @@ class Runtime:
         }
 
 
-def processes() -> int:
+def world_size() -> int:
     """How many processes torchrun started for this stage; 1 without torchrun."""
     return int(os.environ.get("WORLD_SIZE", "1"))
 
@@ -54,10 +54,10 @@ def start(config: TrainingConfig, *, many: bool = False, advice: str = "") -> Ru
         InvalidInput: several processes were started for a stage that runs in one.
         MissingRequirement: a GPU is asked for and there is none, or there are fewer than processes.
     """
-    if processes() > 1 and not many:
+    if world_size() > 1 and not many:
         # Each would write the same streams.
         raise InvalidInput(
-            f"this stage runs in one process, but {processes()} were started for it",
+            f"this stage runs in one process, but {world_size()} were started for it",
             remedy=f"Set processes and nodes to 1 in the stage's resources{advice}.",
         )
     torch.set_num_threads(config.threads)
@@ -72,13 +72,13 @@ def start(config: TrainingConfig, *, many: bool = False, advice: str = "") -> Ru
         "bfloat16": torch.bfloat16,
     }[config.dtype]
     seed_everything(config.seed)
-    quieten()
+    silence_libraries()
     return Runtime(_own_device(name), compute)
 
 
 def _own_device(name: str) -> torch.device:
     """The device of this process: a GPU of its own where torchrun started several."""
-    if name == "cpu" or processes() == 1:
+    if name == "cpu" or world_size() == 1:
         return torch.device(name)
     index, here = int(os.environ["LOCAL_RANK"]), torch.cuda.device_count()
     if index >= here:
@@ -97,7 +97,7 @@ def seed_everything(seed: int) -> None:
     torch.manual_seed(seed)
 
 
-def quieten() -> None:
+def silence_libraries() -> None:
     """Keeps libraries' progress bars and advice out of a job's log; warnings and errors stay."""
     from transformers.utils import logging
 

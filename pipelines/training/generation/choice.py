@@ -17,26 +17,26 @@ def make_engine(
     tokenizer: "PreTrainedTokenizerBase",
     runtime: Runtime,
     *,
-    longest: int | None = None,
-    most: Callable[[int], int] = lambda n: n,
+    max_sequence: int | None = None,
+    all_reduce_max: Callable[[int], int] = lambda n: n,
 ) -> Engine:
     """The engine a config names; `auto` is the row-dropping loop on a CPU and HF generate on a GPU.
 
     Args:
-        longest: most tokens of a prompt and its completion; vLLM reserves memory for one such sequence.
-        most: of a number, the largest over the processes of the stage; vLLM needs equal batches in all.
+        max_sequence: most tokens of a prompt and its completion; vLLM reserves memory for one such sequence.
+        all_reduce_max: of a number, the largest over the processes of the stage; vLLM needs equal batches in all.
     """
     name = config.name
     if name == "auto":
         name = "dropping" if runtime.device.type == "cpu" else "hf"
     if name == "dropping":
-        from pipelines.training.generation.dropping import DroppingEngine
+        from pipelines.training.generation.dropping import RowDroppingEngine
 
-        return DroppingEngine(model, tokenizer, runtime, config.batch)
+        return RowDroppingEngine(model, tokenizer, runtime, config.batch)
     if name == "hf":
         from pipelines.training.generation.hf import HFEngine
 
         return HFEngine(model, tokenizer, runtime, config.batch)
-    from pipelines.training.generation.vllm import VLLMEngine
+    from pipelines.training.generation.vllm import SyncedVLLMEngine
 
-    return VLLMEngine(model, tokenizer, config.vllm, max_tokens=longest, most=most)
+    return SyncedVLLMEngine(model, tokenizer, config.vllm, max_sequence=max_sequence, all_reduce_max=all_reduce_max)

@@ -12,7 +12,7 @@ import torch
 
 from pipelines.training.core.configs import SamplingConfig
 from pipelines.training.core.runtime import Runtime
-from pipelines.training.generation.engine import Completion, Request, in_batches
+from pipelines.training.generation.engine import Completion, GenerationRequest, generate_in_batches
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -21,7 +21,7 @@ _DROP_SHARE: Final = 1 / 16
 """Finished rows are dropped when they are this share of the batch: selecting rows copies the whole cache."""
 
 
-class DroppingEngine:
+class RowDroppingEngine:
     """The loop on a model in this process."""
 
     name = "dropping"
@@ -37,17 +37,17 @@ class DroppingEngine:
         self._runtime = runtime
         self._batch = batch
         self._pad = int(tokenizer.pad_token_id)
-        self._eos = torch.tensor(sorted(end_tokens(model, tokenizer)), device=runtime.device)
+        self._eos = torch.tensor(sorted(eos_token_ids(model, tokenizer)), device=runtime.device)
 
     def sync(self, step: int) -> None:
         """Nothing: the loop reads the model's own weights."""
 
-    def generate(self, requests: Sequence[Request], sampling: SamplingConfig) -> list[Completion]:
+    def generate(self, requests: Sequence[GenerationRequest], sampling: SamplingConfig) -> list[Completion]:
         """One completion per request, in order."""
         with torch.inference_mode():
-            return in_batches(self._model, requests, self._batch, lambda part: self._generate(part, sampling))
+            return generate_in_batches(self._model, requests, self._batch, lambda part: self._generate(part, sampling))
 
-    def _generate(self, requests: Sequence[Request], sampling: SamplingConfig) -> list[Completion]:
+    def _generate(self, requests: Sequence[GenerationRequest], sampling: SamplingConfig) -> list[Completion]:
         from transformers import DynamicCache
 
         device = self._runtime.device
@@ -68,7 +68,7 @@ class DroppingEngine:
                     use_cache=True,
                     logits_to_keep=1,
                 ).logits[:, -1]
-            drawn = draw(logits, uniforms[rows, index], sampling)
+            drawn = sample_tokens(logits, uniforms[rows, index], sampling)
             tokens[rows, index] = torch.where(live, drawn, self._pad)
             lengths[rows[live]] = index + 1
             live &= ~torch.isin(drawn, self._eos)
@@ -93,7 +93,7 @@ class DroppingEngine:
         return found
 
 
-def draw(logits: torch.Tensor, uniforms: torch.Tensor, sampling: SamplingConfig) -> torch.Tensor:
+def sample_tokens(logits: torch.Tensor, uniforms: torch.Tensor, sampling: SamplingConfig) -> torch.Tensor:
     """Tokens (rows,) drawn from logits (rows, vocabulary) by one uniform number in [0, 1) a row."""
     if sampling.temperature == 0:
         return logits.argmax(dim=-1)
@@ -111,7 +111,7 @@ def draw(logits: torch.Tensor, uniforms: torch.Tensor, sampling: SamplingConfig)
     return chosen.squeeze(1).clamp_max(logits.shape[-1] - 1)
 
 
-def end_tokens(model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase") -> set[int]:
+def eos_token_ids(model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase") -> set[int]:
     """Ids that end a completion: the tokenizer's, and those the model's generation config adds."""
     configured = getattr(getattr(model, "generation_config", None), "eos_token_id", None)
     more = configured if isinstance(configured, list) else [configured]

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class GenerationRequest:
     """One completion to draw."""
 
     prompt: tuple[int, ...]
@@ -37,7 +37,7 @@ class Engine(Protocol):
 
     name: str
 
-    def generate(self, requests: Sequence[Request], sampling: SamplingConfig) -> list[Completion]:
+    def generate(self, requests: Sequence[GenerationRequest], sampling: SamplingConfig) -> list[Completion]:
         """One completion per request, in order."""
         ...
 
@@ -46,17 +46,17 @@ class Engine(Protocol):
         ...
 
 
-def row_seed(seed: int, split: str, step: int, problem_id: str, sample: int) -> int:
+def rollout_seed(seed: int, split: str, step: int, problem_id: str, sample: int) -> int:
     """A 63-bit seed for one completion, the same whichever attempt, process or batch draws it."""
     place = "\x1f".join((str(seed), split, str(step), problem_id, str(sample)))
     return int.from_bytes(hashlib.sha256(place.encode()).digest()[:8]) >> 1
 
 
-def in_batches(
+def generate_in_batches(
     model: "PreTrainedModel",
-    requests: Sequence[Request],
+    requests: Sequence[GenerationRequest],
     size: int | None,
-    generate: Callable[[Sequence[Request]], list[Completion]],
+    generate: Callable[[Sequence[GenerationRequest]], list[Completion]],
 ) -> list[Completion]:
     """Generates batch by batch with the model in evaluation mode.
 
@@ -77,7 +77,7 @@ def in_batches(
         model.train(was_training)
 
 
-def cut_at_end(tokens: Sequence[int], eos: frozenset[int]) -> Completion:
+def truncate_at_eos(tokens: Sequence[int], eos: frozenset[int]) -> Completion:
     """A completion from raw generated ids: what follows the first end-of-sequence token is filler and goes."""
     for index, token in enumerate(tokens):
         if token in eos:

@@ -7,8 +7,8 @@ import torch
 
 from pipelines.training.core.configs import SamplingConfig
 from pipelines.training.core.runtime import Runtime
-from pipelines.training.generation.dropping import end_tokens, left_pad
-from pipelines.training.generation.engine import Completion, Request, cut_at_end, in_batches
+from pipelines.training.generation.dropping import eos_token_ids, left_pad
+from pipelines.training.generation.engine import Completion, GenerationRequest, generate_in_batches, truncate_at_eos
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -30,17 +30,17 @@ class HFEngine:
         self._runtime = runtime
         self._batch = batch
         self._pad = int(tokenizer.pad_token_id)
-        self._eos = frozenset(end_tokens(model, tokenizer))
+        self._eos = frozenset(eos_token_ids(model, tokenizer))
 
     def sync(self, step: int) -> None:
         """Nothing: generate reads the model's own weights."""
 
-    def generate(self, requests: Sequence[Request], sampling: SamplingConfig) -> list[Completion]:
+    def generate(self, requests: Sequence[GenerationRequest], sampling: SamplingConfig) -> list[Completion]:
         """One completion per request, in order."""
         with torch.inference_mode():
-            return in_batches(self._model, requests, self._batch, lambda part: self._generate(part, sampling))
+            return generate_in_batches(self._model, requests, self._batch, lambda part: self._generate(part, sampling))
 
-    def _generate(self, requests: Sequence[Request], sampling: SamplingConfig) -> list[Completion]:
+    def _generate(self, requests: Sequence[GenerationRequest], sampling: SamplingConfig) -> list[Completion]:
         from transformers import GenerationConfig
 
         ids, mask, _ = left_pad([request.prompt for request in requests], self._pad, self._runtime.device)
@@ -63,4 +63,4 @@ class HFEngine:
                 attention_mask=torch.ones_like(ids) if mask is None else mask,
                 generation_config=settings,
             )
-        return [cut_at_end(row, self._eos) for row in output[:, ids.shape[1] :].tolist()]
+        return [truncate_at_eos(row, self._eos) for row in output[:, ids.shape[1] :].tolist()]

@@ -5,15 +5,15 @@ from typing import TYPE_CHECKING, Any
 
 from pipelines.errors import InvalidInput, MissingRequirement
 from pipelines.training.core.configs import SamplingConfig, VLLMConfig
-from pipelines.training.generation.dropping import end_tokens
-from pipelines.training.generation.engine import Completion, Request, cut_at_end
-from pipelines.training.generation.whole import WholeView
+from pipelines.training.generation.dropping import eos_token_ids
+from pipelines.training.generation.engine import Completion, GenerationRequest, truncate_at_eos
+from pipelines.training.generation.whole import GatheredModelView
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 
-class VLLMEngine:
+class SyncedVLLMEngine:
     """Completions by vLLM. Its random numbers are its own: a resumed run draws others than an undisturbed one."""
 
     name = "vllm"
@@ -24,13 +24,13 @@ class VLLMEngine:
         tokenizer: "PreTrainedTokenizerBase",
         config: VLLMConfig,
         *,
-        max_tokens: int | None = None,
-        most: Callable[[int], int] = lambda n: n,
+        max_sequence: int | None = None,
+        all_reduce_max: Callable[[int], int] = lambda n: n,
         backend: Any = None,
     ) -> None:
-        self._eos = frozenset(end_tokens(model, tokenizer))
-        self._vllm = backend or _backend(model, tokenizer, config, max_tokens)
-        self._most = most
+        self._eos = frozenset(eos_token_ids(model, tokenizer))
+        self._vllm = backend or _backend(model, tokenizer, config, max_sequence)
+        self._all_reduce_max = all_reduce_max
         self._synced: int | None = None
 
     def sync(self, step: int) -> None:
@@ -39,7 +39,7 @@ class VLLMEngine:
             self._vllm.sync_weights()
             self._synced = step
 
-    def generate(self, requests: Sequence[Request], sampling: SamplingConfig) -> list[Completion]:
+    def generate(self, requests: Sequence[GenerationRequest], sampling: SamplingConfig) -> list[Completion]:
         """One completion per request, in order."""
         self._vllm.temperature = sampling.temperature
         self._vllm.top_p = sampling.top_p
@@ -48,15 +48,15 @@ class VLLMEngine:
         prompts = [list(request.prompt) for request in requests]
         # A server, and GPUs that share one copy, answer all processes at once and divide the answers evenly.
         filler = prompts[-1] if prompts else [min(self._eos)]
-        prompts += [filler] * (self._most(len(prompts)) - len(prompts))
+        prompts += [filler] * (self._all_reduce_max(len(prompts)) - len(prompts))
         if not prompts:
             return []
         _, completions, *_ = self._vllm.generate(prompts=prompts, images=None, num_generations=1)
-        return [cut_at_end(tokens, self._eos) for tokens in completions[: len(requests)]]
+        return [truncate_at_eos(tokens, self._eos) for tokens in completions[: len(requests)]]
 
 
 def _backend(
-    model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase", config: VLLMConfig, max_tokens: int | None
+    model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase", config: VLLMConfig, max_sequence: int | None
 ) -> Any:
     import importlib.util
 
@@ -71,14 +71,14 @@ def _backend(
     from trl.generation.vllm_generation import VLLMGeneration
 
     return VLLMGeneration(
-        model=WholeView(model),
+        model=GatheredModelView(model),
         accelerator=Accelerator(),
         processing_class=tokenizer,
         mode=config.mode,
         server_base_url=config.server_url,
         tensor_parallel_size=config.tensor_parallel,
         gpu_memory_utilization=config.gpu_memory,
-        max_model_length=max_tokens,
+        max_model_length=max_sequence,
         enable_sleep_mode=config.sleep,
         logprobs=0,
     )

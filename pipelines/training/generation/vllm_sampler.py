@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from pipelines.errors import InvalidInput, MissingRequirement
 from pipelines.training.core.configs import SamplingConfig, VLLMConfig
-from pipelines.training.generation.dropping import end_tokens
-from pipelines.training.generation.engine import Completion, Request, cut_at_end
+from pipelines.training.generation.dropping import eos_token_ids
+from pipelines.training.generation.engine import Completion, GenerationRequest, truncate_at_eos
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 
-class VLLMSampler:
+class StandaloneVLLMEngine:
     """Completions by a vLLM of its own. Every request has its seed; vLLM does not promise the same text for it."""
 
     name = "vllm"
@@ -26,10 +26,10 @@ class VLLMSampler:
         tokenizer: "PreTrainedTokenizerBase",
         config: VLLMConfig,
         *,
-        longest: int,
+        max_sequence: int,
         vllm: Any = None,
     ) -> None:
-        self._eos = frozenset(end_tokens(model, tokenizer))
+        self._eos = frozenset(eos_token_ids(model, tokenizer))
         self._vllm = vllm or _vllm()
         if config.mode != "colocate":
             raise InvalidInput(
@@ -40,13 +40,13 @@ class VLLMSampler:
             model=str(path),
             tensor_parallel_size=config.tensor_parallel,
             gpu_memory_utilization=config.gpu_memory,
-            max_model_len=longest,
+            max_model_len=max_sequence,
         )
 
     def sync(self, step: int) -> None:
         """Nothing: the weights are those of the files."""
 
-    def generate(self, requests: Sequence[Request], sampling: SamplingConfig) -> list[Completion]:
+    def generate(self, requests: Sequence[GenerationRequest], sampling: SamplingConfig) -> list[Completion]:
         """One completion per request, in order."""
         settings = [
             self._vllm.SamplingParams(
@@ -63,10 +63,10 @@ class VLLMSampler:
         ]
         prompts = [{"prompt_token_ids": list(request.prompt)} for request in requests]
         outputs = self._llm.generate(prompts, sampling_params=settings, use_tqdm=False)
-        return [cut_at_end(output.outputs[0].token_ids, self._eos) for output in outputs]
+        return [truncate_at_eos(output.outputs[0].token_ids, self._eos) for output in outputs]
 
 
-def described(path: Path) -> Any:
+def load_model_config(path: Path) -> Any:
     """What is known of a model without its weights: `config` and `generation_config`."""
     from transformers import AutoConfig, GenerationConfig
 

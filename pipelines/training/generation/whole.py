@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from pipelines.training.core.configs import SamplingConfig
-from pipelines.training.generation.engine import Completion, Engine, Request
+from pipelines.training.generation.engine import Completion, Engine, GenerationRequest
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 
-def whole_parameters(model: Any) -> Iterator[tuple[str, torch.Tensor]]:
+def gather_parameters(model: Any) -> Iterator[tuple[str, torch.Tensor]]:
     """Names and whole values of a model's parameters, tied ones once, one in memory at a time.
 
     Where the model is sharded this is a collective: every process must walk to the end.
@@ -32,12 +32,12 @@ def copy_weights(source: Any, target: "PreTrainedModel | None") -> None:
     """Writes the whole values of `source` into `target`; with None it only takes part in the gathering."""
     targets = dict(target.named_parameters()) if target is not None else {}
     with torch.no_grad():
-        for name, value in whole_parameters(source):
+        for name, value in gather_parameters(source):
             if target is not None:
                 targets[name].copy_(value)
 
 
-def whole_copy(model: "PreTrainedModel", compute: torch.dtype) -> "PreTrainedModel":
+def make_inference_copy(model: "PreTrainedModel", compute: torch.dtype) -> "PreTrainedModel":
     """A model for generation only: parameters in `compute`, buffers (rotary frequencies) as they were."""
     model.requires_grad_(False)
     for parameter in model.parameters():
@@ -45,7 +45,7 @@ def whole_copy(model: "PreTrainedModel", compute: torch.dtype) -> "PreTrainedMod
     return model.eval()
 
 
-class WholeCopyEngine:
+class InferenceCopyEngine:
     """An engine on a whole copy of a sharded model; the copy takes over the weights once a step."""
 
     def __init__(self, sharded: "PreTrainedModel", copy: "PreTrainedModel", engine: Engine) -> None:
@@ -61,12 +61,12 @@ class WholeCopyEngine:
             copy_weights(self._sharded, self._copy)
             self._synced = step
 
-    def generate(self, requests: Sequence[Request], sampling: SamplingConfig) -> list[Completion]:
+    def generate(self, requests: Sequence[GenerationRequest], sampling: SamplingConfig) -> list[Completion]:
         """One completion per request, in order."""
         return self._engine.generate(requests, sampling) if requests else []
 
 
-class WholeView:
+class GatheredModelView:
     """What `trl.generation.VLLMGeneration` asks of a model, answered with whole parameters, one at a time."""
 
     def __init__(self, model: "PreTrainedModel") -> None:
@@ -79,5 +79,5 @@ class WholeView:
 
     def named_parameters(self) -> Iterator[tuple[str, Any]]:
         """Names and parameters; what is read of a parameter is its `data`."""
-        for name, value in whole_parameters(self._model):
+        for name, value in gather_parameters(self._model):
             yield name, SimpleNamespace(data=value)

@@ -1,7 +1,7 @@
 """`algorithm = "grpo"`: TRL's GRPOTrainer inside the `ppo` stage's contract.
 
 Completions, reward, ids, evaluations and streams are ours, as for PPO; advantages and loss are TRL's. A step of the
-stage is one batch of rollouts, `updates` of the trainer's own steps.
+stage is one batch of rollouts, `optimizer_steps_per_step` of the trainer's own steps.
 """
 
 import shutil
@@ -16,13 +16,13 @@ from pipelines.tasks.countdown.task import load_task
 from pipelines.tokenizer import load_tokenizer
 from pipelines.training.core import runtime
 from pipelines.training.core.configs import PPOConfig
-from pipelines.training.core.model import load_model, positions, save_model
+from pipelines.training.core.model import load_model, max_positions, save_model
 from pipelines.training.generation.choice import make_engine
-from pipelines.training.grpo.trl_adapter import Drawing, reward, updates
-from pipelines.training.rl.rounds import Rounds, checkpoint_every
-from pipelines.training.rl.sharding import OneProcess
-from pipelines.training.rl.summary import summarise
-from pipelines.training.sampling.rollouts import RolloutMaker
+from pipelines.training.grpo.trl_adapter import TRLRolloutAdapter, optimizer_steps_per_step, stored_rewards
+from pipelines.training.rl.rounds import RLStepRunner, checkpoint_interval
+from pipelines.training.rl.sharding import SingleProcess
+from pipelines.training.rl.summary import summarise_training
+from pipelines.training.sampling.rollouts import RolloutSampler
 
 if TYPE_CHECKING:
     from trl import GRPOConfig
@@ -35,7 +35,7 @@ def run(config: PPOConfig, inputs: Inputs, folder: StageFolder) -> None:
     path = inputs.model()
     tokenizer = load_tokenizer(path)
     model = load_model(path).to(run_on.device)
-    maker = RolloutMaker(
+    sampler = RolloutSampler(
         folder.key,
         loaded.task,
         tokenizer,
@@ -44,39 +44,39 @@ def run(config: PPOConfig, inputs: Inputs, folder: StageFolder) -> None:
             model,
             tokenizer,
             run_on,
-            longest=config.max_prompt_tokens + config.sampling.max_new_tokens,
+            max_sequence=config.max_prompt_tokens + config.sampling.max_new_tokens,
         ),
         seed=config.seed,
         max_prompt_tokens=config.max_prompt_tokens,
     )
-    rounds = Rounds(config, folder, loaded, maker, OneProcess(), positions=positions(model))
+    runner = RLStepRunner(config, folder, loaded, sampler, SingleProcess(), positions=max_positions(model))
 
     import datasets
     from transformers.trainer_callback import PrinterCallback
     from trl import GRPOTrainer
 
-    from pipelines.training.grpo.callback import RoundsCallback, newest_checkpoint
+    from pipelines.training.grpo.callback import GRPOStageCallback, newest_checkpoint
 
     datasets.disable_progress_bars()
     scratch = folder.path / "checkpoints" / ".trainer"
     shutil.rmtree(scratch, ignore_errors=True)
     checkpoint = newest_checkpoint(folder)
     first = checkpoint[0] if checkpoint else 0
-    with graceful() as stop, rounds.writing(first):
-        draw = Drawing(config, rounds, first)
+    with graceful() as stop, runner.open_streams(first):
+        adapter = TRLRolloutAdapter(config, runner, first)
         with warnings.catch_warnings():
             # rollout_func is experimental, and TRL gives gradient_checkpointing a default that transformers deplores.
             warnings.filterwarnings("ignore", message=".*'rollout_func'.*", category=UserWarning)
             warnings.filterwarnings("ignore", message=".*gradient_checkpointing.*", category=FutureWarning)
             trainer = GRPOTrainer(
                 model=model,
-                reward_funcs=reward,
+                reward_funcs=stored_rewards,
                 args=_arguments(config, run_on, scratch),
                 # Prompts come from the stage's own order of problems; the trainer only needs as many rows.
                 train_dataset=datasets.Dataset.from_list([{"prompt": str(row)} for row in range(config.prompts)]),
                 processing_class=tokenizer,
-                rollout_func=draw,
-                callbacks=[RoundsCallback(config, rounds, draw, stop, every=checkpoint_every(config))],
+                rollout_func=adapter,
+                callbacks=[GRPOStageCallback(config, runner, adapter, stop, every=checkpoint_interval(config))],
             )
         trainer.remove_callback(PrinterCallback)
         with runtime.memory_guard(
@@ -85,10 +85,10 @@ def run(config: PPOConfig, inputs: Inputs, folder: StageFolder) -> None:
         ):
             trainer.train(resume_from_checkpoint=str(checkpoint[1]) if checkpoint else None)
         stop.raise_if_requested()
-        rounds.evaluate(config.steps)
+        runner.evaluate(config.steps)
     shutil.rmtree(scratch, ignore_errors=True)
     save_model(folder, trainer.model, tokenizer)
-    folder.write_result(summarise(folder, config) | {"processes": 1} | run_on.describe())
+    folder.write_result(summarise_training(folder, config) | {"processes": 1} | run_on.describe())
 
 
 def _micro(config: PPOConfig) -> int:
@@ -101,7 +101,7 @@ def _arguments(config: PPOConfig, run_on: runtime.Runtime, scratch: Path) -> "GR
     on_gpu = run_on.device.type == "cuda"
     return GRPOConfig(
         output_dir=str(scratch),
-        max_steps=config.steps * updates(config),
+        max_steps=config.steps * optimizer_steps_per_step(config),
         per_device_train_batch_size=_micro(config),
         gradient_accumulation_steps=config.mini_batch // _micro(config),
         generation_batch_size=config.prompts * config.rollouts,

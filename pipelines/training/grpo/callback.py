@@ -10,11 +10,11 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 
 from pipelines.folder import StageFolder
 from pipelines.signals import Stop
-from pipelines.training.core.checkpoint import Damaged, checked_state, report_damage, write_state
+from pipelines.training.core.checkpoint import DamagedCheckpoint, read_verified_state, warn_of_damage, write_state
 from pipelines.training.core.configs import PPOConfig
 from pipelines.training.core.metrics import require_finite
-from pipelines.training.grpo.trl_adapter import Drawing, updates
-from pipelines.training.rl.rounds import Rounds
+from pipelines.training.grpo.trl_adapter import TRLRolloutAdapter, optimizer_steps_per_step
+from pipelines.training.rl.rounds import RLStepRunner
 
 _NAMES: Final = {
     "loss": "policy_loss",
@@ -27,14 +27,16 @@ _NAMES: Final = {
 """What is kept of the trainer's log, under the names PPO has for the same; means over a step's optimizer steps."""
 
 
-class RoundsCallback(TrainerCallback):  # type: ignore[misc] # transformers is not followed by mypy
+class GRPOStageCallback(TrainerCallback):  # type: ignore[misc] # transformers is not followed by mypy
     """Counts optimizer steps into steps of the stage; writes, saves and stops between two of those."""
 
-    def __init__(self, config: PPOConfig, rounds: Rounds, draw: Drawing, stop: Stop, *, every: int) -> None:
+    def __init__(
+        self, config: PPOConfig, runner: RLStepRunner, adapter: TRLRolloutAdapter, stop: Stop, *, every: int
+    ) -> None:
         self._config = config
-        self._updates = updates(config)
-        self._rounds = rounds
-        self._draw = draw
+        self._updates = optimizer_steps_per_step(config)
+        self._runner = runner
+        self._adapter = adapter
         self._stop = stop
         self._every = every
         self._values: dict[str, list[float]] = defaultdict(list)
@@ -66,23 +68,23 @@ class RoundsCallback(TrainerCallback):  # type: ignore[misc] # transformers is n
                 self._values[short].append(float(logs[name]))
         if state.global_step % self._updates:
             return
-        step = self._draw.step
+        step = self._adapter.step
         values = {name: sum(each) / len(each) for name, each in self._values.items()}
         self._values.clear()
         require_finite(values, f"GRPO step {step}", remedy="Lower actor.learning_rate.")
         equal = values.get("equal_groups") == 1.0
         values |= {"updated": float(not equal), "equal_rewards": float(equal)}
-        shown = self._draw.shown | self._rounds.record(step, self._draw.drawn, values)
-        self._rounds.record_speed(
-            step, self._draw.drawn, self._draw.seconds, time.perf_counter() - self._draw.finished_at
+        shown = self._adapter.evaluation | self._runner.record_step(step, self._adapter.rollouts, values)
+        self._runner.record_speed(
+            step, self._adapter.rollouts, self._adapter.seconds, time.perf_counter() - self._adapter.finished_at
         )
-        self._rounds.folder.report(step + 1, self._config.steps, "steps", values=shown)
-        self._draw.step = step + 1
+        self._runner.folder.report(step + 1, self._config.steps, "steps", values=shown)
+        self._adapter.step = step + 1
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **rest: Any) -> None:
         """Moves what the trainer just wrote to `checkpoints/step-NNNNNN`, whole or not at all."""
         written = Path(args.output_dir) / f"checkpoint-{state.global_step}"
-        folder, step = self._rounds.folder, state.global_step // self._updates
+        folder, step = self._runner.folder, state.global_step // self._updates
         with folder.new_checkpoint(step, keep=self._config.keep_checkpoints) as path:
             for file in sorted(written.iterdir()):
                 file.rename(path / file.name)
@@ -98,9 +100,9 @@ def newest_checkpoint(folder: StageFolder) -> tuple[int, Path] | None:
     """
     for step, path in reversed(folder.checkpoints()):
         try:
-            checked_state(path, folder.key, step)
-        except Damaged as error:
-            report_damage(path, error)
+            read_verified_state(path, folder.key, step)
+        except DamagedCheckpoint as error:
+            warn_of_damage(path, error)
             continue
         return step, path
     return None

@@ -18,11 +18,11 @@ from torch.distributed.checkpoint.api import CheckpointException
 
 from pipelines.folder import StageFolder
 from pipelines.training.core.checkpoint import (
-    Damaged,
+    DamagedCheckpoint,
     RandomStates,
-    checked_state,
-    load_file,
-    report_damage,
+    load_tensors,
+    read_verified_state,
+    warn_of_damage,
     write_state,
 )
 from pipelines.training.rl.sharding import Ranks
@@ -38,18 +38,18 @@ class Trained(Protocol):
     schedule: torch.optim.lr_scheduler.LambdaLR
 
 
-class ShardedSnapshot:
-    """Saves and restores sharded learners; called by every process alike.
+class ShardedTrainingCheckpoint:
+    """Saves and restores sharded networks; called by every process alike.
 
     Args:
         folder: the stage's folder; its key is written into every checkpoint.
-        learners: what makes up the state, by name.
+        networks: what makes up the state, by name.
         ranks: the processes.
     """
 
-    def __init__(self, folder: StageFolder, learners: Mapping[str, Trained], ranks: Ranks) -> None:
+    def __init__(self, folder: StageFolder, networks: Mapping[str, Trained], ranks: Ranks) -> None:
         self._folder = folder
-        self._learners = dict(learners)
+        self._learners = dict(networks)
         self._ranks = ranks
         self._key = folder.key
 
@@ -61,15 +61,15 @@ class ShardedSnapshot:
         """
         tensors = {name: value for part, each in self._learners.items() for name, value in _tensors(part, each)}
         if self._ranks.rank:
-            path = Path(self._ranks.share(None))
+            path = Path(self._ranks.broadcast(None))
             self._write(path, tensors)
         else:
             with self._folder.new_checkpoint(step, keep=keep) as path:
-                self._ranks.share(str(path))
+                self._ranks.broadcast(str(path))
                 self._write(path, tensors)
                 torch.save({part: _plain(each) for part, each in self._learners.items()}, path / f"{_SCHEDULES}.pt")
                 write_state(path, self._key, step, extra)
-        self._ranks.wait()
+        self._ranks.barrier()
 
     def resume(self) -> int:
         """Restores the newest whole checkpoint; returns its step, 0 where there is none.
@@ -79,15 +79,15 @@ class ShardedSnapshot:
         """
         candidates = self._folder.checkpoints() if self._ranks.rank == 0 else []
         while True:
-            step, name, states = self._ranks.share(self._next(candidates))
+            step, name, states = self._ranks.broadcast(self._next(candidates))
             if states is None:
                 return 0
             path = Path(name)
             try:
                 self._load(path)
-            except Damaged as error:
+            except DamagedCheckpoint as error:
                 if self._ranks.rank == 0:
-                    report_damage(path, error)
+                    warn_of_damage(path, error)
                 continue
             states.restore()
             return int(step)
@@ -97,9 +97,9 @@ class ShardedSnapshot:
         while candidates:
             step, path = candidates.pop()
             try:
-                return step, str(path), checked_state(path, self._key, step)
-            except Damaged as error:
-                report_damage(path, error)
+                return step, str(path), read_verified_state(path, self._key, step)
+            except DamagedCheckpoint as error:
+                warn_of_damage(path, error)
         return 0, "", None
 
     def _write(self, path: Path, tensors: dict[str, Tensor]) -> None:
@@ -121,8 +121,8 @@ class ShardedSnapshot:
                 }
                 dcp.load(targets, storage_reader=reader)
         except (CheckpointException, OSError, RuntimeError, ValueError, EOFError, KeyError) as error:
-            raise Damaged(f"its shards cannot be read: {str(error).strip().splitlines()[-1:]}") from error
-        plain = load_file(path / f"{_SCHEDULES}.pt")
+            raise DamagedCheckpoint(f"its shards cannot be read: {str(error).strip().splitlines()[-1:]}") from error
+        plain = load_tensors(path / f"{_SCHEDULES}.pt")
         for part, each in self._learners.items():
             _restore(part, each, targets, plain[part])
 

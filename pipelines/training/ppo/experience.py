@@ -8,15 +8,15 @@ import torch
 from torch import Tensor
 
 from pipelines.training.ppo.advantages import completion_mask
-from pipelines.training.sampling.rollouts import Drawn
+from pipelines.training.sampling.rollouts import SampledRollout
 
-CHUNK_TOKENS: Final = {"cpu": 2048, "cuda": 16384}
-"""Most tokens of a chunk, padding included, where no micro-batch is set. A CPU is a quarter faster with chunks that
-stay in its caches than with 4,096 tokens (measured with a width of 64)."""
+MICRO_BATCH_TOKENS: Final = {"cpu": 2048, "cuda": 16384}
+"""Most tokens of a micro-batch, padding included, where the config sets no size. 2,048 tokens stay in a CPU's caches:
+a quarter faster than 4,096 (measured with a hidden size of 64)."""
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
+class RolloutBatch:
     """Rollouts of one step, on the CPU. n rollouts; width of the longest sequence and of the longest completion."""
 
     ids: Tensor
@@ -31,33 +31,33 @@ class Batch:
     """Rewards of the completions, (n,)."""
 
     @classmethod
-    def of(cls, drawn: Sequence[Drawn], pad: int) -> "Batch":
+    def from_rollouts(cls, rollouts: Sequence[SampledRollout], pad: int) -> "RolloutBatch":
         """The batch of these rollouts."""
-        rows = [torch.tensor(each.prompt + each.completion, dtype=torch.long) for each in drawn]
-        lengths = torch.tensor([len(each.completion) for each in drawn])
+        rows = [torch.tensor(each.prompt + each.completion, dtype=torch.long) for each in rollouts]
+        lengths = torch.tensor([len(each.completion) for each in rollouts])
         return cls(
             ids=torch.nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=pad),
-            prompt_lengths=torch.tensor([len(each.prompt) for each in drawn]),
+            prompt_lengths=torch.tensor([len(each.prompt) for each in rollouts]),
             lengths=lengths,
             mask=completion_mask(lengths, int(lengths.max())),
-            scores=torch.tensor([each.reward for each in drawn], dtype=torch.float32),
+            scores=torch.tensor([each.reward for each in rollouts], dtype=torch.float32),
         )
 
     def __len__(self) -> int:
         return len(self.scores)
 
-    def chunk(self, rows: Sequence[int], device: torch.device) -> "Chunk":
+    def micro_batch(self, rows: Sequence[int], device: torch.device) -> "MicroBatch":
         """Some of the rollouts, padded to the longest of them."""
         index = torch.tensor(rows, dtype=torch.long)
         first = self.prompt_lengths[index] - 1
         ends = first + self.lengths[index]
         ids = self.ids[index, : int(ends.max()) + 1]
         columns = torch.arange(ids.shape[1])
-        kept = (columns >= first.unsqueeze(1)) & (columns < ends.unsqueeze(1))
-        targets = ids.roll(-1, dims=1)[kept]
-        return Chunk(index, ids.to(device), kept.to(device), targets.to(device), self.mask[index])
+        target_mask = (columns >= first.unsqueeze(1)) & (columns < ends.unsqueeze(1))
+        targets = ids.roll(-1, dims=1)[target_mask]
+        return MicroBatch(index, ids.to(device), target_mask.to(device), targets.to(device), self.mask[index])
 
-    def chunks(self, rows: Sequence[int], size: int | None, *, tokens: int) -> list[list[int]]:
+    def group_rows(self, rows: Sequence[int], size: int | None, *, tokens: int) -> list[list[int]]:
         """The rows in groups of similar length: at most `size` rows, or where that is None, at most `tokens` tokens."""
         totals = self.prompt_lengths + self.lengths
         ordered = sorted(rows, key=lambda row: (-int(totals[row]), row))
@@ -73,25 +73,25 @@ class Batch:
 
 
 @dataclass(frozen=True, slots=True)
-class Chunk:
+class MicroBatch:
     """Rows of a batch as the models take them; n valid tokens in all."""
 
     rows: Tensor
     """Indices into the batch, (rows,), on the CPU."""
     ids: Tensor
     """(rows, width)"""
-    kept: Tensor
+    target_mask: Tensor
     """Positions whose next token was generated, (rows, width)."""
     targets: Tensor
     """Those tokens, (n,), row by row."""
     mask: Tensor
     """The rows of the batch's mask, on the CPU."""
 
-    def pick(self, values: Tensor) -> Tensor:
-        """From a tensor (rollouts, completion) of the batch the n values of this chunk, on its device."""
+    def gather(self, values: Tensor) -> Tensor:
+        """From a tensor (rollouts, completion) of the batch the n values of this micro-batch, on its device."""
         return values[self.rows][self.mask].to(self.ids.device)
 
-    def put(self, target: Tensor, values: Tensor) -> None:
+    def scatter(self, target: Tensor, values: Tensor) -> None:
         """Writes n values into a tensor (rollouts, completion) of the batch."""
         block = target[self.rows]
         block[self.mask] = values.to(target.device, target.dtype)
@@ -99,7 +99,7 @@ class Chunk:
 
 
 @dataclass(frozen=True, slots=True)
-class Estimates:
+class RolloutEstimates:
     """What the models said of a batch before the update, (rollouts, completion) each, on the CPU."""
 
     log_probs: Tensor

@@ -16,23 +16,23 @@ from torch import Tensor, nn
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
 
-from pipelines.training.core.runtime import Runtime, processes
-from pipelines.training.ppo.networks import blocks_of
-from pipelines.training.rl.sharding import OneProcess, Ranks
+from pipelines.training.core.runtime import Runtime, world_size
+from pipelines.training.ppo.networks import decoder_layers
+from pipelines.training.rl.sharding import Ranks, SingleProcess
 
-PATIENCE: Final = timedelta(minutes=60)
+COLLECTIVE_TIMEOUT: Final = timedelta(minutes=60)
 """How long a process waits for the others. One that failed is noticed at once: torchrun ends the rest."""
 _PR_SET_PDEATHSIG: Final = 1
 
 
-class ManyProcesses:
+class TorchrunProcesses:
     """The processes that torchrun started, each with its share of every sharded module."""
 
     def __init__(self, runtime: Runtime) -> None:
         if not dist.is_initialized():
             _end_with_launcher()
             on_gpu = runtime.device.type == "cuda"
-            dist.init_process_group("cpu:gloo,cuda:nccl" if on_gpu else "gloo", timeout=PATIENCE)
+            dist.init_process_group("cpu:gloo,cuda:nccl" if on_gpu else "gloo", timeout=COLLECTIVE_TIMEOUT)
         self.rank = dist.get_rank()
         self.size = dist.get_world_size()
         self._mesh = init_device_mesh(runtime.device.type, (self.size,))
@@ -41,43 +41,43 @@ class ManyProcesses:
 
     def shard(self, module: nn.Module) -> None:
         """Shards each block of the model apart, and what is left (embeddings, norm, head) together."""
-        for block in blocks_of(module):
+        for block in decoder_layers(module):
             fully_shard(block, mesh=self._mesh, mp_policy=self._precision)
         fully_shard(module, mesh=self._mesh, mp_policy=self._precision)
 
-    def total(self, values: Tensor) -> Tensor:
+    def all_reduce_sum(self, values: Tensor) -> Tensor:
         """Sum over the processes of a tensor on the CPU."""
         found = values.clone()
         dist.all_reduce(found)
         return found
 
-    def gather(self, items: Sequence[Any]) -> list[Any]:
+    def all_gather(self, items: Sequence[Any]) -> list[Any]:
         """Items dealt by `deal`, from all processes, in their first order."""
         shares: list[list[Any]] = [[] for _ in range(self.size)]
         dist.all_gather_object(shares, list(items))
         n = sum(map(len, shares))
         return [shares[index % self.size][index // self.size] for index in range(n)]
 
-    def share(self, value: Any) -> Any:
+    def broadcast(self, value: Any) -> Any:
         """The first process's value, in all of them."""
         box = [value if self.rank == 0 else None]
         dist.broadcast_object_list(box, src=0, device=torch.device("cpu"))
         return box[0]
 
-    def most(self, number: int) -> int:
+    def all_reduce_max(self, number: int) -> int:
         """The largest of the processes' numbers."""
         found = torch.tensor(number)
         dist.all_reduce(found, op=dist.ReduceOp.MAX)
         return int(found)
 
-    def wait(self) -> None:
+    def barrier(self) -> None:
         """Returns when every process has come here."""
-        self.most(0)
+        self.all_reduce_max(0)
 
 
-def ranks_of(runtime: Runtime) -> Ranks:
+def connect_ranks(runtime: Runtime) -> Ranks:
     """The processes of this stage: those of torchrun, or this one alone."""
-    return ManyProcesses(runtime) if processes() > 1 else OneProcess()
+    return TorchrunProcesses(runtime) if world_size() > 1 else SingleProcess()
 
 
 def _end_with_launcher() -> None:

@@ -14,13 +14,13 @@ from pipelines.training.core.checkpoint import Stateful
 from pipelines.training.core.configs import OptimizerConfig, PPOConfig
 from pipelines.training.core.runtime import Runtime, memory_guard
 from pipelines.training.ppo.advantages import explained_variance, gae, token_rewards, whiten
-from pipelines.training.ppo.experience import CHUNK_TOKENS, Batch, Chunk, Estimates
+from pipelines.training.ppo.experience import MICRO_BATCH_TOKENS, MicroBatch, RolloutBatch, RolloutEstimates
 from pipelines.training.ppo.losses import policy_loss, value_loss
-from pipelines.training.ppo.networks import Critic, Policy
-from pipelines.training.rl.sharding import Ranks, deal
+from pipelines.training.ppo.networks import PolicyNetwork, ValueNetwork
+from pipelines.training.rl.sharding import Ranks, shard_items
 
 
-class Learner:
+class OptimizedNetwork:
     """A network with its optimizer and schedule."""
 
     def __init__(self, network: nn.Module, config: OptimizerConfig, max_grad_norm: float) -> None:
@@ -59,35 +59,35 @@ class Learner:
 
 
 @dataclass(slots=True)
-class Trainer:
+class PPOTrainer:
     """Everything an update needs and changes."""
 
     config: PPOConfig
-    actor: Learner
-    critic: Learner
-    reference: Policy | None
+    actor: OptimizedNetwork
+    critic: OptimizedNetwork
+    reference: PolicyNetwork | None
     runtime: Runtime
     ranks: Ranks
 
     @property
-    def policy(self) -> Policy:
+    def policy(self) -> PolicyNetwork:
         """The network of the actor."""
         network = self.actor.network
-        assert isinstance(network, Policy)
+        assert isinstance(network, PolicyNetwork)
         return network
 
     @property
-    def valuer(self) -> Critic:
+    def value_network(self) -> ValueNetwork:
         """The network of the critic."""
         network = self.critic.network
-        assert isinstance(network, Critic)
+        assert isinstance(network, ValueNetwork)
         return network
 
-    def learners(self) -> dict[str, Learner]:
+    def networks(self) -> dict[str, OptimizedNetwork]:
         """What a checkpoint must hold, by name."""
         return {"actor": self.actor, "critic": self.critic}
 
-    def parts(self) -> dict[str, Stateful]:
+    def checkpoint_parts(self) -> dict[str, Stateful]:
         """The same, each state apart."""
         return {
             "actor": self.actor.network,
@@ -98,7 +98,7 @@ class Trainer:
             "critic_schedule": self.critic.schedule,
         }
 
-    def update(self, batch: Batch, step: int) -> dict[str, float]:
+    def update(self, batch: RolloutBatch, step: int) -> dict[str, float]:
         """Learns from the rollouts of one step; returns its metrics.
 
         Raises:
@@ -128,30 +128,30 @@ class Trainer:
         learns = not warming and not equal
         return metrics | self._learn(batch, estimates, advantages, returns, step=step, epochs=epochs, actor=learns)
 
-    def estimate(self, batch: Batch, step: int) -> Estimates:
+    def estimate(self, batch: RolloutBatch, step: int) -> RolloutEstimates:
         """Log-probabilities, values and entropies of a batch under the models as they are."""
         found = [torch.zeros(batch.mask.shape) for _ in range(4)]
         log_probs, reference, values, entropy = found
         with torch.no_grad():
             for rows, counted in self._shared(batch, range(len(batch))):
-                chunk = batch.chunk(rows, self.runtime.device)
-                with self._guard(chunk, step), self.runtime.autocast():
-                    chosen, spread = self.policy(*self._inputs(chunk))
-                    expected = self.reference(*self._inputs(chunk))[0] if self.reference is not None else None
-                    valued = self.valuer(chunk.ids, chunk.kept)
+                micro_batch = batch.micro_batch(rows, self.runtime.device)
+                with self._guard(micro_batch, step), self.runtime.autocast():
+                    chosen, spread = self.policy(*self._inputs(micro_batch))
+                    expected = self.reference(*self._inputs(micro_batch))[0] if self.reference is not None else None
+                    valued = self.value_network(micro_batch.ids, micro_batch.target_mask)
                 if counted:
-                    chunk.put(log_probs, chosen)
-                    chunk.put(entropy, spread)
-                    chunk.put(values, valued)
+                    micro_batch.scatter(log_probs, chosen)
+                    micro_batch.scatter(entropy, spread)
+                    micro_batch.scatter(values, valued)
                     if expected is not None:
-                        chunk.put(reference, expected)
-        log_probs, reference, values, entropy = (self.ranks.total(each) for each in found)
-        return Estimates(log_probs, reference if self.reference is not None else None, values, entropy)
+                        micro_batch.scatter(reference, expected)
+        log_probs, reference, values, entropy = (self.ranks.all_reduce_sum(each) for each in found)
+        return RolloutEstimates(log_probs, reference if self.reference is not None else None, values, entropy)
 
     def _learn(
         self,
-        batch: Batch,
-        old: Estimates,
+        batch: RolloutBatch,
+        old: RolloutEstimates,
         advantages: Tensor,
         returns: Tensor,
         *,
@@ -169,17 +169,17 @@ class Trainer:
                 n = int(batch.lengths[rows].sum())
                 tokens += n
                 for part, counted in self._shared(batch, rows):
-                    chunk = batch.chunk(part, self.runtime.device)
+                    micro_batch = batch.micro_batch(part, self.runtime.device)
                     # Sharded gradients are averaged over the processes; each has only its share of the sum.
                     weight = self.ranks.size / n if counted else 0.0
-                    with self._guard(chunk, step):
-                        found = self._backward(chunk, old, advantages, returns, weight, actor=actor)
+                    with self._guard(micro_batch, step):
+                        found = self._backward(micro_batch, old, advantages, returns, weight, actor=actor)
                     if counted:
                         sums += found
                 norms["critic"].append(self.critic.step("critic"))
                 if actor:
                     norms["actor"].append(self.actor.step("actor"))
-        policy, clipped, moved, value, value_clipped = (self.ranks.total(sums) / tokens).tolist()
+        policy, clipped, moved, value, value_clipped = (self.ranks.all_reduce_sum(sums) / tokens).tolist()
         metrics = {
             "value_loss": value,
             "value_clip_fraction": value_clipped,
@@ -195,18 +195,25 @@ class Trainer:
         return metrics
 
     def _backward(
-        self, chunk: Chunk, old: Estimates, advantages: Tensor, returns: Tensor, scale: float, *, actor: bool
+        self,
+        micro_batch: MicroBatch,
+        old: RolloutEstimates,
+        advantages: Tensor,
+        returns: Tensor,
+        scale: float,
+        *,
+        actor: bool,
     ) -> Tensor:
-        """Adds a chunk's gradients, times `scale`, to those of its mini-batch; returns sums for the metrics."""
+        """Adds a micro-batch's gradients, times `scale`, to those of its mini-batch; returns sums for the metrics."""
         config = self.config
         sums = torch.zeros(5, dtype=torch.float64)
         if actor:
             with self.runtime.autocast():
-                log_probs, entropy = self.policy(*self._inputs(chunk))
+                log_probs, entropy = self.policy(*self._inputs(micro_batch))
             found = policy_loss(
                 log_probs,
-                chunk.pick(old.log_probs),
-                chunk.pick(advantages),
+                micro_batch.gather(old.log_probs),
+                micro_batch.gather(advantages),
                 entropy,
                 clip=config.clip,
                 bonus=config.entropy,
@@ -214,34 +221,36 @@ class Trainer:
             (found.loss * scale).backward()
             sums[:3] = torch.stack([found.loss.detach(), found.clipped, found.divergence]).double().cpu()
         with self.runtime.autocast():
-            values = self.valuer(chunk.ids, chunk.kept)
-        loss, clipped = value_loss(values, chunk.pick(old.values), chunk.pick(returns), clip=config.value_clip)
+            values = self.value_network(micro_batch.ids, micro_batch.target_mask)
+        loss, clipped = value_loss(
+            values, micro_batch.gather(old.values), micro_batch.gather(returns), clip=config.value_clip
+        )
         (loss * scale).backward()
         sums[3:] = torch.stack([loss.detach(), clipped]).double().cpu()
         return sums
 
-    def _inputs(self, chunk: Chunk) -> tuple[Tensor, Tensor, Tensor, float]:
-        return chunk.ids, chunk.kept, chunk.targets, self.config.sampling.temperature
+    def _inputs(self, micro_batch: MicroBatch) -> tuple[Tensor, Tensor, Tensor, float]:
+        return micro_batch.ids, micro_batch.target_mask, micro_batch.targets, self.config.sampling.temperature
 
-    def _shared(self, batch: Batch, rows: Iterable[int]) -> list[tuple[list[int], bool]]:
+    def _shared(self, batch: RolloutBatch, rows: Iterable[int]) -> list[tuple[list[int], bool]]:
         """This process's chunks of some rows of the batch, each with whether it counts.
 
         Every pass of a sharded model needs all processes, so one with fewer chunks than another passes its
         shortest row through again, for nothing.
         """
         ordered = sorted(rows, key=lambda row: (-int(batch.lengths[row] + batch.prompt_lengths[row]), row))
-        tokens = CHUNK_TOKENS[self.runtime.device.type]
+        tokens = MICRO_BATCH_TOKENS[self.runtime.device.type]
         shares = [
-            batch.chunks(deal(ordered, self.ranks, rank=rank), self.config.micro_batch, tokens=tokens)
+            batch.group_rows(shard_items(ordered, self.ranks, rank=rank), self.config.micro_batch, tokens=tokens)
             for rank in range(self.ranks.size)
         ]
         mine = shares[self.ranks.rank]
         missing = max(map(len, shares)) - len(mine)
-        return [(chunk, True) for chunk in mine] + [([ordered[-1]], False)] * missing
+        return [(micro_batch, True) for micro_batch in mine] + [([ordered[-1]], False)] * missing
 
-    def _guard(self, chunk: Chunk, step: int) -> AbstractContextManager[None]:
-        rows, width = chunk.ids.shape
+    def _guard(self, micro_batch: MicroBatch, step: int) -> AbstractContextManager[None]:
+        rows, width = micro_batch.ids.shape
         return memory_guard(
-            f"PPO step {step}, a chunk of {rows} rollouts × {width} tokens",
+            f"PPO step {step}, a micro-batch of {rows} rollouts × {width} tokens",
             f"Set micro_batch to {max(1, rows // 2)} or less, or recompute to true.",
         )

@@ -7,7 +7,7 @@ from pipelines.records import Judgement, Metric, Rollout
 from pipelines.streams import StreamWriter
 
 
-class SilentStream(StreamWriter):
+class DiscardingStreamWriter(StreamWriter):
     """A stream with one writer elsewhere: this one writes nothing."""
 
     def _recall(self) -> None:
@@ -18,12 +18,12 @@ class SilentStream(StreamWriter):
         return 0
 
 
-class FollowerFolder(StageFolder):
+class NonWritingFolder(StageFolder):
     """Reads like a stage folder; streams and progress are the first process's to write."""
 
     def stream(self, family: str, name: str) -> StreamWriter:
         """A writer that writes nothing."""
-        return SilentStream(self.path, family, name)
+        return DiscardingStreamWriter(self.path, family, name)
 
     def report(
         self, done: float, total: float, unit: str, message: str = "", values: dict[str, float] | None = None
@@ -31,6 +31,6 @@ class FollowerFolder(StageFolder):
         """Writes nothing."""
 
 
-def folder_for(rank: int, folder: StageFolder) -> StageFolder:
+def rank_folder(rank: int, folder: StageFolder) -> StageFolder:
     """The folder as process `rank` of a stage is to use it."""
-    return folder if rank == 0 else FollowerFolder(folder.path)
+    return folder if rank == 0 else NonWritingFolder(folder.path)

@@ -1,6 +1,6 @@
 """Signs that a run goes wrong though it runs on: named warnings, from the metrics of its steps alone.
 
-Each sign compares the mean of the last few steps with that of the first few. They are rules of thumb: a warning says
+Each check compares the mean of the last few steps with that of the first few. They are rules of thumb: a warning says
 where to look. What they saw follows from the metrics, so a resumed run warns of the same.
 """
 
@@ -12,60 +12,60 @@ from typing import Final
 WINDOW: Final = 5
 """Steps over which a mean is taken, at the start and now."""
 
-Means = Mapping[str, float]
+MeanMetrics = Mapping[str, float]
 
 
 @dataclass(frozen=True, slots=True)
-class Sign:
+class HealthCheck:
     """One thing that can go wrong."""
 
     name: str
-    needs: tuple[str, ...]
+    required_metrics: tuple[str, ...]
     """Metrics without which nothing is said."""
-    holds: Callable[[Means, Means], bool]
+    is_triggered: Callable[[MeanMetrics, MeanMetrics], bool]
     """Whether it holds, by the means at the start and now."""
-    says: str
+    message: str
     """A sentence with `{first[...]}` and `{now[...]}`."""
 
 
-SIGNS: Final = (
-    Sign(
+HEALTH_CHECKS: Final = (
+    HealthCheck(
         "length_collapse",
         ("length", "accuracy"),
         lambda first, now: now["length"] < first["length"] / 4 and now["accuracy"] <= first["accuracy"] + 0.02,
         "completions shrank from {first[length]:.0f} to {now[length]:.0f} tokens and accuracy did not rise",
     ),
-    Sign(
+    HealthCheck(
         "length_explosion",
         ("truncation_rate",),
         lambda first, now: now["truncation_rate"] > 0.9 and first["truncation_rate"] < 0.5,
         "{now[truncation_rate]:.0%} of the completions run into the token limit, {first[truncation_rate]:.0%} at first",
     ),
-    Sign(
+    HealthCheck(
         "entropy_collapse",
         ("entropy", "accuracy"),
         lambda first, now: now["entropy"] < first["entropy"] / 10 and now["accuracy"] < 0.9,
         "entropy fell from {first[entropy]:.3f} to {now[entropy]:.3f}: the policy hardly explores any more",
     ),
-    Sign(
+    HealthCheck(
         "kl_explosion",
         ("kl",),
         lambda first, now: now["kl"] > 0.5,
         "the policy is {now[kl]:.2f} nats a token away from where it started",
     ),
-    Sign(
+    HealthCheck(
         "steps_too_large",
         ("clip_fraction",),
         lambda first, now: now["clip_fraction"] > 0.4,
         "{now[clip_fraction]:.0%} of the tokens are clipped: the learning rate is too high",
     ),
-    Sign(
+    HealthCheck(
         "critic_diverged",
         ("explained_variance",),
         lambda first, now: now["explained_variance"] < -1,
         "the critic explains {now[explained_variance]:.2f} of the variance: worse than saying nothing",
     ),
-    Sign(
+    HealthCheck(
         "reward_hacking",
         ("reward", "format_rate", "accuracy"),
         lambda first, now: (
@@ -79,19 +79,19 @@ SIGNS: Final = (
 )
 
 
-class Health:
-    """Watches a run step by step; each sign is told once, when it first holds."""
+class HealthMonitor:
+    """Watches a run step by step; each check is told once, when it first holds."""
 
     def __init__(self) -> None:
         self._first: list[Mapping[str, float]] = []
         self._last: deque[Mapping[str, float]] = deque(maxlen=WINDOW)
-        self._told: set[str] = set()
+        self._reported: set[str] = set()
 
     def observe(self, step: int, metrics: Mapping[str, float]) -> list[str]:
         """What the step's metrics show for the first time, each as `name: sentence`."""
         if metrics.get("equal_rewards"):
             # Nothing was learnt from, and metrics of the update are missing.
-            return self._once(
+            return self._report_once(
                 "equal_rewards", f"all rewards of the step equal {metrics.get('reward', 0):g}: policy not updated"
             )
         if len(self._first) < WINDOW:
@@ -102,21 +102,21 @@ class Health:
             return []
         first, now = _means(self._first), _means(self._last)
         found = []
-        for sign in SIGNS:
-            if all(name in first and name in now for name in sign.needs) and sign.holds(first, now):
-                found += self._once(sign.name, sign.says.format(first=first, now=now))
+        for check in HEALTH_CHECKS:
+            if all(name in first and name in now for name in check.required_metrics) and check.is_triggered(first, now):
+                found += self._report_once(check.name, check.message.format(first=first, now=now))
         return found
 
-    def _once(self, name: str, sentence: str) -> list[str]:
-        if name in self._told:
+    def _report_once(self, name: str, sentence: str) -> list[str]:
+        if name in self._reported:
             return []
-        self._told.add(name)
+        self._reported.add(name)
         return [f"{name}: {sentence}"]
 
 
-def warnings(train: Mapping[int, Mapping[str, float]]) -> list[str]:
+def health_warnings(train: Mapping[int, Mapping[str, float]]) -> list[str]:
     """What went wrong in a way that the run itself survives: `name: sentence`, with the step that showed it."""
-    health = Health()
+    health = HealthMonitor()
     found = []
     equal = [step for step, values in sorted(train.items()) if values.get("equal_rewards")]
     if equal:

@@ -13,21 +13,27 @@ from pipelines.records import Metric, Rollout
 from pipelines.tasks.countdown.problems import Problem
 from pipelines.tasks.countdown.task import LoadedTask
 from pipelines.training.core.configs import PPOConfig, SamplingConfig
-from pipelines.training.core.metrics import metrics_of
-from pipelines.training.rl.folder import folder_for
-from pipelines.training.rl.health import Health
-from pipelines.training.rl.sharding import Ranks, deal
-from pipelines.training.sampling.rollouts import Drawn, Place, RolloutMaker, places, rollout_metrics
+from pipelines.training.core.metrics import read_metrics
+from pipelines.training.rl.folder import rank_folder
+from pipelines.training.rl.health import HealthMonitor
+from pipelines.training.rl.sharding import Ranks, shard_items
+from pipelines.training.sampling.rollouts import (
+    RolloutKey,
+    RolloutSampler,
+    SampledRollout,
+    rollout_keys,
+    rollout_metrics,
+)
 
 
-class Rounds:
+class RLStepRunner:
     """The rollouts, evaluations and streams of one stage. Every random choice follows from seed and step.
 
     Args:
         config: of the stage.
         folder: its folder; only the first process writes to it.
         loaded: problems and task.
-        maker: draws and scores.
+        sampler: draws and scores.
         ranks: the processes.
         positions: longest sequence of the model; None where that is not known.
 
@@ -40,31 +46,31 @@ class Rounds:
         config: PPOConfig,
         folder: StageFolder,
         loaded: LoadedTask,
-        maker: RolloutMaker,
+        sampler: RolloutSampler,
         ranks: Ranks,
         *,
         positions: int | None,
     ) -> None:
-        self.folder = folder_for(ranks.rank, folder)
+        self.folder = rank_folder(ranks.rank, folder)
         self._config = config
         self._train = loaded.train
         self._test = loaded.test[: config.evaluation.problems]
-        self._maker = maker
+        self._sampler = sampler
         self._ranks = ranks
-        self._health = Health()
+        self._health = HealthMonitor()
         if not self._train:
             raise InvalidInput("there are no training problems", remedy="Raise train in the problems stage.")
         asked = [config.sampling, *filter(None, [config.evaluation.sampling])]
-        maker.check_prompts(
+        sampler.check_prompts(
             [*self._train, *self._test],
             new_tokens=max(each.max_new_tokens for each in asked),
             positions=positions,
         )
 
     @contextmanager
-    def writing(self, step: int) -> Iterator[None]:
+    def open_streams(self, step: int) -> Iterator[None]:
         """Opens the streams, to go on at `step`."""
-        for done, metrics in sorted(metrics_of(self.folder, "train").items()):
+        for done, metrics in sorted(read_metrics(self.folder, "train").items()):
             if done < step:
                 self._health.observe(done, metrics)  # said by the attempt that saw it
         with ExitStack() as stack:
@@ -76,27 +82,28 @@ class Rounds:
             )
             yield
 
-    def draw(self, step: int) -> list[Drawn]:
+    def sample_rollouts(self, step: int) -> list[SampledRollout]:
         """The rollouts to learn from in a step, written down."""
-        problems = problems_of(self._train, step, self._config)
-        drawn = self._draw(list(places("train", step, problems, self._config.rollouts)), self._config.sampling)
-        self._rollouts.append(each.rollout for each in drawn)
-        return drawn
+        problems = problems_of_step(self._train, step, self._config)
+        keys = list(rollout_keys("train", step, problems, self._config.rollouts))
+        rollouts = self._sample(keys, self._config.sampling)
+        self._rollouts.append(each.rollout for each in rollouts)
+        return rollouts
 
-    def record(self, step: int, drawn: Sequence[Drawn], learnt: dict[str, float]) -> dict[str, float]:
+    def record_step(self, step: int, rollouts: Sequence[SampledRollout], learnt: dict[str, float]) -> dict[str, float]:
         """Writes the metrics of a step and warns of what they show; returns what is worth showing."""
-        metrics = self._shown([each.rollout for each in drawn]) | learnt
+        metrics = self._rollout_metrics([each.rollout for each in rollouts]) | learnt
         self._metrics.append([Metric(step=step, values=metrics)])
-        if not self._leads:
+        if not self._is_first:
             return {}
         for warning in self._health.observe(step, metrics):
             sys.stderr.write(f"warning: step {step}: {warning}\n")
         shown = {"reward": "reward", "accuracy": "accuracy", "policy_loss": "loss", "kl": "kl", "length": "length"}
         return {short: metrics[name] for name, short in shown.items() if name in metrics}
 
-    def record_speed(self, step: int, drawn: Sequence[Drawn], generating: float, updating: float) -> None:
+    def record_speed(self, step: int, rollouts: Sequence[SampledRollout], generating: float, updating: float) -> None:
         """Writes the times of a step, in seconds."""
-        tokens = sum(len(each.completion) for each in drawn)
+        tokens = sum(len(each.completion) for each in rollouts)
         values = {
             "generate_s": generating,
             "update_s": updating,
@@ -106,37 +113,37 @@ class Rounds:
         self._speed.append([Metric(step=step, values=values)])
 
     def evaluate(self, step: int) -> dict[str, float]:
-        """Accuracy on the test problems, if it is due at this step."""
+        """Accuracy on the test problems, if it is keys at this step."""
         config = self._config.evaluation
         if not config.every or not self._test or (step % config.every and step != self._config.steps):
             return {}
         sampling = config.sampling or self._config.sampling
-        drawn = self._draw(list(places("test", step, self._test, config.samples)), sampling)
-        rollouts = [each.rollout for each in drawn]
+        sampled = self._sample(list(rollout_keys("test", step, self._test, config.samples)), sampling)
+        rollouts = [each.rollout for each in sampled]
         self._evaluations.append(rollouts)
-        metrics = self._shown(rollouts)
+        metrics = self._rollout_metrics(rollouts)
         self._eval_metrics.append([Metric(step=step, values=metrics | {"n": len(rollouts)})])
         return {"test_accuracy": metrics["accuracy"]} if metrics else {}
 
     @property
-    def _leads(self) -> bool:
+    def _is_first(self) -> bool:
         return self._ranks.rank == 0
 
-    def _shown(self, rollouts: list[Rollout]) -> dict[str, float]:
+    def _rollout_metrics(self, rollouts: list[Rollout]) -> dict[str, float]:
         """The metrics of rollouts; nothing in processes that write none."""
-        return rollout_metrics(rollouts, behaviors=self._config.behaviors) if self._leads else {}
+        return rollout_metrics(rollouts, behaviors=self._config.behaviors) if self._is_first else {}
 
-    def _draw(self, due: list[Place], sampling: SamplingConfig) -> list[Drawn]:
-        self._maker.sync(due[0].step)
-        return self._ranks.gather(self._maker.draw(deal(due, self._ranks), sampling))
+    def _sample(self, keys: list[RolloutKey], sampling: SamplingConfig) -> list[SampledRollout]:
+        self._sampler.sync(keys[0].step)
+        return self._ranks.all_gather(self._sampler.sample(shard_items(keys, self._ranks), sampling))
 
 
-def checkpoint_every(config: PPOConfig) -> int:
+def checkpoint_interval(config: PPOConfig) -> int:
     """Steps between checkpoints."""
     return config.checkpoint_every or max(1, min(10, config.steps // 4))
 
 
-def problems_of(problems: Sequence[Problem], step: int, config: PPOConfig) -> list[Problem]:
+def problems_of_step(problems: Sequence[Problem], step: int, config: PPOConfig) -> list[Problem]:
     """The problems of a step: pass after pass over all of them, each pass in an order of its own."""
     chosen: list[Problem] = []
     for position in range(step * config.prompts, (step + 1) * config.prompts):

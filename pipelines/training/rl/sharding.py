@@ -21,28 +21,28 @@ class Ranks(Protocol):
         """Spreads a module's parameters over the processes, in place, before its optimizer is made."""
         ...
 
-    def total(self, values: Tensor) -> Tensor:
+    def all_reduce_sum(self, values: Tensor) -> Tensor:
         """Sum over the processes of a tensor on the CPU."""
         ...
 
-    def gather(self, items: Sequence[Any]) -> list[Any]:
-        """Items dealt by `deal`, from all processes, in their first order."""
+    def all_gather(self, items: Sequence[Any]) -> list[Any]:
+        """Items dealt by `shard_items`, from all processes, in their first order."""
         ...
 
-    def share(self, value: Any) -> Any:
+    def broadcast(self, value: Any) -> Any:
         """The first process's value, in all of them."""
         ...
 
-    def most(self, number: int) -> int:
+    def all_reduce_max(self, number: int) -> int:
         """The largest of the processes' numbers."""
         ...
 
-    def wait(self) -> None:
+    def barrier(self) -> None:
         """Returns when every process has come here."""
         ...
 
 
-class OneProcess:
+class SingleProcess:
     """No sharding: everything is here."""
 
     rank = 0
@@ -51,26 +51,26 @@ class OneProcess:
     def shard(self, module: nn.Module) -> None:
         """Nothing to do."""
 
-    def total(self, values: Tensor) -> Tensor:
+    def all_reduce_sum(self, values: Tensor) -> Tensor:
         """The values themselves."""
         return values
 
-    def gather(self, items: Sequence[Any]) -> list[Any]:
+    def all_gather(self, items: Sequence[Any]) -> list[Any]:
         """The items themselves."""
         return list(items)
 
-    def share(self, value: Any) -> Any:
+    def broadcast(self, value: Any) -> Any:
         """The value itself."""
         return value
 
-    def most(self, number: int) -> int:
+    def all_reduce_max(self, number: int) -> int:
         """The number itself."""
         return number
 
-    def wait(self) -> None:
+    def barrier(self) -> None:
         """Nobody to wait for."""
 
 
-def deal(items: Sequence[Item], ranks: Ranks, *, rank: int | None = None) -> list[Item]:
+def shard_items(items: Sequence[Item], ranks: Ranks, *, rank: int | None = None) -> list[Item]:
     """A process's share (this one's, or that of `rank`), like cards: neighbours in length go to different processes."""
     return list(items[ranks.rank if rank is None else rank :: ranks.size])

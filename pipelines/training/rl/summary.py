@@ -5,22 +5,22 @@ from typing import Any, Final
 
 from pipelines.folder import StageFolder
 from pipelines.training.core.configs import PPOConfig
-from pipelines.training.core.metrics import metrics_of
-from pipelines.training.rl.health import warnings
+from pipelines.training.core.metrics import read_metrics
+from pipelines.training.rl.health import health_warnings
 
 WINDOW: Final = 5
 """Most steps at either end over which the mean reward is taken."""
 
 
-def summarise(folder: StageFolder, config: PPOConfig) -> dict[str, Any]:
+def summarise_training(folder: StageFolder, config: PPOConfig) -> dict[str, Any]:
     """First and last mean reward, accuracy before and after, each with the number of rollouts behind it.
 
     `reward_first` and `reward_last` are means over the first and last `reward_steps` steps, `reward_n` rollouts
     each. `accuracy_before` and `accuracy_after` are on `accuracy_n` completions of test problems; left out where
     there was no evaluation.
     """
-    train = metrics_of(folder, "train")
-    tests = metrics_of(folder, "eval")
+    train = read_metrics(folder, "train")
+    tests = read_metrics(folder, "eval")
     steps = sorted(train)
     window = max(1, min(WINDOW, len(steps) // 4))
     result: dict[str, Any] = {
@@ -30,7 +30,7 @@ def summarise(folder: StageFolder, config: PPOConfig) -> dict[str, Any]:
         "reward_last": _mean([train[step]["reward"] for step in steps[-window:]]),
         "reward_steps": window,
         "reward_n": window * config.prompts * config.rollouts,
-        "warnings": warnings(train),
+        "warnings": health_warnings(train),
     }
     if 0 in tests and config.steps in tests:
         result |= {

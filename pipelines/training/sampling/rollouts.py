@@ -12,7 +12,7 @@ from pipelines.tasks.countdown.problems import Problem
 from pipelines.tasks.countdown.task import Task
 from pipelines.tokenizer import decode, encode
 from pipelines.training.core.configs import SamplingConfig
-from pipelines.training.generation.engine import Completion, Engine, Request, row_seed
+from pipelines.training.generation.engine import Completion, Engine, GenerationRequest, rollout_seed
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Drawn:
+class SampledRollout:
     """A rollout with the token ids it was made of."""
 
     rollout: Rollout
@@ -30,13 +30,13 @@ class Drawn:
 
     @property
     def reward(self) -> float:
-        """The reward; every rollout drawn here has one."""
+        """The reward; every sampled rollout has one."""
         assert self.rollout.reward is not None
         return self.rollout.reward
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class RolloutKey:
     """What one rollout is of: its id and its random numbers follow from this."""
 
     split: str
@@ -45,7 +45,7 @@ class Place:
     sample: int
 
 
-class RolloutMaker:
+class RolloutSampler:
     """Draws and scores completions for one stage.
 
     Args:
@@ -94,23 +94,23 @@ class RolloutMaker:
         """Gives the engine the weights of a step. Every process of a stage must call it, whatever it draws."""
         self._engine.sync(step)
 
-    def draw(self, places: Sequence[Place], sampling: SamplingConfig) -> list[Drawn]:
-        """One scored rollout per place, in order, drawn from the weights of the last `sync`.
+    def sample(self, keys: Sequence[RolloutKey], sampling: SamplingConfig) -> list[SampledRollout]:
+        """One scored rollout per key, in order, sampled from the weights of the last `sync`.
 
         Raises:
             StageFailed: the reward failed or is no finite number; names the rollout.
         """
         requests = [
-            Request(
-                self._prompt_ids(place.problem),
-                row_seed(self._seed, place.split, place.step, place.problem.id, place.sample),
+            GenerationRequest(
+                self._prompt_ids(key.problem),
+                rollout_seed(self._seed, key.split, key.step, key.problem.id, key.sample),
             )
-            for place in places
+            for key in keys
         ]
         completions = self._engine.generate(requests, sampling)
         return [
-            self._record(place, request, completion, sampling)
-            for place, request, completion in zip(places, requests, completions, strict=True)
+            self._record(key, request, completion, sampling)
+            for key, request, completion in zip(keys, requests, completions, strict=True)
         ]
 
     def _prompt_ids(self, problem: Problem) -> tuple[int, ...]:
@@ -128,31 +128,33 @@ class RolloutMaker:
         self._prompts[problem.id] = ids
         return ids
 
-    def _record(self, place: Place, request: Request, completion: Completion, sampling: SamplingConfig) -> Drawn:
+    def _record(
+        self, key: RolloutKey, request: GenerationRequest, completion: Completion, sampling: SamplingConfig
+    ) -> SampledRollout:
         ended = completion.finish_reason == "stop"
         text = decode(self._tokenizer, completion.tokens[:-1] if ended else completion.tokens)
-        identity = rollout_id(self._key, place.split, place.step, place.problem.id, place.sample)
+        identity = rollout_id(self._key, key.split, key.step, key.problem.id, key.sample)
         try:
-            score = self._task.score(text, place.problem)
+            score = self._task.score(text, key.problem)
         except Exception as error:
             raise StageFailed(
-                f"the reward failed on rollout {identity} (problem {place.problem.id}): {error}",
+                f"the reward failed on rollout {identity} (problem {key.problem.id}): {error}",
                 remedy="Mend the reward; the stage continues from its last checkpoint.",
             ) from error
         if not math.isfinite(score.reward):
             raise StageFailed(
-                f"the reward of rollout {identity} (problem {place.problem.id}) is {score.reward}",
+                f"the reward of rollout {identity} (problem {key.problem.id}) is {score.reward}",
                 remedy="Mend the reward; the stage continues from its last checkpoint.",
             )
         rollout = Rollout(
             id=identity,
-            step=place.step,
-            split=place.split,
-            problem_id=place.problem.id,
-            sample=place.sample,
-            numbers=place.problem.numbers,
-            target=place.problem.target,
-            prompt=self._task.prompt(place.problem),
+            step=key.step,
+            split=key.split,
+            problem_id=key.problem.id,
+            sample=key.sample,
+            numbers=key.problem.numbers,
+            target=key.problem.target,
+            prompt=self._task.prompt(key.problem),
             completion=text,
             reward=score.reward,
             correct=score.correct,
@@ -166,12 +168,12 @@ class RolloutMaker:
                 "sampling": sampling.model_dump(mode="json"),
             },
         )
-        return Drawn(rollout, request.prompt, completion.tokens)
+        return SampledRollout(rollout, request.prompt, completion.tokens)
 
 
-def places(split: str, step: int, problems: Iterable[Problem], samples: int) -> Iterator[Place]:
+def rollout_keys(split: str, step: int, problems: Iterable[Problem], samples: int) -> Iterator[RolloutKey]:
     """Every problem `samples` times, samples of a problem side by side."""
-    return (Place(split, step, problem, sample) for problem in problems for sample in range(samples))
+    return (RolloutKey(split, step, problem, sample) for problem in problems for sample in range(samples))
 
 
 def rollout_metrics(rollouts: Sequence[Rollout], *, behaviors: bool) -> dict[str, float]:

@@ -9,8 +9,8 @@ from pipelines.tasks.countdown.task import LoadedTask, load_task
 from pipelines.tokenizer import build_tokenizer, checked, encode, read_tokenizer
 from pipelines.training.core import runtime
 from pipelines.training.core.configs import BaseConfig
-from pipelines.training.core.metrics import last_metrics
-from pipelines.training.core.model import build_model, load_model, parameters, save_model
+from pipelines.training.core.metrics import read_last_metrics
+from pipelines.training.core.model import build_model, count_parameters, load_model, save_model
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -20,10 +20,10 @@ def run(config: BaseConfig, inputs: Inputs, folder: StageFolder) -> None:
     """Writes `artifacts/model`."""
     run_on = runtime.start(config)
     if config.pretrained is not None:
-        _take_over(config, folder, run_on)
+        _copy_pretrained(config, folder, run_on)
         return
     loaded = load_task(inputs.one("problems"))
-    tokenizer = tokenizer_for(config, loaded)
+    tokenizer = build_task_tokenizer(config, loaded)
     model = build_model(config.architecture, tokenizer).to(run_on.device)
     result: dict[str, Any] = {}
     if config.pretraining is not None:
@@ -39,12 +39,14 @@ def run(config: BaseConfig, inputs: Inputs, folder: StageFolder) -> None:
             seed=config.seed,
             checkpoint_every=config.checkpoint_every,
         )
-        result = last_metrics(folder, "pretraining")
+        result = read_last_metrics(folder, "pretraining")
     save_model(folder, model, tokenizer)
-    folder.write_result({"parameters": parameters(model), "vocabulary": len(tokenizer), **result, **run_on.describe()})
+    folder.write_result(
+        {"parameters": count_parameters(model), "vocabulary": len(tokenizer), **result, **run_on.describe()}
+    )
 
 
-def tokenizer_for(config: BaseConfig, loaded: LoadedTask) -> "PreTrainedTokenizerBase":
+def build_task_tokenizer(config: BaseConfig, loaded: LoadedTask) -> "PreTrainedTokenizerBase":
     """The word-level tokenizer of a task: the teacher's phrases, the words of the prompts, the numbers.
 
     Raises:
@@ -73,7 +75,7 @@ def tokenizer_for(config: BaseConfig, loaded: LoadedTask) -> "PreTrainedTokenize
     return tokenizer
 
 
-def _take_over(config: BaseConfig, folder: StageFolder, run_on: runtime.Runtime) -> None:
+def _copy_pretrained(config: BaseConfig, folder: StageFolder, run_on: runtime.Runtime) -> None:
     assert config.pretrained is not None
     tokenizer = read_tokenizer(config.pretrained, config.revision)
     if config.pad_token is not None:
@@ -89,7 +91,7 @@ def _take_over(config: BaseConfig, folder: StageFolder, run_on: runtime.Runtime)
     folder.write_result(
         {
             "pretrained": config.pretrained,
-            "parameters": parameters(model),
+            "parameters": count_parameters(model),
             "vocabulary": len(tokenizer),
             **run_on.describe(),
         }

@@ -11,9 +11,9 @@ from pipelines.stages import Inputs
 from pipelines.tokenizer import encode, load_tokenizer
 from pipelines.training.core import runtime
 from pipelines.training.core.configs import PretrainConfig
-from pipelines.training.core.metrics import last_metrics
-from pipelines.training.core.model import parameters, save_model
-from pipelines.training.supervised.sft import fine_tune, quiet_datasets
+from pipelines.training.core.metrics import read_last_metrics
+from pipelines.training.core.model import count_parameters, save_model
+from pipelines.training.supervised.sft import disable_dataset_progress, fine_tune
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -28,8 +28,8 @@ def run(config: PretrainConfig, inputs: Inputs, folder: StageFolder) -> None:
     path = inputs.model()
     tokenizer = load_tokenizer(path)
     source = inputs.one("curate").artifact(f"{config.condition}.jsonl")
-    quiet_datasets()
-    dataset = dataset_of(config, source, tokenizer, folder)
+    disable_dataset_progress()
+    dataset = build_dataset(config, source, tokenizer, folder)
     tokens = sum(len(mask) for mask in dataset["completion_mask"])
     learnt = sum(map(sum, dataset["completion_mask"]))
     model, steps = fine_tune(config, path, tokenizer, dataset, folder, run_on, stream=STREAM)
@@ -42,14 +42,14 @@ def run(config: PretrainConfig, inputs: Inputs, folder: StageFolder) -> None:
             "tokens": tokens,
             "learnt_tokens": learnt,
             "steps": steps,
-            **last_metrics(folder, STREAM),
-            "parameters": parameters(model),
+            **read_last_metrics(folder, STREAM),
+            "parameters": count_parameters(model),
             **run_on.describe(),
         }
     )
 
 
-def dataset_of(
+def build_dataset(
     config: PretrainConfig, source: Path, tokenizer: "PreTrainedTokenizerBase", folder: StageFolder
 ) -> "Dataset":
     """The rows that are trained on, kept on disk and mapped into memory.

@@ -9,9 +9,9 @@ from pipelines.tokenizer import encode, load_tokenizer
 from pipelines.traces import TRACES_NAME, PrimingTrace, read_traces
 from pipelines.training.core import runtime
 from pipelines.training.core.configs import PrimeConfig
-from pipelines.training.core.metrics import last_metrics
-from pipelines.training.core.model import parameters, save_model
-from pipelines.training.supervised.sft import fine_tune, quiet_datasets
+from pipelines.training.core.metrics import read_last_metrics
+from pipelines.training.core.model import count_parameters, save_model
+from pipelines.training.supervised.sft import disable_dataset_progress, fine_tune
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -23,8 +23,8 @@ def run(config: PrimeConfig, inputs: Inputs, folder: StageFolder) -> None:
     path = inputs.model()
     tokenizer = load_tokenizer(path)
     traces = list(read_traces(inputs.one("priming_data").artifact(TRACES_NAME)))
-    examples = examples_of(traces, tokenizer, config.max_tokens)
-    quiet_datasets()
+    examples = tokenize_traces(traces, tokenizer, config.max_tokens)
+    disable_dataset_progress()
 
     from datasets import Dataset
 
@@ -35,14 +35,14 @@ def run(config: PrimeConfig, inputs: Inputs, folder: StageFolder) -> None:
             "traces": len(examples),
             "steps": steps,
             "tokens": sum(sum(each["completion_mask"]) for each in examples),
-            **last_metrics(folder, "priming"),
-            "parameters": parameters(model),
+            **read_last_metrics(folder, "priming"),
+            "parameters": count_parameters(model),
             **run_on.describe(),
         }
     )
 
 
-def examples_of(
+def tokenize_traces(
     traces: list[PrimingTrace], tokenizer: "PreTrainedTokenizerBase", max_tokens: int
 ) -> list[dict[str, Any]]:
     """Token ids and completion masks. Prompt and completion are encoded apart, as they are when sampling.

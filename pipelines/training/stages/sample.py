@@ -12,11 +12,11 @@ from pipelines.tasks.countdown.task import load_task
 from pipelines.tokenizer import load_tokenizer
 from pipelines.training.core import runtime
 from pipelines.training.core.configs import SampleConfig
-from pipelines.training.core.model import load_model, positions
+from pipelines.training.core.model import load_model, max_positions
 from pipelines.training.generation.choice import make_engine
 from pipelines.training.generation.engine import Engine
-from pipelines.training.generation.vllm_sampler import VLLMSampler, described
-from pipelines.training.sampling.rollouts import RolloutMaker, places, rollout_metrics
+from pipelines.training.generation.vllm_sampler import StandaloneVLLMEngine, load_model_config
+from pipelines.training.sampling.rollouts import RolloutSampler, rollout_keys, rollout_metrics
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -30,20 +30,20 @@ def run(config: SampleConfig, inputs: Inputs, folder: StageFolder) -> None:
     path = inputs.model()
     tokenizer = load_tokenizer(path)
     engine, longest = _engine(config, path, tokenizer, run_on)
-    maker = RolloutMaker(
+    sampler = RolloutSampler(
         folder.key, loaded.task, tokenizer, engine, seed=config.seed, max_prompt_tokens=config.max_prompt_tokens
     )
-    maker.check_prompts(problems, new_tokens=config.sampling.max_new_tokens, positions=longest)
+    sampler.check_prompts(problems, new_tokens=config.sampling.max_new_tokens, positions=longest)
     step = _step_of(inputs)
-    maker.sync(step)
-    todo = list(places(config.split, step, problems, config.samples))
+    sampler.sync(step)
+    todo = list(rollout_keys(config.split, step, problems, config.samples))
     with graceful() as stop, folder.stream("rollouts", config.split) as stream:
         for start in range(0, len(todo), config.batch):
             stop.raise_if_requested()
             # Batches are the same in every attempt: only whole ones are passed over.
             if start + config.batch > len(stream):
-                drawn = maker.draw(todo[start : start + config.batch], config.sampling)
-                stream.append(each.rollout for each in drawn)
+                sampled = sampler.sample(todo[start : start + config.batch], config.sampling)
+                stream.append(each.rollout for each in sampled)
             folder.report(min(start + config.batch, len(todo)), len(todo), "rollouts")
     rollouts = list(read_rollouts(folder.path))
     values = rollout_metrics(rollouts, behaviors=True)
@@ -58,11 +58,13 @@ def _engine(
     """What generates, and how long a sequence the model takes."""
     if config.engine.name == "vllm":
         # No second copy of the weights in this process: vLLM reads them itself.
-        model = described(path)
+        model = load_model_config(path)
         longest = config.max_prompt_tokens + config.sampling.max_new_tokens
-        return VLLMSampler(path, model, tokenizer, config.engine.vllm, longest=longest), positions(model)
+        return StandaloneVLLMEngine(path, model, tokenizer, config.engine.vllm, max_sequence=longest), max_positions(
+            model
+        )
     model = load_model(path).to(run_on.device)
-    return make_engine(config.engine, model, tokenizer, run_on), positions(model)
+    return make_engine(config.engine, model, tokenizer, run_on), max_positions(model)
 
 
 def _step_of(inputs: Inputs) -> int:

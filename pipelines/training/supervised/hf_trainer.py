@@ -23,7 +23,7 @@ _NAMES: Final = {
 """What is kept of the trainer's log. Its count of tokens starts anew after a resume, and epochs follow from steps."""
 
 
-class StageCallback(TrainerCallback):  # type: ignore[misc] # transformers is not followed by mypy
+class SFTStageCallback(TrainerCallback):  # type: ignore[misc] # transformers is not followed by mypy
     """Writes metrics and progress, moves checkpoints to their place, saves and stops when told to."""
 
     def __init__(self, folder: StageFolder, metrics: StreamWriter, stop: Stop, what: str) -> None:

@@ -18,14 +18,14 @@ from pipelines.records import Metric
 from pipelines.signals import graceful
 from pipelines.tasks.countdown.task import LoadedTask
 from pipelines.teachers.symbolic.base_texts import PretrainingSource, PretrainingText
-from pipelines.training.core.checkpoint import Snapshot
+from pipelines.training.core.checkpoint import TrainingCheckpoint
 from pipelines.training.core.configs import PretrainingConfig
 from pipelines.training.core.runtime import Runtime, memory_guard
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-IGNORED: Final = -100
+IGNORED_LABEL: Final = -100
 """Label of a token that is not learnt."""
 
 _MOST_METRICS: Final = 200
@@ -52,15 +52,15 @@ def pretrain(
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=config.learning_rate, betas=config.betas, weight_decay=config.weight_decay
     )
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, rate_of(config))
-    snapshot = Snapshot(folder, {"model": model, "optimizer": optimizer, "schedule": schedule})
-    done = snapshot.resume()
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, learning_rate_multiplier(config))
+    checkpoint = TrainingCheckpoint(folder, {"model": model, "optimizer": optimizer, "schedule": schedule})
+    done = checkpoint.resume()
     every = checkpoint_every or max(100, config.steps // 10)
     shown = max(1, config.steps // _MOST_METRICS)
     model.train()
     with graceful() as stop, folder.stream("metrics", "pretraining") as metrics:
         while done < config.steps:
-            texts = texts_of(config, source, random.Random(f"{seed}/{done}"))
+            texts = sample_texts(config, source, random.Random(f"{seed}/{done}"))
             values = _step(config, model, tokenizer, texts, optimizer, runtime, done)
             schedule.step()
             if done % shown == 0 or done + 1 == config.steps:
@@ -68,11 +68,11 @@ def pretrain(
             done += 1
             folder.report(done, config.steps, "steps", values={"loss": values["loss"]})
             if done == config.steps or done % every == 0 or stop.requested:
-                snapshot.save(done, keep=1)
+                checkpoint.save(done, keep=1)
             stop.raise_if_requested()
 
 
-def rate_of(config: PretrainingConfig) -> Callable[[int], float]:
+def learning_rate_multiplier(config: PretrainingConfig) -> Callable[[int], float]:
     """Multiplier of the learning rate by step: linear warm-up, constant, cosine to zero."""
     warmup = config.warmup * config.steps
     constant = max(warmup, config.constant * config.steps)
@@ -87,7 +87,7 @@ def rate_of(config: PretrainingConfig) -> Callable[[int], float]:
     return rate
 
 
-def texts_of(
+def sample_texts(
     config: PretrainingConfig, source: PretrainingSource, rng: random.Random
 ) -> dict[str, list[PretrainingText]]:
     """The texts of one step by kind, in the order of the loss weights."""
@@ -110,13 +110,13 @@ def _step(
 ) -> dict[str, float]:
     kinds = [kind for kind, weight in zip(texts, config.weights, strict=True) if texts[kind] and weight]
     weights = [weight for kind, weight in zip(texts, config.weights, strict=True) if kind in kinds]
-    encoded = [encode_texts(texts[kind], tokenizer) for kind in kinds]
-    packed = Packed.of(encoded, longest=int(model.config.max_position_embeddings)).to(runtime.device)
+    encoded = [tokenize_texts(texts[kind], tokenizer) for kind in kinds]
+    packed = PackedTexts.pack(encoded, longest=int(model.config.max_position_embeddings)).to(runtime.device)
     what = f"pretraining step {step}, {packed.ids.shape[0]} rows × {packed.ids.shape[1]} tokens"
     with memory_guard(what, "Set fewer texts per step."):
         with runtime.autocast():
             logits = model(input_ids=packed.ids, position_ids=packed.positions, use_cache=False).logits
-        losses = losses_of(logits, packed, kinds=len(kinds))
+        losses = loss_per_kind(logits, packed, kinds=len(kinds))
         loss = losses @ losses.new_tensor(weights)
         loss.backward()
         total = float(loss.detach())
@@ -132,21 +132,21 @@ def _step(
     return {"loss": total, **values, "grad_norm": norm, "learning_rate": float(optimizer.param_groups[0]["lr"])}
 
 
-def losses_of(logits: Tensor, packed: "Packed", *, kinds: int) -> Tensor:
+def loss_per_kind(logits: Tensor, packed: "PackedTexts", *, kinds: int) -> Tensor:
     """Mean over the learnt tokens of each kind, (kinds,)."""
     labels = packed.labels[:, 1:]
     each = torch.nn.functional.cross_entropy(
-        logits[:, :-1].flatten(0, 1).float(), labels.flatten(), ignore_index=IGNORED, reduction="none"
+        logits[:, :-1].flatten(0, 1).float(), labels.flatten(), ignore_index=IGNORED_LABEL, reduction="none"
     ).view_as(labels)
-    means = [each[(packed.kinds[:, 1:] == kind) & (labels != IGNORED)].mean() for kind in range(kinds)]
+    means = [each[(packed.kinds[:, 1:] == kind) & (labels != IGNORED_LABEL)].mean() for kind in range(kinds)]
     return torch.stack(means)
 
 
-Encoded = tuple[list[int], list[int]]
+TokenizedText = tuple[list[int], list[int]]
 """Ids and labels of one text."""
 
 
-def encode_texts(texts: Sequence[PretrainingText], tokenizer: "PreTrainedTokenizerBase") -> list[Encoded]:
+def tokenize_texts(texts: Sequence[PretrainingText], tokenizer: "PreTrainedTokenizerBase") -> list[TokenizedText]:
     """Ids and labels of texts.
 
     A text with a prompt ends with the end-of-sequence token; one without is a piece cut from something longer.
@@ -165,12 +165,12 @@ def encode_texts(texts: Sequence[PretrainingText], tokenizer: "PreTrainedTokeniz
                 "a pretraining text has a word that is not in the tokenizer's vocabulary",
                 remedy="Set tokenizer.style to the style of the pretraining text: plain.",
             )
-        encoded.append((prompt + ids + end, [IGNORED] * len(prompt) + _labels(text, ids, offsets) + end))
+        encoded.append((prompt + ids + end, [IGNORED_LABEL] * len(prompt) + _labels(text, ids, offsets) + end))
     return encoded
 
 
 @dataclass(frozen=True, slots=True)
-class Packed:
+class PackedTexts:
     """Texts side by side in rows of one length, each with positions of its own: (rows, width) each.
 
     Models of transformers read from positions that start again where one text ends, and let none see another.
@@ -184,7 +184,7 @@ class Packed:
     """Place of the text's kind in the list it came from; -1 for padding."""
 
     @classmethod
-    def of(cls, kinds: Sequence[Sequence[Encoded]], *, longest: int) -> "Packed":
+    def pack(cls, kinds: Sequence[Sequence[TokenizedText]], *, longest: int) -> "PackedTexts":
         """Packs texts of several kinds, the longest first, each into the first row that has room.
 
         Raises:
@@ -211,7 +211,7 @@ class Packed:
         shape = (len(rows), width)
         packed = cls(
             torch.zeros(shape, dtype=torch.long),
-            torch.full(shape, IGNORED),
+            torch.full(shape, IGNORED_LABEL),
             torch.zeros(shape, dtype=torch.long),
             torch.full(shape, -1),
         )
@@ -220,15 +220,15 @@ class Packed:
             for kind, ids, labels in content:
                 place = slice(at, at + len(ids))
                 packed.ids[row, place] = torch.tensor(ids)
-                packed.labels[row, place] = torch.tensor([IGNORED, *labels[1:]])
+                packed.labels[row, place] = torch.tensor([IGNORED_LABEL, *labels[1:]])
                 packed.positions[row, place] = torch.arange(len(ids))
                 packed.kinds[row, place] = kind
                 at += len(ids)
         return packed
 
-    def to(self, device: torch.device) -> "Packed":
+    def to(self, device: torch.device) -> "PackedTexts":
         """The same on a device."""
-        return Packed(*(each.to(device) for each in (self.ids, self.labels, self.positions, self.kinds)))
+        return PackedTexts(*(each.to(device) for each in (self.ids, self.labels, self.positions, self.kinds)))
 
 
 def _labels(text: PretrainingText, ids: list[int], offsets: list[tuple[int, int]]) -> list[int]:
@@ -240,5 +240,5 @@ def _labels(text: PretrainingText, ids: list[int], offsets: list[tuple[int, int]
         while stop and end > stop:
             start, stop = next(ranges, (0, 0))
         if start < end <= stop:
-            labels[index] = IGNORED
+            labels[index] = IGNORED_LABEL
     return labels

@@ -51,7 +51,7 @@ def fine_tune(
     from transformers.trainer_callback import PrinterCallback
     from trl import SFTTrainer
 
-    from pipelines.training.supervised.hf_trainer import StageCallback, newest_checkpoint
+    from pipelines.training.supervised.hf_trainer import SFTStageCallback, newest_checkpoint
 
     scratch = folder.path / "checkpoints" / ".trainer"
     shutil.rmtree(scratch, ignore_errors=True)
@@ -61,7 +61,7 @@ def fine_tune(
             args=_arguments(config, run_on, scratch, len(dataset)),
             train_dataset=dataset,
             processing_class=tokenizer,
-            callbacks=[StageCallback(folder, metrics, stop, stream)],
+            callbacks=[SFTStageCallback(folder, metrics, stop, stream)],
         )
         trainer.remove_callback(PrinterCallback)  # it prints to stdout, which is the result's
         smaller = f"Set micro_batch to {max(1, (config.micro_batch or config.batch_size) // 2)}."
@@ -72,7 +72,7 @@ def fine_tune(
     return trainer.model, int(trainer.state.global_step)
 
 
-def quiet_datasets() -> None:
+def disable_dataset_progress() -> None:
     """Keeps progress bars of `datasets` out of a job's log."""
     import datasets
 
