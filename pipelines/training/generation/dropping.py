@@ -12,6 +12,13 @@ import torch
 
 from pipelines.training.core.configs import SamplingConfig
 from pipelines.training.core.runtime import Runtime
+from pipelines.training.generation.decoders import (
+    Decoder,
+    FusedDecoder,
+    FusedWeights,
+    TransformersDecoder,
+    can_fuse,
+)
 from pipelines.training.generation.engine import Completion, GenerationRequest, generate_in_batches
 
 if TYPE_CHECKING:
@@ -47,9 +54,13 @@ class RowDroppingEngine:
         with torch.inference_mode():
             return generate_in_batches(self._model, requests, self._batch, lambda part: self._generate(part, sampling))
 
-    def _generate(self, requests: Sequence[GenerationRequest], sampling: SamplingConfig) -> list[Completion]:
-        from transformers import DynamicCache
+    def _decoder(self, prompt_tokens: int, new_tokens: int) -> Decoder:
+        if not can_fuse(self._model, self._runtime.device, self._runtime.compute):
+            return TransformersDecoder(self._model)
+        weights = FusedWeights(self._model, prompt_tokens + new_tokens)
+        return FusedDecoder(self._model, weights, new_tokens)
 
+    def _generate(self, requests: Sequence[GenerationRequest], sampling: SamplingConfig) -> list[Completion]:
         device = self._runtime.device
         ids, mask, positions = left_pad([request.prompt for request in requests], self._pad, device)
         uniforms = _uniforms([request.seed for request in requests], sampling).to(device)
@@ -57,34 +68,25 @@ class RowDroppingEngine:
         lengths = torch.zeros(len(requests), dtype=torch.long, device=device)
         rows = torch.arange(len(requests), device=device)
         live = torch.ones(len(requests), dtype=torch.bool, device=device)
-        cache = DynamicCache(config=self._model.config)
+        decoder = self._decoder(ids.shape[1], sampling.max_new_tokens)
+        with self._runtime.autocast():
+            logits = decoder.prefill(ids, mask, positions)
+        last = positions[:, -1]
         for index in range(sampling.max_new_tokens):
-            with self._runtime.autocast():
-                logits = self._model(
-                    input_ids=ids,
-                    attention_mask=mask,
-                    position_ids=positions,
-                    past_key_values=cache,
-                    use_cache=True,
-                    logits_to_keep=1,
-                ).logits[:, -1]
             drawn = sample_tokens(logits, uniforms[rows, index], sampling)
             tokens[rows, index] = torch.where(live, drawn, self._pad)
             lengths[rows[live]] = index + 1
             live &= ~torch.isin(drawn, self._eos)
             alive = int(live.sum())
-            if alive == 0:
+            if alive == 0 or index + 1 == sampling.max_new_tokens:
                 break
             if len(rows) - alive >= max(1, len(rows) * _DROP_SHARE):
                 kept = live.nonzero().squeeze(1)
-                cache.batch_select_indices(kept)
-                rows, drawn, positions = rows[kept], drawn[kept], positions[kept]
-                mask = None if mask is None else mask[kept]
-                live = live[kept]
-            ids = drawn.unsqueeze(1)
-            positions = positions[:, -1:] + 1
-            if mask is not None:
-                mask = torch.cat([mask, mask.new_ones(len(rows), 1)], dim=1)
+                decoder.keep(kept)
+                rows, drawn, last, live = rows[kept], drawn[kept], last[kept], live[kept]
+            last = last + 1
+            with self._runtime.autocast():
+                logits = decoder.step(drawn, last)
         eos = set(self._eos.tolist())
         found = []
         for row, length in zip(tokens.tolist(), lengths.tolist(), strict=True):
