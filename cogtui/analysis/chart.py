@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from html import escape
 from typing import Final
 
-from cogtui.analysis.intervals import Estimate
+from cogtui.analysis.intervals import MeanEstimate
 
 _WIDTH: Final = 760
 _HEIGHT: Final = 360
@@ -35,15 +35,15 @@ _NICE: Final = (1.0, 2.0, 2.5, 5.0, 10.0)
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class ChartSeries:
     """One line of a chart."""
 
     name: str
-    points: Sequence[tuple[int, Estimate]]
+    points: Sequence[tuple[int, MeanEstimate]]
     """(step, mean with interval), by step."""
 
 
-def line_chart(title: str, lines: Sequence[Line]) -> str:
+def render_line_chart(title: str, lines: Sequence[ChartSeries]) -> str:
     """The chart as one `<svg>` element, which refers to nothing outside it; empty without any point."""
     lines = [line for line in lines if line.points]
     if not lines:
@@ -96,7 +96,7 @@ def _axes(top: float, last: int) -> list[str]:
     return parts
 
 
-def _line(place: int, line: Line, top: float, last: int, label: float) -> list[str]:
+def _line(place: int, line: ChartSeries, top: float, last: int, label: float) -> list[str]:
     colour = _COLOURS[place % len(_COLOURS)]
     dash = _DASHES[place % len(_DASHES)]
     banded = [(step, found) for step, found in line.points if found.half is not None]

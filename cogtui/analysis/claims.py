@@ -10,8 +10,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from cogtui.analysis.intervals import Estimate, difference, estimate
-from cogtui.analysis.outcomes import Group
+from cogtui.analysis.intervals import MeanEstimate, estimate_difference, estimate_mean
+from cogtui.analysis.outcomes import ConditionGroup
 from pipelines.records import BEHAVIORS
 from pipelines.teachers.conditions import CONDITIONS
 
@@ -27,12 +27,12 @@ ABSENT_BELOW: Final = 0.1
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class ClaimComparison:
     """A difference that should be above zero."""
 
     name: str
     """What is compared, e.g. `all_strategies - none`."""
-    difference: Estimate
+    difference: MeanEstimate
     verdict: Verdict
 
     def as_data(self) -> dict[str, Any]:
@@ -52,7 +52,7 @@ class Claim:
     name: str
     """Short and stable, for programs."""
     text: str
-    comparisons: tuple[Comparison, ...]
+    comparisons: tuple[ClaimComparison, ...]
 
     @property
     def verdict(self) -> Verdict:
@@ -72,7 +72,7 @@ class Claim:
         }
 
 
-def judge_difference(name: str, found: Estimate) -> Comparison:
+def decide_comparison(name: str, found: MeanEstimate) -> ClaimComparison:
     """The comparison that a difference decides."""
     verdict: Verdict = "undecided"
     if found.low is not None and found.high is not None:
@@ -80,10 +80,10 @@ def judge_difference(name: str, found: Estimate) -> Comparison:
             verdict = "holds"
         elif found.high < 0:
             verdict = "does not hold"
-    return Comparison(name, found, verdict)
+    return ClaimComparison(name, found, verdict)
 
 
-def claims_of(groups: Sequence[Group]) -> list[Claim]:
+def decide_claims(groups: Sequence[ConditionGroup]) -> list[Claim]:
     """The claims that the conditions at hand speak to; a claim that lacks its conditions is left out.
 
     All are about training: runs that were only sampled decide none.
@@ -93,11 +93,11 @@ def claims_of(groups: Sequence[Group]) -> list[Claim]:
         for group in groups
         if group.condition in CONDITIONS and any(run.trained for run in group.finished)
     }
-    primed = [group for group in known.values() if behaviors_of(group) and not _wrong(group)]
+    primed = [group for group in known.values() if primed_behaviors(group) and not _wrong(group)]
     fillers = [known[name] for name in ("empty_cot", "dots") if name in known]
     unprimed = known.get(UNPRIMED)
     against = [unprimed] if unprimed is not None else []
-    bare = [group for group in known.values() if not behaviors_of(group)]
+    bare = [group for group in known.values() if not primed_behaviors(group)]
     found = [
         Claim("primed_above_unprimed", "primed ends above unprimed", _pairs(primed, against, "accuracy", "end")),
         Claim(
@@ -129,46 +129,48 @@ def claims_of(groups: Sequence[Group]) -> list[Claim]:
     return [claim for claim in found if claim.comparisons]
 
 
-def behaviors_of(group: Group) -> list[str]:
+def primed_behaviors(group: ConditionGroup) -> list[str]:
     """The behaviours a condition primes, in the project's order; none for a condition this does not know."""
     condition = CONDITIONS.get(group.condition or "")
     return [] if condition is None else [name for name in BEHAVIORS if name in condition.behaviors]
 
 
-def _wrong(group: Group) -> bool:
+def _wrong(group: ConditionGroup) -> bool:
     return group.condition == "no_positive_all_strategies"
 
 
-def _pairs(firsts: Sequence[Group], seconds: Sequence[Group], measure: str, when: str) -> tuple[Comparison, ...]:
+def _pairs(
+    firsts: Sequence[ConditionGroup], seconds: Sequence[ConditionGroup], measure: str, when: str
+) -> tuple[ClaimComparison, ...]:
     found = []
     for first in firsts:
         for second in seconds:
-            between = difference(first.values(measure, when), second.values(measure, when))
+            between = estimate_difference(first.values(measure, when), second.values(measure, when))
             if between is not None:
-                found.append(judge_difference(f"{first.name} - {second.name}", between))
+                found.append(decide_comparison(f"{first.name} - {second.name}", between))
     return tuple(found)
 
 
-def _catching_up(late: Group | None, right: Group | None) -> tuple[Comparison, ...]:
+def _catching_up(late: ConditionGroup | None, right: ConditionGroup | None) -> tuple[ClaimComparison, ...]:
     if late is None or right is None:
         return ()
     raised = {seed: value + CATCH_UP_MARGIN for seed, value in late.values("accuracy", "end").items()}
-    between = difference(raised, right.values("accuracy", "end"))
+    between = estimate_difference(raised, right.values("accuracy", "end"))
     if between is None:
         return ()
-    return (judge_difference(f"{late.name} + {CATCH_UP_MARGIN:.2f} - {right.name}", between),)
+    return (decide_comparison(f"{late.name} + {CATCH_UP_MARGIN:.2f} - {right.name}", between),)
 
 
 def _each_behavior(
-    groups: Sequence[Group], margin: Callable[[float, float], float], *, need_start: bool = False
-) -> tuple[Comparison, ...]:
+    groups: Sequence[ConditionGroup], margin: Callable[[float, float], float], *, need_start: bool = False
+) -> tuple[ClaimComparison, ...]:
     """One comparison for each behaviour a condition primes, or for all where it primes none."""
     found = []
     for group in groups:
-        for behavior in behaviors_of(group) or BEHAVIORS:
+        for behavior in primed_behaviors(group) or BEHAVIORS:
             start, end = group.values(behavior, "start"), group.values(behavior, "end")
             seeds = [seed for seed in end if seed in start or not need_start]
-            between = estimate([margin(start.get(seed, 0.0), end[seed]) for seed in seeds])
+            between = estimate_mean([margin(start.get(seed, 0.0), end[seed]) for seed in seeds])
             if between is not None:
-                found.append(judge_difference(f"{group.name}: {behavior}", between))
+                found.append(decide_comparison(f"{group.name}: {behavior}", between))
     return tuple(found)

@@ -23,7 +23,7 @@ MEASURES: Final[tuple[Measure, ...]] = get_args(Measure)
 
 
 @dataclass(frozen=True, slots=True)
-class Point:
+class CurvePoint:
     """One step of a curve."""
 
     step: int
@@ -45,10 +45,10 @@ class Curve:
     condition: str | None
     split: str
     measure: Measure
-    points: tuple[Point, ...]
+    points: tuple[CurvePoint, ...]
 
 
-def curves(summaries: Iterable[StepSummary], measure: Measure) -> list[Curve]:
+def build_curves(summaries: Iterable[StepSummary], measure: Measure) -> list[Curve]:
     """The curves of a measure, by condition and split.
 
     Stages of the same seed that have a step in common are put together, each rollout with the same weight.
@@ -59,7 +59,7 @@ def curves(summaries: Iterable[StepSummary], measure: Measure) -> list[Curve]:
     runs = defaultdict(lambda: defaultdict(list))
     for one in summaries:
         runs[one.condition, one.split, one.step][one.stage if one.seed is None else one.seed].append(one)
-    points: defaultdict[tuple[str | None, str], list[Point]] = defaultdict(list)
+    points: defaultdict[tuple[str | None, str], list[CurvePoint]] = defaultdict(list)
     for (condition, split, step), seeds in runs.items():
         point = _point(step, seeds.values(), measure)
         if point is not None:
@@ -72,7 +72,7 @@ def curves(summaries: Iterable[StepSummary], measure: Measure) -> list[Curve]:
     ]
 
 
-def _point(step: int, seeds: Iterable[Sequence[StepSummary]], measure: Measure) -> Point | None:
+def _point(step: int, seeds: Iterable[Sequence[StepSummary]], measure: Measure) -> CurvePoint | None:
     means: list[float] = []
     n = missing = 0
     for stages in seeds:
@@ -86,7 +86,7 @@ def _point(step: int, seeds: Iterable[Sequence[StepSummary]], measure: Measure) 
         return None
     mean = statistics.fmean(means)
     half = half_width(means)
-    return Point(
+    return CurvePoint(
         step, mean, None if half is None else mean - half, None if half is None else mean + half, len(means), n, missing
     )
 

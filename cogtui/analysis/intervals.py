@@ -19,7 +19,7 @@ _PAIR: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Estimate:
+class MeanEstimate:
     """A mean over independent runs."""
 
     mean: float
@@ -45,7 +45,7 @@ class Estimate:
         return {"mean": self.mean, "low": self.low, "high": self.high, "n": self.n}
 
 
-def quantile(freedom: int) -> float:
+def student_t_quantile(freedom: int) -> float:
     """Two-sided 95 % quantile of Student's t."""
     return _T_95[freedom - 1] if freedom <= len(_T_95) else _Z_95
 
@@ -54,15 +54,15 @@ def half_width(values: Sequence[float]) -> float | None:
     """Half the width of the 95 % interval of a mean; None for fewer than two values."""
     if len(values) < _PAIR:
         return None
-    return quantile(len(values) - 1) * statistics.stdev(values) / math.sqrt(len(values))
+    return student_t_quantile(len(values) - 1) * statistics.stdev(values) / math.sqrt(len(values))
 
 
-def estimate(values: Sequence[float]) -> Estimate | None:
+def estimate_mean(values: Sequence[float]) -> MeanEstimate | None:
     """Mean and interval; None for no values."""
-    return Estimate(statistics.fmean(values), half_width(values), len(values)) if values else None
+    return MeanEstimate(statistics.fmean(values), half_width(values), len(values)) if values else None
 
 
-def difference(first: Mapping[int, float], second: Mapping[int, float]) -> Estimate | None:
+def estimate_difference(first: Mapping[int, float], second: Mapping[int, float]) -> MeanEstimate | None:
     """The first mean less the second, by seed.
 
     Seeds that both sides have are paired, since they share problems and base model, and the others are left out.
@@ -74,16 +74,16 @@ def difference(first: Mapping[int, float], second: Mapping[int, float]) -> Estim
     common = sorted(set(first) & set(second))
     if len(common) >= _PAIR or (common and len(first) == len(second) == 1):
         found = [first[seed] - second[seed] for seed in common]
-        return Estimate(statistics.fmean(found), half_width(found), len(found), paired=True)
+        return MeanEstimate(statistics.fmean(found), half_width(found), len(found), paired=True)
     if not first or not second:
         return None
     mean = statistics.fmean(first.values()) - statistics.fmean(second.values())
     n = min(len(first), len(second))
     if n < _PAIR:
-        return Estimate(mean, None, n)
+        return MeanEstimate(mean, None, n)
     parts = [statistics.variance(side.values()) / len(side) for side in (first, second)]
     spread = sum(parts)
     if spread == 0:
-        return Estimate(mean, 0.0, n)
+        return MeanEstimate(mean, 0.0, n)
     freedom = spread**2 / sum(part**2 / (len(side) - 1) for part, side in zip(parts, (first, second), strict=True))
-    return Estimate(mean, quantile(max(1, int(freedom))) * math.sqrt(spread), n)
+    return MeanEstimate(mean, student_t_quantile(max(1, int(freedom))) * math.sqrt(spread), n)

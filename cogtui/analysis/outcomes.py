@@ -5,21 +5,21 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Final
 
-from cogtui.analysis.intervals import Estimate, estimate
+from cogtui.analysis.intervals import MeanEstimate, estimate_mean
 from jobs.planning.types import Cell
 from jobs.recipe.labels import label_text
 from jobs.workspace import Workspace
 from pipelines.folder import StageFolder
 from pipelines.streams import read_stream
 
-TRAINED: Final = "ppo"
+TRAINING_KIND: Final = "ppo"
 """The kind of stages with evaluations before and after a training."""
-EVALUATED: Final = {TRAINED, "sample"}
+EVALUATED_KINDS: Final = {TRAINING_KIND, "sample"}
 """Kinds of stages that evaluate a model on problems."""
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class EvaluatedRun:
     """One evaluated stage: one condition with one seed."""
 
     group: str
@@ -53,15 +53,15 @@ class Run:
 
 
 @dataclass(frozen=True)
-class Group:
+class ConditionGroup:
     """The runs of a condition, one a seed."""
 
     name: str
     condition: str | None
-    runs: tuple[Run, ...] = field(repr=False)
+    runs: tuple[EvaluatedRun, ...] = field(repr=False)
 
     @cached_property
-    def finished(self) -> tuple[Run, ...]:
+    def finished(self) -> tuple[EvaluatedRun, ...]:
         """Runs with an evaluation at their end."""
         return tuple(run for run in self.runs if run.end is not None)
 
@@ -82,18 +82,20 @@ class Group:
                 found[run.seed if run.seed is not None else -1 - place] = value
         return found
 
-    def estimate(self, measure: str, when: str) -> Estimate | None:
+    def estimate(self, measure: str, when: str) -> MeanEstimate | None:
         """Mean and interval of a measure over seeds; None where no run has a value."""
-        return estimate(list(self.values(measure, when).values()))
+        return estimate_mean(list(self.values(measure, when).values()))
 
-    def curve(self, measure: str) -> list[tuple[int, Estimate]]:
+    def curve(self, measure: str) -> list[tuple[int, MeanEstimate]]:
         """A measure by step, over the runs that were evaluated there."""
         by_step: dict[int, list[float]] = {}
         for run in self.runs:
             for step, values in run.points.items():
                 if measure in values:
                     by_step.setdefault(step, []).append(values[measure])
-        return [(step, found) for step, values in sorted(by_step.items()) if (found := estimate(values)) is not None]
+        return [
+            (step, found) for step, values in sorted(by_step.items()) if (found := estimate_mean(values)) is not None
+        ]
 
     @property
     def rollouts(self) -> int:
@@ -101,7 +103,7 @@ class Group:
         return int(sum((run.end or {}).get("n", 0) for run in self.finished))
 
 
-def _value(run: Run, measure: str, when: str) -> float | None:
+def _value(run: EvaluatedRun, measure: str, when: str) -> float | None:
     start, end = (None if point is None else point.get(measure) for point in (run.start, run.end))
     if when == "start":
         return start
@@ -110,7 +112,7 @@ def _value(run: Run, measure: str, when: str) -> float | None:
     return None if start is None or end is None or not run.trained else end - start
 
 
-def load_runs(workspace: Workspace, cells: Iterable[Cell]) -> list[Run]:
+def load_runs(workspace: Workspace, cells: Iterable[Cell]) -> list[EvaluatedRun]:
     """The evaluated stages of the cells, each once; those that never began have no points.
 
     Where a cell trains by PPO, its runs are those trainings: a `sample` beside them draws from the same model
@@ -118,12 +120,12 @@ def load_runs(workspace: Workspace, cells: Iterable[Cell]) -> list[Run]:
     """
     cells = list(cells)
     dimensions = {name for cell in cells for name in cell.labels} - {"seed"}
-    found: dict[tuple[str, str], Run] = {}
+    found: dict[tuple[str, str], EvaluatedRun] = {}
     for cell in cells:
         others = {name: value for name, value in cell.labels.items() if name != "seed"}
         group = str(cell.labels["condition"]) if dimensions == {"condition"} else label_text(others)
         kinds = {name: key.partition("-")[0] for name, key in cell.stages.items()}
-        wanted = {TRAINED} if TRAINED in kinds.values() else EVALUATED
+        wanted = {TRAINING_KIND} if TRAINING_KIND in kinds.values() else EVALUATED_KINDS
         for name, key in cell.stages.items():
             if kinds[name] in wanted:
                 run = _run(workspace.folder(key), cell, group or name, name)
@@ -132,16 +134,16 @@ def load_runs(workspace: Workspace, cells: Iterable[Cell]) -> list[Run]:
     return list(found.values())
 
 
-def _run(folder: StageFolder, cell: Cell, group: str, name: str) -> Run | None:
+def _run(folder: StageFolder, cell: Cell, group: str, name: str) -> EvaluatedRun | None:
     """None for a sample of training problems."""
     condition, seed = cell.labels.get("condition"), cell.labels.get("seed")
     known = (folder.path / "stage.json").is_file()
     config: Mapping[str, Any] = folder.info().config if known else {}
-    trains = folder.path.name.startswith(f"{TRAINED}-")
+    trains = folder.path.name.startswith(f"{TRAINING_KIND}-")
     split = str(config.get("split", "test"))
     if not trains and split == "train":
         return None
-    return Run(
+    return EvaluatedRun(
         group=group,
         condition=None if condition is None else str(condition),
         seed=seed if isinstance(seed, int) and not isinstance(seed, bool) else None,
@@ -161,15 +163,15 @@ def _points(folder: StageFolder, stream: str) -> Iterator[tuple[int, dict[str, f
             yield step, dict(record["values"])
 
 
-def groups_of(runs: Sequence[Run]) -> list[Group]:
+def group_runs(runs: Sequence[EvaluatedRun]) -> list[ConditionGroup]:
     """The runs by group, in the order of the recipe."""
-    by_name: dict[str, list[Run]] = {}
+    by_name: dict[str, list[EvaluatedRun]] = {}
     for run in runs:
         by_name.setdefault(run.group, []).append(run)
-    return [Group(name, found[0].condition, tuple(found)) for name, found in by_name.items()]
+    return [ConditionGroup(name, found[0].condition, tuple(found)) for name, found in by_name.items()]
 
 
-def unfinished(groups: Iterable[Group]) -> list[str]:
+def list_unfinished(groups: Iterable[ConditionGroup]) -> list[str]:
     """What is counted out, in words."""
     lines = []
     for group in groups:

@@ -8,9 +8,9 @@ from html import escape
 from pathlib import Path
 from typing import Final
 
-from cogtui.analysis.chart import Line, line_chart
-from cogtui.analysis.comparison import Summary
-from cogtui.analysis.tables import HOW_TO_READ, Table, tables_of
+from cogtui.analysis.chart import ChartSeries, render_line_chart
+from cogtui.analysis.experiment_summary import ExperimentSummary
+from cogtui.analysis.tables import HOW_TO_READ, TextTable, build_tables
 from cogtui.store.export.style import STYLE
 from jobs.planning.experiments import Experiment
 from pipelines.errors import MissingRequirement
@@ -26,13 +26,13 @@ _CURVES: Final = (
 _MORE_STYLE: Final = "svg { max-width: 100%; height: auto; display: block; margin: 1rem 0; } h2 { margin-top: 2rem; }"
 
 
-def write(summary: Summary, experiment: Experiment, out: Path) -> list[Path]:
+def write_report(summary: ExperimentSummary, experiment: Experiment, out: Path) -> list[Path]:
     """Writes `report.html` and `report.md` into a folder, each whole or not at all; returns them.
 
     Raises:
         MissingRequirement: the folder cannot be written.
     """
-    texts = {"report.html": html_page(summary, experiment), "report.md": markdown(summary, experiment)}
+    texts = {"report.html": render_html(summary, experiment), "report.md": render_markdown(summary, experiment)}
     written = []
     try:
         out.mkdir(parents=True, exist_ok=True)
@@ -48,7 +48,7 @@ def write(summary: Summary, experiment: Experiment, out: Path) -> list[Path]:
     return written
 
 
-def html_page(summary: Summary, experiment: Experiment) -> str:
+def render_html(summary: ExperimentSummary, experiment: Experiment) -> str:
     """The page."""
     charts = [chart for measure, title in _CURVES if (chart := _chart(summary, measure, title))]
     warnings = "".join(f"<li>{_safe(warning)}</li>" for warning in summary.warnings)
@@ -63,7 +63,7 @@ def html_page(summary: Summary, experiment: Experiment) -> str:
             *(f'<p class="soft">{_safe(line)}</p>' for line in _about(experiment)),
             f"<p>{_safe(HOW_TO_READ)}.</p>",
             f"<p>Counted out:</p><ul>{warnings}</ul>" if warnings else "",
-            *(_html_table(table) for table in tables_of(summary)),
+            *(_html_table(table) for table in build_tables(summary)),
             "<h2>curves; bands are 95 % intervals</h2>" if charts else "",
             *charts,
             f"<h2>recipe</h2><pre>{_safe(experiment.recipe)}</pre>",
@@ -73,7 +73,7 @@ def html_page(summary: Summary, experiment: Experiment) -> str:
     )
 
 
-def markdown(summary: Summary, experiment: Experiment) -> str:
+def render_markdown(summary: ExperimentSummary, experiment: Experiment) -> str:
     """The same without the curves."""
     lines = [
         f"# {_cell(summary.name)}",
@@ -83,7 +83,7 @@ def markdown(summary: Summary, experiment: Experiment) -> str:
         f"{HOW_TO_READ}.",
     ]
     lines += ["", *(f"- counted out: {_cell(warning)}" for warning in summary.warnings)] if summary.warnings else []
-    for table in tables_of(summary):
+    for table in build_tables(summary):
         lines += ["", f"## {table.title}", "", _row(table.head), _row(["---"] * len(table.head))]
         lines += [_row(row) for row in table.rows]
     fence = "```" if "```" not in experiment.recipe else "~~~~"
@@ -105,13 +105,15 @@ def _about(experiment: Experiment) -> list[str]:
     ]
 
 
-def _chart(summary: Summary, measure: str, title: str) -> str:
+def _chart(summary: ExperimentSummary, measure: str, title: str) -> str:
     if not summary.trained:
         return ""
-    return line_chart(title, [Line(picture_controls(group.name), group.curve(measure)) for group in summary.groups])
+    return render_line_chart(
+        title, [ChartSeries(picture_controls(group.name), group.curve(measure)) for group in summary.groups]
+    )
 
 
-def _html_table(table: Table) -> str:
+def _html_table(table: TextTable) -> str:
     head = "".join(f"<th>{_safe(cell)}</th>" for cell in table.head)
     body = "".join(f"<tr>{''.join(f'<td>{_safe(cell)}</td>' for cell in row)}</tr>\n" for row in table.rows)
     return f'<h2>{_safe(table.title)}</h2><div class="wide"><table><tr>{head}</tr>\n{body}</table></div>'

@@ -4,9 +4,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from cogtui.analysis.comparison import Summary
-from cogtui.analysis.intervals import Estimate
-from cogtui.analysis.outcomes import Group
+from cogtui.analysis.experiment_summary import ExperimentSummary
+from cogtui.analysis.intervals import MeanEstimate
+from cogtui.analysis.outcomes import ConditionGroup
 from pipelines.records import BEHAVIORS
 
 MISSING: Final = "–"
@@ -17,7 +17,7 @@ HOW_TO_READ: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class TextTable:
     """A table with a title."""
 
     title: str
@@ -25,7 +25,7 @@ class Table:
     rows: tuple[tuple[str, ...], ...]
 
 
-def tables_of(summary: Summary) -> list[Table]:
+def build_tables(summary: ExperimentSummary) -> list[TextTable]:
     """Accuracy, behaviours, health of the search, claims, published figures; those with something in them."""
     trained = summary.trained
     moments = ("start", "end") if trained else ("end",)
@@ -39,7 +39,7 @@ def tables_of(summary: Summary) -> list[Table]:
         ),
         _measures("length and form", summary.groups, _FORM, moments),
         _measures("attempts", summary.groups, _ATTEMPTS, moments),
-        claims_table(summary),
+        build_claims_table(summary),
         _published(summary),
     ]
     return [table for table in found if table.rows]
@@ -56,7 +56,7 @@ _ATTEMPTS: Final = (
 )
 
 
-def shown(found: Estimate | None, digits: int = 3, *, sign: bool = False) -> str:
+def format_estimate(found: MeanEstimate | None, digits: int = 3, *, sign: bool = False) -> str:
     """`0.66 ± 0.08`; without an interval the mean alone."""
     if found is None:
         return MISSING
@@ -65,53 +65,55 @@ def shown(found: Estimate | None, digits: int = 3, *, sign: bool = False) -> str
     return mean if found.half is None else f"{mean} ± {found.half:.{digits}f}"
 
 
-def _accuracy(groups: Sequence[Group], *, trained: bool) -> Table:
+def _accuracy(groups: Sequence[ConditionGroup], *, trained: bool) -> TextTable:
     head = ("", "seeds", "completions", *(("at step 0", "at the end", "gain") if trained else ("accuracy",)))
     rows = []
     for group in groups:
-        values = [shown(group.estimate("accuracy", "end"))]
+        values = [format_estimate(group.estimate("accuracy", "end"))]
         if trained:
-            gain = shown(group.estimate("accuracy", "gain"), sign=True)
-            values = [shown(group.estimate("accuracy", "start")), *values, gain]
+            gain = format_estimate(group.estimate("accuracy", "gain"), sign=True)
+            values = [format_estimate(group.estimate("accuracy", "start")), *values, gain]
         seeds = f"{len(group.finished)} of {len(group.runs)}"
         rows.append((group.name, seeds, f"{group.rollouts:,}" if group.rollouts else MISSING, *values))
-    return Table("accuracy on the test problems", head, tuple(rows))
+    return TextTable("accuracy on the test problems", head, tuple(rows))
 
 
 def _measures(
-    title: str, groups: Sequence[Group], measures: Sequence[tuple[str, str]], moments: Sequence[str]
-) -> Table:
+    title: str, groups: Sequence[ConditionGroup], measures: Sequence[tuple[str, str]], moments: Sequence[str]
+) -> TextTable:
     present = [
         (measure, name)
         for measure, name in measures
         if any(group.estimate(measure, when) for group in groups for when in moments)
     ]
     if not present:
-        return Table(title, (), ())
+        return TextTable(title, (), ())
     rows = []
     for group in groups:
-        cells = [" → ".join(shown(group.estimate(measure, when), 2) for when in moments) for measure, _ in present]
+        cells = [
+            " → ".join(format_estimate(group.estimate(measure, when), 2) for when in moments) for measure, _ in present
+        ]
         rows.append((group.name, *cells))
-    return Table(title, ("", *(name for _, name in present)), tuple(rows))
+    return TextTable(title, ("", *(name for _, name in present)), tuple(rows))
 
 
-def claims_table(summary: Summary) -> Table:
+def build_claims_table(summary: ExperimentSummary) -> TextTable:
     """Each claim with its verdict, and under it the comparisons that decide it."""
     rows: list[tuple[str, ...]] = []
     for claim in summary.claims:
         rows.append((claim.verdict, claim.text, "", ""))
         rows += [
-            (f"  {one.verdict}", f"  {one.name}", shown(one.difference, sign=True), _seeds(one.difference))
+            (f"  {one.verdict}", f"  {one.name}", format_estimate(one.difference, sign=True), _seeds(one.difference))
             for one in claim.comparisons
         ]
-    return Table("claims of the paper", ("verdict", "claim", "difference", "seeds"), tuple(rows))
+    return TextTable("claims of the paper", ("verdict", "claim", "difference", "seeds"), tuple(rows))
 
 
-def _seeds(found: Estimate) -> str:
+def _seeds(found: MeanEstimate) -> str:
     return f"{found.n} paired" if found.paired else str(found.n)
 
 
-def _published(summary: Summary) -> Table:
+def _published(summary: ExperimentSummary) -> TextTable:
     change: Callable[[float, float], str] = lambda first, last: f"{first:.2f} → {last:.2f}"  # noqa: E731
     rows = [
         (
@@ -124,4 +126,4 @@ def _published(summary: Summary) -> Table:
         for row in summary.published
     ]
     head = ("", "model", "steps", "accuracy", *(behavior.replace("_", " ") for behavior in BEHAVIORS))
-    return Table("published figures, one run each", head, tuple(rows))
+    return TextTable("published figures, one run each", head, tuple(rows))

@@ -19,10 +19,10 @@ from textual.signal import Signal
 from cogtui.app.experiments.screen import ExperimentsScreen
 from cogtui.app.rendering.themes import THEMES, default_theme, span_variables
 from cogtui.app.shell.context import Context
-from cogtui.app.shell.opening import OpenCompare, OpenTrace, OpenTraces, ReadingSoon
+from cogtui.app.shell.opening import OpenComparison, OpenReader, OpenRolloutList, PrepareReaders
 from cogtui.app.shell.screen_base import AppScreen
-from cogtui.app.shell.screen_pool import KeptScreen, Shelf
-from cogtui.app.shell.snapshot import Snapshot
+from cogtui.app.shell.screen_pool import ReusableScreen, ScreenPool
+from cogtui.app.shell.snapshot import WorkspaceSnapshot
 from pipelines.errors import CogtuiError
 
 POLL_S = 1.0
@@ -111,9 +111,9 @@ class CogtuiApp(App[None]):
         # Set before anything is parsed: each change of theme parses all CSS again.
         self.set_reactive(App.theme, THEMES[0].name if self._refused_theme else wanted)
         self.stylesheet.set_variables(self.get_css_variables())
-        self.snapshot_signal: Signal[Snapshot] = Signal(self, "snapshot")
+        self.snapshot_signal: Signal[WorkspaceSnapshot] = Signal(self, "snapshot")
         self.store_signal: Signal[int] = Signal(self, "store")
-        self.shelf = Shelf(self)
+        self.screen_pool = ScreenPool(self)
         self._polling = False
         self._store_version = -1
         self._store_asked = False
@@ -190,43 +190,45 @@ class CogtuiApp(App[None]):
         else:
             self.switch_mode(title)
 
-    @on(OpenTrace)
-    async def _open_trace(self, message: OpenTrace) -> None:
+    @on(OpenReader)
+    async def _open_trace(self, message: OpenReader) -> None:
         from cogtui.app.traces.reader.screen import TraceScreen
 
         opener = message.opener
         if opener is self.screen:
-            await self.shelf.open(
+            await self.screen_pool.open(
                 TraceScreen, lambda screen: screen.read(opener.mode, message.listed, message.rollout, message.left)
             )
 
-    @on(OpenCompare)
-    async def _open_compare(self, message: OpenCompare) -> None:
+    @on(OpenComparison)
+    async def _open_compare(self, message: OpenComparison) -> None:
         from cogtui.app.traces.compare.screen import CompareScreen
 
         opener = message.opener
         if opener is self.screen:
-            await self.shelf.open(CompareScreen, lambda screen: screen.read(opener.mode, message.left, message.right))
+            await self.screen_pool.open(
+                CompareScreen, lambda screen: screen.read(opener.mode, message.left, message.right)
+            )
 
-    @on(OpenTraces)
-    def _open_traces(self, message: OpenTraces) -> None:
+    @on(OpenRolloutList)
+    def _open_traces(self, message: OpenRolloutList) -> None:
         from cogtui.app.traces.list.screen import TracesScreen
 
         if message.opener is self.screen:
             self.push_screen(TracesScreen(mode=message.opener.mode, path=message.path, scope=message.scope))
 
-    @on(ReadingSoon)
+    @on(PrepareReaders)
     async def _prepare_reading(self) -> None:
         from cogtui.app.traces.compare.screen import CompareScreen
         from cogtui.app.traces.reader.screen import TraceScreen
 
-        if await self.shelf.prepare(TraceScreen, CompareScreen):
+        if await self.screen_pool.prepare(TraceScreen, CompareScreen):
             _settle_memory()  # once: what is opened later goes again
 
     def pop_screen(self) -> AwaitComplete:
         left = self.screen
         popped = super().pop_screen()
-        if isinstance(left, KeptScreen):
+        if isinstance(left, ReusableScreen):
             left.rest()
         return popped
 

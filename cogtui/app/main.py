@@ -8,8 +8,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from cogtui.app.application import ALL_MODES, BROWSING_MODES, CogtuiApp
-from cogtui.app.shell.background import Background
-from cogtui.app.shell.context import Context, Reading
+from cogtui.app.shell.context import Context, FileImport
+from cogtui.app.shell.resource_thread import ResourceThread
 from jobs.workspace import Workspace
 from pipelines.errors import MissingRequirement
 
@@ -25,7 +25,7 @@ def make_app(
     title: str = "",
     browse_only: bool = False,
     opener: Callable[[], Store] | None = None,
-    reading: Reading | None = None,
+    reading: FileImport | None = None,
 ) -> CogtuiApp:
     """The app, ready to run.
 
@@ -54,8 +54,8 @@ def make_app(
     context = Context(
         workspace,
         title or str(workspace.path),
-        Background("cogtui-store", open_index, lambda store: store.close()),
-        Background("cogtui-states", reader),
+        ResourceThread("cogtui-store", open_index, lambda store: store.close()),
+        ResourceThread("cogtui-states", reader),
         reading=reading,
     )
     return CogtuiApp(context, BROWSING_MODES if browse_only else ALL_MODES)

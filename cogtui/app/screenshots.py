@@ -64,7 +64,7 @@ async def trace(app: CogtuiApp, pilot: Pilot[None]) -> bool:
     """A solved rollout in which several behaviours were found, or else any with some, at its first span."""
     screen = app.screen
     assert isinstance(screen, TracesScreen)
-    from cogtui.app.shell.scope import ListQuery
+    from cogtui.app.shell.list_query import ListQuery
     from cogtui.store import Sort
 
     solved = "correct:true kind:ppo verification>=1 backtracking>=1"
@@ -85,7 +85,7 @@ async def trace(app: CogtuiApp, pilot: Pilot[None]) -> bool:
 
 async def compare(app: CogtuiApp, pilot: Pilot[None]) -> bool:
     """The same problem at the first and at the last step of a run."""
-    from cogtui.app.shell.scope import ListQuery
+    from cogtui.app.shell.list_query import ListQuery
     from cogtui.app.traces.compare.screen import CompareScreen
     from cogtui.store import Sort
 

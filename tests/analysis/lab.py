@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from cogtui.analysis.outcomes import Group, Run, groups_of
+from cogtui.analysis.outcomes import ConditionGroup, EvaluatedRun, group_runs
 from jobs.planning.types import Cell
 from jobs.workspace import Workspace
 from pipelines.folder import StageFolder
@@ -13,12 +13,14 @@ from pipelines.records import BEHAVIORS, Metric
 Curve = Mapping[int, Mapping[str, float]]
 
 
-def run(condition: str, seed: int | None, start: Mapping[str, float], end: Mapping[str, float]) -> Run:
+def run(condition: str, seed: int | None, start: Mapping[str, float], end: Mapping[str, float]) -> EvaluatedRun:
     """A finished run of ten steps."""
-    return Run(condition, condition, seed, f"ppo-{condition}{seed}", "ppo", {0: dict(start), 10: dict(end)}, 10)
+    return EvaluatedRun(
+        condition, condition, seed, f"ppo-{condition}{seed}", "ppo", {0: dict(start), 10: dict(end)}, 10
+    )
 
 
-def accuracies(condition: str, pairs: Sequence[tuple[float, float]]) -> list[Run]:
+def accuracies(condition: str, pairs: Sequence[tuple[float, float]]) -> list[EvaluatedRun]:
     """Runs of seeds 1, 2, … with accuracy at the start and the end, and no behaviours."""
     none: dict[str, float] = dict.fromkeys(BEHAVIORS, 0.0)
     return [
@@ -27,9 +29,9 @@ def accuracies(condition: str, pairs: Sequence[tuple[float, float]]) -> list[Run
     ]
 
 
-def groups(*runs: Sequence[Run]) -> list[Group]:
+def groups(*runs: Sequence[EvaluatedRun]) -> list[ConditionGroup]:
     """Runs of several conditions as groups."""
-    return groups_of([one for each in runs for one in each])
+    return group_runs([one for each in runs for one in each])
 
 
 def write_ppo(workspace: Workspace, key: str, steps: int, curve: Curve, *, labels: Mapping[str, str | int]) -> None:

@@ -5,14 +5,14 @@ from dataclasses import replace
 
 import pytest
 
-from cogtui.analysis.claims import Claim, claims_of
-from cogtui.analysis.outcomes import Run
+from cogtui.analysis.claims import Claim, decide_claims
+from cogtui.analysis.outcomes import EvaluatedRun
 from pipelines.records import BEHAVIORS
 from tests.analysis.lab import accuracies, groups, run
 
 
-def claims(*runs: Sequence[Run]) -> dict[str, Claim]:
-    return {claim.name: claim for claim in claims_of(groups(*runs))}
+def claims(*runs: Sequence[EvaluatedRun]) -> dict[str, Claim]:
+    return {claim.name: claim for claim in decide_claims(groups(*runs))}
 
 
 LOW = accuracies("none", [(0.05, 0.18), (0.06, 0.17), (0.06, 0.19)])
@@ -28,7 +28,7 @@ HIGH = accuracies("backtracking_verification", [(0.50, 0.66), (0.55, 0.70), (0.5
         (HIGH[:1], "undecided"),  # one seed decides nothing, however large the difference
     ],
 )
-def test_a_claim_is_decided_by_the_interval_of_the_difference(primed: list[Run], verdict: str) -> None:
+def test_a_claim_is_decided_by_the_interval_of_the_difference(primed: list[EvaluatedRun], verdict: str) -> None:
     found = claims(LOW, primed)["primed_above_unprimed"]
     assert found.verdict == verdict
     assert len(found.comparisons) == 1
@@ -61,7 +61,7 @@ def test_wrong_answers_are_no_primed_condition_and_catch_up_within_the_margin() 
     assert [one.name for one in found["primed_above_unprimed"].comparisons] == ["all_strategies - none"]
 
 
-def counted(condition: str, start: float, end: float) -> list[Run]:
+def counted(condition: str, start: float, end: float) -> list[EvaluatedRun]:
     """Three runs with so many instances of every behaviour, a little different by seed."""
     return [
         run(
@@ -90,7 +90,7 @@ def test_runs_that_were_only_sampled_gain_nothing_and_decide_nothing() -> None:
         for one in accuracies(condition, [(0.1, 0.9), (0.2, 0.8)])
     ]
     both = groups(sampled)
-    assert claims_of(both) == []
+    assert decide_claims(both) == []
     assert [group.estimate("accuracy", "gain") for group in both] == [None, None]
     found = both[0].estimate("accuracy", "end")
     assert found is not None

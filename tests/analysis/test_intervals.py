@@ -5,11 +5,11 @@ import statistics
 
 import pytest
 
-from cogtui.analysis.intervals import difference, estimate, half_width
+from cogtui.analysis.intervals import estimate_difference, estimate_mean, half_width
 
 
 def test_a_mean_of_three_seeds() -> None:
-    found = estimate([0.60, 0.66, 0.72])
+    found = estimate_mean([0.60, 0.66, 0.72])
     assert found is not None
     assert found.mean == pytest.approx(0.66)
     assert found.half == pytest.approx(4.303 * 0.06 / math.sqrt(3))  # two degrees of freedom
@@ -17,16 +17,16 @@ def test_a_mean_of_three_seeds() -> None:
 
 
 def test_one_seed_has_no_interval_and_none_no_mean() -> None:
-    one = estimate([0.5])
+    one = estimate_mean([0.5])
     assert one is not None
     assert (one.mean, one.low, one.high) == (0.5, None, None)
-    assert estimate([]) is None
+    assert estimate_mean([]) is None
     assert half_width([1.0]) is None
 
 
 def test_seeds_both_sides_have_are_paired() -> None:
     # The seeds differ much, the sides always by about 0.1: only pairing shows that.
-    found = difference({1: 0.2, 2: 0.5, 3: 0.8, 9: 0.0}, {1: 0.1, 2: 0.39, 3: 0.71})
+    found = estimate_difference({1: 0.2, 2: 0.5, 3: 0.8, 9: 0.0}, {1: 0.1, 2: 0.39, 3: 0.71})
     assert found is not None
     assert (found.paired, found.n) == (True, 3)
     assert found.mean == pytest.approx(0.1)
@@ -37,7 +37,7 @@ def test_seeds_both_sides_have_are_paired() -> None:
 
 def test_other_seeds_are_independent() -> None:
     first, second = {1: 0.5, 2: 0.7}, {3: 0.1, 4: 0.2, 5: 0.3}
-    found = difference(first, second)
+    found = estimate_difference(first, second)
     assert found is not None
     assert not found.paired
     assert found.mean == pytest.approx(0.4)
@@ -48,10 +48,10 @@ def test_other_seeds_are_independent() -> None:
 
 
 def test_one_seed_a_side_gives_a_difference_without_interval() -> None:
-    same = difference({1: 0.6}, {1: 0.2})
-    other = difference({1: 0.6}, {2: 0.2})
+    same = estimate_difference({1: 0.6}, {1: 0.2})
+    other = estimate_difference({1: 0.6}, {2: 0.2})
     assert same is not None
     assert other is not None
     assert (same.paired, same.half, other.paired, other.half) == (True, None, False, None)
     assert same.mean == other.mean == pytest.approx(0.4)
-    assert difference({1: 0.6}, {}) is None
+    assert estimate_difference({1: 0.6}, {}) is None

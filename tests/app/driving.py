@@ -13,9 +13,9 @@ from textual.worker import WorkerCancelled
 
 from cogtui.app.application import CogtuiApp
 from cogtui.app.main import make_app
-from cogtui.app.widgets.detail import Detail
-from cogtui.app.widgets.line import Line
-from cogtui.app.widgets.lines import LineView
+from cogtui.app.widgets.detail_pane import DetailPane
+from cogtui.app.widgets.line_view import LineView
+from cogtui.app.widgets.text_line import TextLine
 from cogtui.store import Store, open_store
 from jobs.workspace import Workspace
 
@@ -93,7 +93,7 @@ def screen_text(app: CogtuiApp) -> str:
     for widget in app.screen.walk_children(Widget):
         if not widget.display or not widget.size.height:
             continue
-        if isinstance(widget, Line | Detail):
+        if isinstance(widget, TextLine | DetailPane):
             texts.append(widget.text)
         elif isinstance(widget, LineView):
             texts += visible_lines(widget)

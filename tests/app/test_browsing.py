@@ -11,16 +11,16 @@ from cogtui.app.rollout.rollout_columns import COLUMNS, EVERY_COLUMN, chosen_col
 from cogtui.app.rollout.trace_text import TraceText
 from cogtui.app.shell.ask import AskScreen
 from cogtui.app.shell.dialogs import ChoiceScreen
-from cogtui.app.shell.scope import ListQuery
+from cogtui.app.shell.list_query import ListQuery
 from cogtui.app.traces.list.columns_screen import ColumnsScreen
 from cogtui.app.traces.list.coverage import searched_text
-from cogtui.app.traces.list.histogram_screen import Bars, HistogramScreen, bar_of
+from cogtui.app.traces.list.histogram_screen import HistogramBars, HistogramScreen, draw_bar
 from cogtui.app.traces.list.problem_list import sparkline
 from cogtui.app.traces.list.problems_screen import ProblemsScreen
 from cogtui.app.traces.list.rollout_list import RolloutList
 from cogtui.app.traces.list.screen import TracesScreen
 from cogtui.app.traces.reader.screen import TraceScreen
-from cogtui.app.widgets.line import Line
+from cogtui.app.widgets.text_line import TextLine
 from cogtui.store.user_data.views import View, read_views, save_view
 from cogtui.store.values.fields import COLUMN_NAMES
 from cogtui.store.values.types import Coverage
@@ -46,7 +46,7 @@ async def to_list(app: CogtuiApp, pilot: AppPilot) -> TracesScreen:
 
 
 def summary(screen: TracesScreen | ProblemsScreen | HistogramScreen) -> str:
-    return screen.query_one("#summary", Line).text
+    return screen.query_one("#summary", TextLine).text
 
 
 def sorted_by(screen: TracesScreen) -> str:
@@ -112,12 +112,12 @@ async def test_a_bar_is_a_filter(problems: Builder) -> None:
         await type_filter(pilot, "step:0 OR step>=10")
         await press(pilot, "h")
         histogram = top(app, HistogramScreen)
-        lines = visible_lines(histogram.query_one(Bars))
+        lines = visible_lines(histogram.query_one(HistogramBars))
         assert [line.split()[0] for line in lines] == ["0.1", "1"]
         assert lines[1].split()[-2:] == ["41", "50.6%"]
         await press(pilot, "h", "h")
         assert histogram.field == "verification"
-        lines = visible_lines(histogram.query_one(Bars))
+        lines = visible_lines(histogram.query_one(HistogramBars))
         assert [line.split()[0] for line in lines] == ["0", "1", "2", "no"]
         assert lines[1].split() == ["1", "0", "0.0%"], "what is not there is a line without a bar"
         assert "1 without a value" in summary(histogram)
@@ -157,7 +157,7 @@ async def test_sorting_by_the_columns_seen(problems: Builder) -> None:
         await press(pilot, "less_than_sign")
         assert sorted_by(screen) == "verification"
         assert [row.counts[0] for row in screen.view.rollouts[:3]] == [2, 2, 0]
-        assert " V↓" in screen.query_one("#titles", Line).text
+        assert " V↓" in screen.query_one("#titles", TextLine).text
 
 
 async def test_a_view_is_kept_by_name_and_shown_again(problems: Builder) -> None:
@@ -168,7 +168,7 @@ async def test_a_view_is_kept_by_name_and_shown_again(problems: Builder) -> None
         await press(pilot, "S", "v", "enter")
         top(app, AskScreen)
         await press(pilot, "enter")
-        assert "needs a name" in top(app, AskScreen).query_one("#ask-help", Line).text
+        assert "needs a name" in top(app, AskScreen).query_one("#ask-help", TextLine).text
         await pilot.press(*"solved [b]")
         await press(pilot, "enter")
         kept = read_views().view("solved [b]")
@@ -221,13 +221,13 @@ async def test_words_searched_for_are_shown_where_they_stand(problems: Builder) 
         line = visible_lines(screen.view)[0]
         assert "so let me try again. First" in line
         assert len(line) <= 79
-        marked = [text for text, looks in screen.view.line_parts(0, 79) if "match" in looks]
+        marked = [text for text, styles_ in screen.view.line_parts(0, 79) if "match" in styles_]
         assert marked == ["try again"]
         assert "1 of 2 rollouts" in summary(screen)
         assert "searched 80, all there are" in summary(screen)
-        assert "where it is found" in screen.query_one("#titles", Line).text
+        assert "where it is found" in screen.query_one("#titles", TextLine).text
         await press(pilot, "backspace")
-        assert "where it is found" not in screen.query_one("#titles", Line).text
+        assert "where it is found" not in screen.query_one("#titles", TextLine).text
         assert "searched" not in summary(screen)
 
 
@@ -274,10 +274,10 @@ def test_sparklines_go_from_nothing_to_all() -> None:
 
 
 def test_bars_show_the_least_that_is_there() -> None:
-    assert bar_of(1.0, 4) == "████"
-    assert bar_of(0.5, 3) == "█▌"
-    assert bar_of(1e-9, 30) == "▏"
-    assert bar_of(0.0, 30) == ""
+    assert draw_bar(1.0, 4) == "████"
+    assert draw_bar(0.5, 3) == "█▌"
+    assert draw_bar(1e-9, 30) == "▏"
+    assert draw_bar(0.0, 30) == ""
 
 
 def test_views_are_checked_when_made() -> None:
@@ -298,16 +298,16 @@ async def test_n_goes_from_place_to_place_and_on_into_other_rollouts(problems: B
         trace = top(app, TraceScreen)
         first = trace.rollout.id
         text = trace.query_one(TraceText)
-        assert "2 found" in trace.query_one("#legend", Line).text
-        marked = [part for line in (1, 2) for part, looks in text.line_parts(line, 99) if "match" in looks]
+        assert "2 found" in trace.query_one("#legend", TextLine).text
+        marked = [part for line in (1, 2) for part, styles_ in text.line_parts(line, 99) if "match" in styles_]
         assert marked == ["again", "works"]
 
         def here() -> str:
             return "".join(
                 part
                 for line in range(text.line_count)
-                for part, looks in text.line_parts(line, 99)
-                if {"match", "current"} <= set(looks)
+                for part, styles_ in text.line_parts(line, 99)
+                if {"match", "current"} <= set(styles_)
             )
 
         await press(pilot, "n")
@@ -330,12 +330,12 @@ async def test_words_can_be_searched_while_reading(problems: Builder) -> None:
         await press(pilot, "enter")
         trace = top(app, TraceScreen)
         first = trace.rollout.id
-        assert "1 found" in trace.query_one("#legend", Line).text
+        assert "1 found" in trace.query_one("#legend", TextLine).text
         await press(pilot, "n")
         assert trace.rollout.id != first
-        assert "1 found" in trace.query_one("#legend", Line).text
+        assert "1 found" in trace.query_one("#legend", TextLine).text
         await press(pilot, "slash", "enter")
-        assert "found" not in trace.query_one("#legend", Line).text
+        assert "found" not in trace.query_one("#legend", TextLine).text
 
 
 async def test_tokens_are_shown_by_the_runs_own_tokenizer(problems: Builder) -> None:
@@ -354,6 +354,6 @@ async def test_tokens_are_shown_by_the_runs_own_tokenizer(problems: Builder) -> 
         made.save(str(folder / "tokenizer.json"))
         await press(pilot, "T")
         assert [TEXT[a:b] for a, b in text.ranges_of("token")[:3]] == ["3", "4", "7"]
-        assert [part for part, looks in text.line_parts(0, 99) if "second" in looks] == ["3", "4", "7"]
+        assert [part for part, styles_ in text.line_parts(0, 99) if "second" in styles_] == ["3", "4", "7"]
         await press(pilot, "T")
         assert not text.ranges_of("token")

@@ -6,13 +6,13 @@ import pytest
 
 from cogtui.app.application import CogtuiApp
 from cogtui.app.shell.dialogs import ChoiceScreen
-from cogtui.app.shell.scope import ListQuery
+from cogtui.app.shell.list_query import ListQuery
 from cogtui.app.traces.compare.pair_text import PairText
 from cogtui.app.traces.compare.screen import CompareScreen
-from cogtui.app.traces.compare.siblings import partner, stepped
+from cogtui.app.traces.compare.siblings import choose_partner, find_neighbour
 from cogtui.app.traces.list.screen import TracesScreen
 from cogtui.app.traces.reader.screen import TraceScreen
-from cogtui.app.widgets.line import Line
+from cogtui.app.widgets.text_line import TextLine
 from cogtui.store import Cursor, RolloutRow
 from tests.app.conftest import Builder
 from tests.app.driving import AppPilot, press, running, settle, top, visible_lines
@@ -58,10 +58,12 @@ async def test_a_rollout_is_put_beside_the_first_step_of_its_run(steps: Builder)
         assert rows[1][middle:] == "VB   That is not 32, so let me try again."
         assert rows[2][:middle].strip(" >") == ""
         assert rows[2][middle:] == "  S  First make 8."
-        assert "2 the same, 1 changed ≠, 0 only in A <, 1 only in B >" in screen.query_one("#pair-summary", Line).text
-        assert "step 0 #0 · none" in screen.query_one("#side-0", Line).text
-        assert "V2 B2 S1 C0" in screen.query_one("#side-1", Line).text
-        strips = [screen.query_one(f"#strip-{side}", Line).text for side in (0, 1)]
+        assert (
+            "2 the same, 1 changed ≠, 0 only in A <, 1 only in B >" in screen.query_one("#pair-summary", TextLine).text
+        )
+        assert "step 0 #0 · none" in screen.query_one("#side-0", TextLine).text
+        assert "V2 B2 S1 C0" in screen.query_one("#side-1", TextLine).text
+        strips = [screen.query_one(f"#strip-{side}", TextLine).text for side in (0, 1)]
         assert set(strips[0]) <= set(" A▕▏─·")
         assert set(strips[1]) >= set("VBS")
         assert len(strips[0].strip()) < len(strips[1].strip()), "both on one scale"
@@ -71,7 +73,7 @@ async def test_differing_words_are_underlined_and_equal_ones_not(steps: Builder)
     async with running(steps.workspace, (120, 30)) as (app, pilot):
         screen = await open_compare(app, pilot)
         parts = screen.query_one(PairText).line_parts(1, 119)
-        differing = [text for text, looks in parts if "differs" in looks]
+        differing = [text for text, styles_ in parts if "differs" in styles_]
         assert differing == ["I stop", "let me try again"]
 
 
@@ -171,18 +173,20 @@ def test_stepping_stays_as_near_as_there_is() -> None:
     rows = [row(step, sample) for step in (0, 10) for sample in (0, 1, 2)] + [row(10, 2, "dots"), row(40, 0, "dots")]
     here = rows[2]
     assert here.sample == 2
-    assert stepped(rows, here, "step", 1) == row(10, 2)
-    assert stepped(rows, here, "step", -1) is None
-    assert stepped(rows, here, "sample", -1) == row(0, 1)
-    assert stepped(rows, here, "sample", 1) is None
-    assert stepped(rows, here, "series", 1) == row(10, 2, "dots")
-    assert stepped(rows, replace(here, stage="other"), "series", 1) is None
+    assert find_neighbour(rows, here, "step", 1) == row(10, 2)
+    assert find_neighbour(rows, here, "step", -1) is None
+    assert find_neighbour(rows, here, "sample", -1) == row(0, 1)
+    assert find_neighbour(rows, here, "sample", 1) is None
+    assert find_neighbour(rows, here, "series", 1) == row(10, 2, "dots")
+    assert find_neighbour(rows, replace(here, stage="other"), "series", 1) is None
 
 
 def test_the_partner_is_the_first_step_else_another_run_else_a_sample() -> None:
     here = row(20)
     rows = [here, row(20, 1), row(10), row(0, 1), row(0), row(15, 0, "dots"), row(20, 0, "dots")]
-    assert partner(rows, here) == row(0)
-    assert partner([one for one in rows if one.step == 20 or one.condition == "dots"], here) == row(20, 0, "dots")
-    assert partner([here, row(20, 1)], here) == row(20, 1)
-    assert partner([here], here) is None
+    assert choose_partner(rows, here) == row(0)
+    assert choose_partner([one for one in rows if one.step == 20 or one.condition == "dots"], here) == row(
+        20, 0, "dots"
+    )
+    assert choose_partner([here, row(20, 1)], here) == row(20, 1)
+    assert choose_partner([here], here) is None

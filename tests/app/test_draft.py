@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cogtui.app.annotation.bounds import Edge, Selection, Unit, moved
-from cogtui.app.annotation.draft import Draft, Flag, History, Refused, place_of
+from cogtui.app.annotation.boundaries import SpanEdge, TextSelection, TextUnit, move_boundary
+from cogtui.app.annotation.draft import AnnotationDraft, DraftHistory, Flag, InvalidEdit, span_key
 from cogtui.store.user_data.annotations import check_annotation, new_annotation, read_annotation
 from pipelines.behaviors.segment import segments
 from pipelines.records import BEHAVIORS, Behavior, LabelledSpan
@@ -22,23 +22,23 @@ def one(behavior: Behavior, words: str, text: str = TEXT) -> LabelledSpan:
     return LabelledSpan(behavior=behavior, start=start, end=start + len(words), quote=words)
 
 
-def holds(draft: Draft) -> None:
+def holds(draft: AnnotationDraft) -> None:
     """Everything that is promised of a draft, and that it survives being written and read."""
     record = new_annotation(
         "r", draft.text, "ann", spans=draft.spans, open=draft.open, rejected=draft.rejected, done=draft.done,
         basis=draft.basis,
     )  # fmt: skip
     check_annotation(record, draft.text)
-    places = [place_of(span) for span in (*draft.spans, *draft.open, *draft.rejected)]
+    places = [span_key(span) for span in (*draft.spans, *draft.open, *draft.rejected)]
     assert len(set(places)) == len(places)
     assert not (draft.done and draft.open)
     for behavior in BEHAVIORS:
-        own = sorted((p[1], p[2]) for p in map(place_of, draft.spans) if p[0] == behavior)
+        own = sorted((p[1], p[2]) for p in map(span_key, draft.spans) if p[0] == behavior)
         assert all(end <= start for (_, end), (start, _) in pairwise(own))
 
 
 @st.composite
-def edits(draw: st.DrawFn) -> Callable[[Draft], Draft]:
+def edits(draw: st.DrawFn) -> Callable[[AnnotationDraft], AnnotationDraft]:
     """Some key a person might press, on any draft."""
     kind = draw(
         st.sampled_from(("accept", "remove", "add", "move", "relabel", "flag", "all", "none", "done", "reopen"))
@@ -47,13 +47,16 @@ def edits(draw: st.DrawFn) -> Callable[[Draft], Draft]:
     a, b = draw(st.integers(-2, 60)), draw(st.integers(-2, 60))
     flag: Flag = draw(st.sampled_from(("weak", "repeat")))
 
-    def edit(draft: Draft) -> Draft:
+    def edit(draft: AnnotationDraft) -> AnnotationDraft:
         if kind == "add":
             return draft.add(a, b, behavior)
         if kind in ("all", "none", "done", "reopen"):
-            return {"all": Draft.accept_all, "none": Draft.reject_all, "done": Draft.finish, "reopen": Draft.reopen}[
-                kind
-            ](draft)
+            return {
+                "all": AnnotationDraft.accept_all,
+                "none": AnnotationDraft.reject_all,
+                "done": AnnotationDraft.finish,
+                "reopen": AnnotationDraft.reopen,
+            }[kind](draft)
         if not draft.items:
             return draft
         span = draft.items[which % len(draft.items)]
@@ -73,16 +76,16 @@ def edits(draw: st.DrawFn) -> Callable[[Draft], Draft]:
 @settings(deadline=None)
 @given(texts_with_spans(), st.lists(edits(), max_size=12), st.integers(0, 3))
 def test_any_edits_keep_what_is_promised_and_undo_inverts_them(
-    case: tuple[str, list[LabelledSpan]], chosen: list[Callable[[Draft], Draft]], again: int
+    case: tuple[str, list[LabelledSpan]], chosen: list[Callable[[AnnotationDraft], AnnotationDraft]], again: int
 ) -> None:
     text, judges = case
-    history = History(Draft(text))
+    history = DraftHistory(AnnotationDraft(text))
     history.put(history.draft.propose(judges, "rules-1"))
     states = [history.draft]
     for number, edit in enumerate(chosen):
         try:
             changed = history.put(edit(history.draft))
-        except Refused:
+        except InvalidEdit:
             continue
         holds(history.draft)
         assert changed == (history.draft != states[-1])
@@ -104,7 +107,7 @@ def test_any_edits_keep_what_is_promised_and_undo_inverts_them(
 @given(texts_with_spans())
 def test_what_was_decided_is_not_proposed_again(case: tuple[str, list[LabelledSpan]]) -> None:
     text, judges = case
-    draft = Draft(text).propose(judges, "a")
+    draft = AnnotationDraft(text).propose(judges, "a")
     for span in draft.open[::2]:
         draft = draft.remove(span)
     draft = draft.accept_all()
@@ -114,20 +117,20 @@ def test_what_was_decided_is_not_proposed_again(case: tuple[str, list[LabelledSp
 
 
 @given(hostile_text, st.integers(0, 200), st.sampled_from(("character", "word", "sentence")))
-def test_boundaries_move_on_and_back_within_the_text(text: str, at: int, unit: Unit) -> None:
-    edges: tuple[Edge, ...] = ("start", "end")
+def test_boundaries_move_on_and_back_within_the_text(text: str, at: int, unit: TextUnit) -> None:
+    edges: tuple[SpanEdge, ...] = ("start", "end")
     for edge in edges:
         low, high = (0, max(0, len(text) - 1)) if edge == "start" else (min(1, len(text)), len(text))
         here = max(low, min(at, high))
         for direction, limit in ((1, high), (-1, low)):
             there, steps = here, 0
             while there != limit:
-                following = moved(text, there, unit, direction, edge)
+                following = move_boundary(text, there, unit, direction, edge)
                 assert (following - there) * direction > 0, (there, following)
                 assert low <= following <= high
                 there, steps = following, steps + 1
                 assert steps <= len(text)
-            assert moved(text, limit, unit, direction, edge) == limit
+            assert move_boundary(text, limit, unit, direction, edge) == limit
 
 
 @given(hostile_text)
@@ -140,7 +143,7 @@ def test_sentences_of_the_segmenter_are_where_boundaries_stop(text: str) -> None
     at = -1
     seen: list[int] = []
     while len(seen) < len(starts):
-        at = moved(text, at, "sentence", 1, "start")
+        at = move_boundary(text, at, "sentence", 1, "start")
         seen.append(at)
     assert seen == starts
 
@@ -148,21 +151,21 @@ def test_sentences_of_the_segmenter_are_where_boundaries_stop(text: str) -> None
 def test_words_and_sentences_stop_where_a_person_expects() -> None:
     starts, at = [], 0
     for _ in range(6):
-        at = moved(TEXT, at, "word", 1, "start")
+        at = move_boundary(TEXT, at, "word", 1, "start")
         starts.append(TEXT[at:].split()[0])
     assert starts == ["3", "+", "4", "=", "7.", "."]
-    assert TEXT[: moved(TEXT, 1, "word", 1, "end")] == "Try"
-    assert TEXT[moved(TEXT, 0, "sentence", 1, "start") :].startswith("That is not")
-    end = moved(TEXT, 20, "sentence", 1, "end")
+    assert TEXT[: move_boundary(TEXT, 1, "word", 1, "end")] == "Try"
+    assert TEXT[move_boundary(TEXT, 0, "sentence", 1, "start") :].startswith("That is not")
+    end = move_boundary(TEXT, 20, "sentence", 1, "end")
     assert TEXT[:end].endswith("so again.")
-    assert TEXT[: moved(TEXT, end, "word", -1, "end")].endswith("so again")
-    assert moved("e\u0301x", 0, "character", 1, "start") == 2  # never between a letter and its accent
+    assert TEXT[: move_boundary(TEXT, end, "word", -1, "end")].endswith("so again")
+    assert move_boundary("e\u0301x", 0, "character", 1, "start") == 2  # never between a letter and its accent
 
 
 @given(hostile_text.filter(bool), st.data())
 def test_a_selection_is_never_empty_and_stays_in_the_text(text: str, data: st.DataObject) -> None:
     start = data.draw(st.integers(0, len(text) - 1))
-    selection = Selection(start, start + 1)
+    selection = TextSelection(start, start + 1)
     for _ in range(8):
         act = data.draw(st.sampled_from(("swap", "reach", "move")))
         if act == "swap":
@@ -170,26 +173,28 @@ def test_a_selection_is_never_empty_and_stays_in_the_text(text: str, data: st.Da
         elif act == "reach":
             selection = selection.reaching(data.draw(st.integers(0, len(text) - 1)))
         else:
-            unit: Unit = data.draw(st.sampled_from(("character", "word", "sentence")))
+            unit: TextUnit = data.draw(st.sampled_from(("character", "word", "sentence")))
             selection = selection.moved(text, unit, data.draw(st.sampled_from((1, -1))))
         assert 0 <= selection.start < selection.end <= len(text)
         assert selection.start <= selection.caret < selection.end
 
 
 def test_each_edit_does_what_its_key_says() -> None:
-    draft = Draft(TEXT).propose([one("verification", "That is not 32"), one("subgoal", "First make 8")], "rules-1")
+    draft = AnnotationDraft(TEXT).propose(
+        [one("verification", "That is not 32"), one("subgoal", "First make 8")], "rules-1"
+    )
     first, second = draft.open
     assert draft.count("verification") == 0
     draft = draft.accept(first)
     assert (draft.spans, draft.open, draft.count("verification")) == ((first,), (second,), 1)
-    with pytest.raises(Refused, match="1 proposals"):
+    with pytest.raises(InvalidEdit, match="1 proposals"):
         draft.finish()
     draft = draft.remove(second)
     assert (draft.open, draft.rejected) == ((), (second,))
     draft = draft.toggle(first, "weak")
     assert draft.count("verification") == 0
     assert draft.spans[0].weak
-    with pytest.raises(Refused, match="overlaps your V"):
+    with pytest.raises(InvalidEdit, match="overlaps your V"):
         draft.add(16, 20, "verification")
     start = TEXT.index("so again")
     draft = draft.add(start, start + 8, "backtracking").relabel(draft.spans[0], "subgoal").finish()
@@ -199,7 +204,7 @@ def test_each_edit_does_what_its_key_says() -> None:
     ]
     assert draft.done
     # Adding what was rejected takes the rejection back.
-    assert draft.add(*place_of(second)[1:], "subgoal").rejected == ()
+    assert draft.add(*span_key(second)[1:], "subgoal").rejected == ()
 
 
 def test_a_line_with_lone_surrogates_comes_back_the_same() -> None:

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cogtui.app.rendering.highlight import Highlights, behaviors_of, minimap, sweep
+from cogtui.app.rendering.highlight import Highlights, behaviors_of, minimap, partition_text
 from pipelines.records import BEHAVIORS, Behavior, LabelledSpan
 from tests.app.strategies import texts_with_spans
 
@@ -16,7 +16,7 @@ def span(behavior: Behavior, start: int, end: int) -> LabelledSpan:
 def test_pieces_partition_the_text_and_hold_the_spans_that_cover_them(
     length: int, ranges: list[tuple[int, int]]
 ) -> None:
-    pieces = sweep(length, ranges)
+    pieces = partition_text(length, ranges)
     assert [place for piece in pieces for place in range(piece.start, piece.end)] == list(range(length))
     for piece in pieces:
         for place in range(piece.start, piece.end):
@@ -26,8 +26,8 @@ def test_pieces_partition_the_text_and_hold_the_spans_that_cover_them(
 def test_the_innermost_behaviour_comes_first() -> None:
     spans = [span("verification", 0, 20), span("backtracking", 5, 10), span("subgoal", 5, 12)]
     marked = Highlights(20, spans)
-    looks = [(piece.start, piece.end, behaviors_of(piece, marked.spans)) for piece in marked.pieces]
-    assert looks == [
+    styles_ = [(piece.start, piece.end, behaviors_of(piece, marked.spans)) for piece in marked.pieces]
+    assert styles_ == [
         (0, 5, ("verification",)),
         (5, 10, ("backtracking", "subgoal", "verification")),
         (10, 12, ("subgoal", "verification")),

@@ -13,19 +13,19 @@ from textual.app import App, ComposeResult
 from textual.screen import Screen
 
 from cogtui.app import application
-from cogtui.app.experiments.matrix_data import matrix_of, tally
-from cogtui.app.rendering.pairing import paired
+from cogtui.app.experiments.matrix_data import build_matrix, count_states
+from cogtui.app.rendering.pairing import pair_segments
 from cogtui.app.rendering.styles import Part
 from cogtui.app.rendering.themes import span_variables
 from cogtui.app.rollout.rollout_columns import rollout_cells, snippet_parts
 from cogtui.app.rollout.span_list import span_parts
-from cogtui.app.rollout.trace_data import JudgedTrace
+from cogtui.app.rollout.trace_data import JudgeRunView
 from cogtui.app.rollout.trace_facts import head_rows, legend_parts, minimap_parts, problem_rows, span_rows
 from cogtui.app.rollout.trace_text import TraceText
 from cogtui.app.shell.dialogs import ConfirmScreen
 from cogtui.app.stages.facts import stage_rows
 from cogtui.app.traces.compare.compare_facts import side_parts, strip_parts, summary_parts
-from cogtui.app.traces.compare.pair_text import PairText, Side
+from cogtui.app.traces.compare.pair_text import PairSide, PairText
 from cogtui.app.traces.list.rollout_list import RolloutList
 from cogtui.store import Cursor, RolloutDetail, RolloutRow
 from cogtui.store.values.types import Snippet
@@ -88,11 +88,11 @@ def test_rows_made_of_hostile_text_are_printable(text: str) -> None:
         assert_printable(parts)
     cell = Cell(labels={"condition": text}, stages={text: "ppo-1"})
     experiment = Experiment(name=text, time=MOMENT, recipe_path=text, recipe=text, cells=(cell, cell))
-    assert tally(experiment, {"ppo-1": stage}) == {"failed": 1}
-    assert matrix_of(experiment).keys == (("ppo-1",), ("ppo-1",))
+    assert count_states(experiment, {"ppo-1": stage}) == {"failed": 1}
+    assert build_matrix(experiment).keys == (("ppo-1",), ("ppo-1",))
     assert_printable(list(rollout_cells(row(text)).values()))
     lost = LabelledSpan(behavior="subgoal", quote=text, alignment="unaligned", why=text)
-    trace = JudgedTrace(JudgeRun(id="r", judge=text, model=text, prompt_sha256="0" * 64), (), (lost,), (), False)
+    trace = JudgeRunView(JudgeRun(id="r", judge=text, model=text, prompt_sha256="0" * 64), (), (lost,), (), False)
     detail = RolloutDetail(
         row=row(text), prompt=text, completion=text, answer=text, meta={text: text}, judge_runs=(), judgements=(),
         note=text, tags=(text,), source=text,
@@ -119,11 +119,12 @@ class OneView(App[None]):
 @patient
 @given(hostile_text, hostile_text, st.integers(1, 60))
 def test_the_lines_of_a_comparison_and_a_search_are_printable(text: str, other: str, width: int) -> None:
-    trace = JudgedTrace(None, (), (), (), False)
+    trace = JudgeRunView(None, (), (), (), False)
     here = row(text)
     marks = ((0, min(3, len(text))),) if text else ()
     for parts in [
-        side_parts(0, here, trace, width, active=True), summary_parts(here, row(other), paired(text, other), False),
+        side_parts(0, here, trace, width, active=True),
+        summary_parts(here, row(other), pair_segments(text, other), False),
         strip_parts(1, len(text), len(text) + len(other), trace, (0, len(text)), width),
         snippet_parts(Snippet(text, marks, 0), width),
     ]:  # fmt: skip
@@ -153,7 +154,7 @@ async def test_the_comparison_shows_any_two_texts(
     async with app.run_test(size=(width, 20)) as pilot:
         view = app.query_one(PairText)
         for left, right in cases:
-            view.show_pair(Side(*left), Side(*right), paired(left[0], right[0]))
+            view.show_pair(PairSide(*left), PairSide(*right), pair_segments(left[0], right[0]))
             acts: list[Callable[[], None]] = [view.action_first, view.action_toggle_raw, view.action_last]
             jumps: list[Callable[[], None]] = [partial(view.action_difference, 1), partial(view.jump, 1, None)]
             for act in [*acts, view.action_toggle_raw, *jumps]:

@@ -8,15 +8,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from textual.widgets import Input
 
-from cogtui.analysis.agreement.indexed import Side, compare_sides
+from cogtui.analysis.agreement.indexed import ComparisonSide, compare_sides
 from cogtui.app.application import CogtuiApp
 from cogtui.app.judges.disagreement_screen import DisagreementScreen
 from cogtui.app.judges.screen import JudgesScreen, QueueTable, RunTable
-from cogtui.app.judges.two_sets_widget import InstanceList, TwoSetsText
+from cogtui.app.judges.span_comparison_widget import InstanceList, SpanComparisonText
 from cogtui.app.rendering.layout import TextLayout
-from cogtui.app.rendering.two_sets import MarkedLines, shared_spans
-from cogtui.app.widgets.detail import Detail
-from cogtui.app.widgets.line import Line
+from cogtui.app.rendering.span_comparison import LinesWithMarks, match_span_sets
+from cogtui.app.widgets.detail_pane import DetailPane
+from cogtui.app.widgets.text_line import TextLine
 from cogtui.store import open_store
 from cogtui.store.user_data.annotations import human_judge_run, new_annotation
 from cogtui.store.user_data.append_log import identity
@@ -82,11 +82,11 @@ async def to_judges(app: CogtuiApp, pilot: AppPilot) -> JudgesScreen:
 
 
 def report(app: CogtuiApp) -> str:
-    return app.screen.query_one("#report", Detail).text
+    return app.screen.query_one("#report", DetailPane).text
 
 
 def line(app: CogtuiApp, name: str) -> str:
-    return app.screen.query_one(f"#{name}", Line).text
+    return app.screen.query_one(f"#{name}", TextLine).text
 
 
 async def test_two_judges_compared_health_first_with_n(judged: Builder) -> None:
@@ -101,7 +101,11 @@ async def test_two_judges_compared_health_first_with_n(judged: Builder) -> None:
         assert "20 traces" in line(app, "summary")
         with open_store(judged.workspace) as store:
             found = compare_sides(
-                store, Side("run", "a", "rules-1"), Side("run", "b", "openai-1"), limit=500, report=lambda *_: None
+                store,
+                ComparisonSide("run", "a", "rules-1"),
+                ComparisonSide("run", "b", "openai-1"),
+                limit=500,
+                report=lambda *_: None,
             )
         assert found.agreement.compared == dict.fromkeys(BEHAVIORS, 19)
         assert {group.group: group.n for group in found.conditions["subgoal"].groups} in (
@@ -129,7 +133,7 @@ async def test_a_trace_of_the_queue_shows_who_says_what_without_colour(
         screen.query_one(QueueTable).focus()
         await press(pilot, "enter")
         assert top(app) == "DisagreementScreen"
-        shown = visible_lines(app.screen.query_one(TwoSetsText))
+        shown = visible_lines(app.screen.query_one(SpanComparisonText))
         rows = [row.rstrip() for row in shown]
         assert rows[0] == "    Try 3 + 4 = 7."
         assert rows[1] == " S  " + "B" * 9
@@ -138,9 +142,9 @@ async def test_a_trace_of_the_queue_shows_who_says_what_without_colour(
         assert rows[4] == " B  " + " " * 16 + "aaa" + "=" * 16 + "b" * 7
         assert rows[5] == " S  " + " " * 37 + "A" * 12
         assert " B  A 0 B 0 = 1 " in line(app, "counts")
-        assert "A lost" in app.screen.query_one("#span", Detail).text
+        assert "A lost" in app.screen.query_one("#span", DetailPane).text
         # Jumps go from difference to difference, past what both say.
-        where = app.screen.query_one(TwoSetsText)
+        where = app.screen.query_one(SpanComparisonText)
         seen = [where.current]
         await press(pilot, "right_square_bracket", "right_square_bracket")
         seen.append(where.current)
@@ -233,7 +237,7 @@ async def test_hostile_text_reaches_the_new_screens_and_stays_text(builder: Buil
     async with running(builder.workspace, size) as (app, pilot):
         screen = await to_judges(app, pilot)
         assert_screen_is_plain(app)
-        screen.query_one("#report", Detail).focus()
+        screen.query_one("#report", DetailPane).focus()
         await press(pilot, "end", "question_mark", "escape")
         assert_screen_is_plain(app)
         screen.query_one(QueueTable).focus()
@@ -250,7 +254,7 @@ def test_shared_spans_are_what_agreement_counts(case: tuple[str, list[LabelledSp
     _, spans = case
     cut = data.draw(st.integers(0, len(spans)))
     first, second = spans[:cut], spans[cut:]
-    shared = shared_spans(first, second)
+    shared = match_span_sets(first, second)
     assert Counter(one.first for one in shared if one.first) == Counter(first)
     assert Counter(one.second for one in shared if one.second) == Counter(second)
     for behavior in BEHAVIORS:
@@ -270,9 +274,9 @@ def test_marks_cover_each_line_and_say_whose_each_character_is(
 ) -> None:
     text, spans = case
     cut = data.draw(st.integers(0, len(spans)))
-    shared = shared_spans(spans[:cut], spans[cut:])
+    shared = match_span_sets(spans[:cut], spans[cut:])
     layout = TextLayout(text, width)
-    lines = MarkedLines(layout, shared)
+    lines = LinesWithMarks(layout, shared)
     seen = [lines.at(row) for row in range(len(lines))]
     assert [number for number, behavior in seen if behavior is None] == list(range(len(layout)))
     for row, (number, behavior) in enumerate(seen):
@@ -294,6 +298,6 @@ def test_marks_cover_each_line_and_say_whose_each_character_is(
 @given(hostile_text)
 def test_a_text_without_spans_has_no_marks(text: str) -> None:
     layout = TextLayout(text, 20)
-    assert len(MarkedLines(layout, ())) == len(layout)
+    assert len(LinesWithMarks(layout, ())) == len(layout)
     assert InstanceList().line_count == 0
     assert DisagreementScreen.HELP_TITLE

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cogtui.app.shell.scope import ListQuery, quoted
-from cogtui.app.traces.list.filter_completion import Word, candidates, completed, word_at
+from cogtui.app.shell.list_query import ListQuery, quote_value
+from cogtui.app.traces.list.filter_completion import WordAtCursor, complete_word, find_word, list_candidates
 from cogtui.store.filter.ast import FieldComparison
 from cogtui.store.filter.lexer import FilterError
 from cogtui.store.filter.parser import parse
@@ -17,9 +17,9 @@ def values(field: str, prefix: str) -> list[str]:
 
 
 def complete(text: str) -> tuple[str, list[str]]:
-    word = word_at(text, len(text))
-    found = candidates(word, values)
-    return completed(text, len(text), word, found)[0], found
+    word = find_word(text, len(text))
+    found = list_candidates(word, values)
+    return complete_word(text, len(text), word, found)[0], found
 
 
 @pytest.mark.parametrize(
@@ -51,16 +51,16 @@ def test_several_candidates_are_completed_as_far_as_they_agree() -> None:
 
 
 def test_only_the_word_at_the_cursor_changes() -> None:
-    word = word_at("cond step>=3", 4)
-    assert word == Word(0, None, "cond")
-    assert completed("cond step>=3", 4, word, ["condition:"]) == ("condition: step>=3", 10)
+    word = find_word("cond step>=3", 4)
+    assert word == WordAtCursor(0, None, "cond")
+    assert complete_word("cond step>=3", 4, word, ["condition:"]) == ("condition: step>=3", 10)
 
 
 @given(st.text(max_size=30), st.data())
 def test_completion_never_fails_and_keeps_what_is_around(text: str, data: st.DataObject) -> None:
     cursor = data.draw(st.integers(0, len(text)))
-    word = word_at(text, cursor)
-    after, place = completed(text, cursor, word, candidates(word, values))
+    word = find_word(text, cursor)
+    after, place = complete_word(text, cursor, word, list_candidates(word, values))
     assert after.endswith(text[cursor:])
     assert after.startswith(text[: word.start])
     assert 0 <= place <= len(after)
@@ -68,7 +68,7 @@ def test_completion_never_fails_and_keeps_what_is_around(text: str, data: st.Dat
 
 @given(st.text(min_size=1, max_size=30))
 def test_a_quoted_value_reads_back(value: str) -> None:
-    term = parse(f"condition:{quoted(value)}").term
+    term = parse(f"condition:{quote_value(value)}").term
     assert isinstance(term, FieldComparison)
     assert term.values == (value,)
 

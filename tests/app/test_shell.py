@@ -10,7 +10,7 @@ from textual.widgets import Input
 
 from cogtui.app import main
 from cogtui.app.application import CogtuiApp
-from cogtui.app.rendering.styles import SPAN_LOOKS, look_styles
+from cogtui.app.rendering.styles import SPAN_STYLES, resolve_styles
 from cogtui.app.rendering.themes import THEMES, default_theme
 from cogtui.app.screenshots import main as screenshots_main
 from cogtui.app.shell.help import HelpScreen, help_sections
@@ -87,8 +87,8 @@ async def test_spans_look_different_from_each_other_and_are_readable(small: Buil
     async with running(small.workspace) as (app, pilot):
         app.theme = theme.name  # type: ignore[attr-defined]
         await settle(pilot)
-        styles = look_styles(app.theme_variables, no_color=False)
-        backgrounds = [styles[look].bgcolor for look in SPAN_LOOKS.values()]
+        styles = resolve_styles(app.theme_variables, no_color=False)
+        backgrounds = [styles[style].bgcolor for style in SPAN_STYLES.values()]
         assert len(set(backgrounds)) == 4
         from textual.color import Color
 
@@ -108,8 +108,8 @@ async def test_without_colour_spans_are_told_by_the_gutter_and_stand_out(
     async with running(small.workspace) as (app, _):
         assert app.no_color
         assert app.theme == "cogtui-dark", "an ANSI theme without colour is black on black"
-        styles = look_styles(app.theme_variables, no_color=True)
-        assert all(styles[look].bold for look in SPAN_LOOKS.values())
+        styles = resolve_styles(app.theme_variables, no_color=True)
+        assert all(styles[style].bold for style in SPAN_STYLES.values())
 
 
 def test_the_theme_follows_the_terminal_or_the_wish() -> None:

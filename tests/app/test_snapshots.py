@@ -13,8 +13,8 @@ from cogtui.app.annotation.screen import AnnotateScreen
 from cogtui.app.application import CogtuiApp
 from cogtui.app.judges.screen import JudgesScreen
 from cogtui.app.main import make_app
-from cogtui.app.shell.background import Background
-from cogtui.app.shell.snapshot import Snapshot
+from cogtui.app.shell.resource_thread import ResourceThread
+from cogtui.app.shell.snapshot import WorkspaceSnapshot
 from cogtui.app.stages.log_screen import LogScreen
 from jobs.planning.experiments import Experiment
 from jobs.planning.types import Cell
@@ -54,9 +54,9 @@ class FixedReader:
                     progress=Progress(done=40 + seed, total=100, unit="steps", values={"reward": 0.31}, time=MOMENT),
                 )  # fmt: skip
         experiment = Experiment(name="mini", time=MOMENT, recipe_path="r", recipe="", cells=tuple(cells))
-        self.snapshot = Snapshot((experiment,), MappingProxyType(states), (), MOMENT)
+        self.snapshot = WorkspaceSnapshot((experiment,), MappingProxyType(states), (), MOMENT)
 
-    def read(self) -> Snapshot:
+    def read(self) -> WorkspaceSnapshot:
         """The snapshot."""
         return self.snapshot
 
@@ -70,7 +70,7 @@ def app(builder: Builder) -> CogtuiApp:
         texts = [TEXT, *(f"plain words {n} at {step}" for n in range(30))]
         builder.rollouts(folder, texts, step=step, spans=[SPANS], stream=f"s{step}")
     made = make_app(builder.workspace, title="workspace", opener=indexed(builder.workspace))
-    made.context.snapshots = Background("fixed", FixedReader)  # type: ignore[arg-type]
+    made.context.snapshots = ResourceThread("fixed", FixedReader)  # type: ignore[arg-type]
     return made
 
 

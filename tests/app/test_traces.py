@@ -6,13 +6,13 @@ from cogtui.app.application import CogtuiApp
 from cogtui.app.rollout.span_list import SpanList
 from cogtui.app.rollout.trace_text import TraceText
 from cogtui.app.shell.dialogs import ChoiceScreen
-from cogtui.app.shell.scope import ListQuery
+from cogtui.app.shell.list_query import ListQuery
 from cogtui.app.traces.list.filter_bar import FilterBar, FilterEntry
 from cogtui.app.traces.list.rollout_list import RolloutList
 from cogtui.app.traces.list.screen import TracesScreen
 from cogtui.app.traces.reader.screen import TraceScreen
-from cogtui.app.widgets.detail import Detail
-from cogtui.app.widgets.line import Line
+from cogtui.app.widgets.detail_pane import DetailPane
+from cogtui.app.widgets.text_line import TextLine
 from cogtui.store import open_store
 from pipelines.records import Behavior, LabelledSpan
 from tests.app.conftest import Builder
@@ -65,9 +65,9 @@ async def test_the_list_shows_every_rollout_newest_step_first(judged: Builder) -
     async with running(judged.workspace, (100, 30)) as (app, pilot):
         await to_traces(pilot)
         screen, view = parts(app)
-        assert "1 of 200 rollouts" in screen.query_one("#summary", Line).text
+        assert "1 of 200 rollouts" in screen.query_one("#summary", TextLine).text
         await press(pilot, "end")
-        assert "200 of 200 rollouts" in screen.query_one("#summary", Line).text
+        assert "200 of 200 rollouts" in screen.query_one("#summary", TextLine).text
         await press(pilot, "home")
         assert [row.step for row in view.rollouts[:100]] == [10] * 100
         texts = visible_lines(view)
@@ -109,10 +109,10 @@ async def test_a_typed_filter_narrows_the_list(judged: Builder) -> None:
         await pilot.press(*"verification>=1 step:0")
         await press(pilot, "enter")
         assert view.line_count == 2
-        assert "verification>=1 step:0" in screen.query_one("#filter-text", Line).text
+        assert "verification>=1 step:0" in screen.query_one("#filter-text", TextLine).text
         assert app.focused is view
         await press(pilot, "backspace")
-        assert "1 of 200" in screen.query_one("#summary", Line).text
+        assert "1 of 200" in screen.query_one("#summary", TextLine).text
 
 
 async def test_a_wrong_filter_gets_a_caret_and_changes_nothing(judged: Builder) -> None:
@@ -122,7 +122,7 @@ async def test_a_wrong_filter_gets_a_caret_and_changes_nothing(judged: Builder) 
         await press(pilot, "slash")
         await pilot.press(*"step>=3 correkt:no")
         await press(pilot, "enter")
-        caret, message = screen.query_one("#filter-help", Line).text.split("\n")
+        caret, message = screen.query_one("#filter-help", TextLine).text.split("\n")
         assert caret == " " * 9 + "^" * len("correkt")
         assert "correct" in message
         assert isinstance(app.focused, FilterEntry)
@@ -140,7 +140,7 @@ async def test_tab_completes_from_the_data(judged: Builder) -> None:
         entry = app.screen.query_one(FilterEntry)
         assert entry.value == "condition:"
         await press(pilot, "tab")
-        assert "all_strategies  none" in app.screen.query_one("#filter-help", Line).text
+        assert "all_strategies  none" in app.screen.query_one("#filter-help", TextLine).text
         await pilot.press("n")
         await press(pilot, "tab")
         assert entry.value == "condition:none"
@@ -156,7 +156,7 @@ async def test_quick_filters_show_as_filter_text(judged: Builder) -> None:
         await press(pilot, "end", "enter", "x")
         assert screen.list_query.text == "condition:none correct:true"
         assert {(row.condition, row.correct) for row in view.rollouts} == {("none", True)}
-        assert "condition:none correct:true" in screen.query_one(FilterBar).query_one("#filter-text", Line).text
+        assert "condition:none correct:true" in screen.query_one(FilterBar).query_one("#filter-text", TextLine).text
         await press(pilot, "x", "x")
         assert screen.list_query.text == "condition:none"
 
@@ -170,7 +170,7 @@ async def test_sorting_by_a_count_and_turning_it_round(judged: Builder) -> None:
         place = app.screen.choices.index("verification")
         await press(pilot, "home", *["down"] * place, "enter")
         assert [row.counts[0] for row in view.rollouts[:5]] == [2, 2, 2, 2, 0]
-        assert " V↓" in screen.query_one("#titles", Line).text
+        assert " V↓" in screen.query_one("#titles", TextLine).text
         await press(pilot, "S")
         assert view.rollouts[0].counts[0] == 0
 
@@ -189,13 +189,13 @@ async def test_new_rollouts_are_announced_and_the_cursor_stays(judged: Builder) 
         app.poll()
         await settle(pilot)
         assert screen.new == 2
-        assert "2 new" in screen.query_one("#summary", Line).text
+        assert "2 new" in screen.query_one("#summary", TextLine).text
         assert view.rollout.id == here
         assert visible_lines(view) == before
         await press(pilot, "full_stop")
         assert screen.new == 0
         assert view.rollout.id == here
-        assert "6 of 202" in screen.query_one("#summary", Line).text
+        assert "6 of 202" in screen.query_one("#summary", TextLine).text
         await press(pilot, "home")
         assert view.rollouts[0].step == 20
 
@@ -220,7 +220,7 @@ async def test_rows_appear_in_an_empty_list(builder: Builder) -> None:
     async with running(builder.workspace, (100, 30)) as (app, pilot):
         await to_traces(pilot)
         screen, view = parts(app)
-        assert "no rollout in the index yet" in screen.query_one("#summary", Line).text
+        assert "no rollout in the index yet" in screen.query_one("#summary", TextLine).text
         builder.rollouts(folder, ["first"])
         with open_store(builder.workspace) as other:
             other.ingest()
@@ -245,10 +245,10 @@ async def open_trace(
 async def test_the_trace_has_head_legend_gutter_and_minimap(judged: Builder) -> None:
     async with running(judged.workspace, (100, 30)) as (app, pilot):
         screen = await open_trace(app, pilot)
-        head = screen.query_one("#head", Line).text
+        head = screen.query_one("#head", TextLine).text
         assert "none · seed 1 · step 0 · train · problem p0 #0" in head
         assert "✓ correct  reward 1.00  3 5 4 → 32  answer (3 + 5) * 4" in head
-        legend = screen.query_one("#legend", Line).text
+        legend = screen.query_one("#legend", TextLine).text
         assert "verification 2" in legend
         assert "backtracking 2" in legend
         assert "rules" in legend
@@ -259,7 +259,7 @@ async def test_the_trace_has_head_legend_gutter_and_minimap(judged: Builder) -> 
             "VBS    That is not 32, so let me try again. First make 8.",
             "V      (3 + 5) * 4 = 32, works.",
         ]
-        strip = screen.query_one("#minimap", Line).text
+        strip = screen.query_one("#minimap", TextLine).text
         assert set(strip) >= {"V", "B", "S"}
         assert strip.index("B") < strip.index("S") < strip.rindex("V")
 
@@ -268,7 +268,7 @@ async def test_jumps_by_behaviour_show_the_span(judged: Builder) -> None:
     async with running(judged.workspace, (120, 40)) as (app, pilot):
         screen = await open_trace(app, pilot)
         text = screen.query_one(TraceText)
-        pane = screen.query_one("#span", Detail)
+        pane = screen.query_one("#span", DetailPane)
         await press(pilot, "]", "v")
         assert text.current == 0
         assert "That is not 32" in pane.text
@@ -304,7 +304,7 @@ async def test_unaligned_quotes_are_listed_not_dropped(judged: Builder) -> None:
         assert "not found" in lines[-1]
         assert "never said so" in lines[-1]
         await press(pilot, "tab", "end")
-        assert "its quote was not found in the text" in screen.query_one("#span", Detail).text
+        assert "its quote was not found in the text" in screen.query_one("#span", DetailPane).text
 
 
 async def test_next_and_previous_rollout_follow_the_list_and_esc_returns_to_it(judged: Builder) -> None:
@@ -328,7 +328,7 @@ async def test_next_and_previous_rollout_follow_the_list_and_esc_returns_to_it(j
 async def test_the_problem_pane_works_the_answer_out(judged: Builder) -> None:
     async with running(judged.workspace, (80, 24)) as (app, pilot):
         screen = await open_trace(app, pilot)
-        pane = screen.query_one("#problem", Detail)
+        pane = screen.query_one("#problem", DetailPane)
         heights = [pane.size.height]
         await press(pilot, "i", "i")
         heights.append(pane.size.height)
@@ -398,12 +398,12 @@ async def test_an_unjudged_trace_is_judged_by_rules_here_and_now(builder: Builde
     builder.rollouts(folder, ["3 + 5 = 9. That is not 32. Let me try again."], judge=False)
     async with running(builder.workspace, (120, 40)) as (app, pilot):
         screen = await open_trace(app, pilot, "")
-        assert "rules, here and now" in screen.query_one("#legend", Line).text
+        assert "rules, here and now" in screen.query_one("#legend", TextLine).text
         assert screen.trace.count("verification") == "1"
         text = screen.query_one(TraceText)
         assert {span.behavior for span in text.spans} >= {"verification", "backtracking"}
-        wrong = [part for part, looks in text.line_parts(0, 80) if "wrong" in looks]
+        wrong = [part for part, styles_ in text.line_parts(0, 80) if "wrong" in styles_]
         assert wrong == ["3 + 5 = 9"]
-        assert "3 + 5 = 9" in screen.query_one("#problem", Detail).text
+        assert "3 + 5 = 9" in screen.query_one("#problem", DetailPane).text
         await press(pilot, "escape")
         assert " –   –   –   –" in visible_lines(app.screen.query_one(RolloutList))[0], "nothing of it is stored"

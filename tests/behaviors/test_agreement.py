@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from cogtui.analysis.agreement.measures import JudgedTrace, Said, Source, compare
-from cogtui.analysis.agreement.ordering import orderings
+from cogtui.analysis.agreement.measures import BehaviorFinding, JudgementSource, TraceFindings, measure_agreement
+from cogtui.analysis.agreement.ordering import compare_orderings
 from cogtui.cli.main import run
 from pipelines.behaviors.gold import GoldTrace, write_gold
 from pipelines.behaviors.markup import parse_marked
@@ -48,10 +48,10 @@ def judge_stage(workspace: Path, key: str, judge: str, verdicts: dict[str, dict[
     run_id = f"{judge.partition(':')[0]}-{key[-4:]}"
     write_json(folder / "artifacts" / "judge_run.json", JudgeRun(id=run_id, judge=judge).model_dump(mode="json"))
     with StreamWriter(folder, "judgements", "judge") as stream:
-        for rollout, said in verdicts.items():
+        for rollout, findings in verdicts.items():
             text, _ = parse_marked(TEXTS[rollout])
             for behavior in BEHAVIORS:
-                status, quote = said.get(behavior, ("ok", ""))
+                status, quote = findings.get(behavior, ("ok", ""))
                 start = text.find(quote) if quote else -1
                 spans = (Span(start=start, end=start + len(quote), quote=quote),) if start >= 0 else ()
                 stream.append(
@@ -241,15 +241,17 @@ def test_wrong_offsets_in_gold_are_named(tmp_path: Path, capsys: pytest.CaptureF
     assert "(trace r1)" in error["summary"]
 
 
-def said(**counts: Any) -> dict[Behavior, Said]:
-    return {behavior: Said("ok", counts.get(behavior, 0)) for behavior in BEHAVIORS}
+def findings(**counts: Any) -> dict[Behavior, BehaviorFinding]:
+    return {behavior: BehaviorFinding("ok", counts.get(behavior, 0)) for behavior in BEHAVIORS}
 
 
 def test_missing_is_not_zero() -> None:
-    gold = Source("gold", {name: JudgedTrace(name, name, said(verification=2)) for name in "abc"})
-    failed: dict[Behavior, Said] = {**said(), "verification": Said("refused", None)}
-    judge = Source("judge", {"a": JudgedTrace("a", "a", said(verification=2)), "b": JudgedTrace("b", "b", failed)})
-    found = compare(gold, judge)
+    gold = JudgementSource("gold", {name: TraceFindings(name, name, findings(verification=2)) for name in "abc"})
+    failed: dict[Behavior, BehaviorFinding] = {**findings(), "verification": BehaviorFinding("refused", None)}
+    judge = JudgementSource(
+        "judge", {"a": TraceFindings("a", "a", findings(verification=2)), "b": TraceFindings("b", "b", failed)}
+    )
+    found = measure_agreement(gold, judge)
     assert found.compared["verification"] == 1
     assert found.counts["verification"].mean_second == 2.0
     assert found.counts["subgoal"].n == 2
@@ -259,8 +261,8 @@ def test_missing_is_not_zero() -> None:
 
 def test_an_ordering_that_turns_round_shows() -> None:
     groups = ["one", "two", "three"]
-    first = {g: JudgedTrace(g, g, said(verification=place), g) for place, g in enumerate(groups)}
-    second = {g: JudgedTrace(g, g, said(verification=-place + 5), g) for place, g in enumerate(groups)}
-    found = orderings(Source("a", first), Source("b", second))
+    first = {g: TraceFindings(g, g, findings(verification=place), g) for place, g in enumerate(groups)}
+    second = {g: TraceFindings(g, g, findings(verification=-place + 5), g) for place, g in enumerate(groups)}
+    found = compare_orderings(JudgementSource("a", first), JudgementSource("b", second))
     assert found["verification"].tau == -1.0
     assert found["subgoal"].tau is None

@@ -7,7 +7,7 @@ from collections import defaultdict
 
 import pytest
 
-from cogtui.analysis.curves import MEASURES, curves
+from cogtui.analysis.curves import MEASURES, build_curves
 from cogtui.analysis.intervals import half_width
 from cogtui.analysis.reference import published_curve, published_points, published_teacher_accuracy
 from cogtui.store import Query, Store, open_store
@@ -25,7 +25,9 @@ def summary(seed: int | None, accuracy: float | None, *, stage: str = "ppo-1", n
 
 
 def test_the_interval_is_over_seeds() -> None:
-    ((point,),) = [curve.points for curve in curves([summary(1, 0.2), summary(2, 0.4), summary(3, 0.6)], "accuracy")]
+    ((point,),) = [
+        curve.points for curve in build_curves([summary(1, 0.2), summary(2, 0.4), summary(3, 0.6)], "accuracy")
+    ]
     assert point.mean == pytest.approx(0.4)
     assert (point.seeds, point.n, point.missing) == (3, 30, 0)
     assert point.high is not None
@@ -35,19 +37,19 @@ def test_the_interval_is_over_seeds() -> None:
 
 
 def test_one_seed_has_no_interval_and_nothing_scored_no_point() -> None:
-    ((point,),) = [curve.points for curve in curves([summary(1, 0.2), summary(2, None)], "accuracy")]
+    ((point,),) = [curve.points for curve in build_curves([summary(1, 0.2), summary(2, None)], "accuracy")]
     assert (point.mean, point.low, point.high, point.seeds, point.n, point.missing) == (0.2, None, None, 1, 10, 10)
-    assert curves([summary(1, None)], "accuracy") == []
-    assert curves([summary(1, 0.2)], "backtracking") == []
-    assert curves([summary(1, 0.2)], "tokens") == []
+    assert build_curves([summary(1, None)], "accuracy") == []
+    assert build_curves([summary(1, 0.2)], "backtracking") == []
+    assert build_curves([summary(1, 0.2)], "tokens") == []
 
 
 def test_stages_of_one_seed_are_one_run_and_those_without_seed_are_runs_of_their_own() -> None:
     pooled = [summary(1, 0.0, n=30), summary(1, 1.0, stage="ppo-2", n=10)]
-    ((point,),) = [curve.points for curve in curves(pooled, "accuracy")]
+    ((point,),) = [curve.points for curve in build_curves(pooled, "accuracy")]
     assert (point.mean, point.seeds) == (0.25, 1)
     apart = [summary(None, 0.0, n=30), summary(None, 1.0, stage="ppo-2", n=10)]
-    ((point,),) = [curve.points for curve in curves(apart, "accuracy")]
+    ((point,),) = [curve.points for curve in build_curves(apart, "accuracy")]
     assert (point.mean, point.seeds) == (0.5, 2)
 
 
@@ -67,7 +69,7 @@ def test_curves_of_an_index_are_those_of_its_rollouts(filled: Lab) -> None:
         store.ingest()
         rows = store.page(Query(), limit=10_000).rows
         for measure in MEASURES:
-            for curve in curves(store.per_step(), measure):
+            for curve in build_curves(store.per_step(), measure):
                 for point in curve.points:
                     by_seed: defaultdict[int | None, list[float]] = defaultdict(list)
                     for row in rows:

@@ -7,22 +7,28 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
-from cogtui.analysis.agreement.measures import Agreement, JudgedTrace, Said, Source, compare
-from cogtui.analysis.agreement.ordering import Ordering, orderings
-from cogtui.analysis.agreement.sources import Text, Traces, read_gold_source, said_by_spans
+from cogtui.analysis.agreement.measures import (
+    Agreement,
+    BehaviorFinding,
+    JudgementSource,
+    TraceFindings,
+    measure_agreement,
+)
+from cogtui.analysis.agreement.ordering import GroupOrdering, compare_orderings
+from cogtui.analysis.agreement.sources import LabelledTexts, TextToJudge, findings_from_spans, read_gold_source
 from cogtui.store import RolloutDetail, Store
 from cogtui.store.values.types import BehaviorJudgement
 from pipelines.errors import CogtuiError, Interrupted, InvalidInput
 from pipelines.records import Behavior
 
-SAMPLE: Final = 500
+DEFAULT_SAMPLE_SIZE: Final = 500
 """Traces compared at most, unless more are asked for."""
-Report = Callable[[int, int], None]
+ProgressCallback = Callable[[int, int], None]
 """Told how many of how many traces are read; may raise `Interrupted`."""
 
 
 @dataclass(frozen=True, slots=True)
-class Side:
+class ComparisonSide:
     """One of the two that are compared."""
 
     kind: Literal["run", "rules", "gold"]
@@ -36,23 +42,25 @@ class Side:
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class JudgeComparison:
     """Two judges compared."""
 
-    reference: Source
-    judge: Source
+    reference: JudgementSource
+    judge: JudgementSource
     agreement: Agreement
-    checkpoints: Mapping[Behavior, Ordering]
+    checkpoints: Mapping[Behavior, GroupOrdering]
     """Ordering of condition and step."""
-    conditions: Mapping[Behavior, Ordering]
+    conditions: Mapping[Behavior, GroupOrdering]
     """Ordering of conditions, all steps together."""
-    texts: Mapping[str, Text]
+    texts: Mapping[str, TextToJudge]
     """Of the traces in the queue, by id."""
     total: int
     """Traces that both could be compared on; `agreement.traces` of them were."""
 
 
-def compare_sides(store: Store, first: Side, second: Side, *, limit: int, report: Report) -> Comparison:
+def compare_sides(
+    store: Store, first: ComparisonSide, second: ComparisonSide, *, limit: int, report: ProgressCallback
+) -> JudgeComparison:
     """Compares two sides over the rollouts of a store, or over a gold file's traces.
 
     Args:
@@ -67,35 +75,35 @@ def compare_sides(store: Store, first: Side, second: Side, *, limit: int, report
         Interrupted: from `report`.
     """
     sides = (first, second)
-    texts: dict[str, Text] = {}
+    texts: dict[str, TextToJudge] = {}
     conditions: dict[str, str] = {}
-    found: tuple[dict[str, JudgedTrace], dict[str, JudgedTrace]] = ({}, {})
+    found: tuple[dict[str, TraceFindings], dict[str, TraceFindings]] = ({}, {})
     total, walked = _walk(store, sides, limit)
-    for done, (text, condition, said) in enumerate(walked, start=1):
+    for done, (text, condition, findings) in enumerate(walked, start=1):
         texts[text.id], conditions[text.id] = text, condition
-        for traces, one in zip(found, said, strict=True):
+        for traces, one in zip(found, findings, strict=True):
             if one:
-                traces[text.id] = JudgedTrace(text.id, text.problem, one, text.group)
+                traces[text.id] = TraceFindings(text.id, text.problem, one, text.group)
         report(done, min(total, limit))
-    reference = Source(first.name, found[0], first.run)
-    judge = Source(second.name, found[1], second.run)
-    agreement = compare(reference, judge)
+    reference = JudgementSource(first.name, found[0], first.run)
+    judge = JudgementSource(second.name, found[1], second.run)
+    agreement = measure_agreement(reference, judge)
     queued = {item.id for item in agreement.queue}
-    return Comparison(
+    return JudgeComparison(
         reference=reference,
         judge=judge,
         agreement=agreement,
-        checkpoints=orderings(reference, judge),
-        conditions=orderings(reference, judge, lambda trace: conditions[trace.id]),
+        checkpoints=compare_orderings(reference, judge),
+        conditions=compare_orderings(reference, judge, lambda trace: conditions[trace.id]),
         texts={name: text for name, text in texts.items() if name in queued},
         total=total,
     )
 
 
-_Walked = tuple[Text, str, tuple[Mapping[Behavior, Said], Mapping[Behavior, Said]]]
+_Walked = tuple[TextToJudge, str, tuple[Mapping[Behavior, BehaviorFinding], Mapping[Behavior, BehaviorFinding]]]
 
 
-def _walk(store: Store, sides: tuple[Side, Side], limit: int) -> tuple[int, Iterator[_Walked]]:
+def _walk(store: Store, sides: tuple[ComparisonSide, ComparisonSide], limit: int) -> tuple[int, Iterator[_Walked]]:
     """How many traces there are, and for each of a sample its text, its condition and what both sides say."""
     gold = [side for side in sides if side.kind == "gold"]
     if gold:
@@ -109,12 +117,12 @@ def _walk(store: Store, sides: tuple[Side, Side], limit: int) -> tuple[int, Iter
     return total, _over_rollouts(store, sides, ids)
 
 
-def _over_rollouts(store: Store, sides: tuple[Side, Side], ids: list[str]) -> Iterator[_Walked]:
+def _over_rollouts(store: Store, sides: tuple[ComparisonSide, ComparisonSide], ids: list[str]) -> Iterator[_Walked]:
     for detail in _details(store, ids):
         row = detail.row
         condition = row.condition or ""
         group = " ".join([*([condition] if condition else []), row.split, f"step {row.step}"])
-        text = Text(row.id, row.numbers, row.target, detail.completion, group)
+        text = TextToJudge(row.id, row.numbers, row.target, detail.completion, group)
         yield text, condition, (_said(sides[0], text, detail), _said(sides[1], text, detail))
 
 
@@ -126,22 +134,24 @@ def _details(store: Store, ids: list[str]) -> Iterator[RolloutDetail]:
             continue  # gone since; it is in no figure
 
 
-def _over_gold(store: Store, sides: tuple[Side, Side], golds: list[Traces], limit: int) -> Iterator[_Walked]:
+def _over_gold(
+    store: Store, sides: tuple[ComparisonSide, ComparisonSide], golds: list[LabelledTexts], limit: int
+) -> Iterator[_Walked]:
     sources = [gold.source() for gold in golds]
     for text in golds[0].texts[:limit]:
         detail = _rollout_like(store, text) if any(side.kind == "run" for side in sides) else None
-        said: list[Mapping[Behavior, Said]] = []
+        findings: list[Mapping[Behavior, BehaviorFinding]] = []
         files = iter(sources)
         for side in sides:
             if side.kind == "gold":
                 trace = next(files).traces.get(text.id)
-                said.append({} if trace is None else trace.said)
+                findings.append({} if trace is None else trace.findings)
             else:
-                said.append({} if detail is None and side.kind == "run" else _said(side, text, detail))
-        yield text, "", (said[0], said[1])
+                findings.append({} if detail is None and side.kind == "run" else _said(side, text, detail))
+        yield text, "", (findings[0], findings[1])
 
 
-def _rollout_like(store: Store, text: Text) -> RolloutDetail | None:
+def _rollout_like(store: Store, text: TextToJudge) -> RolloutDetail | None:
     """The rollout that a gold trace is of: by its id if the text is the same, else by the text."""
     try:
         detail = store.rollout(text.id)
@@ -153,21 +163,21 @@ def _rollout_like(store: Store, text: Text) -> RolloutDetail | None:
     return None if name is None else store.rollout(name)
 
 
-def _said(side: Side, text: Text, detail: RolloutDetail | None) -> Mapping[Behavior, Said]:
+def _said(side: ComparisonSide, text: TextToJudge, detail: RolloutDetail | None) -> Mapping[Behavior, BehaviorFinding]:
     if side.kind == "rules":
         from pipelines.behaviors.judges.rules.judge import judge_completion
 
-        return said_by_spans(judge_completion(text.text, text.numbers, text.target).spans)
+        return findings_from_spans(judge_completion(text.text, text.numbers, text.target).spans)
     return {} if detail is None else _said_by_run(detail.judgements, side.run)
 
 
-def _said_by_run(judgements: tuple[BehaviorJudgement, ...], run: str) -> Mapping[Behavior, Said]:
+def _said_by_run(judgements: tuple[BehaviorJudgement, ...], run: str) -> Mapping[Behavior, BehaviorFinding]:
     """What a run said; of another text than this one it said nothing."""
     return {
-        one.behavior: Said(one.status, one.count, one.spans)
+        one.behavior: BehaviorFinding(one.status, one.count, one.spans)
         for one in judgements
         if one.judge_run == run and not one.stale
     }
 
 
-__all__ = ["SAMPLE", "Comparison", "Interrupted", "Side", "compare_sides"]
+__all__ = ["DEFAULT_SAMPLE_SIZE", "ComparisonSide", "Interrupted", "JudgeComparison", "compare_sides"]

@@ -22,7 +22,7 @@ CRITERIA: Final[Mapping[str, float]] = {"any_overlap": ANY_OVERLAP, "iou50": 0.5
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class BehaviorFinding:
     """What one judge says of one behaviour in one trace."""
 
     status: JudgeStatus
@@ -32,23 +32,23 @@ class Said:
 
 
 @dataclass(frozen=True, slots=True)
-class JudgedTrace:
+class TraceFindings:
     """One trace with what a judge says of it. A behaviour left out was not judged."""
 
     id: str
     problem: str
     """Traces of one problem are resampled together."""
-    said: Mapping[Behavior, Said]
+    findings: Mapping[Behavior, BehaviorFinding]
     group: str = ""
     """Condition and step, for orderings; empty where there is none."""
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class JudgementSource:
     """A judge, or gold, with its traces by id."""
 
     name: str
-    traces: Mapping[str, JudgedTrace]
+    traces: Mapping[str, TraceFindings]
     run: str = ""
     """Id of its judge run, where it has one."""
 
@@ -64,7 +64,7 @@ class SpanScore:
 
 
 @dataclass(frozen=True, slots=True)
-class Health:
+class JudgeHealth:
     """Whether the judge's own output can be trusted, before any comparison."""
 
     alignments: Mapping[str, int]
@@ -98,7 +98,7 @@ class Agreement:
     compared: Mapping[Behavior, int]
     """For each behaviour the traces both judged."""
     problems: int
-    health: Health
+    health: JudgeHealth
     scores: Mapping[str, SpanScore]
     mean_iou: Mapping[Behavior, float | None]
     """Of spans matched at any overlap."""
@@ -109,7 +109,7 @@ class Agreement:
     warnings: tuple[str, ...] = field(default=())
 
 
-def compare(reference: Source, judge: Source, *, seed: int = 0) -> Agreement:
+def measure_agreement(reference: JudgementSource, judge: JudgementSource, *, seed: int = 0) -> Agreement:
     """Compares a judge with a reference over the traces of the reference.
 
     Args:
@@ -142,36 +142,36 @@ def compare(reference: Source, judge: Source, *, seed: int = 0) -> Agreement:
 
 
 @dataclass(frozen=True, slots=True)
-class _Row:
-    first: JudgedTrace
-    second: JudgedTrace
+class _TracePair:
+    first: TraceFindings
+    second: TraceFindings
 
     def has(self, behavior: Behavior) -> bool:
         """Whether both judged the behaviour here."""
-        a, b = self.first.said.get(behavior), self.second.said.get(behavior)
+        a, b = self.first.findings.get(behavior), self.second.findings.get(behavior)
         return a is not None and b is not None and a.status == b.status == "ok"
 
 
-def _rows(reference: Source, judge: Source) -> Iterable[_Row]:
+def _rows(reference: JudgementSource, judge: JudgementSource) -> Iterable[_TracePair]:
     for name, trace in reference.traces.items():
         other = judge.traces.get(name)
         if other is not None:
-            yield _Row(trace, other)
+            yield _TracePair(trace, other)
 
 
-def _match(rows: Sequence[_Row], behavior: Behavior, threshold: float) -> dict[str, Matched]:
+def _match(rows: Sequence[_TracePair], behavior: Behavior, threshold: float) -> dict[str, Matched]:
     return {
-        row.first.id: match_spans(row.second.said[behavior].spans, row.first.said[behavior].spans, threshold)
+        row.first.id: match_spans(row.second.findings[behavior].spans, row.first.findings[behavior].spans, threshold)
         for row in rows
         if row.has(behavior)
     }
 
 
-def _score(rows: Sequence[_Row], matched: Mapping[Behavior, Mapping[str, Matched]], seed: int) -> SpanScore:
+def _score(rows: Sequence[_TracePair], matched: Mapping[Behavior, Mapping[str, Matched]], seed: int) -> SpanScore:
     tallies = {behavior: Tally.sum(map(Tally.of, found.values())) for behavior, found in matched.items()}
     width = len(("hits", "extra", "missed"))
 
-    def vector(row: _Row) -> Vector:
+    def vector(row: _TracePair) -> Vector:
         values: list[float] = []
         for behavior in BEHAVIORS:
             found = matched[behavior].get(row.first.id)
@@ -199,11 +199,11 @@ def _score(rows: Sequence[_Row], matched: Mapping[Behavior, Mapping[str, Matched
     )
 
 
-def _mean_iou(rows: Sequence[_Row], behavior: Behavior, matched: Mapping[str, Matched]) -> float | None:
+def _mean_iou(rows: Sequence[_TracePair], behavior: Behavior, matched: Mapping[str, Matched]) -> float | None:
     found: list[float] = []
     for row in rows:
         pairs = matched[row.first.id].hits if row.first.id in matched else ()
-        predicted, gold = row.second.said.get(behavior), row.first.said.get(behavior)
+        predicted, gold = row.second.findings.get(behavior), row.first.findings.get(behavior)
         if predicted is None or gold is None:
             continue
         for i, j in pairs:
@@ -213,35 +213,35 @@ def _mean_iou(rows: Sequence[_Row], behavior: Behavior, matched: Mapping[str, Ma
     return sum(found) / len(found) if found else None
 
 
-def _count_pairs(rows: Sequence[_Row], behavior: Behavior) -> list[tuple[int, int]]:
+def _count_pairs(rows: Sequence[_TracePair], behavior: Behavior) -> list[tuple[int, int]]:
     pairs = []
     for row in rows:
         if row.has(behavior):
-            first, second = row.first.said[behavior].count, row.second.said[behavior].count
+            first, second = row.first.findings[behavior].count, row.second.findings[behavior].count
             assert first is not None
             assert second is not None
             pairs.append((first, second))
     return pairs
 
 
-def _health(traces: Sequence[JudgedTrace]) -> Health:
+def _health(traces: Sequence[TraceFindings]) -> JudgeHealth:
     alignments: Counter[str] = Counter()
     statuses: Counter[str] = Counter()
     ambiguous = differs = 0
     for trace in traces:
         for behavior in BEHAVIORS:
-            said = trace.said.get(behavior)
-            statuses["unjudged" if said is None else said.status] += 1
-            if said is None:
+            findings = trace.findings.get(behavior)
+            statuses["unjudged" if findings is None else findings.status] += 1
+            if findings is None:
                 continue
-            alignments.update(span.alignment for span in said.spans)
-            ambiguous += sum(span.ambiguous for span in said.spans)
-            counting = sum(not (span.weak or span.repeat) for span in said.spans)
-            differs += said.count is not None and said.count != counting
-    return Health(alignments, ambiguous, statuses, differs)
+            alignments.update(span.alignment for span in findings.spans)
+            ambiguous += sum(span.ambiguous for span in findings.spans)
+            counting = sum(not (span.weak or span.repeat) for span in findings.spans)
+            differs += findings.count is not None and findings.count != counting
+    return JudgeHealth(alignments, ambiguous, statuses, differs)
 
 
-def _queue(rows: Sequence[_Row], matched: Mapping[Behavior, Mapping[str, Matched]]) -> tuple[Disagreement, ...]:
+def _queue(rows: Sequence[_TracePair], matched: Mapping[Behavior, Mapping[str, Matched]]) -> tuple[Disagreement, ...]:
     queue = []
     for row in rows:
         found = [matched[behavior][row.first.id] for behavior in BEHAVIORS if row.first.id in matched[behavior]]
@@ -256,7 +256,7 @@ def _queue(rows: Sequence[_Row], matched: Mapping[Behavior, Mapping[str, Matched
     return tuple(sorted(queue, key=lambda item: (-(item.only_reference + item.only_judge), item.id)))
 
 
-def _warnings(reference: Source, judge: Source, rows: Sequence[_Row]) -> Iterable[str]:
+def _warnings(reference: JudgementSource, judge: JudgementSource, rows: Sequence[_TracePair]) -> Iterable[str]:
     missing = len(reference.traces) - len(rows)
     if missing:
         yield f"{missing} of {len(reference.traces)} traces of {reference.name} are not judged by {judge.name}"

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from cogtui.analysis.agreement.measures import JudgedTrace, Source
+from cogtui.analysis.agreement.measures import JudgementSource, TraceFindings
 from pipelines.behaviors.metrics.reliability import kendall_tau
 from pipelines.records import BEHAVIORS, Behavior
 
@@ -19,7 +19,7 @@ class GroupMeans:
 
 
 @dataclass(frozen=True, slots=True)
-class Ordering:
+class GroupOrdering:
     """How a behaviour orders the groups by either judge."""
 
     tau: float | None
@@ -27,9 +27,11 @@ class Ordering:
     groups: tuple[GroupMeans, ...]
 
 
-def orderings(
-    reference: Source, judge: Source, group_of: Callable[[JudgedTrace], str] = lambda trace: trace.group
-) -> Mapping[Behavior, Ordering]:
+def compare_orderings(
+    reference: JudgementSource,
+    judge: JudgementSource,
+    group_of: Callable[[TraceFindings], str] = lambda trace: trace.group,
+) -> Mapping[Behavior, GroupOrdering]:
     """The ordering of groups by mean count, judge against judge, for each behaviour.
 
     Args:
@@ -37,13 +39,13 @@ def orderings(
         judge: the second one.
         group_of: what is ordered: condition and step by default; traces with an empty group are passed over.
     """
-    found: dict[Behavior, Ordering] = {}
+    found: dict[Behavior, GroupOrdering] = {}
     for behavior in BEHAVIORS:
         sums: dict[str, list[float]] = {}
         for name, trace in reference.traces.items():
             other = judge.traces.get(name)
-            first = trace.said.get(behavior)
-            second = other.said.get(behavior) if other else None
+            first = trace.findings.get(behavior)
+            second = other.findings.get(behavior) if other else None
             group = group_of(trace)
             if not group or first is None or second is None or first.count is None or second.count is None:
                 continue
@@ -53,5 +55,5 @@ def orderings(
             total[2] += second.count
         groups = tuple(GroupMeans(group, int(n), a / n, b / n) for group, (n, a, b) in sorted(sums.items()))
         tau = kendall_tau([group.reference for group in groups], [group.judge for group in groups])
-        found[behavior] = Ordering(tau, groups)
+        found[behavior] = GroupOrdering(tau, groups)
     return found

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from cogtui.analysis.agreement.measures import JudgedTrace, Said, Source
+from cogtui.analysis.agreement.measures import BehaviorFinding, JudgementSource, TraceFindings
 from cogtui.store import open_store
 from cogtui.store.user_data.annotations import HUMAN, annotator_of, human_judge_run, latest_annotations
 from jobs.workspace import Workspace
@@ -16,12 +16,12 @@ from pipelines.folder import StageFolder
 from pipelines.records import BEHAVIORS, Behavior, Judgement, JudgeRun, LabelledSpan, Rollout, text_sha256
 from pipelines.streams import complete_lines, parse_line, read_rollouts, read_stream, strip_envelope
 
-RULES: Final = "rules"
+RULES_NAME: Final = "rules"
 _LABELS_OF_A_GROUP: Final = ("condition",)
 
 
 @dataclass(frozen=True, slots=True)
-class Text:
+class TextToJudge:
     """A trace to be judged: what a gold row, a rollout and a teacher's trace have in common."""
 
     id: str
@@ -37,44 +37,44 @@ class Text:
 
 
 @dataclass(frozen=True, slots=True)
-class Traces:
+class LabelledTexts:
     """Texts with the judgements that come with them."""
 
     name: str
-    texts: tuple[Text, ...]
+    texts: tuple[TextToJudge, ...]
     spans: Mapping[str, tuple[LabelledSpan, ...]]
     unfinished: frozenset[str] = frozenset()
     """Ids of texts of which a behaviour without a span was not looked for."""
 
-    def source(self) -> Source:
+    def source(self) -> JudgementSource:
         """The spans that came with the texts, as a judge's."""
         traces = {}
         for text in self.texts:
-            said = said_by_spans(self.spans[text.id])
+            findings = findings_from_spans(self.spans[text.id])
             if text.id in self.unfinished:
-                said = {behavior: one for behavior, one in said.items() if one.spans}
-            traces[text.id] = _trace(text, said)
-        return Source(self.name, traces)
+                findings = {behavior: one for behavior, one in findings.items() if one.spans}
+            traces[text.id] = _trace(text, findings)
+        return JudgementSource(self.name, traces)
 
 
-def said_by_spans(spans: Iterable[LabelledSpan]) -> dict[Behavior, Said]:
+def findings_from_spans(spans: Iterable[LabelledSpan]) -> dict[Behavior, BehaviorFinding]:
     """What spans with labels say: every behaviour judged, counted by the spans that are neither weak nor repeat."""
-    said: dict[Behavior, Said] = {}
+    findings: dict[Behavior, BehaviorFinding] = {}
     kept = list(spans)
     for behavior in BEHAVIORS:
         own = tuple(span for span in kept if span.behavior == behavior)
-        said[behavior] = Said("ok", sum(not (span.weak or span.repeat) for span in own), own)
-    return said
+        findings[behavior] = BehaviorFinding("ok", sum(not (span.weak or span.repeat) for span in own), own)
+    return findings
 
 
-def _trace(text: Text, said: Mapping[Behavior, Said]) -> JudgedTrace:
-    return JudgedTrace(text.id, text.problem, said, text.group)
+def _trace(text: TextToJudge, findings: Mapping[Behavior, BehaviorFinding]) -> TraceFindings:
+    return TraceFindings(text.id, text.problem, findings, text.group)
 
 
 # --- files -----------------------------------------------------------------------------------------------------
 
 
-def read_gold_source(path: Path) -> Traces:
+def read_gold_source(path: Path) -> LabelledTexts:
     """A gold file, or a teacher's `traces.jsonl`, whose spans are exact too.
 
     Raises:
@@ -85,11 +85,11 @@ def read_gold_source(path: Path) -> Traces:
     gold = read_gold(path)
     texts = tuple(_text_of(trace) for trace in gold)
     unfinished = frozenset(trace.id for trace in gold if not trace.done)
-    return Traces(path.name, texts, {trace.id: trace.spans for trace in gold}, unfinished)
+    return LabelledTexts(path.name, texts, {trace.id: trace.spans for trace in gold}, unfinished)
 
 
-def _text_of(trace: GoldTrace) -> Text:
-    return Text(trace.id, trace.numbers, trace.target, trace.text)
+def _text_of(trace: GoldTrace) -> TextToJudge:
+    return TextToJudge(trace.id, trace.numbers, trace.target, trace.text)
 
 
 def _is_teachers(path: Path) -> bool:
@@ -102,30 +102,30 @@ def _is_teachers(path: Path) -> bool:
         return False
 
 
-def _read_teachers(path: Path) -> Traces:
+def _read_teachers(path: Path) -> LabelledTexts:
     from pipelines.traces import read_traces
 
     traces = list(read_traces(path))
-    texts = tuple(Text(t.id, t.numbers, t.target, t.completion, t.condition) for t in traces)
-    return Traces(path.name, texts, {trace.id: trace.spans for trace in traces})
+    texts = tuple(TextToJudge(t.id, t.numbers, t.target, t.completion, t.condition) for t in traces)
+    return LabelledTexts(path.name, texts, {trace.id: trace.spans for trace in traces})
 
 
 # --- judges ----------------------------------------------------------------------------------------------------
 
 
-def rules_source(texts: Iterable[Text]) -> Source:
+def rules_source(texts: Iterable[TextToJudge]) -> JudgementSource:
     """What the rules say of texts, here and now."""
     from pipelines.behaviors.judges.rules.judge import RulesJudge, judge_completion
 
     traces = {}
     for text in texts:
         result = judge_completion(text.text, text.numbers, text.target)
-        traces[text.id] = _trace(text, said_by_spans(result.spans))
-    return Source(RULES, traces, RulesJudge().run.id)
+        traces[text.id] = _trace(text, findings_from_spans(result.spans))
+    return JudgementSource(RULES_NAME, traces, RulesJudge().run.id)
 
 
 @dataclass(slots=True)
-class RunInWorkspace:
+class WorkspaceJudgeRun:
     """The judgements of one judge run, wherever in a workspace they lie."""
 
     run: JudgeRun
@@ -144,7 +144,7 @@ class RunInWorkspace:
         return self.run.judge if self.run.judge != HUMAN or not self.by_name else _called(self.run)
 
 
-def find_run(workspace: Workspace, name: str) -> RunInWorkspace:
+def find_run(workspace: Workspace, name: str) -> WorkspaceJudgeRun:
     """The judge run that a name means: a run id or a beginning of one, a judge's name, or a judge stage's key.
 
     `human` is the person who annotated; where there are several, `human:USER@HOST`.
@@ -177,7 +177,7 @@ def find_run(workspace: Workspace, name: str) -> RunInWorkspace:
     if persons:
         persons[0].by_name = name != HUMAN
         return persons[0]
-    found = RunInWorkspace(fits[0][1])
+    found = WorkspaceJudgeRun(fits[0][1])
     for folder, _ in fits:
         _collect(workspace, folder, found)
     return found
@@ -189,12 +189,12 @@ def _how(run: JudgeRun) -> str:
     return f"{run.id}, {mode}" if mode else run.id
 
 
-def human_runs(workspace: Workspace) -> list[RunInWorkspace]:
+def human_runs(workspace: Workspace) -> list[WorkspaceJudgeRun]:
     """What each person says in a workspace, straight from their files."""
-    found: dict[str, RunInWorkspace] = {}
+    found: dict[str, WorkspaceJudgeRun] = {}
     for one in latest_annotations(workspace):
         run = human_judge_run(one.annotator)
-        mine = found.setdefault(run.id, RunInWorkspace(run, annotated=workspace))
+        mine = found.setdefault(run.id, WorkspaceJudgeRun(run, annotated=workspace))
         mine.judgements[one.rollout] = {
             behavior: Judgement(
                 rollout_id=one.rollout, judge_run=run.id, behavior=behavior, status=one.status(behavior),
@@ -221,7 +221,7 @@ def _judge_stages(workspace: Workspace) -> Iterator[tuple[StageFolder, JudgeRun]
             raise InvalidInput(f"{folder.path / 'artifacts' / 'judge_run.json'} is no judge run") from error
 
 
-def _collect(workspace: Workspace, folder: StageFolder, found: RunInWorkspace) -> None:
+def _collect(workspace: Workspace, folder: StageFolder, found: WorkspaceJudgeRun) -> None:
     for record in read_stream(folder.path, "judgements"):
         if record.get("judge_run") != found.run.id:
             continue
@@ -234,7 +234,7 @@ def _collect(workspace: Workspace, folder: StageFolder, found: RunInWorkspace) -
     found.upstream += [StageFolder(Path(info.input_folders.get(key, workspace.stages / key))) for key in info.inputs]
 
 
-def run_source(found: RunInWorkspace, texts: Iterable[Text]) -> Source:
+def run_source(found: WorkspaceJudgeRun, texts: Iterable[TextToJudge]) -> JudgementSource:
     """What a judge run says of texts: of rollouts with their id, else of the very same text judged elsewhere."""
     by_digest: dict[str, dict[Behavior, Judgement]] = {}
     for verdicts in found.judgements.values():
@@ -247,12 +247,13 @@ def run_source(found: RunInWorkspace, texts: Iterable[Text]) -> Source:
         verdicts = own if any(one.text_sha256 == digest for one in own.values()) else by_digest.get(digest, {})
         if verdicts:
             traces[text.id] = _trace(
-                text, {behavior: Said(one.status, one.count, one.spans) for behavior, one in verdicts.items()}
+                text,
+                {behavior: BehaviorFinding(one.status, one.count, one.spans) for behavior, one in verdicts.items()},
             )
-    return Source(found.name, traces, found.run.id)
+    return JudgementSource(found.name, traces, found.run.id)
 
 
-def texts_of(found: RunInWorkspace) -> Iterator[Text]:
+def texts_of(found: WorkspaceJudgeRun) -> Iterator[TextToJudge]:
     """The texts that a judge run judged, each with the condition and step it belongs to."""
     if found.annotated is not None:
         yield from _annotated_texts(found.annotated, found.judgements)
@@ -268,7 +269,7 @@ def texts_of(found: RunInWorkspace) -> Iterator[Text]:
                 yield _rollout_text(rollout, labels)
 
 
-def _annotated_texts(workspace: Workspace, ids: Iterable[str]) -> Iterator[Text]:
+def _annotated_texts(workspace: Workspace, ids: Iterable[str]) -> Iterator[TextToJudge]:
     """The rollouts that people annotated, by the index: they may lie in any stage."""
     with open_store(workspace) as store:
         store.ingest()
@@ -280,7 +281,7 @@ def _annotated_texts(workspace: Workspace, ids: Iterable[str]) -> Iterator[Text]
             row = detail.row
             labels = [row.condition] if row.condition is not None else []
             group = " ".join([*labels, row.split, f"step {row.step}"])
-            yield Text(row.id, row.numbers, row.target, detail.completion, group)
+            yield TextToJudge(row.id, row.numbers, row.target, detail.completion, group)
 
 
 def _labels(folder: StageFolder) -> Mapping[str, Any]:
@@ -290,7 +291,7 @@ def _labels(folder: StageFolder) -> Mapping[str, Any]:
         return {}
 
 
-def _rollout_text(rollout: Rollout, labels: Mapping[str, Any]) -> Text:
+def _rollout_text(rollout: Rollout, labels: Mapping[str, Any]) -> TextToJudge:
     names = [str(labels[name]) for name in _LABELS_OF_A_GROUP if name in labels]
     group = " ".join([*names, rollout.split, f"step {rollout.step}"])
-    return Text(rollout.id, rollout.numbers, rollout.target, rollout.completion, group)
+    return TextToJudge(rollout.id, rollout.numbers, rollout.target, rollout.completion, group)

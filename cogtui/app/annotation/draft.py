@@ -8,16 +8,16 @@ from cogtui.store.user_data.annotations import HumanAnnotation, find_overlap
 from pipelines.records import BEHAVIOR_LETTERS, BEHAVIORS, Behavior, LabelledSpan
 
 Flag = Literal["weak", "repeat"]
-Place = tuple[Behavior, int, int]
+SpanKey = tuple[Behavior, int, int]
 """Behaviour, start, end: no two spans of a draft share it."""
 
 
-class Refused(ValueError):
+class InvalidEdit(ValueError):
     """A change that would break the annotation; the message says why, in a person's words."""
 
 
 @dataclass(frozen=True, slots=True)
-class Draft:
+class AnnotationDraft:
     """An annotation as it stands. Every method gives a new one, or raises `Refused`.
 
     What holds of each: spans lie inside the text and quote it; own spans of one behaviour do not overlap; no place is
@@ -59,14 +59,14 @@ class Draft:
 
     def propose(self, spans: Iterable[LabelledSpan], basis: str) -> Self:
         """With a judge's spans as proposals instead of those still open; what was decided is not asked again."""
-        known = {place_of(span) for span in (*self.spans, *self.rejected)}
-        fresh: dict[Place, LabelledSpan] = {}
+        known = {span_key(span) for span in (*self.spans, *self.rejected)}
+        fresh: dict[SpanKey, LabelledSpan] = {}
         for span in spans:
             if span.start is None or span.end is None or span.end > len(self.text):
                 continue
             one = self._span(span.behavior, span.start, span.end, weak=span.weak, repeat=span.repeat)
-            if place_of(one) not in known:
-                fresh.setdefault(place_of(one), one)
+            if span_key(one) not in known:
+                fresh.setdefault(span_key(one), one)
         found = _ordered(fresh.values())
         return replace(self, open=found, basis=basis, done=self.done and not found)
 
@@ -80,7 +80,7 @@ class Draft:
         for span in self.open:
             try:
                 draft = draft.accept(span)
-            except Refused:
+            except InvalidEdit:
                 continue
         return draft
 
@@ -98,7 +98,7 @@ class Draft:
     def add(self, start: int, end: int, behavior: Behavior) -> Self:
         """A span of the person's own. If it is the place of an open one, that one is accepted."""
         new = self._span(behavior, start, end)
-        same = next((one for one in self.open if place_of(one) == place_of(new)), None)
+        same = next((one for one in self.open if span_key(one) == span_key(new)), None)
         return self._with(add=new, drop=same)
 
     def move(self, span: LabelledSpan, start: int, end: int) -> Self:
@@ -126,7 +126,7 @@ class Draft:
     def finish(self) -> Self:
         """Nothing is missing any more: behaviours without a span count as zero."""
         if self.open:
-            raise Refused(f"{len(self.open)} proposals are not decided")
+            raise InvalidEdit(f"{len(self.open)} proposals are not decided")
         return replace(self, done=True)
 
     def reopen(self) -> Self:
@@ -137,7 +137,7 @@ class Draft:
         self, behavior: Behavior, start: int, end: int, *, weak: bool = False, repeat: bool = False
     ) -> LabelledSpan:
         if not 0 <= start < end <= len(self.text):
-            raise Refused(f"{start}–{end} is no part of a text of {len(self.text)} characters")
+            raise InvalidEdit(f"{start}–{end} is no part of a text of {len(self.text)} characters")
         return LabelledSpan(
             behavior=behavior, start=start, end=end, quote=self.text[start:end], weak=weak, repeat=repeat
         )
@@ -149,20 +149,20 @@ class Draft:
         clash = find_overlap(spans)
         if clash is not None:
             other = clash[0] if clash[1] == add else clash[1]
-            raise Refused(
+            raise InvalidEdit(
                 f"it overlaps your {BEHAVIOR_LETTERS[other.behavior]} {other.start}–{other.end}: "
                 "spans of one behaviour do not overlap"
             )
-        place = place_of(add)
+        place = span_key(add)
         return replace(
             self,
             spans=spans,
-            open=tuple(one for one in self.open if one != drop and place_of(one) != place),
-            rejected=tuple(one for one in self.rejected if place_of(one) != place),
+            open=tuple(one for one in self.open if one != drop and span_key(one) != place),
+            rejected=tuple(one for one in self.rejected if span_key(one) != place),
         )
 
 
-def place_of(span: LabelledSpan) -> Place:
+def span_key(span: LabelledSpan) -> SpanKey:
     """Behaviour, start and end of a placed span."""
     assert span.start is not None
     assert span.end is not None
@@ -177,15 +177,15 @@ def _ordered(spans: Iterable[LabelledSpan]) -> tuple[LabelledSpan, ...]:
 _MOST: Final = 1000
 
 
-class History:
+class DraftHistory:
     """A draft with what it was before: undo and redo."""
 
-    def __init__(self, draft: Draft) -> None:
-        self._past: list[Draft] = []
-        self._future: list[Draft] = []
+    def __init__(self, draft: AnnotationDraft) -> None:
+        self._past: list[AnnotationDraft] = []
+        self._future: list[AnnotationDraft] = []
         self.draft = draft
 
-    def put(self, draft: Draft) -> bool:
+    def put(self, draft: AnnotationDraft) -> bool:
         """The next state; whether it is another one."""
         if draft == self.draft:
             return False

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from cogtui.app.rollout.trace_data import RulesNow
+from cogtui.app.rollout.trace_data import LiveRulesJudgement
 from cogtui.app.rollout.trace_facts import judge_name
 from cogtui.store import RolloutDetail
 from cogtui.store.user_data.annotations import human_judge_run
@@ -11,7 +11,7 @@ from pipelines.records import LabelledSpan
 
 
 @dataclass(frozen=True, slots=True)
-class Proposal:
+class ProposalSource:
     """What one judge says of a trace."""
 
     name: str
@@ -20,11 +20,11 @@ class Proposal:
     spans: Sequence[LabelledSpan]
 
 
-def proposals(detail: RolloutDetail, now: RulesNow | None, annotator: str) -> list[Proposal]:
+def proposal_sources(detail: RolloutDetail, now: LiveRulesJudgement | None, annotator: str) -> list[ProposalSource]:
     """What there is to start from, for a person's annotation of a rollout; their own is not among it."""
     mine = human_judge_run(annotator).id
     found = [
-        Proposal(
+        ProposalSource(
             judge_name(run),
             run.id,
             [
@@ -38,5 +38,5 @@ def proposals(detail: RolloutDetail, now: RulesNow | None, annotator: str) -> li
         if run.id != mine
     ]
     if now is not None:
-        found.append(Proposal("rules, here and now", "rules", now.spans))
+        found.append(ProposalSource("rules, here and now", "rules", now.spans))
     return found

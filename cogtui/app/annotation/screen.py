@@ -10,20 +10,20 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container
 
-from cogtui.app.annotation.bounds import Selection
-from cogtui.app.annotation.draft import Draft, Flag, History, Place, Refused, place_of
-from cogtui.app.annotation.order import Order
-from cogtui.app.annotation.proposals import proposals
-from cogtui.app.annotation.rows import DraftList, count_parts, head_parts, hint_parts
-from cogtui.app.annotation.saving import Saving
+from cogtui.app.annotation.annotation_writer import AnnotationWriter
+from cogtui.app.annotation.boundaries import TextSelection
+from cogtui.app.annotation.draft import AnnotationDraft, DraftHistory, Flag, InvalidEdit, SpanKey, span_key
+from cogtui.app.annotation.proposals import proposal_sources
+from cogtui.app.annotation.status_rows import DraftList, count_parts, head_parts, hint_parts
 from cogtui.app.annotation.text_view import AnnotateText
-from cogtui.app.rollout.trace_data import RulesNow, rules_now
+from cogtui.app.annotation.trace_order import TraceOrder
+from cogtui.app.rollout.trace_data import LiveRulesJudgement, run_rules_judge
 from cogtui.app.rollout.trace_facts import problem_rows
 from cogtui.app.rollout.trace_text import TraceText
 from cogtui.app.shell.chords import ChordScreen
 from cogtui.app.shell.dialogs import ChoiceScreen, ConfirmScreen
-from cogtui.app.widgets.detail import Detail
-from cogtui.app.widgets.line import Line
+from cogtui.app.widgets.detail_pane import DetailPane
+from cogtui.app.widgets.text_line import TextLine
 from cogtui.store import RolloutDetail, RolloutRow
 from cogtui.store.user_data.annotations import human_judge_run, new_annotation
 from cogtui.store.user_data.append_log import identity
@@ -69,7 +69,7 @@ class AnnotateScreen(ChordScreen):
     def __init__(
         self,
         mode: str,
-        order: Order,
+        order: TraceOrder,
         rollout: RolloutRow,
         *,
         judge: str = "",
@@ -81,15 +81,15 @@ class AnnotateScreen(ChordScreen):
         self.rollout = rollout
         self.annotator = identity()
         self.detail: RolloutDetail | None = None
-        self.history = History(Draft(""))
-        self.now: RulesNow | None = None
+        self.history = DraftHistory(AnnotationDraft(""))
+        self.now: LiveRulesJudgement | None = None
         self._judge = judge
         self._left = left
-        self._saving: Saving | None = None
+        self._saving: AnnotationWriter | None = None
         self._pane = 0
 
     @property
-    def draft(self) -> Draft:
+    def draft(self) -> AnnotationDraft:
         """The annotation as it stands."""
         return self.history.draft
 
@@ -99,16 +99,16 @@ class AnnotateScreen(ChordScreen):
         return self.query_one(AnnotateText)
 
     def compose_body(self) -> ComposeResult:
-        head = Line(widget_id="head")
+        head = TextLine(widget_id="head")
         head.show_rows([[(" reading", "dim")], []])
         yield head
-        yield Line(widget_id="counts")
-        yield Line(widget_id="hint")
+        yield TextLine(widget_id="counts")
+        yield TextLine(widget_id="hint")
         with Container(classes="reading"):
             yield AnnotateText()
             with Container(classes="beside"):
                 yield DraftList()
-                yield Detail("problem")
+                yield DetailPane("problem")
 
     def on_mount(self) -> None:
         self.text.focus()
@@ -130,18 +130,20 @@ class AnnotateScreen(ChordScreen):
         self.rollout, self.detail, self.now = rollout, detail, None
         if saved is not None and saved.text_sha256 != new_annotation(rollout.id, detail.completion, "x").text_sha256:
             self.say("you annotated another text of this rollout; its spans are not shown", bad=True)
-            self.history = History(Draft(detail.completion))
+            self.history = DraftHistory(AnnotationDraft(detail.completion))
         else:
-            self.history = History(Draft(detail.completion) if saved is None else Draft.of(saved, detail.completion))
-        self._saving = Saving(store, rollout.id, annotator, saved, self._written)
+            self.history = DraftHistory(
+                AnnotationDraft(detail.completion) if saved is None else AnnotationDraft.of(saved, detail.completion)
+            )
+        self._saving = AnnotationWriter(store, rollout.id, annotator, saved, self._written)
         self._show(stay=False)
         if self.text.spans:
             self.text.go_to_span(self.text.next_open(0) or 0)
-        self.now = await self.answer(self.context.work.ask(lambda _: rules_now(detail)))
+        self.now = await self.answer(self.context.work.ask(lambda _: run_rules_judge(detail)))
         self._show(stay=True)
         order = self.order
         place = await self.answer(store.ask(lambda opened: order.place(opened, rollout)))
-        self.query_one("#head", Line).show_rows(head_parts(detail.row, annotator, place or ""))
+        self.query_one("#head", TextLine).show_rows(head_parts(detail.row, annotator, place or ""))
 
     # Showing
 
@@ -151,26 +153,26 @@ class AnnotateScreen(ChordScreen):
         marks = [(fact.start, fact.end) for fact in self.now.facts] if self.now is not None else []
         self.text.show_draft(self.draft, marks, stay=stay)
         if not stay:
-            self.query_one("#head", Line).show_rows(head_parts(self.detail.row, self.annotator, ""))
+            self.query_one("#head", TextLine).show_rows(head_parts(self.detail.row, self.annotator, ""))
         detail, now = self.detail, self.now
-        self.query_one("#problem", Detail).show_with(lambda width: problem_rows(detail, None, now, width))
+        self.query_one("#problem", DetailPane).show_with(lambda width: problem_rows(detail, None, now, width))
         self._show_counts()
         self._show_hint()
 
     def _show_counts(self) -> None:
-        self.query_one("#counts", Line).show(
+        self.query_one("#counts", TextLine).show(
             *count_parts(self.draft, "" if self._saving is None else self._saving.state)
         )
 
     @on(AnnotateText.CaretMoved)
     def _show_hint(self) -> None:
         text = self.text
-        self.query_one("#hint", Line).show(*hint_parts(self.draft, text.span, text.selection))
+        self.query_one("#hint", TextLine).show(*hint_parts(self.draft, text.span, text.selection))
         self.query_one(DraftList).show_draft(self.draft, text.spans, text.current)
 
     # Changing
 
-    def change(self, make: Callable[[Draft], Draft], hold: Place | None = None) -> bool:
+    def change(self, make: Callable[[AnnotationDraft], AnnotationDraft], select_key: SpanKey | None = None) -> bool:
         """Changes the draft and saves it; says why where it cannot be changed so.
 
         Args:
@@ -181,15 +183,15 @@ class AnnotateScreen(ChordScreen):
             return False
         try:
             changed = self.history.put(make(self.draft))
-        except Refused as error:
+        except InvalidEdit as error:
             self.say(str(error), bad=True)
             return False
         self.text.select(None)
         if changed:
             self._save()
         self._show()
-        if hold is not None:
-            self.text.hold(hold)
+        if select_key is not None:
+            self.text.select_key(select_key)
         return changed
 
     @property
@@ -217,23 +219,23 @@ class AnnotateScreen(ChordScreen):
             if chosen.origin is None:
                 self.say("which behaviour? V B S or C")
             else:
-                self._keep(chosen, chosen.origin, chosen.origin.behavior)
+                self._apply_selection(chosen, chosen.origin, chosen.origin.behavior)
         elif span is None:
-            self._to_next_open()
+            self._go_to_next_open()
         elif self.draft.is_open(span):
             if self.change(lambda draft: draft.accept(span)):
-                self._to_next_open()
-        elif not self._to_next_open():
+                self._go_to_next_open()
+        elif not self._go_to_next_open():
             self.say(f"this {BEHAVIOR_LETTERS[span.behavior]} is yours already; nothing is left to decide")
         text.focus()
 
-    def _to_next_open(self) -> bool:
+    def _go_to_next_open(self) -> bool:
         index = self.text.next_open(self.text.caret)
         if index is not None:
             self.text.go_to_span(index)
         return index is not None
 
-    def _keep(self, chosen: Selection, origin: LabelledSpan, behavior: Behavior) -> None:
+    def _apply_selection(self, chosen: TextSelection, origin: LabelledSpan, behavior: Behavior) -> None:
         start, end = chosen.start, chosen.end
         self.change(lambda draft: draft.change(origin, start, end, behavior), (behavior, start, end))
 
@@ -243,25 +245,25 @@ class AnnotateScreen(ChordScreen):
         if span is None:
             self.say("no span here")
         elif self.change(lambda draft: draft.remove(span)) and self.draft.open:
-            self._to_next_open()
+            self._go_to_next_open()
 
     def action_accept_all(self) -> None:
         """Accepts all that is open."""
         if not self.draft.open:
             self.say("nothing is left to decide")
-        elif self.change(Draft.accept_all) and self.draft.open:
+        elif self.change(AnnotationDraft.accept_all) and self.draft.open:
             self.say(f"{len(self.draft.open)} overlap spans of yours and are still to decide")
 
     def action_label(self, behavior: Behavior) -> None:
         """Labels the selection, or relabels the span."""
         chosen, span = self.text.selection, self.text.span
         if chosen is not None and chosen.origin is not None:
-            self._keep(chosen, chosen.origin, behavior)
+            self._apply_selection(chosen, chosen.origin, behavior)
         elif chosen is not None:
             start, end = chosen.start, chosen.end
             self.change(lambda draft: draft.add(start, end, behavior), (behavior, start, end))
         elif span is not None:
-            _, start, end = place_of(span)
+            _, start, end = span_key(span)
             self.change(lambda draft: draft.relabel(span, behavior), (behavior, start, end))
         else:
             self.say("no span here: Space starts a selection, which V B S C then labels")
@@ -272,13 +274,13 @@ class AnnotateScreen(ChordScreen):
         if span is None:
             self.say("no span here")
         else:
-            self.change(lambda draft: draft.toggle(span, flag), place_of(span))
+            self.change(lambda draft: draft.toggle(span, flag), span_key(span))
 
     def action_select(self) -> None:
         """Starts a selection at the caret, or ends it."""
         text = self.text
         if text.selection is None and self.draft.text:
-            text.select(Selection(text.caret, text.caret + 1))
+            text.select(TextSelection(text.caret, text.caret + 1))
         else:
             text.select(None)
 
@@ -288,8 +290,8 @@ class AnnotateScreen(ChordScreen):
         if span is None:
             self.say("no span here: Space starts a new one")
         else:
-            _, start, end = place_of(span)
-            self.text.select(Selection(start, end, "end", span))
+            _, start, end = span_key(span)
+            self.text.select(TextSelection(start, end, "end", span))
 
     def action_other_end(self) -> None:
         """The other end of the selection moves."""
@@ -298,13 +300,13 @@ class AnnotateScreen(ChordScreen):
 
     def action_undo(self) -> None:
         """Takes the last change back."""
-        self._go_in_history(self.history.undo(), "nothing to undo here")
+        self._after_history_move(self.history.undo(), "nothing to undo here")
 
     def action_redo(self) -> None:
         """Does again what was undone."""
-        self._go_in_history(self.history.redo(), "nothing to redo here")
+        self._after_history_move(self.history.redo(), "nothing to redo here")
 
-    def _go_in_history(self, changed: bool, otherwise: str) -> None:
+    def _after_history_move(self, changed: bool, otherwise: str) -> None:
         if changed:
             self.text.select(None)
             self._save()
@@ -315,12 +317,15 @@ class AnnotateScreen(ChordScreen):
     def action_done(self) -> None:
         """No more behaviours: what has no span counts as zero. Again: not done after all."""
         if self.draft.done:
-            self.change(Draft.reopen)
+            self.change(AnnotationDraft.reopen)
         elif not self.draft.open:
-            if self.change(Draft.finish):
+            if self.change(AnnotationDraft.finish):
                 self.say("done: behaviours without a span count as zero; n goes to the next trace")
         else:
-            ends: list[Callable[[Draft], Draft]] = [Draft.accept_all, Draft.reject_all]
+            ends: list[Callable[[AnnotationDraft], AnnotationDraft]] = [
+                AnnotationDraft.accept_all,
+                AnnotationDraft.reject_all,
+            ]
 
             def chosen(index: int | None) -> None:
                 if index:
@@ -336,7 +341,7 @@ class AnnotateScreen(ChordScreen):
         """Asks whose spans to start from; they are proposals until each is decided."""
         if self.detail is None:
             return
-        offered = proposals(self.detail, self.now, self.annotator)
+        offered = proposal_sources(self.detail, self.now, self.annotator)
         if not offered:
             self.say("no judge has seen this trace")
             return
@@ -347,7 +352,7 @@ class AnnotateScreen(ChordScreen):
                 return
             wanted = offered[index]
             self.change(lambda draft: draft.propose(wanted.spans, wanted.basis))
-            if not self._to_next_open():
+            if not self._go_to_next_open():
                 self.say(f"{wanted.name} proposes nothing that is not decided already")
 
         names = [one.name for one in offered]
@@ -358,8 +363,8 @@ class AnnotateScreen(ChordScreen):
     def jump(self, direction: int, letter: str) -> None:
         self.text.action_jump(direction, letter)
 
-    @on(TraceText.NoMore)
-    def _no_more(self, event: TraceText.NoMore) -> None:
+    @on(TraceText.NoFurtherSpan)
+    def _no_more(self, event: TraceText.NoFurtherSpan) -> None:
         name = event.behavior.replace("_", " ") if event.behavior else "span"
         self.say(f"no {name} further {'below' if event.direction > 0 else 'above'}")
 

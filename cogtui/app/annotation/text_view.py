@@ -6,10 +6,10 @@ from typing import ClassVar
 from textual.binding import Binding, BindingType
 from textual.message import Message
 
-from cogtui.app.annotation.bounds import Selection, Unit, moved
-from cogtui.app.annotation.draft import Draft, Place, place_of
-from cogtui.app.rendering.highlight import Highlights, Piece
-from cogtui.app.rendering.styles import SPAN_LOOKS, Look, Part
+from cogtui.app.annotation.boundaries import TextSelection, TextUnit, move_boundary
+from cogtui.app.annotation.draft import AnnotationDraft, SpanKey, span_key
+from cogtui.app.rendering.highlight import HighlightPiece, Highlights
+from cogtui.app.rendering.styles import SPAN_STYLES, Part, StyleName
 from cogtui.app.rollout.trace_text import TraceText
 from pipelines.records import BEHAVIOR_LETTERS, BEHAVIORS, LabelledSpan
 
@@ -45,10 +45,10 @@ class AnnotateText(TraceText, inherit_bindings=False):
         super().__init__()
         self.caret = 0
         """Offset of the character it is on."""
-        self.selection: Selection | None = None
+        self.selection: TextSelection | None = None
         self._open: frozenset[LabelledSpan] = frozenset()
 
-    def show_draft(self, draft: Draft, marks: Sequence[tuple[int, int]] = (), *, stay: bool) -> None:
+    def show_draft(self, draft: AnnotationDraft, marks: Sequence[tuple[int, int]] = (), *, stay: bool) -> None:
         """Shows a draft.
 
         Args:
@@ -70,9 +70,9 @@ class AnnotateText(TraceText, inherit_bindings=False):
             self._find_current()
         self._moved()
 
-    def hold(self, place: Place) -> None:
+    def select_key(self, place: SpanKey) -> None:
         """Makes the span of a place the current one, with the caret in it."""
-        found = [index for index, span in enumerate(self.spans) if place_of(span) == place]
+        found = [index for index, span in enumerate(self.spans) if span_key(span) == place]
         if found:
             self.go_to_span(found[0])
 
@@ -106,14 +106,14 @@ class AnnotateText(TraceText, inherit_bindings=False):
         super().go_to_span(index)
         self._moved()
 
-    def select(self, selection: Selection | None) -> None:
+    def select(self, selection: TextSelection | None) -> None:
         """Starts, replaces or ends the selection."""
         self.selection = selection
         if selection is not None:
             self.caret = selection.caret
         self._moved()
 
-    def action_caret(self, unit: Unit, direction: int) -> None:
+    def action_caret(self, unit: TextUnit, direction: int) -> None:
         """Moves the caret, or the moving edge of the selection, by a unit."""
         if not self._text:
             return
@@ -122,7 +122,7 @@ class AnnotateText(TraceText, inherit_bindings=False):
             self.caret = self.selection.caret
             self._moved()
         else:
-            self.go_to(moved(self._text, self.caret, unit, direction, "start"))
+            self.go_to(move_boundary(self._text, self.caret, unit, direction, "start"))
 
     def action_move(self, lines: int) -> None:
         """Moves the caret by lines, about in its column."""
@@ -171,10 +171,10 @@ class AnnotateText(TraceText, inherit_bindings=False):
         start, end = layout.bounds(line)
         parts: list[Part] = []
         for lane, behavior in zip(self._lanes(start, end), BEHAVIORS, strict=True):
-            parts.append((lane, (SPAN_LOOKS[behavior], "strong") if lane != " " else ""))
+            parts.append((lane, (SPAN_STYLES[behavior], "strong") if lane != " " else ""))
         parts.append((" ↪ " if layout.continues(line) else "   ", "dim"))
         for piece in self._cut(self._marked.pieces_between(start, end)):
-            parts.append((layout.show(self._text[piece.start : piece.end]), self._looks_of(piece)))
+            parts.append((layout.show(self._text[piece.start : piece.end]), self._piece_styles(piece)))
         if self.has_focus and layout.line_of(self.caret) == line and not start <= self.caret < end:
             parts.append((" ", "current"))
         return parts
@@ -193,7 +193,7 @@ class AnnotateText(TraceText, inherit_bindings=False):
                     lanes[lane] = "┊" if self.is_open(index) else "│"
         return "".join(lanes)
 
-    def _cut(self, pieces: Iterable[Piece]) -> Iterable[Piece]:
+    def _cut(self, pieces: Iterable[HighlightPiece]) -> Iterable[HighlightPiece]:
         """The pieces, cut at the caret and at the ends of the selection."""
         cuts = {self.caret, self.caret + 1}
         if self.selection is not None:
@@ -201,23 +201,23 @@ class AnnotateText(TraceText, inherit_bindings=False):
         for piece in pieces:
             inside = sorted(cut for cut in cuts if piece.start < cut < piece.end)
             for start, end in zip([piece.start, *inside], [*inside, piece.end], strict=True):
-                yield Piece(start, end, piece.active, piece.marked)
+                yield HighlightPiece(start, end, piece.active, piece.marked)
 
-    def _looks_of(self, piece: Piece) -> tuple[Look, ...]:
-        looks: list[Look] = []
+    def _piece_styles(self, piece: HighlightPiece) -> tuple[StyleName, ...]:
+        style_names: list[StyleName] = []
         if piece.active:
-            looks.append(SPAN_LOOKS[self.spans[piece.active[0]].behavior])
+            style_names.append(SPAN_STYLES[self.spans[piece.active[0]].behavior])
             if len({self.spans[index].behavior for index in piece.active}) > 1:
-                looks.append("second")
+                style_names.append("second")
             if self.is_open(piece.active[0]):
-                looks.append("unsure")
+                style_names.append("unsure")
         if piece.marked:
-            looks.append("wrong")
+            style_names.append("wrong")
         chosen = self.selection
         if chosen is not None and chosen.start <= piece.start < chosen.end:
-            looks.append("selected")
+            style_names.append("selected")
         elif chosen is None and self.current is not None and self.current in piece.active:
-            looks.append("held")
+            style_names.append("held")
         if self.has_focus and piece.start == self.caret:
-            looks.append("current")
-        return tuple(looks)
+            style_names.append("current")
+        return tuple(style_names)

@@ -8,17 +8,17 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container
 
-from cogtui.analysis.curves import MEASURES, Measure, curves
+from cogtui.analysis.curves import MEASURES, Measure, build_curves
 from cogtui.analysis.reference import published_curve
-from cogtui.app.curves.curve_plot import Series, series_of, steps_of
-from cogtui.app.curves.widget import CurveList, Plot
+from cogtui.app.curves.curve_plot import PlotSeries, list_steps, make_series
+from cogtui.app.curves.widget import CurveList, CurvePlot
 from cogtui.app.rendering.styles import Part
 from cogtui.app.rendering.text import one_line
 from cogtui.app.shell.dialogs import ChoiceScreen
-from cogtui.app.shell.scope import quoted
+from cogtui.app.shell.list_query import quote_value
 from cogtui.app.shell.screen_base import AppScreen
-from cogtui.app.widgets.line import Line
-from cogtui.app.widgets.lines import LineView
+from cogtui.app.widgets.line_view import LineView
+from cogtui.app.widgets.text_line import TextLine
 from cogtui.store.values.types import StepSummary
 
 _AT_MOST_EVERY_S = 5.0
@@ -35,7 +35,7 @@ class CurvesScreen(AppScreen):
         Binding("M", "measure(-1)", "Previous measure", show=False),
         Binding("o", "choose_measure", "Choose a measure", show=False),
         Binding("s", "split", "Split"),
-        Binding("b", "published", "Published curves behind"),
+        Binding("b", "published", "Published build_curves behind"),
     ]
 
     def __init__(self) -> None:
@@ -43,7 +43,7 @@ class CurvesScreen(AppScreen):
         self.measure: Measure = "accuracy"
         self.split = ""
         self.published = ""
-        self.series: list[Series] = []
+        self.series: list[PlotSeries] = []
         self.step: int | None = None
         self._summaries: list[StepSummary] = []
         self._read_at = 0.0
@@ -51,9 +51,9 @@ class CurvesScreen(AppScreen):
         self._waiting = False
 
     def compose_body(self) -> ComposeResult:
-        yield Line((" reading the index", "dim"), widget_id="summary")
+        yield TextLine((" reading the index", "dim"), widget_id="summary")
         with Container(classes="curves"):
-            yield Plot()
+            yield CurvePlot()
             yield CurveList()
 
     def on_mount(self) -> None:
@@ -91,20 +91,20 @@ class CurvesScreen(AppScreen):
         """Draws the curves of the measure and split chosen."""
         if self.split not in self.splits:
             self.split = self.splits[0] if self.splits else ""
-        found = [curve for curve in curves(self._summaries, self.measure) if curve.split == self.split]
+        found = [curve for curve in build_curves(self._summaries, self.measure) if curve.split == self.split]
         conditions = [curve.condition for curve in found if curve.condition]
         behind = {name: published_curve(self.published, name, self.measure) for name in conditions}
-        self.series = series_of(found, behind if self.published else {})
-        steps = steps_of(self.series)
+        self.series = make_series(found, behind if self.published else {})
+        steps = list_steps(self.series)
         if self.step not in steps:
             self.step = steps[-1] if steps else None
         self.query_one(CurveList).show_series(self.series, self.step)
         self._show()
 
-    @on(LineView.Moved)
+    @on(LineView.CursorMoved)
     def _show(self) -> None:
         chosen = self.query_one(CurveList).cursor
-        self.query_one(Plot).show_series(self.series, chosen, self.step)
+        self.query_one(CurvePlot).show_series(self.series, chosen, self.step)
         if not self._read:
             return
         parts: list[Part] = [(f" {self.measure.replace('_', ' ')}", "strong")]
@@ -117,25 +117,25 @@ class CurvesScreen(AppScreen):
             known = any(one.published for one in self.series)
             words = f"  dots: published, {self.published} 3B" if known else f"  nothing published for {self.published}"
             parts.append((words, "dim"))
-        self.query_one("#summary", Line).show(*parts)
+        self.query_one("#summary", TextLine).show(*parts)
 
     @on(CurveList.Stepped)
     def _stepped(self, event: CurveList.Stepped) -> None:
-        steps = steps_of(self.series)
+        steps = list_steps(self.series)
         if self.step in steps:
             self.step = steps[max(0, min(len(steps) - 1, steps.index(self.step) + event.by))]
             self.query_one(CurveList).show_series(self.series, self.step)
             self._show()
 
-    @on(LineView.Chosen)
-    def _chosen(self, event: LineView.Chosen) -> None:
+    @on(LineView.LineSelected)
+    def _chosen(self, event: LineView.LineSelected) -> None:
         """A point opens the rollouts it stands for."""
         from cogtui.app.traces.list.screen import TracesScreen
 
         one = self.series[event.line]
-        terms = [f"split:{quoted(one.curve.split)}", f"step:{self.step}"]
+        terms = [f"split:{quote_value(one.curve.split)}", f"step:{self.step}"]
         if one.curve.condition is not None:
-            terms.insert(0, f"condition:{quoted(one.curve.condition)}")
+            terms.insert(0, f"condition:{quote_value(one.curve.condition)}")
         path = f"{one.name}, step {self.step}"
         self.app.push_screen(TracesScreen(mode=self.mode, path=path, scope=" ".join(terms)))
 

@@ -8,21 +8,21 @@ from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.strip import Strip
 
-from cogtui.app.curves.curve_plot import Series, plot_rows
-from cogtui.app.rendering.plot import SWATCHES, number_text
-from cogtui.app.rendering.styles import LookedWidget, Part
+from cogtui.app.curves.curve_plot import PlotSeries, plot_rows
+from cogtui.app.rendering.plot import SWATCHES, format_number
+from cogtui.app.rendering.styles import Part, StyledWidget
 from cogtui.app.rendering.text import fit, one_line
-from cogtui.app.widgets.lines import LineView
+from cogtui.app.widgets.line_view import LineView
 
 
-class Plot(LookedWidget):
+class CurvePlot(StyledWidget):
     """Draws curves; repaints the lines that changed."""
 
-    DEFAULT_CSS = "Plot { height: 1fr; width: 1fr; }"
+    DEFAULT_CSS = "CurvePlot { height: 1fr; width: 1fr; }"
 
     def __init__(self) -> None:
         super().__init__()
-        self._series: Sequence[Series] = ()
+        self._series: Sequence[PlotSeries] = ()
         self._chosen = 0
         self._step: int | None = None
         self._rows: list[list[Part]] = []
@@ -32,7 +32,7 @@ class Plot(LookedWidget):
         """What it shows, without looks."""
         return "\n".join("".join(text for text, _ in row) for row in self._rows)
 
-    def show_series(self, series: Sequence[Series], chosen: int, step: int | None) -> None:
+    def show_series(self, series: Sequence[PlotSeries], chosen: int, step: int | None) -> None:
         """Shows curves with one of them chosen and the cursor at a step."""
         self._series, self._chosen, self._step = series, chosen, step
         self._draw()
@@ -69,14 +69,14 @@ class CurveList(LineView):
 
     def __init__(self) -> None:
         super().__init__()
-        self._series: Sequence[Series] = ()
+        self._series: Sequence[PlotSeries] = ()
         self._step: int | None = None
 
     @property
     def line_count(self) -> int:
         return len(self._series)
 
-    def show_series(self, series: Sequence[Series], step: int | None) -> None:
+    def show_series(self, series: Sequence[PlotSeries], step: int | None) -> None:
         """Shows curves with their values at a step; the cursor stays on its condition."""
         here = self._series[self.cursor].name if self.cursor < len(self._series) else None
         names = [one.name for one in series]
@@ -88,16 +88,16 @@ class CurveList(LineView):
     def line_parts(self, line: int, width: int) -> Sequence[Part]:
         one = self._series[line]
         parts: list[Part] = [
-            (f"{one.letter} ", (one.look, "strong")),
-            (f"{SWATCHES[one.pattern]} ", one.look),
+            (f"{one.letter} ", (one.style, "strong")),
+            (f"{SWATCHES[one.pattern]} ", one.style),
             (fit(one_line(one.name, 60), max(10, min(28, width - 34))), ""),
         ]
         point = None if self._step is None else one.at(self._step)
         if point is None:
             return [*parts, ("  no value at this step", "dim")]
-        parts.append((fit(number_text(point.mean), 7, right=True), "strong"))
+        parts.append((fit(format_number(point.mean), 7, right=True), "strong"))
         if point.low is not None and point.high is not None:
-            parts.append((f" ±{number_text((point.high - point.low) / 2)}", ""))
+            parts.append((f" ±{format_number((point.high - point.low) / 2)}", ""))
         seeds = "1 seed" if point.seeds == 1 else f"{point.seeds} seeds"
         missing = f", {point.missing:,} without" if point.missing else ""
         parts.append((f"  {seeds}, n {point.n:,}{missing}", "warn" if point.missing else "dim"))

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Matrix:
+class ExperimentMatrix:
     """Which stage stands where. States are looked up when it is drawn."""
 
     columns: tuple[str, ...]
@@ -26,7 +26,7 @@ class Matrix:
     """Stage keys by row and column; None where the recipe leaves the stage out of the cell."""
 
 
-def matrix_of(experiment: Experiment) -> Matrix:
+def build_matrix(experiment: Experiment) -> ExperimentMatrix:
     """The table of an experiment. Labels that are the same in every cell are left out of the titles."""
     columns: list[str] = []
     for cell in experiment.cells:
@@ -47,7 +47,7 @@ def matrix_of(experiment: Experiment) -> Matrix:
         labels = {name: value for name, value in cell.labels.items() if name in varying} or cell.labels
         titles.append(short_title(labels) or cell.title)
     keys = tuple(tuple(cell.stages.get(name) for name in columns) for cell in experiment.cells)
-    return Matrix(tuple(columns), tuple(titles), keys)
+    return ExperimentMatrix(tuple(columns), tuple(titles), keys)
 
 
 def short_title(labels: Mapping[str, Label]) -> str:
@@ -57,7 +57,7 @@ def short_title(labels: Mapping[str, Label]) -> str:
     return others if condition is None else f"{condition} {others}".rstrip()
 
 
-def tally(experiment: Experiment, states: Mapping[str, StageState]) -> dict[StateName, int]:
+def count_states(experiment: Experiment, states: Mapping[str, StageState]) -> dict[StateName, int]:
     """How many different stages of the experiment are in each state, the most urgent first."""
     keys = {key for cell in experiment.cells for key in cell.stages.values()}
     counts: dict[StateName, int] = dict.fromkeys(URGENCY, 0)

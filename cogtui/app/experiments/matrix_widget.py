@@ -8,12 +8,12 @@ from textual import events
 from textual.binding import Binding, BindingType
 from textual.reactive import reactive
 
-from cogtui.app.experiments.matrix_data import Matrix
+from cogtui.app.experiments.matrix_data import ExperimentMatrix
 from cogtui.app.rendering.states import GLYPHS, state_part
-from cogtui.app.rendering.styles import Look, Looks, Part
+from cogtui.app.rendering.styles import Part, StyleName, StyleNames
 from cogtui.app.rendering.text import fit, one_line
-from cogtui.app.widgets.line import Line
-from cogtui.app.widgets.lines import LineView
+from cogtui.app.widgets.line_view import LineView
+from cogtui.app.widgets.text_line import TextLine
 from jobs.state.types import StageState
 
 _SMALLEST_TITLE = 12
@@ -34,10 +34,10 @@ class MatrixView(LineView):
 
     column: reactive[int] = reactive(0, repaint=False)
 
-    def __init__(self, titles: Line) -> None:
+    def __init__(self, titles: TextLine) -> None:
         super().__init__()
         self._titles = titles
-        self._matrix = Matrix((), (), ())
+        self._matrix = ExperimentMatrix((), (), ())
         self._states: Mapping[str, StageState] = {}
         self._widths: list[int] = []
         self._first_column = 0
@@ -53,7 +53,7 @@ class MatrixView(LineView):
             return None
         return self._matrix.keys[self.cursor][self.column]
 
-    def show_matrix(self, matrix: Matrix, states: Mapping[str, StageState]) -> None:
+    def show_matrix(self, matrix: ExperimentMatrix, states: Mapping[str, StageState]) -> None:
         """Shows a matrix with these states, repainting only rows in which something changed."""
         if matrix == self._matrix:
             before = [self._row_cells(line) for line in range(self.line_count)]
@@ -125,15 +125,15 @@ class MatrixView(LineView):
         parts: list[Part] = [(fit(one_line(self._matrix.rows[line], 80), title), "")]
         cells = self._row_cells(line)
         for column in shown:
-            text, look = cells[column]
+            text, style = cells[column]
             here = line == self.cursor and column == self.column
             parts.append(("›" if here else " ", "strong"))
             parts.append((" ", ""))
-            cell: Looks = ("cursor" if self.has_focus else "cursor-blurred") if here else look
+            cell: StyleNames = ("cursor" if self.has_focus else "cursor-blurred") if here else style
             parts.append((fit(text, self._widths[column]), cell))
         return parts
 
-    def line_looks(self, line: int) -> Sequence[Look]:
+    def line_styles(self, line: int) -> Sequence[StyleName]:
         return ()
 
     def watch_column(self) -> None:
@@ -144,7 +144,7 @@ class MatrixView(LineView):
             self.refresh()
         else:
             self.line_changed(self.cursor)
-        self.post_message(self.Moved(self, self.cursor))
+        self.post_message(self.CursorMoved(self, self.cursor))
 
     def validate_column(self, column: int) -> int:
         return max(0, min(column, len(self._matrix.columns) - 1))

@@ -6,18 +6,18 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 
-from cogtui.app.experiments.matrix_data import matrix_of, tally
+from cogtui.app.experiments.matrix_data import build_matrix, count_states
 from cogtui.app.experiments.matrix_widget import MatrixView
-from cogtui.app.rendering.states import GLYPHS, moment, state_look
+from cogtui.app.rendering.states import GLYPHS, format_time, state_style
 from cogtui.app.rendering.styles import Part
 from cogtui.app.rendering.text import one_line
 from cogtui.app.shell.dialogs import ChoiceScreen
-from cogtui.app.shell.snapshot import Snapshot
+from cogtui.app.shell.snapshot import WorkspaceSnapshot
 from cogtui.app.stages.actions import StageActions
 from cogtui.app.stages.facts import stage_rows
-from cogtui.app.widgets.detail import Detail
-from cogtui.app.widgets.line import Line
-from cogtui.app.widgets.lines import LineView
+from cogtui.app.widgets.detail_pane import DetailPane
+from cogtui.app.widgets.line_view import LineView
+from cogtui.app.widgets.text_line import TextLine
 
 
 class ExperimentsScreen(StageActions):
@@ -36,11 +36,11 @@ class ExperimentsScreen(StageActions):
         self._name: str | None = None
 
     def compose_body(self) -> ComposeResult:
-        titles = Line(widget_id="titles")
-        yield Line(widget_id="summary")
+        titles = TextLine(widget_id="titles")
+        yield TextLine(widget_id="summary")
         yield titles
         yield MatrixView(titles)
-        yield Detail("facts")
+        yield DetailPane("facts")
 
     def on_mount(self) -> None:
         self.query_one(MatrixView).focus()
@@ -54,10 +54,10 @@ class ExperimentsScreen(StageActions):
     def stage_key(self) -> str | None:
         return self.query_one(MatrixView).key
 
-    def show_snapshot(self, snapshot: Snapshot) -> None:
+    def show_snapshot(self, snapshot: WorkspaceSnapshot) -> None:
         """Draws what changed."""
         view = self.query_one(MatrixView)
-        summary = self.query_one("#summary", Line)
+        summary = self.query_one("#summary", TextLine)
         if not snapshot.experiments:
             text = (
                 "reading the workspace" if not snapshot.read else "no experiment yet: start one with  cogtui run RECIPE"
@@ -75,21 +75,21 @@ class ExperimentsScreen(StageActions):
         if snapshot.problems:
             parts.append((f"  {len(snapshot.problems)} damaged files", "warn"))
         parts.append((" ", ""))
-        for state, count in tally(experiment, snapshot.states).items():
-            parts.append((f" {GLYPHS[state]} {count} {state}", state_look(state)))
-        parts.append((f"  started {moment(experiment.time)}", "dim"))
+        for state, count in count_states(experiment, snapshot.states).items():
+            parts.append((f" {GLYPHS[state]} {count} {state}", state_style(state)))
+        parts.append((f"  started {format_time(experiment.time)}", "dim"))
         summary.show(*parts)
-        view.show_matrix(matrix_of(experiment), snapshot.states)
+        view.show_matrix(build_matrix(experiment), snapshot.states)
         self.show_facts()
 
-    @on(LineView.Moved)
+    @on(LineView.CursorMoved)
     def show_facts(self) -> None:
         """Fills the pane below with the stage under the cursor."""
-        facts = self.query_one("#facts", Detail)
+        facts = self.query_one("#facts", DetailPane)
         stage = self.stage
         facts.show_with(lambda width: stage_rows(stage, width, attempts=False))
 
-    @on(LineView.Chosen)
+    @on(LineView.LineSelected)
     def _chosen(self) -> None:
         self.action_open_stage()
 

@@ -8,17 +8,17 @@ from textual.binding import Binding, BindingType
 from textual.containers import Container
 
 from cogtui.app.experiments.matrix_data import short_title
-from cogtui.app.rendering.fitting_columns import Column
-from cogtui.app.rendering.states import GLYPHS, URGENCY, moment, progress_text, state_look, state_text, urgency
+from cogtui.app.rendering.column_layout import Column
+from cogtui.app.rendering.states import GLYPHS, URGENCY, format_time, progress_text, state_style, state_text, urgency
 from cogtui.app.rendering.styles import Part
 from cogtui.app.rendering.text import one_line
-from cogtui.app.shell.snapshot import Snapshot
+from cogtui.app.shell.snapshot import WorkspaceSnapshot
 from cogtui.app.stages.actions import StageActions
 from cogtui.app.stages.facts import stage_rows
-from cogtui.app.widgets.detail import Detail
-from cogtui.app.widgets.line import Line
-from cogtui.app.widgets.lines import LineView
-from cogtui.app.widgets.table import Cells, KeyedTable
+from cogtui.app.widgets.detail_pane import DetailPane
+from cogtui.app.widgets.keyed_table import Cells, KeyedTable
+from cogtui.app.widgets.line_view import LineView
+from cogtui.app.widgets.text_line import TextLine
 from jobs.state.types import StageState
 
 COLUMNS = (
@@ -46,13 +46,13 @@ class JobsScreen(StageActions):
         self._everything = True
 
     def compose_body(self) -> ComposeResult:
-        titles = Line(widget_id="titles")
-        yield Line(widget_id="summary")
+        titles = TextLine(widget_id="titles")
+        yield TextLine(widget_id="summary")
         with Container(classes="split"):
             with Container(classes="list"):
                 yield titles
                 yield KeyedTable(COLUMNS, titles)
-            yield Detail("facts")
+            yield DetailPane("facts")
 
     def on_mount(self) -> None:
         self.query_one(KeyedTable).focus()
@@ -66,30 +66,30 @@ class JobsScreen(StageActions):
     def stage_key(self) -> str | None:
         return self.query_one(KeyedTable).key
 
-    def show_snapshot(self, snapshot: Snapshot) -> None:
+    def show_snapshot(self, snapshot: WorkspaceSnapshot) -> None:
         """Draws what changed."""
         stages = sorted(snapshot.states.values(), key=lambda stage: (urgency(stage), -_submitted(stage), stage.key))
         counts = {state: sum(stage.state == state for stage in stages) for state in URGENCY}
         parts: list[Part] = []
         for state, count in counts.items():
             if count:
-                parts.append((f" {GLYPHS[state]} {count} {state} ", state_look(state)))
+                parts.append((f" {GLYPHS[state]} {count} {state} ", state_style(state)))
         if not self._everything:
             parts.append(("  done ones hidden (a)", "dim"))
         nothing = "no stage here yet" if snapshot.read else "reading the workspace"
-        self.query_one("#summary", Line).show(*(parts or [(f" {nothing}", "dim")]))
+        self.query_one("#summary", TextLine).show(*(parts or [(f" {nothing}", "dim")]))
         shown = [stage for stage in stages if self._everything or stage.state not in ("done", "planned")]
         self.query_one(KeyedTable).set_rows([(stage.key, _cells(stage)) for stage in shown])
         self.show_facts()
 
-    @on(LineView.Moved)
+    @on(LineView.CursorMoved)
     def show_facts(self) -> None:
         """Fills the detail pane with the stage under the cursor."""
-        facts = self.query_one("#facts", Detail)
+        facts = self.query_one("#facts", DetailPane)
         stage = self.stage
         facts.show_with(lambda width: stage_rows(stage, width, attempts=True))
 
-    @on(LineView.Chosen)
+    @on(LineView.LineSelected)
     def _chosen(self) -> None:
         self.action_open_stage()
 
@@ -105,15 +105,15 @@ def _submitted(stage: StageState) -> float:
 
 def _cells(stage: StageState) -> Cells:
     attempts = len(stage.attempts)
-    story: Part = (one_line(stage.reason), state_look(stage.state))
+    story: Part = (one_line(stage.reason), state_style(stage.state))
     if not stage.reason:
         story = (progress_text(stage.progress) if stage.state != "done" else "", "dim")
     return {
-        "state": (state_text(stage), state_look(stage.state)),
+        "state": (state_text(stage), state_style(stage.state)),
         "stage": (one_line(stage.name or stage.kind, 60), ""),
         "labels": (one_line(short_title(stage.labels), 120), ""),
         "progress": story,
         "try": (str(attempts) if attempts else "", "dim"),
-        "since": (moment(_submitted(stage)) if attempts else "", "dim"),
+        "since": (format_time(_submitted(stage)) if attempts else "", "dim"),
         "key": (stage.key, "dim"),
     }

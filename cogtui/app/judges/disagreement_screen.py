@@ -8,17 +8,17 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container
 
-from cogtui.analysis.agreement.indexed import Comparison
-from cogtui.analysis.agreement.measures import JudgedTrace, Said
-from cogtui.app.annotation.order import QueueOrder
-from cogtui.app.judges.two_sets_widget import InstanceList, TwoSetsText
-from cogtui.app.rendering.styles import SPAN_LOOKS, Look, Part
+from cogtui.analysis.agreement.indexed import JudgeComparison
+from cogtui.analysis.agreement.measures import BehaviorFinding, TraceFindings
+from cogtui.app.annotation.trace_order import QueueOrder
+from cogtui.app.judges.span_comparison_widget import InstanceList, SpanComparisonText
+from cogtui.app.rendering.span_comparison import SpanMatch, match_span_sets
+from cogtui.app.rendering.styles import SPAN_STYLES, Part, StyleName
 from cogtui.app.rendering.text import one_line
-from cogtui.app.rendering.two_sets import Shared, shared_spans
 from cogtui.app.shell.chords import ChordScreen
-from cogtui.app.widgets.detail import Detail, labelled
-from cogtui.app.widgets.line import Line
-from cogtui.app.widgets.lines import LineView
+from cogtui.app.widgets.detail_pane import DetailPane, labelled_rows
+from cogtui.app.widgets.line_view import LineView
+from cogtui.app.widgets.text_line import TextLine
 from cogtui.store import RolloutRow
 from pipelines.errors import CogtuiError
 from pipelines.records import BEHAVIOR_LETTERS, BEHAVIORS, Behavior, LabelledSpan
@@ -49,26 +49,28 @@ class DisagreementScreen(ChordScreen):
         Binding("i", "pane", "Instances, both sides"),
     ]
 
-    def __init__(self, mode: str, found: Comparison, trace: str, left: Callable[[str], None] | None = None) -> None:
+    def __init__(
+        self, mode: str, found: JudgeComparison, trace: str, left: Callable[[str], None] | None = None
+    ) -> None:
         super().__init__("disagreement", mode=mode)
         self.found = found
         self.trace = trace
-        self.shared_spans: list[Shared] = []
+        self.shared_spans: list[SpanMatch] = []
         self._left = left
         self._pane = 0
 
     def compose_body(self) -> ComposeResult:
-        yield Line(widget_id="head")
-        yield Line(widget_id="legend")
-        yield Line(widget_id="counts")
+        yield TextLine(widget_id="head")
+        yield TextLine(widget_id="legend")
+        yield TextLine(widget_id="counts")
         with Container(classes="reading"):
-            yield TwoSetsText()
+            yield SpanComparisonText()
             with Container(classes="beside"):
                 yield InstanceList()
-                yield Detail("span")
+                yield DetailPane("span")
 
     def on_mount(self) -> None:
-        self.query_one(TwoSetsText).focus()
+        self.query_one(SpanComparisonText).focus()
         self._show_pane()
         self.show_trace(self.trace)
 
@@ -76,61 +78,61 @@ class DisagreementScreen(ChordScreen):
         """Shows another trace of the queue."""
         self.trace = trace
         text = self.found.texts[trace]
-        first, second = self._said(0), self._said(1)
-        self.shared_spans = shared_spans(_spans(first), _spans(second))
+        first, second = self._findings_of(0), self._findings_of(1)
+        self.shared_spans = match_span_sets(_spans(first), _spans(second))
         ids = [item.id for item in self.found.agreement.queue]
         head: list[Part] = [(f" {ids.index(trace) + 1:,} of {len(ids):,}  ", "dim")]
         head += [(one_line(text.group, 100), "strong"), (f"  {' '.join(map(str, text.numbers))} → {text.target}", "")]
         head.append((f"  {one_line(trace, 60)}", "dim"))
-        self.query_one("#head", Line).show(*head)
+        self.query_one("#head", TextLine).show(*head)
         names: list[Part] = [(" = ", "strong"), ("both  ", ""), (" A ", "strong")]
         names += [(f"{one_line(self.found.reference.name, 60)}  ", ""), (" B ", "strong")]
         names += [(one_line(self.found.judge.name, 60), ""), ("   a b: both, but only one reaches here", "dim")]
-        self.query_one("#legend", Line).show(*names)
-        self.query_one("#counts", Line).show(*_count_parts(self.shared_spans, first, second))
-        self.query_one(TwoSetsText).show_sets(text.text, self.shared_spans)
+        self.query_one("#legend", TextLine).show(*names)
+        self.query_one("#counts", TextLine).show(*_count_parts(self.shared_spans, first, second))
+        self.query_one(SpanComparisonText).show_sets(text.text, self.shared_spans)
         self.query_one(InstanceList).show_instances(text.text, self.shared_spans)
         self._show_span(None)
         self.call_after_refresh(self._to_first)
 
     def _to_first(self) -> None:
-        text = self.query_one(TwoSetsText)
+        text = self.query_one(SpanComparisonText)
         index = text.next_difference(1, "")
         if index is not None:
             self._go_to(index)
 
-    def _said(self, side: int) -> Mapping[Behavior, Said]:
+    def _findings_of(self, side: int) -> Mapping[Behavior, BehaviorFinding]:
         source = (self.found.reference, self.found.judge)[side]
-        trace: JudgedTrace | None = source.traces.get(self.trace)
-        return {} if trace is None else trace.said
+        trace: TraceFindings | None = source.traces.get(self.trace)
+        return {} if trace is None else trace.findings
 
     def jump(self, direction: int, letter: str) -> None:
-        index = self.query_one(TwoSetsText).next_difference(direction, letter)
+        index = self.query_one(SpanComparisonText).next_difference(direction, letter)
         if index is None:
             self.say(f"no difference further {'below' if direction > 0 else 'above'}; n and p go to other traces")
         else:
             self._go_to(index)
 
     def _go_to(self, index: int) -> None:
-        self.query_one(TwoSetsText).go_to(index)
+        self.query_one(SpanComparisonText).go_to(index)
         self.query_one(InstanceList).cursor = index
         self._show_span(index)
 
-    @on(LineView.Moved)
-    def _moved(self, event: LineView.Moved) -> None:
+    @on(LineView.CursorMoved)
+    def _moved(self, event: LineView.CursorMoved) -> None:
         spans = self.query_one(InstanceList)
         if event.view is spans and spans.has_focus and self.shared_spans:
             self._go_to(spans.cursor)
 
-    @on(LineView.Chosen)
+    @on(LineView.LineSelected)
     def _chosen(self) -> None:
-        self.query_one(TwoSetsText).focus()
+        self.query_one(SpanComparisonText).focus()
 
     def _show_span(self, index: int | None) -> None:
         lost = [
             (side, behavior, span.quote)
-            for side, said in (("A", self._said(0)), ("B", self._said(1)))
-            for behavior, one in said.items()
+            for side, findings in (("A", self._findings_of(0)), ("B", self._findings_of(1)))
+            for behavior, one in findings.items()
             for span in one.spans
             if span.start is None
         ]
@@ -141,17 +143,17 @@ class DisagreementScreen(ChordScreen):
                 one = self.shared_spans[index]
                 whose = "both say it" if one.whose == "both" else f"only {one.whose} says it"
                 letter = BEHAVIOR_LETTERS[one.behavior]
-                made.append([(f" {letter} ", (SPAN_LOOKS[one.behavior], "strong")), (f" {whose}", "strong")])
+                made.append([(f" {letter} ", (SPAN_STYLES[one.behavior], "strong")), (f" {whose}", "strong")])
                 for side, span in (("A", one.first), ("B", one.second)):
                     if span is not None:
-                        made += labelled(side, f"{span.start}–{span.end} “{span.quote}”", width, limit=4)
-                        made += labelled("", f"{span.alignment} {span.score:.2f}", width, "dim")
-                        made += labelled("why", span.why, width, limit=3)
+                        made += labelled_rows(side, f"{span.start}–{span.end} “{span.quote}”", width, limit=4)
+                        made += labelled_rows("", f"{span.alignment} {span.score:.2f}", width, "dim")
+                        made += labelled_rows("why", span.why, width, limit=3)
             for side, behavior, quote in lost:
-                made += labelled(f"{side} lost", f"{BEHAVIOR_LETTERS[behavior]} “{quote}”", width, "bad", limit=2)
+                made += labelled_rows(f"{side} lost", f"{BEHAVIOR_LETTERS[behavior]} “{quote}”", width, "bad", limit=2)
             return made
 
-        self.query_one("#span", Detail).show_with(rows)
+        self.query_one("#span", DetailPane).show_with(rows)
 
     def action_neighbour(self, direction: int) -> None:
         """Goes to the next or previous trace of the queue."""
@@ -171,8 +173,8 @@ class DisagreementScreen(ChordScreen):
         for number, pane in enumerate(_PANES):
             self.set_class(self._pane == number, f"-pane-{pane}")
         focused = self.focused
-        if focused is not None and not isinstance(focused, TwoSetsText) and not focused.display:
-            self.query_one(TwoSetsText).focus()
+        if focused is not None and not isinstance(focused, SpanComparisonText) and not focused.display:
+            self.query_one(SpanComparisonText).focus()
 
     def action_annotate(self) -> None:
         """Opens the trace to annotate it."""
@@ -207,27 +209,32 @@ def _row_of(row: RolloutRow, trace: str) -> RolloutRow:
     return row
 
 
-def _spans(said: Mapping[Behavior, Said]) -> list[LabelledSpan]:
+def _spans(findings: Mapping[Behavior, BehaviorFinding]) -> list[LabelledSpan]:
     return [
         LabelledSpan(behavior=behavior, **span.model_dump(exclude={"behavior"}))
-        for behavior, one in said.items()
+        for behavior, one in findings.items()
         for span in one.spans
     ]
 
 
-def _count_parts(shared: list[Shared], first: Mapping[Behavior, Said], second: Mapping[Behavior, Said]) -> list[Part]:
+def _count_parts(
+    shared: list[SpanMatch], first: Mapping[Behavior, BehaviorFinding], second: Mapping[Behavior, BehaviorFinding]
+) -> list[Part]:
     """For each behaviour how many instances only A, only B and both have; or that one of them did not judge it."""
     parts: list[Part] = []
     for behavior in BEHAVIORS:
-        parts.append((f" {BEHAVIOR_LETTERS[behavior]} ", (SPAN_LOOKS[behavior], "strong")))
+        parts.append((f" {BEHAVIOR_LETTERS[behavior]} ", (SPAN_STYLES[behavior], "strong")))
         a, b = first.get(behavior), second.get(behavior)
-        missing = [f"{side}: {'unjudged' if said is None else said.status}" for side, said in (("A", a), ("B", b))
-                   if said is None or said.status != "ok"]  # fmt: skip
+        missing = [
+            f"{side}: {'unjudged' if finding is None else finding.status}"
+            for side, finding in (("A", a), ("B", b))
+            if finding is None or finding.status != "ok"
+        ]
         if missing:
             parts.append((f" {', '.join(missing)}  ", "warn"))
             continue
         own = [one for one in shared if one.behavior == behavior]
         numbers = {whose: sum(one.whose == whose for one in own) for whose in ("A", "B", "both")}
-        look: Look = "warn" if numbers["A"] or numbers["B"] else "dim"
-        parts.append((f" A {numbers['A']} B {numbers['B']} = {numbers['both']}  ", look))
+        style: StyleName = "warn" if numbers["A"] or numbers["B"] else "dim"
+        parts.append((f" A {numbers['A']} B {numbers['B']} = {numbers['both']}  ", style))
     return parts

@@ -9,23 +9,23 @@ from textual.binding import Binding, BindingType
 from textual.containers import Container, Vertical
 from textual.widgets import Input
 
-from cogtui.analysis.agreement.indexed import SAMPLE, Comparison, Side, compare_sides
-from cogtui.app.judges.judging_data import QUEUE_COLUMNS, RUN_COLUMNS, queue_cells, report_rows, run_cells
+from cogtui.analysis.agreement.indexed import DEFAULT_SAMPLE_SIZE, ComparisonSide, JudgeComparison, compare_sides
+from cogtui.app.judges.comparison_rows import QUEUE_COLUMNS, RUN_COLUMNS, queue_cells, report_rows, run_cells
 from cogtui.app.rendering.styles import Part
 from cogtui.app.rendering.text import one_line
 from cogtui.app.rollout.trace_facts import judge_name
 from cogtui.app.shell.screen_base import AppScreen
-from cogtui.app.widgets.detail import Detail
-from cogtui.app.widgets.entry import Entry
-from cogtui.app.widgets.line import Line
-from cogtui.app.widgets.lines import LineView
-from cogtui.app.widgets.table import KeyedTable
+from cogtui.app.widgets.detail_pane import DetailPane
+from cogtui.app.widgets.keyed_table import KeyedTable
+from cogtui.app.widgets.line_view import LineView
+from cogtui.app.widgets.popup_input import PopupInput
+from cogtui.app.widgets.text_line import TextLine
 from cogtui.store import Store
 from cogtui.store.query.judge_runs import JudgeRunSummary
 from cogtui.store.user_data.annotations import HUMAN
 from pipelines.errors import CogtuiError, Interrupted
 
-_RULES = Side("rules", "rules, here and now")
+_RULES = ComparisonSide("rules", "rules, here and now")
 _LOOK_S = 0.3
 _REST = 5.0
 """After a look at the index it rests so many times as long as the look took."""
@@ -63,14 +63,14 @@ class JudgesScreen(AppScreen):
 
     def __init__(self) -> None:
         super().__init__()
-        self.sides: list[Side | None] = [None, None]
-        self.limit = SAMPLE
-        self.found: Comparison | None = None
+        self.sides: list[ComparisonSide | None] = [None, None]
+        self.limit = DEFAULT_SAMPLE_SIZE
+        self.found: JudgeComparison | None = None
         self._chosen_by_hand = False
-        self._gold: list[Side] = []
+        self._gold: list[ComparisonSide] = []
         self._summaries: list[JudgeRunSummary] = []
         self._total: int | None = None
-        self._known: dict[tuple[Side, Side, int, Fingerprint], Comparison] = {}
+        self._known: dict[tuple[ComparisonSide, ComparisonSide, int, Fingerprint], JudgeComparison] = {}
         self._progress = (0, 0)
         self._asked = 0
         """Number of the newest comparison asked for: older ones stop."""
@@ -80,16 +80,16 @@ class JudgesScreen(AppScreen):
         self._read = False
 
     def compose_body(self) -> ComposeResult:
-        runs, queue = Line(widget_id="run-titles"), Line(widget_id="queue-titles")
-        yield Line((" reading the index", "dim"), widget_id="summary")
-        yield Entry("a gold file (JSONL), or a teacher's traces.jsonl", "gold-entry")
+        runs, queue = TextLine(widget_id="run-titles"), TextLine(widget_id="queue-titles")
+        yield TextLine((" reading the index", "dim"), widget_id="summary")
+        yield PopupInput("a gold file (JSONL), or a teacher's traces.jsonl", "gold-entry")
         with Container(classes="judging"):
             with Vertical(classes="judging-lists"):
                 yield runs
                 yield RunTable(RUN_COLUMNS, runs)
                 yield queue
                 yield QueueTable(QUEUE_COLUMNS, queue)
-            yield Detail("report")
+            yield DetailPane("report")
 
     def on_mount(self) -> None:
         self.query_one(RunTable).focus()
@@ -116,7 +116,7 @@ class JudgesScreen(AppScreen):
         began = time.monotonic()
         answer = await self.answer(self.context.judging.ask(_overview))
         if answer is None:
-            self.query_one("#summary", Line).show((" the index cannot be read", "bad"))
+            self.query_one("#summary", TextLine).show((" the index cannot be read", "bad"))
             return
         self._summaries, self._total = answer
         # A large index is not scanned every time that a training run adds a line to it.
@@ -129,9 +129,9 @@ class JudgesScreen(AppScreen):
     # Who is compared
 
     @property
-    def choices(self) -> list[tuple[Side, JudgeRunSummary | None]]:
+    def choices(self) -> list[tuple[ComparisonSide, JudgeRunSummary | None]]:
         """Everybody that can be compared, in the order of the table."""
-        runs = [(Side("run", judge_name(one.run), one.run.id), one) for one in self._summaries]
+        runs = [(ComparisonSide("run", judge_name(one.run), one.run.id), one) for one in self._summaries]
         return [*runs, (_RULES, None), *((gold, None) for gold in self._gold)]
 
     def _choose(self) -> None:
@@ -140,8 +140,12 @@ class JudgesScreen(AppScreen):
         self.sides = [side if side in known and self._chosen_by_hand else None for side in self.sides]
         if not self._summaries or None not in self.sides:
             return
-        people = [Side("run", judge_name(one.run), one.run.id) for one in self._summaries if one.run.judge == HUMAN]
-        others = [Side("run", judge_name(one.run), one.run.id) for one in self._summaries if one.run.judge != HUMAN]
+        people = [
+            ComparisonSide("run", judge_name(one.run), one.run.id) for one in self._summaries if one.run.judge == HUMAN
+        ]
+        others = [
+            ComparisonSide("run", judge_name(one.run), one.run.id) for one in self._summaries if one.run.judge != HUMAN
+        ]
         ranked = [*people[:1], *others, *people[1:], _RULES]
         first = self.sides[0] or next(side for side in ranked if side != self.sides[1])
         self.sides = [first, self.sides[1] or next(side for side in ranked if side != first)]
@@ -187,16 +191,16 @@ class JudgesScreen(AppScreen):
 
     def action_gold(self) -> None:
         """Asks for a gold file to compare with."""
-        self.query_one("#gold-entry", Entry).open()
+        self.query_one("#gold-entry", PopupInput).open()
 
     @on(Input.Submitted, "#gold-entry")
     def _gold_entered(self, event: Input.Submitted) -> None:
         event.stop()
-        self.query_one("#gold-entry", Entry).close()
+        self.query_one("#gold-entry", PopupInput).close()
         self.query_one(RunTable).focus()
         path = event.value.strip()
         if path:
-            side = Side("gold", f"gold {path}", path=path)
+            side = ComparisonSide("gold", f"gold {path}", path=path)
             if side not in self._gold:
                 self._gold.append(side)
             self.sides[0] = side
@@ -204,7 +208,7 @@ class JudgesScreen(AppScreen):
             self._chosen_by_hand = True
             self._restart()
 
-    @on(Entry.Abandoned)
+    @on(PopupInput.InputCancelled)
     def _gold_abandoned(self) -> None:
         self.query_one(RunTable).focus()
 
@@ -257,9 +261,9 @@ class JudgesScreen(AppScreen):
             rows.append((f"{side.kind} {side.run}{side.path}", run_cells(side.name, summary, mark, self._total)))
         self.query_one(RunTable).set_rows(rows)
 
-    def _show(self, found: Comparison | None, problem: str) -> None:
+    def _show(self, found: JudgeComparison | None, problem: str) -> None:
         self.found = found
-        report = self.query_one("#report", Detail)
+        report = self.query_one("#report", DetailPane)
         if found is None:
             report.show_with(lambda _: [])
             self.query_one(QueueTable).set_rows([])
@@ -284,10 +288,10 @@ class JudgesScreen(AppScreen):
                 traces, queue = self.found.agreement.traces, len(self.found.agreement.queue)
                 of = f" of {self.found.total:,} (+ for more)" if traces < self.found.total else ""
                 parts.append((f"   {traces:,} traces{of}, {queue:,} differ", "dim"))
-        self.query_one("#summary", Line).show(*((one_line(text, 300), look) for text, look in parts))
+        self.query_one("#summary", TextLine).show(*((one_line(text, 300), style) for text, style in parts))
 
-    @on(LineView.Chosen)
-    def _chosen(self, event: LineView.Chosen) -> None:
+    @on(LineView.LineSelected)
+    def _chosen(self, event: LineView.LineSelected) -> None:
         """A trace of the queue opens with the spans of both."""
         from cogtui.app.judges.disagreement_screen import DisagreementScreen
 
@@ -301,6 +305,6 @@ def _overview(store: Store) -> tuple[list[JudgeRunSummary], int]:
     return store.judge_summaries(), store.coverage().rollouts
 
 
-def _fingerprint(store: Store, sides: tuple[Side, Side]) -> Fingerprint:
+def _fingerprint(store: Store, sides: tuple[ComparisonSide, ComparisonSide]) -> Fingerprint:
     store.version()
     return tuple(store.judge_fingerprint(side.run) if side.kind == "run" else () for side in sides)

@@ -11,7 +11,7 @@ _ORDER = {behavior: index for index, behavior in enumerate(BEHAVIORS)}
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class HighlightPiece:
     """A stretch of text over which the same spans are active."""
 
     start: int
@@ -24,13 +24,13 @@ class Piece:
     """Names of the other layers that lie over it: words searched for, every second token."""
 
 
-def placed(spans: Iterable[LabelledSpan]) -> list[LabelledSpan]:
+def sort_placed_spans(spans: Iterable[LabelledSpan]) -> list[LabelledSpan]:
     """The spans that have a place in the text, in reading order: start, then longest, then behaviour."""
     found = [span for span in spans if span.start is not None and span.end is not None]
     return sorted(found, key=lambda span: (span.start, -(span.end or 0), _ORDER[span.behavior]))
 
 
-def sweep(length: int, ranges: Sequence[tuple[int, int]]) -> list[Piece]:
+def partition_text(length: int, ranges: Sequence[tuple[int, int]]) -> list[HighlightPiece]:
     """Cuts `0..length` at every start and end.
 
     Args:
@@ -48,7 +48,7 @@ def sweep(length: int, ranges: Sequence[tuple[int, int]]) -> list[Piece]:
             opens.setdefault(start, []).append(index)
             closes.setdefault(end, []).append(index)
     cuts = sorted({0, length, *opens, *closes})
-    pieces: list[Piece] = []
+    pieces: list[HighlightPiece] = []
     active: list[int] = []
     for cut, following in pairwise(cuts):
         for index in closes.get(cut, ()):
@@ -56,16 +56,16 @@ def sweep(length: int, ranges: Sequence[tuple[int, int]]) -> list[Piece]:
         if cut in opens:
             active.extend(opens[cut])
             active.sort(key=lambda index: (clipped[index][1] - clipped[index][0], index))
-        pieces.append(Piece(cut, following, tuple(active)))
+        pieces.append(HighlightPiece(cut, following, tuple(active)))
     return pieces
 
 
-def behaviors_of(piece: Piece, spans: Sequence[LabelledSpan]) -> tuple[Behavior, ...]:
+def behaviors_of(piece: HighlightPiece, spans: Sequence[LabelledSpan]) -> tuple[Behavior, ...]:
     """The distinct behaviours of a piece, that of the innermost span first."""
     return tuple(dict.fromkeys(spans[index].behavior for index in piece.active))
 
 
-def is_sure(alignment: Alignment) -> bool:
+def is_reliable_alignment(alignment: Alignment) -> bool:
     """Whether the words highlighted are the words the judge quoted, not merely near or around them."""
     return alignment in ("exact", "normalised", "elided")
 
@@ -91,29 +91,29 @@ class Highlights:
         marks: Sequence[tuple[int, int]] = (),
         layers: Mapping[str, Sequence[tuple[int, int]]] | None = None,
     ) -> None:
-        self.spans = [span for span in placed(spans) if span.start is not None and span.start < length]
+        self.spans = [span for span in sort_placed_spans(spans) if span.start is not None and span.start < length]
         self.ranges = [(span.start or 0, min(span.end or 0, length)) for span in self.spans]
         self._last_mark = len(self.ranges) + len(marks)
         self._layer_of = [name for name, ranges in (layers or {}).items() for _ in ranges]
         others = [place for ranges in (layers or {}).values() for place in ranges]
-        self.pieces = [self._with_marks(piece) for piece in sweep(length, [*self.ranges, *marks, *others])]
+        self.pieces = [self._with_marks(piece) for piece in partition_text(length, [*self.ranges, *marks, *others])]
         self._piece_starts = [piece.start for piece in self.pieces]
         self._starts = [start for start, _ in self.ranges]
 
-    def _with_marks(self, piece: Piece) -> Piece:
+    def _with_marks(self, piece: HighlightPiece) -> HighlightPiece:
         spans = tuple(index for index in piece.active if index < len(self.spans))
         marked = any(len(self.spans) <= index < self._last_mark for index in piece.active)
         layers = [self._layer_of[index - self._last_mark] for index in piece.active if index >= self._last_mark]
-        return Piece(piece.start, piece.end, spans, marked, tuple(dict.fromkeys(layers)))
+        return HighlightPiece(piece.start, piece.end, spans, marked, tuple(dict.fromkeys(layers)))
 
-    def pieces_between(self, start: int, end: int) -> list[Piece]:
+    def pieces_between(self, start: int, end: int) -> list[HighlightPiece]:
         """The pieces of `start..end`, the first and last cut to it. Logarithmic in the number of spans."""
         if start >= end or not self.pieces:
             return []
         first = max(0, bisect_right(self._piece_starts, start) - 1)
         last = bisect_left(self._piece_starts, end)
         return [
-            Piece(max(piece.start, start), min(piece.end, end), piece.active, piece.marked, piece.layers)
+            HighlightPiece(max(piece.start, start), min(piece.end, end), piece.active, piece.marked, piece.layers)
             for piece in self.pieces[first:last]
         ]
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cogtui.app.rendering.layout import TextLayout
-from cogtui.app.rendering.pairing import Pair
+from cogtui.app.rendering.pairing import SegmentPair
 from pipelines.behaviors.segment import Place
 
 
@@ -37,7 +37,7 @@ class PairLayout:
     def __init__(
         self,
         texts: tuple[str, str],
-        pairs: Sequence[Pair],
+        pairs: Sequence[SegmentPair],
         width: int,
         *,
         stacked: bool = False,

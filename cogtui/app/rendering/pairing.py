@@ -11,9 +11,9 @@ from rapidfuzz.distance import LCSseq
 
 from pipelines.behaviors.segment import Place, segments
 
-Kind = Literal["same", "changed", "left", "right"]
+PairKind = Literal["same", "changed", "left", "right"]
 
-ALIKE: Final = 55.0
+MIN_SIMILARITY: Final = 55.0
 """From which similarity (0 to 100) on two segments are one that was changed, not two."""
 _BLOCK: Final = 150
 """Segments of a side that are compared each with each; longer gaps are cut into so long ones."""
@@ -25,7 +25,7 @@ _TOKEN: Final = re.compile(r"\w+|\s+|[^\w\s]")
 
 
 @dataclass(frozen=True, slots=True)
-class Pair:
+class SegmentPair:
     """What stands in one row: a segment of the left text, of the right one, or of both."""
 
     left: Place | None
@@ -34,7 +34,7 @@ class Pair:
     """Both have the same words; white space may differ."""
 
     @property
-    def kind(self) -> Kind:
+    def kind(self) -> PairKind:
         """The same, changed, or in one text only."""
         if self.left is None or self.right is None:
             return "right" if self.left is None else "left"
@@ -45,36 +45,36 @@ class Pair:
 class Pairing:
     """The segments of two texts in rows; each text's own are in order and join up to it."""
 
-    pairs: tuple[Pair, ...]
+    pairs: tuple[SegmentPair, ...]
     by_place: bool = False
     """The texts are too long to be aligned: segments stand beside each other by their number."""
 
-    def count(self, kind: Kind) -> int:
+    def count(self, kind: PairKind) -> int:
         """Rows of a kind."""
         return sum(pair.kind == kind for pair in self.pairs)
 
 
-def paired(left: str, right: str) -> Pairing:
+def pair_segments(left: str, right: str) -> Pairing:
     """Aligns two texts by segment: equal ones first, then in what lies between, those that are alike."""
-    places = _chunks(left), _chunks(right)
+    places = _nonblank_segments(left), _nonblank_segments(right)
     words = [" ".join(left[a:b].split()) for a, b in places[0]], [" ".join(right[a:b].split()) for a, b in places[1]]
     if len(places[0]) * len(places[1]) > MOST_CELLS:
-        return Pairing(tuple(_by_place(places, words)), by_place=True)
-    rows: list[Pair] = []
+        return Pairing(tuple(_pair_by_position(places, words)), by_place=True)
+    rows: list[SegmentPair] = []
     numbers: dict[str, int] = {}
     codes = [[numbers.setdefault(text, len(numbers)) for text in side] for side in words]
     for step in LCSseq.opcodes(codes[0], codes[1]):
         lefts = places[0][step.src_start : step.src_end]
         rights = places[1][step.dest_start : step.dest_end]
         if step.tag == "equal":
-            rows += [Pair(here, there, same=True) for here, there in zip(lefts, rights, strict=True)]
+            rows += [SegmentPair(here, there, same=True) for here, there in zip(lefts, rights, strict=True)]
         else:
-            rows += [Pair(place, None) for place in lefts]
-            rows += [Pair(None, place) for place in rights]
-    return Pairing(tuple(_matched(rows, left, right)))
+            rows += [SegmentPair(place, None) for place in lefts]
+            rows += [SegmentPair(None, place) for place in rights]
+    return Pairing(tuple(_pair_between_equals(rows, left, right)))
 
 
-def _chunks(text: str) -> list[Place]:
+def _nonblank_segments(text: str) -> list[Place]:
     """Segments; blank ones belong to the one before."""
     found: list[Place] = []
     for start, end in segments(text):
@@ -85,13 +85,15 @@ def _chunks(text: str) -> list[Place]:
     return found
 
 
-def _by_place(places: tuple[list[Place], list[Place]], words: tuple[list[str], list[str]]) -> Iterator[Pair]:
+def _pair_by_position(
+    places: tuple[list[Place], list[Place]], words: tuple[list[str], list[str]]
+) -> Iterator[SegmentPair]:
     for row in range(max(map(len, places))):
         left, right = (side[row] if row < len(side) else None for side in places)
-        yield Pair(left, right, left is not None and right is not None and words[0][row] == words[1][row])
+        yield SegmentPair(left, right, left is not None and right is not None and words[0][row] == words[1][row])
 
 
-def _matched(rows: Sequence[Pair], left: str, right: str) -> Iterator[Pair]:
+def _pair_between_equals(rows: Sequence[SegmentPair], left: str, right: str) -> Iterator[SegmentPair]:
     """Between equal rows, pairs up what is alike."""
     lefts: list[Place] = []
     rights: list[Place] = []
@@ -101,32 +103,32 @@ def _matched(rows: Sequence[Pair], left: str, right: str) -> Iterator[Pair]:
         elif row is not None and row.right is not None and row.left is None:
             rights.append(row.right)
         else:
-            yield from _gap(lefts, rights, left, right)
+            yield from _pair_within_gap(lefts, rights, left, right)
             lefts, rights = [], []
             if row is not None:
                 yield row
 
 
-def _gap(lefts: Sequence[Place], rights: Sequence[Place], left: str, right: str) -> Iterator[Pair]:
+def _pair_within_gap(lefts: Sequence[Place], rights: Sequence[Place], left: str, right: str) -> Iterator[SegmentPair]:
     blocks = max(1, -(-max(len(lefts), len(rights)) // _BLOCK))
     for block in range(blocks):
         some = lefts[len(lefts) * block // blocks : len(lefts) * (block + 1) // blocks]
         others = rights[len(rights) * block // blocks : len(rights) * (block + 1) // blocks]
         at = [0, 0]
-        matches = _alike([left[a:b] for a, b in some], [right[a:b] for a, b in others])
+        matches = _best_pairs([left[a:b] for a, b in some], [right[a:b] for a, b in others])
         for here, there in [*matches, (len(some), len(others))]:
-            yield from (Pair(place, None) for place in some[at[0] : here])
-            yield from (Pair(None, place) for place in others[at[1] : there])
+            yield from (SegmentPair(place, None) for place in some[at[0] : here])
+            yield from (SegmentPair(None, place) for place in others[at[1] : there])
             if here < len(some):
-                yield Pair(some[here], others[there])
+                yield SegmentPair(some[here], others[there])
             at = [here + 1, there + 1]
 
 
-def _alike(lefts: Sequence[str], rights: Sequence[str]) -> list[tuple[int, int]]:
+def _best_pairs(lefts: Sequence[str], rights: Sequence[str]) -> list[tuple[int, int]]:
     """Pairs of indices, both rising, of the greatest similarity in all."""
     if not lefts or not rights:
         return []
-    scores = [[fuzz.ratio(a, b, score_cutoff=ALIKE) for b in rights] for a in lefts]
+    scores = [[fuzz.ratio(a, b, score_cutoff=MIN_SIMILARITY) for b in rights] for a in lefts]
     best = [[0.0] * (len(rights) + 1) for _ in range(len(lefts) + 1)]
     for i in range(len(lefts) - 1, -1, -1):
         row, below, score = best[i], best[i + 1], scores[i]
@@ -146,7 +148,7 @@ def _alike(lefts: Sequence[str], rights: Sequence[str]) -> list[tuple[int, int]]
 
 
 @lru_cache(512)
-def differences(left: str, right: str) -> tuple[tuple[Place, ...], tuple[Place, ...]]:
+def find_differing_ranges(left: str, right: str) -> tuple[tuple[Place, ...], tuple[Place, ...]]:
     """The ranges of words of each text that the other one lacks; of the first part, if the texts are long."""
     tokens = [[(m.start(), m.end(), m[0]) for m in _TOKEN.finditer(t[:_MOST_CHARACTERS])] for t in (left, right)]
     words = [[word for _, _, word in side if not word.isspace()] for side in tokens]

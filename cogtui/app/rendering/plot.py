@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final, Literal
 
-from cogtui.app.rendering.styles import Look, Looks, Part
+from cogtui.app.rendering.styles import Part, StyleName, StyleNames
 
 Pattern = Literal["solid", "dashed", "dotted"]
 PATTERNS: Final[tuple[Pattern, ...]] = ("solid", "dashed", "dotted")
@@ -23,7 +23,7 @@ XY = tuple[float, float]
 
 
 @dataclass(frozen=True, slots=True)
-class Bounds:
+class PlotBounds:
     """What part of the plane is shown."""
 
     left: float
@@ -32,11 +32,11 @@ class Bounds:
     top: float
 
 
-def bounds_of(points: Iterable[XY], *, from_zero: bool = False) -> Bounds:
+def find_bounds(points: Iterable[XY], *, from_zero: bool = False) -> PlotBounds:
     """Bounds that hold all points, widened where they would have no extent; NaN and infinities are passed over."""
     finite = [(x, y) for x, y in points if math.isfinite(x) and math.isfinite(y)]
     if not finite:
-        return Bounds(0.0, 1.0, 0.0, 1.0)
+        return PlotBounds(0.0, 1.0, 0.0, 1.0)
     xs, ys = [x for x, _ in finite], [y for _, y in finite]
     left, right = min(xs), max(xs)
     bottom, top = min(ys), max(ys)
@@ -46,10 +46,10 @@ def bounds_of(points: Iterable[XY], *, from_zero: bool = False) -> Bounds:
         left, right = left - 0.5, right + 0.5
     if bottom == top:
         bottom, top = bottom - 0.5, top + 0.5
-    return Bounds(left, right, bottom, top)
+    return PlotBounds(left, right, bottom, top)
 
 
-class Braille:
+class BrailleCanvas:
     """A field of cells to draw in.
 
     Args:
@@ -57,12 +57,12 @@ class Braille:
         bounds: what the field shows; what lies outside is left out.
     """
 
-    def __init__(self, width: int, height: int, bounds: Bounds) -> None:
+    def __init__(self, width: int, height: int, bounds: PlotBounds) -> None:
         self.width, self.height = max(1, width), max(1, height)
         self.bounds = bounds
         self._bits = [[0] * self.width for _ in range(self.height)]
-        self._looks: list[list[Looks]] = [[""] * self.width for _ in range(self.height)]
-        self._letters: dict[tuple[int, int], tuple[str, Looks]] = {}
+        self._cell_styles: list[list[StyleNames]] = [[""] * self.width for _ in range(self.height)]
+        self._letters: dict[tuple[int, int], tuple[str, StyleNames]] = {}
 
     def dot_of(self, x: float, y: float) -> tuple[int, int]:
         """Dot column and row (from the top) of a point; may lie outside the field."""
@@ -74,7 +74,7 @@ class Braille:
         """Cell column of a value of x."""
         return min(self.width - 1, max(0, self.dot_of(x, self.bounds.bottom)[0] // 2))
 
-    def line(self, points: Sequence[XY], look: Look, pattern: Pattern = "solid") -> None:
+    def line(self, points: Sequence[XY], style: StyleName, pattern: Pattern = "solid") -> None:
         """Joins points by straight lines. A point that is not finite is a gap.
 
         Many points in one dot column become one stroke from the lowest to the highest: no peak is lost.
@@ -85,12 +85,12 @@ class Braille:
                 previous = None
                 continue
             dot = self.dot_of(x, y)
-            for column, row in _between(previous, dot):
+            for column, row in _line_dots(previous, dot):
                 if column % _PERIOD[pattern] < _STROKE[pattern]:
-                    self._set(column, row, look)
+                    self._set(column, row, style)
             previous = dot
 
-    def band(self, edges: Sequence[tuple[float, float, float]], look: Look) -> None:
+    def band(self, edges: Sequence[tuple[float, float, float]], style: StyleName) -> None:
         """Shades between (x, low, high), sparsely, so that lines stay visible over it and other bands."""
         for (x0, low0, high0), (x1, low1, high1) in pairwise(edges):
             first, last = self.dot_of(x0, low0)[0], self.dot_of(x1, low1)[0]
@@ -100,13 +100,13 @@ class Braille:
                 high = self.dot_of(x0, high0 + share * (high1 - high0))[1]
                 for row in range(max(0, high), min(4 * self.height - 1, low) + 1):
                     if (column + row) % 4 == 0:
-                        self._set(column, row, look)
+                        self._set(column, row, style)
 
-    def letter(self, x: float, y: float, letter: str, look: Looks) -> None:
+    def letter(self, x: float, y: float, letter: str, style: StyleNames) -> None:
         """Puts a letter into the cell of a point, if it is in the field."""
         column, row = self.dot_of(x, y)
         if 0 <= column < 2 * self.width and 0 <= row < 4 * self.height:
-            self._letters[row // 4, column // 2] = (letter, look)
+            self._letters[row // 4, column // 2] = (letter, style)
 
     def rows(self, cursor: int | None = None) -> list[list[Part]]:
         """The lines of the field as parts.
@@ -118,24 +118,24 @@ class Braille:
         for row in range(self.height):
             parts: list[Part] = []
             for column in range(self.width):
-                bits, look = self._bits[row][column], self._looks[row][column]
+                bits, style = self._bits[row][column], self._cell_styles[row][column]
                 text = chr(0x2800 + bits) if bits else " "
                 if (row, column) in self._letters:
-                    text, look = self._letters[row, column]
+                    text, style = self._letters[row, column]
                 if column == cursor:
-                    looks: tuple[Look, ...] = (look,) if isinstance(look, str) else look
-                    text, look = ("│" if text == " " else text), (*looks, "cursor-blurred")
-                parts.append((text, look))
+                    style_names: tuple[StyleName, ...] = (style,) if isinstance(style, str) else style
+                    text, style = ("│" if text == " " else text), (*style_names, "cursor-blurred")
+                parts.append((text, style))
             drawn.append(parts)
         return drawn
 
-    def _set(self, column: int, row: int, look: Look) -> None:
+    def _set(self, column: int, row: int, style: StyleName) -> None:
         if 0 <= column < 2 * self.width and 0 <= row < 4 * self.height:
             self._bits[row // 4][column // 2] |= _DOTS[column % 2][row % 4]
-            self._looks[row // 4][column // 2] = look
+            self._cell_styles[row // 4][column // 2] = style
 
 
-def _between(start: tuple[int, int] | None, end: tuple[int, int]) -> Iterable[tuple[int, int]]:
+def _line_dots(start: tuple[int, int] | None, end: tuple[int, int]) -> Iterable[tuple[int, int]]:
     """The dots of a straight line, its start left out (it is drawn already)."""
     if start is None:
         return [end]
@@ -148,7 +148,7 @@ def _between(start: tuple[int, int] | None, end: tuple[int, int]) -> Iterable[tu
     ]
 
 
-def number_text(value: float) -> str:
+def format_number(value: float) -> str:
     """A number on an axis or in a legend: `0.42`, `7.5`, `350`, `12k`."""
     size = abs(value)
     if size >= 100_000:

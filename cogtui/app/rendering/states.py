@@ -3,7 +3,7 @@
 import time
 from typing import Final
 
-from cogtui.app.rendering.styles import Look, Part
+from cogtui.app.rendering.styles import Part, StyleName
 from cogtui.app.rendering.text import one_line
 from jobs.state.types import StageState, StateName
 from pipelines.folder import Progress
@@ -22,7 +22,7 @@ GLYPHS: Final[dict[StateName, str]] = {
     "lost": "‽",
     "unknown": "?",
 }
-_LOOKS: Final[dict[StateName, Look]] = {
+_STYLES: Final[dict[StateName, StyleName]] = {
     "planned": "dim",
     "queued": "",
     "blocked": "warn",
@@ -46,22 +46,22 @@ ENDED_BADLY: Final[frozenset[StateName]] = frozenset({"failed", "timeout", "lost
 """States whose stage has a log that tells why."""
 
 
-def state_look(state: StateName) -> Look:
+def state_style(state: StateName) -> StyleName:
     """The look of a state's glyph and word."""
-    return _LOOKS[state]
+    return _STYLES[state]
 
 
 def state_text(stage: StageState) -> str:
     """Glyph and word, with the share done while it runs: `▶ running 42%`."""
     words = f"{GLYPHS[stage.state]} {stage.state}"
     if stage.state in ("running", "resuming") and stage.progress is not None:
-        words += f" {percent(stage.progress)}"
+        words += f" {format_percent(stage.progress)}"
     return f"{words} stalled?" if stage.stalled else words
 
 
 def state_part(stage: StageState) -> Part:
     """`state_text` with its look."""
-    return state_text(stage), "warn" if stage.stalled else state_look(stage.state)
+    return state_text(stage), "warn" if stage.stalled else state_style(stage.state)
 
 
 def urgency(stage: StageState) -> int:
@@ -69,7 +69,7 @@ def urgency(stage: StageState) -> int:
     return URGENCY.index(stage.state)
 
 
-def percent(progress: Progress) -> str:
+def format_percent(progress: Progress) -> str:
     """`42%`; a dash where the total is not known."""
     if progress.total <= 0:
         return "–"
@@ -80,19 +80,19 @@ def progress_text(progress: Progress | None) -> str:
     """`40/100 steps · reward 0.31 · message`; empty where nothing is known."""
     if progress is None:
         return ""
-    parts = [f"{number(progress.done)}/{number(progress.total)} {one_line(progress.unit, 20)}"]
+    parts = [f"{format_count(progress.done)}/{format_count(progress.total)} {one_line(progress.unit, 20)}"]
     parts += [f"{one_line(name, 30)} {value:.3g}" for name, value in progress.values.items()]
     if progress.message:
         parts.append(one_line(progress.message, 200))
     return " · ".join(parts)
 
 
-def number(value: float) -> str:
+def format_count(value: float) -> str:
     """A count without needless decimals: `40`, `2.5`."""
     return f"{int(value):,}" if value == int(value) else f"{value:.1f}"
 
 
-def moment(seconds: float, now: float | None = None) -> str:
+def format_time(seconds: float, now: float | None = None) -> str:
     """A time of day, with the date where it is not today. Absolute, so that an idle screen need not change."""
     there, here = time.localtime(seconds), time.localtime(now)
     today = there[:3] == here[:3]

@@ -19,28 +19,28 @@ from textual.widget import Widget
 
 from pipelines.records import BEHAVIORS, Behavior
 
-Look = Literal[
+StyleName = Literal[
     "", "dim", "strong", "key", "good", "bad", "warn", "busy", "cursor", "cursor-blurred", "match", "heading",
     "verification", "backtracking", "subgoal", "backward_chaining", "second", "unsure", "current", "wrong",
     "differs", "selected", "held",
     "series-0", "series-1", "series-2", "series-3", "series-4", "series-5",
 ]  # fmt: skip
-Looks = Look | tuple[Look, ...]
+StyleNames = StyleName | tuple[StyleName, ...]
 """One look, or several laid over each other."""
-Part = tuple[str, Looks]
+Part = tuple[str, StyleNames]
 """Printable text (see `text.shown`) and how it looks."""
 
-SERIES: Final[tuple[Look, ...]] = ("series-0", "series-1", "series-2", "series-3", "series-4", "series-5")
+SERIES_STYLES: Final[tuple[StyleName, ...]] = ("series-0", "series-1", "series-2", "series-3", "series-4", "series-5")
 """Looks of curves."""
-SPAN_LOOKS: Final[dict[Behavior, Look]] = {
+SPAN_STYLES: Final[dict[Behavior, StyleName]] = {
     "verification": "verification",
     "backtracking": "backtracking",
     "subgoal": "subgoal",
     "backward_chaining": "backward_chaining",
 }
-assert tuple(SPAN_LOOKS) == BEHAVIORS
+assert tuple(SPAN_STYLES) == BEHAVIORS
 
-_RECIPES: Final[dict[Look, tuple[str, str, str]]] = {
+_STYLE_SPECS: Final[dict[StyleName, tuple[str, str, str]]] = {
     # look: colour of the text, of the background (theme variables; `a/40` is 40 % of a over the background), attributes
     "": ("", "", ""),
     "dim": ("foreground/60", "", ""),
@@ -74,7 +74,7 @@ _RECIPES: Final[dict[Look, tuple[str, str, str]]] = {
 }
 
 
-def look_styles(variables: Mapping[str, str], *, no_color: bool) -> dict[Look, Style]:
+def resolve_styles(variables: Mapping[str, str], *, no_color: bool) -> dict[StyleName, Style]:
     """The style of each look under a theme.
 
     Args:
@@ -92,15 +92,15 @@ def look_styles(variables: Mapping[str, str], *, no_color: bool) -> dict[Look, S
             solid = background.blend(solid, int(share) / 100, alpha=1)
         return solid.rich_color
 
-    styles: dict[Look, Style] = {}
-    for look, (text, behind, attributes) in _RECIPES.items():
-        if no_color and look in SPAN_LOOKS.values():
+    styles: dict[StyleName, Style] = {}
+    for style, (text, behind, attributes) in _STYLE_SPECS.items():
+        if no_color and style in SPAN_STYLES.values():
             attributes = "bold"
-        styles[look] = Style.parse(attributes) + Style(color=color(text), bgcolor=color(behind))
+        styles[style] = Style.parse(attributes) + Style(color=color(text), bgcolor=color(behind))
     return styles
 
 
-def filtering(widget: Widget) -> Callable[[Strip], Strip]:
+def line_filter(widget: Widget) -> Callable[[Strip], Strip]:
     """What the app's filters, such as that of NO_COLOR, make of the lines of a widget that Textual does not draw."""
     filters, background = widget.get_line_filters(), widget.background_colors[1]
 
@@ -112,7 +112,7 @@ def filtering(widget: Widget) -> Callable[[Strip], Strip]:
     return filtered
 
 
-class LookedWidget(Widget):
+class StyledWidget(Widget):
     """A widget that draws its own lines out of parts, each `size.width` cells wide."""
 
     _ground: Style | None = None
@@ -127,12 +127,12 @@ class LookedWidget(Widget):
                 return super().render_lines(crop)
             # Textual's own way is for borders, padding and faded text, and takes twice the time where there is none.
             # The column of a scrollbar is the bar's to draw.
-            return self._plain_lines(crop)
+            return self._render_unpadded_lines(crop)
         finally:
             self._ground = None
 
-    def _plain_lines(self, crop: Region) -> list[Strip]:
-        filtered = filtering(self)
+    def _render_unpadded_lines(self, crop: Region) -> list[Strip]:
+        filtered = line_filter(self)
         painted = self._painted
         if painted is None:
             painted = self._painted = {}
@@ -150,11 +150,7 @@ class LookedWidget(Widget):
                 for y in region.line_range:
                     self._painted.pop(y, None)
 
-    def look(self, name: Look) -> Style:
-        """The style of a look; not the widget's own background."""
-        return self._mixer().styles[name]
-
-    def strip(self, parts: Iterable[Part], width: int, over: Sequence[Look] = ()) -> Strip:
+    def strip(self, parts: Iterable[Part], width: int, over: Sequence[StyleName] = ()) -> Strip:
         """Parts as one line of exactly `width` cells on the widget's own background.
 
         Args:
@@ -162,37 +158,37 @@ class LookedWidget(Widget):
             width: cells.
             over: looks laid over the whole line, e.g. the cursor.
         """
-        mixer = self._mixer()
+        mixer = self._styles_for_theme()
         base, above = self._ground or self.rich_style, tuple(over)
-        segments = [Segment(text, mixer.mix(base, looks, above)) for text, looks in parts if text]
+        segments = [Segment(text, mixer.mix(base, style_names, above)) for text, style_names in parts if text]
         # Neighbours that look alike become one: fewer escape sequences over a slow line.
         line = Segment.adjust_line_length(segments, width, mixer.mix(base, "", above))
         return Strip(Segment.simplify(line), width)
 
-    def _mixer(self) -> "_Mixer":
+    def _styles_for_theme(self) -> "_StyleCache":
         # Textual makes a new dictionary whenever the theme changes.
         app, variables = self.app, self.app.theme_variables
-        known = _known.get(app)
+        known = _style_caches.get(app)
         if known is None or known[0] is not variables:
-            known = _known[app] = (variables, _Mixer(look_styles(variables, no_color=app.no_color)))
+            known = _style_caches[app] = (variables, _StyleCache(resolve_styles(variables, no_color=app.no_color)))
         return known[1]
 
 
-class _Mixer:
+class _StyleCache:
     """Looks laid over each other, each mixture worked out once."""
 
-    def __init__(self, styles: Mapping[Look, Style]) -> None:
+    def __init__(self, styles: Mapping[StyleName, Style]) -> None:
         self.styles = styles
-        self._mixed: dict[tuple[Style, Looks, tuple[Look, ...]], Style] = {}
+        self._mixed: dict[tuple[Style, StyleNames, tuple[StyleName, ...]], Style] = {}
 
-    def mix(self, base: Style, looks: Looks, above: tuple[Look, ...]) -> Style:
+    def mix(self, base: Style, style_names: StyleNames, above: tuple[StyleName, ...]) -> Style:
         """The style of looks on a background, under what lies over the whole line."""
-        key = (base, looks, above)
+        key = (base, style_names, above)
         found = self._mixed.get(key)
         if found is None:
-            names: tuple[Look, ...] = (looks,) if isinstance(looks, str) else looks
+            names: tuple[StyleName, ...] = (style_names,) if isinstance(style_names, str) else style_names
             found = self._mixed[key] = Style.combine([base, *(self.styles[name] for name in (*names, *above))])
         return found
 
 
-_known: "WeakKeyDictionary[App[object], tuple[dict[str, str], _Mixer]]" = WeakKeyDictionary()
+_style_caches: "WeakKeyDictionary[App[object], tuple[dict[str, str], _StyleCache]]" = WeakKeyDictionary()

@@ -5,10 +5,10 @@ from typing import Final, get_args
 
 from rich.cells import cell_len
 
-from cogtui.app.rendering.fitting_columns import Column
-from cogtui.app.rendering.styles import SPAN_LOOKS, Part
+from cogtui.app.rendering.column_layout import Column
+from cogtui.app.rendering.styles import SPAN_STYLES, Part
 from cogtui.app.rendering.text import crop, fit, one_line, shown
-from cogtui.app.widgets.table import Cells
+from cogtui.app.widgets.keyed_table import Cells
 from cogtui.store import RolloutRow
 from cogtui.store.values.types import Snippet, SortField
 from pipelines.records import BEHAVIOR_LETTERS, BEHAVIORS
@@ -93,7 +93,7 @@ def rollout_cells(rollout: RolloutRow) -> Cells:
         "judge": (one_line(rollout.judge or MISSING, 60), "dim"),
     }
     for behavior, count in zip(BEHAVIORS, rollout.counts, strict=True):
-        cells[behavior] = (_known(count), SPAN_LOOKS[behavior] if count else "dim")
+        cells[behavior] = (_known(count), SPAN_STYLES[behavior] if count else "dim")
     return cells
 
 
@@ -121,9 +121,9 @@ def snippet_parts(snippet: Snippet | None, width: int) -> list[Part]:
     parts.append((shown(snippet.text[at:]), ""))
     fitted: list[Part] = []
     room = width
-    for text, looks in parts:
+    for text, style_names in parts:
         text = crop(text, room)
-        fitted.append((text, looks))
+        fitted.append((text, style_names))
         room -= cell_len(text)
     return [*fitted, (" " * room, "")]
 

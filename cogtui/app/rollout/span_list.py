@@ -5,9 +5,9 @@ from typing import ClassVar
 
 from textual.binding import Binding, BindingType
 
-from cogtui.app.rendering.styles import SPAN_LOOKS, Part
+from cogtui.app.rendering.styles import SPAN_STYLES, Part
 from cogtui.app.rendering.text import fit, one_line
-from cogtui.app.widgets.lines import LineView
+from cogtui.app.widgets.line_view import LineView
 from pipelines.records import BEHAVIOR_LETTERS, LabelledSpan
 
 
@@ -50,7 +50,7 @@ def span_parts(span: LabelledSpan, width: int) -> list[Part]:
     for name, on in (("weak", span.weak), ("repeat", span.repeat)):
         alignment += f" {name}" if on else ""
     parts: list[Part] = [
-        (BEHAVIOR_LETTERS[span.behavior], (SPAN_LOOKS[span.behavior], "strong")),
+        (BEHAVIOR_LETTERS[span.behavior], (SPAN_STYLES[span.behavior], "strong")),
         (f" {fit(place, 11)} ", "dim"),
         (fit(alignment, 11), "bad" if span.start is None else ""),
     ]

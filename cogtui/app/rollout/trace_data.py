@@ -6,14 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from cogtui.app.rendering.highlight import placed
+from cogtui.app.rendering.highlight import sort_placed_spans
 from cogtui.store import RolloutDetail
 from cogtui.store.values.types import BehaviorJudgement
 from pipelines.records import BEHAVIORS, ArithmeticFact, Behavior, JudgeRun, LabelledSpan
 
 
 @dataclass(frozen=True, slots=True)
-class JudgedTrace:
+class JudgeRunView:
     """One judge run's view of a rollout."""
 
     run: JudgeRun | None
@@ -38,16 +38,16 @@ class JudgedTrace:
         return "–"
 
 
-NOTHING: Final = JudgedTrace(None, (), (), (), False)
+EMPTY_VIEW: Final = JudgeRunView(None, (), (), (), False)
 """Of a rollout that is not read yet."""
 
 
-def judged_trace(detail: RolloutDetail, run: int = 0, now: RulesNow | None = None) -> JudgedTrace:
+def view_judge_run(detail: RolloutDetail, run: int = 0, now: LiveRulesJudgement | None = None) -> JudgeRunView:
     """The view of the run-th judge run of a rollout; of the rules judge, just run, where nobody judged it."""
     if not detail.judge_runs:
         if now is None:
-            return NOTHING
-        return JudgedTrace(RULES_NOW, tuple(placed(now.spans)), (), (), False, now.counts)
+            return EMPTY_VIEW
+        return JudgeRunView(LIVE_RULES_RUN, tuple(sort_placed_spans(now.spans)), (), (), False, now.counts)
     chosen = detail.judge_runs[run % len(detail.judge_runs)]
     judgements = tuple(judgement for judgement in detail.judgements if judgement.judge_run == chosen.id)
     stale = any(judgement.stale for judgement in judgements)
@@ -58,9 +58,9 @@ def judged_trace(detail: RolloutDetail, run: int = 0, now: RulesNow | None = Non
     ]
     length = len(detail.completion)
     fits = [not stale and span.end is not None and span.end <= length for span in spans]
-    found = placed(span for span, inside in zip(spans, fits, strict=True) if inside)
+    found = sort_placed_spans(span for span, inside in zip(spans, fits, strict=True) if inside)
     lost = [span for span, inside in zip(spans, fits, strict=True) if not inside]
-    return JudgedTrace(chosen, tuple(found), _by_behavior(lost), judgements, stale)
+    return JudgeRunView(chosen, tuple(found), _by_behavior(lost), judgements, stale)
 
 
 def _by_behavior(spans: Sequence[LabelledSpan]) -> tuple[LabelledSpan, ...]:
@@ -68,7 +68,7 @@ def _by_behavior(spans: Sequence[LabelledSpan]) -> tuple[LabelledSpan, ...]:
 
 
 @dataclass(frozen=True, slots=True)
-class RulesNow:
+class LiveRulesJudgement:
     """What the rules judge says of a completion here and now; nothing of it is stored."""
 
     spans: tuple[LabelledSpan, ...]
@@ -77,19 +77,19 @@ class RulesNow:
     """Wrong equations and illegal numbers."""
 
 
-RULES_NOW: Final = JudgeRun(id="", judge="rules, here and now")
+LIVE_RULES_RUN: Final = JudgeRun(id="", judge="rules, here and now")
 """Stands for the judge run that `RulesNow` is not."""
 _LONGEST: Final = 500_000
 
 
-def rules_now(detail: RolloutDetail) -> RulesNow | None:
+def run_rules_judge(detail: RolloutDetail) -> LiveRulesJudgement | None:
     """Judges a completion by rules; None for one that would take seconds, and for documents, which have no target."""
     if len(detail.completion) > _LONGEST or detail.row.is_document:
         return None
     from pipelines.behaviors.judges.rules.judge import judge_completion
 
     result = judge_completion(detail.completion, detail.row.numbers, detail.row.target)
-    return RulesNow(result.spans, result.counts, result.facts)
+    return LiveRulesJudgement(result.spans, result.counts, result.facts)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from typing import Final
 
 from cogtui.app.rendering.highlight import minimap
-from cogtui.app.rendering.styles import SPAN_LOOKS, Look, Part
+from cogtui.app.rendering.styles import SPAN_STYLES, Part, StyleName
 from cogtui.app.rendering.text import fit, one_line
 from cogtui.app.rollout.rollout_columns import MISSING, answer_part
-from cogtui.app.rollout.trace_data import JudgedTrace, ProblemFacts, RulesNow
-from cogtui.app.widgets.detail import labelled
+from cogtui.app.rollout.trace_data import JudgeRunView, LiveRulesJudgement, ProblemFacts
+from cogtui.app.widgets.detail_pane import labelled_rows
 from cogtui.store import RolloutDetail
 from cogtui.store.user_data.annotations import HUMAN, annotator_of
 from pipelines.records import BEHAVIOR_LETTERS, BEHAVIORS, Behavior, JudgeRun, LabelledSpan
@@ -26,8 +26,8 @@ def head_rows(detail: RolloutDetail, place: str) -> Rows:
     reward = MISSING if row.reward is None else f"{row.reward:.2f}"
     ended = {"stop": ", ended by itself", "length": ", cut off at the limit", "error": ", ended with an error"}
     length = f"{row.length} characters" if row.n_tokens is None else f"{row.n_tokens} tokens"
-    text, look = answer_part(row)
-    second: list[Part] = [(f" {text if text != MISSING else 'not scored'}", look), (f"  reward {reward}", "")]
+    text, style = answer_part(row)
+    second: list[Part] = [(f" {text if text != MISSING else 'not scored'}", style), (f"  reward {reward}", "")]
     second += [(f"  {row.puzzle()}", "strong")]
     second += [(f"  answer {one_line(detail.answer, 80)}" if detail.answer is not None else "  no answer", "")]
     second += [(f"  {length}{ended.get(row.finish_reason, '')}", "dim")]
@@ -39,7 +39,7 @@ _SHORT: Final[dict[Behavior, str]] = {
 }  # fmt: skip
 
 
-def legend_parts(trace: JudgedTrace, width: int = 1000, more: Sequence[Part] = ()) -> list[Part]:
+def legend_parts(trace: JudgeRunView, width: int = 1000, more: Sequence[Part] = ()) -> list[Part]:
     """Letter, name and count of each behaviour, who judged, what could not be placed, and what else there is to say.
 
     Names are cut short where the line would not fit otherwise.
@@ -49,14 +49,14 @@ def legend_parts(trace: JudgedTrace, width: int = 1000, more: Sequence[Part] = (
     return whole if fits else [*_legend(trace, short=True), *more]
 
 
-def _legend(trace: JudgedTrace, *, short: bool) -> list[Part]:
+def _legend(trace: JudgeRunView, *, short: bool) -> list[Part]:
     parts: list[Part] = []
     for behavior in BEHAVIORS:
         count = trace.count(behavior)
-        look: Look = "" if count.isdigit() else "dim" if count == MISSING else "warn"
-        parts.append((f" {BEHAVIOR_LETTERS[behavior]} ", (SPAN_LOOKS[behavior], "strong")))
+        style: StyleName = "" if count.isdigit() else "dim" if count == MISSING else "warn"
+        parts.append((f" {BEHAVIOR_LETTERS[behavior]} ", (SPAN_STYLES[behavior], "strong")))
         name = _SHORT[behavior] if short else behavior.replace("_", " ")
-        parts.append((f" {name} {count} ", look))
+        parts.append((f" {name} {count} ", style))
     parts.append((f" {judge_name(trace.run)}" if trace.run else " not judged", "dim"))
     if trace.stale:
         parts.append(("  judged another text: spans not shown", "bad"))
@@ -82,11 +82,11 @@ def minimap_parts(length: int, spans: Sequence[LabelledSpan], seen: tuple[int, i
             parts.append(("─" if inside else "·", "" if inside else "dim"))
             continue
         letter = BEHAVIOR_LETTERS[behaviors[0]] if len(behaviors) == 1 else "+"
-        parts.append((letter, (SPAN_LOOKS[behaviors[0]], "strong") if inside else SPAN_LOOKS[behaviors[0]]))
+        parts.append((letter, (SPAN_STYLES[behaviors[0]], "strong") if inside else SPAN_STYLES[behaviors[0]]))
     return [*parts, ("▏", "dim")]
 
 
-def span_rows(span: LabelledSpan | None, trace: JudgedTrace, width: int) -> Rows:
+def span_rows(span: LabelledSpan | None, trace: JudgeRunView, width: int) -> Rows:
     """Everything known of one span: quote, place, alignment, judge, model, prompt, reason."""
     if span is None:
         if trace.run is None:
@@ -96,41 +96,41 @@ def span_rows(span: LabelledSpan | None, trace: JudgedTrace, width: int) -> Rows
     doubts = [word for word, on in (("ambiguous", span.ambiguous), ("weak", span.weak), ("repeat", span.repeat)) if on]
     rows: Rows = [
         [
-            (f" {BEHAVIOR_LETTERS[span.behavior]} ", (SPAN_LOOKS[span.behavior], "strong")),
+            (f" {BEHAVIOR_LETTERS[span.behavior]} ", (SPAN_STYLES[span.behavior], "strong")),
             (f" {span.behavior.replace('_', ' ')}  {place}", ""),
         ]
     ]
-    rows += labelled("quote", span.quote, width, limit=4)
-    rows += labelled("aligned", ", ".join([f"{span.alignment} {span.score:.2f}", *doubts]), width)
-    rows += labelled("why", span.why, width, limit=4)
+    rows += labelled_rows("quote", span.quote, width, limit=4)
+    rows += labelled_rows("aligned", ", ".join([f"{span.alignment} {span.score:.2f}", *doubts]), width)
+    rows += labelled_rows("why", span.why, width, limit=4)
     if trace.run is not None:
-        rows += labelled("judge", judge_name(trace.run), width)
+        rows += labelled_rows("judge", judge_name(trace.run), width)
         if trace.run.prompt_sha256:
-            rows += labelled("prompt", f"sha256 {trace.run.prompt_sha256[:16]}", width)
+            rows += labelled_rows("prompt", f"sha256 {trace.run.prompt_sha256[:16]}", width)
     return rows
 
 
-def problem_rows(detail: RolloutDetail, facts: ProblemFacts | None, now: RulesNow | None, width: int) -> Rows:
+def problem_rows(detail: RolloutDetail, facts: ProblemFacts | None, now: LiveRulesJudgement | None, width: int) -> Rows:
     """Prompt, answer, its exact value, why it earned what it did, a solution; note and source."""
     row = detail.row
     rows: Rows = [[("problem   ", "dim"), (row.puzzle(), "strong")]]
-    rows += labelled("answer", detail.answer if detail.answer is not None else "none", width, limit=3)
+    rows += labelled_rows("answer", detail.answer if detail.answer is not None else "none", width, limit=3)
     if facts is not None:
-        rows += labelled("value", facts.value or "none", width, limit=2)
-        rows += labelled("so", facts.verdict, width)
+        rows += labelled_rows("value", facts.value or "none", width, limit=2)
+        rows += labelled_rows("so", facts.verdict, width)
         if facts.disputed:
             stored = "correct" if row.correct else "wrong"
-            rows += labelled("but", f"the run scored it as {stored}: its reward rules differ", width, "warn")
-        rows += labelled("solution", facts.solution or "none exists, or too many numbers to try", width, limit=2)
+            rows += labelled_rows("but", f"the run scored it as {stored}: its reward rules differ", width, "warn")
+        rows += labelled_rows("solution", facts.solution or "none exists, or too many numbers to try", width, limit=2)
     for index, fact in enumerate(now.facts[:5] if now is not None else ()):
-        rows += labelled("" if index else "wrong", f"{fact.quote}: {fact.why}", width, "bad", limit=2)
-    rows += labelled("prompt", detail.prompt, width, limit=12)
-    rows += labelled("note", detail.note, width)
-    rows += labelled("tags", " ".join(detail.tags), width)
-    rows += labelled("id", row.id, width, "dim")
-    rows += labelled("stage", row.stage, width, "dim")
-    rows += labelled("source", detail.source, width, "dim", limit=2)
+        rows += labelled_rows("" if index else "wrong", f"{fact.quote}: {fact.why}", width, "bad", limit=2)
+    rows += labelled_rows("prompt", detail.prompt, width, limit=12)
+    rows += labelled_rows("note", detail.note, width)
+    rows += labelled_rows("tags", " ".join(detail.tags), width)
+    rows += labelled_rows("id", row.id, width, "dim")
+    rows += labelled_rows("stage", row.stage, width, "dim")
+    rows += labelled_rows("source", detail.source, width, "dim", limit=2)
     for name, value in list(detail.meta.items())[:12]:
         text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
-        rows += labelled(fit(one_line(str(name), 20), 10), text[:500], width, "dim", limit=2)
+        rows += labelled_rows(fit(one_line(str(name), 20), 10), text[:500], width, "dim", limit=2)
     return rows

@@ -7,10 +7,10 @@ from textual import events
 from textual.binding import Binding, BindingType
 from textual.message import Message
 
-from cogtui.app.rendering.highlight import Highlights, Piece, is_sure
+from cogtui.app.rendering.highlight import HighlightPiece, Highlights, is_reliable_alignment
 from cogtui.app.rendering.layout import TextLayout
-from cogtui.app.rendering.styles import SPAN_LOOKS, Look, Part
-from cogtui.app.widgets.lines import ScrollLines
+from cogtui.app.rendering.styles import SPAN_STYLES, Part, StyleName
+from cogtui.app.widgets.line_view import ScrollLines
 from pipelines.records import BEHAVIOR_LETTERS, BEHAVIORS, Behavior, LabelledSpan
 
 GUTTER = 7
@@ -27,14 +27,14 @@ class TraceText(ScrollLines):
         Binding("enter", "jump(1, '')", "Next span", show=False),
     ]
 
-    class AtSpan(Message):
+    class CurrentSpanChanged(Message):
         """Another span is the current one, or none."""
 
         def __init__(self, index: int | None) -> None:
             super().__init__()
             self.index = index
 
-    class NoMore(Message):
+    class NoFurtherSpan(Message):
         """A jump found nothing further in this text."""
 
         def __init__(self, direction: int, behavior: Behavior | None) -> None:
@@ -42,18 +42,18 @@ class TraceText(ScrollLines):
             self.direction = direction
             self.behavior = behavior
 
-    class NotFound(Message):
+    class NoFurtherMatch(Message):
         """No word searched for stands further in this text."""
 
         def __init__(self, direction: int) -> None:
             super().__init__()
             self.direction = direction
 
-    class Scrolled(Message):
+    class VisibleRangeChanged(Message):
         """Another part of the text is seen."""
 
         def can_replace(self, message: Message) -> bool:
-            return isinstance(message, TraceText.Scrolled)
+            return isinstance(message, TraceText.VisibleRangeChanged)
 
     def __init__(self) -> None:
         super().__init__()
@@ -109,7 +109,7 @@ class TraceText(ScrollLines):
         self._lay_out()
         if not stay:
             self.scroll_lines(0)
-        self.post_message(self.AtSpan(None))
+        self.post_message(self.CurrentSpanChanged(None))
 
     def show_layer(self, name: str, ranges: Sequence[tuple[int, int]]) -> None:
         """Lays ranges over the text: `found` are words searched for, `token` every second token; none takes it off."""
@@ -131,31 +131,31 @@ class TraceText(ScrollLines):
         lanes = self._marked.lanes(start, end)
         parts: list[Part] = []
         for lane, behavior in zip(lanes, BEHAVIORS, strict=True):
-            parts.append((lane, (SPAN_LOOKS[behavior], "strong") if lane != " " else ""))
+            parts.append((lane, (SPAN_STYLES[behavior], "strong") if lane != " " else ""))
         parts.append((" ↪ " if layout.continues(line) else "   ", "dim"))
         for piece in self._marked.pieces_between(start, end):
-            parts.append((layout.show(self._text[piece.start : piece.end]), self._looks(piece)))
+            parts.append((layout.show(self._text[piece.start : piece.end]), self._piece_styles(piece)))
         return parts
 
-    def _looks(self, piece: Piece) -> tuple[Look, ...]:
-        looks: list[Look] = []
+    def _piece_styles(self, piece: HighlightPiece) -> tuple[StyleName, ...]:
+        style_names: list[StyleName] = []
         if piece.active:
-            looks.append(SPAN_LOOKS[self.spans[piece.active[0]].behavior])
+            style_names.append(SPAN_STYLES[self.spans[piece.active[0]].behavior])
             if len({self.spans[index].behavior for index in piece.active}) > 1:
-                looks.append("second")
-            if any(not is_sure(self.spans[index].alignment) for index in piece.active):
-                looks.append("unsure")
+                style_names.append("second")
+            if any(not is_reliable_alignment(self.spans[index].alignment) for index in piece.active):
+                style_names.append("unsure")
         if piece.marked:
-            looks.append("wrong")
+            style_names.append("wrong")
         if "token" in piece.layers:
-            looks.append("second")
+            style_names.append("second")
         if "found" in piece.layers:
-            looks += ["match", "strong"]
+            style_names += ["match", "strong"]
             if self._found is not None and self._found[0] <= piece.start < self._found[1]:
-                looks.append("current")
+                style_names.append("current")
         if self.current is not None and self.current in piece.active:
-            looks.append("current")
-        return tuple(looks)
+            style_names.append("current")
+        return tuple(style_names)
 
     def go_to_span(self, index: int | None) -> None:
         """Makes a span the current one and brings it into view."""
@@ -165,7 +165,7 @@ class TraceText(ScrollLines):
         if index is not None:
             self._bring_into_view(self._marked.ranges[index])
         self.refresh()
-        self.post_message(self.AtSpan(index))
+        self.post_message(self.CurrentSpanChanged(index))
 
     def _bring_into_view(self, place: tuple[int, int]) -> None:
         first, last = (self._layout_of_text.line_of(offset) for offset in (place[0], place[1] - 1))
@@ -184,7 +184,7 @@ class TraceText(ScrollLines):
         else:
             wanted = next((place for place in reversed(places) if edge or place[0] < end), None)
         if wanted is None:
-            self.post_message(self.NotFound(direction))
+            self.post_message(self.NoFurtherMatch(direction))
             return
         self._found = wanted
         self._bring_into_view(wanted)
@@ -196,7 +196,7 @@ class TraceText(ScrollLines):
         start, end = self.visible_part
         found = self._marked.jump(self.current, start if direction > 0 else end, direction, behavior)
         if found is None:
-            self.post_message(self.NoMore(direction, behavior))
+            self.post_message(self.NoFurtherSpan(direction, behavior))
         else:
             self.go_to_span(found)
 
@@ -210,11 +210,11 @@ class TraceText(ScrollLines):
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
         super().watch_scroll_y(old_value, new_value)
         if round(old_value) != round(new_value):
-            self.post_message(self.Scrolled())
+            self.post_message(self.VisibleRangeChanged())
 
     def on_resize(self, event: events.Resize) -> None:
         seen = self.visible_part[0]
         self._lay_out()
         super().on_resize(event)
         self.scroll_lines(self._layout_of_text.line_of(seen) if self._text else 0)
-        self.post_message(self.Scrolled())
+        self.post_message(self.VisibleRangeChanged())

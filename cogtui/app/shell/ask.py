@@ -11,11 +11,11 @@ from textual.screen import ModalScreen
 from textual.widgets import Input
 
 from cogtui.app.rendering.text import one_line
-from cogtui.app.textual_compat.deferred_paint import LateScreen
-from cogtui.app.widgets.line import Line
+from cogtui.app.textual_compat.deferred_paint import DeferredPaintScreen
+from cogtui.app.widgets.text_line import TextLine
 
 
-class AskScreen(ModalScreen[str | None], LateScreen):
+class AskScreen(ModalScreen[str | None], DeferredPaintScreen):
     """Asks for a text; the answer is None if it was left.
 
     Args:
@@ -35,17 +35,17 @@ class AskScreen(ModalScreen[str | None], LateScreen):
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog choice") as box:
             box.styles.height = 5
-            yield Line((one_line(self.question), "heading"))
+            yield TextLine((one_line(self.question), "heading"))
             entry = Input(self.text, select_on_focus=False)
             entry.cursor_blink = False  # an idle screen sends nothing
             yield entry
-            yield Line((" Enter accepts, Esc leaves it", "dim"), widget_id="ask-help")
+            yield TextLine((" Enter accepts, Esc leaves it", "dim"), widget_id="ask-help")
 
     @on(Input.Submitted)
     def _entered(self, event: Input.Submitted) -> None:
         event.stop()
         problem = self.wrong(event.value)
         if problem:
-            self.query_one("#ask-help", Line).show((f" {one_line(problem, 200)}", "bad"))
+            self.query_one("#ask-help", TextLine).show((f" {one_line(problem, 200)}", "bad"))
         else:
             self.dismiss(event.value)

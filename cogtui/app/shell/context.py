@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Protocol, cast
 from textual.app import App
 from textual.signal import Signal
 
-from cogtui.app.shell.background import Background
-from cogtui.app.shell.snapshot import Snapshot
+from cogtui.app.shell.resource_thread import ResourceThread
+from cogtui.app.shell.snapshot import WorkspaceSnapshot
 
 if TYPE_CHECKING:  # imported by the threads that use them, after the first paint
     from cogtui.app.shell.snapshot_reader import SnapshotReader
@@ -18,7 +18,7 @@ if TYPE_CHECKING:  # imported by the threads that use them, after the first pain
     from pipelines.folder import Progress
 
 
-class Reading(Protocol):
+class FileImport(Protocol):
     """Files that are still being read into what the browser shows."""
 
     def progress(self) -> Progress | None:
@@ -41,23 +41,23 @@ class Context:
     workspace: Workspace
     title: str
     """What the top bar calls the place: the workspace's folder, or the files opened."""
-    store: Background[Store]
-    snapshots: Background[SnapshotReader]
-    work: Background[None] = field(default_factory=lambda: Background("cogtui-work", lambda: None))
+    store: ResourceThread[Store]
+    snapshots: ResourceThread[SnapshotReader]
+    work: ResourceThread[None] = field(default_factory=lambda: ResourceThread("cogtui-work", lambda: None))
     """For log files and sums: what is slow for a moment."""
-    control: Background[None] = field(default_factory=lambda: Background("cogtui-control", lambda: None))
+    control: ResourceThread[None] = field(default_factory=lambda: ResourceThread("cogtui-control", lambda: None))
     """For starting and cancelling, which may take as long as a stage has to end by itself."""
-    reading: Reading | None = None
+    reading: FileImport | None = None
     """Files that the browser was opened on; None for a workspace."""
-    snapshot: Snapshot = field(default_factory=Snapshot)
+    snapshot: WorkspaceSnapshot = field(default_factory=WorkspaceSnapshot)
     """The latest one."""
     marked: RolloutRow | None = None
     """The rollout picked to be compared with another."""
-    judging: Background[Store] = field(init=False)
+    judging: ResourceThread[Store] = field(init=False)
     """For comparing judges: a view of the index of its own, so that no list waits for it."""
 
     def __post_init__(self) -> None:
-        self.judging = Background("cogtui-judging", self._open_index, lambda store: store.close())
+        self.judging = ResourceThread("cogtui-judging", self._open_index, lambda store: store.close())
 
     def _open_index(self) -> Store:
         from cogtui.store import open_store
@@ -69,7 +69,7 @@ class SharesContext(Protocol):
     """The app as its screens see it."""
 
     context: Context
-    snapshot_signal: Signal[Snapshot]
+    snapshot_signal: Signal[WorkspaceSnapshot]
     """Published after each poll whose snapshot was read."""
     store_signal: Signal[int]
     """Published when the index changed, with its version."""

@@ -11,9 +11,9 @@ from textual.screen import ModalScreen
 
 from cogtui.app.rendering.styles import Part
 from cogtui.app.rendering.text import fit, one_line
-from cogtui.app.textual_compat.deferred_paint import LateScreen
-from cogtui.app.widgets.line import Line
-from cogtui.app.widgets.lines import LineView
+from cogtui.app.textual_compat.deferred_paint import DeferredPaintScreen
+from cogtui.app.widgets.line_view import LineView
+from cogtui.app.widgets.text_line import TextLine
 
 
 class ChoiceLines(LineView):
@@ -34,7 +34,7 @@ class ChoiceLines(LineView):
         return [(fit(self._choices[line], width), "")]
 
 
-class ChoiceScreen(ModalScreen[int | None], LateScreen):
+class ChoiceScreen(ModalScreen[int | None], DeferredPaintScreen):
     """Asks for one of several; the answer is its index, or None."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,q", "dismiss(None)", "Cancel")]
@@ -48,16 +48,16 @@ class ChoiceScreen(ModalScreen[int | None], LateScreen):
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog choice") as box:
             box.styles.height = min(len(self.choices) + 3, 20)
-            yield Line((one_line(self.question), "heading"))
+            yield TextLine((one_line(self.question), "heading"))
             yield ChoiceLines(self.choices, self.now)
 
-    @on(LineView.Chosen)
-    def _chosen(self, event: LineView.Chosen) -> None:
+    @on(LineView.LineSelected)
+    def _chosen(self, event: LineView.LineSelected) -> None:
         event.stop()
         self.dismiss(event.line)
 
 
-class ConfirmScreen(ModalScreen[bool], LateScreen):
+class ConfirmScreen(ModalScreen[bool], DeferredPaintScreen):
     """Asks before something is done that cannot be undone; only `y` says yes."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -78,7 +78,7 @@ class ConfirmScreen(ModalScreen[bool], LateScreen):
         rows += [[], [(" y ", "key"), ("yes   ", ""), (" n ", "key"), ("no", "")]]
         with Vertical(classes="dialog confirm") as box:
             box.styles.height = len(rows) + 2
-            line = Line()
+            line = TextLine()
             line.styles.height = len(rows)
             line.show_rows(rows)
             yield line

@@ -11,10 +11,10 @@ from textual.screen import ModalScreen, Screen
 from cogtui.app.rendering.styles import Part
 from cogtui.app.rendering.text import fit
 from cogtui.app.shell.screen_base import AppScreen
-from cogtui.app.textual_compat.deferred_paint import LateScreen
+from cogtui.app.textual_compat.deferred_paint import DeferredPaintScreen
 from cogtui.app.widgets.bars import key_name
-from cogtui.app.widgets.line import Line
-from cogtui.app.widgets.lines import LineView, ScrollLines
+from cogtui.app.widgets.line_view import LineView, ScrollLines
+from cogtui.app.widgets.text_line import TextLine
 
 Rows = list[tuple[str, str]]
 
@@ -81,7 +81,7 @@ class HelpLines(ScrollLines):
         return self._rows[line]
 
 
-class HelpScreen(ModalScreen[None], LateScreen):
+class HelpScreen(ModalScreen[None], DeferredPaintScreen):
     """Keys of the screen below."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,question_mark,q,enter", "close", "Close help")]
@@ -97,7 +97,7 @@ class HelpScreen(ModalScreen[None], LateScreen):
             rows.append([(title, "strong")])
             rows += [[("  ", ""), (fit(names, 18), "key"), (f" {does}", "")] for names, does in keys]
         with Vertical(classes="dialog help"):
-            yield Line(("Keys", "heading"), ("   Esc closes, arrows scroll", "dim"))
+            yield TextLine(("Keys", "heading"), ("   Esc closes, arrows scroll", "dim"))
             yield HelpLines(rows)
 
     def action_close(self) -> None:

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 from textual.message import Message
 
 if TYPE_CHECKING:  # the store is half of what the app imports, and its first screen needs none of it
-    from cogtui.app.shell.scope import ListQuery
+    from cogtui.app.shell.list_query import ListQuery
     from cogtui.app.shell.screen_base import AppScreen
     from cogtui.store import RolloutRow
 
 
-class Opening(Message):
+class OpenRequest(Message):
     """Something is to be opened over a screen; nothing is where another screen covers that one by now."""
 
     def __init__(self, opener: AppScreen) -> None:
@@ -21,7 +21,7 @@ class Opening(Message):
         self.opener = opener
 
 
-class OpenTrace(Opening):
+class OpenReader(OpenRequest):
     """Read one rollout of a list; `left` is called with the last one read when the reader goes back."""
 
     def __init__(
@@ -37,7 +37,7 @@ class OpenTrace(Opening):
         self.left = left
 
 
-class OpenCompare(Opening):
+class OpenComparison(OpenRequest):
     """Read two rollouts beside each other."""
 
     def __init__(self, opener: AppScreen, left: RolloutRow, right: RolloutRow) -> None:
@@ -46,7 +46,7 @@ class OpenCompare(Opening):
         self.right = right
 
 
-class OpenTraces(Opening):
+class OpenRolloutList(OpenRequest):
     """List the rollouts of a scope, which is a filter."""
 
     def __init__(self, opener: AppScreen, path: str, scope: str) -> None:
@@ -55,5 +55,5 @@ class OpenTraces(Opening):
         self.scope = scope
 
 
-class ReadingSoon(Message):
+class PrepareReaders(Message):
     """Rollouts are listed, so one will be opened."""

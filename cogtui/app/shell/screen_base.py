@@ -13,17 +13,17 @@ from textual.signal import Signal
 from textual.strip import Strip
 from textual.timer import Timer
 
-from cogtui.app.rendering.styles import filtering
+from cogtui.app.rendering.styles import line_filter
 from cogtui.app.rendering.text import shown
 from cogtui.app.shell.context import Context, SharesContext, shared
-from cogtui.app.textual_compat.deferred_paint import LateScreen
+from cogtui.app.textual_compat.deferred_paint import DeferredPaintScreen
 from cogtui.app.widgets.bars import KeyBar, TopBar
 from pipelines.errors import CogtuiError
 
 R = TypeVar("R")
 
 
-class AppScreen(LateScreen):
+class AppScreen(DeferredPaintScreen):
     """A level of a mode. Subclasses compose their body and name the mode they belong to."""
 
     MODE: ClassVar[str] = ""
@@ -46,7 +46,7 @@ class AppScreen(LateScreen):
 
     def render_lines(self, crop: Region) -> list[Strip]:
         # Nothing but background shows between its widgets: one line does for all.
-        return [filtering(self)(Strip.blank(crop.width, self.visual_style.rich_style))] * crop.height
+        return [line_filter(self)(Strip.blank(crop.width, self.visual_style.rich_style))] * crop.height
 
     @property
     def shared(self) -> SharesContext:

@@ -10,10 +10,10 @@ from textual.app import App
 from cogtui.app.shell.screen_base import AppScreen
 from cogtui.app.widgets.bars import TopBar
 
-K = TypeVar("K", bound="KeptScreen")
+K = TypeVar("K", bound="ReusableScreen")
 
 
-class KeptScreen(AppScreen):
+class ReusableScreen(AppScreen):
     """A screen that rests, mounted and laid out, while it is not open."""
 
     resting = True
@@ -31,12 +31,12 @@ class KeptScreen(AppScreen):
         self.workers.cancel_node(self)
 
 
-class Shelf:
+class ScreenPool:
     """The kept screens of an app. They stand in the mode Textual starts with, which nobody ever sees."""
 
     def __init__(self, app: App[None]) -> None:
         self._app = app
-        self._screens: list[KeptScreen] = []
+        self._screens: list[ReusableScreen] = []
 
     async def add(self, kind: type[K]) -> K:
         """Mounts a screen and lays it out, without showing it."""
@@ -46,7 +46,7 @@ class Shelf:
         screen.update_node_styles(animate=False)  # also of scrollbars, which the layout would do too late
         return screen
 
-    async def prepare(self, *kinds: type[KeptScreen]) -> bool:
+    async def prepare(self, *kinds: type[ReusableScreen]) -> bool:
         """Has at least one screen of each kind; whether one had to be made."""
         missing = [kind for kind in kinds if not any(type(screen) is kind for screen in self._screens)]
         for kind in missing:

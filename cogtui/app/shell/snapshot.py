@@ -13,7 +13,7 @@ if TYPE_CHECKING:  # the app paints before it reads: what reading needs is impor
 
 
 @dataclass(frozen=True, slots=True)
-class Snapshot:
+class WorkspaceSnapshot:
     """What was found at `taken`."""
 
     experiments: tuple[Experiment, ...] = ()

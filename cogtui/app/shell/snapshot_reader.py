@@ -3,7 +3,7 @@
 import time
 from types import MappingProxyType
 
-from cogtui.app.shell.snapshot import Snapshot
+from cogtui.app.shell.snapshot import WorkspaceSnapshot
 from jobs.planning.experiments import Experiment, load_experiments
 from jobs.state.reader import StateReader
 from jobs.workspace import Workspace
@@ -19,7 +19,7 @@ class SnapshotReader:
         self._problems: tuple[str, ...] = ()
         self._reader = StateReader(workspace)
 
-    def read(self) -> Snapshot:
+    def read(self) -> WorkspaceSnapshot:
         """The workspace as it is now. Asks the scheduler: may take seconds."""
         files = tuple(sorted(str(path) for path in self.workspace.experiments.glob("*/[!.]*.json")))
         if files != self._files:
@@ -32,4 +32,4 @@ class SnapshotReader:
             self._problems = tuple(damaged)
             self._files = files
         states = self._reader.read()
-        return Snapshot(self._experiments, MappingProxyType(states), self._problems, time.time())
+        return WorkspaceSnapshot(self._experiments, MappingProxyType(states), self._problems, time.time())

@@ -8,7 +8,7 @@ from textual.binding import Binding, BindingType
 from cogtui.app.rendering.states import ENDED_BADLY
 from cogtui.app.shell.dialogs import ConfirmScreen
 from cogtui.app.shell.screen_base import AppScreen
-from cogtui.app.stages.control import ActOnStages, cancel_stages, retry_stages, stages_with_rollouts, waiting_for
+from cogtui.app.stages.control import ActOnStages, cancel_stages, list_dependents, retry_stages, stages_with_rollouts
 from jobs.recipe.labels import label_text
 from jobs.state.types import ACTIVE, CONTINUABLE, RETRYABLE, StageState
 
@@ -85,7 +85,7 @@ class StageActions(AppScreen):
 
     async def _ask_cancel(self, stage: StageState) -> None:
         workspace = self.context.workspace
-        along = await self.answer(self.context.control.ask(lambda _: waiting_for(workspace, [stage.key])))
+        along = await self.answer(self.context.control.ask(lambda _: list_dependents(workspace, [stage.key])))
         if along is None:
             return
         others = [self.context.snapshot.states[key] for key in along if key in self.context.snapshot.states]

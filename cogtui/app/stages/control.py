@@ -20,7 +20,7 @@ def cancel_stages(workspace: Workspace, keys: Sequence[str]) -> list[str]:
     return [done.key for done in cancel(workspace, keys) if done.state.state != done.was.state]
 
 
-def waiting_for(workspace: Workspace, keys: Sequence[str]) -> list[str]:
+def list_dependents(workspace: Workspace, keys: Sequence[str]) -> list[str]:
     """The stages that a cancellation would take along."""
     from jobs.submit.cancel import dependents
 

@@ -2,10 +2,10 @@
 
 import time
 
-from cogtui.app.rendering.states import duration, moment, progress_text, state_part
+from cogtui.app.rendering.states import duration, format_time, progress_text, state_part
 from cogtui.app.rendering.styles import Part
 from cogtui.app.rendering.text import one_line
-from cogtui.app.widgets.detail import labelled
+from cogtui.app.widgets.detail_pane import labelled_rows
 from jobs.recipe.labels import label_text
 from jobs.state.types import AttemptState, RunRecord, StageState
 
@@ -26,9 +26,11 @@ def stage_rows(stage: StageState | None, width: int, *, attempts: bool) -> Rows:
         ],
         [("state     ", "dim"), state_part(stage), (f"   by {evidence_text(stage)}", "dim")],
     ]
-    rows += labelled("progress", progress_text(stage.progress), width, limit=2)
-    rows += labelled("reason", stage.reason, width, "bad" if stage.state in ("failed", "timeout", "lost") else "warn")
-    rows += labelled("do", stage.remedy, width)
+    rows += labelled_rows("progress", progress_text(stage.progress), width, limit=2)
+    rows += labelled_rows(
+        "reason", stage.reason, width, "bad" if stage.state in ("failed", "timeout", "lost") else "warn"
+    )
+    rows += labelled_rows("do", stage.remedy, width)
     if attempts:
         for attempt in reversed(stage.attempts):
             rows += attempt_rows(attempt, width)
@@ -43,7 +45,7 @@ def evidence_text(stage: StageState) -> str:
         return stage.evidence
     if stage.state in ("running", "resuming") and stage.age_s < 60:
         return f"{stage.evidence}, less than a minute old"
-    return f"{stage.evidence}, {moment(time.time() - stage.age_s)}"
+    return f"{stage.evidence}, {format_time(time.time() - stage.age_s)}"
 
 
 def attempt_rows(attempt: AttemptState, width: int) -> Rows:
@@ -51,27 +53,28 @@ def attempt_rows(attempt: AttemptState, width: int) -> Rows:
     where = f"{attempt.cluster} job {attempt.job_id or 'not known'}"
     if attempt.host:
         where += f" on {attempt.host}" + (f" (pid {attempt.pid})" if attempt.pid else "")
-    head = f"{attempt.state} · {where} · submitted {moment(attempt.submitted)}{ending(attempt.code, attempt.signal)}"
-    rows = labelled(f"attempt {attempt.number}", head, width, limit=2)
+    head = f"{attempt.state} · {where} · submitted {format_time(attempt.submitted)}"
+    head += format_ending(attempt.code, attempt.signal)
+    rows = labelled_rows(f"attempt {attempt.number}", head, width, limit=2)
     if len(attempt.runs) > 1 or any(run.resumed_step is not None for run in attempt.runs):
         for run in attempt.runs:
-            rows += labelled("", run_text(run), width, "dim", limit=1)
+            rows += labelled_rows("", run_text(run), width, "dim", limit=1)
     return rows
 
 
 def run_text(run: RunRecord) -> str:
     """One start of an attempt: when, for how long, from which step, how it ended."""
-    text = f"run {run.number} on {run.host}, {moment(run.started)}"
+    text = f"run {run.number} on {run.host}, {format_time(run.started)}"
     if run.ended is not None:
         text += f" for {duration(run.ended - run.started)}"
     if run.resumed_step is not None:
         text += f", resumed at step {run.resumed_step}"
     if run.why:
         text += f", {run.why}"
-    return text + ending(run.code, run.signal)
+    return text + format_ending(run.code, run.signal)
 
 
-def ending(code: int | None, number: int | None) -> str:
+def format_ending(code: int | None, number: int | None) -> str:
     """How a process ended, as ` · exit 1` or ` · signal 9`; empty while unknown."""
     if number is not None:
         return f" · signal {number}"

@@ -18,8 +18,8 @@ from cogtui.app.rendering.text import one_line
 from cogtui.app.shell.dialogs import ChoiceScreen
 from cogtui.app.shell.screen_base import AppScreen
 from cogtui.app.stages.log_view import LogView
-from cogtui.app.widgets.entry import Entry
-from cogtui.app.widgets.line import Line
+from cogtui.app.widgets.popup_input import PopupInput
+from cogtui.app.widgets.text_line import TextLine
 from jobs.attempts.records import STDERR, STDOUT, attempt_numbers, attempt_of, stage_of
 from jobs.logs.reader import BLOCK, ERRORS, Chunk, LogFile, attempt_logs, best_log
 from pipelines.errors import CogtuiError
@@ -62,9 +62,9 @@ class LogScreen(AppScreen):
         self._loading = False
 
     def compose_body(self) -> ComposeResult:
-        yield Line((" looking for the log", "dim"), widget_id="where")
+        yield TextLine((" looking for the log", "dim"), widget_id="where")
         yield LogView()
-        yield Entry("search: a regular expression; lower case finds both cases", "search")
+        yield PopupInput("search: a regular expression; lower case finds both cases", "search")
 
     def on_mount(self) -> None:
         self.query_one(LogView).focus()
@@ -78,7 +78,7 @@ class LogScreen(AppScreen):
         folder = self.context.workspace.folder(self.key).path
         path = await self.answer(self.context.work.ask(lambda _: best_log(attempt_logs(folder), failed=self.failed)))
         if path is None:
-            self.query_one("#where", Line).show((" no log yet: the stage has not started", "dim"))
+            self.query_one("#where", TextLine).show((" no log yet: the stage has not started", "dim"))
             return
         await self._open(path)
         if self.failed and self.file is not None:
@@ -106,7 +106,7 @@ class LogScreen(AppScreen):
         at_end = not view.line_count or view.cursor == view.line_count - 1
         parts.append((f"  {self._bytes:,} bytes  {'end' if at_end else f'{share}%'}", "dim"))
         parts.append(("  following" if self.following else "  not following (f)", "busy" if self.following else "dim"))
-        self.query_one("#where", Line).show(*parts)
+        self.query_one("#where", TextLine).show(*parts)
 
     def _poll(self) -> None:
         if self._loading:
@@ -145,7 +145,7 @@ class LogScreen(AppScreen):
         view.append(chunk.lines, follow=self.following)
         self._show_where()
 
-    @on(LogView.Moved)
+    @on(LogView.CursorMoved)
     def _moved(self) -> None:
         view = self.query_one(LogView)
         if self.following and view.cursor < view.line_count - 1:
@@ -209,11 +209,11 @@ class LogScreen(AppScreen):
     def action_search(self) -> None:
         """Asks what to look for."""
         self._stop.set()
-        self.query_one("#search", Entry).open()
+        self.query_one("#search", PopupInput).open()
 
     @on(Input.Submitted, "#search")
     def _search(self, event: Input.Submitted) -> None:
-        self.query_one("#search", Entry).close()
+        self.query_one("#search", PopupInput).close()
         self.query_one(LogView).focus()
         if not event.value:
             return
@@ -226,7 +226,7 @@ class LogScreen(AppScreen):
             return
         self.action_again(1)
 
-    @on(Entry.Abandoned)
+    @on(PopupInput.InputCancelled)
     def _abandoned(self) -> None:
         self.query_one(LogView).focus()
 
@@ -251,7 +251,7 @@ class LogScreen(AppScreen):
         self._stop.set()
         stop = self._stop = threading.Event()
         self._pattern = pattern
-        self.query_one("#where", Line).show((" searching, / searches for something else", "dim"))
+        self.query_one("#where", TextLine).show((" searching, / searches for something else", "dim"))
         found = await self.answer(
             self.context.work.ask(lambda _: file.find(pattern, offset, backwards=backwards, stop=stop.is_set))
         )

@@ -8,9 +8,9 @@ from textual import events
 from textual.binding import Binding, BindingType
 
 from cogtui.app.rendering.layout import TextLayout
-from cogtui.app.rendering.styles import Look, Part
+from cogtui.app.rendering.styles import Part, StyleName
 from cogtui.app.rendering.text import crop, shown
-from cogtui.app.widgets.window import WindowView
+from cogtui.app.widgets.window_view import WindowView
 from jobs.logs.reader import ERRORS, LogLine
 
 _MOST_ROWS = 12_000
@@ -142,15 +142,15 @@ class LogView(WindowView):
         text = entry.text[start:end]
         if not self._wrap:
             text = text[self._pan : self._pan + 4 * width]
-        look: Look = "bad" if _ERROR_TEXT.search(entry.text) else ""
+        style: StyleName = "bad" if _ERROR_TEXT.search(entry.text) else ""
         parts: list[Part] = []
         position = 0
         for match in self._pattern.finditer(text) if self._pattern else ():
             if match.end() > match.start():
-                parts.append((shown(text[position : match.start()]), look))
+                parts.append((shown(text[position : match.start()]), style))
                 parts.append((shown(match.group()), "match"))
                 position = match.end()
-        parts.append((crop(shown(text[position:]), 2 * width), look))
+        parts.append((crop(shown(text[position:]), 2 * width), style))
         return parts
 
     def action_toggle_wrap(self) -> None:

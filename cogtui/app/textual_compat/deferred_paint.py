@@ -16,10 +16,10 @@ _LAYOUTS: Final = 2
 _GROUP: Final = "appear"
 
 
-class LateScreen(Screen[Any]):
+class DeferredPaintScreen(Screen[Any]):
     """A screen of which nothing is painted before its widgets are mounted, laid out and, as a rule, filled."""
 
-    _there = False
+    _is_painted = False
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
@@ -31,7 +31,7 @@ class LateScreen(Screen[Any]):
 
         By itself it would take one below for seen whatever covers it, and paint the upper one again for its sake.
         """
-        if not self._there or not super().is_current:
+        if not self._is_painted or not super().is_current:
             return False
         above = takewhile(lambda screen: screen is not self, reversed(self.app.screen_stack))
         return all(screen.styles.background.a < 1 for screen in above)
@@ -58,11 +58,11 @@ class LateScreen(Screen[Any]):
 
     def paint_together(self) -> None:
         """Paints once what changes now and what follows from it within a frame, such as another layout."""
-        if self._there:
+        if self._is_painted:
             self._appear_after(filled=False)
 
     def _appear_after(self, *, filled: bool) -> None:
-        self._there = False
+        self._is_painted = False
         self.run_worker(self._appear(filled=filled), group=_GROUP, exclusive=True)
 
     async def _appear(self, *, filled: bool) -> None:
@@ -79,5 +79,5 @@ class LateScreen(Screen[Any]):
             self._layout_required = False
             self._refresh_layout(self.app.size)
             await asyncio.sleep(_FRAME_S)
-        self._there = True
+        self._is_painted = True
         self.refresh()

@@ -5,10 +5,10 @@ from textual.geometry import Region
 from textual.scrollbar import ScrollBar, ScrollBarRender
 from textual.strip import Strip
 
-from cogtui.app.rendering.styles import filtering
+from cogtui.app.rendering.styles import line_filter
 
 
-class Bar(ScrollBar):
+class LineScrollBar(ScrollBar):
     """Looks and behaves like Textual's; of its lines only a few differ."""
 
     def render_lines(self, crop: Region) -> list[Strip]:
@@ -28,10 +28,10 @@ class Bar(ScrollBar):
             style.bgcolor,
             style.color,
         )
-        filtered, ground = filtering(self), self.rich_style
+        filtered, ground = line_filter(self), self.rich_style
         known: dict[Segment, Strip] = {}
         for segment in drawn.segments:
             if segment not in known:
-                looks = ground if segment.style is None else ground + segment.style
-                known[segment] = filtered(Strip([Segment(segment.text, looks)], made.thickness))
+                style_names = ground if segment.style is None else ground + segment.style
+                known[segment] = filtered(Strip([Segment(segment.text, style_names)], made.thickness))
         return [known[segment] for segment in drawn.segments[crop.y : crop.bottom]]

@@ -6,7 +6,7 @@ from textual.screen import Screen
 from textual.strip import Strip
 from textual.widgets import Input
 
-from cogtui.app.rendering.styles import LookedWidget, Part
+from cogtui.app.rendering.styles import Part, StyledWidget
 from cogtui.app.rendering.text import fit, one_line
 
 
@@ -44,7 +44,7 @@ def key_name(key: str) -> str:
     return key
 
 
-class TopBar(LookedWidget):
+class TopBar(StyledWidget):
     """The modes, the path within this mode, and at the right what the workspace is."""
 
     DEFAULT_CSS = "TopBar { height: 1; dock: top; background: $panel; }"
@@ -86,7 +86,7 @@ class TopBar(LookedWidget):
         return self.strip(parts, width)
 
 
-class KeyBar(LookedWidget):
+class KeyBar(StyledWidget):
     """The keys that matter most where the focus is, generated from the bindings."""
 
     DEFAULT_CSS = "KeyBar { height: 1; dock: bottom; background: $panel; }"

@@ -4,8 +4,8 @@ import difflib
 from collections.abc import Sequence
 from pathlib import Path
 
-from cogtui.analysis.comparison import Summary, summarise
-from cogtui.analysis.tables import HOW_TO_READ, tables_of
+from cogtui.analysis.experiment_summary import ExperimentSummary, summarise_experiment
+from cogtui.analysis.tables import HOW_TO_READ, build_tables
 from cogtui.cli.console.alignment import aligned
 from cogtui.cli.console.output import emit, emit_json, narrate
 from jobs.planning.experiments import Experiment, load_experiments
@@ -20,7 +20,7 @@ def show_comparison(workspace: Workspace, names: Sequence[str], *, reference: bo
         NotFound: there is no experiment of that name.
     """
     found = [_experiment(workspace, name) for name in dict.fromkeys(names)]
-    summaries = [summarise(one.name, one.cells, workspace, reference=reference) for one in found]
+    summaries = [summarise_experiment(one.name, one.cells, workspace, reference=reference) for one in found]
     warnings = [f"{one.name}: {warning}" for one in summaries for warning in one.warnings]
     if as_json:
         emit_json([summary.as_data() for summary in summaries], warnings)
@@ -32,12 +32,12 @@ def show_comparison(workspace: Workspace, names: Sequence[str], *, reference: bo
         narrate(f"warning: {warning}")
 
 
-def comparison_lines(summary: Summary) -> list[str]:
+def comparison_lines(summary: ExperimentSummary) -> list[str]:
     """A summary as text."""
     runs = [run for group in summary.groups for run in group.runs]
     done = sum(run.end is not None for run in runs)
     lines = [f"{summary.name}: {done} of {len(runs)} runs at their end; {HOW_TO_READ}"]
-    for table in tables_of(summary):
+    for table in build_tables(summary):
         lines += ["", table.title, *(f"  {line}" for line in aligned([table.head, *table.rows]))]
     if not runs:
         lines.append("nothing in it evaluates a model: there is no stage of kind ppo or sample")
@@ -51,11 +51,11 @@ def write_report(workspace: Workspace, name: str, out: Path, *, as_json: bool) -
         NotFound: there is no experiment of that name.
         MissingRequirement: the folder cannot be written.
     """
-    from cogtui.analysis.report import write
+    from cogtui.analysis.report import write_report
 
     experiment = _experiment(workspace, name)
-    summary = summarise(experiment.name, experiment.cells, workspace, reference=True)
-    files = write(summary, experiment, out)
+    summary = summarise_experiment(experiment.name, experiment.cells, workspace, reference=True)
+    files = write_report(summary, experiment, out)
     if as_json:
         emit_json({"files": [str(file) for file in files]}, summary.warnings)
         return

@@ -3,11 +3,11 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from cogtui.analysis.agreement.measures import Agreement, Source, as_data, compare
-from cogtui.analysis.agreement.ordering import Ordering, orderings
+from cogtui.analysis.agreement.measures import Agreement, JudgementSource, as_data, measure_agreement
+from cogtui.analysis.agreement.ordering import GroupOrdering, compare_orderings
 from cogtui.analysis.agreement.sources import (
-    RULES,
-    Text,
+    RULES_NAME,
+    TextToJudge,
     find_run,
     read_gold_source,
     rules_source,
@@ -32,8 +32,8 @@ def show_agreement(
         NotFound: no such file or judge run.
     """
     reference, judge = _sources(workspace, gold, judges)
-    agreement = compare(reference, judge, seed=seed)
-    ordered = orderings(reference, judge)
+    agreement = measure_agreement(reference, judge, seed=seed)
+    ordered = compare_orderings(reference, judge)
     if as_json:
         emit_json(as_data(agreement) | {"orderings": _orderings_data(ordered)}, agreement.warnings)
         return
@@ -43,7 +43,7 @@ def show_agreement(
         narrate(f"warning: {warning}")
 
 
-def _sources(workspace: Workspace, gold: Path | None, judges: Sequence[str]) -> tuple[Source, Source]:
+def _sources(workspace: Workspace, gold: Path | None, judges: Sequence[str]) -> tuple[JudgementSource, JudgementSource]:
     if gold is not None:
         if len(judges) != 1:
             raise InvalidInput(f"--gold is compared with one judge, {len(judges)} given", remedy=_USAGE)
@@ -61,10 +61,10 @@ _SPAN_HEAD = ("", "hits", "extra", "missed", "ignored", "P", "R", "F1", "95 %", 
 _COUNT_HEAD = ("counts", "n", "reference", "judge", "bias", "exact", "MAE", "alpha", "presence kappa", "alpha")
 
 
-def _judge(workspace: Workspace, name: str, texts: Sequence[Text]) -> Source:
+def _judge(workspace: Workspace, name: str, texts: Sequence[TextToJudge]) -> JudgementSource:
     if _is_file(name):
         return read_gold_source(Path(name)).source()
-    if name == RULES:
+    if name == RULES_NAME:
         return rules_source(texts)
     return run_source(find_run(workspace, name), texts)
 
@@ -73,12 +73,12 @@ def _is_file(name: str) -> bool:
     return name.endswith(".jsonl") or Path(name).is_file()
 
 
-def _common_texts(workspace: Workspace, judges: Sequence[str]) -> list[Text]:
+def _common_texts(workspace: Workspace, judges: Sequence[str]) -> list[TextToJudge]:
     """The texts of the first judge that brings any: the rules bring none of their own."""
     for name in judges:
         if _is_file(name):
             return list(read_gold_source(Path(name)).texts)
-        if name != RULES:
+        if name != RULES_NAME:
             return list(texts_of(find_run(workspace, name)))
     raise InvalidInput("the rules agree with themselves", remedy=_USAGE)
 
@@ -141,7 +141,7 @@ def _count_lines(agreement: Agreement) -> list[str]:
     return _table(rows)
 
 
-def _order_lines(ordered: Mapping[Behavior, Ordering]) -> list[str]:
+def _order_lines(ordered: Mapping[Behavior, GroupOrdering]) -> list[str]:
     groups = max((len(one.groups) for one in ordered.values()), default=0)
     if groups < _PAIR:
         return []
@@ -149,7 +149,7 @@ def _order_lines(ordered: Mapping[Behavior, Ordering]) -> list[str]:
     return ["", f"ordering of {groups} groups by mean count (Kendall's tau): {taus}"]
 
 
-def _orderings_data(ordered: Mapping[Behavior, Ordering]) -> dict[str, object]:
+def _orderings_data(ordered: Mapping[Behavior, GroupOrdering]) -> dict[str, object]:
     return {
         behavior: {
             "tau": one.tau,

@@ -102,10 +102,10 @@ def run_recipe(request: Request) -> None:
 
 def _comparison(plan: Plan, workspace: Workspace) -> list[str]:
     """What `cogtui compare` would print, where the recipe has conditions to compare."""
-    from cogtui.analysis.comparison import summarise
+    from cogtui.analysis.experiment_summary import summarise_experiment
     from cogtui.cli.compare.show import comparison_lines
 
-    summary = summarise(plan.name, plan.cells, workspace)
+    summary = summarise_experiment(plan.name, plan.cells, workspace)
     evaluated = [group for group in summary.groups if group.finished]
     return ["", *comparison_lines(summary)] if len(evaluated) > 1 else []
 

@@ -2,11 +2,11 @@
 
 from cogtui.app.rendering.highlight import minimap
 from cogtui.app.rendering.pairing import Pairing
-from cogtui.app.rendering.styles import SPAN_LOOKS, Part
+from cogtui.app.rendering.styles import SPAN_STYLES, Part
 from cogtui.app.rendering.text import fit, one_line
 from cogtui.app.rollout.rollout_columns import MISSING, answer_part
-from cogtui.app.rollout.trace_data import JudgedTrace
-from cogtui.app.traces.compare.siblings import describe
+from cogtui.app.rollout.trace_data import JudgeRunView
+from cogtui.app.traces.compare.siblings import describe_rollout
 from cogtui.store import RolloutRow
 from pipelines.behaviors.segment import Place
 from pipelines.records import BEHAVIOR_LETTERS, BEHAVIORS
@@ -14,24 +14,24 @@ from pipelines.records import BEHAVIOR_LETTERS, BEHAVIORS
 LETTERS = ("A", "B")
 
 
-def side_parts(side: int, row: RolloutRow, trace: JudgedTrace, width: int, *, active: bool) -> list[Part]:
+def side_parts(side: int, row: RolloutRow, trace: JudgeRunView, width: int, *, active: bool) -> list[Part]:
     """One rollout on one line: letter, reward, counts, length, origin. The active one is what the keys change."""
     reward = MISSING if row.reward is None else f"{row.reward:.2f}"
-    answer, look = answer_part(row)
+    answer, style = answer_part(row)
     parts: list[Part] = [
         (f"{'›' if active else ' '}{LETTERS[side]} ", ("strong", "current") if active else "strong"),
-        (f" {fit(answer, 9)}", look),
+        (f" {fit(answer, 9)}", style),
         (f" {reward:>5} ", ""),
     ]
     for behavior in BEHAVIORS:
         count = trace.count(behavior)
         text = count if count.isdigit() else MISSING if count == MISSING else "!"
         letter = BEHAVIOR_LETTERS[behavior]
-        parts.append((f" {letter}{text}", (SPAN_LOOKS[behavior], "strong") if count not in ("0", MISSING) else "dim"))
+        parts.append((f" {letter}{text}", (SPAN_STYLES[behavior], "strong") if count not in ("0", MISSING) else "dim"))
     length = f"{row.length:,} chars" if row.n_tokens is None else f"{row.n_tokens:,} tokens"
     parts.append((f"  {length:>10}  ", "dim"))
     room = width - sum(len(text) for text, _ in parts)
-    return [*parts, (fit(one_line(describe(row), 300), max(0, room)), "strong" if active else "")]
+    return [*parts, (fit(one_line(describe_rollout(row), 300), max(0, room)), "strong" if active else "")]
 
 
 def summary_parts(left: RolloutRow, right: RolloutRow, pairing: Pairing | None, reading: bool) -> list[Part]:
@@ -52,7 +52,7 @@ def summary_parts(left: RolloutRow, right: RolloutRow, pairing: Pairing | None, 
     return parts
 
 
-def strip_parts(side: int, length: int, longest: int, trace: JudgedTrace, seen: Place, width: int) -> list[Part]:
+def strip_parts(side: int, length: int, longest: int, trace: JudgeRunView, seen: Place, width: int) -> list[Part]:
     """The behaviours along one text, on a scale that both texts share."""
     room = max(1, width - 5)
     cells = max(1, round(room * length / longest)) if longest else 1
@@ -63,5 +63,5 @@ def strip_parts(side: int, length: int, longest: int, trace: JudgedTrace, seen: 
             parts.append(("─" if inside else "·", "" if inside else "dim"))
         else:
             letter = BEHAVIOR_LETTERS[behaviors[0]] if len(behaviors) == 1 else "+"
-            parts.append((letter, (SPAN_LOOKS[behaviors[0]], "strong") if inside else SPAN_LOOKS[behaviors[0]]))
+            parts.append((letter, (SPAN_STYLES[behaviors[0]], "strong") if inside else SPAN_STYLES[behaviors[0]]))
     return [*parts, ("▏", "dim")]

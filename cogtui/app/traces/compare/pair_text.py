@@ -9,12 +9,12 @@ from textual import events
 from textual.binding import Binding, BindingType
 from textual.message import Message
 
-from cogtui.app.rendering.highlight import Highlights, is_sure
+from cogtui.app.rendering.highlight import Highlights, is_reliable_alignment
 from cogtui.app.rendering.pair_layout import PairLayout
-from cogtui.app.rendering.pairing import Kind, Pair, Pairing, differences
-from cogtui.app.rendering.styles import SPAN_LOOKS, Look, Part
+from cogtui.app.rendering.pairing import Pairing, PairKind, SegmentPair, find_differing_ranges
+from cogtui.app.rendering.styles import SPAN_STYLES, Part, StyleName
 from cogtui.app.rendering.text import crop
-from cogtui.app.widgets.lines import ScrollLines
+from cogtui.app.widgets.line_view import ScrollLines
 from pipelines.behaviors.segment import Place
 from pipelines.records import BEHAVIOR_LETTERS, BEHAVIORS, Behavior, LabelledSpan
 
@@ -22,12 +22,12 @@ SIDE_BY_SIDE: Final = 100
 """Cells from which on the texts stand side by side."""
 _LANES: Final = 5
 """Cells of a gutter: four lanes and a space."""
-_MIDDLE: Final[dict[Kind, str]] = {"same": "   ", "changed": " ≠ ", "left": " < ", "right": " > "}
-_SIGNS: Final[dict[Kind, str]] = {"same": " ", "changed": "≠", "left": "<", "right": ">"}
+_MIDDLE: Final[dict[PairKind, str]] = {"same": "   ", "changed": " ≠ ", "left": " < ", "right": " > "}
+_SIGNS: Final[dict[PairKind, str]] = {"same": " ", "changed": "≠", "left": "<", "right": ">"}
 
 
 @dataclass(frozen=True, slots=True)
-class Side:
+class PairSide:
     """One of the two."""
 
     text: str
@@ -49,13 +49,13 @@ class PairText(ScrollLines):
         Binding("space", "move_page(1)", "Page down", show=False),
     ]
 
-    class Scrolled(Message):
+    class VisiblePairsChanged(Message):
         """Another part of the texts is seen."""
 
         def can_replace(self, message: Message) -> bool:
-            return isinstance(message, PairText.Scrolled)
+            return isinstance(message, PairText.VisiblePairsChanged)
 
-    class NoMore(Message):
+    class NoFurtherTarget(Message):
         """A jump found nothing further: no difference, or no span of the behaviour."""
 
         def __init__(self, direction: int, what: str) -> None:
@@ -65,7 +65,7 @@ class PairText(ScrollLines):
 
     def __init__(self) -> None:
         super().__init__()
-        self._sides = (Side(""), Side(""))
+        self._sides = (PairSide(""), PairSide(""))
         self._pairing = Pairing(())
         self._marked = [Highlights(0, ()), Highlights(0, ())]
         self._raw = False
@@ -87,7 +87,7 @@ class PairText(ScrollLines):
         """Whether the texts stand one below the other."""
         return self._lines.stacked
 
-    def show_pair(self, left: Side, right: Side, pairing: Pairing, *, stay: bool = False) -> None:
+    def show_pair(self, left: PairSide, right: PairSide, pairing: Pairing, *, stay: bool = False) -> None:
         """Shows two texts.
 
         Args:
@@ -101,11 +101,11 @@ class PairText(ScrollLines):
         self._lay_out()
         if not stay:
             self.scroll_lines(0)
-        self.post_message(self.Scrolled())
+        self.post_message(self.VisiblePairsChanged())
 
     def show_nothing(self) -> None:
         """Forgets both texts."""
-        self.show_pair(Side(""), Side(""), Pairing(()))
+        self.show_pair(PairSide(""), PairSide(""), Pairing(()))
 
     def _lay_out(self) -> None:
         width = self.text_width
@@ -119,19 +119,19 @@ class PairText(ScrollLines):
         self.at = None
         self.lines_changed(cursor=0)
 
-    def _alike(self, pair: Pair) -> bool:
+    def _alike(self, pair: SegmentPair) -> bool:
         """Whether both sides of a pair look the same: the same characters under the same behaviours."""
         if not pair.same or pair.left is None or pair.right is None:
             return False
         (a, b), (c, d) = pair.left, pair.right
         if self._sides[0].text[a:b] != self._sides[1].text[c:d]:
             return False
-        looks = []
+        by_side = []
         for side, (start, end) in enumerate((pair.left, pair.right)):
             spans = self._marked[side].spans
             pieces = self._marked[side].pieces_between(start, end)
-            looks.append([(p.start - start, p.end - start, [spans[i].behavior for i in p.active]) for p in pieces])
-        return looks[0] == looks[1]
+            by_side.append([(p.start - start, p.end - start, [spans[i].behavior for i in p.active]) for p in pieces])
+        return by_side[0] == by_side[1]
 
     def line_parts(self, line: int, width: int) -> Sequence[Part]:
         found = self._lines.line(line)
@@ -147,36 +147,36 @@ class PairText(ScrollLines):
         letter = "AB"[side] + _SIGNS[pair.kind] + " "
         return [here, (letter, "strong"), *self._side_parts(side, pair, found.left or found.right)]
 
-    def _side_parts(self, side: int, pair: Pair, place: Place | None) -> list[Part]:
+    def _side_parts(self, side: int, pair: SegmentPair, place: Place | None) -> list[Part]:
         if place is None:
             return []
         marked, text = self._marked[side], self._sides[side].text
         show = self._lines.sides[side].show
         lanes = marked.lanes(*place)
         parts: list[Part] = [
-            (lane, (SPAN_LOOKS[behavior], "strong") if lane != " " else "")
+            (lane, (SPAN_STYLES[behavior], "strong") if lane != " " else "")
             for lane, behavior in zip(lanes, BEHAVIORS, strict=True)
         ]
         parts.append((" ", ""))
         lacking = self._lacking(side, pair)
         for piece in marked.pieces_between(*place):
-            looks: list[Look] = []
+            style_names: list[StyleName] = []
             if piece.active:
-                looks.append(SPAN_LOOKS[marked.spans[piece.active[0]].behavior])
-                if any(not is_sure(marked.spans[index].alignment) for index in piece.active):
-                    looks.append("unsure")
+                style_names.append(SPAN_STYLES[marked.spans[piece.active[0]].behavior])
+                if any(not is_reliable_alignment(marked.spans[index].alignment) for index in piece.active):
+                    style_names.append("unsure")
             for start, end, differs in _cut(piece.start, piece.end, lacking):
-                parts.append((show(text[start:end]), (*looks, "differs") if differs else tuple(looks)))
+                parts.append((show(text[start:end]), (*style_names, "differs") if differs else tuple(style_names)))
         return parts
 
-    def _lacking(self, side: int, pair: Pair) -> list[Place]:
+    def _lacking(self, side: int, pair: SegmentPair) -> list[Place]:
         """What the other text has not, of a pair that was changed."""
         if pair.kind != "changed" or pair.left is None or pair.right is None:
             return []
         places = pair.left, pair.right
         texts = [one.text[slice(*place)] for one, place in zip(self._sides, places, strict=True)]
         start = places[side][0]
-        return [(start + a, start + b) for a, b in differences(texts[0], texts[1])[side]]
+        return [(start + a, start + b) for a, b in find_differing_ranges(texts[0], texts[1])[side]]
 
     def seen(self, side: int) -> Place:
         """Code-point range of a text that is on screen."""
@@ -214,7 +214,7 @@ class PairText(ScrollLines):
         else:
             wanted = next((line for line in reversed(lines) if line < here), None)
         if wanted is None:
-            self.post_message(self.NoMore(direction, what))
+            self.post_message(self.NoFurtherTarget(direction, what))
             return
         self.at = wanted
         top, height = self.scroll_offset.y, self.size.height
@@ -231,7 +231,7 @@ class PairText(ScrollLines):
         self._raw = raw
         self._lay_out()
         self.scroll_lines(self._lines.top(pair) if self.line_count else 0)
-        self.post_message(self.Scrolled())
+        self.post_message(self.VisiblePairsChanged())
 
     def action_move(self, lines: int) -> None:
         self.at = None
@@ -240,7 +240,7 @@ class PairText(ScrollLines):
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
         super().watch_scroll_y(old_value, new_value)
         if round(old_value) != round(new_value):
-            self.post_message(self.Scrolled())
+            self.post_message(self.VisiblePairsChanged())
 
     def on_resize(self, event: events.Resize) -> None:
         super().on_resize(event)
@@ -265,11 +265,11 @@ def _fit_parts(parts: Sequence[Part], width: int) -> list[Part]:
     """Parts cut or padded to a width."""
     fitted: list[Part] = []
     room = width
-    for text, looks in parts:
+    for text, style_names in parts:
         length = cell_len(text)
         if length > room:
             text = crop(text, room)
             length = cell_len(text)
-        fitted.append((text, looks))
+        fitted.append((text, style_names))
         room -= length
     return [*fitted, (" " * room, "")]

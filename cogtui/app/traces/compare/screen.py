@@ -7,18 +7,18 @@ from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 
-from cogtui.app.rendering.pairing import Pairing, paired
+from cogtui.app.rendering.pairing import Pairing, pair_segments
 from cogtui.app.rendering.text import one_line
-from cogtui.app.rollout.trace_data import NOTHING, judged_trace, rules_now
+from cogtui.app.rollout.trace_data import EMPTY_VIEW, run_rules_judge, view_judge_run
 from cogtui.app.shell.chords import ChordScreen
 from cogtui.app.shell.dialogs import ChoiceScreen
-from cogtui.app.shell.opening import OpenTrace
-from cogtui.app.shell.scope import ListQuery, quoted
-from cogtui.app.shell.screen_pool import KeptScreen
+from cogtui.app.shell.list_query import ListQuery, quote_value
+from cogtui.app.shell.opening import OpenReader
+from cogtui.app.shell.screen_pool import ReusableScreen
 from cogtui.app.traces.compare.compare_facts import LETTERS, side_parts, strip_parts, summary_parts
-from cogtui.app.traces.compare.pair_text import PairText, Side
-from cogtui.app.traces.compare.siblings import Axis, describe, stepped
-from cogtui.app.widgets.line import Line
+from cogtui.app.traces.compare.pair_text import PairSide, PairText
+from cogtui.app.traces.compare.siblings import Axis, describe_rollout, find_neighbour
+from cogtui.app.widgets.text_line import TextLine
 from cogtui.store import RolloutDetail, RolloutRow
 
 _ENDS: dict[Axis, tuple[str, str]] = {
@@ -28,7 +28,7 @@ _ENDS: dict[Axis, tuple[str, str]] = {
 }
 
 
-class CompareScreen(ChordScreen, KeptScreen):
+class CompareScreen(ChordScreen, ReusableScreen):
     """A on the left (or above), B on the right; one of them is active, and the keys put another in its place."""
 
     HELP_TITLE = "Compare"
@@ -55,17 +55,17 @@ class CompareScreen(ChordScreen, KeptScreen):
         self.rows: list[RolloutRow] = []
         self.active = 1
         self.details: list[RolloutDetail | None] = [None, None]
-        self.traces = [NOTHING, NOTHING]
+        self.traces = [EMPTY_VIEW, EMPTY_VIEW]
         self.others: list[list[RolloutRow]] = [[], []]
         self.pairing: Pairing | None = None
         self._chord = 0
 
     def compose_body(self) -> ComposeResult:
-        yield Line(widget_id="side-0")
-        yield Line(widget_id="side-1")
-        yield Line(widget_id="pair-summary")
-        yield Line(widget_id="strip-0")
-        yield Line(widget_id="strip-1")
+        yield TextLine(widget_id="side-0")
+        yield TextLine(widget_id="side-1")
+        yield TextLine(widget_id="pair-summary")
+        yield TextLine(widget_id="strip-0")
+        yield TextLine(widget_id="strip-1")
         yield PairText()
 
     def read(self, mode: str, left: RolloutRow, right: RolloutRow) -> None:
@@ -85,7 +85,7 @@ class CompareScreen(ChordScreen, KeptScreen):
         self._forget()
         self.query_one(PairText).show_nothing()
         for name in ("#side-0", "#side-1", "#pair-summary", "#strip-0", "#strip-1"):
-            self.query_one(name, Line).show()
+            self.query_one(name, TextLine).show()
 
     def _load(self) -> None:
         self._show_lines(reading=True)
@@ -102,20 +102,21 @@ class CompareScreen(ChordScreen, KeptScreen):
                 return
             now = None
             if not detail.judge_runs:
-                now = await self.answer(work.ask(lambda _, detail=detail: rules_now(detail)))  # type: ignore[misc]
+                now = await self.answer(work.ask(lambda _, detail=detail: run_rules_judge(detail)))  # type: ignore[misc]
             if not any(row.id == other.id for other in self.others[side]):
                 found = await self.answer(
                     store.ask(lambda found, row=row: found.same_problem(row.id))  # type: ignore[misc]
                 )
                 self.others[side] = found or []
-            self.details[side], self.traces[side] = detail, judged_trace(detail, 0, now)
+            self.details[side], self.traces[side] = detail, view_judge_run(detail, 0, now)
         left, right = self.details
         assert left is not None
         assert right is not None
-        self.pairing = await self.answer(work.ask(lambda _: paired(left.completion, right.completion)))
+        self.pairing = await self.answer(work.ask(lambda _: pair_segments(left.completion, right.completion)))
         if self.pairing is not None:
             sides = [
-                Side(detail.completion, trace.spans) for detail, trace in zip((left, right), self.traces, strict=True)
+                PairSide(detail.completion, trace.spans)
+                for detail, trace in zip((left, right), self.traces, strict=True)
             ]
             self.query_one(PairText).show_pair(sides[0], sides[1], self.pairing)
         self._show_lines()
@@ -123,13 +124,13 @@ class CompareScreen(ChordScreen, KeptScreen):
     def _show_lines(self, *, reading: bool = False) -> None:
         width = self.size.width
         for side in (0, 1):
-            line = self.query_one(f"#side-{side}", Line)
+            line = self.query_one(f"#side-{side}", TextLine)
             line.show(*side_parts(side, self.rows[side], self.traces[side], width, active=side == self.active))
         pairing = None if reading else self.pairing
-        self.query_one("#pair-summary", Line).show(*summary_parts(self.rows[0], self.rows[1], pairing, reading))
+        self.query_one("#pair-summary", TextLine).show(*summary_parts(self.rows[0], self.rows[1], pairing, reading))
         self._show_strips()
 
-    @on(PairText.Scrolled)
+    @on(PairText.VisiblePairsChanged)
     @on(events.Resize)
     def _moved(self) -> None:
         self._show_strips()
@@ -139,25 +140,25 @@ class CompareScreen(ChordScreen, KeptScreen):
         text = self.query_one(PairText)
         for side, length in enumerate(lengths):
             parts = strip_parts(side, length, max(lengths), self.traces[side], text.seen(side), self.size.width)
-            self.query_one(f"#strip-{side}", Line).show(*parts)
+            self.query_one(f"#strip-{side}", TextLine).show(*parts)
 
     def jump(self, direction: int, letter: str) -> None:
         self.query_one(PairText).jump_letter(direction, letter)
 
-    @on(PairText.NoMore)
-    def _no_more(self, event: PairText.NoMore) -> None:
+    @on(PairText.NoFurtherTarget)
+    def _no_more(self, event: PairText.NoFurtherTarget) -> None:
         self.say(f"no {event.what} further {'below' if event.direction > 0 else 'above'}")
 
     def _put(self, row: RolloutRow) -> None:
         """Puts a rollout on the active side."""
         self.rows[self.active] = row
-        self.traces[self.active] = NOTHING
+        self.traces[self.active] = EMPTY_VIEW
         self._load()
 
     def action_step(self, axis: Axis, by: int) -> None:
         """Goes along an axis on the active side."""
         rows, here = self.others[self.active], self.rows[self.active]
-        found = stepped(rows, here, axis, by)
+        found = find_neighbour(rows, here, axis, by)
         if found is None:
             self.say(_ENDS[axis][by > 0])
         else:
@@ -180,7 +181,7 @@ class CompareScreen(ChordScreen, KeptScreen):
         rows, here = self.others[self.active], self.rows[self.active]
         if not rows:
             return
-        names = [f"{describe(row)}  {'–' if row.reward is None else f'{row.reward:.2f}'}" for row in rows]
+        names = [f"{describe_rollout(row)}  {'–' if row.reward is None else f'{row.reward:.2f}'}" for row in rows]
         at = next((place for place, row in enumerate(rows) if row.id == here.id), 0)
 
         def chosen(index: int | None) -> None:
@@ -195,10 +196,10 @@ class CompareScreen(ChordScreen, KeptScreen):
 
     async def _open(self) -> None:
         row = self.rows[self.active]
-        listed = ListQuery(f"problem:{quoted(row.problem_id)}")
+        listed = ListQuery(f"problem:{quote_value(row.problem_id)}")
         place = await self.answer(self.context.store.ask(lambda store: store.locate(listed.query(), row.id)))
         if place is not None:
-            self.post_message(OpenTrace(self, listed, replace(row, cursor=place)))
+            self.post_message(OpenReader(self, listed, replace(row, cursor=place)))
 
     def action_copy(self) -> None:
         """Asks what to copy."""

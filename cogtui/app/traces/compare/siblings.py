@@ -19,7 +19,7 @@ _VALUE: Final[dict[Axis, Callable[[RolloutRow], Any]]] = {
 }
 
 
-def stepped(rows: Sequence[RolloutRow], here: RolloutRow, axis: Axis, by: int) -> RolloutRow | None:
+def find_neighbour(rows: Sequence[RolloutRow], here: RolloutRow, axis: Axis, by: int) -> RolloutRow | None:
     """The rollout one further along an axis; what the axis leaves open stays as near as there is.
 
     Args:
@@ -49,7 +49,7 @@ def stepped(rows: Sequence[RolloutRow], here: RolloutRow, axis: Axis, by: int) -
     return min(fitting, key=lambda row: (abs(row.step - here.step), abs(row.sample - here.sample)))
 
 
-def partner(rows: Sequence[RolloutRow], here: RolloutRow) -> RolloutRow | None:
+def choose_partner(rows: Sequence[RolloutRow], here: RolloutRow) -> RolloutRow | None:
     """What to compare a rollout with if nobody says: the first step of its run, else another run, else a sample."""
     others = [row for row in rows if row.id != here.id]
     if not others:
@@ -63,7 +63,7 @@ def partner(rows: Sequence[RolloutRow], here: RolloutRow) -> RolloutRow | None:
     return min(others, key=distance)
 
 
-def describe(row: RolloutRow) -> str:
+def describe_rollout(row: RolloutRow) -> str:
     """Which one of its problem a rollout is: `step 40 #0 · all_strategies · seed 1 · train`."""
     origin = [row.condition, None if row.seed is None else f"seed {row.seed}", row.split]
     return " · ".join([f"step {row.step} #{row.sample}", *(text for text in origin if text)])

@@ -9,9 +9,9 @@ from textual.containers import Vertical
 from textual.screen import ModalScreen
 
 from cogtui.app.rendering.styles import Part
-from cogtui.app.textual_compat.deferred_paint import LateScreen
-from cogtui.app.widgets.line import Line
-from cogtui.app.widgets.lines import LineView
+from cogtui.app.textual_compat.deferred_paint import DeferredPaintScreen
+from cogtui.app.widgets.line_view import LineView
+from cogtui.app.widgets.text_line import TextLine
 
 
 class ColumnLines(LineView):
@@ -59,7 +59,7 @@ class ColumnLines(LineView):
             self.refresh()
 
 
-class ColumnsScreen(ModalScreen[tuple[str, ...] | None], LateScreen):
+class ColumnsScreen(ModalScreen[tuple[str, ...] | None], DeferredPaintScreen):
     """Asks which columns; the answer is their names in order, empty for the usual ones, None for no change."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -75,12 +75,12 @@ class ColumnsScreen(ModalScreen[tuple[str, ...] | None], LateScreen):
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog choice") as box:
             box.styles.height = min(self.lines.line_count + 4, 24)
-            yield Line(("Which columns?", "heading"))
+            yield TextLine(("Which columns?", "heading"))
             yield self.lines
             keys: list[Part] = []
             for key, does in (("Space", "show"), ("J K", "move"), ("Enter", "apply"), ("u", "the usual ones")):
                 keys += [(f" {key} ", "key"), (does, "dim")]
-            yield Line(*keys)
+            yield TextLine(*keys)
 
     def action_apply(self) -> None:
         """Takes the choice over; without a column, the usual ones."""

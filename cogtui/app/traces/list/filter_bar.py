@@ -13,61 +13,61 @@ from textual.widgets import Input
 
 from cogtui.app.rendering.styles import Part
 from cogtui.app.rendering.text import one_line, shown
-from cogtui.app.textual_compat.deferred_paint import LateScreen
-from cogtui.app.traces.list.filter_completion import Word, completed, word_at
-from cogtui.app.widgets.entry import Entry
-from cogtui.app.widgets.line import Line
+from cogtui.app.textual_compat.deferred_paint import DeferredPaintScreen
+from cogtui.app.traces.list.filter_completion import WordAtCursor, complete_word, find_word
+from cogtui.app.widgets.popup_input import PopupInput
+from cogtui.app.widgets.text_line import TextLine
 from cogtui.store.filter.lexer import FilterError
 from cogtui.store.filter.parser import parse
 
 _EXAMPLES = 'condition:all_strategies  step>=100  correct:false  backtracking>=2  text:"try again"  a OR b'
 
 
-class FilterEntry(Entry):
+class FilterEntry(PopupInput):
     """The input of the bar."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("tab", "complete", "Complete", priority=True)]
 
-    class Complete(Message):
+    class CompletionRequested(Message):
         """Tab: a completion is wanted."""
 
     def action_complete(self) -> None:
         """Asks for a completion of the word at the cursor."""
-        self.post_message(self.Complete())
+        self.post_message(self.CompletionRequested())
 
 
 class FilterBar(Vertical):
     """One line while it rests; an input with two lines of help while it is edited."""
 
-    class Changed(Message):
+    class FilterChanged(Message):
         """A valid filter was entered."""
 
         def __init__(self, text: str) -> None:
             super().__init__()
             self.text = text
 
-    class Complete(Message):
+    class CandidatesRequested(Message):
         """A word is to be completed; the screen, which knows the data, calls `complete`."""
 
-        def __init__(self, word: Word) -> None:
+        def __init__(self, word: WordAtCursor) -> None:
             super().__init__()
             self.word = word
 
-    class Left(Message):
+    class EditCancelled(Message):
         """Editing ended without a change."""
 
     def compose(self) -> ComposeResult:
-        yield Line((" no filter; / to type one", "dim"), widget_id="filter-text")
+        yield TextLine((" no filter; / to type one", "dim"), widget_id="filter-text")
         yield FilterEntry("filter, empty for everything", "filter-entry")
-        yield Line(widget_id="filter-help")
+        yield TextLine(widget_id="filter-help")
 
     def show_filter(self, text: str) -> None:
         """Shows the filter in force."""
         if self.has_class("open"):
             self._paint_together()
         self.remove_class("open")
-        self.query_one("#filter-entry", Entry).close()
-        line = self.query_one("#filter-text", Line)
+        self.query_one("#filter-entry", PopupInput).close()
+        line = self.query_one("#filter-text", TextLine)
         if text:
             line.show((" filter  ", "dim"), (one_line(text), "strong"))
         else:
@@ -77,12 +77,12 @@ class FilterBar(Vertical):
         """Starts editing."""
         self._paint_together()
         self.add_class("open")
-        self.query_one("#filter-entry", Entry).open(text)
+        self.query_one("#filter-entry", PopupInput).open(text)
         self._check(text)
 
     def _paint_together(self) -> None:
         # The lines of the bar come or go, the list gets another height, and the focus moves.
-        if isinstance(self.screen, LateScreen):
+        if isinstance(self.screen, DeferredPaintScreen):
             self.screen.paint_together()
 
     @on(Input.Changed, "#filter-entry")
@@ -91,7 +91,7 @@ class FilterBar(Vertical):
 
     def _check(self, text: str, *, entered: bool = False) -> bool:
         """Parses the text; shows what is wrong with it, mildly as long as it is being typed."""
-        help_line = self.query_one("#filter-help", Line)
+        help_line = self.query_one("#filter-help", TextLine)
         try:
             parse(text)
         except FilterError as error:
@@ -107,20 +107,20 @@ class FilterBar(Vertical):
         """Shows what the word at the cursor may become."""
         names = "  ".join(one_line(name, 60) for name in found[:30])
         rows: list[list[Part]] = [[(" may become" if found else " nothing in the data begins so", "dim")]]
-        self.query_one("#filter-help", Line).show_rows([*rows, [(f" {names}", "")]])
+        self.query_one("#filter-help", TextLine).show_rows([*rows, [(f" {names}", "")]])
 
-    @on(FilterEntry.Complete)
-    def _complete(self, event: FilterEntry.Complete) -> None:
+    @on(FilterEntry.CompletionRequested)
+    def _complete(self, event: FilterEntry.CompletionRequested) -> None:
         event.stop()
         entry = self.query_one(FilterEntry)
-        self.post_message(self.Complete(word_at(entry.value, entry.cursor_position)))
+        self.post_message(self.CandidatesRequested(find_word(entry.value, entry.cursor_position)))
 
-    def complete(self, word: Word, found: Sequence[str]) -> None:
+    def complete(self, word: WordAtCursor, found: Sequence[str]) -> None:
         """Completes the word as far as the candidates agree, if it is still the word at the cursor."""
         entry = self.query_one(FilterEntry)
-        if word_at(entry.value, entry.cursor_position) != word:
+        if find_word(entry.value, entry.cursor_position) != word:
             return
-        text, cursor = completed(entry.value, entry.cursor_position, word, found)
+        text, cursor = complete_word(entry.value, entry.cursor_position, word, found)
         if text != entry.value:
             entry.value = text
             entry.cursor_position = cursor
@@ -132,8 +132,8 @@ class FilterBar(Vertical):
         event.stop()
         if self._check(event.value, entered=True):
             self.show_filter(event.value)
-            self.post_message(self.Changed(event.value))
+            self.post_message(self.FilterChanged(event.value))
 
-    @on(Entry.Abandoned)
+    @on(PopupInput.InputCancelled)
     def _abandoned(self) -> None:
-        self.post_message(self.Left())
+        self.post_message(self.EditCancelled())

@@ -4,7 +4,7 @@ import os.path
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from cogtui.app.shell.scope import quoted
+from cogtui.app.shell.list_query import quote_value
 from cogtui.store.filter.ast import FIELDS, FINISH_REASONS, HAS, TRUTH_VALUES
 
 _WORD_ENDS = " \t("
@@ -12,7 +12,7 @@ _OPERATORS = (">=", "<=", "!=", ":", "=", "<", ">")
 
 
 @dataclass(frozen=True, slots=True)
-class Word:
+class WordAtCursor:
     """The word that ends at the cursor."""
 
     start: int
@@ -22,7 +22,7 @@ class Word:
     """What is there of the field or value."""
 
 
-def word_at(text: str, cursor: int) -> Word:
+def find_word(text: str, cursor: int) -> WordAtCursor:
     """The word being typed at a cursor; inside a quoted value it reaches back over spaces."""
     head = text[:cursor]
     start = cursor
@@ -33,14 +33,14 @@ def word_at(text: str, cursor: int) -> Word:
     word = head[start:]
     found = [(word.index(operator), -len(operator), operator) for operator in _OPERATORS if operator in word]
     if not found:
-        return Word(start, None, word)
+        return WordAtCursor(start, None, word)
     place, _, operator = min(found)
     value = place + len(operator)
     value += len(word[value:].rpartition(",")[0]) + ("," in word[value:])
-    return Word(start + value, word[:place], word[value:].lstrip('"'))
+    return WordAtCursor(start + value, word[:place], word[value:].lstrip('"'))
 
 
-def candidates(word: Word, values: Callable[[str, str], Sequence[str]]) -> list[str]:
+def list_candidates(word: WordAtCursor, values: Callable[[str, str], Sequence[str]]) -> list[str]:
     """What the word may become, whole.
 
     Args:
@@ -57,11 +57,11 @@ def candidates(word: Word, values: Callable[[str, str], Sequence[str]]) -> list[
     elif kind == "choice":
         fixed = tuple(HAS) if word.field == "has" else FINISH_REASONS
     elif kind in ("text", "prefix", "number"):
-        fixed = [quoted(value) for value in values(word.field, word.prefix)]
+        fixed = [quote_value(value) for value in values(word.field, word.prefix)]
     return [value for value in fixed if value.lstrip('"').startswith(word.prefix)]
 
 
-def completed(text: str, cursor: int, word: Word, found: Sequence[str]) -> tuple[str, int]:
+def complete_word(text: str, cursor: int, word: WordAtCursor, found: Sequence[str]) -> tuple[str, int]:
     """The text with the word completed as far as the candidates agree, and where the cursor then is."""
     if not found:
         return text, cursor

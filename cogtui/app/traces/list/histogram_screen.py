@@ -7,13 +7,13 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 
-from cogtui.app.rendering.styles import Look, Part
+from cogtui.app.rendering.styles import Part, StyleName
 from cogtui.app.rendering.text import fit, one_line
 from cogtui.app.shell.dialogs import ChoiceScreen
-from cogtui.app.shell.scope import ListQuery
+from cogtui.app.shell.list_query import ListQuery
 from cogtui.app.shell.screen_base import AppScreen
-from cogtui.app.widgets.line import Line
-from cogtui.app.widgets.lines import LineView
+from cogtui.app.widgets.line_view import LineView
+from cogtui.app.widgets.text_line import TextLine
 from cogtui.store.values.types import Histogram, SortField
 from pipelines.records import BEHAVIORS
 
@@ -28,7 +28,7 @@ _WITHOUT: Final[dict[str, str]] = {
 """The filter for rows without a value, where there is one."""
 
 
-class Bars(LineView):
+class HistogramBars(LineView):
     """A bar a line; the longest fills the width."""
 
     TITLE = "histogram"
@@ -67,11 +67,11 @@ class Bars(LineView):
         most = max(one for _, one, _ in self._rows)
         share = f"{100 * count / self._total:.1f}%" if self._total else ""
         room = max(1, width - 15 - 20)
-        bar = bar_of(count / most if most else 0.0, room)
-        look: Look = "warn" if label == "no value" else "series-0"
+        bar = draw_bar(count / most if most else 0.0, room)
+        style: StyleName = "warn" if label == "no value" else "series-0"
         return [
             (f"{fit(label, 13, right=True)} ", ""),
-            (fit(bar, room), look),
+            (fit(bar, room), style),
             (f"{count:>11,}", "strong"),
             (f"{share:>8}", "dim"),
         ]
@@ -101,11 +101,11 @@ class HistogramScreen(AppScreen):
         self._chosen = chosen
 
     def compose_body(self) -> ComposeResult:
-        yield Line((" reading", "dim"), widget_id="summary")
-        yield Bars()
+        yield TextLine((" reading", "dim"), widget_id="summary")
+        yield HistogramBars()
 
     def on_mount(self) -> None:
-        self.query_one(Bars).focus()
+        self.query_one(HistogramBars).focus()
         self.load()
 
     def load(self) -> None:
@@ -117,17 +117,17 @@ class HistogramScreen(AppScreen):
         found = await self.answer(self.context.store.ask(lambda store: store.histogram(query, field, bins=_BINS)))
         if found is None:
             return
-        self.query_one(Bars).show_histogram(found)
+        self.query_one(HistogramBars).show_histogram(found)
         total = sum(one.count for one in found.bins)
         parts: list[Part] = [(f" {field.replace('_', ' ')}", "strong"), (f"  n {total:,}", "")]
         if found.missing:
             parts.append((f", {found.missing:,} without a value", "warn"))
         parts.append((f"  {one_line(self.list_query.text) or 'no filter'}", "dim"))
-        self.query_one("#summary", Line).show(*parts)
+        self.query_one("#summary", TextLine).show(*parts)
 
-    @on(LineView.Chosen)
-    def _bar_chosen(self, event: LineView.Chosen) -> None:
-        text = self.query_one(Bars).filters[event.line]
+    @on(LineView.LineSelected)
+    def _bar_chosen(self, event: LineView.LineSelected) -> None:
+        text = self.query_one(HistogramBars).filters[event.line]
         if not text:
             self.say("there is no filter for this line")
             return
@@ -151,7 +151,7 @@ class HistogramScreen(AppScreen):
         self.app.push_screen(ChoiceScreen("Which column?", names, FIELDS.index(self.field)), chosen)
 
 
-def bar_of(share: float, width: int) -> str:
+def draw_bar(share: float, width: int) -> str:
     """A bar of eighths of a cell; what is there at all is seen."""
     eighths = round(share * width * 8)
     if share > 0:

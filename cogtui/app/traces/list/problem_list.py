@@ -7,12 +7,12 @@ from typing import ClassVar, Final
 from textual import events
 from textual.binding import Binding, BindingType
 
-from cogtui.app.rendering.fitting_columns import Column, fitted, heading, row
+from cogtui.app.rendering.column_layout import Column, fit_columns, heading_parts, row_parts
 from cogtui.app.rendering.styles import Part
 from cogtui.app.rendering.text import one_line
 from cogtui.app.rollout.rollout_columns import MISSING
-from cogtui.app.widgets.line import Line
-from cogtui.app.widgets.window import WindowView
+from cogtui.app.widgets.text_line import TextLine
+from cogtui.app.widgets.window_view import WindowView
 from cogtui.store import Cursor, Page
 from cogtui.store.values.types import GroupSort, ProblemGroup
 
@@ -38,12 +38,12 @@ class ProblemList(WindowView):
     TITLE = "list of problems"
     BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "choose", "Rollouts")]
 
-    def __init__(self, titles: Line) -> None:
+    def __init__(self, titles: TextLine) -> None:
         super().__init__()
         self._titles = titles
         self._groups: list[ProblemGroup] = []
         self._sort: tuple[GroupSort, bool] = ("problem", False)
-        self._fitted = fitted(_COLUMNS, 80)
+        self._fitted = fit_columns(_COLUMNS, 80)
         self.above: Cursor | None = None
         self.below: Cursor | None = None
 
@@ -92,15 +92,15 @@ class ProblemList(WindowView):
             "worst": (_reward(group.worst), "dim"),
             "steps": (sparkline(group.by_step, self._fitted[-1][1]), "series-0"),
         }
-        return row(self._fitted, cells)
+        return row_parts(self._fitted, cells)
 
     def _show_titles(self) -> None:
         field, descending = self._sort
-        self._titles.show((" ", "heading"), *heading(self._fitted, {field: "↓" if descending else "↑"}))
+        self._titles.show((" ", "heading"), *heading_parts(self._fitted, {field: "↓" if descending else "↑"}))
 
     def on_resize(self, event: events.Resize) -> None:
         super().on_resize(event)
-        self._fitted = fitted(_COLUMNS, self.text_width)
+        self._fitted = fit_columns(_COLUMNS, self.text_width)
         self._show_titles()
         self.refresh()
         self.ask_for_more()

@@ -10,12 +10,12 @@ from textual.binding import Binding, BindingType
 from cogtui.app.rendering.styles import Part
 from cogtui.app.rendering.text import one_line
 from cogtui.app.shell.dialogs import ChoiceScreen
-from cogtui.app.shell.opening import OpenTraces
-from cogtui.app.shell.scope import ListQuery, quoted
+from cogtui.app.shell.list_query import ListQuery, quote_value
+from cogtui.app.shell.opening import OpenRolloutList
 from cogtui.app.traces.list.problem_list import ProblemList
-from cogtui.app.traces.list.viewing import ViewingScreen
-from cogtui.app.widgets.line import Line
-from cogtui.app.widgets.lines import LineView
+from cogtui.app.traces.list.saved_view_actions import SavedViewActions
+from cogtui.app.widgets.line_view import LineView
+from cogtui.app.widgets.text_line import TextLine
 from cogtui.store import END, Cursor, Page
 from cogtui.store.user_data.views import View
 from cogtui.store.values.types import GroupSort, ProblemGroup
@@ -24,7 +24,7 @@ _PAGE: Final = 64
 _SORTS: Final[tuple[GroupSort, ...]] = get_args(GroupSort)
 
 
-class ProblemsScreen(ViewingScreen):
+class ProblemsScreen(SavedViewActions):
     """Problems; Enter opens the rollouts of one.
 
     Args:
@@ -55,8 +55,8 @@ class ProblemsScreen(ViewingScreen):
         self._read = False
 
     def compose_body(self) -> ComposeResult:
-        titles = Line(widget_id="titles")
-        yield Line((" reading", "dim"), widget_id="summary")
+        titles = TextLine(widget_id="titles")
+        yield TextLine((" reading", "dim"), widget_id="summary")
         yield titles
         yield ProblemList(titles)
 
@@ -121,13 +121,13 @@ class ProblemsScreen(ViewingScreen):
         else:
             self.load(end=True)
 
-    @on(LineView.Moved)
+    @on(LineView.CursorMoved)
     def _show_summary(self) -> None:
         view, group = self.view, self.view.group
         if not self._read:
             return
         if group is None:
-            self.query_one("#summary", Line).show((" no problem", "strong"), (" passes this filter", "dim"))
+            self.query_one("#summary", TextLine).show((" no problem", "strong"), (" passes this filter", "dim"))
             return
         more = "+" if view.above is not None or view.below is not None else ""
         parts: list[Part] = [(f" {view.line_count:,}{more} problems", "strong")]
@@ -139,15 +139,15 @@ class ProblemsScreen(ViewingScreen):
             steps = f"step {first}" if first == last else f"steps {first} to {last}"
             parts.append((f"  {steps}", "dim"))
         parts.append((f"  {one_line(self.list_query.text) or 'no filter'}", "dim"))
-        self.query_one("#summary", Line).show(*parts)
+        self.query_one("#summary", TextLine).show(*parts)
 
-    @on(LineView.Chosen)
+    @on(LineView.LineSelected)
     def _chosen(self) -> None:
         group = self.view.group
         if group is not None:
-            scope = replace_typed(self.list_query, f"problem:{quoted(group.problem_id)}")
+            scope = replace_typed(self.list_query, f"problem:{quote_value(group.problem_id)}")
             path = f"problem {one_line(group.problem_id, 40)}"
-            self.post_message(OpenTraces(self, path, scope))
+            self.post_message(OpenRolloutList(self, path, scope))
 
     def _sort_by(self, field: GroupSort, descending: bool) -> None:
         self.sort, self.descending = field, descending

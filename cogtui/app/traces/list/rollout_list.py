@@ -7,11 +7,11 @@ from textual import events
 from textual.binding import Binding, BindingType
 from textual.message import Message
 
-from cogtui.app.rendering.fitting_columns import fitted, heading, row
+from cogtui.app.rendering.column_layout import fit_columns, heading_parts, row_parts
 from cogtui.app.rendering.styles import Part
 from cogtui.app.rollout.rollout_columns import SNIPPET, SORTABLE, chosen_columns, rollout_cells, snippet_parts
-from cogtui.app.widgets.line import Line
-from cogtui.app.widgets.window import WindowView
+from cogtui.app.widgets.text_line import TextLine
+from cogtui.app.widgets.window_view import WindowView
 from cogtui.store import Cursor, Page, RolloutRow, Sort
 from cogtui.store.values.types import Snippet, SortField
 
@@ -28,20 +28,20 @@ class RolloutList(WindowView):
     TITLE = "list of rollouts"
     BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "choose", "Read")]
 
-    class Seen(Message):
+    class VisibleRowsChanged(Message):
         """Other rows are seen."""
 
         def can_replace(self, message: Message) -> bool:
-            return isinstance(message, RolloutList.Seen)
+            return isinstance(message, RolloutList.VisibleRowsChanged)
 
-    def __init__(self, titles: Line) -> None:
+    def __init__(self, titles: TextLine) -> None:
         super().__init__()
         self._titles = titles
         self._rollouts: list[RolloutRow] = []
         self._names: tuple[str, ...] = ()
         self._searched = False
         self._snippets: dict[str, Snippet | None] = {}
-        self._fitted = fitted(chosen_columns((), searched=False), 80)
+        self._fitted = fit_columns(chosen_columns((), searched=False), 80)
         self._sort = Sort("step", descending=True)
         self._marked: str | None = None
         self.above: Cursor | None = None
@@ -140,9 +140,9 @@ class RolloutList(WindowView):
         if rollout.id == self._marked:
             cells = {**cells, "noted": ("◆", "busy")}
         if self._fitted[-1][0] is not SNIPPET:
-            return row(self._fitted, cells)
+            return row_parts(self._fitted, cells)
         snippet = snippet_parts(self._snippets.get(rollout.id), self._fitted[-1][1])
-        return [*row(self._fitted[:-1], cells), (" ", ""), *snippet]
+        return [*row_parts(self._fitted[:-1], cells), (" ", ""), *snippet]
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -163,7 +163,7 @@ class RolloutList(WindowView):
     def without_snippet(self) -> list[str]:
         """Ids of the rows seen of which nobody looked up yet where the words stand."""
         top, bottom = self.visible_rows
-        return [row.id for row in self._rollouts[top:bottom] if row.id not in self._snippets]
+        return [rollout.id for rollout in self._rollouts[top:bottom] if rollout.id not in self._snippets]
 
     def show_snippets(self, found: Mapping[str, Snippet | None]) -> None:
         """Shows where in some rows the words stand."""
@@ -173,15 +173,15 @@ class RolloutList(WindowView):
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
         super().watch_scroll_y(old_value, new_value)
         if self._searched and round(old_value) != round(new_value):
-            self.post_message(self.Seen())
+            self.post_message(self.VisibleRowsChanged())
 
     def _fit(self) -> None:
-        self._fitted = fitted(chosen_columns(self._names, searched=self._searched), self.text_width)
+        self._fitted = fit_columns(chosen_columns(self._names, searched=self._searched), self.text_width)
         self._show_titles()
 
     def _show_titles(self) -> None:
         mark: dict[str, str] = {self._sort.field: "↓" if self._sort.descending else "↑"}
-        self._titles.show((" ", "heading"), *heading(self._fitted, mark))
+        self._titles.show((" ", "heading"), *heading_parts(self._fitted, mark))
 
     def on_resize(self, event: events.Resize) -> None:
         super().on_resize(event)
@@ -189,4 +189,4 @@ class RolloutList(WindowView):
         self.refresh()
         self.ask_for_more()
         if self._searched:
-            self.post_message(self.Seen())
+            self.post_message(self.VisibleRowsChanged())

@@ -9,12 +9,12 @@ from textual.binding import Binding, BindingType
 from cogtui.app.rendering.text import one_line
 from cogtui.app.rollout.rollout_columns import COLUMNS, SORTABLE
 from cogtui.app.shell.dialogs import ChoiceScreen
-from cogtui.app.shell.scope import ListQuery, Quick, bracketed
+from cogtui.app.shell.list_query import ListQuery, QuickFilter, parenthesise
 from cogtui.app.traces.list.columns_screen import ColumnsScreen
 from cogtui.app.traces.list.filter_bar import FilterBar
-from cogtui.app.traces.list.filter_completion import Word, candidates
-from cogtui.app.traces.list.rollout_window import RolloutWindow
-from cogtui.app.traces.list.viewing import ViewingScreen
+from cogtui.app.traces.list.filter_completion import WordAtCursor, list_candidates
+from cogtui.app.traces.list.paged_rollout_screen import PagedRolloutScreen
+from cogtui.app.traces.list.saved_view_actions import SavedViewActions
 from cogtui.store import Sort
 from cogtui.store.user_data.views import View, read_views, save_columns
 from cogtui.store.values.fields import COLUMN_NAMES
@@ -23,7 +23,7 @@ from cogtui.store.values.types import GroupSort, SortField
 _ANY = "any"
 
 
-class TracesScreen(RolloutWindow, ViewingScreen):
+class TracesScreen(PagedRolloutScreen, SavedViewActions):
     """Rollouts of the workspace, or of a scope within it.
 
     Args:
@@ -70,34 +70,34 @@ class TracesScreen(RolloutWindow, ViewingScreen):
         """Opens the filter bar."""
         self.query_one(FilterBar).open(self.list_query.typed)
 
-    @on(FilterBar.Changed)
-    def _filter_changed(self, event: FilterBar.Changed) -> None:
+    @on(FilterBar.FilterChanged)
+    def _filter_changed(self, event: FilterBar.FilterChanged) -> None:
         self.view.focus()
         self.change(replace(self.list_query, typed=event.text))
 
-    @on(FilterBar.Complete)
-    def _complete(self, event: FilterBar.Complete) -> None:
+    @on(FilterBar.CandidatesRequested)
+    def _complete(self, event: FilterBar.CandidatesRequested) -> None:
         self.run_worker(self._find_candidates(event.word), group="complete", exclusive=True)
 
-    async def _find_candidates(self, word: Word) -> None:
+    async def _find_candidates(self, word: WordAtCursor) -> None:
         found = await self.answer(
             self.context.store.ask(
-                lambda store: candidates(word, lambda field, prefix: store.values(field, prefix, limit=30))
+                lambda store: list_candidates(word, lambda field, prefix: store.values(field, prefix, limit=30))
             )
         )
         if found is not None:
             self.query_one(FilterBar).complete(word, found)
 
-    @on(FilterBar.Left)
+    @on(FilterBar.EditCancelled)
     def _filter_left(self) -> None:
         self.view.focus()
         self.query_one(FilterBar).show_filter(self.list_query.own_text)
 
-    def action_quick(self, name: Quick) -> None:
+    def action_quick(self, name: QuickFilter) -> None:
         """Asks for a value to filter by."""
         self.run_worker(self._quick(name), group="quick", exclusive=True)
 
-    async def _quick(self, name: Quick) -> None:
+    async def _quick(self, name: QuickFilter) -> None:
         values = await self.answer(self.context.store.ask(lambda found: found.values(name, limit=500)))
         if values is None:
             return
@@ -198,7 +198,7 @@ class TracesScreen(RolloutWindow, ViewingScreen):
         from cogtui.app.traces.list.histogram_screen import HistogramScreen
 
         def chosen(text: str) -> None:
-            both = f"{bracketed(self.list_query.typed)} {text}" if self.list_query.typed.strip() else text
+            both = f"{parenthesise(self.list_query.typed)} {text}" if self.list_query.typed.strip() else text
             self.change(replace(self.list_query, typed=both))
 
         field = self.list_query.sort.field

@@ -14,18 +14,25 @@ from textual.containers import Container
 from cogtui.app.rendering.styles import Part
 from cogtui.app.rendering.text import one_line
 from cogtui.app.rollout.span_list import SpanList
-from cogtui.app.rollout.trace_data import NOTHING, ProblemFacts, RulesNow, judged_trace, problem_facts, rules_now
+from cogtui.app.rollout.trace_data import (
+    EMPTY_VIEW,
+    LiveRulesJudgement,
+    ProblemFacts,
+    problem_facts,
+    run_rules_judge,
+    view_judge_run,
+)
 from cogtui.app.rollout.trace_facts import head_rows, judge_name, minimap_parts, problem_rows, span_rows
 from cogtui.app.rollout.trace_text import TraceText
 from cogtui.app.shell.chords import ChordScreen
 from cogtui.app.shell.dialogs import ChoiceScreen
-from cogtui.app.shell.scope import ListQuery
-from cogtui.app.shell.screen_pool import KeptScreen
-from cogtui.app.traces.compare.comparing import ComparingScreen
-from cogtui.app.traces.reader.searching import SearchingScreen
-from cogtui.app.widgets.detail import Detail
-from cogtui.app.widgets.line import Line
-from cogtui.app.widgets.lines import LineView
+from cogtui.app.shell.list_query import ListQuery
+from cogtui.app.shell.screen_pool import ReusableScreen
+from cogtui.app.traces.compare.compare_actions import CompareActions
+from cogtui.app.traces.reader.search_actions import SearchActions
+from cogtui.app.widgets.detail_pane import DetailPane
+from cogtui.app.widgets.line_view import LineView
+from cogtui.app.widgets.text_line import TextLine
 from cogtui.store import Query, RolloutRow, Store
 from jobs.workspace import Workspace
 from pipelines.errors import InvalidInput
@@ -39,7 +46,7 @@ _READING: Final[list[list[Part]]] = [[(" reading", "dim")], []]
 _AFTER: dict[Pane, Pane] = {"none": "spans", "spans": "problem", "problem": "none"}
 
 
-class TraceScreen(SearchingScreen, ChordScreen, ComparingScreen, KeptScreen):
+class TraceScreen(SearchActions, ChordScreen, CompareActions, ReusableScreen):
     """A rollout, and the way to its neighbours in the list it was opened from. `read` gives it both."""
 
     HELP_TITLE = "Trace"
@@ -59,30 +66,30 @@ class TraceScreen(SearchingScreen, ChordScreen, ComparingScreen, KeptScreen):
         self._forget()
 
     def _forget(self) -> None:
-        self.list_query = self.unsearched = ListQuery()
-        self.detail, self.trace = None, NOTHING
+        self.list_query = self.original_query = ListQuery()
+        self.detail, self.trace = None, EMPTY_VIEW
         self.facts: ProblemFacts | None = None
-        self.now: RulesNow | None = None
+        self.now: LiveRulesJudgement | None = None
         self._left: Callable[[RolloutRow], None] | None = None
         self._judge = 0
         self._wanted_run = ""
         """Judge run to show once the rollout is read, e.g. the person who just annotated it."""
-        self._beyond: tuple[int, Behavior | None] | None = None
+        self._exhausted_jump: tuple[int, Behavior | None] | None = None
         self._place = ""
         self._arriving = self._chord = 0
 
     def compose_body(self) -> ComposeResult:
-        head = Line(widget_id="head")
+        head = TextLine(widget_id="head")
         head.show_rows(_READING)
         yield head
-        yield Line(widget_id="legend")
-        yield Line(widget_id="minimap")
+        yield TextLine(widget_id="legend")
+        yield TextLine(widget_id="minimap")
         with Container(classes="reading"):
             yield TraceText()
             with Container(classes="beside"):
                 yield SpanList()
-                yield Detail("span")
-                yield Detail("problem")
+                yield DetailPane("span")
+                yield DetailPane("problem")
 
     def on_mount(self) -> None:
         self._show_pane()
@@ -99,7 +106,7 @@ class TraceScreen(SearchingScreen, ChordScreen, ComparingScreen, KeptScreen):
             left: called with the last rollout read when the screen is left.
         """
         self.begin(mode)
-        self.list_query = self.unsearched = list_query
+        self.list_query = self.original_query = list_query
         self._left = left
         self._pane = "none"
         self._show_pane()
@@ -122,7 +129,7 @@ class TraceScreen(SearchingScreen, ChordScreen, ComparingScreen, KeptScreen):
         if detail is None:
             return
         query = self.list_query.query()
-        now = work.tell(lambda _: rules_now(detail))
+        now = work.tell(lambda _: run_rules_judge(detail))
         facts = work.tell(lambda _: problem_facts(detail))
         place = store.tell(lambda found: _place(found, query, rollout))
         # Each with what shows it where it comes late.
@@ -153,7 +160,7 @@ class TraceScreen(SearchingScreen, ChordScreen, ComparingScreen, KeptScreen):
 
     def _show_head(self) -> None:
         if self.detail is not None:
-            self.query_one("#head", Line).show_rows(head_rows(self.detail, self._place))
+            self.query_one("#head", TextLine).show_rows(head_rows(self.detail, self._place))
 
     def _show_rules(self) -> None:
         """What the rules say came late: marks, and spans where nobody else judged."""
@@ -165,8 +172,8 @@ class TraceScreen(SearchingScreen, ChordScreen, ComparingScreen, KeptScreen):
     def _show_judge(self, *, stay: bool) -> None:
         if self.detail is None:
             return
-        self._beyond = None
-        self.trace = judged_trace(self.detail, self._judge, self.now)
+        self._exhausted_jump = None
+        self.trace = view_judge_run(self.detail, self._judge, self.now)
         wrong = [(fact.start, fact.end) for fact in self.now.facts] if self.now is not None else []
         self._show_head()
         text = self.query_one(TraceText)
@@ -178,48 +185,48 @@ class TraceScreen(SearchingScreen, ChordScreen, ComparingScreen, KeptScreen):
 
     def _show_nothing(self) -> None:
         for name in ("#head", "#legend", "#minimap"):
-            self.query_one(name, Line).show_rows(_READING if name == "#head" else [])
+            self.query_one(name, TextLine).show_rows(_READING if name == "#head" else [])
         self.query_one(TraceText).show_trace("", ())
         self.query_one(SpanList).show_spans((), ())
         for name in ("#span", "#problem"):
-            self.query_one(name, Detail).show_with(lambda width: ())
+            self.query_one(name, DetailPane).show_with(lambda width: ())
 
-    @on(TraceText.Scrolled)
+    @on(TraceText.VisibleRangeChanged)
     def _show_minimap(self) -> None:
         if self.detail is not None:
-            line, text = self.query_one("#minimap", Line), self.query_one(TraceText)
+            line, text = self.query_one("#minimap", TextLine), self.query_one(TraceText)
             seen = text.visible_part
             line.show(*minimap_parts(len(self.detail.completion), self.trace.spans, seen, line.size.width))
 
     def _show_problem(self) -> None:
-        pane = self.query_one("#problem", Detail)
+        pane = self.query_one("#problem", DetailPane)
         if self.detail is not None:
             detail, facts, now = self.detail, self.facts, self.now
             pane.show_with(lambda width: problem_rows(detail, facts, now, width))
 
-    @on(TraceText.AtSpan)
-    def _at_span(self, event: TraceText.AtSpan) -> None:
-        self._beyond = None
+    @on(TraceText.CurrentSpanChanged)
+    def _at_span(self, event: TraceText.CurrentSpanChanged) -> None:
+        self._exhausted_jump = None
         spans = self.query_one(SpanList)
         if event.index is not None and spans.cursor != event.index:
             spans.cursor = event.index
         self._show_span()
 
     def _show_span(self) -> None:
-        pane, text, spans = self.query_one("#span", Detail), self.query_one(TraceText), self.query_one(SpanList)
+        pane, text, spans = self.query_one("#span", DetailPane), self.query_one(TraceText), self.query_one(SpanList)
         span = spans.span if spans.has_focus else None if text.current is None else self.trace.spans[text.current]
         trace = self.trace
         pane.show_with(lambda width: span_rows(span, trace, width))
 
-    @on(LineView.Moved)
-    def _span_moved(self, event: LineView.Moved) -> None:
+    @on(LineView.CursorMoved)
+    def _span_moved(self, event: LineView.CursorMoved) -> None:
         spans = self.query_one(SpanList)
         if event.view is spans and spans.has_focus:
             text = self.query_one(TraceText)
             text.go_to_span(spans.cursor if spans.cursor < len(self.trace.spans) else None)
             self._show_span()
 
-    @on(LineView.Chosen)
+    @on(LineView.LineSelected)
     def _span_chosen(self) -> None:
         self.query_one(TraceText).focus()
 
@@ -248,12 +255,12 @@ class TraceScreen(SearchingScreen, ChordScreen, ComparingScreen, KeptScreen):
     def jump(self, direction: int, letter: str) -> None:
         self.query_one(TraceText).action_jump(direction, letter)
 
-    @on(TraceText.NoMore)
-    def _no_more(self, event: TraceText.NoMore) -> None:
+    @on(TraceText.NoFurtherSpan)
+    def _no_more(self, event: TraceText.NoFurtherSpan) -> None:
         wanted = (event.direction, event.behavior)
         name = event.behavior.replace("_", " ") if event.behavior else "span"
-        if self._beyond != wanted:
-            self._beyond = wanted
+        if self._exhausted_jump != wanted:
+            self._exhausted_jump = wanted
             side = "below" if event.direction > 0 else "above"
             self.say(f"no {name} further {side} here; the same keys again go to another rollout that has one")
             return
@@ -296,8 +303,8 @@ class TraceScreen(SearchingScreen, ChordScreen, ComparingScreen, KeptScreen):
 
     def action_annotate(self) -> None:
         """Opens the trace to annotate it by keyboard; this person's own spans, beside those of the judges."""
-        from cogtui.app.annotation.order import ListOrder
         from cogtui.app.annotation.screen import AnnotateScreen
+        from cogtui.app.annotation.trace_order import ListOrder
 
         seen = self.trace.run.id if self.trace.run is not None else ""
         order = ListOrder(self.list_query)

@@ -11,7 +11,7 @@ _DEPTH: Final = 4
 """How many inputs up a tokenizer is sought."""
 
 
-def tokenizer_of(workspace: Workspace, stage: str, depth: int = _DEPTH) -> Path | None:
+def find_tokenizer(workspace: Workspace, stage: str, depth: int = _DEPTH) -> Path | None:
     """The tokenizer with which a stage wrote its rollouts: its own, else that of what it was made from."""
     folder = workspace.folder(stage)
     places = [folder.artifacts / "model" / _NAME, *sorted(folder.path.glob(f"checkpoints/*/{_NAME}"))]
@@ -23,10 +23,10 @@ def tokenizer_of(workspace: Workspace, stage: str, depth: int = _DEPTH) -> Path 
         inputs = folder.info().inputs if depth else ()
     except (InvalidInput, NotFound, OSError):
         return None
-    return next((found for name in inputs if (found := tokenizer_of(workspace, name, depth - 1))), None)
+    return next((found for name in inputs if (found := find_tokenizer(workspace, name, depth - 1))), None)
 
 
-def token_places(workspace: Workspace, stage: str, text: str) -> list[tuple[int, int]]:
+def token_ranges(workspace: Workspace, stage: str, text: str) -> list[tuple[int, int]]:
     """The tokens of a text in order, as half-open code-point ranges.
 
     What the tokenizer makes of the text now: a model may have come to the same text by other tokens.
@@ -35,7 +35,7 @@ def token_places(workspace: Workspace, stage: str, text: str) -> list[tuple[int,
         MissingRequirement: there is no tokenizer, or the library that reads it is not installed.
         InvalidInput: the file is no tokenizer, or the text has what no tokenizer takes (lone surrogates).
     """
-    path = tokenizer_of(workspace, stage)
+    path = find_tokenizer(workspace, stage)
     if path is None:
         raise MissingRequirement(f"{stage} has no {_NAME}, nor has what it was made from")
     try:

@@ -7,19 +7,19 @@ from textual import on
 from textual.binding import Binding, BindingType
 
 from cogtui.app.rendering.styles import Part
-from cogtui.app.rollout.trace_data import NOTHING, JudgedTrace
+from cogtui.app.rollout.trace_data import EMPTY_VIEW, JudgeRunView
 from cogtui.app.rollout.trace_facts import legend_parts
 from cogtui.app.rollout.trace_text import TraceText
 from cogtui.app.shell.ask import AskScreen
-from cogtui.app.shell.scope import ListQuery, bracketed, quoted
+from cogtui.app.shell.list_query import ListQuery, parenthesise, quote_value
 from cogtui.app.shell.screen_base import AppScreen
-from cogtui.app.traces.reader.tokens import token_places
-from cogtui.app.widgets.line import Line
+from cogtui.app.traces.reader.tokens import token_ranges
+from cogtui.app.widgets.text_line import TextLine
 from cogtui.store import RolloutDetail, RolloutRow
 from cogtui.store.query.snippets import find_all, phrases_of
 
 
-class SearchingScreen(AppScreen):
+class SearchActions(AppScreen):
     """A screen with one trace out of a list. Words that the list was searched for are marked in it."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -31,11 +31,11 @@ class SearchingScreen(AppScreen):
 
     list_query: ListQuery
     """The list, with what is searched for."""
-    unsearched: ListQuery
+    original_query: ListQuery
     """The list as it was opened."""
     rollout: RolloutRow
     detail: RolloutDetail | None = None
-    trace: JudgedTrace = NOTHING
+    trace: JudgeRunView = EMPTY_VIEW
     _arriving = 0
     """A search led to another rollout: 1 from before it, -1 from behind."""
 
@@ -55,7 +55,7 @@ class SearchingScreen(AppScreen):
 
     def show_legend(self) -> None:
         """Shows what the letters mean and their counts."""
-        self.query_one("#legend", Line).show(*legend_parts(self.trace, self.size.width, self.found_parts()))
+        self.query_one("#legend", TextLine).show(*legend_parts(self.trace, self.size.width, self.found_parts()))
 
     async def show_found(self, detail: RolloutDetail) -> None:
         """Marks the words the list was searched for, and goes to one if the search led here."""
@@ -79,8 +79,8 @@ class SearchingScreen(AppScreen):
         else:
             self.action_neighbour(direction)
 
-    @on(TraceText.NotFound)
-    def _not_found(self, event: TraceText.NotFound) -> None:
+    @on(TraceText.NoFurtherMatch)
+    def _not_found(self, event: TraceText.NoFurtherMatch) -> None:
         self._arriving = event.direction
         self.action_neighbour(event.direction)
 
@@ -90,16 +90,16 @@ class SearchingScreen(AppScreen):
         def asked(text: str | None) -> None:
             if text is not None and self.detail is not None:
                 scope = self._searched_scope(text)
-                self.list_query = replace(self.unsearched, scope=scope)
+                self.list_query = replace(self.original_query, scope=scope)
                 self._arriving = 1
                 self.show_rollout(self.rollout)
 
         self.app.push_screen(AskScreen("Search which words?", wrong=_wrong_words), asked)
 
     def _searched_scope(self, text: str) -> str:
-        scope = self.unsearched.scope
-        words = f"text:{quoted(text.strip())}" if text.strip() else ""
-        return f"{bracketed(scope)} {words}".strip() if words else scope
+        scope = self.original_query.scope
+        words = f"text:{quote_value(text.strip())}" if text.strip() else ""
+        return f"{parenthesise(scope)} {words}".strip() if words else scope
 
     def action_tokens(self) -> None:
         """Underlines every second token, or no longer."""
@@ -111,7 +111,7 @@ class SearchingScreen(AppScreen):
 
     async def _show_tokens(self, detail: RolloutDetail) -> None:
         workspace, key = self.context.workspace, detail.row.stage
-        places = await self.answer(self.context.work.ask(lambda _: token_places(workspace, key, detail.completion)))
+        places = await self.answer(self.context.work.ask(lambda _: token_ranges(workspace, key, detail.completion)))
         if places is not None and self.detail is detail:
             self.query_one(TraceText).show_layer("token", places[1::2])
             self.say(f"{len(places):,} tokens as the run's tokenizer cuts this text; every second one is underlined")

@@ -7,28 +7,28 @@ from textual.message import Message
 from textual.widgets import Input
 
 
-class Entry(Input):
+class PopupInput(Input):
     """An input at the bottom of a screen: hidden until `open`, gone again with Enter or Esc."""
 
     DEFAULT_CSS = """
-    Entry { display: none; height: 1; border: none; padding: 0 1; background: $panel; }
-    Entry:focus { border: none; }
-    Entry.open { display: block; }
+    PopupInput { display: none; height: 1; border: none; padding: 0 1; background: $panel; }
+    PopupInput:focus { border: none; }
+    PopupInput.open { display: block; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "submit", "Apply"),
         Binding("escape", "abandon", "Leave as it was"),
     ]
 
-    class Abandoned(Message):
+    class InputCancelled(Message):
         """Esc: nothing is to change."""
 
-        def __init__(self, entry: "Entry") -> None:
+        def __init__(self, entry: "PopupInput") -> None:
             super().__init__()
             self.entry = entry
 
         @property
-        def control(self) -> "Entry":
+        def control(self) -> "PopupInput":
             return self.entry
 
     def __init__(self, hint: str, widget_id: str | None = None) -> None:
@@ -49,4 +49,4 @@ class Entry(Input):
     def action_abandon(self) -> None:
         """Leaves without a change."""
         self.close()
-        self.post_message(self.Abandoned(self))
+        self.post_message(self.InputCancelled(self))

@@ -5,7 +5,7 @@ from typing import ClassVar
 from textual.binding import BindingType
 from textual.message import Message
 
-from cogtui.app.widgets.lines import LineView
+from cogtui.app.widgets.line_view import LineView
 
 
 class WindowView(LineView):

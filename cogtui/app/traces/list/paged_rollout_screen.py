@@ -6,18 +6,18 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 
-from cogtui.app.rendering.states import percent
+from cogtui.app.rendering.states import format_percent
 from cogtui.app.rendering.styles import Part
 from cogtui.app.rollout.rollout_columns import SNIPPET_CHARACTERS
-from cogtui.app.shell.context import Reading
-from cogtui.app.shell.opening import OpenTrace, ReadingSoon
-from cogtui.app.shell.scope import ListQuery
-from cogtui.app.traces.compare.comparing import ComparingScreen
+from cogtui.app.shell.context import FileImport
+from cogtui.app.shell.list_query import ListQuery
+from cogtui.app.shell.opening import OpenReader, PrepareReaders
+from cogtui.app.traces.compare.compare_actions import CompareActions
 from cogtui.app.traces.list.coverage import coverage_text, searched_text
 from cogtui.app.traces.list.filter_bar import FilterBar
 from cogtui.app.traces.list.rollout_list import RolloutList
-from cogtui.app.widgets.line import Line
-from cogtui.app.widgets.lines import LineView
+from cogtui.app.widgets.line_view import LineView
+from cogtui.app.widgets.text_line import TextLine
 from cogtui.store import END, Query, RolloutRow
 from cogtui.store.query.snippets import phrases_of
 from cogtui.store.values.types import Coverage
@@ -28,7 +28,7 @@ _READ = " "
 """What stands for files that are read, or will not be."""
 
 
-class RolloutWindow(ComparingScreen):
+class PagedRolloutScreen(CompareActions):
     """The rows of one query, fed to the list as it asks for them.
 
     Args:
@@ -57,8 +57,8 @@ class RolloutWindow(ComparingScreen):
         self._unreadable = 0
 
     def compose_body(self) -> ComposeResult:
-        titles = Line(widget_id="titles")
-        yield Line((" opening the index", "dim"), widget_id="summary")
+        titles = TextLine(widget_id="titles")
+        yield TextLine((" opening the index", "dim"), widget_id="summary")
         yield FilterBar()
         yield titles
         yield RolloutList(titles)
@@ -96,7 +96,7 @@ class RolloutWindow(ComparingScreen):
         store = self.context.store
         coverage = await self.answer(store.ask(lambda found: found.coverage()))
         if coverage is None:
-            self.query_one("#summary", Line).show((" the index cannot be read", "bad"))
+            self.query_one("#summary", TextLine).show((" the index cannot be read", "bad"))
             return
         total: int | None = None
         if keep is None:
@@ -144,7 +144,7 @@ class RolloutWindow(ComparingScreen):
 
     async def _prepare(self) -> None:
         await self.answer(self.context.work.ask(lambda _: _import_reading()))
-        self.post_message(ReadingSoon())
+        self.post_message(PrepareReaders())
 
     @on(RolloutList.Edge)
     def _edge(self, event: RolloutList.Edge) -> None:
@@ -183,7 +183,7 @@ class RolloutWindow(ComparingScreen):
         if self.context.reading is not None and self._reading != _READ:
             self.run_worker(self._show_reading(self.context.reading), group="reading", exclusive=True)
 
-    async def _show_reading(self, reading: Reading) -> None:
+    async def _show_reading(self, reading: FileImport) -> None:
         found = await self.answer(
             self.context.work.ask(lambda _: (reading.done(), reading.progress(), reading.unreadable()))
         )
@@ -193,7 +193,7 @@ class RolloutWindow(ComparingScreen):
         if unreadable and not self._unreadable:
             self.say(f"could not be read: {first}", bad=True)
         self._unreadable = unreadable
-        share = percent(progress) if progress is not None else "the files"
+        share = format_percent(progress) if progress is not None else "the files"
         self._reading = _READ if done else f"  reading {share}"
         self._show_summary()
 
@@ -206,7 +206,7 @@ class RolloutWindow(ComparingScreen):
         if reading is not None:
             self.run_worker(self._stop_reading(reading), group="reading", exclusive=True)
 
-    async def _stop_reading(self, reading: Reading) -> None:
+    async def _stop_reading(self, reading: FileImport) -> None:
         await self.answer(self.context.work.ask(lambda _: reading.cancel()))
         self._reading = _READ
         self.say("stopped reading; opening the same files again goes on from there")
@@ -248,7 +248,7 @@ class RolloutWindow(ComparingScreen):
         self._coverage, self.total, self.new = coverage, total, max(0, new - seen)
         self._show_summary()
 
-    @on(LineView.Moved)
+    @on(LineView.CursorMoved)
     def _show_summary(self) -> None:
         view = self.view
         parts: list[Part] = []
@@ -277,9 +277,9 @@ class RolloutWindow(ComparingScreen):
         parts.append((self._reading, "dim"))
         if self._unreadable:
             parts.append((f" {self._unreadable:,} {'row' if self._unreadable == 1 else 'rows'} not readable", "warn"))
-        self.query_one("#summary", Line).show(*parts)
+        self.query_one("#summary", TextLine).show(*parts)
 
-    @on(RolloutList.Seen)
+    @on(RolloutList.VisibleRowsChanged)
     def _want_snippets(self) -> None:
         if self._phrases:
             self.run_worker(self._find_snippets(), group="snippets", exclusive=True)
@@ -308,13 +308,13 @@ class RolloutWindow(ComparingScreen):
         else:
             self.load(end=True)
 
-    @on(LineView.Chosen)
+    @on(LineView.LineSelected)
     def _chosen(self) -> None:
         rollout = self.view.rollout
         if rollout is not None:
-            self.post_message(OpenTrace(self, self.list_query, rollout, self._came_back))
+            self.post_message(OpenReader(self, self.list_query, rollout, self._reader_closed))
 
-    def _came_back(self, rollout: RolloutRow) -> None:
+    def _reader_closed(self, rollout: RolloutRow) -> None:
         """The trace view was left at another rollout: the cursor goes there too."""
         if not self.view.go_to(rollout.id):
             self.load(keep=rollout)

@@ -7,14 +7,14 @@ from textual import events
 from textual.binding import BindingType
 
 from cogtui.app.rendering.layout import TextLayout
-from cogtui.app.rendering.styles import Looks, Part
+from cogtui.app.rendering.styles import Part, StyleNames
 from cogtui.app.rendering.text import fit
-from cogtui.app.widgets.lines import ScrollLines
+from cogtui.app.widgets.line_view import ScrollLines
 
 Row = Sequence[Part]
 
 
-class Detail(ScrollLines):
+class DetailPane(ScrollLines):
     """Rows of parts. Has no cursor of its own."""
 
     TITLE = "detail pane"
@@ -62,8 +62,8 @@ class Detail(ScrollLines):
         return self._rows[line]
 
 
-def labelled(
-    label: str, text: str, width: int, look: Looks = "", *, indent: int = 10, limit: int = 6
+def labelled_rows(
+    label: str, text: str, width: int, style: StyleNames = "", *, indent: int = 10, limit: int = 6
 ) -> list[list[Part]]:
     """Rows for a labelled text, wrapped under itself; nothing for an empty text.
 
@@ -82,7 +82,7 @@ def labelled(
     for line in range(min(limit, len(layout))):
         start, end = layout.bounds(line)
         head = fit(label if line == 0 else "", indent)
-        rows.append([(head, "dim"), (layout.show(text[start:end]), look)])
+        rows.append([(head, "dim"), (layout.show(text[start:end]), style)])
     if len(layout) > limit:
         rows[-1].append((" …", "dim"))
     return rows

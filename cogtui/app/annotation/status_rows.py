@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from cogtui.app.annotation.bounds import Selection
-from cogtui.app.annotation.draft import Draft
-from cogtui.app.rendering.styles import SPAN_LOOKS, Look, Part
+from cogtui.app.annotation.boundaries import TextSelection
+from cogtui.app.annotation.draft import AnnotationDraft
+from cogtui.app.rendering.styles import SPAN_STYLES, Part, StyleName
 from cogtui.app.rendering.text import one_line
 from cogtui.app.rollout.span_list import SpanList, span_parts
 from cogtui.store import RolloutRow
@@ -24,7 +24,7 @@ def head_parts(row: RolloutRow, annotator: str, place: str) -> list[list[Part]]:
     return [first, second]
 
 
-def count_parts(draft: Draft, saved: str) -> list[Part]:
+def count_parts(draft: AnnotationDraft, saved: str) -> list[Part]:
     """The counts so far, what is undecided, and whether all of it is on disk.
 
     Args:
@@ -36,7 +36,7 @@ def count_parts(draft: Draft, saved: str) -> list[Part]:
         own = draft.count(behavior)
         seen = draft.done or any(span.behavior == behavior for span in draft.spans)
         asked = sum(span.behavior == behavior for span in draft.open)
-        parts.append((f" {BEHAVIOR_LETTERS[behavior]} ", (SPAN_LOOKS[behavior], "strong")))
+        parts.append((f" {BEHAVIOR_LETTERS[behavior]} ", (SPAN_STYLES[behavior], "strong")))
         parts.append((f" {own if seen else '–'}{f' +{asked}?' if asked else ''} ", "" if seen else "dim"))
     if draft.done:
         parts.append(("  ✓ done", "good"))
@@ -49,7 +49,7 @@ def count_parts(draft: Draft, saved: str) -> list[Part]:
     return parts
 
 
-def hint_parts(draft: Draft, span: LabelledSpan | None, selection: Selection | None) -> list[Part]:
+def hint_parts(draft: AnnotationDraft, span: LabelledSpan | None, selection: TextSelection | None) -> list[Part]:
     """What the caret is on, and the keys that matter there."""
     if selection is not None:
         what = "boundaries" if selection.origin is not None else "selected"
@@ -66,11 +66,11 @@ def hint_parts(draft: Draft, span: LabelledSpan | None, selection: Selection | N
         return [(" no span here: ] goes to the next one, Space starts a new one", "dim")]
     open_one = draft.is_open(span)
     flags = "".join(f" {name}" for name, on in (("weak", span.weak), ("repeat", span.repeat)) if on)
-    look: Look = "warn" if open_one else "good"
+    style: StyleName = "warn" if open_one else "good"
     keys = "Enter accepts, x rejects" if open_one else "x deletes, W weak, R repeat"
     return [
-        (f" {BEHAVIOR_LETTERS[span.behavior]} ", (SPAN_LOOKS[span.behavior], "strong")),
-        (" proposed" if open_one else " yours", look),
+        (f" {BEHAVIOR_LETTERS[span.behavior]} ", (SPAN_STYLES[span.behavior], "strong")),
+        (" proposed" if open_one else " yours", style),
         (f"{flags} {span.start}–{span.end}  ", ""),
         (f"{keys}, e boundaries, V B S C relabels", "dim"),
     ]
@@ -79,7 +79,7 @@ def hint_parts(draft: Draft, span: LabelledSpan | None, selection: Selection | N
 class DraftList(SpanList, can_focus=False):
     """The spans of a draft: `?` before those to decide."""
 
-    def show_draft(self, draft: Draft, shown: Sequence[LabelledSpan], current: int | None) -> None:
+    def show_draft(self, draft: AnnotationDraft, shown: Sequence[LabelledSpan], current: int | None) -> None:
         """Shows the spans in the order of the text."""
         self._draft = draft
         self.show_spans(shown, ())

@@ -6,8 +6,8 @@ from typing import Final, Literal
 from cogtui.store import Query, Sort
 from cogtui.store.filter.parser import parse
 
-Quick = Literal["condition", "step", "correct"]
-QUICK: Final[tuple[Quick, ...]] = ("condition", "step", "correct")
+QuickFilter = Literal["condition", "step", "correct"]
+QUICK_FILTERS: Final[tuple[QuickFilter, ...]] = ("condition", "step", "correct")
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +16,7 @@ class ListQuery:
 
     scope: str = ""
     """What the list was opened on, e.g. one stage; stays until the list is left."""
-    quick: tuple[tuple[Quick, str], ...] = ()
+    quick: tuple[tuple[QuickFilter, str], ...] = ()
     """Values chosen from lists."""
     typed: str = ""
     """What was typed in the filter bar."""
@@ -25,11 +25,11 @@ class ListQuery:
     @property
     def text(self) -> str:
         """The whole filter as one text, as `cogtui rollouts` takes it."""
-        parts = [part for part in (self.scope, *(f"{name}:{quoted(value)}" for name, value in self.quick)) if part]
+        parts = [part for part in (self.scope, *(f"{name}:{quote_value(value)}" for name, value in self.quick)) if part]
         parts += [self.typed] if self.typed.strip() else []
         if len(parts) == 1:
             return parts[0]
-        return " ".join(bracketed(part) for part in parts)
+        return " ".join(parenthesise(part) for part in parts)
 
     @property
     def own_text(self) -> str:
@@ -44,20 +44,20 @@ class ListQuery:
         """
         whole = parse(self.scope)
         for name, value in self.quick:
-            whole &= parse(f"{name}:{quoted(value)}")
+            whole &= parse(f"{name}:{quote_value(value)}")
         return Query(whole & parse(self.typed), self.sort)
 
-    def with_quick(self, name: Quick, value: str | None) -> "ListQuery":
+    def with_quick(self, name: QuickFilter, value: str | None) -> "ListQuery":
         """With a quick filter set, or cleared by None."""
         kept = tuple(pair for pair in self.quick if pair[0] != name)
         return replace(self, quick=kept if value is None else (*kept, (name, value)))
 
-    def value(self, name: Quick) -> str | None:
+    def value(self, name: QuickFilter) -> str | None:
         """The value of a quick filter."""
         return dict(self.quick).get(name)
 
 
-def quoted(value: str) -> str:
+def quote_value(value: str) -> str:
     """A value as the filter language takes it."""
     if value and all(char.isalnum() or char in "_-." for char in value):
         return value
@@ -65,6 +65,6 @@ def quoted(value: str) -> str:
     return f'"{escaped}"'
 
 
-def bracketed(text: str) -> str:
+def parenthesise(text: str) -> str:
     """A filter that may stand beside others."""
     return f"({text})" if " OR " in f" {text} " or " or " in f" {text} " else text

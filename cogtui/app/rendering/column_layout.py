@@ -23,7 +23,7 @@ class Column:
     """When width is short, columns of the highest rank go first; rank 0 stays."""
 
 
-def fitted(columns: Sequence[Column], width: int) -> list[tuple[Column, int]]:
+def fit_columns(columns: Sequence[Column], width: int) -> list[tuple[Column, int]]:
     """The columns that fit, in order, with their widths; one cell stands between columns."""
     kept = list(columns)
     while len(kept) > 1 and sum(column.width + 1 for column in kept) - 1 > width:
@@ -44,7 +44,7 @@ def fitted(columns: Sequence[Column], width: int) -> list[tuple[Column, int]]:
     return widths
 
 
-def heading(columns: Sequence[tuple[Column, int]], marks: Mapping[str, str] | None = None) -> list[Part]:
+def heading_parts(columns: Sequence[tuple[Column, int]], marks: Mapping[str, str] | None = None) -> list[Part]:
     """The line of titles.
 
     Args:
@@ -57,11 +57,11 @@ def heading(columns: Sequence[tuple[Column, int]], marks: Mapping[str, str] | No
     return [(" ".join(texts), "heading")]
 
 
-def row(columns: Sequence[tuple[Column, int]], cells: Mapping[str, Part]) -> list[Part]:
+def row_parts(columns: Sequence[tuple[Column, int]], cells: Mapping[str, Part]) -> list[Part]:
     """A row: one part a column, absent cells left blank."""
     parts: list[Part] = []
     for column, width in columns:
-        text, look = cells.get(column.name, ("", ""))
-        parts.append((fit(text, width, right=column.right), look))
+        text, style = cells.get(column.name, ("", ""))
+        parts.append((fit(text, width, right=column.right), style))
         parts.append((" ", ""))
     return parts[:-1]

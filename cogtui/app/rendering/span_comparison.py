@@ -6,21 +6,21 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final, Literal
 
-from cogtui.app.rendering.highlight import placed
+from cogtui.app.rendering.highlight import sort_placed_spans
 from cogtui.app.rendering.layout import TextLayout
 from pipelines.behaviors.metrics.matching import match_spans
 from pipelines.records import BEHAVIORS, Behavior, LabelledSpan
 
-Whose = Literal["A", "B", "both"]
-BOTH: Final = "="
+SpanOwner = Literal["A", "B", "both"]
+BOTH_MARK: Final = "="
 
 
 @dataclass(frozen=True, slots=True)
-class Shared:
+class SpanMatch:
     """One instance of a behaviour: a span of one side, or one of either that match."""
 
     behavior: Behavior
-    whose: Whose
+    whose: SpanOwner
     start: int
     """Of both together."""
     end: int
@@ -35,10 +35,10 @@ class Shared:
         return self.whose != "both" and not (span.weak or span.repeat)
 
 
-def shared_spans(first: Iterable[LabelledSpan], second: Iterable[LabelledSpan]) -> list[Shared]:
+def match_span_sets(first: Iterable[LabelledSpan], second: Iterable[LabelledSpan]) -> list[SpanMatch]:
     """Who has which instance, in reading order; matched one to one at any overlap, as agreement is counted."""
-    left, right = placed(first), placed(second)
-    found: list[Shared] = []
+    left, right = sort_placed_spans(first), sort_placed_spans(second)
+    found: list[SpanMatch] = []
     for behavior in BEHAVIORS:
         mine = [span for span in left if span.behavior == behavior]
         theirs = [span for span in right if span.behavior == behavior]
@@ -59,15 +59,15 @@ def _overlap(a: LabelledSpan, b: LabelledSpan) -> bool:
     return (a.start or 0) < (b.end or 0) and (b.start or 0) < (a.end or 0)
 
 
-def _shared(behavior: Behavior, first: LabelledSpan | None, second: LabelledSpan | None) -> Shared:
+def _shared(behavior: Behavior, first: LabelledSpan | None, second: LabelledSpan | None) -> SpanMatch:
     spans = [span for span in (first, second) if span is not None]
     start = min(span.start or 0 for span in spans)
     end = max(span.end or 0 for span in spans)
-    whose: Whose = "both" if first and second else "A" if first else "B"
-    return Shared(behavior, whose, start, end, first, second)
+    whose: SpanOwner = "both" if first and second else "A" if first else "B"
+    return SpanMatch(behavior, whose, start, end, first, second)
 
 
-def mark_at(shared: Sequence[Shared], offset: int) -> str:
+def mark_at(shared: Sequence[SpanMatch], offset: int) -> str:
     """The sign of one character under spans of one behaviour.
 
     `=` both have it; `A`, `B` only one of them says this instance at all; `a`, `b` both say it, and only one of them
@@ -76,7 +76,7 @@ def mark_at(shared: Sequence[Shared], offset: int) -> str:
     here = [(one, side) for one in shared for side in (0, 1) if _covers((one.first, one.second)[side], offset)]
     sides = {side for _, side in here}
     if len(sides) != 1:
-        return BOTH if sides else " "
+        return BOTH_MARK if sides else " "
     letter = "AB"[sides.pop()]
     return letter if any(one.whose != "both" for one, _ in here) else letter.lower()
 
@@ -85,7 +85,7 @@ def _covers(span: LabelledSpan | None, offset: int) -> bool:
     return span is not None and (span.start or 0) <= offset < (span.end or 0)
 
 
-class MarkedLines:
+class LinesWithMarks:
     """The lines of a text, and under each one a line of marks for every behaviour that is on it.
 
     Args:
@@ -93,9 +93,9 @@ class MarkedLines:
         shared: as from `shared_spans`.
     """
 
-    def __init__(self, layout: TextLayout, shared: Sequence[Shared]) -> None:
+    def __init__(self, layout: TextLayout, shared: Sequence[SpanMatch]) -> None:
         self.layout = layout
-        self._on_line: dict[int, dict[Behavior, list[Shared]]] = {}
+        self._on_line: dict[int, dict[Behavior, list[SpanMatch]]] = {}
         for one in shared:
             for line in range(layout.line_of(one.start), layout.line_of(max(one.start, one.end - 1)) + 1):
                 self._on_line.setdefault(line, {}).setdefault(one.behavior, []).append(one)

@@ -11,15 +11,15 @@ from typing import Final, Literal, Self
 from pipelines.behaviors.segment import segments
 from pipelines.records import LabelledSpan
 
-Unit = Literal["character", "word", "sentence"]
-Edge = Literal["start", "end"]
+TextUnit = Literal["character", "word", "sentence"]
+SpanEdge = Literal["start", "end"]
 
 _WORD: Final = re.compile(r"\w+|[^\w\s]+")
 _LOOK_BACK: Final = 256
 _STICKS: Final = frozenset("\u200d\ufe0e\ufe0f")
 
 
-def moved(text: str, at: int, unit: Unit, direction: int, edge: Edge) -> int:
+def move_boundary(text: str, at: int, unit: TextUnit, direction: int, edge: SpanEdge) -> int:
     """The next (1) or previous (-1) place of a unit's start or end; the end of the text where there is none.
 
     Args:
@@ -51,7 +51,7 @@ def _inside_a_cluster(text: str, at: int) -> bool:
     return text[at] in _STICKS or text[at - 1] == "\u200d" or bool(unicodedata.combining(text[at]))
 
 
-def _word(text: str, at: int, direction: int, edge: Edge) -> int:
+def _word(text: str, at: int, direction: int, edge: SpanEdge) -> int:
     if direction > 0:
         if edge == "end":
             match = _WORD.search(text, at)
@@ -72,7 +72,7 @@ def _word(text: str, at: int, direction: int, edge: Edge) -> int:
         back *= 4
 
 
-def _sentence(text: str, at: int, direction: int, edge: Edge) -> int:
+def _sentence(text: str, at: int, direction: int, edge: SpanEdge) -> int:
     places = _sentence_places(text, edge)
     if direction > 0:
         index = bisect_right(places, at)
@@ -82,7 +82,7 @@ def _sentence(text: str, at: int, direction: int, edge: Edge) -> int:
 
 
 @lru_cache(4)
-def _sentence_places(text: str, edge: Edge) -> Sequence[int]:
+def _sentence_places(text: str, edge: SpanEdge) -> Sequence[int]:
     places = []
     for start, end in segments(text):
         piece = text[start:end]
@@ -92,12 +92,12 @@ def _sentence_places(text: str, edge: Edge) -> Sequence[int]:
 
 
 @dataclass(frozen=True, slots=True)
-class Selection:
+class TextSelection:
     """A range being chosen, of which one edge moves. Never empty."""
 
     start: int
     end: int
-    edge: Edge = "end"
+    edge: SpanEdge = "end"
     origin: LabelledSpan | None = None
     """The span whose boundaries are being moved; None for a new one."""
 
@@ -110,10 +110,10 @@ class Selection:
         """With the other edge moving."""
         return replace(self, edge="start" if self.edge == "end" else "end")
 
-    def moved(self, text: str, unit: Unit, direction: int) -> Self:
+    def moved(self, text: str, unit: TextUnit, direction: int) -> Self:
         """With the edge moved by a unit. It does not pass the other edge."""
         at = self.start if self.edge == "start" else self.end
-        return self._to(moved(text, at, unit, direction, self.edge))
+        return self._to(move_boundary(text, at, unit, direction, self.edge))
 
     def reaching(self, offset: int) -> Self:
         """With the edge at the character of an offset."""

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from cogtui.app.shell.scope import ListQuery
+from cogtui.app.shell.list_query import ListQuery
 from cogtui.store import RolloutRow, Store
 
 
-class Order(Protocol):
+class TraceOrder(Protocol):
     """Traces in some order."""
 
     def neighbour(self, store: Store, rollout: RolloutRow, direction: int) -> RolloutRow | None:

@@ -12,11 +12,11 @@ from textual.scroll_view import ScrollView
 from textual.scrollbar import ScrollBar
 from textual.strip import Strip
 
-from cogtui.app.rendering.styles import Look, LookedWidget, Part
-from cogtui.app.textual_compat.scrollbar import Bar
+from cogtui.app.rendering.styles import Part, StyledWidget, StyleName
+from cogtui.app.textual_compat.scrollbar import LineScrollBar
 
 
-class LineView(ScrollView, LookedWidget, can_focus=True, inherit_bindings=False):
+class LineView(ScrollView, StyledWidget, can_focus=True, inherit_bindings=False):
     """Draws `line_count` lines by asking for the visible ones, with a cursor on one of them.
 
     Subclasses give `line_count` and `line_parts`, and call `lines_changed` when their data did.
@@ -47,7 +47,7 @@ class LineView(ScrollView, LookedWidget, can_focus=True, inherit_bindings=False)
         Binding("end,G", "last", "Last line", show=False),
     ]
 
-    class Moved(Message):
+    class CursorMoved(Message):
         """The cursor is on another line."""
 
         def __init__(self, view: "LineView", line: int) -> None:
@@ -60,9 +60,9 @@ class LineView(ScrollView, LookedWidget, can_focus=True, inherit_bindings=False)
             return self.view
 
         def can_replace(self, message: Message) -> bool:
-            return isinstance(message, LineView.Moved) and message.view is self.view
+            return isinstance(message, LineView.CursorMoved) and message.view is self.view
 
-    class Chosen(Message):
+    class LineSelected(Message):
         """Enter, or a click on the cursor's line."""
 
         def __init__(self, view: "LineView", line: int) -> None:
@@ -88,7 +88,7 @@ class LineView(ScrollView, LookedWidget, can_focus=True, inherit_bindings=False)
     def vertical_scrollbar(self) -> ScrollBar:
         """The scrollbar, made when it is first asked for."""
         if self._vertical_scrollbar is None:
-            self._vertical_scrollbar = bar = Bar(name="vertical", thickness=self.scrollbar_size_vertical)
+            self._vertical_scrollbar = bar = LineScrollBar(name="vertical", thickness=self.scrollbar_size_vertical)
             bar.display = False
             self.app._start_widget(self, bar)
         return self._vertical_scrollbar
@@ -147,7 +147,7 @@ class LineView(ScrollView, LookedWidget, can_focus=True, inherit_bindings=False)
         self.line_changed(before)
         self.line_changed(now)
         self.show_line(now)
-        self.post_message(self.Moved(self, now))
+        self.post_message(self.CursorMoved(self, now))
 
     def show_line(self, line: int, *, context: int = 0) -> None:
         """Scrolls as little as needed for a line to be seen, with `context` lines around it."""
@@ -160,13 +160,13 @@ class LineView(ScrollView, LookedWidget, can_focus=True, inherit_bindings=False)
         width = self.size.width
         if line >= self.line_count:
             return self.strip((), width)
-        over = self.line_looks(line)
+        over = self.line_styles(line)
         parts = self.line_parts(line, self.text_width)
         if self.CURSOR_GLYPH:
             parts = [("›" if over else " ", ""), *parts]
         return self.strip(parts, width, over)
 
-    def line_looks(self, line: int) -> Sequence[Look]:
+    def line_styles(self, line: int) -> Sequence[StyleName]:
         """Looks laid over a whole line: the cursor."""
         if line != self.cursor:
             return ()
@@ -204,7 +204,7 @@ class LineView(ScrollView, LookedWidget, can_focus=True, inherit_bindings=False)
     def action_choose(self) -> None:
         """Opens what the cursor is on."""
         if self.line_count:
-            self.post_message(self.Chosen(self, self.cursor))
+            self.post_message(self.LineSelected(self, self.cursor))
 
     def on_click(self, event: events.Click) -> None:
         line = self.scroll_offset.y + event.y
@@ -222,7 +222,7 @@ class ScrollLines(LineView):
     CURSOR_GLYPH = False
     OPENS = False
 
-    def line_looks(self, line: int) -> Sequence[Look]:
+    def line_styles(self, line: int) -> Sequence[StyleName]:
         return ()
 
     def scroll_lines(self, top: int) -> None:

@@ -17,7 +17,7 @@ R = TypeVar("R")
 _Job = tuple[asyncio.AbstractEventLoop, "asyncio.Future[Any]", Callable[[Any], Any]]
 
 
-class Background(Generic[T]):
+class ResourceThread(Generic[T]):
     """Runs functions over one resource in one thread, in the order they were asked.
 
     Args:

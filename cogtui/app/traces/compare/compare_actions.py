@@ -5,13 +5,13 @@ from typing import ClassVar
 from textual.binding import Binding, BindingType
 
 from cogtui.app.rendering.text import one_line
-from cogtui.app.shell.opening import OpenCompare
+from cogtui.app.shell.opening import OpenComparison
 from cogtui.app.shell.screen_base import AppScreen
-from cogtui.app.traces.compare.siblings import describe, partner
+from cogtui.app.traces.compare.siblings import choose_partner, describe_rollout
 from cogtui.store import RolloutRow
 
 
-class ComparingScreen(AppScreen):
+class CompareActions(AppScreen):
     """A screen on which `m` marks the rollout under the cursor and `d` compares with the marked one.
 
     Without a mark, `d` compares with the same problem at the first step of the run, else in another run.
@@ -40,7 +40,7 @@ class ComparingScreen(AppScreen):
             self.say("no longer marked")
         else:
             self.context.marked = here
-            self.say(f"marked: {one_line(describe(here), 120)}. d on another rollout compares the two")
+            self.say(f"marked: {one_line(describe_rollout(here), 120)}. d on another rollout compares the two")
         self.mark_changed()
 
     def action_compare(self) -> None:
@@ -57,11 +57,11 @@ class ComparingScreen(AppScreen):
         rows = await self.answer(self.context.store.ask(lambda store: store.same_problem(here.id)))
         if rows is None:
             return
-        other = partner(rows, here)
+        other = choose_partner(rows, here)
         if other is None:
             self.say("this problem has no other rollout; m marks one to compare any two", bad=True)
         else:
             self._open_compare(other, here)
 
     def _open_compare(self, left: RolloutRow, right: RolloutRow) -> None:
-        self.post_message(OpenCompare(self, left, right))
+        self.post_message(OpenComparison(self, left, right))

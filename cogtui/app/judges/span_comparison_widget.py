@@ -11,16 +11,16 @@ from textual.message import Message
 
 from cogtui.app.rendering.highlight import Highlights
 from cogtui.app.rendering.layout import TextLayout
-from cogtui.app.rendering.styles import SPAN_LOOKS, Look, Part
+from cogtui.app.rendering.span_comparison import LinesWithMarks, SpanMatch
+from cogtui.app.rendering.styles import SPAN_STYLES, Part, StyleName
 from cogtui.app.rendering.text import fit, one_line
-from cogtui.app.rendering.two_sets import MarkedLines, Shared
-from cogtui.app.widgets.lines import LineView, ScrollLines
+from cogtui.app.widgets.line_view import LineView, ScrollLines
 from pipelines.records import BEHAVIOR_LETTERS, LabelledSpan
 
 _GUTTER = 4
 
 
-class TwoSetsText(ScrollLines):
+class SpanComparisonText(ScrollLines):
     """A text, and what two sides say of it. Knows nothing of where either comes from."""
 
     TITLE = "text"
@@ -29,7 +29,7 @@ class TwoSetsText(ScrollLines):
         Binding("space", "move_page(1)", "Page down", show=False),
     ]
 
-    class AtInstance(Message):
+    class CurrentInstanceChanged(Message):
         """Another instance is the current one."""
 
         def __init__(self, index: int | None) -> None:
@@ -40,18 +40,18 @@ class TwoSetsText(ScrollLines):
         super().__init__()
         self._text = ""
         self._raw = False
-        self.shared: list[Shared] = []
+        self.shared: list[SpanMatch] = []
         self.current: int | None = None
         """Index of the instance one is on."""
         self._marked = Highlights(0, ())
-        self._rows = MarkedLines(TextLayout("", 80), ())
+        self._rows = LinesWithMarks(TextLayout("", 80), ())
 
     @property
     def line_count(self) -> int:
         return len(self._rows)
 
-    def show_sets(self, text: str, shared: Sequence[Shared]) -> None:
-        """Shows a text with instances, as from `two_sets.shared_spans`."""
+    def show_sets(self, text: str, shared: Sequence[SpanMatch]) -> None:
+        """Shows a text with instances, as from `match_span_sets`."""
         self._text, self.shared, self.current = text, list(shared), None
         spans: list[LabelledSpan] = [span for one in shared for span in (one.first, one.second) if span is not None]
         self._marked = Highlights(len(text), spans)
@@ -60,7 +60,7 @@ class TwoSetsText(ScrollLines):
 
     def _lay_out(self) -> None:
         layout = TextLayout(self._text, max(10, self.text_width - _GUTTER), raw=self._raw)
-        self._rows = MarkedLines(layout, self.shared)
+        self._rows = LinesWithMarks(layout, self.shared)
         self.lines_changed(cursor=0)
 
     def line_parts(self, line: int, width: int) -> Sequence[Part]:
@@ -68,10 +68,10 @@ class TwoSetsText(ScrollLines):
         layout = self._rows.layout
         start, end = layout.bounds(text_line)
         if behavior is not None:
-            parts: list[Part] = [(f" {BEHAVIOR_LETTERS[behavior]}  ", (SPAN_LOOKS[behavior], "strong"))]
+            parts: list[Part] = [(f" {BEHAVIOR_LETTERS[behavior]}  ", (SPAN_STYLES[behavior], "strong"))]
             for a, b, sign in self._rows.marks(text_line, behavior):
-                look: Look = "dim" if sign in " =" else "warn"
-                parts.append((sign * cell_len(layout.show(self._text[a:b])), look))
+                style: StyleName = "dim" if sign in " =" else "warn"
+                parts.append((sign * cell_len(layout.show(self._text[a:b])), style))
             return parts
         parts = [(" ↪  " if layout.continues(text_line) else "    ", "dim")]
         here = None if self.current is None else self.shared[self.current]
@@ -81,14 +81,14 @@ class TwoSetsText(ScrollLines):
                 cuts += [cut for cut in (here.start, here.end) if piece.start < cut < piece.end]
             cuts.sort()
             for a, b in pairwise(cuts):
-                looks: list[Look] = []
+                style_names: list[StyleName] = []
                 if piece.active:
-                    looks.append(SPAN_LOOKS[self._marked.spans[piece.active[0]].behavior])
+                    style_names.append(SPAN_STYLES[self._marked.spans[piece.active[0]].behavior])
                     if len({self._marked.spans[index].behavior for index in piece.active}) > 1:
-                        looks.append("second")
+                        style_names.append("second")
                 if here is not None and here.start <= a < here.end:
-                    looks.append("current")
-                parts.append((layout.show(self._text[a:b]), tuple(looks)))
+                    style_names.append("current")
+                parts.append((layout.show(self._text[a:b]), tuple(style_names)))
         return parts
 
     def go_to(self, index: int | None) -> None:
@@ -99,7 +99,7 @@ class TwoSetsText(ScrollLines):
             if not self.scroll_offset.y + 1 <= row < self.scroll_offset.y + height - 3:
                 self.scroll_lines(row - height // 3)
         self.refresh()
-        self.post_message(self.AtInstance(index))
+        self.post_message(self.CurrentInstanceChanged(index))
 
     def next_difference(self, direction: int, letter: str) -> int | None:
         """The next or previous instance that only one side has; of the behaviour with this letter if one is given."""
@@ -130,14 +130,14 @@ class InstanceList(LineView):
 
     def __init__(self) -> None:
         super().__init__()
-        self._shared: list[Shared] = []
+        self._shared: list[SpanMatch] = []
         self._text = ""
 
     @property
     def line_count(self) -> int:
         return len(self._shared)
 
-    def show_instances(self, text: str, shared: Sequence[Shared]) -> None:
+    def show_instances(self, text: str, shared: Sequence[SpanMatch]) -> None:
         """Shows instances of a text."""
         self._text, self._shared = text, list(shared)
         self.lines_changed(cursor=0)
@@ -149,7 +149,7 @@ class InstanceList(LineView):
         span = one.first or one.second
         flags = "".join(f" {name}" for name in ("weak", "repeat") if span is not None and getattr(span, name))
         return [
-            (BEHAVIOR_LETTERS[one.behavior], (SPAN_LOOKS[one.behavior], "strong")),
+            (BEHAVIOR_LETTERS[one.behavior], (SPAN_STYLES[one.behavior], "strong")),
             (f" {fit(whose + flags, 8)}", "warn" if one.counts else "dim"),
             (f" {fit(f'{one.start}–{one.end}', 10)} ", "dim"),
             (fit(f"“{quote}”", width - 22), ""),

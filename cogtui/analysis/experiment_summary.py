@@ -4,8 +4,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from cogtui.analysis.claims import Claim, claims_of
-from cogtui.analysis.outcomes import Group, groups_of, load_runs, unfinished
+from cogtui.analysis.claims import Claim, decide_claims
+from cogtui.analysis.outcomes import ConditionGroup, group_runs, list_unfinished, load_runs
 from cogtui.analysis.reference import PublishedPoint, published_points
 from jobs.planning.types import Cell
 from jobs.workspace import Workspace
@@ -30,11 +30,11 @@ class PublishedRow:
 
 
 @dataclass(frozen=True, slots=True)
-class Summary:
+class ExperimentSummary:
     """What an experiment came to."""
 
     name: str
-    groups: tuple[Group, ...]
+    groups: tuple[ConditionGroup, ...]
     claims: tuple[Claim, ...]
     warnings: tuple[str, ...]
     """Runs that are counted out, and why."""
@@ -55,7 +55,9 @@ class Summary:
         }
 
 
-def summarise(name: str, cells: Iterable[Cell], workspace: Workspace, *, reference: bool = False) -> Summary:
+def summarise_experiment(
+    name: str, cells: Iterable[Cell], workspace: Workspace, *, reference: bool = False
+) -> ExperimentSummary:
     """Sums an experiment up from the evaluations its stages wrote.
 
     Args:
@@ -64,9 +66,11 @@ def summarise(name: str, cells: Iterable[Cell], workspace: Workspace, *, referen
         workspace: where the stages lie.
         reference: whether to set the published figures of its conditions beside it.
     """
-    groups = groups_of(load_runs(workspace, cells))
+    groups = group_runs(load_runs(workspace, cells))
     rows = _published({group.condition for group in groups if group.condition}) if reference else []
-    return Summary(name, tuple(groups), tuple(claims_of(groups)), tuple(unfinished(groups)), tuple(rows))
+    return ExperimentSummary(
+        name, tuple(groups), tuple(decide_claims(groups)), tuple(list_unfinished(groups)), tuple(rows)
+    )
 
 
 def _published(conditions: set[str]) -> list[PublishedRow]:
@@ -77,7 +81,7 @@ def _published(conditions: set[str]) -> list[PublishedRow]:
     return [PublishedRow(model, condition, found[0], found[-1]) for (model, condition), found in curves.items()]
 
 
-def _group_data(group: Group) -> dict[str, Any]:
+def _group_data(group: ConditionGroup) -> dict[str, Any]:
     measures: dict[str, Any] = {}
     for measure in MEASURES:
         found = {when: group.estimate(measure, when) for when in MOMENTS}

@@ -5,13 +5,13 @@ from collections.abc import Iterable, Sequence
 from textual.geometry import Size
 from textual.strip import Strip
 
-from cogtui.app.rendering.styles import LookedWidget, Part
+from cogtui.app.rendering.styles import Part, StyledWidget
 
 
-class Line(LookedWidget):
+class TextLine(StyledWidget):
     """A fixed number of rows; the first ones hold what was last given to `show`."""
 
-    DEFAULT_CSS = "Line { height: 1; width: 1fr; }"
+    DEFAULT_CSS = "TextLine { height: 1; width: 1fr; }"
 
     def __init__(self, *parts: Part, widget_id: str | None = None, classes: str | None = None) -> None:
         super().__init__(id=widget_id, classes=classes)

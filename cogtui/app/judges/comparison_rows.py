@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 
-from cogtui.analysis.agreement.indexed import Comparison
+from cogtui.analysis.agreement.indexed import JudgeComparison
 from cogtui.analysis.agreement.measures import Agreement
-from cogtui.analysis.agreement.ordering import Ordering
-from cogtui.app.rendering.fitting_columns import Column
-from cogtui.app.rendering.styles import SPAN_LOOKS, Look, Part
+from cogtui.analysis.agreement.ordering import GroupOrdering
+from cogtui.app.rendering.column_layout import Column
+from cogtui.app.rendering.styles import SPAN_STYLES, Part, StyleName
 from cogtui.app.rendering.text import fit, one_line
 from cogtui.store.query.judge_runs import JudgeRunSummary
 from pipelines.records import BEHAVIOR_LETTERS, BEHAVIORS, Behavior
@@ -54,7 +54,7 @@ def run_cells(name: str, summary: JudgeRunSummary | None, side: str, total: int 
     return cells
 
 
-def report_rows(found: Comparison, width: int) -> Rows:
+def report_rows(found: JudgeComparison, width: int) -> Rows:
     """The whole comparison: health first, then spans, counts, presence, orderings."""
     agreement = found.agreement
     warnings: Rows = [[(f" ! {one_line(warning, 300)}", "warn")] for warning in agreement.warnings]
@@ -77,7 +77,7 @@ def _heading(text: str, note: str) -> list[Part]:
     return [(f" {text}", "strong"), (f"  {note}", "dim")]
 
 
-def _health_rows(found: Comparison, width: int) -> Rows:
+def _health_rows(found: JudgeComparison, width: int) -> Rows:
     agreement = found.agreement
     health = agreement.health
     spans = sum(health.alignments.values())
@@ -107,7 +107,7 @@ def _health_rows(found: Comparison, width: int) -> Rows:
 def _label(behavior: Behavior) -> list[Part]:
     return [
         ("  ", ""),
-        (f" {BEHAVIOR_LETTERS[behavior]} ", (SPAN_LOOKS[behavior], "strong")),
+        (f" {BEHAVIOR_LETTERS[behavior]} ", (SPAN_STYLES[behavior], "strong")),
         (f" {fit(behavior.replace('_', ' '), 17)}", ""),
     ]
 
@@ -120,23 +120,23 @@ def _span_rows(agreement: Agreement, width: int) -> Rows:
     rows: Rows = [_heading("Spans of B against A", "F1 at any overlap"), [(titles + f" {'n':>10}", "dim")]]
     for behavior in BEHAVIORS:
         tally, exact = any_overlap.tallies[behavior], strict.tallies[behavior]
-        cells = f"{number(tally.f1):>6} {between(any_overlap.intervals[behavior]):>11}"
-        cells += f" {number(exact.f1):>6} {between(strict.intervals[behavior]):>11}"
+        cells = f"{format_number(tally.f1):>6} {format_interval(any_overlap.intervals[behavior]):>11}"
+        cells += f" {format_number(exact.f1):>6} {format_interval(strict.intervals[behavior]):>11}"
         if wide:
-            cells += f" {number(tally.precision):>6} {number(tally.recall):>6}"
+            cells += f" {format_number(tally.precision):>6} {format_number(tally.recall):>6}"
             cells += f" {tally.hits:>6,} {tally.extra:>6,} {tally.missed:>6,}"
-        rows.append([*_label(behavior), (cells, ""), *_of(agreement, behavior)])
-    whole = f"{number(any_overlap.macro):>6} {between(any_overlap.macro_interval):>11}"
-    whole += f" {number(strict.macro):>6} {between(strict.macro_interval):>11}"
+        rows.append([*_label(behavior), (cells, ""), *_compared_part(agreement, behavior)])
+    whole = f"{format_number(any_overlap.macro):>6} {format_interval(any_overlap.macro_interval):>11}"
+    whole += f" {format_number(strict.macro):>6} {format_interval(strict.macro_interval):>11}"
     rows.append([(f"  {fit('macro', 21)}", "strong"), (whole, "strong")])
     return rows
 
 
-def _of(agreement: Agreement, behavior: Behavior) -> list[Part]:
+def _compared_part(agreement: Agreement, behavior: Behavior) -> list[Part]:
     """How many traces of how many both judged."""
     n, total = agreement.compared[behavior], agreement.traces
-    look: Look = "dim" if n == total else "warn"
-    return [(f" {f'{n:,}/{total:,}':>10}", look)]
+    style: StyleName = "dim" if n == total else "warn"
+    return [(f" {f'{n:,}/{total:,}':>10}", style)]
 
 
 def _count_rows(agreement: Agreement) -> Rows:
@@ -145,9 +145,9 @@ def _count_rows(agreement: Agreement) -> Rows:
     for behavior in BEHAVIORS:
         one = agreement.counts[behavior]
         bias = MISSING if one.bias is None else f"{one.bias:+.2f}"
-        cells = f"{number(one.mean_first):>7} {number(one.mean_second):>7} {bias:>7}"
-        cells += f" {number(one.exact):>6} {number(one.mae):>6} {number(one.alpha):>6}"
-        rows.append([*_label(behavior), (cells, ""), *_of(agreement, behavior)])
+        cells = f"{format_number(one.mean_first):>7} {format_number(one.mean_second):>7} {bias:>7}"
+        cells += f" {format_number(one.exact):>6} {format_number(one.mae):>6} {format_number(one.alpha):>6}"
+        rows.append([*_label(behavior), (cells, ""), *_compared_part(agreement, behavior)])
     return rows
 
 
@@ -156,12 +156,12 @@ def _presence_rows(agreement: Agreement) -> Rows:
     rows: Rows = [_heading("Whether it shows at all", "per trace"), [(titles, "dim")]]
     for behavior in BEHAVIORS:
         one = agreement.presence[behavior]
-        cells = f"{number(one.kappa):>7} {number(one.alpha):>7} {one.both:>6,} {one.only_first:>7,}"
+        cells = f"{format_number(one.kappa):>7} {format_number(one.alpha):>7} {one.both:>6,} {one.only_first:>7,}"
         rows.append([*_label(behavior), (f"{cells} {one.only_second:>7,} {one.neither:>6,}", "")])
     return rows
 
 
-def _order_rows(what: str, ordered: Mapping[Behavior, Ordering]) -> Rows:
+def _order_rows(what: str, ordered: Mapping[Behavior, GroupOrdering]) -> Rows:
     groups = max((len(one.groups) for one in ordered.values()), default=0)
     note = f"Kendall's tau over {groups} {what}" if groups > 1 else f"fewer than two {what}: nothing to order"
     rows: Rows = [_heading(f"Does the order of {what} survive?", note)]
@@ -173,11 +173,11 @@ def _order_rows(what: str, ordered: Mapping[Behavior, Ordering]) -> Rows:
                 f"{one_line(group.group, 40)} {group.reference:.2f}/{group.judge:.2f} (n {group.n:,})"
                 for group in first
             )
-            rows.append([*_label(behavior), (f"{number(one.tau):>6}  ", "strong"), (f"A/B: {shown}", "dim")])
+            rows.append([*_label(behavior), (f"{format_number(one.tau):>6}  ", "strong"), (f"A/B: {shown}", "dim")])
     return rows
 
 
-def queue_cells(found: Comparison) -> Sequence[tuple[str, Mapping[str, Part]]]:
+def queue_cells(found: JudgeComparison) -> Sequence[tuple[str, Mapping[str, Part]]]:
     """The traces that differ most, most first."""
     rows: list[tuple[str, Mapping[str, Part]]] = []
     for item in found.agreement.queue:
@@ -197,11 +197,11 @@ def queue_cells(found: Comparison) -> Sequence[tuple[str, Mapping[str, Part]]]:
     return rows
 
 
-def number(value: float | None) -> str:
+def format_number(value: float | None) -> str:
     """Two digits; a dash where it is undefined."""
     return MISSING if value is None else f"{value:.2f}"
 
 
-def between(values: tuple[float, float] | None) -> str:
+def format_interval(values: tuple[float, float] | None) -> str:
     """An interval."""
     return MISSING if values is None else f"{values[0]:.2f}–{values[1]:.2f}"

@@ -3,14 +3,14 @@
 import asyncio
 from collections.abc import Callable
 
-from cogtui.app.annotation.draft import Draft
-from cogtui.app.shell.background import Background
+from cogtui.app.annotation.draft import AnnotationDraft
+from cogtui.app.shell.resource_thread import ResourceThread
 from cogtui.store import Store
 from cogtui.store.user_data.annotations import HumanAnnotation, new_annotation
 from pipelines.errors import CogtuiError
 
 
-class Saving:
+class AnnotationWriter:
     """What became of the changes to the annotation of one rollout.
 
     Args:
@@ -23,7 +23,7 @@ class Saving:
 
     def __init__(
         self,
-        store: Background[Store],
+        store: ResourceThread[Store],
         rollout: str,
         annotator: str,
         saved: HumanAnnotation | None,
@@ -51,7 +51,7 @@ class Saving:
         """Whether a change could not be written."""
         return self.state.startswith("NOT SAVED")
 
-    def save(self, draft: Draft) -> None:
+    def save(self, draft: AnnotationDraft) -> None:
         """Writes the annotation as it is now, unless somebody else wrote it meanwhile: then `failed` says so."""
         before = self._standing
         record = new_annotation(

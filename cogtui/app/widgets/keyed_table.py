@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 
 from textual import events
 
-from cogtui.app.rendering.fitting_columns import Column, fitted, heading, row
+from cogtui.app.rendering.column_layout import Column, fit_columns, heading_parts, row_parts
 from cogtui.app.rendering.styles import Part
-from cogtui.app.widgets.line import Line
-from cogtui.app.widgets.lines import LineView
+from cogtui.app.widgets.line_view import LineView
+from cogtui.app.widgets.text_line import TextLine
 
 Cells = Mapping[str, Part]
 
@@ -22,13 +22,13 @@ class KeyedTable(LineView):
 
     TITLE = "table"
 
-    def __init__(self, columns: Sequence[Column], titles: Line) -> None:
+    def __init__(self, columns: Sequence[Column], titles: TextLine) -> None:
         super().__init__()
         self._columns = columns
         self._titles = titles
         self._keys: list[str] = []
         self._cells: list[Cells] = []
-        self._fitted = fitted(columns, 80)
+        self._fitted = fit_columns(columns, 80)
 
     @property
     def line_count(self) -> int:
@@ -60,10 +60,10 @@ class KeyedTable(LineView):
             self.cursor = self._keys.index(key)
 
     def line_parts(self, line: int, width: int) -> Sequence[Part]:
-        return row(self._fitted, self._cells[line])
+        return row_parts(self._fitted, self._cells[line])
 
     def on_resize(self, event: events.Resize) -> None:
         super().on_resize(event)
-        self._fitted = fitted(self._columns, self.text_width)
-        self._titles.show((" ", "heading"), *heading(self._fitted))
+        self._fitted = fit_columns(self._columns, self.text_width)
+        self._titles.show((" ", "heading"), *heading_parts(self._fitted))
         self.refresh()

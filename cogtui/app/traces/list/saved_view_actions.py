@@ -13,7 +13,7 @@ _KEEP = "keep what is shown here as a view"
 _FORGET = "forget a view"
 
 
-class ViewingScreen(AppScreen):
+class SavedViewActions(AppScreen):
     """A screen that is a view, and can become another."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("v", "views", "Views")]
@@ -57,11 +57,11 @@ class ViewingScreen(AppScreen):
         def named(name: str | None) -> None:
             if name is not None:
                 view = self.view_here(name.strip())
-                self.run_worker(self._keep(view), group="views", exclusive=True)
+                self.run_worker(self._apply_selection(view), group="views", exclusive=True)
 
         self.app.push_screen(AskScreen("Name of the view?", wrong=_wrong_name), named)
 
-    async def _keep(self, view: View) -> None:
+    async def _apply_selection(self, view: View) -> None:
         kept = await self.answer(self.context.work.ask(lambda _: save_view(view)))
         if kept is not None:
             self.say(f"kept: {view.name}. On the command line: cogtui rollouts --view '{view.name}'")
