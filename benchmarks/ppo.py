@@ -20,7 +20,7 @@ from pipelines.records import Rollout
 from pipelines.run import prepare, run_stage
 from pipelines.streams import read_rollouts
 from pipelines.tasks.countdown.problems import Problem
-from pipelines.tasks.countdown.task import Task
+from pipelines.tasks.countdown.task import CountdownTask
 
 PROBLEMS: dict[str, Any] = {
     "train": 200,
@@ -93,7 +93,9 @@ def ours(given: argparse.Namespace, root: Path, problems: Path, model: Path) -> 
     return spent, list(read_rollouts(folder))
 
 
-def trl(given: argparse.Namespace, root: Path, task: Task, train: list[Problem], model: Path) -> tuple[float, int, int]:
+def trl(
+    given: argparse.Namespace, root: Path, task: CountdownTask, train: list[Problem], model: Path
+) -> tuple[float, int, int]:
     """CPU seconds, rollouts and generated tokens of GRPOTrainer."""
     import datasets
     from transformers.trainer_callback import PrinterCallback
@@ -149,7 +151,7 @@ def trl(given: argparse.Namespace, root: Path, task: Task, train: list[Problem],
 
 def main() -> None:
     """Prints the figures of both and their ratio."""
-    from pipelines.tasks.countdown.task import load_task
+    from pipelines.tasks.countdown.task import load_countdown
     from pipelines.training.core.metrics import read_metrics
 
     parser = argparse.ArgumentParser(description=__doc__)
@@ -168,7 +170,7 @@ def main() -> None:
         base = stage("base", base_config(given), root / "base", [problems])
         data = stage("priming_data", DATA, root / "data", [problems])
         model = stage("prime", PRIME, root / "prime", [base, data])
-        loaded = load_task(StageFolder(problems))
+        loaded = load_countdown(StageFolder(problems))
         spent, rollouts = ours(given, root, problems, model)
         tokens = sum(rollout.n_tokens for rollout in rollouts)
         speed = read_metrics(StageFolder(root / "ppo"), "speed")

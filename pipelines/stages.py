@@ -184,9 +184,9 @@ KINDS: Final[dict[str, StageKind]] = {
     for kind in (
         StageKind(
             "problems",
-            "Countdown train and test problems: solvable, deduplicated, disjoint",
-            "pipelines.tasks.countdown.stage:ProblemsConfig",
-            "pipelines.tasks.countdown.stage:run",
+            "train and test problems of a task; of Countdown: solvable, deduplicated, disjoint",
+            "pipelines.tasks.stage:ProblemsConfig",
+            "pipelines.tasks.stage:run",
         ),
         StageKind(
             "base",

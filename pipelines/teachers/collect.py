@@ -13,7 +13,7 @@ from typing import Any, Final
 from pipelines.errors import InvalidInput
 from pipelines.records import BEHAVIORS, Behavior, rollout_id
 from pipelines.tasks.countdown.problems import Problem
-from pipelines.tasks.countdown.task import Task
+from pipelines.tasks.countdown.task import CountdownTask
 from pipelines.teachers.adherence import Adherence
 from pipelines.teachers.conditions import CONDITIONS
 from pipelines.teachers.draft import WrittenTrace
@@ -119,7 +119,7 @@ class Tally:
 
 
 def scored(
-    task: Task,
+    task: CountdownTask,
     problem: Problem,
     written: WrittenTrace,
     *,
@@ -150,7 +150,7 @@ def scored(
 
 def collect(
     teacher: Teacher,
-    task: Task,
+    task: CountdownTask,
     problems: Sequence[Problem],
     *,
     condition: str,

@@ -6,7 +6,7 @@ from typing import Final
 from pipelines.llm.asks import Ask
 from pipelines.llm.prices import likely_usage, price_of, worst_usage
 from pipelines.tasks.countdown.problems import Problem
-from pipelines.tasks.countdown.task import Task
+from pipelines.tasks.countdown.task import CountdownTask
 from pipelines.teachers.conditions import CONDITIONS
 from pipelines.teachers.configs import PrimingDataConfig
 from pipelines.teachers.model.prompts import load_prompts
@@ -37,7 +37,7 @@ def cost_of(config: PrimingDataConfig) -> Cost | None:
     if spec is None or CONDITIONS[config.condition].origin != "written":
         return None
     prompts = load_prompts(config.condition, {name: file.unchanged() for name, file in config.prompts.items()})
-    question = prompts.question(_USUAL, Task(), config.n, "0")
+    question = prompts.question(_USUAL, CountdownTask(), config.n, "0")
     ask = Ask(prompts.system, "", question, None, config.max_tokens, temperature=config.temperature)
     price = price_of(spec.provider, spec.model, None if config.prices is None else config.prices.path)
     if price is None:

@@ -12,7 +12,7 @@ from typing import Any, Final
 from pipelines.errors import InvalidInput, MissingRequirement
 from pipelines.tasks.countdown.problems import Problem
 from pipelines.tasks.countdown.reward import find_answer
-from pipelines.tasks.countdown.task import Task
+from pipelines.tasks.countdown.task import CountdownTask
 from pipelines.teachers.draft import WrittenTrace
 from pipelines.teachers.symbolic import lexicon
 from pipelines.teachers.symbolic.arithmetic import Calculator, lean_text, spaced_parts
@@ -108,7 +108,7 @@ def token_counter(model: Path) -> CountTokens:
     return lambda text: len(tokenizer(text, add_special_tokens=False)["input_ids"])
 
 
-def corrupted_answer(task: Task, seed: int) -> Transformation:
+def corrupted_answer(task: CountdownTask, seed: int) -> Transformation:
     """The same text with another final answer: the given numbers, legally combined, but not into the target."""
     calculator = Calculator(task.arithmetic)
 

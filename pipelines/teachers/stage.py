@@ -11,7 +11,7 @@ from pipelines.llm.answered import SPENT
 from pipelines.llm.prices import price_of
 from pipelines.stages import MODEL_KINDS, Inputs
 from pipelines.tasks.countdown.problems import Problem
-from pipelines.tasks.countdown.task import LoadedTask, Task, load_task
+from pipelines.tasks.countdown.task import CountdownTask, LoadedCountdown, load_countdown
 from pipelines.teachers import derive
 from pipelines.teachers.collect import Asking, Tally, collect, scored
 from pipelines.teachers.conditions import CONDITIONS
@@ -37,7 +37,7 @@ def run(config: PrimingDataConfig, inputs: Inputs, folder: StageFolder) -> None:
     Raises:
         InvalidInput: the inputs do not fit the condition, or no trace at all could be made.
     """
-    loaded = load_task(inputs.one("problems"))
+    loaded = load_countdown(inputs.one("problems"))
     tally = Tally()
     origin = CONDITIONS[config.condition].origin
     source: str | None = None
@@ -85,7 +85,7 @@ def _spent(folder: StageFolder) -> dict[str, Any]:
     return {"spent": read_json(path)} if path.exists() else {}
 
 
-def make_teacher(config: PrimingDataConfig, condition: str, task: Task) -> Teacher:
+def make_teacher(config: PrimingDataConfig, condition: str, task: CountdownTask) -> Teacher:
     """The teacher that the config names.
 
     Raises:
@@ -118,7 +118,7 @@ def writing_of(config: PrimingDataConfig) -> Writing:
 
 
 def _written(
-    config: PrimingDataConfig, condition: str, n: int, loaded: LoadedTask, folder: StageFolder, tally: Tally
+    config: PrimingDataConfig, condition: str, n: int, loaded: LoadedCountdown, folder: StageFolder, tally: Tally
 ) -> Iterator[PrimingTrace]:
     work = folder.path / WORK
     work.mkdir(exist_ok=True)
@@ -141,7 +141,7 @@ def _written(
 
 
 def _imported(
-    config: PrimingDataConfig, loaded: LoadedTask, folder: StageFolder, tally: Tally
+    config: PrimingDataConfig, loaded: LoadedCountdown, folder: StageFolder, tally: Tally
 ) -> Iterator[PrimingTrace]:
     assert config.traces is not None  # checked by the config
     key = folder.key
@@ -155,7 +155,7 @@ def _imported(
 
 
 def _derived(
-    config: PrimingDataConfig, inputs: Inputs, loaded: LoadedTask, folder: StageFolder, tally: Tally
+    config: PrimingDataConfig, inputs: Inputs, loaded: LoadedCountdown, folder: StageFolder, tally: Tally
 ) -> tuple[str, Iterator[PrimingTrace]]:
     """Name of the source and the derived traces. Without a set as input, the source is written on the fly."""
     upstream = inputs.all_of("priming_data")
@@ -175,7 +175,7 @@ def _derived(
 
 
 def _transformation(
-    config: PrimingDataConfig, written_as: PrimingDataConfig, inputs: Inputs, loaded: LoadedTask
+    config: PrimingDataConfig, written_as: PrimingDataConfig, inputs: Inputs, loaded: LoadedCountdown
 ) -> derive.Transformation:
     if config.condition == "empty_cot":
         return derive.empty_cot
@@ -197,7 +197,7 @@ def _transformed(
     source: Iterator[PrimingTrace],
     transform: derive.Transformation,
     config: PrimingDataConfig,
-    loaded: LoadedTask,
+    loaded: LoadedCountdown,
     key: str,
     tally: Tally,
 ) -> Iterator[PrimingTrace]:

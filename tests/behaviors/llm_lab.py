@@ -18,7 +18,7 @@ from pipelines.llm.asks import Ask, Reply, Usage
 from pipelines.records import Behavior, Rollout
 from pipelines.streams import StreamWriter
 from pipelines.tasks.countdown.problems import Problem
-from pipelines.tasks.countdown.task import Task
+from pipelines.tasks.countdown.task import CountdownTask
 from pipelines.teachers.conditions import CONDITIONS
 from pipelines.teachers.draft import WrittenTrace
 from pipelines.teachers.symbolic.teacher import SymbolicTeacher
@@ -95,7 +95,7 @@ HUGE: Final = "3 + 4 = 7, not 24. Let me try again.\r\n" * 5300
 @cache
 def _pool() -> tuple[JudgeTask, ...]:
     """Some traces of the symbolic teacher, of every condition it writes."""
-    teacher = SymbolicTeacher(Task())
+    teacher = SymbolicTeacher(CountdownTask())
     problem = Problem(id="p", numbers=(3, 4, 6, 8), target=24)
     names = [name for name, condition in CONDITIONS.items() if condition.origin == "written"]
     written = [teacher.write(problem, names[seed % len(names)], random.Random(seed)) for seed in range(18)]

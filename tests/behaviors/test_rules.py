@@ -50,7 +50,7 @@ def test_the_teachers_own_spans_are_found(style: str) -> None:
 
     from pipelines.tasks.countdown.generator import ProblemSpace
     from pipelines.tasks.countdown.problems import generate
-    from pipelines.tasks.countdown.task import Task
+    from pipelines.tasks.countdown.task import CountdownTask
     from pipelines.teachers.draft import WrittenTrace
     from pipelines.teachers.symbolic.teacher import Writing, write_trace
 
@@ -65,7 +65,9 @@ def test_the_teachers_own_spans_are_found(style: str) -> None:
     for place, condition in enumerate(conditions):
         rng = random.Random(place)
         for problem in generate(ProblemSpace(), 12, seed=17 + place):
-            written = write_trace(problem, condition, rng, task=Task(), writing=Writing(style=style, unsolved="keep"))
+            written = write_trace(
+                problem, condition, rng, task=CountdownTask(), writing=Writing(style=style, unsolved="keep")
+            )
             if isinstance(written, WrittenTrace):
                 name = f"{condition}-{problem.id}"
                 traces.append(

@@ -10,14 +10,15 @@ from pipelines.folder import StageFolder
 from pipelines.run import prepare, run_stage
 from pipelines.tasks.countdown.problems import Problem, make_problem, write_problems
 from pipelines.tasks.countdown.rules import Arithmetic
-from pipelines.tasks.countdown.task import TASK_FILE, TEST_FILE, TRAIN_FILE, Task, shipped_template
+from pipelines.tasks.countdown.task import CountdownTask, shipped_template
+from pipelines.tasks.loading import TASK_FILE, TEST_FILE, TRAIN_FILE
 
 TRAIN = [
     make_problem(*each)
     for each in (((3, 7, 5), 16), ((1, 2, 9), 18), ((4, 6, 8), 16), ((2, 5, 7), 17), ((3, 4, 9), 21), ((1, 6, 8), 14))
 ]
 TEST = [make_problem((2, 4, 6), 14), make_problem((5, 6, 9), 24)]
-MINI = Task(
+MINI = CountdownTask(
     arithmetic=Arithmetic(operations="+-*", minimum=0, maximum=50, integers_only=True),
     template=shipped_template("mini"),
 )

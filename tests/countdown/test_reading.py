@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from pipelines.errors import CogtuiError, InvalidInput, NotFound
 from pipelines.tasks.countdown.problems import Problem, read_problems, write_problems
-from pipelines.tasks.countdown.task import TEMPLATES, Task, shipped_template
+from pipelines.tasks.countdown.task import TEMPLATES, CountdownTask, shipped_template
 from tests.countdown.shapes import SHAPES, WANTED
 
 
@@ -31,7 +31,7 @@ def test_every_shape_as_a_json_list(rows: list[dict[str, Any]], tmp_path: Path) 
 
 @pytest.mark.parametrize("name", TEMPLATES)
 def test_our_own_prompts_can_be_read_back(name: str, tmp_path: Path) -> None:
-    task = Task(template=shipped_template(name))  # type: ignore[arg-type]
+    task = CountdownTask(template=shipped_template(name))  # type: ignore[arg-type]
     path = tmp_path / "prompts.jsonl"
     path.write_text("".join(json.dumps({"prompt": task.prompt(problem)}) + "\n" for problem in WANTED))
     assert read_problems(path) == WANTED

@@ -8,8 +8,9 @@ from pydantic import ValidationError
 
 from pipelines.countdown import score_completion
 from pipelines.tasks.countdown.expression import MAX_LENGTH
-from pipelines.tasks.countdown.reward import REASONS, RewardRules, Score, find_answer
+from pipelines.tasks.countdown.reward import REASONS, RewardRules, find_answer
 from pipelines.tasks.countdown.solver import solve
+from pipelines.tasks.protocol import Score
 from tests.countdown.published import published_reward
 
 
@@ -19,7 +20,7 @@ def answered(text: str) -> str:
 
 def test_right_answer() -> None:
     assert score_completion(answered("(3 * 7) + 4"), [4, 3, 7], 25) == Score(
-        1.0, True, "(3 * 7) + 4", Fraction(25), "correct"
+        1.0, True, "(3 * 7) + 4", "correct", Fraction(25)
     )
 
 
@@ -49,7 +50,7 @@ def test_right_through_a_fraction() -> None:
 )
 def test_other_answers_earn_a_tenth(answer: str, reason: str, value: Fraction | None) -> None:
     score = score_completion(answered(answer), [3, 4, 7], 25)
-    assert score == Score(0.1, False, answer.strip(), value, score.reason)
+    assert score == Score(0.1, False, answer.strip(), score.reason, value)
     assert score.reason == reason
 
 
@@ -58,7 +59,7 @@ def test_other_answers_earn_a_tenth(answer: str, reason: str, value: Fraction | 
     ["", "3 * 7 + 4", "<answer>3 * 7 + 4", "3 * 7 + 4</answer>", "</answer>3*7+4<answer>", "<Answer>3*7+4</Answer>"],
 )
 def test_no_answer_earns_nothing(completion: str) -> None:
-    assert score_completion(completion, [3, 4, 7], 25) == Score(0.0, False, None, None, "no_answer")
+    assert score_completion(completion, [3, 4, 7], 25) == Score(0.0, False, None, "no_answer")
 
 
 def test_the_last_answer_counts() -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from pipelines.tasks.countdown.expression import MAX_LENGTH
 from pipelines.tasks.countdown.reward import score_completion
-from pipelines.tasks.countdown.stage import ProblemsConfig
+from pipelines.tasks.countdown.stage import CountdownConfig
 from tests.countdown.published import published_reward
 
 _THIS_FILE = Path(__file__)
@@ -108,4 +108,4 @@ def test_refused_by_both(answer: str, numbers: list[int]) -> None:
 def test_the_docs_list_every_difference() -> None:
     named = set(re.findall(r"^def (test_\w+)\(", _THIS_FILE.read_text(encoding="utf-8"), re.MULTILINE))
     listed = set(re.findall(r"`(test_\w+)`", _DOCS.read_text(encoding="utf-8")))
-    assert named - {"test_the_docs_list_every_difference"} == listed - set(ProblemsConfig.model_fields)
+    assert named - {"test_the_docs_list_every_difference"} == listed - set(CountdownConfig.model_fields)

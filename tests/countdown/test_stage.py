@@ -12,8 +12,8 @@ from pipelines.folder import StageFolder
 from pipelines.run import prepare, run_stage
 from pipelines.stages import content_key, stage_kind
 from pipelines.tasks.countdown.problems import Problem, make_problem, read_problems, write_problems
-from pipelines.tasks.countdown.stage import ProblemsConfig
-from pipelines.tasks.countdown.task import load_task
+from pipelines.tasks.countdown.stage import CountdownConfig
+from pipelines.tasks.countdown.task import load_countdown
 
 MINIATURE: dict[str, Any] = {
     "sizes": [3],
@@ -39,7 +39,7 @@ def keys(problems: list[Problem]) -> set[Any]:
 
 def test_the_whole_miniature(tmp_path: Path) -> None:
     folder = run(tmp_path, MINIATURE)
-    loaded = load_task(folder)
+    loaded = load_countdown(folder)
     assert (len(loaded.train), len(loaded.test)) == (363, 120)
     assert keys(loaded.train).isdisjoint(keys(loaded.test))
     assert len(keys(loaded.train) | keys(loaded.test)) == 483
@@ -71,18 +71,18 @@ def test_run_again_after_a_kill_it_writes_the_same(tmp_path: Path) -> None:
 
 
 def test_more_training_problems_leave_the_test_problems_as_they_are(tmp_path: Path) -> None:
-    few = load_task(run(tmp_path, {"train": 10, "test": 20}, "few"))
-    more = load_task(run(tmp_path, {"train": 50, "test": 20}, "more"))
+    few = load_countdown(run(tmp_path, {"train": 10, "test": 20}, "few"))
+    more = load_countdown(run(tmp_path, {"train": 50, "test": 20}, "more"))
     assert few.test == more.test
     assert few.train == more.train[:10]
 
 
 def test_excluded_files_are_honoured(tmp_path: Path) -> None:
-    first = load_task(run(tmp_path, {**MINIATURE, "train": 300, "test": 83}, "first"))
+    first = load_countdown(run(tmp_path, {**MINIATURE, "train": 300, "test": 83}, "first"))
     write_problems(tmp_path / "seen.jsonl", first.train)
     write_problems(tmp_path / "held.jsonl", first.test)
     rest = {**MINIATURE, "train": 60, "test": 40, "exclude": ["seen.jsonl", "held.jsonl"]}
-    second = load_task(run(tmp_path, rest, "second"))
+    second = load_countdown(run(tmp_path, rest, "second"))
     assert keys([*second.train, *second.test]).isdisjoint(keys([*first.train, *first.test]))
 
 
@@ -101,7 +101,7 @@ def test_one_file_gives_test_problems_first_and_says_what_it_left_out(tmp_path: 
     published(tmp_path / "all.jsonl", [SOLVABLE[0], repeated, unsolvable, *SOLVABLE[1:]])
     published(tmp_path / "not.jsonl", [make_problem((6, 5), 30)])
     folder = run(tmp_path, {"train_file": "all.jsonl", "train": 2, "test": 1, "exclude": ["not.jsonl"]})
-    loaded = load_task(folder)
+    loaded = load_countdown(folder)
     assert loaded.test == [SOLVABLE[0]]
     assert loaded.train == SOLVABLE[2:]
     result = folder.result()
@@ -113,7 +113,7 @@ def test_two_files_never_train_on_a_test_problem(tmp_path: Path) -> None:
     published(tmp_path / "train.jsonl", SOLVABLE)
     published(tmp_path / "test.jsonl", [make_problem((2, 9), 18), make_problem((4, 3), 7)])
     folder = run(tmp_path, {"train_file": "train.jsonl", "test_file": "test.jsonl", "train": 2, "test": 2})
-    loaded = load_task(folder)
+    loaded = load_countdown(folder)
     assert keys(loaded.test) == keys([SOLVABLE[2], SOLVABLE[0]])
     assert loaded.train == [SOLVABLE[1], SOLVABLE[3]]
     result = folder.result()
@@ -122,9 +122,9 @@ def test_two_files_never_train_on_a_test_problem(tmp_path: Path) -> None:
 
 
 def test_a_test_file_beside_drawn_training_problems(tmp_path: Path) -> None:
-    drawn = load_task(run(tmp_path, {**MINIATURE, "train": 443, "test": 40}, "drawn"))
+    drawn = load_countdown(run(tmp_path, {**MINIATURE, "train": 443, "test": 40}, "drawn"))
     write_problems(tmp_path / "test.jsonl", drawn.test)
-    loaded = load_task(run(tmp_path, {**MINIATURE, "train": 443, "test": 40, "test_file": "test.jsonl"}, "mixed"))
+    loaded = load_countdown(run(tmp_path, {**MINIATURE, "train": 443, "test": 40, "test_file": "test.jsonl"}, "mixed"))
     assert loaded.test == drawn.test
     assert keys(loaded.train) == keys(drawn.train)
 
@@ -153,7 +153,7 @@ def test_two_problems_may_not_share_an_id(tmp_path: Path) -> None:
 
 def test_a_template_file_of_ones_own(tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_bytes("Make {target} of {numbers}!\r\n→".encode())
-    loaded = load_task(run(tmp_path, {"train": 1, "test": 1, "template_file": "mine.txt"}))
+    loaded = load_countdown(run(tmp_path, {"train": 1, "test": 1, "template_file": "mine.txt"}))
     problem = loaded.train[0]
     assert loaded.task.prompt(problem) == f"Make {problem.target} of {list(problem.numbers)}!\r\n→"
 
@@ -202,7 +202,7 @@ def test_a_config_that_cannot_be_is_refused_when_planning(config: dict[str, Any]
 
 
 def test_every_field_has_a_sentence() -> None:
-    for name, field in ProblemsConfig.model_fields.items():
+    for name, field in CountdownConfig.model_fields.items():
         assert field.description, name
         assert field.description.endswith("."), name
 

@@ -11,13 +11,13 @@ from pipelines.folder import StageFolder, StageInfo
 from pipelines.run import prepare, run_stage
 from pipelines.tasks.countdown.problems import Problem, make_problem, write_problems
 from pipelines.tasks.countdown.rules import Arithmetic
-from pipelines.tasks.countdown.task import Task, shipped_template
+from pipelines.tasks.countdown.task import CountdownTask, shipped_template
 
-MINI = Task(
+MINI = CountdownTask(
     arithmetic=Arithmetic(operations="+-*", minimum=0, maximum=50, integers_only=True),
     template=shipped_template("mini"),
 )
-PAPER = Task(template=shipped_template("base"))
+PAPER = CountdownTask(template=shipped_template("base"))
 
 TRAIN = [
     make_problem(*problem)
@@ -42,7 +42,7 @@ RunStage = Callable[..., StageFolder]
 def problems_stage(tmp_path: Path) -> Callable[..., Path]:
     """Makes a finished `problems` stage."""
 
-    def make(task: Task = MINI, train: list[Problem] | None = None, test: list[Problem] | None = None) -> Path:
+    def make(task: CountdownTask = MINI, train: list[Problem] | None = None, test: list[Problem] | None = None) -> Path:
         path = tmp_path / "problems"
         (path / "artifacts").mkdir(parents=True)
         write_json(path / "stage.json", StageInfo(kind="problems", key="problems-0", config={}).model_dump())

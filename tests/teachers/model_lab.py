@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from pipelines.tasks.countdown.problems import Problem
-from pipelines.tasks.countdown.task import Task
+from pipelines.tasks.countdown.task import CountdownTask
 from pipelines.teachers.draft import WrittenTrace
 from pipelines.teachers.model.prompts import WRITTEN, load_prompts
 from pipelines.teachers.symbolic.teacher import SymbolicTeacher
@@ -20,7 +20,7 @@ BAD_DAYS: Final[tuple[Fault, ...]] = (
 )  # fmt: skip
 """All that can go wrong with a request for a trace."""
 
-_TEACHER: Final = SymbolicTeacher(Task())
+_TEACHER: Final = SymbolicTeacher(CountdownTask())
 
 
 def write(question: Question, condition: str | None = None) -> str:

@@ -8,7 +8,7 @@ import pytest
 from pipelines.errors import InvalidInput
 from pipelines.tasks.countdown.problems import make_problem
 from pipelines.tasks.countdown.rules import Arithmetic
-from pipelines.tasks.countdown.task import Task, shipped_template
+from pipelines.tasks.countdown.task import CountdownTask, shipped_template
 from pipelines.teachers.symbolic.base_texts import PretrainingSource, PretrainingText, largest_number
 from tests.teachers.arithmetic_in_text import equations
 from tests.teachers.conftest import MINI, TRAIN
@@ -111,7 +111,7 @@ def test_a_document_begins_like_the_prompt_but_opens_no_thought() -> None:
         assert text.masked[0] == (0, len(head) + 1)
         assert "<think>" not in text.text
     for template in ("numbers {spaced_numbers} goal {target} :", shipped_template("base")):
-        other = PretrainingSource(Task(arithmetic=MINI.arithmetic, template=template), TRAIN)
+        other = PretrainingSource(CountdownTask(arithmetic=MINI.arithmetic, template=template), TRAIN)
         assert re.match(r"numbers \d \d \d goal \d+ \. \d", other.document(random.Random(0)).text)
 
 
@@ -131,7 +131,7 @@ def test_worksheets_combine_their_own_numbers_only_and_name_no_goal() -> None:
 
 
 def test_other_sizes_and_arithmetic() -> None:
-    wide = Task(arithmetic=Arithmetic(integers_only=True), template=MINI.template)
+    wide = CountdownTask(arithmetic=Arithmetic(integers_only=True), template=MINI.template)
     problems = [make_problem((2, 3), 6), make_problem((25, 3, 7, 50), 85)]
     source = PretrainingSource(wide, problems)
     rng = random.Random(0)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from pipelines.records import BEHAVIORS, Behavior
 from pipelines.tasks.countdown.problems import Problem
-from pipelines.tasks.countdown.task import Task
+from pipelines.tasks.countdown.task import CountdownTask
 from pipelines.teachers.conditions import CONDITIONS
 from pipelines.teachers.draft import WrittenTrace
 from pipelines.teachers.symbolic import wording
@@ -197,7 +197,7 @@ def test_varied_traces_vary(condition: str) -> None:
 
 @pytest.mark.parametrize("style", STYLES)
 def test_the_completion_begins_right_where_the_prompt_ends(style: str) -> None:
-    open_ended = Task(arithmetic=MINI.arithmetic, template="numbers {spaced_numbers} goal {target} :")
+    open_ended = CountdownTask(arithmetic=MINI.arithmetic, template="numbers {spaced_numbers} goal {target} :")
     for task, lead in ((MINI, False), (open_ended, True)):
         trace = SymbolicTeacher(task, Writing(style=style)).write(TRAIN[0], "negative_control", random.Random(1))
         assert isinstance(trace, WrittenTrace)

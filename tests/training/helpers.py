@@ -11,7 +11,8 @@ from pipelines.folder import StageFolder
 from pipelines.run import prepare, run_stage
 from pipelines.tasks.countdown.problems import make_problem, write_problems
 from pipelines.tasks.countdown.rules import Arithmetic
-from pipelines.tasks.countdown.task import TASK_FILE, TEST_FILE, TRAIN_FILE, Task, shipped_template
+from pipelines.tasks.countdown.task import CountdownTask, shipped_template
+from pipelines.tasks.loading import TASK_FILE, TEST_FILE, TRAIN_FILE
 from pipelines.training.core.configs import OptimizerConfig, PPOConfig, SamplingConfig
 from pipelines.training.core.runtime import Runtime
 from pipelines.training.ppo.networks import PolicyNetwork, ValueNetwork, freeze_copy
@@ -81,7 +82,7 @@ def problems_folder(path: Path, *, train: int = 6, test: int = 2) -> Path:
     artifacts.mkdir(parents=True)
     write_problems(artifacts / TRAIN_FILE, problems[:train])
     write_problems(artifacts / TEST_FILE, problems[-test:])
-    task = Task(arithmetic=arithmetic, template=shipped_template("mini"))
+    task = CountdownTask(arithmetic=arithmetic, template=shipped_template("mini"))
     write_json(artifacts / TASK_FILE, task.model_dump(mode="json"))
     write_json(path / "stage.json", {"kind": "problems", "key": "problems-000000000000", "config": {}})
     write_json(path / "result.json", {"train": train, "test": test})

@@ -12,7 +12,7 @@ import torch
 from pipelines.errors import InvalidInput, StageFailed
 from pipelines.folder import StageFolder
 from pipelines.run import run_stage
-from pipelines.tasks.countdown.task import load_task
+from pipelines.tasks.countdown.task import load_countdown
 from pipelines.teachers.symbolic.base_texts import PretrainingSource, PretrainingText
 from pipelines.tokenizer import decode, encode, load_tokenizer
 from pipelines.traces import PrimingTrace, line_of
@@ -101,7 +101,7 @@ def test_pretraining_killed_and_continued_is_the_same(
 
 
 def test_prompts_masked_words_and_padding_are_not_learnt(problems: Path) -> None:
-    tokenizer = build_task_tokenizer(BaseConfig(), load_task(StageFolder(problems)))
+    tokenizer = build_task_tokenizer(BaseConfig(), load_countdown(StageFolder(problems)))
     linear = PretrainingText("numbers 1 2 goal 3\n<think>\n", "1 + 2 = 3")
     document = PretrainingText("", "goal 4 . 1 + 3 = 4", masked=((5, 6), (9, 10), (13, 14)))
     encoded = [pretraining.tokenize_texts([text], tokenizer) for text in (document, linear)]
@@ -117,7 +117,7 @@ def test_prompts_masked_words_and_padding_are_not_learnt(problems: Path) -> None
 
 
 def test_packed_texts_are_learnt_as_if_each_stood_alone(problems: Path, base: StageFolder) -> None:
-    loaded = load_task(StageFolder(problems))
+    loaded = load_countdown(StageFolder(problems))
     tokenizer = load_tokenizer(base.artifacts / "model")
     model = load_model(base.artifacts / "model")
     config = PretrainingConfig(linear=5, documents=6, worksheets=1, text_tokens=40)
@@ -144,7 +144,7 @@ def test_packed_texts_are_learnt_as_if_each_stood_alone(problems: Path, base: St
 
 
 def test_texts_of_a_step_follow_from_its_number_alone(problems: Path) -> None:
-    loaded = load_task(StageFolder(problems))
+    loaded = load_countdown(StageFolder(problems))
     config = PretrainingConfig(linear=3, documents=2, worksheets=2, text_tokens=20)
     fresh = [
         pretraining.sample_texts(config, PretrainingSource(loaded.task, loaded.train), random.Random(f"0/{step}"))

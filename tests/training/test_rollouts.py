@@ -9,8 +9,8 @@ import pytest
 from pipelines.errors import InvalidInput, StageFailed
 from pipelines.records import Rollout, rollout_id
 from pipelines.tasks.countdown.problems import make_problem
-from pipelines.tasks.countdown.reward import Score
-from pipelines.tasks.countdown.task import Task, shipped_template
+from pipelines.tasks.countdown.task import CountdownTask, shipped_template
+from pipelines.tasks.protocol import Score
 from pipelines.tokenizer import build_tokenizer, encode
 from pipelines.training.core.configs import SamplingConfig
 from pipelines.training.generation.engine import Completion, GenerationRequest
@@ -19,7 +19,7 @@ from pipelines.training.sampling.rollouts import RolloutSampler, rollout_keys, r
 pytestmark = pytest.mark.train
 
 PROBLEM = make_problem((2, 3), 5)
-TASK = Task(template=shipped_template("mini"))
+TASK = CountdownTask(template=shipped_template("mini"))
 TOKENIZER = build_tokenizer(["<answer>", "</answer>", "+", "=", "(", ")"], [TASK.prompt(PROBLEM)], range(20))
 
 
@@ -79,9 +79,9 @@ def test_the_end_of_sequence_is_not_part_of_the_text_but_padding_the_model_said_
 
 @pytest.mark.parametrize(("reward", "said"), [(math.nan, "is nan"), (math.inf, "is inf")])
 def test_a_reward_that_is_no_number_names_the_rollout(reward: float, said: str) -> None:
-    class Broken(Task):
+    class Broken(CountdownTask):
         def score(self, completion: str, problem: Any) -> Score:
-            return Score(reward, False, None, None, "no_answer")
+            return Score(reward, False, None, "no_answer")
 
     with pytest.raises(StageFailed, match=said) as caught:
         make_sampler(Scripted(says("2")), Broken(template=TASK.template)).sample(
@@ -92,7 +92,7 @@ def test_a_reward_that_is_no_number_names_the_rollout(reward: float, said: str) 
 
 
 def test_a_reward_that_raises_names_the_rollout() -> None:
-    class Broken(Task):
+    class Broken(CountdownTask):
         def score(self, completion: str, problem: Any) -> Score:
             raise ZeroDivisionError("division by zero")
 

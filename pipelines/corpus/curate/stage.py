@@ -33,7 +33,7 @@ from pipelines.llm.clients.protocol import ModelSpec
 from pipelines.records import rollout_id
 from pipelines.signals import graceful
 from pipelines.stages import Inputs, StageConfig
-from pipelines.tasks.countdown.task import load_task
+from pipelines.tasks.countdown.task import load_countdown
 
 _WORD_END: Final = re.compile(r"(?<=\S)(?=\s|\Z)")
 _PIECES: Final = 1_000
@@ -120,7 +120,7 @@ class _Curation:
         self._pool = pool
         self._classified = inputs.one("classify")
         problems = inputs.all_of("problems")
-        loaded = load_task(problems[0]) if problems else None
+        loaded = load_countdown(problems[0]) if problems else None
         self._leaks = None if loaded is None else Leaks(loaded.test)
         self._counter: TokenCounter = token_counter(config.tokenizer, config.revision, inputs)
         self._rewriter: Rewriter

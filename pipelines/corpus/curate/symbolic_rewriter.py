@@ -6,7 +6,7 @@ from pipelines.corpus.curate.rewriting import Piece, Rewritten, Source, broken, 
 from pipelines.corpus.curate.selection import SetName
 from pipelines.corpus.miniature.puzzles import Section, sections, thought_and_answer
 from pipelines.tasks.countdown.problems import make_problem
-from pipelines.tasks.countdown.task import Task
+from pipelines.tasks.countdown.task import CountdownTask
 from pipelines.teachers.symbolic import lexicon
 
 _MOVES = (lexicon.NEED, lexicon.WORK_BACK)
@@ -19,7 +19,7 @@ class SymbolicRewriter:
         task: gives the prompt, and scores the answer for the check.
     """
 
-    def __init__(self, task: Task) -> None:
+    def __init__(self, task: CountdownTask) -> None:
         self._task = task
 
     def rewrite(self, sources: Iterable[Source], kind: SetName) -> Iterator[Rewritten]:

@@ -21,7 +21,7 @@ from pipelines.errors import InvalidInput
 from pipelines.folder import StageFolder
 from pipelines.stages import Inputs, StageConfig
 from pipelines.tasks.countdown.problems import Problem
-from pipelines.tasks.countdown.task import LoadedTask, load_task
+from pipelines.tasks.countdown.task import LoadedCountdown, load_countdown
 from pipelines.teachers.conditions import CONDITIONS
 from pipelines.teachers.symbolic.teacher import SymbolicTeacher, Writing
 from pipelines.teachers.teacher import Dropped
@@ -69,7 +69,7 @@ class CorpusConfig(StageConfig):
 
 def run(config: CorpusConfig, inputs: Inputs, folder: StageFolder) -> None:
     """Writes `artifacts/documents.jsonl`. The same config and problems give the same bytes."""
-    loaded = load_task(inputs.one("problems"))
+    loaded = load_countdown(inputs.one("problems"))
     if not loaded.train or (config.leaks and not loaded.test):
         raise InvalidInput("the problems stage has no train problems, or no test problems to leak")
     path = folder.artifacts / DOCUMENTS_NAME
@@ -89,7 +89,7 @@ def run(config: CorpusConfig, inputs: Inputs, folder: StageFolder) -> None:
 class Writer:
     """Writes the documents of a corpus."""
 
-    def __init__(self, config: CorpusConfig, loaded: LoadedTask) -> None:
+    def __init__(self, config: CorpusConfig, loaded: LoadedCountdown) -> None:
         self._config = config
         self._loaded = loaded
         writing = Writing(style="plain", failed_attempts=config.failed_attempts)

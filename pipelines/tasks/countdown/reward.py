@@ -3,20 +3,17 @@
 from collections import Counter
 from collections.abc import Sequence
 from fractions import Fraction
-from typing import Final, Literal, NamedTuple
+from typing import Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from pipelines.tasks.countdown.expression import MAX_LENGTH, DivisionByZero, ExpressionError, TooLong, parse
+from pipelines.tasks.protocol import Score
 
 OPENING: Final = "<answer>"
 CLOSING: Final = "</answer>"
 
-Reason = Literal[
-    "correct", "no_answer", "empty", "too_long", "malformed", "wrong_numbers", "division_by_zero", "wrong_value"
-]
-
-REASONS: Final[dict[Reason, str]] = {
+REASONS: Final[dict[str, str]] = {
     "correct": "the answer is right",
     "no_answer": "there is no <answer>…</answer>",
     "empty": "the answer is empty",
@@ -26,7 +23,7 @@ REASONS: Final[dict[Reason, str]] = {
     "division_by_zero": "the answer divides by zero",
     "wrong_value": "the answer has another value than the target",
 }
-"""Each reason as words for a screen."""
+"""Each `Score.reason` as a sentence for a screen."""
 
 
 class RewardRules(BaseModel):
@@ -48,18 +45,6 @@ PUBLISHED: Final = RewardRules()
 """1 correct, 0.1 for any other answer, 0 for none: as published."""
 
 
-class Score(NamedTuple):
-    """What the reward says of one completion."""
-
-    reward: float
-    correct: bool
-    answer: str | None
-    """The text of the answer, stripped; cut after `MAX_LENGTH` characters; None where there is no answer."""
-    value: Fraction | None
-    """Exact value of the answer, also where it uses wrong numbers; None where it has none."""
-    reason: Reason
-
-
 def find_answer(completion: str) -> tuple[int, int] | None:
     """Where the last complete `<answer>…</answer>` has its text, as (start, end); None where there is none."""
     last_closing = completion.rfind(CLOSING)
@@ -77,29 +62,33 @@ def score_completion(completion: str, numbers: Sequence[int], target: int, rules
 
     The answer may stand on several lines. It is right when it uses the given numbers, each exactly once,
     with `+ - * /` and parentheses, and its value equals the target exactly.
+
+    Returns:
+        The score. `answer` is cut after `MAX_LENGTH` characters; `value` is the exact value of the answer as a
+        `Fraction`, also where it uses wrong numbers; `reason` is a key of `REASONS`.
     """
     place = find_answer(completion)
     if place is None:
-        return Score(rules.none, False, None, None, "no_answer")
+        return Score(rules.none, False, None, "no_answer")
     start, end = place
     answer = completion[start:end].strip()
     if not answer:
-        return Score(rules.wrong, False, answer, None, "empty")
+        return Score(rules.wrong, False, answer, "empty")
     try:
         expression = parse(answer)
         numerator, denominator = expression.ratio()
     except DivisionByZero:
-        return Score(rules.wrong, False, answer, None, "division_by_zero")
+        return Score(rules.wrong, False, answer, "division_by_zero")
     except TooLong:
-        return Score(rules.wrong, False, answer[:MAX_LENGTH], None, "too_long")
+        return Score(rules.wrong, False, answer[:MAX_LENGTH], "too_long")
     except ExpressionError:
-        return Score(rules.wrong, False, answer, None, "malformed")
+        return Score(rules.wrong, False, answer, "malformed")
     value = Fraction(numerator, denominator)
     if not _legal(expression.numbers, numbers, rules.allow_subset):
-        return Score(rules.wrong, False, answer, value, "wrong_numbers")
+        return Score(rules.wrong, False, answer, "wrong_numbers", value)
     if numerator != target * denominator:
-        return Score(rules.wrong, False, answer, value, "wrong_value")
-    return Score(rules.correct, True, answer, value, "correct")
+        return Score(rules.wrong, False, answer, "wrong_value", value)
+    return Score(rules.correct, True, answer, "correct", value)
 
 
 def _legal(used: Sequence[int], given: Sequence[int], allow_subset: bool) -> bool:

@@ -1,4 +1,4 @@
-"""The `problems` stage: train and test problems, and the task that all later stages share."""
+"""The problems of a Countdown config: drawn, or taken from files; what the `problems` stage runs for this task."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -10,26 +10,25 @@ from typing import Final, NamedTuple, Self
 from pydantic import Field, model_validator
 
 from pipelines.errors import InvalidInput
-from pipelines.files import write_json
 from pipelines.folder import StageFolder
 from pipelines.stages import InputFile, Inputs, StageConfig
 from pipelines.tasks.countdown.generator import ProblemSpace, draw, too_few
 from pipelines.tasks.countdown.problem import Problem
-from pipelines.tasks.countdown.reading import iterate_problems, write_problems
+from pipelines.tasks.countdown.reading import iterate_problems
 from pipelines.tasks.countdown.reward import PUBLISHED, RewardRules
 from pipelines.tasks.countdown.solver import solve
 from pipelines.tasks.countdown.task import (
-    TASK_FILE,
-    TEST_FILE,
-    TRAIN_FILE,
-    Task,
+    CountdownTask,
     TemplateName,
     check_template,
+    problem_json,
     shipped_template,
 )
+from pipelines.tasks.loading import write_problem_files
+from pipelines.tasks.registry import COUNTDOWN
 
 
-class ProblemsConfig(ProblemSpace, StageConfig):
+class CountdownConfig(ProblemSpace, StageConfig):
     """Which problems there are, how they are put to a model, and what an answer earns."""
 
     seed: int = Field(default=0, description="Seed of the draw: the same config and seed give the same problems.")
@@ -67,38 +66,43 @@ class ProblemsConfig(ProblemSpace, StageConfig):
                 raise ValueError(f"template_file {self.template_file.path}: {error}") from error
         return self
 
-    def task(self) -> Task:
-        """The task these problems make."""
+    def countdown_task(self) -> CountdownTask:
+        """Return the task with the arithmetic, reward and prompt of this config."""
         if self.template_file is None:
             text = shipped_template(self.template)
         else:
             text = _template_text(self.template_file.unchanged())
-        return Task(arithmetic=self.arithmetic, reward=self.reward, template=text)
+        return CountdownTask(arithmetic=self.arithmetic, reward=self.reward, template=text)
+
+    def choose(self) -> tuple[list[Problem], list[Problem]]:
+        """Return the training and test problems of this config; see `choose_problems`."""
+        chosen = choose_problems(self)
+        return chosen.train, chosen.test
 
 
-def run(config: ProblemsConfig, inputs: Inputs, folder: StageFolder) -> None:
-    """Writes `train.jsonl`, `test.jsonl` and `task.json`. Started again it writes the same files again.
+def run(config: CountdownConfig, inputs: Inputs, folder: StageFolder) -> None:
+    """Write the problems and the task. Started again it writes the same files again.
 
     Raises:
         InvalidInput: there are too few problems, or a file cannot be used.
         MissingRequirement: a file is parquet and pyarrow is not installed.
     """
-    task = config.task()
-    test, train, left_out = _choose(config, folder)
-    _check_ids(test, train)
-    write_problems(folder.artifacts / TRAIN_FILE, train)
-    write_problems(folder.artifacts / TEST_FILE, test)
-    write_json(folder.artifacts / TASK_FILE, task.model_dump(mode="json"))
-    prompts = [len(task.prompt(problem)) for problem in chain(train, test)]
-    sizes = Counter(len(problem.numbers) for problem in chain(train, test))
+    task = config.countdown_task()
+    chosen = choose_problems(config, partial(folder.report, unit="problems"))
+    both = [*chosen.train, *chosen.test]
+    write_problem_files(
+        folder, COUNTDOWN, task.settings(config), map(problem_json, chosen.train), map(problem_json, chosen.test)
+    )
+    prompts = [len(task.prompt(problem)) for problem in both]
+    sizes = Counter(len(problem.numbers) for problem in both)
     result: dict[str, object] = {
-        "train": len(train),
-        "test": len(test),
+        "train": len(chosen.train),
+        "test": len(chosen.test),
         "sizes": {str(size): sizes[size] for size in sorted(sizes)},
         "prompt_characters": {"shortest": min(prompts), "longest": max(prompts)},
     }
     if config.train_file or config.test_file:
-        result["left_out"] = {why: left_out[why] for why in _LEFT_OUT}
+        result["left_out"] = {why: chosen.left_out[why] for why in _LEFT_OUT}
     folder.write_result(result)
 
 
@@ -106,25 +110,46 @@ _LEFT_OUT: Final = ("repeated", "excluded", "in_test", "unsolvable")
 """Why a problem of a file is not in the sets, as counted in the result."""
 
 
-def _choose(config: ProblemsConfig, folder: StageFolder) -> tuple[list[Problem], list[Problem], Counter[str]]:
-    """Test problems, training problems, and how many problems of files were left out, by reason."""
+class ChosenProblems(NamedTuple):
+    """The problems of a config."""
+
+    train: list[Problem]
+    test: list[Problem]
+    left_out: Counter[str]
+    """How many problems of files were left out, by reason."""
+
+
+def choose_problems(
+    config: CountdownConfig, report: Callable[[float, float], None] = lambda done, total: None
+) -> ChosenProblems:
+    """Draw the problems of a config, or take them from its files.
+
+    Args:
+        report: is called with the number of problems found and of those asked for.
+
+    Raises:
+        InvalidInput: there are too few, two share an id, or a file cannot be used.
+    """
     chooser = _Chooser(config)
 
     def take(source: _Source, count: int, before: int = 0) -> list[Problem]:
         taken: list[Problem] = []
         for problem in islice(source.problems, count):
             taken.append(problem)
-            folder.report(before + len(taken), config.test + config.train, "problems")
+            report(before + len(taken), config.test + config.train)
         if len(taken) < count:
             raise source.shortage(len(taken), count)
         return taken
 
     if config.test_file is None:
         both = take(chooser.source(config.train_file), config.test + config.train)
-        return both[: config.test], both[config.test :], chooser.left_out
-    test = take(chooser.source(config.test_file), config.test)
-    chooser.hold_out(test)
-    return test, take(chooser.source(config.train_file), config.train, len(test)), chooser.left_out
+        test, train = both[: config.test], both[config.test :]
+    else:
+        test = take(chooser.source(config.test_file), config.test)
+        chooser.hold_out(test)
+        train = take(chooser.source(config.train_file), config.train, len(test))
+    _check_ids(test, train)
+    return ChosenProblems(train, test, chooser.left_out)
 
 
 class _Source(NamedTuple):
@@ -138,7 +163,7 @@ class _Source(NamedTuple):
 class _Chooser:
     """Draws problems, or takes those of a file that may be used and counts the others."""
 
-    def __init__(self, config: ProblemsConfig) -> None:
+    def __init__(self, config: CountdownConfig) -> None:
         self.left_out: Counter[str] = Counter()
         self._config = config
         self._excluded = [problem for file in config.exclude for problem in iterate_problems(file.unchanged())]

@@ -1,10 +1,11 @@
-"""The task as later stages see it: prompt, arithmetic and reward from one place, so that they cannot disagree."""
+"""Countdown as a task: prompt, arithmetic and reward in one place, so that no two stages use different ones."""
 
 import difflib
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import files
-from typing import Annotated, Final, Literal, get_args
+from typing import Annotated, Any, ClassVar, Final, Literal, Protocol, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
@@ -12,12 +13,12 @@ from pipelines.errors import InvalidInput
 from pipelines.files import read_json
 from pipelines.folder import StageFolder
 from pipelines.tasks.countdown.problems import Problem, read_problems
-from pipelines.tasks.countdown.reward import PUBLISHED, RewardRules, Score, score_completion
+from pipelines.tasks.countdown.reward import PUBLISHED, REASONS, RewardRules, score_completion
 from pipelines.tasks.countdown.rules import ANY, Arithmetic
-
-TRAIN_FILE: Final = "train.jsonl"
-TEST_FILE: Final = "test.jsonl"
-TASK_FILE: Final = "task.json"
+from pipelines.tasks.countdown.solver import solve
+from pipelines.tasks.loading import TASK_FILE, TASK_NAME, TEST_FILE, TRAIN_FILE, task_name
+from pipelines.tasks.protocol import Description, JsonProblem, RulesContext, Score
+from pipelines.tasks.registry import COUNTDOWN
 
 TemplateName = Literal["base", "chat", "mini"]
 TEMPLATES: Final[tuple[TemplateName, ...]] = get_args(TemplateName)
@@ -45,13 +46,28 @@ def check_template(text: str) -> str:
 
 def shipped_template(name: TemplateName) -> str:
     """The text of a template that comes with this package."""
-    return (files("pipelines.countdown") / "templates" / f"{name}.txt").read_text(encoding="utf-8")
+    return (files("pipelines.tasks.countdown") / "templates" / f"{name}.txt").read_text(encoding="utf-8")
 
 
-class Task(BaseModel):
-    """How problems are put to a model and how its completions are scored."""
+class ChoosesProblems(Protocol):
+    """What this module uses of `CountdownConfig`, which is built on it."""
+
+    def countdown_task(self) -> "CountdownTask":
+        """Return the task of the config."""
+        ...
+
+    def choose(self) -> tuple[list[Problem], list[Problem]]:
+        """Return training and test problems."""
+        ...
+
+
+class CountdownTask(BaseModel):
+    """The Countdown task with its settings. Problems are `Problem` records or the JSON of one."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: ClassVar[str] = COUNTDOWN
+    reasons: ClassVar[Mapping[str, str]] = REASONS
 
     arithmetic: Arithmetic = Field(default=ANY, description="Arithmetic the problems were made for.")
     reward: RewardRules = Field(default=PUBLISHED, description="What completions earn.")
@@ -59,8 +75,22 @@ class Task(BaseModel):
         default_factory=lambda: shipped_template("base"), description="Text of the prompt, with placeholders."
     )
 
-    def prompt(self, problem: Problem) -> str:
-        """The prompt of a problem; a completion continues it without any separator."""
+    def problems(self, config: ChoosesProblems) -> tuple[list[JsonProblem], list[JsonProblem]]:
+        """Draw or read the training and test problems of a config; see `Task.problems`."""
+        train, test = config.choose()
+        return [problem_json(problem) for problem in train], [problem_json(problem) for problem in test]
+
+    def settings(self, config: ChoosesProblems) -> dict[str, Any]:
+        """Return arithmetic, reward and template of a config as JSON."""
+        return config.countdown_task().model_dump(mode="json")
+
+    def with_settings(self, settings: Mapping[str, Any]) -> "CountdownTask":
+        """Return the task with what `settings` returned."""
+        return CountdownTask.model_validate(settings)
+
+    def prompt(self, problem: Problem | JsonProblem) -> str:
+        """Return the prompt of a problem; a completion continues it without any separator."""
+        problem = as_problem(problem)
         values = {
             "numbers": f"[{', '.join(map(str, problem.numbers))}]",
             "spaced_numbers": " ".join(map(str, problem.numbers)),
@@ -75,30 +105,75 @@ class Task(BaseModel):
         """Whether the prompt ends inside `<think>`, so that a completion must close it."""
         return self.template.rstrip().endswith("<think>")
 
-    def score(self, completion: str, problem: Problem) -> Score:
-        """The exact reward of a completion, which excludes the prompt."""
+    def score(self, completion: str, problem: Problem | JsonProblem) -> Score:
+        """Return the exact reward of a completion, which excludes the prompt."""
+        problem = as_problem(problem)
         return score_completion(completion, problem.numbers, problem.target, self.reward)
+
+    def describe(self, problem: JsonProblem) -> Description:
+        """Return the numbers and the target, in one line and as a sentence."""
+        given = as_problem(problem)
+        numbers = " ".join(map(str, given.numbers))
+        return Description(
+            f"{numbers} → {given.target}",
+            f"Reach {given.target} with {', '.join(map(str, given.numbers))}, each number exactly once.",
+        )
+
+    def solve(self, problem: JsonProblem) -> str | None:
+        """Return one expression that reaches the target, or None; the arithmetic is that of the task."""
+        given = as_problem(problem)
+        return solve(given.numbers, given.target, self.arithmetic)
+
+    def rules_context(self, problem: JsonProblem) -> RulesContext:
+        """Return numbers and target, which the rules judge needs to follow the arithmetic."""
+        return RulesContext(tuple(problem["numbers"]), problem["target"])
+
+
+COUNTDOWN_TASK: Final = CountdownTask()
+"""The task as the registry has it, with default settings."""
+
+
+def as_problem(problem: Problem | JsonProblem) -> Problem:
+    """Return a problem as the record of this task.
+
+    Raises:
+        ValueError: the JSON is not a Countdown problem.
+    """
+    return problem if isinstance(problem, Problem) else Problem.model_validate(problem)
+
+
+def problem_json(problem: Problem) -> dict[str, Any]:
+    """Return a problem as the JSON that rollouts carry."""
+    return problem.model_dump(mode="json")
 
 
 @dataclass(frozen=True, slots=True)
-class LoadedTask:
-    """A finished `problems` stage, read back."""
+class LoadedCountdown:
+    """A finished `problems` stage of the Countdown task, read back."""
 
-    task: Task
+    task: CountdownTask
     train: list[Problem]
     test: list[Problem]
 
 
-def load_task(folder: StageFolder) -> LoadedTask:
-    """Reads the artifacts of a finished `problems` stage.
+def load_countdown(folder: StageFolder) -> LoadedCountdown:
+    """Read the artifacts of a finished `problems` stage whose task is Countdown.
 
     Raises:
         NotFound: one of them is missing.
-        InvalidInput: one of them cannot be read.
+        InvalidInput: one of them cannot be read, or the problems belong to another task.
     """
+    name = task_name(folder)
+    if name != COUNTDOWN:
+        raise InvalidInput(
+            f"the problems of {folder.path.name} belong to the task {name}, and this stage works on Countdown only",
+            remedy="Take a base model with `pretrained`, and priming data made elsewhere, for another task.",
+        )
     path = folder.artifact(TASK_FILE)
+    settings = {field: value for field, value in read_json(path).items() if field != TASK_NAME}
     try:
-        task = Task.model_validate(read_json(path))
+        task = CountdownTask.model_validate(settings)
     except ValueError as error:
         raise InvalidInput(f"{path} holds no task", detail=str(error)) from error
-    return LoadedTask(task, read_problems(folder.artifact(TRAIN_FILE)), read_problems(folder.artifact(TEST_FILE)))
+    train, test = (read_problems(folder.artifact(file)) for file in (TRAIN_FILE, TEST_FILE))
+    return LoadedCountdown(task, train, test)

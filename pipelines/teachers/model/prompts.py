@@ -12,7 +12,7 @@ from typing import Final
 from pipelines.errors import InvalidInput
 from pipelines.files import canonical_json
 from pipelines.tasks.countdown.problems import Problem
-from pipelines.tasks.countdown.task import Task
+from pipelines.tasks.countdown.task import CountdownTask
 from pipelines.teachers.conditions import CONDITIONS
 
 COMMON: Final = ("system", "problem", "manner")
@@ -41,7 +41,7 @@ class TeacherPrompts:
         """What is said before everything else: the same for all problems, so that prompt caching works."""
         return f"{self.texts['system']}\n\n{self.texts[self.condition]}"
 
-    def question(self, problem: Problem, task: Task, index: int, seed: str) -> str:
+    def question(self, problem: Problem, task: CountdownTask, index: int, seed: str) -> str:
         """What is asked about a problem. Two requests never ask alike, so a problem can have several traces."""
         manners = [line for line in self.texts["manner"].splitlines() if line.strip()]
         holes = {

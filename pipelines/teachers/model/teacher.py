@@ -17,7 +17,7 @@ from pipelines.llm.clients.protocol import ModelSpec
 from pipelines.llm.prices import Price
 from pipelines.llm.service import ServiceFields
 from pipelines.tasks.countdown.reward import find_answer
-from pipelines.tasks.countdown.task import Task
+from pipelines.tasks.countdown.task import CountdownTask
 from pipelines.teachers.draft import WrittenTrace
 from pipelines.teachers.model.prompts import TeacherPrompts
 from pipelines.teachers.symbolic import lexicon
@@ -42,7 +42,7 @@ class Writer:
 class ModelTeacher:
     """Asks a model for each trace once. Making one spends nothing and imports no SDK."""
 
-    def __init__(self, task: Task, writer: Writer) -> None:
+    def __init__(self, task: CountdownTask, writer: Writer) -> None:
         self.task = task
         self.writer = writer
 
@@ -111,7 +111,7 @@ class _Asked:
         self.reply = reply
 
 
-def completion_of(said: str, task: Task, request: TraceRequest) -> str | None:
+def completion_of(said: str, task: CountdownTask, request: TraceRequest) -> str | None:
     """What a model said as a completion that continues the prompt; None where nothing is left.
 
     What stands before the thought and behind the answer is talk and goes. Where the prompt opens the thought,

@@ -14,7 +14,7 @@ from typing import Final
 from pipelines.errors import InvalidInput
 from pipelines.tasks.countdown.problems import Problem, make_problem
 from pipelines.tasks.countdown.rules import Arithmetic
-from pipelines.tasks.countdown.task import Task
+from pipelines.tasks.countdown.task import CountdownTask
 from pipelines.teachers.symbolic import lexicon
 from pipelines.teachers.symbolic.arithmetic import Calculator, Step
 from pipelines.teachers.symbolic.linear import Linear
@@ -89,7 +89,7 @@ class PretrainingSource:
         InvalidInput: there are no problems.
     """
 
-    def __init__(self, task: Task, problems: Sequence[Problem]) -> None:
+    def __init__(self, task: CountdownTask, problems: Sequence[Problem]) -> None:
         if not problems:
             raise InvalidInput("there are no problems to write pretraining text for")
         self.task = task

@@ -8,7 +8,7 @@ from typing import Any, Final, Literal
 
 from pipelines.errors import InvalidInput
 from pipelines.tasks.countdown.problems import Problem
-from pipelines.tasks.countdown.task import Task
+from pipelines.tasks.countdown.task import CountdownTask
 from pipelines.teachers.conditions import CONDITIONS, Condition
 from pipelines.teachers.draft import WrittenTrace
 from pipelines.teachers.symbolic import lexicon
@@ -41,7 +41,7 @@ class SymbolicTeacher:
 
     name = "symbolic"
 
-    def __init__(self, task: Task, writing: Writing = Writing()) -> None:
+    def __init__(self, task: CountdownTask, writing: Writing = Writing()) -> None:
         if writing.style not in lexicon.STYLES:
             raise InvalidInput(
                 f"the teacher has no style {writing.style!r}", remedy=f"Styles: {', '.join(lexicon.STYLES)}."
@@ -135,7 +135,7 @@ def _strategy(condition: Condition) -> Strategy:
 
 
 def write_trace(
-    problem: Problem, condition: str, rng: random.Random, *, task: Task, writing: Writing = Writing()
+    problem: Problem, condition: str, rng: random.Random, *, task: CountdownTask, writing: Writing = Writing()
 ) -> WrittenTrace | Dropped:
     """One trace, without keeping a teacher; see `SymbolicTeacher.write`."""
     return SymbolicTeacher(task, writing).write(problem, condition, rng)

@@ -11,7 +11,7 @@ from pipelines.errors import InvalidInput
 from pipelines.folder import StageFolder
 from pipelines.records import Metric, Rollout
 from pipelines.tasks.countdown.problems import Problem
-from pipelines.tasks.countdown.task import LoadedTask
+from pipelines.tasks.countdown.task import LoadedCountdown
 from pipelines.training.core.configs import PPOConfig, SamplingConfig
 from pipelines.training.core.metrics import read_metrics
 from pipelines.training.rl.folder import rank_folder
@@ -45,7 +45,7 @@ class RLStepRunner:
         self,
         config: PPOConfig,
         folder: StageFolder,
-        loaded: LoadedTask,
+        loaded: LoadedCountdown,
         sampler: RolloutSampler,
         ranks: Ranks,
         *,

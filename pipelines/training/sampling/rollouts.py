@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from pipelines.errors import InvalidInput, StageFailed
 from pipelines.records import BEHAVIORS, Rollout, rollout_id
 from pipelines.tasks.countdown.problems import Problem
-from pipelines.tasks.countdown.task import Task
+from pipelines.tasks.countdown.task import CountdownTask
 from pipelines.tokenizer import decode, encode
 from pipelines.training.core.configs import SamplingConfig
 from pipelines.training.generation.engine import Completion, Engine, GenerationRequest, rollout_seed
@@ -58,7 +58,7 @@ class RolloutSampler:
     def __init__(
         self,
         key: str,
-        task: Task,
+        task: CountdownTask,
         tokenizer: "PreTrainedTokenizerBase",
         engine: Engine,
         *,

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 from pipelines.errors import InvalidInput
 from pipelines.folder import StageFolder
 from pipelines.stages import Inputs
-from pipelines.tasks.countdown.task import LoadedTask, load_task
+from pipelines.tasks.countdown.task import LoadedCountdown, load_countdown
 from pipelines.tokenizer import build_tokenizer, checked, encode, read_tokenizer
 from pipelines.training.core import runtime
 from pipelines.training.core.configs import BaseConfig
@@ -22,7 +22,7 @@ def run(config: BaseConfig, inputs: Inputs, folder: StageFolder) -> None:
     if config.pretrained is not None:
         _copy_pretrained(config, folder, run_on)
         return
-    loaded = load_task(inputs.one("problems"))
+    loaded = load_countdown(inputs.one("problems"))
     tokenizer = build_task_tokenizer(config, loaded)
     model = build_model(config.architecture, tokenizer).to(run_on.device)
     result: dict[str, Any] = {}
@@ -46,7 +46,7 @@ def run(config: BaseConfig, inputs: Inputs, folder: StageFolder) -> None:
     )
 
 
-def build_task_tokenizer(config: BaseConfig, loaded: LoadedTask) -> "PreTrainedTokenizerBase":
+def build_task_tokenizer(config: BaseConfig, loaded: LoadedCountdown) -> "PreTrainedTokenizerBase":
     """The word-level tokenizer of a task: the teacher's phrases, the words of the prompts, the numbers.
 
     Raises:

@@ -16,7 +16,7 @@ from pipelines.errors import InvalidInput, StageFailed
 from pipelines.folder import StageFolder
 from pipelines.records import Metric
 from pipelines.signals import graceful
-from pipelines.tasks.countdown.task import LoadedTask
+from pipelines.tasks.countdown.task import LoadedCountdown
 from pipelines.teachers.symbolic.base_texts import PretrainingSource, PretrainingText
 from pipelines.training.core.checkpoint import TrainingCheckpoint
 from pipelines.training.core.configs import PretrainingConfig
@@ -35,7 +35,7 @@ def pretrain(
     config: PretrainingConfig,
     model: "PreTrainedModel",
     tokenizer: "PreTrainedTokenizerBase",
-    loaded: LoadedTask,
+    loaded: LoadedCountdown,
     folder: StageFolder,
     runtime: Runtime,
     *,

@@ -1,0 +1,95 @@
+"""The tasks by name, built in and from plug-ins, and questions about a problem that never fail on an unknown task."""
+
+import json
+from typing import Final, cast
+
+from pipelines.errors import CogtuiError
+from pipelines.plugins import Registry, missing_members
+from pipelines.tasks.protocol import REQUIRED_MEMBERS, Description, JsonProblem, RulesContext, Task
+
+COUNTDOWN: Final = "countdown"
+"""Name of the default task."""
+
+NO_TASK: Final = ""
+"""Task of a rollout that answers no known problem: a document, or an imported row that names none."""
+
+_SHORT: Final = 60
+
+
+def _problem_of(entry: object) -> str | None:
+    missing = missing_members(entry, REQUIRED_MEMBERS)
+    if missing is not None:
+        return missing
+    if isinstance(entry, type):
+        return "it is a class; register an instance"
+    return None
+
+
+TASKS: Final[Registry[Task]] = Registry(
+    "cogtui.tasks", "task", {COUNTDOWN: "pipelines.tasks.countdown.task:COUNTDOWN_TASK"}, _problem_of
+)
+
+
+def find_task(name: str) -> Task | None:
+    """Return the task of that name, or None where no such task is installed."""
+    if name == NO_TASK:
+        return None
+    try:
+        return TASKS.get(name)
+    except CogtuiError:
+        return None
+
+
+def is_missing(name: str) -> bool:
+    """Whether records name a task that is not installed here."""
+    return name != NO_TASK and find_task(name) is None
+
+
+def describe_problem(name: str, problem: JsonProblem) -> Description:
+    """Describe a problem by its task; by its JSON where that is unknown, not installed or fails."""
+    task = find_task(name)
+    if task is not None:
+        try:
+            description = task.describe(problem)
+            return Description(" ".join(str(description.short).split()), str(description.full))
+        except Exception:  # a plug-in's bug, or a problem that is not the task's, must not hide the rollout
+            return _as_json(problem, f"task {name} cannot describe this problem")
+    if name == NO_TASK:
+        return _as_json(problem, "")
+    return _as_json(problem, f"task {name} is not installed")
+
+
+def _as_json(problem: JsonProblem, remark: str) -> Description:
+    rest = {field: value for field, value in problem.items() if field != "id"}
+    text = json.dumps(rest or problem, ensure_ascii=False, default=str)
+    if not rest:
+        text = str(problem.get("id", "")) or "no problem"
+    short = text if len(text) <= _SHORT else f"{text[: _SHORT - 1]}…"
+    return Description(short, f"{text}\n({remark})" if remark else text)
+
+
+def rules_context(name: str, problem: JsonProblem) -> RulesContext | None:
+    """Return what the rules judge needs of a problem; None where its task has nothing to give, or is not installed."""
+    context = getattr(find_task(name), "rules_context", None)
+    if context is None:
+        return None
+    try:
+        return cast("RulesContext | None", context(problem))
+    except Exception:  # the judge then works from language alone
+        return None
+
+
+def solve_problem(name: str, problem: JsonProblem) -> str | None:
+    """Return one solution of a problem; None where its task finds none or does not solve."""
+    solve = getattr(find_task(name), "solve", None)
+    if solve is None:
+        return None
+    try:
+        return cast("str | None", solve(problem))
+    except Exception:  # solutions are for a reader only
+        return None
+
+
+def explain_reason(name: str, reason: str) -> str:
+    """Return a `Score.reason` as a sentence, or as it stands where its task has none."""
+    return str(getattr(find_task(name), "reasons", {}).get(reason, reason))
