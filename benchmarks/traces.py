@@ -100,7 +100,7 @@ def bare_times(workspace: Workspace, sample: int = 50_000) -> tuple[float, float
         db = store._db
         tables = {
             table: db.execute(f"SELECT * FROM {table} WHERE serial <= ? ORDER BY serial", (sample,)).fetchall()
-            for table in ("rollout", "record", "verdict", "distance")
+            for table in ("rollout", "record", "rollout_judgement", "span_distance")
         }
         reader = store._details()
         texts = [(row[0], reader.completion(row[0])) for row in tables["rollout"]]

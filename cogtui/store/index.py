@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
 
 from cogtui.store.db.connection import connect, connect_memory, ensure_index, translate_sqlite_errors
 from cogtui.store.db.lease import LeaseHolder, lease_holder
@@ -49,6 +49,8 @@ from jobs.workspace import Workspace
 from pipelines.errors import InvalidInput, NotFound
 from pipelines.records import JudgeRun, Metric
 
+REBUILDING: Final = "the index was made by an earlier cogtui: it is being built again from the stage folders"
+
 
 class Store:
     """Answers questions about the rollouts of a workspace. One thread a store; open another for another thread."""
@@ -62,6 +64,8 @@ class Store:
         self._seen = (-1, -1)
         self._known = LastResultCache()
         self._opens = 0
+        self.notices: tuple[str, ...] = ()
+        """What a user should be told about this index."""
         self._open()
 
     def _open(self) -> None:
@@ -70,7 +74,10 @@ class Store:
         if self._location is None:
             self._db = connect_memory()
         else:
-            self._path = self._location.current() if self._readonly else ensure_index(self._location)
+            before = self._location.current()
+            self._path = before if self._readonly else ensure_index(self._location)
+            if before not in (None, self._path):
+                self.notices = (REBUILDING,)
             if self._path is None:
                 raise NotFound(
                     f"there is no index of {self._workspace.path} yet", remedy="Make it with cogtui reindex."
@@ -135,7 +142,7 @@ class Store:
     def bad_lines(self) -> Iterator[BadLine]:
         """Lines that could not be read, at most a thousand a file."""
         rows = self._db.execute(
-            """SELECT s.path, b.byte, b.reason FROM bad_line b JOIN source s ON s.id = b.source
+            """SELECT s.path, b.byte, b.reason FROM bad_line b JOIN stream_file s ON s.id = b.file
             ORDER BY s.path, b.byte"""
         )
         return (BadLine(str(self._workspace.path / path), byte, reason) for path, byte, reason in rows.fetchall())
@@ -306,7 +313,7 @@ class Store:
         asked = (" ".join(map(str, numbers)), target, len(text))
         rows = self._db.execute(
             """SELECT o.serial, r.uid FROM rollout o JOIN record r ON r.serial = o.serial
-            WHERE r.numbers = ? AND o.target = ? AND o.length = ? ORDER BY o.place""",
+            WHERE r.numbers = ? AND o.target = ? AND o.length = ? ORDER BY o.ordinal""",
             asked,
         ).fetchall()
         reader = self._details()

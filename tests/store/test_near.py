@@ -3,16 +3,19 @@
 import sqlite3
 from pathlib import Path
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cogtui.store import Query, open_store
 from cogtui.store.db.distance_blocks import DISTANCE_TABLES, lower_block_minima
-from cogtui.store.db.schema import DISTANCE_COLUMNS, MIGRATIONS, migrate, schema_version
+from cogtui.store.db.schema import DISTANCE_COLUMNS, current_version, migrate, schema_version
 from cogtui.store.db.statements import INSERT_DISTANCES
 from cogtui.store.filter.parser import parse
+from cogtui.store.index import REBUILDING
 from cogtui.store.values.span_distances import NO_DISTANCE
 from jobs.workspace import Workspace
+from pipelines.errors import InvalidInput
 from pipelines.records import BEHAVIORS
 from tests.store.lab import Lab, judge, make_rollouts, write_judgements, write_rollouts
 
@@ -37,7 +40,9 @@ def test_no_block_is_left_out_that_has_the_pattern(batches: list[dict[int, tuple
         rows = [(serial, *distances) for serial, distances in batch.items()]
         db.executemany(INSERT_DISTANCES, rows)
         lower_block_minima(db, rows)
-    wanted = [row[0] for row in db.execute(f"SELECT serial FROM distance WHERE {COLUMN} < ? ORDER BY serial", (below,))]
+    wanted = [
+        row[0] for row in db.execute(f"SELECT serial FROM span_distance WHERE {COLUMN} < ? ORDER BY serial", (below,))
+    ]
     tables = DISTANCE_TABLES.removesuffix("CROSS JOIN rollout o ON o.serial = d.serial")
     found = db.execute(
         f"SELECT d.serial FROM {tables} WHERE n.{COLUMN} < ? AND d.{COLUMN} < ? ORDER BY 1", (below, below)
@@ -54,12 +59,12 @@ def test_blocks_written_once_have_their_least_distances(rows: dict[int, tuple[in
     lower_block_minima(db, written)
     least = ", ".join(f"min({name})" for name in DISTANCE_COLUMNS)
     assert (
-        db.execute("SELECT * FROM near ORDER BY block").fetchall()
-        == db.execute(f"SELECT serial >> 10, {least} FROM distance GROUP BY 1 ORDER BY 1").fetchall()
+        db.execute("SELECT * FROM span_distance_block ORDER BY block").fetchall()
+        == db.execute(f"SELECT serial >> 10, {least} FROM span_distance GROUP BY 1 ORDER BY 1").fetchall()
     )
 
 
-def test_an_index_of_before_is_completed_when_it_is_opened(tmp_path: Path) -> None:
+def test_an_index_of_an_earlier_layout_is_rebuilt_when_it_is_opened(tmp_path: Path) -> None:
     workspace = Workspace(tmp_path / "workspace")
     workspace.create()
     lab = Lab(workspace)
@@ -82,10 +87,20 @@ def test_an_index_of_before_is_completed_when_it_is_opened(tmp_path: Path) -> No
         path = store.path
     assert path is not None
     with sqlite3.connect(path) as db:
-        db.execute("DROP TABLE near")
-        db.execute("ALTER TABLE distance RENAME TO gap")
-        db.execute("DELETE FROM _sqlite_migrations WHERE name = 'nearness'")
-        db.execute(f"PRAGMA user_version = {len(MIGRATIONS) - 1}")
+        db.execute("ALTER TABLE span_distance RENAME TO distance")
+        db.execute("ALTER TABLE rollout_judgement RENAME TO verdict")
+        db.execute("PRAGMA user_version = 4")
+    with pytest.raises(InvalidInput, match="earlier cogtui") as caught:
+        open_store(workspace, readonly=True)
+    assert "reindex" in caught.value.remedy
+    with open_store(workspace) as store:
+        assert store.notices == (REBUILDING,)
+        assert store.count(Query()) == 0
+        assert store.path != path
+    assert not path.exists()
     assert answers() == before
-    with sqlite3.connect(path) as db:
-        assert schema_version(db) == len(MIGRATIONS)
+    with open_store(workspace, readonly=True) as store:
+        assert store.notices == ()
+        assert store.path is not None
+        with sqlite3.connect(store.path) as db:
+            assert schema_version(db) == current_version()

@@ -39,8 +39,10 @@ def test_both_find_the_same(words: sqlite3.Connection, text: str, wanted: str, p
     if not are_matchable([phrase]):
         return
     words.execute("BEGIN")
-    words.execute("INSERT INTO words (rowid, completion) VALUES (1, ?)", (searchable(text),))
-    found = words.execute("SELECT 1 FROM words WHERE words MATCH ?", (match_expression(phrase),)).fetchone()
+    words.execute("INSERT INTO completion_fts (rowid, completion) VALUES (1, ?)", (searchable(text),))
+    found = words.execute(
+        "SELECT 1 FROM completion_fts WHERE completion_fts MATCH ?", (match_expression(phrase),)
+    ).fetchone()
     words.execute("ROLLBACK")
     assert _stands(text.lower(), _pattern(phrase), prefix=prefix) == (found is not None)
 

@@ -20,7 +20,7 @@ def fresh_store(workspace: Workspace) -> tuple[Store, list[str]]:
 
 def coverage_warnings(store: Store, coverage: Coverage) -> list[str]:
     """What the index does not hold, in words."""
-    warnings = []
+    warnings = list(store.notices)
     if coverage.bad_lines:
         first = next(store.bad_lines(), None)
         where = f", the first at {first.file}, byte {first.byte}: {first.reason}" if first else ""

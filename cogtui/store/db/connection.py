@@ -9,9 +9,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from cogtui.store.db import fts_index as words
+from cogtui.store.db import fts_index
 from cogtui.store.db.location import IndexLocation, wal_works
-from cogtui.store.db.schema import migrate, schema_version
+from cogtui.store.db.schema import check_version, is_outdated, migrate, schema_version
 from pipelines.errors import CogtuiError, MissingRequirement
 
 READER_CACHE_KIB: Final = 16 * 1024
@@ -43,33 +43,33 @@ def connect(path: Path, *, readonly: bool = False, search: bool = True) -> sqlit
         connection.execute("PRAGMA synchronous = NORMAL")
         if not readonly:
             migrate(connection)
-            if not words.fts_path(path).exists():  # an index of before there was one, or somebody deleted it
-                words.create_fts(path, str(connection.execute("PRAGMA journal_mode").fetchone()[0]))
+            if not fts_index.fts_path(path).exists():  # an index of before there was one, or somebody deleted it
+                fts_index.create_fts(path, str(connection.execute("PRAGMA journal_mode").fetchone()[0]))
         else:
-            schema_version(connection)  # touches the file, so that damage shows here
+            check_version(schema_version(connection))  # reads the file, so that damage is found here
         if search:
             _attach(connection, path)
     return connection
 
 
 def _attach(connection: sqlite3.Connection, index: Path) -> None:
-    path = words.fts_path(index)
+    path = fts_index.fts_path(index)
     if not path.exists():
         raise DamagedIndex(
             f"the index {index} has lost its words",
             detail="Nothing is lost: they are in the stage folders.",
             remedy="Build it again with cogtui reindex.",
         )
-    connection.execute(f"ATTACH ? AS {words.SCHEMA}", (f"{path.as_uri()}?mode=ro",))
-    connection.execute(f"PRAGMA {words.SCHEMA}.cache_size = -{READER_CACHE_KIB}")
+    connection.execute(f"ATTACH ? AS {fts_index.SCHEMA}", (f"{path.as_uri()}?mode=ro",))
+    connection.execute(f"PRAGMA {fts_index.SCHEMA}.cache_size = -{READER_CACHE_KIB}")
 
 
 def connect_memory() -> sqlite3.Connection:
     """An empty index that is nowhere: of a workspace that does not exist yet."""
     connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
     migrate(connection)
-    connection.execute(f"ATTACH ':memory:' AS {words.SCHEMA}")
-    for statement in words.fts_statements(words.SCHEMA):
+    connection.execute(f"ATTACH ':memory:' AS {fts_index.SCHEMA}")
+    for statement in fts_index.fts_statements(fts_index.SCHEMA):
         connection.execute(statement)
     return connection
 
@@ -78,9 +78,9 @@ def make_generation(location: IndexLocation) -> Path:
     """A new empty index file in a location; nothing points to it yet."""
     path = location.next_generation()
     journal = "WAL" if wal_works(location.folder) else "TRUNCATE"
-    words.create_fts(path, journal)
+    fts_index.create_fts(path, journal)
     with contextlib.closing(sqlite3.connect(path, isolation_level=None, timeout=BUSY_S)) as connection:
-        connection.execute(f"PRAGMA page_size = {words.PAGE_BYTES}")
+        connection.execute(f"PRAGMA page_size = {fts_index.PAGE_BYTES}")
         connection.execute("PRAGMA auto_vacuum = NONE")
         connection.execute(f"PRAGMA journal_mode = {journal}")
         migrate(connection)
@@ -88,16 +88,31 @@ def make_generation(location: IndexLocation) -> Path:
 
 
 def ensure_index(location: IndexLocation) -> Path:
-    """The current index of a location; makes the first one, once, whoever asks at the same time."""
-    path = location.current()
+    """Return the current index file of a location, making an empty one where there is none or it is outdated.
+
+    When several processes ask at the same time, one of them makes the file.
+    """
+    path = _usable_index(location)
     if path is not None:
         return path
     with generation_lock(location):
-        path = location.current()
+        path = _usable_index(location)
         if path is None:
             path = make_generation(location)
             location.point_to(path)
         return path
+
+
+def _usable_index(location: IndexLocation) -> Path | None:
+    """The current index file, unless its layout is one that can only be rebuilt."""
+    path = location.current()
+    if path is None:
+        return None
+    try:
+        with contextlib.closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=BUSY_S)) as connection:
+            return None if is_outdated(schema_version(connection)) else path
+    except sqlite3.DatabaseError:
+        return path  # `connect` reports the damage
 
 
 @contextmanager
@@ -113,7 +128,7 @@ def generation_lock(location: IndexLocation) -> Iterator[None]:
 
 @contextmanager
 def translate_sqlite_errors(path: Path | None) -> Iterator[None]:
-    """Turns what a user can mend of SQLite's errors into messages; the rest stays a bug with its traceback.
+    """Translate the SQLite errors that a user can fix; any other error stays a bug with its traceback.
 
     Raises:
         DamagedIndex: the file is broken.

@@ -1,6 +1,7 @@
-"""The least distances of a thousand rollouts at a time, so that a pattern that few have is looked for in few.
+"""Per-block minima of span distances, so that a query for a rare pattern skips most blocks of rollouts.
 
-For each block of serials, `near` has the least of each column of `distance`, or less: rows that go leave it as it is.
+`span_distance_block` holds, for each block of serials, a lower bound of each column of `span_distance`. Deleting
+rollouts leaves the bounds as they are.
 """
 
 from __future__ import annotations
@@ -17,19 +18,24 @@ _LOWERED: Final = ", ".join(
     f"{name} = CASE WHEN excluded.{name} IS NULL OR {name} <= excluded.{name} THEN {name} ELSE excluded.{name} END"
     for name in DISTANCE_COLUMNS
 )
-_LOWER: Final = f"""INSERT INTO near (block, {", ".join(DISTANCE_COLUMNS)})
+_LOWER: Final = f"""INSERT INTO span_distance_block (block, {", ".join(DISTANCE_COLUMNS)})
     VALUES (?, {", ".join([f"nullif(?, {NO_DISTANCE})"] * len(DISTANCE_COLUMNS))})
     ON CONFLICT (block) DO UPDATE SET {_LOWERED}"""
 
 DISTANCE_TABLES: Final = (
-    f"near n CROSS JOIN distance d ON d.serial >= n.block << {BLOCK_BITS} AND d.serial < (n.block + 1) << {BLOCK_BITS} "
+    f"span_distance_block n CROSS JOIN span_distance d ON d.serial >= n.block << {BLOCK_BITS} "
+    f"AND d.serial < (n.block + 1) << {BLOCK_BITS} "
     "CROSS JOIN rollout o ON o.serial = d.serial"
 )
 """FROM of a query that starts from a pattern: conditions on a column hold for `n` and for `d`."""
 
 
 def lower_block_minima(db: sqlite3.Connection, rows: Sequence[tuple[int, ...]]) -> None:
-    """Takes note of rows of `distance` that were just written: serial, and its columns with `NO_DISTANCE` for NULL."""
+    """Lower the block minima to rows just written to `span_distance`.
+
+    Args:
+        rows: serial, then the distance columns with `NO_DISTANCE` for NULL.
+    """
     ordered = sorted(rows)
     least = []
     for block, members in groupby(ordered, key=lambda row: row[0] >> BLOCK_BITS):

@@ -15,7 +15,7 @@ from typing import Final
 
 from pipelines.errors import CogtuiError
 
-SCHEMA: Final = "apart"
+SCHEMA: Final = "fts"
 """Name under which readers have the file attached."""
 BUSY_S: Final = 20.0
 CACHE_KIB: Final = 16 * 1024
@@ -27,7 +27,7 @@ LEAF_BYTES: Final = 8000
 """A leaf of the words fills one page of the file."""
 HASH_BYTES: Final = 64 * 2**20
 """Of words in memory before they are written: those of one transaction."""
-_INSERT: Final = "INSERT INTO words (rowid, completion) VALUES (?, ?)"
+_INSERT: Final = "INSERT INTO completion_fts (rowid, completion) VALUES (?, ?)"
 
 
 class FtsLeaseLost(CogtuiError):
@@ -40,21 +40,21 @@ def fts_statements(schema: str) -> tuple[str, ...]:
     """Statements that make the tables where there are none."""
     return (
         # Words and their positions, no text (the files have it), no sizes (nothing is ranked).
-        f"""CREATE VIRTUAL TABLE IF NOT EXISTS {schema}.words USING fts5(
+        f"""CREATE VIRTUAL TABLE IF NOT EXISTS {schema}.completion_fts USING fts5(
             completion, content='', columnsize=0, tokenize='unicode61 remove_diacritics 0')""",
-        f"INSERT INTO {schema}.words (words, rank) VALUES ('automerge', 8)",
-        f"INSERT INTO {schema}.words (words, rank) VALUES ('hashsize', {HASH_BYTES})",
-        f"INSERT INTO {schema}.words (words, rank) VALUES ('pgsz', {LEAF_BYTES})",
+        f"INSERT INTO {schema}.completion_fts (completion_fts, rank) VALUES ('automerge', 8)",
+        f"INSERT INTO {schema}.completion_fts (completion_fts, rank) VALUES ('hashsize', {HASH_BYTES})",
+        f"INSERT INTO {schema}.completion_fts (completion_fts, rank) VALUES ('pgsz', {LEAF_BYTES})",
         # token: of the lease whose holder may write; upto: all serials up to this one were given out.
-        f"""CREATE TABLE IF NOT EXISTS {schema}.state (
-            id INTEGER PRIMARY KEY, token TEXT NOT NULL, upto INTEGER NOT NULL)""",
-        f"INSERT OR IGNORE INTO {schema}.state VALUES (1, '', 0)",
+        f"""CREATE TABLE IF NOT EXISTS {schema}.fts_state (
+            id INTEGER PRIMARY KEY, token TEXT NOT NULL, last_serial INTEGER NOT NULL)""",
+        f"INSERT OR IGNORE INTO {schema}.fts_state VALUES (1, '', 0)",
     )
 
 
 def fts_path(index: Path) -> Path:
     """The file beside an index."""
-    return index.with_name(index.name + "-words")
+    return index.with_name(index.name + "-fts")
 
 
 def create_fts(index: Path, journal: str) -> None:
@@ -91,9 +91,9 @@ class FtsIndex:
     def claim(self, token: str) -> None:
         """From now on the holder of this lease writes, and whoever did before cannot any more."""
         if self._state()[0] != token:
-            self._db.execute("UPDATE state SET token = ?", (token,))
+            self._db.execute("UPDATE fts_state SET token = ?", (token,))
 
-    def upto(self) -> int:
+    def last_serial(self) -> int:
         """The highest serial given out."""
         return self._state()[1]
 
@@ -112,7 +112,7 @@ class FtsIndex:
             if self._state()[0] != token:
                 raise FtsLeaseLost("another process writes the index now")
             self._db.executemany(_INSERT, texts)
-            self._db.execute("UPDATE state SET upto = max(upto, ?)", (upto,))
+            self._db.execute("UPDATE fts_state SET last_serial = max(last_serial, ?)", (upto,))
             self._db.execute("COMMIT")
         except BaseException:
             if self._db.in_transaction:
@@ -124,5 +124,5 @@ class FtsIndex:
         self._db.close()
 
     def _state(self) -> tuple[str, int]:
-        token, upto = self._db.execute("SELECT token, upto FROM state").fetchone()
+        token, upto = self._db.execute("SELECT token, last_serial FROM fts_state").fetchone()
         return str(token), int(upto)

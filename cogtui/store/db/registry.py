@@ -66,11 +66,15 @@ class IdRegistry:
             own,
         )
         found = self._db.execute(
-            "SELECT id FROM series WHERE stage = ? AND split = ? AND condition IS ? AND seed IS ? AND own = ?", row
+            """SELECT id FROM series
+            WHERE stage = ? AND split = ? AND condition IS ? AND seed IS ? AND has_own_labels = ?""",
+            row,
         ).fetchone()
         if found:
             return int(found[0])
-        made = self._db.execute("INSERT INTO series (stage, split, condition, seed, own) VALUES (?, ?, ?, ?, ?)", row)
+        made = self._db.execute(
+            "INSERT INTO series (stage, split, condition, seed, has_own_labels) VALUES (?, ?, ?, ?, ?)", row
+        )
         assert made.lastrowid is not None
         return made.lastrowid
 

@@ -1,11 +1,13 @@
-"""The tables of the index, as migrations.
+"""The tables of the index, and how an index file of an earlier version is brought up to date.
 
-`rollout` holds only what is filtered and sorted by and nothing else: a whole scan of a million rows reads
-some 60 MB and takes well under a tenth of a second. What is needed to find a record again is in `record`,
-the texts are in the files themselves, and the words to search them by are in a file of their own (`words`).
+`rollout` holds only the columns that filters and sorts use, so a full scan of a million rows reads some 60 MB and
+takes well under a tenth of a second. `record` says where each rollout lies in the stage files, which keep the texts.
+The full-text index has a file of its own (`fts_index`).
 
-Importing sqlite-utils takes a fifth of a second, so it happens only when there is something to migrate:
-`PRAGMA user_version` counts the migrations applied.
+`PRAGMA user_version` is `BASE_VERSION` plus the number of migrations applied. An index below that was made by a
+version whose layout cannot be migrated: `connection.ensure_index` replaces it with an empty one, which the next
+ingest fills from the stage folders. sqlite-utils is imported only when a migration is due, because the import takes
+0.2 s.
 """
 
 from __future__ import annotations
@@ -23,38 +25,41 @@ if TYPE_CHECKING:
     from sqlite_utils import Database
 
 DISTANCE_COLUMNS: Final = tuple(f"{first}__{second}" for first in BEHAVIORS for second in BEHAVIORS)
-"""Columns of `distance`: the least distance from the end of one behaviour to the start of another, in code points."""
+"""Columns of `span_distance`: the least distance from the end of one behaviour to the start of another, in code
+points."""
 
 BLOCK_BITS: Final = 10
-"""Rollouts whose serials differ in so many last bits are one block of `near`."""
+"""A block of `span_distance_block` covers the `2 ** BLOCK_BITS` rollouts whose serials differ in these low bits."""
 
 SORT_INDEXES: Final = {
-    f"rollout_by_{column}": f"CREATE INDEX IF NOT EXISTS rollout_by_{column} ON rollout ({column}, place)"
+    f"rollout_by_{column}": f"CREATE INDEX IF NOT EXISTS rollout_by_{column} ON rollout ({column}, ordinal)"
     for column in ("step", "reward", "n_tokens", "length", *BEHAVIORS)
 }
-"""Indexes that only make sorting fast. A bulk load drops them and builds them at its end."""
+"""Indexes for sorting. A bulk load drops them and builds them again at its end."""
 
-PROBLEM_INDEX: Final = "CREATE INDEX IF NOT EXISTS rollout_by_problem ON rollout (problem_id, step, place, reward)"
+PROBLEM_INDEX: Final = "CREATE INDEX IF NOT EXISTS rollout_by_problem ON rollout (problem_id, step, ordinal, reward)"
 BULK_INDEXES: Final = {**SORT_INDEXES, "rollout_by_problem": PROBLEM_INDEX}
+"""The indexes that a bulk load builds at its end."""
 
 
-def _tables(db: Database) -> None:
+def _create_tables(db: Database) -> None:
     db.table("meta").create({"name": str, "value": str}, pk="name")
     db.table("lease").create({"id": int, "token": str, "host": str, "pid": int, "started": float, "heartbeat": float},
                              pk="id")  # fmt: skip
     db.table("stage").create(
-        {"id": int, "key": str, "kind": str, "name": str, "labels": str, "info_mtime": int, "settled": int}, pk="id"
+        {"id": int, "key": str, "kind": str, "name": str, "labels": str, "info_mtime": int, "fully_indexed_mtime": int},
+        pk="id",
     ).create_index(["key"], unique=True)
     db.table("experiment_stage").create(
         {"experiment": str, "stage_key": str, "labels": str}, pk=("experiment", "stage_key")
     )
-    # A series is what stays the same along a curve; everything a rollout has only through its stage is here.
+    # A series is one split of one stage: the values that do not change along a curve.
     db.table("series").create(
-        {"id": int, "stage": int, "split": str, "condition": str, "seed": int, "own": int},
+        {"id": int, "stage": int, "split": str, "condition": str, "seed": int, "has_own_labels": int},
         pk="id",
         not_null={"stage", "split"},
     ).create_index(["stage"])
-    db.table("bad_line").create({"source": int, "byte": int, "reason": str}, pk=("source", "byte"))
+    db.table("bad_line").create({"file": int, "byte": int, "reason": str}, pk=("file", "byte"))
     db.table("judge_run").create({"id": int, "run": str, "judge": str, "rank": int, "record": str}, pk="id")
     db.table("judge_run").create_index(["run"], unique=True)
     db.table("problem").create({"id": str, "number": int}, pk="id").create_index(["number"])
@@ -62,37 +67,41 @@ def _tables(db: Database) -> None:
         {"rollout": str, "note": str, "note_stamp": str, "tags": str, "tags_stamp": str, "author": str}, pk="rollout"
     )
     db.table("tag").create({"tag": str, "rollout": str}, pk=("tag", "rollout"))
-    db.table("note_source").create({"path": str, "offset": int}, pk="path")
+    db.table("note_file").create({"path": str, "offset": int}, pk="path")
     for statement in _ROLLOUT_TABLES:
         db.execute(statement)
 
 
+_DISTANCES: Final = ", ".join(f"{name} INTEGER" for name in DISTANCE_COLUMNS)
 _COUNTS: Final = ", ".join(f"{behavior} INTEGER" for behavior in BEHAVIORS)
 _ROLLOUT_TABLES: Final = (
     # AUTOINCREMENT: rows point to lines by the number of their file, so no number may come back for another file.
-    """CREATE TABLE source (
+    """CREATE TABLE stream_file (
         id INTEGER PRIMARY KEY AUTOINCREMENT, stage INTEGER NOT NULL, path TEXT NOT NULL UNIQUE, family TEXT NOT NULL,
-        place INTEGER NOT NULL, inode INTEGER, size INTEGER NOT NULL, mtime_ns INTEGER, offset INTEGER NOT NULL,
-        lines INTEGER NOT NULL, bad INTEGER NOT NULL, torn INTEGER NOT NULL, head TEXT NOT NULL)""",
-    "CREATE INDEX source_by_stage ON source (stage)",
+        first_ordinal INTEGER NOT NULL, inode INTEGER, size INTEGER NOT NULL, mtime_ns INTEGER,
+        offset INTEGER NOT NULL, lines INTEGER NOT NULL, bad_lines INTEGER NOT NULL, torn_bytes INTEGER NOT NULL,
+        head_digest TEXT NOT NULL)""",
+    "CREATE INDEX stream_file_by_stage ON stream_file (stage)",
     f"""CREATE TABLE rollout (
         serial INTEGER PRIMARY KEY, series INTEGER NOT NULL, step INTEGER NOT NULL, reward REAL, correct INTEGER,
         {_COUNTS}, judged INTEGER NOT NULL, judge INTEGER, unaligned INTEGER, n_tokens INTEGER,
-        length INTEGER NOT NULL, sample INTEGER NOT NULL, finish INTEGER NOT NULL, answered INTEGER NOT NULL,
-        noted INTEGER NOT NULL, target INTEGER NOT NULL, place INTEGER NOT NULL, problem_id TEXT NOT NULL)""",
+        length INTEGER NOT NULL, sample INTEGER NOT NULL, finish INTEGER NOT NULL, has_answer INTEGER NOT NULL,
+        has_note INTEGER NOT NULL, target INTEGER NOT NULL, ordinal INTEGER NOT NULL, problem_id TEXT NOT NULL)""",
     """CREATE TABLE record (
-        serial INTEGER PRIMARY KEY, uid TEXT NOT NULL, numbers TEXT NOT NULL, source INTEGER NOT NULL,
+        serial INTEGER PRIMARY KEY, uid TEXT NOT NULL, numbers TEXT NOT NULL, file INTEGER NOT NULL,
         byte INTEGER NOT NULL)""",
     "CREATE UNIQUE INDEX record_by_uid ON record (uid)",
-    "CREATE INDEX rollout_by_series ON rollout (series, step, place)",
+    "CREATE INDEX rollout_by_series ON rollout (series, step, ordinal)",
     *BULK_INDEXES.values(),
-    f"""CREATE TABLE gap (serial INTEGER PRIMARY KEY, {", ".join(f"{name} INTEGER" for name in DISTANCE_COLUMNS)})""",
-    # statuses: one letter a behaviour, '-' where that line has not come yet; at_*: source << 40 | byte.
-    f"""CREATE TABLE verdict (
+    f"CREATE TABLE span_distance (serial INTEGER PRIMARY KEY, {_DISTANCES})",
+    f"CREATE TABLE span_distance_block (block INTEGER PRIMARY KEY, {_DISTANCES})",
+    # statuses: one letter per behaviour, '-' while its line is not read yet; address_*: file << 40 | byte.
+    f"""CREATE TABLE rollout_judgement (
         serial INTEGER NOT NULL, run INTEGER NOT NULL, statuses TEXT NOT NULL, {_COUNTS}, unaligned INTEGER NOT NULL,
-        {", ".join(f"at_{behavior} INTEGER" for behavior in BEHAVIORS)}, PRIMARY KEY (serial, run)) WITHOUT ROWID""",
-    """CREATE TABLE orphan (
-        uid TEXT NOT NULL, source INTEGER NOT NULL, byte INTEGER NOT NULL, PRIMARY KEY (uid, source, byte)
+        {", ".join(f"address_{behavior} INTEGER" for behavior in BEHAVIORS)},
+        PRIMARY KEY (serial, run)) WITHOUT ROWID""",
+    """CREATE TABLE orphan_judgement (
+        uid TEXT NOT NULL, file INTEGER NOT NULL, byte INTEGER NOT NULL, PRIMARY KEY (uid, file, byte)
         ) WITHOUT ROWID""",
     """CREATE TABLE metric (
         stage INTEGER NOT NULL, stream TEXT NOT NULL, step INTEGER NOT NULL, name TEXT NOT NULL, value REAL NOT NULL,
@@ -102,52 +111,35 @@ _ROLLOUT_TABLES: Final = (
         accuracy REAL, length REAL NOT NULL, tokens REAL,
         {", ".join(f"judged_{b} INTEGER NOT NULL" for b in BEHAVIORS)},
         {", ".join(f"mean_{b} REAL" for b in BEHAVIORS)}, PRIMARY KEY (series, step)) WITHOUT ROWID""",
-    """CREATE TABLE stale_step (
+    """CREATE TABLE stale_summary (
         series INTEGER NOT NULL, step INTEGER NOT NULL, PRIMARY KEY (series, step)) WITHOUT ROWID""",
+    # The latest annotation of each person and rollout; address: file << 40 | byte of its line.
+    """CREATE TABLE annotation (
+        rollout TEXT NOT NULL, run INTEGER NOT NULL, stamp TEXT NOT NULL, address INTEGER NOT NULL,
+        done INTEGER NOT NULL, empty INTEGER NOT NULL, PRIMARY KEY (rollout, run)) WITHOUT ROWID""",
 )
 
 
-def _annotations(db: Database) -> None:
-    # The latest line of each person and rollout: `at` is its place, `source << 40 | byte`.
-    db.execute(
-        """CREATE TABLE annotation (
-            rollout TEXT NOT NULL, run INTEGER NOT NULL, stamp TEXT NOT NULL, at INTEGER NOT NULL,
-            done INTEGER NOT NULL, empty INTEGER NOT NULL, PRIMARY KEY (rollout, run)) WITHOUT ROWID"""
-    )
+BASE_VERSION: Final = 4
+"""Index files of this version or below are rebuilt, not migrated. Raise it with each change that needs a rebuild."""
+MIGRATIONS: Final[tuple[Callable[[Database], None], ...]] = (_create_tables,)
+"""In order. Once released, a migration is not changed; later ones are added behind it."""
 
 
-def _words_apart(db: Database) -> None:
-    """The words of completions were in the index itself once; see `words`."""
-    db.execute("DROP TABLE IF EXISTS words")
-
-
-def _nearness(db: Database) -> None:
-    db.execute(
-        f"CREATE TABLE near (block INTEGER PRIMARY KEY, {', '.join(f'{name} INTEGER' for name in DISTANCE_COLUMNS)})"
-    )
-    # Another name, so that a writer of before, which still runs and knows nothing of blocks, fails instead.
-    db.execute("ALTER TABLE gap RENAME TO distance")
-    least = ", ".join(f"min({name})" for name in DISTANCE_COLUMNS)
-    db.execute(f"INSERT INTO near SELECT serial >> {BLOCK_BITS}, {least} FROM distance GROUP BY 1")
-
-
-MIGRATIONS: Final[tuple[Callable[[Database], None], ...]] = (_tables, _annotations, _words_apart, _nearness)
-"""In order; never changed once released, only added to."""
+def current_version() -> int:
+    """Return the version of an index file that has all migrations."""
+    return BASE_VERSION + len(MIGRATIONS)
 
 
 def migrate(connection: sqlite3.Connection) -> None:
-    """Brings the schema up to date. Several processes may try at once.
+    """Bring the schema of an empty or migratable index up to date. Several processes may try at once.
 
     Raises:
-        InvalidInput: the index was made by a later version of this program.
+        InvalidInput: the index was made by a newer cogtui, or by one whose layout cannot be migrated.
     """
-    have = schema_version(connection)
-    if have > len(MIGRATIONS):
-        raise InvalidInput(
-            "the index was made by a newer cogtui",
-            remedy="Upgrade cogtui, or build the index again with cogtui reindex.",
-        )
-    if have == len(MIGRATIONS):
+    version = schema_version(connection)
+    check_version(version)
+    if version == current_version():
         return
     with _not_imported("pandas", "numpy"):
         from sqlite_utils import Database
@@ -160,7 +152,7 @@ def migrate(connection: sqlite3.Connection) -> None:
     try:
         # sqlite-utils nests its own transactions in this one, so a second process waits and then finds it done.
         migrations.apply(Database(connection, execute_plugins=False))
-        connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
+        connection.execute(f"PRAGMA user_version = {current_version()}")
         connection.execute("COMMIT")
     except BaseException:
         if connection.in_transaction:
@@ -170,7 +162,7 @@ def migrate(connection: sqlite3.Connection) -> None:
 
 @contextmanager
 def _not_imported(*names: str) -> Iterator[None]:
-    """sqlite-utils imports these where it finds them, for types that are not ours: most of a second of a new index."""
+    """Keep sqlite-utils from importing packages that it only uses for their types: they take most of a second."""
     absent = [name for name in names if name not in sys.modules]
     for name in absent:
         sys.modules[name] = None  # type: ignore[assignment]
@@ -182,5 +174,29 @@ def _not_imported(*names: str) -> Iterator[None]:
 
 
 def schema_version(connection: sqlite3.Connection) -> int:
-    """How many migrations were applied."""
+    """Return the version of an index file; 0 for an empty one."""
     return int(connection.execute("PRAGMA user_version").fetchone()[0])
+
+
+def is_outdated(version: int) -> bool:
+    """Return whether an index file of this version can only be rebuilt."""
+    return 0 < version <= BASE_VERSION
+
+
+def check_version(version: int) -> None:
+    """Check that this program can read an index file of a version, if need be after a migration.
+
+    Raises:
+        InvalidInput: it cannot; says what to do.
+    """
+    if version > current_version():
+        raise InvalidInput(
+            "the index was made by a newer cogtui",
+            remedy="Upgrade cogtui, or build the index again with cogtui reindex.",
+        )
+    if is_outdated(version):
+        raise InvalidInput(
+            "the index was made by an earlier cogtui",
+            detail="Nothing is lost: the index is made from the stage folders.",
+            remedy="Build it again with cogtui reindex.",
+        )

@@ -23,15 +23,15 @@ def _slots(count: int) -> str:
     return ", ".join("?" * count)
 
 
-INSERT_RECORD: Final = f"INSERT OR IGNORE INTO record (serial, uid, numbers, source, byte) VALUES ({_slots(5)})"
+INSERT_RECORD: Final = f"INSERT OR IGNORE INTO record (serial, uid, numbers, file, byte) VALUES ({_slots(5)})"
 INSERT_ROLLOUT: Final = f"""INSERT INTO rollout (serial, series, step, reward, correct, n_tokens, length, sample,
-    finish, answered, target, place, problem_id, judge, judged, unaligned, {_COUNTS}, noted)
+    finish, has_answer, target, ordinal, problem_id, judge, judged, unaligned, {_COUNTS}, has_note)
     VALUES ({_slots(16 + N)}, 0)"""
-INSERT_JUDGEMENT: Final = f"""INSERT OR REPLACE INTO verdict (serial, run, statuses, {_COUNTS}, unaligned,
-    {", ".join(f"at_{behavior}" for behavior in BEHAVIORS)}) VALUES ({_slots(4 + 2 * N)})"""
+INSERT_JUDGEMENT: Final = f"""INSERT OR REPLACE INTO rollout_judgement (serial, run, statuses, {_COUNTS}, unaligned,
+    {", ".join(f"address_{behavior}" for behavior in BEHAVIORS)}) VALUES ({_slots(4 + 2 * N)})"""
 UPDATE_SHOWN: Final = f"""UPDATE rollout SET judge = ?, judged = ?, unaligned = ?,
     {", ".join(f"{behavior} = ?" for behavior in BEHAVIORS)} WHERE serial = ?"""
-INSERT_DISTANCES: Final = f"""INSERT OR REPLACE INTO distance (serial, {", ".join(DISTANCE_COLUMNS)})
+INSERT_DISTANCES: Final = f"""INSERT OR REPLACE INTO span_distance (serial, {", ".join(DISTANCE_COLUMNS)})
     VALUES (?, {", ".join([f"nullif(?, {NO_DISTANCE})"] * len(DISTANCE_COLUMNS))})"""
 
 JUDGED_NAMES: Final = ("none", "ok", "partial", "failed")
@@ -42,7 +42,7 @@ Counts = tuple[int | None, ...]
 LineAddresses = tuple[int | None, ...]
 """By behaviour the place of its line, `source << AT_BITS | byte`; None where there is none."""
 SpanDistances = tuple[int, ...] | None
-"""Columns of `distance`, `NO_DISTANCE` for NULL; None where fewer than two spans have a place."""
+"""Columns of `span_distance`, `NO_DISTANCE` for NULL; None where fewer than two spans have a place."""
 RolloutJudgement = tuple[str, Counts, int, LineAddresses, SpanDistances]
 """What one judge run says of one rollout: statuses (a letter a behaviour), counts, unaligned spans, places, gaps.
 

@@ -24,7 +24,7 @@ def refresh_summaries(connection: sqlite3.Connection, lease: Lease) -> int:
     while True:
         with transaction(connection):
             lease.check()
-            stale = connection.execute("SELECT series, step FROM stale_step LIMIT ?", (_STEPS_AT_ONCE,)).fetchall()
+            stale = connection.execute("SELECT series, step FROM stale_summary LIMIT ?", (_STEPS_AT_ONCE,)).fetchall()
             for pair in stale:
                 connection.execute("DELETE FROM step_summary WHERE series = ? AND step = ?", pair)
                 connection.execute(
@@ -32,7 +32,7 @@ def refresh_summaries(connection: sqlite3.Connection, lease: Lease) -> int:
                     INDEXED BY rollout_by_series WHERE o.series = ? AND o.step = ? GROUP BY o.series, o.step""",
                     pair,
                 )
-            connection.executemany("DELETE FROM stale_step WHERE series = ? AND step = ?", stale)
+            connection.executemany("DELETE FROM stale_summary WHERE series = ? AND step = ?", stale)
         total += len(stale)
         if len(stale) < _STEPS_AT_ONCE:
             return total

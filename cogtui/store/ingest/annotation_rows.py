@@ -44,7 +44,9 @@ class AnnotationSync:
         """Takes what is new, and what waited for its rollout."""
         known = {
             row[0]: row[1:]
-            for row in self._db.execute("SELECT path, id, offset, head FROM source WHERE family = ?", (FAMILY,))
+            for row in self._db.execute(
+                "SELECT path, id, offset, head_digest FROM stream_file WHERE family = ?", (FAMILY,)
+            )
         }
         paths = {path.relative_to(self._workspace.path).as_posix(): path for path in annotation_files(self._workspace)}
         if any(self._replaced(paths.get(name), offset, head) for name, (_, offset, head) in known.items()):
@@ -59,7 +61,8 @@ class AnnotationSync:
             self._hold(rollout, run)
         waiting = self._db.execute(
             """SELECT a.rollout, a.run FROM annotation a CROSS JOIN record r ON r.uid = a.rollout
-            LEFT JOIN verdict v ON v.serial = r.serial AND v.run = a.run WHERE v.serial IS NULL AND NOT a.empty"""
+            LEFT JOIN rollout_judgement v ON v.serial = r.serial AND v.run = a.run
+            WHERE v.serial IS NULL AND NOT a.empty"""
         ).fetchall()
         for rollout, run in waiting:
             self._hold(rollout, run)
@@ -74,8 +77,8 @@ class AnnotationSync:
         stat = path.stat()
         if number is None:
             made = self._db.execute(
-                """INSERT INTO source
-                (stage, path, family, place, inode, size, mtime_ns, offset, lines, bad, torn, head)
+                """INSERT INTO stream_file (stage, path, family, first_ordinal, inode, size, mtime_ns, offset, lines,
+                bad_lines, torn_bytes, head_digest)
                 VALUES (?, ?, ?, 0, ?, 0, ?, 0, 0, 0, 0, '')""",
                 (_NO_STAGE, name, FAMILY, stat.st_ino, stat.st_mtime_ns),
             )
@@ -98,7 +101,8 @@ class AnnotationSync:
             touched |= self._take(one, number << ADDRESS_BITS | line.start)
         # A torn tail is no debt: the next annotation ends it, or nobody ever does.
         self._db.execute(
-            """UPDATE source SET offset = ?, size = ?, lines = lines + ?, bad = bad + ?, head = ?, mtime_ns = ?
+            """UPDATE stream_file SET offset = ?, size = ?, lines = lines + ?, bad_lines = bad_lines + ?,
+            head_digest = ?, mtime_ns = ?
             WHERE id = ?""",
             (end, end, lines, bad, head_digest(path, end), stat.st_mtime_ns, number),
         )
@@ -109,16 +113,16 @@ class AnnotationSync:
             self._registry.describe(described)
         run = self._registry.judge_run(described.id)
         taken = self._db.execute(
-            """INSERT INTO annotation (rollout, run, stamp, at, done, empty) VALUES (?, ?, ?, ?, ?, ?)
-            ON CONFLICT (rollout, run) DO UPDATE SET stamp = excluded.stamp, at = excluded.at, done = excluded.done,
-            empty = excluded.empty WHERE stamp < excluded.stamp""",
+            """INSERT INTO annotation (rollout, run, stamp, address, done, empty) VALUES (?, ?, ?, ?, ?, ?)
+            ON CONFLICT (rollout, run) DO UPDATE SET stamp = excluded.stamp, address = excluded.address,
+            done = excluded.done, empty = excluded.empty WHERE stamp < excluded.stamp""",
             (one.rollout, run, one.stamp, at, one.done, one.empty),
         )
         return {(one.rollout, run)} if taken.rowcount else set()
 
     def _hold(self, rollout: str, run: int) -> None:
         row = self._db.execute(
-            """SELECT r.serial, a.at, a.empty FROM annotation a JOIN record r ON r.uid = a.rollout
+            """SELECT r.serial, a.address, a.empty FROM annotation a JOIN record r ON r.uid = a.rollout
             WHERE a.rollout = ? AND a.run = ?""",
             (rollout, run),
         ).fetchone()
@@ -139,14 +143,14 @@ class AnnotationSync:
         ).fetchall():
             self._verdicts.hold(serial, run, None)
         self._db.execute("DELETE FROM annotation")
-        self._db.execute("DELETE FROM bad_line WHERE source IN (SELECT id FROM source WHERE family = ?)", (FAMILY,))
-        self._db.execute("DELETE FROM source WHERE family = ?", (FAMILY,))
+        self._db.execute("DELETE FROM bad_line WHERE file IN (SELECT id FROM stream_file WHERE family = ?)", (FAMILY,))
+        self._db.execute("DELETE FROM stream_file WHERE family = ?", (FAMILY,))
 
 
 def annotation_of(db: sqlite3.Connection, files: RecordReader, rollout: str, annotator: str) -> HumanAnnotation | None:
     """One person's annotation of a rollout, by its full id."""
     row = db.execute(
-        "SELECT a.at FROM annotation a JOIN judge_run j ON j.id = a.run WHERE a.rollout = ? AND j.run = ?",
+        "SELECT a.address FROM annotation a JOIN judge_run j ON j.id = a.run WHERE a.rollout = ? AND j.run = ?",
         (rollout, human_judge_run(annotator).id),
     ).fetchone()
     return None if row is None else read_annotation(files.line(row[0] >> ADDRESS_BITS, row[0] & ADDRESS_MASK))

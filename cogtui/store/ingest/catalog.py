@@ -73,7 +73,9 @@ class Catalog:
     def sync(self) -> list[PendingFile]:
         """Looks at the disk; returns the files with something to read, in reading order."""
         self._sync_experiments()
-        known = {row[0]: row[1:] for row in self._db.execute("SELECT key, id, info_mtime, settled FROM stage")}
+        known = {
+            row[0]: row[1:] for row in self._db.execute("SELECT key, id, info_mtime, fully_indexed_mtime FROM stage")
+        }
         pending: list[PendingFile] = []
         for path in stage_paths(self._workspace):
             info_mtime, folder_mtime = _mtime(path / "stage.json"), _mtime(path)
@@ -90,7 +92,7 @@ class Catalog:
                 one.done = done
             pending += waiting
             if done and not waiting and folder_mtime == _mtime(path):
-                self._write("UPDATE stage SET settled = ? WHERE id = ?", (folder_mtime, stage_id))
+                self._write("UPDATE stage SET fully_indexed_mtime = ? WHERE id = ?", (folder_mtime, stage_id))
         for entry in known.values():
             self._forget_stage(entry[0])
         return sorted(pending, key=_reading_order)
@@ -111,14 +113,15 @@ class Catalog:
             with transaction(self._db):
                 self._lease.check()
                 self._db.execute(
-                    """INSERT INTO stage (key, kind, name, labels, info_mtime, settled) VALUES (?, ?, ?, ?, ?, -1)
+                    """INSERT INTO stage (key, kind, name, labels, info_mtime, fully_indexed_mtime)
+                    VALUES (?, ?, ?, ?, ?, -1)
                     ON CONFLICT (key) DO UPDATE SET kind = excluded.kind, name = excluded.name,
                     labels = excluded.labels, info_mtime = excluded.info_mtime""",
                     (stage.key, stage.kind, stage.name, written, info_mtime),
                 )
                 row = self._db.execute("SELECT id FROM stage WHERE key = ?", (stage.key,)).fetchone()
                 self._db.execute(
-                    "UPDATE series SET condition = ?, seed = ? WHERE stage = ? AND NOT own",
+                    "UPDATE series SET condition = ?, seed = ? WHERE stage = ? AND NOT has_own_labels",
                     (condition_of(labels), seed_of(labels), row[0]),
                 )
                 self._registry.forget()
@@ -132,7 +135,8 @@ class Catalog:
     def _sources(self, stage: Stage, stage_id: int) -> list[PendingFile]:
         """The files of a stage with something to read; files that are gone or were replaced are forgotten first."""
         rows = self._db.execute(
-            "SELECT path, id, inode, size, mtime_ns, offset, torn, head FROM source WHERE stage = ?", (stage_id,)
+            "SELECT path, id, inode, size, mtime_ns, offset, torn_bytes, head_digest FROM stream_file WHERE stage = ?",
+            (stage_id,),
         )
         known = {row[0]: _IndexedFile(*row[1:]) for row in rows}
         found = []
@@ -160,15 +164,15 @@ class Catalog:
             return None  # deleted since it was listed; the next look finds that
         if known is None:
             made = self._write(
-                """INSERT INTO source
-                (stage, path, family, place, inode, size, mtime_ns, offset, lines, bad, torn, head)
+                """INSERT INTO stream_file (stage, path, family, first_ordinal, inode, size, mtime_ns, offset, lines,
+                bad_lines, torn_bytes, head_digest)
                 VALUES (?, ?, ?, ?, ?, ?, ?, 0, 0, 0, 0, '')""",
                 (stage_id, relative, source.family, source.place, *seen),
             )
             assert made.lastrowid is not None
             known = _IndexedFile(made.lastrowid, *seen, 0, 0, "")
         elif seen != (known.inode, known.size, known.mtime_ns):
-            self._write("UPDATE source SET inode = ?, size = ?, mtime_ns = ? WHERE id = ?", (*seen, known.id))
+            self._write("UPDATE stream_file SET inode = ?, size = ?, mtime_ns = ? WHERE id = ?", (*seen, known.id))
         if known.offset + known.torn >= stat.st_size:
             return None
         return PendingFile(known.id, stage_id, source, known.offset, stat.st_size)
@@ -179,7 +183,7 @@ class Catalog:
         with transaction(self._db):
             self._lease.check()
             self._db.executemany(
-                "UPDATE source SET torn = size - offset WHERE id = ? AND size = ?",
+                "UPDATE stream_file SET torn_bytes = size - offset WHERE id = ? AND size = ?",
                 [(one.id, one.size) for one in torn],
             )
 
@@ -192,22 +196,22 @@ class Catalog:
         """A file that is gone, or holds something else now: out with what came from it."""
         self._verdicts.orphan_all(source)
         self._verdicts.forget_source(source)
-        serials = "(SELECT serial FROM record WHERE source = ?)"
+        serials = "(SELECT serial FROM record WHERE file = ?)"
         self._db.execute(
-            f"INSERT OR IGNORE INTO stale_step SELECT DISTINCT series, step FROM rollout WHERE serial IN {serials}",
+            f"INSERT OR IGNORE INTO stale_summary SELECT DISTINCT series, step FROM rollout WHERE serial IN {serials}",
             (source,),
         )
         # The words of a deleted rollout stay behind without a row; serials are never given out twice.
-        for table in ("verdict", "distance", "rollout"):
+        for table in ("rollout_judgement", "span_distance", "rollout"):
             self._db.execute(f"DELETE FROM {table} WHERE serial IN {serials}", (source,))
-        for table in ("record", "orphan", "bad_line"):
-            self._db.execute(f"DELETE FROM {table} WHERE source = ?", (source,))
-        self._db.execute("DELETE FROM source WHERE id = ?", (source,))
+        for table in ("record", "orphan_judgement", "bad_line"):
+            self._db.execute(f"DELETE FROM {table} WHERE file = ?", (source,))
+        self._db.execute("DELETE FROM stream_file WHERE id = ?", (source,))
 
     def _forget_stage(self, stage: int) -> None:
         with transaction(self._db):
             self._lease.check()
-            for (source,) in self._db.execute("SELECT id FROM source WHERE stage = ?", (stage,)).fetchall():
+            for (source,) in self._db.execute("SELECT id FROM stream_file WHERE stage = ?", (stage,)).fetchall():
                 self._delete_source(source)
             for table in ("metric", "series"):
                 self._db.execute(f"DELETE FROM {table} WHERE stage = ?", (stage,))
@@ -242,7 +246,7 @@ class Catalog:
                 [(name, key, json.dumps(_common(cells), sort_keys=True)) for (name, key), cells in members.items()],
             )
             # Every stage is looked at again, for its labels may be others now.
-            self._db.execute("UPDATE stage SET settled = -1")
+            self._db.execute("UPDATE stage SET fully_indexed_mtime = -1")
             self._db.execute("INSERT OR REPLACE INTO meta VALUES ('experiments', ?)", (seen,))
 
 

@@ -20,7 +20,8 @@ def repair_fts(connection: sqlite3.Connection, files: RecordReader, words: FtsIn
     total = 0
     while True:
         rows = connection.execute(
-            "SELECT serial, source, byte FROM record WHERE serial > ? ORDER BY serial LIMIT ?", (words.upto(), _AT_ONCE)
+            "SELECT serial, file, byte FROM record WHERE serial > ? ORDER BY serial LIMIT ?",
+            (words.last_serial(), _AT_ONCE),
         ).fetchall()
         if not rows:
             return total

@@ -149,7 +149,12 @@ class Ingester:
                         # Its serials are given out now: those of the other process begin behind them.
                         yield one, self._add_words(parsed.texts), parsed
                     job = FtsJob(
-                        self._index_path(), self._lease.token, self._words.upto() + 1, files(), rollouts, PIECE_BYTES
+                        self._index_path(),
+                        self._lease.token,
+                        self._words.last_serial() + 1,
+                        files(),
+                        rollouts,
+                        PIECE_BYTES,
                     )
                     yield from taken(process.pieces(job))
             yield from here(rollouts, PIECE_BYTES)  # also what a process that was killed has left
@@ -238,7 +243,7 @@ class Ingester:
 
     def _add_words(self, texts: Sequence[str]) -> int:
         """Writes the words of some texts; the serial of the first of them."""
-        serial = self._words.upto() + 1
+        serial = self._words.last_serial() + 1
         if texts:
             self._words.add(self._lease.token, enumerate(texts, serial), serial + len(texts) - 1)
         return serial
@@ -268,7 +273,8 @@ class Ingester:
 
     def _move(self, one: PendingFile, parsed: ParsedChunk) -> None:
         moved = self._db.execute(
-            """UPDATE source SET offset = ?, lines = lines + ?, bad = bad + ?, head = ?, size = max(size, ?)
+            """UPDATE stream_file SET offset = ?, lines = lines + ?, bad_lines = bad_lines + ?, head_digest = ?,
+            size = max(size, ?)
             WHERE id = ? AND offset = ?""",
             (parsed.end, parsed.lines, len(parsed.bad), parsed.head, parsed.end, one.id, parsed.start),
         )
@@ -278,7 +284,7 @@ class Ingester:
 
     def _name_bad_lines(self, source: int, bad: list[tuple[int, str]]) -> None:
         if bad:
-            (have,) = self._db.execute("SELECT count(*) FROM bad_line WHERE source = ?", (source,)).fetchone()
+            (have,) = self._db.execute("SELECT count(*) FROM bad_line WHERE file = ?", (source,)).fetchone()
             self._db.executemany(
                 "INSERT OR IGNORE INTO bad_line VALUES (?, ?, ?)",
                 [(source, byte, reason) for byte, reason in bad[: max(0, MAX_BAD_LINES - have)]],

@@ -39,7 +39,7 @@ from cogtui.store.user_data.annotations import human_fields, read_annotation
 from pipelines.errors import NotFound
 from pipelines.records import BEHAVIORS
 
-_AT_COLUMNS: Final = ", ".join(f"at_{behavior}" for behavior in BEHAVIORS)
+_ADDRESS_COLUMNS: Final = ", ".join(f"address_{behavior}" for behavior in BEHAVIORS)
 
 
 class _RolloutRef(NamedTuple):
@@ -77,7 +77,7 @@ class JudgementWriter:
             if whose in known:
                 verdict = self._recalled(self._first_of(known[whose], verdict[3]))
             verdicts[whose] = verdict
-        self._db.executemany("INSERT OR IGNORE INTO orphan VALUES (?, ?, ?)", orphans)
+        self._db.executemany("INSERT OR IGNORE INTO orphan_judgement VALUES (?, ?, ?)", orphans)
         self.write(verdicts, {place.serial: place.judge for place in rollouts.values()})
         self._mark({(place.series, place.step) for place in rollouts.values()})
 
@@ -121,14 +121,14 @@ class JudgementWriter:
         if verdict is not None:
             self.write({(serial, run): verdict}, {serial: row[0] if row else None})
             self._mark(self._db.execute("SELECT series, step FROM rollout WHERE serial = ?", (serial,)).fetchall())
-        elif self._db.execute("DELETE FROM verdict WHERE serial = ? AND run = ?", (serial, run)).rowcount:
+        elif self._db.execute("DELETE FROM rollout_judgement WHERE serial = ? AND run = ?", (serial, run)).rowcount:
             self._choose_again(serial)
 
     def adopt_orphans(self) -> int:
         """Applies judgements whose rollout has come meanwhile; returns how many lines."""
         rows = self._db.execute(
-            """SELECT o.uid, o.source, o.byte FROM orphan o JOIN record r ON r.uid = o.uid
-            ORDER BY o.source, o.byte LIMIT 20000"""
+            """SELECT o.uid, o.file, o.byte FROM orphan_judgement o JOIN record r ON r.uid = o.uid
+            ORDER BY o.file, o.byte LIMIT 20000"""
         ).fetchall()
         grouped = JudgementGrouper()
         for _, source, byte in rows:
@@ -136,42 +136,45 @@ class JudgementWriter:
             read = self._read(at)
             if read is not None:
                 grouped.add(read[0], at)
-        self._db.executemany("DELETE FROM orphan WHERE uid = ? AND source = ? AND byte = ?", rows)
+        self._db.executemany("DELETE FROM orphan_judgement WHERE uid = ? AND file = ? AND byte = ?", rows)
         self.apply(list(grouped.finished()))
         return len(rows)
 
     def forget_source(self, source: int) -> None:
         """Takes out what the lines of a judgement file said."""
         low, high = source << ADDRESS_BITS, (source + 1) << ADDRESS_BITS
-        touched = " OR ".join(f"at_{behavior} >= {low} AND at_{behavior} < {high}" for behavior in BEHAVIORS)
+        touched = " OR ".join(f"address_{behavior} >= {low} AND address_{behavior} < {high}" for behavior in BEHAVIORS)
         for serial, run, *places in self._db.execute(
-            f"SELECT serial, run, {_AT_COLUMNS} FROM verdict WHERE {touched}"
+            f"SELECT serial, run, {_ADDRESS_COLUMNS} FROM rollout_judgement WHERE {touched}"
         ).fetchall():
             kept = tuple(None if at is not None and low <= at < high else at for at in places)
             if any(at is not None for at in kept):
                 self._db.execute(INSERT_JUDGEMENT, judgement_row(serial, run, self._recalled(kept)))
             else:
-                self._db.execute("DELETE FROM verdict WHERE serial = ? AND run = ?", (serial, run))
+                self._db.execute("DELETE FROM rollout_judgement WHERE serial = ? AND run = ?", (serial, run))
             self._choose_again(serial)
 
     def orphan_all(self, source: int) -> None:
         """Before the rollouts of a file are deleted: their judgements wait for them to come back."""
         for behavior in BEHAVIORS:
             self._db.execute(
-                f"""INSERT OR IGNORE INTO orphan
-                SELECT r.uid, v.at_{behavior} >> {ADDRESS_BITS}, v.at_{behavior} & {ADDRESS_MASK}
-                FROM record r JOIN verdict v ON v.serial = r.serial
-                WHERE r.source = ? AND v.at_{behavior} IS NOT NULL AND v.at_{behavior} >> {ADDRESS_BITS} != r.source""",
+                f"""INSERT OR IGNORE INTO orphan_judgement
+                SELECT r.uid, v.address_{behavior} >> {ADDRESS_BITS}, v.address_{behavior} & {ADDRESS_MASK}
+                FROM record r JOIN rollout_judgement v ON v.serial = r.serial
+                WHERE r.file = ? AND v.address_{behavior} IS NOT NULL
+                AND v.address_{behavior} >> {ADDRESS_BITS} != r.file""",
                 (source,),
             )
 
     def _mark(self, steps: Iterable[tuple[int, int]]) -> None:
         """The averages of these (series, step) have to be worked out again."""
-        self._db.executemany("INSERT OR IGNORE INTO stale_step VALUES (?, ?)", steps)
+        self._db.executemany("INSERT OR IGNORE INTO stale_summary VALUES (?, ?)", steps)
 
     def _choose_again(self, serial: int) -> None:
-        rows = self._db.execute(f"SELECT run, {_AT_COLUMNS} FROM verdict WHERE serial = ?", (serial,)).fetchall()
-        self._db.execute("DELETE FROM distance WHERE serial = ?", (serial,))
+        rows = self._db.execute(
+            f"SELECT run, {_ADDRESS_COLUMNS} FROM rollout_judgement WHERE serial = ?", (serial,)
+        ).fetchall()
+        self._db.execute("DELETE FROM span_distance WHERE serial = ?", (serial,))
         if rows:
             run, *places = min(rows, key=lambda row: self._rank(row[0]))
             verdict = self._recalled(tuple(places))
@@ -183,7 +186,8 @@ class JudgementWriter:
 
     def _write_gaps(self, verdicts: Sequence[tuple[int, RolloutJudgement]]) -> None:
         self._db.executemany(
-            "DELETE FROM distance WHERE serial = ?", [(serial,) for serial, verdict in verdicts if verdict[4] is None]
+            "DELETE FROM span_distance WHERE serial = ?",
+            [(serial,) for serial, verdict in verdicts if verdict[4] is None],
         )
         self._insert_gaps([(serial, verdict[4]) for serial, verdict in verdicts])
 
@@ -203,8 +207,8 @@ class JudgementWriter:
     def _known(self, serials: Sequence[int]) -> dict[tuple[int, int], LineAddresses]:
         """The lines of the verdicts that some rollouts have, by (serial, run)."""
         rows = self._db.execute(
-            f"""SELECT v.serial, v.run, {_AT_COLUMNS} FROM json_each(?) j
-            CROSS JOIN verdict v ON v.serial = j.value""",
+            f"""SELECT v.serial, v.run, {_ADDRESS_COLUMNS} FROM json_each(?) j
+            CROSS JOIN rollout_judgement v ON v.serial = j.value""",
             (json.dumps(serials),),
         )
         return {(serial, run): tuple(places) for serial, run, *places in rows}
@@ -242,7 +246,9 @@ class JudgementWriter:
         )
 
     def _place(self, at: int) -> int:
-        base = self._db.execute("SELECT place FROM source WHERE id = ?", (at >> ADDRESS_BITS,)).fetchone()[0]
+        base = self._db.execute("SELECT first_ordinal FROM stream_file WHERE id = ?", (at >> ADDRESS_BITS,)).fetchone()[
+            0
+        ]
         return record_ordinal(base, at & ADDRESS_MASK)
 
     def _rank(self, run: int) -> tuple[int, str]:

@@ -81,10 +81,10 @@ class RolloutWriter:
             "INSERT OR IGNORE INTO problem VALUES (?, ?)", [(name, problem_number(name)) for name in problems]
         )
         self._problems |= problems
-        self._db.executemany("INSERT OR IGNORE INTO stale_step VALUES (?, ?)", {row[1:3] for row in rows})
+        self._db.executemany("INSERT OR IGNORE INTO stale_summary VALUES (?, ?)", {row[1:3] for row in rows})
 
     def _mark_noted(self, first: int) -> None:
         noted = self._db.execute(
             "SELECT r.serial FROM note n CROSS JOIN record r ON r.uid = n.rollout WHERE r.serial >= ?", (first,)
         ).fetchall()
-        self._db.executemany("UPDATE rollout SET noted = 1 WHERE serial = ?", noted)
+        self._db.executemany("UPDATE rollout SET has_note = 1 WHERE serial = ?", noted)

@@ -26,9 +26,13 @@ _WHOLE: Final[dict[SortField, str]] = {
 def coverage(db: sqlite3.Connection) -> Coverage:
     """How much of what is on disk the index holds."""
     files, read, total, bad = db.execute(
-        "SELECT count(*), coalesce(sum(offset), 0), coalesce(sum(size - torn), 0), coalesce(sum(bad), 0) FROM source"
+        """SELECT count(*), coalesce(sum(offset), 0), coalesce(sum(size - torn_bytes), 0), coalesce(sum(bad_lines), 0)
+        FROM stream_file"""
     ).fetchone()
-    counts = [db.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in ("rollout", "verdict", "orphan")]
+    counts = [
+        db.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
+        for table in ("rollout", "rollout_judgement", "orphan_judgement")
+    ]
     newest = db.execute("SELECT max(serial) FROM rollout").fetchone()[0] or 0
     return Coverage(
         rollouts=counts[0],
@@ -63,10 +67,10 @@ def _kept_summaries(db: sqlite3.Connection, where: FilterConditions) -> list[tup
     chosen = "1" if where.series is None else series_sql(where.series)
     rows = db.execute(
         f"""SELECT o.* FROM step_summary o WHERE {chosen} AND NOT EXISTS (
-        SELECT 1 FROM stale_step t WHERE t.series = o.series AND t.step = o.step)"""
+        SELECT 1 FROM stale_summary t WHERE t.series = o.series AND t.step = o.step)"""
     ).fetchall()
     rows += db.execute(
-        f"""SELECT o.series, o.step, {AVERAGES} FROM stale_step t CROSS JOIN rollout o
+        f"""SELECT o.series, o.step, {AVERAGES} FROM stale_summary t CROSS JOIN rollout o
         ON o.series = t.series AND o.step = t.step WHERE {chosen} GROUP BY o.series, o.step"""
     ).fetchall()
     return rows

@@ -24,10 +24,10 @@ from pipelines.streams import parse_line, strip_envelope
 
 _SELECT_ROWS: Final = f"""SELECT o.serial, r.uid, o.series, o.step, o.problem_id, o.sample, r.numbers, o.target,
     o.reward, o.correct, o.finish, o.n_tokens, o.length, {", ".join(f"o.{behavior}" for behavior in BEHAVIORS)},
-    j.run, o.judged, o.unaligned, o.noted
+    j.run, o.judged, o.unaligned, o.has_note
     FROM rollout o CROSS JOIN record r ON r.serial = o.serial LEFT JOIN judge_run j ON j.id = o.judge
     WHERE o.serial IN (SELECT value FROM json_each(?))"""
-_AT_COLUMNS: Final = ", ".join(f"v.at_{behavior}" for behavior in BEHAVIORS)
+_ADDRESS_COLUMNS: Final = ", ".join(f"v.address_{behavior}" for behavior in BEHAVIORS)
 
 
 def rows_of(db: sqlite3.Connection, series: Mapping[int, RolloutSeries], hits: Sequence[Hit]) -> tuple[RolloutRow, ...]:
@@ -111,7 +111,7 @@ class DetailReader:
             NotFound: its row or its file is gone.
         """
         rows = rows_of(self._db, self._series, [Hit(serial, Cursor(()))])
-        place = self._db.execute("SELECT source, byte FROM record WHERE serial = ?", (serial,)).fetchone()
+        place = self._db.execute("SELECT file, byte FROM record WHERE serial = ?", (serial,)).fetchone()
         if not rows or place is None:
             raise NotFound("the index changed while it was read", remedy="Do it again.")
         row = rows[0]
@@ -139,7 +139,7 @@ class DetailReader:
 
     def completion(self, serial: int) -> str:
         """The text alone."""
-        place = self._db.execute("SELECT source, byte FROM record WHERE serial = ?", (serial,)).fetchone()
+        place = self._db.execute("SELECT file, byte FROM record WHERE serial = ?", (serial,)).fetchone()
         return "" if place is None else str(self._record(*place).get("completion", ""))
 
     def _record(self, source: int, byte: int) -> dict[str, Any]:
@@ -153,7 +153,8 @@ class DetailReader:
         self, serial: int, shown: str | None, completion: str
     ) -> tuple[tuple[BehaviorJudgement, ...], tuple[JudgeRun, ...]]:
         rows = self._db.execute(
-            f"""SELECT j.run, j.judge, j.record, {_AT_COLUMNS} FROM verdict v JOIN judge_run j ON j.id = v.run
+            f"""SELECT j.run, j.judge, j.record, {_ADDRESS_COLUMNS}
+            FROM rollout_judgement v JOIN judge_run j ON j.id = v.run
             WHERE v.serial = ?""",
             (serial,),
         ).fetchall()

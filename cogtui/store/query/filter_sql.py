@@ -49,7 +49,7 @@ class FilterConditions:
     phrases: list[TextPhrase] = field(default_factory=list)
     """The same as they were written."""
     patterns: list[tuple[str, int | None]] = field(default_factory=list)
-    """Columns of `distance` that must be below a bound, or be there at all."""
+    """Columns of `span_distance` that must be below a bound, or be there at all."""
     rest: list[SqlPart] = field(default_factory=list)
 
     @property
@@ -137,10 +137,10 @@ def _sql(term: Term, series: Mapping[int, RolloutSeries]) -> SqlPart:
         sql, values = _sql(term.term, series)
         return f"NOT ({sql})", values
     if isinstance(term, TextPhrase):
-        return "o.serial IN (SELECT rowid FROM words WHERE words MATCH ?)", (match_expression(term),)
+        return "o.serial IN (SELECT rowid FROM completion_fts WHERE completion_fts MATCH ?)", (match_expression(term),)
     if isinstance(term, SpanPattern):
         sql, values = pattern_sql(f"{term.first}__{term.second}", term.below, "g")
-        return f"EXISTS (SELECT 1 FROM distance g WHERE g.serial = o.serial AND {sql})", values
+        return f"EXISTS (SELECT 1 FROM span_distance g WHERE g.serial = o.serial AND {sql})", values
     if isinstance(term, HasFlag):
         return _HAS[term.what], ()
     if term.field in SERIES_FIELDS:
@@ -153,10 +153,10 @@ _HAS: Final[dict[str, str]] = {
     "failed": "o.judged >= 2",
     "unaligned": "coalesce(o.unaligned, 0) > 0",
     "reward": "o.reward IS NOT NULL",
-    "answer": "o.answered",
-    "note": """o.noted AND o.serial IN (SELECT r.serial FROM note n CROSS JOIN record r ON r.uid = n.rollout
+    "answer": "o.has_answer",
+    "note": """o.has_note AND o.serial IN (SELECT r.serial FROM note n CROSS JOIN record r ON r.uid = n.rollout
         WHERE n.note != '')""",
-    "tag": "o.noted AND o.serial IN (SELECT r.serial FROM tag t CROSS JOIN record r ON r.uid = t.rollout)",
+    "tag": "o.has_note AND o.serial IN (SELECT r.serial FROM tag t CROSS JOIN record r ON r.uid = t.rollout)",
     **{behavior: f"coalesce(o.{behavior}, 0) > 0" for behavior in BEHAVIORS},
 }
 
@@ -203,7 +203,7 @@ def _by_judge(prefix: str) -> SqlPart:
 def _by_tag(wanted: str) -> SqlPart:
     low, high = (wanted[:-1], wanted[:-1] + _LAST) if wanted.endswith("*") else (wanted, wanted + "\x00")
     return (
-        """o.noted AND o.serial IN (SELECT r.serial FROM tag t CROSS JOIN record r ON r.uid = t.rollout
+        """o.has_note AND o.serial IN (SELECT r.serial FROM tag t CROSS JOIN record r ON r.uid = t.rollout
         WHERE t.tag >= ? AND t.tag < ?)""",
         (low, high),
     )
@@ -211,7 +211,7 @@ def _by_tag(wanted: str) -> SqlPart:
 
 def _by_note(part: str) -> SqlPart:
     return (
-        """o.noted AND o.serial IN (SELECT r.serial FROM note n CROSS JOIN record r ON r.uid = n.rollout
+        """o.has_note AND o.serial IN (SELECT r.serial FROM note n CROSS JOIN record r ON r.uid = n.rollout
         WHERE instr(lower(n.note), lower(?)) > 0)""",
         (part,),
     )

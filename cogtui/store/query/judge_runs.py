@@ -37,7 +37,7 @@ def run_summaries(db: sqlite3.Connection) -> list[JudgeRunSummary]:
         row[0]: row[1:]
         for row in db.execute(
             f"""SELECT run, count(*), sum(statuses = '{whole}'), sum(statuses NOT LIKE '%{_OK}%'), sum(unaligned)
-            FROM verdict GROUP BY run"""
+            FROM rollout_judgement GROUP BY run"""
         )
     }
     done = dict(db.execute("SELECT run, sum(done) FROM annotation GROUP BY run"))
@@ -64,10 +64,10 @@ def judged_in_common(db: sqlite3.Connection, runs: list[str], limit: int) -> tup
     if any(number is None for number in numbers):
         return 0, []
     joins = "".join(
-        f" JOIN verdict v{place} ON v{place}.serial = v0.serial AND v{place}.run = {number}"
+        f" JOIN rollout_judgement v{place} ON v{place}.serial = v0.serial AND v{place}.run = {number}"
         for place, number in enumerate(numbers[1:], start=1)
     )
-    common = f"FROM verdict v0{joins} WHERE v0.run = {numbers[0]}"
+    common = f"FROM rollout_judgement v0{joins} WHERE v0.run = {numbers[0]}"
     (total,) = db.execute(f"SELECT count(*) {common}").fetchone()
     rows = db.execute(
         f"""SELECT r.uid FROM (SELECT v0.serial {common} ORDER BY (v0.serial * 2654435761) % 4294967296 LIMIT ?) s
@@ -85,7 +85,7 @@ def run_fingerprint(db: sqlite3.Connection, run: str) -> tuple[object, ...]:
     person = db.execute("SELECT count(*), max(stamp), sum(done) FROM annotation WHERE run = ?", (number,)).fetchone()
     if person[0]:
         return tuple(person)
-    return tuple(db.execute("SELECT count(*) FROM verdict WHERE run = ?", (number,)).fetchone())
+    return tuple(db.execute("SELECT count(*) FROM rollout_judgement WHERE run = ?", (number,)).fetchone())
 
 
 def _number(db: sqlite3.Connection, run: str) -> int | None:

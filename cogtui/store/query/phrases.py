@@ -51,7 +51,7 @@ class PhraseMatcher:
     def _text(self, serial: int) -> str | None:
         from cogtui.store.stage_files.decode import completion_of
 
-        place = self._db.execute("SELECT source, byte FROM record WHERE serial = ?", (serial,)).fetchone()
+        place = self._db.execute("SELECT file, byte FROM record WHERE serial = ?", (serial,)).fetchone()
         if place is None:
             return None
         source, byte = place
@@ -66,7 +66,9 @@ class PhraseMatcher:
             return None
 
     def _indexed(self, serial: int, expression: str) -> bool:
-        row = self._db.execute("SELECT 1 FROM words WHERE words MATCH ? AND rowid = ?", (expression, serial)).fetchone()
+        row = self._db.execute(
+            "SELECT 1 FROM completion_fts WHERE completion_fts MATCH ? AND rowid = ?", (expression, serial)
+        ).fetchone()
         return row is not None
 
     def __enter__(self) -> Self:

@@ -105,7 +105,7 @@ def _group(
     name, rollouts, scored, best, mean, worst = row
     numbers, target = db.execute(
         """SELECT r.numbers, o.target FROM rollout o CROSS JOIN record r ON r.serial = o.serial
-        WHERE o.problem_id = ? ORDER BY o.step, o.place LIMIT 1""",
+        WHERE o.problem_id = ? ORDER BY o.step, o.ordinal LIMIT 1""",
         (name,),
     ).fetchone()
     value = {"best": best, "mean": mean, "worst": worst, "rollouts": rollouts}.get(sort)
@@ -129,7 +129,7 @@ def same_problem(
     """The rollouts with the id, numbers and target of a rollout's problem, by condition, seed, step and sample."""
     (problem,) = db.execute("SELECT problem_id FROM rollout WHERE serial = ?", (serial,)).fetchone()
     rows = db.execute(
-        """SELECT o.serial, o.series, o.step, o.sample, o.place, o.target, r.numbers
+        """SELECT o.serial, o.series, o.step, o.sample, o.ordinal, o.target, r.numbers
         FROM rollout o CROSS JOIN record r ON r.serial = o.serial WHERE o.problem_id = ?""",
         (problem,),
     ).fetchall()

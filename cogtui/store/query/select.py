@@ -66,16 +66,16 @@ def segments(sort: Sort, series: Mapping[int, RolloutSeries]) -> list[SortSegmen
     """The stretches of a list sorted by a field, first to last; rows without a value come last."""
     field = sort.field
     if field == "problem":
-        return [SortSegment(0, ("", ()), ("problem_id", "step", "place", "serial"))]
+        return [SortSegment(0, ("", ()), ("problem_id", "step", "ordinal", "serial"))]
     if field in _SERIES_FIELDS:
         return _series_segments(sort, series)
     column = _SORT_COLUMNS[field]
-    order = (column, "place", "serial")
+    order = (column, "ordinal", "serial")
     if field in _NEVER_MISSING:
         return [SortSegment(0, ("", ()), order)]
     return [
         SortSegment(0, (f"o.{column} IS NOT NULL", ()), order),
-        SortSegment(1, (f"o.{column} IS NULL", ()), ("place", "serial")),
+        SortSegment(1, (f"o.{column} IS NULL", ()), ("ordinal", "serial")),
     ]
 
 
@@ -86,7 +86,7 @@ def _series_segments(sort: Sort, series: Mapping[int, RolloutSeries]) -> list[So
     labels = sorted((label for label in groups if label is not None), reverse=sort.descending)
     labels += [None] if None in groups else []
     return [
-        SortSegment(label, ("", ()), ("step", "place", "serial"), frozenset(groups[label])) for label in labels
+        SortSegment(label, ("", ()), ("step", "ordinal", "serial"), frozenset(groups[label])) for label in labels
     ]  # fmt: skip
 
 
@@ -140,8 +140,8 @@ class RowSelector:
         telling = any(sql.startswith(("(o.problem_id", "(o.serial")) for sql, _ in where.rest)
         few_series = where.series is not None and self._share(where.series) < 0.2
         if words:
-            tables = "words w CROSS JOIN rollout o ON o.serial = w.rowid"
-            conditions.insert(0, ("words MATCH ?", (words.pop(0),)))
+            tables = "completion_fts w CROSS JOIN rollout o ON o.serial = w.rowid"
+            conditions.insert(0, ("completion_fts MATCH ?", (words.pop(0),)))
         elif patterns and not few_series:
             tables, pattern = DISTANCE_TABLES, patterns.pop(0)
             conditions[:0] = [pattern_sql(*pattern, "n"), pattern_sql(*pattern, "d")]
@@ -150,7 +150,9 @@ class RowSelector:
         if where.series is not None:
             # Unary plus: not by the index of series, where another one leaves far fewer rows.
             conditions.append((("+" if telling else "") + series_sql(where.series), ()))
-        conditions += [("o.serial IN (SELECT rowid FROM words WHERE words MATCH ?)", (match,)) for match in words]
+        conditions += [
+            ("o.serial IN (SELECT rowid FROM completion_fts WHERE completion_fts MATCH ?)", (match,)) for match in words
+        ]
         conditions += [_has_pattern(column, below) for column, below in patterns]
         return tables, [*conditions, *extra]
 
@@ -206,7 +208,7 @@ class RowSelector:
         return self._hits(tables, conditions, segment, order, limit, down=down)
 
     def _can_walk(self, where: FilterConditions, segment: SortSegment) -> bool:
-        if segment.order[0] == "place":
+        if segment.order[0] == "ordinal":
             return False
         if segment.series is not None:
             return len(where.series or ()) == 1
@@ -220,7 +222,9 @@ class RowSelector:
         share = 1.0
         for match in where.words:
             found, last = self._db.execute(
-                "SELECT count(*), max(rowid) FROM (SELECT rowid FROM words WHERE words MATCH ? LIMIT ?)", (match, RARE)
+                """SELECT count(*), max(rowid)
+                FROM (SELECT rowid FROM completion_fts WHERE completion_fts MATCH ? LIMIT ?)""",
+                (match, RARE),
             ).fetchone()
             if found < max(1, RARE):
                 return 0.0
@@ -239,7 +243,8 @@ class RowSelector:
         """The rows, along the sort index, by whether the word index found them: what it found need not be read."""
         # Unary plus: else SQLite reads and sorts the rows of what was found.
         found: list[SqlPart] = [
-            ("+o.serial IN (SELECT rowid FROM words WHERE words MATCH ?)", (match,)) for match in where.words
+            ("+o.serial IN (SELECT rowid FROM completion_fts WHERE completion_fts MATCH ?)", (match,))
+            for match in where.words
         ]
         order = [f"o.{column}" for column in segment.order]
         return self._hits("rollout o", [segment.where, beyond, *found], segment, order, limit, down=down)
@@ -349,7 +354,7 @@ def _beyond(segment: SortSegment, cursor: Cursor, *, backwards: bool, descending
 
 def _has_pattern(column: str, below: int | None) -> SqlPart:
     sql, values = pattern_sql(column, below, "g")
-    return f"EXISTS (SELECT 1 FROM distance g WHERE g.serial = o.serial AND {sql})", values
+    return f"EXISTS (SELECT 1 FROM span_distance g WHERE g.serial = o.serial AND {sql})", values
 
 
 def join_conditions(conditions: Sequence[SqlPart]) -> SqlPart:

@@ -25,7 +25,7 @@ class RecordReader:
             NotFound: the index changed meanwhile and there is none of that number.
         """
         if number not in self._sources:
-            row = self._db.execute("SELECT path, family FROM source WHERE id = ?", (number,)).fetchone()
+            row = self._db.execute("SELECT path, family FROM stream_file WHERE id = ?", (number,)).fetchone()
             if row is None:
                 raise NotFound("the index changed while it was read", remedy="Do it again.")
             self._sources[number] = (self._root / row[0], row[1])

@@ -96,15 +96,15 @@ def read_notes(path: Path) -> Iterator[Note]:
 
 def sync_notes(db: sqlite3.Connection, workspace: Workspace) -> None:
     """Reads new annotations into the index; inside a write transaction."""
-    known = dict(db.execute("SELECT path, offset FROM note_source").fetchall())
+    known = dict(db.execute("SELECT path, offset FROM note_file").fetchall())
     folder = workspace.path / FOLDER
     paths = sorted(folder.glob("*.jsonl")) if folder.is_dir() else []
     sizes = {path.name: path.stat().st_size for path in paths}
     if any(sizes.get(name, -1) < offset for name, offset in known.items()):
         # A file is gone or shorter, so what it said is not known any more: all are read again.
-        for table in ("note", "tag", "note_source"):
+        for table in ("note", "tag", "note_file"):
             db.execute(f"DELETE FROM {table}")
-        db.execute("UPDATE rollout SET noted = 0 WHERE noted")
+        db.execute("UPDATE rollout SET has_note = 0 WHERE has_note")
         known = {}
     for path in paths:
         end = known.get(path.name, 0)
@@ -116,7 +116,7 @@ def sync_notes(db: sqlite3.Connection, workspace: Workspace) -> None:
                 _apply(db, Note.model_validate_json(line.data))
             except ValidationError:
                 continue
-        db.execute("INSERT OR REPLACE INTO note_source VALUES (?, ?)", (path.name, end))
+        db.execute("INSERT OR REPLACE INTO note_file VALUES (?, ?)", (path.name, end))
 
 
 def notes_of(db: sqlite3.Connection, rollout: str) -> tuple[str, tuple[str, ...]]:
@@ -166,7 +166,7 @@ def _apply(db: sqlite3.Connection, one: Note) -> None:
         (one.author, one.rollout, one.stamp),
     )
     db.execute(
-        """UPDATE rollout SET noted = (SELECT note != '' OR tags != '[]' FROM note WHERE rollout = :id)
+        """UPDATE rollout SET has_note = (SELECT note != '' OR tags != '[]' FROM note WHERE rollout = :id)
         WHERE serial = (SELECT serial FROM record WHERE uid = :id)""",
         {"id": one.rollout},
     )
