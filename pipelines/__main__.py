@@ -17,7 +17,7 @@ from pipelines.errors import CogtuiError, Interrupted, InvalidInput, MissingRequ
 from pipelines.files import canonical_json, write_json
 from pipelines.folder import StageFolder
 from pipelines.run import prepare, run_stage
-from pipelines.stages import KINDS
+from pipelines.stages import STAGE_KINDS
 
 EXIT_CODES: Final[tuple[tuple[type[CogtuiError], int], ...]] = (
     (InvalidInput, 2),
@@ -37,8 +37,9 @@ def exit_code(error: CogtuiError) -> int:
 
 def main(arguments: list[str] | None = None) -> int:
     """Runs one stage; returns the exit code."""
+    kinds = ", ".join(sorted(STAGE_KINDS.builtin_names()))
     parser = argparse.ArgumentParser(prog="python -m pipelines", description="Run one stage alone.")
-    parser.add_argument("stage", nargs="?", choices=sorted(KINDS), help="stage kind")
+    parser.add_argument("stage", nargs="?", help=f"stage kind: {kinds}, or one of a plug-in")
     parser.add_argument("config", nargs="?", type=Path, help="TOML file with the stage's fields")
     parser.add_argument("--out", type=Path, help="the stage's folder")
     parser.add_argument("--input", type=Path, action="append", default=[], help="an upstream stage's folder")

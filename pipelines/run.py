@@ -125,5 +125,7 @@ def require_packages(kind: StageKind) -> None:
     if missing:
         raise MissingRequirement(
             f"stage kind {kind.name} needs {', '.join(missing)}, not installed for this Python",
-            remedy=f"Install the extra: pip install 'cogtui[{kind.extra}]'",
+            remedy=f"Install the extra: pip install 'cogtui[{kind.extra}]'"
+            if kind.extra
+            else f"Install them: pip install {' '.join(missing)}",
         )

@@ -3,19 +3,16 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Final
+from typing import Any
 
 from cogtui.analysis.intervals import MeanEstimate, estimate_mean
 from jobs.planning.types import Cell
 from jobs.recipe.labels import label_text
 from jobs.workspace import Workspace
 from pipelines.folder import StageFolder
+from pipelines.stages.builtin import find_kind
+from pipelines.stages.kinds import Evaluation
 from pipelines.streams import read_stream
-
-TRAINING_KIND: Final = "ppo"
-"""The kind of stages with evaluations before and after a training."""
-EVALUATED_KINDS: Final = {TRAINING_KIND, "sample"}
-"""Kinds of stages that evaluate a model on problems."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,10 +110,10 @@ def _value(run: EvaluatedRun, measure: str, when: str) -> float | None:
 
 
 def load_runs(workspace: Workspace, cells: Iterable[Cell]) -> list[EvaluatedRun]:
-    """The evaluated stages of the cells, each once; those that never began have no points.
+    """Return the evaluated stages of the cells, each once; those that never began have no points.
 
-    Where a cell trains by PPO, its runs are those trainings: a `sample` beside them draws from the same model
-    once more. Samples of training problems are no evaluation.
+    Where a cell has stages that evaluate while they train (`ppo`), these are its runs: a `sample` beside them
+    evaluates the same model again. Samples of training problems are no evaluation.
     """
     cells = list(cells)
     dimensions = {name for cell in cells for name in cell.labels} - {"seed"}
@@ -124,14 +121,19 @@ def load_runs(workspace: Workspace, cells: Iterable[Cell]) -> list[EvaluatedRun]
     for cell in cells:
         others = {name: value for name, value in cell.labels.items() if name != "seed"}
         group = str(cell.labels["condition"]) if dimensions == {"condition"} else label_text(others)
-        kinds = {name: key.partition("-")[0] for name, key in cell.stages.items()}
-        wanted = {TRAINING_KIND} if TRAINING_KIND in kinds.values() else EVALUATED_KINDS
+        evaluations = {name: _evaluation_of(key) for name, key in cell.stages.items()}
+        wanted: Evaluation = "training" if "training" in evaluations.values() else "once"
         for name, key in cell.stages.items():
-            if kinds[name] in wanted:
+            if evaluations[name] == wanted:
                 run = _run(workspace.folder(key), cell, group or name, name)
                 if run is not None:
                     found.setdefault((key, group), run)
     return list(found.values())
+
+
+def _evaluation_of(key: str) -> Evaluation:
+    kind = find_kind(key.partition("-")[0])
+    return "none" if kind is None else kind.evaluates
 
 
 def _run(folder: StageFolder, cell: Cell, group: str, name: str) -> EvaluatedRun | None:
@@ -139,7 +141,7 @@ def _run(folder: StageFolder, cell: Cell, group: str, name: str) -> EvaluatedRun
     condition, seed = cell.labels.get("condition"), cell.labels.get("seed")
     known = (folder.path / "stage.json").is_file()
     config: Mapping[str, Any] = folder.info().config if known else {}
-    trains = folder.path.name.startswith(f"{TRAINING_KIND}-")
+    trains = _evaluation_of(folder.path.name) == "training"
     split = str(config.get("split", "test"))
     if not trains and split == "train":
         return None

@@ -1,4 +1,4 @@
-"""The published curves and the published accuracy of the teacher, to be set beside one's own."""
+"""The published curves, to be set beside one's own."""
 
 import csv
 from dataclasses import dataclass
@@ -64,12 +64,6 @@ def published_curve(model: str, condition: str, measure: Measure) -> list[tuple[
         for point in published_points()
         if point.model == model and point.condition == condition and (value := point.value(measure)) is not None
     ]
-
-
-@cache
-def published_teacher_accuracy() -> dict[str, float]:
-    """Share of right answers among the priming traces Claude wrote, by condition."""
-    return {row["condition"]: float(row["accuracy"]) for row in _rows("teacher.csv")}
 
 
 def _rows(name: str) -> list[dict[str, str]]:

@@ -16,7 +16,7 @@ from jobs.recipe.stages import RecipeStage
 from jobs.recipe.toml_lines import Path
 from jobs.recipe.validation import add_validation_problems
 from pipelines.files import canonical_json
-from pipelines.stages import StageConfig, StageKind, content_key
+from pipelines.stages import StageConfig, Upstream, accepted_kinds, content_key
 
 
 @dataclass(slots=True)
@@ -121,7 +121,7 @@ class PlanBuilder:
                 taken[need] = None
                 continue
             for inherited in self._needs(other, labels):
-                if _accepts(stage.kind, self._recipe.stages[inherited].kind):
+                if stage.kind.accepts(self._recipe.stages[inherited].kind):
                     taken[inherited] = None
         return list(taken)
 
@@ -142,23 +142,23 @@ class PlanBuilder:
         cell = f" in cell {label_text(labels)}" if any(self._recipe.stages[need].skip for need in stage.needs) else ""
         for name in names:
             kind = self._recipe.stages[name].kind
-            if not _accepts(stage.kind, kind):
-                allowed = [kind for upstream in stage.kind.upstream for kind in upstream.kinds]
+            if not stage.kind.accepts(kind):
+                allowed = accepted_kinds(*stage.kind.upstream)
                 place = (*path, stage.needs.index(name)) if name in stage.needs else path
                 hint = f"It takes stages of kind {_listed(allowed)}." if allowed else "It takes no needs."
                 self._problems.add(place, f"{what} cannot use {name} (kind {kind.name})", hint)
         for upstream in stage.kind.upstream:
-            found = [name for name in names if self._recipe.stages[name].kind.name in upstream.kinds]
+            found = [name for name in names if upstream.accepts(self._recipe.stages[name].kind)]
             if not found and upstream.required:
                 candidates = [
                     other.name
                     for other in self._recipe.stages.values()
-                    if other.kind.name in upstream.kinds and other.name != stage.name
+                    if upstream.accepts(other.kind) and other.name != stage.name
                 ]
                 hint = f"Add {_listed(candidates)} to its needs." if candidates else "Add such a stage to the recipe."
-                self._problems.add(path, f"{what} needs a stage of kind {_listed(upstream.kinds)}{cell}", hint)
+                self._problems.add(path, f"{what} needs a stage of kind {_listed_kinds(upstream)}{cell}", hint)
             elif len(found) > 1 and not upstream.many:
-                message = f"{what} takes one stage of kind {_listed(upstream.kinds)}, not {', '.join(found)}{cell}"
+                message = f"{what} takes one stage of kind {_listed_kinds(upstream)}, not {', '.join(found)}{cell}"
                 self._problems.add(path, message, "Leave one of them.")
 
 
@@ -168,8 +168,8 @@ def _at(value: Any, path: Path) -> Any:
     return value
 
 
-def _accepts(kind: StageKind, other: StageKind) -> bool:
-    return any(other.name in upstream.kinds for upstream in kind.upstream)
+def _listed_kinds(upstream: Upstream) -> str:
+    return _listed(accepted_kinds(upstream))
 
 
 def _listed(names: Iterable[str]) -> str:

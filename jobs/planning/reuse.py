@@ -8,7 +8,7 @@ from jobs.planning.types import Difference, Reuse, StageInstance, Status
 from jobs.workspace import Workspace
 from pipelines.errors import CogtuiError, InvalidInput
 from pipelines.folder import StageInfo
-from pipelines.stages import KINDS
+from pipelines.stages import IMPORT, find_kind
 
 ABSENT: Final = "—"
 _INPUT: Final = "input "
@@ -58,14 +58,14 @@ def _finished(workspace: Workspace) -> dict[str, list[_Finished]]:
 
 def _key_fields(info: StageInfo) -> dict[str, Any]:
     """The fields of a finished stage that made its key, as far as today's config model still knows them."""
-    kind = KINDS.get(info.kind)
-    if kind is None:
+    kind = find_kind(info.kind)
+    if kind is None or kind is IMPORT:
         return dict(info.config)
     model = kind.config_model()
     try:
         return model.model_validate(info.config).key_fields()
     except ValueError:  # written by another version of the config
-        return {name: value for name, value in info.config.items() if name not in model._outside_key()}
+        return {name: value for name, value in info.config.items() if name not in model.fields_outside_key()}
 
 
 def _nearest(stage: StageInstance, candidates: Iterable[_Finished], status: Status) -> Reuse:

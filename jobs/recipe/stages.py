@@ -14,10 +14,9 @@ from jobs.recipe.matrix import identical
 from jobs.recipe.resources import Resources
 from jobs.recipe.source import Problems, nearest, suggestion
 from jobs.recipe.validation import add_validation_problems
-from pipelines.stages import KINDS, StageKind
+from pipelines.errors import InvalidInput
+from pipelines.stages import RESERVED_FIELDS, STAGE_KINDS, StageKind, stage_kind
 
-STAGE_KEYS: Final = ("kind", "needs", "skip", "resources")
-"""Keys of a stage table that are not config; no config model may have a field of these names."""
 DEFAULT_RESOURCES: Final = "default"
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]*")
 
@@ -84,7 +83,7 @@ class StageReader:
 
     def _stage(self, name: str, table: Mapping[str, Any]) -> RecipeStage | None:
         kind = self._kind(name, table)
-        config = {key: value for key, value in table.items() if key not in STAGE_KEYS}
+        config = {key: value for key, value in table.items() if key not in RESERVED_FIELDS}
         for placeholder, place in placeholders(config).items():
             if placeholder not in self._dimensions:
                 hint = suggestion(placeholder, self._dimensions, "Placeholders")
@@ -100,15 +99,20 @@ class StageReader:
     def _kind(self, name: str, table: Mapping[str, Any]) -> StageKind | None:
         kind = table.get("kind")
         if kind is None:
-            close = nearest(name, KINDS)
-            hint = f'Add kind = "{close}".' if close else f"Add one of: {', '.join(KINDS)}."
+            kinds = list(STAGE_KINDS.names())
+            close = nearest(name, kinds)
+            hint = f'Add kind = "{close}".' if close else f"Add one of: {', '.join(kinds)}."
             self._problems.add(("stages", name), f"stage {name} has no kind", hint)
             return None
-        if not isinstance(kind, str) or kind not in KINDS:
-            hint = suggestion(str(kind), KINDS, "Kinds")
-            self._problems.add(("stages", name, "kind"), f"there is no stage kind {kind!r}", hint)
+        path = ("stages", name, "kind")
+        if not isinstance(kind, str):
+            self._problems.add(path, f"kind is a string, not {kind!r}")
             return None
-        return KINDS[kind]
+        try:
+            return stage_kind(kind)
+        except InvalidInput as error:
+            self._problems.add(path, "; ".join(filter(None, (error.summary, error.detail))), error.remedy)
+            return None
 
     def _needs(self, name: str, table: Mapping[str, Any]) -> tuple[str, ...]:
         path = ("stages", name, "needs")

@@ -1,7 +1,8 @@
 """What a set written by a model would cost, before anything is asked."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from pipelines.llm.asks import Ask
 from pipelines.llm.prices import likely_usage, price_of, worst_usage
@@ -46,8 +47,14 @@ def cost_of(config: PrimingDataConfig) -> Cost | None:
     return Cost(config.n, likely, price.cost(worst_usage(ask), batch=config.batch) * config.n * config.draws)
 
 
+def billed_text(config: Mapping[str, Any]) -> str | None:
+    """Return what a `priming_data` stage of this config will be billed, in a few words; None if no model is asked."""
+    cost = cost_of(PrimingDataConfig.model_validate(config))
+    return None if cost is None else cost_text(cost)
+
+
 def cost_text(cost: Cost) -> str:
-    """In a few words."""
+    """Return a cost in a few words."""
     if cost.likely_usd is None or cost.most_usd is None:
         return f"{cost.requests:,} requests, at a price that is not known here"
     return f"{cost.requests:,} requests, about ${cost.likely_usd:.2f}, at most ${cost.most_usd:.2f}"

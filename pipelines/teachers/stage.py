@@ -9,7 +9,7 @@ from pipelines.files import read_json
 from pipelines.folder import StageFolder
 from pipelines.llm.answered import SPENT
 from pipelines.llm.prices import price_of
-from pipelines.stages import MODEL_KINDS, Inputs
+from pipelines.stages import Inputs
 from pipelines.tasks.countdown.problems import Problem
 from pipelines.tasks.countdown.task import CountdownTask, LoadedCountdown, load_countdown
 from pipelines.teachers import derive
@@ -180,7 +180,7 @@ def _transformation(
     if config.condition == "empty_cot":
         return derive.empty_cot
     if config.condition == "dots":
-        if not inputs.all_of(*MODEL_KINDS):
+        if not inputs.all_writing("model"):
             raise InvalidInput(
                 "the condition dots counts tokens with a model's tokenizer, and no model is among its inputs",
                 remedy="Add the stage that makes the model to this stage's `needs`.",

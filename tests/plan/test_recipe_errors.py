@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from pipelines.errors import InvalidInput
-from pipelines.stages import KINDS
+from pipelines.stages import STAGE_KINDS
 from tests.plan.recipes import RECIPE, changed, line_of, plan, write
 
 PPO = "[stages.ppo]"
@@ -219,10 +219,10 @@ def test_a_key_of_the_wrong_type(tmp_path: Path, table: str) -> None:
 
 
 def test_no_config_has_a_field_that_a_stage_table_uses_itself() -> None:
-    from jobs.recipe.stages import STAGE_KEYS
+    from pipelines.stages import RESERVED_FIELDS
 
-    for kind in KINDS.values():
-        assert not set(STAGE_KEYS) & set(kind.config_model().model_fields), kind.name
+    for kind in map(STAGE_KINDS.get, STAGE_KINDS.builtin_names()):
+        assert not set(RESERVED_FIELDS) & set(kind.config_model().model_fields), kind.name
 
 
 def test_a_recipe_that_is_not_there(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from pipelines.behaviors.judges.stage import JudgeConfig
 from pipelines.errors import CogtuiError
 from pipelines.files import write_atomic
 from pipelines.folder import StageInfo
-from pipelines.stages import content_key, stage_kind
+from pipelines.stages import content_key, find_kind, stage_kind
 
 _PAGE: Final = 1000
 SELECTIONS: Final = "selections"
@@ -70,11 +70,12 @@ def choose(workspace: Workspace, filter_text: str, config: JudgeConfig) -> Chose
 
 def _leave_out_unfinished(workspace: Workspace, chosen: Chosen) -> None:
     """A judge stage takes finished stages of some kinds; says what that leaves out."""
-    kinds = {kind for upstream in stage_kind("judge").upstream for kind in upstream.kinds}
+    judge = stage_kind("judge")
     running = other = 0
     for key in list(chosen.by_stage):
         folder = workspace.folder(key)
-        if folder.info().kind not in kinds:
+        kind = find_kind(folder.info().kind)
+        if kind is None or not judge.accepts(kind):
             other += len(chosen.by_stage.pop(key))
         elif folder.result() is None:
             running += len(chosen.by_stage.pop(key))
@@ -155,7 +156,7 @@ def new_stage(workspace: Workspace, chosen: Chosen, fields: Mapping[str, Any]) -
 def begun_stage(workspace: Workspace, key: str, fields: Mapping[str, Any]) -> StageInstance:
     """A judge stage that began before, with today's wishes where they do not make it another judge."""
     info = workspace.folder(key).info()
-    outside = JudgeConfig._outside_key()
+    outside = JudgeConfig.fields_outside_key()
     wished = {name: value for name, value in fields.items() if name in outside}
     config = JudgeConfig.model_validate({**info.config, **wished})
     return StageInstance(

@@ -10,6 +10,7 @@ from jobs.planning.types import Plan, StageInstance
 from jobs.recipe.labels import label_text
 from jobs.state.types import RETRYABLE, StageState
 from jobs.workspace import Workspace
+from pipelines.stages import stage_kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,14 +67,7 @@ def plan_lines(
 
 
 def _cost(stage: StageInstance) -> str | None:
-    """What a stage that asks a model will be billed, as far as its config alone tells."""
-    if stage.kind != "priming_data":
-        return None
-    from pipelines.teachers.configs import PrimingDataConfig
-    from pipelines.teachers.costs import cost_of, cost_text
-
-    cost = cost_of(PrimingDataConfig.model_validate(stage.config))
-    return None if cost is None else cost_text(cost)
+    return stage_kind(stage.kind).cost_of(stage.config)
 
 
 def actions_of(

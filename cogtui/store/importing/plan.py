@@ -20,9 +20,9 @@ from cogtui.store.importing.columns import (
     our_family,
 )
 from cogtui.store.importing.tables import container_of, expand, rows_of
-from cogtui.store.stage_files.scan import IMPORT_KIND
 from pipelines.errors import InvalidInput
 from pipelines.files import canonical_json
+from pipelines.stages.builtin import IMPORT
 
 _LOOK_AT: Final = 50
 _LABEL: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -93,7 +93,7 @@ def plan_import(
         "labels": labels or {},
     }
     digest = hashlib.sha256(canonical_json(identity).encode("utf-8", "surrogatepass")).hexdigest()[:12]
-    return ImportPlan(files, labels or {}, f"{IMPORT_KIND}-{digest}")
+    return ImportPlan(files, labels or {}, f"{IMPORT.name}-{digest}")
 
 
 def _plan_file(path: Path, chosen: str, mapping: Mapping[str, str]) -> PlannedFile:

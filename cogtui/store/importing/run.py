@@ -14,12 +14,13 @@ from typing import IO, Any, Final
 from cogtui.store.importing.convert import BadRowError, Converter
 from cogtui.store.importing.plan import ImportPlan, PlannedFile, default_split
 from cogtui.store.importing.tables import rows_of
-from cogtui.store.stage_files.scan import IMPORT_KIND, head_digest
+from cogtui.store.stage_files.scan import head_digest
 from jobs.workspace import Workspace
 from pipelines.errors import StageFailed
 from pipelines.files import read_json, write_json
 from pipelines.folder import StageFolder, StageInfo
 from pipelines.records import CONTRACT_VERSION
+from pipelines.stages.builtin import IMPORT
 from pipelines.streams import ROTATE_BYTES, complete_lines, stream_files
 
 STATE: Final = "import.json"
@@ -79,11 +80,11 @@ def prepare(plan: ImportPlan, workspace: Workspace) -> StageFolder:
             for file in plan.files
         ]}  # fmt: skip
         info = StageInfo(
-            kind=IMPORT_KIND,
+            kind=IMPORT.name,
             key=plan.key,
             config=config,
             labels=dict(plan.labels),
-            name=IMPORT_KIND,
+            name=IMPORT.name,
             created=time.time(),
         )
         write_json(folder.path / "stage.json", info.model_dump(mode="json"))

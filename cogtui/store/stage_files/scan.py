@@ -13,13 +13,11 @@ from pipelines.errors import CogtuiError
 from pipelines.files import read_json
 from pipelines.folder import StageInfo
 from pipelines.records import JudgeRun
+from pipelines.stages.builtin import IMPORT, find_kind
+from pipelines.stages.kinds import Output
 from pipelines.streams import FAMILIES as STREAM_FAMILIES
 from pipelines.streams import stream_files
 
-CLASSIFY_KIND: Final = "classify"
-"""Kind of the stages that hold the documents they judge."""
-IMPORT_KIND: Final = "import"
-"""Kind of the stages that imported files become."""
 TRACES: Final = "traces*.jsonl"
 JUDGE_RUN: Final = Path("artifacts") / "judge_run.json"
 _PART: Final = re.compile(r"-(\d+)\.jsonl$")
@@ -73,16 +71,23 @@ def stream_files_of(stage: Stage) -> Iterator[StreamFile]:
             match = _PART.search(path.name)
             assert match is not None
             yield _source(stage, _family(family), path.name[: match.start()], path, int(match[1]))
-    if stage.kind in ("priming_data", IMPORT_KIND):
+    if _writes(stage, "traces"):
         for path in sorted((stage.path / "artifacts").glob(TRACES)):
             yield _source(stage, "traces", path.stem, path, 1)
 
 
 def _source(stage: Stage, family: Family, stream: str, path: Path, part: int) -> StreamFile:
-    own = family != "judgements" or stage.kind == CLASSIFY_KIND
+    documents = _writes(stage, "documents")
+    own = family != "judgements" or documents
     follows = stage.key if own else min(stage.inputs, default="")
     place = _first_place(stage.key, stream, part)
-    return StreamFile(stage.key, family, stream, path, place, follows, stage.kind in (IMPORT_KIND, CLASSIFY_KIND))
+    return StreamFile(stage.key, family, stream, path, place, follows, documents or stage.kind == IMPORT.name)
+
+
+def _writes(stage: Stage, output: Output) -> bool:
+    """Whether the kind of a stage declares an output; a kind that is unknown here declares none."""
+    kind = find_kind(stage.kind)
+    return kind is not None and output in kind.writes
 
 
 def _family(name: str) -> Family:

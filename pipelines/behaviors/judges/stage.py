@@ -61,7 +61,7 @@ def _tasks(config: JudgeConfig, inputs: Inputs) -> Iterator[JudgeTask]:
 
 def all_tasks(config: JudgeConfig, inputs: Inputs) -> Iterator[JudgeTask]:
     """What the inputs of a judge stage hold, by its `splits`, whatever its `rollouts` say."""
-    for upstream in inputs.all_of("ppo", "sample", "import"):
+    for upstream in inputs.all_writing("rollouts"):
         for rollout in read_rollouts(upstream.path):
             if not config.splits or rollout.split in config.splits:
                 yield JudgeTask(rollout.id, rollout.numbers, rollout.target, rollout.completion)
@@ -73,9 +73,7 @@ def all_tasks(config: JudgeConfig, inputs: Inputs) -> Iterator[JudgeTask]:
 
 
 def _trace_files(inputs: Inputs) -> Iterator[Path]:
-    for upstream in inputs.all_of("priming_data"):
-        yield upstream.artifact("traces.jsonl")
-    for upstream in inputs.all_of("import"):
+    for upstream in inputs.all_writing("traces"):
         yield from sorted(upstream.artifacts.glob("traces*.jsonl"))
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipelines.errors import InvalidInput, MissingRequirement
-from pipelines.stages import MODEL_KINDS, Inputs
+from pipelines.stages import Inputs
 
 WORDS = "words"
 """Name of the tokenizer that counts words; for trials without transformers."""
@@ -31,7 +31,7 @@ def token_counter(name: str | None, revision: str | None, inputs: Inputs) -> Tok
     """
     if name == WORDS:
         return TokenCounter(WORDS, "", lambda prompt, completion: len(prompt.split()) + len(completion.split()) + 1)
-    upstream = inputs.all_of(*MODEL_KINDS)
+    upstream = inputs.all_writing("model")
     if name is None and len(upstream) != 1:
         raise InvalidInput(
             "a token budget needs a tokenizer",

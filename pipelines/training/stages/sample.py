@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from pipelines.folder import StageFolder
 from pipelines.records import Metric
 from pipelines.signals import graceful
-from pipelines.stages import MODEL_KINDS, Inputs
+from pipelines.stages import Inputs, find_kind
 from pipelines.streams import read_rollouts
 from pipelines.tasks.countdown.task import load_countdown
 from pipelines.tokenizer import load_tokenizer
@@ -68,8 +68,9 @@ def _engine(
 
 
 def _step_of(inputs: Inputs) -> int:
-    """The PPO step the model is at; 0 for one that PPO never touched."""
-    upstream = inputs.one(*MODEL_KINDS)
-    if upstream.info().kind != "ppo":
+    """The training step of the model; 0 for one that no reinforcement learning has touched."""
+    upstream = inputs.model_stage()
+    kind = find_kind(upstream.info().kind)
+    if kind is None or kind.evaluates != "training":
         return 0
     return int((upstream.result() or {}).get("steps", 0))
