@@ -36,5 +36,6 @@ def is_number(value: Any) -> bool:
 
 
 def behavior_names(results: Iterable[Mapping[str, Any]]) -> list[str]:
-    """Return the behaviours that `behaviors` of these results name, in their order; the default ones if none."""
-    return list(dict.fromkeys(name for result in results for name in result.get("behaviors") or ())) or [*BEHAVIORS]
+    """Return the behaviours to show for these results: the four default ones, or those of another set."""
+    named = dict.fromkeys(name for result in results for name in result.get("behaviors") or ())
+    return [*named] if named.keys() - BEHAVIORS else [*BEHAVIORS]
