@@ -12,7 +12,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from pipelines.records import BEHAVIORS
+from pipelines.behaviors.sets.registered import BEHAVIORS
 from pipelines.run import prepare, run_stage
 
 MODEL = "Model"

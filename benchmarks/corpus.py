@@ -134,9 +134,10 @@ def endpoint(folder: Path, count: int) -> None:
 
 def _classified(folder: Path, count: int, words: int) -> StageFolder:
     """A finished `classify` stage with generated documents, written without judging anything."""
+    from pipelines.behaviors.sets.registered import BEHAVIORS
     from pipelines.corpus.classify.judging import RulesDocumentJudge
     from pipelines.corpus.classify.tally import Tally
-    from pipelines.records import BEHAVIORS, text_sha256
+    from pipelines.records import text_sha256
 
     run = RulesDocumentJudge().run
     stage = StageFolder(folder / "classify-000000000000")

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import BinaryIO
 
 from jobs.workspace import Workspace
+from pipelines.behaviors.sets.registered import BEHAVIORS
 from pipelines.folder import StageInfo
-from pipelines.records import BEHAVIORS, JudgeRun
+from pipelines.records import JudgeRun
 from pipelines.streams import ROTATE_BYTES
 
 CONDITIONS = (

@@ -4,18 +4,15 @@ Text offsets are half-open Python code-point offsets into a rollout's `completio
 """
 
 import hashlib
-from typing import Annotated, Any, Final, Literal, Self, get_args
+from typing import Annotated, Any, Final, Literal, Self, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 CONTRACT_VERSION: Final = 1
 """Version of the folder layout and record shapes; part of every content key."""
 
-Behavior = Literal["verification", "backtracking", "subgoal", "backward_chaining"]
-BEHAVIORS: Final[tuple[Behavior, ...]] = get_args(Behavior)
-"""The four behaviours in the order every screen, table and file uses."""
-
-BEHAVIOR_LETTERS: Final[dict[Behavior, str]] = dict(zip(BEHAVIORS, "VBSC", strict=True))
+Behavior: TypeAlias = str
+"""Name of a behaviour of some set (`pipelines.behaviors.sets`); which sets there are is not known here."""
 
 Alignment = Literal["exact", "normalised", "elided", "fuzzy", "segment", "unaligned"]
 JudgeStatus = Literal["ok", "parse_error", "truncated", "refused", "api_error", "unjudged"]

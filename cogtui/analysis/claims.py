@@ -12,7 +12,7 @@ from typing import Any, Final, Literal
 
 from cogtui.analysis.intervals import MeanEstimate, estimate_difference, estimate_mean
 from cogtui.analysis.outcomes import ConditionGroup
-from pipelines.records import BEHAVIORS
+from pipelines.behaviors.sets.registered import BEHAVIORS
 from pipelines.teachers.conditions import CONDITIONS
 
 Verdict = Literal["holds", "does not hold", "undecided"]

@@ -14,7 +14,7 @@ from typing import Final, Literal, get_args
 
 from cogtui.analysis.intervals import half_width
 from cogtui.store.values.types import StepSummary
-from pipelines.records import BEHAVIORS
+from pipelines.behaviors.sets.registered import BEHAVIORS
 
 Measure = Literal[
     "accuracy", "reward", "length", "tokens", "verification", "backtracking", "subgoal", "backward_chaining"

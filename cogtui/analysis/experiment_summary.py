@@ -9,7 +9,7 @@ from cogtui.analysis.outcomes import ConditionGroup, group_runs, list_unfinished
 from cogtui.analysis.reference import PublishedPoint, published_points
 from jobs.planning.types import Cell
 from jobs.workspace import Workspace
-from pipelines.records import BEHAVIORS
+from pipelines.behaviors.sets.registered import BEHAVIORS
 
 MOMENTS: Final = ("start", "end", "gain")
 MEASURES: Final = (

@@ -6,7 +6,7 @@ from functools import cache
 from importlib.resources import files
 
 from cogtui.analysis.curves import Measure
-from pipelines.records import BEHAVIORS
+from pipelines.behaviors.sets.registered import BEHAVIORS
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,8 @@ from cogtui.analysis.experiment_summary import ExperimentSummary
 from cogtui.analysis.tables import HOW_TO_READ, TextTable, build_tables
 from cogtui.store.export.style import STYLE
 from jobs.planning.experiments import Experiment
+from pipelines.behaviors.sets.registered import BEHAVIORS
 from pipelines.errors import MissingRequirement
-from pipelines.records import BEHAVIORS
 from pipelines.text_safety import picture_controls
 
 _POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'"

@@ -7,7 +7,7 @@ from typing import Final
 from cogtui.analysis.experiment_summary import ExperimentSummary
 from cogtui.analysis.intervals import MeanEstimate
 from cogtui.analysis.outcomes import ConditionGroup
-from pipelines.records import BEHAVIORS
+from pipelines.behaviors.sets.registered import BEHAVIORS
 
 MISSING: Final = "–"
 """What stands where a value is missing; never 0."""

@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from pipelines.behaviors.sets.four_habits import FOUR_HABITS
 from pipelines.files import canonical_json
-from pipelines.records import BEHAVIORS, ArithmeticFact, Behavior, Judgement, JudgeRun, JudgeStatus, Span, text_sha256
+from pipelines.records import ArithmeticFact, Behavior, Judgement, JudgeRun, JudgeStatus, Span, text_sha256
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,7 @@ class Judged:
     """Wrong equations and illegal numbers, from a judge that finds them."""
 
     def records(self, judge_run: str) -> list[Judgement]:
-        """Four records in the order of `BEHAVIORS`, their spans checked against the text; the first has the facts.
+        """Four records in the order of the behaviours, their spans checked against the text; the first has the facts.
 
         Raises:
             ValueError: a span or fact lies outside the text, or one called exact does not quote it. A bug in a judge.
@@ -59,7 +60,7 @@ class Judged:
         for fact in self.facts:
             if text[fact.start : fact.end] != fact.quote:
                 raise ValueError(f"fact {fact.start}:{fact.end} does not quote the text")
-        for behavior in BEHAVIORS:
+        for behavior in FOUR_HABITS.names:
             verdict = self.verdicts.get(behavior, UNJUDGED)
             for span in verdict.spans:
                 check_span(span, text)
@@ -74,7 +75,7 @@ class Judged:
                     raw=verdict.raw,
                     usage=verdict.usage,
                     text_sha256=sha256,
-                    facts=self.facts if behavior == BEHAVIORS[0] else (),
+                    facts=self.facts if behavior == FOUR_HABITS.names[0] else (),
                 )
             )
         return found

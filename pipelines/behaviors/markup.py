@@ -8,8 +8,9 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
+from pipelines.behaviors.sets.registered import BEHAVIOR_LETTERS
 from pipelines.errors import InvalidInput
-from pipelines.records import BEHAVIOR_LETTERS, Behavior, LabelledSpan
+from pipelines.records import Behavior, LabelledSpan
 
 _MARK = re.compile(r"⟦([VBSC])(w?)(r?) |⟧")
 _BY_LETTER: Final[dict[str, Behavior]] = {letter: behavior for behavior, letter in BEHAVIOR_LETTERS.items()}

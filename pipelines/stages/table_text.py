@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
-from pipelines.records import BEHAVIORS
+from pipelines.behaviors.sets.four_habits import FOUR_HABITS
 
 MISSING: Final = "–"
 
@@ -38,4 +38,4 @@ def is_number(value: Any) -> bool:
 def behavior_names(results: Iterable[Mapping[str, Any]]) -> list[str]:
     """Return the behaviours to show for these results: the four default ones, or those of another set."""
     named = dict.fromkeys(name for result in results for name in result.get("behaviors") or ())
-    return [*named] if named.keys() - BEHAVIORS else [*BEHAVIORS]
+    return [*named] if named.keys() - FOUR_HABITS.names else [*FOUR_HABITS.names]

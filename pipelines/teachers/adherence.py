@@ -5,7 +5,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from pipelines.records import BEHAVIORS, Behavior, LabelledSpan
+from pipelines.behaviors.sets.four_habits import FOUR_HABITS
+from pipelines.records import Behavior, LabelledSpan
 from pipelines.teachers.conditions import CONDITIONS
 
 
@@ -53,6 +54,6 @@ class Adherence:
                     "asked": asked(behavior),
                     "present": self.present[behavior] / self.written if self.written else None,
                 }
-                for behavior in BEHAVIORS
+                for behavior in FOUR_HABITS.names
             },
         }

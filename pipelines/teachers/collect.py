@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from pipelines.behaviors.sets.four_habits import FOUR_HABITS
 from pipelines.errors import InvalidInput
-from pipelines.records import BEHAVIORS, Behavior, rollout_id
+from pipelines.records import Behavior, rollout_id
 from pipelines.tasks.countdown.problems import Problem
 from pipelines.tasks.countdown.task import CountdownTask
 from pipelines.teachers.adherence import Adherence
@@ -106,7 +107,7 @@ class Tally:
                     "mean": mean(self.behaviors[behavior], self.n),
                     "present": mean(self.present[behavior], self.n),
                 }
-                for behavior in BEHAVIORS
+                for behavior in FOUR_HABITS.names
             },
             "adherence": {"unwanted": self.unwanted, "incomplete": self.incomplete},
             **({"received": self.received.result()} if self.received is not None else {}),

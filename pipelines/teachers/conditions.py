@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, Literal, get_args
 
-from pipelines.records import BEHAVIORS, Behavior, LabelledSpan
+from pipelines.behaviors.sets.four_habits import FOUR_HABITS
+from pipelines.records import Behavior, LabelledSpan
 
 ConditionName = Literal[
     "none",
@@ -43,7 +44,7 @@ class Condition:
     @property
     def forbidden(self) -> frozenset[Behavior]:
         """Behaviours that no trace of this condition shows."""
-        return frozenset() if self.free else frozenset(BEHAVIORS) - self.behaviors
+        return frozenset() if self.free else frozenset(FOUR_HABITS.names) - self.behaviors
 
     @property
     def linear(self) -> bool:
@@ -76,7 +77,7 @@ CONDITIONS: Final[dict[str, Condition]] = {
     condition.name: condition
     for condition in (
         Condition("none", "unprimed"),
-        _written("all_strategies", *BEHAVIORS),
+        _written("all_strategies", *FOUR_HABITS.names),
         _written("only_backtracking", "backtracking"),
         _written("backtracking_verification", "backtracking", "verification"),
         _written("backtracking_subgoal", "backtracking", "subgoal"),
@@ -84,7 +85,7 @@ CONDITIONS: Final[dict[str, Condition]] = {
         _written("negative_control"),
         Condition("empty_cot", "derived"),
         Condition("dots", "derived"),
-        Condition("no_positive_all_strategies", "derived", frozenset(BEHAVIORS)),
+        Condition("no_positive_all_strategies", "derived", frozenset(FOUR_HABITS.names)),
         Condition("human_cot", "imported", free=True),
     )
 }

@@ -7,8 +7,9 @@ from pathlib import Path
 from cogtui.analysis.outcomes import ConditionGroup, EvaluatedRun, group_runs
 from jobs.planning.types import Cell
 from jobs.workspace import Workspace
+from pipelines.behaviors.sets.registered import BEHAVIORS
 from pipelines.folder import StageFolder
-from pipelines.records import BEHAVIORS, Metric
+from pipelines.records import Metric
 
 Curve = Mapping[int, Mapping[str, float]]
 

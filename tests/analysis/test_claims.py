@@ -7,7 +7,7 @@ import pytest
 
 from cogtui.analysis.claims import Claim, decide_claims
 from cogtui.analysis.outcomes import EvaluatedRun
-from pipelines.records import BEHAVIORS
+from pipelines.behaviors.sets.registered import BEHAVIORS
 from tests.analysis.lab import accuracies, groups, run
 
 

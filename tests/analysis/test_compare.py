@@ -12,7 +12,7 @@ from cogtui.analysis.chart import nice_ceiling
 from cogtui.analysis.outcomes import load_runs
 from cogtui.cli.main import run as cogtui
 from jobs.workspace import Workspace
-from pipelines.records import BEHAVIORS
+from pipelines.behaviors.sets.registered import BEHAVIORS
 from tests.analysis.lab import cell, experiment, write_ppo, write_sample
 
 

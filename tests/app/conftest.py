@@ -14,9 +14,10 @@ from jobs.attempts.records import EXIT, JOB, STARTED, Exit, Job, Run, Started, w
 from jobs.planning.experiments import Experiment
 from jobs.planning.types import Cell
 from jobs.workspace import Workspace
+from pipelines.behaviors.sets.registered import BEHAVIORS
 from pipelines.files import write_json
 from pipelines.folder import StageFolder, StageInfo
-from pipelines.records import BEHAVIORS, Judgement, JudgeRun, LabelledSpan, Rollout, Span, rollout_id, text_sha256
+from pipelines.records import Judgement, JudgeRun, LabelledSpan, Rollout, Span, rollout_id, text_sha256
 
 MOMENT = 1_790_000_000.0
 """A fixed time, so that screens look the same on every day."""

@@ -3,7 +3,8 @@
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
-from pipelines.records import BEHAVIORS, LabelledSpan
+from pipelines.behaviors.sets.registered import BEHAVIORS
+from pipelines.records import LabelledSpan
 
 NASTY = (
     "[/]", "[/b]", "[INFO]", "[@click=app.bell]x[/]", "A[0]=[INFO] x", "[red", "]", "\\[", "$text", "{x}",

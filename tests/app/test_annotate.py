@@ -15,7 +15,7 @@ from cogtui.store.ingest.rebuild import rebuild
 from cogtui.store.user_data.annotations import FOLDER, HumanAnnotation, human_judge_run, latest_annotations
 from cogtui.store.user_data.append_log import identity
 from jobs.workspace import Workspace
-from pipelines.records import BEHAVIORS
+from pipelines.behaviors.sets.registered import BEHAVIORS
 from tests.app import driving
 from tests.app.conftest import Builder
 from tests.app.driving import AppPilot, running, screen_text, settle, until

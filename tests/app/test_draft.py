@@ -11,7 +11,8 @@ from cogtui.app.annotation.boundaries import SpanEdge, TextSelection, TextUnit, 
 from cogtui.app.annotation.draft import AnnotationDraft, DraftHistory, Flag, InvalidEdit, span_key
 from cogtui.store.user_data.annotations import check_annotation, new_annotation, read_annotation
 from pipelines.behaviors.segment import segments
-from pipelines.records import BEHAVIORS, Behavior, LabelledSpan
+from pipelines.behaviors.sets.registered import BEHAVIORS
+from pipelines.records import Behavior, LabelledSpan
 from tests.app.strategies import hostile_text, texts_with_spans
 
 TEXT = "Try 3 + 4 = 7. That is not 32, so again.\nFirst make 8."

@@ -4,7 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cogtui.app.rendering.highlight import Highlights, behaviors_of, minimap, partition_text
-from pipelines.records import BEHAVIORS, Behavior, LabelledSpan
+from pipelines.behaviors.sets.registered import BEHAVIORS
+from pipelines.records import Behavior, LabelledSpan
 from tests.app.strategies import texts_with_spans
 
 

@@ -22,8 +22,9 @@ from cogtui.store.user_data.annotations import human_judge_run, new_annotation
 from cogtui.store.user_data.append_log import identity
 from pipelines.behaviors.gold import GoldTrace, write_gold
 from pipelines.behaviors.metrics.matching import match_spans
+from pipelines.behaviors.sets.registered import BEHAVIORS
 from pipelines.files import write_json
-from pipelines.records import BEHAVIORS, Judgement, JudgeRun, LabelledSpan, Rollout, Span, text_sha256
+from pipelines.records import Judgement, JudgeRun, LabelledSpan, Rollout, Span, text_sha256
 from tests.app.conftest import Builder
 from tests.app.driving import AppPilot, press, running, until, visible_lines
 from tests.app.strategies import hostile_text, texts_with_spans

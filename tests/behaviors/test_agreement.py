@@ -11,9 +11,10 @@ from cogtui.analysis.agreement.ordering import compare_orderings
 from cogtui.cli.main import run
 from pipelines.behaviors.gold import GoldTrace, write_gold
 from pipelines.behaviors.markup import parse_marked
+from pipelines.behaviors.sets.registered import BEHAVIORS
 from pipelines.files import write_json
 from pipelines.folder import StageInfo
-from pipelines.records import BEHAVIORS, Behavior, Judgement, JudgeRun, Rollout, Span, text_sha256
+from pipelines.records import Behavior, Judgement, JudgeRun, Rollout, Span, text_sha256
 from pipelines.streams import StreamWriter
 
 TEXTS = {

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from pipelines.behaviors.gold import GoldTrace, read_annotated, read_gold, write_gold
 from pipelines.behaviors.markup import parse_marked, write_marked
+from pipelines.behaviors.sets.registered import BEHAVIORS
 from pipelines.errors import InvalidInput, NotFound
-from pipelines.records import BEHAVIORS, LabelledSpan
+from pipelines.records import LabelledSpan
 from tests.behaviors import hostile
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "gold"

@@ -84,7 +84,7 @@ def test_fields_of_llm_judges_are_in_the_key_of_a_judge_that_reads_them() -> Non
 
 
 def test_the_rules_judge_needs_no_search_of_installed_packages(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(**_: str) -> None:
+    def refuse(group: str) -> None:
         raise AssertionError("searched")
 
     monkeypatch.setattr("pipelines.plugins.entry_points", refuse)

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from pipelines.behaviors.judge import Verdict
+from pipelines.behaviors.sets.registered import BEHAVIORS
 from pipelines.llm.asks import Reply, ReplyStatus, Usage
-from pipelines.records import BEHAVIORS
 from tests.behaviors.llm_lab import SPECIAL, Talk, segments_shown
 
 TEXT = "3 + 4 = 7, not 24.\nLet me try again.\n3 * 4 = 12, not 24.\nLet me try again.\n3 + 4 = 7, not 24.\n"

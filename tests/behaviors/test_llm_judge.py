@@ -12,9 +12,9 @@ from pipelines.behaviors.judge import Judged, JudgeTask
 from pipelines.behaviors.judges.llm.judge import LLMJudge
 from pipelines.behaviors.judges.registry import make_judge
 from pipelines.behaviors.judges.stage import JudgeConfig
+from pipelines.behaviors.sets.registered import BEHAVIORS
 from pipelines.errors import InvalidInput, MissingRequirement
 from pipelines.llm.prices import SpendingCapReached
-from pipelines.records import BEHAVIORS
 from tests.behaviors.llm_lab import BAD_ANSWERS, judging, settings_for, traces
 from tests.loopback.brain import Question
 from tests.loopback.faults import RandomFaults

@@ -7,7 +7,8 @@ from typing import Any, Final
 import pytest
 
 from pipelines.behaviors.judge import JudgeTask
-from pipelines.records import BEHAVIORS, Judgement
+from pipelines.behaviors.sets.registered import BEHAVIORS
+from pipelines.records import Judgement
 from pipelines.run import prepare
 from pipelines.streams import read_stream, strip_envelope
 from tests.behaviors.llm_lab import BAD_ANSWERS, HUGE, judging, sample_stage, settings_for, traces

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from pipelines.behaviors.judges.llm.prompts import PARTS, JudgeMode, fill, load_prompts
 from pipelines.behaviors.judges.llm.view import Window, nonce_of, numbered, shown, windows
 from pipelines.behaviors.segment import segments
+from pipelines.behaviors.sets.registered import BEHAVIORS
 from pipelines.errors import InvalidInput
-from pipelines.records import BEHAVIORS
 from tests.behaviors.llm_lab import SPECIAL, segments_shown
 
 

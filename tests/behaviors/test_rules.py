@@ -11,7 +11,7 @@ from pipelines.behaviors.gold import GoldTrace, read_gold
 from pipelines.behaviors.judges.rules.judge import RulesJudge, judge_completion
 from pipelines.behaviors.metrics.matching import match_spans
 from pipelines.behaviors.metrics.scores import Tally, macro_f1
-from pipelines.records import BEHAVIOR_LETTERS, BEHAVIORS
+from pipelines.behaviors.sets.registered import BEHAVIOR_LETTERS, BEHAVIORS
 from tests.behaviors import hostile
 
 GOLD = Path(__file__).parents[2] / "examples" / "gold" / "gold.jsonl"

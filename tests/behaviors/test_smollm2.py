@@ -20,7 +20,7 @@ import pytest
 from pipelines.behaviors.judge import Judged, JudgeTask
 from pipelines.behaviors.judges.registry import make_judge
 from pipelines.behaviors.judges.stage import JudgeConfig
-from pipelines.records import BEHAVIORS
+from pipelines.behaviors.sets.registered import BEHAVIORS
 from tests.behaviors.llm_lab import settings_for
 from tests.loopback.brain import Question
 from tests.loopback.server import serve

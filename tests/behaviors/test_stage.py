@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 from pipelines.behaviors.judges.stage import JudgeConfig
+from pipelines.behaviors.sets.registered import BEHAVIORS
 from pipelines.files import write_json
 from pipelines.folder import StageFolder, StageInfo
-from pipelines.records import BEHAVIORS, Judgement, Rollout
+from pipelines.records import Judgement, Rollout
 from pipelines.run import prepare, run_stage, validated_config
 from pipelines.stages import Inputs, stage_kind
 from pipelines.streams import StreamWriter, read_stream, strip_envelope

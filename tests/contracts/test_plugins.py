@@ -66,7 +66,7 @@ def test_an_unknown_name_is_an_error_with_the_nearest(outside: Path) -> None:
 
 
 def test_a_builtin_name_needs_no_search_of_installed_packages(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(**_: str) -> None:
+    def refuse(group: str) -> None:
         raise AssertionError("searched")
 
     monkeypatch.setattr("pipelines.plugins.entry_points", refuse)

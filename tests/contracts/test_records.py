@@ -3,7 +3,8 @@
 import pytest
 from pydantic import ValidationError
 
-from pipelines.records import BEHAVIORS, Judgement, Span, rollout_id, text_sha256
+from pipelines.behaviors.sets.registered import BEHAVIORS
+from pipelines.records import Judgement, Span, rollout_id, text_sha256
 
 
 def judgement(**changes: object) -> Judgement:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.champ import champ_documents
-from pipelines.records import BEHAVIORS
+from pipelines.behaviors.sets.registered import BEHAVIORS
 from tests.corpus.lab import jsonl, result, stage
 
 pytest.importorskip("champ_dataset")

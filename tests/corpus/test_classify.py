@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
+from pipelines.behaviors.sets.registered import BEHAVIORS
 from pipelines.corpus.classify import chunks
 from pipelines.corpus.classify.chunks import SPLIT
 from pipelines.errors import InvalidInput
 from pipelines.folder import StageFolder
-from pipelines.records import BEHAVIORS, Judgement
+from pipelines.records import Judgement
 from pipelines.run import prepare, run_stage
 from pipelines.shards import SHARD_VARIABLE
 from pipelines.streams import read_rollouts, read_stream, strip_envelope

@@ -13,11 +13,12 @@ from typing import Any
 
 import pytest
 
+from pipelines.behaviors.sets.registered import BEHAVIORS
 from pipelines.corpus.classify.dialogue import read_facts
 from pipelines.errors import CogtuiError, InvalidInput
 from pipelines.folder import StageFolder
 from pipelines.llm.clients.failures import EverythingFails
-from pipelines.records import BEHAVIORS, Judgement
+from pipelines.records import Judgement
 from pipelines.run import prepare, run_stage
 from pipelines.shards import SHARD_VARIABLE
 from pipelines.streams import read_rollouts, read_stream, strip_envelope

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines.behaviors.judges.prose.rules import prose_spans
+from pipelines.behaviors.sets.registered import BEHAVIORS
 from pipelines.corpus.classify.facts import facts_by_rules
-from pipelines.records import BEHAVIORS
 
 
 @pytest.mark.parametrize(

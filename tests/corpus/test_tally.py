@@ -4,8 +4,8 @@ import random
 
 import pytest
 
+from pipelines.behaviors.sets.registered import BEHAVIORS
 from pipelines.corpus.classify.tally import Tally, mean, share
-from pipelines.records import BEHAVIORS
 
 
 def documents(count: int) -> list[tuple[dict[str, int | None], dict[str, str], dict[str, object]]]:

@@ -6,7 +6,7 @@ from typing import Any
 from cogtui.cli.console.alignment import aligned
 from cogtui.cli.run.summary import Finished, summary_lines
 from jobs.planning.types import Cell, Plan, StageInstance
-from pipelines.records import BEHAVIORS
+from pipelines.behaviors.sets.registered import BEHAVIORS
 
 PLAN = Plan("tiny", Path("tiny.toml"), "", (), (), (Cell(labels={"seed": 1}, stages={}),))
 

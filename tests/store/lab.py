@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from jobs.workspace import Workspace
+from pipelines.behaviors.sets.registered import BEHAVIORS
 from pipelines.folder import StageFolder, StageInfo
 from pipelines.records import (
-    BEHAVIORS,
     ArithmeticFact,
     Behavior,
     Judgement,

@@ -18,7 +18,7 @@ from cogtui.store.filter.ast import (
 from cogtui.store.query.snippets import find_phrase
 from cogtui.store.values.series import compare, matches
 from cogtui.store.values.types import RolloutDetail, Sort
-from pipelines.records import BEHAVIORS
+from pipelines.behaviors.sets.registered import BEHAVIORS
 
 
 def passes(detail: RolloutDetail, term: Term | None) -> bool:

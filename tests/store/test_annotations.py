@@ -12,7 +12,8 @@ from cogtui.store import Query, open_store
 from cogtui.store.importing.opening import read_files
 from cogtui.store.user_data.annotations import new_annotation
 from pipelines.behaviors.gold import GoldTrace, read_gold, write_gold
-from pipelines.records import BEHAVIORS, LabelledSpan
+from pipelines.behaviors.sets.registered import BEHAVIORS
+from pipelines.records import LabelledSpan
 from tests.store.lab import Lab
 
 ANN, BOB = "ann@laptop", "bob@login"

@@ -9,7 +9,7 @@ import pytest
 
 from cogtui.cli.main import run
 from cogtui.store import Query, open_store
-from pipelines.records import BEHAVIORS
+from pipelines.behaviors.sets.registered import BEHAVIORS
 from pipelines.text_safety import picture_controls
 from tests.store.lab import Lab, append_raw, dumped, make_rollouts
 

@@ -13,7 +13,7 @@ from cogtui.analysis.reference import published_curve, published_points
 from cogtui.store import Query, Store, open_store
 from cogtui.store.filter.parser import parse
 from cogtui.store.values.types import StepSummary
-from pipelines.records import BEHAVIORS
+from pipelines.behaviors.sets.registered import BEHAVIORS
 from pipelines.teachers.tables import published_teacher_accuracy
 from tests.store.lab import Lab, judge, make_rollouts, write_judgements, write_rollouts
 

@@ -18,7 +18,8 @@ from cogtui.store.export.selection import ExportSelection
 from cogtui.store.export.tables import write_csv, write_jsonl, write_parquet
 from cogtui.store.filter.parser import parse
 from cogtui.store.values.types import BehaviorJudgement
-from pipelines.records import BEHAVIORS, Span
+from pipelines.behaviors.sets.registered import BEHAVIORS
+from pipelines.records import Span
 from pipelines.text_safety import picture_controls
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")

@@ -10,7 +10,7 @@ import pytest
 from cogtui.store.ingest.judgements_by_rollout import JudgementGrouper, JudgementRecord
 from cogtui.store.ingest.parse import FileToParse, parse_chunk
 from cogtui.store.stage_files.decode import JudgementLine, SpanLine
-from pipelines.records import BEHAVIORS
+from pipelines.behaviors.sets.registered import BEHAVIORS
 
 
 def _lines(place: random.Random, rollouts: int) -> list[JudgementLine]:

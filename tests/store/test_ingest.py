@@ -17,7 +17,8 @@ from cogtui.store.ingest.fts_process import FtsJob, FtsProcess
 from cogtui.store.ingest.fts_process import IndexedChunk as ReadPiece
 from cogtui.store.ingest.rebuild import rebuild
 from cogtui.store.values.types import Sort
-from pipelines.records import BEHAVIORS, Rollout
+from pipelines.behaviors.sets.registered import BEHAVIORS
+from pipelines.records import Rollout
 from tests.store.lab import (
     OTHER,
     RULES,

@@ -12,7 +12,7 @@ from cogtui.store.query import aggregates as store_aggregates
 from cogtui.store.query import select as store_select
 from cogtui.store.values.types import Sort, SortField
 from jobs.workspace import Workspace
-from pipelines.records import BEHAVIORS
+from pipelines.behaviors.sets.registered import BEHAVIORS
 from tests.store.lab import Lab, judge, make_rollouts, write_judgements, write_rollouts
 from tests.store.oracle import is_sorted, passes
 

@@ -15,8 +15,8 @@ from cogtui.store.filter.parser import parse
 from cogtui.store.index import REBUILDING
 from cogtui.store.values.span_distances import NO_DISTANCE
 from jobs.workspace import Workspace
+from pipelines.behaviors.sets.registered import BEHAVIORS
 from pipelines.errors import InvalidInput
-from pipelines.records import BEHAVIORS
 from tests.store.lab import Lab, judge, make_rollouts, write_judgements, write_rollouts
 
 ROWS = st.dictionaries(

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
+from pipelines.behaviors.sets.registered import BEHAVIORS
 from pipelines.errors import InvalidInput, NotFound
 from pipelines.folder import StageFolder
-from pipelines.records import BEHAVIORS
 from pipelines.run import prepare, run_stage, validated_config
 from pipelines.stages import content_key, stage_kind
 from pipelines.tasks.countdown.problems import make_problem

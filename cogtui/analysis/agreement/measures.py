@@ -15,7 +15,8 @@ from pipelines.behaviors.metrics.reliability import (
     presence_agreement,
 )
 from pipelines.behaviors.metrics.scores import Tally, macro_f1
-from pipelines.records import BEHAVIORS, Behavior, JudgeStatus, Span
+from pipelines.behaviors.sets.registered import BEHAVIORS
+from pipelines.records import Behavior, JudgeStatus, Span
 
 CRITERIA: Final[Mapping[str, float]] = {"any_overlap": ANY_OVERLAP, "iou50": 0.5}
 """Name → least intersection over union of spans that count as the same."""

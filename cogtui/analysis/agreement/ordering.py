@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from cogtui.analysis.agreement.measures import JudgementSource, TraceFindings
 from pipelines.behaviors.metrics.reliability import kendall_tau
-from pipelines.records import BEHAVIORS, Behavior
+from pipelines.behaviors.sets.registered import BEHAVIORS
+from pipelines.records import Behavior
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,10 +10,11 @@ from cogtui.store import open_store
 from cogtui.store.user_data.annotations import HUMAN, annotator_of, human_judge_run, latest_annotations
 from jobs.workspace import Workspace
 from pipelines.behaviors.gold import GoldTrace, read_gold
+from pipelines.behaviors.sets.registered import BEHAVIORS
 from pipelines.errors import CogtuiError, InvalidInput, NotFound
 from pipelines.files import read_json
 from pipelines.folder import StageFolder
-from pipelines.records import BEHAVIORS, Behavior, Judgement, JudgeRun, LabelledSpan, Rollout, text_sha256
+from pipelines.records import Behavior, Judgement, JudgeRun, LabelledSpan, Rollout, text_sha256
 from pipelines.streams import complete_lines, parse_line, read_rollouts, read_stream, strip_envelope
 
 RULES_NAME: Final = "rules"

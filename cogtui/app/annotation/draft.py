@@ -5,7 +5,8 @@ from dataclasses import dataclass, replace
 from typing import Final, Literal, Self
 
 from cogtui.store.user_data.annotations import HumanAnnotation, find_overlap
-from pipelines.records import BEHAVIOR_LETTERS, BEHAVIORS, Behavior, LabelledSpan
+from pipelines.behaviors.sets.registered import BEHAVIOR_LETTERS, BEHAVIORS
+from pipelines.records import Behavior, LabelledSpan
 
 Flag = Literal["weak", "repeat"]
 SpanKey = tuple[Behavior, int, int]

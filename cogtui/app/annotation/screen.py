@@ -27,7 +27,8 @@ from cogtui.app.widgets.text_line import TextLine
 from cogtui.store import RolloutDetail, RolloutRow
 from cogtui.store.user_data.annotations import human_judge_run, new_annotation
 from cogtui.store.user_data.append_log import identity
-from pipelines.records import BEHAVIOR_LETTERS, Behavior, LabelledSpan
+from pipelines.behaviors.sets.registered import BEHAVIOR_LETTERS
+from pipelines.records import Behavior, LabelledSpan
 
 _PANES = ("none", "spans", "problem")
 

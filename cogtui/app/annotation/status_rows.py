@@ -8,7 +8,8 @@ from cogtui.app.rendering.styles import SPAN_STYLES, Part, StyleName
 from cogtui.app.rendering.text import one_line
 from cogtui.app.rollout.span_list import SpanList, span_parts
 from cogtui.store import RolloutRow
-from pipelines.records import BEHAVIOR_LETTERS, BEHAVIORS, LabelledSpan
+from pipelines.behaviors.sets.registered import BEHAVIOR_LETTERS, BEHAVIORS
+from pipelines.records import LabelledSpan
 
 _QUOTE = 60
 

@@ -11,7 +11,8 @@ from cogtui.app.annotation.draft import AnnotationDraft, SpanKey, span_key
 from cogtui.app.rendering.highlight import HighlightPiece, Highlights
 from cogtui.app.rendering.styles import SPAN_STYLES, Part, StyleName
 from cogtui.app.rollout.trace_text import TraceText
-from pipelines.records import BEHAVIOR_LETTERS, BEHAVIORS, LabelledSpan
+from pipelines.behaviors.sets.registered import BEHAVIOR_LETTERS, BEHAVIORS
+from pipelines.records import LabelledSpan
 
 
 class AnnotateText(TraceText, inherit_bindings=False):

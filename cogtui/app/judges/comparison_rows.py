@@ -9,7 +9,8 @@ from cogtui.app.rendering.column_layout import Column
 from cogtui.app.rendering.styles import SPAN_STYLES, Part, StyleName
 from cogtui.app.rendering.text import fit, one_line
 from cogtui.store.query.judge_runs import JudgeRunSummary
-from pipelines.records import BEHAVIOR_LETTERS, BEHAVIORS, Behavior
+from pipelines.behaviors.sets.registered import BEHAVIOR_LETTERS, BEHAVIORS
+from pipelines.records import Behavior
 
 Rows = list[list[Part]]
 MISSING = "–"

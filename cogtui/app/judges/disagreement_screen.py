@@ -20,8 +20,9 @@ from cogtui.app.widgets.detail_pane import DetailPane, labelled_rows
 from cogtui.app.widgets.line_view import LineView
 from cogtui.app.widgets.text_line import TextLine
 from cogtui.store import RolloutRow
+from pipelines.behaviors.sets.registered import BEHAVIOR_LETTERS, BEHAVIORS
 from pipelines.errors import CogtuiError
-from pipelines.records import BEHAVIOR_LETTERS, BEHAVIORS, Behavior, LabelledSpan
+from pipelines.records import Behavior, LabelledSpan
 
 _PANES = ("none", "spans", "problem")
 Rows = list[list[Part]]

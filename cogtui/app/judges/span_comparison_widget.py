@@ -15,7 +15,8 @@ from cogtui.app.rendering.span_comparison import LinesWithMarks, SpanMatch
 from cogtui.app.rendering.styles import SPAN_STYLES, Part, StyleName
 from cogtui.app.rendering.text import fit, one_line
 from cogtui.app.widgets.line_view import LineView, ScrollLines
-from pipelines.records import BEHAVIOR_LETTERS, LabelledSpan
+from pipelines.behaviors.sets.registered import BEHAVIOR_LETTERS
+from pipelines.records import LabelledSpan
 
 _GUTTER = 4
 

@@ -5,7 +5,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from pipelines.records import BEHAVIORS, Alignment, Behavior, LabelledSpan
+from pipelines.behaviors.sets.registered import BEHAVIORS
+from pipelines.records import Alignment, Behavior, LabelledSpan
 
 _ORDER = {behavior: index for index, behavior in enumerate(BEHAVIORS)}
 

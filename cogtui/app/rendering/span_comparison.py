@@ -9,7 +9,8 @@ from typing import Final, Literal
 from cogtui.app.rendering.highlight import sort_placed_spans
 from cogtui.app.rendering.layout import TextLayout
 from pipelines.behaviors.metrics.matching import match_spans
-from pipelines.records import BEHAVIORS, Behavior, LabelledSpan
+from pipelines.behaviors.sets.registered import BEHAVIORS
+from pipelines.records import Behavior, LabelledSpan
 
 SpanOwner = Literal["A", "B", "both"]
 BOTH_MARK: Final = "="

@@ -17,7 +17,8 @@ from textual.geometry import Region
 from textual.strip import Strip
 from textual.widget import Widget
 
-from pipelines.records import BEHAVIORS, Behavior
+from pipelines.behaviors.sets.registered import BEHAVIORS
+from pipelines.records import Behavior
 
 StyleName = Literal[
     "", "dim", "strong", "key", "good", "bad", "warn", "busy", "cursor", "cursor-blurred", "match", "heading",

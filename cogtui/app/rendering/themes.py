@@ -6,7 +6,8 @@ from typing import Final
 
 from textual.theme import Theme
 
-from pipelines.records import BEHAVIORS, Behavior
+from pipelines.behaviors.sets.registered import BEHAVIORS
+from pipelines.records import Behavior
 
 # Backgrounds behind the text of a span, after the Okabe-Ito hues: blue, vermilion, green, purple.
 _SPANS_DARK: Final[dict[Behavior, str]] = {

@@ -1,7 +1,7 @@
 """The columns of a list of rollouts in the app, and the cells of a row."""
 
 from dataclasses import replace
-from typing import Final, get_args
+from typing import Final
 
 from rich.cells import cell_len
 
@@ -10,8 +10,8 @@ from cogtui.app.rendering.styles import SPAN_STYLES, Part
 from cogtui.app.rendering.text import crop, fit, one_line, shown
 from cogtui.app.widgets.keyed_table import Cells
 from cogtui.store import RolloutRow
-from cogtui.store.values.types import Snippet, SortField
-from pipelines.records import BEHAVIOR_LETTERS, BEHAVIORS
+from cogtui.store.values.types import SORT_FIELDS, Snippet, SortField
+from pipelines.behaviors.sets.registered import BEHAVIOR_LETTERS, BEHAVIORS
 
 MISSING: Final = "–"
 """What stands where nothing is known; never a zero."""
@@ -43,7 +43,7 @@ _MORE: Final = (
 EVERY_COLUMN: Final = {column.name: column for column in (*COLUMNS, *_MORE)}
 SNIPPET: Final = Column("snippet", "where it is found", 36, grows=True)
 SNIPPET_CHARACTERS: Final = 200
-SORTABLE: Final[tuple[SortField, ...]] = get_args(SortField)
+SORTABLE: Final[tuple[SortField, ...]] = SORT_FIELDS
 
 
 def chosen_columns(names: tuple[str, ...], *, searched: bool) -> list[Column]:

@@ -8,7 +8,8 @@ from textual.binding import Binding, BindingType
 from cogtui.app.rendering.styles import SPAN_STYLES, Part
 from cogtui.app.rendering.text import fit, one_line
 from cogtui.app.widgets.line_view import LineView
-from pipelines.records import BEHAVIOR_LETTERS, LabelledSpan
+from pipelines.behaviors.sets.registered import BEHAVIOR_LETTERS
+from pipelines.records import LabelledSpan
 
 
 class SpanList(LineView):

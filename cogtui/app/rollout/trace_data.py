@@ -9,7 +9,8 @@ from typing import Final
 from cogtui.app.rendering.highlight import sort_placed_spans
 from cogtui.store import RolloutDetail
 from cogtui.store.values.types import BehaviorJudgement
-from pipelines.records import BEHAVIORS, ArithmeticFact, Behavior, JudgeRun, LabelledSpan
+from pipelines.behaviors.sets.registered import BEHAVIORS
+from pipelines.records import ArithmeticFact, Behavior, JudgeRun, LabelledSpan
 
 
 @dataclass(frozen=True, slots=True)

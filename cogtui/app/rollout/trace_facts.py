@@ -11,7 +11,8 @@ from cogtui.app.rollout.trace_data import JudgeRunView, LiveRulesJudgement, Prob
 from cogtui.app.widgets.detail_pane import labelled_rows
 from cogtui.store import RolloutDetail
 from cogtui.store.user_data.annotations import HUMAN, annotator_of
-from pipelines.records import BEHAVIOR_LETTERS, BEHAVIORS, Behavior, JudgeRun, LabelledSpan
+from pipelines.behaviors.sets.registered import BEHAVIOR_LETTERS, BEHAVIORS
+from pipelines.records import Behavior, JudgeRun, LabelledSpan
 
 Rows = list[list[Part]]
 

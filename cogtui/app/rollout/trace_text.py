@@ -11,7 +11,8 @@ from cogtui.app.rendering.highlight import HighlightPiece, Highlights, is_reliab
 from cogtui.app.rendering.layout import TextLayout
 from cogtui.app.rendering.styles import SPAN_STYLES, Part, StyleName
 from cogtui.app.widgets.line_view import ScrollLines
-from pipelines.records import BEHAVIOR_LETTERS, BEHAVIORS, Behavior, LabelledSpan
+from pipelines.behaviors.sets.registered import BEHAVIOR_LETTERS, BEHAVIORS
+from pipelines.records import Behavior, LabelledSpan
 
 GUTTER = 7
 """Cells of the gutter: four lanes, and a mark for lines that go on, between spaces."""

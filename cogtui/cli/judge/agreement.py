@@ -16,8 +16,9 @@ from cogtui.analysis.agreement.sources import (
 )
 from cogtui.cli.console.output import emit, emit_json, narrate
 from jobs.workspace import Workspace
+from pipelines.behaviors.sets.registered import BEHAVIORS
 from pipelines.errors import InvalidInput
-from pipelines.records import BEHAVIORS, Behavior
+from pipelines.records import Behavior
 
 _USAGE = "Give --gold FILE --judge NAME, or --judge A --judge B."
 

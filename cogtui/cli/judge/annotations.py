@@ -11,9 +11,10 @@ from cogtui.store.user_data.annotations import HumanAnnotation, find_overlap, ne
 from cogtui.store.user_data.append_log import identity
 from jobs.workspace import Workspace
 from pipelines.behaviors.gold import GoldTrace, gold_lines, read_gold
+from pipelines.behaviors.sets.registered import BEHAVIOR_LETTERS, BEHAVIORS
 from pipelines.errors import CogtuiError, InvalidInput, MissingRequirement, NotFound
 from pipelines.files import write_atomic
-from pipelines.records import BEHAVIOR_LETTERS, BEHAVIORS, text_sha256
+from pipelines.records import text_sha256
 
 
 def list_annotations(workspace: Workspace, *, as_json: bool) -> None:

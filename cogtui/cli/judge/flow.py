@@ -18,9 +18,9 @@ from jobs.workspace import Workspace
 from pipelines.behaviors.judge import JudgeTask
 from pipelines.behaviors.judges.llm.config import model_of
 from pipelines.behaviors.judges.stage import JudgeConfig, all_tasks
+from pipelines.behaviors.sets.registered import BEHAVIORS
 from pipelines.errors import Interrupted, InvalidInput, NotFound, StageFailed
 from pipelines.files import write_json
-from pipelines.records import BEHAVIORS
 from pipelines.run import validated_config
 from pipelines.stages import Inputs, stage_kind
 

@@ -13,8 +13,8 @@ from cogtui.store.user_data.views import View, check_columns, read_views
 from cogtui.store.values.fields import MISSING, TEXTS
 from cogtui.store.values.types import GroupSort, ProblemGroup
 from jobs.workspace import Workspace
+from pipelines.behaviors.sets.registered import BEHAVIORS
 from pipelines.errors import InvalidInput
-from pipelines.records import BEHAVIORS
 
 _USUAL: Final = (
     "id", "step", "split", "condition", "seed", "numbers", "reward", "correct", "tokens", "length", *BEHAVIORS

@@ -1,9 +1,7 @@
 """What the commands on rollouts share: opening the index, a sort from its text, warnings about what is missing."""
 
-from typing import cast, get_args
-
 from cogtui.store import Sort, Store, open_store
-from cogtui.store.values.types import Coverage, SortField
+from cogtui.store.values.types import SORT_FIELDS, Coverage
 from jobs.workspace import Workspace
 from pipelines.errors import InvalidInput
 
@@ -40,6 +38,6 @@ def parse_sort(text: str) -> Sort:
         InvalidInput: there is no such field.
     """
     field = text.removeprefix("-")
-    if field not in get_args(SortField):
-        raise InvalidInput(f"cannot sort by {field!r}", remedy=f"One of: {', '.join(get_args(SortField))}.")
-    return Sort(cast("SortField", field), text.startswith("-"))
+    if field not in SORT_FIELDS:
+        raise InvalidInput(f"cannot sort by {field!r}", remedy=f"One of: {', '.join(SORT_FIELDS)}.")
+    return Sort(field, text.startswith("-"))

@@ -8,7 +8,8 @@ from cogtui.store import RolloutDetail
 from cogtui.store.query.serialize import detail_dict
 from cogtui.store.values.types import BehaviorJudgement
 from jobs.workspace import Workspace
-from pipelines.records import BEHAVIOR_LETTERS, BEHAVIORS, Behavior
+from pipelines.behaviors.sets.registered import BEHAVIOR_LETTERS, BEHAVIORS
+from pipelines.records import Behavior
 from pipelines.text_safety import picture_controls
 
 _QUOTE_WIDTH = 100

@@ -18,8 +18,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
+from pipelines.behaviors.sets.registered import BEHAVIORS
 from pipelines.errors import InvalidInput
-from pipelines.records import BEHAVIORS
 
 if TYPE_CHECKING:
     from sqlite_utils import Database

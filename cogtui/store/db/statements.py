@@ -9,7 +9,8 @@ from cogtui.store.db.schema import DISTANCE_COLUMNS
 from cogtui.store.stage_files.decode import JudgementLine, LabelledSpanLine, SpanLine
 from cogtui.store.values.encodings import STATUS_LETTERS
 from cogtui.store.values.span_distances import NO_DISTANCE, span_distances
-from pipelines.records import BEHAVIORS, Behavior
+from pipelines.behaviors.sets.registered import BEHAVIORS
+from pipelines.records import Behavior
 
 N: Final = len(BEHAVIORS)
 _COUNTS: Final = ", ".join(BEHAVIORS)

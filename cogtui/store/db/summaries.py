@@ -5,7 +5,7 @@ from typing import Final
 
 from cogtui.store.db.connection import transaction
 from cogtui.store.db.lease import Lease
-from pipelines.records import BEHAVIORS
+from pipelines.behaviors.sets.registered import BEHAVIORS
 
 _STEPS_AT_ONCE: Final = 500
 

@@ -15,7 +15,8 @@ from typing import IO, Final
 from cogtui.store.export.style import STYLE
 from cogtui.store.query.serialize import shown_judgements
 from cogtui.store.values.types import RolloutDetail, RolloutRow
-from pipelines.records import BEHAVIOR_LETTERS, BEHAVIORS, Behavior, Span
+from pipelines.behaviors.sets.registered import BEHAVIOR_LETTERS, BEHAVIORS
+from pipelines.records import Behavior, Span
 from pipelines.text_safety import picture_controls
 
 _POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'"

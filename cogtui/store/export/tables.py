@@ -11,8 +11,8 @@ from typing import IO, Any, Final
 
 from cogtui.store.query.serialize import rollout_dict
 from cogtui.store.values.types import RolloutDetail
+from pipelines.behaviors.sets.registered import BEHAVIORS
 from pipelines.errors import MissingRequirement
-from pipelines.records import BEHAVIORS
 
 _ROWS_AT_ONCE: Final = 2000
 _NESTED: Final = ("numbers", "meta", "spans", "tags")

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from pipelines.records import BEHAVIORS, Behavior
+from pipelines.behaviors.sets.registered import BEHAVIORS
+from pipelines.records import Behavior
 
 FieldKind = Literal["text", "number", "truth", "choice", "prefix", "words"]
 Operator = Literal[":", "=", "!=", "<", "<=", ">", ">="]

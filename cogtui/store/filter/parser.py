@@ -33,7 +33,8 @@ from cogtui.store.filter.ast import (
     TextPhrase,
 )
 from cogtui.store.filter.lexer import FilterError, FilterToken, TokenKind, tokenize
-from pipelines.records import BEHAVIORS, Behavior
+from pipelines.behaviors.sets.registered import BEHAVIORS
+from pipelines.records import Behavior
 
 MAX_DEPTH: Final = 100
 _ORDERED: Final = ("<", "<=", ">", ">=")

@@ -36,8 +36,8 @@ from cogtui.store.stage_files.decode import JudgementLine, read_judgement, read_
 from cogtui.store.stage_files.record_reader import RecordReader
 from cogtui.store.stage_files.scan import record_ordinal
 from cogtui.store.user_data.annotations import human_fields, read_annotation
+from pipelines.behaviors.sets.registered import BEHAVIORS
 from pipelines.errors import NotFound
-from pipelines.records import BEHAVIORS
 
 _ADDRESS_COLUMNS: Final = ", ".join(f"address_{behavior}" for behavior in BEHAVIORS)
 

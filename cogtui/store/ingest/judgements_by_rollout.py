@@ -20,7 +20,7 @@ from cogtui.store.db.statements import (
 from cogtui.store.stage_files.decode import JudgementLine
 from cogtui.store.values.encodings import STATUS_LETTERS
 from cogtui.store.values.span_distances import fast_span_distances
-from pipelines.records import BEHAVIORS
+from pipelines.behaviors.sets.registered import BEHAVIORS
 
 JudgementRecord = tuple[str, str, RolloutJudgement]
 """Rollout, judge run, verdict."""

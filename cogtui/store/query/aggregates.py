@@ -12,8 +12,9 @@ from cogtui.store.query.filter_sql import FilterConditions, series_sql
 from cogtui.store.query.select import RowSelector, join_conditions
 from cogtui.store.values.series import RolloutSeries, values_of
 from cogtui.store.values.types import Bin, Coverage, Histogram, SortField, StepSummary
+from pipelines.behaviors.sets.registered import BEHAVIORS
 from pipelines.errors import InvalidInput
-from pipelines.records import BEHAVIORS, Metric
+from pipelines.records import Metric
 
 MANY_VALUES: Final = 20_000
 """Up to so many values of a field are counted one by one; more go into bins as they are read."""

@@ -18,8 +18,9 @@ from cogtui.store.user_data.notes import notes_of
 from cogtui.store.values.encodings import FINISH_NAMES
 from cogtui.store.values.series import RolloutSeries
 from cogtui.store.values.types import BehaviorJudgement, Cursor, RolloutDetail, RolloutRow
+from pipelines.behaviors.sets.registered import BEHAVIORS
 from pipelines.errors import InvalidInput, NotFound
-from pipelines.records import BEHAVIORS, Behavior, Judgement, JudgeRun, Span, text_sha256
+from pipelines.records import Behavior, Judgement, JudgeRun, Span, text_sha256
 from pipelines.streams import parse_line, strip_envelope
 
 _SELECT_ROWS: Final = f"""SELECT o.serial, r.uid, o.series, o.step, o.problem_id, o.sample, r.numbers, o.target,

@@ -25,7 +25,7 @@ from cogtui.store.filter.parser import Filter
 from cogtui.store.stage_files.scan import problem_number
 from cogtui.store.values.encodings import FINISH_CODES
 from cogtui.store.values.series import RolloutSeries, series_predicate
-from pipelines.records import BEHAVIORS
+from pipelines.behaviors.sets.registered import BEHAVIORS
 
 _COLUMNS: Final[dict[str, str]] = {
     "step": "o.step", "sample": "o.sample", "reward": "o.reward", "tokens": "o.n_tokens", "length": "o.length",

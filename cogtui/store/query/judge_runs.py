@@ -8,7 +8,8 @@ from typing import Final
 
 from cogtui.store.user_data.annotations import HUMAN
 from cogtui.store.values.encodings import STATUS_LETTERS
-from pipelines.records import BEHAVIORS, JudgeRun
+from pipelines.behaviors.sets.registered import BEHAVIORS
+from pipelines.records import JudgeRun
 
 _OK: Final = STATUS_LETTERS["ok"]
 

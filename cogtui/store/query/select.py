@@ -21,7 +21,7 @@ from cogtui.store.query.phrases import PhraseMatcher, are_matchable
 from cogtui.store.stage_files.record_reader import RecordReader
 from cogtui.store.values.series import RolloutSeries
 from cogtui.store.values.types import Cursor, Sort, SortField
-from pipelines.records import BEHAVIORS
+from pipelines.behaviors.sets.registered import BEHAVIORS
 
 WALK_BUDGET_S: Final = 0.02
 RARE: Final = 200

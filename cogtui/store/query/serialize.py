@@ -3,7 +3,7 @@
 from typing import Any
 
 from cogtui.store.values.types import BehaviorJudgement, RolloutDetail
-from pipelines.records import BEHAVIORS
+from pipelines.behaviors.sets.registered import BEHAVIORS
 
 
 def rollout_dict(detail: RolloutDetail) -> dict[str, Any]:

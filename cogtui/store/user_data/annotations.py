@@ -19,8 +19,9 @@ from cogtui.store.user_data.append_log import append_lines, own_file
 from cogtui.store.values.encodings import STATUS_LETTERS
 from jobs.workspace import Workspace
 from pipelines.behaviors.judge import judge_run
+from pipelines.behaviors.sets.registered import BEHAVIORS
 from pipelines.errors import InvalidInput
-from pipelines.records import BEHAVIORS, Behavior, JudgeRun, JudgeStatus, LabelledSpan, Span, text_sha256
+from pipelines.records import Behavior, JudgeRun, JudgeStatus, LabelledSpan, Span, text_sha256
 from pipelines.streams import complete_lines, parse_line
 
 FOLDER: Final = "annotations"

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from cogtui.store.filter.lexer import FilterError
 from cogtui.store.filter.parser import parse
 from cogtui.store.values.fields import COLUMN_NAMES
-from cogtui.store.values.types import GroupSort, Sort, SortField
+from cogtui.store.values.types import SORT_FIELDS, GroupSort, Sort
 from pipelines.errors import InvalidInput, MissingRequirement, NotFound
 from pipelines.files import read_json, write_json
 
@@ -56,7 +56,7 @@ class View(BaseModel):
     @field_validator("sort")
     @classmethod
     def _is_sort(cls, text: str) -> str:
-        return _sort_field(text, get_args(SortField))
+        return _sort_field(text, SORT_FIELDS)
 
     @field_validator("groups")
     @classmethod
@@ -71,7 +71,7 @@ class View(BaseModel):
     @property
     def order(self) -> Sort:
         """The sort as the index takes it."""
-        return Sort(cast("SortField", self.sort.removeprefix("-")), self.sort.startswith("-"))
+        return Sort(self.sort.removeprefix("-"), self.sort.startswith("-"))
 
     @property
     def group_order(self) -> tuple[GroupSort, bool]:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Final
 
 from cogtui.store.values.types import RolloutRow
-from pipelines.records import BEHAVIOR_LETTERS, BEHAVIORS
+from pipelines.behaviors.sets.registered import BEHAVIOR_LETTERS, BEHAVIORS
 
 MISSING: Final = "-"
 """What stands where nothing is known; never a zero."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, Literal, TypeAlias, TypeVar
 
 from cogtui.store.filter.parser import EVERYTHING, Filter
+from pipelines.behaviors.sets.registered import BEHAVIORS
 
 if TYPE_CHECKING:
     from pipelines.records import ArithmeticFact, Behavior, JudgeRun, JudgeStatus, Span
@@ -21,23 +22,13 @@ Judged = Literal["none", "ok", "partial", "failed"]
 """No judgement; all four behaviours `ok`; some of them; none of them."""
 
 GroupSort = Literal["problem", "best", "mean", "worst", "rollouts"]
-SortField = Literal[
-    "step",
-    "condition",
-    "seed",
-    "stage",
-    "problem",
-    "sample",
-    "reward",
-    "correct",
-    "tokens",
-    "length",
-    "verification",
-    "backtracking",
-    "subgoal",
-    "backward_chaining",
+SortField: TypeAlias = str
+"""One of `SORT_FIELDS`."""
+SORT_FIELDS: Final[tuple[SortField, ...]] = (
+    "step", "condition", "seed", "stage", "problem", "sample", "reward", "correct", "tokens", "length", *BEHAVIORS,
     "unaligned",
-]
+)  # fmt: skip
+"""The columns a list of rollouts can be sorted by."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,9 +10,10 @@ from pydantic import Field
 from pipelines.behaviors.judge import JudgeTask
 from pipelines.behaviors.judges.config import JudgeFields
 from pipelines.behaviors.judges.registry import make_judge
+from pipelines.behaviors.sets.four_habits import FOUR_HABITS
 from pipelines.files import read_json, write_json
 from pipelines.folder import StageFolder
-from pipelines.records import BEHAVIORS, JudgeRun
+from pipelines.records import JudgeRun
 from pipelines.signals import graceful
 from pipelines.stages import InputFile, Inputs
 from pipelines.streams import read_rollouts, read_stream
@@ -82,7 +83,7 @@ def _judged_before(folder: StageFolder, run: JudgeRun) -> set[str]:
     written: Counter[str] = Counter()
     for identity in _identities(read_stream(folder.path, "judgements"), run):
         written[identity[0]] += 1
-    return {rollout_id for rollout_id, count in written.items() if count == len(BEHAVIORS)}
+    return {rollout_id for rollout_id, count in written.items() if count == len(FOUR_HABITS.names)}
 
 
 def _identities(records: Iterable[dict[str, object]], run: JudgeRun) -> set[tuple[str, str]]:
@@ -118,6 +119,6 @@ def _summary(folder: StageFolder, run: JudgeRun, total: int) -> dict[str, object
                 "count": counts[behavior],
                 "mean": counts[behavior] / judged[behavior] if judged[behavior] else None,
             }
-            for behavior in BEHAVIORS
+            for behavior in FOUR_HABITS.names
         },
     }

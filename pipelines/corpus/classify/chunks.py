@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from pipelines.behaviors.judge import JudgeTask
+from pipelines.behaviors.sets.four_habits import FOUR_HABITS
 from pipelines.corpus.classify.facts import Facts
 from pipelines.corpus.classify.judging import Classified, DocumentJudge
 from pipelines.corpus.classify.tally import Tally
@@ -21,7 +22,7 @@ from pipelines.errors import InvalidInput
 from pipelines.files import read_json, write_atomic, write_json
 from pipelines.folder import StageFolder
 from pipelines.llm.answered import SPENT
-from pipelines.records import BEHAVIORS, Rollout, rollout_id
+from pipelines.records import Rollout, rollout_id
 from pipelines.streams import StreamWriter, complete_lines, parse_line
 
 SPLIT: Final = "document"
@@ -228,8 +229,9 @@ def read_verdicts(path: Path, stream: str, run_id: str) -> dict[str, DocumentVer
 def judged_documents(path: Path, stream: str, run_id: str) -> set[str]:
     """Documents of a chunk of which record and all four judgements are on disk."""
     verdicts = read_verdicts(path, stream, run_id)
+    whole = len(FOUR_HABITS.names)
     written = {placed.record["id"] for placed in _records(path, "rollouts", stream)}
-    return {uid for uid, verdict in verdicts.items() if len(verdict.statuses) == len(BEHAVIORS) and uid in written}
+    return {uid for uid, verdict in verdicts.items() if len(verdict.statuses) == whole and uid in written}
 
 
 @dataclass(frozen=True, slots=True)

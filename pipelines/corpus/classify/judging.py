@@ -16,6 +16,7 @@ from pipelines.behaviors.judges.llm.prompts import PARTS, Prompts, load_prompts
 from pipelines.behaviors.judges.prose.rules import PROSE_VERSION, prose_spans
 from pipelines.behaviors.judges.rules.judge import RULES_VERSION, RulesJudge
 from pipelines.behaviors.segment import SEGMENTER
+from pipelines.behaviors.sets.four_habits import FOUR_HABITS
 from pipelines.corpus.classify.dialogue import DocumentDialogue, FactsQuestion
 from pipelines.corpus.classify.facts import Facts, facts_by_rules
 from pipelines.corpus.miniature.puzzles import Section, sections
@@ -26,7 +27,7 @@ from pipelines.llm.clients.connect import connect
 from pipelines.llm.clients.protocol import Client
 from pipelines.llm.clients.vllm_offline import OfflineClient, VLLMOffline
 from pipelines.llm.prices import Price, price_of
-from pipelines.records import BEHAVIORS, JudgeRun, Span
+from pipelines.records import JudgeRun, Span
 
 PROMPTS: Final = files("pipelines.corpus") / "prompts"
 
@@ -116,7 +117,7 @@ def _by_section(rules: RulesJudge, task: JudgeTask, puzzles: Sequence[Section], 
                     for span in each[behavior].spans
                 ),
             )
-            for behavior in BEHAVIORS
+            for behavior in FOUR_HABITS.names
         },
     )
 
@@ -129,7 +130,7 @@ def _moved(span: Span, by: int) -> Span:
 
 def _by_prose(task: JudgeTask) -> Judged:
     found = prose_spans(task.completion)
-    return Judged(task, {behavior: Verdict("ok", len(found[behavior]), found[behavior]) for behavior in BEHAVIORS})
+    return Judged(task, {behavior: Verdict("ok", len(spans), spans) for behavior, spans in found.items()})
 
 
 class ModelDocumentJudge:

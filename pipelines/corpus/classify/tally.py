@@ -8,7 +8,7 @@ from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from pipelines.records import BEHAVIORS
+from pipelines.behaviors.sets.four_habits import FOUR_HABITS
 
 _Z = 1.959964
 """Two-sided 95 %."""
@@ -61,7 +61,7 @@ class Tally(BaseModel):
         _count(self.statuses, statuses.values())
         _count(self.flagged, meta.get("flags") or ())
         self.truncated += bool(meta.get("truncated"))
-        known = {behavior: count for behavior in BEHAVIORS if (count := counts.get(behavior)) is not None}
+        known = {behavior: count for behavior in FOUR_HABITS.names if (count := counts.get(behavior)) is not None}
         for behavior, count in known.items():
             for name, value in ((self.n, 1), (self.total, count), (self.squares, count * count)):
                 name[behavior] = name.get(behavior, 0) + value
@@ -98,10 +98,10 @@ class Tally(BaseModel):
             "flagged": dict(sorted(self.flagged.items())),
             "truncated": self.truncated,
             "statuses": dict(sorted(self.statuses.items())),
-            "behaviors": {behavior: self._behavior(behavior) for behavior in BEHAVIORS},
+            "behaviors": {behavior: self._behavior(behavior) for behavior in FOUR_HABITS.names},
             "cooccurrence": {
                 f"{a}+{b}": share(self.pair_present.get(f"{a}+{b}", 0), self.pair_n.get(f"{a}+{b}", 0))
-                for a, b in combinations(BEHAVIORS, 2)
+                for a, b in combinations(FOUR_HABITS.names, 2)
             },
             "facts": dict(sorted(self.facts.items())),
             "problem": share(self.problem, n_facts),

@@ -5,9 +5,9 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
+from pipelines.behaviors.sets.four_habits import FOUR_HABITS
 from pipelines.corpus.classify.tally import mean
 from pipelines.corpus.documents.examples import Example
-from pipelines.records import BEHAVIORS
 
 
 @dataclass(slots=True)
@@ -58,7 +58,7 @@ class Balance:
             "mean_tokens": self.tokens / n if n else None,
             "behaviors": {
                 name: {"n": n, "count": self.behaviors[name], **mean(self.behaviors[name], self.squares[name], n)}
-                for name in BEHAVIORS
+                for name in FOUR_HABITS.names
             },
             "domains": {name: tokens / self.tokens for name, tokens in self.domains.most_common()},
         }

@@ -8,9 +8,9 @@ from typing import Any, Final, Protocol
 
 from pipelines.behaviors.judges.prose.rules import prose_spans
 from pipelines.behaviors.judges.rules.judge import judge_completion
+from pipelines.behaviors.sets.four_habits import FOUR_HABITS
 from pipelines.corpus.curate.selection import SetName
 from pipelines.llm.asks import Ask, Reply
-from pipelines.records import BEHAVIORS
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ def broken(kind: SetName, before: dict[str, int], after: dict[str, int]) -> str 
     """Why a rewritten text does not belong to its set: `behaviors_remain`, `behaviors_lost`, or None."""
     if kind == "owm_minimised":
         return "behaviors_remain" if any(after.values()) else None
-    kept = any(after[name] for name in BEHAVIORS if before.get(name, 0))
+    kept = any(after[name] for name in FOUR_HABITS.names if before.get(name, 0))
     return None if kept or not any(before.values()) else "behaviors_lost"
 
 

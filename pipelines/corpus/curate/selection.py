@@ -5,8 +5,9 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from pipelines.behaviors.sets.four_habits import FOUR_HABITS
 from pipelines.corpus.classify.chunks import DocumentVerdict
-from pipelines.records import BEHAVIORS, Behavior
+from pipelines.records import Behavior
 
 SetName = Literal["owm_rich", "owm_minimised"]
 SETS: Final[tuple[SetName, ...]] = ("owm_rich", "owm_minimised")
@@ -46,9 +47,9 @@ def known_counts(verdict: DocumentVerdict | None) -> dict[str, int] | None:
     """The four counts of a document; None where one of them is not known."""
     if verdict is None:
         return None
-    counts = {str(behavior): verdict.counts.get(behavior) for behavior in BEHAVIORS}
+    counts = {str(behavior): verdict.counts.get(behavior) for behavior in FOUR_HABITS.names}
     known = {behavior: count for behavior, count in counts.items() if count is not None}
-    return known if len(known) == len(BEHAVIORS) else None
+    return known if len(known) == len(FOUR_HABITS.names) else None
 
 
 def lacks(meta: Mapping[str, Any], require: tuple[str, ...]) -> str | None:

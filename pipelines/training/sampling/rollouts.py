@@ -6,8 +6,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pipelines.behaviors.sets.four_habits import FOUR_HABITS
 from pipelines.errors import InvalidInput, StageFailed
-from pipelines.records import BEHAVIORS, Rollout, rollout_id
+from pipelines.records import Rollout, rollout_id
 from pipelines.tasks.countdown.problems import Problem
 from pipelines.tasks.countdown.task import CountdownTask
 from pipelines.tokenizer import decode, encode
@@ -226,7 +227,9 @@ def _behavior_counts(rollouts: Sequence[Rollout]) -> dict[str, float]:
         counts.append(result.counts)
         # The one that the limit cut off is no attempt yet.
         attempts.append(found[:-1] if rollout.finish_reason == "length" and found and found[-1].said is None else found)
-    return {behavior: _mean(each[behavior] for each in counts) for behavior in BEHAVIORS} | attempt_metrics(attempts)
+    return {behavior: _mean(each[behavior] for each in counts) for behavior in FOUR_HABITS.names} | attempt_metrics(
+        attempts
+    )
 
 
 def attempt_metrics(rollouts: Sequence[Sequence["AttemptFact"]]) -> dict[str, float]:

@@ -9,7 +9,7 @@ from cogtui.app.rollout.trace_data import JudgeRunView
 from cogtui.app.traces.compare.siblings import describe_rollout
 from cogtui.store import RolloutRow
 from pipelines.behaviors.segment import Place
-from pipelines.records import BEHAVIOR_LETTERS, BEHAVIORS
+from pipelines.behaviors.sets.registered import BEHAVIOR_LETTERS, BEHAVIORS
 
 LETTERS = ("A", "B")
 

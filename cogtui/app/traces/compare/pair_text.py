@@ -16,7 +16,8 @@ from cogtui.app.rendering.styles import SPAN_STYLES, Part, StyleName
 from cogtui.app.rendering.text import crop
 from cogtui.app.widgets.line_view import ScrollLines
 from pipelines.behaviors.segment import Place
-from pipelines.records import BEHAVIOR_LETTERS, BEHAVIORS, Behavior, LabelledSpan
+from pipelines.behaviors.sets.registered import BEHAVIOR_LETTERS, BEHAVIORS
+from pipelines.records import Behavior, LabelledSpan
 
 SIDE_BY_SIDE: Final = 100
 """Cells from which on the texts stand side by side."""

@@ -15,7 +15,7 @@ from cogtui.app.shell.screen_base import AppScreen
 from cogtui.app.widgets.line_view import LineView
 from cogtui.app.widgets.text_line import TextLine
 from cogtui.store.values.types import Histogram, SortField
-from pipelines.records import BEHAVIORS
+from pipelines.behaviors.sets.registered import BEHAVIORS
 
 FIELDS: Final[tuple[SortField, ...]] = (
     "reward", "correct", *BEHAVIORS, "unaligned", "length", "tokens", "step", "sample"

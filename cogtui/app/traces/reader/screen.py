@@ -35,8 +35,9 @@ from cogtui.app.widgets.line_view import LineView
 from cogtui.app.widgets.text_line import TextLine
 from cogtui.store import Query, RolloutRow, Store
 from jobs.workspace import Workspace
+from pipelines.behaviors.sets.registered import BEHAVIOR_LETTERS, BEHAVIORS
 from pipelines.errors import InvalidInput
-from pipelines.records import BEHAVIOR_LETTERS, BEHAVIORS, Behavior
+from pipelines.records import Behavior
 
 R = TypeVar("R")
 Pane = Literal["none", "spans", "problem"]

@@ -11,9 +11,10 @@ from pipelines.behaviors.judges.llm.answer import SCHEMA, Answer, Unreadable, pa
 from pipelines.behaviors.judges.llm.prompts import Prompts
 from pipelines.behaviors.judges.llm.view import Window, nonce_of, numbered, shown, windows
 from pipelines.behaviors.segment import Place, segments
+from pipelines.behaviors.sets.four_habits import FOUR_HABITS
 from pipelines.llm.asks import Ask, Reply, Usage
 from pipelines.llm.prices import Price
-from pipelines.records import BEHAVIORS, Alignment, Behavior, JudgeStatus, Span
+from pipelines.records import Alignment, Behavior, JudgeStatus, Span
 
 _SHOWN_QUOTE: Final = 200
 _SEVERITY: Final[tuple[JudgeStatus, ...]] = ("api_error", "refused", "truncated", "parse_error", "ok")
@@ -86,7 +87,7 @@ class TraceDialogue:
         for number, (window, trace) in enumerate(parts, start=1):
             here = {**holes, "trace": trace, "part": str(number)}
             shared = prompts.shared(here) if len(parts) == 1 else f"{prompts.shared(here)}\n\n{prompts.part(here)}"
-            found += [Question(behavior, self._ask(behavior, here, shared), window) for behavior in BEHAVIORS]
+            found += [Question(behavior, self._ask(behavior, here, shared), window) for behavior in FOUR_HABITS.names]
         return found
 
     def _ask(self, behavior: Behavior, holes: Mapping[str, str], shared: str) -> Ask:
@@ -187,12 +188,12 @@ class TraceDialogue:
         """The verdicts of the finished dialogue. Nothing can show in an empty completion: that is a true zero."""
         if not self.questions:
             empty = Verdict("ok", 0, usage={"requests": 0, "empty": True})
-            return Judged(self.task, dict.fromkeys(BEHAVIORS, empty))
+            return Judged(self.task, dict.fromkeys(FOUR_HABITS.names, empty))
         return Judged(
             self.task,
             {
                 behavior: self._verdict([question for question in self.questions if question.behavior == behavior])
-                for behavior in BEHAVIORS
+                for behavior in FOUR_HABITS.names
             },
         )
 

@@ -4,19 +4,19 @@ import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 from typing import Final, Literal
 
+from pipelines.behaviors.sets.four_habits import FOUR_HABITS
 from pipelines.errors import InvalidInput
 from pipelines.files import canonical_json
-from pipelines.records import BEHAVIORS, Behavior
+from pipelines.records import Behavior
 
 JudgeMode = Literal["spans", "count_parity"]
 
 PARTS: Final[dict[JudgeMode, tuple[str, ...]]] = {
-    "spans": ("system", "trace", "part", *BEHAVIORS, "answer", "again"),
-    "count_parity": ("system", "trace", *BEHAVIORS, "answer"),
+    "spans": ("system", "trace", "part", *FOUR_HABITS.names, "answer", "again"),
+    "count_parity": ("system", "trace", *FOUR_HABITS.names, "answer"),
 }
 """Names of the files of each mode, without `.md`."""
 
@@ -84,7 +84,7 @@ def load_prompts(mode: JudgeMode, own: Mapping[str, Path] | None = None) -> Prom
         raise InvalidInput(
             f"the mode {mode} has no prompt {', '.join(unknown)}", remedy=f"Its prompts are {', '.join(PARTS[mode])}."
         )
-    folder = files("pipelines.behaviors.judges") / "prompts" / mode
+    folder = FOUR_HABITS.folder / "prompts" / mode
     texts = {}
     for name in PARTS[mode]:
         source = own.get(name) or folder / f"{name}.md"
@@ -92,7 +92,7 @@ def load_prompts(mode: JudgeMode, own: Mapping[str, Path] | None = None) -> Prom
             texts[name] = source.read_text(encoding="utf-8").strip()
         except (OSError, UnicodeDecodeError) as error:
             raise InvalidInput(f"the prompt {source} cannot be read: {error}") from error
-    blind = [name for name in BEHAVIORS if _TRACE not in texts[name]]
+    blind = [name for name in FOUR_HABITS.names if _TRACE not in texts[name]]
     if blind and _TRACE not in texts["trace"]:
         raise InvalidInput(
             f"the prompt {own.get('trace')} does not show the trace",

@@ -10,7 +10,8 @@ import re
 from typing import Final
 
 from pipelines.behaviors.segment import segments
-from pipelines.records import BEHAVIORS, Behavior, Span
+from pipelines.behaviors.sets.four_habits import FOUR_HABITS
+from pipelines.records import Behavior, Span
 
 PROSE_VERSION: Final = "1"
 """Goes up whenever these rules find anything else than before."""
@@ -55,7 +56,7 @@ _CUES: Final[dict[Behavior, str]] = {
         r"|\bsuppose (?:\S+ ){0,4}(?:the answer|the result|such an? \w+) (?:is|were|exists)\b"
     ),
 }
-_PATTERNS: Final = {behavior: re.compile(_CUES[behavior]) for behavior in BEHAVIORS}
+_PATTERNS: Final = {behavior: re.compile(_CUES[behavior]) for behavior in FOUR_HABITS.names}
 _NEEDLES: Final[dict[Behavior, tuple[str, ...]]] = {
     "verification": (
         "check", "verif", "confirm", "test", "validate", "substituting", "plugging", "indeed", "is correct",
@@ -75,11 +76,11 @@ _NEEDLES: Final[dict[Behavior, tuple[str, ...]]] = {
 
 def prose_spans(text: str) -> dict[Behavior, tuple[Span, ...]]:
     """The spans of each behaviour in order; at most one of a kind in a sentence, which is the span."""
-    found: dict[Behavior, list[Span]] = {behavior: [] for behavior in BEHAVIORS}
+    found: dict[Behavior, list[Span]] = {behavior: [] for behavior in FOUR_HABITS.names}
     folded = fold(text)
-    wanted = [behavior for behavior in BEHAVIORS if any(needle in folded for needle in _NEEDLES[behavior])]
+    wanted = [behavior for behavior in FOUR_HABITS.names if any(needle in folded for needle in _NEEDLES[behavior])]
     if not wanted:
-        return dict.fromkeys(BEHAVIORS, ())
+        return dict.fromkeys(FOUR_HABITS.names, ())
     for start, end in segments(text):
         sentence = folded[start:end]
         for behavior in wanted:

@@ -14,7 +14,8 @@ from pipelines.behaviors.judges.rules.detect import find_behaviors
 from pipelines.behaviors.judges.rules.facts import arithmetic_facts
 from pipelines.behaviors.judges.rules.state import Found
 from pipelines.behaviors.judges.rules.tries import AttemptFact, attempts_of
-from pipelines.records import BEHAVIORS, ArithmeticFact, Behavior, JudgeRun, LabelledSpan, Span
+from pipelines.behaviors.sets.four_habits import FOUR_HABITS
+from pipelines.records import ArithmeticFact, Behavior, JudgeRun, LabelledSpan, Span
 
 RULES_VERSION: Final = "3"
 """Goes up whenever the rules find anything else than before; part of the judge run's id."""
@@ -50,7 +51,7 @@ class RulesResult:
     def counts(self) -> dict[Behavior, int]:
         """Number of distinct instances of each behaviour: spans that are neither weak nor a repeat."""
         strict = [span.behavior for span in self.spans if not (span.weak or span.repeat)]
-        return {behavior: strict.count(behavior) for behavior in BEHAVIORS}
+        return {behavior: strict.count(behavior) for behavior in FOUR_HABITS.names}
 
 
 def judge_completion(completion: str, numbers: Sequence[int], target: int) -> RulesResult:
@@ -89,7 +90,7 @@ class RulesJudge:
         for task in tasks:
             text = task.completion
             found, computations = find_behaviors(text, task.numbers, task.target)
-            verdicts = {behavior: _verdict(text, found, behavior) for behavior in BEHAVIORS}
+            verdicts = {behavior: _verdict(text, found, behavior) for behavior in FOUR_HABITS.names}
             yield Judged(task, verdicts, arithmetic_facts(text, computations, task.numbers, task.target))
 
 
