@@ -8,6 +8,7 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from pipelines.behaviors.markup import parse_marked
+from pipelines.behaviors.sets.registered import BEHAVIOR_LETTERS
 from pipelines.errors import InvalidInput, NotFound
 from pipelines.files import write_atomic
 from pipelines.records import LabelledSpan, Record
@@ -87,6 +88,11 @@ def _parse_row(path: Path, row: int, line: bytes) -> GoldTrace:
 
 
 def _check_offsets(trace: GoldTrace, span: LabelledSpan, where: str) -> None:
+    if span.behavior not in BEHAVIOR_LETTERS:
+        raise InvalidInput(
+            f"{where}.behavior: {span.behavior!r} is a behaviour of no set",
+            remedy=f"Behaviours: {', '.join(BEHAVIOR_LETTERS)}.",
+        )
     if span.start is None or span.end is None:
         raise InvalidInput(f"{where}.start: a gold span needs offsets", remedy=_REMEDY)
     if span.end > len(trace.text):

@@ -9,12 +9,18 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
-from typing import Annotated, Any, Final, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, NoReturn, TypeVar
 
 import msgspec
 from msgspec import Meta, Struct
 
-from pipelines.records import Behavior, FinishReason, JudgeStatus
+from pipelines.behaviors.sets.registered import BEHAVIORS
+from pipelines.records import FinishReason, JudgeStatus
+
+if TYPE_CHECKING:
+    KnownBehavior = str
+else:
+    KnownBehavior = Literal[BEHAVIORS]  # a line about a behaviour of no set is no judgement this index has a column for
 
 Int64 = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 Real = Annotated[float, Meta(ge=-sys.float_info.max, le=sys.float_info.max)]
@@ -52,7 +58,7 @@ class LabelledSpanLine(Struct, gc=False):
 
     start: Int64 | None
     end: Int64 | None
-    behavior: Behavior
+    behavior: KnownBehavior
 
 
 class JudgementLine(Struct, gc=False):
@@ -60,7 +66,7 @@ class JudgementLine(Struct, gc=False):
 
     rollout_id: str
     judge_run: str
-    behavior: Behavior
+    behavior: KnownBehavior
     status: JudgeStatus
     count: Int64 | None
     spans: list[SpanLine]
