@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from pipelines.behaviors.sets.registered import behavior_names
 from pipelines.stages.kinds import Result, StageTable
 from pipelines.stages.table_text import (
     MISSING,
-    behavior_names,
     count_text,
     figure_text,
     interval_text,

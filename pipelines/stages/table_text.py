@@ -1,9 +1,7 @@
 """Values of a `result.json` as the text of table cells; a missing value is a dash, never 0."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable
 from typing import Any, Final
-
-from pipelines.behaviors.sets.four_habits import FOUR_HABITS
 
 MISSING: Final = "–"
 
@@ -33,9 +31,3 @@ def interval_text(low: Any, high: Any, shown: Callable[[Any], str]) -> str:
 def is_number(value: Any) -> bool:
     """Whether a value is a number; True and False are none."""
     return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def behavior_names(results: Iterable[Mapping[str, Any]]) -> list[str]:
-    """Return the behaviours to show for these results: the four default ones, or those of another set."""
-    named = dict.fromkeys(name for result in results for name in result.get("behaviors") or ())
-    return [*named] if named.keys() - FOUR_HABITS.names else [*FOUR_HABITS.names]

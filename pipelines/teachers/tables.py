@@ -6,8 +6,9 @@ from functools import cache
 from importlib.resources import files
 from typing import Any, Final
 
+from pipelines.behaviors.sets.registered import behavior_names
 from pipelines.stages.kinds import Result, StageTable
-from pipelines.stages.table_text import MISSING, behavior_names, count_text, figure_text
+from pipelines.stages.table_text import MISSING, count_text, figure_text
 
 _BREACHES: Final = ("unwanted", "incomplete")
 """Shares of traces that show what their condition forbids, and that lack what it asks for."""

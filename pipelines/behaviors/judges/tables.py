@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 
+from pipelines.behaviors.sets.registered import behavior_names
 from pipelines.stages.kinds import Result, StageTable
-from pipelines.stages.table_text import behavior_names, count_text, figure_text
+from pipelines.stages.table_text import count_text, figure_text
 
 
 def judge_table(results: Sequence[Result]) -> StageTable:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from importlib.resources import files
 from itertools import chain
 from types import ModuleType
-from typing import Final
+from typing import Any, Final
 
 from pipelines.behaviors.sets.definition import BehaviorDefinition, BehaviorSet, read_set
 from pipelines.behaviors.sets.four_habits import FOUR_HABITS
@@ -64,6 +64,13 @@ def behaviors_in_use(occurring: Iterable[str]) -> tuple[str, ...]:
         return FOUR_HABITS.names
     found = {SET_OF[name].name for name in occurring if name in SET_OF}
     return tuple(chain.from_iterable(one.names for one in BEHAVIOR_SETS if one.name in found)) or FOUR_HABITS.names
+
+
+def behavior_names(results: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Return the behaviours that a table of results of stages shows, those of a set no longer installed last."""
+    named = dict.fromkeys(name for result in results for name in result.get("behaviors") or ())
+    unknown = [name for name in named if name not in SET_OF]
+    return unknown if unknown and len(unknown) == len(named) else [*behaviors_in_use(named), *unknown]
 
 
 def plugin_faults() -> tuple[PluginFault, ...]:
