@@ -5,7 +5,7 @@ torch and friends) only by the process that runs the stage. Import from this pac
 """
 
 from pipelines.stages.builtin import IMPORT, STAGE_KINDS, accepted_kinds, find_kind, stage_kind
-from pipelines.stages.configs import InputFile, StageConfig, content_key
+from pipelines.stages.configs import UNLESS_DEFAULT, InputFile, StageConfig, content_key
 from pipelines.stages.inputs import Inputs
 from pipelines.stages.kinds import RESERVED_FIELDS, StageKind, StageTable, Upstream
 
@@ -13,6 +13,7 @@ __all__ = [
     "IMPORT",
     "RESERVED_FIELDS",
     "STAGE_KINDS",
+    "UNLESS_DEFAULT",
     "InputFile",
     "Inputs",
     "StageConfig",

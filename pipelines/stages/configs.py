@@ -3,24 +3,34 @@
 import hashlib
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-from pydantic import BaseModel, ConfigDict, ValidationInfo, model_serializer, model_validator
+from pydantic import BaseModel, ConfigDict, JsonValue, ValidationInfo, model_serializer, model_validator
 
 from pipelines.errors import InvalidInput
 from pipelines.files import canonical_json, file_sha256
 from pipelines.records import CONTRACT_VERSION
 
+UNLESS_DEFAULT: Final[dict[str, JsonValue]] = {"in_key": "unless_default"}
+"""`json_schema_extra` of a field that was added after stages were run with a version that lacked it: it is part of
+the key only where it differs from its default, so that those stages keep their keys."""
+
 
 class StageConfig(BaseModel):
-    """Base of all stage configs. A field with `json_schema_extra={"in_key": False}` is not part of the key."""
+    """Base of all stage configs.
+
+    Every field is part of the content key, with two exceptions, also in nested tables: a field with
+    `json_schema_extra={"in_key": False}` changes no result and never is; a field with `UNLESS_DEFAULT` is not while
+    it has its default.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
     def key_fields(self) -> dict[str, Any]:
         """Return the fields that decide what the stage computes, defaults included."""
         dumped = self.model_dump(mode="json", context={"for_key": True})
-        return {name: value for name, value in dumped.items() if name not in self.fields_outside_key()}
+        _drop_outside_key(self, dumped)
+        return dumped
 
     @classmethod
     def fields_outside_key(cls) -> set[str]:
@@ -31,6 +41,26 @@ class StageConfig(BaseModel):
             if isinstance(extra, dict) and extra.get("in_key") is False:
                 outside.add(name)
         return outside
+
+
+def _drop_outside_key(value: Any, dumped: Any) -> None:
+    """Remove from the dump of a config value, in place, what is not part of the key."""
+    if isinstance(value, BaseModel) and isinstance(dumped, dict):
+        for name, field in type(value).model_fields.items():
+            extra = field.json_schema_extra
+            rule = extra.get("in_key") if isinstance(extra, dict) else None
+            inner = getattr(value, name)
+            is_default = inner == field.get_default(call_default_factory=True, validated_data={})
+            if rule is False or (rule == "unless_default" and is_default):
+                dumped.pop(name, None)
+            elif name in dumped:
+                _drop_outside_key(inner, dumped[name])
+    elif isinstance(value, list | tuple) and isinstance(dumped, list):
+        for each, dumped_each in zip(value, dumped, strict=True):
+            _drop_outside_key(each, dumped_each)
+    elif isinstance(value, dict) and isinstance(dumped, dict):
+        for key, each in value.items():
+            _drop_outside_key(each, dumped.get(str(key)))
 
 
 class InputFile(BaseModel):

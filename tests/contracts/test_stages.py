@@ -5,10 +5,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from pydantic import Field
+from pydantic import BaseModel, Field
 
 from pipelines.errors import InvalidInput
-from pipelines.stages import STAGE_KINDS, InputFile, StageConfig, content_key, stage_kind
+from pipelines.stages import STAGE_KINDS, UNLESS_DEFAULT, InputFile, StageConfig, content_key, stage_kind
 
 
 class Config(StageConfig):
@@ -27,6 +27,32 @@ def test_keys_follow_config_and_upstream_but_not_what_changes_no_result() -> Non
         content_key("prime", Config(), ["base-1", "problems-1"]),
     ]
     assert len({key, *others}) == 4
+
+
+class Table(BaseModel):
+    width: int = 3
+    added_later: str = Field("old", json_schema_extra=UNLESS_DEFAULT)
+    memory: int = Field(1, json_schema_extra={"in_key": False})
+
+
+class NestedConfig(StageConfig):
+    table: Table = Table()
+    tables: tuple[Table, ...] = (Table(), Table(width=4))
+    by_name: dict[str, Table] = Field(default_factory=lambda: {"a": Table()})
+    added_later: int | None = Field(None, json_schema_extra=UNLESS_DEFAULT)
+
+
+def test_a_field_added_later_is_in_the_key_unless_it_has_its_default() -> None:
+    plain = {"width": 3}
+    assert NestedConfig().key_fields() == {"table": plain, "tables": [plain, {"width": 4}], "by_name": {"a": plain}}
+    changed = NestedConfig(added_later=0, table=Table(added_later="new", memory=8), tables=())
+    assert changed.key_fields() == {
+        "added_later": 0,
+        "table": {"width": 3, "added_later": "new"},
+        "tables": [],
+        "by_name": {"a": plain},
+    }
+    assert changed.model_dump()["table"]["memory"] == 8
 
 
 def test_an_input_file_counts_by_content(tmp_path: Path) -> None:
