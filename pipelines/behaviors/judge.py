@@ -1,7 +1,7 @@
 """What every judge is: a name with its provenance, and a way from completions to judgements."""
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -22,7 +22,7 @@ class JudgeTask:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class BehaviorVerdict:
     """What a judge says of one behaviour in one completion.
 
     `count` is the judge's own number, which may differ from `len(spans)`; None unless `status` is `ok`.
@@ -36,7 +36,7 @@ class Verdict:
     usage: dict[str, Any] = field(default_factory=dict)
 
 
-UNJUDGED = Verdict("unjudged")
+UNJUDGED = BehaviorVerdict("unjudged")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,23 +44,30 @@ class Judged:
     """A task with its verdicts; a behaviour left out was not judged."""
 
     task: JudgeTask
-    verdicts: dict[Behavior, Verdict]
+    verdicts: dict[Behavior, BehaviorVerdict]
     facts: tuple[ArithmeticFact, ...] = ()
     """Wrong equations and illegal numbers, from a judge that finds them."""
 
-    def records(self, judge_run: str) -> list[Judgement]:
-        """Four records in the order of the behaviours, their spans checked against the text; the first has the facts.
+    def records(self, judge_run: str, behaviors: Sequence[str] = FOUR_HABITS.names) -> list[Judgement]:
+        """Return one record a behaviour, in their order; the first has the facts.
+
+        Args:
+            judge_run: id of the judge run.
+            behaviors: those of the set that was judged; one without a verdict is recorded as unjudged.
 
         Raises:
-            ValueError: a span or fact lies outside the text, or one called exact does not quote it. A bug in a judge.
+            ValueError: a span or fact lies outside the text, or one called exact does not quote it; or a verdict
+                is about another behaviour. A bug in a judge.
         """
+        if not self.verdicts.keys() <= set(behaviors):
+            raise ValueError(f"verdicts on {', '.join(sorted(self.verdicts.keys() - set(behaviors)))}, another set")
         text = self.task.completion
         sha256 = text_sha256(text)
         found = []
         for fact in self.facts:
             if text[fact.start : fact.end] != fact.quote:
                 raise ValueError(f"fact {fact.start}:{fact.end} does not quote the text")
-        for behavior in FOUR_HABITS.names:
+        for behavior in behaviors:
             verdict = self.verdicts.get(behavior, UNJUDGED)
             for span in verdict.spans:
                 check_span(span, text)
@@ -75,7 +82,7 @@ class Judged:
                     raw=verdict.raw,
                     usage=verdict.usage,
                     text_sha256=sha256,
-                    facts=self.facts if behavior == FOUR_HABITS.names[0] else (),
+                    facts=self.facts if behavior == behaviors[0] else (),
                 )
             )
         return found

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from pipelines.behaviors.judge import JudgeTask
-from pipelines.behaviors.judges.llm.dialogue import Manner, TraceDialogue
+from pipelines.behaviors.judges.llm.dialogue import JudgePromptConfig, TraceDialogue
 from pipelines.behaviors.judges.llm.prompts import JudgeMode, load_prompts
 from pipelines.files import write_json
 from pipelines.folder import StageFolder, StageInfo
@@ -156,7 +156,7 @@ def settings_for(provider: str, state: State, url: str, folder: Path) -> dict[st
     return {"judge": f"{provider}:loopback", "url": base, "prices": str(table), "poll_s": 0.01}
 
 
-def manner(mode: JudgeMode = "spans", **changes: Any) -> Manner:
+def prompt_config(mode: JudgeMode = "spans", **changes: Any) -> JudgePromptConfig:
     """How a judge asks, as configs say by default."""
     values: dict[str, Any] = {
         "prompts": load_prompts(mode),
@@ -165,14 +165,14 @@ def manner(mode: JudgeMode = "spans", **changes: Any) -> Manner:
         "reasks": 1 if mode == "spans" else 0,
         "window": 6_000,
     }
-    return Manner(**{**values, **changes})
+    return JudgePromptConfig(**{**values, **changes})
 
 
 class Talk:
     """A dialogue about one text, answered by hand."""
 
     def __init__(self, text: str, mode: JudgeMode = "spans", **changes: Any) -> None:
-        self.dialogue = TraceDialogue(JudgeTask("r1", (3, 4, 5), 24, text), manner(mode, **changes), None)
+        self.dialogue = TraceDialogue(JudgeTask("r1", (3, 4, 5), 24, text), prompt_config(mode, **changes), None)
 
     def ask(self, behavior: Behavior) -> Ask:
         """The question now open about a behaviour."""

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from pipelines.behaviors.judge import Verdict
+from pipelines.behaviors.judge import BehaviorVerdict
 from pipelines.behaviors.sets.registered import BEHAVIORS
 from pipelines.llm.asks import Reply, ReplyStatus, Usage
 from tests.behaviors.llm_lab import SPECIAL, Talk, segments_shown
@@ -18,7 +18,7 @@ def said(*instances: tuple[Any, str], count: int | None = None) -> str:
     return json.dumps({"instances": found, "count": len(found) if count is None else count})
 
 
-def verdict_on(text: str, *answers: str, **changes: Any) -> Verdict:
+def verdict_on(text: str, *answers: str, **changes: Any) -> BehaviorVerdict:
     """The verdict on verification where the model answers so, and finds nothing else."""
     talk = Talk(text, **changes)
     for answer in answers:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pipelines.behaviors.judges.llm.prompts import PARTS, JudgeMode, fill, load_prompts
+from pipelines.behaviors.judges.llm.prompts import JudgeMode, fill, load_prompts, prompt_names
 from pipelines.behaviors.judges.llm.view import Window, nonce_of, numbered, shown, windows
 from pipelines.behaviors.segment import segments
 from pipelines.behaviors.sets.registered import BEHAVIORS
@@ -94,7 +94,7 @@ def test_ones_own_prompt_changes_the_digest_and_only_that_text(tmp_path: Path) -
     assert own.shows_trace("verification")
     assert not own.shows_trace("subgoal")
     assert own.question("verification", {"trace": "T"}) == "Count the checks. T <count> n </count>"
-    assert {name for name in PARTS["count_parity"] if ours.texts[name] != own.texts[name]} == {"verification"}
+    assert {name for name in prompt_names("count_parity") if ours.texts[name] != own.texts[name]} == {"verification"}
 
 
 def test_prompts_that_cannot_work_are_refused_by_name(tmp_path: Path) -> None:

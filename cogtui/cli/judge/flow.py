@@ -25,7 +25,7 @@ from pipelines.run import validated_config
 from pipelines.stages import Inputs, stage_kind
 
 if TYPE_CHECKING:
-    from pipelines.behaviors.judges.llm.judge import Estimate
+    from pipelines.behaviors.judges.llm.judge import JudgeCostEstimate
 
 _LOOKED_AT: Final = 5_000
 """Traces an estimate looks at; where there are more, it takes every so many-th and multiplies."""
@@ -102,7 +102,7 @@ def _require(config: JudgeConfig) -> None:
         api_key(spec)
 
 
-def _estimate(workspace: Workspace, chosen: Chosen, config: JudgeConfig) -> tuple["Estimate | None", int]:
+def _estimate(workspace: Workspace, chosen: Chosen, config: JudgeConfig) -> tuple["JudgeCostEstimate | None", int]:
     """The estimate for what no stage holds yet, and of how many traces it looked at one; None for rules."""
     if model_of(config) is None:
         return None, 1
@@ -123,7 +123,7 @@ def _left_tasks(workspace: Workspace, chosen: Chosen, config: JudgeConfig, every
             number += 1
 
 
-def _plan_lines(chosen: Chosen, config: JudgeConfig, estimate: "Estimate | None", every: int) -> list[str]:
+def _plan_lines(chosen: Chosen, config: JudgeConfig, estimate: "JudgeCostEstimate | None", every: int) -> list[str]:
     waiting = sum(map(len, chosen.unfinished.values()))
     lines = [f"{config.judge}: {chosen.rollouts:,} rollouts, {chosen.judged:,} of them judged by it already"]
     if waiting:
@@ -144,7 +144,7 @@ def _plan_lines(chosen: Chosen, config: JudgeConfig, estimate: "Estimate | None"
     return lines + [f"warning: {warning}" for warning in chosen.warnings]
 
 
-def _confirm(request: Request, estimate: "Estimate | None") -> None:
+def _confirm(request: Request, estimate: "JudgeCostEstimate | None") -> None:
     """Asks a person who sits there before money, or an unknown sum, is spent. A script has said so already."""
     free = estimate is None or estimate.requests == 0 or estimate.most_usd == 0
     if free or request.yes or request.as_json or not (sys.stdin.isatty() and sys.stderr.isatty()):
@@ -210,7 +210,7 @@ def _result_lines(stage: StageInstance, result: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def _data(chosen: Chosen, config: JudgeConfig, estimate: "Estimate | None", every: int) -> dict[str, Any]:
+def _data(chosen: Chosen, config: JudgeConfig, estimate: "JudgeCostEstimate | None", every: int) -> dict[str, Any]:
     return {
         "judge": config.judge,
         "rollouts": chosen.rollouts,

@@ -2,10 +2,13 @@
 
 from typing import Any
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from pipelines.behaviors.judges.llm.config import LLMFields, model_of
 from pipelines.behaviors.judges.registry import check_judge_name, judge_kind
+from pipelines.behaviors.sets.definition import BehaviorSet
+from pipelines.behaviors.sets.four_habits import FOUR_HABITS
+from pipelines.behaviors.sets.registered import SETS
 from pipelines.errors import InvalidInput
 
 
@@ -24,6 +27,22 @@ class JudgeFields(LLMFields):
             return check_judge_name(name)
         except InvalidInput as error:
             raise ValueError(str(error)) from error
+
+    @model_validator(mode="after")
+    def _judges_that_set(self) -> "JudgeFields":
+        if model_of(self) is None and self.behaviors not in (FOUR_HABITS.name, judge_kind(self.judge).behaviors):
+            raise ValueError(
+                f"behaviors: only a model is told what to judge; {self.judge} judges {judge_kind(self.judge).behaviors}"
+            )
+        return self
+
+    def behavior_set(self) -> BehaviorSet:
+        """Return the set whose behaviours are judged.
+
+        Raises:
+            InvalidInput: it is not installed.
+        """
+        return SETS.get(self.behaviors if model_of(self) is not None else judge_kind(self.judge).behaviors)
 
     def key_fields(self) -> dict[str, Any]:
         """Leave out the fields of LLM judges where the judge reads none of them: they change nothing there."""

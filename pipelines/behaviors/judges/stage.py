@@ -1,7 +1,7 @@
 """The `judge` stage: judges the rollouts and priming traces of its upstream stages."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -10,7 +10,6 @@ from pydantic import Field
 from pipelines.behaviors.judge import JudgeTask
 from pipelines.behaviors.judges.config import JudgeFields
 from pipelines.behaviors.judges.registry import make_judge
-from pipelines.behaviors.sets.four_habits import FOUR_HABITS
 from pipelines.files import read_json, write_json
 from pipelines.folder import StageFolder
 from pipelines.records import JudgeRun
@@ -33,23 +32,24 @@ class JudgeConfig(JudgeFields):
 
 
 def run(config: JudgeConfig, inputs: Inputs, folder: StageFolder) -> None:
-    """Writes four judgements a rollout; goes on where an earlier attempt stopped."""
+    """Write a judgement a rollout and behaviour; continue where an earlier attempt stopped."""
     judge = make_judge(config.judge, config)
+    behaviors = config.behavior_set().names
     write_json(folder.artifacts / "judge_run.json", judge.run.model_dump(mode="json"))
     work = folder.path / "work"
     work.mkdir(exist_ok=True)
     total = sum(1 for _ in _tasks(config, inputs))
-    done = _judged_before(folder, judge.run)
+    done = _judged_before(folder, judge.run, behaviors)
     tasks = (task for task in _tasks(config, inputs) if task.rollout_id not in done)
     n_done = len(done)
     with folder.stream("judgements", STREAM) as stream, graceful() as stop:
         for judged in judge.judge(tasks, work):
-            stream.append(judged.records(judge.run.id))
+            stream.append(judged.records(judge.run.id, behaviors))
             n_done += 1
             folder.report(n_done, total, "rollouts")
             stop.raise_if_requested()
     spent = read_json(work / "spent.json")  # left by judges that cost something
-    folder.write_result(_summary(folder, judge.run, total) | ({} if spent is None else {"spent": spent}))
+    folder.write_result(_summary(folder, judge.run, total, behaviors) | ({} if spent is None else {"spent": spent}))
 
 
 def _tasks(config: JudgeConfig, inputs: Inputs) -> Iterator[JudgeTask]:
@@ -78,19 +78,19 @@ def _trace_files(inputs: Inputs) -> Iterator[Path]:
         yield from sorted(upstream.artifacts.glob("traces*.jsonl"))
 
 
-def _judged_before(folder: StageFolder, run: JudgeRun) -> set[str]:
-    """Rollouts of which all four judgements are on disk."""
+def _judged_before(folder: StageFolder, run: JudgeRun, behaviors: Sequence[str]) -> set[str]:
+    """Return the rollouts of which the judgements of all behaviours are on disk."""
     written: Counter[str] = Counter()
     for identity in _identities(read_stream(folder.path, "judgements"), run):
         written[identity[0]] += 1
-    return {rollout_id for rollout_id, count in written.items() if count == len(FOUR_HABITS.names)}
+    return {rollout_id for rollout_id, count in written.items() if count == len(behaviors)}
 
 
 def _identities(records: Iterable[dict[str, object]], run: JudgeRun) -> set[tuple[str, str]]:
     return {(str(r["rollout_id"]), str(r["behavior"])) for r in records if r.get("judge_run") == run.id}
 
 
-def _summary(folder: StageFolder, run: JudgeRun, total: int) -> dict[str, object]:
+def _summary(folder: StageFolder, run: JudgeRun, total: int, behaviors: Sequence[str]) -> dict[str, object]:
     """Counts and means with their n; what failed is named by status and is in no mean."""
     counts: Counter[str] = Counter()
     judged: Counter[str] = Counter()
@@ -119,6 +119,6 @@ def _summary(folder: StageFolder, run: JudgeRun, total: int) -> dict[str, object
                 "count": counts[behavior],
                 "mean": counts[behavior] / judged[behavior] if judged[behavior] else None,
             }
-            for behavior in FOUR_HABITS.names
+            for behavior in behaviors
         },
     }

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, Self
 
-from pipelines.behaviors.judge import Judged, JudgeTask, Verdict
-from pipelines.behaviors.judges.llm.dialogue import Manner, TraceDialogue
+from pipelines.behaviors.judge import BehaviorVerdict, Judged, JudgeTask
+from pipelines.behaviors.judges.llm.dialogue import JudgePromptConfig, TraceDialogue
 from pipelines.corpus.classify.facts import DOMAINS, Facts
 from pipelines.corpus.documents.screen import gives_orders
 from pipelines.llm.asks import Ask, Reply
@@ -52,14 +52,16 @@ class DocumentDialogue:
 
     Args:
         task: the document.
-        manner: how it is asked about.
+        prompt_config: how it is asked about.
         question: about the document itself.
         price: of the model; None where it is unknown.
     """
 
-    def __init__(self, task: JudgeTask, manner: Manner, question: FactsQuestion, price: Price | None) -> None:
+    def __init__(
+        self, task: JudgeTask, prompt_config: JudgePromptConfig, question: FactsQuestion, price: Price | None
+    ) -> None:
         self.task = task
-        self._behaviors = TraceDialogue(task, manner, price)
+        self._behaviors = TraceDialogue(task, prompt_config, price)
         first = self._behaviors.wanted()[0]
         # What a document is shows in its first part; the shared text is the same, so a prompt cache serves both.
         self._ask = replace(first, question=question.text, schema=SCHEMA, max_tokens=_ANSWER_TOKENS)
@@ -95,12 +97,12 @@ class DocumentDialogue:
         return replace(read_facts(reply.text), usage=usage)
 
 
-def _believed(behavior: Behavior, verdict: Verdict) -> Verdict:
+def _believed(behavior: Behavior, verdict: BehaviorVerdict) -> BehaviorVerdict:
     shown = sum(span.start is not None for span in verdict.spans)
     if verdict.count is None or verdict.count <= shown:
         return verdict
     detail = f"the document gives orders, and of a count of {verdict.count} only {shown} are shown"
-    return Verdict("parse_error", None, (), verdict.raw, {**verdict.usage, "detail": detail})
+    return BehaviorVerdict("parse_error", None, (), verdict.raw, {**verdict.usage, "detail": detail})
 
 
 def read_facts(text: str) -> Facts:

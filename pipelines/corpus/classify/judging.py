@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from pipelines.behaviors.align import ALIGNER
-from pipelines.behaviors.judge import Judge, Judged, JudgeTask, Verdict, judge_run
+from pipelines.behaviors.judge import BehaviorVerdict, Judge, Judged, JudgeTask, judge_run
 from pipelines.behaviors.judges.llm.config import ANSWER_TOKENS, LLMFields, model_of
-from pipelines.behaviors.judges.llm.dialogue import Manner
-from pipelines.behaviors.judges.llm.prompts import PARTS, Prompts, load_prompts
+from pipelines.behaviors.judges.llm.dialogue import JudgePromptConfig
+from pipelines.behaviors.judges.llm.prompts import Prompts, load_prompts, prompt_names
 from pipelines.behaviors.judges.prose.rules import PROSE_VERSION, prose_spans
 from pipelines.behaviors.judges.rules.judge import RULES_VERSION, RulesJudge
 from pipelines.behaviors.segment import SEGMENTER
@@ -108,7 +108,7 @@ def _by_section(rules: RulesJudge, task: JudgeTask, puzzles: Sequence[Section], 
     return Judged(
         task,
         {
-            behavior: Verdict(
+            behavior: BehaviorVerdict(
                 "ok",
                 sum(each[behavior].count or 0 for each in verdicts),
                 tuple(
@@ -130,7 +130,7 @@ def _moved(span: Span, by: int) -> Span:
 
 def _by_prose(task: JudgeTask) -> Judged:
     found = prose_spans(task.completion)
-    return Judged(task, {behavior: Verdict("ok", len(spans), spans) for behavior, spans in found.items()})
+    return Judged(task, {behavior: BehaviorVerdict("ok", len(spans), spans) for behavior, spans in found.items()})
 
 
 class ModelDocumentJudge:
@@ -153,7 +153,7 @@ class ModelDocumentJudge:
         self._spec = spec
         self._config = config
         self._offline = offline
-        self.manner = Manner(
+        self.prompt_config = JudgePromptConfig(
             prompts=document_prompts(config),
             max_tokens=config.max_tokens or ANSWER_TOKENS["spans"],
             temperature=config.temperature,
@@ -167,14 +167,19 @@ class ModelDocumentJudge:
     @property
     def run(self) -> JudgeRun:
         """The model, the prompts, and all that changes what is asked."""
-        manner = self.manner
-        params = {"of": "documents", "max_tokens": manner.max_tokens, "reasks": manner.reasks, "window": manner.window}
-        if manner.temperature is not None:
-            params["temperature"] = str(manner.temperature)
+        prompt_config = self.prompt_config
+        params = {
+            "of": "documents",
+            "max_tokens": prompt_config.max_tokens,
+            "reasks": prompt_config.reasks,
+            "window": prompt_config.window,
+        }
+        if prompt_config.temperature is not None:
+            params["temperature"] = str(prompt_config.temperature)
         return judge_run(
             str(self._spec),
             model=self._spec.model,
-            prompt_sha256=f"{manner.prompts.sha256[:32]}{self._facts.sha256[:32]}",
+            prompt_sha256=f"{prompt_config.prompts.sha256[:32]}{self._facts.sha256[:32]}",
             params=params,
             segmenter=SEGMENTER,
             aligner=ALIGNER,
@@ -186,8 +191,8 @@ class ModelDocumentJudge:
         Raises:
             As `pipelines.llm.answered.answered`.
         """
-        write_json(work / "prompts.json", {**self.manner.prompts.texts, "facts": self._facts.text})
-        dialogues = (DocumentDialogue(task, self.manner, self._facts, self._price) for task in tasks)
+        write_json(work / "prompts.json", {**self.prompt_config.prompts.texts, "facts": self._facts.text})
+        dialogues = (DocumentDialogue(task, self.prompt_config, self._facts, self._price) for task in tasks)
         asking: Asking = self._config
         client: Callable[[], Client] = partial(connect, self._spec)
         runner: OfflineClient | None = None
@@ -208,7 +213,7 @@ def document_prompts(config: LLMFields) -> Prompts:
     """The texts documents are asked about with: ours for documents, those for traces where they fit, the user's."""
     own = {name: file.unchanged() for name, file in config.prompts.items()}
     with as_file(PROMPTS) as folder:
-        ours = {name: folder / f"{name}.md" for name in PARTS["spans"] if (folder / f"{name}.md").is_file()}
+        ours = {name: folder / f"{name}.md" for name in prompt_names("spans") if (folder / f"{name}.md").is_file()}
         return load_prompts("spans", {**ours, **own})
 
 

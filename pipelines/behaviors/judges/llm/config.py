@@ -1,10 +1,12 @@
 """What a `judge` stage says about an LLM judge."""
 
-from typing import Final
+from typing import Any, Final
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from pipelines.behaviors.judges.llm.prompts import PARTS, JudgeMode
+from pipelines.behaviors.judges.llm.prompts import JudgeMode, prompt_names
+from pipelines.behaviors.sets.four_habits import FOUR_HABITS
+from pipelines.behaviors.sets.registered import SETS
 from pipelines.errors import InvalidInput
 from pipelines.llm.clients.protocol import ModelSpec
 from pipelines.llm.service import ServiceFields
@@ -20,6 +22,10 @@ class LLMFields(ServiceFields):
 
     mode: JudgeMode = Field(
         default="spans", description="spans: instances with quotes; count_parity: counts only, as published."
+    )
+    behaviors: str = Field(
+        default=FOUR_HABITS.name,
+        description="The behaviour set a model is asked about; not in the key while it is the default.",
     )
     prompts: dict[str, InputFile] = Field(
         default_factory=dict, description="Prompt files of one's own by name, e.g. { verification = 'mine.md' }."
@@ -37,13 +43,23 @@ class LLMFields(ServiceFields):
         default=6_000, ge=500, description="Characters of a trace shown at once; longer ones are judged in parts."
     )
 
+    @field_validator("behaviors")
+    @classmethod
+    def _known_set(cls, name: str) -> str:
+        try:
+            return SETS.get(name).name
+        except InvalidInput as error:
+            raise ValueError(str(error)) from error
+
     @field_validator("prompts")
     @classmethod
     def _known_prompts(cls, prompts: dict[str, InputFile], info: ValidationInfo) -> dict[str, InputFile]:
-        parts = PARTS[info.data.get("mode", "spans")]
-        unknown = sorted(set(prompts) - set(parts))
+        if "behaviors" not in info.data or "mode" not in info.data:
+            return prompts  # one of them is wrong and reported
+        names = prompt_names(info.data["mode"], SETS.get(info.data["behaviors"]))
+        unknown = sorted(set(prompts) - set(names))
         if unknown:
-            raise ValueError(f"no prompt {', '.join(unknown)} in this mode; there are {', '.join(parts)}")
+            raise ValueError(f"no prompt {', '.join(unknown)} in this mode; there are {', '.join(names)}")
         return prompts
 
     @model_validator(mode="after")
@@ -52,6 +68,11 @@ class LLMFields(ServiceFields):
         if spec is not None and spec.provider == "vllm" and self.batch:
             raise ValueError("batch: a vllm server has no Batch API; for another server that has one use openai:MODEL")
         return self
+
+    def key_fields(self) -> dict[str, Any]:
+        """Leave out the behaviour set while it is the default, so that keys from before there were sets hold."""
+        fields = super().key_fields()
+        return {name: value for name, value in fields.items() if (name, value) != ("behaviors", FOUR_HABITS.name)}
 
 
 def model_of(config: LLMFields) -> ModelSpec | None:

@@ -6,12 +6,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from pipelines.behaviors.align import Quote, align_quotes
-from pipelines.behaviors.judge import Judged, JudgeTask, Verdict
+from pipelines.behaviors.judge import BehaviorVerdict, Judged, JudgeTask
 from pipelines.behaviors.judges.llm.answer import SCHEMA, Answer, Unreadable, parse_answer, parse_count
 from pipelines.behaviors.judges.llm.prompts import Prompts
 from pipelines.behaviors.judges.llm.view import Window, nonce_of, numbered, shown, windows
 from pipelines.behaviors.segment import Place, segments
-from pipelines.behaviors.sets.four_habits import FOUR_HABITS
 from pipelines.llm.asks import Ask, Reply, Usage
 from pipelines.llm.prices import Price
 from pipelines.records import Alignment, Behavior, JudgeStatus, Span
@@ -24,7 +23,7 @@ _LOST: Final[tuple[Alignment, ...]] = ("segment", "unaligned")
 
 
 @dataclass(frozen=True, slots=True)
-class Manner:
+class JudgePromptConfig:
     """How a judge asks; everything here can change its verdicts."""
 
     prompts: Prompts
@@ -58,24 +57,24 @@ class TraceDialogue:
 
     Args:
         task: the completion.
-        manner: how it is asked about.
+        prompt_config: how it is asked about.
         price: of the model; None where it is unknown.
     """
 
-    def __init__(self, task: JudgeTask, manner: Manner, price: Price | None) -> None:
+    def __init__(self, task: JudgeTask, prompt_config: JudgePromptConfig, price: Price | None) -> None:
         self.task = task
-        self._manner = manner
+        self._prompt_config = prompt_config
         self._price = price
         self._segments: Sequence[Place] = ()
         self.questions = self._questions() if task.completion.strip() else []
 
     def _questions(self) -> list[Question]:
-        text, prompts = self.task.completion, self._manner.prompts
+        text, prompts = self.task.completion, self._prompt_config.prompts
         nonce = nonce_of(text)
         parts: list[tuple[Window | None, str]] = [(None, shown(text))]
         if prompts.mode == "spans":
             self._segments = segments(text)
-            cut = windows(self._segments, self._manner.window)
+            cut = windows(self._segments, self._prompt_config.window)
             parts = [(window, numbered(text, self._segments, window, nonce)) for window in cut]
         holes = {
             "numbers": ", ".join(map(str, self.task.numbers)),
@@ -87,18 +86,18 @@ class TraceDialogue:
         for number, (window, trace) in enumerate(parts, start=1):
             here = {**holes, "trace": trace, "part": str(number)}
             shared = prompts.shared(here) if len(parts) == 1 else f"{prompts.shared(here)}\n\n{prompts.part(here)}"
-            found += [Question(behavior, self._ask(behavior, here, shared), window) for behavior in FOUR_HABITS.names]
+            found += [Question(behavior, self._ask(behavior, here, shared), window) for behavior in prompts.behaviors]
         return found
 
     def _ask(self, behavior: Behavior, holes: Mapping[str, str], shared: str) -> Ask:
-        prompts = self._manner.prompts
+        prompts = self._prompt_config.prompts
         return Ask(
             system=prompts.system,
             shared="" if prompts.shows_trace(behavior) else shared,
             question=prompts.question(behavior, holes),
             schema=SCHEMA if prompts.mode == "spans" else None,
-            max_tokens=self._manner.max_tokens,
-            temperature=self._manner.temperature,
+            max_tokens=self._prompt_config.max_tokens,
+            temperature=self._prompt_config.temperature,
         )
 
     # -- the dialogue ------------------------------------------------------------------------------
@@ -125,16 +124,16 @@ class TraceDialogue:
                 self._finish(question)  # what the corrective question ran into does not undo the first answer
             return
         problems = self._read(question, reply.text)
-        if problems and first and self._manner.reasks:
+        if problems and first and self._prompt_config.reasks:
             # services refuse lone surrogates, which an answer can hold
-            turn = (shown(reply.text), shown(self._manner.prompts.again("\n".join(problems))))
+            turn = (shown(reply.text), shown(self._prompt_config.prompts.again("\n".join(problems))))
             question.ask = replace(question.ask, turns=(turn,))
         else:
             self._finish(question)
 
     def _read(self, question: Question, text: str) -> list[str]:
         """Reads an answer into the question where it is better than what is there; returns what is wrong with it."""
-        if self._manner.prompts.mode == "count_parity":
+        if self._prompt_config.prompts.mode == "count_parity":
             try:
                 question.count = parse_count(text)
             except Unreadable as error:
@@ -187,29 +186,29 @@ class TraceDialogue:
     def judged(self) -> Judged:
         """The verdicts of the finished dialogue. Nothing can show in an empty completion: that is a true zero."""
         if not self.questions:
-            empty = Verdict("ok", 0, usage={"requests": 0, "empty": True})
-            return Judged(self.task, dict.fromkeys(FOUR_HABITS.names, empty))
+            empty = BehaviorVerdict("ok", 0, usage={"requests": 0, "empty": True})
+            return Judged(self.task, dict.fromkeys(self._prompt_config.prompts.behaviors, empty))
         return Judged(
             self.task,
             {
                 behavior: self._verdict([question for question in self.questions if question.behavior == behavior])
-                for behavior in FOUR_HABITS.names
+                for behavior in self._prompt_config.prompts.behaviors
             },
         )
 
-    def _verdict(self, parts: list[Question]) -> Verdict:
+    def _verdict(self, parts: list[Question]) -> BehaviorVerdict:
         worst = min((part.status for part in parts if part.status is not None), key=_SEVERITY.index)
         usage = self._usage(parts)
         details = list(dict.fromkeys(part.detail for part in parts if part.status != "ok" and part.detail))
         if details:
             usage["detail"] = "; ".join(details)
         if worst != "ok":
-            return Verdict(worst, None, (), _raw(parts), usage)
+            return BehaviorVerdict(worst, None, (), _raw(parts), usage)
         count = sum(part.count or 0 for part in parts)
         spans = tuple(span for part in parts for span in part.spans)
-        if self._manner.prompts.mode == "spans":
+        if self._prompt_config.prompts.mode == "spans":
             usage["count_mismatch"] = any(part.count != len(part.spans) for part in parts)
-        return Verdict("ok", count, spans, _raw(parts), usage)
+        return BehaviorVerdict("ok", count, spans, _raw(parts), usage)
 
     def _usage(self, parts: list[Question]) -> dict[str, Any]:
         """What a behaviour's answers took: tokens, US dollars (None where the price is unknown), requests."""

@@ -10,9 +10,11 @@ from typing import Any, Final
 from pipelines.behaviors.align import ALIGNER
 from pipelines.behaviors.judge import Judged, JudgeTask, judge_run
 from pipelines.behaviors.judges.llm.config import ANSWER_TOKENS, LLMFields, model_of
-from pipelines.behaviors.judges.llm.dialogue import Manner, TraceDialogue
+from pipelines.behaviors.judges.llm.dialogue import JudgePromptConfig, TraceDialogue
 from pipelines.behaviors.judges.llm.prompts import load_prompts
 from pipelines.behaviors.segment import SEGMENTER
+from pipelines.behaviors.sets.four_habits import FOUR_HABITS
+from pipelines.behaviors.sets.registered import SETS
 from pipelines.errors import InvalidInput
 from pipelines.files import write_json
 from pipelines.llm.answered import answered
@@ -26,7 +28,7 @@ _LIKELY_ANSWER: Final = 300
 
 
 @dataclass(frozen=True, slots=True)
-class Estimate:
+class JudgeCostEstimate:
     """What judging some traces would take."""
 
     traces: int
@@ -42,13 +44,13 @@ class Estimate:
     most_usd: float | None
     """With every answer at its limit, and one corrective question for each."""
 
-    def times(self, factor: int) -> "Estimate":
+    def times(self, factor: int) -> "JudgeCostEstimate":
         """The estimate for so many times as much."""
 
         def scaled(cost: float | None) -> float | None:
             return None if cost is None else cost * factor
 
-        return Estimate(
+        return JudgeCostEstimate(
             self.traces * factor,
             self.requests * factor,
             self.empty * factor,
@@ -73,8 +75,8 @@ class LLMJudge:
         self._spec: ModelSpec = spec
         self._config = config
         own = {name: file.unchanged() for name, file in config.prompts.items()}
-        self._manner = Manner(
-            prompts=load_prompts(config.mode, own),
+        self._prompt_config = JudgePromptConfig(
+            prompts=load_prompts(config.mode, own, SETS.get(config.behaviors)),
             max_tokens=config.max_tokens or ANSWER_TOKENS[config.mode],
             temperature=config.temperature,
             reasks=config.reasks if config.mode == "spans" else 0,
@@ -86,17 +88,19 @@ class LLMJudge:
     @property
     def run(self) -> JudgeRun:
         """Who judges: the model, the prompts, and all that changes what is asked. Not where or how it is served."""
-        manner = self._manner
-        spans = manner.prompts.mode == "spans"
-        params: dict[str, Any] = {"mode": manner.prompts.mode, "max_tokens": manner.max_tokens}
-        if manner.temperature is not None:
-            params["temperature"] = manner.temperature
+        prompt_config = self._prompt_config
+        spans = prompt_config.prompts.mode == "spans"
+        params: dict[str, Any] = {"mode": prompt_config.prompts.mode, "max_tokens": prompt_config.max_tokens}
+        if self._config.behaviors != FOUR_HABITS.name:
+            params["behaviors"] = self._config.behaviors
+        if prompt_config.temperature is not None:
+            params["temperature"] = prompt_config.temperature
         if spans:
-            params |= {"reasks": manner.reasks, "window": manner.window}
+            params |= {"reasks": prompt_config.reasks, "window": prompt_config.window}
         return judge_run(
             str(self._spec),
             model=self._spec.model,
-            prompt_sha256=manner.prompts.sha256,
+            prompt_sha256=prompt_config.prompts.sha256,
             params=params,
             segmenter=SEGMENTER if spans else None,
             aligner=ALIGNER if spans else None,
@@ -110,19 +114,19 @@ class LLMJudge:
             SpendingCapReached, ServiceUnavailable, ServiceRefused, EverythingFails: run again, it continues.
             Interrupted: told to stop.
         """
-        write_json(work / "prompts.json", dict(self._manner.prompts.texts))
-        dialogues = (TraceDialogue(task, self._manner, self.price) for task in tasks)
+        write_json(work / "prompts.json", dict(self._prompt_config.prompts.texts))
+        dialogues = (TraceDialogue(task, self._prompt_config, self.price) for task in tasks)
         with closing(answered(dialogues, self._config, partial(connect, self._spec), self.price, work)) as finished:
             for dialogue in finished:
                 yield dialogue.judged()
 
-    def estimate(self, tasks: Iterable[JudgeTask]) -> Estimate:
+    def estimate(self, tasks: Iterable[JudgeTask]) -> JudgeCostEstimate:
         """What judging the tasks would take. Asks nobody, needs no key."""
         traces = requests = empty = input_tokens = output_tokens = 0
         cost = most = 0.0
         batch = self._config.batch
         for task in tasks:
-            asks = TraceDialogue(task, self._manner, self.price).wanted()
+            asks = TraceDialogue(task, self._prompt_config, self.price).wanted()
             traces += 1
             requests += len(asks)
             empty += not asks
@@ -134,9 +138,9 @@ class LLMJudge:
                     cost += self.price.cost(usage, batch=batch)
                     # a corrective question repeats everything, the first answer too
                     worst = worst_usage(ask)
-                    most += self.price.cost(worst, batch=batch) * (1 + self._manner.reasks)
-                    most += self.price.input * self._manner.reasks * worst.output_tokens / 1e6
+                    most += self.price.cost(worst, batch=batch) * (1 + self._prompt_config.reasks)
+                    most += self.price.input * self._prompt_config.reasks * worst.output_tokens / 1e6
         known = self.price is not None
-        return Estimate(
+        return JudgeCostEstimate(
             traces, requests, empty, input_tokens, output_tokens, cost if known else None, most if known else None
         )

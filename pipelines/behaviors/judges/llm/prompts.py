@@ -1,12 +1,17 @@
-"""The texts LLM judges are asked with: files of ours, each of which users may replace by one of their own."""
+"""The prompts of an LLM judge: files of its behaviour set, each of which a user may replace.
+
+A set needs a question for each of its behaviours; every other file it lacks is taken from four_habits.
+"""
 
 import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Final, Literal
 
+from pipelines.behaviors.sets.definition import PROMPTS, BehaviorSet
 from pipelines.behaviors.sets.four_habits import FOUR_HABITS
 from pipelines.errors import InvalidInput
 from pipelines.files import canonical_json
@@ -14,11 +19,18 @@ from pipelines.records import Behavior
 
 JudgeMode = Literal["spans", "count_parity"]
 
-PARTS: Final[dict[JudgeMode, tuple[str, ...]]] = {
-    "spans": ("system", "trace", "part", *FOUR_HABITS.names, "answer", "again"),
-    "count_parity": ("system", "trace", *FOUR_HABITS.names, "answer"),
+_SHARED: Final[dict[JudgeMode, tuple[tuple[str, ...], tuple[str, ...]]]] = {
+    "spans": (("system", "trace", "part"), ("answer", "again")),
+    "count_parity": (("system", "trace"), ("answer",)),
 }
-"""Names of the files of each mode, without `.md`."""
+"""Names of the files of each mode beside the questions: those before and those after."""
+
+
+def prompt_names(mode: JudgeMode, behaviors: BehaviorSet = FOUR_HABITS) -> tuple[str, ...]:
+    """Return the names of the files of a mode, without `.md`."""
+    before, after = _SHARED[mode]
+    return (*before, *behaviors.names, *after)
+
 
 _HOLE = re.compile(r"\{(numbers|target|trace|nonce|part|parts|problems)\}")
 _TRACE: Final = "{trace}"
@@ -26,10 +38,12 @@ _TRACE: Final = "{trace}"
 
 @dataclass(frozen=True, slots=True)
 class Prompts:
-    """The texts of one mode. Holes like `{target}` are filled in for each trace; other braces stay as they are."""
+    """The texts of one mode and behaviour set. Holes like `{target}` are filled in for each trace."""
 
     mode: JudgeMode
     texts: Mapping[str, str]
+    behaviors: tuple[Behavior, ...] = FOUR_HABITS.names
+    """Those that are asked about."""
 
     @property
     def sha256(self) -> str:
@@ -68,34 +82,44 @@ def fill(text: str, holes: Mapping[str, str]) -> str:
     return _HOLE.sub(lambda match: holes.get(match[1], match[0]), text)
 
 
-def load_prompts(mode: JudgeMode, own: Mapping[str, Path] | None = None) -> Prompts:
-    """The texts of a mode, those of `own` in the place of ours.
+def load_prompts(
+    mode: JudgeMode, own: Mapping[str, Path] | None = None, behaviors: BehaviorSet = FOUR_HABITS
+) -> Prompts:
+    """Load the texts of a mode.
 
     Args:
         mode: which questions.
-        own: name of a part → file.
+        own: files that replace those of the set, by name.
+        behaviors: the set that is asked about.
 
     Raises:
         InvalidInput: there is no such part, a file cannot be read, or the trace would not be shown.
     """
     own = own or {}
-    unknown = sorted(set(own) - set(PARTS[mode]))
+    names = prompt_names(mode, behaviors)
+    unknown = sorted(set(own) - set(names))
     if unknown:
         raise InvalidInput(
-            f"the mode {mode} has no prompt {', '.join(unknown)}", remedy=f"Its prompts are {', '.join(PARTS[mode])}."
+            f"the mode {mode} has no prompt {', '.join(unknown)}", remedy=f"Its prompts are {', '.join(names)}."
         )
-    folder = FOUR_HABITS.folder / "prompts" / mode
     texts = {}
-    for name in PARTS[mode]:
-        source = own.get(name) or folder / f"{name}.md"
+    for name in names:
+        source = own.get(name) or _prompt_of(behaviors, mode, name)
         try:
             texts[name] = source.read_text(encoding="utf-8").strip()
         except (OSError, UnicodeDecodeError) as error:
             raise InvalidInput(f"the prompt {source} cannot be read: {error}") from error
-    blind = [name for name in FOUR_HABITS.names if _TRACE not in texts[name]]
+    blind = [name for name in behaviors.names if _TRACE not in texts[name]]
     if blind and _TRACE not in texts["trace"]:
         raise InvalidInput(
             f"the prompt {own.get('trace')} does not show the trace",
             remedy="Put {trace} where it belongs; {numbers}, {target} and {nonce} are filled in too.",
         )
-    return Prompts(mode, texts)
+    return Prompts(mode, texts, behaviors.names)
+
+
+def _prompt_of(behaviors: BehaviorSet, mode: JudgeMode, name: str) -> Traversable:
+    source = behaviors.folder / PROMPTS / mode / f"{name}.md"
+    if name in behaviors.names or source.is_file():
+        return source
+    return FOUR_HABITS.folder / PROMPTS / mode / f"{name}.md"

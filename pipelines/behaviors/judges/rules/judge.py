@@ -8,7 +8,7 @@ from typing import Final
 
 from pydantic import TypeAdapter
 
-from pipelines.behaviors.judge import Judged, JudgeKind, JudgeTask, Verdict, judge_run
+from pipelines.behaviors.judge import BehaviorVerdict, Judged, JudgeKind, JudgeTask, judge_run
 from pipelines.behaviors.judges.rules.computations import Computation
 from pipelines.behaviors.judges.rules.detect import find_behaviors
 from pipelines.behaviors.judges.rules.facts import arithmetic_facts
@@ -94,7 +94,7 @@ class RulesJudge:
             yield Judged(task, verdicts, arithmetic_facts(text, computations, task.numbers, task.target))
 
 
-def _verdict(completion: str, found: Sequence[Found], behavior: Behavior) -> Verdict:
+def _verdict(completion: str, found: Sequence[Found], behavior: Behavior) -> BehaviorVerdict:
     spans = tuple(
         Span(
             start=span.start,
@@ -107,7 +107,7 @@ def _verdict(completion: str, found: Sequence[Found], behavior: Behavior) -> Ver
         for span in found
         if span.behavior == behavior
     )
-    return Verdict("ok", sum(not (span.weak or span.repeat) for span in spans), spans)
+    return BehaviorVerdict("ok", sum(not (span.weak or span.repeat) for span in spans), spans)
 
 
 RULES_JUDGE: Final = JudgeKind("rules for Countdown traces", lambda config: RulesJudge())
