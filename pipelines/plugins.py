@@ -62,7 +62,7 @@ class Registry(Generic[T]):
         self.group = group
         self.noun = noun
         self._builtin: dict[str, T | str] = dict(builtin)
-        self._problem_of = problem_of
+        self.problem_of = problem_of
         self._plugins: dict[str, T] | None = None
         self._faults: list[PluginFault] = []
 
@@ -153,7 +153,7 @@ class Registry(Generic[T]):
         else:
             loaded, reason = _load_entry(point)
             if reason is None:
-                reason = self._problem_of(loaded)
+                reason = self.problem_of(loaded) or _other_name(loaded, point.name)
             if reason is None:
                 try:
                     plugins[point.name] = self.convert(point.name, loaded)
@@ -161,6 +161,12 @@ class Registry(Generic[T]):
                 except InvalidInput as error:
                     reason = error.summary
         self._faults.append(PluginFault(self.group, point.name, package, reason or "unknown"))
+
+
+def _other_name(entry: object, name: str) -> str | None:
+    """Return why an entry cannot be registered under `name`: it calls itself otherwise. None if it can."""
+    own = getattr(entry, "name", name)
+    return f"it calls itself {own!r}" if isinstance(own, str) and own != name else None
 
 
 def missing_members(entry: object, members: tuple[str, ...]) -> str | None:

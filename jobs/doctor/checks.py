@@ -6,11 +6,11 @@ import shutil
 import subprocess
 import sys
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from jobs.attempts.agent_lock import AgentLock
 from jobs.attempts.clock import skew_s
@@ -20,6 +20,7 @@ from jobs.local.slots import Machine
 from jobs.slurm import client as slurm
 from jobs.state.files import FileReader
 from jobs.workspace import Workspace
+from pipelines.plugins import Registry
 
 Status = Literal["ok", "missing", "problem"]
 EXTRAS: Final[dict[str, tuple[str, ...]]] = {
@@ -64,7 +65,29 @@ def examine(workspace: Workspace) -> Iterator[Finding]:
     yield from _slurm()
     yield from _extras()
     yield from _keys()
+    yield from plugin_findings(_registries())
     yield from _interpreters(workspace)
+
+
+def plugin_findings(registries: Iterable[Registry[Any]]) -> Iterator[Finding]:
+    """Yield a finding for each plug-in that is used and for each that was skipped."""
+    for registry in registries:
+        builtin = registry.builtin_names()
+        for name in registry.names():
+            if name not in builtin:
+                yield Finding("plug-ins", name, "ok", f"{registry.noun} of another package")
+        for fault in registry.faults():
+            origin = f" of {fault.package}" if fault.package else ""
+            yield Finding("plug-ins", fault.name, "problem", f"{registry.noun}{origin}: {fault.reason}", "skipped")
+
+
+def _registries() -> tuple[Registry[Any], ...]:
+    from pipelines.behaviors.judges.registry import JUDGES
+    from pipelines.behaviors.sets.registered import SETS
+    from pipelines.stages import STAGE_KINDS
+    from pipelines.tasks.registry import TASKS
+
+    return (TASKS, SETS, JUDGES, STAGE_KINDS)
 
 
 def _workspace(workspace: Workspace) -> Iterator[Finding]:

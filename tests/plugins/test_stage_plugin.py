@@ -1,0 +1,234 @@
+"""A stage kind of another package: in a recipe, run by a worker, judged, listed, shown, indexed and compared."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cogtui.analysis.outcomes import load_runs
+from cogtui.app.experiments.matrix_data import build_matrix
+from jobs.planning.experiments import load_experiments
+from jobs.workspace import Workspace
+from pipelines.errors import InvalidInput
+from pipelines.stages import STAGE_KINDS, StageConfig, StageKind, content_key, find_kind, stage_kind
+
+RECIPE = """\
+name = "outside"
+seeds = [1, 2]
+
+[stages.problems]
+kind = "problems"
+train = 10
+test = 6
+
+[stages.answers]
+kind = "constant_answer"
+needs = ["problems"]
+text = "Let me check {seed}. <answer>1 + 2</answer>"
+
+[stages.judged]
+kind = "judge"
+needs = ["answers"]
+"""
+
+
+@dataclass
+class Installed:
+    """A folder with the outside package in it and a recipe that uses it."""
+
+    folder: Path
+    site: Path
+
+    def cogtui(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
+        paths = [str(self.site), *filter(None, [os.environ.get("PYTHONPATH")])]
+        environment = {name: value for name, value in os.environ.items() if name != "COGTUI_WORKSPACE"}
+        return subprocess.run(
+            [sys.executable, "-c", "from cogtui.cli.main import run; run()", *arguments],
+            cwd=self.folder,
+            env=environment | {"PYTHONPATH": os.pathsep.join(paths)},
+            capture_output=True,
+            text=True,
+            timeout=240,
+            check=False,
+        )
+
+    def data(self, *arguments: str) -> Any:
+        done = self.cogtui(*arguments, "--json")
+        assert done.returncode == 0, done.stdout + done.stderr
+        return json.loads(done.stdout)["data"]
+
+
+def install(site: Path, points: str) -> None:
+    """Installs the outside package in a folder of importable modules."""
+    site.mkdir()
+    shutil.copy(Path(__file__).with_name("constant_answer.py"), site / "outside_stage.py")
+    info = site / "outside_stage-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: outside-stage\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(f"[cogtui.stages]\n{points}\n")
+
+
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory: pytest.TempPathFactory) -> Installed:
+    """The recipe after its run."""
+    folder = tmp_path_factory.mktemp("outside")
+    install(folder / "site", "constant_answer = outside_stage:KIND")
+    (folder / "outside.toml").write_text(RECIPE)
+    installed = Installed(folder, folder / "site")
+    done = installed.cogtui("run", "outside.toml", "--display", "plain")
+    assert done.returncode == 0, done.stdout + done.stderr
+    (folder / "summary.txt").write_text(done.stdout + done.stderr)
+    return installed
+
+
+@pytest.fixture
+def outside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The package on this process's path, with kinds that cannot be used beside the good one."""
+    install(
+        tmp_path / "site",
+        "constant_answer = outside_stage:KIND\nother_name = outside_stage:KIND\nrun = outside_stage:run\n"
+        "ppo = outside_stage:KIND\nabsent = outside_stage:NOTHING",
+    )
+    monkeypatch.syspath_prepend(str(tmp_path / "site"))
+    STAGE_KINDS.reload()
+    yield tmp_path
+    sys.modules.pop("outside_stage", None)
+    STAGE_KINDS.reload()
+
+
+def test_the_run_summary_has_its_table(ran: Installed) -> None:
+    summary = (ran.folder / "summary.txt").read_text().splitlines()
+    heads = [line.split() for line in summary]
+    assert ["answers", "constant", "answers"] in heads
+    assert ["seed=1", "6", "given"] in heads
+    assert ["seed=2", "6", "given"] in heads
+
+
+def test_ls_and_show_know_it(ran: Installed) -> None:
+    rows = [row for row in ran.data("ls") if row["kind"] == "constant_answer"]
+    assert [(row["name"], row["state"], row["experiment"]) for row in rows] == [("answers", "done", "outside")] * 2
+    shown = ran.data("show", rows[0]["key"])
+    assert (shown["state"], shown["result"]["n"]) == ("done", 6)
+    text = ran.cogtui("show", rows[0]["key"]).stdout
+    assert "constant accuracy" in text
+
+
+def test_its_rollouts_are_indexed_and_judged(ran: Installed) -> None:
+    assert ran.data("reindex") is not None
+    rollouts = ran.data("rollouts", "--limit", "100")
+    assert len(rollouts) == 12
+    assert {rollout["completion"] for rollout in rollouts} == {
+        f"Let me check {seed}. <answer>1 + 2</answer>" for seed in (1, 2)
+    }
+    assert {rollout["judge"].partition("-")[0] for rollout in rollouts} == {"rules"}
+    assert {rollout["condition"] for rollout in rollouts} == {None}
+    assert len(ran.data("rollouts", "correct:false text:check", "--limit", "100")) == 12
+
+
+def test_a_second_run_reuses_it_and_a_wrong_field_is_named_by_line(ran: Installed) -> None:
+    again = ran.data("run", "outside.toml", "--dry-run")
+    assert {stage["action"] for stage in again["stages"]} == {"reused"}
+    (ran.folder / "wrong.toml").write_text(RECIPE.replace("[stages.judged]", 'splitt = "test"\n\n[stages.judged]'))
+    done = ran.cogtui("run", "wrong.toml", "--json")
+    assert done.returncode == 2
+    error = json.loads(done.stdout)["error"]
+    assert error["summary"].startswith("wrong.toml:14: ")
+    assert "split" in error["remedy"]
+
+
+def test_the_matrix_and_the_curves_show_it(ran: Installed, monkeypatch: pytest.MonkeyPatch) -> None:
+    workspace = Workspace(ran.folder / "cogtui-workspace")
+    experiment = load_experiments(workspace)[0]
+    assert "answers" in build_matrix(experiment).columns
+    monkeypatch.syspath_prepend(str(ran.site))
+    STAGE_KINDS.reload()
+    try:
+        runs = load_runs(workspace, experiment.cells)
+    finally:
+        sys.modules.pop("outside_stage", None)
+        STAGE_KINDS.reload()
+    assert [(run.name, run.seed, dict(run.points[0])["n"]) for run in runs] == [("answers", 1, 6), ("answers", 2, 6)]
+
+
+def test_doctor_lists_it(ran: Installed) -> None:
+    found = [item for item in ran.data("doctor") if item["area"] == "plug-ins"]
+    assert [(item["name"], item["status"], item["detail"]) for item in found] == [
+        ("constant_answer", "ok", "stage kind of another package")
+    ]
+
+
+def test_a_workspace_outlives_the_package(ran: Installed) -> None:
+    gone = Installed(ran.folder, ran.folder / "elsewhere")
+    rows = [row for row in gone.data("ls") if row["kind"] == "constant_answer"]
+    assert len(rows) == 2
+    assert gone.cogtui("show", rows[0]["key"]).returncode == 0
+    done = gone.cogtui("run", "outside.toml", "--json")
+    assert done.returncode == 2
+    assert "there is no stage kind 'constant_answer'" in json.loads(done.stdout)["error"]["summary"]
+
+
+@pytest.mark.usefixtures("outside")
+def test_unusable_kinds_are_skipped_with_a_reason() -> None:
+    assert stage_kind("constant_answer").name == "constant_answer"
+    reasons = {fault.name: fault.reason for fault in STAGE_KINDS.faults()}
+    assert set(reasons) == {"other_name", "run", "ppo", "absent"}
+    assert reasons["other_name"] == "it calls itself 'constant_answer'"
+    assert reasons["run"] == "it is a function, not a pipelines.stages.StageKind"
+    assert reasons["ppo"] == "the name 'ppo' is built in"
+    with pytest.raises(InvalidInput, match="there is no stage kind 'other_name'") as caught:
+        stage_kind("other_name")
+    assert "calls itself" in caught.value.detail
+    assert find_kind("other_name") is None
+
+
+@pytest.mark.parametrize(
+    ("name", "config", "reason"),
+    [
+        ("two-words", StageConfig, "lower-case"),
+        ("import", StageConfig, "imported files"),
+        ("gone", "no_such_module:Config", "ModuleNotFoundError"),
+        ("plain", dict, "is not a pipelines.stages.StageConfig"),
+    ],
+)
+def test_a_kind_that_cannot_be_used_says_why(name: str, config: Any, reason: str) -> None:
+    problem = STAGE_KINDS.problem_of(StageKind(name, "", config, lambda *_: None))
+    assert problem is not None
+    assert reason in problem
+
+
+def test_a_config_with_a_key_of_the_recipe_is_refused() -> None:
+    class Reserved(StageConfig):
+        needs: str = ""
+
+    problem = STAGE_KINDS.problem_of(StageKind("reserved", "", Reserved, lambda *_: None))
+    assert problem == "its config has the reserved field needs"
+
+
+KEYS: tuple[tuple[str, dict[str, Any], list[str], str], ...] = (
+    ("problems", {"train": 20}, [], "problems-27951d52286d"),
+    ("base", {}, ["problems-1"], "base-1d8e14b83d8d"),
+    ("priming_data", {"condition": "all_strategies"}, ["problems-1"], "priming_data-3a3604ea0e9f"),
+    ("prime", {"seed": 2}, ["base-1", "priming_data-1"], "prime-c30b1d079a95"),
+    ("corpus", {}, ["problems-1"], "corpus-7812915d77b3"),
+    ("classify", {}, ["corpus-1"], "classify-bc1c0c2610b6"),
+    ("curate", {"tokens": 1000}, ["classify-1"], "curate-1a18ae5f6396"),
+    ("pretrain", {"condition": "owm_rich"}, ["base-1", "curate-1"], "pretrain-96044a9336ab"),
+    ("ppo", {"steps": 20}, ["base-1", "problems-1"], "ppo-5a27ca619dff"),
+    ("sample", {}, ["ppo-1", "problems-1"], "sample-6399be25a98b"),
+    ("judge", {}, ["ppo-1", "sample-1"], "judge-b08b967843e7"),
+)
+
+
+@pytest.mark.parametrize(("kind", "config", "upstream", "key"), KEYS)
+def test_keys_of_built_in_kinds_are_those_of_before(
+    kind: str, config: dict[str, Any], upstream: list[str], key: str
+) -> None:
+    """As computed at commit 1509d53, before kinds became plug-ins."""
+    assert content_key(kind, stage_kind(kind).config_model().model_validate(config), upstream) == key
