@@ -10,6 +10,7 @@ from pipelines.tasks.countdown.problems import make_problem
 from pipelines.tasks.countdown.rules import Arithmetic
 from pipelines.tasks.countdown.task import CountdownTask, shipped_template
 from pipelines.teachers.symbolic.base_texts import PretrainingSource, PretrainingText, largest_number
+from pipelines.teachers.symbolic.lexicon import TRY_AGAIN
 from tests.teachers.arithmetic_in_text import equations
 from tests.teachers.conftest import MINI, TRAIN
 from tests.teachers.test_traces import tokens
@@ -151,3 +152,16 @@ def test_problems_that_cannot_be_written_about_are_named() -> None:
     fractions_only = PretrainingSource(MINI, [make_problem((1, 1, 1), 49)])
     with pytest.raises(InvalidInput, match="whole numbers"):
         fractions_only.linear(random.Random(0), correct=1.0)
+
+
+def test_habits_are_solved_searches_with_the_behaviours_of_their_condition() -> None:
+    rng = random.Random(0)
+    texts = [SOURCE.habit(rng, condition="backtracking_verification") for _ in range(40)]
+    problems = {MINI.prompt(problem): problem for problem in TRAIN}
+    for text in texts:
+        assert MINI.score(text.text, problems[text.prompt]).correct
+        assert not text.masked
+    shows = [TRY_AGAIN in text.text for text in texts]
+    assert 0.3 < sum(shows) / len(shows) < 1
+    with pytest.raises(InvalidInput, match="no teacher writes the condition human_cot"):
+        SOURCE.habit(rng, condition="human_cot")

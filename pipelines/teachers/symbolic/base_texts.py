@@ -1,9 +1,10 @@
-"""Base text without behaviours, for a small model that must know arithmetic before it is primed.
+"""Base text, without behaviours unless asked for, for a small model that must know arithmetic before it is primed.
 
 Three kinds, to be mixed in every optimizer step, all in the plain vocabulary (`lexicon.PLAIN`):
 *linear solutions* of problems, most of them wrong; *documents*, which hold numbers and results against one goal;
 *worksheets*, which combine the same numbers in many ways with no goal at all. None of them searches for the goal
-of a problem, so that a model trained on them does not either.
+of a problem, so that a model trained on them does not either. *Habits*, which a base may be given on purpose, do:
+they are short search traces of a priming condition.
 """
 
 import random
@@ -20,12 +21,16 @@ from pipelines.teachers.symbolic.arithmetic import Calculator, Step
 from pipelines.teachers.symbolic.linear import Linear
 from pipelines.teachers.symbolic.plain import chain_words, step_words, write_plain
 from pipelines.teachers.symbolic.search import last_steps
+from pipelines.teachers.symbolic.teacher import SymbolicTeacher, Writing
+from pipelines.teachers.teacher import Dropped
 
 _DRAWS: Final = 50
 _KNOWN_GOALS: Final = 0.7
 """Share of the documents whose goal is a target of the problems; the rest have any number."""
 _SHORT_DOCUMENTS: Final = 0.6
 _LONG_RATE: Final = 0.3
+_HABIT_FAILURES: Final = 3
+"""Most failed attempts in a search trace of the base text."""
 _LONGEST_HEAD: Final = 20
 """Words of a prompt that a document can begin with."""
 _BARE_NUMBERS: Final = 0.65
@@ -98,10 +103,27 @@ class PretrainingSource:
         self.numbers = sorted({number for problem in problems for number in problem.numbers})
         self.goals = sorted({problem.target for problem in problems})
         self._linear = Linear(self.calculator)
+        self._habits = SymbolicTeacher(task, Writing(style="plain", failed_attempts=(0, _HABIT_FAILURES)))
         # Verdicts are learnt on every value an attempt can come to, but not on rare huge ones.
         self._top = largest_number(task.arithmetic, problems)
         if task.arithmetic.maximum is None:
             self._top = min(self._top, 2 * self.goals[-1])
+
+    def habit(self, rng: random.Random, *, condition: str) -> PretrainingText:
+        """A problem and a search for its answer that shows the behaviours of a priming condition.
+
+        Raises:
+            InvalidInput: no search solves any of the problems tried.
+        """
+        for _ in range(_DRAWS):
+            problem = rng.choice(self.problems)
+            written = self._habits.write(problem, condition, rng)
+            if not isinstance(written, Dropped):
+                return PretrainingText(self.task.prompt(problem), written.completion)
+        raise InvalidInput(
+            f"the teacher found no search of the condition {condition} for these problems",
+            remedy="Ask for other problems, or set pretraining.habits to 0.",
+        )
 
     def linear(self, rng: random.Random, *, correct: float = 0.3) -> PretrainingText:
         """A problem and one legal path to an answer, which is right for this share of the texts.

@@ -8,7 +8,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from pipelines.stages import StageConfig
+from pipelines.stages import UNLESS_DEFAULT, StageConfig
+from pipelines.teachers.conditions import ConditionName
 
 PositiveInt = Annotated[int, Field(ge=1)]
 NonNegativeInt = Annotated[int, Field(ge=0)]
@@ -84,7 +85,7 @@ class ArchitectureConfig(ConfigTable):
 
 
 class PretrainingConfig(ConfigTable):
-    """Pretraining on behaviour-free text: every step mixes the three kinds of text, each a loss of its own."""
+    """Pretraining on base text: every step mixes three kinds, each with its own loss."""
 
     steps: PositiveInt = 1950
     """Optimizer steps."""
@@ -98,6 +99,11 @@ class PretrainingConfig(ConfigTable):
     """Loss weights of linear solutions, documents and worksheets."""
     linear_correct: Fraction = 0.3
     """Share of the linear solutions that reach the target."""
+    habits: Fraction = Field(default=0, json_schema_extra=UNLESS_DEFAULT)
+    """Share of the linear solutions replaced by short search traces of `habit_condition`, so that the base shows
+    behaviours before any priming."""
+    habit_condition: ConditionName = Field(default="backtracking_verification", json_schema_extra=UNLESS_DEFAULT)
+    """Priming condition of those search traces."""
     text_tokens: PositiveInt = 140
     """Length of a document or worksheet in tokens."""
     learning_rate: PositiveFloat = 3e-3

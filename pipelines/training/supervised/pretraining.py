@@ -92,8 +92,15 @@ def sample_texts(
 ) -> dict[str, list[PretrainingText]]:
     """The texts of one step by kind, in the order of the loss weights."""
     words = config.text_tokens
+    # Short-circuits, so that a base without habits draws the same random numbers as before habits existed.
+    shows_habits = [bool(config.habits) and rng.random() < config.habits for _ in range(config.linear)]
     return {
-        "linear": [source.linear(rng, correct=config.linear_correct) for _ in range(config.linear)],
+        "linear": [
+            source.habit(rng, condition=config.habit_condition)
+            if habit
+            else source.linear(rng, correct=config.linear_correct)
+            for habit in shows_habits
+        ],
         "documents": [source.document(rng, words=words) for _ in range(config.documents)],
         "worksheets": [source.worksheet(rng, words=words) for _ in range(config.worksheets)],
     }
