@@ -19,7 +19,7 @@ from textual.signal import Signal
 from cogtui.app.experiments.screen import ExperimentsScreen
 from cogtui.app.rendering.themes import THEMES, default_theme, span_variables
 from cogtui.app.shell.context import Context
-from cogtui.app.shell.opening import OpenComparison, OpenReader, OpenRolloutList, PrepareReaders
+from cogtui.app.shell.opening import OpenAnnotation, OpenComparison, OpenReader, OpenRolloutList, PrepareReaders
 from cogtui.app.shell.screen_base import AppScreen
 from cogtui.app.shell.screen_pool import ReusableScreen, ScreenPool
 from cogtui.app.shell.snapshot import WorkspaceSnapshot
@@ -197,7 +197,8 @@ class CogtuiApp(App[None]):
         opener = message.opener
         if opener is self.screen:
             await self.screen_pool.open(
-                TraceScreen, lambda screen: screen.read(opener.mode, message.listed, message.rollout, message.left)
+                TraceScreen,
+                lambda screen: screen.read(opener.mode, message.list_query, message.rollout, message.on_close),
             )
 
     @on(OpenComparison)
@@ -216,6 +217,18 @@ class CogtuiApp(App[None]):
 
         if message.opener is self.screen:
             self.push_screen(TracesScreen(mode=message.opener.mode, path=message.path, scope=message.scope))
+
+    @on(OpenAnnotation)
+    def _open_annotation(self, message: OpenAnnotation) -> None:
+        from cogtui.app.annotation.screen import AnnotateScreen
+
+        opener = message.opener
+        if opener is self.screen:
+            self.push_screen(
+                AnnotateScreen(
+                    opener.mode, message.order, message.rollout, judge=message.judge_run, on_close=message.on_close
+                )
+            )
 
     @on(PrepareReaders)
     async def _prepare_reading(self) -> None:

@@ -16,12 +16,12 @@ from cogtui.app.annotation.draft import AnnotationDraft, DraftHistory, Flag, Inv
 from cogtui.app.annotation.proposals import proposal_sources
 from cogtui.app.annotation.status_rows import DraftList, count_parts, head_parts, hint_parts
 from cogtui.app.annotation.text_view import AnnotateText
-from cogtui.app.annotation.trace_order import TraceOrder
 from cogtui.app.rollout.trace_data import LiveRulesJudgement, run_rules_judge
 from cogtui.app.rollout.trace_facts import problem_rows
 from cogtui.app.rollout.trace_text import TraceText
 from cogtui.app.shell.chords import ChordScreen
 from cogtui.app.shell.dialogs import ChoiceScreen, ConfirmScreen
+from cogtui.app.shell.trace_order import TraceOrder
 from cogtui.app.widgets.detail_pane import DetailPane
 from cogtui.app.widgets.text_line import TextLine
 from cogtui.store import RolloutDetail, RolloutRow
@@ -41,7 +41,7 @@ class AnnotateScreen(ChordScreen):
         order: which trace comes next.
         rollout: the trace opened.
         judge: id of the judge run seen before, offered first to start from.
-        left: called with the last trace and the person's judge run when the screen is left.
+        on_close: called with the last trace and the person's judge run when the screen is left.
     """
 
     HELP_TITLE = "Annotate"
@@ -74,7 +74,7 @@ class AnnotateScreen(ChordScreen):
         rollout: RolloutRow,
         *,
         judge: str = "",
-        left: Callable[[RolloutRow, str], None] | None = None,
+        on_close: Callable[[RolloutRow, str], None] | None = None,
     ) -> None:
         super().__init__("annotate", mode=mode)
         self.add_class(f"-pane-{_PANES[0]}", update=False)
@@ -85,7 +85,7 @@ class AnnotateScreen(ChordScreen):
         self.history = DraftHistory(AnnotationDraft(""))
         self.now: LiveRulesJudgement | None = None
         self._judge = judge
-        self._left = left
+        self._on_close = on_close
         self._saving: AnnotationWriter | None = None
         self._pane = 0
 
@@ -143,7 +143,7 @@ class AnnotateScreen(ChordScreen):
         self.now = await self.answer(self.context.work.ask(lambda _: run_rules_judge(detail)))
         self._show(stay=True)
         order = self.order
-        place = await self.answer(store.ask(lambda opened: order.place(opened, rollout)))
+        place = await self.answer(store.ask(lambda opened: order.position_text(opened, rollout)))
         self.query_one("#head", TextLine).show_rows(head_parts(detail.row, annotator, place or ""))
 
     # Showing
@@ -397,10 +397,10 @@ class AnnotateScreen(ChordScreen):
             self._unless_unsaved(self._leave)
 
     def _leave(self) -> None:
-        left, rollout = self._left, self.rollout
+        on_close, rollout = self._on_close, self.rollout
         super().action_up()
-        if left is not None:
-            left(rollout, human_judge_run(self.annotator).id)
+        if on_close is not None:
+            on_close(rollout, human_judge_run(self.annotator).id)
 
     def _unless_unsaved(self, go: Callable[[], object]) -> None:
         """Goes on, but asks first where that would lose something."""

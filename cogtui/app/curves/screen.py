@@ -16,6 +16,7 @@ from cogtui.app.rendering.styles import Part
 from cogtui.app.rendering.text import one_line
 from cogtui.app.shell.dialogs import ChoiceScreen
 from cogtui.app.shell.list_query import quote_value
+from cogtui.app.shell.opening import OpenRolloutList
 from cogtui.app.shell.screen_base import AppScreen
 from cogtui.app.widgets.line_view import LineView
 from cogtui.app.widgets.text_line import TextLine
@@ -130,14 +131,12 @@ class CurvesScreen(AppScreen):
     @on(LineView.LineSelected)
     def _chosen(self, event: LineView.LineSelected) -> None:
         """A point opens the rollouts it stands for."""
-        from cogtui.app.traces.list.screen import TracesScreen
-
         one = self.series[event.line]
         terms = [f"split:{quote_value(one.curve.split)}", f"step:{self.step}"]
         if one.curve.condition is not None:
             terms.insert(0, f"condition:{quote_value(one.curve.condition)}")
         path = f"{one.name}, step {self.step}"
-        self.app.push_screen(TracesScreen(mode=self.mode, path=path, scope=" ".join(terms)))
+        self.post_message(OpenRolloutList(self, path, " ".join(terms)))
 
     def action_measure(self, by: int) -> None:
         """Shows another measure."""

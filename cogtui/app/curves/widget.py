@@ -10,8 +10,9 @@ from textual.strip import Strip
 
 from cogtui.app.curves.curve_plot import PlotSeries, plot_rows
 from cogtui.app.rendering.plot import SWATCHES, format_number
-from cogtui.app.rendering.styles import Part, StyledWidget
+from cogtui.app.rendering.styles import Part
 from cogtui.app.rendering.text import fit, one_line
+from cogtui.app.textual_compat.styled_widget import StyledWidget
 from cogtui.app.widgets.line_view import LineView
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cogtui.app.rendering.states import URGENCY
-from jobs.recipe.labels import Label, label_text
+from cogtui.app.stages.facts import short_title
 from jobs.state.types import StageState, StateName
 
 if TYPE_CHECKING:
@@ -48,13 +48,6 @@ def build_matrix(experiment: Experiment) -> ExperimentMatrix:
         titles.append(short_title(labels) or cell.title)
     keys = tuple(tuple(cell.stages.get(name) for name in columns) for cell in experiment.cells)
     return ExperimentMatrix(tuple(columns), tuple(titles), keys)
-
-
-def short_title(labels: Mapping[str, Label]) -> str:
-    """Labels as a screen names a cell: the condition by its value alone, the rest as `seed=1`."""
-    condition = labels.get("condition")
-    others = label_text({name: value for name, value in labels.items() if name != "condition"})
-    return others if condition is None else f"{condition} {others}".rstrip()
 
 
 def count_states(experiment: Experiment, states: Mapping[str, StageState]) -> dict[StateName, int]:

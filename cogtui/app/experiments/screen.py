@@ -33,7 +33,7 @@ class ExperimentsScreen(StageActions):
 
     def __init__(self) -> None:
         super().__init__()
-        self._name: str | None = None
+        self._experiment_name: str | None = None
 
     def compose_body(self) -> ComposeResult:
         titles = TextLine(widget_id="titles")
@@ -65,9 +65,9 @@ class ExperimentsScreen(StageActions):
             summary.show((f" {text}", "dim"))
             return
         names = [experiment.name for experiment in snapshot.experiments]
-        if self._name not in names:
-            self._name = names[0]
-        place = names.index(self._name)
+        if self._experiment_name not in names:
+            self._experiment_name = names[0]
+        place = names.index(self._experiment_name)
         experiment = snapshot.experiments[place]
         parts: list[Part] = [(f" {one_line(experiment.name, 40)}", "strong")]
         if len(names) > 1:
@@ -96,8 +96,8 @@ class ExperimentsScreen(StageActions):
     def action_experiment(self, step: int) -> None:
         """Shows another experiment of the workspace."""
         names = [experiment.name for experiment in self.context.snapshot.experiments]
-        if self._name in names:
-            self._name = names[(names.index(self._name) + step) % len(names)]
+        if self._experiment_name in names:
+            self._experiment_name = names[(names.index(self._experiment_name) + step) % len(names)]
             self.show_snapshot(self.context.snapshot)
 
     def action_choose_experiment(self) -> None:
@@ -108,8 +108,8 @@ class ExperimentsScreen(StageActions):
 
         def chosen(index: int | None) -> None:
             if index is not None:
-                self._name = names[index]
+                self._experiment_name = names[index]
                 self.show_snapshot(self.context.snapshot)
 
-        now = names.index(self._name) if self._name in names else 0
+        now = names.index(self._experiment_name) if self._experiment_name in names else 0
         self.app.push_screen(ChoiceScreen("Which experiment?", names, now), chosen)

@@ -7,14 +7,13 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container
 
-from cogtui.app.experiments.matrix_data import short_title
 from cogtui.app.rendering.column_layout import Column
 from cogtui.app.rendering.states import GLYPHS, URGENCY, format_time, progress_text, state_style, state_text, urgency
 from cogtui.app.rendering.styles import Part
 from cogtui.app.rendering.text import one_line
 from cogtui.app.shell.snapshot import WorkspaceSnapshot
 from cogtui.app.stages.actions import StageActions
-from cogtui.app.stages.facts import stage_rows
+from cogtui.app.stages.facts import short_title, stage_rows
 from cogtui.app.widgets.detail_pane import DetailPane
 from cogtui.app.widgets.keyed_table import Cells, KeyedTable
 from cogtui.app.widgets.line_view import LineView

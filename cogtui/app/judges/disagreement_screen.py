@@ -10,12 +10,13 @@ from textual.containers import Container
 
 from cogtui.analysis.agreement.indexed import JudgeComparison
 from cogtui.analysis.agreement.measures import BehaviorFinding, TraceFindings
-from cogtui.app.annotation.trace_order import QueueOrder
 from cogtui.app.judges.span_comparison_widget import InstanceList, SpanComparisonText
 from cogtui.app.rendering.span_comparison import SpanMatch, match_span_sets
 from cogtui.app.rendering.styles import SPAN_STYLES, Part, StyleName
 from cogtui.app.rendering.text import one_line
 from cogtui.app.shell.chords import ChordScreen
+from cogtui.app.shell.opening import OpenAnnotation
+from cogtui.app.shell.trace_order import QueueOrder
 from cogtui.app.widgets.detail_pane import DetailPane, labelled_rows
 from cogtui.app.widgets.line_view import LineView
 from cogtui.app.widgets.text_line import TextLine
@@ -35,7 +36,7 @@ class DisagreementScreen(ChordScreen):
         mode: title of the mode it is opened in.
         found: the comparison.
         trace: id of the trace.
-        left: called with the id of the last trace when the screen is left.
+        on_close: called with the id of the last trace when the screen is left.
     """
 
     HELP_TITLE = "Disagreement"
@@ -51,13 +52,13 @@ class DisagreementScreen(ChordScreen):
     ]
 
     def __init__(
-        self, mode: str, found: JudgeComparison, trace: str, left: Callable[[str], None] | None = None
+        self, mode: str, found: JudgeComparison, trace: str, on_close: Callable[[str], None] | None = None
     ) -> None:
         super().__init__("disagreement", mode=mode)
         self.found = found
         self.trace = trace
         self.shared_spans: list[SpanMatch] = []
-        self._left = left
+        self._on_close = on_close
         self._pane = 0
 
     def compose_body(self) -> ComposeResult:
@@ -182,14 +183,10 @@ class DisagreementScreen(ChordScreen):
         self.run_worker(self._annotate(self.trace), group="go", exclusive=True)
 
     async def _annotate(self, trace: str) -> None:
-        from cogtui.app.annotation.screen import AnnotateScreen
-
         row = await self.answer(self.context.store.ask(lambda store: _row_of(store.rollout(trace).row, trace)))
         if row is not None:
             order = QueueOrder([item.id for item in self.found.agreement.queue])
-            self.app.push_screen(
-                AnnotateScreen(self.mode, order, row, judge=self.found.judge.run, left=self._annotated)
-            )
+            self.post_message(OpenAnnotation(self, order, row, self.found.judge.run, self._annotated))
 
     def _annotated(self, rollout: RolloutRow, judge_run: str) -> None:
         if rollout.id in self.found.texts:
@@ -199,8 +196,8 @@ class DisagreementScreen(ChordScreen):
 
     def action_up(self) -> None:
         """Back to the queue, at the trace last read."""
-        if self._left is not None:
-            self._left(self.trace)
+        if self._on_close is not None:
+            self._on_close(self.trace)
         super().action_up()
 
 

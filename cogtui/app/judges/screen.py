@@ -297,7 +297,7 @@ class JudgesScreen(AppScreen):
 
         queue, found = self.query_one(QueueTable), self.found
         if event.view is queue and found is not None and queue.key is not None:
-            self.app.push_screen(DisagreementScreen(self.mode, found, queue.key, left=queue.go_to))
+            self.app.push_screen(DisagreementScreen(self.mode, found, queue.key, on_close=queue.go_to))
 
 
 def _overview(store: Store) -> tuple[list[JudgeRunSummary], int]:

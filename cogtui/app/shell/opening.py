@@ -1,4 +1,7 @@
-"""Messages of screens that want another one opened: the app knows all screens, they need not know each other."""
+"""Messages by which a screen asks the app to open another screen.
+
+The app knows all screens; screens do not know each other, so a feature can be removed without editing another one.
+"""
 
 from __future__ import annotations
 
@@ -7,14 +10,15 @@ from typing import TYPE_CHECKING
 
 from textual.message import Message
 
-if TYPE_CHECKING:  # the store is half of what the app imports, and its first screen needs none of it
+if TYPE_CHECKING:  # importing the store takes half of the start-up time, and the first screen needs none of it
     from cogtui.app.shell.list_query import ListQuery
     from cogtui.app.shell.screen_base import AppScreen
+    from cogtui.app.shell.trace_order import TraceOrder
     from cogtui.store import RolloutRow
 
 
 class OpenRequest(Message):
-    """Something is to be opened over a screen; nothing is where another screen covers that one by now."""
+    """A request to open a screen over another one; ignored if that one is covered by the time it arrives."""
 
     def __init__(self, opener: AppScreen) -> None:
         super().__init__()
@@ -22,23 +26,30 @@ class OpenRequest(Message):
 
 
 class OpenReader(OpenRequest):
-    """Read one rollout of a list; `left` is called with the last one read when the reader goes back."""
+    """Read one rollout of a list.
+
+    Args:
+        opener: the screen that asks.
+        list_query: the list.
+        rollout: its row in the list.
+        on_close: called with the last rollout read when the reader is closed.
+    """
 
     def __init__(
         self,
         opener: AppScreen,
-        listed: ListQuery,
+        list_query: ListQuery,
         rollout: RolloutRow,
-        left: Callable[[RolloutRow], None] | None = None,
+        on_close: Callable[[RolloutRow], None] | None = None,
     ) -> None:
         super().__init__(opener)
-        self.listed = listed
+        self.list_query = list_query
         self.rollout = rollout
-        self.left = left
+        self.on_close = on_close
 
 
 class OpenComparison(OpenRequest):
-    """Read two rollouts beside each other."""
+    """Read two rollouts side by side."""
 
     def __init__(self, opener: AppScreen, left: RolloutRow, right: RolloutRow) -> None:
         super().__init__(opener)
@@ -47,7 +58,13 @@ class OpenComparison(OpenRequest):
 
 
 class OpenRolloutList(OpenRequest):
-    """List the rollouts of a scope, which is a filter."""
+    """List the rollouts that pass a filter.
+
+    Args:
+        opener: the screen that asks.
+        path: the text that the top bar shows for the list.
+        scope: the filter; it holds as long as the list is open.
+    """
 
     def __init__(self, opener: AppScreen, path: str, scope: str) -> None:
         super().__init__(opener)
@@ -55,5 +72,31 @@ class OpenRolloutList(OpenRequest):
         self.scope = scope
 
 
+class OpenAnnotation(OpenRequest):
+    """Annotate one rollout.
+
+    Args:
+        opener: the screen that asks.
+        order: the order in which the reader goes on to other rollouts.
+        rollout: the rollout to begin with.
+        judge_run: id of the judge run whose spans are offered first.
+        on_close: called with the last rollout and the annotator's judge run when the screen is closed.
+    """
+
+    def __init__(
+        self,
+        opener: AppScreen,
+        order: TraceOrder,
+        rollout: RolloutRow,
+        judge_run: str,
+        on_close: Callable[[RolloutRow, str], None],
+    ) -> None:
+        super().__init__(opener)
+        self.order = order
+        self.rollout = rollout
+        self.judge_run = judge_run
+        self.on_close = on_close
+
+
 class PrepareReaders(Message):
-    """Rollouts are listed, so one will be opened."""
+    """Rollouts are listed, so the reader will be opened soon: have its screens ready."""

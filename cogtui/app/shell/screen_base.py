@@ -13,10 +13,10 @@ from textual.signal import Signal
 from textual.strip import Strip
 from textual.timer import Timer
 
-from cogtui.app.rendering.styles import line_filter
 from cogtui.app.rendering.text import shown
 from cogtui.app.shell.context import Context, SharesContext, shared
 from cogtui.app.textual_compat.deferred_paint import DeferredPaintScreen
+from cogtui.app.textual_compat.styled_widget import line_filter
 from cogtui.app.widgets.bars import KeyBar, TopBar
 from pipelines.errors import CogtuiError
 

@@ -63,4 +63,4 @@ class ScreenPool:
         screen = next((one for one in self._screens if type(one) is kind and one.resting), None) or await self.add(kind)
         begin(screen)
         self._app.push_screen(screen)
-        screen.appear_when_filled()
+        screen.paint_when_filled()

@@ -7,6 +7,7 @@ from textual.binding import Binding, BindingType
 
 from cogtui.app.rendering.states import ENDED_BADLY
 from cogtui.app.shell.dialogs import ConfirmScreen
+from cogtui.app.shell.opening import OpenRolloutList
 from cogtui.app.shell.screen_base import AppScreen
 from cogtui.app.stages.control import ActOnStages, cancel_stages, list_dependents, retry_stages, stages_with_rollouts
 from jobs.recipe.labels import label_text
@@ -66,10 +67,8 @@ class StageActions(AppScreen):
         workspace = self.context.workspace
         sources = await self.answer(self.context.work.ask(lambda _: stages_with_rollouts(workspace, key)))
         if sources:
-            from cogtui.app.traces.list.screen import TracesScreen
-
             text = " OR ".join(f"stage:{source}" for source in sources)
-            self.app.push_screen(TracesScreen(mode=self.mode, path=f"{key} › traces", scope=text))
+            self.post_message(OpenRolloutList(self, f"{key} › traces", text))
         elif or_log:
             self.action_open_log()
         else:

@@ -1,15 +1,23 @@
 """What a detail pane says of a stage, as rows ready to draw."""
 
 import time
+from collections.abc import Mapping
 
 from cogtui.app.rendering.states import duration, format_time, progress_text, state_part
 from cogtui.app.rendering.styles import Part
 from cogtui.app.rendering.text import one_line
 from cogtui.app.widgets.detail_pane import labelled_rows
-from jobs.recipe.labels import label_text
+from jobs.recipe.labels import Label, label_text
 from jobs.state.types import AttemptState, RunRecord, StageState
 
 Rows = list[list[Part]]
+
+
+def short_title(labels: Mapping[str, Label]) -> str:
+    """Labels as a screen shows them: the condition by its value alone, the others as `seed=1`."""
+    condition = labels.get("condition")
+    others = label_text({name: value for name, value in labels.items() if name != "condition"})
+    return others if condition is None else f"{condition} {others}".rstrip()
 
 
 def stage_rows(stage: StageState | None, width: int, *, attempts: bool) -> Rows:

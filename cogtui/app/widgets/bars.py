@@ -6,8 +6,9 @@ from textual.screen import Screen
 from textual.strip import Strip
 from textual.widgets import Input
 
-from cogtui.app.rendering.styles import Part, StyledWidget
+from cogtui.app.rendering.styles import Part
 from cogtui.app.rendering.text import fit, one_line
+from cogtui.app.textual_compat.styled_widget import StyledWidget
 
 
 def key_name(key: str) -> str:

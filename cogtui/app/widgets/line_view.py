@@ -8,28 +8,19 @@ from textual.binding import Binding, BindingType
 from textual.geometry import Region, Size
 from textual.message import Message
 from textual.reactive import reactive
-from textual.scroll_view import ScrollView
-from textual.scrollbar import ScrollBar
 from textual.strip import Strip
 
-from cogtui.app.rendering.styles import Part, StyledWidget, StyleName
-from cogtui.app.textual_compat.scrollbar import LineScrollBar
+from cogtui.app.rendering.styles import Part, StyleName
+from cogtui.app.textual_compat.line_scroll_view import LineScrollView
 
 
-class LineView(ScrollView, StyledWidget, can_focus=True, inherit_bindings=False):
+class LineView(LineScrollView, can_focus=True, inherit_bindings=False):
     """Draws `line_count` lines by asking for the visible ones, with a cursor on one of them.
 
-    Subclasses give `line_count` and `line_parts`, and call `lines_changed` when their data did.
-    Moving the cursor repaints two lines, scrolling the visible ones.
+    Subclasses implement `line_count` and `line_parts`, and call `lines_changed` when their data changed.
+    Moving the cursor repaints two lines; scrolling repaints the visible ones.
     """
 
-    DEFAULT_CSS = """
-    LineView {
-        height: 1fr; width: 1fr; overflow: hidden scroll; scrollbar-size-vertical: 1;
-        scrollbar-background: transparent; scrollbar-background-hover: transparent;
-        scrollbar-background-active: transparent;
-    }
-    """
     TITLE: ClassVar[str] = "list"
     """How help names it."""
     CURSOR_GLYPH: ClassVar[bool] = True
@@ -74,24 +65,7 @@ class LineView(ScrollView, StyledWidget, can_focus=True, inherit_bindings=False)
         def control(self) -> "LineView":
             return self.view
 
-    # Textual's own lays the whole screen out anew at every change. Here lines fill what they are given, and the
-    # scrollbar's column is always there, so that only the bar has to follow.
-    virtual_size: reactive[Size] = reactive(Size(0, 0), repaint=False)
     cursor: reactive[int] = reactive(0, repaint=False)
-
-    def __init__(self, *, widget_id: str | None = None) -> None:
-        super().__init__(id=widget_id)
-        # The bar is always there. Where Textual finds that out while it lays out, it styles the bar and starts again.
-        self.set_reactive(LineView.show_vertical_scrollbar, True)
-
-    @property
-    def vertical_scrollbar(self) -> ScrollBar:
-        """The scrollbar, made when it is first asked for."""
-        if self._vertical_scrollbar is None:
-            self._vertical_scrollbar = bar = LineScrollBar(name="vertical", thickness=self.scrollbar_size_vertical)
-            bar.display = False
-            self.app._start_widget(self, bar)
-        return self._vertical_scrollbar
 
     @property
     def line_count(self) -> int:
@@ -138,10 +112,6 @@ class LineView(ScrollView, StyledWidget, can_focus=True, inherit_bindings=False)
 
     def validate_cursor(self, cursor: int) -> int:
         return max(0, min(cursor, self.line_count - 1))
-
-    def watch_virtual_size(self, size: Size) -> None:
-        if self.is_mounted:
-            self._scroll_update(size)
 
     def watch_cursor(self, before: int, now: int) -> None:
         self.line_changed(before)

@@ -5,7 +5,8 @@ from collections.abc import Iterable, Sequence
 from textual.geometry import Size
 from textual.strip import Strip
 
-from cogtui.app.rendering.styles import Part, StyledWidget
+from cogtui.app.rendering.styles import Part
+from cogtui.app.textual_compat.styled_widget import StyledWidget
 
 
 class TextLine(StyledWidget):

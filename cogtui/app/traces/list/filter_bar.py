@@ -64,7 +64,7 @@ class FilterBar(Vertical):
     def show_filter(self, text: str) -> None:
         """Shows the filter in force."""
         if self.has_class("open"):
-            self._paint_together()
+            self._paint_changes_once()
         self.remove_class("open")
         self.query_one("#filter-entry", PopupInput).close()
         line = self.query_one("#filter-text", TextLine)
@@ -75,15 +75,15 @@ class FilterBar(Vertical):
 
     def open(self, text: str) -> None:
         """Starts editing."""
-        self._paint_together()
+        self._paint_changes_once()
         self.add_class("open")
         self.query_one("#filter-entry", PopupInput).open(text)
         self._check(text)
 
-    def _paint_together(self) -> None:
+    def _paint_changes_once(self) -> None:
         # The lines of the bar come or go, the list gets another height, and the focus moves.
         if isinstance(self.screen, DeferredPaintScreen):
-            self.screen.paint_together()
+            self.screen.paint_changes_once()
 
     @on(Input.Changed, "#filter-entry")
     def _edited(self, event: Input.Changed) -> None:

@@ -27,7 +27,9 @@ from cogtui.app.rollout.trace_text import TraceText
 from cogtui.app.shell.chords import ChordScreen
 from cogtui.app.shell.dialogs import ChoiceScreen
 from cogtui.app.shell.list_query import ListQuery
+from cogtui.app.shell.opening import OpenAnnotation
 from cogtui.app.shell.screen_pool import ReusableScreen
+from cogtui.app.shell.trace_order import ListOrder
 from cogtui.app.traces.compare.compare_actions import CompareActions
 from cogtui.app.traces.reader.search_actions import SearchActions
 from cogtui.app.widgets.detail_pane import DetailPane
@@ -71,7 +73,7 @@ class TraceScreen(SearchActions, ChordScreen, CompareActions, ReusableScreen):
         self.detail, self.trace = None, EMPTY_VIEW
         self.facts: ProblemFacts | None = None
         self.now: LiveRulesJudgement | None = None
-        self._left: Callable[[RolloutRow], None] | None = None
+        self._on_close: Callable[[RolloutRow], None] | None = None
         self._judge = 0
         self._wanted_run = ""
         """Judge run to show once the rollout is read, e.g. the person who just annotated it."""
@@ -96,7 +98,11 @@ class TraceScreen(SearchActions, ChordScreen, CompareActions, ReusableScreen):
         self._show_pane()
 
     def read(
-        self, mode: str, list_query: ListQuery, rollout: RolloutRow, left: Callable[[RolloutRow], None] | None = None
+        self,
+        mode: str,
+        list_query: ListQuery,
+        rollout: RolloutRow,
+        on_close: Callable[[RolloutRow], None] | None = None,
     ) -> None:
         """Opens a rollout.
 
@@ -104,11 +110,11 @@ class TraceScreen(SearchActions, ChordScreen, CompareActions, ReusableScreen):
             mode: title of the mode it is opened in.
             list_query: the list it comes from.
             rollout: its row.
-            left: called with the last rollout read when the screen is left.
+            on_close: called with the last rollout read when the screen is left.
         """
         self.begin(mode)
         self.list_query = self.original_query = list_query
-        self._left = left
+        self._on_close = on_close
         self._pane = "none"
         self._show_pane()
         self.set_focus(self.query_one(TraceText))
@@ -304,12 +310,9 @@ class TraceScreen(SearchActions, ChordScreen, CompareActions, ReusableScreen):
 
     def action_annotate(self) -> None:
         """Opens the trace to annotate it by keyboard; this person's own spans, beside those of the judges."""
-        from cogtui.app.annotation.screen import AnnotateScreen
-        from cogtui.app.annotation.trace_order import ListOrder
-
         seen = self.trace.run.id if self.trace.run is not None else ""
         order = ListOrder(self.list_query)
-        self.app.push_screen(AnnotateScreen(self.mode, order, self.rollout, judge=seen, left=self._annotated))
+        self.post_message(OpenAnnotation(self, order, self.rollout, seen, self._annotated))
 
     def _annotated(self, rollout: RolloutRow, judge_run: str) -> None:
         self._wanted_run = judge_run
@@ -341,8 +344,8 @@ class TraceScreen(SearchActions, ChordScreen, CompareActions, ReusableScreen):
 
     def action_up(self) -> None:
         """Back to the list, at the rollout last read."""
-        if self._left is not None:
-            self._left(self.rollout)
+        if self._on_close is not None:
+            self._on_close(self.rollout)
         super().action_up()
 
 

@@ -1,4 +1,4 @@
-"""Which trace comes next while annotating or comparing: that of a list, or of a queue."""
+"""The order in which a reader goes from trace to trace: that of a list, or of a queue."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -8,13 +8,13 @@ from cogtui.store import RolloutRow, Store
 
 
 class TraceOrder(Protocol):
-    """Traces in some order."""
+    """A sequence of traces. Its methods run in the store's thread."""
 
     def neighbour(self, store: Store, rollout: RolloutRow, direction: int) -> RolloutRow | None:
-        """The next or previous one; None at an end. Runs in the store's thread."""
+        """Return the next (1) or previous (-1) trace; None at an end."""
 
-    def place(self, store: Store, rollout: RolloutRow) -> str:
-        """Where a trace stands, in words."""
+    def position_text(self, store: Store, rollout: RolloutRow) -> str:
+        """Return the position of a trace, for example `12 of 4,320`."""
 
 
 class ListOrder:
@@ -31,20 +31,20 @@ class ListOrder:
             rows = store.page(query, before=here, limit=1).rows
         return rows[0] if rows else None
 
-    def place(self, store: Store, rollout: RolloutRow) -> str:
+    def position_text(self, store: Store, rollout: RolloutRow) -> str:
         query = self._list_query.query()
         return f"{store.position(query, rollout.cursor) + 1:,} of {store.count(query):,}"
 
 
 class QueueOrder:
-    """A queue of rollout ids."""
+    """The order of a queue of rollout ids."""
 
     def __init__(self, ids: Sequence[str]) -> None:
         self._ids = list(ids)
 
     def neighbour(self, store: Store, rollout: RolloutRow, direction: int) -> RolloutRow | None:
-        at = self._ids.index(rollout.id) + direction if rollout.id in self._ids else -1
-        return store.rollout(self._ids[at]).row if 0 <= at < len(self._ids) else None
+        index = self._ids.index(rollout.id) + direction if rollout.id in self._ids else -1
+        return store.rollout(self._ids[index]).row if 0 <= index < len(self._ids) else None
 
-    def place(self, store: Store, rollout: RolloutRow) -> str:
+    def position_text(self, store: Store, rollout: RolloutRow) -> str:
         return f"{self._ids.index(rollout.id) + 1:,} of {len(self._ids):,}" if rollout.id in self._ids else ""
