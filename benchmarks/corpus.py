@@ -88,8 +88,12 @@ def _bodies(config: dict[str, Any], folder: Path, count: int) -> list[dict[str, 
     judge = ModelDocumentJudge(ClassifyConfig.model_validate(config, context={"base": folder}))
     question = FactsQuestion.of(read_prompt("facts"))
     tasks = (JudgeTask("", (), 0, document(number)["text"]) for number in range(count))
-    asks = (ask for task in tasks for ask in DocumentDialogue(task, judge.prompt_config, question, None).wanted())
-    return [chat_body(ModelSpec("openai", "loopback"), ask) for ask in asks]
+    requests = (
+        request
+        for task in tasks
+        for request in DocumentDialogue(task, judge.prompt_config, question, None).pending_requests()
+    )
+    return [chat_body(ModelSpec("openai", "loopback"), request) for request in requests]
 
 
 def _bare(url: str, bodies: list[dict[str, Any]]) -> float:

@@ -17,12 +17,12 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.behaviors.judges.llm.answer import SCHEMA
-from pipelines.llm.asks import Ask, Reply
 from pipelines.llm.clients.connect import connect
 from pipelines.llm.clients.protocol import ModelSpec
 from pipelines.llm.ledger import Ledger
-from pipelines.llm.live import converse
+from pipelines.llm.live_runner import run_live
 from pipelines.llm.prices import Budget, Price
+from pipelines.llm.requests import ModelReply, ModelRequest
 from tests.loopback.server import serve
 from tests.loopback.state import State
 
@@ -41,14 +41,14 @@ class One:
     """A dialogue of one question."""
 
     def __init__(self, number: int, run: str) -> None:
-        self._ask = Ask("You judge.", f"{run} {number}\n{TRACE}", "How often?", SCHEMA, 500)
+        self._ask = ModelRequest("You judge.", f"{run} {number}\n{TRACE}", "How often?", SCHEMA, 500)
         self._done = False
 
-    def wanted(self) -> list[Ask]:
+    def pending_requests(self) -> list[ModelRequest]:
         """The question, until it is answered."""
         return [] if self._done else [self._ask]
 
-    def take(self, ask: Ask, reply: Reply) -> None:
+    def receive_reply(self, ask: ModelRequest, reply: ModelReply) -> None:
         """Takes the answer."""
         assert reply.status == "ok", reply
         self._done = True
@@ -99,7 +99,7 @@ def ours(url: str, count: int, run: str) -> tuple[float, list[int]]:
             return (One(number, run) for number in range(count))
 
         began = time.perf_counter()
-        for done, _ in enumerate(converse(dialogues(), client, ledger, budget, concurrency=CONCURRENCY), start=1):
+        for done, _ in enumerate(run_live(dialogues(), client, ledger, budget, concurrency=CONCURRENCY), start=1):
             if done % max(1, count // 10) == 0:
                 memory.append(_resident())
         took = time.perf_counter() - began

@@ -6,14 +6,14 @@ import sqlite3
 from pathlib import Path
 from typing import Final
 
-from pipelines.llm.asks import Reply, Usage
+from pipelines.llm.requests import ModelReply, TokenUsage
 from pipelines.streams import complete_lines, parse_line
 
 _NAME: Final = "replies"
 
 
 class Ledger:
-    """Replies by ask id, in JSONL files of which each process appends to one of its own.
+    """Replies by request id, in JSONL files of which each process appends to one of its own.
 
     Where each reply lies is kept in a temporary SQLite table that spills to disk, so memory does not grow with
     the number of replies. Errors that cost nothing are not kept: they are asked again.
@@ -26,9 +26,9 @@ class Ledger:
         self._writing: int | None = None
         self._end = 0
         self._count = 0
-        self.usage = Usage()
+        self.usage = TokenUsage()
         """Of all replies that came live."""
-        self.batch_usage = Usage()
+        self.batch_usage = TokenUsage()
         """Of all replies that came through batches."""
         self._index = sqlite3.connect("", check_same_thread=False, isolation_level=None)
         self._index.execute("PRAGMA journal_mode = OFF")
@@ -45,14 +45,14 @@ class Ledger:
         for line in complete_lines(path):
             try:
                 record = parse_line(line.data)
-                reply = Reply.from_dict(record["reply"])
+                reply = ModelReply.from_dict(record["reply"])
                 key = bytes.fromhex(record["id"])
             except (ValueError, KeyError, TypeError):
                 continue  # a damaged line is an answer lost: it will be asked again
             self._note(key, (number, line.start, line.end), reply)
         self._index.execute("COMMIT")
 
-    def _note(self, key: bytes, place: tuple[int, int, int], reply: Reply) -> None:
+    def _note(self, key: bytes, place: tuple[int, int, int], reply: ModelReply) -> None:
         if not self._index.execute("INSERT OR IGNORE INTO place VALUES (?, ?, ?, ?)", (key, *place)).rowcount:
             return
         self._count += 1
@@ -61,46 +61,46 @@ class Ledger:
         else:
             self.usage += reply.usage
 
-    def _place(self, ask_id: str) -> tuple[int, int, int] | None:
+    def _place(self, request_id: str) -> tuple[int, int, int] | None:
         found: tuple[int, int, int] | None = self._index.execute(
-            "SELECT file, start, end FROM place WHERE id = ?", (bytes.fromhex(ask_id),)
+            "SELECT file, start, end FROM place WHERE id = ?", (bytes.fromhex(request_id),)
         ).fetchone()
         return found
 
-    def __contains__(self, ask_id: str) -> bool:
-        return self._place(ask_id) is not None
+    def __contains__(self, request_id: str) -> bool:
+        return self._place(request_id) is not None
 
     def __len__(self) -> int:
         return self._count
 
-    def get(self, ask_id: str) -> Reply | None:
-        """The reply to an ask, or None where there is none yet."""
-        place = self._place(ask_id)
+    def get(self, request_id: str) -> ModelReply | None:
+        """The reply to a request, or None where there is none yet."""
+        place = self._place(request_id)
         if place is None:
             return None
         number, start, end = place
         if number not in self._open:
             self._open[number] = os.open(self._files[number], os.O_RDONLY)
-        return Reply.from_dict(parse_line(os.pread(self._open[number], end - start, start))["reply"])
+        return ModelReply.from_dict(parse_line(os.pread(self._open[number], end - start, start))["reply"])
 
-    def put(self, ask_id: str, reply: Reply) -> None:
+    def put(self, request_id: str, reply: ModelReply) -> None:
         """Keeps a reply. Written before this returns.
 
         Raises:
             OSError: the disk is full.
         """
-        if not reply.final or ask_id in self:
+        if not reply.is_final or request_id in self:
             return
         if self._writing is None:
             path = self._folder / f"{_NAME}-{len(self._files) + 1:03d}.jsonl"
             self._writing = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o644)
             self._files.append(path)
             self._end = 0
-        line = json.dumps({"id": ask_id, "reply": reply.as_dict()}).encode() + b"\n"
+        line = json.dumps({"id": request_id, "reply": reply.as_dict()}).encode() + b"\n"
         if os.write(self._writing, line) != len(line):
             self.close()
             raise OSError(28, "the disk is full: a reply was written in part", str(self._folder))
-        self._note(bytes.fromhex(ask_id), (len(self._files) - 1, self._end, self._end + len(line)), reply)
+        self._note(bytes.fromhex(request_id), (len(self._files) - 1, self._end, self._end + len(line)), reply)
         self._end += len(line)
 
     def close(self) -> None:

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from pipelines.errors import CogtuiError, InvalidInput
-from pipelines.llm.asks import Ask, Usage
 from pipelines.llm.ledger import Ledger
+from pipelines.llm.requests import ModelRequest, TokenUsage
 
 _LIKELY_CHARACTERS: Final = 3.0
 """ASCII characters a token in traces full of numbers: prose has four, digits two."""
@@ -32,7 +32,7 @@ class Price:
     cache_write: float | None = None
     """For input written to the prompt cache; None where that costs what input costs."""
 
-    def cost(self, usage: Usage, *, batch: bool) -> float:
+    def cost(self, usage: TokenUsage, *, batch: bool) -> float:
         """What some tokens cost, in US dollars."""
         write = self.input if self.cache_write is None else self.cache_write
         fresh = usage.input_tokens - usage.cached_tokens - usage.cache_write_tokens
@@ -44,31 +44,31 @@ class Price:
         )
         return dollars / _MILLION * (self.batch if batch else 1.0)
 
-    def spent(self, ledger: Ledger) -> float:
+    def ledger_cost(self, ledger: Ledger) -> float:
         """What all replies of a ledger cost, in US dollars."""
         return self.cost(ledger.usage, batch=False) + self.cost(ledger.batch_usage, batch=True)
 
 
-FREE: Final = Price(0.0, 0.0, 0.0, 1.0)
+FREE_PRICE: Final = Price(0.0, 0.0, 0.0, 1.0)
 """One's own machine."""
 
 
-def worst_usage(ask: Ask) -> Usage:
-    """The most tokens an ask can reasonably take: dense text, nothing cached, as much answer as it allows."""
-    tokens = _tokens(ask, _FEWEST_CHARACTERS, worst=True)
-    return Usage(tokens, output_tokens=ask.max_tokens, cache_write_tokens=tokens if ask.shared else 0)
+def max_usage(request: ModelRequest) -> TokenUsage:
+    """The most tokens a request can reasonably take: dense text, nothing cached, as much answer as it allows."""
+    tokens = _tokens(request, _FEWEST_CHARACTERS, worst=True)
+    return TokenUsage(tokens, output_tokens=request.max_tokens, cache_write_tokens=tokens if request.shared else 0)
 
 
-def likely_usage(ask: Ask, output_tokens: int) -> Usage:
-    """What an ask takes where the answer is so long and nothing is cached."""
-    tokens = _tokens(ask, _LIKELY_CHARACTERS, worst=False)
-    return Usage(tokens, output_tokens=min(output_tokens, ask.max_tokens))
+def estimate_usage(request: ModelRequest, output_tokens: int) -> TokenUsage:
+    """What a request takes where the answer is so long and nothing is cached."""
+    tokens = _tokens(request, _LIKELY_CHARACTERS, worst=False)
+    return TokenUsage(tokens, output_tokens=min(output_tokens, request.max_tokens))
 
 
-def _tokens(ask: Ask, ascii_characters: float, *, worst: bool) -> int:
+def _tokens(request: ModelRequest, ascii_characters: float, *, worst: bool) -> int:
     """Tokens of all texts. Beyond ASCII a character is often one token, and never more than its bytes."""
-    tokens = 8.0 * (1 + len(ask.turns))  # roles and separators
-    for text in ask.texts():
+    tokens = 8.0 * (1 + len(request.turns))  # roles and separators
+    for text in request.billed_texts():
         size = len(text.encode("utf-8", "surrogatepass"))
         others = 0 if size == len(text) else sum(char > "\x7f" for char in text)
         plain = len(text) - others
@@ -76,7 +76,7 @@ def _tokens(ask: Ask, ascii_characters: float, *, worst: bool) -> int:
     return round(tokens)
 
 
-def price_of(provider: str, model: str, table: Path | None = None) -> Price | None:
+def find_price(provider: str, model: str, table: Path | None = None) -> Price | None:
     """The price of a model: from the user's table if given, else from the one that comes with cogtui.
 
     Models are looked up by exact name, or as a dated release of a name. None: nobody said.
@@ -85,7 +85,7 @@ def price_of(provider: str, model: str, table: Path | None = None) -> Price | No
         InvalidInput: the table cannot be read, or the entry is no price.
     """
     if provider == "vllm" and table is None:
-        return FREE
+        return FREE_PRICE
     source = table or files("pipelines.llm") / "prices.toml"
     try:
         entries = tomllib.loads(source.read_text(encoding="utf-8")).get(provider, {})
@@ -140,27 +140,27 @@ class Budget:
         self.spent = spent
         self._reserved = 0.0
 
-    def need(self, ask: Ask, *, batch: bool) -> float:
-        """What an ask may cost at worst, in US dollars; 0 where there is no cap to keep."""
+    def worst_cost(self, request: ModelRequest, *, batch: bool) -> float:
+        """What a request may cost at worst, in US dollars; 0 where there is no cap to keep."""
         if self.price is None or self._cap is None:
             return 0.0
-        return self.price.cost(worst_usage(ask), batch=batch)
+        return self.price.cost(max_usage(request), batch=batch)
 
-    def fits(self, need: float) -> bool:
+    def has_room_for(self, need: float) -> bool:
         """Whether so much more stays under the cap, all that is in flight counted at its worst."""
         return self._cap is None or self.spent + self._reserved + need <= self._cap
 
     def reserve(self, need: float) -> None:
-        """Sets aside what an ask may cost."""
+        """Sets aside what a request may cost."""
         self._reserved += need
 
-    def settle(self, reserved: float, usage: Usage, *, batch: bool) -> None:
+    def settle(self, reserved: float, usage: TokenUsage, *, batch: bool) -> None:
         """Replaces a reservation by what was really used."""
         self._reserved -= reserved
         if self.price is not None:
             self.spent += self.price.cost(usage, batch=batch)
 
-    def reached(self, need: float) -> SpendingCapReached:
+    def cap_error(self, need: float) -> SpendingCapReached:
         """The error for a request that does not fit."""
         limit = self._cap or 0.0
         cap = f"{limit:.2f}" if limit >= _CENT else f"{limit:g}"

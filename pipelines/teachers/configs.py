@@ -6,7 +6,7 @@ from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from pipelines.errors import InvalidInput
 from pipelines.llm.clients.protocol import ModelSpec
-from pipelines.llm.service import ServiceFields
+from pipelines.llm.config import ModelServiceConfig
 from pipelines.stages import InputFile
 from pipelines.teachers.conditions import CONDITIONS, ConditionName
 from pipelines.teachers.model.prompts import PARTS
@@ -17,7 +17,7 @@ SYMBOLIC: Final = "symbolic"
 Style = Literal["varied", "plain"]
 
 
-class PrimingDataConfig(ServiceFields):
+class PrimingDataConfig(ModelServiceConfig):
     """`priming_data`: the traces of one condition."""
 
     model_config = ConfigDict(use_attribute_docstrings=True)

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from pipelines.llm.asks import Ask
-from pipelines.llm.prices import likely_usage, price_of, worst_usage
+from pipelines.llm.prices import estimate_usage, find_price, max_usage
+from pipelines.llm.requests import ModelRequest
 from pipelines.tasks.countdown.problems import Problem
 from pipelines.tasks.countdown.task import CountdownTask
 from pipelines.teachers.conditions import CONDITIONS
@@ -39,12 +39,14 @@ def cost_of(config: PrimingDataConfig) -> Cost | None:
         return None
     prompts = load_prompts(config.condition, {name: file.unchanged() for name, file in config.prompts.items()})
     question = prompts.question(_USUAL, CountdownTask(), config.n, "0")
-    ask = Ask(prompts.system, "", question, None, config.max_tokens, temperature=config.temperature)
-    price = price_of(spec.provider, spec.model, None if config.prices is None else config.prices.path)
+    request = ModelRequest(prompts.system, "", question, None, config.max_tokens, temperature=config.temperature)
+    price = find_price(spec.provider, spec.model, None if config.prices is None else config.prices.path)
     if price is None:
         return Cost(config.n, None, None)
-    likely = price.cost(likely_usage(ask, _LIKELY_TRACE), batch=config.batch) * config.n * (1 + config.over_request)
-    return Cost(config.n, likely, price.cost(worst_usage(ask), batch=config.batch) * config.n * config.draws)
+    likely = (
+        price.cost(estimate_usage(request, _LIKELY_TRACE), batch=config.batch) * config.n * (1 + config.over_request)
+    )
+    return Cost(config.n, likely, price.cost(max_usage(request), batch=config.batch) * config.n * config.draws)
 
 
 def billed_text(config: Mapping[str, Any]) -> str | None:

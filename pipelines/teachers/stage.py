@@ -7,8 +7,8 @@ from typing import Any
 from pipelines.errors import InvalidInput
 from pipelines.files import read_json
 from pipelines.folder import StageFolder
-from pipelines.llm.answered import SPENT
-from pipelines.llm.prices import price_of
+from pipelines.llm.prices import find_price
+from pipelines.llm.run_dialogues import SPENDING_FILE
 from pipelines.stages import Inputs
 from pipelines.tasks.countdown.problems import Problem
 from pipelines.tasks.countdown.task import CountdownTask, LoadedCountdown, load_countdown
@@ -81,7 +81,7 @@ def run(config: PrimingDataConfig, inputs: Inputs, folder: StageFolder) -> None:
 
 def _spent(folder: StageFolder) -> dict[str, Any]:
     """What a model was paid, all attempts together; nothing where none was asked."""
-    path = folder.path / WORK / SPENT
+    path = folder.path / WORK / SPENDING_FILE
     return {"spent": read_json(path)} if path.exists() else {}
 
 
@@ -100,7 +100,7 @@ def make_teacher(config: PrimingDataConfig, condition: str, task: CountdownTask)
         prompts=load_prompts(condition, {name: file.unchanged() for name, file in config.prompts.items()}),
         max_tokens=config.max_tokens,
         temperature=config.temperature,
-        price=price_of(spec.provider, spec.model, table),
+        price=find_price(spec.provider, spec.model, table),
         service=config,
     )
     return ModelTeacher(task, writer)

@@ -14,7 +14,7 @@ from pipelines.behaviors.judges.llm.dialogue import JudgePromptConfig, TraceDial
 from pipelines.behaviors.judges.llm.prompts import JudgeMode, load_prompts
 from pipelines.files import write_json
 from pipelines.folder import StageFolder, StageInfo
-from pipelines.llm.asks import Ask, Reply, Usage
+from pipelines.llm.requests import ModelReply, ModelRequest, TokenUsage
 from pipelines.records import Behavior, Rollout
 from pipelines.streams import StreamWriter
 from pipelines.tasks.countdown.problems import Problem
@@ -174,17 +174,19 @@ class Talk:
     def __init__(self, text: str, mode: JudgeMode = "spans", **changes: Any) -> None:
         self.dialogue = TraceDialogue(JudgeTask("r1", (3, 4, 5), 24, text), prompt_config(mode, **changes), None)
 
-    def ask(self, behavior: Behavior) -> Ask:
+    def ask(self, behavior: Behavior) -> ModelRequest:
         """The question now open about a behaviour."""
         open_now = [question for question in self.dialogue.questions if question.status is None]
         return next(question.ask for question in open_now if question.behavior == behavior)
 
     def answer(self, behavior: Behavior, text: str, **reply: Any) -> None:
         """Answers the question about a behaviour."""
-        given = {"status": "ok", "usage": Usage(100, 0, 10), **reply}
-        self.dialogue.take(self.ask(behavior), Reply(text=text, **given))
+        given = {"status": "ok", "usage": TokenUsage(100, 0, 10), **reply}
+        self.dialogue.receive_reply(self.ask(behavior), ModelReply(text=text, **given))
 
     def finish(self) -> None:
         """Answers all that is still open with nothing found."""
-        while wanted := self.dialogue.wanted():
-            self.dialogue.take(wanted[0], Reply("ok", '{"instances": [], "count": 0}', usage=Usage(100, 0, 10)))
+        while wanted := self.dialogue.pending_requests():
+            self.dialogue.receive_reply(
+                wanted[0], ModelReply("ok", '{"instances": [], "count": 0}', usage=TokenUsage(100, 0, 10))
+            )

@@ -7,7 +7,7 @@ import pytest
 
 from pipelines.behaviors.judge import BehaviorVerdict
 from pipelines.behaviors.sets.registered import BEHAVIORS
-from pipelines.llm.asks import Reply, ReplyStatus, Usage
+from pipelines.llm.requests import ModelReply, ReplyStatus, TokenUsage
 from tests.behaviors.llm_lab import SPECIAL, Talk, segments_shown
 
 TEXT = "3 + 4 = 7, not 24.\nLet me try again.\n3 * 4 = 12, not 24.\nLet me try again.\n3 + 4 = 7, not 24.\n"
@@ -29,12 +29,12 @@ def verdict_on(text: str, *answers: str, **changes: Any) -> BehaviorVerdict:
 
 
 def test_the_trace_comes_first_and_is_the_same_for_all_four() -> None:
-    asks = Talk(TEXT).dialogue.wanted()
+    asks = Talk(TEXT).dialogue.pending_requests()
     assert len(asks) == 4
     assert len({(ask.system, ask.shared) for ask in asks}) == 1
     assert len({ask.question for ask in asks}) == 4
     assert segments_shown(asks[0].shared)[3] == "3 * 4 = 12, not 24."
-    assert [ask.id("m") for ask in asks] == [ask.id("m") for ask in Talk(TEXT).dialogue.wanted()]
+    assert [ask.id("m") for ask in asks] == [ask.id("m") for ask in Talk(TEXT).dialogue.pending_requests()]
 
 
 def test_repeated_sentences_are_told_apart_by_their_segment() -> None:
@@ -151,14 +151,14 @@ def test_a_corrective_question_that_fails_leaves_the_first_answer(status: ReplyS
 @pytest.mark.parametrize("text", ["", "  \r\n\t"])
 def test_an_empty_completion_asks_nothing_and_is_truly_zero(text: str) -> None:
     dialogue = Talk(text).dialogue
-    assert dialogue.wanted() == []
+    assert dialogue.pending_requests() == []
     for verdict in dialogue.judged().verdicts.values():
         assert (verdict.status, verdict.count, verdict.usage) == ("ok", 0, {"requests": 0, "empty": True})
 
 
 def test_a_forged_marker_is_text_like_any_other() -> None:
     text = SPECIAL[4]
-    read = segments_shown(Talk(text).dialogue.wanted()[0].shared)
+    read = segments_shown(Talk(text).dialogue.pending_requests()[0].shared)
     assert "⟦deadbeef 7⟧ Segment 7: this is not a segment." in read.values()
     assert 7 not in read
     assert any("⟦s7⟧ [7] try the next one." in segment for segment in read.values())
@@ -167,13 +167,13 @@ def test_a_forged_marker_is_text_like_any_other() -> None:
 def test_a_long_trace_is_judged_in_parts_and_added_up() -> None:
     text = "".join(f"Attempt {number} is not 24. Let me try again.\n" for number in range(60))
     talk = Talk(text, window=600)
-    asks = talk.dialogue.wanted()
+    asks = talk.dialogue.pending_requests()
     parts = len(asks) // 4
     assert parts > 3
     for ask, reply in [(ask, segments_shown(ask.shared)) for ask in asks]:
         assert f"of {parts}" in ask.shared
         found = said(*[(number, words) for number, words in reply.items() if "is not 24" in words])
-        talk.dialogue.take(ask, Reply("ok", found, usage=Usage(50, 0, 5)))
+        talk.dialogue.receive_reply(ask, ModelReply("ok", found, usage=TokenUsage(50, 0, 5)))
     judged = talk.dialogue.judged()
     for verdict in judged.verdicts.values():
         assert (verdict.status, verdict.count) == ("ok", 60)
@@ -185,9 +185,9 @@ def test_a_long_trace_is_judged_in_parts_and_added_up() -> None:
 def test_a_part_that_failed_names_the_whole_and_keeps_what_was_said() -> None:
     text = "".join(f"Attempt {number} is not 24. Let me try again.\n" for number in range(60))
     talk = Talk(text, window=600)
-    for number, ask in enumerate(talk.dialogue.wanted()):
+    for number, ask in enumerate(talk.dialogue.pending_requests()):
         status: ReplyStatus = "refused" if number == 5 else "truncated" if number == 9 else "ok"
-        talk.dialogue.take(ask, Reply(status, said(), usage=Usage(50, 0, 5)))
+        talk.dialogue.receive_reply(ask, ModelReply(status, said(), usage=TokenUsage(50, 0, 5)))
     verdict = talk.dialogue.judged().verdicts["backtracking"]
     assert (verdict.status, verdict.count) == ("refused", None)
     assert verdict.raw is not None
@@ -196,8 +196,8 @@ def test_a_part_that_failed_names_the_whole_and_keeps_what_was_said() -> None:
 
 def test_count_parity_asks_for_a_number_and_once_only() -> None:
     talk = Talk(TEXT, "count_parity")
-    assert all(ask.schema is None for ask in talk.dialogue.wanted())
-    assert TEXT in talk.dialogue.wanted()[0].shared
+    assert all(ask.schema is None for ask in talk.dialogue.pending_requests())
+    assert TEXT in talk.dialogue.pending_requests()[0].shared
     talk.answer("verification", "Three checks.\n<count> 13 </count>")
     talk.answer("backtracking", "Two, I think.")
     talk.answer("subgoal", "<count>0</count>")
@@ -216,5 +216,5 @@ def test_count_parity_asks_for_a_number_and_once_only() -> None:
 def test_lone_surrogates_of_an_answer_are_not_sent_back() -> None:
     talk = Talk("\ud800 not 24")
     talk.answer("verification", '{"instances": [{"segment": 9, "quote": "\\ud800 x", "why": ""}], "count": 1}')
-    for text in talk.ask("verification").texts():
+    for text in talk.ask("verification").billed_texts():
         text.encode("utf-8")

@@ -140,7 +140,7 @@ def test_from_batch_to_live_the_open_batches_are_collected_first(
         raise Enough
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("pipelines.llm.answered._check", lambda: stop(None) if state.batches else None)
+        patch.setattr("pipelines.llm.run_dialogues._check", lambda: stop(None) if state.batches else None)
         with pytest.raises(Enough):
             list(judging_now)
     assert len(state.batches) == 1

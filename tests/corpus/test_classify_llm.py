@@ -17,7 +17,7 @@ from pipelines.behaviors.sets.registered import BEHAVIORS
 from pipelines.corpus.classify.dialogue import read_facts
 from pipelines.errors import CogtuiError, InvalidInput
 from pipelines.folder import StageFolder
-from pipelines.llm.clients.failures import EverythingFails
+from pipelines.llm.clients.errors import TooManyFailures
 from pipelines.records import Judgement
 from pipelines.run import prepare, run_stage
 from pipelines.shards import SHARD_VARIABLE
@@ -120,7 +120,7 @@ def test_an_endpoint_that_dies_in_the_middle(tmp_path: Path, state: State, url: 
 
     healthy, state.faults = state.faults, dies
     folder = prepared(tmp_path, state, url, records, chunk=16)
-    with pytest.raises(EverythingFails):
+    with pytest.raises(TooManyFailures):
         run_stage(folder)
     assert folder.result() is None
     paid = dict(state.ledger.paid)

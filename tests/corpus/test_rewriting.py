@@ -11,7 +11,7 @@ from pipelines.corpus.classify.judging import read_prompt
 from pipelines.corpus.curate.rewriting import RewriteDialogue, RewritePrompts, Rewritten, Source, preserved, read_parts
 from pipelines.corpus.curate.selection import SetName
 from pipelines.corpus.curate.symbolic_rewriter import straight
-from pipelines.llm.asks import Ask, Reply, ReplyStatus
+from pipelines.llm.requests import ModelReply, ModelRequest, ReplyStatus
 
 DOCUMENT = "Find x with 2x = 14. Let us check: 2 * 7 = 14. So the answer is \\boxed{x = 7}."
 COUNTS = {"verification": 1, "backtracking": 0, "subgoal": 0, "backward_chaining": 0}
@@ -20,11 +20,11 @@ GOOD = {"question": "Find x with 2x = 14.", "thought": "Halve both sides. Let us
 
 def rewritten(kind: SetName, text: str, status: ReplyStatus = "ok") -> Rewritten:
     record: dict[str, Any] = {"completion": DOCUMENT}
-    ask = Ask("", "", "", None, 10)
-    dialogue = RewriteDialogue(Source(record, 0, True, COUNTS), kind, ask)
-    assert dialogue.wanted() == [ask]
-    dialogue.take(ask, Reply(status, text))
-    assert dialogue.wanted() == []
+    request = ModelRequest("", "", "", None, 10)
+    dialogue = RewriteDialogue(Source(record, 0, True, COUNTS), kind, request)
+    assert dialogue.pending_requests() == [request]
+    dialogue.receive_reply(request, ModelReply(status, text))
+    assert dialogue.pending_requests() == []
     return dialogue.rewritten()
 
 

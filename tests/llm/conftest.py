@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from pipelines.llm.asks import Ask, Reply
 from pipelines.llm.clients.connect import connect
-from pipelines.llm.clients.protocol import Client, ModelSpec
+from pipelines.llm.clients.protocol import ModelClient, ModelSpec
+from pipelines.llm.requests import ModelReply, ModelRequest
 from tests.loopback.brain import Question
 from tests.loopback.server import serve
 from tests.loopback.state import State
@@ -33,9 +33,9 @@ class Chat:
     text: str
     questions: tuple[str, ...] = ("one", "two")
     follow_up: bool = False
-    replies: dict[str, Reply] = field(default_factory=dict)
+    replies: dict[str, ModelReply] = field(default_factory=dict)
 
-    def wanted(self) -> Sequence[Ask]:
+    def pending_requests(self) -> Sequence[ModelRequest]:
         """What has no reply yet."""
         return [self.ask(name) for name in self.names() if name not in self.replies]
 
@@ -45,10 +45,10 @@ class Chat:
             names += [f"{name} again" for name in self.questions]
         return names
 
-    def ask(self, name: str) -> Ask:
-        return Ask("You answer.", self.text, f"{name} {self.text}", SCHEMA, 50)
+    def ask(self, name: str) -> ModelRequest:
+        return ModelRequest("You answer.", self.text, f"{name} {self.text}", SCHEMA, 50)
 
-    def take(self, ask: Ask, reply: Reply) -> None:
+    def receive_reply(self, ask: ModelRequest, reply: ModelReply) -> None:
         """Keeps a reply."""
         self.replies[ask.question.removesuffix(f" {self.text}")] = reply
 
@@ -65,7 +65,7 @@ def url(state: State) -> Iterator[str]:
 
 
 @pytest.fixture(params=["openai", "anthropic"])
-def client(request: pytest.FixtureRequest, state: State, url: str, monkeypatch: pytest.MonkeyPatch) -> Client:
+def client(request: pytest.FixtureRequest, state: State, url: str, monkeypatch: pytest.MonkeyPatch) -> ModelClient:
     pytest.importorskip(request.param)
     monkeypatch.setenv(f"{request.param.upper()}_API_KEY", state.key)
     base = f"{url}/v1" if request.param == "openai" else url

@@ -16,8 +16,8 @@ from pipelines.tasks.loading import TASK_FILE, TEST_FILE, TRAIN_FILE
 from pipelines.training.core.configs import OptimizerConfig, PPOConfig, SamplingConfig
 from pipelines.training.core.runtime import Runtime
 from pipelines.training.ppo.networks import PolicyNetwork, ValueNetwork, freeze_copy
-from pipelines.training.ppo.update import OptimizedNetwork, PPOTrainer
-from pipelines.training.rl.sharding import SingleProcess
+from pipelines.training.ppo.trainer import OptimizedNetwork, PPOTrainer
+from pipelines.training.rl.ranks import SingleProcess
 
 CPU = Runtime(torch.device("cpu"), torch.float32)
 PAD, EOS = 0, 1

@@ -13,14 +13,14 @@ import torch
 from pipelines.errors import StageFailed
 from pipelines.folder import StageFolder
 from pipelines.run import prepare, run_stage
-from pipelines.training.generation.whole import GatheredModelView, copy_weights, gather_parameters
-from pipelines.training.ppo.checkpoint import ShardedTrainingCheckpoint
-from pipelines.training.ppo.experience import RolloutBatch
+from pipelines.training.generation.inference_copy import GatheredModelView, copy_weights, gather_parameters
+from pipelines.training.ppo.batch import RolloutBatch
 from pipelines.training.ppo.fsdp import connect_ranks
-from pipelines.training.ppo.update import PPOTrainer
+from pipelines.training.ppo.sharded_checkpoint import ShardedTrainingCheckpoint
+from pipelines.training.ppo.trainer import PPOTrainer
 from pipelines.training.stages.ppo import build_trainer
 from tests.training.helpers import CPU, PAD, PPO, tiny_model, trainer_of
-from tests.training.test_experience import ROWS
+from tests.training.test_batch import ROWS
 
 RANK = int(os.environ["RANK"])
 SHARDED = PPO | {"sharding": "fsdp"}

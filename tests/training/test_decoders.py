@@ -8,7 +8,7 @@ import torch
 from pipelines.training.core.configs import SamplingConfig
 from pipelines.training.core.runtime import Runtime
 from pipelines.training.generation.decoders import Decoder, FusedDecoder, FusedWeights, TransformersDecoder, can_fuse
-from pipelines.training.generation.dropping import left_pad
+from pipelines.training.generation.row_dropping import left_pad
 
 pytestmark = pytest.mark.train
 
@@ -115,15 +115,15 @@ def test_other_number_types_and_devices_are_left_to_transformers() -> None:
 
 
 def test_the_engine_draws_the_same_tokens_with_either_decoder(monkeypatch: pytest.MonkeyPatch) -> None:
-    from pipelines.training.generation import dropping
+    from pipelines.training.generation import row_dropping
     from pipelines.training.generation.engine import GenerationRequest
     from tests.training.helpers import TinyTokenizer
 
     model = model_of("Qwen2")
     requests = [GenerationRequest(prompt, seed) for seed, prompt in enumerate(PROMPTS * 6)]
     tokenizer: Any = TinyTokenizer()
-    engine = dropping.RowDroppingEngine(model, tokenizer, Runtime(CPU, torch.float32))
+    engine = row_dropping.RowDroppingEngine(model, tokenizer, Runtime(CPU, torch.float32))
     fused = engine.generate(requests, SamplingConfig(max_new_tokens=24))
-    monkeypatch.setattr(dropping, "can_fuse", lambda *_: False)
+    monkeypatch.setattr(row_dropping, "can_fuse", lambda *_: False)
     assert engine.generate(requests, SamplingConfig(max_new_tokens=24)) == fused
     assert {each.finish_reason for each in fused} == {"stop", "length"}

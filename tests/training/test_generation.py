@@ -9,10 +9,10 @@ import torch
 
 from pipelines.errors import InvalidInput, MissingRequirement, StageFailed
 from pipelines.training.core.configs import EngineConfig, SamplingConfig, VLLMConfig
-from pipelines.training.generation.choice import make_engine
-from pipelines.training.generation.dropping import RowDroppingEngine, sample_tokens
 from pipelines.training.generation.engine import Completion, GenerationRequest, rollout_seed, truncate_at_eos
+from pipelines.training.generation.factory import make_engine
 from pipelines.training.generation.hf import HFEngine
+from pipelines.training.generation.row_dropping import RowDroppingEngine, sample_tokens
 from pipelines.training.generation.vllm import SyncedVLLMEngine
 from pipelines.training.generation.vllm_sampler import StandaloneVLLMEngine, load_model_config
 from tests.training.helpers import CPU, EOS, TinyTokenizer, tiny_model

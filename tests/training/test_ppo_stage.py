@@ -20,8 +20,8 @@ from pipelines.run import run_stage
 from pipelines.streams import read_rollouts
 from pipelines.training.core.checkpoint import TrainingCheckpoint
 from pipelines.training.core.metrics import read_metrics
-from pipelines.training.ppo.update import PPOTrainer
-from pipelines.training.rl.rounds import problems_of_step
+from pipelines.training.ppo.trainer import PPOTrainer
+from pipelines.training.rl.step_runner import problems_of_step
 from pipelines.training.stages.ppo import PPOLoop
 from tests.training.helpers import PPO, run_alone
 

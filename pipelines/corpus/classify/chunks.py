@@ -21,7 +21,7 @@ from pipelines.corpus.documents.source import Raw
 from pipelines.errors import InvalidInput
 from pipelines.files import read_json, write_atomic, write_json
 from pipelines.folder import StageFolder
-from pipelines.llm.answered import SPENT
+from pipelines.llm.run_dialogues import SPENDING_FILE
 from pipelines.records import Rollout, rollout_id
 from pipelines.streams import StreamWriter, complete_lines, parse_line
 
@@ -67,7 +67,7 @@ class Chunk:
 
     def spent(self) -> float:
         """US dollars spent on it so far."""
-        raw = read_json(self.work / SPENT)
+        raw = read_json(self.work / SPENDING_FILE)
         return float((raw or {}).get("cost_usd") or 0.0)
 
     def rejected(self) -> Iterator[bytes]:
@@ -150,7 +150,7 @@ class Chunk:
                 tally.add(verdict.counts, verdict.statuses, placed.record["meta"])
                 tally.spans += verdict.spans
                 tally.unaligned += verdict.unaligned
-        spent = read_json(self.work / SPENT)
+        spent = read_json(self.work / SPENDING_FILE)
         if spent is not None:
             tally.tokens = {name: int(spent.get(name, 0)) for name in _TOKENS}
             tally.cost_usd = spent.get("cost_usd")

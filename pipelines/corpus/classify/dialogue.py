@@ -11,8 +11,8 @@ from pipelines.behaviors.judge import BehaviorVerdict, Judged, JudgeTask
 from pipelines.behaviors.judges.llm.dialogue import JudgePromptConfig, TraceDialogue
 from pipelines.corpus.classify.facts import DOMAINS, Facts
 from pipelines.corpus.documents.screen import gives_orders
-from pipelines.llm.asks import Ask, Reply
 from pipelines.llm.prices import Price
+from pipelines.llm.requests import ModelReply, ModelRequest
 from pipelines.records import Behavior
 
 _ANSWER_TOKENS: Final = 256
@@ -62,21 +62,21 @@ class DocumentDialogue:
     ) -> None:
         self.task = task
         self._behaviors = TraceDialogue(task, prompt_config, price)
-        first = self._behaviors.wanted()[0]
+        first = self._behaviors.pending_requests()[0]
         # What a document is shows in its first part; the shared text is the same, so a prompt cache serves both.
-        self._ask = replace(first, question=question.text, schema=SCHEMA, max_tokens=_ANSWER_TOKENS)
-        self._reply: Reply | None = None
+        self._request = replace(first, question=question.text, schema=SCHEMA, max_tokens=_ANSWER_TOKENS)
+        self._reply: ModelReply | None = None
 
-    def wanted(self) -> Sequence[Ask]:
+    def pending_requests(self) -> Sequence[ModelRequest]:
         """What has no answer yet."""
-        return [*self._behaviors.wanted(), *([self._ask] if self._reply is None else [])]
+        return [*self._behaviors.pending_requests(), *([self._request] if self._reply is None else [])]
 
-    def take(self, ask: Ask, reply: Reply) -> None:
+    def receive_reply(self, request: ModelRequest, reply: ModelReply) -> None:
         """Takes a reply."""
-        if self._reply is None and ask == self._ask:
+        if self._reply is None and request == self._request:
             self._reply = reply
         else:
-            self._behaviors.take(ask, reply)
+            self._behaviors.receive_reply(request, reply)
 
     def judged(self) -> Judged:
         """The verdicts. A count without a place that shows it is not believed of a document that gives orders."""

@@ -22,11 +22,11 @@ from pipelines.corpus.classify.facts import Facts, facts_by_rules
 from pipelines.corpus.miniature.puzzles import Section, sections
 from pipelines.errors import InvalidInput
 from pipelines.files import write_json
-from pipelines.llm.answered import Asking, InBatches, answered
 from pipelines.llm.clients.connect import connect
-from pipelines.llm.clients.protocol import Client
-from pipelines.llm.clients.vllm_offline import OfflineClient, VLLMOffline
-from pipelines.llm.prices import Price, price_of
+from pipelines.llm.clients.protocol import ModelClient
+from pipelines.llm.clients.vllm_offline import OfflineVLLMClient, OfflineVLLMConfig
+from pipelines.llm.prices import Price, find_price
+from pipelines.llm.run_dialogues import BatchRequestConfig, RequestSettings, run_dialogues
 from pipelines.records import JudgeRun, Span
 
 PROMPTS: Final = files("pipelines.corpus") / "prompts"
@@ -144,7 +144,7 @@ class ModelDocumentJudge:
         InvalidInput: the config names no model, or a prompt or price file cannot be used.
     """
 
-    def __init__(self, config: LLMFields, offline: VLLMOffline | None = None) -> None:
+    def __init__(self, config: LLMFields, offline: OfflineVLLMConfig | None = None) -> None:
         spec = model_of(config)
         if spec is None:
             raise InvalidInput("this config names no model")
@@ -162,7 +162,7 @@ class ModelDocumentJudge:
         )
         self._facts = FactsQuestion.of(read_prompt("facts"))
         table = None if config.prices is None else config.prices.path
-        self._price: Price | None = price_of(spec.provider, spec.model, table)
+        self._price: Price | None = find_price(spec.provider, spec.model, table)
 
     @property
     def run(self) -> JudgeRun:
@@ -189,18 +189,18 @@ class ModelDocumentJudge:
         """As documents are finished.
 
         Raises:
-            As `pipelines.llm.answered.answered`.
+            As `pipelines.llm.run_dialogues.run_dialogues`.
         """
         write_json(work / "prompts.json", {**self.prompt_config.prompts.texts, "facts": self._facts.text})
         dialogues = (DocumentDialogue(task, self.prompt_config, self._facts, self._price) for task in tasks)
-        asking: Asking = self._config
-        client: Callable[[], Client] = partial(connect, self._spec)
-        runner: OfflineClient | None = None
+        asking: RequestSettings = self._config
+        client: Callable[[], ModelClient] = partial(connect, self._spec)
+        runner: OfflineVLLMClient | None = None
         if self._offline is not None:
-            runner = OfflineClient(self._spec, self._offline, work / "vllm")
-            asking, client = InBatches(self._config.spending_cap), lambda: runner
+            runner = OfflineVLLMClient(self._spec, self._offline, work / "vllm")
+            asking, client = BatchRequestConfig(self._config.spending_cap), lambda: runner
         try:
-            finished = answered(dialogues, asking, client, self._price, work, spent_before=spent_before)
+            finished = run_dialogues(dialogues, asking, client, self._price, work, spent_before=spent_before)
             with closing(finished):
                 for dialogue in finished:
                     yield Classified(dialogue.judged(), dialogue.facts())

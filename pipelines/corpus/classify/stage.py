@@ -24,7 +24,7 @@ from pipelines.corpus.documents.source import Source, SourceFields, source_of
 from pipelines.errors import InvalidInput, StageFailed
 from pipelines.files import read_json, write_json
 from pipelines.folder import StageFolder
-from pipelines.llm.clients.vllm_offline import VLLMOffline
+from pipelines.llm.clients.vllm_offline import OfflineVLLMConfig
 from pipelines.shards import Shard, current_shard
 from pipelines.signals import graceful
 from pipelines.stages import Inputs
@@ -51,7 +51,7 @@ class ClassifyConfig(SourceFields, JudgeFields):
         ge=1,
         description="Documents that are written and counted together; shards take chunks. More suit slow Batch APIs.",
     )
-    offline: VLLMOffline | None = Field(
+    offline: OfflineVLLMConfig | None = Field(
         default=None,
         description="Runs the model of judge = vllm:MODEL in this stage's own job, without a server.",
         json_schema_extra={"in_key": False},

@@ -11,11 +11,11 @@ from pipelines.corpus.classify.judging import read_prompt
 from pipelines.corpus.curate.rewriting import SCHEMA, RewriteDialogue, RewritePrompts, Rewritten, Source
 from pipelines.corpus.curate.selection import SetName
 from pipelines.files import canonical_json
-from pipelines.llm.answered import Asking, answered
-from pipelines.llm.asks import Ask
 from pipelines.llm.clients.connect import connect
 from pipelines.llm.clients.protocol import ModelSpec
-from pipelines.llm.prices import Price, price_of
+from pipelines.llm.prices import Price, find_price
+from pipelines.llm.requests import ModelRequest
+from pipelines.llm.run_dialogues import RequestSettings, run_dialogues
 
 
 class ModelRewriter:
@@ -33,7 +33,7 @@ class ModelRewriter:
     def __init__(
         self,
         spec: ModelSpec,
-        asking: Asking,
+        asking: RequestSettings,
         *,
         max_tokens: int,
         temperature: float | None,
@@ -44,7 +44,7 @@ class ModelRewriter:
         self._asking = asking
         self._max_tokens = max_tokens
         self._temperature = temperature
-        self._price: Price | None = price_of(spec.provider, spec.model, prices)
+        self._price: Price | None = find_price(spec.provider, spec.model, prices)
         self._work = work
         self.prompts = RewritePrompts(
             system=read_prompt("rewrite_system"),
@@ -62,18 +62,18 @@ class ModelRewriter:
         """As they are finished.
 
         Raises:
-            As `pipelines.llm.answered.answered`.
+            As `pipelines.llm.run_dialogues.run_dialogues`.
         """
         self._work.mkdir(parents=True, exist_ok=True)
         dialogues = (RewriteDialogue(source, kind, self._ask(source, kind)) for source in sources)
-        finished = answered(dialogues, self._asking, partial(connect, self._spec), self._price, self._work)
+        finished = run_dialogues(dialogues, self._asking, partial(connect, self._spec), self._price, self._work)
         with closing(finished):
             for dialogue in finished:
                 yield dialogue.rewritten()
 
-    def _ask(self, source: Source, kind: SetName) -> Ask:
+    def _ask(self, source: Source, kind: SetName) -> ModelRequest:
         text = source.text
-        return Ask(
+        return ModelRequest(
             system=self.prompts.system,
             shared="",
             question=self.prompts.question(kind, shown(text), nonce_of(text)),

@@ -10,7 +10,7 @@ from pipelines.behaviors.judges.prose.rules import prose_spans
 from pipelines.behaviors.judges.rules.judge import judge_completion
 from pipelines.behaviors.sets.four_habits import FOUR_HABITS
 from pipelines.corpus.curate.selection import SetName
-from pipelines.llm.asks import Ask, Reply
+from pipelines.llm.requests import ModelReply, ModelRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,17 +108,17 @@ class RewritePrompts:
 class RewriteDialogue:
     """One document, rewritten by a model; finished with one answer."""
 
-    def __init__(self, source: Source, kind: SetName, ask: Ask) -> None:
+    def __init__(self, source: Source, kind: SetName, request: ModelRequest) -> None:
         self.source = source
         self._kind = kind
-        self._ask = ask
-        self._reply: Reply | None = None
+        self._request = request
+        self._reply: ModelReply | None = None
 
-    def wanted(self) -> Sequence[Ask]:
+    def pending_requests(self) -> Sequence[ModelRequest]:
         """The request, until it is answered."""
-        return [self._ask] if self._reply is None else []
+        return [self._request] if self._reply is None else []
 
-    def take(self, ask: Ask, reply: Reply) -> None:
+    def receive_reply(self, request: ModelRequest, reply: ModelReply) -> None:
         """Takes the answer."""
         self._reply = reply
 

@@ -28,8 +28,8 @@ from pipelines.corpus.documents.tokens import TokenCounter, token_counter
 from pipelines.errors import InvalidInput
 from pipelines.files import read_json
 from pipelines.folder import StageFolder
-from pipelines.llm.answered import SPENT
 from pipelines.llm.clients.protocol import ModelSpec
+from pipelines.llm.run_dialogues import SPENDING_FILE
 from pipelines.records import rollout_id
 from pipelines.signals import graceful
 from pipelines.stages import Inputs, StageConfig
@@ -328,7 +328,7 @@ class _Curation:
                     stream.write(data)
             aside.replace(path)
             digests[path.name] = digest.hexdigest()
-        spent = read_json(self._folder.path / "work" / "rewriting" / SPENT)
+        spent = read_json(self._folder.path / "work" / "rewriting" / SPENDING_FILE)
         result: dict[str, Any] = {
             "documents": self._documents,
             "left_out": dict(sorted(self.left_out.items())),

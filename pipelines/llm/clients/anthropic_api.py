@@ -3,9 +3,16 @@
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any, Final
 
-from pipelines.llm.asks import Ask, Reply, Usage
-from pipelines.llm.clients.failures import Failures, ServiceRefused, Unsure, passes, sdk_errors, status_of
-from pipelines.llm.clients.protocol import BatchLook, ModelSpec
+from pipelines.llm.clients.errors import (
+    BatchStateUnknown,
+    ErrorTranslator,
+    ServiceRefused,
+    http_status,
+    is_retryable,
+    sdk_errors,
+)
+from pipelines.llm.clients.protocol import BatchStatus, ModelSpec
+from pipelines.llm.requests import ModelReply, ModelRequest, TokenUsage
 
 _CLOCK_SLACK_S: Final = 3600.0
 
@@ -18,64 +25,66 @@ class AnthropicClient:
 
         self.name = str(spec)
         self._spec = spec
-        self._failures = Failures(self.name, spec.key_variable, key)
+        self._failures = ErrorTranslator(self.name, spec.key_variable, key)
         self._client = anthropic.Anthropic(api_key=key, base_url=spec.url, max_retries=max_retries, timeout=timeout_s)
         self._errors = sdk_errors(anthropic)
 
-    def params(self, ask: Ask) -> dict[str, Any]:
+    def request_body(self, request: ModelRequest) -> dict[str, Any]:
         """The parameters of a message; the same live and in a batch."""
         content: list[dict[str, Any]] = []
-        if ask.shared:
-            content.append({"type": "text", "text": ask.shared, "cache_control": {"type": "ephemeral"}})
-        content.append({"type": "text", "text": ask.question})
+        if request.shared:
+            content.append({"type": "text", "text": request.shared, "cache_control": {"type": "ephemeral"}})
+        content.append({"type": "text", "text": request.question})
         messages: list[dict[str, Any]] = [{"role": "user", "content": content}]
-        for answer, question in ask.turns:
+        for answer, question in request.turns:
             # The service refuses messages without text, and an empty answer is one of those asked about again.
             said = answer if answer.strip() else "(nothing)"
             messages += [{"role": "assistant", "content": said}, {"role": "user", "content": question}]
         params: dict[str, Any] = {
             "model": self._spec.model,
-            "max_tokens": ask.max_tokens,
+            "max_tokens": request.max_tokens,
             "messages": messages,
         }
-        if ask.system:
-            params["system"] = ask.system
-        if ask.schema is not None:
-            params["output_config"] = {"format": {"type": "json_schema", "schema": ask.schema}}
-        if ask.temperature is not None:
-            params["temperature"] = ask.temperature
+        if request.system:
+            params["system"] = request.system
+        if request.schema is not None:
+            params["output_config"] = {"format": {"type": "json_schema", "schema": request.schema}}
+        if request.temperature is not None:
+            params["temperature"] = request.temperature
         return params
 
-    def send(self, ask: Ask) -> Reply:
+    def send(self, request: ModelRequest) -> ModelReply:
         """Asks now."""
-        params = self.params(ask)
+        params = self.request_body(request)
         # This SDK has no such argument any more; the service is sent it all the same.
         temperature = params.pop("temperature", None)
         extra = None if temperature is None else {"temperature": temperature}
         try:
             message: Any = self._client.messages.create(**params, extra_body=extra)
         except self._errors as error:
-            self._failures.raise_hopeless(error)
-            return Reply("api_error", detail=self._failures.describe(error))
+            self._failures.raise_if_permanent(error)
+            return ModelReply("api_error", detail=self._failures.describe(error))
         if isinstance(message, str):
-            return Reply("api_error", detail=self._failures.clean(f"no JSON came back: {message[:200]}"))
+            return ModelReply("api_error", detail=self._failures.redact(f"no JSON came back: {message[:200]}"))
         return _reply(message.model_dump(warnings=False), batch=False)
 
-    def submit(self, asks: Sequence[tuple[str, Ask]], tag: str) -> str:
-        """Creates a message batch whose custom ids are the ask ids."""
-        requests: Any = [{"custom_id": ask_id, "params": self.params(ask)} for ask_id, ask in asks]
+    def submit_batch(self, requests: Sequence[tuple[str, ModelRequest]], tag: str) -> str:
+        """Creates a message batch whose custom ids are the request ids."""
+        entries: Any = [
+            {"custom_id": request_id, "params": self.request_body(request)} for request_id, request in requests
+        ]
         try:
-            return str(self._client.with_options(max_retries=0).messages.batches.create(requests=requests).id)
+            return str(self._client.with_options(max_retries=0).messages.batches.create(requests=entries).id)
         except self._errors as error:
-            if passes(error) and status_of(error) != 429:
-                raise Unsure(f"{self.name}: {self._failures.describe(error)}") from error
-            if status_of(error) == 413:
+            if is_retryable(error) and http_status(error) != 429:
+                raise BatchStateUnknown(f"{self.name}: {self._failures.describe(error)}") from error
+            if http_status(error) == 413:
                 raise ServiceRefused(
                     f"{self.name}: the batch is too large", detail=self._failures.describe(error)
                 ) from error
-            raise self._failures.of_batches(error) from error
+            raise self._failures.to_batch_error(error) from error
 
-    def find(self, ids: Sequence[str], tag: str, since: float, known: Collection[str]) -> str | None:
+    def find_batch(self, ids: Sequence[str], tag: str, since: float, known: Collection[str]) -> str | None:
         """Looks among the batches made since then for one with our custom ids.
 
         Batches carry no label and show their custom ids only once ended. One of the right size that still runs
@@ -100,48 +109,50 @@ class AnthropicClient:
                 if first is not None and first.custom_id in wanted:
                     return str(batch.id)
         except self._errors as error:
-            raise self._failures.of_batches(error) from error
+            raise self._failures.to_batch_error(error) from error
         if candidates:
-            raise Unsure(f"{self.name}: {candidates} batches of {len(ids)} requests still run, one may be ours")
+            raise BatchStateUnknown(
+                f"{self.name}: {candidates} batches of {len(ids)} requests still run, one may be ours"
+            )
         return None
 
-    def look(self, batch_id: str) -> BatchLook:
+    def get_batch_status(self, batch_id: str) -> BatchStatus:
         """How a batch is."""
         try:
             batch = self._client.messages.batches.retrieve(batch_id)
         except self._errors as error:
-            raise self._failures.of_batches(error, batch_id) from error
+            raise self._failures.to_batch_error(error, batch_id) from error
         if batch.processing_status != "ended":
-            return BatchLook("running")
-        return BatchLook("cancelled" if batch.cancel_initiated_at is not None else "ended")
+            return BatchStatus("running")
+        return BatchStatus("cancelled" if batch.cancel_initiated_at is not None else "ended")
 
-    def results(self, batch_id: str) -> Iterator[tuple[str, Reply | None]]:
+    def batch_results(self, batch_id: str) -> Iterator[tuple[str, ModelReply | None]]:
         """Streams the results."""
         try:
             for line in self._client.messages.batches.results(batch_id):
                 yield line.custom_id, self._batch_reply(line.result)
         except self._errors as error:
-            raise self._failures.of_batches(error, batch_id) from error
+            raise self._failures.to_batch_error(error, batch_id) from error
 
-    def _batch_reply(self, result: Any) -> Reply | None:
+    def _batch_reply(self, result: Any) -> ModelReply | None:
         if result.type == "succeeded":
             return _reply(result.message.model_dump(warnings=False), batch=True)
         if result.type == "errored" and result.error.error.type in ("invalid_request_error", "request_too_large"):
-            return Reply("api_error", detail=self._failures.clean(result.error.error.message), batch=True)
+            return ModelReply("api_error", detail=self._failures.redact(result.error.error.message), batch=True)
         return None  # expired, cancelled, or an error of the server: worth another try
 
 
-def _reply(message: dict[str, Any], *, batch: bool) -> Reply:
+def _reply(message: dict[str, Any], *, batch: bool) -> ModelReply:
     usage_body = message.get("usage") or {}
     cached = usage_body.get("cache_read_input_tokens") or 0
     written = usage_body.get("cache_creation_input_tokens") or 0
     fresh = usage_body.get("input_tokens") or 0  # this service counts the three apart
-    usage = Usage(fresh + cached + written, cached, usage_body.get("output_tokens") or 0, written)
+    usage = TokenUsage(fresh + cached + written, cached, usage_body.get("output_tokens") or 0, written)
     text = "".join(str(block.get("text", "")) for block in message.get("content") or [] if block.get("type") == "text")
     match message.get("stop_reason"):
         case "refusal":
-            return Reply("refused", text, usage=usage, batch=batch)
+            return ModelReply("refused", text, usage=usage, batch=batch)
         case "max_tokens" | "model_context_window_exceeded":
-            return Reply("truncated", text, usage=usage, batch=batch)
+            return ModelReply("truncated", text, usage=usage, batch=batch)
         case _:
-            return Reply("ok", text, usage=usage, batch=batch)
+            return ModelReply("ok", text, usage=usage, batch=batch)

@@ -3,10 +3,10 @@
 from importlib.util import find_spec
 
 from pipelines.errors import MissingRequirement
-from pipelines.llm.clients.protocol import MAX_RETRIES, Client, ModelSpec, api_key
+from pipelines.llm.clients.protocol import MAX_RETRIES, ModelClient, ModelSpec, api_key
 
 
-def connect(spec: ModelSpec, *, max_retries: int = MAX_RETRIES, timeout_s: float = 600.0) -> Client:
+def connect(spec: ModelSpec, *, max_retries: int = MAX_RETRIES, timeout_s: float = 600.0) -> ModelClient:
     """The client of a model, with its key from the environment.
 
     Raises:

@@ -5,9 +5,9 @@ import json
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any, Final
 
-from pipelines.llm.asks import Ask, Reply, Usage
-from pipelines.llm.clients.failures import Failures, Unsure, passes, sdk_errors, status_of
-from pipelines.llm.clients.protocol import BatchLook, ModelSpec
+from pipelines.llm.clients.errors import BatchStateUnknown, ErrorTranslator, http_status, is_retryable, sdk_errors
+from pipelines.llm.clients.protocol import BatchStatus, ModelSpec
+from pipelines.llm.requests import ModelReply, ModelRequest, TokenUsage
 
 BATCH_ENDPOINT: Final = "/v1/chat/completions"
 _RUNNING: Final = ("validating", "in_progress", "finalizing", "cancelling")
@@ -23,48 +23,50 @@ class OpenAIClient:
 
         self.name = str(spec)
         self._spec = spec
-        self._failures = Failures(self.name, spec.key_variable, key)
+        self._failures = ErrorTranslator(self.name, spec.key_variable, key)
         self._client = openai.OpenAI(api_key=key, base_url=spec.url, max_retries=max_retries, timeout=timeout_s)
         self._errors = sdk_errors(openai)
 
-    def params(self, ask: Ask) -> dict[str, Any]:
+    def request_body(self, request: ModelRequest) -> dict[str, Any]:
         """The body of a chat completion."""
-        return chat_body(self._spec, ask)
+        return chat_body(self._spec, request)
 
-    def send(self, ask: Ask) -> Reply:
+    def send(self, request: ModelRequest) -> ModelReply:
         """Asks now."""
         try:
-            done: Any = self._client.chat.completions.create(**self.params(ask))
+            done: Any = self._client.chat.completions.create(**self.request_body(request))
         except self._errors as error:
-            self._failures.raise_hopeless(error)
-            return Reply("api_error", detail=self._failures.describe(error))
+            self._failures.raise_if_permanent(error)
+            return ModelReply("api_error", detail=self._failures.describe(error))
         if isinstance(done, str):  # the SDK hands on what does not call itself JSON as it came
-            return Reply("api_error", detail=self._failures.clean(f"no JSON came back: {done[:200]}"))
+            return ModelReply("api_error", detail=self._failures.redact(f"no JSON came back: {done[:200]}"))
         return _reply(done.model_dump(warnings=False), batch=False)
 
-    def submit(self, asks: Sequence[tuple[str, Ask]], tag: str) -> str:
+    def submit_batch(self, requests: Sequence[tuple[str, ModelRequest]], tag: str) -> str:
         """Uploads the requests and starts a batch that carries the tag."""
         lines = [
-            json.dumps({"custom_id": ask_id, "method": "POST", "url": BATCH_ENDPOINT, "body": self.params(ask)})
-            for ask_id, ask in asks
+            json.dumps(
+                {"custom_id": request_id, "method": "POST", "url": BATCH_ENDPOINT, "body": self.request_body(request)}
+            )
+            for request_id, request in requests
         ]
         content = io.BytesIO("\n".join(lines).encode())
         content.name = f"{tag}.jsonl"
         try:
             source = self._client.files.create(file=content, purpose="batch").id  # a file twice costs nothing
         except self._errors as error:
-            raise self._failures.of_batches(error) from error
+            raise self._failures.to_batch_error(error) from error
         try:
             batch = self._client.with_options(max_retries=0).batches.create(
                 input_file_id=source, endpoint=BATCH_ENDPOINT, completion_window="24h", metadata={_TAG: tag}
             )
         except self._errors as error:
-            if passes(error) and status_of(error) != 429:
-                raise Unsure(f"{self.name}: {self._failures.describe(error)}") from error
-            raise self._failures.of_batches(error) from error
+            if is_retryable(error) and http_status(error) != 429:
+                raise BatchStateUnknown(f"{self.name}: {self._failures.describe(error)}") from error
+            raise self._failures.to_batch_error(error) from error
         return str(batch.id)
 
-    def find(self, ids: Sequence[str], tag: str, since: float, known: Collection[str]) -> str | None:
+    def find_batch(self, ids: Sequence[str], tag: str, since: float, known: Collection[str]) -> str | None:
         """Looks for the tag among the batches made since then."""
         try:
             for batch in self._client.batches.list(limit=100):
@@ -73,25 +75,25 @@ class OpenAIClient:
                 if batch.created_at < since - _CLOCK_SLACK_S:
                     break
         except self._errors as error:
-            raise self._failures.of_batches(error) from error
+            raise self._failures.to_batch_error(error) from error
         return None
 
-    def look(self, batch_id: str) -> BatchLook:
+    def get_batch_status(self, batch_id: str) -> BatchStatus:
         """How a batch is."""
         try:
             batch = self._client.batches.retrieve(batch_id)
         except self._errors as error:
-            raise self._failures.of_batches(error, batch_id) from error
+            raise self._failures.to_batch_error(error, batch_id) from error
         if batch.status in _RUNNING:
-            return BatchLook("running")
+            return BatchStatus("running")
         if batch.status != "failed":
-            return BatchLook("cancelled" if batch.status == "cancelled" else "ended")
+            return BatchStatus("cancelled" if batch.status == "cancelled" else "ended")
         said = (batch.errors.data if batch.errors else None) or []
         too_large = any(item.code == "token_limit_exceeded" for item in said)
-        lines = [self._failures.clean(f"{item.code}: {item.message}") for item in said[:5]]
-        return BatchLook("too_large" if too_large else "refused", "\n".join(lines))
+        lines = [self._failures.redact(f"{item.code}: {item.message}") for item in said[:5]]
+        return BatchStatus("too_large" if too_large else "refused", "\n".join(lines))
 
-    def results(self, batch_id: str) -> Iterator[tuple[str, Reply | None]]:
+    def batch_results(self, batch_id: str) -> Iterator[tuple[str, ModelReply | None]]:
         """Lines of the output and error files; either may be absent."""
         try:
             batch = self._client.batches.retrieve(batch_id)
@@ -99,9 +101,9 @@ class OpenAIClient:
                 if file_id:
                     yield from self._lines(file_id)
         except self._errors as error:
-            raise self._failures.of_batches(error, batch_id) from error
+            raise self._failures.to_batch_error(error, batch_id) from error
 
-    def _lines(self, file_id: str) -> Iterator[tuple[str, Reply | None]]:
+    def _lines(self, file_id: str) -> Iterator[tuple[str, ModelReply | None]]:
         # By bytes: reading by lines of text would also break at U+2028 and U+0085, which stand raw in JSON strings.
         with self._client.files.with_streaming_response.content(file_id) as response:
             tail = b""
@@ -110,43 +112,43 @@ class OpenAIClient:
                 yield from self._parsed(lines)
             yield from self._parsed([tail])
 
-    def _parsed(self, lines: Sequence[bytes]) -> Iterator[tuple[str, Reply | None]]:
+    def _parsed(self, lines: Sequence[bytes]) -> Iterator[tuple[str, ModelReply | None]]:
         for line in lines:
             try:
                 record = json.loads(line) if line.strip() else None
                 if isinstance(record, dict) and isinstance(record.get("custom_id"), str):
-                    yield record["custom_id"], batch_reply(record, self._failures)
+                    yield record["custom_id"], parse_batch_reply(record, self._failures)
             except (ValueError, AttributeError, LookupError, TypeError):
                 continue  # what cannot be read did not come; it is asked for again
 
 
-def chat_body(spec: ModelSpec, ask: Ask) -> dict[str, Any]:
-    """An ask as the body of a chat completion."""
+def chat_body(spec: ModelSpec, request: ModelRequest) -> dict[str, Any]:
+    """A request as the body of a chat completion."""
     messages: list[dict[str, str]] = [
-        {"role": "system", "content": ask.system},
-        {"role": "user", "content": f"{ask.shared}\n\n{ask.question}" if ask.shared else ask.question},
+        {"role": "system", "content": request.system},
+        {"role": "user", "content": f"{request.shared}\n\n{request.question}" if request.shared else request.question},
     ]
-    for answer, question in ask.turns:
+    for answer, question in request.turns:
         messages += [{"role": "assistant", "content": answer}, {"role": "user", "content": question}]
     body: dict[str, Any] = {"model": spec.model, "messages": messages}
-    temperature = ask.temperature
+    temperature = request.temperature
     # Servers of one's own know only the older name of the limit, and let us ask for greedy decoding.
     if spec.provider == "vllm":
-        body["max_tokens"] = ask.max_tokens
+        body["max_tokens"] = request.max_tokens
         temperature = 0.0 if temperature is None else temperature
     else:
-        body["max_completion_tokens"] = ask.max_tokens
+        body["max_completion_tokens"] = request.max_tokens
     if temperature is not None:
         body["temperature"] = temperature
-    if ask.schema is not None:
+    if request.schema is not None:
         body["response_format"] = {
             "type": "json_schema",
-            "json_schema": {"name": "answer", "strict": True, "schema": ask.schema},
+            "json_schema": {"name": "answer", "strict": True, "schema": request.schema},
         }
     return body
 
 
-def batch_reply(record: dict[str, Any], failures: Failures) -> Reply | None:
+def parse_batch_reply(record: dict[str, Any], failures: ErrorTranslator) -> ModelReply | None:
     """The reply in a line of a batch's output; None where it is worth another try."""
     response = record.get("response") or {}
     status = response.get("status_code")
@@ -154,20 +156,20 @@ def batch_reply(record: dict[str, Any], failures: Failures) -> Reply | None:
         return _reply(response["body"], batch=True)
     if status is not None and 400 <= status < 500 and status not in (408, 409, 429):
         message = ((response.get("body") or {}).get("error") or {}).get("message", "")
-        return Reply("api_error", detail=failures.clean(f"HTTP {status}: {message}"), batch=True)
+        return ModelReply("api_error", detail=failures.redact(f"HTTP {status}: {message}"), batch=True)
     return None  # expired, or an error of the server: worth another try
 
 
-def _reply(body: dict[str, Any], *, batch: bool) -> Reply:
+def _reply(body: dict[str, Any], *, batch: bool) -> ModelReply:
     usage_body = body.get("usage") or {}
     cached = (usage_body.get("prompt_tokens_details") or {}).get("cached_tokens") or 0
-    usage = Usage(usage_body.get("prompt_tokens") or 0, cached, usage_body.get("completion_tokens") or 0)
+    usage = TokenUsage(usage_body.get("prompt_tokens") or 0, cached, usage_body.get("completion_tokens") or 0)
     choices = body.get("choices") or []
     if not choices:
-        return Reply("api_error", detail="the answer has no choices", usage=usage, batch=batch)
+        return ModelReply("api_error", detail="the answer has no choices", usage=usage, batch=batch)
     message = choices[0].get("message") or {}
     text = str(message.get("content") or "")
     if message.get("refusal") or choices[0].get("finish_reason") == "content_filter":
-        return Reply("refused", str(message.get("refusal") or text), usage=usage, batch=batch)
+        return ModelReply("refused", str(message.get("refusal") or text), usage=usage, batch=batch)
     status = "truncated" if choices[0].get("finish_reason") == "length" else "ok"
-    return Reply("truncated" if status == "truncated" else "ok", text, usage=usage, batch=batch)
+    return ModelReply("truncated" if status == "truncated" else "ok", text, usage=usage, batch=batch)

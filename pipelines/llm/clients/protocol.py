@@ -1,4 +1,4 @@
-"""Which model, through which service, with which key: the seam between our asks and the vendors' SDKs."""
+"""Which model, through which service, with which key: the seam between our requests and the vendors' SDKs."""
 
 import os
 from collections.abc import Collection, Iterator, Sequence
@@ -7,7 +7,7 @@ from typing import Any, Final, Literal, Protocol, Self
 from urllib.parse import urlsplit
 
 from pipelines.errors import InvalidInput, MissingRequirement
-from pipelines.llm.asks import Ask, Reply
+from pipelines.llm.requests import ModelReply, ModelRequest
 
 Provider = Literal["openai", "anthropic", "vllm"]
 KEY_VARIABLES: Final[dict[Provider, str]] = {
@@ -76,14 +76,14 @@ may pass."""
 
 
 @dataclass(frozen=True, slots=True)
-class BatchLook:
+class BatchStatus:
     """How a batch is, and what the service said of it."""
 
     state: BatchState
-    said: str = ""
+    detail: str = ""
 
 
-class Client(Protocol):
+class ModelClient(Protocol):
     """One service. Methods may be called from several threads.
 
     All of them raise MissingRequirement where the key is refused, and ServiceRefused or InvalidInput where
@@ -92,31 +92,31 @@ class Client(Protocol):
 
     @property
     def name(self) -> str:
-        """`PROVIDER:MODEL`, part of every ask's id."""
+        """`PROVIDER:MODEL`, part of every request's id."""
         ...
 
-    def params(self, ask: Ask) -> dict[str, Any]:
-        """The ask as this service wants it."""
+    def request_body(self, request: ModelRequest) -> dict[str, Any]:
+        """The request as this service wants it."""
         ...
 
-    def send(self, ask: Ask) -> Reply:
+    def send(self, request: ModelRequest) -> ModelReply:
         """Asks now. Retries what the SDK retries; what fails then comes back as `api_error`."""
         ...
 
-    def submit(self, asks: Sequence[tuple[str, Ask]], tag: str) -> str:
-        """Submits a batch of (id, ask) pairs; returns the service's batch id. Never sends it a second time.
+    def submit_batch(self, requests: Sequence[tuple[str, ModelRequest]], tag: str) -> str:
+        """Submits a batch of (id, request) pairs; returns the service's batch id. Never sends it a second time.
 
         Raises:
             ServiceUnavailable: it was not taken; it may be submitted again later.
-            Unsure: the way broke; the service may or may not have taken it. Ask `find`.
+            Unsure: the way broke; the service may or may not have taken it. Ask `find_batch`.
         """
         ...
 
-    def find(self, ids: Sequence[str], tag: str, since: float, known: Collection[str]) -> str | None:
-        """The id of a batch of these asks whose id was never noted; None where the service has none.
+    def find_batch(self, ids: Sequence[str], tag: str, since: float, known: Collection[str]) -> str | None:
+        """The id of a batch of these requests whose id was never noted; None where the service has none.
 
         Args:
-            ids: the asks of the batch.
+            ids: the requests of the batch.
             tag: what it was submitted with.
             since: when it was about to be submitted, seconds since the epoch.
             known: ids of batches that are others.
@@ -127,7 +127,7 @@ class Client(Protocol):
         """
         ...
 
-    def look(self, batch_id: str) -> BatchLook:
+    def get_batch_status(self, batch_id: str) -> BatchStatus:
         """How a batch is.
 
         Raises:
@@ -135,7 +135,7 @@ class Client(Protocol):
         """
         ...
 
-    def results(self, batch_id: str) -> Iterator[tuple[str, Reply | None]]:
+    def batch_results(self, batch_id: str) -> Iterator[tuple[str, ModelReply | None]]:
         """(id, reply) pairs of an ended batch in any order; None where it must be asked again.
 
         Raises:

@@ -16,16 +16,16 @@ from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from pipelines.llm.asks import Ask, Reply
-from pipelines.llm.clients.failures import Failures, ServiceUnavailable
-from pipelines.llm.clients.openai_api import BATCH_ENDPOINT, batch_reply, chat_body
-from pipelines.llm.clients.protocol import BatchLook, ModelSpec
+from pipelines.llm.clients.errors import ErrorTranslator, ServiceUnavailable
+from pipelines.llm.clients.openai_api import BATCH_ENDPOINT, chat_body, parse_batch_reply
+from pipelines.llm.clients.protocol import BatchStatus, ModelSpec
+from pipelines.llm.requests import ModelReply, ModelRequest
 
 _MODULE: Final = "vllm.entrypoints.openai.run_batch"
 _SHOWN_LINES: Final = 8
 
 
-class VLLMOffline(BaseModel):
+class OfflineVLLMConfig(BaseModel):
     """How vLLM runs a model by itself."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
@@ -52,12 +52,12 @@ class VLLMOffline(BaseModel):
 
 
 @dataclass(slots=True)
-class _Running:
+class _RunningBatch:
     tag: str
     process: "subprocess.Popen[bytes]"
 
 
-class OfflineClient:
+class OfflineVLLMClient:
     """Answers batches by vLLM on this machine. Nothing is asked live.
 
     Args:
@@ -66,64 +66,69 @@ class OfflineClient:
         folder: where requests, answers and the log lie.
     """
 
-    def __init__(self, spec: ModelSpec, settings: VLLMOffline, folder: Path) -> None:
+    def __init__(self, spec: ModelSpec, settings: OfflineVLLMConfig, folder: Path) -> None:
         self.name = str(spec)
         self._spec = spec
         self._settings = settings
         self._folder = folder
-        self._failures = Failures(self.name, spec.key_variable, "")
-        self._running: _Running | None = None
+        self._failures = ErrorTranslator(self.name, spec.key_variable, "")
+        self._running: _RunningBatch | None = None
         folder.mkdir(parents=True, exist_ok=True)
 
-    def params(self, ask: Ask) -> dict[str, Any]:
+    def request_body(self, request: ModelRequest) -> dict[str, Any]:
         """The body of a chat completion."""
-        return chat_body(self._spec, ask)
+        return chat_body(self._spec, request)
 
-    def send(self, ask: Ask) -> Reply:
+    def send(self, request: ModelRequest) -> ModelReply:
         """There is nobody to ask live."""
         raise NotImplementedError("the offline runner answers batches only")
 
-    def submit(self, asks: Sequence[tuple[str, Ask]], tag: str) -> str:
+    def submit_batch(self, requests: Sequence[tuple[str, ModelRequest]], tag: str) -> str:
         """Writes the requests; they are run when their turn comes."""
         target = self._file(tag, "in")
         aside = target.with_suffix(".tmp")
         with aside.open("w", encoding="utf-8") as stream:
-            for ask_id, ask in asks:
-                body = {"custom_id": ask_id, "method": "POST", "url": BATCH_ENDPOINT, "body": self.params(ask)}
+            for request_id, request in requests:
+                body = {
+                    "custom_id": request_id,
+                    "method": "POST",
+                    "url": BATCH_ENDPOINT,
+                    "body": self.request_body(request),
+                }
                 stream.write(json.dumps(body) + "\n")
         aside.replace(target)
         return tag
 
-    def find(self, ids: Sequence[str], tag: str, since: float, known: Collection[str]) -> str | None:
+    def find_batch(self, ids: Sequence[str], tag: str, since: float, known: Collection[str]) -> str | None:
         """Whether the requests were written."""
         return tag if self._file(tag, "in").exists() else None
 
-    def look(self, batch_id: str) -> BatchLook:
+    def get_batch_status(self, batch_id: str) -> BatchStatus:
         """How a batch is; begins it where nothing else runs."""
         if self._file(batch_id, "out").exists():
-            return BatchLook("ended")
+            return BatchStatus("ended")
         if self._running is None:
             self._start(batch_id)
         running = self._running
         assert running is not None
         code = running.process.poll()
         if code is None:
-            return BatchLook("running")
+            return BatchStatus("running")
         self._running = None
         written = self._file(running.tag, "part")
         if code == 0 and written.exists():
             written.replace(self._file(running.tag, "out"))
-            return BatchLook("ended" if running.tag == batch_id else "running")
-        return BatchLook("refused", f"vLLM ended with code {code}:\n{self._log_end()}")
+            return BatchStatus("ended" if running.tag == batch_id else "running")
+        return BatchStatus("refused", f"vLLM ended with code {code}:\n{self._log_end()}")
 
-    def results(self, batch_id: str) -> Iterator[tuple[str, Reply | None]]:
+    def batch_results(self, batch_id: str) -> Iterator[tuple[str, ModelReply | None]]:
         """The lines of the answers."""
         try:
             with self._file(batch_id, "out").open("rb") as stream:
                 for line in stream:
                     try:
                         record = json.loads(line)
-                        yield str(record["custom_id"]), batch_reply(record, self._failures)
+                        yield str(record["custom_id"]), parse_batch_reply(record, self._failures)
                     except (ValueError, AttributeError, LookupError, TypeError):
                         continue  # what cannot be read did not come; it is asked for again
         except OSError as error:
@@ -142,7 +147,7 @@ class OfflineClient:
         environment = {"VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1", **os.environ}
         with (self._folder / "vllm.log").open("ab") as log:
             process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment)
-        self._running = _Running(tag, process)
+        self._running = _RunningBatch(tag, process)
 
     def _file(self, tag: str, kind: str) -> Path:
         return self._folder / f"{tag}.{kind}.jsonl"

@@ -10,12 +10,12 @@ from typing import Final
 
 from pipelines.behaviors.judges.rules.judge import judge_completion
 from pipelines.files import write_json
-from pipelines.llm.answered import answered
-from pipelines.llm.asks import Ask, Reply
 from pipelines.llm.clients.connect import connect
 from pipelines.llm.clients.protocol import ModelSpec
+from pipelines.llm.config import ModelServiceConfig
 from pipelines.llm.prices import Price
-from pipelines.llm.service import ServiceFields
+from pipelines.llm.requests import ModelReply, ModelRequest
+from pipelines.llm.run_dialogues import run_dialogues
 from pipelines.tasks.countdown.reward import find_answer
 from pipelines.tasks.countdown.task import CountdownTask
 from pipelines.teachers.draft import WrittenTrace
@@ -36,7 +36,7 @@ class Writer:
     temperature: float | None
     price: Price | None
     """None where it is unknown."""
-    service: ServiceFields
+    service: ModelServiceConfig
 
 
 class ModelTeacher:
@@ -55,23 +55,25 @@ class ModelTeacher:
         """Answers requests in their order, whatever order the replies come in, so that a set does not depend on it.
 
         Raises:
-            As `pipelines.llm.answered.answered`.
+            As `pipelines.llm.run_dialogues.run_dialogues`.
         """
         writer = self.writer
         write_json(work / "prompts.json", dict(writer.prompts.texts))
         asked = (_Asked(place, request, self._ask(request)) for place, request in enumerate(requests))
         early: dict[int, Outcome] = {}
         due = 0
-        with closing(answered(asked, writer.service, partial(connect, writer.spec), writer.price, work)) as finished:
+        with closing(
+            run_dialogues(asked, writer.service, partial(connect, writer.spec), writer.price, work)
+        ) as finished:
             for dialogue in finished:
                 early[dialogue.place] = self._outcome(dialogue)
                 while due in early:
                     yield early.pop(due)
                     due += 1
 
-    def _ask(self, request: TraceRequest) -> Ask:
+    def _ask(self, request: TraceRequest) -> ModelRequest:
         prompts = self.writer.prompts
-        return Ask(
+        return ModelRequest(
             system=prompts.system,
             shared="",
             question=prompts.question(request.problem, self.task, request.index, request.seed),
@@ -96,17 +98,17 @@ class ModelTeacher:
 class _Asked:
     """One request, until it is answered."""
 
-    def __init__(self, place: int, request: TraceRequest, ask: Ask) -> None:
+    def __init__(self, place: int, request: TraceRequest, ask: ModelRequest) -> None:
         self.place = place
         self.request = request
-        self.reply: Reply | None = None
+        self.reply: ModelReply | None = None
         self._ask = ask
 
-    def wanted(self) -> Sequence[Ask]:
+    def pending_requests(self) -> Sequence[ModelRequest]:
         """The ask, as long as it has no reply."""
         return () if self.reply is not None else (self._ask,)
 
-    def take(self, ask: Ask, reply: Reply) -> None:
+    def receive_reply(self, ask: ModelRequest, reply: ModelReply) -> None:
         """Keeps the reply."""
         self.reply = reply
 

@@ -7,8 +7,8 @@ import torch
 
 from pipelines.training.core.configs import SamplingConfig
 from pipelines.training.core.runtime import Runtime
-from pipelines.training.generation.dropping import eos_token_ids, left_pad
 from pipelines.training.generation.engine import Completion, GenerationRequest, generate_in_batches, truncate_at_eos
+from pipelines.training.generation.row_dropping import eos_token_ids, left_pad
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase

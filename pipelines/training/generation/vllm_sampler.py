@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from pipelines.errors import InvalidInput, MissingRequirement
 from pipelines.training.core.configs import SamplingConfig, VLLMConfig
-from pipelines.training.generation.dropping import eos_token_ids
 from pipelines.training.generation.engine import Completion, GenerationRequest, truncate_at_eos
+from pipelines.training.generation.row_dropping import eos_token_ids
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

@@ -17,10 +17,10 @@ from pipelines.tokenizer import load_tokenizer
 from pipelines.training.core import runtime
 from pipelines.training.core.configs import PPOConfig
 from pipelines.training.core.model import load_model, max_positions, save_model
-from pipelines.training.generation.choice import make_engine
+from pipelines.training.generation.factory import make_engine
 from pipelines.training.grpo.trl_adapter import TRLRolloutAdapter, optimizer_steps_per_step, stored_rewards
-from pipelines.training.rl.rounds import RLStepRunner, checkpoint_interval
-from pipelines.training.rl.sharding import SingleProcess
+from pipelines.training.rl.ranks import SingleProcess
+from pipelines.training.rl.step_runner import RLStepRunner, checkpoint_interval
 from pipelines.training.rl.summary import summarise_training
 from pipelines.training.sampling.rollouts import RolloutSampler
 

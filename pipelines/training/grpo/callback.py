@@ -14,7 +14,7 @@ from pipelines.training.core.checkpoint import DamagedCheckpoint, read_verified_
 from pipelines.training.core.configs import PPOConfig
 from pipelines.training.core.metrics import require_finite
 from pipelines.training.grpo.trl_adapter import TRLRolloutAdapter, optimizer_steps_per_step
-from pipelines.training.rl.rounds import RLStepRunner
+from pipelines.training.rl.step_runner import RLStepRunner
 
 _NAMES: Final = {
     "loss": "policy_loss",

@@ -4,7 +4,7 @@ import time
 from typing import Any
 
 from pipelines.training.core.configs import PPOConfig
-from pipelines.training.rl.rounds import RLStepRunner
+from pipelines.training.rl.step_runner import RLStepRunner
 from pipelines.training.sampling.rollouts import SampledRollout
 
 

@@ -18,7 +18,7 @@ from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
 
 from pipelines.training.core.runtime import Runtime, world_size
 from pipelines.training.ppo.networks import decoder_layers
-from pipelines.training.rl.sharding import Ranks, SingleProcess
+from pipelines.training.rl.ranks import Ranks, SingleProcess
 
 COLLECTIVE_TIMEOUT: Final = timedelta(minutes=60)
 """How long a process waits for the others. One that failed is noticed at once: torchrun ends the rest."""

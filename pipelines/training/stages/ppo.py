@@ -14,16 +14,16 @@ from pipelines.training.core import runtime
 from pipelines.training.core.checkpoint import TrainingCheckpoint
 from pipelines.training.core.configs import PPOConfig
 from pipelines.training.core.model import load_model, max_positions, save_model
-from pipelines.training.generation.choice import make_engine
 from pipelines.training.generation.engine import Engine
-from pipelines.training.generation.whole import InferenceCopyEngine, copy_weights, make_inference_copy
-from pipelines.training.ppo.checkpoint import ShardedTrainingCheckpoint
-from pipelines.training.ppo.experience import RolloutBatch
+from pipelines.training.generation.factory import make_engine
+from pipelines.training.generation.inference_copy import InferenceCopyEngine, copy_weights, make_inference_copy
+from pipelines.training.ppo.batch import RolloutBatch
 from pipelines.training.ppo.fsdp import connect_ranks
 from pipelines.training.ppo.networks import PolicyNetwork, ValueNetwork, freeze_copy, recompute_activations
-from pipelines.training.ppo.update import OptimizedNetwork, PPOTrainer
-from pipelines.training.rl.rounds import RLStepRunner, checkpoint_interval
-from pipelines.training.rl.sharding import Ranks
+from pipelines.training.ppo.sharded_checkpoint import ShardedTrainingCheckpoint
+from pipelines.training.ppo.trainer import OptimizedNetwork, PPOTrainer
+from pipelines.training.rl.ranks import Ranks
+from pipelines.training.rl.step_runner import RLStepRunner, checkpoint_interval
 from pipelines.training.rl.summary import summarise_training
 from pipelines.training.sampling.rollouts import RolloutSampler
 

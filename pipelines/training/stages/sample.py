@@ -13,8 +13,8 @@ from pipelines.tokenizer import load_tokenizer
 from pipelines.training.core import runtime
 from pipelines.training.core.configs import SampleConfig
 from pipelines.training.core.model import load_model, max_positions
-from pipelines.training.generation.choice import make_engine
 from pipelines.training.generation.engine import Engine
+from pipelines.training.generation.factory import make_engine
 from pipelines.training.generation.vllm_sampler import StandaloneVLLMEngine, load_model_config
 from pipelines.training.sampling.rollouts import RolloutSampler, rollout_keys, rollout_metrics
 

@@ -9,7 +9,7 @@ from pipelines.behaviors.sets.four_habits import FOUR_HABITS
 from pipelines.behaviors.sets.registered import SETS
 from pipelines.errors import InvalidInput
 from pipelines.llm.clients.protocol import ModelSpec
-from pipelines.llm.service import ServiceFields
+from pipelines.llm.config import ModelServiceConfig
 from pipelines.stages import InputFile
 
 ANSWER_TOKENS: Final[dict[JudgeMode, int]] = {"spans": 8192, "count_parity": 1024}
@@ -17,7 +17,7 @@ ANSWER_TOKENS: Final[dict[JudgeMode, int]] = {"spans": 8192, "count_parity": 102
 than the published scripts gave, which cut explanations at 256 and 512 tokens, and with them the counts."""
 
 
-class LLMFields(ServiceFields):
+class LLMFields(ModelServiceConfig):
     """The fields of `JudgeConfig` that only LLM judges use; a rules judge ignores them."""
 
     mode: JudgeMode = Field(

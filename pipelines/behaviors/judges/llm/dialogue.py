@@ -11,8 +11,8 @@ from pipelines.behaviors.judges.llm.answer import SCHEMA, Answer, Unreadable, pa
 from pipelines.behaviors.judges.llm.prompts import Prompts
 from pipelines.behaviors.judges.llm.view import Window, nonce_of, numbered, shown, windows
 from pipelines.behaviors.segment import Place, segments
-from pipelines.llm.asks import Ask, Reply, Usage
 from pipelines.llm.prices import Price
+from pipelines.llm.requests import ModelReply, ModelRequest, TokenUsage
 from pipelines.records import Alignment, Behavior, JudgeStatus, Span
 
 _SHOWN_QUOTE: Final = 200
@@ -41,7 +41,7 @@ class Question:
     """One question about one part of a trace, with what was said to it."""
 
     behavior: Behavior
-    ask: Ask
+    ask: ModelRequest
     window: Window | None
     """The part of the trace it shows; None where traces are not segmented."""
     status: JudgeStatus | None = None
@@ -49,7 +49,7 @@ class Question:
     count: int | None = None
     spans: tuple[Span, ...] = ()
     detail: str = ""
-    replies: list[Reply] = field(default_factory=list)
+    replies: list[ModelReply] = field(default_factory=list)
 
 
 class TraceDialogue:
@@ -89,9 +89,9 @@ class TraceDialogue:
             found += [Question(behavior, self._ask(behavior, here, shared), window) for behavior in prompts.behaviors]
         return found
 
-    def _ask(self, behavior: Behavior, holes: Mapping[str, str], shared: str) -> Ask:
+    def _ask(self, behavior: Behavior, holes: Mapping[str, str], shared: str) -> ModelRequest:
         prompts = self._prompt_config.prompts
-        return Ask(
+        return ModelRequest(
             system=prompts.system,
             shared="" if prompts.shows_trace(behavior) else shared,
             question=prompts.question(behavior, holes),
@@ -102,11 +102,11 @@ class TraceDialogue:
 
     # -- the dialogue ------------------------------------------------------------------------------
 
-    def wanted(self) -> Sequence[Ask]:
+    def pending_requests(self) -> Sequence[ModelRequest]:
         """The questions that are not finished."""
         return [question.ask for question in self.questions if question.status is None]
 
-    def take(self, ask: Ask, reply: Reply) -> None:
+    def receive_reply(self, ask: ModelRequest, reply: ModelReply) -> None:
         """Takes a reply, and finishes its question or asks it once more."""
         for question in self.questions:
             if question.status is None and (question.ask is ask or question.ask == ask):
@@ -114,7 +114,7 @@ class TraceDialogue:
                 return
         raise ValueError("a reply to nothing that was asked")
 
-    def _take(self, question: Question, reply: Reply) -> None:
+    def _take(self, question: Question, reply: ModelReply) -> None:
         question.replies.append(reply)
         first = len(question.replies) == 1
         if reply.status != "ok":
@@ -213,7 +213,7 @@ class TraceDialogue:
     def _usage(self, parts: list[Question]) -> dict[str, Any]:
         """What a behaviour's answers took: tokens, US dollars (None where the price is unknown), requests."""
         replies = [reply for part in parts for reply in part.replies]
-        total = sum((reply.usage for reply in replies), Usage())
+        total = sum((reply.usage for reply in replies), TokenUsage())
         price = self._price
         return {
             "requests": len(replies),

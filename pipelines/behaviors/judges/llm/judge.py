@@ -17,10 +17,10 @@ from pipelines.behaviors.sets.four_habits import FOUR_HABITS
 from pipelines.behaviors.sets.registered import SETS
 from pipelines.errors import InvalidInput
 from pipelines.files import write_json
-from pipelines.llm.answered import answered
 from pipelines.llm.clients.connect import connect
 from pipelines.llm.clients.protocol import ModelSpec
-from pipelines.llm.prices import Price, likely_usage, price_of, worst_usage
+from pipelines.llm.prices import Price, estimate_usage, find_price, max_usage
+from pipelines.llm.run_dialogues import run_dialogues
 from pipelines.records import JudgeRun
 
 _LIKELY_ANSWER: Final = 300
@@ -83,7 +83,7 @@ class LLMJudge:
             window=config.window,
         )
         table = None if config.prices is None else config.prices.path
-        self.price: Price | None = price_of(spec.provider, spec.model, table)
+        self.price: Price | None = find_price(spec.provider, spec.model, table)
 
     @property
     def run(self) -> JudgeRun:
@@ -116,7 +116,9 @@ class LLMJudge:
         """
         write_json(work / "prompts.json", dict(self._prompt_config.prompts.texts))
         dialogues = (TraceDialogue(task, self._prompt_config, self.price) for task in tasks)
-        with closing(answered(dialogues, self._config, partial(connect, self._spec), self.price, work)) as finished:
+        with closing(
+            run_dialogues(dialogues, self._config, partial(connect, self._spec), self.price, work)
+        ) as finished:
             for dialogue in finished:
                 yield dialogue.judged()
 
@@ -126,18 +128,18 @@ class LLMJudge:
         cost = most = 0.0
         batch = self._config.batch
         for task in tasks:
-            asks = TraceDialogue(task, self._prompt_config, self.price).wanted()
+            asks = TraceDialogue(task, self._prompt_config, self.price).pending_requests()
             traces += 1
             requests += len(asks)
             empty += not asks
             for ask in asks:
-                usage = likely_usage(ask, _LIKELY_ANSWER)
+                usage = estimate_usage(ask, _LIKELY_ANSWER)
                 input_tokens += usage.input_tokens
                 output_tokens += usage.output_tokens
                 if self.price is not None:
                     cost += self.price.cost(usage, batch=batch)
                     # a corrective question repeats everything, the first answer too
-                    worst = worst_usage(ask)
+                    worst = max_usage(ask)
                     most += self.price.cost(worst, batch=batch) * (1 + self._prompt_config.reasks)
                     most += self.price.input * self._prompt_config.reasks * worst.output_tokens / 1e6
         known = self.price is not None

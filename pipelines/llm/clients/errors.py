@@ -23,7 +23,7 @@ class ServiceRefused(CogtuiError):
     code = "service_refused"
 
 
-class EverythingFails(CogtuiError):
+class TooManyFailures(CogtuiError):
     """One request after the other failed: better to end than to write `api_error` for all that is left."""
 
     code = "everything_fails"
@@ -36,25 +36,25 @@ class EverythingFails(CogtuiError):
         )
 
 
-class Unsure(CogtuiError):
+class BatchStateUnknown(CogtuiError):
     """It cannot be told yet whether the service has taken a batch."""
 
     code = "unsure"
 
 
-def status_of(error: Exception) -> int | None:
+def http_status(error: Exception) -> int | None:
     """The HTTP status of an SDK's exception; None where there was no answer."""
     status = getattr(error, "status_code", None)
     return status if isinstance(status, int) else None
 
 
-def passes(error: Exception) -> bool:
+def is_retryable(error: Exception) -> bool:
     """Whether the same request may succeed later."""
-    status = status_of(error)
+    status = http_status(error)
     return status is None or status in _RETRIED or status >= 500
 
 
-class Failures:
+class ErrorTranslator:
     """Reads the exceptions of one service's SDK.
 
     Args:
@@ -70,24 +70,24 @@ class Failures:
 
     def describe(self, error: Exception) -> str:
         """One line of what went wrong, without the key."""
-        status = status_of(error)
+        status = http_status(error)
         cause = error.__cause__
         because = f" ({type(cause).__name__}: {cause})" if status is None and cause is not None else ""
         head = f"HTTP {status}" if status is not None else type(error).__name__
-        return self.clean(f"{head}: {_message(error)}{because}")
+        return self.redact(f"{head}: {_message(error)}{because}")
 
-    def clean(self, text: str) -> str:
+    def redact(self, text: str) -> str:
         """What a service said, without the key."""
         return redact(text, self._key)
 
-    def raise_hopeless(self, error: Exception) -> None:
+    def raise_if_permanent(self, error: Exception) -> None:
         """Raises where no request to this service would succeed; returns where only this one failed.
 
         Raises:
             MissingRequirement: the key is refused. InvalidInput: no such model or address.
             ServiceRefused: the account has no credit.
         """
-        status = status_of(error)
+        status = http_status(error)
         said = self.describe(error)
         if status in (401, 403):
             raise MissingRequirement(
@@ -106,21 +106,21 @@ class Failures:
                 remedy="Check the model's name and the URL.",
             ) from error
 
-    def of_batches(self, error: Exception, batch_id: str | None = None) -> ServiceUnavailable | ServiceRefused:
+    def to_batch_error(self, error: Exception, batch_id: str | None = None) -> ServiceUnavailable | ServiceRefused:
         """What a failed call about batches is to the user.
 
         Raises:
-            CogtuiError: as `raise_hopeless`.
+            CogtuiError: as `raise_if_permanent`.
         """
-        if batch_id is not None and status_of(error) == 404:
+        if batch_id is not None and http_status(error) == 404:
             return ServiceRefused(
                 f"{self._name}: the service has no batch {batch_id}, or not for this key",
                 remedy="Use the key it was submitted with. If it was deleted there, delete its file in the "
                 "stage's work/batches folder; its requests are then submitted, and paid, again.",
             )
-        self.raise_hopeless(error)
+        self.raise_if_permanent(error)
         said = self.describe(error)
-        if passes(error):
+        if is_retryable(error):
             return ServiceUnavailable(
                 f"{self._name}: the service does not answer",
                 detail=f"{said}\nEvery answer received so far is kept.",

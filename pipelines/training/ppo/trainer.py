@@ -14,10 +14,10 @@ from pipelines.training.core.checkpoint import Stateful
 from pipelines.training.core.configs import OptimizerConfig, PPOConfig
 from pipelines.training.core.runtime import Runtime, memory_guard
 from pipelines.training.ppo.advantages import explained_variance, gae, token_rewards, whiten
-from pipelines.training.ppo.experience import MICRO_BATCH_TOKENS, MicroBatch, RolloutBatch, RolloutEstimates
+from pipelines.training.ppo.batch import MICRO_BATCH_TOKENS, MicroBatch, RolloutBatch, RolloutEstimates
 from pipelines.training.ppo.losses import policy_loss, value_loss
 from pipelines.training.ppo.networks import PolicyNetwork, ValueNetwork
-from pipelines.training.rl.sharding import Ranks, shard_items
+from pipelines.training.rl.ranks import Ranks, shard_items
 
 
 class OptimizedNetwork:

@@ -9,7 +9,7 @@ from pipelines.stages import InputFile, StageConfig
 _OUTSIDE_KEY: Final[dict[str, JsonValue]] = {"in_key": False}
 
 
-class ServiceFields(StageConfig):
+class ModelServiceConfig(StageConfig):
     """Fields of every stage that may ask a model behind a service."""
 
     url: str | None = Field(

@@ -1,4 +1,4 @@
-"""Dialogues answered now: as many at once as the service allows, one ask after another within each."""
+"""Dialogues answered now: as many at once as the service allows, one request after another within each."""
 
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
@@ -7,32 +7,32 @@ from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import Final, Generic, TypeVar
 
-from pipelines.llm.asks import Ask, Dialogue, Reply
-from pipelines.llm.clients.failures import MIN_FAILURES_IN_A_ROW, EverythingFails
-from pipelines.llm.clients.protocol import Client
+from pipelines.llm.clients.errors import MIN_FAILURES_IN_A_ROW, TooManyFailures
+from pipelines.llm.clients.protocol import ModelClient
 from pipelines.llm.ledger import Ledger
 from pipelines.llm.prices import Budget
+from pipelines.llm.requests import Dialogue, ModelReply, ModelRequest
 
 D = TypeVar("D", bound=Dialogue)
 
-_LOOK_UP_S: Final = 0.5
+_STOP_CHECK_S: Final = 0.5
 """How often a loop that waits for an answer looks whether it is told to stop."""
 
 
 @dataclass(slots=True)
-class _Flight:
-    """An ask under way. Every dialogue that wants the same waits for it: equal asks are sent once."""
+class _InFlightRequest:
+    """A request under way. Every dialogue that wants the same waits for it: equal requests are sent once."""
 
-    ask_id: str
-    ask: Ask
+    request_id: str
+    request: ModelRequest
     reserved: float
-    reply: Reply | None = None
+    reply: ModelReply | None = None
     error: BaseException | None = None
 
 
-def converse(
+def run_live(
     dialogues: Iterable[D],
-    client: Client,
+    client: ModelClient,
     ledger: Ledger,
     budget: Budget,
     *,
@@ -41,7 +41,7 @@ def converse(
 ) -> Generator[D]:
     """Brings each dialogue to its end and yields it, in the order in which they finish.
 
-    Within a dialogue asks go one after another, so that the first warms the prompt cache for the rest.
+    Within a dialogue requests go one after another, so that the first warms the prompt cache for the rest.
     Dialogues are taken lazily: at most `concurrency` are open. However this ends, short of the process being
     killed, what was under way is waited for and kept.
 
@@ -54,20 +54,20 @@ def converse(
         check: called twice a second; raises to stop.
 
     Raises:
-        SpendingCapReached: nothing in flight is left, and the next ask does not fit.
+        SpendingCapReached: nothing in flight is left, and the next request does not fit.
         EverythingFails: so many requests in a row failed that the rest would too.
         CogtuiError: as `Client.send` and `check` raise.
     """
-    loop: _Loop[D] = _Loop(client, ledger, budget, concurrency, check)
+    loop: _LiveLoop[D] = _LiveLoop(client, ledger, budget, concurrency, check)
     try:
         yield from loop.run(iter(dialogues))
     finally:
         loop.close()
 
 
-class _Loop(Generic[D]):
+class _LiveLoop(Generic[D]):
     def __init__(
-        self, client: Client, ledger: Ledger, budget: Budget, concurrency: int, check: Callable[[], None]
+        self, client: ModelClient, ledger: Ledger, budget: Budget, concurrency: int, check: Callable[[], None]
     ) -> None:
         self._client = client
         self._ledger = ledger
@@ -75,11 +75,11 @@ class _Loop(Generic[D]):
         self._concurrency = concurrency
         self._check = check
         self._pool = ThreadPoolExecutor(concurrency, thread_name_prefix="llm")
-        self._landed: SimpleQueue[_Flight] = SimpleQueue()
+        self._landed: SimpleQueue[_InFlightRequest] = SimpleQueue()
         self._in_air = 0
         self._open = 0
         self._waiting: dict[str, list[D]] = {}
-        self._held: deque[tuple[str, Ask]] = deque()
+        self._held: deque[tuple[str, ModelRequest]] = deque()
         """Asks that wait for others to land, since all of them at their worst would break the cap."""
         self._failed_in_a_row = 0
 
@@ -99,8 +99,8 @@ class _Loop(Generic[D]):
                 return
             flight = self._next_landing()
             reply = self._receive(flight)
-            for dialogue in self._waiting.pop(flight.ask_id):
-                dialogue.take(flight.ask, reply)
+            for dialogue in self._waiting.pop(flight.request_id):
+                dialogue.receive_reply(flight.request, reply)
                 if self._advance(dialogue):
                     self._open -= 1
                     yield dialogue
@@ -116,54 +116,54 @@ class _Loop(Generic[D]):
 
     def _advance(self, dialogue: D) -> bool:
         """Answers a dialogue from the ledger as far as that goes, then asks for more. True once it is finished."""
-        while wanted := dialogue.wanted():
-            ask = wanted[0]
-            ask_id = ask.id(self._client.name)
-            if ask_id in self._waiting:
-                self._waiting[ask_id].append(dialogue)
+        while wanted := dialogue.pending_requests():
+            request = wanted[0]
+            request_id = request.id(self._client.name)
+            if request_id in self._waiting:
+                self._waiting[request_id].append(dialogue)
                 return False
-            known = self._ledger.get(ask_id)
+            known = self._ledger.get(request_id)
             if known is None:
-                self._waiting[ask_id] = [dialogue]
-                self._held.append((ask_id, ask))
+                self._waiting[request_id] = [dialogue]
+                self._held.append((request_id, request))
                 self._take_off()
                 return False
-            dialogue.take(ask, known)
+            dialogue.receive_reply(request, known)
         return True
 
     def _take_off(self) -> None:
         """Sends what is held, as far as it fits under the cap."""
         while self._held:
-            ask_id, ask = self._held[0]
-            need = self._budget.need(ask, batch=False)
-            if not self._budget.fits(need):
+            request_id, request = self._held[0]
+            need = self._budget.worst_cost(request, batch=False)
+            if not self._budget.has_room_for(need):
                 if not self._in_air:
-                    raise self._budget.reached(need)
+                    raise self._budget.cap_error(need)
                 return
             self._held.popleft()
             self._budget.reserve(need)
             self._in_air += 1
-            self._pool.submit(self._send, _Flight(ask_id, ask, need))
+            self._pool.submit(self._send, _InFlightRequest(request_id, request, need))
 
-    def _send(self, flight: _Flight) -> None:
+    def _send(self, flight: _InFlightRequest) -> None:
         """In a thread of the pool."""
         try:
-            flight.reply = self._client.send(flight.ask)
+            flight.reply = self._client.send(flight.request)
         except BaseException as error:
             flight.error = error
         self._landed.put(flight)
 
-    def _next_landing(self) -> _Flight:
+    def _next_landing(self) -> _InFlightRequest:
         while True:
             self._check()
             try:
-                flight = self._landed.get(timeout=_LOOK_UP_S)
+                flight = self._landed.get(timeout=_STOP_CHECK_S)
             except Empty:
                 continue
             self._in_air -= 1
             return flight
 
-    def _receive(self, flight: _Flight) -> Reply:
+    def _receive(self, flight: _InFlightRequest) -> ModelReply:
         if flight.error is not None:
             raise flight.error
         assert flight.reply is not None
@@ -171,9 +171,9 @@ class _Loop(Generic[D]):
         self._keep(flight, reply)
         self._failed_in_a_row = self._failed_in_a_row + 1 if reply.status == "api_error" else 0
         if self._failed_in_a_row >= max(MIN_FAILURES_IN_A_ROW, 2 * self._concurrency):
-            raise EverythingFails(self._client.name, self._failed_in_a_row, reply.detail)
+            raise TooManyFailures(self._client.name, self._failed_in_a_row, reply.detail)
         return reply
 
-    def _keep(self, flight: _Flight, reply: Reply) -> None:
+    def _keep(self, flight: _InFlightRequest, reply: ModelReply) -> None:
         self._budget.settle(flight.reserved, reply.usage, batch=False)
-        self._ledger.put(flight.ask_id, reply)
+        self._ledger.put(flight.request_id, reply)

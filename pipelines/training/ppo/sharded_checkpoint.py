@@ -25,7 +25,7 @@ from pipelines.training.core.checkpoint import (
     warn_of_damage,
     write_state,
 )
-from pipelines.training.rl.sharding import Ranks
+from pipelines.training.rl.ranks import Ranks
 
 _SCHEDULES: Final = "schedules"
 

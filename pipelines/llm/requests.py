@@ -12,12 +12,12 @@ ReplyStatus = Literal["ok", "truncated", "refused", "api_error"]
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
-    """One request, in no vendor's terms. Equal asks have equal ids wherever and whenever they are made."""
+class ModelRequest:
+    """One request, in no vendor's terms. Equal requests have equal ids wherever and whenever they are made."""
 
     system: str
     shared: str
-    """What many asks have in common (the trace); sent first and marked, so that prompt caching works."""
+    """What many requests have in common (the trace); sent first and marked, so that prompt caching works."""
     question: str
     schema: dict[str, Any] | None
     """JSON schema of the answer; None for free text."""
@@ -41,13 +41,13 @@ class Ask:
         ]
         return hashlib.sha256(canonical_json(sent).encode("utf-8", "surrogatepass")).hexdigest()[:24]
 
-    def texts(self) -> tuple[str, ...]:
+    def billed_texts(self) -> tuple[str, ...]:
         """All texts of it that are billed as input."""
         return (self.system, self.shared, self.question, *(text for turn in self.turns for text in turn))
 
 
 @dataclass(frozen=True, slots=True)
-class Usage:
+class TokenUsage:
     """Tokens as the service counted them."""
 
     input_tokens: int = 0
@@ -58,8 +58,8 @@ class Usage:
     cache_write_tokens: int = 0
     """Of the input, those written to the prompt cache for more than the plain price."""
 
-    def __add__(self, other: "Usage") -> "Usage":
-        return Usage(
+    def __add__(self, other: "TokenUsage") -> "TokenUsage":
+        return TokenUsage(
             self.input_tokens + other.input_tokens,
             self.cached_tokens + other.cached_tokens,
             self.output_tokens + other.output_tokens,
@@ -67,46 +67,46 @@ class Usage:
         )
 
     @property
-    def paid(self) -> bool:
+    def was_billed(self) -> bool:
         """Whether the service counted anything at all."""
         return self.input_tokens + self.output_tokens > 0
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
-    """What came back for an ask."""
+class ModelReply:
+    """What came back for a request."""
 
     status: ReplyStatus
     text: str = ""
     detail: str = ""
     """For `api_error` what the service said, without any key."""
-    usage: Usage = field(default_factory=Usage)
+    usage: TokenUsage = field(default_factory=TokenUsage)
     batch: bool = False
     """It came through a batch, which is cheaper."""
 
     @property
-    def final(self) -> bool:
+    def is_final(self) -> bool:
         """Whether it is kept for good: an error that cost nothing is asked again by the next run."""
-        return self.status != "api_error" or self.usage.paid
+        return self.status != "api_error" or self.usage.was_billed
 
     def as_dict(self) -> dict[str, Any]:
         """JSON values for the ledger."""
-        usage = {name: getattr(self.usage, name) for name in Usage.__slots__}
-        return {name: getattr(self, name) for name in Reply.__slots__} | {"usage": usage}
+        usage = {name: getattr(self.usage, name) for name in TokenUsage.__slots__}
+        return {name: getattr(self, name) for name in ModelReply.__slots__} | {"usage": usage}
 
     @classmethod
     def from_dict(cls, value: dict[str, Any]) -> Self:
         """The reply in a ledger's line."""
-        return cls(**{**value, "usage": Usage(**value["usage"])})
+        return cls(**{**value, "usage": TokenUsage(**value["usage"])})
 
 
 class Dialogue(Protocol):
     """Something that needs answers, perhaps in several turns: a trace to be judged, a problem to be taught."""
 
-    def wanted(self) -> Sequence[Ask]:
-        """The asks it needs answered now; empty once it is finished. Live, they are asked one after another."""
+    def pending_requests(self) -> Sequence[ModelRequest]:
+        """The requests it needs answered now; empty once it is finished. Live, they are asked one after another."""
         ...
 
-    def take(self, ask: Ask, reply: Reply) -> None:
-        """Hands it the reply to one of the asks it wanted."""
+    def receive_reply(self, request: ModelRequest, reply: ModelReply) -> None:
+        """Hands it the reply to one of the requests it wanted."""
         ...

@@ -8,23 +8,23 @@ from pathlib import Path
 from typing import Any, Final, Protocol, TypeVar
 
 from pipelines.files import write_json
-from pipelines.llm.asks import Dialogue
-from pipelines.llm.batches import BatchRunner
-from pipelines.llm.clients.protocol import Client
+from pipelines.llm.batch_runner import BatchRunner
+from pipelines.llm.clients.protocol import ModelClient
 from pipelines.llm.ledger import Ledger
-from pipelines.llm.live import converse
+from pipelines.llm.live_runner import run_live
 from pipelines.llm.prices import Budget, Price
+from pipelines.llm.requests import Dialogue
 from pipelines.signals import graceful
 
 D = TypeVar("D", bound=Dialogue)
 
-SPENT: Final = "spent.json"
+SPENDING_FILE: Final = "spent.json"
 """In `work`: what was spent so far, all attempts together."""
-AT_ONCE: Final = 5_000
+MAX_OPEN_DIALOGUES: Final = 5_000
 """Dialogues in work together in batch mode; each takes some ten kilobytes of memory."""
 
 
-class Asking(Protocol):
+class RequestSettings(Protocol):
     """How a stage asks; none of it changes an answer."""
 
     @property
@@ -49,7 +49,7 @@ class Asking(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class InBatches:
+class BatchRequestConfig:
     """Asking through a runner that takes batches and is looked at every second."""
 
     spending_cap: float | None = None
@@ -58,10 +58,10 @@ class InBatches:
     poll_s: float = 1.0
 
 
-def answered(
+def run_dialogues(
     dialogues: Iterable[D],
-    asking: Asking,
-    client: Callable[[], Client],
+    asking: RequestSettings,
+    client: Callable[[], ModelClient],
     price: Price | None,
     work: Path,
     *,
@@ -84,26 +84,26 @@ def answered(
     """
     ledger = Ledger(work)
     try:
-        spent = 0.0 if price is None else price.spent(ledger)
+        spent = 0.0 if price is None else price.ledger_cost(ledger)
         budget = Budget(price, asking.spending_cap, spent + spent_before)
         service = client()
         batches: BatchRunner[D] = BatchRunner(
-            service, ledger, budget, work, poll_s=asking.poll_s, at_once=AT_ONCE, report=_say, check=_check
+            service, ledger, budget, work, poll_s=asking.poll_s, at_once=MAX_OPEN_DIALOGUES, report=_log, check=_check
         )
         finished: Generator[D]
         if asking.batch:
-            finished = batches.converse(dialogues)
+            finished = batches.run(dialogues)
         else:
             batches.drain()  # of an attempt that asked in batches: what they hold is paid already
-            finished = converse(dialogues, service, ledger, budget, concurrency=asking.concurrency, check=_check)
+            finished = run_live(dialogues, service, ledger, budget, concurrency=asking.concurrency, check=_check)
         with closing(finished):  # what is in flight lands before the ledger is closed
             yield from finished
     finally:
-        write_json(work / SPENT, _spent(ledger, price))
+        write_json(work / SPENDING_FILE, _spending_summary(ledger, price))
         ledger.close()
 
 
-def _spent(ledger: Ledger, price: Price | None) -> dict[str, Any]:
+def _spending_summary(ledger: Ledger, price: Price | None) -> dict[str, Any]:
     total = ledger.usage + ledger.batch_usage
     return {
         "answers": len(ledger),
@@ -111,7 +111,7 @@ def _spent(ledger: Ledger, price: Price | None) -> dict[str, Any]:
         "cached_tokens": total.cached_tokens,
         "cache_write_tokens": total.cache_write_tokens,
         "output_tokens": total.output_tokens,
-        "cost_usd": None if price is None else price.spent(ledger),
+        "cost_usd": None if price is None else price.ledger_cost(ledger),
     }
 
 
@@ -121,7 +121,7 @@ def _check() -> None:
         stop.raise_if_requested()
 
 
-def _say(line: str) -> None:
+def _log(line: str) -> None:
     """Into the stage's log: batches take hours."""
     sys.stderr.write(f"{line}\n")
     sys.stderr.flush()

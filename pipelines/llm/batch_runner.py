@@ -8,18 +8,18 @@ from pathlib import Path
 from typing import Final, Generic, TypeVar
 
 from pipelines.errors import CogtuiError
-from pipelines.llm.asks import Ask, Dialogue, Reply, Usage
-from pipelines.llm.batch_files import BatchFile, BatchFiles
-from pipelines.llm.clients.failures import (
+from pipelines.llm.batch_records import BatchRecord, BatchRecords
+from pipelines.llm.clients.errors import (
     MIN_FAILURES_IN_A_ROW,
-    EverythingFails,
+    BatchStateUnknown,
     ServiceRefused,
     ServiceUnavailable,
-    Unsure,
+    TooManyFailures,
 )
-from pipelines.llm.clients.protocol import Client
+from pipelines.llm.clients.protocol import ModelClient
 from pipelines.llm.ledger import Ledger
 from pipelines.llm.prices import Budget
+from pipelines.llm.requests import Dialogue, ModelReply, ModelRequest, TokenUsage
 
 D = TypeVar("D", bound=Dialogue)
 T = TypeVar("T")
@@ -34,7 +34,7 @@ _SLICE_S: Final = 0.5
 
 
 class BatchRunner(Generic[D]):
-    """Brings dialogues to their end through batches; all asks a dialogue wants now go into one batch.
+    """Brings dialogues to their end through batches; all requests a dialogue wants now go into one batch.
 
     Args:
         client: the service.
@@ -52,7 +52,7 @@ class BatchRunner(Generic[D]):
 
     def __init__(
         self,
-        client: Client,
+        client: ModelClient,
         ledger: Ledger,
         budget: Budget,
         work: Path,
@@ -67,8 +67,8 @@ class BatchRunner(Generic[D]):
         self._client = client
         self._ledger = ledger
         self._budget = budget
-        self._files = BatchFiles(work / "batches")
-        self._final: dict[str, Reply] = {}
+        self._files = BatchRecords(work / "batches")
+        self._final: dict[str, ModelReply] = {}
         """Errors that nothing was paid for, so that no ledger keeps them: what this run gave up on."""
         self._poll_s = poll_s
         self._at_once = at_once
@@ -83,11 +83,11 @@ class BatchRunner(Generic[D]):
         for batch in self._files.open:
             budget.reserve(batch.reserved)
 
-    def converse(self, dialogues: Iterable[D]) -> Generator[D]:
+    def run(self, dialogues: Iterable[D]) -> Generator[D]:
         """Yields each dialogue once it is finished.
 
         Raises:
-            SpendingCapReached: no batch is open, and the next ask does not fit.
+            SpendingCapReached: no batch is open, and the next request does not fit.
             ServiceUnavailable: the service has been silent for too long, or fails everything.
             ServiceRefused: it will not have a batch, or a person cancelled one there.
         """
@@ -99,7 +99,7 @@ class BatchRunner(Generic[D]):
                 fresh = list(islice(source, self._at_once - len(group)))
                 exhausted = not fresh
                 group += fresh
-            missing: dict[str, Ask] = {}
+            missing: dict[str, ModelRequest] = {}
             unfinished: list[D] = []
             for dialogue in group:
                 wanted = self._feed(dialogue)
@@ -118,7 +118,7 @@ class BatchRunner(Generic[D]):
         """Waits for all batches that earlier runs left open and keeps their replies; submits nothing.
 
         Raises:
-            CogtuiError: as `converse`.
+            CogtuiError: as `run`.
         """
         while True:
             self._recover()
@@ -127,23 +127,23 @@ class BatchRunner(Generic[D]):
                 return
             self._pause(self._poll_s)
 
-    def _feed(self, dialogue: D) -> dict[str, Ask]:
-        """Hands a dialogue all replies there are; returns the asks that still lack one, by id."""
+    def _feed(self, dialogue: D) -> dict[str, ModelRequest]:
+        """Hands a dialogue all replies there are; returns the requests that still lack one, by id."""
         while True:
-            missing: dict[str, Ask] = {}
+            missing: dict[str, ModelRequest] = {}
             taken = False
-            for ask in dialogue.wanted():
-                ask_id = ask.id(self._client.name)
-                reply = self._ledger.get(ask_id) or self._final.get(ask_id)
+            for request in dialogue.pending_requests():
+                request_id = request.id(self._client.name)
+                reply = self._ledger.get(request_id) or self._final.get(request_id)
                 if reply is None:
-                    missing[ask_id] = ask
+                    missing[request_id] = request
                 else:
-                    dialogue.take(ask, reply)
+                    dialogue.receive_reply(request, reply)
                     taken = True
             if not taken:
                 return missing
 
-    def _round(self, missing: dict[str, Ask]) -> None:
+    def _round(self, missing: dict[str, ModelRequest]) -> None:
         """Submits what no open batch holds and waits until one has ended and is collected."""
         while True:
             self._recover()
@@ -151,12 +151,12 @@ class BatchRunner(Generic[D]):
             if self._collect_ended():
                 break
             self._pause(self._poll_s)
-        under_way = set(self._files.under_way())
-        for ask_id in missing:
-            tried = self._files.tries[ask_id] >= MAX_TRIES and ask_id not in under_way
-            if tried and ask_id not in self._ledger:
+        under_way = set(self._files.open_request_ids())
+        for request_id in missing:
+            tried = self._files.tries[request_id] >= MAX_TRIES and request_id not in under_way
+            if tried and request_id not in self._ledger:
                 detail = f"no answer in {MAX_TRIES} batches"
-                self._final.setdefault(ask_id, Reply("api_error", detail=detail, batch=True))
+                self._final.setdefault(request_id, ModelReply("api_error", detail=detail, batch=True))
 
     def _recover(self) -> None:
         """Finds batches that were submitted without their id being noted: by a process that died, or whose
@@ -164,14 +164,14 @@ class BatchRunner(Generic[D]):
         for batch in [batch for batch in self._files.open if batch.id is None]:
             found = self._patiently(partial(self._find, batch))
             if found:
-                self._files.submitted(batch, found)
+                self._files.mark_submitted(batch, found)
                 self._report(f"found batch {found} again, {len(batch.ids)} requests")
 
-    def _find(self, batch: BatchFile) -> str | None:
-        """The id of a batch, or None. One that the service surely does not have is given up, and its asks are free."""
+    def _find(self, batch: BatchRecord) -> str | None:
+        """Return the id of a batch, or None; release the requests of one that the service certainly does not have."""
         try:
-            found = self._client.find(batch.ids, batch.tag, batch.intended, self._files.known)
-        except Unsure as unsure:
+            found = self._client.find_batch(batch.ids, batch.tag, batch.intended, self._files.batch_ids)
+        except BatchStateUnknown as unsure:
             self._report(str(unsure))
             return None
         if found is None:
@@ -180,20 +180,20 @@ class BatchRunner(Generic[D]):
                 self._give_up(batch)
         return found
 
-    def _submit(self, missing: dict[str, Ask]) -> None:
+    def _submit(self, missing: dict[str, ModelRequest]) -> None:
         """Submits what no open batch holds, as far as the cap allows, noting the intention first."""
-        under_way = set(self._files.under_way())
-        fresh = [(ask_id, ask) for ask_id, ask in missing.items() if ask_id not in under_way]
+        under_way = set(self._files.open_request_ids())
+        fresh = [(request_id, request) for request_id, request in missing.items() if request_id not in under_way]
         while fresh:
             chunk, reserved = self._chunk(fresh)
             if not chunk:
                 return
             del fresh[: len(chunk)]
-            batch = self._files.new([ask_id for ask_id, _ in chunk], time.time(), reserved)
+            batch = self._files.create([request_id for request_id, _ in chunk], time.time(), reserved)
             self._budget.reserve(reserved)
             try:
-                batch_id = self._client.submit(chunk, batch.tag)
-            except Unsure as unsure:
+                batch_id = self._client.submit_batch(chunk, batch.tag)
+            except BatchStateUnknown as unsure:
                 self._report(str(unsure))
                 return
             except CogtuiError as error:  # it was surely not taken
@@ -203,29 +203,29 @@ class BatchRunner(Generic[D]):
                     return
                 raise
             self._silent_since = None
-            self._files.submitted(batch, batch_id)
+            self._files.mark_submitted(batch, batch_id)
             self._report(f"submitted batch {batch_id}, {len(chunk)} requests")
 
-    def _chunk(self, fresh: list[tuple[str, Ask]]) -> tuple[list[tuple[str, Ask]], float]:
-        """As many asks as fit into one batch and under the cap, and what to set aside for them.
+    def _chunk(self, fresh: list[tuple[str, ModelRequest]]) -> tuple[list[tuple[str, ModelRequest]], float]:
+        """As many requests as fit into one batch and under the cap, and what to set aside for them.
 
         Raises:
             SpendingCapReached: none fits, and no batch is open whose end could leave more.
         """
-        chunk: list[tuple[str, Ask]] = []
+        chunk: list[tuple[str, ModelRequest]] = []
         reserved = 0.0
         characters = 0
-        for ask_id, ask in fresh[: self._most]:
-            need = self._budget.need(ask, batch=True)
-            characters += sum(map(len, ask.texts()))
+        for request_id, request in fresh[: self._most]:
+            need = self._budget.worst_cost(request, batch=True)
+            characters += sum(map(len, request.billed_texts()))
             if chunk and characters > MAX_CHARACTERS:
                 break
-            if not self._budget.fits(reserved + need):
+            if not self._budget.has_room_for(reserved + need):
                 if not chunk and not self._files.open:
-                    raise self._budget.reached(need)
+                    raise self._budget.cap_error(need)
                 break
             reserved += need
-            chunk.append((ask_id, ask))
+            chunk.append((request_id, request))
         return chunk, reserved
 
     def _collect_ended(self) -> bool:
@@ -235,9 +235,9 @@ class BatchRunner(Generic[D]):
             found = self._patiently(partial(self._collect, batch)) or found
         return found
 
-    def _collect(self, batch: BatchFile) -> bool:
+    def _collect(self, batch: BatchRecord) -> bool:
         assert batch.id is not None
-        look = self._client.look(batch.id)
+        look = self._client.get_batch_status(batch.id)
         match look.state:
             case "running":
                 return False
@@ -248,13 +248,13 @@ class BatchRunner(Generic[D]):
                 self._give_up(batch)
                 raise ServiceRefused(
                     f"{self._client.name}: the service refuses the batch {batch.id}",
-                    detail=look.said,
+                    detail=look.detail,
                     remedy="Ask live instead, or mend what it complains of; nothing was paid for this batch.",
                 )
         self._keep(batch, batch.id, cancelled=look.state == "cancelled")
         return True
 
-    def _keep(self, batch: BatchFile, batch_id: str, *, cancelled: bool) -> None:
+    def _keep(self, batch: BatchRecord, batch_id: str, *, cancelled: bool) -> None:
         """Keeps the replies of a batch that has ended.
 
         Raises:
@@ -262,22 +262,22 @@ class BatchRunner(Generic[D]):
         """
         unanswered = dict.fromkeys(batch.ids)
         errors: list[str] = []
-        for ask_id, reply in self._client.results(batch_id):
-            if reply is None or ask_id not in unanswered:
+        for request_id, reply in self._client.batch_results(batch_id):
+            if reply is None or request_id not in unanswered:
                 continue
-            if not reply.final:
-                self._final[ask_id] = reply
+            if not reply.is_final:
+                self._final[request_id] = reply
                 errors.append(reply.detail)
-            elif ask_id not in self._ledger:
-                self._ledger.put(ask_id, reply)
+            elif request_id not in self._ledger:
+                self._ledger.put(request_id, reply)
                 self._budget.settle(0.0, reply.usage, batch=True)
-            del unanswered[ask_id]
+            del unanswered[request_id]
         total = len(batch.ids)
-        self._budget.settle(batch.reserved, Usage(), batch=True)
-        self._files.collected(batch, list(unanswered))
+        self._budget.settle(batch.reserved, TokenUsage(), batch=True)
+        self._files.mark_collected(batch, list(unanswered))
         self._report(f"collected batch {batch_id}: {total - len(unanswered)} of {total} requests answered")
         if len(errors) == total >= MIN_FAILURES_IN_A_ROW:
-            raise EverythingFails(self._client.name, total, errors[-1])
+            raise TooManyFailures(self._client.name, total, errors[-1])
         if cancelled and unanswered:
             raise ServiceRefused(
                 f"{self._client.name}: the batch {batch_id} was cancelled at the service",
@@ -285,12 +285,12 @@ class BatchRunner(Generic[D]):
                 remedy="Run the same command again to submit the rest.",
             )
 
-    def _give_up(self, batch: BatchFile) -> None:
-        """Sets the asks of a batch free that the service does not have, or never began."""
-        self._budget.settle(batch.reserved, Usage(), batch=True)
-        self._files.collected(batch, batch.ids, began=False)
+    def _give_up(self, batch: BatchRecord) -> None:
+        """Sets the requests of a batch free that the service does not have, or never began."""
+        self._budget.settle(batch.reserved, TokenUsage(), batch=True)
+        self._files.mark_collected(batch, batch.ids, began=False)
 
-    def _shrink(self, batch: BatchFile) -> None:
+    def _shrink(self, batch: BatchRecord) -> None:
         """The service has room for fewer requests at a time: halves what goes into one batch."""
         total = len(batch.ids)
         self._give_up(batch)

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 
-from pipelines.training.ppo.experience import RolloutBatch
+from pipelines.training.ppo.batch import RolloutBatch
 from tests.training.helpers import CPU, PAD, tiny_model, trainer_of
 
 pytestmark = pytest.mark.train

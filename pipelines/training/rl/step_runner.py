@@ -16,7 +16,7 @@ from pipelines.training.core.configs import PPOConfig, SamplingConfig
 from pipelines.training.core.metrics import read_metrics
 from pipelines.training.rl.folder import rank_folder
 from pipelines.training.rl.health import HealthMonitor
-from pipelines.training.rl.sharding import Ranks, shard_items
+from pipelines.training.rl.ranks import Ranks, shard_items
 from pipelines.training.sampling.rollouts import (
     RolloutKey,
     RolloutSampler,

@@ -10,13 +10,13 @@ import torch
 from pipelines.errors import StageFailed
 from pipelines.training.core.configs import OptimizerConfig, SamplingConfig
 from pipelines.training.core.runtime import memory_guard
-from pipelines.training.generation.dropping import RowDroppingEngine
 from pipelines.training.generation.engine import GenerationRequest, rollout_seed
-from pipelines.training.ppo.experience import RolloutBatch
+from pipelines.training.generation.row_dropping import RowDroppingEngine
+from pipelines.training.ppo.batch import RolloutBatch
 from pipelines.training.ppo.networks import recompute_activations
-from pipelines.training.ppo.update import PPOTrainer
+from pipelines.training.ppo.trainer import PPOTrainer
 from tests.training.helpers import CPU, PAD, TinyTokenizer, tiny_model, trainer_of
-from tests.training.test_experience import ROWS, Row
+from tests.training.test_batch import ROWS, Row
 
 pytestmark = pytest.mark.train
 

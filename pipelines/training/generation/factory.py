@@ -30,7 +30,7 @@ def make_engine(
     if name == "auto":
         name = "dropping" if runtime.device.type == "cpu" else "hf"
     if name == "dropping":
-        from pipelines.training.generation.dropping import RowDroppingEngine
+        from pipelines.training.generation.row_dropping import RowDroppingEngine
 
         return RowDroppingEngine(model, tokenizer, runtime, config.batch)
     if name == "hf":
