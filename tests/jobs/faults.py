@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+from pathlib import Path
 
 from jobs.attempts.processes import ProcessId, alive
 from jobs.attempts.records import (
@@ -33,6 +34,13 @@ def kill_agent(lab: Lab) -> int:
     assert agent is not None
     os.kill(agent, signal.SIGKILL)
     return agent
+
+
+def ignored(pid: int) -> set[signal.Signals]:
+    """The signals that a process ignores, as the kernel says."""
+    status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
+    mask = int(next(line for line in status.splitlines() if line.startswith("SigIgn:")).split()[1], 16)
+    return {number for number in signal.Signals if mask >> (number - 1) & 1}
 
 
 def held(lab: Lab, name: str = "a", **config: object) -> None:

@@ -22,8 +22,9 @@ from jobs.attempts.records import (
     read_record,
 )
 from jobs.attempts.tickets import LocalQueue
+from jobs.submit.cancel import cancel
 from jobs.submit.launch import keep_going
-from tests.jobs.faults import held, kill_agent, launcher, release, worker_of
+from tests.jobs.faults import held, ignored, kill_agent, launcher, release, worker_of
 from tests.jobs.lab import ROOT, Lab, wait_for
 
 # -- the launcher ------------------------------------------------------------------------------------
@@ -69,6 +70,29 @@ def test_terminal_hung_up_and_ctrl_c(lab: Lab, how: str) -> None:
     release(lab)
     lab.wait("b", "done")
     assert len(lab.starts("a")) == 1
+    wait_for(lambda: not lab.processes())
+
+
+def test_a_launcher_in_the_background_goes_on_and_its_stages_hear_every_signal(lab: Lab) -> None:
+    """As a script's `cogtui run … &` and `nohup cogtui run …`: they inherit an ignored SIGINT and SIGHUP."""
+    held(lab)
+    (lab.path / "start").touch()
+    background = ["/bin/sh", "-c", 'trap "" INT HUP; exec "$@"', "sh", *launcher(lab)]
+    with subprocess.Popen(background, cwd=ROOT, stdout=subprocess.PIPE) as process:
+        try:
+            worker = worker_of(lab, "a")
+            kept = {signal.SIGINT, signal.SIGHUP}
+            assert kept <= ignored(process.pid)
+            ((_, stage, *_),) = lab.starts("a")
+            assert not kept & ignored(int(stage))
+            assert not kept & ignored(worker.pid)
+            process.send_signal(signal.SIGINT)
+            process.send_signal(signal.SIGHUP)
+            (ended,) = cancel(lab.workspace, [lab.key("a")])
+            assert ended.state.state == "cancelled"
+            assert process.poll() is None
+        finally:
+            process.kill()
     wait_for(lambda: not lab.processes())
 
 

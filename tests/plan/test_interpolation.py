@@ -70,12 +70,13 @@ def test_a_string_is_its_parts_filled_in(parts: list[str], a: str, b: str) -> No
     assert filled == "".join({"{a}": a, "{b}": b}.get(part, part) for part in parts)
 
 
-@given(st.lists(st.sampled_from(["{", "}", "{x}", "{{x}}", "x", " "]), max_size=8))
+@given(st.lists(st.sampled_from(["{", "}", "{x}", "{{x}}", "{y}", "x", " "]), max_size=8))
 def test_what_placeholders_finds_is_what_interpolate_needs(parts: list[str]) -> None:
+    """All names it finds are enough, and without any one of them that one is asked for; `{` `x` `x` `}` needs `xx`."""
     text = "".join(parts)
-    if placeholders(text):
-        with pytest.raises(KeyError):
-            interpolate(text, {})
-        interpolate(text, {"x": 1})
-    else:
-        interpolate(text, {})
+    needed = dict.fromkeys(placeholders(text), 1)
+    interpolate(text, needed)
+    for name in needed:
+        rest = {other: value for other, value in needed.items() if other != name}
+        with pytest.raises(KeyError, match=f"^'{name}'$"):
+            interpolate(text, rest)
