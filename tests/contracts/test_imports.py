@@ -3,11 +3,14 @@
 import json
 import subprocess
 import sys
+import tarfile
 from graphlib import TopologicalSorter
 from pathlib import Path
 
 import grimp
 import pytest
+
+from tests.fixtures.old_workspace.make import ARCHIVE
 
 HEAVY = ("torch", "transformers", "trl", "vllm", "openai", "anthropic", "submitit", "datasets", "accelerate")
 
@@ -42,6 +45,35 @@ def test_commands_stay_light(arguments: tuple[str, ...], tmp_path: Path) -> None
 
 def test_the_app_stays_light() -> None:
     assert loaded_after("import cogtui.app.main") == set()
+
+
+_WALK = """
+import asyncio
+from pathlib import Path
+from jobs.workspace import Workspace
+from tests.app.driving import press, running
+
+async def walk():
+    async with running(Workspace(Path(sys.argv[1]))) as (app, pilot):
+        for mode in "12345":
+            await press(pilot, mode)
+        await press(pilot, "2", "down", "enter", "escape", "3", "enter", "escape", "question_mark", "escape")
+
+asyncio.run(walk())
+print(json.dumps([name for name in {heavy!r} if name in sys.modules]))
+"""
+
+
+def test_the_app_stays_light_while_it_is_used(tmp_path: Path) -> None:
+    """Every mode, a log, a trace and the help, on a workspace with finished, failed and blocked stages."""
+    with tarfile.open(ARCHIVE) as archive:
+        archive.extractall(tmp_path, filter="data")
+    code = "import json, sys\n" + _WALK.replace("{heavy!r}", repr(HEAVY))
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "workspace")], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout.splitlines()[-1]) == []
 
 
 def test_the_first_screen_is_painted_without_the_store() -> None:
