@@ -6,7 +6,12 @@ DEMO   ?= cogtui-workspace
 # a file with data for others has an underscore in its name
 BENCHMARKS := $(filter-out %_data,$(patsubst benchmarks/%.py,%,$(wildcard benchmarks/[a-z]*.py)))
 
-.PHONY: demo test check lint types imports install slow bench screenshots clean
+# Test processes at once; a file's tests stay in one, so that they share their fixtures. PYTEST=-x and the like are added.
+WORKERS ?= 2
+SPREAD  := -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+PYTEST  ?=
+
+.PHONY: demo test test-fast test-nightly check lint types imports install slow bench screenshots clean
 
 demo: install  ## Train, sample and judge two small models, then open the app on the result
 	@$(BIN)/cogtui run examples/smoke.toml --workspace $(DEMO)
@@ -14,7 +19,13 @@ demo: install  ## Train, sample and judge two small models, then open the app on
 	else echo "Look at it in a terminal: $(BIN)/cogtui --workspace $(DEMO)"; fi
 
 test: install  ## The whole test suite
-	$(BIN)/pytest
+	$(BIN)/pytest $(SPREAD) $(PYTEST)
+
+test-fast: install  ## Without training, Slurm, and what takes long: in two minutes
+	$(BIN)/pytest $(SPREAD) -m "not train and not slurm and not slow" $(PYTEST)
+
+test-nightly: install  ## The property tests, with examples that were never drawn before
+	COGTUI_HYPOTHESIS=nightly $(BIN)/pytest $(SPREAD) -m hypothesis $(PYTEST)
 
 check: lint types imports  ## What CI checks besides the tests
 

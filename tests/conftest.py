@@ -32,3 +32,15 @@ def _ignore(number: int, frame: object) -> None:
 for _number in (signal.SIGINT, signal.SIGHUP):
     if signal.getsignal(_number) is signal.SIG_IGN:
         signal.signal(_number, _ignore)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Lets two processes begin with the files that take longest, so that neither waits for the other at the end."""
+    if config.getoption("dist", "no") == "no":
+        return
+    long_first = ("slurm", "slow", "train")
+    rank: dict[object, int] = {}
+    for item in items:
+        own = min((place for place, name in enumerate(long_first) if item.get_closest_marker(name)), default=9)
+        rank[item.path] = min(own, rank.get(item.path, 9))
+    items.sort(key=lambda item: rank[item.path])
