@@ -80,7 +80,7 @@ def _bodies(config: dict[str, Any], folder: Path, count: int) -> list[dict[str, 
     """The bodies of the requests that the stage sends, so that both loops send the same bytes."""
     from pipelines.behaviors.judge import JudgeTask
     from pipelines.corpus.classify.dialogue import DocumentDialogue, FactsQuestion
-    from pipelines.corpus.classify.judging import ModelDocumentJudge, read_prompt
+    from pipelines.corpus.classify.document_judges import ModelDocumentJudge, read_prompt
     from pipelines.corpus.classify.stage import ClassifyConfig
     from pipelines.llm.clients.openai_api import chat_body
     from pipelines.llm.clients.protocol import ModelSpec
@@ -139,8 +139,8 @@ def endpoint(folder: Path, count: int) -> None:
 def _classified(folder: Path, count: int, words: int) -> StageFolder:
     """A finished `classify` stage with generated documents, written without judging anything."""
     from pipelines.behaviors.sets.registered import BEHAVIORS
-    from pipelines.corpus.classify.judging import RulesDocumentJudge
-    from pipelines.corpus.classify.tally import Tally
+    from pipelines.corpus.classify.document_judges import RulesDocumentJudge
+    from pipelines.corpus.classify.stats import ClassificationStats
     from pipelines.records import text_sha256
 
     run = RulesDocumentJudge().run
@@ -175,7 +175,7 @@ def _classified(folder: Path, count: int, words: int) -> StageFolder:
                 for behavior in BEHAVIORS:
                     verdict = {"rollout_id": record["id"], "behavior": behavior, "count": int(rich), **judged}
                     said.write(json.dumps(verdict) + "\n")
-    tally = Tally(documents=count, judged=count)
+    tally = ClassificationStats(documents=count, judged=count)
     write_json(stage.path / "result.json", {"chunks": -(-count // size), **tally.result()})
     return stage
 

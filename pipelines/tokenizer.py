@@ -65,7 +65,7 @@ def load_tokenizer(path: Path | str, revision: str | None = None) -> "PreTrained
     Raises:
         InvalidInput: there is none, or it lacks an end-of-sequence or padding token.
     """
-    return checked(read_tokenizer(path, revision), str(path))
+    return require_special_tokens(read_tokenizer(path, revision), str(path))
 
 
 def read_tokenizer(path: Path | str, revision: str | None = None) -> "PreTrainedTokenizerBase":
@@ -87,7 +87,7 @@ def read_tokenizer(path: Path | str, revision: str | None = None) -> "PreTrained
     return tokenizer
 
 
-def checked(tokenizer: "PreTrainedTokenizerBase", where: str) -> "PreTrainedTokenizerBase":
+def require_special_tokens(tokenizer: "PreTrainedTokenizerBase", where: str) -> "PreTrainedTokenizerBase":
     """The tokenizer itself, if it can tell where a completion ends and can fill up a batch.
 
     Raises:
@@ -120,7 +120,7 @@ def encode(tokenizer: "PreTrainedTokenizerBase", text: str, *, prompt: bool = Fa
     ids: list[int] = list(tokenizer(text, add_special_tokens=prompt)["input_ids"])
     if prompt and ids and ids[-1] == tokenizer.eos_token_id:
         ids.pop()  # some tokenizers close every text; the model has still to answer this one
-    if closed_vocabulary(tokenizer) and decode(tokenizer, ids) != text:
+    if has_closed_vocabulary(tokenizer) and decode(tokenizer, ids) != text:
         unknown = [word for word in text.split() if tokenizer.unk_token_id in tokenizer(word)["input_ids"]]
         raise InvalidInput(
             "a text cannot be written in the tokenizer's vocabulary",
@@ -135,7 +135,7 @@ def decode(tokenizer: "PreTrainedTokenizerBase", ids: Iterable[int]) -> str:
     return str(tokenizer.decode(list(ids), skip_special_tokens=False, clean_up_tokenization_spaces=False))
 
 
-def closed_vocabulary(tokenizer: "PreTrainedTokenizerBase") -> bool:
+def has_closed_vocabulary(tokenizer: "PreTrainedTokenizerBase") -> bool:
     """Whether there are texts that the tokenizer cannot encode: true of the word-level ones made here."""
     backend = getattr(tokenizer, "backend_tokenizer", None)
     return type(getattr(backend, "model", None)).__name__ == "WordLevel"

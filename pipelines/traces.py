@@ -37,7 +37,7 @@ class PrimingTrace(Record):
     meta: dict[str, Any] = Field(default_factory=dict)
 
 
-def line_of(trace: PrimingTrace) -> bytes:
+def encode_trace(trace: PrimingTrace) -> bytes:
     """The trace as a line of `traces.jsonl`. ASCII, so that no character of a text can break a line."""
     return json.dumps(trace.model_dump(mode="json"), separators=(",", ":"), allow_nan=False).encode() + b"\n"
 

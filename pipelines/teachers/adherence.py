@@ -11,7 +11,7 @@ from pipelines.teachers.conditions import CONDITIONS
 
 
 @dataclass(slots=True)
-class Adherence:
+class ConditionAdherence:
     """Counts over everything a teacher wrote for one condition, kept or not. Borderline spans count as nothing."""
 
     condition: str

@@ -15,35 +15,35 @@ from pipelines.errors import InvalidInput
 from pipelines.records import Behavior, rollout_id
 from pipelines.tasks.countdown.problems import Problem
 from pipelines.tasks.countdown.task import CountdownTask
-from pipelines.teachers.adherence import Adherence
+from pipelines.teachers.adherence import ConditionAdherence
 from pipelines.teachers.conditions import CONDITIONS
 from pipelines.teachers.draft import WrittenTrace
-from pipelines.teachers.teacher import Dropped, Teacher, TraceRequest
+from pipelines.teachers.teacher import DroppedTrace, Teacher, TraceRequest
 from pipelines.traces import PrimingTrace
 
 SPLIT: Final = "priming"
 
-_FRESH_DRAWS: Final = 10
+_DISTINCT_DRAWS: Final = 10
 """Draws per wanted trace in which a repeated trace is refused; small problem sets run out of new ones."""
-_MOST_DRAWS: Final = 20
+_MAX_DRAWS: Final = 20
 """Draws per wanted trace before the set is left short."""
 
 
 @dataclass(frozen=True, slots=True)
-class Asking:
+class CollectionSettings:
     """How a teacher is asked for a set."""
 
-    fresh: float = _FRESH_DRAWS
-    most: float = _MOST_DRAWS
+    distinct_draws: float = _DISTINCT_DRAWS
+    max_draws: float = _MAX_DRAWS
     """Draws per wanted trace before the set is left short."""
-    over: float = 0.0
+    over_request: float = 0.0
     """Share asked for beyond what is missing."""
-    drop_breaking: bool = False
+    drop_violations: bool = False
     """Whether a trace that breaks its condition is dropped."""
 
 
 @dataclass(slots=True)
-class Tally:
+class PrimingSetStats:
     """Counts of a set in the making, for `result.json`."""
 
     drops: Counter[str] = field(default_factory=Counter)
@@ -65,7 +65,7 @@ class Tally:
     """Traces that lack a behaviour their condition asks for."""
     notes: Counter[str] = field(default_factory=Counter)
     """Other things worth counting, by name."""
-    received: Adherence | None = None
+    received: ConditionAdherence | None = None
     """Of all that a teacher wrote, what was dropped too."""
     judged: bool = False
     """The spans are a judge's and not the teacher's own: weak ones are then no fault."""
@@ -119,7 +119,7 @@ class Tally:
         }
 
 
-def scored(
+def score_trace(
     task: CountdownTask,
     problem: Problem,
     written: WrittenTrace,
@@ -159,15 +159,15 @@ def collect(
     seed: int,
     key: str,
     work: Path,
-    tally: Tally,
-    asking: Asking = Asking(),
+    stats: PrimingSetStats,
+    settings: CollectionSettings = CollectionSettings(),
 ) -> Iterator[PrimingTrace]:
     """Asks a teacher for traces until there are `n` distinct ones, and yields each as it comes.
 
     Problems take turns in a shuffled order, so that each has about as many traces as any other. A trace that
     repeats an earlier one is dropped and asked for again; once ten draws per wanted trace are spent, repeats are
     kept and counted, since the set must not be smaller than that of another condition. Drops and repeats go into
-    `tally`; the traces themselves do not: the caller counts what it keeps.
+    `stats`; the traces themselves do not: the caller counts what it keeps.
 
     Raises:
         InvalidInput: there are no problems, or the teacher gave no trace at all.
@@ -178,10 +178,10 @@ def collect(
     random.Random(f"order {seed}").shuffle(order)
     seen: set[bytes] = set()
     accepted = drawn = 0
-    tally.received = Adherence(condition)
-    most = math.ceil(asking.most * n)
+    stats.received = ConditionAdherence(condition)
+    most = math.ceil(settings.max_draws * n)
     while accepted < n and drawn < most:
-        missing = range(drawn, min(most, drawn + math.ceil((n - accepted) * (1 + asking.over))))
+        missing = range(drawn, min(most, drawn + math.ceil((n - accepted) * (1 + settings.over_request))))
         requests = (
             TraceRequest(index, order[index % len(order)], condition, f"{seed} {condition} {index}")
             for index in missing
@@ -189,32 +189,34 @@ def collect(
         drawn = missing.stop
         with closing(teacher.answer(requests, work)) as outcomes:
             for outcome in outcomes:
-                if isinstance(outcome.result, Dropped):
-                    tally.drops[outcome.result.reason] += 1
+                if isinstance(outcome.result, DroppedTrace):
+                    stats.drops[outcome.result.reason] += 1
                     continue
                 if accepted == n:
                     break
                 problem, written = outcome.request.problem, outcome.result
-                kept = tally.received.check(written.spans, written.meta.get("failed_attempts"))
-                if asking.drop_breaking and not kept:
-                    tally.drops["breaks_condition"] += 1
+                kept = stats.received.check(written.spans, written.meta.get("failed_attempts"))
+                if settings.drop_violations and not kept:
+                    stats.drops["breaks_condition"] += 1
                     continue
                 mark = hashlib.sha256(f"{problem.id}\n{written.completion}".encode("utf-8", "surrogatepass")).digest()
                 if mark in seen:
-                    if outcome.request.index < asking.fresh * n:
-                        tally.drops["repeat"] += 1
+                    if outcome.request.index < settings.distinct_draws * n:
+                        stats.drops["repeat"] += 1
                         continue
-                    tally.repeats += 1
+                    stats.repeats += 1
                 seen.add(mark)
                 written.meta["seed"] = outcome.request.seed
                 index = outcome.request.index
-                yield scored(task, problem, written, key=key, index=index, condition=condition, teacher=teacher.name)
+                yield score_trace(
+                    task, problem, written, key=key, index=index, condition=condition, teacher=teacher.name
+                )
                 accepted += 1
     if not accepted:
         raise InvalidInput(
             f"no trace of {drawn} asked for could be written for {condition}",
-            detail=", ".join(f"{reason}: {count}" for reason, count in tally.drops.items()),
+            detail=", ".join(f"{reason}: {count}" for reason, count in stats.drops.items()),
             remedy="Allow more failed attempts, or choose problems that whole-number arithmetic can solve.",
         )
     if accepted < n:
-        tally.warnings.append(f"only {accepted:,} of {n:,} traces could be had in {drawn:,} requests")
+        stats.warnings.append(f"only {accepted:,} of {n:,} traces could be had in {drawn:,} requests")

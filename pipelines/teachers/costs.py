@@ -12,13 +12,13 @@ from pipelines.teachers.conditions import CONDITIONS
 from pipelines.teachers.configs import PrimingDataConfig
 from pipelines.teachers.model.prompts import load_prompts
 
-_LIKELY_TRACE: Final = 600
+_TYPICAL_TRACE_TOKENS: Final = 600
 """Tokens of a usual trace."""
-_USUAL: Final = Problem(id="usual", numbers=(25, 3, 7, 50), target=85)
+_TYPICAL_PROBLEM: Final = Problem(id="usual", numbers=(25, 3, 7, 50), target=85)
 
 
 @dataclass(frozen=True, slots=True)
-class Cost:
+class TraceCost:
     """What a set takes, if every trace is kept."""
 
     requests: int
@@ -28,7 +28,7 @@ class Cost:
     """With every trace at its limit, and as many requests as `draws` allows."""
 
 
-def cost_of(config: PrimingDataConfig) -> Cost | None:
+def estimate_cost(config: PrimingDataConfig) -> TraceCost | None:
     """The cost of a set that a model writes; None where none is asked.
 
     Raises:
@@ -38,24 +38,26 @@ def cost_of(config: PrimingDataConfig) -> Cost | None:
     if spec is None or CONDITIONS[config.condition].origin != "written":
         return None
     prompts = load_prompts(config.condition, {name: file.unchanged() for name, file in config.prompts.items()})
-    question = prompts.question(_USUAL, CountdownTask(), config.n, "0")
+    question = prompts.question(_TYPICAL_PROBLEM, CountdownTask(), config.n, "0")
     request = ModelRequest(prompts.system, "", question, None, config.max_tokens, temperature=config.temperature)
     price = find_price(spec.provider, spec.model, None if config.prices is None else config.prices.path)
     if price is None:
-        return Cost(config.n, None, None)
+        return TraceCost(config.n, None, None)
     likely = (
-        price.cost(estimate_usage(request, _LIKELY_TRACE), batch=config.batch) * config.n * (1 + config.over_request)
+        price.cost(estimate_usage(request, _TYPICAL_TRACE_TOKENS), batch=config.batch)
+        * config.n
+        * (1 + config.over_request)
     )
-    return Cost(config.n, likely, price.cost(max_usage(request), batch=config.batch) * config.n * config.draws)
+    return TraceCost(config.n, likely, price.cost(max_usage(request), batch=config.batch) * config.n * config.draws)
 
 
 def billed_text(config: Mapping[str, Any]) -> str | None:
     """Return what a `priming_data` stage of this config will be billed, in a few words; None if no model is asked."""
-    cost = cost_of(PrimingDataConfig.model_validate(config))
+    cost = estimate_cost(PrimingDataConfig.model_validate(config))
     return None if cost is None else cost_text(cost)
 
 
-def cost_text(cost: Cost) -> str:
+def cost_text(cost: TraceCost) -> str:
     """Return a cost in a few words."""
     if cost.likely_usd is None or cost.most_usd is None:
         return f"{cost.requests:,} requests, at a price that is not known here"

@@ -17,18 +17,18 @@ from pipelines.teachers.draft import WrittenTrace
 from pipelines.teachers.symbolic import lexicon
 from pipelines.teachers.symbolic.arithmetic import Calculator, lean_text, spaced_parts
 from pipelines.teachers.symbolic.teacher import SymbolicTeacher
-from pipelines.teachers.teacher import Dropped
+from pipelines.teachers.teacher import DroppedTrace
 from pipelines.traces import PrimingTrace
 
 _DRAWS: Final = 50
 
-_MOST_STOPS: Final = 1 << 20
+_MAX_STOPS: Final = 1 << 20
 
-Transformation = Callable[[PrimingTrace], WrittenTrace | Dropped]
+Transformation = Callable[[PrimingTrace], WrittenTrace | DroppedTrace]
 CountTokens = Callable[[str], int]
 
 
-def answer_part(completion: str) -> str | None:
+def answer_suffix(completion: str) -> str | None:
     """The end of a completion from where the thought closes, or else from the answer; None without an answer."""
     place = find_answer(completion)
     if place is None:
@@ -38,11 +38,11 @@ def answer_part(completion: str) -> str | None:
     return completion[closed if closed >= 0 else opening :]
 
 
-def empty_cot(trace: PrimingTrace) -> WrittenTrace | Dropped:
+def empty_cot(trace: PrimingTrace) -> WrittenTrace | DroppedTrace:
     """The answer alone."""
-    end = answer_part(trace.completion)
+    end = answer_suffix(trace.completion)
     if end is None:
-        return Dropped("no_answer")
+        return DroppedTrace("no_answer")
     lead = "" if trace.prompt[-1:].isspace() else " "
     return WrittenTrace(lead + end, (), _meta(trace))
 
@@ -54,10 +54,10 @@ def dots(count_tokens: CountTokens) -> Transformation:
     no number of them gives the exact length, the nearest below it is taken; `meta` has both lengths.
     """
 
-    def transform(trace: PrimingTrace) -> WrittenTrace | Dropped:
-        end = answer_part(trace.completion)
+    def transform(trace: PrimingTrace) -> WrittenTrace | DroppedTrace:
+        end = answer_suffix(trace.completion)
         if end is None:
-            return Dropped("no_answer")
+            return DroppedTrace("no_answer")
         lead = "" if trace.prompt[-1:].isspace() else " "
         between = trace.completion[: -len(end)][-1:]
         between = between if between.isspace() else " "
@@ -78,7 +78,7 @@ def _fit(length: Callable[[int], int], wanted: int) -> int:
     above = 1
     while length(above) <= wanted:
         above *= 2
-        if above > _MOST_STOPS:
+        if above > _MAX_STOPS:
             raise InvalidInput("the tokenizer does not count full stops, so none of them make a filler")
     fits = above // 2
     while above - fits > 1:
@@ -116,10 +116,10 @@ def corrupted_answer(task: CountdownTask, seed: int) -> Transformation:
         failed = trace.meta.get("failed_attempts")
         return _meta(trace) if failed is None else {**_meta(trace), "failed_attempts": failed}
 
-    def transform(trace: PrimingTrace) -> WrittenTrace | Dropped:
+    def transform(trace: PrimingTrace) -> WrittenTrace | DroppedTrace:
         place = find_answer(trace.completion)
         if place is None:
-            return Dropped("no_answer")
+            return DroppedTrace("no_answer")
         if not trace.correct:
             return WrittenTrace(trace.completion, trace.spans, meta(trace))
         rng = random.Random(f"{seed} {trace.problem_id} {trace.completion}")
@@ -135,17 +135,17 @@ def corrupted_answer(task: CountdownTask, seed: int) -> Transformation:
             new = old.replace(old.strip(), answer)
             spans = tuple(span for span in trace.spans if span.end is not None and span.end <= start)
             return WrittenTrace(trace.completion[:start] + new + trace.completion[end:], spans, meta(trace))
-        return Dropped("no_wrong_answer")
+        return DroppedTrace("no_wrong_answer")
 
     return transform
 
 
-def wrong_ones(trace: PrimingTrace) -> WrittenTrace | Dropped:
+def select_wrong_answers(trace: PrimingTrace) -> WrittenTrace | DroppedTrace:
     """The trace as it stands if its answer is wrong, in whichever way; for any teacher's set."""
     if trace.answer is None:
-        return Dropped("no_answer")
+        return DroppedTrace("no_answer")
     if trace.correct:
-        return Dropped("right_answer")
+        return DroppedTrace("right_answer")
     return WrittenTrace(trace.completion, trace.spans, _meta(trace))
 
 
@@ -156,9 +156,9 @@ def illegal_line(teacher: SymbolicTeacher) -> Transformation:
     same settings; a trace that does not come out the same is dropped as `not_reproduced`.
     """
 
-    def transform(trace: PrimingTrace) -> WrittenTrace | Dropped:
+    def transform(trace: PrimingTrace) -> WrittenTrace | DroppedTrace:
         if trace.answer is None:
-            return Dropped("no_answer")
+            return DroppedTrace("no_answer")
         seed = trace.meta.get("seed")
         if trace.teacher != teacher.name or not isinstance(seed, str):
             raise InvalidInput(
@@ -167,10 +167,10 @@ def illegal_line(teacher: SymbolicTeacher) -> Transformation:
             )
         problem = Problem(id=trace.problem_id, numbers=trace.numbers, target=trace.target)
         again = teacher.write(problem, trace.condition, random.Random(seed))
-        if isinstance(again, Dropped) or again.completion != trace.completion:
-            return Dropped("not_reproduced")
+        if isinstance(again, DroppedTrace) or again.completion != trace.completion:
+            return DroppedTrace("not_reproduced")
         wrong = teacher.write(problem, trace.condition, random.Random(seed), illegal_line=True)
-        if isinstance(wrong, Dropped):
+        if isinstance(wrong, DroppedTrace):
             return wrong
         return WrittenTrace(wrong.completion, wrong.spans, {**wrong.meta, **_meta(trace)})
 

@@ -16,14 +16,14 @@ class WrittenTrace:
 
 
 @dataclass(slots=True)
-class Place:
+class TextRange:
     """A half-open range of code points."""
 
     start: int
     end: int
 
 
-class Draft:
+class TraceDraft:
     """Text that grows at its end. Ranges stay valid, since nothing before the end ever changes."""
 
     def __init__(self) -> None:
@@ -31,12 +31,12 @@ class Draft:
         self._marks: list[tuple[int, int, Behavior, bool]] = []
         self.length = 0
 
-    def add(self, text: str) -> Place:
+    def add(self, text: str) -> TextRange:
         """Appends text and returns where it stands."""
         start = self.length
         self._parts.append(text)
         self.length += len(text)
-        return Place(start, self.length)
+        return TextRange(start, self.length)
 
     def mark(self, behavior: Behavior, start: int, end: int, *, weak: bool = False) -> None:
         """Notes that a range shows a behaviour."""
@@ -56,7 +56,7 @@ class Draft:
         return WrittenTrace(text, spans, meta)
 
 
-class Words(Draft):
+class WordDraft(TraceDraft):
     """A draft of words with one space between neighbours: the plain style. `words` counts them."""
 
     def __init__(self, *, space_first: bool) -> None:
@@ -64,7 +64,7 @@ class Words(Draft):
         self._space = space_first
         self.words = 0
 
-    def say(self, *words: str) -> Place:
+    def add_words(self, *words: str) -> TextRange:
         """Appends words and returns where they stand, without the space before the first."""
         text = " ".join(words)
         self.words += len(words)

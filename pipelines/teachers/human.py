@@ -11,9 +11,9 @@ from pipelines.records import LabelledSpan
 from pipelines.streams import parse_line
 from pipelines.tasks.countdown.problems import Problem, make_problem
 from pipelines.teachers.draft import WrittenTrace
-from pipelines.teachers.teacher import Dropped
+from pipelines.teachers.teacher import DroppedTrace
 
-NAME = "human"
+HUMAN_TEACHER = "human"
 
 
 class HumanTrace(BaseModel):
@@ -29,7 +29,7 @@ class HumanTrace(BaseModel):
     """Behaviours, as in a gold file."""
 
 
-def read_human(path: Path, test: Sequence[Problem]) -> Iterator[tuple[Problem, WrittenTrace | Dropped]]:
+def read_human_traces(path: Path, test: Sequence[Problem]) -> Iterator[tuple[Problem, WrittenTrace | DroppedTrace]]:
     """The traces of a file, in order. A trace of a test problem is dropped, since it would give answers away.
 
     Raises:
@@ -52,6 +52,6 @@ def read_human(path: Path, test: Sequence[Problem]) -> Iterator[tuple[Problem, W
                 remedy="A line is an object with numbers, target and completion.",
             ) from error
         if problem.key in tested:
-            yield problem, Dropped("test_problem")
+            yield problem, DroppedTrace("test_problem")
         else:
             yield problem, WrittenTrace(row.completion, row.spans, {"line": number})

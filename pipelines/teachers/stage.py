@@ -13,16 +13,16 @@ from pipelines.stages import Inputs
 from pipelines.tasks.countdown.problems import Problem
 from pipelines.tasks.countdown.task import CountdownTask, LoadedCountdown, load_countdown
 from pipelines.teachers import derive
-from pipelines.teachers.collect import Asking, Tally, collect, scored
+from pipelines.teachers.collect import CollectionSettings, PrimingSetStats, collect, score_trace
 from pipelines.teachers.conditions import CONDITIONS
 from pipelines.teachers.configs import PrimingDataConfig
-from pipelines.teachers.human import NAME as HUMAN
-from pipelines.teachers.human import read_human
+from pipelines.teachers.human import HUMAN_TEACHER as HUMAN
+from pipelines.teachers.human import read_human_traces
 from pipelines.teachers.model.prompts import load_prompts
-from pipelines.teachers.model.teacher import ModelTeacher, Writer
-from pipelines.teachers.symbolic.teacher import SymbolicTeacher, Writing
-from pipelines.teachers.teacher import Dropped, Teacher
-from pipelines.traces import TRACES_NAME, PrimingTrace, line_of, read_traces
+from pipelines.teachers.model.teacher import ModelTeacher, ModelTeacherConfig
+from pipelines.teachers.symbolic.teacher import SymbolicTeacher, SymbolicWritingConfig
+from pipelines.teachers.teacher import DroppedTrace, Teacher
+from pipelines.traces import TRACES_NAME, PrimingTrace, encode_trace, read_traces
 
 __all__ = ["PrimingDataConfig", "run"]
 
@@ -38,42 +38,42 @@ def run(config: PrimingDataConfig, inputs: Inputs, folder: StageFolder) -> None:
         InvalidInput: the inputs do not fit the condition, or no trace at all could be made.
     """
     loaded = load_countdown(inputs.one("problems"))
-    tally = Tally()
+    stats = PrimingSetStats()
     origin = CONDITIONS[config.condition].origin
     source: str | None = None
     if origin == "written":
-        traces = _written(config, config.condition, config.n, loaded, folder, tally)
+        traces = _written(config, config.condition, config.n, loaded, folder, stats)
     elif origin == "imported":
-        traces = _imported(config, loaded, folder, tally)
+        traces = _imported(config, loaded, folder, stats)
     else:
-        source, traces = _derived(config, inputs, loaded, folder, tally)
+        source, traces = _derived(config, inputs, loaded, folder, stats)
     path = folder.artifacts / TRACES_NAME
     aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with aside.open("wb") as stream:
             for trace in traces:
-                stream.write(line_of(trace))
-                tally.count(trace)
-                folder.report(tally.n, config.n, _UNIT)
+                stream.write(encode_trace(trace))
+                stats.count(trace)
+                folder.report(stats.n, config.n, _UNIT)
             stream.flush()
             os.fsync(stream.fileno())
-        if not tally.n:
+        if not stats.n:
             raise InvalidInput(
                 f"no trace could be made for {config.condition}",
-                detail=", ".join(f"{reason}: {count}" for reason, count in tally.drops.items()),
+                detail=", ".join(f"{reason}: {count}" for reason, count in stats.drops.items()),
                 remedy="Give it a source with answers.",
             )
         aside.replace(path)
     finally:
         aside.unlink(missing_ok=True)
-    folder.report(tally.n, tally.n, _UNIT)
+    folder.report(stats.n, stats.n, _UNIT)
     folder.write_result(
         {
             "condition": config.condition,
             "teacher": HUMAN if origin == "imported" else config.teacher,
             "source": source,
             "asked_for": config.n,
-            **tally.result(),
+            **stats.result(),
             **_spent(folder),
         }
     )
@@ -93,9 +93,9 @@ def make_teacher(config: PrimingDataConfig, condition: str, task: CountdownTask)
     """
     spec = config.model_spec()
     if spec is None:
-        return SymbolicTeacher(task, writing_of(config))
+        return SymbolicTeacher(task, symbolic_config(config))
     table = None if config.prices is None else config.prices.path
-    writer = Writer(
+    writer = ModelTeacherConfig(
         spec=spec,
         prompts=load_prompts(condition, {name: file.unchanged() for name, file in config.prompts.items()}),
         max_tokens=config.max_tokens,
@@ -106,9 +106,9 @@ def make_teacher(config: PrimingDataConfig, condition: str, task: CountdownTask)
     return ModelTeacher(task, writer)
 
 
-def writing_of(config: PrimingDataConfig) -> Writing:
+def symbolic_config(config: PrimingDataConfig) -> SymbolicWritingConfig:
     """The part of the config that the symbolic teacher goes by."""
-    return Writing(
+    return SymbolicWritingConfig(
         style=config.style,
         failed_attempts=config.failed_attempts,
         unsolved=config.unsolved,
@@ -118,14 +118,19 @@ def writing_of(config: PrimingDataConfig) -> Writing:
 
 
 def _written(
-    config: PrimingDataConfig, condition: str, n: int, loaded: LoadedCountdown, folder: StageFolder, tally: Tally
+    config: PrimingDataConfig,
+    condition: str,
+    n: int,
+    loaded: LoadedCountdown,
+    folder: StageFolder,
+    stats: PrimingSetStats,
 ) -> Iterator[PrimingTrace]:
     work = folder.path / WORK
     work.mkdir(exist_ok=True)
-    asking = Asking()
+    settings = CollectionSettings()
     if config.model_spec() is not None:
-        tally.judged = True
-        asking = Asking(config.draws, config.draws, config.over_request, config.breaking == "drop")
+        stats.judged = True
+        settings = CollectionSettings(config.draws, config.draws, config.over_request, config.breaking == "drop")
     return collect(
         make_teacher(config, condition, loaded.task),
         loaded.task,
@@ -135,27 +140,27 @@ def _written(
         seed=config.seed,
         key=folder.key,
         work=work,
-        tally=tally,
-        asking=asking,
+        stats=stats,
+        settings=settings,
     )
 
 
 def _imported(
-    config: PrimingDataConfig, loaded: LoadedCountdown, folder: StageFolder, tally: Tally
+    config: PrimingDataConfig, loaded: LoadedCountdown, folder: StageFolder, stats: PrimingSetStats
 ) -> Iterator[PrimingTrace]:
     assert config.traces is not None  # checked by the config
     key = folder.key
-    for index, (problem, result) in enumerate(read_human(config.traces.path, loaded.test)):
-        if tally.n >= config.n:
+    for index, (problem, result) in enumerate(read_human_traces(config.traces.path, loaded.test)):
+        if stats.n >= config.n:
             break
-        if isinstance(result, Dropped):
-            tally.drops[result.reason] += 1
+        if isinstance(result, DroppedTrace):
+            stats.drops[result.reason] += 1
             continue
-        yield scored(loaded.task, problem, result, key=key, index=index, condition=config.condition, teacher=HUMAN)
+        yield score_trace(loaded.task, problem, result, key=key, index=index, condition=config.condition, teacher=HUMAN)
 
 
 def _derived(
-    config: PrimingDataConfig, inputs: Inputs, loaded: LoadedCountdown, folder: StageFolder, tally: Tally
+    config: PrimingDataConfig, inputs: Inputs, loaded: LoadedCountdown, folder: StageFolder, stats: PrimingSetStats
 ) -> tuple[str, Iterator[PrimingTrace]]:
     """Name of the source and the derived traces. Without a set as input, the source is written on the fly."""
     upstream = inputs.all_of("priming_data")
@@ -169,9 +174,9 @@ def _derived(
         written_as = config
         name = config.source_condition
         # Twice as many, written only as far as needed: some have no counterpart.
-        source = _written(config, config.source_condition, 2 * config.n, loaded, folder, tally)
+        source = _written(config, config.source_condition, 2 * config.n, loaded, folder, stats)
     transform = _transformation(config, written_as, inputs, loaded)
-    return name, _transformed(source, transform, config, loaded, folder.key, tally)
+    return name, _transformed(source, transform, config, loaded, folder.key, stats)
 
 
 def _transformation(
@@ -187,9 +192,9 @@ def _transformation(
             )
         return derive.dots(derive.token_counter(inputs.model()))
     if config.wrong_answers == "select":
-        return derive.wrong_ones
+        return derive.select_wrong_answers
     if config.wrong_answers == "illegal_line":
-        return derive.illegal_line(SymbolicTeacher(loaded.task, writing_of(written_as)))
+        return derive.illegal_line(SymbolicTeacher(loaded.task, symbolic_config(written_as)))
     return derive.corrupted_answer(loaded.task, config.seed)
 
 
@@ -199,18 +204,18 @@ def _transformed(
     config: PrimingDataConfig,
     loaded: LoadedCountdown,
     key: str,
-    tally: Tally,
+    stats: PrimingSetStats,
 ) -> Iterator[PrimingTrace]:
     for index, trace in enumerate(source):
-        if tally.n >= config.n:
+        if stats.n >= config.n:
             break
         result = transform(trace)
-        if isinstance(result, Dropped):
-            tally.drops[result.reason] += 1
+        if isinstance(result, DroppedTrace):
+            stats.drops[result.reason] += 1
             continue
-        _note(result.meta, tally)
+        _note(result.meta, stats)
         problem = Problem(id=trace.problem_id, numbers=trace.numbers, target=trace.target)
-        made = scored(
+        made = score_trace(
             loaded.task,
             problem,
             result,
@@ -225,6 +230,6 @@ def _transformed(
         yield made
 
 
-def _note(meta: dict[str, Any], tally: Tally) -> None:
+def _note(meta: dict[str, Any], stats: PrimingSetStats) -> None:
     if meta.get("tokens") != meta.get("source_tokens"):
-        tally.notes["length_differs"] += 1
+        stats.notes["length_differs"] += 1

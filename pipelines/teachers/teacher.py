@@ -22,18 +22,18 @@ class TraceRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class Dropped:
+class DroppedTrace:
     """No trace came of a request, and why, in one or two words: `unsolved`, `refused`, `truncated`."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class TraceOutcome:
     """What came of a request."""
 
     request: TraceRequest
-    result: WrittenTrace | Dropped
+    result: WrittenTrace | DroppedTrace
 
 
 class Teacher(Protocol):
@@ -44,7 +44,7 @@ class Teacher(Protocol):
         """`symbolic`, or kind and model as in `anthropic:MODEL`."""
         ...
 
-    def answer(self, requests: Iterable[TraceRequest], work: Path) -> Generator[Outcome]:
+    def answer(self, requests: Iterable[TraceRequest], work: Path) -> Generator[TraceOutcome]:
         """Answers each request exactly once, in any order, as soon as its outcome is known.
 
         Traces are scored, checked for repeats and counted by the caller, which asks again for what is missing:

@@ -198,7 +198,7 @@ def test_a_person_s_gold_file_is_a_judge_too(tmp_path: Path, capsys: pytest.Capt
 
 
 def test_a_teachers_traces_are_gold(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from pipelines.traces import PrimingTrace, line_of
+    from pipelines.traces import PrimingTrace, encode_trace
 
     text, spans = parse_marked(TEXTS["r0"])
     trace = PrimingTrace(
@@ -206,7 +206,7 @@ def test_a_teachers_traces_are_gold(tmp_path: Path, capsys: pytest.CaptureFixtur
         prompt="", completion=text, spans=spans, reward=1.0, correct=True, answer=None,
     )  # fmt: skip
     path = tmp_path / "traces.jsonl"
-    path.write_bytes(line_of(trace))
+    path.write_bytes(encode_trace(trace))
     code, out, _ = call(capsys, "agreement", "--gold", str(path), "--judge", "rules", "--json")
     assert code == 0
     assert json.loads(out)["data"]["spans"]["any_overlap"]["macro_f1"] == 1.0

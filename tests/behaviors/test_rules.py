@@ -52,7 +52,7 @@ def test_the_teachers_own_spans_are_found(style: str) -> None:
     from pipelines.tasks.countdown.problems import generate
     from pipelines.tasks.countdown.task import CountdownTask
     from pipelines.teachers.draft import WrittenTrace
-    from pipelines.teachers.symbolic.teacher import Writing, write_trace
+    from pipelines.teachers.symbolic.teacher import SymbolicWritingConfig, write_trace
 
     conditions = (
         "all_strategies",
@@ -66,7 +66,11 @@ def test_the_teachers_own_spans_are_found(style: str) -> None:
         rng = random.Random(place)
         for problem in generate(ProblemSpace(), 12, seed=17 + place):
             written = write_trace(
-                problem, condition, rng, task=CountdownTask(), writing=Writing(style=style, unsolved="keep")
+                problem,
+                condition,
+                rng,
+                task=CountdownTask(),
+                writing=SymbolicWritingConfig(style=style, unsolved="keep"),
             )
             if isinstance(written, WrittenTrace):
                 name = f"{condition}-{problem.id}"

@@ -83,19 +83,19 @@ def test_every_document_is_judged_or_named(tmp_path: Path) -> None:
 def test_killed_anywhere_it_goes_on_and_is_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config = {"documents": [str(corpus(tmp_path / "a.jsonl"))], "chunk": 8}
     whole = stage("classify", config, tmp_path / "whole")
-    real = chunks.Chunk._write
+    real = chunks.DocumentChunk._write
     for attempt, limit in enumerate((3, 9, 17)):
         folder = prepare("classify", config, tmp_path / f"killed{attempt}", [], base=tmp_path)
         left = [limit]
 
-        def write(self: chunks.Chunk, *args: Any, left: list[int] = left) -> None:
+        def write(self: chunks.DocumentChunk, *args: Any, left: list[int] = left) -> None:
             left[0] -= 1
             if left[0] < 0:
                 raise KeyboardInterrupt
             real(self, *args)
 
         with monkeypatch.context() as patch:
-            patch.setattr(chunks.Chunk, "_write", write)
+            patch.setattr(chunks.DocumentChunk, "_write", write)
             with pytest.raises(KeyboardInterrupt):
                 run_stage(folder)
         last = sorted(folder.path.glob("judgements-*.jsonl"))[-1]

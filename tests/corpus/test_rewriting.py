@@ -7,10 +7,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.corpus.classify.judging import read_prompt
-from pipelines.corpus.curate.rewriting import RewriteDialogue, RewritePrompts, Rewritten, Source, preserved, read_parts
+from pipelines.corpus.classify.document_judges import read_prompt
+from pipelines.corpus.curate.rewriting import (
+    RewriteDialogue,
+    RewritePrompts,
+    RewriteResult,
+    RewriteSource,
+    is_answer_preserved,
+    read_parts,
+)
 from pipelines.corpus.curate.selection import SetName
-from pipelines.corpus.curate.symbolic_rewriter import straight
+from pipelines.corpus.curate.symbolic_rewriter import keep_last_attempt
 from pipelines.llm.requests import ModelReply, ModelRequest, ReplyStatus
 
 DOCUMENT = "Find x with 2x = 14. Let us check: 2 * 7 = 14. So the answer is \\boxed{x = 7}."
@@ -18,10 +25,10 @@ COUNTS = {"verification": 1, "backtracking": 0, "subgoal": 0, "backward_chaining
 GOOD = {"question": "Find x with 2x = 14.", "thought": "Halve both sides. Let us check: 2 * 7 = 14.", "answer": "x = 7"}
 
 
-def rewritten(kind: SetName, text: str, status: ReplyStatus = "ok") -> Rewritten:
+def rewritten(kind: SetName, text: str, status: ReplyStatus = "ok") -> RewriteResult:
     record: dict[str, Any] = {"completion": DOCUMENT}
     request = ModelRequest("", "", "", None, 10)
-    dialogue = RewriteDialogue(Source(record, 0, True, COUNTS), kind, request)
+    dialogue = RewriteDialogue(RewriteSource(record, 0, True, COUNTS), kind, request)
     assert dialogue.pending_requests() == [request]
     dialogue.receive_reply(request, ModelReply(status, text))
     assert dialogue.pending_requests() == []
@@ -60,10 +67,10 @@ def test_what_did_not_come_is_named(status: ReplyStatus) -> None:
 
 
 def test_an_answer_is_found_whatever_is_around_it() -> None:
-    assert preserved("$x = 7$", DOCUMENT)
-    assert preserved("X  =  7.", DOCUMENT)
-    assert not preserved("7 = x", DOCUMENT)
-    assert not preserved("", DOCUMENT)
+    assert is_answer_preserved("$x = 7$", DOCUMENT)
+    assert is_answer_preserved("X  =  7.", DOCUMENT)
+    assert not is_answer_preserved("7 = x", DOCUMENT)
+    assert not is_answer_preserved("", DOCUMENT)
 
 
 @given(st.text(max_size=200))
@@ -88,5 +95,5 @@ def test_the_straight_way_is_the_last_attempt() -> None:
         "Working backwards , 24 = 12 * 2 . I need 12 from 3 , 4 . 3 + 4 = 7 is not the goal . "
         "Let's try something else . I need 12 from 3 , 4 . 3 * 4 = 12 , 12 * 2 = 24 is the goal ."
     )
-    assert straight(thought) == "3 * 4 = 12 , 12 * 2 = 24"
-    assert straight("3 + 4 = 7") == "3 + 4 = 7"
+    assert keep_last_attempt(thought) == "3 * 4 = 12 , 12 * 2 = 24"
+    assert keep_last_attempt("3 + 4 = 7") == "3 + 4 = 7"

@@ -4,16 +4,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.corpus.documents.screen import Document, Rejected, Screen, cut, gives_orders
-from pipelines.corpus.documents.source import Raw
+from pipelines.corpus.documents.filter import (
+    Document,
+    DocumentFilter,
+    RejectedDocument,
+    has_prompt_injection,
+    truncate_at_sentence,
+)
+from pipelines.corpus.documents.source import RawDocument
 
-SCREEN = Screen("en", 5_000_000, 20_000)
+SCREEN = DocumentFilter("en", 5_000_000, 20_000)
 GERMAN = "Die Lösung der Gleichung ergibt sich durch Umformen, also ist x gleich drei und damit y gleich vier. " * 3
 LATEX = r"Let $x^2+y^2=1$. Then $\frac{a}{b}=c$, $\sum_i x_i \le n$, $\alpha\beta$ and $\int_0^1 f = 2$. "
 
 
-def look(text: object, **values: object) -> Document | Rejected:
-    return SCREEN.look(Raw(7, "a.jsonl:8", {"text": text, **values}))
+def look(text: object, **values: object) -> Document | RejectedDocument:
+    return SCREEN.screen(RawDocument(7, "a.jsonl:8", {"text": text, **values}))
 
 
 @pytest.mark.parametrize(
@@ -33,7 +39,7 @@ def look(text: object, **values: object) -> Document | Rejected:
 )
 def test_what_is_no_document_is_named(text: object, reason: str) -> None:
     found = look(text, id="page")
-    assert isinstance(found, Rejected)
+    assert isinstance(found, RejectedDocument)
     assert (found.reason, found.name, found.number) == (reason, "page", 7)
 
 
@@ -43,7 +49,7 @@ def test_too_few_words_tell_no_language(text: str) -> None:
 
 
 def test_every_language_is_taken_where_none_is_asked_for() -> None:
-    assert isinstance(Screen(None, 10_000, 1_000).look(Raw(0, "", {"text": GERMAN})), Document)
+    assert isinstance(DocumentFilter(None, 10_000, 1_000).screen(RawDocument(0, "", {"text": GERMAN})), Document)
 
 
 @pytest.mark.parametrize(
@@ -67,22 +73,22 @@ def test_documents_that_speak_to_their_judge_are_flagged(text: str) -> None:
     "text", ["Count the primes below 99.", "The answer is 12; we count 3 ways.", "Ignore friction."]
 )
 def test_mathematics_about_counting_is_not(text: str) -> None:
-    assert not gives_orders(text)
+    assert not has_prompt_injection(text)
 
 
 def test_a_long_document_is_cut_at_a_sentence() -> None:
     text = "One sentence here. " * 10 + "And a last one that is cut somewhere in the middle of it"
-    assert cut(text, 200) == ("One sentence here. " * 10).strip()
-    found = Screen(None, 10_000, 200).look(Raw(0, "", {"text": text}))
+    assert truncate_at_sentence(text, 200) == ("One sentence here. " * 10).strip()
+    found = DocumentFilter(None, 10_000, 200).screen(RawDocument(0, "", {"text": text}))
     assert isinstance(found, Document)
     assert found.truncated
     assert found.characters == len(text)
-    assert cut("x" * 50, 20) == "x" * 20, "where there is no sentence and no word"
+    assert truncate_at_sentence("x" * 50, 20) == "x" * 20, "where there is no sentence and no word"
 
 
 @given(st.text(max_size=300), st.integers(1, 200))
 def test_what_is_cut_is_the_beginning_and_fits(text: str, most: int) -> None:
-    found = cut(text, most)
+    found = truncate_at_sentence(text, most)
     assert text.startswith(found)
     assert len(found) <= most
     assert found == text or len(text) > most

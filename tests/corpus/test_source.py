@@ -7,15 +7,17 @@ from typing import Any
 
 import pytest
 
-from pipelines.corpus.documents.source import LONGEST_LINE, Columns, HubDataset, Raw, source_of
+from pipelines.corpus.documents.source import MAX_LINE_BYTES, ColumnMapping, HubDataset, RawDocument, open_source
 from pipelines.errors import InvalidInput
 from pipelines.stages import InputFile, Inputs
 from tests.corpus.lab import jsonl
 
 
-def read(*paths: Path, columns: dict[str, Any] | None = None, limit: int | None = None, skip: int = 0) -> list[Raw]:
+def read(
+    *paths: Path, columns: dict[str, Any] | None = None, limit: int | None = None, skip: int = 0
+) -> list[RawDocument]:
     files = [InputFile.model_validate(str(path)) for path in paths]
-    source = source_of(files, None, Columns.model_validate(columns or {}), limit, Inputs([]))
+    source = open_source(files, None, ColumnMapping.model_validate(columns or {}), limit, Inputs([]))
     return list(source.read(lambda number: number >= skip))
 
 
@@ -36,7 +38,7 @@ def test_numbers_run_over_all_files_and_bad_lines_keep_theirs(tmp_path: Path) ->
 
 def test_a_line_beyond_all_measure_is_named_and_what_follows_is_read(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
-    path.write_bytes(b'{"text": "' + b"x" * (LONGEST_LINE + 10) + b'"}\n{"text": "after"}\n')
+    path.write_bytes(b'{"text": "' + b"x" * (MAX_LINE_BYTES + 10) + b'"}\n{"text": "after"}\n')
     found = read(path)
     assert [(raw.number, raw.problem) for raw in found] == [(0, "too_large"), (1, "")]
     assert found[1].values == {"text": "after"}
@@ -82,12 +84,12 @@ def test_parquet_reads_like_jsonl(tmp_path: Path) -> None:
 def test_a_dataset_in_a_folder_is_streamed(tmp_path: Path) -> None:
     pytest.importorskip("datasets")
     jsonl(tmp_path / "train.jsonl", [{"text": f"document {n}"} for n in range(5)])
-    source = source_of([], HubDataset(path=str(tmp_path)), Columns(), 4, Inputs([]))
+    source = open_source([], HubDataset(path=str(tmp_path)), ColumnMapping(), 4, Inputs([]))
     assert [raw.values for raw in source.read(lambda number: number % 2 == 1)] == [
         {"text": "document 1"}, {"text": "document 3"},
     ]  # fmt: skip
     with pytest.raises(InvalidInput, match="has no column for text = 'body'"):
-        list(source_of([], HubDataset(path=str(tmp_path)), Columns(text="body"), None, Inputs([])).read(bool))
+        list(open_source([], HubDataset(path=str(tmp_path)), ColumnMapping(text="body"), None, Inputs([])).read(bool))
 
 
 def test_there_is_exactly_one_source(tmp_path: Path) -> None:
@@ -95,6 +97,6 @@ def test_there_is_exactly_one_source(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match="has none"):
         read()
     with pytest.raises(InvalidInput, match="has documents and dataset"):
-        source_of([InputFile.model_validate(str(path))], HubDataset(path="x"), Columns(), None, Inputs([]))
+        open_source([InputFile.model_validate(str(path))], HubDataset(path="x"), ColumnMapping(), None, Inputs([]))
     with pytest.raises(InvalidInput, match="neither JSONL nor parquet"):
         read(jsonl(tmp_path / "a.txt", []))

@@ -5,7 +5,7 @@ import random
 import pytest
 
 from pipelines.behaviors.sets.registered import BEHAVIORS
-from pipelines.corpus.classify.tally import Tally, mean, share
+from pipelines.corpus.classify.stats import ClassificationStats, mean_with_interval, share_with_interval
 
 
 def documents(count: int) -> list[tuple[dict[str, int | None], dict[str, str], dict[str, object]]]:
@@ -23,18 +23,18 @@ def documents(count: int) -> list[tuple[dict[str, int | None], dict[str, str], d
 
 
 def test_parts_add_up_to_the_whole() -> None:
-    whole, parts = Tally(), [Tally() for _ in range(3)]
+    whole, parts = ClassificationStats(), [ClassificationStats() for _ in range(3)]
     for index, each in enumerate(documents(100)):
         whole.add(*each)
         parts[index % 3].add(*each)
-    total = Tally()
+    total = ClassificationStats()
     for part in parts:
         total.merge(part)
     assert total == whole
 
 
 def test_what_failed_is_in_no_mean() -> None:
-    tally = Tally()
+    tally = ClassificationStats()
     given = documents(200)
     for each in given:
         tally.add(*each)
@@ -53,19 +53,19 @@ def test_what_failed_is_in_no_mean() -> None:
 
 
 def test_nothing_gives_no_number() -> None:
-    assert share(0, 0)["share"] is None
-    assert mean(0, 0, 0) == {"mean": None, "mean_low": None, "mean_high": None}
-    assert mean(3, 9, 1) == {"mean": 3.0, "mean_low": None, "mean_high": None}
-    assert Tally().result()["behaviors"]["subgoal"]["share"] is None
+    assert share_with_interval(0, 0)["share"] is None
+    assert mean_with_interval(0, 0, 0) == {"mean": None, "mean_low": None, "mean_high": None}
+    assert mean_with_interval(3, 9, 1) == {"mean": 3.0, "mean_low": None, "mean_high": None}
+    assert ClassificationStats().result()["behaviors"]["subgoal"]["share"] is None
 
 
 def test_intervals() -> None:
-    wilson = share(10, 100)  # by the formula, worked out apart: 0.0552 to 0.1744
+    wilson = share_with_interval(10, 100)  # by the formula, worked out apart: 0.0552 to 0.1744
     assert (wilson["share_low"], wilson["share_high"]) == (
         pytest.approx(0.0552, abs=1e-4),
         pytest.approx(0.1744, abs=1e-4),
     )
-    assert share(0, 50)["share_low"] == 0
+    assert share_with_interval(0, 50)["share_low"] == 0
     values = [1, 2, 3, 4, 5]
-    found = mean(sum(values), sum(v * v for v in values), 5)
+    found = mean_with_interval(sum(values), sum(v * v for v in values), 5)
     assert found["mean_high"] - found["mean"] == pytest.approx(1.959964 * (2.5**0.5) / 5**0.5)

@@ -9,10 +9,10 @@ import pytest
 
 from pipelines.errors import InvalidInput
 from pipelines.tasks.countdown.problems import Problem
-from pipelines.teachers.collect import scored
+from pipelines.teachers.collect import score_trace
 from pipelines.teachers.derive import (
     Transformation,
-    answer_part,
+    answer_suffix,
     corrupted_answer,
     dots,
     empty_cot,
@@ -21,14 +21,14 @@ from pipelines.teachers.derive import (
 )
 from pipelines.teachers.draft import WrittenTrace
 from pipelines.teachers.symbolic.lexicon import STYLES, phrases
-from pipelines.teachers.symbolic.teacher import SymbolicTeacher, Writing
-from pipelines.teachers.teacher import Dropped
+from pipelines.teachers.symbolic.teacher import SymbolicTeacher, SymbolicWritingConfig
+from pipelines.teachers.teacher import DroppedTrace
 from pipelines.traces import PrimingTrace
 from tests.teachers.conftest import MINI, TRAIN
 
 
 def traces(style: str, condition: str = "all_strategies", n: int = 24) -> list[PrimingTrace]:
-    teacher = SymbolicTeacher(MINI, Writing(style=style))
+    teacher = SymbolicTeacher(MINI, SymbolicWritingConfig(style=style))
     found = []
     for index in range(n):
         problem = TRAIN[index % len(TRAIN)]
@@ -44,7 +44,7 @@ def traces(style: str, condition: str = "all_strategies", n: int = 24) -> list[P
 def trace(
     problem: Problem, written: WrittenTrace, *, index: int = 0, condition: str = "all_strategies"
 ) -> PrimingTrace:
-    return scored(MINI, problem, written, key="set", index=index, condition=condition, teacher="symbolic")
+    return score_trace(MINI, problem, written, key="set", index=index, condition=condition, teacher="symbolic")
 
 
 def made(transform: Transformation, source: PrimingTrace) -> WrittenTrace:
@@ -80,7 +80,7 @@ def test_dots_are_as_long_as_their_source(style: str, count: Callable[[str], int
     sources = traces(style)
     for source in sources:
         result = made(dots(count), source)
-        end = answer_part(source.completion)
+        end = answer_suffix(source.completion)
         assert end is not None
         assert result.completion.endswith(end)
         assert set(result.completion[: -len(end)]) <= {".", " ", "\n"}
@@ -108,11 +108,11 @@ def test_a_corrupted_answer_is_wrong_and_the_rest_untouched(style: str) -> None:
 
 @pytest.mark.parametrize("style", STYLES)
 def test_an_illegal_line_keeps_search_and_verdicts(style: str) -> None:
-    transform = illegal_line(SymbolicTeacher(MINI, Writing(style=style)))
+    transform = illegal_line(SymbolicTeacher(MINI, SymbolicWritingConfig(style=style)))
     kept = 0
     for source in traces(style):
         result = transform(source)
-        if isinstance(result, Dropped):
+        if isinstance(result, DroppedTrace):
             assert result.reason == "no_illegal_line"
             continue
         kept += 1
@@ -123,24 +123,24 @@ def test_an_illegal_line_keeps_search_and_verdicts(style: str) -> None:
         assert behaviors.count("backtracking") == source.meta["failed_attempts"]
         if style == "plain":
             assert behaviors == [span.behavior for span in source.spans]
-            shared = len(result.completion[: -len(answer_part(result.completion) or "")].split(" . ")) - 2
+            shared = len(result.completion[: -len(answer_suffix(result.completion) or "")].split(" . ")) - 2
             assert result.completion.split(" . ")[:shared] == source.completion.split(" . ")[:shared]
     assert kept > 15
 
 
 def test_an_illegal_line_needs_the_teacher_that_wrote_the_source() -> None:
     source = traces("plain")[0]
-    other_settings = illegal_line(SymbolicTeacher(MINI, Writing(style="varied")))
-    assert other_settings(source) == Dropped("not_reproduced")
+    other_settings = illegal_line(SymbolicTeacher(MINI, SymbolicWritingConfig(style="varied")))
+    assert other_settings(source) == DroppedTrace("not_reproduced")
     with pytest.raises(InvalidInput, match="corrupted_answer"):
         other_settings(source.model_copy(update={"teacher": "anthropic:some-model"}))
 
 
 def test_a_trace_without_an_answer_has_no_counterpart() -> None:
     unsolved = trace(TRAIN[0], WrittenTrace("3 + 7 = 10 . I stop here . </think>", ()))
-    teacher = SymbolicTeacher(MINI, Writing(style="plain"))
+    teacher = SymbolicTeacher(MINI, SymbolicWritingConfig(style="plain"))
     for transform in (empty_cot, dots(words), corrupted_answer(MINI, 0), illegal_line(teacher)):
-        assert transform(unsolved) == Dropped("no_answer")
+        assert transform(unsolved) == DroppedTrace("no_answer")
 
 
 def test_a_wrong_answer_of_the_source_stays_as_it_is() -> None:
@@ -149,11 +149,11 @@ def test_a_wrong_answer_of_the_source_stays_as_it_is() -> None:
 
 
 def test_the_answer_part_is_the_last_answer() -> None:
-    assert answer_part("a <answer>1</answer> b </think> c <answer>2</answer>") == "</think> c <answer>2</answer>"
-    assert answer_part("</think> a <answer>1</answer> b <answer>2</answer> c") == (
+    assert answer_suffix("a <answer>1</answer> b </think> c <answer>2</answer>") == "</think> c <answer>2</answer>"
+    assert answer_suffix("</think> a <answer>1</answer> b <answer>2</answer> c") == (
         "</think> a <answer>1</answer> b <answer>2</answer> c"
     )
-    assert answer_part("a <answer>1") is None
+    assert answer_suffix("a <answer>1") is None
 
 
 @pytest.mark.train

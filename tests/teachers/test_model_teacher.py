@@ -12,9 +12,9 @@ from pipelines.errors import InvalidInput, MissingRequirement
 from pipelines.folder import StageFolder
 from pipelines.stages import content_key
 from pipelines.teachers.configs import PrimingDataConfig
-from pipelines.teachers.costs import Cost, cost_of
+from pipelines.teachers.costs import TraceCost, estimate_cost
 from pipelines.teachers.model.prompts import WRITTEN, load_prompts
-from pipelines.teachers.model.teacher import completion_of
+from pipelines.teachers.model.teacher import extract_completion
 from pipelines.teachers.teacher import TraceRequest
 from pipelines.traces import PrimingTrace, read_traces
 from tests.loopback.faults import RandomFaults
@@ -166,12 +166,12 @@ BASE, MINI_TASK = PAPER, PAPER.model_copy(update={"template": "numbers {numbers}
     ],
 )
 def test_talk_around_a_trace_goes(said: str, kept: str | None) -> None:
-    assert completion_of(said, BASE, REQUEST) == kept
+    assert extract_completion(said, BASE, REQUEST) == kept
 
 
 def test_a_prompt_that_leaves_the_thought_closed_keeps_it() -> None:
     said = "Here:\n<think>1 + 2</think><answer>3</answer>"
-    assert completion_of(said, MINI_TASK, REQUEST) == " <think>1 + 2</think><answer>3</answer>"
+    assert extract_completion(said, MINI_TASK, REQUEST) == " <think>1 + 2</think><answer>3</answer>"
 
 
 def test_no_two_requests_ask_alike() -> None:
@@ -222,8 +222,8 @@ def test_wrong_configs_are_named(config: dict[str, Any], says: str) -> None:
 
 
 def test_the_cost_is_told_before_anything_is_asked() -> None:
-    def cost(**config: Any) -> Cost | None:
-        return cost_of(PrimingDataConfig.model_validate({"condition": "all_strategies", "n": 1000, **config}))
+    def cost(**config: Any) -> TraceCost | None:
+        return estimate_cost(PrimingDataConfig.model_validate({"condition": "all_strategies", "n": 1000, **config}))
 
     live, batch = cost(teacher="anthropic:claude-haiku-4-5"), cost(teacher="anthropic:claude-haiku-4-5", batch=True)
     assert live is not None
@@ -234,7 +234,7 @@ def test_the_cost_is_told_before_anything_is_asked() -> None:
     assert batch.likely_usd == pytest.approx(live.likely_usd / 2)
     assert live.most_usd is not None
     assert live.most_usd > 3 * live.likely_usd
-    assert cost(teacher="anthropic:unheard-of") == Cost(1000, None, None)
+    assert cost(teacher="anthropic:unheard-of") == TraceCost(1000, None, None)
     assert cost() is None
     assert cost(teacher="anthropic:claude-haiku-4-5", condition="empty_cot") is None
 

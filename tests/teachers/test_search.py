@@ -11,17 +11,25 @@ from pipelines.tasks.countdown.problems import Problem
 from pipelines.tasks.countdown.rules import Arithmetic
 from pipelines.teachers.symbolic.arithmetic import (
     Calculator,
-    Chain,
+    EquationChain,
     Tree,
     canonical,
+    chain_of_tree,
     lean_text,
     leaves,
     reductions,
     spaced_parts,
-    steps_of,
 )
-from pipelines.teachers.symbolic.linear import Linear, tree_of
-from pipelines.teachers.symbolic.search import Plan, Search, Searcher, Strategy, illegal_chain, plans, with_illegal_line
+from pipelines.teachers.symbolic.linear import LinearPaths, parse_tree
+from pipelines.teachers.symbolic.search import (
+    Searcher,
+    SearchRecord,
+    Strategy,
+    SubgoalPlan,
+    enumerate_plans,
+    illegal_chain,
+    with_illegal_line,
+)
 from tests.teachers.conftest import MINI, TRAIN
 
 CALCULATOR = Calculator(MINI.arithmetic, negative=False)
@@ -33,7 +41,7 @@ seeds = st.integers(0, 2**32)
 
 def search(
     numbers: tuple[int, ...], target: int, seed: int, strategy: Strategy, *, most: int = 10, complete: bool = True
-) -> Search:
+) -> SearchRecord:
     rng = random.Random(seed)
     return Searcher(numbers, target, CALCULATOR, rng, strategy=strategy, most_failed=most, complete=complete).run()
 
@@ -88,7 +96,7 @@ def test_a_search_that_cannot_succeed_ends(strategy: Strategy, complete: bool) -
 
 
 def test_plans_work_back_from_the_target() -> None:
-    found = plans((3, 7, 5), 16, CALCULATOR)
+    found = enumerate_plans((3, 7, 5), 16, CALCULATOR)
     assert found
     assert len(set(found)) == len(found)
     for plan in found:
@@ -119,8 +127,8 @@ def test_an_illegal_line_is_true_and_uses_a_number_not_given(problem: Problem, s
     assert strange
     assert problem.target not in strange
     last = wrong.events[-1]
-    assert not isinstance(last, Plan)
-    assert steps_of(last.chain.item.tree, CALCULATOR) == last.chain
+    assert not isinstance(last, SubgoalPlan)
+    assert chain_of_tree(last.chain.item.tree, CALCULATOR) == last.chain
 
 
 def test_an_illegal_line_that_does_not_exist_is_given_up() -> None:
@@ -136,14 +144,14 @@ def trees(depth: int = 3) -> st.SearchStrategy[Tree]:
 @given(tree=trees())
 @settings(max_examples=200, deadline=None)
 def test_an_expression_is_worth_its_chain_however_it_is_written(tree: Tree) -> None:
-    chain = steps_of(tree, ANY)
+    chain = chain_of_tree(tree, ANY)
     if chain is None:
         return
     texts = (lean_text(tree), lean_text(tree, spaces=False), " ".join(spaced_parts(tree)))
     assert {evaluate(text) for text in texts} == {chain.value}
     if min([0, *(step.result for step in chain.steps)]) >= 0:  # trees read back have no signs of their own
         for text in texts[:2]:
-            read_again = steps_of(tree_of(text), ANY)
+            read_again = chain_of_tree(parse_tree(text), ANY)
             assert read_again is None or read_again.value == chain.value
     stages = reductions(tree, ANY)
     assert stages[-1] == chain.value
@@ -153,15 +161,15 @@ def test_an_expression_is_worth_its_chain_however_it_is_written(tree: Tree) -> N
 
 def test_canonical_forms_ignore_order_and_parentheses_but_nothing_else() -> None:
     same = ["3 + (5 + 7)", "(3 + 5) + 7", "7 + (3 + 5)"]
-    assert len({canonical(tree_of(text)) for text in same}) == 1
-    assert canonical(tree_of("5 - (3 - 2)")) == canonical(tree_of("2 + 5 - 3"))
-    assert canonical(tree_of("6 / (3 / 2)")) == canonical(tree_of("2 * 6 / 3"))
+    assert len({canonical(parse_tree(text)) for text in same}) == 1
+    assert canonical(parse_tree("5 - (3 - 2)")) == canonical(parse_tree("2 + 5 - 3"))
+    assert canonical(parse_tree("6 / (3 / 2)")) == canonical(parse_tree("2 * 6 / 3"))
     different = ["3 + 5 * 7", "(3 + 5) * 7", "3 * 5 + 7", "3 - 5 + 7", "5 - 3 + 7", "3 * 5 * 7", "3 * 5 / 7"]
-    assert len({canonical(tree_of(text)) for text in different}) == len(different)
+    assert len({canonical(parse_tree(text)) for text in different}) == len(different)
 
 
 def test_linear_paths_hit_or_miss_as_asked() -> None:
-    linear = Linear(CALCULATOR)
+    linear = LinearPaths(CALCULATOR)
     for seed in range(50):
         problem = TRAIN[seed % len(TRAIN)]
         right = linear.right(problem.numbers, problem.target, random.Random(seed))
@@ -177,7 +185,7 @@ def test_linear_paths_hit_or_miss_as_asked() -> None:
 
 def test_fractions_are_never_written() -> None:
     chains = [ANY.random_chain((7, 2, 5), random.Random(seed)) for seed in range(200)]
-    found = [chain for chain in chains if isinstance(chain, Chain)]
+    found = [chain for chain in chains if isinstance(chain, EquationChain)]
     assert len(found) > 100
     divisions = [step for chain in found for step in chain.steps if step.operation == "/"]
     assert divisions

@@ -16,13 +16,13 @@ from pipelines.teachers.conditions import CONDITIONS
 from pipelines.teachers.draft import WrittenTrace
 from pipelines.teachers.symbolic import wording
 from pipelines.teachers.symbolic.lexicon import STYLES, phrases
-from pipelines.teachers.symbolic.teacher import SymbolicTeacher, Writing
+from pipelines.teachers.symbolic.teacher import SymbolicTeacher, SymbolicWritingConfig
 from tests.teachers.arithmetic_in_text import equations, last_result, plain_ascii
 from tests.teachers.conftest import LARGE, MINI, PAPER, TRAIN
 
 WRITTEN = [name for name, condition in CONDITIONS.items() if condition.origin == "written"]
 TEACHERS = {
-    (style, task): SymbolicTeacher(MINI if task == "mini" else PAPER, Writing(style=style))
+    (style, task): SymbolicTeacher(MINI if task == "mini" else PAPER, SymbolicWritingConfig(style=style))
     for style in STYLES
     for task in ("mini", "paper")
 }
@@ -200,7 +200,9 @@ def test_varied_traces_vary(condition: str) -> None:
 def test_the_completion_begins_right_where_the_prompt_ends(style: str) -> None:
     open_ended = CountdownTask(arithmetic=MINI.arithmetic, template="numbers {spaced_numbers} goal {target} :")
     for task, lead in ((MINI, False), (open_ended, True)):
-        trace = SymbolicTeacher(task, Writing(style=style)).write(TRAIN[0], "negative_control", random.Random(1))
+        trace = SymbolicTeacher(task, SymbolicWritingConfig(style=style)).write(
+            TRAIN[0], "negative_control", random.Random(1)
+        )
         assert isinstance(trace, WrittenTrace)
         assert trace.completion.startswith(" ") == lead
         assert not trace.completion.startswith("  ")

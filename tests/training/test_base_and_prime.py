@@ -15,7 +15,7 @@ from pipelines.run import run_stage
 from pipelines.tasks.countdown.task import load_countdown
 from pipelines.teachers.symbolic.base_texts import PretrainingSource, PretrainingText
 from pipelines.tokenizer import decode, encode, load_tokenizer
-from pipelines.traces import PrimingTrace, line_of
+from pipelines.traces import PrimingTrace, encode_trace
 from pipelines.training.core.checkpoint import TrainingCheckpoint
 from pipelines.training.core.configs import BaseConfig, PretrainingConfig
 from pipelines.training.core.metrics import read_metrics
@@ -67,7 +67,7 @@ def traces(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("traces") / "traces"
     (path / "artifacts").mkdir(parents=True)
     texts = [f"{a} + {b} = 3 </think> <answer> {a} + {b} </answer>" for a, b in [(1, 2), (2, 1)] * 10]
-    (path / "artifacts" / "traces.jsonl").write_bytes(b"".join(line_of(trace(*each)) for each in enumerate(texts)))
+    (path / "artifacts" / "traces.jsonl").write_bytes(b"".join(encode_trace(trace(*each)) for each in enumerate(texts)))
     info = {"kind": "priming_data", "key": "priming_data-000000000000", "config": {}}
     (path / "stage.json").write_text(json.dumps(info))
     (path / "result.json").write_text("{}")

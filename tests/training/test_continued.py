@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from pipelines.corpus.documents.examples import Example, line_of
+from pipelines.corpus.documents.examples import PretrainingExample, encode_example
 from pipelines.errors import InvalidInput
 from pipelines.files import write_json
 from pipelines.run import prepare, run_stage
@@ -31,7 +31,7 @@ def upstream(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, Path
     (curate / "artifacts").mkdir(parents=True)
     write_json(curate / "stage.json", {"kind": "curate", "key": "curate-000000000000", "config": {}})
     examples = [
-        Example(
+        PretrainingExample(
             id=f"e{n}",
             document=f"d{n}",
             prompt="numbers 1 3 goal 4\n<think>\n" if n % 3 else "",
@@ -40,7 +40,7 @@ def upstream(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, Path
         for n in range(12)
     ]
     for name in ("owm_rich", "owm_minimised"):
-        (curate / "artifacts" / f"{name}.jsonl").write_text("".join(line_of(each) + "\n" for each in examples))
+        (curate / "artifacts" / f"{name}.jsonl").write_text("".join(encode_example(each) + "\n" for each in examples))
     write_json(curate / "result.json", {})
     return problems, base, curate
 

@@ -11,11 +11,11 @@ from pipelines.errors import InvalidInput
 from pipelines.teachers.symbolic.lexicon import phrases
 from pipelines.tokenizer import (
     build_tokenizer,
-    checked,
-    closed_vocabulary,
     decode,
     encode,
+    has_closed_vocabulary,
     load_tokenizer,
+    require_special_tokens,
 )
 from pipelines.training.core.configs import ArchitectureConfig
 from pipelines.training.core.model import build_model
@@ -81,7 +81,7 @@ def test_it_is_the_same_after_saving(family: Any, tmp_path: Path) -> None:
     assert encode(again, text) == encode(TOKENIZER, text)
     assert decode(again, encode(again, text)) == text
     assert (again.pad_token_id, again.eos_token_id) == (TOKENIZER.pad_token_id, TOKENIZER.eos_token_id)
-    assert closed_vocabulary(again)
+    assert has_closed_vocabulary(again)
 
 
 def test_the_default_family_can_be_loaded_by_anyone(tmp_path: Path) -> None:
@@ -98,7 +98,7 @@ def test_a_tokenizer_must_end_and_pad(lacking: str, said: str) -> None:
     tokenizer = build_tokenizer(PLAIN, [], range(3))
     setattr(tokenizer, lacking, None)
     with pytest.raises(InvalidInput, match=f"some/model has no {said} token"):
-        checked(tokenizer, "some/model")
+        require_special_tokens(tokenizer, "some/model")
 
 
 def test_a_folder_without_a_tokenizer_is_named(tmp_path: Path) -> None:

@@ -13,11 +13,11 @@ from typing import Any, Final
 
 from pipelines.behaviors.judge import JudgeTask
 from pipelines.behaviors.sets.four_habits import FOUR_HABITS
-from pipelines.corpus.classify.facts import Facts
-from pipelines.corpus.classify.judging import Classified, DocumentJudge
-from pipelines.corpus.classify.tally import Tally
-from pipelines.corpus.documents.screen import Document, Rejected, Screen
-from pipelines.corpus.documents.source import Raw
+from pipelines.corpus.classify.document_judges import ClassifiedDocument, DocumentJudge
+from pipelines.corpus.classify.facts import DocumentFacts
+from pipelines.corpus.classify.stats import ClassificationStats
+from pipelines.corpus.documents.filter import Document, DocumentFilter, RejectedDocument
+from pipelines.corpus.documents.source import RawDocument
 from pipelines.errors import InvalidInput
 from pipelines.files import read_json, write_atomic, write_json
 from pipelines.folder import StageFolder
@@ -32,7 +32,7 @@ _TOKENS: Final = ("answers", "input_tokens", "cached_tokens", "cache_write_token
 
 
 @dataclass(slots=True)
-class Chunk:
+class DocumentChunk:
     """The place of one chunk in the stage's folder."""
 
     folder: StageFolder
@@ -49,7 +49,7 @@ class Chunk:
         """Name of its streams."""
         return f"documents_{self.number:05d}"
 
-    def tally(self) -> Tally | None:
+    def tally(self) -> ClassificationStats | None:
         """Its count, or None while it is not done.
 
         Raises:
@@ -59,7 +59,7 @@ class Chunk:
         if raw is None:
             return None
         try:
-            return Tally.model_validate(raw)
+            return ClassificationStats.model_validate(raw)
         except ValueError as error:
             raise InvalidInput(
                 f"{self.work / _DONE} holds no count", detail=str(error), remedy="Delete it; the chunk is counted anew."
@@ -79,12 +79,12 @@ class Chunk:
 
     def run(
         self,
-        raws: Iterable[Raw],
-        screen: Screen,
+        raws: Iterable[RawDocument],
+        screen: DocumentFilter,
         judge: DocumentJudge,
         spent_before: float,
         step: Callable[[], None],
-    ) -> Tally:
+    ) -> ClassificationStats:
         """Classifies the documents of the chunk, those left over from an earlier attempt.
 
         Args:
@@ -99,16 +99,16 @@ class Chunk:
         """
         self.work.mkdir(parents=True, exist_ok=True)
         path, key, run_id = self.folder.path, self.folder.key, judge.run.id
-        done = judged_documents(path, self.stream, run_id)
-        rejected: list[Rejected] = []
+        done = read_judged_ids(path, self.stream, run_id)
+        rejected: list[RejectedDocument] = []
         n = 0
 
         def tasks() -> Iterator[JudgeTask]:
             nonlocal n
             for raw in raws:
                 n += 1
-                looked = screen.look(raw)
-                if isinstance(looked, Rejected):
+                looked = screen.screen(raw)
+                if isinstance(looked, RejectedDocument):
                     rejected.append(looked)
                     step()
                     continue
@@ -133,18 +133,18 @@ class Chunk:
         write_json(self.work / _DONE, tally.model_dump())
         return tally
 
-    def _write(self, one: Classified, records: StreamWriter, judgements: StreamWriter, run_id: str) -> None:
+    def _write(self, one: ClassifiedDocument, records: StreamWriter, judgements: StreamWriter, run_id: str) -> None:
         document = self._waiting.pop(one.judged.task.rollout_id)
-        records.append([record_of(document, one.judged.task.rollout_id, one.facts)])
+        records.append([document_record(document, one.judged.task.rollout_id, one.facts)])
         judgements.append(one.judged.records(run_id))
 
-    def _count(self, n: int, rejected: list[Rejected], run_id: str) -> Tally:
+    def _count(self, n: int, rejected: list[RejectedDocument], run_id: str) -> ClassificationStats:
         """Counts what is on disk, so that a chunk done in several attempts is counted like any other."""
-        tally = Tally(documents=n)
+        tally = ClassificationStats(documents=n)
         for each in rejected:
             tally.rejected[each.reason] = tally.rejected.get(each.reason, 0) + 1
-        verdicts = read_verdicts(self.folder.path, self.stream, run_id)
-        for placed in documents_in(self.folder.path, self.stream):
+        verdicts = read_document_counts(self.folder.path, self.stream, run_id)
+        for placed in read_documents(self.folder.path, self.stream):
             verdict = verdicts.pop(placed.record["id"], None)
             if verdict is not None:
                 tally.add(verdict.counts, verdict.statuses, placed.record["meta"])
@@ -157,12 +157,12 @@ class Chunk:
         return tally
 
 
-def _closable(classified: Iterator[Classified]) -> Generator[Classified]:
+def _closable(classified: Iterator[ClassifiedDocument]) -> Generator[ClassifiedDocument]:
     """As a generator, which closes the judge's own when it is closed."""
     yield from classified
 
 
-def record_of(document: Document, uid: str, facts: Facts) -> Rollout:
+def document_record(document: Document, uid: str, facts: DocumentFacts) -> Rollout:
     """A document as a record that the trace browser can open: a completion of nothing, without reward."""
     return Rollout(
         id=uid,
@@ -195,12 +195,12 @@ def record_of(document: Document, uid: str, facts: Facts) -> Rollout:
     )
 
 
-def _rejection(each: Rejected) -> dict[str, Any]:
-    return {name: getattr(each, name) for name in Rejected.__slots__}
+def _rejection(each: RejectedDocument) -> dict[str, Any]:
+    return {name: getattr(each, name) for name in RejectedDocument.__slots__}
 
 
 @dataclass(slots=True)
-class DocumentVerdict:
+class DocumentCounts:
     """What a judge said of one document."""
 
     counts: dict[str, int | None] = field(default_factory=dict)
@@ -209,13 +209,13 @@ class DocumentVerdict:
     unaligned: int = 0
 
 
-def read_verdicts(path: Path, stream: str, run_id: str) -> dict[str, DocumentVerdict]:
+def read_document_counts(path: Path, stream: str, run_id: str) -> dict[str, DocumentCounts]:
     """The verdicts of a chunk by record id, of one judge run. Of two lines for one behaviour the first holds."""
-    found: dict[str, DocumentVerdict] = {}
+    found: dict[str, DocumentCounts] = {}
     for record in (placed.record for placed in _records(path, "judgements", stream)):
         if record.get("judge_run") != run_id:
             continue
-        verdict = found.setdefault(str(record["rollout_id"]), DocumentVerdict())
+        verdict = found.setdefault(str(record["rollout_id"]), DocumentCounts())
         behavior = str(record["behavior"])
         if behavior in verdict.statuses:
             continue
@@ -226,16 +226,16 @@ def read_verdicts(path: Path, stream: str, run_id: str) -> dict[str, DocumentVer
     return found
 
 
-def judged_documents(path: Path, stream: str, run_id: str) -> set[str]:
+def read_judged_ids(path: Path, stream: str, run_id: str) -> set[str]:
     """Documents of a chunk of which record and all four judgements are on disk."""
-    verdicts = read_verdicts(path, stream, run_id)
+    verdicts = read_document_counts(path, stream, run_id)
     whole = len(FOUR_HABITS.names)
     written = {placed.record["id"] for placed in _records(path, "rollouts", stream)}
     return {uid for uid, verdict in verdicts.items() if len(verdict.statuses) == whole and uid in written}
 
 
 @dataclass(frozen=True, slots=True)
-class Placed:
+class LocatedRecord:
     """The record of a document and where it lies."""
 
     record: Mapping[str, Any]
@@ -244,7 +244,7 @@ class Placed:
     end: int
 
 
-def documents_in(path: Path, stream: str) -> Iterator[Placed]:
+def read_documents(path: Path, stream: str) -> Iterator[LocatedRecord]:
     """The records of a chunk's documents, each once."""
     seen: set[str] = set()
     for placed in _records(path, "rollouts", stream):
@@ -253,10 +253,10 @@ def documents_in(path: Path, stream: str) -> Iterator[Placed]:
             yield placed
 
 
-def _records(path: Path, family: str, stream: str) -> Iterator[Placed]:
+def _records(path: Path, family: str, stream: str) -> Iterator[LocatedRecord]:
     for file in sorted(path.glob(f"{family}-{stream}-*.jsonl")):
         for line in complete_lines(file):
             try:
-                yield Placed(parse_line(line.data), file, line.start, line.end)
+                yield LocatedRecord(parse_line(line.data), file, line.start, line.end)
             except ValueError:
                 continue

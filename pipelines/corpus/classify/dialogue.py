@@ -9,8 +9,8 @@ from typing import Any, Final, Self
 
 from pipelines.behaviors.judge import BehaviorVerdict, Judged, JudgeTask
 from pipelines.behaviors.judges.llm.dialogue import JudgePromptConfig, TraceDialogue
-from pipelines.corpus.classify.facts import DOMAINS, Facts
-from pipelines.corpus.documents.screen import gives_orders
+from pipelines.corpus.classify.facts import DOMAINS, DocumentFacts
+from pipelines.corpus.documents.filter import has_prompt_injection
 from pipelines.llm.prices import Price
 from pipelines.llm.requests import ModelReply, ModelRequest
 from pipelines.records import Behavior
@@ -81,19 +81,19 @@ class DocumentDialogue:
     def judged(self) -> Judged:
         """The verdicts. A count without a place that shows it is not believed of a document that gives orders."""
         judged = self._behaviors.judged()
-        if not gives_orders(self.task.completion):
+        if not has_prompt_injection(self.task.completion):
             return judged
         return Judged(
             self.task, {behavior: _believed(behavior, verdict) for behavior, verdict in judged.verdicts.items()}
         )
 
-    def facts(self) -> Facts:
+    def facts(self) -> DocumentFacts:
         """What the document is."""
         reply = self._reply
         assert reply is not None
         usage = {"input_tokens": reply.usage.input_tokens, "output_tokens": reply.usage.output_tokens}
         if reply.status != "ok":
-            return Facts(reply.status, detail=reply.detail, usage=usage)
+            return DocumentFacts(reply.status, detail=reply.detail, usage=usage)
         return replace(read_facts(reply.text), usage=usage)
 
 
@@ -105,7 +105,7 @@ def _believed(behavior: Behavior, verdict: BehaviorVerdict) -> BehaviorVerdict:
     return BehaviorVerdict("parse_error", None, (), verdict.raw, {**verdict.usage, "detail": detail})
 
 
-def read_facts(text: str) -> Facts:
+def read_facts(text: str) -> DocumentFacts:
     """Reads `{problem, solution, domain}`, also between fences or prose. What cannot be read is a `parse_error`."""
     for candidate in reversed(_OBJECT.findall(text)):
         try:
@@ -116,5 +116,5 @@ def read_facts(text: str) -> Facts:
             continue
         problem, solution, domain = value.get("problem"), value.get("solution"), value.get("domain")
         if isinstance(problem, bool) and isinstance(solution, bool) and isinstance(domain, str):
-            return Facts("ok", problem, solution, domain if domain in DOMAINS else "other")
-    return Facts("parse_error", detail="the answer holds no {problem, solution, domain}")
+            return DocumentFacts("ok", problem, solution, domain if domain in DOMAINS else "other")
+    return DocumentFacts("parse_error", detail="the answer holds no {problem, solution, domain}")

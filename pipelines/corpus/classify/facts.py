@@ -58,7 +58,7 @@ _FEWEST: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class DocumentFacts:
     """What is known of a document beside its behaviours. Where `status` is not `ok`, nothing is."""
 
     status: JudgeStatus
@@ -69,12 +69,12 @@ class Facts:
     usage: dict[str, Any] | None = None
 
 
-def facts_by_rules(text: str) -> Facts:
+def facts_by_rules(text: str) -> DocumentFacts:
     """The facts as far as single words tell them."""
     words = _LETTERS.findall(text.lower())
     counts = Counter(domain for word in words if (domain := _DOMAIN_OF.get(word)) is not None)
     domain = max(counts, key=lambda name: counts[name]) if counts else "other"
-    return Facts(
+    return DocumentFacts(
         "ok",
         problem=_PROBLEM.search(text) is not None,
         solution=_SOLUTION.search(text) is not None,

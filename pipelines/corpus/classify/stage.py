@@ -11,16 +11,16 @@ from pydantic import Field, model_validator
 from pipelines.behaviors.judges.config import JudgeFields
 from pipelines.behaviors.judges.llm.config import model_of
 from pipelines.behaviors.judges.registry import judge_kind, make_judge
-from pipelines.corpus.classify.chunks import Chunk
-from pipelines.corpus.classify.judging import (
+from pipelines.corpus.classify.chunks import DocumentChunk
+from pipelines.corpus.classify.document_judges import (
     DocumentJudge,
     ModelDocumentJudge,
     RegisteredDocumentJudge,
     RulesDocumentJudge,
 )
-from pipelines.corpus.classify.tally import Tally
-from pipelines.corpus.documents.screen import Screen
-from pipelines.corpus.documents.source import Source, SourceFields, source_of
+from pipelines.corpus.classify.stats import ClassificationStats
+from pipelines.corpus.documents.filter import DocumentFilter
+from pipelines.corpus.documents.source import DocumentSource, DocumentSourceConfig, open_source
 from pipelines.errors import InvalidInput, StageFailed
 from pipelines.files import read_json, write_json
 from pipelines.folder import StageFolder
@@ -30,11 +30,11 @@ from pipelines.signals import graceful
 from pipelines.stages import Inputs
 
 REJECTED_NAME: Final = "rejected.jsonl"
-_LOOK_S: Final = 2.0
+_REPORT_INTERVAL_S: Final = 2.0
 """How often what other shards have done is looked at."""
 
 
-class ClassifyConfig(SourceFields, JudgeFields):
+class ClassifyConfig(DocumentSourceConfig, JudgeFields):
     """Config of the `classify` stage."""
 
     language: str = Field(
@@ -73,10 +73,10 @@ class ClassifyConfig(SourceFields, JudgeFields):
 
 def run(config: ClassifyConfig, inputs: Inputs, folder: StageFolder) -> None:
     """Classifies what is not classified yet, of this shard or of all; the last run gathers the counts."""
-    source = source_of(config.documents, config.dataset, config.columns, config.limit, inputs)
+    source = open_source(config.documents, config.dataset, config.columns, config.limit, inputs)
     judge = document_judge(config)
     write_json(folder.artifacts / "judge_run.json", judge.run.model_dump(mode="json"))
-    work = _Work(config, source, judge, folder, current_shard())
+    work = _ClassifyRun(config, source, judge, folder, current_shard())
     work.run()
     if work.shard is None:
         work.gather()
@@ -101,16 +101,21 @@ def document_judge(config: ClassifyConfig) -> DocumentJudge:
     return RegisteredDocumentJudge(make_judge(config.judge, config))
 
 
-class _Work:
+class _ClassifyRun:
     def __init__(
-        self, config: ClassifyConfig, source: Source, judge: DocumentJudge, folder: StageFolder, shard: Shard | None
+        self,
+        config: ClassifyConfig,
+        source: DocumentSource,
+        judge: DocumentJudge,
+        folder: StageFolder,
+        shard: Shard | None,
     ) -> None:
         self._config = config
         self._source = source
         self._judge = judge
         self._folder = folder
         self.shard = shard
-        self._screen = Screen(config.language or None, config.max_bytes, config.max_characters)
+        self._screen = DocumentFilter(config.language or None, config.max_bytes, config.max_characters)
         self._total = source.count()
         self._began = time.monotonic()
         self._here = 0
@@ -125,7 +130,7 @@ class _Work:
     def _found_done(self) -> set[int]:
         """The chunks that are done already."""
         done = {int(path.parent.name.removeprefix("chunk-")) for path in self._marks()}
-        chunks = [Chunk(self._folder, number) for number in done]
+        chunks = [DocumentChunk(self._folder, number) for number in done]
         self._before = sum(tally.documents for chunk in chunks if (tally := chunk.tally()) is not None)
         self._spent = sum(chunk.spent() for chunk in chunks)
         return done
@@ -152,7 +157,7 @@ class _Work:
                 stop.raise_if_requested()
 
             for index, raws in groupby(self._source.read(wanted), key=lambda raw: raw.number // size):
-                chunk = Chunk(self._folder, index)
+                chunk = DocumentChunk(self._folder, index)
                 chunk.run(raws, self._screen, self._judge, self._spent, step)
                 self._spent += chunk.spent()
         self._report(last=True)
@@ -166,12 +171,12 @@ class _Work:
         """
         if not self._chunks:
             raise InvalidInput("the source has no documents", remedy="Check `documents` or `dataset`.")
-        total = Tally()
+        total = ClassificationStats()
         path = self._folder.artifacts / REJECTED_NAME
         aside = path.with_name(f".{REJECTED_NAME}.tmp")
         with aside.open("wb") as stream:
             for number in range(self._chunks):
-                chunk = Chunk(self._folder, number)
+                chunk = DocumentChunk(self._folder, number)
                 tally = chunk.tally()
                 if tally is None:
                     raise StageFailed(f"chunk {number} has no count", remedy="Run the recipe again with --retry.")
@@ -192,7 +197,7 @@ class _Work:
 
     def _report(self, *, last: bool = False) -> None:
         now = time.monotonic()
-        if not last and now - self._looked < _LOOK_S and self._here > 1:
+        if not last and now - self._looked < _REPORT_INTERVAL_S and self._here > 1:
             return
         self._looked = now
         done = self._here + self._before
@@ -215,7 +220,7 @@ def _duration(seconds: float) -> str:
     return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
-def _warnings(total: Tally) -> list[str]:
+def _warnings(total: ClassificationStats) -> list[str]:
     found = []
     failed = sum(count for status, count in total.statuses.items() if status != "ok")
     if failed:

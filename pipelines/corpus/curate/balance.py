@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pipelines.behaviors.sets.four_habits import FOUR_HABITS
-from pipelines.corpus.classify.tally import mean
-from pipelines.corpus.documents.examples import Example
+from pipelines.corpus.classify.stats import mean_with_interval
+from pipelines.corpus.documents.examples import PretrainingExample
 
 
 @dataclass(slots=True)
-class Balance:
+class SetStatistics:
     """Counts of one set; adding an example takes constant memory."""
 
     examples: int = 0
@@ -31,7 +31,7 @@ class Balance:
     """Examples by source."""
     licences: Counter[str] = field(default_factory=Counter)
 
-    def add(self, example: Example, *, matched: bool) -> None:
+    def add(self, example: PretrainingExample, *, matched: bool) -> None:
         """Takes an example into account."""
         self.examples += 1
         self.tokens += example.tokens
@@ -57,7 +57,11 @@ class Balance:
             "matched": self.matched / n if n else None,
             "mean_tokens": self.tokens / n if n else None,
             "behaviors": {
-                name: {"n": n, "count": self.behaviors[name], **mean(self.behaviors[name], self.squares[name], n)}
+                name: {
+                    "n": n,
+                    "count": self.behaviors[name],
+                    **mean_with_interval(self.behaviors[name], self.squares[name], n),
+                }
                 for name in FOUR_HABITS.names
             },
             "domains": {name: tokens / self.tokens for name, tokens in self.domains.most_common()},
@@ -69,7 +73,7 @@ class Balance:
         return average, max(0.0, self.log_squares / max(1, self.examples) - average * average)
 
 
-def differences(one: Balance, other: Balance) -> dict[str, float | None]:
+def measure_imbalance(one: SetStatistics, other: SetStatistics) -> dict[str, float | None]:
     """How far apart two sets are.
 
     Returns:

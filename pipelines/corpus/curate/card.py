@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from pipelines.corpus.curate.balance import Balance
+from pipelines.corpus.curate.balance import SetStatistics
 from pipelines.corpus.curate.rewriting import RewritePrompts
 from pipelines.corpus.curate.selection import SetName
 from pipelines.corpus.documents.tokens import TokenCounter
@@ -20,7 +20,7 @@ def write_card(
     config: BaseModel,
     classified: StageFolder,
     result: Mapping[str, Any],
-    balances: Mapping[SetName, Balance],
+    balances: Mapping[SetName, SetStatistics],
     digests: Mapping[str, str],
     counter: TokenCounter,
     prompts: RewritePrompts | None,

@@ -7,8 +7,8 @@ from functools import partial
 from pathlib import Path
 
 from pipelines.behaviors.judges.llm.view import nonce_of, shown
-from pipelines.corpus.classify.judging import read_prompt
-from pipelines.corpus.curate.rewriting import SCHEMA, RewriteDialogue, RewritePrompts, Rewritten, Source
+from pipelines.corpus.classify.document_judges import read_prompt
+from pipelines.corpus.curate.rewriting import SCHEMA, RewriteDialogue, RewritePrompts, RewriteResult, RewriteSource
 from pipelines.corpus.curate.selection import SetName
 from pipelines.files import canonical_json
 from pipelines.llm.clients.connect import connect
@@ -58,7 +58,7 @@ class ModelRewriter:
         texts = [self.prompts.system, self.prompts.rewrite, dict(self.prompts.manner)]
         return hashlib.sha256(canonical_json(texts).encode()).hexdigest()
 
-    def rewrite(self, sources: Iterable[Source], kind: SetName) -> Iterator[Rewritten]:
+    def rewrite(self, sources: Iterable[RewriteSource], kind: SetName) -> Iterator[RewriteResult]:
         """As they are finished.
 
         Raises:
@@ -71,7 +71,7 @@ class ModelRewriter:
             for dialogue in finished:
                 yield dialogue.rewritten()
 
-    def _ask(self, source: Source, kind: SetName) -> ModelRequest:
+    def _ask(self, source: RewriteSource, kind: SetName) -> ModelRequest:
         text = source.text
         return ModelRequest(
             system=self.prompts.system,

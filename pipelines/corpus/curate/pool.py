@@ -46,7 +46,7 @@ class Candidate:
             return parse_line(stream.read(self.end - self.start))
 
 
-class Pool:
+class CandidatePool:
     """Candidates and prepared records of both sets."""
 
     def __init__(self, path: Path, seed: int) -> None:
@@ -100,7 +100,7 @@ class Pool:
         )
         return {name: (count, words) for name, count, words in rows}
 
-    def order(self, kind: SetName) -> Iterator[Candidate]:
+    def ordered_candidates(self, kind: SetName) -> Iterator[Candidate]:
         """The candidates of a set in the order in which they are taken.
 
         Within a bin the draw decides. A document's turn is how far its bin is then used up, as a share of the words
@@ -173,7 +173,7 @@ class Pool:
             db.execute("UPDATE prepared SET chosen = 1 WHERE id = ?", (best[1],))
             taken += best[2]
 
-    def next_left(self, kind: SetName) -> tuple[int, str] | None:
+    def first_unchosen(self, kind: SetName) -> tuple[int, str] | None:
         """(place, record) of the first record that was not chosen."""
         row = self.database.execute(
             "SELECT id, record FROM prepared WHERE kind = ? AND chosen = 0 ORDER BY id LIMIT 1", (kind,)

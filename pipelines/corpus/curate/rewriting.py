@@ -14,7 +14,7 @@ from pipelines.llm.requests import ModelReply, ModelRequest
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class TrainingText:
     """A question with its thoughts and answer, or a document as it is (no prompt)."""
 
     prompt: str
@@ -23,7 +23,7 @@ class Piece:
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class RewriteSource:
     """A document to be rewritten."""
 
     record: dict[str, Any]
@@ -40,11 +40,11 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True)
-class Rewritten:
+class RewriteResult:
     """What became of a document: pieces, or none and why."""
 
-    source: Source
-    pieces: tuple[Piece, ...] = ()
+    source: RewriteSource
+    pieces: tuple[TrainingText, ...] = ()
     dropped: tuple[str, ...] = field(default=())
     """A reason for each piece that was given up, or for the document."""
 
@@ -52,18 +52,18 @@ class Rewritten:
 class Rewriter(Protocol):
     """Rewrites the documents of one set."""
 
-    def rewrite(self, sources: Iterable[Source], kind: SetName) -> Iterator[Rewritten]:
+    def rewrite(self, sources: Iterable[RewriteSource], kind: SetName) -> Iterator[RewriteResult]:
         """Yields each document once, in any order, as soon as it is known."""
         ...
 
 
-class AsItIs:
+class IdentityRewriter:
     """No rewriting."""
 
-    def rewrite(self, sources: Iterable[Source], kind: SetName) -> Iterator[Rewritten]:
+    def rewrite(self, sources: Iterable[RewriteSource], kind: SetName) -> Iterator[RewriteResult]:
         """Each document is one piece."""
         for source in sources:
-            yield Rewritten(source, (Piece("", source.text, source.counts),))
+            yield RewriteResult(source, (TrainingText("", source.text, source.counts),))
 
 
 def counts_by_rules(text: str, numbers: Sequence[int] = (), target: int = 0) -> dict[str, int]:
@@ -73,7 +73,7 @@ def counts_by_rules(text: str, numbers: Sequence[int] = (), target: int = 0) -> 
     return {behavior: len(spans) for behavior, spans in prose_spans(text).items()}
 
 
-def broken(kind: SetName, before: dict[str, int], after: dict[str, int]) -> str | None:
+def behavior_violation(kind: SetName, before: dict[str, int], after: dict[str, int]) -> str | None:
     """Why a rewritten text does not belong to its set: `behaviors_remain`, `behaviors_lost`, or None."""
     if kind == "owm_minimised":
         return "behaviors_remain" if any(after.values()) else None
@@ -108,7 +108,7 @@ class RewritePrompts:
 class RewriteDialogue:
     """One document, rewritten by a model; finished with one answer."""
 
-    def __init__(self, source: Source, kind: SetName, request: ModelRequest) -> None:
+    def __init__(self, source: RewriteSource, kind: SetName, request: ModelRequest) -> None:
         self.source = source
         self._kind = kind
         self._request = request
@@ -122,26 +122,26 @@ class RewriteDialogue:
         """Takes the answer."""
         self._reply = reply
 
-    def rewritten(self) -> Rewritten:
+    def rewritten(self) -> RewriteResult:
         """The checked piece, or why there is none."""
         reply = self._reply
         assert reply is not None
         if reply.status != "ok":
-            return Rewritten(self.source, dropped=(reply.status,))
+            return RewriteResult(self.source, dropped=(reply.status,))
         parts = read_parts(reply.text)
         if parts is None:
-            return Rewritten(self.source, dropped=("parse_error",))
+            return RewriteResult(self.source, dropped=("parse_error",))
         question, thought, answer = parts
         if not (question and thought and answer):
-            return Rewritten(self.source, dropped=("no_question",))
-        if not preserved(answer, self.source.text):
-            return Rewritten(self.source, dropped=("answer_lost",))
+            return RewriteResult(self.source, dropped=("no_question",))
+        if not is_answer_preserved(answer, self.source.text):
+            return RewriteResult(self.source, dropped=("answer_lost",))
         after = counts_by_rules(thought)
-        why = broken(self._kind, self.source.counts, after)
+        why = behavior_violation(self._kind, self.source.counts, after)
         if why is not None:
-            return Rewritten(self.source, dropped=(why,))
+            return RewriteResult(self.source, dropped=(why,))
         completion = f"<think>\n{thought}\n</think>\n<answer>{answer}</answer>"
-        return Rewritten(self.source, (Piece(f"Question: {question}\n", completion, after),))
+        return RewriteResult(self.source, (TrainingText(f"Question: {question}\n", completion, after),))
 
 
 def read_parts(text: str) -> tuple[str, str, str] | None:
@@ -160,7 +160,7 @@ def read_parts(text: str) -> tuple[str, str, str] | None:
     return None
 
 
-def preserved(answer: str, document: str) -> bool:
+def is_answer_preserved(answer: str, document: str) -> bool:
     """Whether an answer stands in the document, up to white space, brackets and marks of formatting."""
     wanted = _LOOSE.sub(" ", answer.casefold()).strip()
     if not wanted:

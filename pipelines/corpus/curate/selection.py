@@ -6,13 +6,13 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from pipelines.behaviors.sets.four_habits import FOUR_HABITS
-from pipelines.corpus.classify.chunks import DocumentVerdict
+from pipelines.corpus.classify.chunks import DocumentCounts
 from pipelines.records import Behavior
 
 SetName = Literal["owm_rich", "owm_minimised"]
 SETS: Final[tuple[SetName, ...]] = ("owm_rich", "owm_minimised")
 
-Count = Annotated[int, Field(ge=0)]
+NonNegativeInt = Annotated[int, Field(ge=0)]
 
 
 class SelectionRule(BaseModel):
@@ -20,18 +20,18 @@ class SelectionRule(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
-    least: dict[Behavior, Count] = Field(default_factory=dict)
+    least: dict[Behavior, NonNegativeInt] = Field(default_factory=dict)
     """Least count of single behaviours."""
-    most: dict[Behavior, Count] = Field(default_factory=dict)
+    most: dict[Behavior, NonNegativeInt] = Field(default_factory=dict)
     """Highest count of single behaviours."""
     least_present: Annotated[int, Field(ge=0, le=4)] = 0
     """How many of the four must be there at all."""
-    least_total: Count = 0
+    least_total: NonNegativeInt = 0
     """Least sum of the four counts."""
-    most_total: Count | None = None
+    most_total: NonNegativeInt | None = None
     """Highest sum of the four counts."""
 
-    def holds(self, counts: Mapping[str, int]) -> bool:
+    def matches(self, counts: Mapping[str, int]) -> bool:
         """Whether a document with these counts belongs to the set."""
         total = sum(counts.values())
         return (
@@ -43,7 +43,7 @@ class SelectionRule(BaseModel):
         )
 
 
-def known_counts(verdict: DocumentVerdict | None) -> dict[str, int] | None:
+def complete_counts(verdict: DocumentCounts | None) -> dict[str, int] | None:
     """The four counts of a document; None where one of them is not known."""
     if verdict is None:
         return None
@@ -52,7 +52,7 @@ def known_counts(verdict: DocumentVerdict | None) -> dict[str, int] | None:
     return known if len(known) == len(FOUR_HABITS.names) else None
 
 
-def lacks(meta: Mapping[str, Any], require: tuple[str, ...]) -> str | None:
+def missing_fact(meta: Mapping[str, Any], require: tuple[str, ...]) -> str | None:
     """The first of the required facts that a document is not known to have."""
     for name in require:
         if meta.get(name) is not True:
@@ -60,6 +60,6 @@ def lacks(meta: Mapping[str, Any], require: tuple[str, ...]) -> str | None:
     return None
 
 
-def bucket(words: int) -> int:
+def length_bin(words: int) -> int:
     """Documents of about the same length: half an octave of words each."""
     return max(0, (words * words).bit_length())

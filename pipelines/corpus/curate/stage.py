@@ -12,18 +12,18 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import Field, field_validator, model_validator
 
 from pipelines.behaviors.judges.llm.config import LLMFields
-from pipelines.corpus.classify.chunks import Chunk, documents_in, read_verdicts
+from pipelines.corpus.classify.chunks import DocumentChunk, read_document_counts, read_documents
 from pipelines.corpus.classify.stage import judge_run_id
-from pipelines.corpus.curate.balance import Balance, differences
+from pipelines.corpus.curate.balance import SetStatistics, measure_imbalance
 from pipelines.corpus.curate.card import write_card
 from pipelines.corpus.curate.model_rewriter import ModelRewriter
-from pipelines.corpus.curate.pool import Pool
-from pipelines.corpus.curate.rewriting import AsItIs, Rewriter, Rewritten, Source
-from pipelines.corpus.curate.selection import SETS, SelectionRule, SetName, bucket, known_counts, lacks
+from pipelines.corpus.curate.pool import CandidatePool
+from pipelines.corpus.curate.rewriting import IdentityRewriter, Rewriter, RewriteResult, RewriteSource
+from pipelines.corpus.curate.selection import SETS, SelectionRule, SetName, complete_counts, length_bin, missing_fact
 from pipelines.corpus.curate.symbolic_rewriter import SymbolicRewriter
-from pipelines.corpus.documents.examples import Example, line_of
-from pipelines.corpus.documents.leaks import Leaks
-from pipelines.corpus.documents.near_duplicates import NearDuplicates
+from pipelines.corpus.documents.examples import PretrainingExample, encode_example
+from pipelines.corpus.documents.leaks import LeakDetector
+from pipelines.corpus.documents.near_duplicates import NearDuplicateIndex
 from pipelines.corpus.documents.tokens import TokenCounter, token_counter
 from pipelines.errors import InvalidInput
 from pipelines.files import read_json
@@ -41,7 +41,7 @@ _PIECES: Final = 1_000
 _SPARE: Final = 1.05
 """So much more than the budget is prepared, so that it can be met exactly."""
 
-Count = Annotated[int, Field(ge=0)]
+NonNegativeInt = Annotated[int, Field(ge=0)]
 
 
 class CurateConfig(LLMFields):
@@ -57,7 +57,7 @@ class CurateConfig(LLMFields):
         default=(), description="Facts that a document must be known to have."
     )
     drop_flagged: bool = Field(default=True, description="Whether documents that speak to their judge are left out.")
-    min_words: Count = Field(default=10, description="Shorter documents are left out.")
+    min_words: NonNegativeInt = Field(default=10, description="Shorter documents are left out.")
     near_duplicates: float = Field(
         default=0.8, gt=0, le=1, description="Jaccard similarity from which on two are near duplicates; 1: only equal."
     )
@@ -105,27 +105,27 @@ def run(config: CurateConfig, inputs: Inputs, folder: StageFolder) -> None:
     """Writes `artifacts/owm_rich.jsonl`, `artifacts/owm_minimised.jsonl` and the data card."""
     work = folder.path / "work"
     work.mkdir(exist_ok=True)
-    pool = Pool(work / "pool.sqlite", config.seed)
+    pool = CandidatePool(work / "pool.sqlite", config.seed)
     try:
-        _Curation(config, inputs, folder, pool).run()
+        _CurateRun(config, inputs, folder, pool).run()
     finally:
         pool.close()
     (work / "pool.sqlite").unlink(missing_ok=True)
 
 
-class _Curation:
-    def __init__(self, config: CurateConfig, inputs: Inputs, folder: StageFolder, pool: Pool) -> None:
+class _CurateRun:
+    def __init__(self, config: CurateConfig, inputs: Inputs, folder: StageFolder, pool: CandidatePool) -> None:
         self._config = config
         self._folder = folder
         self._pool = pool
         self._classified = inputs.one("classify")
         problems = inputs.all_of("problems")
         loaded = load_countdown(problems[0]) if problems else None
-        self._leaks = None if loaded is None else Leaks(loaded.test)
+        self._leaks = None if loaded is None else LeakDetector(loaded.test)
         self._counter: TokenCounter = token_counter(config.tokenizer, config.revision, inputs)
         self._rewriter: Rewriter
         if config.rewrite == "none":
-            self._rewriter = AsItIs()
+            self._rewriter = IdentityRewriter()
         elif config.rewrite == "symbolic":
             if loaded is None:
                 raise InvalidInput(
@@ -186,18 +186,18 @@ class _Curation:
     # -- candidates --------------------------------------------------------------------------------
 
     def _gather(self) -> None:
-        near = NearDuplicates(self._pool.database, self._config.near_duplicates, self._config.shingle)
+        near = NearDuplicateIndex(self._pool.database, self._config.near_duplicates, self._config.shingle)
         run_id = judge_run_id(self._classified)
         result = self._classified.result() or {}
         total = int(result.get("judged", 0))
         began = time.monotonic()
         with graceful() as stop:
             for number in range(int(result.get("chunks", 0))):
-                chunk = Chunk(self._classified, number)
-                verdicts = read_verdicts(self._classified.path, chunk.stream, run_id)
-                for placed in documents_in(self._classified.path, chunk.stream):
+                chunk = DocumentChunk(self._classified, number)
+                verdicts = read_document_counts(self._classified.path, chunk.stream, run_id)
+                for placed in read_documents(self._classified.path, chunk.stream):
                     self._documents += 1
-                    counts = known_counts(verdicts.get(placed.record["id"]))
+                    counts = complete_counts(verdicts.get(placed.record["id"]))
                     reason = self._look(placed.record, counts, near)
                     if isinstance(reason, str):
                         self.left_out[reason] += 1
@@ -212,30 +212,30 @@ class _Curation:
                     stop.raise_if_requested()
 
     def _look(
-        self, record: Mapping[str, Any], counts: dict[str, int] | None, near: NearDuplicates
+        self, record: Mapping[str, Any], counts: dict[str, int] | None, near: NearDuplicateIndex
     ) -> str | tuple[SetName, str, int]:
         """Set, bin and words of a document, or why it is in no set. The dearest checks come last."""
         config = self._config
         if counts is None:
             return "unjudged"
-        rich, minimised = config.rich.holds(counts), config.minimised.holds(counts)
+        rich, minimised = config.rich.matches(counts), config.minimised.matches(counts)
         if rich == minimised:
             return "both_rules" if rich else "no_rule"
         meta, text = record["meta"], str(record["completion"])
         if config.drop_flagged and meta.get("flags"):
             return "flagged"
-        missing = lacks(meta, config.require)
+        missing = missing_fact(meta, config.require)
         if missing is not None:
             return missing
         words = len(text.split())
         if words < config.min_words:
             return "short"
-        if self._leaks is not None and self._leaks.leaks(text, record["numbers"], int(record["target"])):
+        if self._leaks is not None and self._leaks.states_problem(text, record["numbers"], int(record["target"])):
             return "leak"
-        repeat = near.repeats(text)
+        repeat = near.check_and_add(text)
         if repeat is not None:
             return repeat
-        parts = {"domain": str(meta.get("domain") or "unknown"), "length": f"{bucket(words):02d}"}
+        parts = {"domain": str(meta.get("domain") or "unknown"), "length": f"{length_bin(words):02d}"}
         return ("owm_rich" if rich else "owm_minimised"), "|".join(parts[name] for name in config.match), words
 
     # -- what is trained on ------------------------------------------------------------------------
@@ -245,11 +245,11 @@ class _Curation:
         wanted = None if self._config.tokens is None else int(self._config.tokens * _SPARE)
         prepared = 0
 
-        def sources() -> Iterator[Source]:
-            for rank, candidate in enumerate(self._pool.order(kind)):
+        def sources() -> Iterator[RewriteSource]:
+            for rank, candidate in enumerate(self._pool.ordered_candidates(kind)):
                 if wanted is not None and prepared >= wanted:
                     return
-                yield Source(candidate.record(), rank, candidate.matched, candidate.counts)
+                yield RewriteSource(candidate.record(), rank, candidate.matched, candidate.counts)
 
         with graceful() as stop:
             for number, rewritten in enumerate(self._rewriter.rewrite(sources(), kind), start=1):
@@ -258,7 +258,7 @@ class _Curation:
                 self._folder.report(done, max(done + 1, 2 * self._documents), "documents", f"preparing {kind}")
                 stop.raise_if_requested()
 
-    def _keep(self, kind: SetName, rewritten: Rewritten) -> int:
+    def _keep(self, kind: SetName, rewritten: RewriteResult) -> int:
         source = rewritten.source
         self.dropped[kind].update(rewritten.dropped)
         kept = 0
@@ -269,7 +269,7 @@ class _Curation:
                 self.dropped[kind]["vocabulary"] += 1
                 continue
             record, meta = source.record, source.record["meta"]
-            example = Example(
+            example = PretrainingExample(
                 id=rollout_id(str(record["id"]), kind, 0, self._config.rewrite, index),
                 document=str(record["problem_id"]),
                 prompt=piece.prompt,
@@ -280,7 +280,7 @@ class _Curation:
                 meta={name: meta[name] for name in ("source", "licence", "where") if meta.get(name)},
             )
             place = (SETS.index(kind) << 48) + source.rank * _PIECES + index + 1
-            self._pool.prepare(kind, place, tokens, line_of(example), matched=source.matched)
+            self._pool.prepare(kind, place, tokens, encode_example(example), matched=source.matched)
             kept += tokens
         return kept
 
@@ -296,8 +296,8 @@ class _Curation:
         gap = budget - taken
         if gap <= self._config.tolerance * budget / 2:
             return taken
-        left = self._pool.next_left(kind)
-        example = None if left is None else Example.model_validate_json(left[1])
+        left = self._pool.first_unchosen(kind)
+        example = None if left is None else PretrainingExample.model_validate_json(left[1])
         if left is None or example is None or example.prompt:
             return taken
         starts = [match.start() for match in _WORD_END.finditer(example.completion)]
@@ -307,22 +307,22 @@ class _Curation:
         text = example.completion[: starts[fits - 1]]
         tokens = self._counter.count("", text)
         cut = example.model_copy(update={"completion": text, "tokens": tokens, "meta": {**example.meta, "cut": True}})
-        self._pool.choose_instead(left[0], tokens, line_of(cut))
+        self._pool.choose_instead(left[0], tokens, encode_example(cut))
         return taken + tokens
 
     def _write(
         self, budget: int, taken: Mapping[SetName, int], sizes: Mapping[SetName, Mapping[str, tuple[int, int]]]
     ) -> None:
-        balances: dict[SetName, Balance] = {}
+        balances: dict[SetName, SetStatistics] = {}
         digests: dict[str, str] = {}
         for name in SETS:
-            balance = balances[name] = Balance()
+            balance = balances[name] = SetStatistics()
             path = self._folder.artifacts / f"{name}.jsonl"
             aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
             digest = hashlib.sha256()
             with aside.open("wb") as stream:
                 for line, matched in self._pool.chosen(name):
-                    balance.add(Example.model_validate_json(line), matched=matched)
+                    balance.add(PretrainingExample.model_validate_json(line), matched=matched)
                     data = line.encode() + b"\n"
                     digest.update(data)
                     stream.write(data)
@@ -344,7 +344,7 @@ class _Curation:
                 }
                 for name in SETS
             },
-            "balance": differences(balances["owm_rich"], balances["owm_minimised"]),
+            "balance": measure_imbalance(balances["owm_rich"], balances["owm_minimised"]),
             **({} if spent is None else {"spent": spent}),
         }
         prompts = self._rewriter.prompts if isinstance(self._rewriter, ModelRewriter) else None

@@ -2,9 +2,15 @@
 
 from collections.abc import Iterable, Iterator
 
-from pipelines.corpus.curate.rewriting import Piece, Rewritten, Source, broken, counts_by_rules
+from pipelines.corpus.curate.rewriting import (
+    RewriteResult,
+    RewriteSource,
+    TrainingText,
+    behavior_violation,
+    counts_by_rules,
+)
 from pipelines.corpus.curate.selection import SetName
-from pipelines.corpus.miniature.puzzles import Section, sections, thought_and_answer
+from pipelines.corpus.miniature.puzzles import PuzzleSection, find_puzzles, thought_and_answer
 from pipelines.tasks.countdown.problems import make_problem
 from pipelines.tasks.countdown.task import CountdownTask
 from pipelines.teachers.symbolic import lexicon
@@ -22,17 +28,17 @@ class SymbolicRewriter:
     def __init__(self, task: CountdownTask) -> None:
         self._task = task
 
-    def rewrite(self, sources: Iterable[Source], kind: SetName) -> Iterator[Rewritten]:
+    def rewrite(self, sources: Iterable[RewriteSource], kind: SetName) -> Iterator[RewriteResult]:
         """In order."""
         for source in sources:
-            found = [self._piece(source.text, puzzle, kind) for puzzle in sections(source.text)]
-            yield Rewritten(
+            found = [self._piece(source.text, puzzle, kind) for puzzle in find_puzzles(source.text)]
+            yield RewriteResult(
                 source,
-                tuple(each for each in found if isinstance(each, Piece)),
+                tuple(each for each in found if isinstance(each, TrainingText)),
                 tuple(each for each in found if isinstance(each, str)) if found else ("no_question",),
             )
 
-    def _piece(self, text: str, puzzle: Section, kind: SetName) -> Piece | str:
+    def _piece(self, text: str, puzzle: PuzzleSection, kind: SetName) -> TrainingText | str:
         """The piece, or why there is none."""
         parts = thought_and_answer(text[puzzle.body : puzzle.end])
         if parts is None:
@@ -40,7 +46,7 @@ class SymbolicRewriter:
         thought, answer = parts
         before = counts_by_rules(thought, puzzle.numbers, puzzle.target)
         if kind == "owm_minimised":
-            thought = straight(thought)
+            thought = keep_last_attempt(thought)
         problem = make_problem(puzzle.numbers, puzzle.target)
         prompt = self._task.prompt(problem)
         close = f" {lexicon.CLOSE_THOUGHT}" if self._task.opens_thought else ""
@@ -49,10 +55,10 @@ class SymbolicRewriter:
         if not self._task.score(completion, problem).correct:
             return "answer_wrong"
         after = counts_by_rules(completion, puzzle.numbers, puzzle.target)
-        return broken(kind, before, after) or Piece(prompt, completion, after)
+        return behavior_violation(kind, before, after) or TrainingText(prompt, completion, after)
 
 
-def straight(thought: str) -> str:
+def keep_last_attempt(thought: str) -> str:
     """The last attempt alone, without verdict, intermediate goals or steps from the end."""
     last = thought.rpartition(lexicon.TRY_AGAIN)[2].strip()
     for verdict in (lexicon.VERDICT_YES, lexicon.VERDICT_NO):

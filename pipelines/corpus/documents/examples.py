@@ -12,7 +12,7 @@ from pipelines.records import Record
 from pipelines.streams import complete_lines, parse_line
 
 
-class Example(Record):
+class PretrainingExample(Record):
     """One text to pretrain on, `prompt + completion`."""
 
     id: str
@@ -29,12 +29,12 @@ class Example(Record):
     meta: dict[str, Any] = Field(default_factory=dict)
 
 
-def line_of(example: Example) -> str:
+def encode_example(example: PretrainingExample) -> str:
     """The example as a line. ASCII, so that no character of a text can break one."""
     return json.dumps(example.model_dump(mode="json"), separators=(",", ":"), allow_nan=False)
 
 
-def read_examples(path: Path) -> Iterator[Example]:
+def read_examples(path: Path) -> Iterator[PretrainingExample]:
     """The examples of a set in order, one at a time.
 
     Raises:
@@ -42,6 +42,6 @@ def read_examples(path: Path) -> Iterator[Example]:
     """
     for number, line in enumerate(complete_lines(path), start=1):
         try:
-            yield Example.model_validate(parse_line(line.data))
+            yield PretrainingExample.model_validate(parse_line(line.data))
         except ValueError as error:
             raise InvalidInput(f"{path}: line {number} is no example", detail=str(error)) from error

@@ -17,7 +17,7 @@ _GAP: Final = 16
 """Characters between two numbers of a list."""
 
 
-class Leaks:
+class LeakDetector:
     """Finds statements of problems: their numbers in a list, in any order, with the target close by.
 
     That a text works out a result which also answers an evaluation problem is no leak: an honest search comes across
@@ -30,7 +30,7 @@ class Leaks:
             self._targets[tuple(sorted(problem.numbers))].add(problem.target)
         self._sizes = sorted({len(numbers) for numbers in self._targets})
 
-    def leaks(self, text: str, numbers: Iterable[int] = (), target: int = 0) -> bool:
+    def states_problem(self, text: str, numbers: Iterable[int] = (), target: int = 0) -> bool:
         """Whether a document states one of the problems.
 
         Args:

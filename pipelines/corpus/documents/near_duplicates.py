@@ -24,7 +24,7 @@ _TABLES: Final = (
 _WORD: Final = re.compile(r"\S+")
 
 
-class NearDuplicates:
+class NearDuplicateIndex:
     """Which documents repeat an earlier one. Memory does not grow with their number: all is in a database.
 
     Args:
@@ -42,7 +42,7 @@ class NearDuplicates:
         for statement in _TABLES:  # a script would end the transaction of the caller
             database.execute(statement)
 
-    def repeats(self, text: str) -> str | None:
+    def check_and_add(self, text: str) -> str | None:
         """`duplicate`, `near_duplicate`, or None for a text that is new, which is then remembered."""
         words = _WORD.findall(text.lower())
         digest = hashlib.sha256(" ".join(words).encode("utf-8", "surrogatepass")).digest()[:16]

@@ -17,17 +17,17 @@ from pipelines.stages import InputFile, Inputs
 
 DOCUMENTS_NAME: Final = "documents.jsonl"
 """Name of the artifact of a `corpus` stage."""
-LONGEST_LINE: Final = 64 * 2**20
+MAX_LINE_BYTES: Final = 64 * 2**20
 """Bytes of a JSONL line beyond which it is not read at all."""
 _PARQUET_ROWS: Final = 256
 _COUNTED_BYTES: Final = 20 * 2**30
 """Files beyond this are not read only to count their lines."""
 
-Wanted = Callable[[int], bool]
+NumberFilter = Callable[[int], bool]
 """Whether the document of this number is needed; the others are passed over without being parsed."""
 
 
-class Columns(BaseModel):
+class ColumnMapping(BaseModel):
     """Which column holds what."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
@@ -52,7 +52,7 @@ class Columns(BaseModel):
         return {field: column for field, column in self.model_dump().items() if column is not None}
 
 
-OF_CORPUS: Final = Columns(
+CORPUS_COLUMNS: Final = ColumnMapping(
     id="id", domain="domain", source="source", licence="licence", numbers="numbers", target="target"
 )
 """The columns of what a `corpus` stage writes."""
@@ -74,7 +74,7 @@ class HubDataset(BaseModel):
 
 
 @dataclass(frozen=True, slots=True)
-class Raw:
+class RawDocument:
     """One document as the source has it, not yet looked at."""
 
     number: int
@@ -82,15 +82,15 @@ class Raw:
     where: str
     """File and line or row, for messages."""
     values: Mapping[str, Any] | None
-    """Field of `Columns` → value; None where the record cannot be read."""
+    """Field of `ColumnMapping` → value; None where the record cannot be read."""
     problem: str = ""
     """Why it cannot be read."""
 
 
-class Source(Protocol):
+class DocumentSource(Protocol):
     """A row of documents, the same at every reading."""
 
-    def read(self, wanted: Wanted, end: int | None = None) -> Iterator[Raw]:
+    def read(self, wanted: NumberFilter, end: int | None = None) -> Iterator[RawDocument]:
         """The wanted documents in order; those from number `end` on are not even passed over.
 
         Raises:
@@ -103,36 +103,36 @@ class Source(Protocol):
         ...
 
 
-def source_of(
-    files: Iterable[InputFile], dataset: HubDataset | None, columns: Columns, limit: int | None, inputs: Inputs
-) -> Source:
+def open_source(
+    files: Iterable[InputFile], dataset: HubDataset | None, columns: ColumnMapping, limit: int | None, inputs: Inputs
+) -> DocumentSource:
     """The one source that a config and its inputs name.
 
     Raises:
         InvalidInput: they name none, or several.
     """
-    parts: list[Source] = [_file(file.path, columns) for file in files]
+    parts: list[DocumentSource] = [_file(file.path, columns) for file in files]
     kinds = [name for name, given in (("documents", parts), ("dataset", dataset)) if given]
     if dataset is not None:
-        parts.append(_Hub(dataset, columns))
+        parts.append(_HubSource(dataset, columns))
     upstream = inputs.all_of("corpus")
     if upstream:
         kinds.append("a corpus stage in needs")
-        parts += [_Jsonl(folder.artifact(DOCUMENTS_NAME), OF_CORPUS) for folder in upstream]
+        parts += [_JsonlSource(folder.artifact(DOCUMENTS_NAME), CORPUS_COLUMNS) for folder in upstream]
     if len(kinds) != 1:
         raise InvalidInput(
             f"this stage needs one source of documents and has {' and '.join(kinds) or 'none'}",
             remedy="Give `documents` (JSONL or parquet files), `dataset`, or a corpus stage in `needs`.",
         )
-    return _Joined(parts, limit)
+    return _ConcatenatedSource(parts, limit)
 
 
-class _Joined:
-    def __init__(self, parts: list[Source], limit: int | None) -> None:
+class _ConcatenatedSource:
+    def __init__(self, parts: list[DocumentSource], limit: int | None) -> None:
         self._parts = parts
         self._limit = limit
 
-    def read(self, wanted: Wanted, end: int | None = None) -> Iterator[Raw]:
+    def read(self, wanted: NumberFilter, end: int | None = None) -> Iterator[RawDocument]:
         ends = [each for each in (self._limit, end) if each is not None]
         last = min(ends, default=None)
         first = 0
@@ -145,7 +145,7 @@ class _Joined:
                 return wanted(first + number)
 
             for raw in part.read(here, None if last is None else last - first):
-                yield Raw(first + raw.number, raw.where, raw.values, raw.problem)
+                yield RawDocument(first + raw.number, raw.where, raw.values, raw.problem)
             first += seen
             if last is not None and first >= last:
                 return
@@ -158,15 +158,15 @@ class _Joined:
         return total if self._limit is None else min(total, self._limit)
 
 
-def _file(path: Path, columns: Columns) -> Source:
+def _file(path: Path, columns: ColumnMapping) -> DocumentSource:
     if path.suffix == ".parquet":
-        return _Parquet(path, columns)
+        return _ParquetSource(path, columns)
     if path.name.endswith((".jsonl", ".jsonl.gz", ".ndjson", ".json")):
-        return _Jsonl(path, columns)
+        return _JsonlSource(path, columns)
     raise InvalidInput(f"{path} is neither JSONL nor parquet", remedy="Name it .jsonl, .jsonl.gz or .parquet.")
 
 
-def _check_columns(columns: Columns, there: Iterable[str], where: str) -> None:
+def _check_columns(columns: ColumnMapping, there: Iterable[str], where: str) -> None:
     names = list(there)
     missing = [f"{field} = {column!r}" for field, column in columns.named().items() if column not in names]
     if missing:
@@ -181,12 +181,12 @@ def _mapped(columns: Mapping[str, str], record: Mapping[str, Any]) -> dict[str, 
     return {field: record.get(column) for field, column in columns.items()}
 
 
-class _Jsonl:
-    def __init__(self, path: Path, columns: Columns) -> None:
+class _JsonlSource:
+    def __init__(self, path: Path, columns: ColumnMapping) -> None:
         self._path = path
         self._columns = columns
 
-    def read(self, wanted: Wanted, end: int | None = None) -> Iterator[Raw]:
+    def read(self, wanted: NumberFilter, end: int | None = None) -> Iterator[RawDocument]:
         columns = self._columns.named()
         number, checked = -1, False
         for place, line in enumerate(self._lines(), start=1):
@@ -198,24 +198,24 @@ class _Jsonl:
             if not wanted(number):
                 continue
             where = f"{self._path.name}:{place}"
-            if len(line) > LONGEST_LINE:
-                yield Raw(number, where, None, "too_large")
+            if len(line) > MAX_LINE_BYTES:
+                yield RawDocument(number, where, None, "too_large")
                 continue
             record = _object(line)
             if record is None:
-                yield Raw(number, where, None, "unreadable")
+                yield RawDocument(number, where, None, "unreadable")
                 continue
             if not checked:
                 _check_columns(self._columns, record, f"{self._path}, line {place}")
                 checked = True
-            yield Raw(number, where, _mapped(columns, record))
+            yield RawDocument(number, where, _mapped(columns, record))
 
     def _lines(self) -> Iterator[bytes]:
         with gzip.open(self._path, "rb") if self._path.suffix == ".gz" else self._path.open("rb") as stream:
-            while line := stream.readline(LONGEST_LINE + 1):
+            while line := stream.readline(MAX_LINE_BYTES + 1):
                 yield line
-                while len(line) > LONGEST_LINE and not line.endswith(b"\n"):
-                    line = stream.readline(LONGEST_LINE + 1)
+                while len(line) > MAX_LINE_BYTES and not line.endswith(b"\n"):
+                    line = stream.readline(MAX_LINE_BYTES + 1)
                     if not line:
                         return
 
@@ -238,8 +238,8 @@ def _object(line: bytes) -> dict[str, Any] | None:
     return value if isinstance(value, dict) else None
 
 
-class _Parquet:
-    def __init__(self, path: Path, columns: Columns) -> None:
+class _ParquetSource:
+    def __init__(self, path: Path, columns: ColumnMapping) -> None:
         self._path = path
         self._columns = columns
 
@@ -255,7 +255,7 @@ class _Parquet:
         except (OSError, ValueError) as error:
             raise InvalidInput(f"{self._path} is no parquet file that can be read", detail=str(error)) from error
 
-    def read(self, wanted: Wanted, end: int | None = None) -> Iterator[Raw]:
+    def read(self, wanted: NumberFilter, end: int | None = None) -> Iterator[RawDocument]:
         file = self._open()
         columns = self._columns.named()
         _check_columns(self._columns, file.schema_arrow.names, str(self._path))
@@ -267,14 +267,14 @@ class _Parquet:
                     return
                 if wanted(number):
                     record = {name: batch.column(name)[row].as_py() for name in batch.schema.names}
-                    yield Raw(number, f"{self._path.name}:{number + 1}", _mapped(columns, record))
+                    yield RawDocument(number, f"{self._path.name}:{number + 1}", _mapped(columns, record))
 
     def count(self) -> int | None:
         return int(self._open().metadata.num_rows)
 
 
-class _Hub:
-    def __init__(self, dataset: HubDataset, columns: Columns) -> None:
+class _HubSource:
+    def __init__(self, dataset: HubDataset, columns: ColumnMapping) -> None:
         self._dataset = dataset
         self._columns = columns
 
@@ -294,7 +294,7 @@ class _Hub:
         except (OSError, ValueError) as error:
             raise InvalidInput(f"the dataset {given.path} cannot be opened", detail=str(error)) from error
 
-    def read(self, wanted: Wanted, end: int | None = None) -> Iterator[Raw]:
+    def read(self, wanted: NumberFilter, end: int | None = None) -> Iterator[RawDocument]:
         columns = self._columns.named()
         for number, record in enumerate(self._open()):
             if number == 0:
@@ -302,7 +302,7 @@ class _Hub:
             if number == end:
                 return
             if wanted(number):
-                yield Raw(number, f"{self._dataset.path}:{number + 1}", _mapped(columns, record))
+                yield RawDocument(number, f"{self._dataset.path}:{number + 1}", _mapped(columns, record))
 
     def count(self) -> int | None:
         info = getattr(self._open(), "info", None)
@@ -311,12 +311,14 @@ class _Hub:
         return int(found.num_examples) if found is not None and found.num_examples else None
 
 
-class SourceFields(BaseModel):
+class DocumentSourceConfig(BaseModel):
     """What a stage says about its documents; mixed into its config."""
 
     documents: tuple[InputFile, ...] = Field(
         default=(), description="JSONL (also .gz) or parquet files; their content is part of the key."
     )
     dataset: HubDataset | None = Field(default=None, description="A dataset of the Hugging Face hub, streamed.")
-    columns: Columns = Field(default=Columns(), description="Which column holds text, id, domain and so on.")
+    columns: ColumnMapping = Field(
+        default=ColumnMapping(), description="Which column holds text, id, domain and so on."
+    )
     limit: int | None = Field(default=None, ge=1, description="Read only the first so many documents; none reads all.")

@@ -12,7 +12,7 @@ _ANSWER: Final = re.compile(rf"{re.escape(ANSWER_OPEN)} ?(.*?) ?{re.escape(ANSWE
 
 
 @dataclass(frozen=True, slots=True)
-class Section:
+class PuzzleSection:
     """One puzzle with what was written about it."""
 
     start: int
@@ -24,19 +24,19 @@ class Section:
     target: int
 
 
-def sections(text: str) -> list[Section]:
+def find_puzzles(text: str) -> list[PuzzleSection]:
     """The puzzles of a document in order; each reaches to the next."""
     found = list(_STATEMENT.finditer(text))
     if not found:
         return []
     ends = [match.start() for match in found[1:]] + [len(text)]
     return [
-        Section(match.start(), match.end(), end, tuple(map(int, match[1].split())), int(match[2]))
+        PuzzleSection(match.start(), match.end(), end, tuple(map(int, match[1].split())), int(match[2]))
         for match, end in zip(found, ends, strict=True)
     ]
 
 
-def statement(numbers: Sequence[int], target: int) -> str:
+def format_statement(numbers: Sequence[int], target: int) -> str:
     """The line that states a puzzle."""
     return f"{NUMBERS} {' '.join(map(str, numbers))} {GOAL} {target}\n"
 
@@ -49,6 +49,6 @@ def thought_and_answer(body: str) -> tuple[str, str] | None:
     return body[: match.start()].replace(CLOSE_THOUGHT, "").strip(), match[1].strip()
 
 
-def written(thought: str, answer: str) -> str:
+def format_solution(thought: str, answer: str) -> str:
     """A puzzle's body as documents have it."""
     return f"{thought}\n{ANSWER_OPEN} {answer} {ANSWER_CLOSE}\n"

@@ -16,21 +16,21 @@ from typing import Annotated, Any, Final
 from pydantic import ConfigDict, Field, field_validator
 
 from pipelines.corpus.documents.source import DOCUMENTS_NAME
-from pipelines.corpus.miniature.puzzles import statement, thought_and_answer, written
+from pipelines.corpus.miniature.puzzles import format_solution, format_statement, thought_and_answer
 from pipelines.errors import InvalidInput
 from pipelines.folder import StageFolder
 from pipelines.stages import Inputs, StageConfig
 from pipelines.tasks.countdown.problems import Problem
 from pipelines.tasks.countdown.task import LoadedCountdown, load_countdown
 from pipelines.teachers.conditions import CONDITIONS
-from pipelines.teachers.symbolic.teacher import SymbolicTeacher, Writing
-from pipelines.teachers.teacher import Dropped
+from pipelines.teachers.symbolic.teacher import SymbolicTeacher, SymbolicWritingConfig
+from pipelines.teachers.teacher import DroppedTrace
 
 _DRAWS: Final = 50
 _CLUTTER: Final = ("", "   \n", "\x00\x01\x02\x7f\x00\x1b" * 40, "\ufffd\ufffd 3 \ufffd" * 30)
 LINEAR: Final = "negative_control"
 
-Share = Annotated[float, Field(ge=0, le=1)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
 
 
 class CorpusConfig(StageConfig):
@@ -40,7 +40,7 @@ class CorpusConfig(StageConfig):
 
     n: Annotated[int, Field(ge=1)] = 4_000
     """Documents, all kinds together."""
-    rich: Share = 0.5
+    rich: Fraction = 0.5
     """Share of the proper documents that show behaviours."""
     conditions: tuple[str, ...] = ("backtracking_verification",)
     """Which behaviours these show, by condition; taken in turns."""
@@ -48,11 +48,11 @@ class CorpusConfig(StageConfig):
     """Fewest and most failed attempts of a search."""
     words: Annotated[int, Field(ge=10)] = 40
     """A document goes on to another puzzle until it has so many words."""
-    leaks: Share = 0.02
+    leaks: Fraction = 0.02
     """Share of the documents that work out a test problem."""
-    repeats: Share = 0.03
+    repeats: Fraction = 0.03
     """Share of the documents that repeat an earlier one."""
-    clutter: Share = 0.01
+    clutter: Fraction = 0.01
     """Share that is empty or binary."""
     seed: int = 0
     """Seeds every random choice."""
@@ -77,7 +77,7 @@ def run(config: CorpusConfig, inputs: Inputs, folder: StageFolder) -> None:
     kinds: Counter[str] = Counter()
     words = 0
     with aside.open("w", encoding="ascii") as stream:
-        for record in Writer(config, loaded).documents():
+        for record in MiniatureCorpus(config, loaded).documents():
             kinds[record["source"]] += 1
             words += len(record["text"].split())
             stream.write(json.dumps(record) + "\n")
@@ -86,13 +86,13 @@ def run(config: CorpusConfig, inputs: Inputs, folder: StageFolder) -> None:
     folder.write_result({"documents": config.n, "words": words, "kinds": dict(sorted(kinds.items()))})
 
 
-class Writer:
+class MiniatureCorpus:
     """Writes the documents of a corpus."""
 
     def __init__(self, config: CorpusConfig, loaded: LoadedCountdown) -> None:
         self._config = config
         self._loaded = loaded
-        writing = Writing(style="plain", failed_attempts=config.failed_attempts)
+        writing = SymbolicWritingConfig(style="plain", failed_attempts=config.failed_attempts)
         self._teacher = SymbolicTeacher(loaded.task, writing)
         targets = sorted(problem.target for problem in loaded.train)
         self._middle = targets[len(targets) // 2]
@@ -137,9 +137,9 @@ class Writer:
         for _ in range(_DRAWS):
             problem = rng.choice(problems)
             trace = self._teacher.write(problem, condition, rng)
-            parts = None if isinstance(trace, Dropped) else thought_and_answer(trace.completion)
+            parts = None if isinstance(trace, DroppedTrace) else thought_and_answer(trace.completion)
             if parts is not None:
-                return problem, statement(problem.numbers, problem.target) + written(*parts)
+                return problem, format_statement(problem.numbers, problem.target) + format_solution(*parts)
         raise InvalidInput(
             f"{_DRAWS} problems in a row could not be worked out under {condition}",
             remedy="Allow more failed attempts, or set integers_only for the arithmetic of the problems.",

@@ -21,13 +21,13 @@ from pipelines.tasks.countdown.task import CountdownTask
 from pipelines.teachers.draft import WrittenTrace
 from pipelines.teachers.model.prompts import TeacherPrompts
 from pipelines.teachers.symbolic import lexicon
-from pipelines.teachers.teacher import Dropped, Outcome, TraceRequest
+from pipelines.teachers.teacher import DroppedTrace, TraceOutcome, TraceRequest
 
 _OPEN_THOUGHT: Final = re.compile(r"<think>[ \t]*\r?\n?")
 
 
 @dataclass(frozen=True, slots=True)
-class Writer:
+class ModelTeacherConfig:
     """Which model writes, and how it is asked."""
 
     spec: ModelSpec
@@ -42,7 +42,7 @@ class Writer:
 class ModelTeacher:
     """Asks a model for each trace once. Making one spends nothing and imports no SDK."""
 
-    def __init__(self, task: CountdownTask, writer: Writer) -> None:
+    def __init__(self, task: CountdownTask, writer: ModelTeacherConfig) -> None:
         self.task = task
         self.writer = writer
 
@@ -51,7 +51,7 @@ class ModelTeacher:
         """`anthropic:MODEL` and the like."""
         return str(self.writer.spec)
 
-    def answer(self, requests: Iterable[TraceRequest], work: Path) -> Generator[Outcome]:
+    def answer(self, requests: Iterable[TraceRequest], work: Path) -> Generator[TraceOutcome]:
         """Answers requests in their order, whatever order the replies come in, so that a set does not depend on it.
 
         Raises:
@@ -59,8 +59,8 @@ class ModelTeacher:
         """
         writer = self.writer
         write_json(work / "prompts.json", dict(writer.prompts.texts))
-        asked = (_Asked(place, request, self._ask(request)) for place, request in enumerate(requests))
-        early: dict[int, Outcome] = {}
+        asked = (_TraceDialogue(place, request, self._ask(request)) for place, request in enumerate(requests))
+        early: dict[int, TraceOutcome] = {}
         due = 0
         with closing(
             run_dialogues(asked, writer.service, partial(connect, writer.spec), writer.price, work)
@@ -82,20 +82,20 @@ class ModelTeacher:
             temperature=self.writer.temperature,
         )
 
-    def _outcome(self, dialogue: "_Asked") -> Outcome:
+    def _outcome(self, dialogue: "_TraceDialogue") -> TraceOutcome:
         request, reply = dialogue.request, dialogue.reply
         assert reply is not None
         if reply.status != "ok":
-            return Outcome(request, Dropped(reply.status))
-        completion = completion_of(reply.text, self.task, request)
+            return TraceOutcome(request, DroppedTrace(reply.status))
+        completion = extract_completion(reply.text, self.task, request)
         if completion is None:
-            return Outcome(request, Dropped("empty"))
+            return TraceOutcome(request, DroppedTrace("empty"))
         judged = judge_completion(completion, request.problem.numbers, request.problem.target)
         meta = {"prompt_sha256": self.writer.prompts.sha256, "output_tokens": reply.usage.output_tokens}
-        return Outcome(request, WrittenTrace(completion, judged.spans, meta))
+        return TraceOutcome(request, WrittenTrace(completion, judged.spans, meta))
 
 
-class _Asked:
+class _TraceDialogue:
     """One request, until it is answered."""
 
     def __init__(self, place: int, request: TraceRequest, ask: ModelRequest) -> None:
@@ -113,7 +113,7 @@ class _Asked:
         self.reply = reply
 
 
-def completion_of(said: str, task: CountdownTask, request: TraceRequest) -> str | None:
+def extract_completion(said: str, task: CountdownTask, request: TraceRequest) -> str | None:
     """What a model said as a completion that continues the prompt; None where nothing is left.
 
     What stands before the thought and behind the answer is talk and goes. Where the prompt opens the thought,

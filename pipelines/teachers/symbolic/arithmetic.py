@@ -19,7 +19,7 @@ Tree = int | tuple["Tree", str, "Tree"]
 """An expression: a number, or (left, operation, right)."""
 
 
-class Step(NamedTuple):
+class Equation(NamedTuple):
     """One equation, `left operation right = result`."""
 
     left: int
@@ -28,7 +28,7 @@ class Step(NamedTuple):
     result: int
 
 
-class Item(NamedTuple):
+class Operand(NamedTuple):
     """A number at hand and the expression it came from."""
 
     value: int
@@ -36,11 +36,11 @@ class Item(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Chain:
+class EquationChain:
     """A way to combine some numbers into one: its equations in order, none for a single number."""
 
-    steps: tuple[Step, ...]
-    item: Item
+    steps: tuple[Equation, ...]
+    item: Operand
 
     @property
     def value(self) -> int:
@@ -84,22 +84,24 @@ class Calculator:
         """The result, or None where it is not legal or not whole."""
         return next((value for sign, value in self.results(left, right) if sign == operation), None)
 
-    def random_chain(self, numbers: Sequence[int], rng: random.Random, *, sane: int | None = None) -> Chain | None:
+    def random_chain(
+        self, numbers: Sequence[int], rng: random.Random, *, sane: int | None = None
+    ) -> EquationChain | None:
         """Combines all the numbers by random legal operations; None where it ran into a dead end.
 
         Args:
             sane: size beyond which, as below zero, a result is mostly avoided; None draws all alike.
         """
-        pool = [Item(number, number) for number in numbers]
-        steps: list[Step] = []
+        pool = [Operand(number, number) for number in numbers]
+        steps: list[Equation] = []
         while len(pool) > 1:
             step = self._random_step(pool, rng, sane)
             if step is None:
                 return None
             steps.append(step)
-        return Chain(tuple(steps), pool[0])
+        return EquationChain(tuple(steps), pool[0])
 
-    def _random_step(self, pool: list[Item], rng: random.Random, sane: int | None) -> Step | None:
+    def _random_step(self, pool: list[Operand], rng: random.Random, sane: int | None) -> Equation | None:
         choices = [
             (i, j, sign, value)
             for i, left in enumerate(pool)
@@ -115,31 +117,31 @@ class Calculator:
                 break
         left, right = pool[i], pool[j]
         pool[:] = [item for k, item in enumerate(pool) if k not in (i, j)]
-        pool.append(Item(value, (left.tree, sign, right.tree)))
-        return Step(left.value, sign, right.value, value)
+        pool.append(Operand(value, (left.tree, sign, right.tree)))
+        return Equation(left.value, sign, right.value, value)
 
 
-def extend(chain: Chain, step: Step, tree: Tree) -> Chain:
+def extend(chain: EquationChain, step: Equation, tree: Tree) -> EquationChain:
     """The chain with one more equation."""
-    return Chain((*chain.steps, step), Item(step.result, tree))
+    return EquationChain((*chain.steps, step), Operand(step.result, tree))
 
 
-Form = int | tuple[str, tuple["Form", ...], tuple["Form", ...]]
+CanonicalForm = int | tuple[str, tuple["CanonicalForm", ...], tuple["CanonicalForm", ...]]
 """A sum as (`+`, terms added, terms taken away), a product as (`*`, factors, divisors), each sorted."""
 
 
-def canonical(tree: Tree) -> Form:
+def canonical(tree: Tree) -> CanonicalForm:
     """Equal for expressions that differ only in the order of terms or factors, or in their parentheses."""
     if isinstance(tree, int):
         return tree
-    forward: list[Form] = []
-    inverse: list[Form] = []
+    forward: list[CanonicalForm] = []
+    inverse: list[CanonicalForm] = []
     family = "+-" if tree[1] in "+-" else "*/"
     _flatten(tree, family, forward, inverse)
     return family[0], tuple(sorted(forward, key=repr)), tuple(sorted(inverse, key=repr))
 
 
-def _flatten(tree: Tree, family: str, forward: list[Form], inverse: list[Form]) -> None:
+def _flatten(tree: Tree, family: str, forward: list[CanonicalForm], inverse: list[CanonicalForm]) -> None:
     if isinstance(tree, int) or tree[1] not in family:
         forward.append(canonical(tree))
         return
@@ -151,18 +153,18 @@ def _flatten(tree: Tree, family: str, forward: list[Form], inverse: list[Form]) 
         _flatten(right, family, inverse, forward)
 
 
-def steps_of(tree: Tree, calculator: Calculator) -> Chain | None:
+def chain_of_tree(tree: Tree, calculator: Calculator) -> EquationChain | None:
     """The equations of an expression, innermost first; None where one of them is not whole or not legal."""
     if isinstance(tree, int):
-        return Chain((), Item(tree, tree))
-    left, right = steps_of(tree[0], calculator), steps_of(tree[2], calculator)
+        return EquationChain((), Operand(tree, tree))
+    left, right = chain_of_tree(tree[0], calculator), chain_of_tree(tree[2], calculator)
     if left is None or right is None:
         return None
     value = calculator.apply(tree[1], left.value, right.value)
     if value is None:
         return None
-    step = Step(left.value, tree[1], right.value, value)
-    return Chain((*left.steps, *right.steps, step), Item(value, tree))
+    step = Equation(left.value, tree[1], right.value, value)
+    return EquationChain((*left.steps, *right.steps, step), Operand(value, tree))
 
 
 def leaves(tree: Tree) -> list[int]:

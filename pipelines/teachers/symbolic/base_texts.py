@@ -17,12 +17,12 @@ from pipelines.tasks.countdown.problems import Problem, make_problem
 from pipelines.tasks.countdown.rules import Arithmetic
 from pipelines.tasks.countdown.task import CountdownTask
 from pipelines.teachers.symbolic import lexicon
-from pipelines.teachers.symbolic.arithmetic import Calculator, Step
-from pipelines.teachers.symbolic.linear import Linear
-from pipelines.teachers.symbolic.plain import chain_words, step_words, write_plain
+from pipelines.teachers.symbolic.arithmetic import Calculator, Equation
+from pipelines.teachers.symbolic.linear import LinearPaths
+from pipelines.teachers.symbolic.plain_style import chain_words, step_words, write_plain
 from pipelines.teachers.symbolic.search import last_steps
-from pipelines.teachers.symbolic.teacher import SymbolicTeacher, Writing
-from pipelines.teachers.teacher import Dropped
+from pipelines.teachers.symbolic.teacher import SymbolicTeacher, SymbolicWritingConfig
+from pipelines.teachers.teacher import DroppedTrace
 
 _DRAWS: Final = 50
 _KNOWN_GOALS: Final = 0.7
@@ -50,7 +50,7 @@ class PretrainingText:
     words without the space before the first."""
 
 
-class Page:
+class WordBuffer:
     """Words with one space between, some of them masked, up to a fixed number of words."""
 
     def __init__(self, length: int) -> None:
@@ -102,8 +102,8 @@ class PretrainingSource:
         self.calculator = Calculator(task.arithmetic, negative=False)
         self.numbers = sorted({number for problem in problems for number in problem.numbers})
         self.goals = sorted({problem.target for problem in problems})
-        self._linear = Linear(self.calculator)
-        self._habits = SymbolicTeacher(task, Writing(style="plain", failed_attempts=(0, _HABIT_FAILURES)))
+        self._linear = LinearPaths(self.calculator)
+        self._habits = SymbolicTeacher(task, SymbolicWritingConfig(style="plain", failed_attempts=(0, _HABIT_FAILURES)))
         # Verdicts are learnt on every value an attempt can come to, but not on rare huge ones.
         self._top = largest_number(task.arithmetic, problems)
         if task.arithmetic.maximum is None:
@@ -118,7 +118,7 @@ class PretrainingSource:
         for _ in range(_DRAWS):
             problem = rng.choice(self.problems)
             written = self._habits.write(problem, condition, rng)
-            if not isinstance(written, Dropped):
+            if not isinstance(written, DroppedTrace):
                 return PretrainingText(self.task.prompt(problem), written.completion)
         raise InvalidInput(
             f"the teacher found no search of the condition {condition} for these problems",
@@ -169,7 +169,7 @@ class PretrainingSource:
         goal = rng.choice(self.goals) if rng.random() < _KNOWN_GOALS else int(rng.random() * (self._top + 1))
         head = self._head(rng.choice(self.problems).numbers, goal)
         rate = hits if rng.random() < _SHORT_DOCUMENTS else _LONG_RATE * hits
-        page = Page(words - len(head.split()))
+        page = WordBuffer(words - len(head.split()))
         while True:
             before = len(page.words)
             value = self._statement(page, goal if rng.random() < rate else None, rng)
@@ -184,7 +184,7 @@ class PretrainingSource:
 
     def worksheet(self, rng: random.Random, *, words: int = 140) -> PretrainingText:
         """The numbers of a problem and many legal ways of combining all of them, without a goal."""
-        page = Page(words)
+        page = WordBuffer(words)
         numbers = list(rng.choice(self.problems).numbers)
         rng.shuffle(numbers)
         page.add(lexicon.NUMBERS)
@@ -225,7 +225,7 @@ class PretrainingSource:
                 return head
         return f"{lexicon.NUMBERS} {' '.join(map(str, numbers))} {lexicon.GOAL} {goal} . "
 
-    def _statement(self, page: Page, goal: int | None, rng: random.Random) -> int:
+    def _statement(self, page: WordBuffer, goal: int | None, rng: random.Random) -> int:
         """Writes a number, an equation or two, which come to the goal if one is given; returns their value."""
         step = None if rng.random() < _BARE_NUMBERS else self._step(goal, rng)
         if step is None:
@@ -239,19 +239,19 @@ class PretrainingSource:
         self._equation(page, step, known=before is not None)
         return step.result
 
-    def _equation(self, page: Page, step: Step, *, known: bool) -> None:
+    def _equation(self, page: WordBuffer, step: Equation, *, known: bool) -> None:
         left, sign, right, equals, result = step_words(step)
         page.add(left, masked=not known)
         page.add(sign, right, masked=True)
         page.add(equals, result)
 
-    def _step(self, result: int | None, rng: random.Random) -> Step | None:
+    def _step(self, result: int | None, rng: random.Random) -> Equation | None:
         """A random legal equation with a number of the problems' range on the right; None where none was found."""
         for _ in range(8):
             right = rng.choice(self.numbers)
             if result is None:
                 left = int(rng.random() * (self._top + 1)) if rng.random() < 0.5 else rng.choice(self.numbers)
-                found = [Step(left, sign, right, value) for sign, value in self.calculator.results(left, right)]
+                found = [Equation(left, sign, right, value) for sign, value in self.calculator.results(left, right)]
             else:
                 found = [step for step in last_steps(right, result, self.calculator) if step.left <= self._top]
             if found:

@@ -7,14 +7,14 @@ from typing import Final
 
 from pipelines.tasks.countdown.expression import parse
 from pipelines.tasks.countdown.solver import solutions
-from pipelines.teachers.symbolic.arithmetic import Calculator, Chain, Tree, steps_of
-from pipelines.teachers.symbolic.search import Attempt, Search
+from pipelines.teachers.symbolic.arithmetic import Calculator, EquationChain, Tree, chain_of_tree
+from pipelines.teachers.symbolic.search import SearchAttempt, SearchRecord
 
 _MOST_SOLUTIONS: Final = 64
 _REDRAWS: Final = 30
 
 
-def tree_of(expression: str) -> Tree:
+def parse_tree(expression: str) -> Tree:
     """The expression as a tree.
 
     Raises:
@@ -33,29 +33,29 @@ def tree_of(expression: str) -> Tree:
     return stack[0]
 
 
-class Linear:
+class LinearPaths:
     """Writes linear searches: one attempt, which hits or is wrong. Remembers the solutions of each problem."""
 
     def __init__(self, calculator: Calculator) -> None:
         self.calculator = calculator
-        self._solutions: dict[tuple[tuple[int, ...], int], list[Chain]] = {}
+        self._solutions: dict[tuple[tuple[int, ...], int], list[EquationChain]] = {}
 
-    def solutions(self, numbers: Sequence[int], target: int) -> list[Chain]:
+    def solutions(self, numbers: Sequence[int], target: int) -> list[EquationChain]:
         """Up to 64 ways to the target in whole numbers."""
         key = tuple(sorted(numbers)), target
         known = self._solutions.get(key)
         if known is None:
             found = islice(solutions(key[0], target, self.calculator.arithmetic), _MOST_SOLUTIONS)
-            chains = (steps_of(tree_of(text), self.calculator) for text in found)
+            chains = (chain_of_tree(parse_tree(text), self.calculator) for text in found)
             known = self._solutions[key] = [chain for chain in chains if chain is not None]
         return known
 
-    def right(self, numbers: Sequence[int], target: int, rng: random.Random) -> Search | None:
+    def right(self, numbers: Sequence[int], target: int, rng: random.Random) -> SearchRecord | None:
         """A path to the target; None where there is none in whole numbers."""
         known = self.solutions(numbers, target)
         return _single(numbers, target, _shuffled(rng.choice(known), self.calculator, rng)) if known else None
 
-    def wrong(self, numbers: Sequence[int], target: int, rng: random.Random) -> Search | None:
+    def wrong(self, numbers: Sequence[int], target: int, rng: random.Random) -> SearchRecord | None:
         """A legal path to something else; None where none was found."""
         for _ in range(_REDRAWS):
             chain = self.calculator.random_chain(numbers, rng)
@@ -64,12 +64,12 @@ class Linear:
         return None
 
 
-def _single(numbers: Sequence[int], target: int, chain: Chain) -> Search:
+def _single(numbers: Sequence[int], target: int, chain: EquationChain) -> SearchRecord:
     # `hit` means "ends here with this answer": a wrong linear trace answers too.
-    return Search(tuple(numbers), target, (Attempt(chain, hit=True),))
+    return SearchRecord(tuple(numbers), target, (SearchAttempt(chain, hit=True),))
 
 
-def _shuffled(chain: Chain, calculator: Calculator, rng: random.Random) -> Chain:
+def _shuffled(chain: EquationChain, calculator: Calculator, rng: random.Random) -> EquationChain:
     """The same way with the sides of sums and products swapped at random, as a search would draw them."""
 
     def swap(tree: Tree) -> Tree:
@@ -78,4 +78,4 @@ def _shuffled(chain: Chain, calculator: Calculator, rng: random.Random) -> Chain
         left, sign, right = swap(tree[0]), tree[1], swap(tree[2])
         return (right, sign, left) if sign in "+*" and rng.random() < 0.5 else (left, sign, right)
 
-    return steps_of(swap(chain.item.tree), calculator) or chain
+    return chain_of_tree(swap(chain.item.tree), calculator) or chain

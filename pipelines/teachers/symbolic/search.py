@@ -9,7 +9,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
-from pipelines.teachers.symbolic.arithmetic import Calculator, Chain, Item, Step, Tree, canonical, extend, leaves
+from pipelines.teachers.symbolic.arithmetic import (
+    Calculator,
+    Equation,
+    EquationChain,
+    Operand,
+    Tree,
+    canonical,
+    extend,
+    leaves,
+)
 
 Strategy = Literal["direct", "planned", "mixed"]
 
@@ -17,11 +26,11 @@ _REDRAWS: Final = 30
 """Draws for an attempt that was not made before; small problems run out of those."""
 _PLANNED_SHARE: Final = 0.4
 _SANE_FACTOR: Final = 3
-_MOST_TRIES_OF_A_PLAN: Final = 3
+_MAX_TRIES_PER_PLAN: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class SubgoalPlan:
     """What the rest must come to if one number is used last: `needed operation held = target`, or reversed."""
 
     target: int
@@ -33,10 +42,10 @@ class Plan:
     rest: tuple[int, ...]
 
     @property
-    def last(self) -> Step:
+    def last(self) -> Equation:
         """The last equation, should the rest come to what is needed."""
         left, right = (self.held, self.needed) if self.reversed else (self.needed, self.held)
-        return Step(left, self.operation, right, self.target)
+        return Equation(left, self.operation, right, self.target)
 
     def tree(self, rest: Tree) -> Tree:
         """The whole expression, given that of the rest."""
@@ -44,30 +53,30 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True)
-class Attempt:
+class SearchAttempt:
     """One path. Under a plan it may stop where the rest did not come to what is needed (`complete` is False)."""
 
-    chain: Chain
+    chain: EquationChain
     hit: bool
     complete: bool = True
-    plan: "Plan | None" = None
+    plan: "SubgoalPlan | None" = None
 
 
-Event = Plan | Attempt
+SearchEvent = SubgoalPlan | SearchAttempt
 
 
 @dataclass(frozen=True, slots=True)
-class Search:
+class SearchRecord:
     """What happened, in order. The attempt that hit, if one did, is the last event."""
 
     numbers: tuple[int, ...]
     target: int
-    events: tuple[Event, ...]
+    events: tuple[SearchEvent, ...]
 
     @property
-    def attempts(self) -> list[Attempt]:
+    def attempts(self) -> list[SearchAttempt]:
         """The attempts, without the plans."""
-        return [event for event in self.events if isinstance(event, Attempt)]
+        return [event for event in self.events if isinstance(event, SearchAttempt)]
 
     @property
     def failed(self) -> int:
@@ -77,7 +86,7 @@ class Search:
     @property
     def planned(self) -> bool:
         """Whether there was a plan at all."""
-        return any(isinstance(event, Plan) for event in self.events)
+        return any(isinstance(event, SubgoalPlan) for event in self.events)
 
     @property
     def answer(self) -> Tree | None:
@@ -117,9 +126,9 @@ class Searcher:
         self._sane = _SANE_FACTOR * max(*numbers, target) if tame else None
         self._tried: set[object] = set()
         self._failed = 0
-        self._events: list[Event] = []
+        self._events: list[SearchEvent] = []
 
-    def run(self) -> Search:
+    def run(self) -> SearchRecord:
         """Searches until an attempt hits or one more than `most_failed` failed; the last failed one is then left out.
 
         Ends always: each round adds a failed attempt or was the last.
@@ -128,13 +137,13 @@ class Searcher:
             found = self._planned_round() if self._plans_now() else self._direct_round()
             if found is not False:
                 break
-        return Search(self.numbers, self.target, tuple(self._events))
+        return SearchRecord(self.numbers, self.target, tuple(self._events))
 
     def _plans_now(self) -> bool:
         """A mixed search begins with a plan and then makes one now and then."""
         if self.strategy != "mixed":
             return self.strategy == "planned"
-        planned = any(isinstance(event, Plan) for event in self._events)
+        planned = any(isinstance(event, SubgoalPlan) for event in self._events)
         return not planned or self.rng.random() < _PLANNED_SHARE
 
     def _direct_round(self) -> bool | None:
@@ -142,12 +151,12 @@ class Searcher:
         chain = self._fresh(lambda: self._draw(self.numbers))
         if chain is None:
             return None
-        return self._add(Attempt(chain, hit=chain.value == self.target))
+        return self._add(SearchAttempt(chain, hit=chain.value == self.target))
 
-    def _draw(self, numbers: Sequence[int]) -> Chain | None:
+    def _draw(self, numbers: Sequence[int]) -> EquationChain | None:
         return self.calculator.random_chain(numbers, self.rng, sane=self._sane)
 
-    def _add(self, attempt: Attempt) -> bool | None:
+    def _add(self, attempt: SearchAttempt) -> bool | None:
         if not attempt.hit:
             if self._failed == self.most_failed:
                 return None
@@ -155,7 +164,7 @@ class Searcher:
         self._events.append(attempt)
         return attempt.hit
 
-    def _fresh(self, draw: Callable[[], Chain | None], plan: Plan | None = None) -> Chain | None:
+    def _fresh(self, draw: Callable[[], EquationChain | None], plan: SubgoalPlan | None = None) -> EquationChain | None:
         for _ in range(_REDRAWS):
             chain = draw()
             if chain is None:
@@ -174,8 +183,8 @@ class Searcher:
         plan = self._draw_plan()
         if plan is None:
             return self._direct_round() if self.strategy == "mixed" else None
-        tries: list[Attempt] = []
-        for _ in range(self.rng.randint(1, _MOST_TRIES_OF_A_PLAN)):
+        tries: list[SearchAttempt] = []
+        for _ in range(self.rng.randint(1, _MAX_TRIES_PER_PLAN)):
             chain = self._fresh(lambda: self._draw(plan.rest), plan)
             attempt = None if chain is None else self._under(plan, chain)
             if attempt is None:
@@ -192,21 +201,23 @@ class Searcher:
                 return outcome
         return False
 
-    def _under(self, plan: Plan, chain: Chain) -> Attempt | None:
+    def _under(self, plan: SubgoalPlan, chain: EquationChain) -> SearchAttempt | None:
         """The attempt that a combination of the rest makes; None where it cannot be carried to an end."""
         if chain.value == plan.needed:
-            return Attempt(extend(chain, plan.last, plan.tree(chain.item.tree)), hit=True, plan=plan)
+            return SearchAttempt(extend(chain, plan.last, plan.tree(chain.item.tree)), hit=True, plan=plan)
         if not self.complete:
-            return Attempt(chain, hit=False, complete=False, plan=plan)
+            return SearchAttempt(chain, hit=False, complete=False, plan=plan)
         left, right = (plan.held, chain.value) if plan.reversed else (chain.value, plan.held)
         value = self.calculator.apply(plan.operation, left, right)
         if value is None:
             return None
-        whole = extend(chain, Step(left, plan.operation, right, value), plan.tree(chain.item.tree))
-        return Attempt(whole, hit=value == self.target, plan=plan)
+        whole = extend(chain, Equation(left, plan.operation, right, value), plan.tree(chain.item.tree))
+        return SearchAttempt(whole, hit=value == self.target, plan=plan)
 
-    def _draw_plan(self) -> Plan | None:
-        fresh = [plan for plan in plans(self.numbers, self.target, self.calculator) if plan not in self._tried]
+    def _draw_plan(self) -> SubgoalPlan | None:
+        fresh = [
+            plan for plan in enumerate_plans(self.numbers, self.target, self.calculator) if plan not in self._tried
+        ]
         if not fresh:
             return None
         plan = self.rng.choice(fresh)
@@ -214,21 +225,21 @@ class Searcher:
         return plan
 
 
-def plans(numbers: Sequence[int], target: int, calculator: Calculator) -> list[Plan]:
+def enumerate_plans(numbers: Sequence[int], target: int, calculator: Calculator) -> list[SubgoalPlan]:
     """Every plan whose last equation is legal and whose need the rest could come to by size; each once."""
-    found: dict[Plan, None] = {}
+    found: dict[SubgoalPlan, None] = {}
     for place, held in enumerate(numbers):
         rest = (*numbers[:place], *numbers[place + 1 :])
-        most = _most(rest)
-        for needed, operation, is_reversed in _needs(held, target):
+        most = _upper_bound(rest)
+        for needed, operation, is_reversed in _inverse_operations(held, target):
             left, right = (held, needed) if is_reversed else (needed, held)
             sane = 0 <= needed <= most and calculator.arithmetic.admits((needed, 1))
             if sane and calculator.apply(operation, left, right) == target:
-                found[Plan(target, held, operation, needed, is_reversed, tuple(sorted(rest)))] = None
+                found[SubgoalPlan(target, held, operation, needed, is_reversed, tuple(sorted(rest)))] = None
     return list(found)
 
 
-def _needs(held: int, target: int) -> list[tuple[int, str, bool]]:
+def _inverse_operations(held: int, target: int) -> list[tuple[int, str, bool]]:
     """(needed, operation, reversed) such that the last equation would give the target."""
     needs = [(target - held, "+", False), (target + held, "-", False), (held - target, "-", True)]
     if held and target % held == 0:
@@ -239,16 +250,16 @@ def _needs(held: int, target: int) -> list[tuple[int, str, bool]]:
     return needs
 
 
-def last_steps(right: int, result: int, calculator: Calculator) -> list[Step]:
+def last_steps(right: int, result: int, calculator: Calculator) -> list[Equation]:
     """Every legal equation with this right operand and result, and a left operand of at least zero."""
     return [
-        Step(left, sign, right, result)
-        for left, sign, is_reversed in _needs(right, result)
+        Equation(left, sign, right, result)
+        for left, sign, is_reversed in _inverse_operations(right, result)
         if not is_reversed and left >= 0 and calculator.apply(sign, left, right) == result
     ]
 
 
-def _most(numbers: Sequence[int]) -> int:
+def _upper_bound(numbers: Sequence[int]) -> int:
     """An upper bound on what these numbers can come to."""
     product = 1
     for number in numbers:
@@ -256,7 +267,7 @@ def _most(numbers: Sequence[int]) -> int:
     return max(product, sum(numbers))
 
 
-def with_illegal_line(search: Search, calculator: Calculator, rng: random.Random) -> Search | None:
+def with_illegal_line(search: SearchRecord, calculator: Calculator, rng: random.Random) -> SearchRecord | None:
     """The same search with a last line that is true and reaches the target, but uses a number that was not given.
 
     None where the search did not hit, or no such line was found within a bounded number of draws.
@@ -276,14 +287,14 @@ def with_illegal_line(search: Search, calculator: Calculator, rng: random.Random
 
 def illegal_chain(
     numbers: Sequence[int], target: int, given: Sequence[int], calculator: Calculator, rng: random.Random
-) -> Chain | None:
+) -> EquationChain | None:
     """A true line to `target` that uses as many numbers as `numbers`, one of them not `given`; None if none was found.
 
     The number that is not given takes part in the last equation, or stands alone where there is only one. It is
     never the target itself, which the prompt shows: that would be a trick worth learning.
     """
     if len(numbers) == 1:
-        return None if target in given or target < 1 else Chain((), Item(target, target))
+        return None if target in given or target < 1 else EquationChain((), Operand(target, target))
     largest = max(*given, target)
     for _ in range(_REDRAWS):
         left_out = rng.randrange(len(numbers))
@@ -292,7 +303,7 @@ def illegal_chain(
             continue
         options = [
             (step, tree)
-            for number, sign, is_reversed in _needs(chain.value, target)
+            for number, sign, is_reversed in _inverse_operations(chain.value, target)
             if 1 <= number <= largest and number not in given and number != target
             for step, tree in [_last_line(chain, number, sign, is_reversed, target)]
             if calculator.apply(sign, step.left, step.right) == target
@@ -305,8 +316,8 @@ def illegal_chain(
     return None
 
 
-def _last_line(chain: Chain, number: int, sign: str, is_reversed: bool, target: int) -> tuple[Step, Tree]:
+def _last_line(chain: EquationChain, number: int, sign: str, is_reversed: bool, target: int) -> tuple[Equation, Tree]:
     """`number sign value = target`, or with its sides swapped where `is_reversed`."""
     if is_reversed:
-        return Step(chain.value, sign, number, target), (chain.item.tree, sign, number)
-    return Step(number, sign, chain.value, target), (number, sign, chain.item.tree)
+        return Equation(chain.value, sign, number, target), (chain.item.tree, sign, number)
+    return Equation(number, sign, chain.value, target), (number, sign, chain.item.tree)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Final, Literal, NamedTuple
 
 from pipelines.records import Behavior
-from pipelines.teachers.draft import Draft
+from pipelines.teachers.draft import TraceDraft
 
 Layout = Literal["prose", "lines", "items", "terse"]
 
@@ -17,7 +17,7 @@ _MARKED: Final = re.compile("«([^»]*)»")
 NO_SLOTS: Final[Mapping[str, object]] = {}
 
 
-class Part(NamedTuple):
+class TextPart(NamedTuple):
     """A piece of text; all of it shows the behaviour, or none of it does."""
 
     text: str
@@ -25,15 +25,15 @@ class Part(NamedTuple):
     weak: bool = False
 
 
-def parts_of(
+def fill_wording(
     wording: str, behavior: Behavior, slots: Mapping[str, object] = NO_SLOTS, *, weak: bool = False
-) -> list[Part]:
+) -> list[TextPart]:
     """A wording with its slots filled; what stands in `«…»` shows the behaviour."""
-    parts: list[Part] = []
+    parts: list[TextPart] = []
     for place, piece in enumerate(_MARKED.split(wording)):
         if piece:
             marked = place % 2 == 1
-            parts.append(Part(piece.format_map(slots), behavior if marked else None, weak and marked))
+            parts.append(TextPart(piece.format_map(slots), behavior if marked else None, weak and marked))
     return parts
 
 
@@ -41,7 +41,7 @@ def parts_of(
 class Sentence:
     """Parts that belong together on a line."""
 
-    parts: list[Part]
+    parts: list[TextPart]
     group: int
     """Sentences of one attempt have the same group."""
     attempt: bool = False
@@ -51,7 +51,7 @@ class Sentence:
 
 
 @dataclass(slots=True)
-class Page:
+class SentenceLayout:
     """How sentences are set: separators, bullets, full stops."""
 
     layout: Layout
@@ -63,7 +63,7 @@ class Page:
     """Where neither is worded otherwise; only `terse` has them on one line."""
     sentences: list[Sentence] = field(default_factory=list)
 
-    def set(self, draft: Draft) -> None:
+    def write_to(self, draft: TraceDraft) -> None:
         """Writes all sentences into a draft."""
         item = 0
         before: Sentence | None = None
@@ -85,22 +85,22 @@ class Page:
             return " "
         return self.between_attempts if before.attempt and after.attempt else "\n"
 
-    def _ended(self, parts: list[Part], sentence: Sentence) -> list[Part]:
+    def _ended(self, parts: list[TextPart], sentence: Sentence) -> list[TextPart]:
         last = parts[-1].text
         if last.endswith(_ENDED):
             return parts
         if sentence.colon:
-            return [*parts, Part(":")]
+            return [*parts, TextPart(":")]
         stop = self.layout == "prose" or (self.full_stops and not sentence.attempt)
-        return [*parts, Part(".")] if stop else parts
+        return [*parts, TextPart(".")] if stop else parts
 
 
-def _capitalised(parts: list[Part]) -> list[Part]:
+def _capitalised(parts: list[TextPart]) -> list[TextPart]:
     first = parts[0]
     return [first._replace(text=first.text[:1].upper() + first.text[1:]), *parts[1:]]
 
 
-def _write(draft: Draft, parts: Iterable[Part]) -> None:
+def _write(draft: TraceDraft, parts: Iterable[TextPart]) -> None:
     for part in parts:
         place = draft.add(part.text)
         if part.behavior is not None:

@@ -13,11 +13,11 @@ from pipelines.teachers.conditions import CONDITIONS, Condition
 from pipelines.teachers.draft import WrittenTrace
 from pipelines.teachers.symbolic import lexicon
 from pipelines.teachers.symbolic.arithmetic import Calculator
-from pipelines.teachers.symbolic.linear import Linear
-from pipelines.teachers.symbolic.plain import write_plain
-from pipelines.teachers.symbolic.search import Search, Searcher, Strategy, with_illegal_line
-from pipelines.teachers.symbolic.varied import VariedWriter
-from pipelines.teachers.teacher import Dropped, Outcome, TraceRequest
+from pipelines.teachers.symbolic.linear import LinearPaths
+from pipelines.teachers.symbolic.plain_style import write_plain
+from pipelines.teachers.symbolic.search import Searcher, SearchRecord, Strategy, with_illegal_line
+from pipelines.teachers.symbolic.varied_style import VariedWriter
+from pipelines.teachers.teacher import DroppedTrace, TraceOutcome, TraceRequest
 
 _REDRAWS: Final = 100
 """Searches for one trace before its problem is given up."""
@@ -26,7 +26,7 @@ DropReason = Literal["unsolved", "no_plan", "too_few_failures", "no_whole_soluti
 
 
 @dataclass(frozen=True, slots=True)
-class Writing:
+class SymbolicWritingConfig:
     """How the symbolic teacher writes; fields as in `PrimingDataConfig`."""
 
     style: str = "varied"
@@ -41,7 +41,7 @@ class SymbolicTeacher:
 
     name = "symbolic"
 
-    def __init__(self, task: CountdownTask, writing: Writing = Writing()) -> None:
+    def __init__(self, task: CountdownTask, writing: SymbolicWritingConfig = SymbolicWritingConfig()) -> None:
         if writing.style not in lexicon.STYLES:
             raise InvalidInput(
                 f"the teacher has no style {writing.style!r}", remedy=f"Styles: {', '.join(lexicon.STYLES)}."
@@ -49,16 +49,16 @@ class SymbolicTeacher:
         self.task = task
         self.writing = writing
         self.calculator = Calculator(task.arithmetic, negative=writing.style != "plain")
-        self._linear = Linear(self.calculator)
+        self._linear = LinearPaths(self.calculator)
 
-    def answer(self, requests: Iterable[TraceRequest], work: Path) -> Generator[Outcome]:
+    def answer(self, requests: Iterable[TraceRequest], work: Path) -> Generator[TraceOutcome]:
         """Answers requests in order; keeps nothing in `work`, since writing again gives the same."""
         for request in requests:
-            yield Outcome(request, self.write(request.problem, request.condition, random.Random(request.seed)))
+            yield TraceOutcome(request, self.write(request.problem, request.condition, random.Random(request.seed)))
 
     def write(
         self, problem: Problem, condition: str, rng: random.Random, *, illegal_line: bool = False
-    ) -> WrittenTrace | Dropped:
+    ) -> WrittenTrace | DroppedTrace:
         """One trace for a problem, or why there is none.
 
         Args:
@@ -72,7 +72,7 @@ class SymbolicTeacher:
         for draw in range(_REDRAWS):
             seeds = [rng.getrandbits(64) for _ in range(3)]
             found = self._search(problem, asked, random.Random(seeds[0]))
-            if not isinstance(found, Search):
+            if not isinstance(found, SearchRecord):
                 reason = found
                 continue
             written = self._put_in_words(problem, found, asked, draw, random.Random(seeds[2]))
@@ -82,12 +82,12 @@ class SymbolicTeacher:
             if illegal_line:
                 wrong = with_illegal_line(found, self.calculator, random.Random(seeds[1]))
                 if wrong is None:
-                    return Dropped("no_illegal_line")
+                    return DroppedTrace("no_illegal_line")
                 return self._put_in_words(problem, wrong, asked, draw, random.Random(seeds[2]))
             return written
-        return Dropped(reason)
+        return DroppedTrace(reason)
 
-    def _search(self, problem: Problem, condition: Condition, rng: random.Random) -> Search | DropReason:
+    def _search(self, problem: Problem, condition: Condition, rng: random.Random) -> SearchRecord | DropReason:
         if condition.linear:
             right = rng.random() < self.writing.linear_correct
             line = self._linear.right if right else self._linear.wrong
@@ -112,7 +112,7 @@ class SymbolicTeacher:
         return search if search.failed >= fewest else "too_few_failures"
 
     def _put_in_words(
-        self, problem: Problem, search: Search, condition: Condition, draw: int, rng: random.Random
+        self, problem: Problem, search: SearchRecord, condition: Condition, draw: int, rng: random.Random
     ) -> WrittenTrace:
         space_first = not self.task.prompt(problem)[-1:].isspace()
         close_thought = self.task.opens_thought
@@ -135,7 +135,12 @@ def _strategy(condition: Condition) -> Strategy:
 
 
 def write_trace(
-    problem: Problem, condition: str, rng: random.Random, *, task: CountdownTask, writing: Writing = Writing()
-) -> WrittenTrace | Dropped:
+    problem: Problem,
+    condition: str,
+    rng: random.Random,
+    *,
+    task: CountdownTask,
+    writing: SymbolicWritingConfig = SymbolicWritingConfig(),
+) -> WrittenTrace | DroppedTrace:
     """One trace, without keeping a teacher; see `SymbolicTeacher.write`."""
     return SymbolicTeacher(task, writing).write(problem, condition, rng)

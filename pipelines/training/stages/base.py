@@ -6,7 +6,7 @@ from pipelines.errors import InvalidInput
 from pipelines.folder import StageFolder
 from pipelines.stages import Inputs
 from pipelines.tasks.countdown.task import LoadedCountdown, load_countdown
-from pipelines.tokenizer import build_tokenizer, checked, encode, read_tokenizer
+from pipelines.tokenizer import build_tokenizer, encode, read_tokenizer, require_special_tokens
 from pipelines.training.core import runtime
 from pipelines.training.core.configs import BaseConfig
 from pipelines.training.core.metrics import read_last_metrics
@@ -85,7 +85,7 @@ def _copy_pretrained(config: BaseConfig, folder: StageFolder, run_on: runtime.Ru
                 remedy="Name a token it has; a new one would need a larger embedding.",
             )
         tokenizer.pad_token = config.pad_token
-    checked(tokenizer, config.pretrained)
+    require_special_tokens(tokenizer, config.pretrained)
     model = load_model(config.pretrained, config.revision, as_stored=True)  # half the disk where it is bfloat16
     save_model(folder, model, tokenizer)
     folder.write_result(

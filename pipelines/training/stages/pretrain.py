@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipelines.corpus.documents.examples import Example, read_examples
+from pipelines.corpus.documents.examples import PretrainingExample, read_examples
 from pipelines.errors import CogtuiError, InvalidInput
 from pipelines.folder import StageFolder
 from pipelines.stages import Inputs
@@ -87,7 +87,7 @@ def _rows(config: PretrainConfig, source: Path, tokenizer: "PreTrainedTokenizerB
         yield _row(config, example, tokenizer)
 
 
-def _row(config: PretrainConfig, example: Example, tokenizer: "PreTrainedTokenizerBase") -> dict[str, Any]:
+def _row(config: PretrainConfig, example: PretrainingExample, tokenizer: "PreTrainedTokenizerBase") -> dict[str, Any]:
     try:
         prompt = encode(tokenizer, example.prompt, prompt=True) if example.prompt else []
         completion = encode(tokenizer, example.completion, prompt=not example.prompt)

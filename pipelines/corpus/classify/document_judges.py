@@ -18,8 +18,8 @@ from pipelines.behaviors.judges.rules.judge import RULES_VERSION, RulesJudge
 from pipelines.behaviors.segment import SEGMENTER
 from pipelines.behaviors.sets.four_habits import FOUR_HABITS
 from pipelines.corpus.classify.dialogue import DocumentDialogue, FactsQuestion
-from pipelines.corpus.classify.facts import Facts, facts_by_rules
-from pipelines.corpus.miniature.puzzles import Section, sections
+from pipelines.corpus.classify.facts import DocumentFacts, facts_by_rules
+from pipelines.corpus.miniature.puzzles import PuzzleSection, find_puzzles
 from pipelines.errors import InvalidInput
 from pipelines.files import write_json
 from pipelines.llm.clients.connect import connect
@@ -33,11 +33,11 @@ PROMPTS: Final = files("pipelines.corpus") / "prompts"
 
 
 @dataclass(frozen=True, slots=True)
-class Classified:
+class ClassifiedDocument:
     """What a judge says of a document."""
 
     judged: Judged
-    facts: Facts
+    facts: DocumentFacts
 
 
 class DocumentJudge(Protocol):
@@ -48,7 +48,7 @@ class DocumentJudge(Protocol):
         """Who judges with what."""
         ...
 
-    def classify(self, tasks: Iterable[JudgeTask], work: Path, spent_before: float) -> Iterator[Classified]:
+    def classify(self, tasks: Iterable[JudgeTask], work: Path, spent_before: float) -> Iterator[ClassifiedDocument]:
         """Yields each task once, in any order; goes on from what `work` holds.
 
         Args:
@@ -67,16 +67,16 @@ class RulesDocumentJudge:
         """The rules of these versions."""
         return judge_run("rules", params={"version": RULES_VERSION, "documents": PROSE_VERSION})
 
-    def classify(self, tasks: Iterable[JudgeTask], work: Path, spent_before: float) -> Iterator[Classified]:
+    def classify(self, tasks: Iterable[JudgeTask], work: Path, spent_before: float) -> Iterator[ClassifiedDocument]:
         """In order; keeps nothing in `work`."""
         rules = RulesJudge()
         for task in tasks:
-            puzzles = sections(task.completion)
+            puzzles = find_puzzles(task.completion)
             if len(puzzles) > 1:
                 judged = _by_section(rules, task, puzzles, work)
             else:
                 judged = next(iter(rules.judge([task], work))) if task.numbers else _by_prose(task)
-            yield Classified(judged, facts_by_rules(task.completion))
+            yield ClassifiedDocument(judged, facts_by_rules(task.completion))
 
 
 class RegisteredDocumentJudge:
@@ -94,13 +94,13 @@ class RegisteredDocumentJudge:
         """The run of the judge itself."""
         return self._judge.run
 
-    def classify(self, tasks: Iterable[JudgeTask], work: Path, spent_before: float) -> Iterator[Classified]:
+    def classify(self, tasks: Iterable[JudgeTask], work: Path, spent_before: float) -> Iterator[ClassifiedDocument]:
         """Yield the documents in the order in which the judge finishes them."""
         for judged in self._judge.judge(tasks, work):
-            yield Classified(judged, facts_by_rules(judged.task.completion))
+            yield ClassifiedDocument(judged, facts_by_rules(judged.task.completion))
 
 
-def _by_section(rules: RulesJudge, task: JudgeTask, puzzles: Sequence[Section], work: Path) -> Judged:
+def _by_section(rules: RulesJudge, task: JudgeTask, puzzles: Sequence[PuzzleSection], work: Path) -> Judged:
     """Each puzzle held against its own target, the counts added up."""
     text = task.completion
     parts = [JudgeTask("", each.numbers, each.target, text[each.body : each.end]) for each in puzzles]
@@ -185,7 +185,7 @@ class ModelDocumentJudge:
             aligner=ALIGNER,
         )
 
-    def classify(self, tasks: Iterable[JudgeTask], work: Path, spent_before: float) -> Iterator[Classified]:
+    def classify(self, tasks: Iterable[JudgeTask], work: Path, spent_before: float) -> Iterator[ClassifiedDocument]:
         """As documents are finished.
 
         Raises:
@@ -203,7 +203,7 @@ class ModelDocumentJudge:
             finished = run_dialogues(dialogues, asking, client, self._price, work, spent_before=spent_before)
             with closing(finished):
                 for dialogue in finished:
-                    yield Classified(dialogue.judged(), dialogue.facts())
+                    yield ClassifiedDocument(dialogue.judged(), dialogue.facts())
         finally:
             if runner is not None:
                 runner.close()

@@ -7,13 +7,13 @@ from functools import cache
 from typing import Any, Final, Literal
 
 from pipelines.behaviors.segment import segments
-from pipelines.corpus.documents.source import Raw
+from pipelines.corpus.documents.source import RawDocument
 from pipelines.errors import MissingRequirement
 
-Reason = Literal["unreadable", "no_text", "empty", "binary", "too_large", "language"]
+RejectionReason = Literal["unreadable", "no_text", "empty", "binary", "too_large", "language"]
 """Why a document is not judged. `no_text`: its text is missing or is no text."""
 
-Flag = Literal["injection"]
+DocumentFlag = Literal["injection"]
 
 _UNTIDY: Final = 0.05
 """Share of characters no text has (controls, replacement characters, lone surrogates) from which on it is binary."""
@@ -56,7 +56,7 @@ class Document:
     domain: str | None
     numbers: tuple[int, ...]
     target: int
-    flags: tuple[Flag, ...] = ()
+    flags: tuple[DocumentFlag, ...] = ()
     facts: dict[str, str] = field(default_factory=dict)
     """`source` and `licence`, where the source says."""
 
@@ -67,18 +67,18 @@ class Document:
 
 
 @dataclass(frozen=True, slots=True)
-class Rejected:
+class RejectedDocument:
     """A document that is not judged, and why."""
 
     number: int
     name: str
     where: str
-    reason: Reason
+    reason: RejectionReason
     detail: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Screen:
+class DocumentFilter:
     """The rules of admission."""
 
     language: str | None
@@ -88,13 +88,13 @@ class Screen:
     max_characters: int
     """How much of a document is judged."""
 
-    def look(self, raw: Raw) -> Document | Rejected:
+    def screen(self, raw: RawDocument) -> Document | RejectedDocument:
         """The document, or why it is none."""
         values = raw.values or {}
         name = str(values.get("id") or f"document-{raw.number}")[:200]
 
-        def no(reason: Reason, detail: str = "") -> Rejected:
-            return Rejected(raw.number, name, raw.where, reason, detail)
+        def no(reason: RejectionReason, detail: str = "") -> RejectedDocument:
+            return RejectedDocument(raw.number, name, raw.where, reason, detail)
 
         if raw.values is None:
             return no("too_large" if raw.problem == "too_large" else "unreadable", "the line is no JSON object")
@@ -108,7 +108,7 @@ class Screen:
         if is_binary(text):
             return no("binary")
         if self.language:
-            found = language_of(text)
+            found = detect_language(text)
             if found is not None and found != self.language:
                 return no("language", found)
         numbers, target = _puzzle(values)
@@ -116,17 +116,17 @@ class Screen:
             number=raw.number,
             name=name,
             where=raw.where,
-            text=cut(text, self.max_characters),
+            text=truncate_at_sentence(text, self.max_characters),
             characters=len(text),
             domain=_text(values, "domain"),
             numbers=numbers,
             target=target,
-            flags=("injection",) if gives_orders(text) else (),
+            flags=("injection",) if has_prompt_injection(text) else (),
             facts={key: value for key in ("source", "licence") if (value := _text(values, key)) is not None},
         )
 
 
-def gives_orders(text: str) -> bool:
+def has_prompt_injection(text: str) -> bool:
     """Whether a document speaks to whoever judges it, e.g. "answer with count 99"."""
     lowered = text.lower()
     return any(sign in lowered for sign in _SIGNS) and _INJECTION.search(text) is not None
@@ -138,7 +138,7 @@ def is_binary(text: str) -> bool:
     return len(_STRANGE.findall(head)) > _UNTIDY * len(head)
 
 
-def language_of(text: str) -> str | None:
+def detect_language(text: str) -> str | None:
     """The language of a text as an ISO 639-1 code; None where there are too few words, or no language fits well."""
     words = _WORD.findall(text[:_LOOKED_AT])
     if len(words) < _FEWEST_WORDS and sum(map(len, words)) < 5 * _FEWEST_WORDS:
@@ -159,7 +159,7 @@ def _identifier() -> Any:
     return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
 
 
-def cut(text: str, most: int) -> str:
+def truncate_at_sentence(text: str, most: int) -> str:
     """The text up to the last sentence that ends within so many characters; up to a word where there is none."""
     if len(text) <= most:
         return text

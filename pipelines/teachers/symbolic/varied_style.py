@@ -6,23 +6,23 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from pipelines.records import Behavior
-from pipelines.teachers.draft import Draft
+from pipelines.teachers.draft import TraceDraft
 from pipelines.teachers.symbolic import lexicon, wording
 from pipelines.teachers.symbolic.arithmetic import (
     Calculator,
-    Chain,
-    Step,
+    Equation,
+    EquationChain,
     Tree,
     contains,
     lean_text,
     reductions,
     spaced_parts,
 )
-from pipelines.teachers.symbolic.search import Attempt, Plan, Search
-from pipelines.teachers.symbolic.sentences import Layout, Page, Part, Sentence, parts_of
+from pipelines.teachers.symbolic.search import SearchAttempt, SearchRecord, SubgoalPlan
+from pipelines.teachers.symbolic.sentences import Layout, Sentence, SentenceLayout, TextPart, fill_wording
 
-Form = Literal["equations", "expression", "running", "words"]
-Turn = Literal["first", "covered", "alone", "lead", "bare"]
+ArithmeticForm = Literal["equations", "expression", "running", "words"]
+AttemptEntry = Literal["first", "covered", "alone", "lead", "bare"]
 """How an attempt is entered: as the first; after a marker; after a marker still to be written; by words in its own
 sentence; without a word."""
 
@@ -36,13 +36,13 @@ _SIGNS: Final[tuple[dict[str, str], ...]] = (
     {"*": "×", "-": "−", "/": "÷"},
     {"*": "·", "-": "−"},
 )
-_FORMS: Final[dict[Layout, tuple[Form, ...]]] = {
+_FORMS: Final[dict[Layout, tuple[ArithmeticForm, ...]]] = {
     "prose": ("equations", "equations", "expression", "words"),
     "lines": ("equations", "equations", "expression", "running"),
     "items": ("equations", "expression", "running"),
     "terse": ("expression", "expression", "running"),
 }
-_TURNS: Final[dict[Layout, tuple[Turn, ...]]] = {
+_TURNS: Final[dict[Layout, tuple[AttemptEntry, ...]]] = {
     "prose": ("alone", "alone", "lead", "lead", "bare"),
     "lines": ("alone", "alone", "lead", "bare"),
     "items": ("alone", "lead", "bare", "bare"),
@@ -51,19 +51,19 @@ _TURNS: Final[dict[Layout, tuple[Turn, ...]]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class TraceStyle:
     """What stays the same throughout a trace."""
 
     layout: Layout
     signs: dict[int, str]
     spaces: bool
     bold: bool
-    forms: tuple[Form, ...]
+    forms: tuple[ArithmeticForm, ...]
     verdicts_inline: float
     """Share of the verdicts that stand in the sentence of their arithmetic."""
 
     @classmethod
-    def draw(cls, rng: random.Random) -> "Look":
+    def draw(cls, rng: random.Random) -> "TraceStyle":
         """A random look."""
         layout: Layout = rng.choice(("prose", "prose", "lines", "lines", "items", "terse"))
         forms = _FORMS[layout]
@@ -81,14 +81,14 @@ class VariedWriter:
     """Puts one search into varied words."""
 
     def __init__(
-        self, search: Search, behaviors: frozenset[Behavior], calculator: Calculator, rng: random.Random
+        self, search: SearchRecord, behaviors: frozenset[Behavior], calculator: Calculator, rng: random.Random
     ) -> None:
         self.search = search
         self.behaviors = behaviors
         self.calculator = calculator
         self.rng = rng
-        self.look = Look.draw(rng)
-        self.page = Page(
+        self.look = TraceStyle.draw(rng)
+        self.page = SentenceLayout(
             self.look.layout,
             bullet=rng.choice(("- ", "* ", "• ", "1. ")),
             full_stops=rng.random() < 0.7,
@@ -96,24 +96,24 @@ class VariedWriter:
         )
         self._group = 0
 
-    def write(self, *, space_first: bool, close_thought: bool) -> Draft:
+    def write(self, *, space_first: bool, close_thought: bool) -> TraceDraft:
         """The completion.
 
         Args:
             space_first: whether a space stands between prompt and completion.
             close_thought: whether the prompt opened `<think>`.
         """
-        draft = Draft()
+        draft = TraceDraft()
         if space_first:
             draft.add(" ")
         self._opening()
         self._body()
         answer = self.search.answer
         if answer is None:
-            self._say([Part(self.rng.choice(wording.STOPS))])
+            self._say([TextPart(self.rng.choice(wording.STOPS))])
         elif self.rng.random() < 0.5:
-            self._say([Part(self.rng.choice(wording.CLOSINGS).format(answer=self._expression(answer)))])
-        self.page.set(draft)
+            self._say([TextPart(self.rng.choice(wording.CLOSINGS).format(answer=self._expression(answer)))])
+        self.page.write_to(draft)
         if close_thought:
             draft.add(f"\n{lexicon.CLOSE_THOUGHT}")
         if answer is not None:
@@ -124,23 +124,23 @@ class VariedWriter:
         if self.look.layout == "terse" or self.rng.random() < 0.4:
             return
         openings = wording.OPENINGS if self.behaviors else wording.LINEAR_OPENINGS
-        numbers = listed(self.search.numbers)
-        self._say([Part(self.rng.choice(openings).format(numbers=numbers, target=self.search.target))])
+        numbers = format_list(self.search.numbers)
+        self._say([TextPart(self.rng.choice(openings).format(numbers=numbers, target=self.search.target))])
 
     def _body(self) -> None:
-        turn: Turn = "first"
-        before: Attempt | None = None
+        turn: AttemptEntry = "first"
+        before: SearchAttempt | None = None
         events = self.search.events
         for place, event in enumerate(events):
             if turn == "alone":
                 self._marker()
                 turn = "covered"
-            if isinstance(event, Plan):
+            if isinstance(event, SubgoalPlan):
                 self._plan(event)
                 continue
             self._group += 1
             self._path(event, turn)
-            following = next((later for later in events[place + 1 :] if isinstance(later, Attempt)), None)
+            following = next((later for later in events[place + 1 :] if isinstance(later, SearchAttempt)), None)
             turn = "first" if event.hit else self._next_turn(event, following)
             before = event
             if "verification" in self.behaviors and event.chain.steps:
@@ -153,9 +153,9 @@ class VariedWriter:
                 self._expression(stage) for stage in reductions(before.chain.item.tree, self.calculator)
             )
             check = self.rng.choice(wording.CHECKS)
-            self._say(parts_of(check, "verification", {"running": running, "target": self.search.target}))
+            self._say(fill_wording(check, "verification", {"running": running, "target": self.search.target}))
 
-    def _next_turn(self, failed: Attempt, following: Attempt | None) -> Turn:
+    def _next_turn(self, failed: SearchAttempt, following: SearchAttempt | None) -> AttemptEntry:
         """How the attempt after a failed one is entered. Without a word only where nobody could take it for more
         of the same path."""
         if following is None or not following.chain.steps or not failed.chain.steps:
@@ -171,9 +171,9 @@ class VariedWriter:
         marker = self.rng.choice(wording.MARKERS)
         # In prose a colon would make marker and attempt one sentence, hence one span.
         colon = self.look.layout == "lines" and self.rng.random() < 0.2
-        self._say(parts_of(marker, "backtracking"), colon=colon)
+        self._say(fill_wording(marker, "backtracking"), colon=colon)
 
-    def _path(self, attempt: Attempt, turn: Turn) -> None:
+    def _path(self, attempt: SearchAttempt, turn: AttemptEntry) -> None:
         """The arithmetic of an attempt, in one sentence or a line an equation."""
         form = self.rng.choice(self.look.forms)
         lines = self._lines(attempt, form)
@@ -187,9 +187,9 @@ class VariedWriter:
         for place, line in enumerate(lines):
             text = lead + line if place == 0 else line
             behavior: Behavior | None = "backtracking" if marks and place == 0 else None
-            self._say([Part(text, behavior)], attempt=True)
+            self._say([TextPart(text, behavior)], attempt=True)
 
-    def _lines(self, attempt: Attempt, form: Form) -> list[str]:
+    def _lines(self, attempt: SearchAttempt, form: ArithmeticForm) -> list[str]:
         chain = attempt.chain
         if not chain.steps:
             return []
@@ -203,78 +203,78 @@ class VariedWriter:
         equations = [self._equation(step) for step in chain.steps]
         return equations if self.look.layout == "lines" else [self.rng.choice(wording.JOINS).join(equations)]
 
-    def _verdict(self, attempt: Attempt, *, join_marker: bool) -> None:
+    def _verdict(self, attempt: SearchAttempt, *, join_marker: bool) -> None:
         value, target = attempt.chain.value, self.search.target
         slots: dict[str, object] = {"value": self._number(value), "target": target, "off": abs(value - target)}
         if not attempt.complete:
             if attempt.plan is not None and self.rng.random() < 0.7:
                 shortfall = self.rng.choice(wording.SHORTFALLS)
-                self._append(parts_of(shortfall, "verification", {"needed": attempt.plan.needed}, weak=True))
+                self._append(fill_wording(shortfall, "verification", {"needed": attempt.plan.needed}, weak=True))
             if join_marker:
                 self._marker()
             return
         if not join_marker and self.rng.random() < self.look.verdicts_inline:
-            self._append(parts_of(self.rng.choice(_inline_verdicts(value, target)), "verification", slots))
+            self._append(fill_wording(self.rng.choice(_inline_verdicts(value, target)), "verification", slots))
             return
-        parts = parts_of(self.rng.choice(_verdict_sentences(value, target)), "verification", slots)
+        parts = fill_wording(self.rng.choice(_verdict_sentences(value, target)), "verification", slots)
         if join_marker:
             marker = self.rng.choice([text for text in wording.MARKERS if text.startswith("«")])
-            parts += [Part(self.rng.choice((", so ", "; ", ", "))), *parts_of(marker, "backtracking")]
+            parts += [TextPart(self.rng.choice((", so ", "; ", ", "))), *fill_wording(marker, "backtracking")]
         self._say(parts)
 
-    def _plan(self, plan: Plan) -> None:
+    def _plan(self, plan: SubgoalPlan) -> None:
         slots: dict[str, object] = {
             "target": plan.target,
             "held": plan.held,
             "needed": plan.needed,
-            "rest": listed(plan.rest, self.rng.choice(("and", "and", "&"))),
+            "rest": format_list(plan.rest, self.rng.choice(("and", "and", "&"))),
         }
         undone, split = self._undone(plan), self._split(plan)
         backward = "backward_chaining" in self.behaviors
         subgoal = "subgoal" in self.behaviors
         if backward and subgoal and self.rng.random() < 0.6:
             first, second = self.rng.choice(wording.BACKWARD_SUBGOALS)
-            parts = parts_of(first, "backward_chaining", {**slots, "undone": undone or split})
-            self._say(parts + parts_of(second, "subgoal", slots))
+            parts = fill_wording(first, "backward_chaining", {**slots, "undone": undone or split})
+            self._say(parts + fill_wording(second, "subgoal", slots))
             return
         if backward:
             forms = wording.BACKWARD if undone and self.rng.random() < 0.7 else wording.SPLITS
             chosen = self.rng.choice(forms)
-            self._say(parts_of(chosen, "backward_chaining", {**slots, "undone": undone, "split": split}))
+            self._say(fill_wording(chosen, "backward_chaining", {**slots, "undone": undone, "split": split}))
         if subgoal:
-            self._say(parts_of(self.rng.choice(wording.SUBGOALS), "subgoal", slots))
+            self._say(fill_wording(self.rng.choice(wording.SUBGOALS), "subgoal", slots))
 
-    def _undone(self, plan: Plan) -> str:
+    def _undone(self, plan: SubgoalPlan) -> str:
         """The last operation undone, e.g. `17 - 5 = 12`; empty where that takes an operation the task lacks."""
         undo = {"+": "-", "-": "+", "*": "/", "/": "*"}[plan.operation]
         if plan.reversed or undo not in self.calculator.arithmetic.operations:
             return ""
-        return self._equation(Step(plan.target, undo, plan.held, plan.needed))
+        return self._equation(Equation(plan.target, undo, plan.held, plan.needed))
 
-    def _split(self, plan: Plan) -> str:
+    def _split(self, plan: SubgoalPlan) -> str:
         """The last equation with the target as known result, e.g. `17 = 12 + 5`."""
         last = plan.last
         left, right = self._number(last.left), self._number(last.right)
         return self._spaced(f"{plan.target} = {left} {last.operation} {right}")
 
-    def _say(self, parts: list[Part], *, attempt: bool = False, colon: bool = False) -> None:
+    def _say(self, parts: list[TextPart], *, attempt: bool = False, colon: bool = False) -> None:
         if not attempt:
             self._group += 1
         self.page.sentences.append(Sentence(parts, self._group, attempt, colon))
 
-    def _append(self, parts: list[Part]) -> None:
+    def _append(self, parts: list[TextPart]) -> None:
         """Adds to the last sentence, which is that of an attempt's arithmetic."""
-        space = [] if parts[0].text.startswith((",", " ")) else [Part(" ")]
+        space = [] if parts[0].text.startswith((",", " ")) else [TextPart(" ")]
         self.page.sentences[-1].parts += space + parts
 
     def _spaced(self, text: str) -> str:
         return (text if self.look.spaces else text.replace(" ", "")).translate(self.look.signs)
 
-    def _equation(self, step: Step) -> str:
+    def _equation(self, step: Equation) -> str:
         right = f"({step.right})" if step.right < 0 else step.right
         return self._spaced(f"{step.left} {step.operation} {right} = {step.result}")
 
-    def _worded(self, step: Step) -> str:
+    def _worded(self, step: Equation) -> str:
         equals = self.rng.choice(wording.EQUALS_WORDS)
         sign = wording.OPERATION_WORDS[step.operation]
         return f"{step.left} {sign} {step.right} {equals} {self._number(step.result)}"
@@ -282,7 +282,7 @@ class VariedWriter:
     def _number(self, value: int) -> str:
         return str(value).translate(self.look.signs)
 
-    def _value(self, chain: Chain) -> str:
+    def _value(self, chain: EquationChain) -> str:
         value = self._number(chain.value)
         return f"**{value}**" if self.look.bold else value
 
@@ -301,7 +301,7 @@ class VariedWriter:
         return " ".join(spaced_parts(tree)).replace("( ", "(").replace(" )", ")")
 
 
-def listed(numbers: Sequence[int], conjunction: str = "and") -> str:
+def format_list(numbers: Sequence[int], conjunction: str = "and") -> str:
     """`3`, `3 and 4`, `3, 4 and 5`."""
     *most, last = map(str, numbers)
     return f"{', '.join(most)} {conjunction} {last}" if most else last

@@ -14,7 +14,7 @@ _Z = 1.959964
 """Two-sided 95 %."""
 
 
-class Tally(BaseModel):
+class ClassificationStats(BaseModel):
     """Counts of some documents. Of an unjudged behaviour nothing is counted: missing is not zero."""
 
     model_config = ConfigDict(extra="forbid")
@@ -100,12 +100,12 @@ class Tally(BaseModel):
             "statuses": dict(sorted(self.statuses.items())),
             "behaviors": {behavior: self._behavior(behavior) for behavior in FOUR_HABITS.names},
             "cooccurrence": {
-                f"{a}+{b}": share(self.pair_present.get(f"{a}+{b}", 0), self.pair_n.get(f"{a}+{b}", 0))
+                f"{a}+{b}": share_with_interval(self.pair_present.get(f"{a}+{b}", 0), self.pair_n.get(f"{a}+{b}", 0))
                 for a, b in combinations(FOUR_HABITS.names, 2)
             },
             "facts": dict(sorted(self.facts.items())),
-            "problem": share(self.problem, n_facts),
-            "solution": share(self.solution, n_facts),
+            "problem": share_with_interval(self.problem, n_facts),
+            "solution": share_with_interval(self.solution, n_facts),
             "domains": dict(sorted(self.domains.items(), key=lambda pair: (-pair[1], pair[0]))),
             "spans": self.spans,
             "unaligned": self.unaligned,
@@ -115,9 +115,9 @@ class Tally(BaseModel):
     def _behavior(self, behavior: str) -> dict[str, Any]:
         n, total = self.n.get(behavior, 0), self.total.get(behavior, 0)
         return {
-            **share(self.present.get(behavior, 0), n),
+            **share_with_interval(self.present.get(behavior, 0), n),
             "count": total,
-            **mean(total, self.squares.get(behavior, 0), n),
+            **mean_with_interval(total, self.squares.get(behavior, 0), n),
         }
 
 
@@ -130,7 +130,7 @@ def _count(where: dict[str, int], keys: Iterable[str]) -> None:
         where[key] = where.get(key, 0) + 1
 
 
-def share(k: int, n: int) -> dict[str, Any]:
+def share_with_interval(k: int, n: int) -> dict[str, Any]:
     """A share with its n and Wilson's 95 % interval; None where there is nothing to divide by."""
     if not n:
         return {"n": 0, "present": 0, "share": None, "share_low": None, "share_high": None}
@@ -146,7 +146,7 @@ def share(k: int, n: int) -> dict[str, Any]:
     }
 
 
-def mean(total: float, squares: float, n: int) -> dict[str, Any]:
+def mean_with_interval(total: float, squares: float, n: int) -> dict[str, Any]:
     """A mean with its 95 % interval by the normal law; no interval below two values."""
     if not n:
         return {"mean": None, "mean_low": None, "mean_high": None}
