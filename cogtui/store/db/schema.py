@@ -18,15 +18,17 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
-from pipelines.behaviors.sets.registered import BEHAVIORS
+from pipelines.behaviors.sets.registered import BEHAVIOR_SETS, BEHAVIORS
 from pipelines.errors import InvalidInput
 
 if TYPE_CHECKING:
     from sqlite_utils import Database
 
-DISTANCE_COLUMNS: Final = tuple(f"{first}__{second}" for first in BEHAVIORS for second in BEHAVIORS)
-"""Columns of `span_distance`: the least distance from the end of one behaviour to the start of another, in code
-points."""
+DISTANCE_COLUMNS: Final = tuple(
+    f"{first}__{second}" for one in BEHAVIOR_SETS for first in one.names for second in one.names
+)
+"""Columns of `span_distance`: the least distance from the end of one behaviour to the start of another of its set, in
+code points."""
 
 BLOCK_BITS: Final = 10
 """A block of `span_distance_block` covers the `2 ** BLOCK_BITS` rollouts whose serials differ in these low bits."""
@@ -181,6 +183,19 @@ def schema_version(connection: sqlite3.Connection) -> int:
 def is_outdated(version: int) -> bool:
     """Return whether an index file of this version can only be rebuilt."""
     return 0 < version <= BASE_VERSION
+
+
+def has_other_behaviors(connection: sqlite3.Connection) -> bool:
+    """Return whether an index was made with other behaviour sets than those installed: it must then be rebuilt.
+
+    It lacks the columns of a set that was installed since, and the judgements that were passed over for want of them.
+    """
+    if not 0 < schema_version(connection) <= current_version():
+        return False
+    columns = {row[1] for row in connection.execute("PRAGMA table_info(rollout_judgement)")}
+    prefix = "address_"
+    behaviors = {name.removeprefix(prefix) for name in columns if name.startswith(prefix)}
+    return bool(behaviors) and behaviors != set(BEHAVIORS)
 
 
 def check_version(version: int) -> None:

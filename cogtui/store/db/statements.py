@@ -8,8 +8,8 @@ from typing import Any, Final
 from cogtui.store.db.schema import DISTANCE_COLUMNS
 from cogtui.store.stage_files.decode import JudgementLine, LabelledSpanLine, SpanLine
 from cogtui.store.values.encodings import STATUS_LETTERS
-from cogtui.store.values.span_distances import NO_DISTANCE, span_distances
-from pipelines.behaviors.sets.registered import BEHAVIORS
+from cogtui.store.values.span_distances import NO_DISTANCE, SET_SLICES, span_distances
+from pipelines.behaviors.sets.registered import BEHAVIORS, behaviors_in_use
 from pipelines.records import Behavior
 
 N: Final = len(BEHAVIORS)
@@ -68,15 +68,16 @@ def judgement_fields(line: JudgementLine, at: int) -> JudgementFields:
 
 
 def teacher_fields(spans: Sequence[LabelledSpanLine], at: int) -> list[JudgementFields | None]:
-    """A teacher's own spans, all four behaviours known.
+    """Return what a teacher's own spans say: all behaviours of their set are known.
 
     Raises:
         ValueError: the offsets of a span are none.
     """
     said: list[JudgementFields | None] = []
+    known = behaviors_in_use(span.behavior for span in spans)
     for behavior in BEHAVIORS:
         own = [span for span in spans if span.behavior == behavior]
-        said.append((STATUS_LETTERS["ok"], len(own), *_placed(own), at))
+        said.append((STATUS_LETTERS["ok"], len(own), *_placed(own), at) if behavior in known else None)
     return said
 
 
@@ -96,10 +97,52 @@ def rollout_judgement(said: Sequence[JudgementFields | None]) -> RolloutJudgemen
     )
 
 
-def judged_code(counts: Counts) -> int:
-    """How complete a verdict is, as `rollout.judged` has it."""
-    fine = N - counts.count(None)
-    return 1 if fine == N else 2 if fine else 3
+def judged_code(judgement: RolloutJudgement) -> int:
+    """Return how complete a judgement is, as `rollout.judged` has it, for the sets it is about."""
+    statuses, counts = judgement[:2]
+    known: list[int | None] = []
+    for part in SET_SLICES:
+        if statuses[part].strip(MISSING):
+            known += counts[part]
+    missing = known.count(None)
+    return 1 if known and not missing else 2 if missing < len(known) else 3
+
+
+def merge_sets(judgements: Sequence[tuple[int, RolloutJudgement]]) -> tuple[int, RolloutJudgement]:
+    """Merge the judgements of a rollout into what its row shows: of each behaviour set the first that is about it.
+
+    Args:
+        judgements: judge run and what it says, the preferred run first.
+
+    Returns:
+        The run shown for the first set that is judged, and the merged judgement.
+    """
+    chosen = [_first_about(part, judgements) for part in SET_SLICES]
+    spoken = [one for one in chosen if one is not None]
+    if not spoken:
+        return judgements[0]
+    if all(run == spoken[0][0] for run, _ in spoken):
+        return spoken[0]
+    statuses = ""
+    counts: Counts = ()
+    addresses: LineAddresses = ()
+    distances: tuple[int, ...] = ()
+    for part, one in zip(SET_SLICES, chosen, strict=True):
+        nothing = part.stop - part.start
+        statuses += one[1][0][part] if one else MISSING * nothing
+        counts += one[1][1][part] if one else (None,) * nothing
+        addresses += one[1][3][part] if one else (None,) * nothing
+        own = one[1][4] if one else None
+        distances += own[len(distances) : len(distances) + nothing**2] if own else (NO_DISTANCE,) * nothing**2
+    unaligned = sum(judgement[2] for _, judgement in dict(spoken).items())
+    any_distance = any(judgement[4] is not None for _, judgement in spoken)
+    return spoken[0][0], (statuses, counts, unaligned, addresses, distances if any_distance else None)
+
+
+def _first_about(
+    part: slice, judgements: Sequence[tuple[int, RolloutJudgement]]
+) -> tuple[int, RolloutJudgement] | None:
+    return next((one for one in judgements if one[1][0][part].strip(MISSING)), None)
 
 
 def judgement_row(serial: int, run: int, verdict: RolloutJudgement) -> tuple[Any, ...]:
@@ -114,7 +157,7 @@ UNJUDGED: Final[tuple[Any, ...]] = (None, 0, None, *[None] * N)
 def shown_columns(run: int, verdict: RolloutJudgement) -> tuple[Any, ...]:
     """What the row of the list shows of a verdict, as `INSERT_ROLLOUT` and `UPDATE_SHOWN` take it."""
     counts = verdict[1]
-    return (run, 1 if None not in counts else judged_code(counts), verdict[2], *counts)
+    return (run, 1 if None not in counts else judged_code(verdict), verdict[2], *counts)
 
 
 def _placed(spans: Iterable[SpanLine | LabelledSpanLine]) -> tuple[Ranges, int]:

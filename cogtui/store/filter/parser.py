@@ -33,7 +33,7 @@ from cogtui.store.filter.ast import (
     TextPhrase,
 )
 from cogtui.store.filter.lexer import FilterError, FilterToken, TokenKind, tokenize
-from pipelines.behaviors.sets.registered import BEHAVIORS
+from pipelines.behaviors.sets.registered import BEHAVIORS, SET_OF
 from pipelines.records import Behavior
 
 MAX_DEPTH: Final = 100
@@ -174,6 +174,12 @@ class _FilterParser:
         self.next()
         second = self.token
         behaviors = [self._behavior(first), self._behavior(second)]
+        if SET_OF[behaviors[0]] is not SET_OF[behaviors[1]]:
+            raise self.fail(
+                second,
+                f"{behaviors[0]} and {behaviors[1]} belong to different behaviour sets",
+                f"Behaviours of {SET_OF[behaviors[0]].name}: {', '.join(SET_OF[behaviors[0]].names)}.",
+            )
         self.next()
         operator = self.token
         if operator.kind != "operator" or not operator.glued:

@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 
 from cogtui.store.db.distance_blocks import lower_block_minima
 from cogtui.store.db.registry import IdRegistry
+from cogtui.store.db.schema import DISTANCE_COLUMNS
 from cogtui.store.db.statements import (
     ADDRESS_BITS,
     ADDRESS_MASK,
@@ -27,6 +28,7 @@ from cogtui.store.db.statements import (
     SpanDistances,
     judgement_fields,
     judgement_row,
+    merge_sets,
     rollout_judgement,
     shown_columns,
     teacher_fields,
@@ -36,10 +38,15 @@ from cogtui.store.stage_files.decode import JudgementLine, read_judgement, read_
 from cogtui.store.stage_files.record_reader import RecordReader
 from cogtui.store.stage_files.scan import record_ordinal
 from cogtui.store.user_data.annotations import human_fields, read_annotation
+from cogtui.store.values.span_distances import NO_DISTANCE, SET_SLICES
 from pipelines.behaviors.sets.registered import BEHAVIORS
 from pipelines.errors import NotFound
 
 _ADDRESS_COLUMNS: Final = ", ".join(f"address_{behavior}" for behavior in BEHAVIORS)
+
+
+_SEVERAL: Final = len(SET_SLICES) > 1
+"""Whether several behaviour sets are installed, of which the row of a rollout can show one judge run each."""
 
 
 class _RolloutRef(NamedTuple):
@@ -81,16 +88,21 @@ class JudgementWriter:
         self.write(verdicts, {place.serial: place.judge for place in rollouts.values()})
         self._mark({(place.series, place.step) for place in rollouts.values()})
 
-    def write_new(self, said: Sequence[tuple[int, int, RolloutJudgement, bool]]) -> None:
-        """Writes verdicts of rollouts that have none yet: serial, run, verdict, and whether it is the one shown."""
-        self._db.executemany(
-            INSERT_JUDGEMENT, [judgement_row(serial, run, verdict) for serial, run, verdict, _ in said]
-        )
-        self._insert_gaps([(serial, verdict[4]) for serial, _, verdict, shown in said if shown])
+    def write_new(
+        self, said: Sequence[tuple[int, int, RolloutJudgement]], distances: Sequence[tuple[int, SpanDistances]]
+    ) -> None:
+        """Write judgements of rollouts that have none yet.
+
+        Args:
+            said: serial, judge run and judgement.
+            distances: by serial those of the judgement its row shows.
+        """
+        self._db.executemany(INSERT_JUDGEMENT, [judgement_row(serial, run, verdict) for serial, run, verdict in said])
+        self._insert_gaps(distances)
 
     def shown(self, said: Sequence[tuple[int, RolloutJudgement]]) -> tuple[int, RolloutJudgement]:
-        """Of verdicts on one rollout the one its row shows."""
-        return said[0] if len(said) == 1 else min(said, key=lambda one: self._rank(one[0]))
+        """Return the judgement that the row of a rollout shows, and its judge run."""
+        return said[0] if len(said) == 1 else merge_sets(sorted(said, key=lambda one: self._rank(one[0])))
 
     def write(self, verdicts: Mapping[tuple[int, int], RolloutJudgement], shown: Mapping[int, int | None]) -> None:
         """Writes verdicts by (serial, run), and into the row of the list where they are the ones to show.
@@ -105,7 +117,38 @@ class JudgementWriter:
             if now is None or now == run or self._rank(run) <= self._rank(now):
                 primary[serial] = run
         self._db.executemany(INSERT_JUDGEMENT, [judgement_row(*whose, verdict) for whose, verdict in verdicts.items()])
+        if _SEVERAL:
+            self._show_merged(verdicts)
+            return
         chosen = [(*whose, verdicts[whose]) for whose in primary.items()]
+        self._db.executemany(UPDATE_SHOWN, [(*shown_columns(run, verdict), serial) for serial, run, verdict in chosen])
+        self._write_gaps([(serial, verdict) for serial, _, verdict in chosen])
+
+    def _show_merged(self, verdicts: Mapping[tuple[int, int], RolloutJudgement]) -> None:
+        """Show in the rows of rollouts, for each behaviour set, its preferred judge run; judgements are written."""
+        serials = json.dumps(sorted({serial for serial, _ in verdicts}))
+        before = {
+            serial: tuple(NO_DISTANCE if value is None else value for value in values)
+            for serial, *values in self._db.execute(
+                f"""SELECT serial, {", ".join(DISTANCE_COLUMNS)} FROM span_distance
+                WHERE serial IN (SELECT value FROM json_each(?))""",
+                (serials,),
+            )
+        }
+        by_serial: dict[int, list[tuple[int, RolloutJudgement]]] = {}
+        for serial, run, statuses, unaligned, *rest in self._db.execute(
+            f"""SELECT serial, run, statuses, unaligned, {", ".join(BEHAVIORS)}, {_ADDRESS_COLUMNS}
+            FROM rollout_judgement WHERE serial IN (SELECT value FROM json_each(?))""",
+            (serials,),
+        ).fetchall():
+            # A run that was shown and is not written now keeps its distances: they are in the row shown so far.
+            distances = verdicts[serial, run][4] if (serial, run) in verdicts else before.get(serial)
+            judgement = (statuses, tuple(rest[:N]), unaligned, tuple(rest[N:]), distances)
+            by_serial.setdefault(serial, []).append((run, judgement))
+        chosen = [
+            (serial, *merge_sets(sorted(found, key=lambda one: self._rank(one[0]))))
+            for serial, found in by_serial.items()
+        ]
         self._db.executemany(UPDATE_SHOWN, [(*shown_columns(run, verdict), serial) for serial, run, verdict in chosen])
         self._write_gaps([(serial, verdict) for serial, _, verdict in chosen])
 
@@ -118,7 +161,10 @@ class JudgementWriter:
             verdict: None where nothing is said any more.
         """
         row = self._db.execute("SELECT judge FROM rollout WHERE serial = ?", (serial,)).fetchone()
-        if verdict is not None:
+        if verdict is not None and _SEVERAL:
+            self._db.execute(INSERT_JUDGEMENT, judgement_row(serial, run, verdict))
+            self._choose_again(serial)
+        elif verdict is not None:
             self.write({(serial, run): verdict}, {serial: row[0] if row else None})
             self._mark(self._db.execute("SELECT series, step FROM rollout WHERE serial = ?", (serial,)).fetchall())
         elif self._db.execute("DELETE FROM rollout_judgement WHERE serial = ? AND run = ?", (serial, run)).rowcount:
@@ -176,8 +222,9 @@ class JudgementWriter:
         ).fetchall()
         self._db.execute("DELETE FROM span_distance WHERE serial = ?", (serial,))
         if rows:
-            run, *places = min(rows, key=lambda row: self._rank(row[0]))
-            verdict = self._recalled(tuple(places))
+            ranked = sorted(rows, key=lambda row: self._rank(row[0]))
+            recalled = [(run, self._recalled(tuple(places))) for run, *places in ranked[: None if _SEVERAL else 1]]
+            run, verdict = merge_sets(recalled)
             self._db.execute(UPDATE_SHOWN, (*shown_columns(run, verdict), serial))
             self._write_gaps([(serial, verdict)])
         else:
@@ -220,7 +267,7 @@ class JudgementWriter:
             if at is None:
                 continue
             _, family = self._files.source(at >> ADDRESS_BITS)
-            if family == "traces":
+            if family == "traces":  # all behaviours are on one line
                 trace = read_trace(self._files.line(at >> ADDRESS_BITS, at & ADDRESS_MASK))
                 return rollout_judgement(teacher_fields(trace.spans, at))
             if family == "annotations":

@@ -1,7 +1,7 @@
 """Judgement lines put together by rollout and judge run. Of two lines for one behaviour the first holds.
 
-A judge writes the four lines of a rollout one after the other, and nearly all of them are well formed. Such four
-are taken at once; whatever else comes is taken line by line, and comes to the same.
+A judge of the four habits writes the four lines of a rollout one after the other, and nearly all of them are well
+formed. Such four are taken at once; other lines are taken one by one, with the same outcome.
 """
 
 from __future__ import annotations
@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
+from cogtui.store.db.schema import DISTANCE_COLUMNS
 from cogtui.store.db.statements import (
     BEHAVIOR_NUMBERS,
+    MISSING,
     JudgementFields,
     N,
     RolloutJudgement,
@@ -19,14 +21,18 @@ from cogtui.store.db.statements import (
 )
 from cogtui.store.stage_files.decode import JudgementLine
 from cogtui.store.values.encodings import STATUS_LETTERS
-from cogtui.store.values.span_distances import fast_span_distances
-from pipelines.behaviors.sets.registered import BEHAVIORS
+from cogtui.store.values.span_distances import NO_DISTANCE, fast_span_distances
+from pipelines.behaviors.sets.four_habits import FOUR_HABITS
 
 JudgementRecord = tuple[str, str, RolloutJudgement]
 """Rollout, judge run, verdict."""
 _Key = tuple[str, str]
-_ALL_OK: Final = ("ok",) * N
-_LETTERS: Final = STATUS_LETTERS["ok"] * N
+_WHOLE: Final = len(FOUR_HABITS.names)
+_ALL_OK: Final = ("ok",) * _WHOLE
+_LETTERS: Final = STATUS_LETTERS["ok"] * _WHOLE + MISSING * (N - _WHOLE)
+_OTHER_BEHAVIORS: Final = (None,) * (N - _WHOLE)
+_OTHER_DISTANCES: Final = (NO_DISTANCE,) * (len(DISTANCE_COLUMNS) - _WHOLE**2)
+"""What a judgement of the four habits says of the other sets installed: usually there are none."""
 
 
 class JudgementGrouper:
@@ -62,8 +68,8 @@ class JudgementGrouper:
         """
         index = 0
         while index < len(lines):
-            if self._add_whole(lines[index : index + N], places[index : index + N]):
-                index += N
+            if self._add_whole(lines[index : index + _WHOLE], places[index : index + _WHOLE]):
+                index += _WHOLE
             else:
                 self.add(lines[index], places[index])
                 index += 1
@@ -73,13 +79,13 @@ class JudgementGrouper:
 
         Said in full rather than in loops: this is done for every judged rollout.
         """
-        if len(lines) < N:
+        if len(lines) < _WHOLE:
             return False
         one, two, three, four = lines
         uid, run = key = (one.rollout_id, one.judge_run)
         counts = (one.count, two.count, three.count, four.count)
         if (
-            (one.behavior, two.behavior, three.behavior, four.behavior) != BEHAVIORS
+            (one.behavior, two.behavior, three.behavior, four.behavior) != FOUR_HABITS.names
             or (two.rollout_id, three.rollout_id, four.rollout_id) != (uid, uid, uid)
             or (two.judge_run, three.judge_run, four.judge_run) != (run, run, run)
             or (one.status, two.status, three.status, four.status) != _ALL_OK
@@ -99,7 +105,8 @@ class JudgementGrouper:
             return False
         if distances is None:
             return False
-        self._whole[key] = (_LETTERS, counts, 0, tuple(places), distances if len(placed) > 1 else None)
+        apart = distances + _OTHER_DISTANCES if len(placed) > 1 else None
+        self._whole[key] = (_LETTERS, counts + _OTHER_BEHAVIORS, 0, tuple(places) + _OTHER_BEHAVIORS, apart)
         return True
 
     def finished(self) -> Iterable[JudgementRecord]:

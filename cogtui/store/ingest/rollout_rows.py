@@ -6,7 +6,14 @@ import sqlite3
 from typing import Any
 
 from cogtui.store.db.registry import IdRegistry
-from cogtui.store.db.statements import INSERT_RECORD, INSERT_ROLLOUT, UNJUDGED, RolloutJudgement, shown_columns
+from cogtui.store.db.statements import (
+    INSERT_RECORD,
+    INSERT_ROLLOUT,
+    UNJUDGED,
+    RolloutJudgement,
+    SpanDistances,
+    shown_columns,
+)
 from cogtui.store.ingest.catalog import PendingFile
 from cogtui.store.ingest.judgement_rows import JudgementWriter
 from cogtui.store.ingest.parse import ParsedChunk, RolloutFields
@@ -61,7 +68,8 @@ class RolloutWriter:
 
     def _insert(self, stage: int, numbered: NumberedRollouts, said: list[list[tuple[int, RolloutJudgement]]]) -> None:
         rows: list[tuple[Any, ...]] = []
-        verdicts: list[tuple[int, int, RolloutJudgement, bool]] = []
+        verdicts: list[tuple[int, int, RolloutJudgement]] = []
+        distances: list[tuple[int, SpanDistances]] = []
         series, labels = 0, None
         for (serial, (_, _, _, split, condition, seed, columns, _)), found in zip(numbered, said, strict=True):
             if labels != (split, condition, seed):  # the same for long stretches
@@ -71,11 +79,11 @@ class RolloutWriter:
             if found:
                 run, verdict = self._verdicts.shown(found)
                 shown = shown_columns(run, verdict)
-                for one, what in found:
-                    verdicts.append((serial, one, what, one == run))
+                verdicts += [(serial, one, what) for one, what in found]
+                distances.append((serial, verdict[4]))
             rows.append((serial, series, *columns, *shown))
         self._db.executemany(INSERT_ROLLOUT, rows)
-        self._verdicts.write_new(verdicts)
+        self._verdicts.write_new(verdicts, distances)
         problems = {row[6][-1] for _, row in numbered} - self._problems
         self._db.executemany(
             "INSERT OR IGNORE INTO problem VALUES (?, ?)", [(name, problem_number(name)) for name in problems]

@@ -91,8 +91,8 @@ def _summary(row: tuple[Any, ...], series: RolloutSeries) -> StepSummary:
         accuracy=accuracy,
         length=length,
         tokens=tokens,
-        judged=(rest[0], rest[1], rest[2], rest[3]),
-        counts=(rest[4], rest[5], rest[6], rest[7]),
+        judged=tuple(rest[: len(BEHAVIORS)]),
+        counts=tuple(rest[len(BEHAVIORS) :]),
     )
 
 

@@ -62,7 +62,7 @@ def _row(values: tuple[Any, ...], series: RolloutSeries, cursor: Cursor) -> Roll
         finish_reason=FINISH_NAMES[finish],
         n_tokens=n_tokens,
         length=length,
-        counts=(counts[0], counts[1], counts[2], counts[3]),
+        counts=tuple(counts),
         judge=judge,
         judged=JUDGED_NAMES[judged],
         unaligned=unaligned,

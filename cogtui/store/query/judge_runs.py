@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import sqlite3
 from dataclasses import dataclass
+from itertools import product
 from typing import Final
 
 from cogtui.store.user_data.annotations import HUMAN
 from cogtui.store.values.encodings import STATUS_LETTERS
-from pipelines.behaviors.sets.registered import BEHAVIORS
+from pipelines.behaviors.sets.registered import BEHAVIOR_SETS
 from pipelines.records import JudgeRun
 
 _OK: Final = STATUS_LETTERS["ok"]
+
+_WHOLE: Final = ", ".join(
+    f"'{''.join(letters)}'"
+    for letters in product(*(("-" * len(one.names), _OK * len(one.names)) for one in BEHAVIOR_SETS))
+    if _OK in "".join(letters)
+)
+"""The statuses of judgements that are whole, as SQL: each set is judged in full or not at all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +30,7 @@ class JudgeRunSummary:
     rollouts: int
     """It said something of."""
     whole: int
-    """All four behaviours `ok`."""
+    """All behaviours of the sets it is about `ok`."""
     failed: int
     """None of them."""
     unaligned: int
@@ -33,11 +41,10 @@ class JudgeRunSummary:
 
 def run_summaries(db: sqlite3.Connection) -> list[JudgeRunSummary]:
     """All judge runs of an index, those that judged most first. One scan of all verdicts."""
-    whole = _OK * len(BEHAVIORS)
     rows = {
         row[0]: row[1:]
         for row in db.execute(
-            f"""SELECT run, count(*), sum(statuses = '{whole}'), sum(statuses NOT LIKE '%{_OK}%'), sum(unaligned)
+            f"""SELECT run, count(*), sum(statuses IN ({_WHOLE})), sum(statuses NOT LIKE '%{_OK}%'), sum(unaligned)
             FROM rollout_judgement GROUP BY run"""
         )
     }

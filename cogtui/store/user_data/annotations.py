@@ -19,7 +19,7 @@ from cogtui.store.user_data.append_log import append_lines, own_file
 from cogtui.store.values.encodings import STATUS_LETTERS
 from jobs.workspace import Workspace
 from pipelines.behaviors.judge import judge_run
-from pipelines.behaviors.sets.registered import BEHAVIORS
+from pipelines.behaviors.sets.registered import BEHAVIORS, behaviors_in_use
 from pipelines.errors import InvalidInput
 from pipelines.records import Behavior, JudgeRun, JudgeStatus, LabelledSpan, Span, text_sha256
 from pipelines.streams import complete_lines, parse_line
@@ -61,6 +61,11 @@ class HumanAnnotation(BaseModel):
     def empty(self) -> bool:
         """Whether nothing is said: it was begun and taken back."""
         return not (self.done or self.spans or self.open or self.rejected)
+
+    @property
+    def behaviors(self) -> tuple[Behavior, ...]:
+        """The behaviours it is about: those of the sets its spans belong to, the four habits if it has none."""
+        return behaviors_in_use(span.behavior for span in (*self.spans, *self.open, *self.rejected))
 
     def status(self, behavior: Behavior) -> JudgeStatus:
         """`ok` once the behaviour is judged: the trace is done, or it has spans and no proposal of it is open."""
@@ -153,9 +158,13 @@ def _check_place(span: LabelledSpan, text: str) -> None:
 
 
 def human_fields(annotation: HumanAnnotation, at: int) -> list[JudgementFields | None]:
-    """What an annotation says, by behaviour."""
+    """Return what an annotation says, by behaviour; None for those of a set it is not about."""
     said: list[JudgementFields | None] = []
+    about = annotation.behaviors
     for behavior in BEHAVIORS:
+        if behavior not in about:
+            said.append(None)
+            continue
         ranges = [
             (span.start, span.end)
             for span in annotation.spans

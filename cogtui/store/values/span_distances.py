@@ -1,11 +1,16 @@
 """Distances between behaviours, worked out once at ingest so that patterns are a comparison of numbers."""
 
 from collections.abc import Sequence
+from itertools import accumulate
 from typing import Final
 
-from pipelines.behaviors.sets.registered import BEHAVIORS
+from pipelines.behaviors.sets.registered import BEHAVIOR_SETS
 
-N: Final = len(BEHAVIORS)
+SET_SLICES: Final = tuple(
+    slice(end - len(one.names), end)
+    for one, end in zip(BEHAVIOR_SETS, accumulate(len(one.names) for one in BEHAVIOR_SETS), strict=True)
+)
+"""Where the behaviours of each set are in `BEHAVIORS`; patterns are of two behaviours of one set."""
 NO_DISTANCE: Final = -1
 """No distance. Not None, because `sqlite3` takes ten times as long for a None as for a number."""
 _FAR: Final = 1 << 62
@@ -16,7 +21,7 @@ PlacedSpan = tuple[int, int, int]
 
 
 def span_distances(ranges: Sequence[Sequence[tuple[int, int]]]) -> tuple[int, ...]:
-    """For each ordered pair of behaviours the least distance from one to the next, in code points.
+    """Return for each ordered pair of behaviours of a set the least distance from one to the next, in code points.
 
     B follows A where B starts no earlier than A does; the distance is from A's end to B's start, and 0 where they
     overlap. Of two spans of the same behaviour the later must also start later.
@@ -25,17 +30,22 @@ def span_distances(ranges: Sequence[Sequence[tuple[int, int]]]) -> tuple[int, ..
         ranges: by behaviour, in the order of `BEHAVIORS`, the (start, end) of its placed spans.
 
     Returns:
-        `N * N` distances, A before B in row-major order; `NO_DISTANCE` where no B follows an A.
+        Set after set its `n * n` distances, A before B in row-major order; `NO_DISTANCE` where no B follows an A.
     """
-    placed = sorted([(start, end, behavior) for behavior, spans in enumerate(ranges) for start, end in spans])
-    return fast_span_distances(placed) or _gaps_of_ties(placed)
+    found: tuple[int, ...] = ()
+    for part in SET_SLICES:
+        own = ranges[part]
+        placed = sorted([(start, end, behavior) for behavior, spans in enumerate(own) for start, end in spans])
+        fast = fast_span_distances(placed) if part.start == 0 else None
+        found += fast or _distances_of_ties(placed, len(own))
+    return found
 
 
 def fast_span_distances(placed: Sequence[PlacedSpan]) -> tuple[int, ...] | None:
-    """The same of sorted spans, most of the time; None where some start together, are far away, or are no ranges.
+    """Return the distances of sorted spans of the four habits; None if some start together, are far or no ranges.
 
-    This is done for every judged rollout, so it is written out for the four behaviours: one name a pair, in numbers
-    that are small to Python.
+    This is done for every judged rollout, so it is written out for four behaviours: one name a pair, in numbers that
+    are small to Python.
     """
     aa = ab = ac = ad = ba = bb = bc = bd = ca = cb = cc = cd = da = db = dc = dd = _NEAR
     a = b = c = d = -_NEAR  # the farthest end so far, by behaviour: the end of the nearest one for any later span
@@ -78,10 +88,10 @@ def _bounded(least: Sequence[int]) -> tuple[int, ...]:
     return tuple([NO_DISTANCE if gap >= _FAR else gap if gap > 0 else 0 for gap in least])
 
 
-def _gaps_of_ties(placed: Sequence[PlacedSpan]) -> tuple[int, ...]:
-    """The same where some spans start together."""
-    least = [_FAR] * (N * N)
-    ends = [-_FAR] * N
+def _distances_of_ties(placed: Sequence[PlacedSpan], n: int) -> tuple[int, ...]:
+    """Return the distances of sorted spans of `n` behaviours, some of which may start together."""
+    least = [_FAR] * (n * n)
+    ends = [-_FAR] * n
     index = 0
     while index < len(placed):
         following = index + 1
@@ -93,12 +103,12 @@ def _gaps_of_ties(placed: Sequence[PlacedSpan]) -> tuple[int, ...]:
 
 
 def _follow_together(group: Sequence[PlacedSpan], ends: list[int], least: list[int]) -> None:
-    """Spans that start at the same place follow each other, in both directions, but not their own kind."""
+    """Let spans that start at the same place follow each other, in both directions, but not their own kind."""
     earlier = ends.copy()
     for _, end, behavior in group:
         ends[behavior] = max(ends[behavior], end)
     for start, _, behavior in group:
-        for first in range(N):
+        for first in range(len(ends)):
             until = earlier[first] if first == behavior else ends[first]
-            place = first * N + behavior
+            place = first * len(ends) + behavior
             least[place] = min(least[place], start - until)

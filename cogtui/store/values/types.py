@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pipelines.records import ArithmeticFact, Behavior, JudgeRun, JudgeStatus, Span
 
 Label = str | int | float | bool
-CountOfBehavior = tuple[int | None, int | None, int | None, int | None]
+CountOfBehavior = tuple[int | None, ...]
 """Counts in the order of `BEHAVIORS`; None where that behaviour was not judged or its judgement failed."""
 
 DOCUMENT_SPLIT: Final = "document"
@@ -213,9 +213,9 @@ class StepSummary:
     length: float
     """Mean, in code points."""
     tokens: float | None
-    judged: tuple[int, int, int, int]
+    judged: tuple[int, ...]
     """How many have a count, by behaviour."""
-    counts: tuple[float | None, float | None, float | None, float | None]
+    counts: tuple[float | None, ...]
     """Mean count per rollout over those judged, by behaviour."""
 
 

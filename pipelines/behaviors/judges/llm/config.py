@@ -1,6 +1,6 @@
 """What a `judge` stage says about an LLM judge."""
 
-from typing import Any, Final
+from typing import Final
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
@@ -10,7 +10,7 @@ from pipelines.behaviors.sets.registered import SETS
 from pipelines.errors import InvalidInput
 from pipelines.llm.clients.protocol import ModelSpec
 from pipelines.llm.config import ModelServiceConfig
-from pipelines.stages import InputFile
+from pipelines.stages import UNLESS_DEFAULT, InputFile
 
 ANSWER_TOKENS: Final[dict[JudgeMode, int]] = {"spans": 8192, "count_parity": 1024}
 """Limit of an answer where the config says nothing: for spans enough to quote all of a dense window, for counts more
@@ -25,7 +25,8 @@ class LLMFields(ModelServiceConfig):
     )
     behaviors: str = Field(
         default=FOUR_HABITS.name,
-        description="The behaviour set a model is asked about; not in the key while it is the default.",
+        description="The behaviour set a model is asked about.",
+        json_schema_extra=UNLESS_DEFAULT,
     )
     prompts: dict[str, InputFile] = Field(
         default_factory=dict, description="Prompt files of one's own by name, e.g. { verification = 'mine.md' }."
@@ -68,11 +69,6 @@ class LLMFields(ModelServiceConfig):
         if spec is not None and spec.provider == "vllm" and self.batch:
             raise ValueError("batch: a vllm server has no Batch API; for another server that has one use openai:MODEL")
         return self
-
-    def key_fields(self) -> dict[str, Any]:
-        """Leave out the behaviour set while it is the default, so that keys from before there were sets hold."""
-        fields = super().key_fields()
-        return {name: value for name, value in fields.items() if (name, value) != ("behaviors", FOUR_HABITS.name)}
 
 
 def model_of(config: LLMFields) -> ModelSpec | None:
