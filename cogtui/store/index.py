@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -17,7 +18,7 @@ from cogtui.store.ingest.follower import Follower
 from cogtui.store.ingest.writer import IndexWriter
 from cogtui.store.query import aggregates
 from cogtui.store.query import problem_groups as groups
-from cogtui.store.query.details import DetailReader, find_serial, rows_of, serials_of
+from cogtui.store.query.details import DetailReader, find_serial, rows_of, serials_of, uid_of
 from cogtui.store.query.filter_sql import FilterConditions, compile_filter
 from cogtui.store.query.judge_runs import JudgeRunSummary, judged_in_common, run_fingerprint, run_summaries
 from cogtui.store.query.problem_totals import totals
@@ -197,6 +198,18 @@ class Store:
         """
         return self._details().read(find_serial(self._db, id_prefix))
 
+    def rollout_of(self, row: RolloutRow) -> RolloutDetail:
+        """Read the whole rollout of a row, without resolving its id again.
+
+        Raises:
+            NotFound: the rollout is gone.
+        """
+        with contextlib.suppress(NotFound):
+            detail = self._details().read(row.serial)
+            if detail.row.id == row.id:
+                return detail
+        return self.rollout(row.id)  # the index was rebuilt since the row was read: serials are different ones
+
     def rollouts(self, ids: Iterable[str]) -> Iterator[RolloutDetail]:
         """Several rollouts whole, in the order asked for.
 
@@ -209,12 +222,11 @@ class Store:
 
     def locate(self, query: Query, id_prefix: str) -> Cursor | None:
         """The place of a rollout in a list; None where the filter refuses it."""
-        chosen = query.filter
-        row = self._details().read(find_serial(self._db, id_prefix)).row
         from cogtui.store.filter.ast import FieldComparison
 
-        only = Filter(f"id:{row.id}", FieldComparison("id", ":", (row.id,)))
-        found = self.page(Query(chosen & only, query.sort), limit=1)
+        uid = uid_of(self._db, find_serial(self._db, id_prefix))
+        only = Filter(f"id:{uid}", FieldComparison("id", ":", (uid,)))
+        found = self.page(Query(query.filter & only, query.sort), limit=1)
         return found.rows[0].cursor if found.rows else None
 
     def same_problem(self, rollout_id: str, *, limit: int = 1000) -> list[RolloutRow]:

@@ -123,7 +123,7 @@ class AnnotateScreen(ChordScreen):
     async def _load(self, rollout: RolloutRow) -> None:
         store, annotator = self.context.store, self.annotator
         found = await self.answer(
-            store.ask(lambda opened: (opened.rollout(rollout.id), opened.human(rollout.id, annotator)))
+            store.ask(lambda opened: (opened.rollout_of(rollout), opened.human(rollout.id, annotator)))
         )
         if found is None:
             return

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from pydantic import ValidationError
 
@@ -28,6 +28,9 @@ _SELECT_ROWS: Final = f"""SELECT o.serial, r.uid, o.series, o.step, o.problem_id
     j.run, o.judged, o.unaligned, o.has_note
     FROM rollout o CROSS JOIN record r ON r.serial = o.serial LEFT JOIN judge_run j ON j.id = o.judge
     WHERE o.serial IN (SELECT value FROM json_each(?))"""
+Records = Mapping[tuple[int, int], dict[str, Any]]
+"""Parsed lines of files by source number and first byte."""
+
 _ADDRESS_COLUMNS: Final = ", ".join(f"v.address_{behavior}" for behavior in BEHAVIORS)
 
 
@@ -95,8 +98,27 @@ def find_serial(db: sqlite3.Connection, prefix: str) -> int:
     return int(found[0][0])
 
 
+def uid_of(db: sqlite3.Connection, serial: int) -> str:
+    """Return the id of a rollout that is in the index."""
+    return str(db.execute("SELECT uid FROM record WHERE serial = ?", (serial,)).fetchone()[0])
+
+
+def _split_address(address: int) -> tuple[int, int]:
+    """Return the source number and the first byte that an address of a judgement holds."""
+    return address >> ADDRESS_BITS, address & ADDRESS_MASK
+
+
+class _JudgementRow(NamedTuple):
+    run: str
+    judge: str
+    record: str
+    """The judge run as JSON."""
+    addresses: tuple[int | None, ...]
+    """By behaviour, where the judgement lies; None where there is none."""
+
+
 class DetailReader:
-    """Reads rollouts whole."""
+    """Reads rollouts whole, opening each file of a rollout once."""
 
     def __init__(
         self, connection: sqlite3.Connection, files: RecordReader, series: Mapping[int, RolloutSeries]
@@ -118,11 +140,14 @@ class DetailReader:
         row = rows[0]
         source, byte = place
         path, _ = self._files.source(source)
-        record = self._record(source, byte)
+        judged = self._judgement_rows(serial, row.judge)
+        addresses = {at for one in judged for at in one.addresses if at is not None}
+        records = self._records([(source, byte), *map(_split_address, addresses)])
+        record = records[source, byte]
         if record.get("id") != row.id:
             raise NotFound(f"{path} does not hold rollout {row.id} any more", remedy="Run cogtui reindex.")
         completion = str(record["completion"])
-        judgements, runs = self._judgements(serial, row.judge, completion)
+        judgements, runs = self._judgements(judged, records, completion)
         note, tags = notes_of(self._db, row.id)
         meta = record.get("meta")
         return RolloutDetail(
@@ -144,33 +169,46 @@ class DetailReader:
         return "" if place is None else str(self._record(*place).get("completion", ""))
 
     def _record(self, source: int, byte: int) -> dict[str, Any]:
-        try:
-            return parse_line(self._files.line(source, byte))
-        except ValueError as error:
-            path, _ = self._files.source(source)
-            raise NotFound(f"{path} changed at byte {byte}", remedy="Run cogtui reindex.") from error
+        return self._records([(source, byte)])[source, byte]
+
+    def _records(self, places: Iterable[tuple[int, int]]) -> Records:
+        records = {}
+        for (source, byte), line in self._files.lines(places).items():
+            try:
+                records[source, byte] = parse_line(line)
+            except ValueError as error:
+                path, _ = self._files.source(source)
+                raise NotFound(f"{path} changed at byte {byte}", remedy="Run cogtui reindex.") from error
+        return records
+
+    def _judgement_rows(self, serial: int, shown: str | None) -> list[_JudgementRow]:
+        """The judge runs of a rollout with the addresses of their judgements, the run that lists show first."""
+        rows = [
+            _JudgementRow(run, judge, record, tuple(addresses))
+            for run, judge, record, *addresses in self._db.execute(
+                f"""SELECT j.run, j.judge, j.record, {_ADDRESS_COLUMNS}
+                FROM rollout_judgement v JOIN judge_run j ON j.id = v.run
+                WHERE v.serial = ?""",
+                (serial,),
+            )
+        ]
+        return sorted(rows, key=lambda row: (row.run != shown, judge_rank(row.judge), row.run))
 
     def _judgements(
-        self, serial: int, shown: str | None, completion: str
+        self, rows: Sequence[_JudgementRow], records: Records, completion: str
     ) -> tuple[tuple[BehaviorJudgement, ...], tuple[JudgeRun, ...]]:
-        rows = self._db.execute(
-            f"""SELECT j.run, j.judge, j.record, {_ADDRESS_COLUMNS}
-            FROM rollout_judgement v JOIN judge_run j ON j.id = v.run
-            WHERE v.serial = ?""",
-            (serial,),
-        ).fetchall()
-        rows.sort(key=lambda row: (row[0] != shown, judge_rank(row[1]), row[0]))
         digest = text_sha256(completion) if rows else ""
-        said = []
-        for run, _, _, *places in rows:
-            for behavior, at in zip(BEHAVIORS, places, strict=True):
-                if at is not None:
-                    said.append(self._judgement(run, behavior, at, digest))
-        return tuple(said), tuple(JudgeRun.model_validate_json(row[2]) for row in rows)
+        said = [
+            self._judgement(row.run, behavior, at, records, digest)
+            for row in rows
+            for behavior, at in zip(BEHAVIORS, row.addresses, strict=True)
+            if at is not None
+        ]
+        return tuple(said), tuple(JudgeRun.model_validate_json(row.record) for row in rows)
 
-    def _judgement(self, run: str, behavior: Behavior, at: int, digest: str) -> BehaviorJudgement:
-        source, byte = at >> ADDRESS_BITS, at & ADDRESS_MASK
-        record = self._record(source, byte)
+    def _judgement(self, run: str, behavior: Behavior, at: int, records: Records, digest: str) -> BehaviorJudgement:
+        source, byte = _split_address(at)
+        record = records[source, byte]
         path, family = self._files.source(source)
         try:
             if family == "annotations":

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from cogtui.store.values.encodings import Family
@@ -32,20 +34,37 @@ class RecordReader:
         return self._sources[number]
 
     def line(self, number: int, byte: int) -> bytes:
-        """The line that starts at a byte.
+        """Read the line that starts at a byte.
 
         Raises:
             NotFound: the file is gone or shorter than it was.
         """
-        path, _ = self.source(number)
-        try:
-            with path.open("rb") as stream:
-                stream.seek(byte)
-                line = stream.readline()
-        except OSError as error:
-            raise NotFound(
-                f"cannot read {path}: {error.strerror}", remedy="If it was deleted, run cogtui reindex."
-            ) from error
-        if not line:
-            raise NotFound(f"{path} is shorter than it was", remedy="Run cogtui reindex.")
-        return line
+        return self.lines([(number, byte)])[number, byte]
+
+    def lines(self, places: Iterable[tuple[int, int]]) -> Mapping[tuple[int, int], bytes]:
+        """Read several lines, opening each file once.
+
+        Args:
+            places: source number and first byte of each line; may repeat.
+
+        Raises:
+            NotFound: a file is gone or shorter than it was.
+        """
+        by_source: defaultdict[int, set[int]] = defaultdict(set)
+        for number, byte in places:
+            by_source[number].add(byte)
+        found: dict[tuple[int, int], bytes] = {}
+        for number, starts in by_source.items():
+            path, _ = self.source(number)
+            try:
+                with path.open("rb") as stream:
+                    for byte in sorted(starts):
+                        stream.seek(byte)
+                        found[number, byte] = stream.readline()
+            except OSError as error:
+                raise NotFound(
+                    f"cannot read {path}: {error.strerror}", remedy="If it was deleted, run cogtui reindex."
+                ) from error
+            if not all(found[number, byte] for byte in starts):
+                raise NotFound(f"{path} is shorter than it was", remedy="Run cogtui reindex.")
+        return found

@@ -97,7 +97,7 @@ class CompareScreen(ChordScreen, ReusableScreen):
             row, known = self.rows[side], self.details[side]
             if known is not None and known.row.id == row.id:
                 continue
-            detail = await self.answer(store.ask(lambda found, row=row: found.rollout(row.id)))  # type: ignore[misc]
+            detail = await self.answer(store.ask(lambda found, row=row: found.rollout_of(row)))  # type: ignore[misc]
             if detail is None:
                 return
             now = None

@@ -132,7 +132,7 @@ class TraceScreen(SearchActions, ChordScreen, CompareActions, ReusableScreen):
 
     async def _load(self, rollout: RolloutRow) -> None:
         store, work = self.context.store, self.context.work
-        detail = await self.answer(store.ask(lambda found: found.rollout(rollout.id)))
+        detail = await self.answer(store.ask(lambda found: found.rollout_of(rollout)))
         if detail is None:
             return
         query = self.list_query.query()
