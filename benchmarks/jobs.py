@@ -121,7 +121,7 @@ def on_slurm(folder: Path) -> None:
     figure(f"submit {SUBMISSIONS} stages, Slurm", time.perf_counter() - start, "s", 2.0)
     submit(workspace, made[SUBMISSIONS:], cluster="slurm")
     calls: list[tuple[str, float]] = []
-    asked = slurm.command
+    asked = slurm.run_command
 
     def timed(arguments: list[str], *, timeout_s: float | None = None) -> str:
         begun = time.perf_counter()
@@ -130,7 +130,7 @@ def on_slurm(folder: Path) -> None:
         finally:
             calls.append((arguments[0], time.perf_counter() - begun))
 
-    slurm.command = timed
+    slurm.run_command = timed
     try:
         own, outside = [], []
         reader = StateReader(workspace, scheduler_every_s=0.0)
@@ -144,7 +144,7 @@ def on_slurm(folder: Path) -> None:
             assert [name for name, _ in calls] == ["squeue"], calls
             outside.append(calls[0][1])
     finally:
-        slurm.command = asked
+        slurm.run_command = asked
     figure(f"first look at {SLURM_JOBS} Slurm jobs, own CPU beside one squeue", own[0] * 1000, "ms", 100.0)
     figure(f"each later look at {SLURM_JOBS} Slurm jobs, own CPU", statistics.median(own[1:]) * 1000, "ms", 100.0)
     figure("  the squeue itself, wall", statistics.median(outside) * 1000, "ms")

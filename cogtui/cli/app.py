@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from cogtui.cli.console.options import WorkspaceOption
-from cogtui.cli.rollouts.commands import Format
+from cogtui.cli.rollouts.commands import ImportFormatChoice
 
 
 def register(app: typer.Typer) -> None:
@@ -48,7 +48,9 @@ def show_app(
 def open_files(
     files: Annotated[list[Path], typer.Argument(help="Files, or folders of them.", metavar="FILE...")],
     *,
-    chosen: Annotated[Format, typer.Option("--format", help="What wrote the files; auto looks at each.")] = Format.AUTO,
+    chosen: Annotated[
+        ImportFormatChoice, typer.Option("--format", help="What wrote the files; auto looks at each.")
+    ] = ImportFormatChoice.AUTO,
     mapping: Annotated[
         list[str] | None,
         typer.Option("--map", metavar="FIELD=COLUMN", help="Read a field from this column; may be repeated."),

@@ -34,7 +34,7 @@ os.execv(sys.argv[1], sys.argv[1:])
 """
 
 
-def address(workspace: Workspace) -> str:
+def socket_address(workspace: Workspace) -> str:
     """The socket's name, different for each user and workspace."""
     digest = hashlib.sha256(os.fsencode(os.path.realpath(workspace.path))).hexdigest()[:32]
     return f"\0cogtui-agent-{os.getuid()}-{digest}"
@@ -47,7 +47,9 @@ def peer_uid(connection: socket.socket) -> int:
     return int(uid)
 
 
-def tell(workspace: Workspace, attempts: Sequence[str] = (), environment: Mapping[str, str] | None = None) -> bool:
+def notify_agent(
+    workspace: Workspace, attempts: Sequence[str] = (), environment: Mapping[str, str] | None = None
+) -> bool:
     """Wakes the agent; True when one answered.
 
     Args:
@@ -59,7 +61,7 @@ def tell(workspace: Workspace, attempts: Sequence[str] = (), environment: Mappin
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
             connection.settimeout(_TIMEOUT_S)
-            connection.connect(address(workspace))
+            connection.connect(socket_address(workspace))
             if peer_uid(connection) != os.getuid():
                 return False  # the name is taken by somebody else's process
             connection.sendall(json.dumps(message).encode())
@@ -69,8 +71,8 @@ def tell(workspace: Workspace, attempts: Sequence[str] = (), environment: Mappin
         return False
 
 
-def receive(connection: socket.socket) -> dict[str, Any] | None:
-    """The agent's side of `tell`: reads the message and answers. None for strangers and garbage."""
+def receive_message(connection: socket.socket) -> dict[str, Any] | None:
+    """The agent's side of `notify_agent`: reads the message and answers. None for strangers and garbage."""
     connection.settimeout(_TIMEOUT_S)
     try:
         if peer_uid(connection) != os.getuid():
@@ -99,7 +101,7 @@ def ensure_agent(workspace: Workspace, attempts: Sequence[str] = ()) -> None:
     """
     if not LocalQueue(workspace).has_tickets():
         return
-    if tell(workspace, attempts, os.environ):
+    if notify_agent(workspace, attempts, os.environ):
         return
     folder = queue_folder(workspace)
     command = [sys.executable, "-m", "jobs.local.agent", str(workspace.path)]

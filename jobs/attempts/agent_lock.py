@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Final
 
 from jobs.attempts.clock import file_age_s
-from jobs.attempts.processes import ProcessId, process_id, visible_here
-from jobs.attempts.processes import alive as process_alive
+from jobs.attempts.processes import ProcessId, is_visible_here, process_id
+from jobs.attempts.processes import is_alive as process_alive
 from jobs.attempts.tickets import queue_folder
 from jobs.workspace import Workspace
 from pipelines.file_record import FileRecord
@@ -21,7 +21,7 @@ STALE_S: Final = 120.0
 """A holder on another machine that was silent for so long is taken for dead."""
 
 
-class Holder(FileRecord, frozen=True, kw_only=True):
+class AgentRecord(FileRecord, frozen=True, kw_only=True):
     """`queue/agent.json`: who serves the queue."""
 
     process: ProcessId
@@ -41,16 +41,16 @@ class AgentLock:
         self._record = folder / "agent.json"
         self._descriptor: int | None = None
 
-    def holder(self) -> Holder | None:
+    def holder(self) -> AgentRecord | None:
         """The recorded holder if it lives, as far as can be told from here."""
         try:
             raw = read_json(self._record)
-            found = None if raw is None else Holder.model_validate(raw)
+            found = None if raw is None else AgentRecord.model_validate(raw)
         except (OSError, ValueError):
             return None
         if found is None:
             return None
-        if visible_here(found.process):
+        if is_visible_here(found.process):
             return found if process_alive(found.process) else None
         age = file_age_s(self._record)
         return found if age is not None and age < STALE_S else None
@@ -67,7 +67,7 @@ class AgentLock:
             self.release()
             return False
         with contextlib.suppress(OSError):
-            write_json(self._record, Holder(process=process_id(), since=time.time()).model_dump())
+            write_json(self._record, AgentRecord(process=process_id(), since=time.time()).model_dump())
         return True
 
     def _try(self) -> bool:

@@ -13,7 +13,7 @@ def file_age_s(path: Path) -> float | None:
         return None
 
 
-def skew_s(folder: Path) -> float | None:
+def clock_skew_s(folder: Path) -> float | None:
     """How far the clock of a folder's file system runs ahead of ours, in seconds; None where it cannot be probed.
 
     On a network file system times of files are the server's. The probe writes and removes one empty file.

@@ -77,14 +77,14 @@ def process_id(pid: int | None = None) -> ProcessId:
     return ProcessId(host=host_name(), boot_id=boot_id(), pid_namespace=pid_namespace(), pid=pid, started=found[1])
 
 
-def visible_here(process: ProcessId) -> bool:
+def is_visible_here(process: ProcessId) -> bool:
     """Whether this machine could see the process if it lived: same host and pid namespace."""
     return process.host == host_name() and process.pid_namespace == pid_namespace()
 
 
-def alive(process: ProcessId) -> bool | None:
+def is_alive(process: ProcessId) -> bool | None:
     """Whether it lives (zombies do not); None where that cannot be seen from here: another host or container."""
-    if not visible_here(process):
+    if not is_visible_here(process):
         return None
     if process.boot_id != boot_id():
         return False
@@ -92,13 +92,13 @@ def alive(process: ProcessId) -> bool | None:
     return found is not None and found[1] == process.started and found[0] not in "ZXx"
 
 
-def stopped(process: ProcessId) -> bool:
+def is_stopped(process: ProcessId) -> bool:
     """Whether it is stopped by a signal (SIGSTOP, Ctrl-Z)."""
-    found = _stat(process.pid) if visible_here(process) else None
+    found = _stat(process.pid) if is_visible_here(process) else None
     return found is not None and found[0] in "Tt"
 
 
-def family(attempt: Path) -> list[int]:
+def attempt_processes(attempt: Path) -> list[int]:
     """Ids of all living processes of an attempt on this machine, whoever their parent is now."""
     needle = b"COGTUI_ATTEMPT=" + os.fsencode(os.path.realpath(attempt)) + b"\0"
     found = []
@@ -109,7 +109,7 @@ def family(attempt: Path) -> list[int]:
             continue  # ended meanwhile, or somebody else's
         if needle in environment + b"\0":
             found.append(pid)
-    return [pid for pid in found if pid != os.getpid() and _lives(pid)]
+    return [pid for pid in found if pid != os.getpid() and _is_running(pid)]
 
 
 def descendants(root: int) -> list[int]:
@@ -136,12 +136,12 @@ def _all_pids() -> list[int]:
     return [int(name) for name in os.listdir("/proc") if name.isdigit()]  # noqa: PTH208
 
 
-def _lives(pid: int) -> bool:
+def _is_running(pid: int) -> bool:
     found = _stat(pid)
     return found is not None and found[0] not in "ZXx"
 
 
-def send(pids: Iterable[int], number: int) -> None:
+def send_signal(pids: Iterable[int], number: int) -> None:
     """Signals processes; those that ended meanwhile, or are not ours, are passed over."""
     for pid in pids:
         try:
@@ -150,7 +150,7 @@ def send(pids: Iterable[int], number: int) -> None:
             continue
 
 
-def wait_gone(pids: Iterable[int], seconds: float) -> list[int]:
+def wait_for_exit(pids: Iterable[int], seconds: float) -> list[int]:
     """Waits until processes end, without polling; returns those still alive when the time is up."""
     deadline = time.monotonic() + seconds
     watched: dict[int, int] = {}
@@ -177,18 +177,18 @@ def wait_gone(pids: Iterable[int], seconds: float) -> list[int]:
             os.close(descriptor)
 
 
-def end_family(attempt: Path, *, grace_s: float) -> bool:
+def end_attempt_processes(attempt: Path, *, grace_s: float) -> bool:
     """Ends every process of an attempt: INT, after the grace TERM, then KILL. True when none is left.
 
     Used where the worker cannot do it: it is dead, or does not answer.
     """
     for number, patience in ((signal.SIGINT, grace_s), (signal.SIGTERM, min(2.0, grace_s)), (signal.SIGKILL, 5.0)):
-        members = family(attempt)
+        members = attempt_processes(attempt)
         if not members:
             return True
-        send(members, number)
-        wait_gone(members, patience)
-    return not family(attempt)
+        send_signal(members, number)
+        wait_for_exit(members, patience)
+    return not attempt_processes(attempt)
 
 
 def become_subreaper() -> None:

@@ -19,7 +19,7 @@ from pipelines.files import read_json, write_json
 
 RECORD_VERSION: Final = 1
 Cluster = Literal["local", "slurm"]
-Why = Literal["done", "failed", "cancelled", "timeout", "preempted", "interrupted", "blocked", "lost", ""]
+EndCause = Literal["done", "failed", "cancelled", "timeout", "preempted", "interrupted", "blocked", "lost", ""]
 
 JOB, STARTED, HEARTBEAT, EXIT, CANCEL, ERROR = (
     "job.json",
@@ -37,17 +37,17 @@ _RESERVE: Final = ".exit.reserve"
 _RESERVE_BYTES: Final = 4096
 
 
-class _File(FileRecord, frozen=True, kw_only=True):
+class _AttemptRecord(FileRecord, frozen=True, kw_only=True):
     # fields it does not know are passed over: a newer version may add some, and an older reader must still tell
     # the state
 
     v: int = RECORD_VERSION
 
 
-R = TypeVar("R", bound=_File)
+R = TypeVar("R", bound=_AttemptRecord)
 
 
-class Job(_File, frozen=True, kw_only=True):
+class JobRecord(_AttemptRecord, frozen=True, kw_only=True):
     """`job.json`: what was asked for. Written before the scheduler is asked, again when it gave an id."""
 
     key: str
@@ -72,7 +72,7 @@ class Job(_File, frozen=True, kw_only=True):
     """Its place in the array, which leaves out the shards that an earlier attempt has done; None for those."""
 
 
-class Run(_File, frozen=True, kw_only=True):
+class WorkerRun(_AttemptRecord, frozen=True, kw_only=True):
     """One start of the attempt, as kept in `started.json`."""
 
     number: int
@@ -81,25 +81,25 @@ class Run(_File, frozen=True, kw_only=True):
     ended: float | None = None
     code: int | None = None
     signal: int | None = None
-    why: Why = ""
+    why: EndCause = ""
     resumed_step: int | None = None
 
 
-class Started(_File, frozen=True, kw_only=True):
+class StartRecord(_AttemptRecord, frozen=True, kw_only=True):
     """`started.json`: who works on it now, and the earlier starts of the same attempt."""
 
     worker: ProcessId
     child: ProcessId | None = None
     """The stage's own process; None until it was started."""
-    run: Run
-    earlier: tuple[Run, ...] = ()
+    run: WorkerRun
+    earlier: tuple[WorkerRun, ...] = ()
     job_id: str | None = None
     scheduler_restarts: int = 0
     gpus: str | None = None
     command: tuple[str, ...] = ()
 
 
-class Exit(_File, frozen=True, kw_only=True):
+class ExitRecord(_AttemptRecord, frozen=True, kw_only=True):
     """`exit.json`: how the latest start ended. Absent while it runs; removed when it is started again."""
 
     run: int
@@ -107,7 +107,7 @@ class Exit(_File, frozen=True, kw_only=True):
     time: float
     code: int | None = None
     signal: int | None = None
-    why: Why
+    why: EndCause
     reason: str = ""
     out_of_memory: bool = False
     """The kernel counted an out-of-memory kill in the job's control group while it ran."""
@@ -115,7 +115,7 @@ class Exit(_File, frozen=True, kw_only=True):
     """The scheduler was asked to start the same job again."""
 
 
-class Cancel(_File, frozen=True, kw_only=True):
+class CancelRequest(_AttemptRecord, frozen=True, kw_only=True):
     """`cancel.json`: somebody wants it ended."""
 
     time: float
@@ -145,7 +145,7 @@ def attempt_path(stage: Path, number: int) -> Path:
     return attempts_folder(stage) / f"{number:03d}"
 
 
-def place_mark(workspace: Path) -> str:
+def workspace_mark(workspace: Path) -> str:
     """Tells workspaces apart in the names of jobs: two of them may hold the same key."""
     import hashlib
 
@@ -154,7 +154,7 @@ def place_mark(workspace: Path) -> str:
 
 def job_name(workspace: Path, key: str, number: int) -> str:
     """Unique name of an attempt's job, by which a scheduler finds it."""
-    return f"{key}.{number:03d}.{place_mark(workspace)}"
+    return f"{key}.{number:03d}.{workspace_mark(workspace)}"
 
 
 def shard_path(attempt: Path, index: int) -> Path:
@@ -185,7 +185,7 @@ def stage_of(attempt: Path) -> Path:
     return next(parent.parent for parent in attempt.parents if parent.name == "attempts")
 
 
-def claim(stage: Path, job: Job) -> Path | None:
+def claim(stage: Path, job: JobRecord) -> Path | None:
     """Makes the folder of attempt `job.number`, `job.json` inside; None when somebody else has that number.
 
     Raises:
@@ -231,7 +231,7 @@ def read_record(path: Path, model: type[R]) -> R | None:
     return None if raw is None else model.model_validate(raw)
 
 
-def write_record(path: Path, record: _File) -> None:
+def write_record(path: Path, record: _AttemptRecord) -> None:
     """Writes a record, atomically.
 
     Raises:
@@ -248,7 +248,7 @@ def reserve_exit(attempt: Path) -> None:
         return  # the room is a help, not a need
 
 
-def write_exit(attempt: Path, record: Exit) -> None:
+def write_exit(attempt: Path, record: ExitRecord) -> None:
     """Writes `exit.json`, into the reserved room when the disk is full. Makes the folder again if it is gone.
 
     Raises:

@@ -21,7 +21,7 @@ SLURM_MARK: Final = "slurm"
 _SUFFIX: Final = ".json"
 
 
-class Placed(FileRecord, frozen=True, kw_only=True):
+class Placement(FileRecord, frozen=True, kw_only=True):
     """What the agent gave a job that it started."""
 
     worker: ProcessId
@@ -38,14 +38,14 @@ class Ticket(FileRecord, frozen=True, kw_only=True):
     cpus: int = 1
     gpus: int = 0
     inputs: tuple[str, ...] = ()
-    placed: Placed | None = None
+    placed: Placement | None = None
     """None while it waits."""
     waits_for: str = ""
     """Why it waits, as the agent last saw it."""
 
 
 @dataclass(frozen=True, slots=True)
-class Queued:
+class QueuedTicket:
     """A ticket and its file, whose name tells its place in the queue."""
 
     file: str
@@ -75,7 +75,7 @@ class LocalQueue:
             name = f"{place + offset:020d}-{ticket.key}-{ticket.number:03d}{_SUFFIX}"
             self._write(name, ticket)
 
-    def tickets(self) -> list[Queued]:
+    def tickets(self) -> list[QueuedTicket]:
         """All tickets in queue order; a damaged one is left out."""
         try:
             names = sorted(name for name in os.listdir(self.folder) if name.endswith(_SUFFIX))  # noqa: PTH208
@@ -89,7 +89,7 @@ class LocalQueue:
                 ticket = Ticket.model_validate_json((self.folder / name).read_bytes())
             except (OSError, ValueError):
                 continue
-            found.append(Queued(name, ticket))
+            found.append(QueuedTicket(name, ticket))
         return found
 
     def has_tickets(self) -> bool:
@@ -99,13 +99,13 @@ class LocalQueue:
         except (FileNotFoundError, NotADirectoryError):
             return False
 
-    def update(self, queued: Queued, ticket: Ticket) -> Queued:
+    def update(self, queued: QueuedTicket, ticket: Ticket) -> QueuedTicket:
         """Replaces a ticket where it stands. A full disk leaves the old one: it is a hint."""
         with contextlib.suppress(OSError):
             self._write(queued.file, ticket)
-        return Queued(queued.file, ticket)
+        return QueuedTicket(queued.file, ticket)
 
-    def remove(self, queued: Queued) -> None:
+    def remove(self, queued: QueuedTicket) -> None:
         """Takes a ticket out."""
         with contextlib.suppress(OSError):
             (self.folder / queued.file).unlink()

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from jobs.attempts.agent_lock import AgentLock
-from jobs.attempts.clock import skew_s
+from jobs.attempts.clock import clock_skew_s
 from jobs.attempts.tickets import LocalQueue
 from jobs.doctor import gpu as doctor_gpu
 from jobs.local.slots import Machine
@@ -112,7 +112,7 @@ def _workspace(workspace: Workspace) -> Iterator[Finding]:
     yield Finding("disk", "free", "problem" if few else "ok", f"{free:.1f} GiB", "stages may fail" if few else "")
     if locks:
         yield Finding("disk", "locks", "missing", locks, "two agents on one machine are kept apart by record only")
-    skew = skew_s(workspace.path)
+    skew = clock_skew_s(workspace.path)
     if skew is not None and abs(skew) > _SKEW_S:
         detail = f"its file system's clock is {abs(skew):.0f} s {'ahead' if skew > 0 else 'behind'}"
         yield Finding("disk", "clock", "problem", detail, "ages on screens are off; states are not")
@@ -144,22 +144,22 @@ def _queue(workspace: Workspace) -> Iterator[Finding]:
 
 
 def _slurm() -> Iterator[Finding]:
-    if not slurm.installed():
+    if not slurm.is_installed():
         yield Finding("slurm", "commands", "missing", "no sbatch and squeue here", "only --cluster local")
         return
     try:
-        version = slurm.command(["sbatch", "--version"]).strip()
+        version = slurm.run_command(["sbatch", "--version"]).strip()
         found = slurm.squeue()
-    except slurm.CommandProblem as problem:
+    except slurm.SlurmCommandError as problem:
         yield Finding("slurm", "controller", "problem", str(problem), "states of Slurm jobs are unknown")
         return
     yield Finding("slurm", "controller", "ok", f"{version} answers, {len(found)} jobs of yours")
     try:
         slurm.sacct(["1"])
-    except slurm.NoAccounting:
+    except slurm.AccountingDisabled:
         detail = "this cluster keeps no accounting"
         yield Finding("slurm", "accounting", "missing", detail, "ended jobs are told by their own records only")
-    except slurm.CommandProblem as problem:
+    except slurm.SlurmCommandError as problem:
         yield Finding("slurm", "accounting", "problem", str(problem), "jobs that squeue forgot may be unknown")
     else:
         yield Finding("slurm", "accounting", "ok", "sacct answers")
@@ -168,8 +168,8 @@ def _slurm() -> Iterator[Finding]:
 
 def _slurm_config() -> Iterator[Finding]:
     try:
-        config = slurm.command(["scontrol", "show", "config"])
-    except slurm.CommandProblem as problem:
+        config = slurm.run_command(["scontrol", "show", "config"])
+    except slurm.SlurmCommandError as problem:
         yield Finding("slurm", "configuration", "missing", str(problem))
         return
     if "preempt_send_user_signal" not in config:
@@ -242,10 +242,10 @@ def _interpreter(python: str) -> Iterator[Finding]:
         yield Finding("interpreters", python, "problem", detail, "its stages fail: install cogtui for it")
         return
     try:
-        version, packages = doctor_gpu.read(done.stdout)
+        version, packages = doctor_gpu.read_probe(done.stdout)
     except (ValueError, KeyError, TypeError):
         yield Finding("interpreters", python, "problem", "does not answer as a Python does", "its stages may fail")
         return
     yield Finding("interpreters", python, "ok", f"Python {version} with cogtui")
-    status, detail, degrades = doctor_gpu.verdict(packages)
+    status, detail, degrades = doctor_gpu.check_versions(packages)
     yield Finding("GPU environment", python, status, detail, degrades)

@@ -19,8 +19,8 @@ for name in NAMES:
         found[name] = None
 print(json.dumps({"python": sys.version.split()[0], "packages": found}))
 """.replace("NAMES", repr(tuple(LOCK)))
-"""Prints what `read` reads. Imports cogtui's own stages and nothing heavy; whether torch sees a GPU is a question for
-a node that has one."""
+"""Program that prints the versions `read_probe` reads. It imports nothing heavy, so it cannot say whether torch sees a
+GPU; only a node that has one can."""
 
 _NEEDS: Final = {
     "torch": "no training stage runs with it",
@@ -31,7 +31,7 @@ _NEEDS: Final = {
 }
 
 
-def read(said: str) -> tuple[str, dict[str, str | None]]:
+def read_probe(said: str) -> tuple[str, dict[str, str | None]]:
     """Python's version and those of the packages (None: not installed), from what the probe printed.
 
     Raises:
@@ -41,7 +41,7 @@ def read(said: str) -> tuple[str, dict[str, str | None]]:
     return str(found["python"]), dict(found["packages"])
 
 
-def verdict(packages: Mapping[str, str | None]) -> tuple[Literal["ok", "missing"], str, str]:
+def check_versions(packages: Mapping[str, str | None]) -> tuple[Literal["ok", "missing"], str, str]:
     """Status, detail and what degrades, of an environment with these versions."""
     absent = [name for name in LOCK if packages.get(name) is None]
     if absent:

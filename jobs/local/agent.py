@@ -19,10 +19,10 @@ from typing import Any, Final
 
 from jobs.attempts import processes as process
 from jobs.attempts import records as attempts
-from jobs.attempts.agent_link import address, receive
+from jobs.attempts.agent_link import receive_message, socket_address
 from jobs.attempts.agent_lock import TOUCH_S, AgentLock
-from jobs.attempts.records import Exit, Started
-from jobs.attempts.tickets import LocalQueue, Placed, Queued
+from jobs.attempts.records import ExitRecord, StartRecord
+from jobs.attempts.tickets import LocalQueue, Placement, QueuedTicket
 from jobs.local.executor import start_worker
 from jobs.local.inputs import inputs_of
 from jobs.local.slots import Machine, Slots
@@ -91,7 +91,7 @@ class Agent:
     def _listen(self) -> socket.socket:
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
-            listener.bind(address(self.workspace))
+            listener.bind(socket_address(self.workspace))
             listener.listen(64)
             listener.setblocking(False)
         except OSError as error:
@@ -131,7 +131,7 @@ class Agent:
             except OSError:
                 return
             with connection:
-                message = receive(connection)
+                message = receive_message(connection)
             if message and isinstance(message.get("environment"), dict):
                 for attempt in message.get("attempts", []):
                     self._environments[str(attempt)] = message["environment"]
@@ -162,14 +162,15 @@ class Agent:
                 self._drop(queued, "its attempt folder was deleted")
                 continue
             if (attempt / attempts.CANCEL).exists():
-                self._end(queued, Exit(run=0, host=process.host_name(), time=time.time(), why="cancelled"))
+                self._end(queued, ExitRecord(run=0, host=process.host_name(), time=time.time(), why="cancelled"))
                 live.discard(ticket.key)
                 continue
             inputs = inputs_of(self.workspace, ticket, live)
             outside = outside or inputs.outside
             if inputs.blocked:
                 self._end(
-                    queued, Exit(run=0, host=process.host_name(), time=time.time(), why="blocked", reason=inputs.text)
+                    queued,
+                    ExitRecord(run=0, host=process.host_name(), time=time.time(), why="blocked", reason=inputs.text),
                 )
                 live.discard(ticket.key)
                 continue
@@ -183,7 +184,7 @@ class Agent:
             self._start(queued, *taken)
         return outside
 
-    def _start(self, queued: Queued, cpus: int, gpus: tuple[str, ...]) -> None:
+    def _start(self, queued: QueuedTicket, cpus: int, gpus: tuple[str, ...]) -> None:
         attempt = self._attempt(queued)
         visible = ",".join(gpus) if self.machine.gpus else None
         environment = self._environments.pop(str(attempt), dict(os.environ))
@@ -195,10 +196,10 @@ class Agent:
             return
         log.info("starts %s as process %d, GPUs [%s]", attempt, child.pid, ",".join(gpus))
         self._children[queued.file] = child
-        placed = Placed(worker=process.process_id(child.pid), cpus=cpus, gpus=gpus)
+        placed = Placement(worker=process.process_id(child.pid), cpus=cpus, gpus=gpus)
         self.queue.update(queued, queued.ticket.model_copy(update={"placed": placed, "waits_for": ""}))
 
-    def _still_runs(self, queued: Queued) -> bool:
+    def _still_runs(self, queued: QueuedTicket) -> bool:
         """Whether a placed job runs; if it ended, what is left of it is ended and recorded too."""
         placed = queued.ticket.placed
         if placed is None:
@@ -206,11 +207,11 @@ class Agent:
         child = self._children.get(queued.file)
         if child is not None:
             child.poll()  # reaps it
-        if process.alive(placed.worker) is not False:
+        if process.is_alive(placed.worker) is not False:
             return True
         self._children.pop(queued.file, None)
         attempt = self._attempt(queued)
-        process.end_family(attempt, grace_s=0.0)
+        process.end_attempt_processes(attempt, grace_s=0.0)
         code = child.returncode if child is not None else None
         log.info("%s ended%s", attempt, "" if code is None else f" with {code}")
         if attempt.exists() and not self._told_its_end(attempt):
@@ -222,23 +223,23 @@ class Agent:
     @staticmethod
     def _told_its_end(attempt: Path) -> bool:
         try:
-            started = attempts.read_record(attempt / attempts.STARTED, Started)
-            ended = attempts.read_record(attempt / attempts.EXIT, Exit)
+            started = attempts.read_record(attempt / attempts.STARTED, StartRecord)
+            ended = attempts.read_record(attempt / attempts.EXIT, ExitRecord)
         except (OSError, ValueError):
             return True  # not ours to mend
         return ended is not None and (started is None or ended.run >= started.run.number)
 
     @staticmethod
-    def _unexpected_end(attempt: Path, code: int | None) -> Exit:
+    def _unexpected_end(attempt: Path, code: int | None) -> ExitRecord:
         """The record of a worker that died without a word."""
-        started = attempts.read_record(attempt / attempts.STARTED, Started)
+        started = attempts.read_record(attempt / attempts.STARTED, StartRecord)
         cancelled = (attempt / attempts.CANCEL).exists()
         reason = "its worker ended without a word"
         if code is not None and code < 0:
             reason = f"its worker was killed by signal {-code}"
         elif code:
             reason = f"its worker ended with code {code} before the stage did; see {attempts.WORKER_LOG}"
-        return Exit(
+        return ExitRecord(
             run=started.run.number if started else 0,
             host=process.host_name(),
             time=time.time(),
@@ -246,7 +247,7 @@ class Agent:
             reason="" if cancelled else reason,
         )
 
-    def _end(self, queued: Queued, record: Exit) -> None:
+    def _end(self, queued: QueuedTicket, record: ExitRecord) -> None:
         attempt = self._attempt(queued)
         log.info("%s: %s %s", attempt, record.why, record.reason)
         try:
@@ -256,15 +257,15 @@ class Agent:
             return  # the ticket stays, so that this is tried again
         self.queue.remove(queued)
 
-    def _drop(self, queued: Queued, why: str) -> None:
+    def _drop(self, queued: QueuedTicket, why: str) -> None:
         log.warning("%s is dropped: %s", self._attempt(queued), why)
         self.queue.remove(queued)
 
-    def _note_wait(self, queued: Queued, text: str) -> None:
+    def _note_wait(self, queued: QueuedTicket, text: str) -> None:
         if queued.ticket.waits_for != text:
             self.queue.update(queued, queued.ticket.model_copy(update={"waits_for": text}))
 
-    def _attempt(self, queued: Queued) -> Path:
+    def _attempt(self, queued: QueuedTicket) -> Path:
         stage: StageFolder = self.workspace.folder(queued.ticket.key)
         return attempts.attempt_path(stage.path, queued.ticket.number)
 
@@ -275,21 +276,21 @@ class Agent:
                 continue
             attempt = self._attempt(queued)
             try:
-                started = attempts.read_record(attempt / attempts.STARTED, Started)
+                started = attempts.read_record(attempt / attempts.STARTED, StartRecord)
             except (OSError, ValueError):
                 started = None
             worker = started.worker if started else None
             if worker is None:
-                members = process.family(attempt)
+                members = process.attempt_processes(attempt)
                 with contextlib.suppress(ProcessLookupError):
                     worker = process.process_id(min(members)) if members else None
             if worker is not None:
                 ticket = queued.ticket
-                placed = Placed(worker=worker, cpus=ticket.cpus, gpus=_gpus_of(started))
+                placed = Placement(worker=worker, cpus=ticket.cpus, gpus=_gpus_of(started))
                 self.queue.update(queued, ticket.model_copy(update={"placed": placed, "waits_for": ""}))
 
 
-def _gpus_of(started: Started | None) -> tuple[str, ...]:
+def _gpus_of(started: StartRecord | None) -> tuple[str, ...]:
     return tuple(name for name in (started.gpus or "").split(",") if name) if started else ()
 
 

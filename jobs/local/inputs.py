@@ -4,7 +4,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from jobs.attempts.tickets import Ticket
-from jobs.state.types import blocking
+from jobs.state.types import blocking_reason
 from jobs.workspace import Workspace
 
 
@@ -38,7 +38,7 @@ def inputs_of(workspace: Workspace, ticket: Ticket, live: Collection[str]) -> In
         state = stage_states(workspace, [key])[key]
         if state.state == "done":
             continue
-        if cause := blocking(state):
+        if cause := blocking_reason(state):
             return InputsState(cause, blocked=True)
         outside = True
         coming.append(key)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from jobs.attempts.tickets import Placed, Ticket
+from jobs.attempts.tickets import Placement, Ticket
 
 CPUS_VARIABLE: Final = "COGTUI_LOCAL_CPUS"
 GPUS_VARIABLE: Final = "COGTUI_LOCAL_GPUS"
@@ -63,7 +63,7 @@ class Machine:
 class Slots:
     """What is free beside the jobs that run. A job that asks for more cores than there are gets them all."""
 
-    def __init__(self, machine: Machine, running: Iterable[Placed]) -> None:
+    def __init__(self, machine: Machine, running: Iterable[Placement]) -> None:
         self._machine = machine
         taken = list(running)
         self.cpus = machine.cpus - sum(placed.cpus for placed in taken)

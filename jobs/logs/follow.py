@@ -12,7 +12,7 @@ STREAMS: Final = (attempts.STDOUT, attempts.STDERR)
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class StageLogLine:
     """A line of a log, with where it comes from."""
 
     attempt: int
@@ -78,7 +78,7 @@ class StageFollower:
         self._lines = lines
         self._files: dict[tuple[int, str], FileFollower] = {}
 
-    def read(self, *, last: bool = False) -> Iterator[Told]:
+    def read(self, *, last: bool = False) -> Iterator[StageLogLine]:
         """The lines since the last call, those of new attempts included."""
         for number in attempts.attempt_numbers(self._stage):
             folder = attempts.attempt_path(self._stage, number)
@@ -90,7 +90,7 @@ class StageFollower:
                         follower.from_end(self._lines)
                     self._files[number, stream] = follower
                 for text in follower.read(last=last):
-                    yield Told(number, stream, text)
+                    yield StageLogLine(number, stream, text)
         self._lines = None  # what appears from now on is read from its beginning
 
     def _streams_of(self, folder: Path) -> list[str]:

@@ -47,7 +47,7 @@ class LogLine:
 
 
 @dataclass(frozen=True, slots=True)
-class Chunk:
+class LogChunk:
     """Consecutive lines, and what the file was when they were read."""
 
     lines: tuple[LogLine, ...]
@@ -67,7 +67,7 @@ class Chunk:
         return self.lines[-1].end if self.lines else 0
 
 
-def clean(raw: bytes) -> str:
+def clean_line(raw: bytes) -> str:
     """A line as a terminal would leave it: colours dropped, and of a progress bar only its last state.
 
     Other control characters stay; whoever shows the line makes pictures of them.
@@ -88,11 +88,11 @@ class LogFile:
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    def end(self, wanted: int = BLOCK) -> Chunk:
+    def end(self, wanted: int = BLOCK) -> LogChunk:
         """The last lines, about `wanted` bytes of them."""
         return self.before(None, wanted)
 
-    def before(self, offset: int | None, wanted: int = BLOCK) -> Chunk:
+    def before(self, offset: int | None, wanted: int = BLOCK) -> LogChunk:
         """Lines that end at the line start `offset`, or at the end of the file."""
         with self.path.open("rb") as stream:
             status = os.fstat(stream.fileno())
@@ -104,9 +104,9 @@ class LogFile:
             # to a line's start, unless the line is over-long and has none here
             skip = newline + 1 if 0 <= newline < LONGEST_LINE else _character_start(data)
             start, data = start + skip, data[skip:]
-        return Chunk(tuple(_lines(data, start)), status.st_size, (status.st_dev, status.st_ino))
+        return LogChunk(tuple(_lines(data, start)), status.st_size, (status.st_dev, status.st_ino))
 
-    def after(self, offset: int, wanted: int = BLOCK) -> Chunk:
+    def after(self, offset: int, wanted: int = BLOCK) -> LogChunk:
         """Lines from the line start `offset` on, as many as fit into `wanted` bytes."""
         with self.path.open("rb") as stream:
             status = os.fstat(stream.fileno())
@@ -115,7 +115,7 @@ class LogFile:
         cut_short = offset + len(data) < status.st_size
         if cut_short and len(lines) > 1 and not lines[-1].complete:
             lines.pop()
-        return Chunk(tuple(lines), status.st_size, (status.st_dev, status.st_ino))
+        return LogChunk(tuple(lines), status.st_size, (status.st_dev, status.st_ino))
 
     def find(
         self,
@@ -136,9 +136,9 @@ class LogFile:
         with self.path.open("rb") as stream:
             number = stream.fileno()
             if backwards:
-                found = _find_back(number, pattern, offset, stop)
+                found = _find_backwards(number, pattern, offset, stop)
             else:
-                found = _find_on(number, pattern, offset, os.fstat(number).st_size, stop)
+                found = _find_forwards(number, pattern, offset, os.fstat(number).st_size, stop)
             return None if found is None else _line_start(number, found)
 
     def first_error(self, stop: Callable[[], bool] = bool) -> int | None:
@@ -146,7 +146,9 @@ class LogFile:
         return self.find(ERRORS, 0, stop=stop)
 
 
-def _find_on(number: int, pattern: "re.Pattern[bytes]", offset: int, size: int, stop: Callable[[], bool]) -> int | None:
+def _find_forwards(
+    number: int, pattern: "re.Pattern[bytes]", offset: int, size: int, stop: Callable[[], bool]
+) -> int | None:
     while offset < size and not stop():
         data = os.pread(number, _SCAN_BLOCK, offset)
         if not data:
@@ -167,7 +169,7 @@ def _may_match(pattern: "re.Pattern[bytes]", data: bytes) -> bool:
     return any(word in small for word in _ERROR_WORDS)
 
 
-def _find_back(number: int, pattern: "re.Pattern[bytes]", offset: int, stop: Callable[[], bool]) -> int | None:
+def _find_backwards(number: int, pattern: "re.Pattern[bytes]", offset: int, stop: Callable[[], bool]) -> int | None:
     while offset > 0 and not stop():
         start = max(0, offset - _SCAN_BLOCK)
         data = os.pread(number, offset - start, start)
@@ -211,7 +213,7 @@ def _lines(data: bytes, start: int) -> list[LogLine]:
                 stop -= 1
         else:
             stop, complete = len(data), False
-        lines.append(LogLine(start + position, start + stop, clean(data[position:stop]), complete))
+        lines.append(LogLine(start + position, start + stop, clean_line(data[position:stop]), complete))
         position = stop
     return lines
 
@@ -225,7 +227,7 @@ def attempt_logs(stage: Path) -> list[Path]:
     for number in reversed(attempts.attempt_numbers(stage)):
         attempt = attempts.attempt_path(stage, number)
         shards = attempts.shard_folders(attempt)
-        for folder in (attempt, *sorted(shards, key=_went_well), attempt / attempts.ARRAY):
+        for folder in (attempt, *sorted(shards, key=_has_not_failed), attempt / attempts.ARRAY):
             found += _logs_in(folder)
     return found
 
@@ -240,9 +242,9 @@ def _logs_in(folder: Path) -> list[Path]:
     return sorted(logs, key=lambda path: (order.get(path.name, 3), path.name))
 
 
-def _went_well(shard: Path) -> bool:
+def _has_not_failed(shard: Path) -> bool:
     try:
-        ended = attempts.read_record(shard / attempts.EXIT, attempts.Exit)
+        ended = attempts.read_record(shard / attempts.EXIT, attempts.ExitRecord)
     except (OSError, ValueError):
         return False
     return ended is None or ended.why == "done"

@@ -10,17 +10,17 @@ from jobs.planning.types import Cell, StageInstance
 from jobs.recipe.interpolation import interpolate, placeholders
 from jobs.recipe.labels import Label, label_text
 from jobs.recipe.load import Recipe
-from jobs.recipe.matrix import identical
-from jobs.recipe.source import Problems
+from jobs.recipe.matrix import is_same_label
+from jobs.recipe.source import RecipeProblems
 from jobs.recipe.stages import RecipeStage
-from jobs.recipe.toml_lines import Path
+from jobs.recipe.toml_lines import KeyPath
 from jobs.recipe.validation import add_validation_problems
 from pipelines.files import canonical_json
 from pipelines.stages import StageConfig, Upstream, accepted_kinds, content_key
 
 
 @dataclass(slots=True)
-class _Shared:
+class _SharedInstance:
     """An instance while its cells are still being found."""
 
     stage: RecipeStage
@@ -31,7 +31,7 @@ class _Shared:
 
 
 @dataclass(slots=True)
-class _InCell:
+class _CellStage:
     """A stage in one cell: the instance that plays it, and the dimensions its key depends on."""
 
     key: str
@@ -43,8 +43,8 @@ class PlanBuilder:
 
     def __init__(self, recipe: Recipe) -> None:
         self._recipe = recipe
-        self._problems = Problems(recipe.source)
-        self._shared: dict[str, _Shared] = {}
+        self._problems = RecipeProblems(recipe.source)
+        self._shared: dict[str, _SharedInstance] = {}
         self._configs: dict[tuple[str, str], StageConfig | None] = {}
 
     def build(self) -> tuple[tuple[StageInstance, ...], tuple[Cell, ...]]:
@@ -61,7 +61,7 @@ class PlanBuilder:
         return tuple(_instance(key, item) for key, item in shared), tuple(cells)
 
     def _cell(self, index: int, labels: dict[str, Label]) -> Cell:
-        here: dict[str, _InCell] = {}
+        here: dict[str, _CellStage] = {}
         for stage in self._recipe.stages.values():
             if stage.skipped(labels):
                 continue
@@ -74,9 +74,9 @@ class PlanBuilder:
             depends.update(*(here[need].depends for need in needs))
             inputs = tuple(sorted({here[need].key for need in needs}))
             key = content_key(stage.kind.name, config, inputs)
-            here[stage.name] = _InCell(key, depends)
+            here[stage.name] = _CellStage(key, depends)
             mine = {name: value for name, value in labels.items() if name in depends}
-            shared = self._shared.setdefault(key, _Shared(stage, config, inputs, mine))
+            shared = self._shared.setdefault(key, _SharedInstance(stage, config, inputs, mine))
             shared.labels = _agreed(shared.labels, mine)
             if index not in shared.cells:
                 shared.cells.append(index)
@@ -97,7 +97,7 @@ class PlanBuilder:
             canonical_json(config.key_fields())
         except ValidationError as error:
 
-            def note(inner: Path) -> str:
+            def note(inner: KeyPath) -> str:
                 used = {name: labels[name] for name in placeholders(_at(stage.config, inner))}
                 return f" (with {label_text(used)})" if used else ""
 
@@ -162,7 +162,7 @@ class PlanBuilder:
                 self._problems.add(path, message, "Leave one of them.")
 
 
-def _at(value: Any, path: Path) -> Any:
+def _at(value: Any, path: KeyPath) -> Any:
     for part in path:
         value = value[part]
     return value
@@ -179,10 +179,10 @@ def _listed(names: Iterable[str]) -> str:
 
 def _agreed(one: Mapping[str, Label], other: Mapping[str, Label]) -> dict[str, Label]:
     """Labels that two cells sharing an instance have in common."""
-    return {name: value for name, value in one.items() if name in other and identical(value, other[name])}
+    return {name: value for name, value in one.items() if name in other and is_same_label(value, other[name])}
 
 
-def _instance(key: str, shared: _Shared) -> StageInstance:
+def _instance(key: str, shared: _SharedInstance) -> StageInstance:
     return StageInstance(
         key=key,
         kind=shared.stage.kind.name,

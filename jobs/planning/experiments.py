@@ -11,8 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 import pipelines
 from jobs.planning.code_version import GitState, git_state
-from jobs.planning.files import write_once, writing
-from jobs.planning.types import Cell, Plan
+from jobs.planning.files import explain_write_errors, write_once
+from jobs.planning.types import Cell, RecipePlan
 from jobs.workspace import Workspace
 from pipelines.errors import InvalidInput
 from pipelines.files import read_json
@@ -48,7 +48,7 @@ class Experiment(BaseModel):
     host: str = ""
 
 
-def record_experiment(plan: Plan, workspace: Workspace) -> Experiment:
+def record_experiment(plan: RecipePlan, workspace: Workspace) -> Experiment:
     """Writes the snapshot of a plan that is about to be launched; every start gets its own file.
 
     Raises:
@@ -69,7 +69,7 @@ def record_experiment(plan: Plan, workspace: Workspace) -> Experiment:
         host=platform.node(),
     )
     folder = workspace.experiments / plan.name
-    with writing(folder):
+    with explain_write_errors(folder):
         _write_new(folder, experiment)
     return experiment
 

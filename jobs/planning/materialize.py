@@ -4,14 +4,14 @@ import time
 from collections.abc import Iterable
 
 from jobs.planning.code_version import code_version
-from jobs.planning.files import write_once, writing
+from jobs.planning.files import explain_write_errors, write_once
 from jobs.planning.reuse import check_folder
-from jobs.planning.types import Plan, StageInstance
+from jobs.planning.types import RecipePlan, StageInstance
 from jobs.workspace import Workspace
 from pipelines.folder import StageInfo
 
 
-def materialise(plan: Plan | Iterable[StageInstance], workspace: Workspace) -> list[str]:
+def materialise(plan: RecipePlan | Iterable[StageInstance], workspace: Workspace) -> list[str]:
     """Makes the folder and `stage.json` of each stage that has none.
 
     A folder without `stage.json` is none to any reader, and `stage.json` appears whole and once: of two
@@ -26,7 +26,7 @@ def materialise(plan: Plan | Iterable[StageInstance], workspace: Workspace) -> l
         InvalidInput: the folder of a key holds another stage.
     """
     workspace.create()
-    stages = plan.stages if isinstance(plan, Plan) else plan
+    stages = plan.stages if isinstance(plan, RecipePlan) else plan
     written = []
     for stage in stages:
         path = workspace.folder(stage.key).path
@@ -40,7 +40,7 @@ def materialise(plan: Plan | Iterable[StageInstance], workspace: Workspace) -> l
             code_version=code_version(),
             created=time.time(),
         )
-        with writing(path):
+        with explain_write_errors(path):
             path.mkdir(exist_ok=True)
             new = write_once(path / "stage.json", info.model_dump(mode="json"))
         if new:

@@ -2,8 +2,8 @@
 
 from jobs.planning.builder import PlanBuilder
 from jobs.planning.materialize import materialise
-from jobs.planning.reuse import explain
-from jobs.planning.types import Cell, Difference, Plan, Reuse, StageInstance
+from jobs.planning.reuse import find_reuse
+from jobs.planning.types import Cell, ConfigDifference, RecipePlan, Reuse, StageInstance
 from jobs.recipe.labels import Label, label_text
 from jobs.recipe.load import Recipe
 from jobs.recipe.resources import Resources
@@ -11,20 +11,20 @@ from jobs.workspace import Workspace
 
 __all__ = [
     "Cell",
-    "Difference",
+    "ConfigDifference",
     "Label",
-    "Plan",
+    "RecipePlan",
     "Resources",
     "Reuse",
     "StageInstance",
-    "explain",
+    "find_reuse",
     "label_text",
     "make_plan",
     "materialise",
 ]
 
 
-def make_plan(recipe: Recipe, workspace: Workspace) -> Plan:
+def make_plan(recipe: Recipe, workspace: Workspace) -> RecipePlan:
     """Spreads a recipe out over its matrix and looks up in the workspace what is finished already.
 
     Nothing is written. The content keys do not depend on the workspace.
@@ -33,12 +33,12 @@ def make_plan(recipe: Recipe, workspace: Workspace) -> Plan:
         InvalidInput: a config value or a stage's needs are wrong; names the recipe's lines.
     """
     stages, cells = PlanBuilder(recipe).build()
-    return Plan(
+    return RecipePlan(
         name=recipe.name,
         recipe_path=recipe.path.absolute(),
         recipe_text=recipe.text,
         overrides=recipe.source.overrides,
         stages=stages,
         cells=cells,
-        reuse=explain(stages, workspace),
+        reuse=find_reuse(stages, workspace),
     )

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from jobs.planning.types import Difference, Reuse, StageInstance, Status
+from jobs.planning.types import ConfigDifference, Reuse, ReuseStatus, StageInstance
 from jobs.workspace import Workspace
 from pipelines.errors import CogtuiError, InvalidInput
 from pipelines.folder import StageInfo
@@ -14,14 +14,14 @@ ABSENT: Final = "—"
 _INPUT: Final = "input "
 
 
-def explain(stages: Iterable[StageInstance], workspace: Workspace) -> dict[str, Reuse]:
+def find_reuse(stages: Iterable[StageInstance], workspace: Workspace) -> dict[str, Reuse]:
     """The reuse of each stage by key.
 
     Raises:
         InvalidInput: a folder of that key holds a stage of another, or a `result.json` that is damaged.
     """
     found: dict[str, Reuse] = {}
-    finished: dict[str, list[_Finished]] | None = None
+    finished: dict[str, list[_FinishedStage]] | None = None
     for stage in stages:
         folder = workspace.folder(stage.key)
         if folder.result() is not None:
@@ -29,20 +29,20 @@ def explain(stages: Iterable[StageInstance], workspace: Workspace) -> dict[str, 
             continue
         if finished is None:  # read only when something is new: a plan that is done needs none of it
             finished = _finished(workspace)
-        status: Status = "started" if (folder.path / "attempts").is_dir() else "new"
+        status: ReuseStatus = "started" if (folder.path / "attempts").is_dir() else "new"
         found[stage.key] = _nearest(stage, finished.get(stage.kind, []), status)
     return found
 
 
 @dataclass(frozen=True, slots=True)
-class _Finished:
+class _FinishedStage:
     info: StageInfo
     fields: dict[str, str]
 
 
-def _finished(workspace: Workspace) -> dict[str, list[_Finished]]:
+def _finished(workspace: Workspace) -> dict[str, list[_FinishedStage]]:
     """The finished stages of a workspace by kind; what cannot be read is no candidate."""
-    found: dict[str, list[_Finished]] = {}
+    found: dict[str, list[_FinishedStage]] = {}
     keys = workspace.keys()
     for key in keys:
         folder = workspace.folder(key)
@@ -50,7 +50,7 @@ def _finished(workspace: Workspace) -> dict[str, list[_Finished]]:
             if folder.result() is None:
                 continue
             info = folder.info()
-            found.setdefault(info.kind, []).append(_Finished(info, _described(_key_fields(info), info.inputs)))
+            found.setdefault(info.kind, []).append(_FinishedStage(info, _described(_key_fields(info), info.inputs)))
         except CogtuiError:
             continue
     return found
@@ -68,9 +68,9 @@ def _key_fields(info: StageInfo) -> dict[str, Any]:
         return {name: value for name, value in info.config.items() if name not in model.fields_outside_key()}
 
 
-def _nearest(stage: StageInstance, candidates: Iterable[_Finished], status: Status) -> Reuse:
+def _nearest(stage: StageInstance, candidates: Iterable[_FinishedStage], status: ReuseStatus) -> Reuse:
     mine = _described(stage.key_fields, stage.inputs)
-    best: tuple[tuple[int, bool, float], str, tuple[Difference, ...]] | None = None
+    best: tuple[tuple[int, bool, float], str, tuple[ConfigDifference, ...]] | None = None
     for other in candidates:
         differences = tuple(_differences(mine, other.fields))
         rank = (len(differences), other.info.name != stage.name, -other.info.created)
@@ -79,8 +79,8 @@ def _nearest(stage: StageInstance, candidates: Iterable[_Finished], status: Stat
     return Reuse(status) if best is None else Reuse(status, best[1], best[2] or _other_contract())
 
 
-def _other_contract() -> tuple[Difference, ...]:
-    return (Difference("contract version", "the present one", "an earlier one"),)
+def _other_contract() -> tuple[ConfigDifference, ...]:
+    return (ConfigDifference("contract version", "the present one", "an earlier one"),)
 
 
 def _described(fields: Mapping[str, Any], inputs: Iterable[str]) -> dict[str, str]:
@@ -104,11 +104,11 @@ def _shown(value: Any) -> str:
     return text if len(text) <= 60 else f"{text[:40]}…{text[-15:]}"
 
 
-def _differences(mine: Mapping[str, str], theirs: Mapping[str, str]) -> Iterator[Difference]:
+def _differences(mine: Mapping[str, str], theirs: Mapping[str, str]) -> Iterator[ConfigDifference]:
     for name in dict.fromkeys((*mine, *theirs)):
         here, there = mine.get(name, ABSENT), theirs.get(name, ABSENT)
         if here != there:
-            yield Difference(name, here, there)
+            yield ConfigDifference(name, here, there)
 
 
 def check_folder(stage: StageInstance, workspace: Workspace) -> None:

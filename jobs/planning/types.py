@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict
 from jobs.recipe.labels import Label, label_text
 from jobs.recipe.resources import Resources
 
-Status = Literal["reused", "started", "new"]
+ReuseStatus = Literal["reused", "started", "new"]
 """Finished; begun before and to be continued; not there yet."""
 
 
@@ -59,7 +59,7 @@ class StageInstance:
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class ConfigDifference:
     """A config field, or an input, in which a stage differs from a finished one."""
 
     field: str
@@ -75,10 +75,10 @@ class Difference:
 class Reuse:
     """Whether a stage is reused, and why or why not."""
 
-    status: Status
+    status: ReuseStatus
     nearest: str | None = None
     """Key of the finished stage of this kind that is most like it; None where there is none."""
-    differences: tuple[Difference, ...] = ()
+    differences: tuple[ConfigDifference, ...] = ()
 
     def reason(self, kind: str) -> str:
         """One sentence part: `its result is there`, `no problems stage is finished`, `nearest X: steps is …`."""
@@ -90,7 +90,7 @@ class Reuse:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class RecipePlan:
     """A recipe spread out: matrix × stages as a graph of instances."""
 
     name: str

@@ -5,17 +5,17 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from jobs.recipe.labels import Label
-from jobs.recipe.toml_lines import Path
+from jobs.recipe.toml_lines import KeyPath
 
 # `{{name}}` stands for a literal `{name}`; any other brace is an ordinary character, as templates and JSON need.
 _PLACEHOLDER: Final = re.compile(r"\{\{([a-z_][a-z0-9_]*)\}\}|\{([a-z_][a-z0-9_]*)\}")
 
 
-def placeholders(value: Any) -> dict[str, Path]:
+def placeholders(value: Any) -> dict[str, KeyPath]:
     """Every placeholder in a value, with the place of its first use relative to the value."""
-    found: dict[str, Path] = {}
+    found: dict[str, KeyPath] = {}
 
-    def note(text: str, path: Path) -> Any:
+    def note(text: str, path: KeyPath) -> Any:
         for match in _PLACEHOLDER.finditer(text):
             if match[2]:
                 found.setdefault(match[2], path)
@@ -35,7 +35,7 @@ def interpolate(value: Any, labels: Mapping[str, Label]) -> Any:
         KeyError: a placeholder without a value.
     """
 
-    def fill(text: str, path: Path) -> Any:
+    def fill(text: str, path: KeyPath) -> Any:
         whole = _PLACEHOLDER.fullmatch(text)
         if whole and whole[2]:
             return labels[whole[2]]
@@ -48,7 +48,7 @@ def _written(value: Label) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _map_strings(value: Any, change: Callable[[str, Path], Any], path: Path) -> Any:
+def _map_strings(value: Any, change: Callable[[str, KeyPath], Any], path: KeyPath) -> Any:
     if isinstance(value, str):
         return change(value, path)
     if isinstance(value, dict):

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from jobs.recipe.labels import Label
-from jobs.recipe.matrix import expand
-from jobs.recipe.source import TOP_KEYS, Problems, Source, read_source, suggestion
-from jobs.recipe.stages import RecipeStage, StageReader, in_order, read_resources
+from jobs.recipe.matrix import expand_matrix
+from jobs.recipe.source import TOP_KEYS, RecipeProblems, RecipeSource, read_source, suggest
+from jobs.recipe.stages import RecipeStage, StageReader, read_resources, sort_by_needs
 
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 
@@ -24,7 +24,7 @@ class Recipe:
     """The matrix values of each cell; one empty cell where there is neither matrix nor seeds."""
     stages: dict[str, RecipeStage]
     """By name, each after what it needs."""
-    source: Source
+    source: RecipeSource
 
     @property
     def text(self) -> str:
@@ -44,17 +44,17 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
         InvalidInput: names file and line of everything that is wrong, and the nearest valid key.
     """
     source = read_source(path, overrides)
-    problems = Problems(source)
+    problems = RecipeProblems(source)
     data = source.data
     for key in data:
         if key not in TOP_KEYS:
-            problems.add((key,), f"unknown key {key!r}", suggestion(key, TOP_KEYS, "Keys"))
+            problems.add((key,), f"unknown key {key!r}", suggest(key, TOP_KEYS, "Keys"))
     name = _name(data, problems)
     reduced = source.overridden("matrix") or source.overridden("seeds")
-    dimensions, cells = expand(data, problems, strict=not reduced)
+    dimensions, cells = expand_matrix(data, problems, strict=not reduced)
     problems.raise_if_any()
     # What a `--set` took out of the matrix may still be named by a `skip`.
-    written = expand(source.written, Problems(source))[0] if reduced else dimensions
+    written = expand_matrix(source.written, RecipeProblems(source))[0] if reduced else dimensions
     tables = data.get("stages")
     if not isinstance(tables, dict) or not tables:
         problems.add(("stages",), "the recipe has no stages", "Add a table such as [stages.problems].")
@@ -62,12 +62,12 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
     resources = read_resources(data.get("resources", {}), tables, path.parent, problems)
     stages = StageReader(tables, resources, dimensions, written, problems).read()
     problems.raise_if_any()
-    ordered = in_order(stages, problems)
+    ordered = sort_by_needs(stages, problems)
     problems.raise_if_any()
     return Recipe(path, name, tuple(cells), ordered, source)
 
 
-def _name(data: Mapping[str, Any], problems: Problems) -> str:
+def _name(data: Mapping[str, Any], problems: RecipeProblems) -> str:
     name = data.get("name")
     if name is None:
         problems.add(("name",), "the recipe has no name", 'Begin it with name = "my-experiment".')

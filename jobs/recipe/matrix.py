@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from jobs.recipe.labels import Label, label_text
-from jobs.recipe.source import Problems, suggestion
-from jobs.recipe.toml_lines import Path
+from jobs.recipe.source import RecipeProblems, suggest
+from jobs.recipe.toml_lines import KeyPath
 
 SEED: Final = "seed"
 _RESERVED: Final = ("include", "exclude")
@@ -17,8 +17,8 @@ _NAME: Final = re.compile(r"[a-z_][a-z0-9_]*")
 Labels = dict[str, Label]
 
 
-def expand(
-    data: Mapping[str, Any], problems: Problems, *, strict: bool = True
+def expand_matrix(
+    data: Mapping[str, Any], problems: RecipeProblems, *, strict: bool = True
 ) -> tuple[dict[str, list[Label]], list[Labels]]:
     """The dimensions of a recipe and its cells.
 
@@ -53,14 +53,14 @@ def expand(
                 problems.add(("matrix", "include", index), f"this cell is there already: {label_text(cell)}")
             cells.append(cell)
             for name, value in cell.items():
-                if not any(identical(value, known) for known in dimensions[name]):
+                if not any(is_same_label(value, known) for known in dimensions[name]):
                     dimensions[name].append(value)
     if not cells and not problems:
         problems.add(("matrix", "exclude"), "nothing is left of the matrix: every cell is excluded")
     return dimensions, cells
 
 
-def _dimensions(data: Mapping[str, Any], problems: Problems) -> dict[str, list[Label]]:
+def _dimensions(data: Mapping[str, Any], problems: RecipeProblems) -> dict[str, list[Label]]:
     found: dict[str, list[Label]] = {}
     matrix = data.get("matrix", {})
     if not isinstance(matrix, dict):
@@ -84,7 +84,7 @@ def _dimensions(data: Mapping[str, Any], problems: Problems) -> dict[str, list[L
     return found
 
 
-def _values(path: Path, values: Any, problems: Problems) -> list[Label]:
+def _values(path: KeyPath, values: Any, problems: RecipeProblems) -> list[Label]:
     name = ".".join(map(str, path))
     if not isinstance(values, list) or not values:
         problems.add(path, f"{name} is a list with at least one value, not {values!r}")
@@ -94,23 +94,23 @@ def _values(path: Path, values: Any, problems: Problems) -> list[Label]:
             problems.add((*path, index), f"{name} has a value that is neither text nor a number nor a truth value")
         elif isinstance(value, float) and not math.isfinite(value):
             problems.add((*path, index), f"{name} has {value}, which is no number to compute with")
-        elif any(identical(value, earlier) for earlier in values[:index]):
+        elif any(is_same_label(value, earlier) for earlier in values[:index]):
             problems.add((*path, index), f"{name} has {value!r} twice", "Remove one of the two.")
     return list(values)
 
 
 def _entries(
-    matrix: Mapping[str, Any], which: str, dimensions: Mapping[str, list[Label]], problems: Problems
+    matrix: Mapping[str, Any], which: str, dimensions: Mapping[str, list[Label]], problems: RecipeProblems
 ) -> Iterator[tuple[int, Labels]]:
     entries = matrix.get(which, [])
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
         problems.add(("matrix", which), f"{which} is a list of tables", f'Write {which} = [{{ condition = "none" }}].')
         return
     for index, entry in enumerate(entries):
-        path: Path = ("matrix", which, index)
+        path: KeyPath = ("matrix", which, index)
         unknown = [name for name in entry if name not in dimensions]
         for name in unknown:
-            problems.add((*path, name), f"the matrix has no {name!r}", suggestion(name, dimensions, "Dimensions"))
+            problems.add((*path, name), f"the matrix has no {name!r}", suggest(name, dimensions, "Dimensions"))
         wrong = [name for name, value in entry.items() if not isinstance(value, bool | int | float | str)]
         for name in wrong:
             problems.add((*path, name), f"{name} takes one value here, not {entry[name]!r}")
@@ -121,7 +121,7 @@ def _entries(
 
 
 def _included(
-    entry: Labels, dimensions: Mapping[str, list[Label]], seeds: list[Label], problems: Problems, path: Path
+    entry: Labels, dimensions: Mapping[str, list[Label]], seeds: list[Label], problems: RecipeProblems, path: KeyPath
 ) -> list[Labels]:
     missing = [name for name in dimensions if name not in entry and name != SEED]
     if missing:
@@ -133,13 +133,13 @@ def _included(
 
 
 def _matches(cell: Labels, entry: Labels) -> bool:
-    return all(identical(cell[name], value) for name, value in entry.items())
+    return all(is_same_label(cell[name], value) for name, value in entry.items())
 
 
 def _same(one: Labels, other: Labels) -> bool:
-    return all(identical(value, other[name]) for name, value in one.items())
+    return all(is_same_label(value, other[name]) for name, value in one.items())
 
 
-def identical(one: object, other: object) -> bool:
+def is_same_label(one: object, other: object) -> bool:
     """Whether two matrix values are equal and of one type: 1, 1.0 and true are three values."""
     return type(one) is type(other) and one == other

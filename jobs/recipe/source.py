@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path as FilePath
 from typing import Any, Final
 
-from jobs.recipe.toml_lines import Path, key_lines, read_toml
+from jobs.recipe.toml_lines import KeyPath, key_lines, read_toml
 from pipelines.errors import InvalidInput
 
 _ASSIGNMENT: Final = re.compile(r"\s*([A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*)\s*=(.*)", re.DOTALL)
@@ -17,23 +17,23 @@ TOP_KEYS: Final = ("name", "seeds", "matrix", "stages", "resources")
 """Keys at the top of a recipe."""
 
 
-def nearest(word: str, valid: Iterable[str]) -> str | None:
+def nearest_word(word: str, valid: Iterable[str]) -> str | None:
     """The valid word most like a wrong one, or None where nothing is close."""
     found = difflib.get_close_matches(word, list(valid), n=1)
     return found[0] if found else None
 
 
-def suggestion(word: str, valid: Iterable[str], what: str) -> str:
+def suggest(word: str, valid: Iterable[str], what: str) -> str:
     """`Did you mean X?`, or the list of what is valid."""
     names = list(valid)
-    close = nearest(word, names)
+    close = nearest_word(word, names)
     if close is not None:
         return f"Did you mean {close}?"
     return f"{what}: {', '.join(names)}." if names else f"There are no {what.lower()} here."
 
 
 @dataclass(slots=True)
-class Source:
+class RecipeSource:
     """The values of a recipe and where each of them was written."""
 
     path: FilePath
@@ -43,10 +43,10 @@ class Source:
     data: dict[str, Any]
     """With the `--set` arguments applied."""
     overrides: tuple[str, ...]
-    _lines: dict[Path, int]
-    _set: dict[Path, str] = field(default_factory=dict)
+    _lines: dict[KeyPath, int]
+    _set: dict[KeyPath, str] = field(default_factory=dict)
 
-    def where(self, path: Path) -> str:
+    def where(self, path: KeyPath) -> str:
         """`recipe.toml:12`, or the `--set` argument a value comes from; that of what encloses it if need be."""
         prefixes = [path[:length] for length in range(len(path), 0, -1)]
         for prefix in prefixes:  # what a `--set` replaced has no line any more, nor has anything in it
@@ -60,20 +60,20 @@ class Source:
         return any(given[: len(path)] == path for given in self._set)
 
 
-def read_source(path: FilePath, overrides: Sequence[str] = ()) -> Source:
+def read_source(path: FilePath, overrides: Sequence[str] = ()) -> RecipeSource:
     """Reads a recipe and applies `--set` arguments to it.
 
     Raises:
         NotFound: no such file. InvalidInput: not TOML, or an argument that cannot be applied.
     """
     text, written = read_toml(path)
-    source = Source(path, text, written, copy.deepcopy(written), tuple(overrides), key_lines(text))
+    source = RecipeSource(path, text, written, copy.deepcopy(written), tuple(overrides), key_lines(text))
     for override in overrides:
         _apply(source, override)
     return source
 
 
-def _apply(source: Source, override: str) -> None:
+def _apply(source: RecipeSource, override: str) -> None:
     match = _ASSIGNMENT.fullmatch(override)
     if match is None:
         raise InvalidInput(
@@ -82,14 +82,14 @@ def _apply(source: Source, override: str) -> None:
     path = tuple(match[1].split("."))
     if path[0] not in TOP_KEYS:
         raise InvalidInput(
-            f"--set {override}: a recipe has no key {path[0]!r}", remedy=suggestion(path[0], TOP_KEYS, "Keys")
+            f"--set {override}: a recipe has no key {path[0]!r}", remedy=suggest(path[0], TOP_KEYS, "Keys")
         )
     stages = source.data.get("stages")
     if path[0] == "stages" and isinstance(stages, dict) and (len(path) < 3 or path[1] not in stages):
         name = path[1] if len(path) > 1 else ""
         raise InvalidInput(
             f"--set {override}: the recipe has no stage {name!r} to set a key of",
-            remedy=suggestion(name, stages, "Stages"),
+            remedy=suggest(name, stages, "Stages"),
         )
     table = source.data
     for depth, part in enumerate(path[:-1]):
@@ -114,7 +114,7 @@ def _parsed(value: str) -> Any:
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
+class RecipeProblem:
     """One thing that is wrong in a recipe."""
 
     where: str
@@ -122,19 +122,19 @@ class Problem:
     hint: str = ""
 
 
-class Problems:
+class RecipeProblems:
     """Collects what is wrong, so that one run names all of it; the same thing in several cells counts once."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: RecipeSource) -> None:
         self._source = source
-        self._found: dict[Problem, None] = {}
+        self._found: dict[RecipeProblem, None] = {}
 
     def __bool__(self) -> bool:
         return bool(self._found)
 
-    def add(self, path: Path, message: str, hint: str = "") -> None:
+    def add(self, path: KeyPath, message: str, hint: str = "") -> None:
         """Notes that the value at `path` is wrong."""
-        self._found[Problem(self._source.where(path), message, hint)] = None
+        self._found[RecipeProblem(self._source.where(path), message, hint)] = None
 
     def raise_if_any(self) -> None:
         """Raises InvalidInput if something was noted: the first as its summary, the others as its detail."""

@@ -10,9 +10,9 @@ from pydantic import ValidationError
 
 from jobs.recipe.interpolation import placeholders
 from jobs.recipe.labels import Label
-from jobs.recipe.matrix import identical
+from jobs.recipe.matrix import is_same_label
 from jobs.recipe.resources import Resources
-from jobs.recipe.source import Problems, nearest, suggestion
+from jobs.recipe.source import RecipeProblems, nearest_word, suggest
 from jobs.recipe.validation import add_validation_problems
 from pipelines.errors import InvalidInput
 from pipelines.stages import RESERVED_FIELDS, STAGE_KINDS, StageKind, stage_kind
@@ -36,7 +36,7 @@ class RecipeStage:
     def skipped(self, labels: Mapping[str, Label]) -> bool:
         """Whether the stage is left out of a cell."""
         return bool(self.skip) and all(
-            name in labels and any(identical(labels[name], value) for value in values)
+            name in labels and any(is_same_label(labels[name], value) for value in values)
             for name, values in self.skip.items()
         )
 
@@ -58,7 +58,7 @@ class StageReader:
         resources: Mapping[str, Resources],
         dimensions: Mapping[str, list[Label]],
         written: Mapping[str, list[Label]],
-        problems: Problems,
+        problems: RecipeProblems,
     ) -> None:
         self._tables = tables
         self._resources = resources
@@ -86,7 +86,7 @@ class StageReader:
         config = {key: value for key, value in table.items() if key not in RESERVED_FIELDS}
         for placeholder, place in placeholders(config).items():
             if placeholder not in self._dimensions:
-                hint = suggestion(placeholder, self._dimensions, "Placeholders")
+                hint = suggest(placeholder, self._dimensions, "Placeholders")
                 literal = f"A literal one is written {{{{{placeholder}}}}}."
                 self._problems.add(
                     ("stages", name, *place), f"unknown placeholder {{{placeholder}}}", f"{hint} {literal}"
@@ -100,7 +100,7 @@ class StageReader:
         kind = table.get("kind")
         if kind is None:
             kinds = list(STAGE_KINDS.names())
-            close = nearest(name, kinds)
+            close = nearest_word(name, kinds)
             hint = f'Add kind = "{close}".' if close else f"Add one of: {', '.join(kinds)}."
             self._problems.add(("stages", name), f"stage {name} has no kind", hint)
             return None
@@ -125,7 +125,7 @@ class StageReader:
             if need == name:
                 self._problems.add((*path, index), f"stage {name} needs itself", "Remove it.")
             elif need not in others:
-                self._problems.add((*path, index), f"there is no stage {need!r}", suggestion(need, others, "Stages"))
+                self._problems.add((*path, index), f"there is no stage {need!r}", suggest(need, others, "Stages"))
             elif need in needs[:index]:
                 self._problems.add((*path, index), f"{need!r} is there twice", "Remove one of the two.")
         return tuple(needs)
@@ -139,15 +139,15 @@ class StageReader:
         found = {}
         for dimension, given in skip.items():
             if dimension not in self._values:
-                hint = suggestion(dimension, self._values, "Dimensions")
+                hint = suggest(dimension, self._values, "Dimensions")
                 self._problems.add((*path, dimension), f"the matrix has no {dimension!r}", hint)
                 continue
             known = self._values[dimension]
             values = given if isinstance(given, list) else [given]
             for index, value in enumerate(values):
-                if not any(identical(value, other) for other in known):
+                if not any(is_same_label(value, other) for other in known):
                     place = (*path, dimension, index) if isinstance(given, list) else (*path, dimension)
-                    hint = suggestion(str(value), dict.fromkeys(map(str, known)), "Values")
+                    hint = suggest(str(value), dict.fromkeys(map(str, known)), "Values")
                     self._problems.add(place, f"{dimension} has no value {value!r}", hint)
             found[dimension] = tuple(values)
         return found
@@ -157,13 +157,15 @@ class StageReader:
             return self._resources.get(name) or self._resources.get(DEFAULT_RESOURCES) or Resources()
         chosen = table["resources"]
         if not isinstance(chosen, str) or chosen not in self._resources:
-            hint = suggestion(str(chosen), self._resources, "Resources")
+            hint = suggest(str(chosen), self._resources, "Resources")
             self._problems.add(("stages", name, "resources"), f"there are no resources {chosen!r}", hint)
             return Resources()
         return self._resources[chosen]
 
 
-def read_resources(tables: Any, stages: Mapping[str, Any], base: Path, problems: Problems) -> dict[str, Resources]:
+def read_resources(
+    tables: Any, stages: Mapping[str, Any], base: Path, problems: RecipeProblems
+) -> dict[str, Resources]:
     """`[resources]` by name. A name that no stage uses is an error: its cluster parameters would be lost.
 
     A stage uses the resources it names in `resources`, else those of its own name, else `default`. What the
@@ -181,7 +183,7 @@ def read_resources(tables: Any, stages: Mapping[str, Any], base: Path, problems:
             problems.add(path, f"resources.{name} is a table, not {table!r}", f"Write it as [resources.{name}].")
             continue
         if name != DEFAULT_RESOURCES and name not in used:
-            problems.add(path, f"no stage uses the resources {name!r}", suggestion(name, stages, "Stages"))
+            problems.add(path, f"no stage uses the resources {name!r}", suggest(name, stages, "Stages"))
         try:
             found[name] = Resources.model_validate({**common, **table}, context={"base": base})
             common = table if name == DEFAULT_RESOURCES else common
@@ -191,7 +193,7 @@ def read_resources(tables: Any, stages: Mapping[str, Any], base: Path, problems:
     return found
 
 
-def in_order(stages: Mapping[str, RecipeStage], problems: Problems) -> dict[str, RecipeStage]:
+def sort_by_needs(stages: Mapping[str, RecipeStage], problems: RecipeProblems) -> dict[str, RecipeStage]:
     """The stages with each after what it needs, else in the order written; a cycle is named."""
     ordered: dict[str, RecipeStage] = {}
     waiting = dict(stages)

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from pipelines.errors import InvalidInput, NotFound
 
-Path = tuple[str | int, ...]
+KeyPath = tuple[str | int, ...]
 """Where a value stands: keys and array indices from the top."""
 
 _BARE_KEY: Final = re.compile(r"[A-Za-z0-9_-]+")
@@ -56,7 +56,7 @@ def _decode_error(path: FilePath, text: str, message: str) -> InvalidInput:
     return InvalidInput(f"{path}:{number}: not valid TOML: {what}", detail=source, remedy="Correct that line.")
 
 
-def key_lines(text: str) -> dict[Path, int]:
+def key_lines(text: str) -> dict[KeyPath, int]:
     """The line (from 1) on which each key, table header and array element of a valid TOML text begins."""
     return _Scanner(text).scan()
 
@@ -65,12 +65,12 @@ class _Scanner:
     def __init__(self, text: str) -> None:
         self.text = text
         self.at = 0
-        self.lines: dict[Path, int] = {}
+        self.lines: dict[KeyPath, int] = {}
         self._starts = [0, *(match.end() for match in re.finditer("\n", text))]
-        self._elements: dict[Path, int] = {}
+        self._elements: dict[KeyPath, int] = {}
 
-    def scan(self) -> dict[Path, int]:
-        table: Path = ()
+    def scan(self) -> dict[KeyPath, int]:
+        table: KeyPath = ()
         while self._skip(_BLANK_LINES) < len(self.text):
             table = self._header() if self.text[self.at] == "[" else self._pair(table)
         return self.lines
@@ -80,19 +80,19 @@ class _Scanner:
         self.at = match.end() if match else self.at
         return self.at
 
-    def _note(self, path: Path, *, again: bool = False) -> None:
+    def _note(self, path: KeyPath, *, again: bool = False) -> None:
         line = bisect_right(self._starts, self.at)
         if again or path not in self.lines:
             self.lines[path] = line
 
-    def _header(self) -> Path:
+    def _header(self) -> KeyPath:
         start = self.at
         many = self.text.startswith("[[", self.at)
         self.at += 2 if many else 1
         parts = self._key()
         end = self.text.index("]", self.at) + (2 if many else 1)
         self.at = start
-        path: Path = ()
+        path: KeyPath = ()
         for part in parts[:-1]:
             path = self._inside((*path, part))
             self._note(path)
@@ -105,11 +105,11 @@ class _Scanner:
         self.at = end
         return path
 
-    def _inside(self, path: Path) -> Path:
+    def _inside(self, path: KeyPath) -> KeyPath:
         """A table named below an array of tables lies in the array's latest element."""
         return (*path, self._elements[path]) if path in self._elements else path
 
-    def _pair(self, table: Path) -> Path:
+    def _pair(self, table: KeyPath) -> KeyPath:
         start = self.at
         parts = self._key()
         after = self.at
@@ -139,7 +139,7 @@ class _Scanner:
                 return parts
             self.at += 1
 
-    def _value(self, path: Path) -> None:
+    def _value(self, path: KeyPath) -> None:
         opening = self.text[self.at]
         if opening in "\"'":
             self._string()
@@ -148,7 +148,7 @@ class _Scanner:
         else:
             self._skip(_BARE_VALUE)
 
-    def _container(self, path: Path, closing: str) -> None:
+    def _container(self, path: KeyPath, closing: str) -> None:
         self.at += 1
         index = 0
         while self.text[self._skip(_BLANK_LINES)] != closing:

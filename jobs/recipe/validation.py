@@ -5,17 +5,17 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
-from jobs.recipe.source import Problems, suggestion
-from jobs.recipe.toml_lines import Path
+from jobs.recipe.source import RecipeProblems, suggest
+from jobs.recipe.toml_lines import KeyPath
 
 
 def add_validation_problems(
     error: ValidationError,
     model: type[BaseModel],
     table: Mapping[str, Any],
-    path: Path,
-    problems: Problems,
-    note: Callable[[Path], str] = lambda path: "",
+    path: KeyPath,
+    problems: RecipeProblems,
+    note: Callable[[KeyPath], str] = lambda path: "",
 ) -> None:
     """Notes each error of a config at the place its value was written.
 
@@ -34,7 +34,7 @@ def add_validation_problems(
         last = str(item["loc"][-1]) if item["loc"] else ""
         if item["type"] == "extra_forbidden":
             fields = [field for owner in _models_at(model, inner[:-1]) for field in owner.model_fields]
-            problems.add(place, f"unknown key {last!r} in [{_dotted(place[:-1])}]", suggestion(last, fields, "Keys"))
+            problems.add(place, f"unknown key {last!r} in [{_dotted(place[:-1])}]", suggest(last, fields, "Keys"))
         elif item["type"] == "missing":
             problems.add(place, f"[{_dotted(place)}] needs the key {last!r}", f"Add {last} = … there.")
         else:
@@ -50,11 +50,11 @@ def _message(item: Mapping[str, Any]) -> str:
     return f"{text[:1].lower()}{text[1:]}, not {shown}"
 
 
-def _dotted(path: Path) -> str:
+def _dotted(path: KeyPath) -> str:
     return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).lstrip(".")
 
 
-def _in_table(location: tuple[int | str, ...], table: Any) -> Path:
+def _in_table(location: tuple[int | str, ...], table: Any) -> KeyPath:
     """The part of pydantic's location that stands in the table; it also names union members and validators."""
     path: list[int | str] = []
     here = table
@@ -66,7 +66,7 @@ def _in_table(location: tuple[int | str, ...], table: Any) -> Path:
     return tuple(path)
 
 
-def _models_at(model: type[BaseModel], path: Path) -> list[type[BaseModel]]:
+def _models_at(model: type[BaseModel], path: KeyPath) -> list[type[BaseModel]]:
     """The models that a table at `path` inside a table of `model` may be."""
     here = [model]
     for part in path:

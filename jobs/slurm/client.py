@@ -25,19 +25,19 @@ _SACCT_IDS: Final = 1000
 """Ids a call; the rest waits for the next tick."""
 
 
-class CommandProblem(Exception):
+class SlurmCommandError(Exception):
     """A scheduler command is missing, hangs, fails, or prints what cannot be read."""
 
 
-class Refused(CommandProblem):
+class SlurmRefusal(SlurmCommandError):
     """The command answered, and said no."""
 
 
-class NoAccounting(CommandProblem):
+class AccountingDisabled(SlurmCommandError):
     """This cluster keeps no accounting."""
 
 
-def command(arguments: list[str], *, timeout_s: float | None = None) -> str:
+def run_command(arguments: list[str], *, timeout_s: float | None = None) -> str:
     """Runs a scheduler command; returns its output.
 
     Args:
@@ -45,7 +45,7 @@ def command(arguments: list[str], *, timeout_s: float | None = None) -> str:
         timeout_s: patience in seconds; 10 by default.
 
     Raises:
-        CommandProblem: says what was wrong, in one line; `Refused` where Slurm itself said no.
+        CommandProblem: says what was wrong, in one line; `SlurmRefusal` where Slurm itself said no.
     """
     name = arguments[0]
     patience = TIMEOUT_S if timeout_s is None else timeout_s
@@ -63,21 +63,21 @@ def command(arguments: list[str], *, timeout_s: float | None = None) -> str:
             start_new_session=True,
         )
     except FileNotFoundError:
-        raise CommandProblem(f"{name} is not installed here") from None
+        raise SlurmCommandError(f"{name} is not installed here") from None
     except OSError as error:
-        raise CommandProblem(f"{name} cannot be started: {error.strerror}") from error
+        raise SlurmCommandError(f"{name} cannot be started: {error.strerror}") from error
     try:
         output, errors = child.communicate(timeout=patience)
     except subprocess.TimeoutExpired:
         child.kill()
         with contextlib.suppress(subprocess.TimeoutExpired):
             child.communicate(timeout=1.0)  # if it is stuck in the kernel, nothing more can be done about it
-        raise CommandProblem(f"{name} did not answer within {patience:g} s") from None
+        raise SlurmCommandError(f"{name} did not answer within {patience:g} s") from None
     if child.returncode != 0:
         said = errors.decode("utf-8", "replace").strip().splitlines()
         text = f"{name} failed: {said[-1] if said else f'exit code {child.returncode}'}"
         # after a time-out within Slurm the wish may have been granted all the same
-        raise CommandProblem(text) if "timed out" in text else Refused(text)
+        raise SlurmCommandError(text) if "timed out" in text else SlurmRefusal(text)
     return output.decode("utf-8", "replace")
 
 
@@ -87,12 +87,12 @@ def squeue() -> dict[str, SlurmJob]:
     Raises:
         CommandProblem: it could not be asked, or its answer not be read.
     """
-    output = command(["squeue", "-h", "-r", "-u", getpass.getuser(), "-t", "all", "-o", _SQUEUE_FIELDS])
+    output = run_command(["squeue", "-h", "-r", "-u", getpass.getuser(), "-t", "all", "-o", _SQUEUE_FIELDS])
     found = {}
     for line in output.splitlines():
         fields = line.strip().split("|", 4)
         if len(fields) != 5 or not _JOB_ID.fullmatch(fields[0]) or not _STATE.fullmatch(fields[1]):
-            raise CommandProblem(f"squeue printed what cannot be read: {line.strip()[:60]!r}")
+            raise SlurmCommandError(f"squeue printed what cannot be read: {line.strip()[:60]!r}")
         reason = "" if fields[2] in ("None", "(null)") else fields[2]
         found[fields[0]] = SlurmJob(fields[0], fields[1], reason, fields[3], fields[4])
     return found
@@ -106,17 +106,17 @@ def sacct(job_ids: Iterable[str]) -> dict[str, SlurmJob]:
     """
     wanted = sorted({job_id.partition("_")[0] for job_id in job_ids})[:_SACCT_IDS]
     try:
-        output = command(["sacct", "-n", "-X", "-P", "-j", ",".join(wanted), "-o", _SACCT_FIELDS])
-    except CommandProblem as problem:
+        output = run_command(["sacct", "-n", "-X", "-P", "-j", ",".join(wanted), "-o", _SACCT_FIELDS])
+    except SlurmCommandError as problem:
         if "storage is disabled" in str(problem) or "not installed" in str(problem):
-            raise NoAccounting(str(problem)) from problem
+            raise AccountingDisabled(str(problem)) from problem
         raise
     found = {}
     for line in output.splitlines():
         fields = line.strip().split("|", 4)
         words = fields[1].split() if len(fields) == 5 else []  # "CANCELLED by 0": the first word is the state
         if not words or not _STATE.fullmatch(words[0].rstrip("+")):
-            raise CommandProblem(f"sacct printed what cannot be read: {line.strip()[:60]!r}")
+            raise SlurmCommandError(f"sacct printed what cannot be read: {line.strip()[:60]!r}")
         if _JOB_ID.fullmatch(fields[0]):
             found[fields[0]] = SlurmJob(
                 fields[0], words[0].rstrip("+"), "", fields[3], fields[4], fields[2], source="sacct"
@@ -124,12 +124,12 @@ def sacct(job_ids: Iterable[str]) -> dict[str, SlurmJob]:
     return found
 
 
-def ask(job_ids: Collection[str]) -> SlurmAnswer:
+def query_jobs(job_ids: Collection[str]) -> SlurmAnswer:
     """Asks squeue, and sacct for those of these jobs that squeue has forgotten. Never raises."""
     asked = time.time()
     try:
         jobs = squeue()
-    except CommandProblem as problem:
+    except SlurmCommandError as problem:
         return SlurmAnswer(problem=str(problem), asked=asked)
     names = {job.name: job for job in jobs.values()}
     arrays = {job_id.partition("_")[0] for job_id in jobs}
@@ -138,13 +138,13 @@ def ask(job_ids: Collection[str]) -> SlurmAnswer:
     if forgotten:
         try:
             jobs = {**sacct(forgotten), **jobs}
-        except NoAccounting:
+        except AccountingDisabled:
             pass  # many clusters have none: the jobs' own records tell
-        except CommandProblem as problem:
+        except SlurmCommandError as problem:
             incomplete = str(problem)
     return SlurmAnswer(jobs, names, incomplete=incomplete, asked=asked)
 
 
-def installed() -> bool:
+def is_installed() -> bool:
     """Whether this machine has Slurm's commands."""
     return shutil.which("squeue") is not None and shutil.which("sbatch") is not None

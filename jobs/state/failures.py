@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from jobs.attempts import records as attempts
-from jobs.attempts.records import Exit, Job
+from jobs.attempts.records import ExitRecord, JobRecord
 from pipelines.text_safety import picture_controls
 
 _TAIL_BYTES: Final = 64 * 1024
@@ -40,7 +40,7 @@ def signal_name(number: int) -> str:
         return f"signal {number}"
 
 
-def explain(attempt: Path, ended: Exit, error: dict[str, Any] | None, job: Job) -> tuple[str, str]:
+def describe_failure(attempt: Path, ended: ExitRecord, error: dict[str, Any] | None, job: JobRecord) -> tuple[str, str]:
     """Reason and remedy of an end, from its record and the last lines of its log."""
     if ended.why == "blocked":
         return one_line(ended.reason), "Mend that stage, then run the recipe again with --retry."
@@ -56,13 +56,13 @@ def explain(attempt: Path, ended: Exit, error: dict[str, Any] | None, job: Job) 
     return _failure(attempt, ended, error)
 
 
-def _limit(job: Job) -> str:
+def _limit(job: JobRecord) -> str:
     if job.time_limit_s is None:
         return "its time limit was over"
     return f"its time limit of {duration(job.time_limit_s)} was over"
 
 
-def _failure(attempt: Path, ended: Exit, error: dict[str, Any] | None) -> tuple[str, str]:
+def _failure(attempt: Path, ended: ExitRecord, error: dict[str, Any] | None) -> tuple[str, str]:
     if ended.reason:
         return one_line(ended.reason), RETRY
     if error is not None and isinstance(error.get("summary"), str):

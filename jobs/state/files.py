@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from jobs.attempts import records as attempts
-from jobs.attempts.records import Cancel, Exit, Job, Started
+from jobs.attempts.records import CancelRequest, ExitRecord, JobRecord, StartRecord
 from pipelines.folder import Progress, StageInfo
 
 STAGE: Final = "stage.json"
@@ -35,11 +35,11 @@ class AttemptFiles:
     """Of the attempt; of a shard its index in the array."""
     base: str
     """The folder, as text: paths are made a thousand times a second, and `Path` is slow at that."""
-    job: Job | None = None
-    started: Started | None = None
-    exit: Exit | None = None
+    job: JobRecord | None = None
+    started: StartRecord | None = None
+    exit: ExitRecord | None = None
     """The end of the current start; None while it runs."""
-    cancel: Cancel | None = None
+    cancel: CancelRequest | None = None
     error: dict[str, Any] | None = None
     heartbeat: dict[str, Any] | None = None
     problems: list[str] = field(default_factory=list)
@@ -100,13 +100,13 @@ class FileReader:
         files = AttemptFiles(number, base)
         names = self._names(base)
         if attempts.JOB in names:
-            files.job = self._read(base, attempts.JOB, Job.model_validate_json, files)
+            files.job = self._read(base, attempts.JOB, JobRecord.model_validate_json, files)
         if attempts.STARTED in names:
-            files.started = self._read(base, attempts.STARTED, Started.model_validate_json, files)
+            files.started = self._read(base, attempts.STARTED, StartRecord.model_validate_json, files)
         if attempts.EXIT in names:
-            files.exit = self._read(base, attempts.EXIT, Exit.model_validate_json, files)
+            files.exit = self._read(base, attempts.EXIT, ExitRecord.model_validate_json, files)
         if attempts.CANCEL in names:
-            files.cancel = self._read(base, attempts.CANCEL, Cancel.model_validate_json, files)
+            files.cancel = self._read(base, attempts.CANCEL, CancelRequest.model_validate_json, files)
         if attempts.ERROR in names:
             files.error = self._read(base, attempts.ERROR, _as_object, files)
         if attempts.HEARTBEAT in names:

@@ -8,9 +8,9 @@ from typing import Final
 from jobs.attempts import processes as process
 from jobs.attempts import records as attempts
 from jobs.attempts.processes import ProcessId
-from jobs.attempts.records import Exit
+from jobs.attempts.records import ExitRecord
 from jobs.attempts.tickets import Ticket
-from jobs.state.failures import CONTINUE, duration, explain
+from jobs.state.failures import CONTINUE, describe_failure, duration
 from jobs.state.files import AttemptFiles
 from jobs.state.types import Evidence, StateName
 
@@ -23,7 +23,7 @@ SETTLE_S: Final = 60.0
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class StateDecision:
     """What an attempt's evidence says."""
 
     state: StateName
@@ -35,7 +35,7 @@ class Verdict:
     stalled: bool = False
 
 
-class Times:
+class FileAges:
     """Ages of files by the file system's clock, which is only asked when an age looks suspicious."""
 
     def __init__(self, probe: Callable[[], float | None]) -> None:
@@ -57,16 +57,16 @@ class Times:
         return None if self._skew is None else max(0.0, self.now + self._skew - written)
 
 
-def ended_verdict(files: AttemptFiles, ended: Exit, times: Times) -> Verdict:
+def decide_ended(files: AttemptFiles, ended: ExitRecord, times: FileAges) -> StateDecision:
     """State from the exit record."""
     age = times.age_s(files.written.get(attempts.EXIT))
     assert files.job is not None
     if ended.why == "done" or (ended.why == "failed" and ended.code == 0 and not ended.reason):
         # result.json comes first, but another machine may see it later
         if age is None or age < SETTLE_S:
-            return Verdict("unknown", "exit.json", age, "it says it is done; result.json is not to be seen yet")
-        return Verdict("failed", "exit.json", age, "it ended well but left no result.json", CONTINUE)
-    reason, remedy = explain(files.path, ended, files.error, files.job)
+            return StateDecision("unknown", "exit.json", age, "it says it is done; result.json is not to be seen yet")
+        return StateDecision("failed", "exit.json", age, "it ended well but left no result.json", CONTINUE)
+    reason, remedy = describe_failure(files.path, ended, files.error, files.job)
     names: Mapping[str, StateName] = {
         "failed": "failed",
         "cancelled": "cancelled",
@@ -76,12 +76,12 @@ def ended_verdict(files: AttemptFiles, ended: Exit, times: Times) -> Verdict:
         "blocked": "blocked",
         "lost": "lost",
     }
-    return Verdict(names.get(ended.why, "unknown"), "exit.json", age, reason, remedy)
+    return StateDecision(names.get(ended.why, "unknown"), "exit.json", age, reason, remedy)
 
 
-def running_verdict(
-    files: AttemptFiles, progress_written: float | None, times: Times, evidence: Evidence, age: float | None
-) -> Verdict:
+def decide_running(
+    files: AttemptFiles, progress_written: float | None, times: FileAges, evidence: Evidence, age: float | None
+) -> StateDecision:
     """State of an attempt whose process is known to live: running or resuming, stalled or not."""
     started = files.started
     assert started is not None
@@ -91,18 +91,18 @@ def running_verdict(
     moved = progress_written is not None and progress_written > begun
     state: StateName = "resuming" if again and run.resumed_step is not None and not moved else "running"
     reason = f"continues from step {run.resumed_step}" if state == "resuming" else ""
-    stalled = _stalled(files, times)
+    stalled = _stall_reason(files, times)
     if stalled:
-        return Verdict(state, evidence, age, stalled, "See cogtui logs; cogtui cancel ends it.", True, True)
-    return Verdict(state, evidence, age, reason, active=True)
+        return StateDecision(state, evidence, age, stalled, "See cogtui logs; cogtui cancel ends it.", True, True)
+    return StateDecision(state, evidence, age, reason, active=True)
 
 
-def _stalled(files: AttemptFiles, times: Times) -> str:
+def _stall_reason(files: AttemptFiles, times: FileAges) -> str:
     """Why a running attempt counts as stalled, or empty."""
     started, beat = files.started, files.heartbeat
     assert started is not None
     for who in (started.worker, started.child):
-        if who is not None and process.stopped(who):
+        if who is not None and process.is_stopped(who):
             return f"process {who.pid} is stopped by a signal; kill -CONT {who.pid} lets it go on"
     latest = max(files.written.get(attempts.HEARTBEAT, 0.0), files.written.get(attempts.STARTED, 0.0))
     if times.now - latest > SILENT_S:
@@ -120,46 +120,52 @@ def _number(value: object) -> float:
     return float(value) if isinstance(value, int | float) else 0.0
 
 
-def local_verdict(files: AttemptFiles, ticket: Ticket | None, progress_written: float | None, times: Times) -> Verdict:
+def decide_local(
+    files: AttemptFiles, ticket: Ticket | None, progress_written: float | None, times: FileAges
+) -> StateDecision:
     """State of an attempt of the local queue."""
     assert files.job is not None
     if files.exit is not None:
-        return ended_verdict(files, files.exit, times)
+        return decide_ended(files, files.exit, times)
     if files.started is None:
-        return _unstarted(files, ticket, times)
+        return _decide_unstarted(files, ticket, times)
     worker = files.started.worker
-    lives = process.alive(worker)
+    lives = process.is_alive(worker)
     if lives:
-        return running_verdict(files, progress_written, times, "process", 0.0)
+        return decide_running(files, progress_written, times, "process", 0.0)
     if lives is None:
-        return _elsewhere(files, worker, progress_written, times)
-    return _gone(files, worker, times)
+        return _decide_unseen(files, worker, progress_written, times)
+    return _decide_gone(files, worker, times)
 
 
-def _unstarted(files: AttemptFiles, ticket: Ticket | None, times: Times) -> Verdict:
+def _decide_unstarted(files: AttemptFiles, ticket: Ticket | None, times: FileAges) -> StateDecision:
     age = times.age_s(files.written.get(attempts.JOB))
     if ticket is not None and ticket.placed is not None:
-        if process.alive(ticket.placed.worker) is not False:
-            return Verdict("queued", "queue", age, "is being started", active=True)
+        if process.is_alive(ticket.placed.worker) is not False:
+            return StateDecision("queued", "queue", age, "is being started", active=True)
         if ticket.placed.worker.boot_id != process.boot_id():
-            return Verdict("lost", "queue", age, "the machine was restarted", CONTINUE)
-        return Verdict("lost", "queue", age, f"its worker (process {ticket.placed.worker.pid}) is gone", CONTINUE)
+            return StateDecision("lost", "queue", age, "the machine was restarted", CONTINUE)
+        return StateDecision("lost", "queue", age, f"its worker (process {ticket.placed.worker.pid}) is gone", CONTINUE)
     if files.cancel is not None:
-        return Verdict("cancelled", "queue", age, "cancelled before it started", "Run the recipe again with --retry.")
+        return StateDecision(
+            "cancelled", "queue", age, "cancelled before it started", "Run the recipe again with --retry."
+        )
     if ticket is not None:
-        return Verdict("queued", "queue", age, ticket.waits_for or "waits for its turn", active=True)
+        return StateDecision("queued", "queue", age, ticket.waits_for or "waits for its turn", active=True)
     if age is not None and age < SETTLE_S:
-        return Verdict("queued", "queue", age, "is being submitted", active=True)
-    return Verdict("lost", "queue", age, "it is not in the local queue any more", CONTINUE)
+        return StateDecision("queued", "queue", age, "is being submitted", active=True)
+    return StateDecision("lost", "queue", age, "it is not in the local queue any more", CONTINUE)
 
 
-def _elsewhere(files: AttemptFiles, worker: ProcessId, progress_written: float | None, times: Times) -> Verdict:
+def _decide_unseen(
+    files: AttemptFiles, worker: ProcessId, progress_written: float | None, times: FileAges
+) -> StateDecision:
     written = files.written.get(attempts.HEARTBEAT)
     age = times.sure_age_s(written)
     if age is not None and age < SILENT_S:
-        return running_verdict(files, progress_written, times, "heartbeat", age)
+        return decide_running(files, progress_written, times, "heartbeat", age)
     silent = "it gave no heartbeat yet" if age is None else f"its last heartbeat is {duration(age)} old"
-    return Verdict(
+    return StateDecision(
         "unknown",
         "heartbeat",
         age,
@@ -169,10 +175,12 @@ def _elsewhere(files: AttemptFiles, worker: ProcessId, progress_written: float |
     )
 
 
-def _gone(files: AttemptFiles, worker: ProcessId, times: Times) -> Verdict:
+def _decide_gone(files: AttemptFiles, worker: ProcessId, times: FileAges) -> StateDecision:
     age = times.age_s(files.written.get(attempts.HEARTBEAT, files.written.get(attempts.STARTED)))
     if files.cancel is not None:
-        return Verdict("cancelled", "process", age, "cancelled", "Run the recipe again with --retry to start it again.")
+        return StateDecision(
+            "cancelled", "process", age, "cancelled", "Run the recipe again with --retry to start it again."
+        )
     if worker.boot_id != process.boot_id():
-        return Verdict("lost", "process", age, f"{worker.host} was restarted while it ran", CONTINUE)
-    return Verdict("lost", "process", age, f"its worker (process {worker.pid}) is gone and left no end", CONTINUE)
+        return StateDecision("lost", "process", age, f"{worker.host} was restarted while it ran", CONTINUE)
+    return StateDecision("lost", "process", age, f"its worker (process {worker.pid}) is gone and left no end", CONTINUE)

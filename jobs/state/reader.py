@@ -9,15 +9,15 @@ import time
 from collections.abc import Iterable
 from typing import Final
 
-from jobs.attempts.clock import skew_s
-from jobs.attempts.processes import alive
-from jobs.attempts.records import JOB, RESULT, Run, place_mark
+from jobs.attempts.clock import clock_skew_s
+from jobs.attempts.processes import is_alive
+from jobs.attempts.records import JOB, RESULT, WorkerRun, workspace_mark
 from jobs.attempts.tickets import SLURM_MARK, LocalQueue, Ticket, queue_folder
 from jobs.slurm.types import SlurmAnswer
 from jobs.state.files import AttemptFiles, FileReader, StageFiles
-from jobs.state.local import Times, Verdict, local_verdict
-from jobs.state.shards import shards_done, shards_verdict
-from jobs.state.slurm import slurm_verdict
+from jobs.state.local import FileAges, StateDecision, decide_local
+from jobs.state.shards import count_done_shards, decide_shards
+from jobs.state.slurm import decide_slurm
 from jobs.state.types import (
     ACTIVE,
     CONTINUABLE,
@@ -28,7 +28,7 @@ from jobs.state.types import (
     RunRecord,
     StageState,
     StateName,
-    blocking,
+    blocking_reason,
 )
 from jobs.workspace import Workspace
 from pipelines.folder import Progress
@@ -87,7 +87,7 @@ class StateReader:
                 something is started or cancelled on the strength of the answer.
         """
         wanted = self._keys() if keys is None else list(keys)
-        look = _Look(self, Times(lambda: skew_s(self.workspace.path)))
+        look = _StateSnapshot(self, FileAges(lambda: clock_skew_s(self.workspace.path)))
         for key in wanted:
             look.gather_with_inputs(key)
         look.answer = self._ask(look.slurm_ids(ask_slurm), ask_slurm)
@@ -115,21 +115,21 @@ class StateReader:
         if now or due or not job_ids <= self._asked_for:
             from jobs.slurm import client as slurm
 
-            self._answer = slurm.ask(job_ids)
+            self._answer = slurm.query_jobs(job_ids)
             self._asked, self._asked_for = time.monotonic(), job_ids
         return self._answer
 
 
-class _Look:
+class _StateSnapshot:
     """One reading of the states: everything is looked at once."""
 
-    def __init__(self, reader: StateReader, times: Times) -> None:
+    def __init__(self, reader: StateReader, times: FileAges) -> None:
         self._reader = reader
         self._times = times
         self._stages: dict[str, StageFiles | None] = {}
         self._states: dict[str, StageState | None] = {}
         self._tickets: dict[tuple[str, int], Ticket] | None = None
-        self._place = place_mark(reader.workspace.path)
+        self._place = workspace_mark(reader.workspace.path)
         self.answer = SlurmAnswer()
 
     def gather(self, key: str) -> StageFiles | None:
@@ -181,35 +181,35 @@ class _Look:
         if files is None:
             return None
         attempts = [self._attempt(files, attempt) for attempt in files.attempts]
-        verdict = self._verdict(files, attempts)
-        if not verdict.active and verdict.evidence in _FROM_OUTSIDE:
+        decision = self._decide_stage(files, attempts)
+        if not decision.active and decision.evidence in _FROM_OUTSIDE:
             # it may have written its own end after its files were read and before it was looked for
             files = self._stages[key] = self._reader.files(key) or files
             attempts = [self._attempt(files, attempt) for attempt in files.attempts]
-            verdict = self._verdict(files, attempts)
+            decision = self._decide_stage(files, attempts)
         info = files.info
         return StageState(
             key=key,
             kind=info.kind if info else key.rpartition("-")[0],
             name=info.name if info else "",
             labels=info.labels if info else {},
-            state=verdict.state,
-            evidence=verdict.evidence,
-            age_s=verdict.age_s,
-            reason=verdict.reason,
-            remedy=verdict.remedy,
+            state=decision.state,
+            evidence=decision.evidence,
+            age_s=decision.age_s,
+            reason=decision.reason,
+            remedy=decision.remedy,
             progress=_progress(files),
             attempts=tuple(state for state, _ in attempts),
-            active=verdict.active,
-            stalled=verdict.stalled,
+            active=decision.active,
+            stalled=decision.stalled,
         )
 
-    def _verdict(self, files: StageFiles, attempts: list[tuple[AttemptState, Verdict]]) -> Verdict:
+    def _decide_stage(self, files: StageFiles, attempts: list[tuple[AttemptState, StateDecision]]) -> StateDecision:
         times = self._times
         if files.done:
-            return Verdict("done", "result.json", times.age_s(files.written.get(RESULT)))
+            return StateDecision("done", "result.json", times.age_s(files.written.get(RESULT)))
         if files.problems:
-            return Verdict(
+            return StateDecision(
                 "unknown", "none", None, files.problems[0], "Restore the file, or delete the stage's folder."
             )
         if attempts:
@@ -217,11 +217,11 @@ class _Look:
         stray = self._stray(files.key)
         if stray:
             reason = f"its attempt folder was deleted, but {stray}"
-            return Verdict("unknown", "process", 0.0, reason, "cogtui cancel ends it.", active=True)
-        return Verdict("planned", "stage.json", times.age_s(files.written.get("stage.json")))
+            return StateDecision("unknown", "process", 0.0, reason, "cogtui cancel ends it.", active=True)
+        return StateDecision("planned", "stage.json", times.age_s(files.written.get("stage.json")))
 
-    def _attempt(self, stage: StageFiles, files: AttemptFiles) -> tuple[AttemptState, Verdict]:
-        verdict = self._attempt_verdict(stage, files)
+    def _attempt(self, stage: StageFiles, files: AttemptFiles) -> tuple[AttemptState, StateDecision]:
+        decision = self._decide_attempt(stage, files)
         job, started, ended = files.job, files.started, files.exit
         runs: tuple[RunRecord, ...] = ()
         if started is not None:
@@ -234,51 +234,49 @@ class _Look:
             number=files.number,
             path=files.base,
             cluster=job.cluster if job else "",
-            state=verdict.state,
-            evidence=verdict.evidence,
+            state=decision.state,
+            evidence=decision.evidence,
             job_id=(job.job_id if job else None) or (started.job_id if started else None),
             submitted=job.submitted if job else 0.0,
             host=started.worker.host if started else None,
             pid=started.worker.pid if started else None,
             code=ended.code if ended else None,
             signal=ended.signal if ended else None,
-            reason=verdict.reason,
-            remedy=verdict.remedy,
+            reason=decision.reason,
+            remedy=decision.remedy,
             runs=runs,
             resources=job.resources if job else {},
             shards=job.shards if job else 0,
-            shards_done=shards_done(files),
+            shards_done=count_done_shards(files),
             shards_job_id=job.shards_job_id if job else None,
         )
-        return state, verdict
+        return state, decision
 
-    def _attempt_verdict(self, stage: StageFiles, files: AttemptFiles) -> Verdict:
+    def _decide_attempt(self, stage: StageFiles, files: AttemptFiles) -> StateDecision:
         if files.job is None or files.problems:
             reason = files.problems[0] if files.problems else f"{JOB} is missing"
             remedy = "If nothing of it runs any more, delete the attempt's folder and run the recipe again."
-            return Verdict("unknown", "none", None, f"{files.number:03d}/{reason}", remedy)
+            return StateDecision("unknown", "none", None, f"{files.number:03d}/{reason}", remedy)
         if stage.done and files is stage.attempts[-1] and files.exit is None and files.cancel is None:
-            return Verdict("done", "result.json", self._times.age_s(stage.written.get(RESULT)))
+            return StateDecision("done", "result.json", self._times.age_s(stage.written.get(RESULT)))
         if files.exit is not None and files.exit.why == "done" and (stage.done or files is not stage.attempts[-1]):
-            return Verdict("done", "exit.json", self._times.age_s(files.written.get("exit.json")))
+            return StateDecision("done", "exit.json", self._times.age_s(files.written.get("exit.json")))
         progress = stage.written.get("progress.json")
         if files.job.cluster == "local":
-            return local_verdict(
-                files, self._tickets_by_attempt().get((stage.key, files.number)), progress, self._times
-            )
+            return decide_local(files, self._tickets_by_attempt().get((stage.key, files.number)), progress, self._times)
         failed_input = self._failed_input(files)
         if files.job.shards:
-            of_array = shards_verdict(files, self.answer, failed_input, self._times)
+            of_array = decide_shards(files, self.answer, failed_input, self._times)
             if of_array is not None:
                 return of_array
-        return slurm_verdict(files, self.answer, failed_input, progress, self._times)
+        return decide_slurm(files, self.answer, failed_input, progress, self._times)
 
     def _failed_input(self, files: AttemptFiles) -> str:
         """The input that will not come, in words, or empty."""
         assert files.job is not None
         for key in files.job.inputs:
             state = self.state(key)
-            if state is not None and (cause := blocking(state)):
+            if state is not None and (cause := blocking_reason(state)):
                 return cause
         return ""
 
@@ -291,7 +289,7 @@ class _Look:
     def _stray(self, key: str) -> str:
         """What still runs of a stage that has no attempt folder, in words; empty when nothing does."""
         for (owner, _), ticket in self._tickets_by_attempt().items():
-            if owner == key and ticket.placed is not None and alive(ticket.placed.worker) is not False:
+            if owner == key and ticket.placed is not None and is_alive(ticket.placed.worker) is not False:
                 return f"process {ticket.placed.worker.pid} runs"
         job = self.answer.under_way(key, self._place) if self.answer.names else None
         return f"Slurm job {job.job_id} is {job.state.lower()}" if job is not None else ""
@@ -302,10 +300,10 @@ def _progress(files: StageFiles) -> Progress | None:
     last = files.attempts[-1] if files.attempts else None
     if last is None or not last.shards or last.started is not None:
         return files.progress
-    return Progress(done=shards_done(last), total=len(last.shards), unit="shards", time=time.time())
+    return Progress(done=count_done_shards(last), total=len(last.shards), unit="shards", time=time.time())
 
 
-def _run_record(run: Run) -> RunRecord:
+def _run_record(run: WorkerRun) -> RunRecord:
     return RunRecord(
         number=run.number,
         host=run.host,

@@ -149,7 +149,7 @@ _ENDED: Final[Mapping[StateName, str]] = {
 }
 
 
-def blocking(state: StageState) -> str:
+def blocking_reason(state: StageState) -> str:
     """Why an input keeps others from starting, in words that name the first cause; empty when it does not."""
     if state.state in ("done", "unknown") or state.active:
         return ""

@@ -10,8 +10,8 @@ from typing import Final
 
 from jobs.attempts import processes as process
 from jobs.attempts import records as attempts
-from jobs.attempts.agent_link import tell
-from jobs.attempts.records import Cancel, Exit, Started
+from jobs.attempts.agent_link import notify_agent
+from jobs.attempts.records import CancelRequest, ExitRecord, StartRecord
 from jobs.attempts.tickets import SLURM_MARK, LocalQueue
 from jobs.slurm.types import UNDER_WAY
 from jobs.state.reader import StageState, StateReader
@@ -25,7 +25,7 @@ _AFTER_GRACE_S: Final = 10.0
 
 
 @dataclass(frozen=True, slots=True)
-class Cancelled:
+class CancelOutcome:
     """What became of one stage that was to be cancelled."""
 
     key: str
@@ -44,7 +44,7 @@ def dependents(workspace: Workspace, keys: Iterable[str]) -> dict[str, str]:
 
 def cancel(
     workspace: Workspace, keys: Iterable[str], *, with_dependents: bool = True, grace_s: float = GRACE_S
-) -> list[Cancelled]:
+) -> list[CancelOutcome]:
     """Ends stages and everything they started; returns when they are over, or could not be ended.
 
     A stage that is not under way is left as it is.
@@ -65,7 +65,7 @@ def cancel(
     # dependents first: none of them may start when its input goes
     chosen = [key for key in (*because, *named) if key in before and before[key].active]
     for key in chosen:
-        _ask_to_end(before[key], because.get(key, ""), grace_s)
+        _request_cancel(before[key], because.get(key, ""), grace_s)
     local = [before[key] for key in chosen if _cluster(before[key]) == "local"]
     remote = [before[key] for key in chosen if _cluster(before[key]) == "slurm"]
     if remote:
@@ -74,7 +74,7 @@ def cancel(
         _end_local(workspace, local, grace_s)
     after = StateReader(workspace).read(before, ask_slurm=True)
     return [
-        Cancelled(key, after[key], before[key], because.get(key, ""))
+        CancelOutcome(key, after[key], before[key], because.get(key, ""))
         for key in dict.fromkeys((*named, *because))
         if key in after
     ]
@@ -117,11 +117,11 @@ def _path(state: StageState) -> Path | None:
     return Path(state.attempt.path) if state.attempt is not None else None
 
 
-def _ask_to_end(state: StageState, because: str, grace_s: float) -> None:
+def _request_cancel(state: StageState, because: str, grace_s: float) -> None:
     path = _path(state)
     if path is None:
         return
-    request = Cancel(
+    request = CancelRequest(
         time=time.time(), host=process.host_name(), user=getpass.getuser(), grace_s=grace_s, because=because
     )
     try:
@@ -144,8 +144,8 @@ def _scancel_ids(ids: Sequence[str]) -> None:
     from jobs.slurm import client as slurm
 
     try:
-        slurm.command(["scancel", *ids])
-    except slurm.CommandProblem as problem:
+        slurm.run_command(["scancel", *ids])
+    except slurm.SlurmCommandError as problem:
         raise MissingRequirement(
             f"Slurm could not be asked to cancel: {problem}",
             detail="The jobs end at their next heartbeat if they run, since the wish is written down.",
@@ -160,7 +160,7 @@ def _wait_slurm(ids: Collection[str]) -> None:
 
     deadline = time.monotonic() + _AFTER_GRACE_S
     while time.monotonic() < deadline:
-        answer = slurm.ask(())
+        answer = slurm.query_jobs(())
         left = [
             job
             for job_id, job in answer.jobs.items()
@@ -175,13 +175,13 @@ def _end_local(workspace: Workspace, states: Sequence[StageState], grace_s: floa
     """Wakes whoever is in charge of each job and waits; does it itself where nobody is."""
     paths = [path for path in map(_path, states) if path is not None]
     workers = {path: worker for path in paths if (worker := _worker(path)) is not None}
-    process.send((worker.pid for worker in workers.values()), signal.SIGINT)
-    tell(workspace)  # the agent drops what is queued
-    process.wait_gone([worker.pid for worker in workers.values()], grace_s + _AFTER_GRACE_S)
+    process.send_signal((worker.pid for worker in workers.values()), signal.SIGINT)
+    notify_agent(workspace)  # the agent drops what is queued
+    process.wait_for_exit([worker.pid for worker in workers.values()], grace_s + _AFTER_GRACE_S)
     for path in paths:
-        process.end_family(path, grace_s=0.0 if path in workers else grace_s)
+        process.end_attempt_processes(path, grace_s=0.0 if path in workers else grace_s)
     for state in states:
-        _close(workspace, state)
+        _record_end(workspace, state)
     for state in states:
         if state.attempt is None:
             _end_stray(workspace, state.key, grace_s)
@@ -190,16 +190,16 @@ def _end_local(workspace: Workspace, states: Sequence[StageState], grace_s: floa
 def _worker(path: Path) -> process.ProcessId | None:
     """The living worker of an attempt on this machine."""
     try:
-        started = attempts.read_record(path / attempts.STARTED, Started)
+        started = attempts.read_record(path / attempts.STARTED, StartRecord)
     except (OSError, ValueError):
         return None
-    return started.worker if started is not None and process.alive(started.worker) else None
+    return started.worker if started is not None and process.is_alive(started.worker) else None
 
 
-def _close(workspace: Workspace, state: StageState) -> None:
+def _record_end(workspace: Workspace, state: StageState) -> None:
     """Writes the end of an attempt that nobody else will, and takes it out of the queue."""
     path = _path(state)
-    if path is None or not path.exists() or _elsewhere(path):
+    if path is None or not path.exists() or _runs_elsewhere(path):
         return
     queue = LocalQueue(workspace)
     for queued in queue.tickets():
@@ -208,24 +208,24 @@ def _close(workspace: Workspace, state: StageState) -> None:
         queue.remove(queued)
     if not (path / attempts.EXIT).exists():
         try:
-            started = attempts.read_record(path / attempts.STARTED, Started)
+            started = attempts.read_record(path / attempts.STARTED, StartRecord)
         except (OSError, ValueError):
             started = None
         run = started.run.number if started else 0
-        record = Exit(run=run, host=process.host_name(), time=time.time(), why="cancelled")
+        record = ExitRecord(run=run, host=process.host_name(), time=time.time(), why="cancelled")
         try:
             attempts.write_exit(path, record)
         except OSError:
             return  # cancel.json and the missing process say the same
 
 
-def _elsewhere(path: Path) -> bool:
+def _runs_elsewhere(path: Path) -> bool:
     """Whether it runs on a machine that cannot be seen from here; its worker sees the wish at its next heartbeat."""
     try:
-        started = attempts.read_record(path / attempts.STARTED, Started)
+        started = attempts.read_record(path / attempts.STARTED, StartRecord)
     except (OSError, ValueError):
         return False
-    return started is not None and process.alive(started.worker) is None
+    return started is not None and process.is_alive(started.worker) is None
 
 
 def _end_stray(workspace: Workspace, key: str, grace_s: float) -> None:
@@ -233,13 +233,13 @@ def _end_stray(workspace: Workspace, key: str, grace_s: float) -> None:
     queue = LocalQueue(workspace)
     for queued in queue.tickets():
         placed = queued.ticket.placed
-        if queued.ticket.key == key and placed is not None and process.alive(placed.worker):
+        if queued.ticket.key == key and placed is not None and process.is_alive(placed.worker):
             path = attempts.attempt_path(workspace.stages / key, queued.ticket.number)
-            process.end_family(path, grace_s=grace_s)
+            process.end_attempt_processes(path, grace_s=grace_s)
             queue.remove(queued)
     if (queue.folder / SLURM_MARK).exists():
         from jobs.slurm import client as slurm
 
-        job = slurm.ask(()).under_way(key, attempts.place_mark(workspace.path))
+        job = slurm.query_jobs(()).under_way(key, attempts.workspace_mark(workspace.path))
         if job is not None:
             _scancel_ids([job.job_id])

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 from jobs.planning.types import StageInstance
-from jobs.state.types import CONTINUABLE, StageState, blocking
+from jobs.state.types import CONTINUABLE, StageState, blocking_reason
 from pipelines.errors import InvalidInput
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class StageChoice:
     """What is to be done with one stage."""
 
     instance: StageInstance
@@ -26,7 +26,7 @@ def choose(
     *,
     retry: bool,
     force: Collection[str],
-) -> list[Choice]:
+) -> list[StageChoice]:
     """Decides for each stage, in order, so that a stage knows what becomes of its inputs.
 
     Args:
@@ -57,7 +57,7 @@ def choose(
 
 def _choose(
     instance: StageInstance, states: Mapping[str, StageState], coming: set[str], *, retry: bool, forced: bool
-) -> Choice:
+) -> StageChoice:
     state = states[instance.key]
     if state.active:
         if forced:
@@ -65,21 +65,21 @@ def _choose(
                 f"{instance.key} is {state.state}, so it cannot be forced",
                 remedy=f"First: cogtui cancel {instance.key}",
             )
-        return Choice(instance, "claimed", state, state.reason)
+        return StageChoice(instance, "claimed", state, state.reason)
     if state.state == "done" and not forced:
-        return Choice(instance, "reused", state)
+        return StageChoice(instance, "reused", state)
     if state.state == "unknown":
-        return Choice(instance, "left", state, f"its state is unknown: {state.reason}")
+        return StageChoice(instance, "left", state, f"its state is unknown: {state.reason}")
     for key in instance.inputs:
         upstream = states.get(key)
         if key in coming or (upstream is not None and (upstream.state == "done" or upstream.active)):
             continue
-        cause = "" if upstream is None else blocking(upstream) or f"its input {key} is {upstream.state}"
-        return Choice(instance, "left", state, cause or f"its input {key} was never started")
+        cause = "" if upstream is None else blocking_reason(upstream) or f"its input {key} is {upstream.state}"
+        return StageChoice(instance, "left", state, cause or f"its input {key} was never started")
     # what was blocked waits for nothing but its inputs, and they are on their way now
     if state.state in CONTINUABLE or state.state == "blocked" or forced or retry or _killed(state):
-        return Choice(instance, "submitted", state, state.reason)
-    return Choice(instance, "left", state, state.reason or f"it is {state.state}")
+        return StageChoice(instance, "submitted", state, state.reason)
+    return StageChoice(instance, "left", state, state.reason or f"it is {state.state}")
 
 
 def _killed(state: StageState) -> bool:

@@ -6,18 +6,18 @@ from pathlib import Path
 
 from jobs.attempts import records as attempts
 from jobs.attempts.processes import process_id
-from jobs.attempts.records import Cluster, Job
+from jobs.attempts.records import Cluster, JobRecord
 from jobs.planning.types import StageInstance
 from jobs.state.types import Submission
-from jobs.submit.choice import Choice
+from jobs.submit.choice import StageChoice
 from jobs.submit.force import set_aside
 from jobs.workspace import Workspace
 
 
-def job_of(workspace: Workspace, instance: StageInstance, number: int, cluster: Cluster) -> Job:
+def new_job_record(workspace: Workspace, instance: StageInstance, number: int, cluster: Cluster) -> JobRecord:
     """The `job.json` of a new attempt."""
     limit = instance.resources.minutes
-    return Job(
+    return JobRecord(
         key=instance.key,
         number=number,
         cluster=cluster,
@@ -38,11 +38,11 @@ def _shards(instance: StageInstance) -> int:
 
 
 def claim_attempt(
-    workspace: Workspace, choice: Choice, cluster: Cluster, *, like: Job | None = None
-) -> tuple[Job, Path] | None:
+    workspace: Workspace, choice: StageChoice, cluster: Cluster, *, like: JobRecord | None = None
+) -> tuple[JobRecord, Path] | None:
     """Claims the next attempt of a stage; None when another process was faster."""
     latest = choice.state.attempts[-1].number if choice.state.attempts else 0
-    job = like or job_of(workspace, choice.instance, latest + 1, cluster)
+    job = like or new_job_record(workspace, choice.instance, latest + 1, cluster)
     stage = workspace.stages / choice.instance.key
     path = attempts.claim(stage, job)
     if path is None:
@@ -52,7 +52,7 @@ def claim_attempt(
     return job, path
 
 
-def submission(choice: Choice, **changes: object) -> Submission:
+def submission(choice: StageChoice, **changes: object) -> Submission:
     """What `submit` reports of a choice."""
     base = Submission(
         key=choice.instance.key,
@@ -66,6 +66,6 @@ def submission(choice: Choice, **changes: object) -> Submission:
     return replace(base, **changes)  # type: ignore[arg-type]
 
 
-def taken(choice: Choice) -> Submission:
+def claimed_by_other(choice: StageChoice) -> Submission:
     """What `submit` reports where another process claimed the stage first."""
     return submission(choice, action="claimed", reason="another process has just started it")

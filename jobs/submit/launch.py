@@ -10,8 +10,8 @@ from jobs.local.slots import Machine
 from jobs.planning.types import StageInstance
 from jobs.state.reader import StateReader
 from jobs.state.types import Submission
-from jobs.submit.choice import Choice, choose
-from jobs.submit.claims import claim_attempt, job_of, submission, taken
+from jobs.submit.choice import StageChoice, choose
+from jobs.submit.claims import claim_attempt, claimed_by_other, new_job_record, submission
 from jobs.workspace import Workspace
 from pipelines.errors import InvalidInput, MissingRequirement, NotFound
 
@@ -79,10 +79,13 @@ def preview(instances: Sequence[StageInstance], cluster: str, workspace: Workspa
         return [preview_slurm(place, instance) for instance in instances]
     from jobs.worker.command import preview_command
 
-    return [preview_command(job_of(place, instance, 1, "local"), place.stages / instance.key) for instance in instances]
+    return [
+        preview_command(new_job_record(place, instance, 1, "local"), place.stages / instance.key)
+        for instance in instances
+    ]
 
 
-def _submit_local(workspace: Workspace, choices: Sequence[Choice]) -> list[Submission]:
+def _submit_local(workspace: Workspace, choices: Sequence[StageChoice]) -> list[Submission]:
     starting = [choice for choice in choices if choice.action == "submitted"]
     _check_machine(starting)
     found: list[Submission] = []
@@ -95,7 +98,7 @@ def _submit_local(workspace: Workspace, choices: Sequence[Choice]) -> list[Submi
                 continue
             claimed = claim_attempt(workspace, choice, "local")
             if claimed is None:
-                found.append(taken(choice))
+                found.append(claimed_by_other(choice))
                 continue
             job, path = claimed
             resources = choice.instance.resources
@@ -128,7 +131,7 @@ def _check_cluster(cluster: str) -> None:
         raise InvalidInput(f"there is no cluster {cluster!r}", remedy=f"Clusters: {', '.join(CLUSTERS)}.")
 
 
-def _check_machine(starting: Sequence[Choice]) -> None:
+def _check_machine(starting: Sequence[StageChoice]) -> None:
     """Refuses at once what this machine could never run."""
     for choice in starting:
         nodes = choice.instance.resources.nodes

@@ -18,7 +18,7 @@ WARN_S: Final = 90.0
 """How long before its time limit a stage is told to save."""
 _SBATCH_TIMEOUT_S: Final = 60.0
 _SCRIPT: Final = "sbatch.sh"
-_KEPT: Final = ("SLURM_CONF", "SLURM_CLUSTERS", "SLURM_JWT")
+_CLIENT_VARIABLES: Final = ("SLURM_CONF", "SLURM_CLUSTERS", "SLURM_JWT")
 
 
 def warn_seconds(time_limit_s: float | None) -> float:
@@ -64,13 +64,13 @@ def parameters(
         # a folder named `jobs` where somebody stands must not shadow ours
         "setup": ["export PYTHONSAFEPATH=1", *resources.setup],
         "srun_args": srun,
-        "teardown": _sweep(attempt, shards),
+        "teardown": _kill_leftovers(attempt, shards),
         "additional_parameters": further,
     }
     return {key: value for key, value in given.items() if value is not None}
 
 
-def _sweep(attempt: Path, shards: Sequence[int]) -> list[str]:
+def _kill_leftovers(attempt: Path, shards: Sequence[int]) -> list[str]:
     """Shell lines that end what a killed worker left on the node, where Slurm tracks processes by their parents."""
     mark = f"{ATTEMPT_VARIABLE}={os.path.realpath(attempt)}"
     numbers = [f"shards=({' '.join(map(str, shards))})"] if shards else []
@@ -132,7 +132,7 @@ def _executor_class() -> Any:
             script = Path(self.folder) / _SCRIPT
             script.write_text(self._make_submission_file_text(command, ""), encoding="utf-8")
             with _outside_any_job():
-                output = slurm.command(["sbatch", str(script)], timeout_s=_SBATCH_TIMEOUT_S)
+                output = slurm.run_command(["sbatch", str(script)], timeout_s=_SBATCH_TIMEOUT_S)
             job_id = self._get_job_id_from_submission_command(output)
             return SlurmJob(folder=self.folder, job_id=job_id, tasks=list(range(self._num_tasks())))
 
@@ -175,7 +175,7 @@ def sbatch(folder: Path, values: dict[str, Any], workers: Sequence[Path], *, arr
         executor.as_array = array
         jobs = executor.submit_array([StageRun(str(worker)) for worker in workers])
     except FailedSubmissionError as error:
-        raise slurm.CommandProblem(f"sbatch printed what cannot be read: {str(error).splitlines()[0]}") from error
+        raise slurm.SlurmCommandError(f"sbatch printed what cannot be read: {str(error).splitlines()[0]}") from error
     return str(jobs[0].job_id).partition("_")[0]
 
 
@@ -184,7 +184,7 @@ def _outside_any_job() -> Iterator[None]:
     """Hides the variables of a surrounding Slurm job, which would change what sbatch asks for."""
     hidden = {}
     if "SLURM_JOB_ID" in os.environ:
-        names = [name for name in os.environ if name.startswith("SLURM_") and name not in _KEPT]
+        names = [name for name in os.environ if name.startswith("SLURM_") and name not in _CLIENT_VARIABLES]
         hidden = {name: os.environ.pop(name) for name in names}
     try:
         yield

@@ -6,26 +6,28 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from jobs.attempts import records as attempts
-from jobs.attempts.records import Exit, Job
+from jobs.attempts.records import ExitRecord, JobRecord
 from jobs.attempts.tickets import SLURM_MARK, queue_folder
 from jobs.planning.types import StageInstance
 from jobs.slurm import client as slurm
 from jobs.state.types import StageState, Submission
-from jobs.submit.choice import Choice
-from jobs.submit.claims import claim_attempt, job_of, submission, taken
+from jobs.submit.choice import StageChoice
+from jobs.submit.claims import claim_attempt, claimed_by_other, new_job_record, submission
 from jobs.submit.sbatch import parameters, sbatch, sbatch_text, warn_seconds
 from jobs.workspace import Workspace
 from pipelines.errors import InvalidInput, MissingRequirement
 
 
-def submit_slurm(workspace: Workspace, choices: Sequence[Choice], states: Mapping[str, StageState]) -> list[Submission]:
+def submit_slurm(
+    workspace: Workspace, choices: Sequence[StageChoice], states: Mapping[str, StageState]
+) -> list[Submission]:
     """Claims and submits what is to be started; see `jobs.submit.launch.submit`.
 
     Raises:
         MissingRequirement: Slurm is not here, or refuses a job; what was submitted before stays submitted.
         InvalidInput: an input is under way in the local queue, which Slurm cannot wait for.
     """
-    if any(choice.action == "submitted" for choice in choices) and not slurm.installed():
+    if any(choice.action == "submitted" for choice in choices) and not slurm.is_installed():
         raise MissingRequirement(
             "Slurm is not installed here: there is no sbatch",
             remedy="Use --cluster local, or a login node of the cluster.",
@@ -40,7 +42,7 @@ def submit_slurm(workspace: Workspace, choices: Sequence[Choice], states: Mappin
         after = _dependencies(choice.instance, states, ids)
         claimed = claim_attempt(workspace, choice, "slurm")
         if claimed is None:
-            found.append(taken(choice))
+            found.append(claimed_by_other(choice))
             continue
         job, path = claimed
         job_id = _submit(job, path, choice.instance, after, anew=choice.state.state == "done")
@@ -81,7 +83,7 @@ def _dependencies(
     return after
 
 
-def _submit(job: Job, path: Path, instance: StageInstance, after: Sequence[str], *, anew: bool) -> str:
+def _submit(job: JobRecord, path: Path, instance: StageInstance, after: Sequence[str], *, anew: bool) -> str:
     job = job.model_copy(update={"warn_s": warn_seconds(job.time_limit_s)})
     try:
         if job.shards:
@@ -91,8 +93,8 @@ def _submit(job: Job, path: Path, instance: StageInstance, after: Sequence[str],
                 attempts.write_record(path / attempts.JOB, job)
                 after = [shards_id]
         job_id = sbatch(path, parameters(instance.resources, job.name, after, path), [path])
-    except slurm.CommandProblem as problem:
-        if isinstance(problem, slurm.Refused):
+    except slurm.SlurmCommandError as problem:
+        if isinstance(problem, slurm.SlurmRefusal):
             _record_refusal(job, path, str(problem))
         # otherwise the claim stays open: should Slurm have taken the job after all, it is found by its name
         raise MissingRequirement(
@@ -104,7 +106,9 @@ def _submit(job: Job, path: Path, instance: StageInstance, after: Sequence[str],
     return job_id
 
 
-def _submit_shards(job: Job, path: Path, instance: StageInstance, after: Sequence[str], *, anew: bool) -> str | None:
+def _submit_shards(
+    job: JobRecord, path: Path, instance: StageInstance, after: Sequence[str], *, anew: bool
+) -> str | None:
     """Submits the array of a sharded stage; each task has a folder with records of its own.
 
     Shards that the attempt before has done are taken over, unless all is done anew; None where none is left.
@@ -126,22 +130,22 @@ def _submit_shards(job: Job, path: Path, instance: StageInstance, after: Sequenc
     return sbatch(place, values, [attempts.shard_path(path, index) for index in left], array=True)
 
 
-def _done_before(parent: Path, number: int, shards: int) -> dict[int, Exit]:
+def _done_before(parent: Path, number: int, shards: int) -> dict[int, ExitRecord]:
     """Shards that the attempt before this one has done, with their ends; none where it was cut otherwise."""
     before = parent / f"{number - 1:03d}"
-    found: dict[int, Exit] = {}
+    found: dict[int, ExitRecord] = {}
     with contextlib.suppress(OSError, ValueError):
-        job = attempts.read_record(before / attempts.JOB, Job)
+        job = attempts.read_record(before / attempts.JOB, JobRecord)
         for index in range(shards if job is not None and job.shards == shards else 0):
-            ended = attempts.read_record(attempts.shard_path(before, index) / attempts.EXIT, Exit)
+            ended = attempts.read_record(attempts.shard_path(before, index) / attempts.EXIT, ExitRecord)
             if ended is not None and ended.why == "done":
                 found[index] = ended
     return found
 
 
-def _record_refusal(job: Job, path: Path, problem: str) -> None:
+def _record_refusal(job: JobRecord, path: Path, problem: str) -> None:
     with contextlib.suppress(OSError):
-        ended = Exit(run=0, host=job.submitter.host, time=time.time(), why="failed", reason=problem)
+        ended = ExitRecord(run=0, host=job.submitter.host, time=time.time(), why="failed", reason=problem)
         attempts.write_exit(path, ended)
 
 
@@ -149,7 +153,7 @@ def preview_slurm(workspace: Workspace, instance: StageInstance) -> str:
     """The sbatch script of a stage as it would be submitted now."""
     stage = workspace.stages / instance.key
     number = max(attempts.attempt_numbers(stage), default=0) + 1
-    job = job_of(workspace, instance, number, "slurm")
+    job = new_job_record(workspace, instance, number, "slurm")
     after = [f"<{key}>" for key in instance.inputs if not (workspace.stages / key / attempts.RESULT).exists()]
     path = attempts.attempt_path(stage, number)
     if not job.shards:

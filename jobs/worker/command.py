@@ -7,27 +7,27 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from jobs.attempts.records import Job
+from jobs.attempts.records import JobRecord
 from jobs.recipe.resources import Resources
 from pipelines.__main__ import ATTEMPT_VARIABLE
 from pipelines.shards import SHARD_VARIABLE
 
 THREAD_VARIABLES: Final = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 _RENDEZVOUS_PORT: Final = 29400
-_DEAF: Final = ("/bin/sh", "-c", 'trap "" INT TERM USR2; exec "$@"', "torchrun")
+_IGNORING_SIGNALS: Final = ("/bin/sh", "-c", 'trap "" INT TERM USR2; exec "$@"', "torchrun")
 """torchrun would die of SIGUSR2 and pass SIGTERM on a second time. A stop reaches its processes directly: they agree
 on a step, save and end, and it ends after them."""
 _HANDLES: Final = "--signals-to-handle=SIGQUIT"
 
 
-def stage_command(job: Job, stage: Path, environment: Mapping[str, str] = os.environ) -> list[str]:
+def stage_command(job: JobRecord, stage: Path, environment: Mapping[str, str] = os.environ) -> list[str]:
     """The stage's command: its own Python, under torchrun where it asks for several processes or nodes."""
     resources = Resources.model_validate(job.resources)
     python = str(resources.python or sys.executable)
     tail = ["-m", "pipelines", "--folder", str(stage)]
     if resources.processes == 1 and resources.nodes == 1:
         return [python, *tail]
-    launcher = [*_DEAF, python, "-m", "torch.distributed.run", f"--nproc-per-node={resources.processes}"]
+    launcher = [*_IGNORING_SIGNALS, python, "-m", "torch.distributed.run", f"--nproc-per-node={resources.processes}"]
     if resources.nodes == 1:
         return [*launcher, "--standalone", _HANDLES, *tail]
     from submitit.slurm.slurm import _parse_node_list
@@ -47,7 +47,7 @@ def stage_command(job: Job, stage: Path, environment: Mapping[str, str] = os.env
     ]
 
 
-def child_environment(job: Job, attempt: Path, base: Mapping[str, str] = os.environ) -> dict[str, str]:
+def child_environment(job: JobRecord, attempt: Path, base: Mapping[str, str] = os.environ) -> dict[str, str]:
     """The environment of the stage: the worker's own, its share of threads, what the recipe sets, its attempt."""
     resources = Resources.model_validate(job.resources)
     threads = str(max(1, resources.cpus // resources.processes))
@@ -66,7 +66,7 @@ def child_environment(job: Job, attempt: Path, base: Mapping[str, str] = os.envi
     return environment
 
 
-def preview_command(job: Job, stage: Path) -> str:
+def preview_command(job: JobRecord, stage: Path) -> str:
     """The local command line of a stage, with the variables that are set for it."""
     resources = Resources.model_validate(job.resources).model_copy(update={"nodes": 1})
     job = job.model_copy(update={"resources": resources.model_dump(mode="json")})

@@ -19,12 +19,12 @@ from typing import Any, Final
 from jobs.attempts import processes as process
 from jobs.attempts import records as attempts
 from jobs.attempts.agent_link import ensure_agent
-from jobs.attempts.records import Exit, Job, Why
-from jobs.worker import requeue as worker_slurm
+from jobs.attempts.records import EndCause, ExitRecord, JobRecord
+from jobs.worker import requeue
 from jobs.worker.command import child_environment, stage_command
-from jobs.worker.ending import Ending
-from jobs.worker.monitor import Activity, oom_kills
-from jobs.worker.records import Records
+from jobs.worker.records import AttemptRecorder
+from jobs.worker.resource_monitor import ResourceMonitor, oom_kills
+from jobs.worker.signal_escalation import SignalEscalation
 from jobs.workspace import Workspace
 from pipelines.errors import CogtuiError, Interrupted
 from pipelines.files import read_json, write_json
@@ -82,24 +82,24 @@ class Worker:
     def __init__(self, attempt: Path) -> None:
         self.attempt = attempt
         self.stage = StageFolder(attempts.stage_of(attempt))
-        job = attempts.read_record(attempt / attempts.JOB, Job)
+        job = attempts.read_record(attempt / attempts.JOB, JobRecord)
         if job is None:
             raise FileNotFoundError(f"{attempt / attempts.JOB} is gone: this attempt was deleted")
         self.job = job
-        self.records = Records(attempt, self.stage, job)
+        self.records = AttemptRecorder(attempt, self.stage, job)
         self._child: subprocess.Popen[bytes] | None = None
         self._stop_signal = 0
-        self._why: Why = ""
+        self._why: EndCause = ""
         self._concluded: int | None = None
         self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._ooms = oom_kills()
-        self._activity = Activity()
+        self._activity = ResourceMonitor()
 
     def run(self) -> int:
         """Runs the stage, again where it was stopped from outside; returns the exit code for the scheduler."""
         process.become_subreaper()
         self._take_signals()
-        ended: Exit | None = None
+        ended: ExitRecord | None = None
         for resume in range(MAX_RESUMES + 1):
             self._why = ""
             self.records.begin(ended)
@@ -116,14 +116,14 @@ class Worker:
         assert ended is not None
         if ended.why == "interrupted" and self.job.cluster == "slurm" and self.records.leads:
             self._sweep()
-            ended = worker_slurm.conclude(ended, self.records)
+            ended = requeue.conclude_interrupted(ended, self.records)
         return self._finish(ended)
 
     def _superseded(self) -> bool:
         """Whether the stage was started anew meanwhile: somebody requeued this job long after its end."""
         return self.job.number < max(attempts.attempt_numbers(self.stage.path), default=0)
 
-    def _run_child(self) -> Exit:
+    def _run_child(self) -> ExitRecord:
         """One child from start to end."""
         rank = "" if self.records.leads else f".{os.environ['SLURM_PROCID']}"
         command = stage_command(self.job, self.stage.path)
@@ -166,7 +166,7 @@ class Worker:
         poller = select.poll()
         poller.register(descriptor, select.POLLIN)
         poller.register(self._wake_read, select.POLLIN)
-        ending: Ending | None = None
+        ending: SignalEscalation | None = None
         warn_at, limit_at = self._limits()
         beat_at = 0.0
         try:
@@ -180,7 +180,7 @@ class Worker:
                     ending = self._ending_for_cancel() or self._ending_for_stop()
                 if ending is None and now >= warn_at:
                     self._why = "timeout"
-                    ending = Ending((signal.SIGTERM, limit_at - now), (signal.SIGKILL, 1.0))
+                    ending = SignalEscalation((signal.SIGTERM, limit_at - now), (signal.SIGKILL, 1.0))
                 if ending is not None:
                     ending.step(self._members, now)
                 until = min(beat_at, warn_at if ending is None else ending.next_at)
@@ -203,21 +203,21 @@ class Worker:
         limit = time.monotonic() + self.job.time_limit_s
         return limit - min(self.job.warn_s, self.job.time_limit_s / 10), limit
 
-    def _ending_for_cancel(self) -> Ending | None:
+    def _ending_for_cancel(self) -> SignalEscalation | None:
         cancel = self.records.cancel()
         if cancel is None:
             return None
         self._why = "cancelled"
-        return Ending(
+        return SignalEscalation(
             (signal.SIGINT, cancel.grace_s), (signal.SIGTERM, min(5.0, cancel.grace_s)), (signal.SIGKILL, 1.0)
         )
 
-    def _ending_for_stop(self) -> Ending:
+    def _ending_for_stop(self) -> SignalEscalation:
         if self.job.cluster == "local":
-            return Ending((signal.SIGTERM, 20.0), (signal.SIGKILL, 1.0))
+            return SignalEscalation((signal.SIGTERM, 20.0), (signal.SIGKILL, 1.0))
         # Slurm signals every process of the step and sets its own end to it; a second signal would cut the
         # stage's saving short, so ours comes late
-        return Ending((0, 5.0), (signal.SIGTERM, 3600.0))
+        return SignalEscalation((0, 5.0), (signal.SIGTERM, 3600.0))
 
     def _heartbeat(self, child: int) -> None:
         if self.records.leads:
@@ -259,13 +259,13 @@ class Worker:
 
     def _stop_within(self, pid: int, seconds: float) -> None:
         # Slurm signals every process of the step, so the stage mostly knows already; see _ending_for_stop
-        if process.wait_gone([pid], seconds / 3):
-            process.send([pid], signal.SIGTERM)
-            if process.wait_gone([pid], seconds / 2):
-                process.send(self._members(), signal.SIGKILL)
-                process.wait_gone([pid], 2.0)
+        if process.wait_for_exit([pid], seconds / 3):
+            process.send_signal([pid], signal.SIGTERM)
+            if process.wait_for_exit([pid], seconds / 2):
+                process.send_signal(self._members(), signal.SIGKILL)
+                process.wait_for_exit([pid], 2.0)
 
-    def _why_warned(self) -> Why:
+    def _why_warned(self) -> EndCause:
         """Whether a warning means the time limit or a preemption, by the time it came at."""
         run = self.records.run
         if run is None or self.job.time_limit_s is None:
@@ -276,7 +276,7 @@ class Worker:
 
     # -- the end -----------------------------------------------------------------------------------
 
-    def _end(self, code: int | None, number: int | None) -> Exit:
+    def _end(self, code: int | None, number: int | None) -> ExitRecord:
         if code == 1 and self._was_interrupted():
             code = EXIT_INTERRUPTED  # torchrun has an exit code of its own
         oom = number == signal.SIGKILL and oom_kills() > self._ooms
@@ -288,7 +288,7 @@ class Worker:
             return isinstance(error, dict) and error.get("code") == Interrupted.code
         return False
 
-    def _why_ended(self, code: int | None, number: int | None) -> Why:
+    def _why_ended(self, code: int | None, number: int | None) -> EndCause:
         if code == 0:
             return "done" if self.job.shard is not None or self.stage.result() is not None else "failed"
         if self._why:
@@ -298,7 +298,7 @@ class Worker:
         told = self._stop_signal and number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR2, signal.SIGKILL)
         return "interrupted" if code == EXIT_INTERRUPTED or told else "failed"
 
-    def _finish(self, record: Exit) -> int:
+    def _finish(self, record: ExitRecord) -> int:
         self._sweep()
         self.records.write_end(record)
         if self.job.cluster == "local":
@@ -315,8 +315,8 @@ class Worker:
             left = self._members()
             if not left:
                 return
-            process.send(left, number)
-            process.wait_gone(left, 2.0)
+            process.send_signal(left, number)
+            process.wait_for_exit(left, 2.0)
 
 
 def _peek(pid: int) -> tuple[int | None, int | None]:

@@ -10,36 +10,36 @@ from typing import Final
 
 from jobs.attempts import processes as process
 from jobs.attempts import records as attempts
-from jobs.attempts.records import Cancel, Exit, Job, Run, Started, Why
+from jobs.attempts.records import CancelRequest, EndCause, ExitRecord, JobRecord, StartRecord, WorkerRun
 from pipelines.folder import StageFolder
 
-_WRITE_PATIENCE_S: Final = 30.0
+_WRITE_RETRY_S: Final = 30.0
 
 
-class Records:
+class AttemptRecorder:
     """What this worker writes about itself. Of a job on several nodes only the first one's worker writes."""
 
-    def __init__(self, attempt: Path, stage: StageFolder, job: Job) -> None:
+    def __init__(self, attempt: Path, stage: StageFolder, job: JobRecord) -> None:
         self._attempt = attempt
         self._stage = stage
         self._job = job
-        self._started: Started | None = None
+        self._started: StartRecord | None = None
         self.leads = int(os.environ.get("SLURM_PROCID") or 0) == 0
 
     @property
-    def run(self) -> Run | None:
+    def run(self) -> WorkerRun | None:
         """The current start."""
         return self._started.run if self._started else None
 
-    def cancel(self) -> Cancel | None:
+    def cancel(self) -> CancelRequest | None:
         """Whether somebody asked to end this attempt."""
         whole = self._attempt if self._job.shard is None else self._attempt.parent
         try:
-            return attempts.read_record(whole / attempts.CANCEL, Cancel)
+            return attempts.read_record(whole / attempts.CANCEL, CancelRequest)
         except (OSError, ValueError):
             return None
 
-    def begin(self, ended: Exit | None = None) -> None:
+    def begin(self, ended: ExitRecord | None = None) -> None:
         """Records a new start, the one before moved to the history.
 
         Args:
@@ -47,13 +47,13 @@ class Records:
         """
         earlier = self._earlier(ended)
         latest = self._stage.latest_checkpoint()
-        run = Run(
+        run = WorkerRun(
             number=len(earlier) + 1,
             host=process.host_name(),
             started=time.time(),
             resumed_step=latest[0] if latest else None,
         )
-        self._started = Started(
+        self._started = StartRecord(
             worker=process.process_id(),
             run=run,
             earlier=earlier,
@@ -84,14 +84,14 @@ class Records:
         self,
         code: int | None,
         number: int | None,
-        why: Why,
+        why: EndCause,
         *,
         reason: str = "",
         out_of_memory: bool = False,
         requeued: bool = False,
-    ) -> Exit:
+    ) -> ExitRecord:
         """The record of the end of this start; `write_end` puts it on disk."""
-        return Exit(
+        return ExitRecord(
             run=self._started.run.number if self._started else 1,
             host=process.host_name(),
             time=time.time(),
@@ -103,7 +103,7 @@ class Records:
             requeued=requeued,
         )
 
-    def write_end(self, record: Exit) -> None:
+    def write_end(self, record: ExitRecord) -> None:
         """Writes `exit.json`."""
         self._patiently(lambda: attempts.write_exit(self._attempt, record))
 
@@ -114,11 +114,11 @@ class Records:
         with contextlib.suppress(OSError), (self._attempt / attempts.STDERR).open("a", encoding="utf-8") as stream:
             stream.write(f"cogtui: {text}\n")
 
-    def _earlier(self, ended: Exit | None) -> tuple[Run, ...]:
+    def _earlier(self, ended: ExitRecord | None) -> tuple[WorkerRun, ...]:
         """The starts before this one, each with its end as far as that is known."""
         try:
-            before = attempts.read_record(self._attempt / attempts.STARTED, Started)
-            ended = ended or attempts.read_record(self._attempt / attempts.EXIT, Exit)
+            before = attempts.read_record(self._attempt / attempts.STARTED, StartRecord)
+            ended = ended or attempts.read_record(self._attempt / attempts.EXIT, ExitRecord)
         except (OSError, ValueError):
             return ()
         if before is None:
@@ -140,7 +140,7 @@ class Records:
         told from what else is known."""
         if not self.leads:
             return
-        deadline = time.monotonic() + _WRITE_PATIENCE_S
+        deadline = time.monotonic() + _WRITE_RETRY_S
         while True:
             try:
                 write()

@@ -11,52 +11,52 @@ import time
 from collections.abc import Mapping
 from typing import Final
 
-from jobs.attempts.records import Exit
+from jobs.attempts.records import ExitRecord
 from jobs.slurm import client as slurm
-from jobs.worker.records import Records
+from jobs.worker.records import AttemptRecorder
 
 _JOB_STATE: Final = re.compile(r"\bJobState=([A-Z_]+)")
 _RESTARTS: Final = re.compile(r"\bRestarts=(\d+)")
-_STILL_WANTED: Final = frozenset({"RUNNING", "SIGNALING"})
+_RUNNING_STATES: Final = frozenset({"RUNNING", "SIGNALING"})
 _TIMEOUT_S: Final = 60.0
-_PATIENCE_S: Final = 120.0
+_REQUEUE_WAIT_S: Final = 120.0
 """How long Slurm may take to end a job that it is to start again."""
 
 
-def own_id(environment: Mapping[str, str] = os.environ) -> str:
+def own_job_id(environment: Mapping[str, str] = os.environ) -> str:
     """Id of the job this process is in, as scontrol takes it."""
     array = environment.get("SLURM_ARRAY_JOB_ID")
     return f"{array}_{environment['SLURM_ARRAY_TASK_ID']}" if array else environment["SLURM_JOB_ID"]
 
 
-def conclude(ended: Exit, records: Records) -> Exit:
+def conclude_interrupted(ended: ExitRecord, records: AttemptRecorder) -> ExitRecord:
     """What to record of a stage that was stopped from outside, once Slurm was asked; asks for a new start.
 
     Does not return while Slurm ends this job to start it again.
     """
-    job_id = own_id()
+    job_id = own_job_id()
     try:
-        state, restarts = _look(job_id)
-    except slurm.CommandProblem as problem:
+        state, restarts = _job_state_and_restarts(job_id)
+    except slurm.SlurmCommandError as problem:
         return ended.model_copy(update={"reason": f"stopped by Slurm, which could not be asked why: {problem}"})
     again = ended.model_copy(update={"why": "preempted", "requeued": True})
     if restarts > int(os.environ.get("SLURM_RESTART_COUNT") or 0):
         return again  # somebody else asked for it, or Slurm did by itself
-    if state not in _STILL_WANTED:
+    if state not in _RUNNING_STATES:
         return ended.model_copy(update={"why": "cancelled", "reason": "cancelled outside cogtui"})
     records.write_end(again)  # before the request: this process may not outlive it
     try:
-        slurm.command(["scontrol", "requeue", job_id], timeout_s=_TIMEOUT_S)
-    except slurm.CommandProblem as problem:
+        slurm.run_command(["scontrol", "requeue", job_id], timeout_s=_TIMEOUT_S)
+    except slurm.SlurmCommandError as problem:
         return ended.model_copy(update={"why": "preempted", "reason": f"preempted; not queued again: {problem}"})
-    time.sleep(_PATIENCE_S)
+    time.sleep(_REQUEUE_WAIT_S)
     return again
 
 
-def _look(job_id: str) -> tuple[str, int]:
+def _job_state_and_restarts(job_id: str) -> tuple[str, int]:
     """State of a job and how often it was started again. A requeue counts before the job has ended."""
-    said = slurm.command(["scontrol", "show", "job", "-o", job_id])
+    said = slurm.run_command(["scontrol", "show", "job", "-o", job_id])
     state, restarts = _JOB_STATE.search(said), _RESTARTS.search(said)
     if state is None or restarts is None:
-        raise slurm.CommandProblem(f"scontrol printed what cannot be read: {said.strip()[:60]!r}")
+        raise slurm.SlurmCommandError(f"scontrol printed what cannot be read: {said.strip()[:60]!r}")
     return state[1], int(restarts[1])

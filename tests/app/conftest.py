@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from jobs.attempts.processes import process_id
-from jobs.attempts.records import EXIT, JOB, STARTED, Exit, Job, Run, Started, write_record
+from jobs.attempts.records import EXIT, JOB, STARTED, ExitRecord, JobRecord, StartRecord, WorkerRun, write_record
 from jobs.planning.experiments import Experiment
 from jobs.planning.types import Cell
 from jobs.workspace import Workspace
@@ -74,17 +74,17 @@ class Builder:
         return folder
 
     def attempt(
-        self, folder: StageFolder, number: int = 1, *, stdout: str = "", stderr: str = "", end: Exit | None = None
+        self, folder: StageFolder, number: int = 1, *, stdout: str = "", stderr: str = "", end: ExitRecord | None = None
     ) -> Path:
         """An attempt that runs in this very process, or ended as `end` says."""
         path = folder.path / "attempts" / f"{number:03d}"
         path.mkdir(parents=True)
         me = process_id(os.getpid())
         assert me is not None
-        job = Job(key=folder.key, number=number, cluster="local", name="job", submitted=MOMENT, submitter=me)
+        job = JobRecord(key=folder.key, number=number, cluster="local", name="job", submitted=MOMENT, submitter=me)
         write_record(path / JOB, job)
-        run = Run(number=1, host=me.host, started=MOMENT + 5)
-        write_record(path / STARTED, Started(worker=me, child=me, run=run))
+        run = WorkerRun(number=1, host=me.host, started=MOMENT + 5)
+        write_record(path / STARTED, StartRecord(worker=me, child=me, run=run))
         (path / "stdout.log").write_text(stdout)
         (path / "stderr.log").write_text(stderr)
         if end is not None:
@@ -93,12 +93,14 @@ class Builder:
 
     def failed(self, folder: StageFolder, *, stderr: str, reason: str, code: int = 1) -> None:
         """An attempt that ended with a failure."""
-        end = Exit(run=1, host="node1", time=MOMENT + 60, code=code, why="failed", reason=reason)
+        end = ExitRecord(run=1, host="node1", time=MOMENT + 60, code=code, why="failed", reason=reason)
         self.attempt(folder, stderr=stderr, end=end)
 
     def done(self, folder: StageFolder) -> None:
         """An attempt that ended well."""
-        self.attempt(folder, stdout="finished\n", end=Exit(run=1, host="node1", time=MOMENT + 60, code=0, why="done"))
+        self.attempt(
+            folder, stdout="finished\n", end=ExitRecord(run=1, host="node1", time=MOMENT + 60, code=0, why="done")
+        )
         folder.write_result({"ok": True})
 
     def experiment(self, name: str, cells: Sequence[Cell], moment: float = MOMENT) -> Experiment:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobs.attempts.processes import process_id
-from jobs.attempts.records import Exit, Job
+from jobs.attempts.records import ExitRecord, JobRecord
 from pipelines.folder import Progress, StageInfo
 
 NUMBERS = st.floats(allow_nan=False, allow_infinity=False)
@@ -26,10 +26,10 @@ def test_a_record_survives_its_file(config: dict[str, object], labels: dict[str,
 
 
 def test_an_older_reader_passes_over_what_a_newer_version_adds() -> None:
-    job = Job(key="a", number=1, cluster="local", name="n", submitted=1.0, submitter=process_id())
+    job = JobRecord(key="a", number=1, cluster="local", name="n", submitted=1.0, submitter=process_id())
     raw = {**job.model_dump(), "colour": "green"}
-    assert Job.model_validate(raw) == job
-    assert Job.model_validate_json(json.dumps(raw).encode()) == job
+    assert JobRecord.model_validate(raw) == job
+    assert JobRecord.model_validate_json(json.dumps(raw).encode()) == job
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,7 @@ def test_an_older_reader_passes_over_what_a_newer_version_adds() -> None:
 )
 def test_what_is_no_record_is_refused_and_named(text: bytes, complaint: str) -> None:
     with pytest.raises(ValueError, match=complaint):
-        Exit.model_validate_json(text)
+        ExitRecord.model_validate_json(text)
 
 
 def test_whole_numbers_are_numbers() -> None:
@@ -55,6 +55,6 @@ def test_whole_numbers_are_numbers() -> None:
 
 
 def test_a_copy_differs_in_what_was_asked_only() -> None:
-    ended = Exit(run=1, host="h", time=1.0, why="failed", reason="long", code=7)
-    assert ended.model_copy(update={"reason": ""}) == Exit(run=1, host="h", time=1.0, why="failed", code=7)
+    ended = ExitRecord(run=1, host="h", time=1.0, why="failed", reason="long", code=7)
+    assert ended.model_copy(update={"reason": ""}) == ExitRecord(run=1, host="h", time=1.0, why="failed", code=7)
     assert ended.reason == "long"

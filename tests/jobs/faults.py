@@ -5,10 +5,10 @@ import signal
 import sys
 from pathlib import Path
 
-from jobs.attempts.processes import ProcessId, alive
+from jobs.attempts.processes import ProcessId, is_alive
 from jobs.attempts.records import (
     STARTED,
-    Started,
+    StartRecord,
     read_record,
 )
 from tests.jobs.lab import Lab, wait_for
@@ -23,8 +23,8 @@ def launcher(lab: Lab, *options: str) -> list[str]:
 def worker_of(lab: Lab, name: str) -> ProcessId:
     """The worker of a stage whose child runs."""
     wait_for(lambda: lab.starts(name))
-    found = wait_for(lambda: read_record(lab.attempt(name) / STARTED, Started))
-    assert alive(found.worker)
+    found = wait_for(lambda: read_record(lab.attempt(name) / STARTED, StartRecord))
+    assert is_alive(found.worker)
     return found.worker
 
 

@@ -134,7 +134,7 @@ class Lab:
         for pid in _pids():
             with contextlib.suppress(OSError):
                 raw = Path(f"/proc/{pid}/environ").read_bytes() + Path(f"/proc/{pid}/cmdline").read_bytes()
-                if os.fsencode(self.workspace.path) in raw and pid != os.getpid() and process._lives(pid):
+                if os.fsencode(self.workspace.path) in raw and pid != os.getpid() and process._is_running(pid):
                     line = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
                     found.append(f"{pid} {line}")
         return found
@@ -151,7 +151,7 @@ class Lab:
                 (path / CANCEL).write_text("{}")
             LocalQueue(self.workspace).remove(queued)
         for line in self.processes():
-            process.send([int(line.split()[0])], 9)
+            process.send_signal([int(line.split()[0])], 9)
 
 
 def _pids() -> list[int]:

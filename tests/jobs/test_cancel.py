@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from jobs.attempts.records import CANCEL, STARTED, Started, read_record
+from jobs.attempts.records import CANCEL, STARTED, StartRecord, read_record
 from jobs.attempts.tickets import LocalQueue
 from jobs.submit.cancel import cancel, dependents
 from pipelines.errors import MissingRequirement
@@ -21,7 +21,7 @@ def running_with_children(lab: Lab, name: str = "a") -> int:
     lab.stage(name, do="children")
     lab.submit(name)
     wait_for(lambda: (lab.folder(name) / "children.txt").exists())
-    started = read_record(lab.attempt(name) / STARTED, Started)
+    started = read_record(lab.attempt(name) / STARTED, StartRecord)
     assert started is not None
     wait_for(lambda: len(lab.processes()) == 8)  # agent, worker, stage, its five
     return started.worker.pid

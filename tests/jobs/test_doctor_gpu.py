@@ -9,7 +9,7 @@ import pytest
 
 from jobs.doctor import gpu as doctor_gpu
 from jobs.doctor.checks import _interpreter
-from jobs.doctor.gpu import LOCK, PROBE, read, verdict
+from jobs.doctor.gpu import LOCK, PROBE, check_versions, read_probe
 
 ROOT = Path(__file__).parents[2]
 
@@ -25,7 +25,7 @@ def test_a_python_says_what_it_has() -> None:
     done = subprocess.run(
         [sys.executable, "-c", PROBE], capture_output=True, text=True, check=True, env={"PYTHONPATH": str(ROOT)}
     )
-    version, packages = read(done.stdout)
+    version, packages = read_probe(done.stdout)
     assert version == sys.version.split()[0]
     assert packages.keys() == LOCK.keys()
 
@@ -43,7 +43,7 @@ def test_a_python_says_what_it_has() -> None:
 def test_what_is_missing_or_other_is_named(
     change: dict[str, str | None], status: str, said: str, degrades: str
 ) -> None:
-    found = verdict({**LOCK, **change})
+    found = check_versions({**LOCK, **change})
     assert found[0] == status
     assert said in found[1]
     assert degrades in found[2]

@@ -12,12 +12,12 @@ import time
 
 import pytest
 
-from jobs.attempts.processes import alive, process_id
+from jobs.attempts.processes import is_alive, process_id
 from jobs.attempts.records import (
     EXIT,
     JOB,
-    Exit,
-    Job,
+    ExitRecord,
+    JobRecord,
     claim,
     read_record,
 )
@@ -40,7 +40,7 @@ def test_launcher_killed_with_9(lab: Lab) -> None:
     assert lab.state("a").state == "running"
     release(lab)
     lab.wait("b", "done")
-    assert not alive(worker)
+    assert not is_alive(worker)
     wait_for(lambda: not lab.processes())
 
 
@@ -64,8 +64,8 @@ def test_terminal_hung_up_and_ctrl_c(lab: Lab, how: str) -> None:
     if how == "hang-up":
         wait_for(lambda: os.waitpid(pid, os.WNOHANG)[0])
     assert agent is not None
-    assert alive(worker)
-    assert alive(process_id(agent))
+    assert is_alive(worker)
+    assert is_alive(process_id(agent))
     assert lab.state("a").state == "running"
     release(lab)
     lab.wait("b", "done")
@@ -117,7 +117,9 @@ def test_two_launchers_at_once_start_nothing_twice(lab: Lab) -> None:
 
 def test_a_claim_can_be_won_once(lab: Lab) -> None:
     lab.stage("a")
-    job = Job(key=lab.key("a"), number=1, cluster="local", name="n", submitted=time.time(), submitter=process_id())
+    job = JobRecord(
+        key=lab.key("a"), number=1, cluster="local", name="n", submitted=time.time(), submitter=process_id()
+    )
     assert claim(lab.folder("a"), job) == lab.attempt("a")
     assert claim(lab.folder("a"), job) is None
     assert [path.name for path in (lab.folder("a") / "attempts").iterdir()] == ["001"]
@@ -129,17 +131,21 @@ def test_an_attempt_that_was_replaced_does_nothing(lab: Lab) -> None:
     lab.stage("b", "a")
     lab.submit()
     worker_of(lab, "a")
-    job = Job(key=lab.key("b"), number=2, cluster="local", name="n", submitted=time.time(), submitter=process_id())
+    job = JobRecord(
+        key=lab.key("b"), number=2, cluster="local", name="n", submitted=time.time(), submitter=process_id()
+    )
     assert claim(lab.folder("b"), job)
     release(lab)
-    ended = wait_for(lambda: read_record(lab.attempt("b") / EXIT, Exit))
+    ended = wait_for(lambda: read_record(lab.attempt("b") / EXIT, ExitRecord))
     assert (ended.why, ended.reason) == ("cancelled", "a newer attempt has taken over")
     assert lab.starts("b") == []
 
 
 def test_launcher_killed_between_claim_and_queue(lab: Lab) -> None:
     lab.stage("a")
-    job = Job(key=lab.key("a"), number=1, cluster="local", name="n", submitted=time.time(), submitter=process_id())
+    job = JobRecord(
+        key=lab.key("a"), number=1, cluster="local", name="n", submitted=time.time(), submitter=process_id()
+    )
     path = claim(lab.folder("a"), job)
     assert path is not None
     fresh = lab.state("a")
@@ -162,7 +168,7 @@ def test_agent_killed_and_taken_over(lab: Lab, monkeypatch: pytest.MonkeyPatch) 
     lab.submit()
     worker = worker_of(lab, "a")
     agent = kill_agent(lab)
-    wait_for(lambda: not alive(worker) or lab.agent_pid() is None)
+    wait_for(lambda: not is_alive(worker) or lab.agent_pid() is None)
     assert lab.state("a").state == "running"
     assert lab.state("b").state == "queued"
     keep_going(lab.workspace)

@@ -14,13 +14,13 @@ from typing import Any
 
 import pytest
 
-from jobs.attempts.processes import ProcessId, alive, process_id
+from jobs.attempts.processes import ProcessId, is_alive, process_id
 from jobs.attempts.records import (
     EXIT,
     HEARTBEAT,
     STARTED,
-    Exit,
-    Job,
+    ExitRecord,
+    JobRecord,
     claim,
     read_record,
     reserve_exit,
@@ -61,7 +61,7 @@ def test_machine_rebooted_before_the_worker_began(lab: Lab) -> None:
     (lab.folder("a") / "result.json").unlink()
     (lab.folder("a") / "starts.txt").unlink()
     me = process_id()
-    job = Job(key=lab.key("a"), number=1, cluster="local", name="n", submitted=time.time(), submitter=me)
+    job = JobRecord(key=lab.key("a"), number=1, cluster="local", name="n", submitted=time.time(), submitter=me)
     claim(lab.folder("a"), job)
     ticket = {"key": lab.key("a"), "number": 1, "placed": {"worker": {**me.model_dump(), "boot_id": "-"}, "cpus": 1}}
     write_json(lab.workspace.path / f"queue/{time.time_ns():020d}-a-001.json", ticket)
@@ -118,7 +118,7 @@ def test_a_job_that_ends_while_it_is_looked_at_is_not_lost(lab: Lab, monkeypatch
         (lab.attempt("a") / EXIT).write_text(end)
         return False
 
-    monkeypatch.setattr("jobs.attempts.processes.alive", gone)
+    monkeypatch.setattr("jobs.attempts.processes.is_alive", gone)
     state = lab.state("a")
     assert len(looked) == 1
     assert (state.state, state.reason) == ("failed", "exit code 7")
@@ -291,7 +291,7 @@ def test_disk_full_without_any_reserve(lab: Lab, monkeypatch: pytest.MonkeyPatch
     worker = worker_of(lab, "a")
     release(lab)
     lab.wait("a", "done")
-    wait_for(lambda: not alive(worker) and not lab.processes())
+    wait_for(lambda: not is_alive(worker) and not lab.processes())
     (lab.folder("a") / "result.json").unlink()
     (lab.attempt("a") / EXIT).unlink()
     assert lab.state("a").state == "lost"
@@ -306,9 +306,9 @@ def test_an_exit_record_fits_into_its_reserve_on_a_full_disk(tmp_path: Path, mon
         raise OSError(errno.ENOSPC, "No space left on device", str(path))
 
     monkeypatch.setattr("jobs.attempts.records.write_json", full)
-    record = Exit(run=1, host="h", time=1.0, code=1, why="failed", reason="ü" * 5000)
+    record = ExitRecord(run=1, host="h", time=1.0, code=1, why="failed", reason="ü" * 5000)
     write_exit(tmp_path, record)
-    found = read_record(tmp_path / EXIT, Exit)
+    found = read_record(tmp_path / EXIT, ExitRecord)
     assert found == record.model_copy(update={"reason": ""})
     with pytest.raises(OSError, match="No space left"):
         write_exit(tmp_path, record)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from jobs.attempts.records import EXIT, JOB, STARTED, Exit, Started, read_record
+from jobs.attempts.records import EXIT, JOB, STARTED, ExitRecord, StartRecord, read_record
 from jobs.submit.launch import preview, submit
 from pipelines.errors import InvalidInput, MissingRequirement
 from pipelines.files import read_json, write_json
@@ -160,7 +160,7 @@ def test_a_stage_stopped_from_outside_is_continued_by_its_worker(lab: Lab) -> No
     assert state.reason == "continues from step 3"
     (lab.path / "go").touch()
     lab.wait("a", "done")
-    wait_for(lambda: read_record(lab.attempt("a") / EXIT, Exit))
+    wait_for(lambda: read_record(lab.attempt("a") / EXIT, ExitRecord))
     state = lab.state("a")
     assert [int(start[0]) for start in lab.starts("a")] == [0, 3]
     assert state.attempt is not None
@@ -238,7 +238,7 @@ def test_every_record_is_there_after_the_end(lab: Lab) -> None:
     lab.stage("a")
     lab.submit()
     lab.wait("a", "done")
-    ended = wait_for(lambda: read_record(lab.attempt("a") / EXIT, Exit))
+    ended = wait_for(lambda: read_record(lab.attempt("a") / EXIT, ExitRecord))
     assert (ended.why, ended.code, ended.run) == ("done", 0, 1)
     names = {path.name for path in lab.attempt("a").iterdir()}
     assert {"job.json", "started.json", "heartbeat.json", "exit.json", "stdout.log", "stderr.log"} <= names
@@ -249,7 +249,7 @@ def _change(path: Path, **values: object) -> None:
     write_json(path, {**read_json(path), **values})
 
 
-def _started(lab: Lab, name: str) -> Started:
-    found = read_record(lab.attempt(name) / STARTED, Started)
+def _started(lab: Lab, name: str) -> StartRecord:
+    found = read_record(lab.attempt(name) / STARTED, StartRecord)
     assert found is not None
     return found

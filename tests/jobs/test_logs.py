@@ -8,9 +8,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from jobs.attempts.records import Exit, Why, write_exit
-from jobs.logs.follow import FileFollower, StageFollower, Told
-from jobs.logs.reader import ERRORS, LONGEST_LINE, LogFile, attempt_logs, best_log, clean
+from jobs.attempts.records import EndCause, ExitRecord, write_exit
+from jobs.logs.follow import FileFollower, StageFollower, StageLogLine
+from jobs.logs.reader import ERRORS, LONGEST_LINE, LogFile, attempt_logs, best_log, clean_line
 
 PIECES = st.one_of(
     st.binary(max_size=30),
@@ -72,7 +72,7 @@ def test_a_growing_file_is_given_once_whatever_the_steps(tmp_path: Path, pieces:
     data = b"".join(pieces)
     if b"\r" not in data and len(max(data.split(b"\n"), key=len)) <= LONGEST_LINE:
         whole = data.split(b"\n")
-        assert got == [clean(line) for line in (whole if whole[-1] else whole[:-1])]
+        assert got == [clean_line(line) for line in (whole if whole[-1] else whole[:-1])]
 
 
 def test_a_file_that_is_replaced_or_cut_short_is_read_anew(tmp_path: Path) -> None:
@@ -110,18 +110,21 @@ def test_all_attempts_are_followed_and_new_ones_appear(tmp_path: Path) -> None:
     (first / "stdout.log").write_text("a\n")
     (first / "stderr.log").write_text("cogtui: start 2\nb")
     follower = StageFollower(tmp_path, lines=10)
-    assert list(follower.read()) == [Told(1, "stdout.log", "a"), Told(1, "stderr.log", "cogtui: start 2")]
+    assert list(follower.read()) == [
+        StageLogLine(1, "stdout.log", "a"),
+        StageLogLine(1, "stderr.log", "cogtui: start 2"),
+    ]
     second = _attempt(tmp_path, 2)
     (second / "stdout.log").write_text("c\n" * 20)
-    assert list(follower.read()) == [Told(2, "stdout.log", "c")] * 20
-    assert list(follower.read(last=True)) == [Told(1, "stderr.log", "b")]
+    assert list(follower.read()) == [StageLogLine(2, "stdout.log", "c")] * 20
+    assert list(follower.read(last=True)) == [StageLogLine(1, "stderr.log", "b")]
 
 
 def test_a_start_that_failed_shows_the_log_of_what_should_have_started_it(tmp_path: Path) -> None:
     attempt = _attempt(tmp_path, 1)
     (attempt / "started.json").unlink()
     (attempt / "77_0_log.err").write_text("slurmstepd: error: no such file\n")
-    assert list(StageFollower(tmp_path).read()) == [Told(1, "77_0_log.err", "slurmstepd: error: no such file")]
+    assert list(StageFollower(tmp_path).read()) == [StageLogLine(1, "77_0_log.err", "slurmstepd: error: no such file")]
 
 
 def test_the_shards_of_an_array_are_followed_and_one_that_failed_is_opened_first(tmp_path: Path) -> None:
@@ -130,15 +133,17 @@ def test_the_shards_of_an_array_are_followed_and_one_that_failed_is_opened_first
     (attempt / "shards").mkdir()
     (attempt / "shards" / "7_0_log.err").write_text("from Slurm\n")
     follower = StageFollower(tmp_path)
-    assert list(follower.read()) == [Told(1, "shards/7_0_log.err", "from Slurm")]
+    assert list(follower.read()) == [StageLogLine(1, "shards/7_0_log.err", "from Slurm")]
     for index in range(3):
         shard = attempt / f"shard-{index:03d}"
         shard.mkdir()
         (shard / "started.json").write_text("{}")
         (shard / "stderr.log").write_text(f"of {index}\n")
-        why: Why = "failed" if index == 1 else "done"
-        write_exit(shard, Exit(run=1, host="n1", time=1.0, why=why))
-    assert list(follower.read()) == [Told(1, f"shard-{index:03d}/stderr.log", f"of {index}") for index in range(3)]
+        why: EndCause = "failed" if index == 1 else "done"
+        write_exit(shard, ExitRecord(run=1, host="n1", time=1.0, why=why))
+    assert list(follower.read()) == [
+        StageLogLine(1, f"shard-{index:03d}/stderr.log", f"of {index}") for index in range(3)
+    ]
     logs = attempt_logs(tmp_path)
     assert [str(path.relative_to(attempt)) for path in logs] == [
         "shard-001/stderr.log", "shard-000/stderr.log", "shard-002/stderr.log", "shards/7_0_log.err",
@@ -231,6 +236,6 @@ def test_which_log_to_open_first(tmp_path: Path) -> None:
 
 
 def test_what_a_terminal_would_leave() -> None:
-    assert clean(b"\x1b[1;31merror\x1b[0m: x\r\n") == "error: x"
-    assert clean(b" 10%|#   |\r100%|####|\n") == "100%|####|"
-    assert clean(b"\xff\xfe") == "\ufffd\ufffd"
+    assert clean_line(b"\x1b[1;31merror\x1b[0m: x\r\n") == "error: x"
+    assert clean_line(b" 10%|#   |\r100%|####|\n") == "100%|####|"
+    assert clean_line(b"\xff\xfe") == "\ufffd\ufffd"

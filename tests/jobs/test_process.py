@@ -9,11 +9,20 @@ from pathlib import Path
 
 import pytest
 
-from jobs.attempts.agent_link import address, ensure_agent, tell
-from jobs.attempts.agent_lock import AgentLock, Holder
-from jobs.attempts.clock import skew_s
-from jobs.attempts.processes import alive, descendants, end_family, family, process_id, send, stopped, wait_gone
-from jobs.attempts.tickets import LocalQueue, Placed, Ticket
+from jobs.attempts.agent_link import ensure_agent, notify_agent, socket_address
+from jobs.attempts.agent_lock import AgentLock, AgentRecord
+from jobs.attempts.clock import clock_skew_s
+from jobs.attempts.processes import (
+    attempt_processes,
+    descendants,
+    end_attempt_processes,
+    is_alive,
+    is_stopped,
+    process_id,
+    send_signal,
+    wait_for_exit,
+)
+from jobs.attempts.tickets import LocalQueue, Placement, Ticket
 from jobs.local.slots import Machine, Slots, cpu_count, gpu_names
 from jobs.state.failures import duration, last_error, one_line
 from jobs.workspace import Workspace
@@ -26,27 +35,27 @@ NAP = "import time; time.sleep(600)"
 def test_a_zombie_is_not_alive() -> None:
     with subprocess.Popen([sys.executable, "-c", NAP]) as child:
         identity = process_id(child.pid)
-        assert alive(identity) is True
+        assert is_alive(identity) is True
         child.kill()
-        wait_for(lambda: alive(identity) is False)  # not reaped yet
+        wait_for(lambda: is_alive(identity) is False)  # not reaped yet
         assert Path(f"/proc/{child.pid}").exists()
 
 
 def test_the_same_number_at_another_time_boot_host_or_container_is_another_process() -> None:
     me = process_id()
-    assert alive(me) is True
-    assert alive(me.model_copy(update={"started": me.started - 1})) is False
-    assert alive(me.model_copy(update={"boot_id": "other"})) is False
-    assert alive(me.model_copy(update={"host": "other"})) is None
-    assert alive(me.model_copy(update={"pid_namespace": "pid:[1]"})) is None
+    assert is_alive(me) is True
+    assert is_alive(me.model_copy(update={"started": me.started - 1})) is False
+    assert is_alive(me.model_copy(update={"boot_id": "other"})) is False
+    assert is_alive(me.model_copy(update={"host": "other"})) is None
+    assert is_alive(me.model_copy(update={"pid_namespace": "pid:[1]"})) is None
 
 
 def test_a_stopped_process_is_told() -> None:
     with subprocess.Popen([sys.executable, "-c", NAP]) as child:
         identity = process_id(child.pid)
-        assert not stopped(identity)
+        assert not is_stopped(identity)
         child.send_signal(signal.SIGSTOP)
-        wait_for(lambda: stopped(identity))
+        wait_for(lambda: is_stopped(identity))
         child.kill()
 
 
@@ -58,23 +67,23 @@ def test_the_family_is_found_through_double_forks_and_symbolic_links(tmp_path: P
     escape = f"import os, time\n{fork}"
     environment = {**os.environ, "COGTUI_ATTEMPT": str(real)}
     subprocess.run([sys.executable, "-c", escape], env=environment, check=True)
-    members = wait_for(lambda: family(tmp_path / "link"))
+    members = wait_for(lambda: attempt_processes(tmp_path / "link"))
     assert len(members) == 1
     assert members[0] not in descendants(os.getpid())
-    assert family(tmp_path) == []
-    assert end_family(tmp_path / "link", grace_s=2.0)
-    assert family(real) == []
+    assert attempt_processes(tmp_path) == []
+    assert end_attempt_processes(tmp_path / "link", grace_s=2.0)
+    assert attempt_processes(real) == []
 
 
 def test_waiting_for_an_end_does_not_poll() -> None:
     with subprocess.Popen([sys.executable, "-c", NAP]) as child:
-        assert wait_gone([child.pid, 2**22 - 3], 0.05) == [child.pid]
+        assert wait_for_exit([child.pid, 2**22 - 3], 0.05) == [child.pid]
         spent = time.process_time()
-        assert wait_gone([child.pid], 0.5) == [child.pid]
+        assert wait_for_exit([child.pid], 0.5) == [child.pid]
         assert time.process_time() - spent < 0.1
         child.kill()
-        assert wait_gone([child.pid], 10.0) == []
-        send([2**22 - 3], signal.SIGTERM)  # nobody there: no error
+        assert wait_for_exit([child.pid], 10.0) == []
+        send_signal([2**22 - 3], signal.SIGTERM)  # nobody there: no error
 
 
 def test_an_agent_of_another_machine_is_believed_while_it_gives_signs(tmp_path: Path) -> None:
@@ -83,7 +92,7 @@ def test_an_agent_of_another_machine_is_believed_while_it_gives_signs(tmp_path: 
     other = process_id().model_copy(update={"host": "elsewhere"})
     (tmp_path / "queue").mkdir()
     record = tmp_path / "queue/agent.json"
-    write_json(record, Holder(process=other, since=1.0).model_dump(mode="json"))
+    write_json(record, AgentRecord(process=other, since=1.0).model_dump(mode="json"))
     assert not lock.acquire(0.0)
     old = time.time() - 1000
     os.utime(record, (old, old))
@@ -98,10 +107,10 @@ def test_an_agent_of_another_machine_is_believed_while_it_gives_signs(tmp_path: 
 
 def test_nobody_is_told_and_nothing_started_where_nothing_waits(tmp_path: Path) -> None:
     workspace = Workspace(tmp_path)
-    assert not tell(workspace)
+    assert not notify_agent(workspace)
     ensure_agent(workspace)
     assert not (tmp_path / "queue").exists()
-    assert address(workspace) == address(Workspace(tmp_path / "." / "sub" / ".."))
+    assert socket_address(workspace) == socket_address(Workspace(tmp_path / "." / "sub" / ".."))
 
 
 def test_the_queue_keeps_its_order_and_passes_over_damage(tmp_path: Path) -> None:
@@ -117,7 +126,7 @@ def test_the_queue_keeps_its_order_and_passes_over_damage(tmp_path: Path) -> Non
 def test_slots_are_given_in_order_without_starving_the_large() -> None:
     worker = process_id()
     machine = Machine(4, ("0", "1"))
-    slots = Slots(machine, [Placed(worker=worker, cpus=1, gpus=("1",))])
+    slots = Slots(machine, [Placement(worker=worker, cpus=1, gpus=("1",))])
     assert slots.take(Ticket(key="a", number=1, gpus=2)) == "waits for 2 free GPUs"
     assert slots.take(Ticket(key="b", number=1, gpus=1)) == "waits for 1 free GPU"  # it would starve the one before
     assert slots.take(Ticket(key="c", number=1, cpus=2)) == (2, ())
@@ -137,11 +146,11 @@ def test_what_the_machine_has() -> None:
 
 
 def test_the_clock_of_a_local_disk_is_ours(tmp_path: Path) -> None:
-    skew = skew_s(tmp_path)
+    skew = clock_skew_s(tmp_path)
     assert skew is not None
     assert abs(skew) < 1.0
     assert list(tmp_path.iterdir()) == []
-    assert skew_s(tmp_path / "missing") is None
+    assert clock_skew_s(tmp_path / "missing") is None
 
 
 TRACEBACK = "Traceback (most recent call last):\n  File x, line 1\n    f()\n"

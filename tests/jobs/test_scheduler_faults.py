@@ -8,8 +8,8 @@ import pytest
 
 from jobs.attempts import records as attempts
 from jobs.attempts.processes import ProcessId, process_id
-from jobs.attempts.records import Exit, Job, Run, Started, claim, job_name
-from jobs.slurm.client import NoAccounting, ask, sacct, squeue
+from jobs.attempts.records import ExitRecord, JobRecord, StartRecord, WorkerRun, claim, job_name
+from jobs.slurm.client import AccountingDisabled, query_jobs, sacct, squeue
 from jobs.state.reader import StateReader
 from jobs.submit.launch import submit
 from pipelines.errors import MissingRequirement
@@ -33,10 +33,12 @@ def script(folder: Path, name: str, text: str) -> None:
     (folder / name).chmod(0o755)
 
 
-def on_slurm(lab: Lab, *, started: bool = True, heartbeat_age: float | None = None, ended: Exit | None = None) -> None:
+def on_slurm(
+    lab: Lab, *, started: bool = True, heartbeat_age: float | None = None, ended: ExitRecord | None = None
+) -> None:
     """Makes the records that a job of stage `a` on another node would have written."""
     instance = lab.stage("a")
-    job = Job(
+    job = JobRecord(
         key=instance.key,
         number=1,
         cluster="slurm",
@@ -50,7 +52,7 @@ def on_slurm(lab: Lab, *, started: bool = True, heartbeat_age: float | None = No
     old = time.time() - 400
     if started:
         worker = ProcessId(host="node3", boot_id="b", pid_namespace="p", pid=5, started=1)
-        record = Started(worker=worker, run=Run(number=1, host="node3", started=old))
+        record = StartRecord(worker=worker, run=WorkerRun(number=1, host="node3", started=old))
         attempts.write_record(path / attempts.STARTED, record)
         os.utime(path / attempts.STARTED, (old, old))
     if heartbeat_age is not None:
@@ -92,7 +94,7 @@ def test_without_a_scheduler_a_fresh_heartbeat_tells_that_it_runs(lab: Lab, comm
 
 
 def test_without_a_scheduler_the_jobs_own_end_tells(lab: Lab, commands: Path) -> None:
-    on_slurm(lab, ended=Exit(run=1, host="node3", time=time.time(), code=9, why="failed", reason="no luck"))
+    on_slurm(lab, ended=ExitRecord(run=1, host="node3", time=time.time(), code=9, why="failed", reason="no luck"))
     state = lab.state("a")
     assert (state.state, state.reason, state.evidence) == ("failed", "no luck", "exit.json")
 
@@ -132,7 +134,7 @@ def test_an_answer_from_before_its_end_does_not_keep_a_job_running(lab: Lab, com
     on_slurm(lab, heartbeat_age=1.0)
     reader = StateReader(lab.workspace)
     assert reader.read()[lab.key("a")].state == "running"
-    ended = Exit(run=1, host="node3", time=time.time(), code=9, why="failed", reason="no luck")
+    ended = ExitRecord(run=1, host="node3", time=time.time(), code=9, why="failed", reason="no luck")
     attempts.write_exit(lab.attempt("a"), ended)
     assert reader.read()[lab.key("a")].state == "failed"  # though the answer of a moment ago said otherwise
     old = time.time() - 3600
@@ -142,7 +144,7 @@ def test_an_answer_from_before_its_end_does_not_keep_a_job_running(lab: Lab, com
 
 def test_each_shard_is_told_by_its_own_task(lab: Lab, commands: Path) -> None:
     instance = lab.stage("a")
-    job = Job(
+    job = JobRecord(
         key=instance.key,
         number=1,
         cluster="slurm",
@@ -163,7 +165,7 @@ def test_each_shard_is_told_by_its_own_task(lab: Lab, commands: Path) -> None:
     state = lab.state("a")
     assert (state.state, state.reason) == ("running", "0 of 3 shards done")
     for index in (0, 2):
-        done = Exit(run=1, host="n1", time=time.time(), code=0, why="done")
+        done = ExitRecord(run=1, host="n1", time=time.time(), code=0, why="done")
         attempts.write_exit(attempts.shard_path(path, index), done)
     state = lab.state("a")
     assert (state.state, state.reason) == ("lost", "shard 1: its node failed on n2; 2 of 3 shards done")
@@ -177,10 +179,10 @@ def test_the_users_display_settings_change_nothing(commands: Path, monkeypatch: 
 
 
 def test_no_accounting_is_told_from_a_failing_one(commands: Path) -> None:
-    with pytest.raises(NoAccounting):
+    with pytest.raises(AccountingDisabled):
         sacct(["7"])
     script(commands, "squeue", "echo '8|PENDING|Dependency||n'")
-    answer = ask(["7", "8"])
+    answer = query_jobs(["7", "8"])
     assert (list(answer.jobs), answer.problem, answer.incomplete) == (["8"], "", "")
 
 

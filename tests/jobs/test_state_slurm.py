@@ -6,16 +6,16 @@ from pathlib import Path
 import pytest
 
 from jobs.attempts.processes import ProcessId, process_id
-from jobs.attempts.records import Cancel, Exit, Job, Run, Started
+from jobs.attempts.records import CancelRequest, ExitRecord, JobRecord, StartRecord, WorkerRun
 from jobs.slurm.types import SlurmAnswer, SlurmJob
 from jobs.state.files import AttemptFiles
-from jobs.state.local import Times, Verdict
-from jobs.state.slurm import slurm_verdict
+from jobs.state.local import FileAges, StateDecision
+from jobs.state.slurm import decide_slurm
 
 NODE = ProcessId(host="node1", boot_id="b", pid_namespace="p", pid=9, started=3)
-FAILED = Exit(run=1, host="node1", time=1.0, code=3, why="failed", reason="it broke")
-PREEMPTED = Exit(run=1, host="node1", time=1.0, code=75, why="preempted", requeued=True)
-TIMED_OUT = Exit(run=1, host="node1", time=1.0, code=75, why="timeout", requeued=True)
+FAILED = ExitRecord(run=1, host="node1", time=1.0, code=3, why="failed", reason="it broke")
+PREEMPTED = ExitRecord(run=1, host="node1", time=1.0, code=75, why="preempted", requeued=True)
+TIMED_OUT = ExitRecord(run=1, host="node1", time=1.0, code=75, why="timeout", requeued=True)
 
 
 def files(
@@ -23,22 +23,24 @@ def files(
     *,
     run: int = 1,
     started: bool = True,
-    ended: Exit | None = None,
+    ended: ExitRecord | None = None,
     cancelled: bool = False,
     step: int | None = None,
 ) -> AttemptFiles:
     """An attempt's records."""
     now = time.time()
-    job = Job(
+    job = JobRecord(
         key="ppo-1", number=1, cluster="slurm", name="ppo-1.001.x", job_id="7", submitted=now, submitter=process_id(),
         resources={"memory": "64G"}, time_limit_s=3600.0,
     )  # fmt: skip
     found = AttemptFiles(1, str(path), job=job, exit=ended, written={"job.json": now})
     if started:
-        found.started = Started(worker=NODE, run=Run(number=run, host="node1", started=now, resumed_step=step))
+        found.started = StartRecord(
+            worker=NODE, run=WorkerRun(number=run, host="node1", started=now, resumed_step=step)
+        )
         found.written["started.json"] = found.written["heartbeat.json"] = now
     if cancelled:
-        found.cancel = Cancel(time=now, host="h", user="u")
+        found.cancel = CancelRequest(time=now, host="h", user="u")
     return found
 
 
@@ -51,12 +53,12 @@ def judge(
     code: str = "",
     progress: float | None = None,
     answered_ago: float = -1.0,
-) -> Verdict:
+) -> StateDecision:
     """The verdict when Slurm says so."""
     job = SlurmJob("7", state, reason, "node1", "ppo-1.001.x", code) if state else None
     asked = time.time() - answered_ago
     answer = SlurmAnswer(jobs={"7": job} if job else {}, names={job.name: job} if job else {}, asked=asked)
-    return slurm_verdict(found, answer, failed_input, progress, Times(lambda: 0.0))
+    return decide_slurm(found, answer, failed_input, progress, FileAges(lambda: 0.0))
 
 
 @pytest.mark.parametrize(
@@ -131,7 +133,7 @@ def test_its_own_record_of_a_failure_explains_it(tmp_path: Path, word: str | Non
 
 
 def test_out_of_memory_wins_over_a_killed_child(tmp_path: Path) -> None:
-    killed = Exit(run=1, host="node1", time=1.0, signal=9, why="failed")
+    killed = ExitRecord(run=1, host="node1", time=1.0, signal=9, why="failed")
     verdict = judge(files(tmp_path, ended=killed), "OUT_OF_MEMORY")
     assert (verdict.state, verdict.reason) == ("failed", "killed for lack of memory (it had 64G)")
 
@@ -148,7 +150,7 @@ def test_started_again_after_its_end(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("ended", "state"), [(PREEMPTED, "preempted"), (TIMED_OUT, "timeout")])
-def test_waiting_for_its_next_start(tmp_path: Path, ended: Exit, state: str) -> None:
+def test_waiting_for_its_next_start(tmp_path: Path, ended: ExitRecord, state: str) -> None:
     verdict = judge(files(tmp_path, ended=ended), "PENDING", "BeginTime")
     assert (verdict.state, verdict.active) == (state, True)
     assert verdict.reason.endswith("queued again as the same job, waits for its start time")

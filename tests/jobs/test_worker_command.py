@@ -9,15 +9,15 @@ from typing import Any
 import pytest
 
 from jobs.attempts.processes import process_id
-from jobs.attempts.records import Job
+from jobs.attempts.records import JobRecord
 from jobs.worker.command import stage_command
 from pipelines import __main__ as entry
 from pipelines.errors import CogtuiError, Interrupted, StageFailed
 from pipelines.files import read_json
 
 
-def job(**resources: Any) -> Job:
-    return Job(
+def job(**resources: Any) -> JobRecord:
+    return JobRecord(
         key="ppo-0", number=1, cluster="slurm", name="x", submitted=0.0, submitter=process_id(), resources=resources
     )
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from jobs.planning.plan import Plan, make_plan
+from jobs.planning.plan import RecipePlan, make_plan
 from jobs.recipe.load import Recipe, load_recipe
 from jobs.workspace import Workspace
 
@@ -68,7 +68,7 @@ def recipe(folder: Path, text: str = RECIPE, overrides: tuple[str, ...] = ()) ->
     return load_recipe(write(folder, text), overrides)
 
 
-def plan(folder: Path, text: str = RECIPE, overrides: tuple[str, ...] = ()) -> Plan:
+def plan(folder: Path, text: str = RECIPE, overrides: tuple[str, ...] = ()) -> RecipePlan:
     """The plan of a recipe in the workspace `folder / "ws"`."""
     return make_plan(recipe(folder, text, overrides), workspace(folder))
 

@@ -9,8 +9,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cogtui.cli.run.assertions import Assertion, Binary, Constant, Expression, Negative, Not, Reference, parse_assertion
-from cogtui.cli.run.check import CellResults, check, check_names
+from cogtui.cli.run.assertions import (
+    Assertion,
+    BinaryOperation,
+    ConstantValue,
+    Expression,
+    Negation,
+    ResultReference,
+    UnaryMinus,
+    parse_assertion,
+)
+from cogtui.cli.run.check import CellResults, check_assertion, check_names
 from jobs.recipe.labels import Label
 from pipelines.errors import InvalidInput
 
@@ -38,7 +47,9 @@ CELLS = [
 
 
 def outcomes(text: str, cells: list[CellResults] | None = None) -> list[tuple[str, bool]]:
-    return [(found.cell, found.holds) for found in check(parse_assertion(text), CELLS if cells is None else cells)]
+    return [
+        (found.cell, found.holds) for found in check_assertion(parse_assertion(text), CELLS if cells is None else cells)
+    ]
 
 
 def test_every_cell_is_checked() -> None:
@@ -51,7 +62,7 @@ def test_every_cell_is_checked() -> None:
 
 
 def test_the_values_are_shown() -> None:
-    found = check(parse_assertion("ppo.reward_last > 2 * ppo.reward_first"), CELLS[:1])
+    found = check_assertion(parse_assertion("ppo.reward_last > 2 * ppo.reward_first"), CELLS[:1])
     assert found[0].values == {"ppo.reward_last": 0.2, "ppo.reward_first": 0.1}
     assert str(found[0]) == "condition=none seed=1: ppo.reward_last = 0.2, ppo.reward_first = 0.1"
 
@@ -76,7 +87,7 @@ def test_a_selector_beside_the_cell_itself() -> None:
 
 
 def test_functions_run_over_every_cell_left() -> None:
-    found = check(
+    found = check_assertion(
         parse_assertion("mean(ppo[condition=both].reward_last) > max(ppo[condition=none].reward_last)"), CELLS
     )
     assert [(one.cell, one.holds) for one in found] == [("", True)]
@@ -149,13 +160,13 @@ def test_fields_inside_fields() -> None:
 )
 def test_what_cannot_be_answered_is_an_error(text: str, message: str) -> None:
     with pytest.raises(InvalidInput) as caught:
-        check(parse_assertion(text), CELLS[2:3])
+        check_assertion(parse_assertion(text), CELLS[2:3])
     assert message in caught.value.summary
 
 
 def test_a_missing_field_names_the_nearest() -> None:
     with pytest.raises(InvalidInput, match=r"Did you mean reward_last\?"):
-        check(parse_assertion("ppo.reward_lats > 0"), CELLS)
+        check_assertion(parse_assertion("ppo.reward_lats > 0"), CELLS)
 
 
 @pytest.mark.parametrize(
@@ -217,35 +228,37 @@ def test_any_text_is_parsed_or_refused(text: str) -> None:
         assert parse_assertion(text).text == text
 
 
-numbers = st.integers(1, 9).map(lambda number: Constant(float(number)))
+numbers = st.integers(1, 9).map(lambda number: ConstantValue(float(number)))
 references = st.builds(
-    Reference,
+    ResultReference,
     st.sampled_from(["ppo", "base"]),
     st.lists(st.sampled_from(["a", "b"]), min_size=1, max_size=2).map(tuple),
     st.sampled_from([(), (("seed", "1"),)]),
 )
 sums = st.recursive(
     numbers | references,
-    lambda inner: st.builds(Binary, st.sampled_from(["+", "-", "*", "/"]), inner, inner) | st.builds(Negative, inner),
+    lambda inner: (
+        st.builds(BinaryOperation, st.sampled_from(["+", "-", "*", "/"]), inner, inner) | st.builds(UnaryMinus, inner)
+    ),
     max_leaves=8,
 )
-comparisons = st.builds(Binary, st.sampled_from(["<", "<=", ">", ">=", "==", "!="]), sums, sums)
+comparisons = st.builds(BinaryOperation, st.sampled_from(["<", "<=", ">", ">=", "==", "!="]), sums, sums)
 expressions = st.recursive(
     comparisons,
-    lambda inner: st.builds(Binary, st.sampled_from(["and", "or"]), inner, inner) | st.builds(Not, inner),
+    lambda inner: st.builds(BinaryOperation, st.sampled_from(["and", "or"]), inner, inner) | st.builds(Negation, inner),
     max_leaves=5,
 )
 
 
 def written(node: Expression) -> str:
     """An expression in full parentheses."""
-    if isinstance(node, Binary):
+    if isinstance(node, BinaryOperation):
         return f"({written(node.left)} {node.sign} {written(node.right)})"
-    if isinstance(node, Negative):
+    if isinstance(node, UnaryMinus):
         return f"(-{written(node.value)})"
-    if isinstance(node, Not):
+    if isinstance(node, Negation):
         return f"(not {written(node.value)})"
-    return f"{node.value:g}" if isinstance(node, Constant) else str(node)
+    return f"{node.value:g}" if isinstance(node, ConstantValue) else str(node)
 
 
 @given(expressions)

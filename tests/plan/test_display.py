@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from cogtui.cli.run.display import make_display
-from cogtui.cli.run.display.base import GLYPHS, Pace, Silent, duration, one_line, progress_text, values_text
+from cogtui.cli.run.display.base import GLYPHS, NoDisplay, ProgressRate, duration, one_line, progress_text, values_text
 from cogtui.cli.run.display.plain import HEARTBEAT_S, PlainDisplay
 from cogtui.cli.run.display.table import TableDisplay
 from jobs.planning.types import StageInstance
@@ -178,7 +178,7 @@ def test_an_idle_table_writes_nothing_for_a_second() -> None:
 
 
 def test_pace() -> None:
-    pace = Pace()
+    pace = ProgressRate()
     assert pace.remaining_s(progress(1)) is None
     for step in range(5):
         pace.observe(progress(step * 10, time=500.0 + step * 3))
@@ -208,7 +208,7 @@ def test_duration(seconds: float, text: str) -> None:
 def test_the_table_needs_a_terminal_unless_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stderr", io.StringIO())
     assert isinstance(make_display(None), PlainDisplay)
-    assert isinstance(make_display("none"), Silent)
+    assert isinstance(make_display("none"), NoDisplay)
     assert isinstance(make_display("rich"), TableDisplay)
 
 

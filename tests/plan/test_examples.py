@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from jobs.planning.plan import make_plan, materialise
-from jobs.planning.types import Plan
+from jobs.planning.types import RecipePlan
 from jobs.recipe.load import load_recipe
 from jobs.submit.launch import preview
 from jobs.workspace import Workspace
@@ -27,11 +27,11 @@ OVERRIDES = (
 )
 
 
-def planned(path: Path, folder: Path, *overrides: str) -> Plan:
+def planned(path: Path, folder: Path, *overrides: str) -> RecipePlan:
     return make_plan(load_recipe(path, overrides), Workspace(folder))
 
 
-def configs(plan: Plan, name: str) -> list[dict[str, object]]:
+def configs(plan: RecipePlan, name: str) -> list[dict[str, object]]:
     return [stage.config for stage in plan.stages if stage.name == name]
 
 

@@ -12,7 +12,7 @@ import pytest
 from jobs.planning.experiments import record_experiment
 from jobs.planning.files import write_once
 from jobs.planning.plan import materialise
-from jobs.planning.types import Plan
+from jobs.planning.types import RecipePlan
 from pipelines.errors import InvalidInput, MissingRequirement, StageFailed
 from pipelines.files import read_json
 from pipelines.run import validated_config
@@ -33,7 +33,7 @@ print(len(materialise(plan, workspace)))
 """
 
 
-def infos(found: Plan, folder: Path) -> dict[str, object]:
+def infos(found: RecipePlan, folder: Path) -> dict[str, object]:
     return {stage.key: workspace(folder).folder(stage.key).info() for stage in found.stages}
 
 

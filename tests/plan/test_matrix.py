@@ -9,14 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobs.recipe.labels import Label
-from jobs.recipe.matrix import expand, identical
-from jobs.recipe.source import Problems, Source
+from jobs.recipe.matrix import expand_matrix, is_same_label
+from jobs.recipe.source import RecipeProblems, RecipeSource
 from pipelines.errors import InvalidInput
 
 
 def cells(data: dict[str, Any]) -> list[dict[str, Label]]:
-    problems = Problems(Source(Path("r.toml"), "", data, data, (), {}))
-    _, found = expand(data, problems)
+    problems = RecipeProblems(RecipeSource(Path("r.toml"), "", data, data, (), {}))
+    _, found = expand_matrix(data, problems)
     problems.raise_if_any()
     return found
 
@@ -111,7 +111,7 @@ def test_exclude_removes_what_matches_and_nothing_else(
     whole = cells({"seeds": seeds, "matrix": matrix})
     names = data.draw(st.lists(st.sampled_from([*matrix, "seed"]), min_size=1, unique=True))
     entry = {name: data.draw(st.sampled_from([*matrix.get(name, seeds)])) for name in names}
-    kept = [cell for cell in whole if not all(identical(cell[name], value) for name, value in entry.items())]
+    kept = [cell for cell in whole if not all(is_same_label(cell[name], value) for name, value in entry.items())]
     given_data = {"seeds": seeds, "matrix": {**matrix, "exclude": [entry]}}
     if kept:
         assert cells(given_data) == kept

@@ -7,16 +7,16 @@ from typing import Any
 
 import pytest
 
-from jobs.planning.types import Cell, Plan
+from jobs.planning.types import Cell, RecipePlan
 from pipelines.stages import content_key, stage_kind
 from tests.plan.recipes import RECIPE, changed, plan
 
 
-def by_name(found: Plan, name: str) -> list[str]:
+def by_name(found: RecipePlan, name: str) -> list[str]:
     return [stage.title for stage in found.stages if stage.name == name]
 
 
-def ppo_config(found: Plan) -> dict[str, Any]:
+def ppo_config(found: RecipePlan) -> dict[str, Any]:
     return next(stage.config for stage in found.stages if stage.name == "ppo")
 
 
@@ -134,7 +134,7 @@ def test_a_set_changes_the_key_of_a_stage_and_of_what_follows(tmp_path: Path) ->
         ("resources.default.partition=cpu", lambda found: found.stages[0].resources.partition == "cpu"),
     ],
 )
-def test_sets(tmp_path: Path, override: str, read: Callable[[Plan], bool]) -> None:
+def test_sets(tmp_path: Path, override: str, read: Callable[[RecipePlan], bool]) -> None:
     assert read(plan(tmp_path, overrides=(override,)))
 
 

@@ -5,13 +5,13 @@ from pathlib import Path
 import pytest
 
 from jobs.planning.plan import make_plan, materialise
-from jobs.planning.types import Plan, Reuse
+from jobs.planning.types import RecipePlan, Reuse
 from pipelines.errors import InvalidInput
 from pipelines.files import write_json
 from tests.plan.recipes import RECIPE, changed, plan, recipe, workspace
 
 
-def finish(found: Plan, folder: Path, *names: str) -> None:
+def finish(found: RecipePlan, folder: Path, *names: str) -> None:
     """Gives the stages of these names (all by default) a result."""
     materialise(found, workspace(folder))
     for stage in found.stages:
@@ -19,7 +19,7 @@ def finish(found: Plan, folder: Path, *names: str) -> None:
             workspace(folder).folder(stage.key).write_result({"n": 1})
 
 
-def reuse(found: Plan, name: str) -> Reuse:
+def reuse(found: RecipePlan, name: str) -> Reuse:
     return next(found.reuse[stage.key] for stage in found.stages if stage.name == name)
 
 

@@ -4,18 +4,18 @@ from pathlib import Path
 from typing import Any
 
 from cogtui.cli.console.alignment import aligned
-from cogtui.cli.run.summary import Finished, summary_lines
-from jobs.planning.types import Cell, Plan, StageInstance
+from cogtui.cli.run.summary import FinishedStage, summary_lines
+from jobs.planning.types import Cell, RecipePlan, StageInstance
 from pipelines.behaviors.sets.registered import BEHAVIORS
 
-PLAN = Plan("tiny", Path("tiny.toml"), "", (), (), (Cell(labels={"seed": 1}, stages={}),))
+PLAN = RecipePlan("tiny", Path("tiny.toml"), "", (), (), (Cell(labels={"seed": 1}, stages={}),))
 
 
-def finished(kind: str, seed: int, result: dict[str, Any]) -> Finished:
-    return Finished(StageInstance(f"{kind}-{seed}", kind, kind, {}, {}, labels={"seed": seed}), result)
+def finished(kind: str, seed: int, result: dict[str, Any]) -> FinishedStage:
+    return FinishedStage(StageInstance(f"{kind}-{seed}", kind, kind, {}, {}, labels={"seed": seed}), result)
 
 
-def table(*stages: Finished) -> list[list[str]]:
+def table(*stages: FinishedStage) -> list[list[str]]:
     """The rows of the one table, split at its columns."""
     lines = summary_lines(PLAN, stages, 0, 3.0)
     assert lines[1] == ""

@@ -151,8 +151,8 @@ def test_a_process_that_fails_ends_all(inputs: list[Path], tmp_path: Path) -> No
 
 def test_a_stop_that_reaches_every_process_saves_once_and_is_continued(inputs: list[Path], tmp_path: Path) -> None:
     """As Slurm does it: SIGUSR2 to all processes of the job, torchrun included."""
-    from jobs.attempts.processes import descendants, process_id, send
-    from jobs.attempts.records import Job
+    from jobs.attempts.processes import descendants, process_id, send_signal
+    from jobs.attempts.records import JobRecord
     from jobs.worker.command import child_environment, stage_command
 
     config = PPO | {"sharding": "fsdp", "steps": 12, "checkpoint_every": 12, "evaluation": {"every": 0}}
@@ -161,7 +161,7 @@ def test_a_stop_that_reaches_every_process_saves_once_and_is_continued(inputs: l
     attempt.mkdir(parents=True)
     resources = {"processes": 2, "cpus": 2}
     submitter = process_id()
-    job = Job(
+    job = JobRecord(
         key=folder.key, number=1, cluster="local", name="x", submitted=0.0, submitter=submitter, resources=resources
     )
     command = stage_command(job, folder.path)
@@ -170,7 +170,7 @@ def test_a_stop_that_reaches_every_process_saves_once_and_is_continued(inputs: l
         deadline = time.monotonic() + 300
         while len(read_metrics(folder, "train")) < 2 and time.monotonic() < deadline and first.poll() is None:
             time.sleep(0.05)  # polls another process's files: there is nothing to wait on
-        send([first.pid, *descendants(first.pid)], signal.SIGUSR2)
+        send_signal([first.pid, *descendants(first.pid)], signal.SIGUSR2)
         _, said = first.communicate(timeout=120)
     assert first.returncode == 1, said
     assert json.loads((attempt / "error.json").read_text())["code"] == "interrupted"

@@ -21,7 +21,7 @@ from cogtui.app.stages.log_view import LogView
 from cogtui.app.widgets.popup_input import PopupInput
 from cogtui.app.widgets.text_line import TextLine
 from jobs.attempts.records import STDERR, STDOUT, attempt_numbers, attempt_of, stage_of
-from jobs.logs.reader import BLOCK, ERRORS, Chunk, LogFile, attempt_logs, best_log
+from jobs.logs.reader import BLOCK, ERRORS, LogChunk, LogFile, attempt_logs, best_log
 from pipelines.errors import CogtuiError
 
 _POLL_S = 1.0
@@ -93,7 +93,7 @@ class LogScreen(AppScreen):
             self.query_one(LogView).set_lines(chunk.lines)
             self._show_where()
 
-    def _remember(self, chunk: Chunk) -> None:
+    def _remember(self, chunk: LogChunk) -> None:
         self._bytes, self._identity = chunk.size, chunk.identity
 
     def _show_where(self) -> None:
@@ -327,7 +327,7 @@ def _outdated(path: Path) -> bool:
     return best is not None and best != path and (newer or best.name in (STDOUT, STDERR)) and best.stat().st_size > 0
 
 
-def _new_lines(file: LogFile, offset: int) -> Chunk | None:
+def _new_lines(file: LogFile, offset: int) -> LogChunk | None:
     """Lines from an offset on; None between rotation and the new file, where the next poll looks again."""
     try:
         return file.after(offset)

@@ -9,7 +9,7 @@ import typer
 from cogtui.cli.console.options import JsonOption, WorkspaceOption
 
 
-class Reference(StrEnum):
+class ReferenceChoice(StrEnum):
     """What can be set beside an experiment."""
 
     PAPER = "paper"
@@ -17,7 +17,8 @@ class Reference(StrEnum):
 
 ExperimentsArgument = Annotated[list[str], typer.Argument(metavar="EXPERIMENT...", help="Names of recipes that ran.")]
 ReferenceOption = Annotated[
-    Reference | None, typer.Option("--reference", help="Set published figures beside: paper.", case_sensitive=False)
+    ReferenceChoice | None,
+    typer.Option("--reference", help="Set published figures beside: paper.", case_sensitive=False),
 ]
 
 

@@ -5,7 +5,7 @@ import time
 from typing import Final
 
 from cogtui.cli.console.output import emit, emit_json, narrate
-from jobs.logs.follow import STREAMS, StageFollower, Told
+from jobs.logs.follow import STREAMS, StageFollower, StageLogLine
 from jobs.state.reader import StageState, StateReader
 from jobs.workspace import Workspace
 from pipelines.errors import InvalidInput
@@ -36,8 +36,8 @@ def print_logs(
     if follow:
         _follow(workspace, key, follower, printer)
         return
-    for told in follower.read(last=True):
-        printer.print(told)
+    for line in follower.read(last=True):
+        printer.print(line)
     if not printer.printed:
         narrate(f"{key} has no logs yet")
 
@@ -50,8 +50,8 @@ def _follow(workspace: Workspace, key: str, follower: StageFollower, printer: "_
         if time.monotonic() - looked >= _STATE_EVERY_S:
             state, looked = reader.read([key])[key], time.monotonic()
         over = state is not None and not state.active and state.state != "unknown"
-        for told in follower.read(last=over):
-            printer.print(told)
+        for line in follower.read(last=over):
+            printer.print(line)
         sys.stdout.flush()
         if over and state is not None:
             narrate(f"{key} is {state.state}{f': {state.reason}' if state.reason else ''}")
@@ -61,8 +61,8 @@ def _follow(workspace: Workspace, key: str, follower: StageFollower, printer: "_
 
 def _print_json(key: str, follower: StageFollower) -> None:
     logs: dict[tuple[int, str], list[str]] = {}
-    for told in follower.read(last=True):
-        logs.setdefault((told.attempt, told.stream), []).append(told.text)
+    for line in follower.read(last=True):
+        logs.setdefault((line.attempt, line.stream), []).append(line.text)
     found = [{"attempt": attempt, "log": stream, "lines": lines} for (attempt, stream), lines in logs.items()]
     emit_json({"key": key, "logs": found})
 
@@ -78,10 +78,10 @@ class _Printer:
         """Whether anything was printed."""
         return self._last is not None
 
-    def print(self, told: Told) -> None:
+    def print(self, line: StageLogLine) -> None:
         """Prints a line of a log, control characters as pictures."""
-        place = (told.attempt, told.stream)
+        place = (line.attempt, line.stream)
         if place != self._last:
-            emit(f"==> attempt {told.attempt}, {told.stream} <==")
+            emit(f"==> attempt {line.attempt}, {line.stream} <==")
             self._last = place
-        emit(told.text)
+        emit(line.text)

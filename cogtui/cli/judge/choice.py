@@ -23,7 +23,7 @@ SELECTIONS: Final = "selections"
 
 
 @dataclass(slots=True)
-class Chosen:
+class RolloutSelection:
     """What is to be judged."""
 
     by_stage: dict[str, list[str]] = field(default_factory=dict)
@@ -47,7 +47,7 @@ class Chosen:
         return sum(map(len, self.left.values()))
 
 
-def choose(workspace: Workspace, filter_text: str, config: JudgeConfig) -> Chosen:
+def select_rollouts(workspace: Workspace, filter_text: str, config: JudgeConfig) -> RolloutSelection:
     """Finds the rollouts of a filter and what became of them under an equal judge.
 
     Raises:
@@ -56,7 +56,7 @@ def choose(workspace: Workspace, filter_text: str, config: JudgeConfig) -> Chose
     query = Query(parse(filter_text))
     run = make_judge(config.judge, config).run.id
     store, warnings = fresh_store(workspace)
-    chosen = Chosen(warnings=warnings)
+    chosen = RolloutSelection(warnings=warnings)
     with store:
         page: Page[RolloutRow] | None = None
         while page is None or page.after is not None:
@@ -68,7 +68,7 @@ def choose(workspace: Workspace, filter_text: str, config: JudgeConfig) -> Chose
     return chosen
 
 
-def _leave_out_unfinished(workspace: Workspace, chosen: Chosen) -> None:
+def _leave_out_unfinished(workspace: Workspace, chosen: RolloutSelection) -> None:
     """A judge stage takes finished stages of some kinds; says what that leaves out."""
     judge = stage_kind("judge")
     running = other = 0
@@ -85,7 +85,7 @@ def _leave_out_unfinished(workspace: Workspace, chosen: Chosen) -> None:
         chosen.warnings.append(f"{other:,} rollouts are left out: their stage is of a kind that is not judged")
 
 
-def _subtract_held(workspace: Workspace, chosen: Chosen, run: str) -> None:
+def _subtract_held(workspace: Workspace, chosen: RolloutSelection, run: str) -> None:
     """Takes out what an equal judge holds already, so that nothing is asked, and paid, again."""
     held: set[str] = set()
     keys = list(workspace.keys())
@@ -131,7 +131,7 @@ def _held_by(info: StageInfo, by_stage: Mapping[str, Iterable[str]]) -> set[str]
         return set()
 
 
-def new_stage(workspace: Workspace, chosen: Chosen, fields: Mapping[str, Any]) -> StageInstance:
+def new_stage(workspace: Workspace, chosen: RolloutSelection, fields: Mapping[str, Any]) -> StageInstance:
     """The stage that judges what is left; writes the file of its rollouts."""
     ids = sorted(uid for left in chosen.left.values() for uid in left)
     text = "".join(f"{uid}\n" for uid in ids)
@@ -153,7 +153,7 @@ def new_stage(workspace: Workspace, chosen: Chosen, fields: Mapping[str, Any]) -
     )
 
 
-def begun_stage(workspace: Workspace, key: str, fields: Mapping[str, Any]) -> StageInstance:
+def continued_stage(workspace: Workspace, key: str, fields: Mapping[str, Any]) -> StageInstance:
     """A judge stage that began before, with today's wishes where they do not make it another judge."""
     info = workspace.folder(key).info()
     outside = JudgeConfig.fields_outside_key()

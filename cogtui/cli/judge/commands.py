@@ -9,7 +9,7 @@ import typer
 from cogtui.cli.console.options import JsonOption, WorkspaceOption
 
 
-class Mode(StrEnum):
+class JudgeMode(StrEnum):
     """What a model is asked."""
 
     SPANS = "spans"
@@ -33,7 +33,7 @@ def judge(
         bool, typer.Option("--dry-run", help="Show rollouts, requests, tokens and estimated cost; ask nobody.")
     ] = False,
     url: Annotated[str | None, typer.Option(help="Base URL of the server; required for vllm:MODEL.")] = None,
-    mode: Annotated[Mode, typer.Option(help="Spans with quotes, or counts only as published.")] = Mode.SPANS,
+    mode: Annotated[JudgeMode, typer.Option(help="Spans with quotes, or counts only as published.")] = JudgeMode.SPANS,
     batch: Annotated[bool, typer.Option("--batch", help="Use the vendor's Batch API: cheaper, slower.")] = False,
     concurrency: Annotated[int, typer.Option(min=1, max=256, help="Requests in flight at once, live.")] = 16,
     cap: Annotated[float | None, typer.Option("--cap", metavar="USD", help="Spend at most so much.")] = None,
@@ -48,7 +48,7 @@ def judge(
     as_json: JsonOption = False,
 ) -> None:
     """The command `judge`."""
-    from cogtui.cli.judge.flow import Request, judge_rollouts
+    from cogtui.cli.judge.flow import JudgeRequest, judge_rollouts
 
     fields = {
         "judge": name,
@@ -61,5 +61,5 @@ def judge(
         "max_tokens": max_tokens,
     }
     judge_rollouts(
-        Request(filter_text, fields, tuple(prompts or ()), workspace, dry_run=dry_run, yes=yes, as_json=as_json)
+        JudgeRequest(filter_text, fields, tuple(prompts or ()), workspace, dry_run=dry_run, yes=yes, as_json=as_json)
     )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import typer
 
 from cogtui.cli.console.output import ExitCode, emit, emit_error, emit_json, narrate
-from cogtui.cli.judge.choice import Chosen, begun_stage, choose, new_stage
+from cogtui.cli.judge.choice import RolloutSelection, continued_stage, new_stage, select_rollouts
 from cogtui.cli.run.display import make_display
 from cogtui.cli.run.display.base import one_line
 from jobs.planning.plan import materialise
@@ -32,7 +32,7 @@ _LOOKED_AT: Final = 5_000
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class JudgeRequest:
     """The arguments of `cogtui judge`."""
 
     filter_text: str
@@ -45,7 +45,7 @@ class Request:
     as_json: bool = False
 
 
-def judge_rollouts(request: Request) -> None:
+def judge_rollouts(request: JudgeRequest) -> None:
     """Judges the rollouts of a filter.
 
     Raises:
@@ -58,7 +58,7 @@ def judge_rollouts(request: Request) -> None:
     assert isinstance(config, JudgeConfig)
     if not request.dry_run:
         _require(config)
-    chosen = choose(workspace, request.filter_text, config)
+    chosen = select_rollouts(workspace, request.filter_text, config)
     if not chosen.rollouts:
         raise NotFound("no rollout to judge", detail="\n".join(chosen.warnings), remedy="Try cogtui rollouts FILTER.")
     estimate, every = _estimate(workspace, chosen, config)
@@ -70,7 +70,7 @@ def judge_rollouts(request: Request) -> None:
             emit_json(_data(chosen, config, estimate, every), chosen.warnings)
         return
     _confirm(request, estimate)
-    stages = [begun_stage(workspace, key, fields) for key in chosen.unfinished]
+    stages = [continued_stage(workspace, key, fields) for key in chosen.unfinished]
     if chosen.left:
         stages.append(new_stage(workspace, chosen, fields))
     _run(request, workspace, stages)
@@ -102,7 +102,9 @@ def _require(config: JudgeConfig) -> None:
         api_key(spec)
 
 
-def _estimate(workspace: Workspace, chosen: Chosen, config: JudgeConfig) -> tuple["JudgeCostEstimate | None", int]:
+def _estimate(
+    workspace: Workspace, chosen: RolloutSelection, config: JudgeConfig
+) -> tuple["JudgeCostEstimate | None", int]:
     """The estimate for what no stage holds yet, and of how many traces it looked at one; None for rules."""
     if model_of(config) is None:
         return None, 1
@@ -112,7 +114,7 @@ def _estimate(workspace: Workspace, chosen: Chosen, config: JudgeConfig) -> tupl
     return LLMJudge(config).estimate(_left_tasks(workspace, chosen, config, every)).times(every), every
 
 
-def _left_tasks(workspace: Workspace, chosen: Chosen, config: JudgeConfig, every: int) -> Iterator[JudgeTask]:
+def _left_tasks(workspace: Workspace, chosen: RolloutSelection, config: JudgeConfig, every: int) -> Iterator[JudgeTask]:
     wanted = {uid for left in chosen.left.values() for uid in left}
     inputs = Inputs(workspace.folder(key) for key in chosen.left)
     number = 0
@@ -123,7 +125,9 @@ def _left_tasks(workspace: Workspace, chosen: Chosen, config: JudgeConfig, every
             number += 1
 
 
-def _plan_lines(chosen: Chosen, config: JudgeConfig, estimate: "JudgeCostEstimate | None", every: int) -> list[str]:
+def _plan_lines(
+    chosen: RolloutSelection, config: JudgeConfig, estimate: "JudgeCostEstimate | None", every: int
+) -> list[str]:
     waiting = sum(map(len, chosen.unfinished.values()))
     lines = [f"{config.judge}: {chosen.rollouts:,} rollouts, {chosen.judged:,} of them judged by it already"]
     if waiting:
@@ -144,7 +148,7 @@ def _plan_lines(chosen: Chosen, config: JudgeConfig, estimate: "JudgeCostEstimat
     return lines + [f"warning: {warning}" for warning in chosen.warnings]
 
 
-def _confirm(request: Request, estimate: "JudgeCostEstimate | None") -> None:
+def _confirm(request: JudgeRequest, estimate: "JudgeCostEstimate | None") -> None:
     """Asks a person who sits there before money, or an unknown sum, is spent. A script has said so already."""
     free = estimate is None or estimate.requests == 0 or estimate.most_usd == 0
     if free or request.yes or request.as_json or not (sys.stdin.isatty() and sys.stderr.isatty()):
@@ -153,7 +157,7 @@ def _confirm(request: Request, estimate: "JudgeCostEstimate | None") -> None:
         raise typer.Exit(ExitCode.DONE)
 
 
-def _run(request: Request, workspace: Workspace, stages: Sequence[StageInstance]) -> None:
+def _run(request: JudgeRequest, workspace: Workspace, stages: Sequence[StageInstance]) -> None:
     from cogtui.cli.run.follow import follow
     from jobs.submit.launch import submit
 
@@ -210,7 +214,9 @@ def _result_lines(stage: StageInstance, result: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def _data(chosen: Chosen, config: JudgeConfig, estimate: "JudgeCostEstimate | None", every: int) -> dict[str, Any]:
+def _data(
+    chosen: RolloutSelection, config: JudgeConfig, estimate: "JudgeCostEstimate | None", every: int
+) -> dict[str, Any]:
     return {
         "judge": config.judge,
         "rollouts": chosen.rollouts,

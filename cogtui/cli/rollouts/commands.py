@@ -20,7 +20,7 @@ SortOption = Annotated[
 IdArgument = Annotated[str, typer.Argument(help="Id of a rollout, or any unique beginning of it.", metavar="ID")]
 
 
-class Format(StrEnum):
+class ImportFormatChoice(StrEnum):
     """What wrote a rollout file."""
 
     AUTO = "auto"
@@ -31,7 +31,7 @@ class Format(StrEnum):
     PLAIN = "plain"
 
 
-class ExportFormat(StrEnum):
+class ExportFormatChoice(StrEnum):
     """What an export is written as."""
 
     JSONL = "jsonl"
@@ -96,7 +96,7 @@ def export(
     *,
     out: Annotated[Path | None, typer.Option("--out", "-o", metavar="FILE", help="Where to (default: print).")] = None,
     chosen: Annotated[
-        ExportFormat | None, typer.Option("--format", help="Of the file (default: by its ending; jsonl).")
+        ExportFormatChoice | None, typer.Option("--format", help="Of the file (default: by its ending; jsonl).")
     ] = None,
     sort: SortOption = "step",
     limit: Annotated[int | None, typer.Option(min=1, metavar="N", help="At most so many (default: all).")] = None,
@@ -151,7 +151,9 @@ def notes(
 def import_(
     files: Annotated[list[Path], typer.Argument(help="Files, or folders of them.", metavar="FILE...")],
     *,
-    chosen: Annotated[Format, typer.Option("--format", help="What wrote the files; auto looks at each.")] = Format.AUTO,
+    chosen: Annotated[
+        ImportFormatChoice, typer.Option("--format", help="What wrote the files; auto looks at each.")
+    ] = ImportFormatChoice.AUTO,
     mapping: Annotated[
         list[str] | None,
         typer.Option("--map", metavar="FIELD=COLUMN", help="Read a field from this column; may be repeated."),

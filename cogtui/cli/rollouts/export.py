@@ -39,7 +39,9 @@ def export_rollouts(
         selection = ExportSelection(store, query, limit)
         if out is None:
             # Into a pipe or a file the data as it is; onto a terminal nothing that could drive it.
-            _write_text(selection, wanted, filter_text, _Shown(sys.stdout) if sys.stdout.isatty() else sys.stdout)
+            _write_text(
+                selection, wanted, filter_text, _PrintableStream(sys.stdout) if sys.stdout.isatty() else sys.stdout
+            )
             return
         count = _to_file(selection, wanted, filter_text, out)
     if as_json:
@@ -50,7 +52,7 @@ def export_rollouts(
     narrate(f"{count:,} rollouts written to {out}")
 
 
-class _Shown(io.StringIO):
+class _PrintableStream(io.StringIO):
     """Passes text on with control characters as pictures."""
 
     def __init__(self, stream: IO[str]) -> None:

@@ -23,7 +23,7 @@ _PAGE: Final = 500
 
 
 @dataclass(frozen=True, slots=True)
-class Listing:
+class RolloutListing:
     """What to print."""
 
     filter: Filter
@@ -35,7 +35,7 @@ class Listing:
 
 def listing_of(
     filter_text: str, *, view: str = "", sort: str | None = None, columns: str = "", by_problem: bool = False
-) -> Listing:
+) -> RolloutListing:
     """A view with what the options change of it.
 
     Raises:
@@ -59,10 +59,10 @@ def listing_of(
         groups = cast("GroupSort", field), sort.startswith("-")
     elif sort is not None:
         order = parse_sort(sort)
-    return Listing(chosen & parse(filter_text), order, names or _USUAL, groups)
+    return RolloutListing(chosen & parse(filter_text), order, names or _USUAL, groups)
 
 
-def list_rollouts(workspace: Workspace, listing: Listing, *, limit: int, as_json: bool) -> None:
+def list_rollouts(workspace: Workspace, listing: RolloutListing, *, limit: int, as_json: bool) -> None:
     """Prints the rows of a filter; as JSON with their texts and spans. Or its problems."""
     query = Query(listing.filter, listing.sort)
     store, warnings = fresh_store(workspace)

@@ -34,14 +34,14 @@ _SELECTION: Final = re.compile(r"""([A-Za-z_][A-Za-z0-9_]*)\s*=\s*("[^"]*"|'[^']
 
 
 @dataclass(frozen=True, slots=True)
-class Constant:
+class ConstantValue:
     """A number, a text or a truth value as written."""
 
     value: float | str | bool
 
 
 @dataclass(frozen=True, slots=True)
-class Reference:
+class ResultReference:
     """A value of a stage's `result.json`."""
 
     stage: str
@@ -54,32 +54,32 @@ class Reference:
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class FunctionCall:
     """A function over every cell that a reference's selector leaves."""
 
     function: Function
-    argument: Reference
+    argument: ResultReference
 
     def __str__(self) -> str:
         return f"{self.function}({self.argument})"
 
 
 @dataclass(frozen=True, slots=True)
-class Negative:
+class UnaryMinus:
     """Unary minus."""
 
     value: "Expression"
 
 
 @dataclass(frozen=True, slots=True)
-class Not:
+class Negation:
     """Logical negation."""
 
     value: "Expression"
 
 
 @dataclass(frozen=True, slots=True)
-class Binary:
+class BinaryOperation:
     """Two expressions and what stands between them."""
 
     sign: Comparison | Arithmetic | Logic
@@ -87,7 +87,7 @@ class Binary:
     right: "Expression"
 
 
-Expression = Constant | Reference | Call | Negative | Not | Binary
+Expression = ConstantValue | ResultReference | FunctionCall | UnaryMinus | Negation | BinaryOperation
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,13 +97,13 @@ class Assertion:
     text: str
     expression: Expression
 
-    def references(self) -> tuple[Reference, ...]:
+    def references(self) -> tuple[ResultReference, ...]:
         """Every reference outside a call, each once."""
-        return tuple(dict.fromkeys(node for node in _walk(self.expression) if isinstance(node, Reference)))
+        return tuple(dict.fromkeys(node for node in _walk(self.expression) if isinstance(node, ResultReference)))
 
-    def calls(self) -> tuple[Call, ...]:
+    def calls(self) -> tuple[FunctionCall, ...]:
         """Every call, each once."""
-        return tuple(dict.fromkeys(node for node in _walk(self.expression) if isinstance(node, Call)))
+        return tuple(dict.fromkeys(node for node in _walk(self.expression) if isinstance(node, FunctionCall)))
 
 
 def parse_assertion(text: str) -> Assertion:
@@ -112,13 +112,13 @@ def parse_assertion(text: str) -> Assertion:
     Raises:
         InvalidInput: points at the mistake with a caret.
     """
-    return Assertion(text, _Parser(text).parse())
+    return Assertion(text, _AssertionParser(text).parse())
 
 
 def _walk(node: Expression) -> list[Expression]:
-    if isinstance(node, Negative | Not):
+    if isinstance(node, UnaryMinus | Negation):
         return [node, *_walk(node.value)]
-    if isinstance(node, Binary):
+    if isinstance(node, BinaryOperation):
         return [node, *_walk(node.left), *_walk(node.right)]
     return [node]
 
@@ -130,7 +130,7 @@ class _Token:
     start: int
 
 
-class _Parser:
+class _AssertionParser:
     def __init__(self, text: str) -> None:
         self._text = text
         self._depth = 0
@@ -184,14 +184,14 @@ class _Parser:
             raise self._wrong("nested too deeply")
         left = self._all()
         while self._take("or"):
-            left = Binary("or", left, self._all())
+            left = BinaryOperation("or", left, self._all())
         self._depth -= 1
         return left
 
     def _all(self) -> Expression:
         left = self._test()
         while self._take("and"):
-            left = Binary("and", left, self._test())
+            left = BinaryOperation("and", left, self._test())
         return left
 
     def _test(self) -> Expression:
@@ -200,7 +200,7 @@ class _Parser:
             negations += 1
         inner = self._comparison()
         for _ in range(negations):
-            inner = Not(inner)
+            inner = Negation(inner)
         return inner
 
     def _comparison(self) -> Expression:
@@ -212,18 +212,18 @@ class _Parser:
         if self._take("<", "<=", ">", ">=", "==", "!="):
             self._at -= 1
             raise self._wrong("compare two values at a time, and join comparisons with and")
-        return Binary(cast("Comparison", sign), left, right)
+        return BinaryOperation(cast("Comparison", sign), left, right)
 
     def _sum(self) -> Expression:
         left = self._product()
         while sign := self._take("+", "-"):
-            left = Binary(cast("Arithmetic", sign), left, self._product())
+            left = BinaryOperation(cast("Arithmetic", sign), left, self._product())
         return left
 
     def _product(self) -> Expression:
         left = self._signed()
         while sign := self._take("*", "/"):
-            left = Binary(cast("Arithmetic", sign), left, self._signed())
+            left = BinaryOperation(cast("Arithmetic", sign), left, self._signed())
         return left
 
     def _signed(self) -> Expression:
@@ -231,7 +231,7 @@ class _Parser:
         while self._take("-"):
             negative = not negative
         value = self._value()
-        return Negative(value) if negative else value
+        return UnaryMinus(value) if negative else value
 
     def _value(self) -> Expression:
         token = self._peek
@@ -242,10 +242,10 @@ class _Parser:
             return inner
         if token.kind == "number":
             self._at += 1
-            return Constant(float(token.text))
+            return ConstantValue(float(token.text))
         if token.kind == "text":
             self._at += 1
-            return Constant(token.text[1:-1])
+            return ConstantValue(token.text[1:-1])
         if token.kind == "name" and token.text not in ("and", "or", "not"):
             return self._named(token)
         raise self._wrong("expected a value here")
@@ -253,7 +253,7 @@ class _Parser:
     def _named(self, token: _Token) -> Expression:
         if token.text in ("true", "false"):
             self._at += 1
-            return Constant(token.text == "true")
+            return ConstantValue(token.text == "true")
         following = self._tokens[self._at + 1]
         if following.text == "(":
             if token.text not in FUNCTIONS:
@@ -262,10 +262,10 @@ class _Parser:
             reference = self._reference()
             if not self._take(")"):
                 raise self._wrong("a ) is missing here")
-            return Call(cast("Function", token.text), reference)
+            return FunctionCall(cast("Function", token.text), reference)
         return self._reference()
 
-    def _reference(self) -> Reference:
+    def _reference(self) -> ResultReference:
         stage = self._peek
         if stage.kind != "name":
             raise self._wrong("expected the name of a stage here")
@@ -280,7 +280,7 @@ class _Parser:
             self._at += 1
         if not fields:
             raise self._wrong(f"expected a field of {stage.text} here, such as {stage.text}.reward_last")
-        return Reference(stage.text, tuple(fields), selector or self._selector())
+        return ResultReference(stage.text, tuple(fields), selector or self._selector())
 
     def _selector(self) -> tuple[tuple[str, str], ...]:
         token = self._peek

@@ -5,9 +5,18 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from cogtui.cli.run.assertions import Assertion, Binary, Call, Constant, Expression, Negative, Not, Reference
+from cogtui.cli.run.assertions import (
+    Assertion,
+    BinaryOperation,
+    ConstantValue,
+    Expression,
+    FunctionCall,
+    Negation,
+    ResultReference,
+    UnaryMinus,
+)
 from jobs.recipe.labels import Label, label_text
-from jobs.recipe.source import suggestion
+from jobs.recipe.source import suggest
 from pipelines.errors import InvalidInput
 
 Value = float | str | bool
@@ -35,7 +44,7 @@ class CellResults:
 
 
 @dataclass(frozen=True, slots=True)
-class Check:
+class AssertionCheck:
     """Whether an assertion holds in one cell, or once over all, and the values it rests on."""
 
     assertion: str
@@ -61,20 +70,18 @@ def check_names(assertion: Assertion, stages: Iterable[str], cells: Sequence[Map
             values.setdefault(name, {})[_written(label)] = None
     for reference in (*assertion.references(), *(call.argument for call in assertion.calls())):
         if reference.stage not in known:
-            hint = suggestion(reference.stage, known, "Stages")
+            hint = suggest(reference.stage, known, "Stages")
             raise InvalidInput(f"--assert: the recipe has no stage {reference.stage!r}", remedy=hint)
         for name, value in reference.selector:
             if name not in values:
-                raise InvalidInput(
-                    f"--assert: the matrix has no {name!r}", remedy=suggestion(name, values, "Dimensions")
-                )
+                raise InvalidInput(f"--assert: the matrix has no {name!r}", remedy=suggest(name, values, "Dimensions"))
             if value not in values[name]:
                 raise InvalidInput(
-                    f"--assert: {name} has no value {value!r}", remedy=suggestion(value, values[name], "Values")
+                    f"--assert: {name} has no value {value!r}", remedy=suggest(value, values[name], "Values")
                 )
 
 
-def check(assertion: Assertion, cells: Sequence[CellResults]) -> list[Check]:
+def check_assertion(assertion: Assertion, cells: Sequence[CellResults]) -> list[AssertionCheck]:
     """Evaluates an assertion in every cell that has all the stages it names; the same values count once.
 
     A selector looks into the cell with those values and otherwise the labels of the present one, so that
@@ -85,7 +92,7 @@ def check(assertion: Assertion, cells: Sequence[CellResults]) -> list[Check]:
         InvalidInput: a value is missing or of the wrong type, or no cell has the stages.
     """
     totals: dict[Expression, Value] = {call: _total(call, cells) for call in assertion.calls()}
-    checks: dict[tuple[tuple[str, str], ...], Check] = {}
+    checks: dict[tuple[tuple[str, str], ...], AssertionCheck] = {}
     for cell in cells:
         found = {reference: _cell_of(reference, cell, cells) for reference in assertion.references()}
         if any(target is None or reference.stage not in target.stages for reference, target in found.items()):
@@ -104,7 +111,9 @@ def check(assertion: Assertion, cells: Sequence[CellResults]) -> list[Check]:
         chosen = {name for reference in targets for name, _ in reference.selector}
         rest = {name: label for name, label in cell.labels.items() if name not in chosen}
         title = label_text(rest) if targets else ""
-        checks[identity] = Check(assertion.text, title, holds, {str(name): value for name, value in values.items()})
+        checks[identity] = AssertionCheck(
+            assertion.text, title, holds, {str(name): value for name, value in values.items()}
+        )
     if not checks:
         stages = ", ".join(dict.fromkeys(reference.stage for reference in assertion.references()))
         raise InvalidInput(
@@ -113,7 +122,7 @@ def check(assertion: Assertion, cells: Sequence[CellResults]) -> list[Check]:
     return list(checks.values())
 
 
-def _cell_of(reference: Reference, cell: CellResults, cells: Sequence[CellResults]) -> CellResults | None:
+def _cell_of(reference: ResultReference, cell: CellResults, cells: Sequence[CellResults]) -> CellResults | None:
     if not reference.selector:
         return cell
     wanted = {name: _written(label) for name, label in cell.labels.items()} | dict(reference.selector)
@@ -122,7 +131,7 @@ def _cell_of(reference: Reference, cell: CellResults, cells: Sequence[CellResult
     )
 
 
-def _total(call: Call, cells: Sequence[CellResults]) -> float:
+def _total(call: FunctionCall, cells: Sequence[CellResults]) -> float:
     chosen = dict(call.argument.selector)
     numbers: dict[str, float] = {}
     for cell in cells:
@@ -138,7 +147,7 @@ def _total(call: Call, cells: Sequence[CellResults]) -> float:
     return min(numbers.values()) if call.function == "min" else max(numbers.values())
 
 
-def _value(reference: Reference, cell: CellResults) -> Value:
+def _value(reference: ResultReference, cell: CellResults) -> Value:
     key, here = cell.stages[reference.stage]
     value: Any = here
     for part in reference.fields:
@@ -151,7 +160,7 @@ def _value(reference: Reference, cell: CellResults) -> Value:
             raise InvalidInput(
                 f"--assert: the result of {reference.stage} has no {'.'.join(reference.fields)!r}",
                 detail=f"in {key}, {label_text(cell.labels)}".rstrip(", "),
-                remedy=suggestion(part, names, "Fields"),
+                remedy=suggest(part, names, "Fields"),
             )
     if value is None:
         raise InvalidInput(f"--assert: {reference} is missing in {key}", remedy="A missing value is not zero.")
@@ -162,18 +171,18 @@ def _value(reference: Reference, cell: CellResults) -> Value:
 
 
 def _evaluate(node: Expression, values: Mapping[Expression, Value]) -> Value:
-    if isinstance(node, Constant):
+    if isinstance(node, ConstantValue):
         return node.value
-    if isinstance(node, Reference | Call):
+    if isinstance(node, ResultReference | FunctionCall):
         return values[node]
-    if isinstance(node, Negative):
+    if isinstance(node, UnaryMinus):
         return -_number(_evaluate(node.value, values), "a negated value")
-    if isinstance(node, Not):
+    if isinstance(node, Negation):
         return not _truth(_evaluate(node.value, values), "not")
     return _binary(node, _evaluate(node.left, values), _evaluate(node.right, values))
 
 
-def _binary(node: Binary, left: Value, right: Value) -> Value:
+def _binary(node: BinaryOperation, left: Value, right: Value) -> Value:
     if node.sign in ("and", "or"):
         # Both sides are looked at: a missing value must not hide behind the other side.
         one, other = _truth(left, node.sign), _truth(right, node.sign)

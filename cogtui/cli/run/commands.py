@@ -9,7 +9,7 @@ import typer
 from cogtui.cli.console.options import JsonOption, WorkspaceOption
 
 
-class Cluster(StrEnum):
+class ClusterChoice(StrEnum):
     """Where stages run."""
 
     LOCAL = "local"
@@ -35,7 +35,7 @@ def run(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the plan, what is reused and why the rest is not; start nothing.")
     ] = False,
-    cluster: Annotated[Cluster, typer.Option(help="Where the stages run.")] = Cluster.LOCAL,
+    cluster: Annotated[ClusterChoice, typer.Option(help="Where the stages run.")] = ClusterChoice.LOCAL,
     only: Annotated[
         list[str] | None, typer.Option(metavar="STAGE", help="Only this stage and what it needs; may be repeated.")
     ] = None,
@@ -63,13 +63,13 @@ def run(
     as_json: JsonOption = False,
 ) -> None:
     """Runs a recipe."""
-    from cogtui.cli.run.flow import Request, run_recipe
+    from cogtui.cli.run.flow import RunRequest, run_recipe
 
     run_recipe(
-        Request(
+        RunRequest(
             recipe=recipe,
             workspace=workspace,
-            cluster="slurm" if cluster is Cluster.SLURM else "local",
+            cluster="slurm" if cluster is ClusterChoice.SLURM else "local",
             dry_run=dry_run,
             only=tuple(only or ()),
             retry=retry,

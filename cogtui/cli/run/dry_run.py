@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cogtui.cli.run.display.base import one_line
-from jobs.planning.types import Plan, StageInstance
+from jobs.planning.types import RecipePlan, StageInstance
 from jobs.recipe.labels import label_text
 from jobs.state.types import RETRYABLE, StageState
 from jobs.workspace import Workspace
@@ -14,7 +14,7 @@ from pipelines.stages import stage_kind
 
 
 @dataclass(frozen=True, slots=True)
-class Action:
+class PlannedAction:
     """What would be done with a stage, and why."""
 
     verb: str
@@ -28,9 +28,9 @@ class Action:
 
 
 def plan_lines(
-    plan: Plan,
+    plan: RecipePlan,
     stages: Sequence[StageInstance],
-    actions: Mapping[str, Action],
+    actions: Mapping[str, PlannedAction],
     commands: Mapping[str, str],
     scripts: Mapping[str, str],
 ) -> list[str]:
@@ -71,8 +71,8 @@ def _cost(stage: StageInstance) -> str | None:
 
 
 def actions_of(
-    plan: Plan, stages: Sequence[StageInstance], workspace: Workspace, *, retry: bool, force: Collection[str]
-) -> dict[str, Action]:
+    plan: RecipePlan, stages: Sequence[StageInstance], workspace: Workspace, *, retry: bool, force: Collection[str]
+) -> dict[str, PlannedAction]:
     """What a start would do with each stage, by the very rules that `submit` follows.
 
     Raises:
@@ -89,15 +89,15 @@ def actions_of(
         stage = choice.instance
         why = plan.reuse[stage.key].reason(stage.kind)
         if choice.action != "submitted":
-            actions[stage.key] = Action(choice.action, choice.reason or why)
+            actions[stage.key] = PlannedAction(choice.action, choice.reason or why)
         elif stage.key in force:
-            actions[stage.key] = Action("forced", "asked for with --force; what it wrote before is set aside")
+            actions[stage.key] = PlannedAction("forced", "asked for with --force; what it wrote before is set aside")
         elif choice.state.state in RETRYABLE:
-            actions[stage.key] = Action("retried", choice.reason or f"it is {choice.state.state}")
+            actions[stage.key] = PlannedAction("retried", choice.reason or f"it is {choice.state.state}")
         elif plan.reuse[stage.key].status == "started":
-            actions[stage.key] = Action("continued", choice.reason or f"it is {choice.state.state}")
+            actions[stage.key] = PlannedAction("continued", choice.reason or f"it is {choice.state.state}")
         else:
-            actions[stage.key] = Action("new", why)
+            actions[stage.key] = PlannedAction("new", why)
     return actions
 
 
@@ -115,9 +115,9 @@ def _planned(stage: StageInstance) -> StageState:
 
 
 def plan_data(
-    plan: Plan,
+    plan: RecipePlan,
     stages: Iterable[StageInstance],
-    actions: Mapping[str, Action],
+    actions: Mapping[str, PlannedAction],
     commands: Mapping[str, str],
     scripts: Mapping[str, str],
 ) -> dict[str, Any]:

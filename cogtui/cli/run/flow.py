@@ -11,14 +11,14 @@ import typer
 
 from cogtui.cli.console.output import ExitCode, emit, emit_error, emit_json, narrate
 from cogtui.cli.run.assertions import parse_assertion
-from cogtui.cli.run.check import Check, check, check_names
+from cogtui.cli.run.check import AssertionCheck, check_assertion, check_names
 from cogtui.cli.run.display import DisplayName, make_display
 from cogtui.cli.run.display.base import one_line
-from cogtui.cli.run.summary import Finished, cell_results, finished_stages, summary_lines
+from cogtui.cli.run.summary import FinishedStage, cell_results, finished_stages, summary_lines
 from jobs.planning.plan import make_plan, materialise
-from jobs.planning.types import Plan, StageInstance
+from jobs.planning.types import RecipePlan, StageInstance
 from jobs.recipe.load import load_recipe
-from jobs.recipe.source import suggestion
+from jobs.recipe.source import suggest
 from jobs.state.types import RETRYABLE, StageState, Submission
 from jobs.workspace import Workspace
 from pipelines.errors import CogtuiError, Interrupted, InvalidInput, StageFailed
@@ -31,7 +31,7 @@ class AssertionFailed(CogtuiError):
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class RunRequest:
     """The arguments of `cogtui run`."""
 
     recipe: Path
@@ -48,7 +48,7 @@ class Request:
     as_json: bool = False
 
 
-def run_recipe(request: Request) -> None:
+def run_recipe(request: RunRequest) -> None:
     """Plans, starts, follows, sums up.
 
     Raises:
@@ -90,7 +90,7 @@ def run_recipe(request: Request) -> None:
         for line in _comparison(plan, workspace):
             emit(line)
     _raise_if_unfinished(stages, states, finished)
-    checks = [one for assertion in assertions for one in check(assertion, cell_results(plan, finished))]
+    checks = [one for assertion in assertions for one in check_assertion(assertion, cell_results(plan, finished))]
     _report_checks(checks, request)
     if request.as_json:
         elapsed = time.monotonic() - began
@@ -100,7 +100,7 @@ def run_recipe(request: Request) -> None:
         emit(f"Look at it with: {_command(workspace)}")
 
 
-def _comparison(plan: Plan, workspace: Workspace) -> list[str]:
+def _comparison(plan: RecipePlan, workspace: Workspace) -> list[str]:
     """What `cogtui compare` would print, where the recipe has conditions to compare."""
     from cogtui.analysis.experiment_summary import summarise_experiment
     from cogtui.cli.compare.show import comparison_lines
@@ -110,7 +110,7 @@ def _comparison(plan: Plan, workspace: Workspace) -> list[str]:
     return ["", *comparison_lines(summary)] if len(evaluated) > 1 else []
 
 
-def chosen_stages(plan: Plan, only: Sequence[str]) -> list[StageInstance]:
+def chosen_stages(plan: RecipePlan, only: Sequence[str]) -> list[StageInstance]:
     """The instances of the stages named, with everything they need; all where none is named."""
     wanted = keys_of(plan, only, "--only") if only else {stage.key for stage in plan.stages}
     for stage in reversed(plan.stages):  # each comes after what it needs
@@ -119,7 +119,7 @@ def chosen_stages(plan: Plan, only: Sequence[str]) -> list[StageInstance]:
     return [stage for stage in plan.stages if stage.key in wanted]
 
 
-def keys_of(plan: Plan, names: Iterable[str], option: str) -> set[str]:
+def keys_of(plan: RecipePlan, names: Iterable[str], option: str) -> set[str]:
     """Keys of all instances of the stages named.
 
     Raises:
@@ -132,15 +132,13 @@ def keys_of(plan: Plan, names: Iterable[str], option: str) -> set[str]:
     found: set[str] = set()
     for name in names:
         if name not in known:
-            raise InvalidInput(
-                f"{option} {name}: the recipe has no such stage", remedy=suggestion(name, known, "Stages")
-            )
+            raise InvalidInput(f"{option} {name}: the recipe has no such stage", remedy=suggest(name, known, "Stages"))
         found |= known[name]
     return found
 
 
 def _dry_run(
-    request: Request, plan: Plan, stages: Sequence[StageInstance], workspace: Workspace, force: Collection[str]
+    request: RunRequest, plan: RecipePlan, stages: Sequence[StageInstance], workspace: Workspace, force: Collection[str]
 ) -> None:
     from cogtui.cli.run.dry_run import actions_of, plan_data, plan_lines
 
@@ -162,7 +160,7 @@ def _previewed(stages: Sequence[StageInstance], cluster: str, workspace: Workspa
 
 
 def _submit(
-    request: Request, plan: Plan, stages: Sequence[StageInstance], workspace: Workspace, force: Collection[str]
+    request: RunRequest, plan: RecipePlan, stages: Sequence[StageInstance], workspace: Workspace, force: Collection[str]
 ) -> list[Submission]:
     from jobs.planning.experiments import record_experiment
     from jobs.submit.launch import submit
@@ -178,7 +176,7 @@ def _submit(
     return submissions
 
 
-def _follow(request: Request, stages: Sequence[StageInstance], workspace: Workspace) -> dict[str, StageState]:
+def _follow(request: RunRequest, stages: Sequence[StageInstance], workspace: Workspace) -> dict[str, StageState]:
     from cogtui.cli.run.follow import follow
 
     display = make_display("none" if request.as_json and request.display is None else request.display)
@@ -186,8 +184,8 @@ def _follow(request: Request, stages: Sequence[StageInstance], workspace: Worksp
 
 
 def _detached(
-    request: Request,
-    plan: Plan,
+    request: RunRequest,
+    plan: RecipePlan,
     stages: Sequence[StageInstance],
     workspace: Workspace,
     submissions: Sequence[Submission],
@@ -203,7 +201,7 @@ def _detached(
 
 
 def _raise_if_unfinished(
-    stages: Sequence[StageInstance], states: dict[str, StageState], finished: Sequence[Finished]
+    stages: Sequence[StageInstance], states: dict[str, StageState], finished: Sequence[FinishedStage]
 ) -> None:
     done = {one.stage.key for one in finished}
     lines = []
@@ -226,7 +224,7 @@ def _raise_if_unfinished(
         )
 
 
-def _report_checks(checks: Sequence[Check], request: Request) -> None:
+def _report_checks(checks: Sequence[AssertionCheck], request: RunRequest) -> None:
     broken = [one for one in checks if not one.holds]
     if broken:
         raise AssertionFailed(
@@ -239,13 +237,13 @@ def _report_checks(checks: Sequence[Check], request: Request) -> None:
 
 
 def _data(
-    request: Request,
-    plan: Plan,
+    request: RunRequest,
+    plan: RecipePlan,
     stages: Sequence[StageInstance],
     workspace: Workspace,
     submissions: Sequence[Submission],
-    finished: Sequence[Finished],
-    checks: Sequence[Check],
+    finished: Sequence[FinishedStage],
+    checks: Sequence[AssertionCheck],
     elapsed_s: float | None,
 ) -> dict[str, Any]:
     actions = {submission.key: submission for submission in submissions}
@@ -275,7 +273,7 @@ def _data(
     }
 
 
-def _interrupted(request: Request, workspace: Workspace) -> None:
+def _interrupted(request: RunRequest, workspace: Workspace) -> None:
     place = ["--workspace", str(request.workspace)] if request.workspace else []
     settings = [part for override in request.overrides for part in ("--set", override)]
     only = [part for name in request.only for part in ("--only", name)]

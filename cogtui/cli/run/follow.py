@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
-from cogtui.cli.run.display.base import Display, clock
+from cogtui.cli.run.display.base import RunDisplay, clock
 from jobs.planning.types import StageInstance
 from jobs.state.types import StageState
 from jobs.workspace import Workspace
@@ -18,7 +18,7 @@ _AGENT_S: Final = 5.0
 def follow(
     workspace: Workspace,
     stages: Sequence[StageInstance],
-    display: Display,
+    display: RunDisplay,
     *,
     cluster: str,
     now: Callable[[], float] = clock,

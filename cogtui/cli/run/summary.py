@@ -7,21 +7,21 @@ from typing import Any
 from cogtui.cli.console.alignment import aligned
 from cogtui.cli.run.check import CellResults
 from cogtui.cli.run.display.base import duration, one_line
-from jobs.planning.types import Plan, StageInstance
+from jobs.planning.types import RecipePlan, StageInstance
 from jobs.recipe.labels import label_text
 from jobs.workspace import Workspace
 from pipelines.stages import stage_kind
 
 
 @dataclass(frozen=True, slots=True)
-class Finished:
+class FinishedStage:
     """A stage of the run that is done, with its result."""
 
     stage: StageInstance
     result: Mapping[str, Any]
 
 
-def finished_stages(stages: Iterable[StageInstance], workspace: Workspace) -> list[Finished]:
+def finished_stages(stages: Iterable[StageInstance], workspace: Workspace) -> list[FinishedStage]:
     """The stages that have a result, with it.
 
     Raises:
@@ -31,11 +31,11 @@ def finished_stages(stages: Iterable[StageInstance], workspace: Workspace) -> li
     for stage in stages:
         result = workspace.folder(stage.key).result()
         if result is not None:
-            found.append(Finished(stage, result))
+            found.append(FinishedStage(stage, result))
     return found
 
 
-def cell_results(plan: Plan, finished: Iterable[Finished]) -> list[CellResults]:
+def cell_results(plan: RecipePlan, finished: Iterable[FinishedStage]) -> list[CellResults]:
     """The results of each cell, for `--assert`."""
     results = {one.stage.key: one.result for one in finished}
     return [
@@ -44,11 +44,11 @@ def cell_results(plan: Plan, finished: Iterable[Finished]) -> list[CellResults]:
     ]
 
 
-def summary_lines(plan: Plan, finished: Sequence[Finished], reused: int, elapsed_s: float) -> list[str]:
+def summary_lines(plan: RecipePlan, finished: Sequence[FinishedStage], reused: int, elapsed_s: float) -> list[str]:
     """The summary for people: one table for each stage of the recipe that has numbers to show."""
     count = "1 stage" if len(finished) == 1 else f"{len(finished)} stages"
     lines = [f"{plan.name}: {count} done, {reused} of them before this run, in {duration(elapsed_s)}"]
-    by_name: dict[str, list[Finished]] = {}
+    by_name: dict[str, list[FinishedStage]] = {}
     for one in finished:
         by_name.setdefault(one.stage.name, []).append(one)
     for name, group in by_name.items():

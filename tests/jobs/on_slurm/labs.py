@@ -15,13 +15,13 @@ def lab_on(conf: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
     yield Lab(tmp_path, cluster="slurm")
     left = [job.job_id for job in slurm.squeue().values() if job.state in ("RUNNING", "PENDING", "COMPLETING")]
     if left:
-        slurm.command(["scancel", *left])
+        slurm.run_command(["scancel", *left])
         wait_for(lambda: all(job.state not in ("RUNNING", "PENDING", "COMPLETING") for job in slurm.squeue().values()))
 
 
 def preempt(seconds: int = 1) -> str:
     """Takes both nodes for a moment; returns the id of the job that does."""
-    said = slurm.command(
+    said = slurm.run_command(
         ["sbatch", "--parsable", "-p", "high", "-N2", "--exclusive", "-o", "/dev/null", "--wrap", f"sleep {seconds}"]
     )
     return said.strip()

@@ -66,7 +66,7 @@ def test_resources_and_environment_reach_the_stage(lab: Lab) -> None:
     environment = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
     for line in (b"FROM_SETUP=it came", b"FROM_RECIPE=too", b"OMP_NUM_THREADS=4", b"CUDA_VISIBLE_DEVICES=0,1"):
         assert line in environment
-    shown = slurm.command(["scontrol", "show", "job", job_id(lab, "a")])
+    shown = slurm.run_command(["scontrol", "show", "job", job_id(lab, "a")])
     for part in ("TimeLimit=01:00:00", "Comment=two words", "CPUs/Task=4", "MinMemoryNode=200M", "Requeue=1"):
         assert part in shown
     (lab.path / "go").touch()
@@ -112,13 +112,13 @@ def test_one_squeue_and_no_sacct_for_many_jobs(lab: Lab, tmp_path: Path, monkeyp
         lab.stage(f"s{number}", until=str(lab.path / "go"))
     lab.submit()
     calls: list[str] = []
-    ask = slurm.command
+    ask = slurm.run_command
 
     def counted(arguments: list[str], **options: float) -> str:
         calls.append(arguments[0])
         return ask(arguments, **options)
 
-    monkeypatch.setattr("jobs.slurm.client.command", counted)
+    monkeypatch.setattr("jobs.slurm.client.run_command", counted)
     reader = StateReader(lab.workspace)
     states: dict[str, StageState] = reader.read()
     assert len(states) == 12

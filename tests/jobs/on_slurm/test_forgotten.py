@@ -87,7 +87,7 @@ def test_with_accounting_jobs_that_the_controller_forgot_are_known(
             lab.submit()
             wait_for(lambda lab=lab: lab.starts("a"))  # type: ignore[misc]
             lab.wait("b", "failed")
-            slurm.command(["scancel", job_id(lab, "a")])
+            slurm.run_command(["scancel", job_id(lab, "a")])
             lab.wait("a", "cancelled")
             ids = [job_id(lab, name) for name in "ab"]
             for name in "ab":

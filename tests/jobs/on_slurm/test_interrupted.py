@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from jobs.attempts.records import EXIT, STARTED, Exit, Started, read_record
+from jobs.attempts.records import EXIT, STARTED, ExitRecord, StartRecord, read_record
 from jobs.slurm import client as slurm
 from jobs.submit.cancel import cancel
 from tests.jobs.lab import Lab, wait_for
@@ -41,7 +41,7 @@ def _preempted_and_resumed(lab: Lab) -> None:
     assert job_id(lab, "a") == before
     assert [int(start[0]) for start in lab.starts("a")] == [0, 3]
     assert len(state.attempts) == 1
-    wait_for(lambda: read_record(lab.attempt("a") / EXIT, Exit))
+    wait_for(lambda: read_record(lab.attempt("a") / EXIT, ExitRecord))
     runs = lab.state("a").attempts[0].runs
     assert [(run.why, run.resumed_step) for run in runs] == [("preempted", None), ("done", 3)]
     lab.wait("b", "done")  # its dependency held through the requeue
@@ -51,7 +51,7 @@ def test_requeued_outside_resumes(lab: Lab) -> None:
     lab.stage("a", steps=2, until=str(lab.path / "go"))
     lab.submit()
     wait_for(lambda: saved(lab, "a", 2))
-    slurm.command(["scontrol", "requeue", job_id(lab, "a")])
+    slurm.run_command(["scontrol", "requeue", job_id(lab, "a")])
     lab.wait("a", "preempted")
     wait_for(lambda: len(lab.starts("a")) == 2)
     (lab.path / "go").touch()
@@ -65,12 +65,12 @@ def test_node_failure_is_survived(lab: Lab) -> None:
     lab.submit()
     wait_for(lambda: saved(lab, "a", 2))
     node = slurm.squeue()[job_id(lab, "a")].nodes
-    slurm.command(["scontrol", "update", f"nodename={node}", "state=down", "reason=test"])
+    slurm.run_command(["scontrol", "update", f"nodename={node}", "state=down", "reason=test"])
     try:
         wait_for(lambda: len(lab.starts("a")) == 2)
     finally:
-        with contextlib.suppress(slurm.Refused):  # it may be back already
-            slurm.command(["scontrol", "update", f"nodename={node}", "state=resume"])
+        with contextlib.suppress(slurm.SlurmRefusal):  # it may be back already
+            slurm.run_command(["scontrol", "update", f"nodename={node}", "state=resume"])
     (lab.path / "go").touch()
     lab.wait("a", "done")
 
@@ -80,7 +80,7 @@ def test_worker_killed_on_its_node(lab: Lab) -> None:
     lab.stage("b", "a")
     lab.submit()
     wait_for(lambda: (lab.folder("a") / "children.txt").exists())
-    started = read_record(lab.attempt("a") / STARTED, Started)
+    started = read_record(lab.attempt("a") / STARTED, StartRecord)
     assert started is not None
     os.kill(started.worker.pid, signal.SIGKILL)
     state = lab.wait("a", "failed")
@@ -138,7 +138,7 @@ def test_cancelled_outside(lab: Lab) -> None:
     lab.stage("b", "a")
     lab.submit()
     wait_for(lambda: lab.starts("a"))
-    slurm.command(["scancel", job_id(lab, "a")])
+    slurm.run_command(["scancel", job_id(lab, "a")])
     state = lab.wait("a", "cancelled")
     assert state.reason == "cancelled outside cogtui"
     assert lab.wait("b", "blocked").reason.startswith(f"its input {lab.key('a')} was cancelled")

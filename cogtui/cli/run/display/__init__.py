@@ -3,16 +3,16 @@
 import sys
 from typing import Final, Literal, get_args
 
-from cogtui.cli.run.display.base import Display, Silent
+from cogtui.cli.run.display.base import NoDisplay, RunDisplay
 
 DisplayName = Literal["plain", "rich", "none"]
 DISPLAYS: Final[tuple[DisplayName, ...]] = get_args(DisplayName)
 
 
-def make_display(name: DisplayName | None) -> Display:
+def make_display(name: DisplayName | None) -> RunDisplay:
     """The display of that name; by default the table on a terminal, else plain lines. All write to stderr."""
     if name == "none":
-        return Silent()
+        return NoDisplay()
     if name == "rich" or (name is None and sys.stderr.isatty()):
         from cogtui.cli.run.display.table import TableDisplay
 

@@ -32,7 +32,7 @@ _MEMORY_S: Final = 120.0
 _MOST_VALUES: Final = 4
 
 
-class Display(Protocol):
+class RunDisplay(Protocol):
     """Shows how a run goes on, until it is stopped."""
 
     def start(self, stages: Sequence[StageInstance], states: Mapping[str, StageState]) -> None:
@@ -45,7 +45,7 @@ class Display(Protocol):
         """Ends, and leaves the terminal as it should be. Safe to call twice."""
 
 
-class Silent:
+class NoDisplay:
     """Shows nothing."""
 
     def start(self, stages: Sequence[StageInstance], states: Mapping[str, StageState]) -> None:
@@ -59,7 +59,7 @@ class Silent:
 
 
 @dataclass(slots=True)
-class Pace:
+class ProgressRate:
     """How fast a stage goes, from the progress seen so far.
 
     Only times that the stage itself wrote are compared with each other, so clocks that differ do no harm.

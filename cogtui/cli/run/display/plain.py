@@ -6,7 +6,16 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from cogtui.cli.console.output import narrate
-from cogtui.cli.run.display.base import RUNNING, Pace, clock, duration, one_line, progress_text, state_word, values_text
+from cogtui.cli.run.display.base import (
+    RUNNING,
+    ProgressRate,
+    clock,
+    duration,
+    one_line,
+    progress_text,
+    state_word,
+    values_text,
+)
 from jobs.planning.types import StageInstance
 from jobs.state.types import STATES, StageState
 
@@ -27,13 +36,13 @@ class PlainDisplay:
         self._now = now
         self._titles: dict[str, str] = {}
         self._shown: dict[str, str] = {}
-        self._paces: dict[str, Pace] = {}
+        self._paces: dict[str, ProgressRate] = {}
         self._spoke = 0.0
 
     def start(self, stages: Sequence[StageInstance], states: Mapping[str, StageState]) -> None:
         """Says how many there are."""
         self._titles = {stage.key: stage.title for stage in stages}
-        self._paces = {stage.key: Pace() for stage in stages}
+        self._paces = {stage.key: ProgressRate() for stage in stages}
         counts = Counter(state.state for state in states.values())
         # What waits or is done already is told by number only.
         self._shown = {key: state_word(state) for key, state in states.items() if state.state in _QUIET}
@@ -66,7 +75,7 @@ class PlainDisplay:
     def stop(self) -> None:
         """Nothing is left open."""
 
-    def _line(self, title: str, state: StageState, pace: Pace | None = None) -> None:
+    def _line(self, title: str, state: StageState, pace: ProgressRate | None = None) -> None:
         self._spoke = self._now()
         parts = [progress_text(state.progress)] if state.state in RUNNING else []
         parts += [values_text(state.progress)] if state.state in RUNNING or state.state == "done" else []

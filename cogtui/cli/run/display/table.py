@@ -15,7 +15,7 @@ from rich.text import Text
 from cogtui.cli.run.display.base import (
     GLYPHS,
     RUNNING,
-    Pace,
+    ProgressRate,
     clock,
     duration,
     one_line,
@@ -67,7 +67,7 @@ class TableDisplay:
         self._now = now
         self._live = Live(console=self._console, auto_refresh=False, vertical_overflow="crop")
         self._stages: tuple[StageInstance, ...] = ()
-        self._paces: dict[str, Pace] = {}
+        self._paces: dict[str, ProgressRate] = {}
         self._states: dict[str, StageState] = {}
         self._began = 0.0
         self._drawn = 0.0
@@ -75,7 +75,7 @@ class TableDisplay:
     def start(self, stages: Sequence[StageInstance], states: Mapping[str, StageState]) -> None:
         """Draws the table for the first time."""
         self._stages = tuple(stages)
-        self._paces = {stage.key: Pace() for stage in stages}
+        self._paces = {stage.key: ProgressRate() for stage in stages}
         self._began = self._now()
         self._live.start()
         self._states = dict(states)
@@ -110,7 +110,7 @@ class TableDisplay:
         rows = [self._row(stage) for stage in chosen]
         return Group(self._table(rows), self._fitted(self._foot(len(present) - len(chosen)), "dim"))
 
-    def _table(self, rows: Sequence["_Row"]) -> Table:
+    def _table(self, rows: Sequence["_TableRow"]) -> Table:
         """The rows in columns of widths of our own: state, progress and time whole, stage and note in the rest."""
         width = self._console.width
         fixed = [
@@ -130,7 +130,7 @@ class TableDisplay:
             table.add_row(*texts, *([row.bar] if bar else []), *numbers)
         return table
 
-    def _row(self, stage: StageInstance) -> "_Row":
+    def _row(self, stage: StageInstance) -> "_TableRow":
         state = self._states[stage.key]
         running = state.state in RUNNING
         progress = state.progress if running else None
@@ -139,7 +139,7 @@ class TableDisplay:
         if progress is not None and progress.total > 0:
             share = min(1.0, max(0.0, progress.done / progress.total))
             bar = ProgressBar(total=1.0, completed=share, width=_BAR_CELLS)
-        return _Row(
+        return _TableRow(
             state=f"{GLYPHS[state.state]} {state_word(state)}",
             style=_STYLES[state.state],
             title=" ".join((stage.name, *map(str, stage.labels.values()))),
@@ -165,7 +165,7 @@ class TableDisplay:
 
 
 @dataclass(frozen=True, slots=True)
-class _Row:
+class _TableRow:
     """One stage in the table."""
 
     state: str

@@ -14,7 +14,7 @@ _BUSY: Final = 0.02
 """CPU seconds a second above which a stage counts as working; a sleeping Python with threads stays below."""
 
 
-class Activity:
+class ResourceMonitor:
     """Notices when a stage last did something: used the processor, or wrote to its folder."""
 
     def __init__(self) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from jobs.attempts import processes as process
 
 
-class Ending:
+class SignalEscalation:
     """Signals with the patience after each, in seconds; the last is repeated. Signal 0 only waits."""
 
     def __init__(self, *steps: tuple[int, float]) -> None:
@@ -21,5 +21,5 @@ class Ending:
         if len(self._steps) > 1:
             self._steps.pop(0)
         if number:
-            process.send(members(), number)
+            process.send_signal(members(), number)
         self.next_at = now + max(0.0, patience)
