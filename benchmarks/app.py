@@ -25,7 +25,7 @@ from cogtui.store import Store, open_store
 from jobs.workspace import Workspace
 from pipelines.files import write_json
 from pipelines.folder import StageInfo
-from pipelines.records import Rollout, rollout_id
+from pipelines.records import Rollout, countdown_fields, rollout_id
 
 SIZE = (120, 40)
 Row = tuple[str, str, str]
@@ -220,7 +220,8 @@ def small_workspace(folder: Path) -> tuple[Workspace, Path]:
         writer.append(
             Rollout(
                 id=rollout_id(key, "train", n // 100, f"p{n % 100}", 0), step=n // 100, split="train",
-                problem_id=f"p{n % 100}", sample=0, numbers=(3, 5, 4), target=32, prompt="", reward=0.1, correct=False,
+                problem_id=f"p{n % 100}", sample=0, **countdown_fields((3, 5, 4), 32),
+                prompt="", reward=0.1, correct=False,
                 completion="Let me try 3 + 5 = 8. That is not 32. " * 30, answer=None, finish_reason="stop", n_tokens=9,
             )
             for n in range(2000)

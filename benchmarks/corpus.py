@@ -84,10 +84,11 @@ def _bodies(config: dict[str, Any], folder: Path, count: int) -> list[dict[str, 
     from pipelines.corpus.classify.stage import ClassifyConfig
     from pipelines.llm.clients.openai_api import chat_body
     from pipelines.llm.clients.protocol import ModelSpec
+    from pipelines.records import countdown_fields
 
     judge = ModelDocumentJudge(ClassifyConfig.model_validate(config, context={"base": folder}))
     question = FactsQuestion.of(read_prompt("facts"))
-    tasks = (JudgeTask("", (), 0, document(number)["text"]) for number in range(count))
+    tasks = (JudgeTask("", **countdown_fields((), 0), completion=document(number)["text"]) for number in range(count))
     requests = (
         request
         for task in tasks

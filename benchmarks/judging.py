@@ -43,7 +43,7 @@ def pieces(traces: list[GoldTrace]) -> list[tuple[str, tuple[int, ...], int]]:
         text = trace.text
         while len(ends := [match.end() for match in _TOKEN.finditer(text)]) < TOKENS:
             text = f"{text}\n{trace.text}"
-        found.append((text[: ends[TOKENS - 1]], trace.numbers, trace.target))
+        found.append((text[: ends[TOKENS - 1]], tuple(trace.problem["numbers"]), trace.problem["target"]))
     return found
 
 

@@ -4,12 +4,16 @@ Text offsets are half-open Python code-point offsets into a rollout's `completio
 """
 
 import hashlib
+from collections.abc import Sequence
 from typing import Annotated, Any, Final, Literal, Self, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-CONTRACT_VERSION: Final = 1
-"""Version of the folder layout and record shapes; part of every content key."""
+RECORD_VERSION: Final = 2
+"""Version of the record shapes, written as `v` into every line. Lines of all earlier versions are read.
+
+1: rollouts had the fields `numbers` and `target` in the place of `task` and `problem`.
+"""
 
 Behavior: TypeAlias = str
 """Name of a behaviour of some set (`pipelines.behaviors.sets`); which sets there are is not known here."""
@@ -92,8 +96,10 @@ class Rollout(Record):
     problem_id: str
     sample: int
     """Which of the completions of this problem at this step, from 0."""
-    numbers: tuple[int, ...]
-    target: int
+    task: str
+    """Name of the task, e.g. `countdown`; empty where the completion answers no problem of a known task."""
+    problem: dict[str, Any]
+    """The problem as the task's own JSON; its `id` is `problem_id`."""
     prompt: str
     completion: str
     reward: float | None
@@ -104,6 +110,11 @@ class Rollout(Record):
     n_tokens: int
     """Generated tokens, the end-of-sequence token included."""
     meta: dict[str, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_version_1(cls, value: Any) -> Any:
+        return upgrade_record(value)
 
 
 class Metric(Record):
@@ -150,6 +161,39 @@ class Judgement(Record):
         if (self.count is None) == (self.status == "ok"):
             raise ValueError("a judgement has a count exactly when its status is ok")
         return self
+
+
+def upgrade_record(value: Any) -> Any:
+    """Return a record of version 1 with `task` and `problem` in the place of `numbers` and `target`; others as given.
+
+    Raises:
+        ValueError: numbers or target are not whole numbers.
+    """
+    if not isinstance(value, dict) or "problem" in value or "numbers" not in value:
+        return value
+    rest = {name: field for name, field in value.items() if name not in ("numbers", "target")}
+    numbers, target = value["numbers"], value.get("target")
+    if not isinstance(numbers, list | tuple) or not all(type(number) is int for number in numbers):
+        raise ValueError("numbers: not a list of whole numbers")
+    if type(target) is not int:
+        raise ValueError("target: not a whole number")
+    identity = value.get("problem_id")
+    return rest | countdown_fields(numbers, target, identity if isinstance(identity, str) else None)
+
+
+def countdown_fields(numbers: Sequence[int], target: int, problem_id: str | None = None) -> dict[str, Any]:
+    """Return `task` and `problem` of a record about a Countdown problem.
+
+    Args:
+        numbers: the given numbers; without any the record is about no problem of a known task.
+        target: the number to reach.
+        problem_id: by default one that follows from numbers and target.
+    """
+    if problem_id is None:
+        problem_id = f"{'-'.join(map(str, sorted(numbers)))}_{target}" if numbers else ""
+    if not numbers:
+        return {"task": "", "problem": {"id": problem_id}}
+    return {"task": "countdown", "problem": {"id": problem_id, "numbers": list(numbers), "target": target}}
 
 
 def rollout_id(stage_key: str, split: str, step: int, problem_id: str, sample: int) -> str:

@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from pipelines.errors import InvalidInput
-from pipelines.records import CONTRACT_VERSION, Judgement, Metric, Record, Rollout
+from pipelines.records import RECORD_VERSION, Judgement, Metric, Record, Rollout
 
 ROTATE_BYTES: Final = 128 * 2**20
 FAMILIES: Final = ("metrics", "rollouts", "judgements")
@@ -177,7 +177,7 @@ class StreamWriter:
 
     def _line(self, record: Record, seq: int) -> tuple[bytes, object]:
         body = record.model_dump(mode="json")
-        envelope = {"v": CONTRACT_VERSION, "stream": f"{self.family}-{self.name}", "seq": seq, **body}
+        envelope = {"v": RECORD_VERSION, "stream": f"{self.family}-{self.name}", "seq": seq, **body}
         # ASCII output keeps lone surrogates, U+2028 and friends out of the file's bytes.
         return json.dumps(envelope, separators=(",", ":"), allow_nan=False).encode() + b"\n", self._identity(body)
 

@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from pipelines.errors import InvalidInput
-from pipelines.records import LabelledSpan, Record
+from pipelines.records import LabelledSpan, Record, upgrade_record
 from pipelines.streams import complete_lines, parse_line
 
 TRACES_NAME: Final = "traces.jsonl"
@@ -24,8 +24,10 @@ class PrimingTrace(Record):
     condition: str
     teacher: str
     """`symbolic`, `anthropic:MODEL`, `human`."""
-    numbers: tuple[int, ...]
-    target: int
+    task: str
+    """Name of the task the problem belongs to."""
+    problem: dict[str, Any]
+    """The problem as the task's own JSON."""
     prompt: str
     completion: str
     """Begins right where the prompt ends; no end-of-sequence token."""
@@ -35,6 +37,11 @@ class PrimingTrace(Record):
     correct: bool
     answer: str | None
     meta: dict[str, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_version_1(cls, value: Any) -> Any:
+        return upgrade_record(value)
 
 
 def encode_trace(trace: PrimingTrace) -> bytes:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import Any, Final, Self
 
 from cogtui.store.db.connection import connect, connect_memory, ensure_index, translate_sqlite_errors
 from cogtui.store.db.lease import LeaseHolder, lease_holder
@@ -320,9 +320,9 @@ class Store:
         """What people say of rollouts, as it stands, by annotator and rollout; also of rollouts that are not here."""
         return list(latest_annotations(self._workspace))
 
-    def same_text(self, numbers: Iterable[int], target: int, text: str) -> str | None:
+    def same_text(self, problem: Mapping[str, Any], text: str) -> str | None:
         """Id of the first rollout of a problem with exactly this completion."""
-        asked = (" ".join(map(str, numbers)), target, len(text))
+        asked = (" ".join(map(str, problem.get("numbers", ()))), problem.get("target", 0), len(text))
         rows = self._db.execute(
             """SELECT o.serial, r.uid FROM rollout o JOIN record r ON r.serial = o.serial
             WHERE r.numbers = ? AND o.target = ? AND o.length = ? ORDER BY o.ordinal""",

@@ -11,7 +11,7 @@ from pipelines.behaviors.markup import parse_marked
 from pipelines.behaviors.sets.registered import BEHAVIOR_LETTERS
 from pipelines.errors import InvalidInput, NotFound
 from pipelines.files import write_atomic
-from pipelines.records import LabelledSpan, Record
+from pipelines.records import LabelledSpan, Record, countdown_fields, upgrade_record
 
 _REMEDY: Final = "Offsets are code points into `text`, half-open; text[start:end] must equal quote."
 _HEADER: Final = "=== "
@@ -21,8 +21,10 @@ class GoldTrace(Record):
     """One annotated trace."""
 
     id: str
-    numbers: tuple[int, ...]
-    target: int
+    task: str
+    """Name of the task; empty where the text answers no problem of a known task."""
+    problem: dict[str, Any]
+    """The problem as the task's own JSON."""
     text: str
     """The completion, exactly as the model wrote it."""
     spans: tuple[LabelledSpan, ...] = ()
@@ -37,9 +39,9 @@ class GoldTrace(Record):
     """False: not all behaviours were looked for yet, so one without a span is missing, not zero."""
 
     @property
-    def problem(self) -> str:
-        """Name of its problem: traces of one problem are not independent when intervals are drawn."""
-        return f"{','.join(map(str, sorted(self.numbers)))}={self.target}"
+    def problem_id(self) -> str:
+        """Id of its problem: traces of one problem are not independent when intervals are drawn."""
+        return str(self.problem.get("id", ""))
 
 
 def read_gold(path: Path) -> list[GoldTrace]:
@@ -76,6 +78,15 @@ def _parse_row(path: Path, row: int, line: bytes) -> GoldTrace:
         raise InvalidInput(f"{where}: not JSON ({error})") from error
     if not isinstance(raw, dict):
         raise InvalidInput(f"{where}: not a JSON object")
+    if "problem" not in raw and "numbers" not in raw:
+        raise InvalidInput(
+            f"{where}: numbers: missing, and so is problem",
+            remedy="A row needs task and problem, or numbers and target.",
+        )
+    try:
+        raw = upgrade_record(raw)  # rows written before there were other tasks have numbers and target
+    except ValueError as error:
+        raise InvalidInput(f"{where}: {error}") from error
     known: dict[str, Any] = {name: value for name, value in raw.items() if name in GoldTrace.model_fields}
     try:
         trace = GoldTrace.model_validate(known)
@@ -154,8 +165,7 @@ def read_annotated(path: Path) -> list[GoldTrace]:
                 GoldTrace(
                     id=name,
                     style=style,
-                    numbers=tuple(int(number) for number in numbers.split()),
-                    target=int(target),
+                    **countdown_fields([int(number) for number in numbers.split()], int(target)),
                     text=text,
                     spans=spans,
                     annotator="cogtui",

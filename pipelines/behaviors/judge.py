@@ -1,7 +1,7 @@
 """What every judge is: a name with its provenance, and a way from completions to judgements."""
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -16,8 +16,10 @@ class JudgeTask:
     """One completion to be judged. Offsets of its spans refer to `completion` as it stands here."""
 
     rollout_id: str
-    numbers: tuple[int, ...]
-    target: int
+    task: str
+    """Name of the task; empty where the text answers no problem of a known task."""
+    problem: Mapping[str, Any]
+    """The problem as the task's own JSON."""
     completion: str
 
 

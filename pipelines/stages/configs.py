@@ -9,11 +9,17 @@ from pydantic import BaseModel, ConfigDict, JsonValue, ValidationInfo, model_ser
 
 from pipelines.errors import InvalidInput
 from pipelines.files import canonical_json, file_sha256
-from pipelines.records import CONTRACT_VERSION
 
 UNLESS_DEFAULT: Final[dict[str, JsonValue]] = {"in_key": "unless_default"}
 """`json_schema_extra` of a field that was added after stages were run with a version that lacked it: it is part of
 the key only where it differs from its default, so that those stages keep their keys."""
+
+
+KEY_VERSION: Final = 1
+"""Version of what stages compute, part of every content key: a higher one makes every finished stage run again.
+
+It is not the version of the records (`pipelines.records.RECORD_VERSION`), which changes no result.
+"""
 
 
 class StageConfig(BaseModel):
@@ -111,6 +117,6 @@ def content_key(kind: str, config: StageConfig, upstream: Iterable[str]) -> str:
         "kind": kind,
         "config": config.key_fields(),
         "upstream": sorted(upstream),
-        "contract": CONTRACT_VERSION,
+        "contract": KEY_VERSION,
     }
     return f"{kind}-{hashlib.sha256(canonical_json(identity).encode()).hexdigest()[:12]}"

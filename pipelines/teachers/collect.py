@@ -14,7 +14,7 @@ from pipelines.behaviors.sets.four_habits import FOUR_HABITS
 from pipelines.errors import InvalidInput
 from pipelines.records import Behavior, rollout_id
 from pipelines.tasks.countdown.problems import Problem
-from pipelines.tasks.countdown.task import CountdownTask
+from pipelines.tasks.countdown.task import CountdownTask, problem_json
 from pipelines.teachers.adherence import ConditionAdherence
 from pipelines.teachers.conditions import CONDITIONS
 from pipelines.teachers.draft import WrittenTrace
@@ -137,8 +137,8 @@ def score_trace(
         problem_id=problem.id,
         condition=condition,
         teacher=teacher,
-        numbers=problem.numbers,
-        target=problem.target,
+        task=task.name,
+        problem=problem_json(problem),
         prompt=task.prompt(problem) if prompt is None else prompt,
         completion=written.completion,
         spans=written.spans,

@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from pipelines.errors import InvalidInput, MissingRequirement
-from pipelines.tasks.countdown.problems import Problem
 from pipelines.tasks.countdown.reward import find_answer
-from pipelines.tasks.countdown.task import CountdownTask
+from pipelines.tasks.countdown.task import CountdownTask, as_problem
 from pipelines.teachers.draft import WrittenTrace
 from pipelines.teachers.symbolic import lexicon
 from pipelines.teachers.symbolic.arithmetic import Calculator, lean_text, spaced_parts
@@ -126,9 +125,10 @@ def corrupted_answer(task: CountdownTask, seed: int) -> Transformation:
         start, end = place
         old = trace.completion[start:end]
         spaced = trace.meta.get("style") == "plain"
+        problem = as_problem(trace.problem)
         for _ in range(_DRAWS):
-            chain = calculator.random_chain(trace.numbers, rng)
-            if chain is None or chain.value == trace.target:
+            chain = calculator.random_chain(problem.numbers, rng)
+            if chain is None or chain.value == problem.target:
                 continue
             tree = chain.item.tree
             answer = " ".join(spaced_parts(tree)) if spaced else lean_text(tree)
@@ -165,7 +165,7 @@ def illegal_line(teacher: SymbolicTeacher) -> Transformation:
                 f"the trace {trace.id} was written by {trace.teacher}, so its last line cannot be written anew",
                 remedy='Set wrong_answers = "select" or "corrupted_answer".',
             )
-        problem = Problem(id=trace.problem_id, numbers=trace.numbers, target=trace.target)
+        problem = as_problem(trace.problem)
         again = teacher.write(problem, trace.condition, random.Random(seed))
         if isinstance(again, DroppedTrace) or again.completion != trace.completion:
             return DroppedTrace("not_reproduced")

@@ -10,8 +10,7 @@ from pipelines.folder import StageFolder
 from pipelines.llm.prices import find_price
 from pipelines.llm.run_dialogues import SPENDING_FILE
 from pipelines.stages import Inputs
-from pipelines.tasks.countdown.problems import Problem
-from pipelines.tasks.countdown.task import CountdownTask, LoadedCountdown, load_countdown
+from pipelines.tasks.countdown.task import CountdownTask, LoadedCountdown, as_problem, load_countdown
 from pipelines.teachers import derive
 from pipelines.teachers.collect import CollectionSettings, PrimingSetStats, collect, score_trace
 from pipelines.teachers.conditions import CONDITIONS
@@ -214,7 +213,7 @@ def _transformed(
             stats.drops[result.reason] += 1
             continue
         _note(result.meta, stats)
-        problem = Problem(id=trace.problem_id, numbers=trace.numbers, target=trace.target)
+        problem = as_problem(trace.problem)
         made = score_trace(
             loaded.task,
             problem,

@@ -17,7 +17,16 @@ from jobs.workspace import Workspace
 from pipelines.behaviors.sets.registered import BEHAVIORS
 from pipelines.files import write_json
 from pipelines.folder import StageFolder, StageInfo
-from pipelines.records import Judgement, JudgeRun, LabelledSpan, Rollout, Span, rollout_id, text_sha256
+from pipelines.records import (
+    Judgement,
+    JudgeRun,
+    LabelledSpan,
+    Rollout,
+    Span,
+    countdown_fields,
+    rollout_id,
+    text_sha256,
+)
 
 MOMENT = 1_790_000_000.0
 """A fixed time, so that screens look the same on every day."""
@@ -132,8 +141,7 @@ class Builder:
                     split="train",
                     problem_id=f"p{place}",
                     sample=0,
-                    numbers=(3, 5, 4),
-                    target=32,
+                    **countdown_fields((3, 5, 4), 32),
                     prompt="Use the numbers 3, 5, 4 to make 32.\n",
                     completion=completion,
                     reward=1.0 if correct else 0.1,

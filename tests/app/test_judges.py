@@ -24,7 +24,7 @@ from pipelines.behaviors.gold import GoldTrace, write_gold
 from pipelines.behaviors.metrics.matching import match_spans
 from pipelines.behaviors.sets.registered import BEHAVIORS
 from pipelines.files import write_json
-from pipelines.records import Judgement, JudgeRun, LabelledSpan, Rollout, Span, text_sha256
+from pipelines.records import Judgement, JudgeRun, LabelledSpan, Rollout, Span, countdown_fields, text_sha256
 from tests.app.conftest import Builder
 from tests.app.driving import AppPilot, press, running, until, visible_lines
 from tests.app.strategies import hostile_text, texts_with_spans
@@ -185,7 +185,7 @@ async def test_annotating_shows_new_numbers_at_once(judged: Builder) -> None:
 
 async def test_a_gold_file_is_a_reference_too(judged: Builder, tmp_path: Path) -> None:
     gold = tmp_path / "gold.jsonl"
-    trace = GoldTrace(id="g", numbers=(3, 5, 4), target=32, text=TEXT, spans=tuple(SPANS[:4]))
+    trace = GoldTrace(id="g", **countdown_fields((3, 5, 4), 32), text=TEXT, spans=tuple(SPANS[:4]))
     absent = trace.model_copy(update={"id": "h", "text": "not here", "spans": ()})
     write_gold(gold, [trace, absent])
     async with running(judged.workspace, (80, 24)) as (app, pilot):

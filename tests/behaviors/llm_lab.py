@@ -15,7 +15,7 @@ from pipelines.behaviors.judges.llm.prompts import JudgeMode, load_prompts
 from pipelines.files import write_json
 from pipelines.folder import StageFolder, StageInfo
 from pipelines.llm.requests import ModelReply, ModelRequest, TokenUsage
-from pipelines.records import Behavior, Rollout
+from pipelines.records import Behavior, Rollout, countdown_fields
 from pipelines.streams import StreamWriter
 from pipelines.tasks.countdown.problems import Problem
 from pipelines.tasks.countdown.task import CountdownTask
@@ -100,7 +100,7 @@ def _pool() -> tuple[JudgeTask, ...]:
     names = [name for name, condition in CONDITIONS.items() if condition.origin == "written"]
     written = [teacher.write(problem, names[seed % len(names)], random.Random(seed)) for seed in range(18)]
     return tuple(
-        JudgeTask("", problem.numbers, problem.target, one.completion)
+        JudgeTask("", **countdown_fields(problem.numbers, problem.target), completion=one.completion)
         for one in written
         if isinstance(one, WrittenTrace)
     )
@@ -108,10 +108,13 @@ def _pool() -> tuple[JudgeTask, ...]:
 
 def traces(count: int) -> list[JudgeTask]:
     """Distinct traces: the hostile ones first, then the teacher's, each with a line of its own."""
-    found = [JudgeTask(f"special{number:03d}", (3, 4, 5), 24, text) for number, text in enumerate(SPECIAL[:count])]
+    found = [
+        JudgeTask(f"special{number:03d}", **countdown_fields((3, 4, 5), 24), completion=text)
+        for number, text in enumerate(SPECIAL[:count])
+    ]
     for number, one in zip(range(count - len(found)), cycle(_pool()), strict=False):
         text = f"{one.completion}\nThat was trace {number}."
-        found.append(JudgeTask(f"trace{number:04d}", one.numbers, one.target, text))
+        found.append(JudgeTask(f"trace{number:04d}", one.task, one.problem, text))
     return found
 
 
@@ -128,8 +131,8 @@ def sample_stage(path: Path, tasks: Iterable[JudgeTask]) -> StageFolder:
                 split="test",
                 problem_id=f"p{number}",
                 sample=0,
-                numbers=task.numbers,
-                target=task.target,
+                task=task.task,
+                problem=dict(task.problem),
                 prompt="",
                 completion=task.completion,
                 reward=None,
@@ -172,7 +175,8 @@ class Talk:
     """A dialogue about one text, answered by hand."""
 
     def __init__(self, text: str, mode: JudgeMode = "spans", **changes: Any) -> None:
-        self.dialogue = TraceDialogue(JudgeTask("r1", (3, 4, 5), 24, text), prompt_config(mode, **changes), None)
+        task = JudgeTask("r1", **countdown_fields((3, 4, 5), 24), completion=text)
+        self.dialogue = TraceDialogue(task, prompt_config(mode, **changes), None)
 
     def ask(self, behavior: Behavior) -> ModelRequest:
         """The question now open about a behaviour."""

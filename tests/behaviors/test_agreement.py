@@ -14,7 +14,7 @@ from pipelines.behaviors.markup import parse_marked
 from pipelines.behaviors.sets.registered import BEHAVIORS
 from pipelines.files import write_json
 from pipelines.folder import StageInfo
-from pipelines.records import Behavior, Judgement, JudgeRun, Rollout, Span, text_sha256
+from pipelines.records import Behavior, Judgement, JudgeRun, Rollout, Span, countdown_fields, text_sha256
 from pipelines.streams import StreamWriter
 
 TEXTS = {
@@ -35,7 +35,7 @@ def gold_file(path: Path, marked: dict[str, str]) -> Path:
     traces = []
     for name, body in marked.items():
         text, spans = parse_marked(body)
-        traces.append(GoldTrace(id=name, numbers=(3, 5, 8, 20), target=24, text=text, spans=spans))
+        traces.append(GoldTrace(id=name, **countdown_fields((3, 5, 8, 20), 24), text=text, spans=spans))
     write_gold(path, traces)
     return path
 
@@ -86,8 +86,7 @@ def workspace(tmp_path: Path) -> Path:
                 split="test",
                 problem_id=f"p{index}",
                 sample=0,
-                numbers=(3, 5, 8, 20),
-                target=24,
+                **countdown_fields((3, 5, 8, 20), 24),
                 prompt="",
                 completion=parse_marked(body)[0],
                 reward=None,
@@ -202,7 +201,7 @@ def test_a_teachers_traces_are_gold(tmp_path: Path, capsys: pytest.CaptureFixtur
 
     text, spans = parse_marked(TEXTS["r0"])
     trace = PrimingTrace(
-        id="t0", problem_id="p0", condition="all_strategies", teacher="symbolic", numbers=(3, 5, 8, 20), target=24,
+        id="t0", problem_id="p0", condition="all_strategies", teacher="symbolic", **countdown_fields((3, 5, 8, 20), 24),
         prompt="", completion=text, spans=spans, reward=1.0, correct=True, answer=None,
     )  # fmt: skip
     path = tmp_path / "traces.jsonl"

@@ -12,7 +12,7 @@ from pipelines.behaviors.gold import GoldTrace, read_annotated, read_gold, write
 from pipelines.behaviors.markup import parse_marked, write_marked
 from pipelines.behaviors.sets.registered import BEHAVIORS
 from pipelines.errors import InvalidInput, NotFound
-from pipelines.records import LabelledSpan
+from pipelines.records import LabelledSpan, countdown_fields
 from tests.behaviors import hostile
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "gold"
@@ -32,7 +32,7 @@ def test_a_gold_file_gives_back_what_was_written(tmp_path_factory: Any, texts: l
             end = data.draw(st.integers(start + 1, len(text)))
             spans.append(labelled(text, start, end, index % 4).model_copy(update={"weak": True}))
         traces.append(
-            GoldTrace(id=f"t{index}", numbers=(1, 2), target=3, text=text, spans=tuple(spans), style="hostile")
+            GoldTrace(id=f"t{index}", **countdown_fields((1, 2), 3), text=text, spans=tuple(spans), style="hostile")
         )
     path = tmp_path_factory.mktemp("gold") / "gold.jsonl"
     write_gold(path, traces)

@@ -12,6 +12,7 @@ import pytest
 
 from jobs.workspace import Workspace
 from pipelines.behaviors.judge import JudgeTask
+from pipelines.records import countdown_fields
 from tests.behaviors.llm_lab import judging, sample_stage, settings_for
 from tests.loopback.server import serve
 from tests.loopback.state import State
@@ -37,7 +38,10 @@ def workspace(tmp_path: Path) -> Workspace:
     place = Workspace(tmp_path / "ws")
     place.create()
     texts = [f"3 + 4 = 7, not 24.\nLet me try again, number {number}.\n" for number in range(6)]
-    tasks = [JudgeTask(f"{number:016x}", (3, 4, 5), 24, text) for number, text in enumerate(texts)]
+    tasks = [
+        JudgeTask(f"{number:016x}", **countdown_fields((3, 4, 5), 24), completion=text)
+        for number, text in enumerate(texts)
+    ]
     sample_stage(place.stages / "sample-0123456789ab", tasks)
     return place
 

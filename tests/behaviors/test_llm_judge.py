@@ -15,6 +15,7 @@ from pipelines.behaviors.judges.stage import JudgeConfig
 from pipelines.behaviors.sets.registered import BEHAVIORS
 from pipelines.errors import InvalidInput, MissingRequirement
 from pipelines.llm.prices import SpendingCapReached
+from pipelines.records import countdown_fields
 from tests.behaviors.llm_lab import BAD_ANSWERS, judging, settings_for, traces
 from tests.loopback.brain import Question
 from tests.loopback.faults import RandomFaults
@@ -84,7 +85,9 @@ def test_every_trace_ends_judged_or_with_a_named_status(
 
 def test_verdicts_are_those_of_the_answers(settings: dict[str, Any], tmp_path: Path) -> None:
     text = "3 + 4 = 7, not 24.\nLet me try again.\n3 * 4 = 12, not 24.\n"
-    (judged,) = judge_all(settings, [JudgeTask("r1", (3, 4, 5), 24, text)], tmp_path / "work")
+    (judged,) = judge_all(
+        settings, [JudgeTask("r1", **countdown_fields((3, 4, 5), 24), completion=text)], tmp_path / "work"
+    )
     assert {name: verdict.count for name, verdict in judged.verdicts.items()} == {
         "verification": 2, "backtracking": 1, "subgoal": 0, "backward_chaining": 0
     }  # fmt: skip
@@ -102,7 +105,12 @@ def test_count_parity_over_the_wire(settings: dict[str, Any], state: State, tmp_
 
     state.brain = brain
     text = "3 + 4 = 7, not 24.\nLet me try again.\n3 * 4 = 12, not 24.\n"
-    (judged,) = judge_all(settings, [JudgeTask("r1", (3, 4, 5), 24, text)], tmp_path / "work", mode="count_parity")
+    (judged,) = judge_all(
+        settings,
+        [JudgeTask("r1", **countdown_fields((3, 4, 5), 24), completion=text)],
+        tmp_path / "work",
+        mode="count_parity",
+    )
     assert [judged.verdicts[behavior].count for behavior in BEHAVIORS] == [2, 1, 0, 0]
     assert {question.schema is None for question in seen} == {True}
     assert {question.max_tokens for question in seen} == {1024}

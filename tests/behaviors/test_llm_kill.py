@@ -8,7 +8,7 @@ import pytest
 
 from pipelines.behaviors.judge import JudgeTask
 from pipelines.behaviors.sets.registered import BEHAVIORS
-from pipelines.records import Judgement
+from pipelines.records import Judgement, countdown_fields
 from pipelines.run import prepare
 from pipelines.streams import read_stream, strip_envelope
 from tests.behaviors.llm_lab import BAD_ANSWERS, HUGE, judging, sample_stage, settings_for, traces
@@ -24,7 +24,7 @@ CONCURRENCY: Final = 8
 
 
 def judging_stage(provider: str, url: str, state: State, place: Path, **config: Any) -> KilledStage:
-    tasks = [*traces(TRACES - 1), JudgeTask("huge", (3, 4, 5), 24, HUGE)]
+    tasks = [*traces(TRACES - 1), JudgeTask("huge", **countdown_fields((3, 4, 5), 24), completion=HUGE)]
     source = sample_stage(place / "sample-0123456789ab", tasks)
     settings = {**settings_for(provider, state, url, place), "concurrency": CONCURRENCY, **config}
     return KilledStage(prepare("judge", settings, place / "judge", [source.path], base=place), state, provider)

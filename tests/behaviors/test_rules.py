@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given, settings
 
 from pipelines.behaviors.gold import GoldTrace, read_gold
-from pipelines.behaviors.judges.rules.judge import RulesJudge, judge_completion
+from pipelines.behaviors.judges.rules.judge import RulesJudge, judge_completion, judge_problem
 from pipelines.behaviors.metrics.matching import match_spans
 from pipelines.behaviors.metrics.scores import Tally, macro_f1
 from pipelines.behaviors.sets.registered import BEHAVIOR_LETTERS, BEHAVIORS
+from pipelines.records import countdown_fields
 from tests.behaviors import hostile
 
 GOLD = Path(__file__).parents[2] / "examples" / "gold" / "gold.jsonl"
@@ -28,7 +29,7 @@ def macro(traces: Sequence[GoldTrace], threshold: float) -> float:
     for behavior in BEHAVIORS:
         rows = []
         for trace in traces:
-            spans = judge_completion(trace.text, trace.numbers, trace.target).spans
+            spans = judge_problem(trace.text, trace.task, trace.problem).spans
             own = [span for span in spans if span.behavior == behavior]
             gold = [span for span in trace.spans if span.behavior == behavior]
             rows.append(Tally.of(match_spans(own, gold, threshold)))
@@ -77,8 +78,7 @@ def test_the_teachers_own_spans_are_found(style: str) -> None:
                 traces.append(
                     GoldTrace(
                         id=name,
-                        numbers=problem.numbers,
-                        target=problem.target,
+                        **countdown_fields(problem.numbers, problem.target),
                         text=written.completion,
                         spans=written.spans,
                     )
@@ -283,7 +283,10 @@ def test_the_judge_yields_every_task_with_all_four_behaviours(tmp_path: Path) ->
     from pipelines.behaviors.judge import JudgeTask
 
     judge = RulesJudge()
-    tasks = [JudgeTask(f"r{index}", (3, 8), 24, text) for index, text in enumerate(["", "8 * 3 = 24 ✓", "\ud800"])]
+    tasks = [
+        JudgeTask(f"r{index}", **countdown_fields((3, 8), 24), completion=text)
+        for index, text in enumerate(["", "8 * 3 = 24 ✓", "\ud800"])
+    ]
     judged = list(judge.judge(tasks, tmp_path))
     assert [one.task.rollout_id for one in judged] == ["r0", "r1", "r2"]
     records = [record for one in judged for record in one.records(judge.run.id)]

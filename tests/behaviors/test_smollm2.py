@@ -21,6 +21,7 @@ from pipelines.behaviors.judge import Judged, JudgeTask
 from pipelines.behaviors.judges.registry import make_judge
 from pipelines.behaviors.judges.stage import JudgeConfig
 from pipelines.behaviors.sets.registered import BEHAVIORS
+from pipelines.records import countdown_fields
 from tests.behaviors.llm_lab import settings_for
 from tests.loopback.brain import Question
 from tests.loopback.server import serve
@@ -29,8 +30,12 @@ from tests.loopback.state import State
 pytestmark = [pytest.mark.slow, pytest.mark.train]
 
 TASKS: Final = (
-    JudgeTask("r1", (3, 5, 8), 24, "3 * 5 = 15. That is not 24. Let me try 8 * 3 = 24. It works!"),
-    JudgeTask("r2", (3, 5, 20), 12, "20 - 5 = 15\n15 - 3 = 12 (yes)"),
+    JudgeTask(
+        "r1",
+        **countdown_fields((3, 5, 8), 24),
+        completion="3 * 5 = 15. That is not 24. Let me try 8 * 3 = 24. It works!",
+    ),
+    JudgeTask("r2", **countdown_fields((3, 5, 20), 12), completion="20 - 5 = 15\n15 - 3 = 12 (yes)"),
 )
 ANSWER_TOKENS: Final = 24
 

@@ -9,7 +9,7 @@ from pipelines.behaviors.judges.stage import JudgeConfig
 from pipelines.behaviors.sets.registered import BEHAVIORS
 from pipelines.files import write_json
 from pipelines.folder import StageFolder, StageInfo
-from pipelines.records import Judgement, Rollout
+from pipelines.records import Judgement, Rollout, countdown_fields
 from pipelines.run import prepare, run_stage, validated_config
 from pipelines.stages import Inputs, stage_kind
 from pipelines.streams import StreamWriter, read_stream, strip_envelope
@@ -28,8 +28,7 @@ def upstream(path: Path, completions: list[str], *, kind: str = "sample") -> Sta
                 split="test" if index % 2 else "train",
                 problem_id=f"p{index}",
                 sample=0,
-                numbers=(3, 4, 5),
-                target=24,
+                **countdown_fields((3, 4, 5), 24),
                 prompt="",
                 completion=completion,
                 reward=0.0,

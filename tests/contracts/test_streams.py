@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.records import Metric, Rollout
+from pipelines.records import Metric, Rollout, countdown_fields
 from pipelines.streams import (
     StreamWriter,
     complete_lines,
@@ -27,8 +27,7 @@ def rollout(number: int, completion: str = "1 + 2 = 3") -> Rollout:
         split="train",
         problem_id="p",
         sample=0,
-        numbers=(1, 2),
-        target=3,
+        **countdown_fields((1, 2), 3),
         prompt="",
         completion=completion,
         reward=0.0,

@@ -139,7 +139,7 @@ def test_a_document_about_a_puzzle_is_held_against_its_target(tmp_path: Path) ->
     columns = {"numbers": "given", "target": "goal"}
     folder = stage("classify", {"documents": [str(path)], "columns": columns, "language": ""}, tmp_path / "out")
     counts = {
-        (record.numbers, each.behavior): each.count
+        (tuple(record.problem.get("numbers", ())), each.behavior): each.count
         for record in read_rollouts(folder.path)
         for each in judgements(folder)
         if each.rollout_id == record.id

@@ -5,11 +5,10 @@ from typing import Any
 
 from pydantic import Field
 
-from pipelines.countdown import score_completion
 from pipelines.folder import StageFolder
 from pipelines.records import Metric, Rollout, rollout_id
 from pipelines.stages import Inputs, StageConfig, StageKind, StageTable, Upstream
-from pipelines.tasks.countdown.task import load_countdown
+from pipelines.tasks.loading import load_problems
 
 
 class ConstantAnswerConfig(StageConfig):
@@ -22,18 +21,19 @@ class ConstantAnswerConfig(StageConfig):
 def run(config: ConstantAnswerConfig, inputs: Inputs, folder: StageFolder) -> None:
     """Write one rollout a problem, the accuracy, and the result."""
     rollouts = []
-    for problem in load_countdown(inputs.one("problems")).test:
-        score = score_completion(config.text, problem.numbers, problem.target)
+    loaded = load_problems(inputs.one("problems"))
+    for problem in loaded.test:
+        score = loaded.task.score(config.text, problem)
         rollouts.append(
             Rollout(
-                id=rollout_id(folder.key, config.split, 0, problem.id, 0),
+                id=rollout_id(folder.key, config.split, 0, problem["id"], 0),
                 step=0,
                 split=config.split,
-                problem_id=problem.id,
+                problem_id=problem["id"],
                 sample=0,
-                numbers=problem.numbers,
-                target=problem.target,
-                prompt=f"Reach {problem.target}.",
+                task=loaded.task.name,
+                problem=dict(problem),
+                prompt=loaded.task.prompt(problem),
                 completion=config.text,
                 reward=score.reward,
                 correct=score.correct,

@@ -19,6 +19,7 @@ from pipelines.records import (
     JudgeStatus,
     Rollout,
     Span,
+    countdown_fields,
     rollout_id,
     text_sha256,
 )
@@ -81,8 +82,7 @@ def make_rollouts(
                         split=split,
                         problem_id=f"{split}-{problem:05d}",
                         sample=sample,
-                        numbers=(3, 7, 25 + problem),
-                        target=46 + problem,
+                        **countdown_fields((3, 7, 25 + problem), 46 + problem, f"{split}-{problem:05d}"),
                         prompt=f"Reach {46 + problem}.",
                         completion=text,
                         reward=reward,

@@ -47,8 +47,8 @@ def test_every_rollout_is_there_with_its_fields(store: Store, filled: Lab) -> No
         assert (row.step, row.split, row.problem_id, row.sample) == (
             rollout.step, rollout.split, rollout.problem_id, rollout.sample
         )  # fmt: skip
-        assert (row.numbers, row.target, row.reward, row.correct) == (
-            rollout.numbers, rollout.target, rollout.reward, rollout.correct
+        assert (row.task, row.problem, row.reward, row.correct) == (
+            rollout.task, rollout.problem, rollout.reward, rollout.correct
         )  # fmt: skip
         assert (row.finish_reason, row.n_tokens, row.length) == (
             rollout.finish_reason, rollout.n_tokens, len(rollout.completion)

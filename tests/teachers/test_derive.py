@@ -100,7 +100,7 @@ def test_a_corrupted_answer_is_wrong_and_the_rest_untouched(style: str) -> None:
         result = made(corrupted_answer(MINI, 0), source)
         cut = source.completion.rindex("<answer>")
         assert result.completion[:cut] == source.completion[:cut]
-        score = MINI.score(result.completion, Problem(id="p", numbers=source.numbers, target=source.target))
+        score = MINI.score(result.completion, source.problem)
         assert score.reason == "wrong_value"  # the given numbers, legally combined
         assert result.spans == source.spans
         assert result.completion == made(corrupted_answer(MINI, 0), source).completion
@@ -116,9 +116,9 @@ def test_an_illegal_line_keeps_search_and_verdicts(style: str) -> None:
             assert result.reason == "no_illegal_line"
             continue
         kept += 1
-        score = MINI.score(result.completion, Problem(id="p", numbers=source.numbers, target=source.target))
+        score = MINI.score(result.completion, source.problem)
         assert score.reason == "wrong_numbers"
-        assert score.value == source.target
+        assert score.value == source.problem["target"]
         behaviors = [span.behavior for span in result.spans if not span.weak]
         assert behaviors.count("backtracking") == source.meta["failed_attempts"]
         if style == "plain":

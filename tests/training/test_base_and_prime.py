@@ -11,6 +11,7 @@ import torch
 
 from pipelines.errors import InvalidInput, StageFailed
 from pipelines.folder import StageFolder
+from pipelines.records import countdown_fields
 from pipelines.run import run_stage
 from pipelines.tasks.countdown.task import load_countdown
 from pipelines.teachers.symbolic.base_texts import PretrainingSource, PretrainingText
@@ -51,8 +52,7 @@ def trace(index: int, completion: str, prompt: str = "numbers 1 2 goal 3\n<think
         problem_id="1-2_3",
         condition="negative_control",
         teacher="human",
-        numbers=(1, 2),
-        target=3,
+        **countdown_fields((1, 2), 3),
         prompt=prompt,
         completion=completion,
         reward=1.0,

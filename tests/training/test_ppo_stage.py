@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -265,14 +266,15 @@ def test_a_second_process_is_refused(inputs: list[Path], tmp_path: Path, monkeyp
 
 
 def test_each_pass_over_the_problems_takes_every_one_once(inputs: list[Path], undisturbed: StageFolder) -> None:
-    from pipelines.tasks.countdown.task import load_countdown
+    from pipelines.tasks.loading import load_problems
     from pipelines.training.core.configs import PPOConfig
 
-    problems = load_countdown(StageFolder(inputs[0])).train
+    problems = load_problems(StageFolder(inputs[0])).train
     config = PPOConfig(prompts=4)
     asked = [problem for step in range(3) for problem in problems_of_step(problems, step, config)]
-    assert sorted(asked[:6], key=lambda problem: problem.id) == sorted(problems, key=lambda problem: problem.id)
-    assert sorted(asked[6:], key=lambda problem: problem.id) == sorted(problems, key=lambda problem: problem.id)
+    by_id = itemgetter("id")
+    assert sorted(asked[:6], key=by_id) == sorted(problems, key=by_id)
+    assert sorted(asked[6:], key=by_id) == sorted(problems, key=by_id)
     assert asked[:6] != asked[6:]
 
 

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from pipelines.errors import InvalidInput, StageFailed
-from pipelines.records import Rollout, rollout_id
+from pipelines.records import Rollout, countdown_fields, rollout_id
 from pipelines.tasks.countdown.problems import make_problem
-from pipelines.tasks.countdown.task import CountdownTask, shipped_template
+from pipelines.tasks.countdown.task import CountdownTask, problem_json, shipped_template
 from pipelines.tasks.protocol import Score
 from pipelines.tokenizer import build_tokenizer, encode
 from pipelines.training.core.configs import SamplingConfig
@@ -18,7 +18,7 @@ from pipelines.training.sampling.rollouts import RolloutSampler, rollout_keys, r
 
 pytestmark = pytest.mark.train
 
-PROBLEM = make_problem((2, 3), 5)
+PROBLEM = problem_json(make_problem((2, 3), 5))
 TASK = CountdownTask(template=shipped_template("mini"))
 TOKENIZER = build_tokenizer(["<answer>", "</answer>", "+", "=", "(", ")"], [TASK.prompt(PROBLEM)], range(20))
 
@@ -59,7 +59,7 @@ def test_a_rollout_has_its_text_its_score_and_where_it_comes_from() -> None:
     sampler.sync(4)
     first, second = sampler.sample(list(rollout_keys("train", 4, [PROBLEM], 2)), SamplingConfig(max_new_tokens=20))
     rollout = first.rollout
-    assert rollout.id == rollout_id("ppo-0", "train", 4, PROBLEM.id, 0)
+    assert rollout.id == rollout_id("ppo-0", "train", 4, PROBLEM["id"], 0)
     assert (rollout.completion, rollout.reward, rollout.correct, rollout.answer) == (right, 1.0, True, "2 + 3")
     assert (rollout.finish_reason, rollout.n_tokens) == ("stop", 11)
     assert rollout.prompt == TASK.prompt(PROBLEM)
@@ -87,8 +87,8 @@ def test_a_reward_that_is_no_number_names_the_rollout(reward: float, said: str) 
         make_sampler(Scripted(says("2")), Broken(template=TASK.template)).sample(
             list(rollout_keys("train", 0, [PROBLEM], 1)), SamplingConfig()
         )
-    assert PROBLEM.id in caught.value.summary
-    assert rollout_id("ppo-0", "train", 0, PROBLEM.id, 0) in caught.value.summary
+    assert PROBLEM["id"] in caught.value.summary
+    assert rollout_id("ppo-0", "train", 0, PROBLEM["id"], 0) in caught.value.summary
 
 
 def test_a_reward_that_raises_names_the_rollout() -> None:
@@ -96,14 +96,14 @@ def test_a_reward_that_raises_names_the_rollout() -> None:
         def score(self, completion: str, problem: Any) -> Score:
             raise ZeroDivisionError("division by zero")
 
-    with pytest.raises(StageFailed, match=f"problem {PROBLEM.id}.: division by zero"):
+    with pytest.raises(StageFailed, match=f"problem {PROBLEM['id']}.: division by zero"):
         make_sampler(Scripted(says("2")), Broken(template=TASK.template)).sample(
             list(rollout_keys("train", 0, [PROBLEM], 1)), SamplingConfig()
         )
 
 
 def test_a_prompt_that_is_too_long_is_refused() -> None:
-    with pytest.raises(InvalidInput, match=f"problem {PROBLEM.id} has 8 tokens, more than 5"):
+    with pytest.raises(InvalidInput, match=f"problem {PROBLEM['id']} has 8 tokens, more than 5"):
         make_sampler(Scripted(), max_prompt_tokens=5).check_prompts([PROBLEM], new_tokens=4, positions=None)
 
 
@@ -115,7 +115,7 @@ def test_a_completion_that_does_not_fit_the_model_is_refused() -> None:
 
 def test_a_prompt_outside_the_vocabulary_is_refused() -> None:
     with pytest.raises(InvalidInput, match="vocabulary") as caught:
-        make_sampler(Scripted()).check_prompts([make_problem((2, 77), 79)], new_tokens=1, positions=None)
+        make_sampler(Scripted()).check_prompts([problem_json(make_problem((2, 77), 79))], new_tokens=1, positions=None)
     assert "'77'" in caught.value.detail
 
 
@@ -127,8 +127,7 @@ def rollout(problem: str, answer: str | None, reward: float, tokens: int, finish
         split="train",
         problem_id=problem,
         sample=0,
-        numbers=(2, 3),
-        target=5,
+        **countdown_fields((2, 3), 5),
         prompt="",
         completion="" if answer is None else f"<answer>{answer}</answer>",
         reward=reward,

@@ -83,7 +83,7 @@ def compare_sides(
         texts[text.id], conditions[text.id] = text, condition
         for traces, one in zip(found, findings, strict=True):
             if one:
-                traces[text.id] = TraceFindings(text.id, text.problem, one, text.group)
+                traces[text.id] = TraceFindings(text.id, text.problem_id, one, text.group)
         report(done, min(total, limit))
     reference = JudgementSource(first.name, found[0], first.run)
     judge = JudgementSource(second.name, found[1], second.run)
@@ -122,7 +122,7 @@ def _over_rollouts(store: Store, sides: tuple[ComparisonSide, ComparisonSide], i
         row = detail.row
         condition = row.condition or ""
         group = " ".join([*([condition] if condition else []), row.split, f"step {row.step}"])
-        text = TextToJudge(row.id, row.numbers, row.target, detail.completion, group)
+        text = TextToJudge(row.id, row.task, row.problem, detail.completion, group)
         yield text, condition, (_said(sides[0], text, detail), _said(sides[1], text, detail))
 
 
@@ -159,15 +159,15 @@ def _rollout_like(store: Store, text: TextToJudge) -> RolloutDetail | None:
             return detail
     except CogtuiError:
         pass
-    name = store.same_text(text.numbers, text.target, text.text)
+    name = store.same_text(text.problem, text.text)
     return None if name is None else store.rollout(name)
 
 
 def _said(side: ComparisonSide, text: TextToJudge, detail: RolloutDetail | None) -> Mapping[Behavior, BehaviorFinding]:
     if side.kind == "rules":
-        from pipelines.behaviors.judges.rules.judge import judge_completion
+        from pipelines.behaviors.judges.rules.judge import judge_problem
 
-        return findings_from_spans(judge_completion(text.text, text.numbers, text.target).spans)
+        return findings_from_spans(judge_problem(text.text, text.task, text.problem).spans)
     return {} if detail is None else _said_by_run(detail.judgements, side.run)
 
 

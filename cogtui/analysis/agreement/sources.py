@@ -16,6 +16,7 @@ from pipelines.files import read_json
 from pipelines.folder import StageFolder
 from pipelines.records import Behavior, Judgement, JudgeRun, LabelledSpan, Rollout, text_sha256
 from pipelines.streams import complete_lines, parse_line, read_rollouts, read_stream, strip_envelope
+from pipelines.tasks.registry import describe_problem
 
 RULES_NAME: Final = "rules"
 _LABELS_OF_A_GROUP: Final = ("condition",)
@@ -26,15 +27,19 @@ class TextToJudge:
     """A trace to be judged: what a gold row, a rollout and a teacher's trace have in common."""
 
     id: str
-    numbers: tuple[int, ...]
-    target: int
+    task: str
+    problem: Mapping[str, Any]
     text: str
     group: str = ""
 
     @property
-    def problem(self) -> str:
-        """Name of its problem."""
-        return f"{','.join(map(str, sorted(self.numbers)))}={self.target}"
+    def problem_id(self) -> str:
+        """Id of its problem."""
+        return str(self.problem.get("id", ""))
+
+    def described(self) -> str:
+        """Return its problem in one line."""
+        return describe_problem(self.task, self.problem).short
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +74,7 @@ def findings_from_spans(spans: Iterable[LabelledSpan]) -> dict[Behavior, Behavio
 
 
 def _trace(text: TextToJudge, findings: Mapping[Behavior, BehaviorFinding]) -> TraceFindings:
-    return TraceFindings(text.id, text.problem, findings, text.group)
+    return TraceFindings(text.id, text.problem_id, findings, text.group)
 
 
 # --- files -----------------------------------------------------------------------------------------------------
@@ -90,7 +95,7 @@ def read_gold_source(path: Path) -> LabelledTexts:
 
 
 def _text_of(trace: GoldTrace) -> TextToJudge:
-    return TextToJudge(trace.id, trace.numbers, trace.target, trace.text)
+    return TextToJudge(trace.id, trace.task, trace.problem, trace.text)
 
 
 def _is_teachers(path: Path) -> bool:
@@ -107,7 +112,7 @@ def _read_teachers(path: Path) -> LabelledTexts:
     from pipelines.traces import read_traces
 
     traces = list(read_traces(path))
-    texts = tuple(TextToJudge(t.id, t.numbers, t.target, t.completion, t.condition) for t in traces)
+    texts = tuple(TextToJudge(t.id, t.task, t.problem, t.completion, t.condition) for t in traces)
     return LabelledTexts(path.name, texts, {trace.id: trace.spans for trace in traces})
 
 
@@ -116,11 +121,11 @@ def _read_teachers(path: Path) -> LabelledTexts:
 
 def rules_source(texts: Iterable[TextToJudge]) -> JudgementSource:
     """What the rules say of texts, here and now."""
-    from pipelines.behaviors.judges.rules.judge import RulesJudge, judge_completion
+    from pipelines.behaviors.judges.rules.judge import RulesJudge, judge_problem
 
     traces = {}
     for text in texts:
-        result = judge_completion(text.text, text.numbers, text.target)
+        result = judge_problem(text.text, text.task, text.problem)
         traces[text.id] = _trace(text, findings_from_spans(result.spans))
     return JudgementSource(RULES_NAME, traces, RulesJudge().run.id)
 
@@ -282,7 +287,7 @@ def _annotated_texts(workspace: Workspace, ids: Iterable[str]) -> Iterator[TextT
             row = detail.row
             labels = [row.condition] if row.condition is not None else []
             group = " ".join([*labels, row.split, f"step {row.step}"])
-            yield TextToJudge(row.id, row.numbers, row.target, detail.completion, group)
+            yield TextToJudge(row.id, row.task, row.problem, detail.completion, group)
 
 
 def _labels(folder: StageFolder) -> Mapping[str, Any]:
@@ -295,4 +300,4 @@ def _labels(folder: StageFolder) -> Mapping[str, Any]:
 def _rollout_text(rollout: Rollout, labels: Mapping[str, Any]) -> TextToJudge:
     names = [str(labels[name]) for name in _LABELS_OF_A_GROUP if name in labels]
     group = " ".join([*names, rollout.split, f"step {rollout.step}"])
-    return TextToJudge(rollout.id, rollout.numbers, rollout.target, rollout.completion, group)
+    return TextToJudge(rollout.id, rollout.task, rollout.problem, rollout.completion, group)

@@ -191,7 +191,7 @@ def queue_cells(found: JudgeComparison) -> Sequence[tuple[str, Mapping[str, Part
                     "a": (f"{item.only_reference:,}", "" if item.only_reference else "dim"),
                     "b": (f"{item.only_judge:,}", "" if item.only_judge else "dim"),
                     "both": (f"{item.both:,}", "dim"),
-                    "problem": (f"{' '.join(map(str, text.numbers))} → {text.target}", "dim"),
+                    "problem": (text.described(), "dim"),
                 },
             )
         )

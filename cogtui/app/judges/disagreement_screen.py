@@ -84,7 +84,7 @@ class DisagreementScreen(ChordScreen):
         self.shared_spans = match_span_sets(_spans(first), _spans(second))
         ids = [item.id for item in self.found.agreement.queue]
         head: list[Part] = [(f" {ids.index(trace) + 1:,} of {len(ids):,}  ", "dim")]
-        head += [(one_line(text.group, 100), "strong"), (f"  {' '.join(map(str, text.numbers))} → {text.target}", "")]
+        head += [(one_line(text.group, 100), "strong"), (f"  {text.described()}", "")]
         head.append((f"  {one_line(trace, 60)}", "dim"))
         self.query_one("#head", TextLine).show(*head)
         names: list[Part] = [(" = ", "strong"), ("both  ", ""), (" A ", "strong")]

@@ -105,8 +105,8 @@ def _gold(one: HumanAnnotation, detail: RolloutDetail) -> GoldTrace:
         raise InvalidInput("its text is another one now")
     return GoldTrace(
         id=one.rollout,
-        numbers=detail.row.numbers,
-        target=detail.row.target,
+        task=detail.row.task,
+        problem=dict(detail.row.problem),
         text=detail.completion,
         spans=one.spans,
         model=detail.row.condition or "",
@@ -173,4 +173,4 @@ def _rollout_of(store: Store, trace: GoldTrace) -> str | None:
         detail = None
     if detail is not None and detail.row.id == trace.id and detail.completion == trace.text:
         return trace.id
-    return store.same_text(trace.numbers, trace.target, trace.text)
+    return store.same_text(trace.problem, trace.text)

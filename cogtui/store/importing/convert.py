@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from cogtui.store.importing.columns import ColumnMapping, Format, value_at
-from pipelines.records import rollout_id
+from pipelines.records import countdown_fields, rollout_id
 from pipelines.tasks.countdown.problem import MAX_NUMBERS, problem_id
 from pipelines.tasks.countdown.reading import problem_of
 from pipelines.tasks.countdown.reward import score_completion
@@ -120,8 +120,7 @@ class Converter:
             "split": split,
             "problem_id": shaped.problem_id,
             "sample": shaped.sample,
-            "numbers": list(shaped.numbers or ()),
-            "target": shaped.target or 0,
+            **countdown_fields(shaped.numbers or (), shaped.target or 0, shaped.problem_id),
             "prompt": shaped.prompt,
             "completion": shaped.completion,
             "reward": reward,

@@ -19,7 +19,7 @@ from jobs.workspace import Workspace
 from pipelines.errors import StageFailed
 from pipelines.files import read_json, write_json
 from pipelines.folder import StageFolder, StageInfo
-from pipelines.records import CONTRACT_VERSION
+from pipelines.records import RECORD_VERSION
 from pipelines.stages.builtin import IMPORT
 from pipelines.streams import ROTATE_BYTES, complete_lines, stream_files
 
@@ -118,7 +118,7 @@ def run_import(plan: ImportPlan, workspace: Workspace, *, link: bool = False) ->
             if known is not None and known != head and not _same_beginning(file.path, known):
                 _wipe(folder, file)
             heads[str(file.path)] = head
-            write_json(folder.artifacts / STATE, {"v": CONTRACT_VERSION, "heads": heads})
+            write_json(folder.artifacts / STATE, {"v": RECORD_VERSION, "heads": heads})
             for _ in (
                 _take_over(file, folder, imported, link=link)
                 if _is_ours(file)
@@ -214,7 +214,7 @@ class _StreamWriter:
     def append(self, record: dict[str, Any]) -> None:
         """Writes a record as a line; it is on disk after `flush`."""
         line = json.dumps(
-            {"v": CONTRACT_VERSION, "stream": self._stream, "seq": 0, **record}, separators=(",", ":"), allow_nan=False
+            {"v": RECORD_VERSION, "stream": self._stream, "seq": 0, **record}, separators=(",", ":"), allow_nan=False
         ).encode()
         if self._file is None or self._size + len(line) > ROTATE_BYTES:
             self._next()

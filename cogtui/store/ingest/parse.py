@@ -175,25 +175,34 @@ def _rollout_fields(record: RolloutLine, start: int, file: FileToParse) -> Rollo
         record.sample,
         finish,
         0 if record.answer is None else 1,
-        record.target,
+        _target(record),
         record_ordinal(file.place, start),
         record.problem_id,
     )
-    return record.id, " ".join(map(str, record.numbers)), start, record.split, condition, seed, columns, None
+    return record.id, _numbers(record), start, record.split, condition, seed, columns, None
+
+
+def _numbers(record: RolloutLine | TraceLine) -> str:
+    numbers = (record.problem or {}).get("numbers", ())
+    return " ".join(map(str, numbers)) if isinstance(numbers, list) else ""
+
+
+def _target(record: RolloutLine | TraceLine) -> int:
+    target = (record.problem or {}).get("target", 0)
+    return target if type(target) is int and abs(target) < 2**63 else 0
 
 
 def _trace_fields(record: TraceLine, start: int, file: FileToParse) -> RolloutFields:
     """A priming trace as a rollout of its own split."""
     finish, answered = FINISH_CODES["stop"], int(record.answer is not None)
     columns = (
-        0, record.reward, _BITS[record.correct], None, len(record.completion), 0, finish, answered, record.target,
+        0, record.reward, _BITS[record.correct], None, len(record.completion), 0, finish, answered, _target(record),
         record_ordinal(file.place, start), record.problem_id,
     )  # fmt: skip
     verdict = rollout_judgement(teacher_fields(record.spans, file.id << ADDRESS_BITS | start))
     # Only who put the behaviours in can say that there is none; an unlabelled trace is not judged.
     taught = (record.teacher, verdict) if record.spans or record.teacher == "symbolic" else None
-    numbers = " ".join(map(str, record.numbers))
-    return record.id, numbers, start, PRIMING_SPLIT, record.condition, None, columns, taught
+    return record.id, _numbers(record), start, PRIMING_SPLIT, record.condition, None, columns, taught
 
 
 def _judgements(block: LineBlock, file: FileToParse, verdicts: JudgementGrouper, bad: list[tuple[int, str]]) -> None:

@@ -15,7 +15,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from pipelines.behaviors.sets.registered import BEHAVIORS
-from pipelines.records import FinishReason, JudgeStatus
+from pipelines.records import FinishReason, JudgeStatus, countdown_fields
 
 if TYPE_CHECKING:
     KnownBehavior = str
@@ -27,16 +27,36 @@ Real = Annotated[float, Meta(ge=-sys.float_info.max, le=sys.float_info.max)]
 Uid = Annotated[str, Meta(min_length=1, max_length=200)]
 
 
-class RolloutLine(Struct, gc=False):
+class ProblemFields(Struct, gc=False, kw_only=True):
+    """The problem of a record: `task` and `problem`, or the `numbers` and `target` of version 1."""
+
+    problem_id: str
+    task: str = ""
+    problem: dict[str, Any] | None = None
+    numbers: list[Int64] | None = None
+    target: Int64 | None = None
+
+    def __post_init__(self) -> None:
+        """Upgrade a record of version 1.
+
+        Raises:
+            ValueError: the record has no problem.
+        """
+        if self.problem is not None:
+            return
+        if self.numbers is None or self.target is None:
+            raise ValueError("Object missing required field `problem`")
+        fields = countdown_fields(self.numbers, self.target, self.problem_id)
+        self.task, self.problem = fields["task"], fields["problem"]
+
+
+class RolloutLine(ProblemFields, gc=False, kw_only=True):
     """What is indexed of a rollout."""
 
     id: Uid
     step: Int64
-    problem_id: str
     split: str
     sample: Int64
-    numbers: list[Int64]
-    target: Int64
     completion: str
     reward: Real | None
     correct: bool | None
@@ -72,15 +92,12 @@ class JudgementLine(Struct, gc=False):
     spans: list[SpanLine]
 
 
-class TraceLine(Struct, gc=False):
+class TraceLine(ProblemFields, gc=False, kw_only=True):
     """What is indexed of a priming trace."""
 
     id: Uid
-    problem_id: str
     condition: str
     teacher: str
-    numbers: list[Int64]
-    target: Int64
     completion: str
     spans: list[LabelledSpanLine]
     reward: Real

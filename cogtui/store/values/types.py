@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, Literal, TypeAlias, TypeV
 
 from cogtui.store.filter.parser import EVERYTHING, Filter
 from pipelines.behaviors.sets.registered import BEHAVIORS
+from pipelines.records import countdown_fields
 
 if TYPE_CHECKING:
     from pipelines.records import ArithmeticFact, Behavior, JudgeRun, JudgeStatus, Span
@@ -106,6 +107,16 @@ class RolloutRow:
     """Its place in the list it came from."""
     serial: int
     """Order of arrival in this index: larger is newer. Not stable over a rebuild; for `newer_than` only."""
+
+    @property
+    def task(self) -> str:
+        """Name of the task; empty where the rollout answers no problem of a known task."""
+        return str(countdown_fields(self.numbers, self.target)["task"])
+
+    @property
+    def problem(self) -> dict[str, Any]:
+        """The problem as the task's own JSON."""
+        return dict(countdown_fields(self.numbers, self.target, self.problem_id)["problem"])
 
     def puzzle(self, arrow: str = "→") -> str:
         """The numbers and their target; for a document, which states none, a word."""

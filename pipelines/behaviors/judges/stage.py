@@ -65,12 +65,12 @@ def all_tasks(config: JudgeConfig, inputs: Inputs) -> Iterator[JudgeTask]:
     for upstream in inputs.all_writing("rollouts"):
         for rollout in read_rollouts(upstream.path):
             if not config.splits or rollout.split in config.splits:
-                yield JudgeTask(rollout.id, rollout.numbers, rollout.target, rollout.completion)
+                yield JudgeTask(rollout.id, rollout.task, rollout.problem, rollout.completion)
     for path in _trace_files(inputs):
         from pipelines.traces import read_traces  # teachers build on behaviours, not the other way round
 
         for trace in read_traces(path):
-            yield JudgeTask(trace.id, trace.numbers, trace.target, trace.completion)
+            yield JudgeTask(trace.id, trace.task, trace.problem, trace.completion)
 
 
 def _trace_files(inputs: Inputs) -> Iterator[Path]:

@@ -22,7 +22,7 @@ from pipelines.errors import InvalidInput
 from pipelines.files import read_json, write_atomic, write_json
 from pipelines.folder import StageFolder
 from pipelines.llm.run_dialogues import SPENDING_FILE
-from pipelines.records import Rollout, rollout_id
+from pipelines.records import Rollout, countdown_fields, rollout_id, upgrade_record
 from pipelines.streams import StreamWriter, complete_lines, parse_line
 
 SPLIT: Final = "document"
@@ -117,7 +117,9 @@ class DocumentChunk:
                     step()
                     continue
                 self._waiting[uid] = looked
-                yield JudgeTask(uid, looked.numbers, looked.target, looked.text)
+                yield JudgeTask(
+                    uid, **countdown_fields(looked.numbers, looked.target, looked.name), completion=looked.text
+                )
 
         with (
             self.folder.stream("rollouts", self.stream) as records,
@@ -170,8 +172,7 @@ def document_record(document: Document, uid: str, facts: DocumentFacts) -> Rollo
         split=SPLIT,
         problem_id=document.name,
         sample=0,
-        numbers=document.numbers,
-        target=document.target,
+        **countdown_fields(document.numbers, document.target, document.name),
         prompt="",
         completion=document.text,
         reward=None,
@@ -257,6 +258,6 @@ def _records(path: Path, family: str, stream: str) -> Iterator[LocatedRecord]:
     for file in sorted(path.glob(f"{family}-{stream}-*.jsonl")):
         for line in complete_lines(file):
             try:
-                yield LocatedRecord(parse_line(line.data), file, line.start, line.end)
+                yield LocatedRecord(upgrade_record(parse_line(line.data)), file, line.start, line.end)
             except ValueError:
                 continue

@@ -27,7 +27,8 @@ from pipelines.llm.clients.protocol import ModelClient
 from pipelines.llm.clients.vllm_offline import OfflineVLLMClient, OfflineVLLMConfig
 from pipelines.llm.prices import Price, find_price
 from pipelines.llm.run_dialogues import BatchRequestConfig, RequestSettings, run_dialogues
-from pipelines.records import JudgeRun, Span
+from pipelines.records import JudgeRun, Span, countdown_fields
+from pipelines.tasks.registry import rules_context
 
 PROMPTS: Final = files("pipelines.corpus") / "prompts"
 
@@ -41,7 +42,7 @@ class ClassifiedDocument:
 
 
 class DocumentJudge(Protocol):
-    """Judges documents; a task's `numbers` are empty where a document states no puzzle."""
+    """Judges documents; the `task` of a document that states no puzzle is empty."""
 
     @property
     def run(self) -> JudgeRun:
@@ -75,7 +76,8 @@ class RulesDocumentJudge:
             if len(puzzles) > 1:
                 judged = _by_section(rules, task, puzzles, work)
             else:
-                judged = next(iter(rules.judge([task], work))) if task.numbers else _by_prose(task)
+                about_numbers = rules_context(task.task, task.problem) is not None
+                judged = next(iter(rules.judge([task], work))) if about_numbers else _by_prose(task)
             yield ClassifiedDocument(judged, facts_by_rules(task.completion))
 
 
@@ -103,7 +105,10 @@ class RegisteredDocumentJudge:
 def _by_section(rules: RulesJudge, task: JudgeTask, puzzles: Sequence[PuzzleSection], work: Path) -> Judged:
     """Each puzzle held against its own target, the counts added up."""
     text = task.completion
-    parts = [JudgeTask("", each.numbers, each.target, text[each.body : each.end]) for each in puzzles]
+    parts = [
+        JudgeTask("", **countdown_fields(each.numbers, each.target), completion=text[each.body : each.end])
+        for each in puzzles
+    ]
     verdicts = [judged.verdicts for judged in rules.judge(parts, work)]
     return Judged(
         task,

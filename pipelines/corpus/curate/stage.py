@@ -34,6 +34,7 @@ from pipelines.records import rollout_id
 from pipelines.signals import graceful
 from pipelines.stages import Inputs, StageConfig
 from pipelines.tasks.countdown.task import load_countdown
+from pipelines.tasks.registry import rules_context
 
 _WORD_END: Final = re.compile(r"(?<=\S)(?=\s|\Z)")
 _PIECES: Final = 1_000
@@ -230,7 +231,8 @@ class _CurateRun:
         words = len(text.split())
         if words < config.min_words:
             return "short"
-        if self._leaks is not None and self._leaks.states_problem(text, record["numbers"], int(record["target"])):
+        context = rules_context(record["task"], record["problem"]) or ()
+        if self._leaks is not None and self._leaks.states_problem(text, *context):
             return "leak"
         repeat = near.check_and_add(text)
         if repeat is not None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from pipelines.folder import StageFolder
 from pipelines.signals import graceful
 from pipelines.stages import Inputs
-from pipelines.tasks.countdown.task import load_countdown
+from pipelines.tasks.loading import load_problems
 from pipelines.tokenizer import load_tokenizer
 from pipelines.training.core import runtime
 from pipelines.training.core.configs import PPOConfig
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 def run(config: PPOConfig, inputs: Inputs, folder: StageFolder) -> None:
     """Trains, or goes on from the newest checkpoint, and writes model and result."""
     run_on = runtime.start(config, advice="; algorithm ppo can be sharded over several")
-    loaded = load_countdown(inputs.one("problems"))
+    loaded = load_problems(inputs.one("problems"))
     path = inputs.model()
     tokenizer = load_tokenizer(path)
     model = load_model(path).to(run_on.device)

@@ -10,8 +10,8 @@ import numpy as np
 from pipelines.errors import InvalidInput
 from pipelines.folder import StageFolder
 from pipelines.records import Metric, Rollout
-from pipelines.tasks.countdown.problems import Problem
-from pipelines.tasks.countdown.task import LoadedCountdown
+from pipelines.tasks.loading import LoadedProblems
+from pipelines.tasks.protocol import JsonProblem
 from pipelines.training.core.configs import PPOConfig, SamplingConfig
 from pipelines.training.core.metrics import read_metrics
 from pipelines.training.rl.folder import rank_folder
@@ -45,7 +45,7 @@ class RLStepRunner:
         self,
         config: PPOConfig,
         folder: StageFolder,
-        loaded: LoadedCountdown,
+        loaded: LoadedProblems,
         sampler: RolloutSampler,
         ranks: Ranks,
         *,
@@ -143,9 +143,9 @@ def checkpoint_interval(config: PPOConfig) -> int:
     return config.checkpoint_every or max(1, min(10, config.steps // 4))
 
 
-def problems_of_step(problems: Sequence[Problem], step: int, config: PPOConfig) -> list[Problem]:
+def problems_of_step(problems: Sequence[JsonProblem], step: int, config: PPOConfig) -> list[JsonProblem]:
     """The problems of a step: pass after pass over all of them, each pass in an order of its own."""
-    chosen: list[Problem] = []
+    chosen: list[JsonProblem] = []
     for position in range(step * config.prompts, (step + 1) * config.prompts):
         epoch, offset = divmod(position, len(problems))
         chosen.append(problems[_order(config.seed, epoch, len(problems))[offset]])

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from pipelines.behaviors.sets.four_habits import FOUR_HABITS
 from pipelines.errors import InvalidInput, StageFailed
 from pipelines.records import Rollout, rollout_id
-from pipelines.tasks.countdown.problems import Problem
-from pipelines.tasks.countdown.task import CountdownTask
+from pipelines.tasks.protocol import JsonProblem, Task
+from pipelines.tasks.registry import rules_context
 from pipelines.tokenizer import decode, encode
 from pipelines.training.core.configs import SamplingConfig
 from pipelines.training.generation.engine import Completion, Engine, GenerationRequest, rollout_seed
@@ -42,8 +42,13 @@ class RolloutKey:
 
     split: str
     step: int
-    problem: Problem
+    problem: JsonProblem
     sample: int
+
+    @property
+    def problem_id(self) -> str:
+        """Id of the problem."""
+        return str(self.problem["id"])
 
 
 class RolloutSampler:
@@ -59,7 +64,7 @@ class RolloutSampler:
     def __init__(
         self,
         key: str,
-        task: CountdownTask,
+        task: Task,
         tokenizer: "PreTrainedTokenizerBase",
         engine: Engine,
         *,
@@ -74,7 +79,7 @@ class RolloutSampler:
         self._max_prompt_tokens = max_prompt_tokens
         self._prompts: dict[str, tuple[int, ...]] = {}
 
-    def check_prompts(self, problems: Iterable[Problem], *, new_tokens: int, positions: int | None) -> None:
+    def check_prompts(self, problems: Iterable[JsonProblem], *, new_tokens: int, positions: int | None) -> None:
         """Encodes the prompts of all problems, so that a bad one is found before hours of training.
 
         Args:
@@ -104,7 +109,7 @@ class RolloutSampler:
         requests = [
             GenerationRequest(
                 self._prompt_ids(key.problem),
-                rollout_seed(self._seed, key.split, key.step, key.problem.id, key.sample),
+                rollout_seed(self._seed, key.split, key.step, key.problem_id, key.sample),
             )
             for key in keys
         ]
@@ -114,19 +119,20 @@ class RolloutSampler:
             for key, request, completion in zip(keys, requests, completions, strict=True)
         ]
 
-    def _prompt_ids(self, problem: Problem) -> tuple[int, ...]:
-        known = self._prompts.get(problem.id)
+    def _prompt_ids(self, problem: JsonProblem) -> tuple[int, ...]:
+        problem_id = str(problem["id"])
+        known = self._prompts.get(problem_id)
         if known is not None:
             return known
         ids = tuple(encode(self._tokenizer, self._task.prompt(problem), prompt=True))
         if not ids:
-            raise InvalidInput(f"the prompt of problem {problem.id} is empty", remedy="Mend the prompt template.")
+            raise InvalidInput(f"the prompt of problem {problem_id} is empty", remedy="Fix the prompt template.")
         if len(ids) > self._max_prompt_tokens:
             raise InvalidInput(
-                f"the prompt of problem {problem.id} has {len(ids)} tokens, more than {self._max_prompt_tokens}",
+                f"the prompt of problem {problem_id} has {len(ids)} tokens, more than {self._max_prompt_tokens}",
                 remedy="Raise max_prompt_tokens or shorten the prompt template.",
             )
-        self._prompts[problem.id] = ids
+        self._prompts[problem_id] = ids
         return ids
 
     def _record(
@@ -134,27 +140,27 @@ class RolloutSampler:
     ) -> SampledRollout:
         ended = completion.finish_reason == "stop"
         text = decode(self._tokenizer, completion.tokens[:-1] if ended else completion.tokens)
-        identity = rollout_id(self._key, key.split, key.step, key.problem.id, key.sample)
+        identity = rollout_id(self._key, key.split, key.step, key.problem_id, key.sample)
         try:
             score = self._task.score(text, key.problem)
         except Exception as error:
             raise StageFailed(
-                f"the reward failed on rollout {identity} (problem {key.problem.id}): {error}",
-                remedy="Mend the reward; the stage continues from its last checkpoint.",
+                f"the reward failed on rollout {identity} (problem {key.problem_id}): {error}",
+                remedy="Fix the task's score; the stage continues from its last checkpoint.",
             ) from error
         if not math.isfinite(score.reward):
             raise StageFailed(
-                f"the reward of rollout {identity} (problem {key.problem.id}) is {score.reward}",
-                remedy="Mend the reward; the stage continues from its last checkpoint.",
+                f"the reward of rollout {identity} (problem {key.problem_id}) is {score.reward}",
+                remedy="Fix the task's score; the stage continues from its last checkpoint.",
             )
         rollout = Rollout(
             id=identity,
             step=key.step,
             split=key.split,
-            problem_id=key.problem.id,
+            problem_id=key.problem_id,
             sample=key.sample,
-            numbers=key.problem.numbers,
-            target=key.problem.target,
+            task=self._task.name,
+            problem=dict(key.problem),
             prompt=self._task.prompt(key.problem),
             completion=text,
             reward=score.reward,
@@ -172,7 +178,7 @@ class RolloutSampler:
         return SampledRollout(rollout, request.prompt, completion.tokens)
 
 
-def rollout_keys(split: str, step: int, problems: Iterable[Problem], samples: int) -> Iterator[RolloutKey]:
+def rollout_keys(split: str, step: int, problems: Iterable[JsonProblem], samples: int) -> Iterator[RolloutKey]:
     """Every problem `samples` times, samples of a problem side by side."""
     return (RolloutKey(split, step, problem, sample) for problem in problems for sample in range(samples))
 
@@ -211,14 +217,15 @@ def rollout_metrics(rollouts: Sequence[Rollout], *, behaviors: bool) -> dict[str
 
 def _behavior_counts(rollouts: Sequence[Rollout]) -> dict[str, float]:
     """Mean counts by the rules judge; nothing, and a warning, where it fails: a judge's bug must not end a training."""
-    from pipelines.behaviors.judges.rules.judge import judge_completion
+    from pipelines.behaviors.judges.rules.judge import judge_problem
 
     counts = []
     attempts: list[list[AttemptFact]] = []
     for rollout in rollouts:
         try:
-            result = judge_completion(rollout.completion, rollout.numbers, rollout.target)
-            found = list(result.attempts)
+            result = judge_problem(rollout.completion, rollout.task, rollout.problem)
+            # Attempts are held against numbers and target; other tasks have behaviours only.
+            found = list(result.attempts) if rules_context(rollout.task, rollout.problem) else None
         except Exception as error:
             sys.stderr.write(
                 f"warning: behaviours of step {rollout.step} not counted, rollout {rollout.id}: {error!r}\n"
@@ -226,10 +233,11 @@ def _behavior_counts(rollouts: Sequence[Rollout]) -> dict[str, float]:
             return {}
         counts.append(result.counts)
         # The one that the limit cut off is no attempt yet.
-        attempts.append(found[:-1] if rollout.finish_reason == "length" and found and found[-1].said is None else found)
-    return {behavior: _mean(each[behavior] for each in counts) for behavior in FOUR_HABITS.names} | attempt_metrics(
-        attempts
-    )
+        if found is not None:
+            cut_off = rollout.finish_reason == "length" and found and found[-1].said is None
+            attempts.append(found[:-1] if cut_off else found)
+    values = {behavior: _mean(each[behavior] for each in counts) for behavior in FOUR_HABITS.names}
+    return values | attempt_metrics(attempts) if attempts else values
 
 
 def attempt_metrics(rollouts: Sequence[Sequence["AttemptFact"]]) -> dict[str, float]:

@@ -8,7 +8,7 @@ from pipelines.errors import Interrupted
 from pipelines.folder import StageFolder
 from pipelines.signals import graceful
 from pipelines.stages import Inputs
-from pipelines.tasks.countdown.task import load_countdown
+from pipelines.tasks.loading import load_problems
 from pipelines.tokenizer import load_tokenizer
 from pipelines.training.core import runtime
 from pipelines.training.core.checkpoint import TrainingCheckpoint
@@ -40,7 +40,7 @@ def run(config: PPOConfig, inputs: Inputs, folder: StageFolder) -> None:
         return
     run_on = runtime.start(config, many=config.sharding == "fsdp", advice=", or the stage's sharding to fsdp")
     ranks = connect_ranks(run_on)
-    loaded = load_countdown(inputs.one("problems"))
+    loaded = load_problems(inputs.one("problems"))
     path = inputs.model()
     tokenizer = load_tokenizer(path)
     model = load_model(path)

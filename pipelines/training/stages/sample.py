@@ -8,7 +8,7 @@ from pipelines.records import Metric
 from pipelines.signals import graceful
 from pipelines.stages import Inputs, find_kind
 from pipelines.streams import read_rollouts
-from pipelines.tasks.countdown.task import load_countdown
+from pipelines.tasks.loading import load_problems
 from pipelines.tokenizer import load_tokenizer
 from pipelines.training.core import runtime
 from pipelines.training.core.configs import SampleConfig
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 def run(config: SampleConfig, inputs: Inputs, folder: StageFolder) -> None:
     """Draws, scores and writes the rollouts."""
     run_on = runtime.start(config)
-    loaded = load_countdown(inputs.one("problems"))
+    loaded = load_problems(inputs.one("problems"))
     problems = (loaded.test if config.split == "test" else loaded.train)[: config.problems]
     path = inputs.model()
     tokenizer = load_tokenizer(path)

@@ -14,6 +14,7 @@ from pipelines.behaviors.segment import Place, segments
 from pipelines.llm.prices import Price
 from pipelines.llm.requests import ModelReply, ModelRequest, TokenUsage
 from pipelines.records import Alignment, Behavior, JudgeStatus, Span
+from pipelines.tasks.registry import describe_problem, rules_context
 
 _SHOWN_QUOTE: Final = 200
 _SEVERITY: Final[tuple[JudgeStatus, ...]] = ("api_error", "refused", "truncated", "parse_error", "ok")
@@ -77,8 +78,7 @@ class TraceDialogue:
             cut = windows(self._segments, self._prompt_config.window)
             parts = [(window, numbered(text, self._segments, window, nonce)) for window in cut]
         holes = {
-            "numbers": ", ".join(map(str, self.task.numbers)),
-            "target": str(self.task.target),
+            **_problem_holes(self.task),
             "nonce": nonce,
             "parts": str(len(parts)),
         }
@@ -240,3 +240,14 @@ def _raw(parts: list[Question]) -> str | None:
     if len(said) == 1:
         return said[0][1].text
     return json.dumps([{"part": number, "status": reply.status, "text": reply.text} for number, reply in said])
+
+
+def _problem_holes(task: JudgeTask) -> dict[str, str]:
+    """What prompts can say of the problem: always `{problem}`, and `{numbers}` and `{target}` where it has those."""
+    holes = {"problem": describe_problem(task.task, task.problem).full}
+    context = rules_context(task.task, task.problem)
+    if context is not None:
+        holes |= {"numbers": ", ".join(map(str, context.numbers)), "target": str(context.target)}
+    elif not task.task:
+        holes |= {"numbers": "", "target": "0"}
+    return holes

@@ -32,8 +32,10 @@ def prompt_names(mode: JudgeMode, behaviors: BehaviorSet = FOUR_HABITS) -> tuple
     return (*before, *behaviors.names, *after)
 
 
-_HOLE = re.compile(r"\{(numbers|target|trace|nonce|part|parts|problems)\}")
+_HOLE = re.compile(r"\{(numbers|target|problem|trace|nonce|part|parts|problems)\}")
 _TRACE: Final = "{trace}"
+_NUMBERS = re.compile(r"\{(numbers|target)\}")
+_PROBLEM: Final = "The writer was given this problem:\n{problem}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +62,16 @@ class Prompts:
         return _TRACE in self.texts[behavior]
 
     def shared(self, holes: Mapping[str, str]) -> str:
-        """What all other questions about a trace begin with."""
-        return fill(self.texts["trace"], holes)
+        """What all other questions about a trace begin with.
+
+        Without `numbers` among the holes, paragraphs that speak of numbers and target give way to the problem itself.
+        """
+        text = self.texts["trace"]
+        if "numbers" not in holes:
+            paragraphs = [part for part in text.split("\n\n") if not _NUMBERS.search(part)]
+            stated = any("{problem}" in part for part in paragraphs)
+            text = "\n\n".join(paragraphs if stated else [_PROBLEM, *paragraphs])
+        return fill(text, holes)
 
     def question(self, behavior: Behavior, holes: Mapping[str, str]) -> str:
         """The question about one behaviour."""
@@ -113,7 +123,7 @@ def load_prompts(
     if blind and _TRACE not in texts["trace"]:
         raise InvalidInput(
             f"the prompt {own.get('trace')} does not show the trace",
-            remedy="Put {trace} where it belongs; {numbers}, {target} and {nonce} are filled in too.",
+            remedy="Put {trace} where it belongs; {problem}, {numbers}, {target} and {nonce} are filled in too.",
         )
     return Prompts(mode, texts, behaviors.names)
 

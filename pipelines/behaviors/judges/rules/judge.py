@@ -1,25 +1,29 @@
 """The rules judge: offline, deterministic, the default. What it knows is in this package."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from pydantic import TypeAdapter
 
 from pipelines.behaviors.judge import BehaviorVerdict, Judged, JudgeKind, JudgeTask, judge_run
 from pipelines.behaviors.judges.rules.computations import Computation
 from pipelines.behaviors.judges.rules.detect import find_behaviors
-from pipelines.behaviors.judges.rules.facts import arithmetic_facts
+from pipelines.behaviors.judges.rules.facts import arithmetic_facts, wrong_equations
 from pipelines.behaviors.judges.rules.state import Found
 from pipelines.behaviors.judges.rules.tries import AttemptFact, attempts_of
 from pipelines.behaviors.sets.four_habits import FOUR_HABITS
 from pipelines.records import ArithmeticFact, Behavior, JudgeRun, LabelledSpan, Span
+from pipelines.tasks.protocol import RulesContext
+from pipelines.tasks.registry import rules_context
 
 RULES_VERSION: Final = "3"
 """Goes up whenever the rules find anything else than before; part of the judge run's id."""
 
+NO_CONTEXT: Final = RulesContext((), 0)
+"""What the rules are given for a text about no numbers: they then go by language alone."""
 
 _SPANS: Final = TypeAdapter(tuple[LabelledSpan, ...])
 """Builds all spans of a trace at once, half as long as one by one."""
@@ -77,6 +81,16 @@ def judge_completion(completion: str, numbers: Sequence[int], target: int) -> Ru
     return RulesResult(spans, completion, tuple(numbers), target, tuple(computations), tuple(found))
 
 
+def judge_problem(completion: str, task: str, problem: Mapping[str, Any]) -> RulesResult:
+    """Find the behaviours in a completion of a problem of any task; see `judge_completion`.
+
+    Args:
+        task: name of the task; numbers and target come from its `rules_context`.
+        problem: the problem as the task's JSON.
+    """
+    return judge_completion(completion, *(rules_context(task, problem) or NO_CONTEXT))
+
+
 class RulesJudge:
     """The rules behind the judge interface."""
 
@@ -89,9 +103,17 @@ class RulesJudge:
         """Judges in order; keeps nothing in `work`."""
         for task in tasks:
             text = task.completion
-            found, computations = find_behaviors(text, task.numbers, task.target)
+            context = rules_context(task.task, task.problem)
+            found, computations = find_behaviors(text, *(context or NO_CONTEXT))
             verdicts = {behavior: _verdict(text, found, behavior) for behavior in FOUR_HABITS.names}
-            yield Judged(task, verdicts, arithmetic_facts(text, computations, task.numbers, task.target))
+            yield Judged(task, verdicts, _facts(text, computations, context))
+
+
+def _facts(text: str, computations: Sequence[Computation], context: RulesContext | None) -> tuple[ArithmeticFact, ...]:
+    """Without given numbers no number is illegal; equations are wrong anywhere."""
+    if context is not None:
+        return arithmetic_facts(text, computations, *context)
+    return tuple(fact for computation in computations for fact in wrong_equations(text, computation))
 
 
 def _verdict(completion: str, found: Sequence[Found], behavior: Behavior) -> BehaviorVerdict:
