@@ -6,6 +6,7 @@ from typing import Annotated
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
+from pipelines.behaviors.sets.registered import BEHAVIOR_LETTERS
 from pipelines.errors import InvalidInput
 from pipelines.records import LabelledSpan
 from pipelines.streams import parse_line
@@ -43,6 +44,10 @@ def read_human_traces(path: Path, test: Sequence[Problem]) -> Iterator[tuple[Pro
             row = HumanTrace.model_validate(parse_line(line))
             problem = make_problem(row.numbers, row.target)
             for span in row.spans:
+                if span.behavior not in BEHAVIOR_LETTERS:
+                    raise ValueError(
+                        f"{span.behavior!r} is a behaviour of no set; there are {', '.join(BEHAVIOR_LETTERS)}"
+                    )
                 if span.start is not None and row.completion[span.start : span.end] != span.quote:
                     raise ValueError(f"the span {span.start}:{span.end} does not quote the text")
         except ValueError as error:

@@ -185,7 +185,7 @@ def test_a_prompt_edited_after_planning_is_refused(settings: dict[str, Any], tmp
     mine.write_text("Find nothing.", encoding="utf-8")
     config = JudgeConfig(**settings, prompts={"subgoal": str(mine)})
     mine.write_text("Find everything.", encoding="utf-8")
-    with pytest.raises(InvalidInput, match="not what it was when this stage was planned"):
+    with pytest.raises(InvalidInput, match="changed after this stage was planned"):
         make_judge(config.judge, config)
 
 

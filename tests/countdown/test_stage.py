@@ -163,7 +163,7 @@ def test_a_file_that_changed_after_planning_is_refused(tmp_path: Path) -> None:
     template.write_text("Make {target} of {numbers}")
     folder = prepare("problems", {"template_file": "mine.txt"}, tmp_path / "out", [], base=tmp_path)
     template.write_text("Get {target} of {numbers}")
-    with pytest.raises(InvalidInput, match="not what it was when this stage was planned"):
+    with pytest.raises(InvalidInput, match="changed after this stage was planned"):
         run_stage(folder)
 
 

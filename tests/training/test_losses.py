@@ -1,6 +1,7 @@
 """PPO's losses against loops over single tokens."""
 
 import math
+from collections.abc import Sequence
 
 import pytest
 import torch
@@ -17,16 +18,42 @@ ADVANTAGES = [2.0, 1.0, -1.0, -3.0, 0.5]
 def test_the_surrogate_is_the_smaller_of_plain_and_clipped() -> None:
     entropy = torch.tensor([0.3, 0.1, 0.2, 0.5, 0.4])
     found = policy_loss(torch.tensor(NEW), torch.tensor(OLD), torch.tensor(ADVANTAGES), entropy, clip=0.2, bonus=0.01)
-    surrogate, clipped, divergence = 0.0, 0, 0.0
+    surrogate, clipped = 0.0, 0
     for new, old, advantage in zip(NEW, OLD, ADVANTAGES, strict=True):
         ratio = math.exp(new - old)
         plain, bounded = ratio * advantage, min(max(ratio, 0.8), 1.2) * advantage
         surrogate += min(plain, bounded)
         clipped += bounded < plain
-        divergence += 1 / ratio - 1 + math.log(ratio)
     assert float(found.loss) == pytest.approx(-surrogate - 0.01 * float(entropy.sum()), abs=1e-6)
     assert int(found.clipped) == clipped == 2
-    assert float(found.divergence) == pytest.approx(divergence, abs=1e-6)
+
+
+OLD_POLICY, NEW_POLICY = (0.5, 0.3, 0.2), (0.1, 0.3, 0.6)
+
+
+def exact_kl(p: Sequence[float], q: Sequence[float]) -> float:
+    return sum(a * math.log(a / b) for a, b in zip(p, q, strict=True))
+
+
+def mean_divergence(tokens: torch.Tensor) -> float:
+    old, new = torch.tensor(OLD_POLICY).log(), torch.tensor(NEW_POLICY).log()
+    zeros = torch.zeros(len(tokens))
+    return float(policy_loss(new[tokens], old[tokens], zeros, zeros, clip=0.2, bonus=0.0).divergence) / len(tokens)
+
+
+def test_the_divergence_is_the_kl_from_the_policy_that_sampled_the_tokens() -> None:
+    # Each token as often as the old policy gives it on average, so the mean is the exact expectation.
+    tokens = torch.tensor([0] * 5 + [1] * 3 + [2] * 2)
+    kl = exact_kl(OLD_POLICY, NEW_POLICY)
+    assert kl == pytest.approx(0.58500, abs=1e-5)
+    assert exact_kl(NEW_POLICY, OLD_POLICY) == pytest.approx(0.49823, abs=1e-5), "the other direction differs"
+    assert mean_divergence(tokens) == pytest.approx(kl, abs=1e-6)
+
+
+def test_the_divergence_of_sampled_tokens_converges_to_the_kl() -> None:
+    generator = torch.Generator().manual_seed(0)
+    tokens = torch.multinomial(torch.tensor(OLD_POLICY), 200_000, replacement=True, generator=generator)
+    assert mean_divergence(tokens) == pytest.approx(exact_kl(OLD_POLICY, NEW_POLICY), abs=0.01)
 
 
 def test_a_clipped_token_has_no_gradient_and_an_unclipped_one_that_of_the_ratio() -> None:

@@ -179,7 +179,7 @@ class PPOTrainer:
                 norms["critic"].append(self.critic.step("critic"))
                 if actor:
                     norms["actor"].append(self.actor.step("actor"))
-        policy, clipped, moved, value, value_clipped = (self.ranks.all_reduce_sum(sums) / tokens).tolist()
+        policy, clipped, policy_change, value, value_clipped = (self.ranks.all_reduce_sum(sums) / tokens).tolist()
         metrics = {
             "value_loss": value,
             "value_clip_fraction": value_clipped,
@@ -189,7 +189,7 @@ class PPOTrainer:
             metrics |= {
                 "policy_loss": policy,
                 "clip_fraction": clipped,
-                "policy_change": moved,
+                "policy_change": policy_change,
                 "actor_grad_norm": sum(norms["actor"]) / len(norms["actor"]),
             }
         return metrics
