@@ -1,6 +1,6 @@
-"""A line chart as SVG: a mean per step for each of some groups, with a band for its interval.
+"""A line chart as SVG: mean per step of each group, with a band for its interval.
 
-Colours alone tell nothing apart: every line has its own dash and marker too, and its name stands at its end.
+Lines differ by dash, marker and label as well as by colour.
 """
 
 from collections.abc import Sequence
@@ -40,11 +40,11 @@ class ChartSeries:
 
     name: str
     points: Sequence[tuple[int, MeanEstimate]]
-    """(step, mean with interval), by step."""
+    """(step, mean with interval), in order of the steps."""
 
 
 def render_line_chart(title: str, lines: Sequence[ChartSeries]) -> str:
-    """The chart as one `<svg>` element, which refers to nothing outside it; empty without any point."""
+    """Render the chart as one `<svg>` element without external references; empty if there are no points."""
     lines = [line for line in lines if line.points]
     if not lines:
         return ""
@@ -66,7 +66,9 @@ def render_line_chart(title: str, lines: Sequence[ChartSeries]) -> str:
 
 
 def nice_ceiling(value: float) -> float:
-    """The smallest of 1, 2, 2.5, 5 times a power of ten that is not below a value; 1 for none above zero."""
+    """Return the smallest of 1, 2, 2.5 and 5 times a power of ten that is at least a value; 1 if the value is not
+    positive.
+    """
     if value <= 0:
         return 1.0
     power = 1.0
@@ -118,7 +120,7 @@ def _line(place: int, line: ChartSeries, top: float, last: int, label: float) ->
 
 
 def _spread(wanted: Sequence[float]) -> list[float]:
-    """Heights of the labels: as wanted, but pushed apart so that none covers another."""
+    """Return label heights as close to the wanted ones as possible, pushed apart so that labels do not overlap."""
     order = sorted(range(len(wanted)), key=lambda place: wanted[place])
     heights = list(wanted)
     floor = float(_TOP)

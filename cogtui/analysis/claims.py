@@ -1,9 +1,8 @@
-"""The paper's claims, held against the runs of an experiment: each holds, does not hold, or is undecided.
+"""The paper's claims tested on the runs of an experiment: a claim holds, does not hold, or is undecided.
 
-Every claim is one or more comparisons of means over seeds, and a comparison is decided by the 95 % interval of a
-difference alone: it holds where the whole interval is on the claimed side of zero, does not hold where the whole
-interval is on the other side, and is undecided between, also with a single seed. Nothing is corrected for the
-number of comparisons.
+A claim consists of comparisons of means over seeds. The 95 % interval of the difference decides a comparison: it holds
+if the whole interval is on the claimed side of zero, does not hold if the whole interval is on the other side, and is
+undecided otherwise, in particular with one seed. There is no correction for multiple comparisons.
 """
 
 from collections.abc import Callable, Sequence
@@ -19,24 +18,24 @@ Verdict = Literal["holds", "does not hold", "undecided"]
 
 UNPRIMED: Final = "none"
 CATCH_UP_MARGIN: Final = 0.10
-"""`catches up`: the accuracy at the end is less than this below that of the set with right answers."""
+"""`catches up`: the final accuracy is less than this below that of the condition with right answers."""
 STAY_SHARE: Final = 0.5
-"""`stay`: at the end, more than this share of the mean count at the start."""
+"""`stay`: the final mean count is more than this share of the initial one."""
 ABSENT_BELOW: Final = 0.1
-"""`absent`: fewer instances a completion than this."""
+"""`absent`: fewer instances per completion than this."""
 
 
 @dataclass(frozen=True, slots=True)
 class ClaimComparison:
-    """A difference that should be above zero."""
+    """A difference that is above zero if the claim holds."""
 
     name: str
-    """What is compared, e.g. `all_strategies - none`."""
+    """Which difference it is, for example `all_strategies - none`."""
     difference: MeanEstimate
     verdict: Verdict
 
     def as_data(self) -> dict[str, Any]:
-        """For `--json`."""
+        """Return plain data for `--json`."""
         return {
             "name": self.name,
             "verdict": self.verdict,
@@ -50,20 +49,20 @@ class Claim:
     """A claim of the paper with the comparisons that decide it."""
 
     name: str
-    """Short and stable, for programs."""
+    """Short and stable, for use in programs."""
     text: str
     comparisons: tuple[ClaimComparison, ...]
 
     @property
     def verdict(self) -> Verdict:
-        """Holds where every comparison does; does not hold where one does not; else undecided."""
+        """`holds` if every comparison holds, `does not hold` if one does not, else `undecided`."""
         verdicts = {comparison.verdict for comparison in self.comparisons}
         if verdicts == {"holds"}:
             return "holds"
         return "does not hold" if "does not hold" in verdicts else "undecided"
 
     def as_data(self) -> dict[str, Any]:
-        """For `--json`."""
+        """Return plain data for `--json`."""
         return {
             "name": self.name,
             "text": self.text,
@@ -73,7 +72,7 @@ class Claim:
 
 
 def decide_comparison(name: str, found: MeanEstimate) -> ClaimComparison:
-    """The comparison that a difference decides."""
+    """Decide a comparison by the interval of its difference."""
     verdict: Verdict = "undecided"
     if found.low is not None and found.high is not None:
         if found.low > 0:
@@ -84,9 +83,9 @@ def decide_comparison(name: str, found: MeanEstimate) -> ClaimComparison:
 
 
 def decide_claims(groups: Sequence[ConditionGroup]) -> list[Claim]:
-    """The claims that the conditions at hand speak to; a claim that lacks its conditions is left out.
+    """Decide the claims whose conditions are present.
 
-    All are about training: runs that were only sampled decide none.
+    All claims are about training, so conditions that were only sampled are ignored.
     """
     known = {
         group.condition: group
@@ -130,7 +129,7 @@ def decide_claims(groups: Sequence[ConditionGroup]) -> list[Claim]:
 
 
 def primed_behaviors(group: ConditionGroup) -> list[str]:
-    """The behaviours a condition primes, in the project's order; none for a condition this does not know."""
+    """Return the behaviours that a condition primes, in the project's order; none for an unknown condition."""
     condition = CONDITIONS.get(group.condition or "")
     return [] if condition is None else [name for name in BEHAVIORS if name in condition.behaviors]
 
@@ -164,7 +163,7 @@ def _catching_up(late: ConditionGroup | None, right: ConditionGroup | None) -> t
 def _each_behavior(
     groups: Sequence[ConditionGroup], margin: Callable[[float, float], float], *, need_start: bool = False
 ) -> tuple[ClaimComparison, ...]:
-    """One comparison for each behaviour a condition primes, or for all where it primes none."""
+    """Compare each behaviour that a condition primes, or all behaviours if it primes none."""
     found = []
     for group in groups:
         for behavior in primed_behaviors(group) or BEHAVIORS:

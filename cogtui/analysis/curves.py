@@ -1,7 +1,7 @@
 """Curves: the mean of a measure per training step and condition, with an interval over seeds.
 
-A seed is one independent run. Its rollouts are averaged first, then the seeds, each with the same weight: rollouts
-of one run are not independent of each other, so an interval over rollouts would be too narrow.
+A seed is one independent run. Rollouts are averaged within a seed first, then seeds are averaged with equal weight:
+rollouts of one run are not independent, so an interval over rollouts would be too narrow.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ class CurvePoint:
     high: float | None
     seeds: int
     n: int
-    """Rollouts that had a value: scored for accuracy and reward, judged for a behaviour."""
+    """Number of rollouts with a value: scored for accuracy and reward, judged for a behaviour."""
     missing: int
-    """Rollouts without one."""
+    """Number of rollouts without a value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +49,12 @@ class Curve:
 
 
 def build_curves(summaries: Iterable[StepSummary], measure: Measure) -> list[Curve]:
-    """The curves of a measure, by condition and split.
+    """Build the curves of a measure, one per condition and split.
 
-    Stages of the same seed that have a step in common are put together, each rollout with the same weight.
-    A step at which nothing has a value has no point: missing is not zero.
+    Stages of the same seed that share a step are pooled, each rollout with equal weight. A step without any value has
+    no point: missing is not zero.
     """
-    # Runs without a seed cannot be told apart by it; each of their stages is a run of its own.
+    # Without a seed, each stage counts as a run of its own.
     runs: defaultdict[tuple[str | None, str, int], defaultdict[int | str, list[StepSummary]]]
     runs = defaultdict(lambda: defaultdict(list))
     for one in summaries:
@@ -92,7 +92,7 @@ def _point(step: int, seeds: Iterable[Sequence[StepSummary]], measure: Measure) 
 
 
 def _value(one: StepSummary, measure: Measure) -> tuple[float | None, int]:
-    """The mean of a measure in a summary, and over how many rollouts it is."""
+    """Return the mean of a measure in a summary, and the number of rollouts it is over."""
     if measure == "accuracy":
         return one.accuracy, one.scored
     if measure == "reward":

@@ -1,4 +1,4 @@
-"""An experiment summed up: a row a condition, the paper's claims, and the published figures to set beside them."""
+"""The summary of an experiment: one row per condition, the paper's claims, and the published figures for comparison."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -16,12 +16,12 @@ MEASURES: Final = (
     "accuracy", "reward", "format_rate", "truncation_rate", "length", *BEHAVIORS, "attempts", "attempt_legality",
     "attempt_completeness", "attempt_hit_rate", "equation_accuracy", "yes_on_hit", "yes_on_miss",
 )  # fmt: skip
-"""Metrics of an evaluation that are summed up. Behaviours are counted by the rules judge."""
+"""Metrics of an evaluation that are summarised. The rules judge counts the behaviours."""
 
 
 @dataclass(frozen=True, slots=True)
 class PublishedRow:
-    """First and last point of one published curve; a single run, so without interval."""
+    """First and last point of a published curve, which is a single run and so has no interval."""
 
     model: str
     condition: str
@@ -31,22 +31,22 @@ class PublishedRow:
 
 @dataclass(frozen=True, slots=True)
 class ExperimentSummary:
-    """What an experiment came to."""
+    """Groups, claims and published figures of an experiment."""
 
     name: str
     groups: tuple[ConditionGroup, ...]
     claims: tuple[Claim, ...]
     warnings: tuple[str, ...]
-    """Runs that are counted out, and why."""
+    """The runs that are left out, each with its reason."""
     published: tuple[PublishedRow, ...] = ()
 
     @property
     def trained(self) -> bool:
-        """Whether there is a start and an end, rather than one evaluation each."""
+        """Whether there are runs with a start and an end rather than one evaluation."""
         return any(run.trained for group in self.groups for run in group.runs)
 
     def as_data(self) -> dict[str, Any]:
-        """For `--json`."""
+        """Return plain data for `--json`."""
         return {
             "experiment": self.name,
             "groups": [_group_data(group) for group in self.groups],
@@ -58,7 +58,7 @@ class ExperimentSummary:
 def summarise_experiment(
     name: str, cells: Iterable[Cell], workspace: Workspace, *, reference: bool = False
 ) -> ExperimentSummary:
-    """Sums an experiment up from the evaluations its stages wrote.
+    """Summarise an experiment from the evaluations that its stages wrote.
 
     Args:
         name: of the experiment.

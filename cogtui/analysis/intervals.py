@@ -1,6 +1,6 @@
 """Means and differences over seeds, with 95 % intervals by Student's t.
 
-A seed is one independent run; few seeds make wide intervals, and one seed none at all.
+A seed is one independent run. Few seeds give wide intervals; a single seed gives none.
 """
 
 import math
@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-# Two-sided 95 % quantiles of Student's t for 1 to 30 degrees of freedom; beyond, the normal one is near enough.
+# Two-sided 95 % quantiles of Student's t for 1 to 30 degrees of freedom; beyond, the normal quantile is used.
 _T_95: Final = (
     12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131,
     2.120, 2.110, 2.101, 2.093, 2.086, 2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045, 2.042,
@@ -24,11 +24,11 @@ class MeanEstimate:
 
     mean: float
     half: float | None
-    """Half the width of its 95 % interval; None with fewer than two runs."""
+    """Half the width of the 95 % interval; None with fewer than two runs."""
     n: int
-    """Runs."""
+    """Number of runs."""
     paired: bool = False
-    """Of a difference: whether it is of the same seeds on both sides."""
+    """For a difference, whether both sides have the same seeds."""
 
     @property
     def low(self) -> float | None:
@@ -41,32 +41,32 @@ class MeanEstimate:
         return None if self.half is None else self.mean + self.half
 
     def as_data(self) -> dict[str, Any]:
-        """For `--json`."""
+        """Return plain data for `--json`."""
         return {"mean": self.mean, "low": self.low, "high": self.high, "n": self.n}
 
 
 def student_t_quantile(freedom: int) -> float:
-    """Two-sided 95 % quantile of Student's t."""
+    """Return the two-sided 95 % quantile of Student's t."""
     return _T_95[freedom - 1] if freedom <= len(_T_95) else _Z_95
 
 
 def half_width(values: Sequence[float]) -> float | None:
-    """Half the width of the 95 % interval of a mean; None for fewer than two values."""
+    """Return half the width of the 95 % interval of a mean; None for fewer than two values."""
     if len(values) < _PAIR:
         return None
     return student_t_quantile(len(values) - 1) * statistics.stdev(values) / math.sqrt(len(values))
 
 
 def estimate_mean(values: Sequence[float]) -> MeanEstimate | None:
-    """Mean and interval; None for no values."""
+    """Estimate a mean with its interval; None for no values."""
     return MeanEstimate(statistics.fmean(values), half_width(values), len(values)) if values else None
 
 
 def estimate_difference(first: Mapping[int, float], second: Mapping[int, float]) -> MeanEstimate | None:
-    """The first mean less the second, by seed.
+    """Estimate the first mean minus the second, by seed.
 
-    Seeds that both sides have are paired, since they share problems and base model, and the others are left out.
-    With fewer than two such seeds the sides count as independent (Welch, degrees of freedom rounded down).
+    Seeds that both sides have are paired, because they share problems and base model; other seeds are left out. With
+    fewer than two common seeds the sides are treated as independent (Welch, degrees of freedom rounded down).
 
     Returns:
         None where a side is empty.

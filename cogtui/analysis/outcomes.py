@@ -1,4 +1,4 @@
-"""What the runs of an experiment came to: their evaluations by step, grouped by condition and seed."""
+"""Evaluations of an experiment's runs by step, grouped by condition and seed."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,19 +17,19 @@ from pipelines.streams import read_stream
 
 @dataclass(frozen=True, slots=True)
 class EvaluatedRun:
-    """One evaluated stage: one condition with one seed."""
+    """One evaluated stage: one condition and one seed."""
 
     group: str
-    """The condition, or all labels but the seed where there are others."""
+    """The condition, or all labels except the seed if there are others."""
     condition: str | None
     seed: int | None
     key: str
     name: str
-    """Of the stage in the recipe."""
+    """Name of the stage in the recipe."""
     points: Mapping[int, Mapping[str, float]]
-    """Step → metrics of the evaluation at that step."""
+    """Metrics of the evaluation by step."""
     last: int | None
-    """The step at which it ends; None where its config does not say."""
+    """The last training step; None if the config does not state it."""
 
     @property
     def start(self) -> Mapping[str, float] | None:
@@ -38,20 +38,20 @@ class EvaluatedRun:
 
     @property
     def end(self) -> Mapping[str, float] | None:
-        """The evaluation after all training; None where the run has not come to it."""
+        """The evaluation after all training; None if the run has not finished."""
         if self.last is None:
             return self.points[max(self.points)] if self.points else None
         return self.points.get(self.last)
 
     @property
     def trained(self) -> bool:
-        """Whether there is a training between start and end."""
+        """Whether the stage trains between start and end."""
         return self.last is not None and self.last > 0
 
 
 @dataclass(frozen=True)
 class ConditionGroup:
-    """The runs of a condition, one a seed."""
+    """The runs of a condition, one per seed."""
 
     name: str
     condition: str | None
@@ -59,11 +59,11 @@ class ConditionGroup:
 
     @cached_property
     def finished(self) -> tuple[EvaluatedRun, ...]:
-        """Runs with an evaluation at their end."""
+        """The runs with a final evaluation."""
         return tuple(run for run in self.runs if run.end is not None)
 
     def values(self, measure: str, when: str) -> dict[int, float]:
-        """A measure by seed.
+        """Return a measure by seed.
 
         Args:
             measure: a metric of the evaluation, e.g. `accuracy`.
@@ -80,11 +80,11 @@ class ConditionGroup:
         return found
 
     def estimate(self, measure: str, when: str) -> MeanEstimate | None:
-        """Mean and interval of a measure over seeds; None where no run has a value."""
+        """Estimate the mean of a measure over seeds; None if no run has a value."""
         return estimate_mean(list(self.values(measure, when).values()))
 
     def curve(self, measure: str) -> list[tuple[int, MeanEstimate]]:
-        """A measure by step, over the runs that were evaluated there."""
+        """Estimate a measure by step, over the runs that were evaluated at that step."""
         by_step: dict[int, list[float]] = {}
         for run in self.runs:
             for step, values in run.points.items():
@@ -96,7 +96,7 @@ class ConditionGroup:
 
     @property
     def rollouts(self) -> int:
-        """Evaluated completions at the end, over all finished runs."""
+        """Number of completions in the final evaluations of all finished runs."""
         return int(sum((run.end or {}).get("n", 0) for run in self.finished))
 
 
@@ -112,8 +112,8 @@ def _value(run: EvaluatedRun, measure: str, when: str) -> float | None:
 def load_runs(workspace: Workspace, cells: Iterable[Cell]) -> list[EvaluatedRun]:
     """Return the evaluated stages of the cells, each once; those that never began have no points.
 
-    Where a cell has stages that evaluate while they train (`ppo`), these are its runs: a `sample` beside them
-    evaluates the same model again. Samples of training problems are no evaluation.
+    Where a cell has stages that evaluate while they train (`ppo`), these are its runs: a `sample` beside them evaluates
+    the same model again. Samples of training problems are no evaluation.
     """
     cells = list(cells)
     dimensions = {name for cell in cells for name in cell.labels} - {"seed"}
@@ -137,7 +137,7 @@ def _evaluation_of(key: str) -> Evaluation:
 
 
 def _run(folder: StageFolder, cell: Cell, group: str, name: str) -> EvaluatedRun | None:
-    """None for a sample of training problems."""
+    """Read one evaluated stage; None for samples of training problems, which are no evaluation."""
     condition, seed = cell.labels.get("condition"), cell.labels.get("seed")
     known = (folder.path / "stage.json").is_file()
     config: Mapping[str, Any] = folder.info().config if known else {}
@@ -166,7 +166,7 @@ def _points(folder: StageFolder, stream: str) -> Iterator[tuple[int, dict[str, f
 
 
 def group_runs(runs: Sequence[EvaluatedRun]) -> list[ConditionGroup]:
-    """The runs by group, in the order of the recipe."""
+    """Group the runs in the order of the recipe."""
     by_name: dict[str, list[EvaluatedRun]] = {}
     for run in runs:
         by_name.setdefault(run.group, []).append(run)
@@ -174,7 +174,7 @@ def group_runs(runs: Sequence[EvaluatedRun]) -> list[ConditionGroup]:
 
 
 def list_unfinished(groups: Iterable[ConditionGroup]) -> list[str]:
-    """What is counted out, in words."""
+    """Describe the runs that have no final evaluation and are left out."""
     lines = []
     for group in groups:
         for run in group.runs:

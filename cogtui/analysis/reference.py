@@ -1,4 +1,4 @@
-"""The published curves, to be set beside one's own."""
+"""The published curves, for comparison."""
 
 import csv
 from dataclasses import dataclass
@@ -14,9 +14,9 @@ class PublishedPoint:
     """One training step of one published run."""
 
     model: str
-    """`llama` or `qwen`, of 3B parameters; the one point of condition `base_70b` is of the large Llama."""
+    """`llama` or `qwen`, both 3B; the single point of condition `base_70b` is the large Llama."""
     condition: str
-    """As this project spells it."""
+    """The condition under its name in this project."""
     step: int
     accuracy: float
     length: float
@@ -24,10 +24,10 @@ class PublishedPoint:
     counts: tuple[float, float, float, float]
     """Mean count per response, by behaviour."""
     judged: int | None
-    """Responses the counts are over; None where that cannot be worked out, since all are zero."""
+    """Number of responses that the counts are over; None where all counts are zero, so that it cannot be inferred."""
 
     def value(self, measure: Measure) -> float | None:
-        """The value of a measure; None for those that were not published."""
+        """Return the value of a measure; None if it was not published."""
         for behavior, count in zip(BEHAVIORS, self.counts, strict=True):
             if behavior == measure:
                 return count
@@ -36,7 +36,7 @@ class PublishedPoint:
 
 @cache
 def published_points() -> tuple[PublishedPoint, ...]:
-    """All published points, by model, condition and step. Source: `published/SOURCE.md` beside the data."""
+    """Return all published points by model, condition and step. Source: `published/SOURCE.md` beside the data."""
     points = [
         PublishedPoint(
             model=row["model"],
@@ -58,7 +58,7 @@ def published_points() -> tuple[PublishedPoint, ...]:
 
 
 def published_curve(model: str, condition: str, measure: Measure) -> list[tuple[int, float]]:
-    """A published curve as (step, value); empty where nothing was published."""
+    """Return a published curve as (step, value); empty if nothing was published."""
     return [
         (point.step, value)
         for point in published_points()

@@ -1,5 +1,4 @@
-"""An experiment as a page: tables, claims, curves, and what it was run with. One HTML file that needs nothing else,
-and the same tables as Markdown."""
+"""Reports: an experiment's tables, claims, curves and recipe as one self-contained HTML file and as Markdown."""
 
 import os
 import time
@@ -27,7 +26,7 @@ _MORE_STYLE: Final = "svg { max-width: 100%; height: auto; display: block; margi
 
 
 def write_report(summary: ExperimentSummary, experiment: Experiment, out: Path) -> list[Path]:
-    """Writes `report.html` and `report.md` into a folder, each whole or not at all; returns them.
+    """Write `report.html` and `report.md` into a folder, each atomically, and return their paths.
 
     Raises:
         MissingRequirement: the folder cannot be written.
@@ -49,7 +48,7 @@ def write_report(summary: ExperimentSummary, experiment: Experiment, out: Path) 
 
 
 def render_html(summary: ExperimentSummary, experiment: Experiment) -> str:
-    """The page."""
+    """Render the HTML page."""
     charts = [chart for measure, title in _CURVES if (chart := _chart(summary, measure, title))]
     warnings = "".join(f"<li>{_safe(warning)}</li>" for warning in summary.warnings)
     return "\n".join(
@@ -74,7 +73,7 @@ def render_html(summary: ExperimentSummary, experiment: Experiment) -> str:
 
 
 def render_markdown(summary: ExperimentSummary, experiment: Experiment) -> str:
-    """The same without the curves."""
+    """Render the tables and the recipe as Markdown, without curves."""
     lines = [
         f"# {_cell(summary.name)}",
         "",
@@ -124,7 +123,7 @@ def _row(cells: "list[str] | tuple[str, ...]") -> str:
 
 
 def _cell(text: str) -> str:
-    """Text that Markdown takes as it is."""
+    """Escape a text for a Markdown table cell."""
     shown = picture_controls(text, "").replace("\\", "\\\\")
     for sign in "|`*_<[":
         shown = shown.replace(sign, f"\\{sign}")

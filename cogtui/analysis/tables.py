@@ -1,4 +1,4 @@
-"""The tables of a summary as rows of text, for the terminal and for reports alike."""
+"""The tables of a summary as rows of text, for the terminal and for reports."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from cogtui.analysis.outcomes import ConditionGroup
 from pipelines.behaviors.sets.registered import BEHAVIORS
 
 MISSING: Final = "–"
-"""What stands where a value is missing; never 0."""
+"""Shown where a value is missing; never 0."""
 HOW_TO_READ: Final = (
     "mean ± half of the 95 % interval over seeds (Student's t); no interval with one seed; – where nothing was measured"
 )
@@ -26,7 +26,7 @@ class TextTable:
 
 
 def build_tables(summary: ExperimentSummary) -> list[TextTable]:
-    """Accuracy, behaviours, health of the search, claims, published figures; those with something in them."""
+    """Build the tables that have content: accuracy, behaviours, search quality, claims, published figures."""
     trained = summary.trained
     moments = ("start", "end") if trained else ("end",)
     found = [
@@ -57,7 +57,7 @@ _ATTEMPTS: Final = (
 
 
 def format_estimate(found: MeanEstimate | None, digits: int = 3, *, sign: bool = False) -> str:
-    """`0.66 ± 0.08`; without an interval the mean alone."""
+    """Format an estimate as `0.66 ± 0.08`, or the mean alone if there is no interval."""
     if found is None:
         return MISSING
     form = f"{'+' if sign else ''}.{digits}f"
@@ -98,7 +98,7 @@ def _measures(
 
 
 def build_claims_table(summary: ExperimentSummary) -> TextTable:
-    """Each claim with its verdict, and under it the comparisons that decide it."""
+    """Build the table of claims, each with its verdict and the comparisons that decide it."""
     rows: list[tuple[str, ...]] = []
     for claim in summary.claims:
         rows.append((claim.verdict, claim.text, "", ""))

@@ -1,4 +1,4 @@
-"""The Textual application: modes, polling, the palette and the way out."""
+"""The Textual application: modes, polling, the palette, opening screens, quitting."""
 
 import contextlib
 import gc
@@ -59,10 +59,10 @@ MODE_SCREENS: tuple[tuple[str, Callable[[], AppScreen]], ...] = (
     ("Curves", _curves),
     ("Judges", _judges),
 )
-"""Modes in the order of their number keys, made when first shown. A new mode is a line here."""
+"""The modes in the order of their number keys; a screen is created when its mode is first shown."""
 ALL_MODES = tuple(title for title, _ in MODE_SCREENS)
 BROWSING_MODES = ("Traces", "Judges")
-"""Those that need no stages: for opened files."""
+"""The modes that need no stages, offered for opened files."""
 
 
 class CogtuiApp(App[None]):
@@ -90,7 +90,7 @@ class CogtuiApp(App[None]):
     ]
 
     def __init__(self, context: Context, modes: Iterable[str] = ALL_MODES) -> None:
-        # Before the base class: it asks for the theme's variables.
+        # Set first: the base class's constructor needs the theme's variables.
         self.context = context
         super().__init__()
         self.animation_level = "none"
@@ -106,9 +106,9 @@ class CogtuiApp(App[None]):
             self.register_theme(theme)
         wanted = default_theme()
         chosen_theme = self.get_theme(wanted)
-        # NO_COLOR over an ANSI theme is black on black.
+        # NO_COLOR with an ANSI theme gives black text on black.
         self._refused_theme = wanted if chosen_theme is None or (chosen_theme.ansi and self.no_color) else ""
-        # Set before anything is parsed: each change of theme parses all CSS again.
+        # Set before the CSS is parsed: each change of theme parses it again.
         self.set_reactive(App.theme, THEMES[0].name if self._refused_theme else wanted)
         self.stylesheet.set_variables(self.get_css_variables())
         self.snapshot_signal: Signal[WorkspaceSnapshot] = Signal(self, "snapshot")
@@ -127,7 +127,7 @@ class CogtuiApp(App[None]):
             self.notify(f"theme {self._refused_theme!r} cannot be used here", severity="warning", markup=False)
         self.switch_mode(self._first_mode)
         self.set_interval(POLL_S, self.poll)
-        # First paint before any disk is touched.
+        # Paint before reading any file.
         self.call_after_refresh(self.set_timer, 0.05, self._painted)
 
     def _painted(self) -> None:
@@ -139,7 +139,7 @@ class CogtuiApp(App[None]):
         _settle_memory()
 
     def poll(self) -> None:
-        """Looks at the workspace and at the index, unless the last look is still under way."""
+        """Read the workspace and the index in the background, unless the previous read is still running."""
         if _hung_up():
             self.exit()
             return
@@ -176,12 +176,12 @@ class CogtuiApp(App[None]):
             self.store_signal.publish(version)
 
     def _problem(self, what: str, text: str) -> None:
-        if self._problems.get(what) != text:  # once, not at every poll
+        if self._problems.get(what) != text:  # shown once, not at every poll
             self._problems[what] = text
             self.notify(text, severity="error", markup=False)
 
     def action_mode(self, title: str) -> None:
-        """Shows a mode as it was left; within it, goes up to its first screen."""
+        """Show a mode as it was left; if it is shown already, return to its first screen."""
         if title not in [name for _, name in self.modes_shown]:
             return
         if self.current_mode == title:
@@ -236,7 +236,7 @@ class CogtuiApp(App[None]):
         from cogtui.app.traces.reader.screen import TraceScreen
 
         if await self.screen_pool.prepare(TraceScreen, CompareScreen):
-            _settle_memory()  # once: what is opened later goes again
+            _settle_memory()  # once: objects of screens opened later must stay collectable
 
     def pop_screen(self) -> AwaitComplete:
         left = self.screen
@@ -246,17 +246,17 @@ class CogtuiApp(App[None]):
         return popped
 
     def action_help(self) -> None:
-        """Shows the keys of the focused pane."""
+        """Show the keys of the focused pane."""
         from cogtui.app.shell.help import HelpScreen, help_sections
 
         self.push_screen(HelpScreen(help_sections(self.screen)))
 
     def action_help_quit(self) -> None:
-        """Ctrl-C quits too; jobs keep running."""
+        """Quit on Ctrl-C; jobs keep running."""
         self.exit()
 
     def action_command_palette(self) -> None:
-        """The palette, with a cursor that does not blink."""
+        """Open the palette, with a cursor that does not blink."""
         from textual.command import CommandPalette
 
         if not any(isinstance(screen, CommandPalette) for screen in self.screen_stack):
@@ -271,7 +271,7 @@ class CogtuiApp(App[None]):
         palette.query_one(Input).cursor_blink = False
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
-        """What can be done where the focus is, and the app's own commands."""
+        """Yield the actions available at the focus, and the app's own commands."""
         seen: set[str] = set()
         for active in screen.active_bindings.values():
             binding = active.binding
@@ -304,13 +304,13 @@ _LATER_SCREENS: Final = (
 
 
 def _import_screens() -> None:
-    """Imports what later screens need, away from the event loop, so that opening them takes no time."""
+    """Import the modules of other screens in a thread, so that opening them later takes no time."""
     for module in _LATER_SCREENS:
         import_module(module)
 
 
 def _settle_memory() -> None:
-    """What is there by now stays: the garbage collector need not look at it again, which takes 100 ms each time."""
+    """Exclude current objects from garbage collection, which otherwise takes 100 ms per full pass."""
     gc.freeze()
 
 
@@ -322,7 +322,7 @@ def _runner(app: CogtuiApp, action: str, node: object) -> Callable[[], None]:
 
 
 def _hung_up() -> bool:
-    """Whether the terminal is gone. Without SIGHUP (nohup) Textual would spin on it for ever."""
+    """Return whether the terminal was closed. With SIGHUP ignored (nohup), Textual would otherwise loop at full CPU."""
     with contextlib.suppress(OSError, ValueError, AttributeError):
         if not os.isatty(sys.__stdin__.fileno()):  # type: ignore[union-attr]
             return False

@@ -1,4 +1,4 @@
-"""Starts the app: on a workspace, or on a store of opened files."""
+"""Start of the app on a workspace, or on a store of opened files."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def make_app(
     opener: Callable[[], Store] | None = None,
     reading: FileImport | None = None,
 ) -> CogtuiApp:
-    """The app, ready to run.
+    """Make the app.
 
     Args:
         workspace: may not exist yet; it is then shown as empty.
@@ -62,7 +62,7 @@ def make_app(
 
 
 def require_terminal() -> None:
-    """Checks that there is a terminal to draw on.
+    """Check that there is a terminal to draw on.
 
     Raises:
         MissingRequirement: one of the standard streams is no terminal (Textual draws on stderr), or a dumb one.
@@ -76,7 +76,7 @@ def require_terminal() -> None:
 
 
 def run_app(workspace: Workspace) -> None:
-    """Runs the app on a workspace until it is left; jobs keep running.
+    """Run the app on a workspace until the user quits; jobs keep running.
 
     Raises:
         MissingRequirement: there is no terminal.
@@ -86,7 +86,7 @@ def run_app(workspace: Workspace) -> None:
 
 
 def browse(opened: OpenedFiles, title: str) -> None:
-    """Runs the trace browser on opened files until it is left, then stops reading them.
+    """Run the trace browser on opened files until the user quits, then stop reading the files.
 
     Raises:
         MissingRequirement: there is no terminal.

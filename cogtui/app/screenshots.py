@@ -1,4 +1,4 @@
-"""Exports the app's own SVG of each screen: `python -m cogtui.app.screenshots WORKSPACE OUTDIR`."""
+"""Export of each screen as SVG: `python -m cogtui.app.screenshots WORKSPACE OUTDIR`."""
 
 import argparse
 import asyncio
@@ -22,25 +22,25 @@ from pipelines.errors import CogtuiError
 
 SIZE: Final = (110, 32)
 Step = Callable[[CogtuiApp, Pilot[None]], Awaitable[bool]]
-"""Brings the app to a screen; False if the workspace has nothing to show there."""
+"""Brings the app to a screen; returns False if the workspace has nothing to show there."""
 
 
 async def experiments(app: CogtuiApp, pilot: Pilot[None]) -> bool:
-    """The matrix."""
+    """Show the matrix."""
     app.action_mode("Experiments")
     await settle(app, pilot)
     return bool(app.context.snapshot.experiments)
 
 
 async def jobs(app: CogtuiApp, pilot: Pilot[None]) -> bool:
-    """The table of stages."""
+    """Show the table of stages."""
     app.action_mode("Jobs")
     await settle(app, pilot)
     return bool(app.context.snapshot.states)
 
 
 async def log(app: CogtuiApp, pilot: Pilot[None]) -> bool:
-    """The log of the stage with the most to tell: one that runs, else one that failed, else the last one done."""
+    """Show the log of a running stage, else of a failed one, else of the last one done."""
     from cogtui.app.stages.log_screen import LogScreen
 
     found = sorted(app.context.snapshot.states.values(), key=_telling)
@@ -52,7 +52,7 @@ async def log(app: CogtuiApp, pilot: Pilot[None]) -> bool:
 
 
 async def traces(app: CogtuiApp, pilot: Pilot[None]) -> bool:
-    """The list of rollouts, those with the most behaviours first."""
+    """Show the list of rollouts."""
     app.action_mode("Traces")
     await settle(app, pilot)
     screen = app.screen
@@ -61,7 +61,7 @@ async def traces(app: CogtuiApp, pilot: Pilot[None]) -> bool:
 
 
 async def trace(app: CogtuiApp, pilot: Pilot[None]) -> bool:
-    """A solved rollout in which several behaviours were found, or else any with some, at its first span."""
+    """Show a solved rollout with several behaviours, else any with behaviours, at its first span."""
     screen = app.screen
     assert isinstance(screen, TracesScreen)
     from cogtui.app.shell.list_query import ListQuery
@@ -84,7 +84,7 @@ async def trace(app: CogtuiApp, pilot: Pilot[None]) -> bool:
 
 
 async def compare(app: CogtuiApp, pilot: Pilot[None]) -> bool:
-    """The same problem at the first and at the last step of a run."""
+    """Show the same problem at the first and at the last step of a run."""
     from cogtui.app.shell.list_query import ListQuery
     from cogtui.app.traces.compare.screen import CompareScreen
     from cogtui.store import Sort
@@ -104,7 +104,7 @@ async def compare(app: CogtuiApp, pilot: Pilot[None]) -> bool:
 
 
 async def curves(app: CogtuiApp, pilot: Pilot[None]) -> bool:
-    """Accuracy over steps."""
+    """Show accuracy over steps."""
     from cogtui.app.curves.screen import CurvesScreen
 
     app.action_mode("Curves")
@@ -113,7 +113,7 @@ async def curves(app: CogtuiApp, pilot: Pilot[None]) -> bool:
 
 
 async def judges(app: CogtuiApp, pilot: Pilot[None]) -> bool:
-    """Two judges compared, where two have seen the same traces."""
+    """Show a comparison of two judges that judged the same traces."""
     from cogtui.app.judges.screen import JudgesScreen
 
     app.action_mode("Judges")
@@ -123,7 +123,7 @@ async def judges(app: CogtuiApp, pilot: Pilot[None]) -> bool:
 
 
 async def help_screen(app: CogtuiApp, pilot: Pilot[None]) -> bool:
-    """Help on top of it."""
+    """Show help over the current screen."""
     app.action_help()
     await settle(app, pilot)
     return True
@@ -148,19 +148,19 @@ def _telling(stage: StageState) -> tuple[bool, bool, bool, float]:
 
 
 async def settle(app: CogtuiApp, pilot: Pilot[None]) -> None:
-    """Waits until no worker is left and its messages are handled."""
+    """Wait until no worker is running and its messages are handled."""
     quiet = 0
     while quiet < 3:
         await pilot.pause()
         running = [worker for worker in app.workers if not worker.is_finished]
         quiet = 0 if running else quiet + 1
         for worker in running:
-            with contextlib.suppress(WorkerCancelled):  # by a newer one of its group
+            with contextlib.suppress(WorkerCancelled):  # replaced by a newer worker of its group
                 await worker.wait()
 
 
 async def export(workspace: Workspace, out: Path, size: tuple[int, int] = SIZE) -> list[Path]:
-    """Writes an SVG of each screen that the workspace can fill; returns them in the order of the modes.
+    """Write an SVG of each screen that the workspace can fill; return the paths in the order of the modes.
 
     Raises:
         OSError: `out` cannot be written.
@@ -187,7 +187,7 @@ async def export(workspace: Workspace, out: Path, size: tuple[int, int] = SIZE) 
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Entry point; prints the files written."""
+    """Export the screens and print the paths of the files."""
     parser = argparse.ArgumentParser(prog="python -m cogtui.app.screenshots", description=__doc__)
     parser.add_argument("workspace", type=Path)
     parser.add_argument("outdir", type=Path)

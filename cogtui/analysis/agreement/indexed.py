@@ -1,4 +1,4 @@
-"""Comparing judges over an index: what two of them said of the same rollouts, sampled where those are many."""
+"""Comparison of two judges over an index, on a sample where there are many rollouts."""
 
 from __future__ import annotations
 
@@ -22,46 +22,46 @@ from pipelines.errors import CogtuiError, Interrupted, InvalidInput
 from pipelines.records import Behavior
 
 DEFAULT_SAMPLE_SIZE: Final = 500
-"""Traces compared at most, unless more are asked for."""
+"""Number of traces compared unless the user asks for more."""
 ProgressCallback = Callable[[int, int], None]
-"""Told how many of how many traces are read; may raise `Interrupted`."""
+"""Called with the number of traces read and the total; may raise `Interrupted`."""
 
 
 @dataclass(frozen=True, slots=True)
 class ComparisonSide:
-    """One of the two that are compared."""
+    """One of the two sides of a comparison."""
 
     kind: Literal["run", "rules", "gold"]
-    """A judge run of the index; the rules, here and now; a gold file."""
+    """A judge run of the index, the rules judge run live, or a gold file."""
     name: str
-    """As a screen calls it."""
+    """The name shown on screens."""
     run: str = ""
     """Id of a judge run."""
     path: str = ""
-    """Of a gold file."""
+    """Path of a gold file."""
 
 
 @dataclass(frozen=True, slots=True)
 class JudgeComparison:
-    """Two judges compared."""
+    """The result of comparing two judges."""
 
     reference: JudgementSource
     judge: JudgementSource
     agreement: Agreement
     checkpoints: Mapping[Behavior, GroupOrdering]
-    """Ordering of condition and step."""
+    """How both sides order the groups of condition and step."""
     conditions: Mapping[Behavior, GroupOrdering]
-    """Ordering of conditions, all steps together."""
+    """How both sides order the conditions, all steps together."""
     texts: Mapping[str, TextToJudge]
-    """Of the traces in the queue, by id."""
+    """The traces in the queue by id."""
     total: int
-    """Traces that both could be compared on; `agreement.traces` of them were."""
+    """Number of traces available for the comparison; `agreement.traces` of them were compared."""
 
 
 def compare_sides(
     store: Store, first: ComparisonSide, second: ComparisonSide, *, limit: int, report: ProgressCallback
 ) -> JudgeComparison:
-    """Compares two sides over the rollouts of a store, or over a gold file's traces.
+    """Compare two sides over the rollouts of a store, or over the traces of a gold file.
 
     Args:
         store: of the thread this runs in.
@@ -104,7 +104,7 @@ _Walked = tuple[TextToJudge, str, tuple[Mapping[Behavior, BehaviorFinding], Mapp
 
 
 def _walk(store: Store, sides: tuple[ComparisonSide, ComparisonSide], limit: int) -> tuple[int, Iterator[_Walked]]:
-    """How many traces there are, and for each of a sample its text, its condition and what both sides say."""
+    """Return the number of traces, and for each trace of a sample its text, condition and both sides' findings."""
     gold = [side for side in sides if side.kind == "gold"]
     if gold:
         traces = read_gold_source(Path(gold[0].path))
@@ -131,7 +131,7 @@ def _details(store: Store, ids: list[str]) -> Iterator[RolloutDetail]:
         try:
             yield store.rollout(name)
         except CogtuiError:
-            continue  # gone since; it is in no figure
+            continue  # deleted meanwhile; it enters no figure
 
 
 def _over_gold(
@@ -152,7 +152,7 @@ def _over_gold(
 
 
 def _rollout_like(store: Store, text: TextToJudge) -> RolloutDetail | None:
-    """The rollout that a gold trace is of: by its id if the text is the same, else by the text."""
+    """Return the rollout of a gold trace, found by id if the text is the same, else by the text."""
     try:
         detail = store.rollout(text.id)
         if detail.row.id == text.id and detail.completion == text.text:
@@ -172,7 +172,7 @@ def _said(side: ComparisonSide, text: TextToJudge, detail: RolloutDetail | None)
 
 
 def _said_by_run(judgements: tuple[BehaviorJudgement, ...], run: str) -> Mapping[Behavior, BehaviorFinding]:
-    """What a run said; of another text than this one it said nothing."""
+    """Return the findings of a judge run, without those that belong to another text."""
     return {
         one.behavior: BehaviorFinding(one.status, one.count, one.spans)
         for one in judgements

@@ -1,4 +1,4 @@
-"""How well one judge agrees with gold, or with another judge: spans, counts, presence, alignment, disagreements."""
+"""Agreement of a judge with gold labels or another judge: spans, counts, presence, alignment, disagreements."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,44 +19,44 @@ from pipelines.behaviors.sets.registered import BEHAVIORS
 from pipelines.records import Behavior, JudgeStatus, Span
 
 CRITERIA: Final[Mapping[str, float]] = {"any_overlap": ANY_OVERLAP, "iou50": 0.5}
-"""Name → least intersection over union of spans that count as the same."""
+"""Minimum intersection over union at which two spans match, by name of the criterion."""
 
 
 @dataclass(frozen=True, slots=True)
 class BehaviorFinding:
-    """What one judge says of one behaviour in one trace."""
+    """The judgement of one behaviour in one trace: status, count and spans."""
 
     status: JudgeStatus
     count: int | None
-    """As the judge declared it; None unless the status is ok."""
+    """The count that the judge declared; None unless the status is ok."""
     spans: tuple[Span, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class TraceFindings:
-    """One trace with what a judge says of it. A behaviour left out was not judged."""
+    """The findings of one judge on one trace. Behaviours that are missing were not judged."""
 
     id: str
     problem: str
-    """Traces of one problem are resampled together."""
+    """Name of the problem; the bootstrap resamples traces by problem."""
     findings: Mapping[Behavior, BehaviorFinding]
     group: str = ""
-    """Condition and step, for orderings; empty where there is none."""
+    """Condition and step, for comparing orderings; empty if unknown."""
 
 
 @dataclass(frozen=True, slots=True)
 class JudgementSource:
-    """A judge, or gold, with its traces by id."""
+    """All findings of a judge, or of a gold file, by trace id."""
 
     name: str
     traces: Mapping[str, TraceFindings]
     run: str = ""
-    """Id of its judge run, where it has one."""
+    """Id of the judge run, if there is one."""
 
 
 @dataclass(frozen=True, slots=True)
 class SpanScore:
-    """Tallies under one criterion, with 95 % intervals of F1 by problem."""
+    """Tallies under one matching criterion, with 95 % intervals of F1 by problem."""
 
     tallies: Mapping[Behavior, Tally]
     intervals: Mapping[Behavior, tuple[float, float] | None]
@@ -66,20 +66,20 @@ class SpanScore:
 
 @dataclass(frozen=True, slots=True)
 class JudgeHealth:
-    """Whether the judge's own output can be trusted, before any comparison."""
+    """Quality of the judge's own output, independent of the reference."""
 
     alignments: Mapping[str, int]
-    """Spans by how their quote was found."""
+    """Number of spans by how their quote was aligned."""
     ambiguous: int
     statuses: Mapping[str, int]
-    """Judgements by status; only `ok` ones enter any figure below."""
+    """Number of judgements by status; only judgements with status `ok` enter the figures."""
     count_differs: int
-    """Judgements whose declared count is not the number of their spans that count."""
+    """Number of judgements whose declared count differs from the number of their counted spans."""
 
 
 @dataclass(frozen=True, slots=True)
 class Disagreement:
-    """One trace where the two differ, for the queue: spans by who has them."""
+    """A trace on which the two judges differ, with the number of spans each of them has."""
 
     id: str
     only_reference: int
@@ -89,29 +89,29 @@ class Disagreement:
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """The whole comparison."""
+    """The result of comparing a judge with a reference."""
 
     reference: str
     judge: str
     judge_run: str
     traces: int
-    """Traces of the reference."""
+    """Number of traces of the reference."""
     compared: Mapping[Behavior, int]
-    """For each behaviour the traces both judged."""
+    """Number of traces judged by both, by behaviour."""
     problems: int
     health: JudgeHealth
     scores: Mapping[str, SpanScore]
     mean_iou: Mapping[Behavior, float | None]
-    """Of spans matched at any overlap."""
+    """Mean intersection over union of the spans matched at any overlap."""
     counts: Mapping[Behavior, CountAgreement]
     presence: Mapping[Behavior, PresenceAgreement]
     queue: tuple[Disagreement, ...]
-    """Most disagreement first; traces without any are left out."""
+    """Traces with a disagreement, the largest disagreement first."""
     warnings: tuple[str, ...] = field(default=())
 
 
 def measure_agreement(reference: JudgementSource, judge: JudgementSource, *, seed: int = 0) -> Agreement:
-    """Compares a judge with a reference over the traces of the reference.
+    """Compare a judge with a reference over the traces of the reference.
 
     Args:
         reference: gold, or the first of two judges.
@@ -148,7 +148,7 @@ class _TracePair:
     second: TraceFindings
 
     def has(self, behavior: Behavior) -> bool:
-        """Whether both judged the behaviour here."""
+        """Return whether both judged the behaviour in this trace."""
         a, b = self.first.findings.get(behavior), self.second.findings.get(behavior)
         return a is not None and b is not None and a.status == b.status == "ok"
 
@@ -268,7 +268,7 @@ def _warnings(reference: JudgementSource, judge: JudgementSource, rows: Sequence
 
 
 def as_data(agreement: Agreement) -> dict[str, Any]:
-    """The comparison as plain data, for `--json`. What is undefined is null, never 0."""
+    """Return the comparison as plain data for `--json`. Undefined figures are null, never 0."""
     return {
         "reference": agreement.reference,
         "judge": agreement.judge,

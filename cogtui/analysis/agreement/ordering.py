@@ -1,4 +1,4 @@
-"""Whether the ordering of conditions or checkpoints survives a change of judge."""
+"""Whether two judges rank conditions or checkpoints in the same order."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from pipelines.records import Behavior
 
 @dataclass(frozen=True, slots=True)
 class GroupMeans:
-    """Mean counts of one group of traces by either judge, over the traces both judged."""
+    """Mean counts of one group of traces by each judge, over the traces that both judged."""
 
     group: str
     n: int
@@ -21,10 +21,10 @@ class GroupMeans:
 
 @dataclass(frozen=True, slots=True)
 class GroupOrdering:
-    """How a behaviour orders the groups by either judge."""
+    """How two judges rank the groups by one behaviour."""
 
     tau: float | None
-    """Kendall's tau-b: 1 the same order, -1 reversed; None with fewer than two groups or no difference."""
+    """Kendall's tau-b: 1 for the same order, -1 for the reverse; None with fewer than two groups or no differences."""
     groups: tuple[GroupMeans, ...]
 
 
@@ -33,7 +33,7 @@ def compare_orderings(
     judge: JudgementSource,
     group_of: Callable[[TraceFindings], str] = lambda trace: trace.group,
 ) -> Mapping[Behavior, GroupOrdering]:
-    """The ordering of groups by mean count, judge against judge, for each behaviour.
+    """Compare how two judges rank the groups by mean count, for each behaviour.
 
     Args:
         reference: the first judge.

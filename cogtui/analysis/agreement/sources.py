@@ -1,4 +1,4 @@
-"""Where judgements to compare come from: gold files, teachers' traces, the rules, and judge runs of a workspace."""
+"""Sources of judgements: gold files, teachers' traces, the rules judge, and judge runs of a workspace."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -24,7 +24,7 @@ _LABELS_OF_A_GROUP: Final = ("condition",)
 
 @dataclass(frozen=True, slots=True)
 class TextToJudge:
-    """A trace to be judged: what a gold row, a rollout and a teacher's trace have in common."""
+    """A text to judge: the fields that gold rows, rollouts and teachers' traces share."""
 
     id: str
     task: str
@@ -44,16 +44,16 @@ class TextToJudge:
 
 @dataclass(frozen=True, slots=True)
 class LabelledTexts:
-    """Texts with the judgements that come with them."""
+    """Texts with labelled spans."""
 
     name: str
     texts: tuple[TextToJudge, ...]
     spans: Mapping[str, tuple[LabelledSpan, ...]]
     unfinished: frozenset[str] = frozenset()
-    """Ids of texts of which a behaviour without a span was not looked for."""
+    """Ids of texts in which behaviours without a span were not looked for."""
 
     def source(self) -> JudgementSource:
-        """The spans that came with the texts, as a judge's."""
+        """Return the labelled spans as the findings of a judge."""
         traces = {}
         for text in self.texts:
             findings = findings_from_spans(self.spans[text.id])
@@ -64,7 +64,7 @@ class LabelledTexts:
 
 
 def findings_from_spans(spans: Iterable[LabelledSpan]) -> dict[Behavior, BehaviorFinding]:
-    """What spans with labels say: every behaviour judged, counted by the spans that are neither weak nor repeat."""
+    """Convert labelled spans to findings: every behaviour judged, weak and repeated spans not counted."""
     findings: dict[Behavior, BehaviorFinding] = {}
     kept = list(spans)
     for behavior in BEHAVIORS:
@@ -81,7 +81,7 @@ def _trace(text: TextToJudge, findings: Mapping[Behavior, BehaviorFinding]) -> T
 
 
 def read_gold_source(path: Path) -> LabelledTexts:
-    """A gold file, or a teacher's `traces.jsonl`, whose spans are exact too.
+    """Read a gold file, or a teacher's `traces.jsonl`, whose spans are exact as well.
 
     Raises:
         NotFound: no such file. InvalidInput: a row that cannot be used, named with its field.
@@ -120,7 +120,7 @@ def _read_teachers(path: Path) -> LabelledTexts:
 
 
 def rules_source(texts: Iterable[TextToJudge]) -> JudgementSource:
-    """What the rules say of texts, here and now."""
+    """Run the rules judge on texts."""
     from pipelines.behaviors.judges.rules.judge import RulesJudge, judge_problem
 
     traces = {}
@@ -132,28 +132,29 @@ def rules_source(texts: Iterable[TextToJudge]) -> JudgementSource:
 
 @dataclass(slots=True)
 class WorkspaceJudgeRun:
-    """The judgements of one judge run, wherever in a workspace they lie."""
+    """All judgements of one judge run in a workspace."""
 
     run: JudgeRun
     judgements: dict[str, dict[Behavior, Judgement]] = field(default_factory=dict)
     """By rollout id."""
     upstream: list[StageFolder] = field(default_factory=list)
-    """Stages whose rollouts were judged."""
+    """The stages whose rollouts were judged."""
     by_name: bool = False
-    """A person asked for by name."""
+    """Whether the user asked for an annotator by name."""
     annotated: Workspace | None = None
-    """Of a person: the workspace whose rollouts were annotated."""
+    """For an annotator, the workspace that holds the annotated rollouts."""
 
     @property
     def name(self) -> str:
-        """How the judge is called in a comparison: a person by name where they are compared with each other."""
+        """Name of the judge in a comparison; the annotator's name where annotators are compared with each other."""
         return self.run.judge if self.run.judge != HUMAN or not self.by_name else _called(self.run)
 
 
 def find_run(workspace: Workspace, name: str) -> WorkspaceJudgeRun:
-    """The judge run that a name means: a run id or a beginning of one, a judge's name, or a judge stage's key.
+    """Find the judge run that a name means.
 
-    `human` is the person who annotated; where there are several, `human:USER@HOST`.
+    A name is a run id or a prefix of one, a judge's name, or the key of a judge stage. `human` is the annotator; where
+    there are several, `human:USER@HOST`.
 
     Raises:
         NotFound: none. InvalidInput: several different ones; names them.
@@ -190,13 +191,13 @@ def find_run(workspace: Workspace, name: str) -> WorkspaceJudgeRun:
 
 
 def _how(run: JudgeRun) -> str:
-    """The id of a judge run, with what it asked for where it says so: that is mostly where two of a name differ."""
+    """Return the id of a judge run and its mode, which is what usually distinguishes two runs of one name."""
     mode = run.params.get("mode")
     return f"{run.id}, {mode}" if mode else run.id
 
 
 def human_runs(workspace: Workspace) -> list[WorkspaceJudgeRun]:
-    """What each person says in a workspace, straight from their files."""
+    """Read the annotations of every annotator from their files."""
     found: dict[str, WorkspaceJudgeRun] = {}
     for one in latest_annotations(workspace):
         run = human_judge_run(one.annotator)
@@ -241,7 +242,7 @@ def _collect(workspace: Workspace, folder: StageFolder, found: WorkspaceJudgeRun
 
 
 def run_source(found: WorkspaceJudgeRun, texts: Iterable[TextToJudge]) -> JudgementSource:
-    """What a judge run says of texts: of rollouts with their id, else of the very same text judged elsewhere."""
+    """Return a judge run's findings on texts, matched by rollout id, else by identical text."""
     by_digest: dict[str, dict[Behavior, Judgement]] = {}
     for verdicts in found.judgements.values():
         for judgement in verdicts.values():
@@ -260,7 +261,7 @@ def run_source(found: WorkspaceJudgeRun, texts: Iterable[TextToJudge]) -> Judgem
 
 
 def texts_of(found: WorkspaceJudgeRun) -> Iterator[TextToJudge]:
-    """The texts that a judge run judged, each with the condition and step it belongs to."""
+    """Yield the texts that a judge run judged, each with its condition and step."""
     if found.annotated is not None:
         yield from _annotated_texts(found.annotated, found.judgements)
     for upstream in found.upstream:
@@ -276,14 +277,14 @@ def texts_of(found: WorkspaceJudgeRun) -> Iterator[TextToJudge]:
 
 
 def _annotated_texts(workspace: Workspace, ids: Iterable[str]) -> Iterator[TextToJudge]:
-    """The rollouts that people annotated, by the index: they may lie in any stage."""
+    """Yield the annotated rollouts, read through the index because they may be in any stage."""
     with open_store(workspace) as store:
         store.ingest()
         for name in ids:
             try:
                 detail = store.rollout(name)
             except NotFound:
-                continue  # its stage is gone; the comparison says how many are not there
+                continue  # its stage was deleted; the comparison reports how many are missing
             row = detail.row
             labels = [row.condition] if row.condition is not None else []
             group = " ".join([*labels, row.split, f"step {row.step}"])

@@ -1,4 +1,4 @@
-"""Writes one trace's annotation each time it changes, one write after another, and knows what is on disk."""
+"""Saving of one trace's annotation after each change, one write after another."""
 
 import asyncio
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from pipelines.errors import CogtuiError
 
 
 class AnnotationWriter:
-    """What became of the changes to the annotation of one rollout.
+    """Writes the annotation of one rollout and tracks what is on disk.
 
     Args:
         store: where it is written.
@@ -34,25 +34,25 @@ class AnnotationWriter:
         self._annotator = annotator
         self._told = told
         self._standing = saved
-        """What was written last, or is being written."""
+        """The last record written or being written."""
         self._saved = saved
-        """What is known to be on disk."""
+        """The last record known to be on disk."""
         self._writing = 0
         self.state = "" if saved is None else "saved"
-        """For the reader: nothing, `saving`, `saved`, or why not."""
+        """For display: empty, `saving`, `saved`, or why saving failed."""
 
     @property
     def writing(self) -> bool:
-        """Whether a change is on its way to the disk."""
+        """Whether a write is in progress."""
         return self._writing > 0
 
     @property
     def failed(self) -> bool:
-        """Whether a change could not be written."""
+        """Whether the last write failed."""
         return self.state.startswith("NOT SAVED")
 
     def save(self, draft: AnnotationDraft) -> None:
-        """Writes the annotation as it is now, unless somebody else wrote it meanwhile: then `failed` says so."""
+        """Write the annotation; if somebody else wrote it meanwhile, `failed` becomes true."""
         before = self._standing
         record = new_annotation(
             self._rollout, draft.text, self._annotator, after=before,
@@ -75,5 +75,5 @@ class AnnotationWriter:
         elif not self.failed:
             self.state = f"NOT SAVED: {error}"
         if not self._writing:
-            self._standing = self._saved  # what failed is tried again with the next change
+            self._standing = self._saved  # a failed write is repeated with the next change
         self._told()

@@ -1,4 +1,4 @@
-"""Where a boundary can move to: the next or previous start, or end, of a character, word or sentence."""
+"""Movement of a span's boundary to the next or previous start or end of a character, word or sentence."""
 
 import re
 import unicodedata
@@ -20,7 +20,7 @@ _STICKS: Final = frozenset("\u200d\ufe0e\ufe0f")
 
 
 def move_boundary(text: str, at: int, unit: TextUnit, direction: int, edge: SpanEdge) -> int:
-    """The next (1) or previous (-1) place of a unit's start or end; the end of the text where there is none.
+    """Return the next (1) or previous (-1) start or end of a unit; the end of the text if there is none.
 
     Args:
         text: the whole text.
@@ -40,7 +40,7 @@ def move_boundary(text: str, at: int, unit: TextUnit, direction: int, edge: Span
 
 
 def _character(text: str, at: int, direction: int) -> int:
-    """One character on, over whatever combines with it."""
+    """Move by one character, over combining characters."""
     at += direction
     while 0 < at < len(text) and _inside_a_cluster(text, at):
         at += direction
@@ -93,7 +93,7 @@ def _sentence_places(text: str, edge: SpanEdge) -> Sequence[int]:
 
 @dataclass(frozen=True, slots=True)
 class TextSelection:
-    """A range being chosen, of which one edge moves. Never empty."""
+    """A selected range of which one end moves. Never empty."""
 
     start: int
     end: int
@@ -103,20 +103,20 @@ class TextSelection:
 
     @property
     def caret(self) -> int:
-        """Offset of the character at the moving edge."""
+        """Offset of the character at the moving end."""
         return self.start if self.edge == "start" else self.end - 1
 
     def swapped(self) -> Self:
-        """With the other edge moving."""
+        """Return the selection with the other end moving."""
         return replace(self, edge="start" if self.edge == "end" else "end")
 
     def moved(self, text: str, unit: TextUnit, direction: int) -> Self:
-        """With the edge moved by a unit. It does not pass the other edge."""
+        """Return the selection with its end moved by a unit; the ends do not cross."""
         at = self.start if self.edge == "start" else self.end
         return self._to(move_boundary(text, at, unit, direction, self.edge))
 
     def reaching(self, offset: int) -> Self:
-        """With the edge at the character of an offset."""
+        """Return the selection with its end at the character of an offset."""
         return self._to(offset if self.edge == "start" else offset + 1)
 
     def _to(self, place: int) -> Self:

@@ -1,4 +1,4 @@
-"""What a person says of one trace, and every way to change it: pure values, so that undo is to go back to one."""
+"""The annotation of one trace as an immutable value, with every edit; undo restores an earlier value."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -10,56 +10,56 @@ from pipelines.records import Behavior, LabelledSpan
 
 Flag = Literal["weak", "repeat"]
 SpanKey = tuple[Behavior, int, int]
-"""Behaviour, start, end: no two spans of a draft share it."""
+"""Behaviour, start and end: unique among the spans of a draft."""
 
 
 class InvalidEdit(ValueError):
-    """A change that would break the annotation; the message says why, in a person's words."""
+    """An edit that would make the annotation inconsistent; the message explains it to the annotator."""
 
 
 @dataclass(frozen=True, slots=True)
 class AnnotationDraft:
-    """An annotation as it stands. Every method gives a new one, or raises `Refused`.
+    """An annotation in progress. Every edit returns a new draft or raises `InvalidEdit`.
 
-    What holds of each: spans lie inside the text and quote it; own spans of one behaviour do not overlap; no place is
-    both decided and open; a trace that is done has no open proposals.
+    Invariants: spans lie inside the text and quote it; the annotator's spans of one behaviour do not overlap; no place
+    is both decided and open; a finished trace has no open proposals.
     """
 
     text: str
     spans: tuple[LabelledSpan, ...] = ()
-    """The person's own, in reading order."""
+    """The annotator's own spans, in reading order."""
     open: tuple[LabelledSpan, ...] = ()
-    """Proposals not decided."""
+    """Proposals that are not decided yet."""
     rejected: tuple[LabelledSpan, ...] = ()
     done: bool = False
     basis: str = ""
-    """Id of the judge run that made the proposals."""
+    """Id of the judge run whose spans were proposed."""
 
     @classmethod
     def of(cls, annotation: HumanAnnotation, text: str) -> Self:
-        """A saved annotation, to go on with."""
+        """Return the draft of a saved annotation."""
         return cls(text, annotation.spans, annotation.open, annotation.rejected, annotation.done, annotation.basis)
 
     @property
     def items(self) -> tuple[LabelledSpan, ...]:
-        """Own and open ones together, in reading order."""
+        """The annotator's spans and the open proposals, in reading order."""
         return _ordered((*self.spans, *self.open))
 
     @property
     def empty(self) -> bool:
-        """Whether nothing is said."""
+        """Whether the annotation has no content."""
         return not (self.spans or self.open or self.rejected or self.done)
 
     def is_open(self, span: LabelledSpan) -> bool:
-        """Whether it is a proposal that nobody decided."""
+        """Return whether a span is an undecided proposal."""
         return span in self.open
 
     def count(self, behavior: Behavior) -> int:
-        """Own spans that count: neither weak nor repeat."""
+        """Count the annotator's spans of a behaviour that are neither weak nor repeated."""
         return sum(span.behavior == behavior and not (span.weak or span.repeat) for span in self.spans)
 
     def propose(self, spans: Iterable[LabelledSpan], basis: str) -> Self:
-        """With a judge's spans as proposals instead of those still open; what was decided is not asked again."""
+        """Replace the open proposals by a judge's spans; decided spans are not proposed again."""
         known = {span_key(span) for span in (*self.spans, *self.rejected)}
         fresh: dict[SpanKey, LabelledSpan] = {}
         for span in spans:
@@ -72,11 +72,11 @@ class AnnotationDraft:
         return replace(self, open=found, basis=basis, done=self.done and not found)
 
     def accept(self, span: LabelledSpan) -> Self:
-        """An open one becomes the person's own."""
+        """Turn an open proposal into one of the annotator's spans."""
         return self._with(add=span, drop=span)
 
     def accept_all(self) -> Self:
-        """All open ones become the person's own; those that overlap an own one stay open."""
+        """Accept all open proposals except those that overlap a span of the annotator."""
         draft = self
         for span in self.open:
             try:
@@ -86,38 +86,38 @@ class AnnotationDraft:
         return draft
 
     def remove(self, span: LabelledSpan) -> Self:
-        """Rejects an open one, deletes an own one."""
+        """Reject an open proposal, or delete a span of the annotator."""
         if self.is_open(span):
             left = tuple(one for one in self.open if one != span)
             return replace(self, open=left, rejected=_ordered((*self.rejected, span)))
         return replace(self, spans=tuple(one for one in self.spans if one != span))
 
     def reject_all(self) -> Self:
-        """Rejects all open ones."""
+        """Reject all open proposals."""
         return replace(self, open=(), rejected=_ordered((*self.rejected, *self.open)))
 
     def add(self, start: int, end: int, behavior: Behavior) -> Self:
-        """A span of the person's own. If it is the place of an open one, that one is accepted."""
+        """Add a span; an open proposal at the same place is accepted."""
         new = self._span(behavior, start, end)
         same = next((one for one in self.open if span_key(one) == span_key(new)), None)
         return self._with(add=new, drop=same)
 
     def move(self, span: LabelledSpan, start: int, end: int) -> Self:
-        """With other boundaries; an open one thereby becomes the person's own."""
+        """Change the boundaries of a span; an open proposal is accepted by this."""
         return self.change(span, start, end, span.behavior)
 
     def relabel(self, span: LabelledSpan, behavior: Behavior) -> Self:
-        """With another behaviour; an open one thereby becomes the person's own."""
+        """Change the behaviour of a span; an open proposal is accepted by this."""
         assert span.start is not None
         assert span.end is not None
         return self.change(span, span.start, span.end, behavior)
 
     def change(self, span: LabelledSpan, start: int, end: int, behavior: Behavior) -> Self:
-        """With other boundaries and another behaviour at once."""
+        """Change the boundaries and the behaviour of a span."""
         return self._with(add=self._span(behavior, start, end, weak=span.weak, repeat=span.repeat), drop=span)
 
     def toggle(self, span: LabelledSpan, flag: Flag) -> Self:
-        """Marked as weak or as a repeat, or no longer; an open one thereby becomes the person's own."""
+        """Set or clear a flag of a span; an open proposal is accepted by this."""
         assert span.start is not None
         assert span.end is not None
         flags = {"weak": span.weak, "repeat": span.repeat}
@@ -125,13 +125,13 @@ class AnnotationDraft:
         return self._with(add=self._span(span.behavior, span.start, span.end, **flags), drop=span)
 
     def finish(self) -> Self:
-        """Nothing is missing any more: behaviours without a span count as zero."""
+        """Mark the annotation as finished: behaviours without a span count as zero."""
         if self.open:
             raise InvalidEdit(f"{len(self.open)} proposals are not decided")
         return replace(self, done=True)
 
     def reopen(self) -> Self:
-        """Not finished after all."""
+        """Mark the annotation as unfinished."""
         return replace(self, done=False)
 
     def _span(
@@ -144,7 +144,7 @@ class AnnotationDraft:
         )
 
     def _with(self, *, add: LabelledSpan, drop: LabelledSpan | None) -> Self:
-        """One span in the place of another."""
+        """Replace one span by another."""
         kept = tuple(one for one in self.spans if one != drop)
         spans = _ordered((*kept, add))
         clash = find_overlap(spans)
@@ -179,7 +179,7 @@ _MOST: Final = 1000
 
 
 class DraftHistory:
-    """A draft with what it was before: undo and redo."""
+    """A draft with undo and redo."""
 
     def __init__(self, draft: AnnotationDraft) -> None:
         self._past: list[AnnotationDraft] = []
@@ -187,7 +187,7 @@ class DraftHistory:
         self.draft = draft
 
     def put(self, draft: AnnotationDraft) -> bool:
-        """The next state; whether it is another one."""
+        """Make a draft the current one; return whether it differs from the one before."""
         if draft == self.draft:
             return False
         self._past = [*self._past[-_MOST:], self.draft]
@@ -196,7 +196,7 @@ class DraftHistory:
         return True
 
     def undo(self) -> bool:
-        """Goes back one state; whether there was one."""
+        """Restore the draft before the last edit; return whether there was one."""
         if not self._past:
             return False
         self._future.append(self.draft)
@@ -204,7 +204,7 @@ class DraftHistory:
         return True
 
     def redo(self) -> bool:
-        """Takes the last undo back; whether there was one."""
+        """Restore the draft before the last undo; return whether there was one."""
         if not self._future:
             return False
         self._past.append(self.draft)

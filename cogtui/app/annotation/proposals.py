@@ -1,4 +1,4 @@
-"""Whose spans a person can start from: those of the judges who saw the trace, or of the rules here and now."""
+"""Spans that an annotator can start from: those of the judges that judged the trace, and of the rules judge."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from pipelines.records import LabelledSpan
 
 @dataclass(frozen=True, slots=True)
 class ProposalSource:
-    """What one judge says of a trace."""
+    """The spans of one judge on a trace."""
 
     name: str
     basis: str
@@ -21,7 +21,7 @@ class ProposalSource:
 
 
 def proposal_sources(detail: RolloutDetail, now: LiveRulesJudgement | None, annotator: str) -> list[ProposalSource]:
-    """What there is to start from, for a person's annotation of a rollout; their own is not among it."""
+    """List what an annotator can start from; their own annotation is left out."""
     mine = human_judge_run(annotator).id
     found = [
         ProposalSource(

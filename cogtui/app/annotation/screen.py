@@ -1,4 +1,4 @@
-"""Annotating one trace by keyboard: every change is saved as it is made, and nothing of a judge's is overwritten."""
+"""The annotation screen: every change is saved at once, and judges' spans are never overwritten."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _PANES = ("none", "spans", "problem")
 
 
 class AnnotateScreen(ChordScreen):
-    """A trace with a person's own spans.
+    """A trace with the annotator's own spans.
 
     Args:
         mode: title of the mode it is opened in.
@@ -91,12 +91,12 @@ class AnnotateScreen(ChordScreen):
 
     @property
     def draft(self) -> AnnotationDraft:
-        """The annotation as it stands."""
+        """The current annotation."""
         return self.history.draft
 
     @property
     def text(self) -> AnnotateText:
-        """The text."""
+        """The text view."""
         return self.query_one(AnnotateText)
 
     def compose_body(self) -> ComposeResult:
@@ -117,7 +117,7 @@ class AnnotateScreen(ChordScreen):
         self.show_rollout(self.rollout)
 
     def show_rollout(self, rollout: RolloutRow) -> None:
-        """Reads another trace, with what this person said of it."""
+        """Load another trace with this annotator's annotation."""
         self.run_worker(self._load(rollout), group="load", exclusive=True)
 
     async def _load(self, rollout: RolloutRow) -> None:
@@ -146,7 +146,7 @@ class AnnotateScreen(ChordScreen):
         place = await self.answer(store.ask(lambda opened: order.position_text(opened, rollout)))
         self.query_one("#head", TextLine).show_rows(head_parts(detail.row, annotator, place or ""))
 
-    # Showing
+    # Display
 
     def _show(self, *, stay: bool = True) -> None:
         if self.detail is None:
@@ -171,10 +171,10 @@ class AnnotateScreen(ChordScreen):
         self.query_one("#hint", TextLine).show(*hint_parts(self.draft, text.span, text.selection))
         self.query_one(DraftList).show_draft(self.draft, text.spans, text.current)
 
-    # Changing
+    # Edits
 
     def change(self, make: Callable[[AnnotationDraft], AnnotationDraft], select_key: SpanKey | None = None) -> bool:
-        """Changes the draft and saves it; says why where it cannot be changed so.
+        """Change the draft and save it; show the reason if the edit is invalid.
 
         Args:
             make: from the draft to the next one.
@@ -197,12 +197,12 @@ class AnnotateScreen(ChordScreen):
 
     @property
     def writing(self) -> bool:
-        """Whether a change is on its way to the disk."""
+        """Whether a write is in progress."""
         return self._saving is not None and self._saving.writing
 
     @property
     def unsaved(self) -> bool:
-        """Whether a change could not be written."""
+        """Whether the last write failed."""
         return self._saving is not None and self._saving.failed
 
     def _save(self) -> None:
@@ -214,7 +214,7 @@ class AnnotateScreen(ChordScreen):
             self._show_counts()
 
     def action_accept(self) -> None:
-        """Keeps the boundaries chosen; or accepts the proposal and goes to the next one."""
+        """Apply the new boundaries, or accept the proposal and go to the next one."""
         text, chosen, span = self.text, self.text.selection, self.text.span
         if chosen is not None:
             if chosen.origin is None:
@@ -241,7 +241,7 @@ class AnnotateScreen(ChordScreen):
         self.change(lambda draft: draft.change(origin, start, end, behavior), (behavior, start, end))
 
     def action_remove(self) -> None:
-        """Rejects the proposal, or deletes the person's own span; then the next proposal."""
+        """Reject the proposal or delete the annotator's span, then go to the next proposal."""
         span = self.text.span
         if span is None:
             self.say("no span here")
@@ -249,14 +249,14 @@ class AnnotateScreen(ChordScreen):
             self._go_to_next_open()
 
     def action_accept_all(self) -> None:
-        """Accepts all that is open."""
+        """Accept all open proposals."""
         if not self.draft.open:
             self.say("nothing is left to decide")
         elif self.change(AnnotationDraft.accept_all) and self.draft.open:
             self.say(f"{len(self.draft.open)} overlap spans of yours and are still to decide")
 
     def action_label(self, behavior: Behavior) -> None:
-        """Labels the selection, or relabels the span."""
+        """Label the selection, or relabels the span."""
         chosen, span = self.text.selection, self.text.span
         if chosen is not None and chosen.origin is not None:
             self._apply_selection(chosen, chosen.origin, behavior)
@@ -270,7 +270,7 @@ class AnnotateScreen(ChordScreen):
             self.say("no span here: Space starts a selection, which V B S C then labels")
 
     def action_flag(self, flag: Flag) -> None:
-        """Marks the span as weak or as a repeat, or takes the mark off."""
+        """Mark the span as weak or repeated, or clear the flag."""
         span = self.text.span
         if span is None:
             self.say("no span here")
@@ -278,7 +278,7 @@ class AnnotateScreen(ChordScreen):
             self.change(lambda draft: draft.toggle(span, flag), span_key(span))
 
     def action_select(self) -> None:
-        """Starts a selection at the caret, or ends it."""
+        """Start a selection at the caret, or ends it."""
         text = self.text
         if text.selection is None and self.draft.text:
             text.select(TextSelection(text.caret, text.caret + 1))
@@ -286,7 +286,7 @@ class AnnotateScreen(ChordScreen):
             text.select(None)
 
     def action_edges(self) -> None:
-        """Moves the boundaries of the span: the selection's keys, then Enter."""
+        """Move the boundaries of the span with the selection's keys; Enter applies them."""
         span = self.text.span
         if span is None:
             self.say("no span here: Space starts a new one")
@@ -295,16 +295,16 @@ class AnnotateScreen(ChordScreen):
             self.text.select(TextSelection(start, end, "end", span))
 
     def action_other_end(self) -> None:
-        """The other end of the selection moves."""
+        """Move the other end of the selection from now on."""
         if self.text.selection is not None:
             self.text.select(self.text.selection.swapped())
 
     def action_undo(self) -> None:
-        """Takes the last change back."""
+        """Undo the last change."""
         self._after_history_move(self.history.undo(), "nothing to undo here")
 
     def action_redo(self) -> None:
-        """Does again what was undone."""
+        """Redo the last undone change."""
         self._after_history_move(self.history.redo(), "nothing to redo here")
 
     def _after_history_move(self, changed: bool, otherwise: str) -> None:
@@ -316,7 +316,7 @@ class AnnotateScreen(ChordScreen):
             self.say(otherwise)
 
     def action_done(self) -> None:
-        """No more behaviours: what has no span counts as zero. Again: not done after all."""
+        """Finish the trace (behaviours without a span count as zero), or reopen it."""
         if self.draft.done:
             self.change(AnnotationDraft.reopen)
         elif not self.draft.open:
@@ -339,7 +339,7 @@ class AnnotateScreen(ChordScreen):
             )
 
     def action_propose(self) -> None:
-        """Asks whose spans to start from; they are proposals until each is decided."""
+        """Ask for the judge whose spans to start from."""
         if self.detail is None:
             return
         offered = proposal_sources(self.detail, self.now, self.annotator)
@@ -359,7 +359,7 @@ class AnnotateScreen(ChordScreen):
         names = [one.name for one in offered]
         self.app.push_screen(ChoiceScreen("Start from whose spans?", names, first), chosen)
 
-    # Moving
+    # Movement
 
     def jump(self, direction: int, letter: str) -> None:
         self.text.action_jump(direction, letter)
@@ -370,7 +370,7 @@ class AnnotateScreen(ChordScreen):
         self.say(f"no {name} further {'below' if event.direction > 0 else 'above'}")
 
     def action_neighbour(self, direction: int) -> None:
-        """Goes to the next or previous trace."""
+        """Go to the next or previous trace."""
         self._unless_unsaved(lambda: self.run_worker(self._go(direction), group="go", exclusive=True))
 
     async def _go(self, direction: int) -> None:
@@ -382,7 +382,7 @@ class AnnotateScreen(ChordScreen):
             self.show_rollout(row)
 
     def action_pane(self) -> None:
-        """Shows the spans, then the problem, then neither; a wide screen shows both all the time."""
+        """Switch the narrow screen between spans, problem and neither; a wide screen always shows both."""
         self._pane = (self._pane + 1) % len(_PANES)
         self._show_pane()
 
@@ -390,7 +390,7 @@ class AnnotateScreen(ChordScreen):
         self.show_pane_class(_PANES, _PANES[self._pane])
 
     def action_up(self) -> None:
-        """Leaves the selection; or goes back to where one came from."""
+        """Cancel the selection, or close the screen."""
         if self.text.selection is not None:
             self.text.select(None)
         else:
@@ -403,7 +403,7 @@ class AnnotateScreen(ChordScreen):
             on_close(rollout, human_judge_run(self.annotator).id)
 
     def _unless_unsaved(self, go: Callable[[], object]) -> None:
-        """Goes on, but asks first where that would lose something."""
+        """Continue, but ask first if an unsaved change would be lost."""
         saving = self._saving
         if saving is None or not saving.failed:
             go()

@@ -1,4 +1,4 @@
-"""What stands around a text that is annotated: who annotates, the counts so far, what the keys would do now."""
+"""The lines around an annotated text: annotator, counts, and the keys that apply."""
 
 from collections.abc import Sequence
 
@@ -15,7 +15,7 @@ _QUOTE = 60
 
 
 def head_parts(row: RolloutRow, annotator: str, place: str) -> list[list[Part]]:
-    """Which trace it is, and who annotates."""
+    """Return the two header lines: which trace it is and who annotates."""
     origin = [text for text in (row.condition, None if row.seed is None else f"seed {row.seed}") if text]
     origin += [f"step {row.step}", row.split, f"problem {row.problem_id} #{row.sample}"]
     first: list[Part] = [(f" {place}  " if place else " ", "dim"), (one_line(" · ".join(origin), 200), "strong")]
@@ -26,7 +26,7 @@ def head_parts(row: RolloutRow, annotator: str, place: str) -> list[list[Part]]:
 
 
 def count_parts(draft: AnnotationDraft, saved: str) -> list[Part]:
-    """The counts so far, what is undecided, and whether all of it is on disk.
+    """Return the counts so far, the number of open proposals, and the save state.
 
     Args:
         draft: as it stands.
@@ -51,7 +51,7 @@ def count_parts(draft: AnnotationDraft, saved: str) -> list[Part]:
 
 
 def hint_parts(draft: AnnotationDraft, span: LabelledSpan | None, selection: TextSelection | None) -> list[Part]:
-    """What the caret is on, and the keys that matter there."""
+    """Return what the caret is on and the keys that apply there."""
     if selection is not None:
         what = "boundaries" if selection.origin is not None else "selected"
         quote = one_line(draft.text[selection.start : selection.end][:_QUOTE], _QUOTE)
@@ -78,10 +78,10 @@ def hint_parts(draft: AnnotationDraft, span: LabelledSpan | None, selection: Tex
 
 
 class DraftList(SpanList, can_focus=False):
-    """The spans of a draft: `?` before those to decide."""
+    """The spans of a draft, with `?` before open proposals."""
 
     def show_draft(self, draft: AnnotationDraft, shown: Sequence[LabelledSpan], current: int | None) -> None:
-        """Shows the spans in the order of the text."""
+        """Show the spans in the order of the text."""
         self._draft = draft
         self.show_spans(shown, ())
         if current is not None:

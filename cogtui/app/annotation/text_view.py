@@ -1,4 +1,4 @@
-"""The text of a trace with a caret in it: what is chosen, moved and labelled by keyboard alone."""
+"""The text of a trace with a caret: spans are selected, moved and labelled by keyboard."""
 
 from collections.abc import Iterable, Sequence
 from typing import ClassVar
@@ -16,7 +16,7 @@ from pipelines.records import LabelledSpan
 
 
 class AnnotateText(TraceText, inherit_bindings=False):
-    """A draft over its text. The span the caret is on is the one that keys act on."""
+    """A draft over its text. Keys act on the span under the caret."""
 
     TITLE = "text"
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -37,7 +37,7 @@ class AnnotateText(TraceText, inherit_bindings=False):
     ]
 
     class CaretMoved(Message):
-        """The caret, the selection or the current span is another one."""
+        """The caret, the selection or the current span changed."""
 
         def can_replace(self, message: Message) -> bool:
             return isinstance(message, AnnotateText.CaretMoved)
@@ -45,12 +45,12 @@ class AnnotateText(TraceText, inherit_bindings=False):
     def __init__(self) -> None:
         super().__init__()
         self.caret = 0
-        """Offset of the character it is on."""
+        """Offset of the character under the caret."""
         self.selection: TextSelection | None = None
         self._open: frozenset[LabelledSpan] = frozenset()
 
     def show_draft(self, draft: AnnotationDraft, marks: Sequence[tuple[int, int]] = (), *, stay: bool) -> None:
-        """Shows a draft.
+        """Show a draft.
 
         Args:
             draft: with its text.
@@ -72,7 +72,7 @@ class AnnotateText(TraceText, inherit_bindings=False):
         self._moved()
 
     def select_key(self, place: SpanKey) -> None:
-        """Makes the span of a place the current one, with the caret in it."""
+        """Make the span with a key the current one and move the caret to it."""
         found = [index for index, span in enumerate(self.spans) if span_key(span) == place]
         if found:
             self.go_to_span(found[0])
@@ -83,13 +83,13 @@ class AnnotateText(TraceText, inherit_bindings=False):
         return None if self.current is None or self.current >= len(self.spans) else self.spans[self.current]
 
     def is_open(self, index: int) -> bool:
-        """Whether a span shown is an open proposal."""
+        """Return whether a shown span is an open proposal."""
         return self.spans[index] in self._open
 
-    # Moving
+    # Movement
 
     def go_to(self, offset: int) -> None:
-        """Puts the caret, or the moving edge, on a character."""
+        """Put the caret, or the moving end of the selection, on a character."""
         offset = max(0, min(offset, len(self._text) - 1))
         if self.selection is not None:
             self.selection = self.selection.reaching(offset)
@@ -100,7 +100,7 @@ class AnnotateText(TraceText, inherit_bindings=False):
         self._moved()
 
     def go_to_span(self, index: int | None) -> None:
-        """Makes a span the current one, with the caret at its start."""
+        """Make a span the current one, with the caret at its start."""
         if index is not None:
             self.caret = self._marked.ranges[index][0]
             self.selection = None
@@ -115,7 +115,7 @@ class AnnotateText(TraceText, inherit_bindings=False):
         self._moved()
 
     def action_caret(self, unit: TextUnit, direction: int) -> None:
-        """Moves the caret, or the moving edge of the selection, by a unit."""
+        """Move the caret, or the moving end of the selection, by a unit."""
         if not self._text:
             return
         if self.selection is not None:
@@ -126,7 +126,7 @@ class AnnotateText(TraceText, inherit_bindings=False):
             self.go_to(move_boundary(self._text, self.caret, unit, direction, "start"))
 
     def action_move(self, lines: int) -> None:
-        """Moves the caret by lines, about in its column."""
+        """Move the caret by lines, keeping its column where possible."""
         layout = self._layout_of_text
         line = layout.line_of(self.caret)
         wanted = max(0, min(line + lines, len(layout) - 1))
@@ -136,20 +136,20 @@ class AnnotateText(TraceText, inherit_bindings=False):
         self.go_to(max(start, min(start + self.caret - layout.bounds(line)[0], end - 1)))
 
     def action_line_end(self, direction: int) -> None:
-        """Moves the caret to the start or the end of its line."""
+        """Move the caret to the start or the end of its line."""
         start, end = self._layout_of_text.bounds(self._layout_of_text.line_of(self.caret))
         self.go_to(start if direction < 0 else max(start, end - 1))
 
     def action_first(self) -> None:
-        """Moves the caret to the start of the text."""
+        """Move the caret to the start of the text."""
         self.go_to(0)
 
     def action_last(self) -> None:
-        """Moves the caret to the end of the text."""
+        """Move the caret to the end of the text."""
         self.go_to(len(self._text) - 1)
 
     def next_open(self, behind: int) -> int | None:
-        """The first open proposal from an offset on, else the first of all."""
+        """Return the first open proposal at or after an offset, else the first of all."""
         found = [index for index in range(len(self.spans)) if self.is_open(index)]
         return next((index for index in found if self._marked.ranges[index][0] >= behind), found[0] if found else None)
 
@@ -181,7 +181,7 @@ class AnnotateText(TraceText, inherit_bindings=False):
         return parts
 
     def _lanes(self, start: int, end: int) -> str:
-        """As `Highlights.lanes`, with small letters where an open proposal begins."""
+        """Return the gutter of a line like `Highlights.lanes`, with small letters where an open proposal begins."""
         lanes = [" "] * len(BEHAVIORS)
         for piece in self._marked.pieces_between(start, end):
             for index in piece.active:
@@ -195,7 +195,7 @@ class AnnotateText(TraceText, inherit_bindings=False):
         return "".join(lanes)
 
     def _cut(self, pieces: Iterable[HighlightPiece]) -> Iterable[HighlightPiece]:
-        """The pieces, cut at the caret and at the ends of the selection."""
+        """Cut pieces at the caret and at the ends of the selection."""
         cuts = {self.caret, self.caret + 1}
         if self.selection is not None:
             cuts |= {self.selection.start, self.selection.end}

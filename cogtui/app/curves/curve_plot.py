@@ -1,4 +1,4 @@
-"""Curves of a measure as a plot: which look each has, the axes, the lines."""
+"""Curves of a measure as a plot: the style of each curve, axes and lines."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,12 +10,12 @@ from cogtui.app.rendering.styles import SERIES_STYLES, Part, StyleName
 from cogtui.app.rendering.text import fit
 
 _AXIS = 7
-"""Cells for the numbers of the vertical axis."""
+"""Cells for the labels of the vertical axis."""
 
 
 @dataclass(frozen=True, slots=True)
 class PlotSeries:
-    """A curve with what tells it from the others, with colour and without."""
+    """A curve with the letter, style and pattern that identify it, with and without colour."""
 
     curve: Curve
     letter: str
@@ -26,16 +26,16 @@ class PlotSeries:
 
     @property
     def name(self) -> str:
-        """The condition, as a screen names it."""
+        """The condition as shown."""
         return self.curve.condition or "no condition"
 
     def at(self, step: int) -> CurvePoint | None:
-        """The point at a step."""
+        """Return the point at a step."""
         return next((point for point in self.curve.points if point.step == step), None)
 
 
 def make_series(curves: Sequence[Curve], published: Mapping[str, Sequence[tuple[int, float]]]) -> list[PlotSeries]:
-    """Gives each curve a letter, a look and a pattern."""
+    """Assign each curve a letter, a style and a pattern."""
     return [
         PlotSeries(
             curve,
@@ -49,19 +49,19 @@ def make_series(curves: Sequence[Curve], published: Mapping[str, Sequence[tuple[
 
 
 def list_steps(series: Sequence[PlotSeries]) -> list[int]:
-    """All steps at which some curve has a point."""
+    """Return all steps at which a curve has a point."""
     return sorted({point.step for one in series for point in one.curve.points})
 
 
 def _edges(point: CurvePoint) -> list[tuple[float, float, float]]:
-    """Step and interval of a point; nothing where it has no interval."""
+    """Return the step and interval of a point; empty without an interval."""
     return [] if point.low is None or point.high is None else [(point.step, point.low, point.high)]
 
 
 def plot_rows(
     series: Sequence[PlotSeries], width: int, height: int, *, chosen: int = 0, step: int | None = None
 ) -> list[list[Part]]:
-    """The plot with its axes.
+    """Return the plot with its axes.
 
     Args:
         series: what to draw; the chosen one is drawn last, over the others, and alone has its band.

@@ -1,4 +1,4 @@
-"""Mode 4: a measure over training steps by condition, with intervals over seeds; a point opens its rollouts."""
+"""Mode 4: a measure over training steps by condition, with intervals over seeds; Enter opens a point's rollouts."""
 
 import time
 from typing import ClassVar
@@ -27,7 +27,7 @@ _PUBLISHED = ("", "llama", "qwen")
 
 
 class CurvesScreen(AppScreen):
-    """One measure and one split at a time."""
+    """Curves of one measure and one split."""
 
     MODE = "Curves"
     HELP_TITLE = "Curves"
@@ -63,7 +63,7 @@ class CurvesScreen(AppScreen):
         self.run_worker(self._load(), group="load", exclusive=True)
 
     def catch_up(self) -> None:
-        """Reads again, but not more often than every few seconds: a plot is many bytes over a slow line."""
+        """Read again, at most every few seconds: a plot is many bytes over a slow connection."""
         wait = _AT_MOST_EVERY_S - (time.monotonic() - self._read_at)
         if wait <= 0:
             self.run_worker(self._load(), group="load", exclusive=True)
@@ -85,11 +85,11 @@ class CurvesScreen(AppScreen):
 
     @property
     def splits(self) -> list[str]:
-        """Splits there are, the test problems first."""
+        """The splits in the index, test first."""
         return sorted({one.split for one in self._summaries}, key=lambda name: (name != "test", name))
 
     def draw(self) -> None:
-        """Draws the curves of the measure and split chosen."""
+        """Draw the curves of the chosen measure and split."""
         if self.split not in self.splits:
             self.split = self.splits[0] if self.splits else ""
         found = [curve for curve in build_curves(self._summaries, self.measure) if curve.split == self.split]
@@ -130,7 +130,7 @@ class CurvesScreen(AppScreen):
 
     @on(LineView.LineSelected)
     def _chosen(self, event: LineView.LineSelected) -> None:
-        """A point opens the rollouts it stands for."""
+        """Open the rollouts that a point stands for."""
         one = self.series[event.line]
         terms = [f"split:{quote_value(one.curve.split)}", f"step:{self.step}"]
         if one.curve.condition is not None:
@@ -139,12 +139,12 @@ class CurvesScreen(AppScreen):
         self.post_message(OpenRolloutList(self, path, " ".join(terms)))
 
     def action_measure(self, by: int) -> None:
-        """Shows another measure."""
+        """Show the next or previous measure."""
         self.measure = MEASURES[(MEASURES.index(self.measure) + by) % len(MEASURES)]
         self.draw()
 
     def action_choose_measure(self) -> None:
-        """Asks which measure to show."""
+        """Ask which measure to show."""
 
         def chosen(index: int | None) -> None:
             if index is not None:
@@ -155,12 +155,12 @@ class CurvesScreen(AppScreen):
         self.app.push_screen(ChoiceScreen("Which measure?", names, MEASURES.index(self.measure)), chosen)
 
     def action_split(self) -> None:
-        """Shows another split."""
+        """Show the next split."""
         if self.splits:
             self.split = self.splits[(self.splits.index(self.split) + 1) % len(self.splits)]
             self.draw()
 
     def action_published(self) -> None:
-        """Puts the published curves of one model behind, then of the other, then none."""
+        """Show the published curves of the next model behind the plot, or none."""
         self.published = _PUBLISHED[(_PUBLISHED.index(self.published) + 1) % len(_PUBLISHED)]
         self.draw()

@@ -30,11 +30,11 @@ class CurvePlot(StyledWidget):
 
     @property
     def text(self) -> str:
-        """What it shows, without looks."""
+        """The text shown, without styles."""
         return "\n".join("".join(text for text, _ in row) for row in self._rows)
 
     def show_series(self, series: Sequence[PlotSeries], chosen: int, step: int | None) -> None:
-        """Shows curves with one of them chosen and the cursor at a step."""
+        """Show curves with one of them chosen and the cursor at a step."""
         self._series, self._chosen, self._step = series, chosen, step
         self._draw()
 
@@ -52,7 +52,7 @@ class CurvePlot(StyledWidget):
 
 
 class CurveList(LineView):
-    """The curves by letter, with value, interval, seeds and what is missing at the cursor's step."""
+    """The curves by letter, with mean, interval, seeds and missing values at the cursor's step."""
 
     TITLE = "list of curves"
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -62,7 +62,7 @@ class CurveList(LineView):
     ]
 
     class Stepped(Message):
-        """Another step is wanted."""
+        """The user asked for another step."""
 
         def __init__(self, by: int) -> None:
             super().__init__()
@@ -78,7 +78,7 @@ class CurveList(LineView):
         return len(self._series)
 
     def show_series(self, series: Sequence[PlotSeries], step: int | None) -> None:
-        """Shows curves with their values at a step; the cursor stays on its condition."""
+        """Show curves with their values at a step; the cursor stays on its condition."""
         here = self._series[self.cursor].name if self.cursor < len(self._series) else None
         names = [one.name for one in series]
         changed = (series, step) != (self._series, self._step)
@@ -105,5 +105,5 @@ class CurveList(LineView):
         return parts
 
     def action_step(self, by: int) -> None:
-        """Asks for another step."""
+        """Request another step."""
         self.post_message(self.Stepped(by))

@@ -1,4 +1,4 @@
-"""An experiment as a table: a row for each cell of its matrix, a column for each stage of its recipe."""
+"""An experiment as a matrix: one row per run, one column per stage."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ExperimentMatrix:
-    """Which stage stands where. States are looked up when it is drawn."""
+    """The stages of an experiment by row and column. States are looked up when it is drawn."""
 
     columns: tuple[str, ...]
     """Stage names in dependency order."""
     rows: tuple[str, ...]
-    """Titles of the cells."""
+    """Titles of the runs."""
     keys: tuple[tuple[str | None, ...], ...]
-    """Stage keys by row and column; None where the recipe leaves the stage out of the cell."""
+    """Stage keys by row and column; None where a run leaves out the stage."""
 
 
 def build_matrix(experiment: Experiment) -> ExperimentMatrix:
-    """The table of an experiment. Labels that are the same in every cell are left out of the titles."""
+    """Build the matrix of an experiment. Labels that are equal in every run are left out of the titles."""
     columns: list[str] = []
     for cell in experiment.cells:
         previous = -1
@@ -51,7 +51,7 @@ def build_matrix(experiment: Experiment) -> ExperimentMatrix:
 
 
 def count_states(experiment: Experiment, states: Mapping[str, StageState]) -> dict[StateName, int]:
-    """How many different stages of the experiment are in each state, the most urgent first."""
+    """Count the distinct stages of the experiment by state, the most urgent state first."""
     keys = {key for cell in experiment.cells for key in cell.stages.values()}
     counts: dict[StateName, int] = dict.fromkeys(URGENCY, 0)
     for key in keys:

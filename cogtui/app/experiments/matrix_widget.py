@@ -1,4 +1,4 @@
-"""The matrix of an experiment: cells down, stages across, each with its state by glyph and word."""
+"""The widget of an experiment's matrix: runs down, stages across, each with a glyph and a word for its state."""
 
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
@@ -20,7 +20,7 @@ _SMALLEST_TITLE = 12
 
 
 class MatrixView(LineView):
-    """Draws a `Matrix`; the cursor is on one stage of one cell. Columns scroll so that it is seen.
+    """Draws an `ExperimentMatrix` with the cursor on one stage of one run; columns scroll to keep the cursor visible.
 
     Args:
         titles: the line above, which this fills with the names of the stages.
@@ -54,7 +54,7 @@ class MatrixView(LineView):
         return self._matrix.keys[self.cursor][self.column]
 
     def show_matrix(self, matrix: ExperimentMatrix, states: Mapping[str, StageState]) -> None:
-        """Shows a matrix with these states, repainting only rows in which something changed."""
+        """Show a matrix and states; repaint only rows that changed."""
         if matrix == self._matrix:
             before = [self._row_cells(line) for line in range(self.line_count)]
             self._states = states
@@ -82,12 +82,12 @@ class MatrixView(LineView):
         return state_part(self._states[key])
 
     def _measure(self) -> bool:
-        """Works out the columns' widths; True if they changed."""
+        """Compute the column widths; return whether they changed."""
         widths = [cell_len(one_line(name, 40)) for name in self._matrix.columns]
         for line in range(self.line_count):
             for column, (text, _) in enumerate(self._row_cells(line)):
                 widths[column] = max(widths[column], cell_len(text))
-        # Widths only ever grow while a matrix is shown, so that a changing percentage moves nothing.
+        # Widths only grow while a matrix is shown, so that a changing percentage does not move columns.
         if len(widths) == len(self._widths):
             widths = [max(pair) for pair in zip(widths, self._widths, strict=True)]
         changed = widths != self._widths
@@ -95,7 +95,7 @@ class MatrixView(LineView):
         return changed
 
     def _visible_columns(self, width: int) -> tuple[int, list[int]]:
-        """Cells for the row's title, and the columns that fit beside it, the cursor's among them."""
+        """Return the width of the row titles and the columns that fit beside them, the cursor's among them."""
         longest = max((cell_len(one_line(title, 80)) for title in self._matrix.rows), default=0)
         everything = sum(self._widths) + 2 * len(self._widths)
         title = max(_SMALLEST_TITLE, min(longest, width - everything, width // 2), min(longest, width // 3))
@@ -150,7 +150,7 @@ class MatrixView(LineView):
         return max(0, min(column, len(self._matrix.columns) - 1))
 
     def action_move_column(self, columns: int) -> None:
-        """Moves the cursor to another stage."""
+        """Move the cursor to another stage."""
         self.column += columns
 
     def on_click(self, event: events.Click) -> None:

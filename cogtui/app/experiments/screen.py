@@ -1,4 +1,4 @@
-"""Mode 1: the matrix of an experiment, live."""
+"""Mode 1: the live matrix of an experiment."""
 
 from typing import ClassVar
 
@@ -21,7 +21,7 @@ from cogtui.app.widgets.text_line import TextLine
 
 
 class ExperimentsScreen(StageActions):
-    """Cells down, stages across; below it what is known of the stage under the cursor."""
+    """The matrix, with details of the stage under the cursor below it."""
 
     MODE = "Experiments"
     HELP_TITLE = "Experiments"
@@ -55,7 +55,7 @@ class ExperimentsScreen(StageActions):
         return self.query_one(MatrixView).key
 
     def show_snapshot(self, snapshot: WorkspaceSnapshot) -> None:
-        """Draws what changed."""
+        """Draw the changes of a snapshot."""
         view = self.query_one(MatrixView)
         summary = self.query_one("#summary", TextLine)
         if not snapshot.experiments:
@@ -84,7 +84,7 @@ class ExperimentsScreen(StageActions):
 
     @on(LineView.CursorMoved)
     def show_facts(self) -> None:
-        """Fills the pane below with the stage under the cursor."""
+        """Fill the pane below with the stage under the cursor."""
         facts = self.query_one("#facts", DetailPane)
         stage = self.stage
         facts.show_with(lambda width: stage_rows(stage, width, attempts=False))
@@ -94,14 +94,14 @@ class ExperimentsScreen(StageActions):
         self.action_open_stage()
 
     def action_experiment(self, step: int) -> None:
-        """Shows another experiment of the workspace."""
+        """Show another experiment of the workspace."""
         names = [experiment.name for experiment in self.context.snapshot.experiments]
         if self._experiment_name in names:
             self._experiment_name = names[(names.index(self._experiment_name) + step) % len(names)]
             self.show_snapshot(self.context.snapshot)
 
     def action_choose_experiment(self) -> None:
-        """Asks which experiment to show."""
+        """Ask which experiment to show."""
         names = [experiment.name for experiment in self.context.snapshot.experiments]
         if not names:
             return

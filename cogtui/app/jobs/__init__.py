@@ -1,1 +1,1 @@
-"""Mode 2: every stage of the workspace as a live table."""
+"""Mode 2: every stage of the workspace in a live table. The app opens `screen.JobsScreen`."""

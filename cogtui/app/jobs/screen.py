@@ -1,4 +1,4 @@
-"""Mode 2: every stage of the workspace as a live table, with attempts and reasons beside it."""
+"""Mode 2: every stage of the workspace in a live table, with attempts and failure reasons beside it."""
 
 from typing import ClassVar
 
@@ -32,7 +32,7 @@ COLUMNS = (
 
 
 class JobsScreen(StageActions):
-    """What runs first, then what needs a person, then what waits, then what is done."""
+    """All stages: running ones first, then those that need attention, those that wait, those that are done."""
 
     MODE = "Jobs"
     HELP_TITLE = "Jobs"
@@ -66,7 +66,7 @@ class JobsScreen(StageActions):
         return self.query_one(KeyedTable).key
 
     def show_snapshot(self, snapshot: WorkspaceSnapshot) -> None:
-        """Draws what changed."""
+        """Draw the changes of a snapshot."""
         stages = sorted(snapshot.states.values(), key=lambda stage: (urgency(stage), -_submitted(stage), stage.key))
         counts = {state: sum(stage.state == state for stage in stages) for state in URGENCY}
         parts: list[Part] = []
@@ -83,7 +83,7 @@ class JobsScreen(StageActions):
 
     @on(LineView.CursorMoved)
     def show_facts(self) -> None:
-        """Fills the detail pane with the stage under the cursor."""
+        """Fill the detail pane with the stage under the cursor."""
         facts = self.query_one("#facts", DetailPane)
         stage = self.stage
         facts.show_with(lambda width: stage_rows(stage, width, attempts=True))
@@ -93,7 +93,7 @@ class JobsScreen(StageActions):
         self.action_open_stage()
 
     def action_toggle_all(self) -> None:
-        """Shows every stage, or leaves out those that are done or only planned."""
+        """Show every stage, or hide those that are done or only planned."""
         self._everything = not self._everything
         self.show_snapshot(self.context.snapshot)
 

@@ -1,1 +1,1 @@
-"""Mode 5: judges, their agreement, and the traces they disagree on."""
+"""Mode 5: the judges, their agreement, and the traces on which they disagree. The app opens `screen.JudgesScreen`."""

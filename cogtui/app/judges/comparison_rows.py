@@ -1,4 +1,4 @@
-"""What mode 5 shows of a comparison, as rows of parts."""
+"""Rows and cells of a comparison of judges."""
 
 from collections.abc import Mapping, Sequence
 
@@ -34,7 +34,7 @@ QUEUE_COLUMNS = (
 
 
 def run_cells(name: str, summary: JudgeRunSummary | None, side: str, total: int | None) -> Mapping[str, Part]:
-    """A row of the table of judge runs.
+    """Return the cells of a judge's row.
 
     Args:
         name: of the judge.
@@ -48,7 +48,7 @@ def run_cells(name: str, summary: JudgeRunSummary | None, side: str, total: int 
     cells["rollouts"] = (f"{summary.rollouts:,}", "" if summary.rollouts == total else "dim")
     cells["whole"] = (f"{summary.whole:,}", "")
     cells["failed"] = (f"{summary.failed:,}", "warn" if summary.failed and summary.done is None else "dim")
-    if summary.done is not None:  # a person does not fail: what is missing is not done yet
+    if summary.done is not None:  # an annotator has no failed judgements, only unfinished ones
         cells["failed"] = (f"{summary.done:,} done", "")
     cells["lost"] = (f"{summary.unaligned:,}", "warn" if summary.unaligned else "dim")
     cells["id"] = (one_line(summary.run.id, 40), "dim")
@@ -56,7 +56,7 @@ def run_cells(name: str, summary: JudgeRunSummary | None, side: str, total: int 
 
 
 def report_rows(found: JudgeComparison, width: int) -> Rows:
-    """The whole comparison: health first, then spans, counts, presence, orderings."""
+    """Return the whole report: health, spans, counts, presence, orderings."""
     agreement = found.agreement
     warnings: Rows = [[(f" ! {one_line(warning, 300)}", "warn")] for warning in agreement.warnings]
     return [
@@ -134,7 +134,7 @@ def _span_rows(agreement: Agreement, width: int) -> Rows:
 
 
 def _compared_part(agreement: Agreement, behavior: Behavior) -> list[Part]:
-    """How many traces of how many both judged."""
+    """Return how many of the reference's traces both judged."""
     n, total = agreement.compared[behavior], agreement.traces
     style: StyleName = "dim" if n == total else "warn"
     return [(f" {f'{n:,}/{total:,}':>10}", style)]
@@ -179,7 +179,7 @@ def _order_rows(what: str, ordered: Mapping[Behavior, GroupOrdering]) -> Rows:
 
 
 def queue_cells(found: JudgeComparison) -> Sequence[tuple[str, Mapping[str, Part]]]:
-    """The traces that differ most, most first."""
+    """Return the traces with disagreements, the largest first."""
     rows: list[tuple[str, Mapping[str, Part]]] = []
     for item in found.agreement.queue:
         text = found.texts[item.id]
@@ -199,10 +199,10 @@ def queue_cells(found: JudgeComparison) -> Sequence[tuple[str, Mapping[str, Part
 
 
 def format_number(value: float | None) -> str:
-    """Two digits; a dash where it is undefined."""
+    """Format a number with two digits; a dash if it is undefined."""
     return MISSING if value is None else f"{value:.2f}"
 
 
 def format_interval(values: tuple[float, float] | None) -> str:
-    """An interval."""
+    """Format an interval; a dash if it is undefined."""
     return MISSING if values is None else f"{values[0]:.2f}–{values[1]:.2f}"

@@ -30,7 +30,7 @@ Rows = list[list[Part]]
 
 
 class DisagreementScreen(ChordScreen):
-    """A trace of the queue.
+    """One trace of the queue of disagreements.
 
     Args:
         mode: title of the mode it is opened in.
@@ -77,7 +77,7 @@ class DisagreementScreen(ChordScreen):
         self.show_trace(self.trace)
 
     def show_trace(self, trace: str) -> None:
-        """Shows another trace of the queue."""
+        """Show another trace of the queue."""
         self.trace = trace
         text = self.found.texts[trace]
         first, second = self._findings_of(0), self._findings_of(1)
@@ -158,7 +158,7 @@ class DisagreementScreen(ChordScreen):
         self.query_one("#span", DetailPane).show_with(rows)
 
     def action_neighbour(self, direction: int) -> None:
-        """Goes to the next or previous trace of the queue."""
+        """Go to the next or previous trace of the queue."""
         ids = [item.id for item in self.found.agreement.queue]
         at = ids.index(self.trace) + direction
         if 0 <= at < len(ids):
@@ -167,7 +167,7 @@ class DisagreementScreen(ChordScreen):
             self.say("that was the last trace of the queue" if direction > 0 else "this is the first trace")
 
     def action_pane(self) -> None:
-        """Shows the instances, then what both sides say of one, then neither; a wide screen shows both."""
+        """Switch the narrow screen between instances, details and neither; a wide screen always shows both."""
         self._pane = (self._pane + 1) % len(_PANES)
         self._show_pane()
 
@@ -179,7 +179,7 @@ class DisagreementScreen(ChordScreen):
             self.query_one(SpanComparisonText).focus()
 
     def action_annotate(self) -> None:
-        """Opens the trace to annotate it."""
+        """Open the trace in the annotation screen."""
         self.run_worker(self._annotate(self.trace), group="go", exclusive=True)
 
     async def _annotate(self, trace: str) -> None:
@@ -195,7 +195,7 @@ class DisagreementScreen(ChordScreen):
             self.say("these are the spans as they were compared; Esc shows the new numbers")
 
     def action_up(self) -> None:
-        """Back to the queue, at the trace last read."""
+        """Return to the queue, at the trace last read."""
         if self._on_close is not None:
             self._on_close(self.trace)
         super().action_up()
@@ -218,7 +218,9 @@ def _spans(findings: Mapping[Behavior, BehaviorFinding]) -> list[LabelledSpan]:
 def _count_parts(
     shared: list[SpanMatch], first: Mapping[Behavior, BehaviorFinding], second: Mapping[Behavior, BehaviorFinding]
 ) -> list[Part]:
-    """For each behaviour how many instances only A, only B and both have; or that one of them did not judge it."""
+    """Return the number of instances that only A, only B and both have, by behaviour, or the status where it was not
+    judged.
+    """
     parts: list[Part] = []
     for behavior in BEHAVIORS:
         parts.append((f" {BEHAVIOR_LETTERS[behavior]} ", (SPAN_STYLES[behavior], "strong")))

@@ -1,4 +1,4 @@
-"""Mode 5: which judges there are, how far two of them agree, and the traces on which they do not."""
+"""Mode 5: the judges, the agreement of two of them, and the traces on which they differ."""
 
 import time
 from typing import ClassVar
@@ -28,26 +28,26 @@ from pipelines.errors import CogtuiError, Interrupted
 _RULES = ComparisonSide("rules", "rules, here and now")
 _LOOK_S = 0.3
 _REST = 5.0
-"""After a look at the index it rests so many times as long as the look took."""
+"""After reading the index, wait this many times as long as reading it took."""
 
 Fingerprint = tuple[object, ...]
 
 
 class RunTable(KeyedTable):
-    """The judges."""
+    """The table of judges."""
 
     TITLE = "table of judges"
     OPENS = False
 
 
 class QueueTable(KeyedTable):
-    """The disagreements."""
+    """The queue of disagreements."""
 
     TITLE = "queue of disagreements"
 
 
 class JudgesScreen(AppScreen):
-    """Two of the judges compared."""
+    """The comparison of two judges."""
 
     MODE = "Judges"
     HELP_TITLE = "Judges"
@@ -73,7 +73,7 @@ class JudgesScreen(AppScreen):
         self._known: dict[tuple[ComparisonSide, ComparisonSide, int, Fingerprint], JudgeComparison] = {}
         self._progress = (0, 0)
         self._asked = 0
-        """Number of the newest comparison asked for: older ones stop."""
+        """Number of the newest comparison; older ones stop."""
         self._computing = False
         self._rest_until = 0.0
         self._changed = False
@@ -98,7 +98,7 @@ class JudgesScreen(AppScreen):
         self._look()
 
     def catch_up(self) -> None:
-        """Looks again: who judged what, and whether the comparison still holds."""
+        """Read again who judged what, and whether the comparison is still current."""
         self._changed = True
         self._tick()
 
@@ -119,23 +119,25 @@ class JudgesScreen(AppScreen):
             self.query_one("#summary", TextLine).show((" the index cannot be read", "bad"))
             return
         self._summaries, self._total = answer
-        # A large index is not scanned every time that a training run adds a line to it.
+        # A large index must not be scanned each time a training run appends a line.
         self._rest_until = time.monotonic() + _REST * max(0.0, time.monotonic() - began - 0.2)
         self._read = True
         self._choose()
         self._show_runs()
         await self._compare()
 
-    # Who is compared
+    # Sides
 
     @property
     def choices(self) -> list[tuple[ComparisonSide, JudgeRunSummary | None]]:
-        """Everybody that can be compared, in the order of the table."""
+        """All sides that can be compared, in the order of the table."""
         runs = [(ComparisonSide("run", judge_name(one.run), one.run.id), one) for one in self._summaries]
         return [*runs, (_RULES, None), *((gold, None) for gold in self._gold)]
 
     def _choose(self) -> None:
-        """As long as nobody chose: a person, if there is one, as the reference; then those that judged most."""
+        """Choose the sides until the user does: an annotator as the reference if there is one, then the largest judge
+        runs.
+        """
         known = {side for side, _ in self.choices}
         self.sides = [side if side in known and self._chosen_by_hand else None for side in self.sides]
         if not self._summaries or None not in self.sides:
@@ -151,7 +153,7 @@ class JudgesScreen(AppScreen):
         self.sides = [first, self.sides[1] or next(side for side in ranked if side != first)]
 
     def action_side(self, place: int) -> None:
-        """Makes the judge under the cursor one of the two."""
+        """Make the judge under the cursor one of the two sides."""
         table = self.query_one(RunTable)
         if not self.choices:
             return
@@ -164,23 +166,23 @@ class JudgesScreen(AppScreen):
         self._restart()
 
     def action_swap(self) -> None:
-        """The reference becomes the judge, and the other way round."""
+        """Swap reference and judge."""
         self.sides.reverse()
         self._chosen_by_hand = True
         self._restart()
 
     def action_more(self) -> None:
-        """Compares ten times as many traces."""
+        """Compare ten times as many traces."""
         self.limit *= 10
         self._restart()
 
     def action_fewer(self) -> None:
-        """Compares a tenth of the traces, not less than fifty."""
+        """Compare a tenth of the traces, at least fifty."""
         self.limit = max(50, self.limit // 10)
         self._restart()
 
     def action_again(self) -> None:
-        """Compares again, whatever is remembered."""
+        """Compare again without the cache."""
         self._known.clear()
         self._restart()
 
@@ -190,7 +192,7 @@ class JudgesScreen(AppScreen):
         self.run_worker(self._compare(), group="load", exclusive=True)
 
     def action_gold(self) -> None:
-        """Asks for a gold file to compare with."""
+        """Ask for the path of a gold file."""
         self.query_one("#gold-entry", PopupInput).open()
 
     @on(Input.Submitted, "#gold-entry")
@@ -212,7 +214,7 @@ class JudgesScreen(AppScreen):
     def _gold_abandoned(self) -> None:
         self.query_one(RunTable).focus()
 
-    # Comparing
+    # Comparison
 
     async def _compare(self) -> None:
         first, second = self.sides
@@ -252,7 +254,7 @@ class JudgesScreen(AppScreen):
             self._known = {**dict(list(self._known.items())[-7:]), key: made}
         self._show(self._known[key], "")
 
-    # Showing
+    # Display
 
     def _show_runs(self) -> None:
         rows = []
@@ -292,7 +294,7 @@ class JudgesScreen(AppScreen):
 
     @on(LineView.LineSelected)
     def _chosen(self, event: LineView.LineSelected) -> None:
-        """A trace of the queue opens with the spans of both."""
+        """Open a trace of the queue with the spans of both judges."""
         from cogtui.app.judges.disagreement_screen import DisagreementScreen
 
         queue, found = self.query_one(QueueTable), self.found

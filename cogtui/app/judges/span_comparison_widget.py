@@ -1,4 +1,4 @@
-"""One text with two judges' spans: under each line, marks of who says what; and the list of instances."""
+"""A text with the spans of two judges marked under each line, and the list of instances."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -22,7 +22,7 @@ _GUTTER = 4
 
 
 class SpanComparisonText(ScrollLines):
-    """A text, and what two sides say of it. Knows nothing of where either comes from."""
+    """A text with the span matches of two sides."""
 
     TITLE = "text"
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -31,7 +31,7 @@ class SpanComparisonText(ScrollLines):
     ]
 
     class CurrentInstanceChanged(Message):
-        """Another instance is the current one."""
+        """The current instance changed."""
 
         def __init__(self, index: int | None) -> None:
             super().__init__()
@@ -43,7 +43,7 @@ class SpanComparisonText(ScrollLines):
         self._raw = False
         self.shared: list[SpanMatch] = []
         self.current: int | None = None
-        """Index of the instance one is on."""
+        """Index of the current instance."""
         self._marked = Highlights(0, ())
         self._rows = LinesWithMarks(TextLayout("", 80), ())
 
@@ -52,7 +52,7 @@ class SpanComparisonText(ScrollLines):
         return len(self._rows)
 
     def show_sets(self, text: str, shared: Sequence[SpanMatch]) -> None:
-        """Shows a text with instances, as from `match_span_sets`."""
+        """Show a text with instances from `match_span_sets`."""
         self._text, self.shared, self.current = text, list(shared), None
         spans: list[LabelledSpan] = [span for one in shared for span in (one.first, one.second) if span is not None]
         self._marked = Highlights(len(text), spans)
@@ -93,7 +93,7 @@ class SpanComparisonText(ScrollLines):
         return parts
 
     def go_to(self, index: int | None) -> None:
-        """Makes an instance the current one and brings it into view."""
+        """Make an instance the current one and scroll to it."""
         self.current = index
         if index is not None:
             row, height = self._rows.row_of(self.shared[index].start), self.size.height
@@ -103,7 +103,7 @@ class SpanComparisonText(ScrollLines):
         self.post_message(self.CurrentInstanceChanged(index))
 
     def next_difference(self, direction: int, letter: str) -> int | None:
-        """The next or previous instance that only one side has; of the behaviour with this letter if one is given."""
+        """Return the next or previous instance of one side only, of the behaviour with a letter if given."""
         order = range(len(self.shared)) if direction > 0 else range(len(self.shared) - 1, -1, -1)
         for index in order:
             one = self.shared[index]
@@ -113,7 +113,7 @@ class SpanComparisonText(ScrollLines):
         return None
 
     def action_toggle_raw(self) -> None:
-        """Shows what is not plainly visible as escapes, or as pictures."""
+        """Switch between escapes and visible replacements for invisible characters."""
         self._raw = not self._raw
         self._lay_out()
         self.go_to(self.current)
@@ -124,7 +124,7 @@ class SpanComparisonText(ScrollLines):
 
 
 class InstanceList(LineView):
-    """The instances: letter, who has it, place, words."""
+    """The instances: letter, owner, range, quote."""
 
     TITLE = "list of instances"
     BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "choose", "Go to it")]
@@ -139,7 +139,7 @@ class InstanceList(LineView):
         return len(self._shared)
 
     def show_instances(self, text: str, shared: Sequence[SpanMatch]) -> None:
-        """Shows instances of a text."""
+        """Show instances of a text."""
         self._text, self._shared = text, list(shared)
         self.lines_changed(cursor=0)
 

@@ -1,4 +1,4 @@
-"""Columns of a list: which of them fit a width, and a row's cells laid out in them."""
+"""Layout of list columns: which columns fit a width, and the cells of a row."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,22 +9,22 @@ from cogtui.app.rendering.text import fit
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column of a list."""
+    """A column of a list or table."""
 
     name: str
     title: str
     width: int
-    """Cells it wants."""
+    """Wanted width in cells."""
     right: bool = False
-    """Numbers stand to the right."""
+    """Whether the text is aligned to the right."""
     grows: bool = False
-    """Takes what width is left over."""
+    """Whether the column takes spare width."""
     rank: int = 0
-    """When width is short, columns of the highest rank go first; rank 0 stays."""
+    """When width is short, columns of the highest rank are hidden first; rank 0 is never hidden."""
 
 
 def fit_columns(columns: Sequence[Column], width: int) -> list[tuple[Column, int]]:
-    """The columns that fit, in order, with their widths; one cell stands between columns."""
+    """Return the columns that fit, in order, with their widths; one cell separates columns."""
     kept = list(columns)
     while len(kept) > 1 and sum(column.width + 1 for column in kept) - 1 > width:
         worst = max(kept, key=lambda column: (column.rank, kept.index(column)))
@@ -45,7 +45,7 @@ def fit_columns(columns: Sequence[Column], width: int) -> list[tuple[Column, int
 
 
 def heading_parts(columns: Sequence[tuple[Column, int]], marks: Mapping[str, str] | None = None) -> list[Part]:
-    """The line of titles.
+    """Return the line of titles.
 
     Args:
         columns: as from `fitted`.
@@ -58,7 +58,7 @@ def heading_parts(columns: Sequence[tuple[Column, int]], marks: Mapping[str, str
 
 
 def row_parts(columns: Sequence[tuple[Column, int]], cells: Mapping[str, Part]) -> list[Part]:
-    """A row: one part a column, absent cells left blank."""
+    """Return a row: one part per column, missing cells blank."""
     parts: list[Part] = []
     for column, width in columns:
         text, style = cells.get(column.name, ("", ""))

@@ -1,4 +1,4 @@
-"""Overlapping spans as a partition of the text: the boundary sweep behind every highlighted view."""
+"""Overlapping spans as a partition of the text, found by a sweep over their boundaries."""
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,26 +13,26 @@ _ORDER = {behavior: index for index, behavior in enumerate(BEHAVIORS)}
 
 @dataclass(frozen=True, slots=True)
 class HighlightPiece:
-    """A stretch of text over which the same spans are active."""
+    """A range of the text over which the same spans are active."""
 
     start: int
     end: int
     active: tuple[int, ...]
-    """Indices of the active spans, the innermost (shortest) first."""
+    """Indices of the active spans, the shortest first."""
     marked: bool = False
-    """Whether a mark of another kind (a wrong equation) lies over it."""
+    """Whether the range is marked for another reason, such as a wrong equation."""
     layers: tuple[str, ...] = ()
-    """Names of the other layers that lie over it: words searched for, every second token."""
+    """Names of the other layers on the range, such as search matches or every second token."""
 
 
 def sort_placed_spans(spans: Iterable[LabelledSpan]) -> list[LabelledSpan]:
-    """The spans that have a place in the text, in reading order: start, then longest, then behaviour."""
+    """Return the spans with a place in the text in reading order: by start, then longest first, then by behaviour."""
     found = [span for span in spans if span.start is not None and span.end is not None]
     return sorted(found, key=lambda span: (span.start, -(span.end or 0), _ORDER[span.behavior]))
 
 
 def partition_text(length: int, ranges: Sequence[tuple[int, int]]) -> list[HighlightPiece]:
-    """Cuts `0..length` at every start and end.
+    """Cut `0..length` at every start and end.
 
     Args:
         length: code points in the text.
@@ -62,17 +62,17 @@ def partition_text(length: int, ranges: Sequence[tuple[int, int]]) -> list[Highl
 
 
 def behaviors_of(piece: HighlightPiece, spans: Sequence[LabelledSpan]) -> tuple[Behavior, ...]:
-    """The distinct behaviours of a piece, that of the innermost span first."""
+    """Return the distinct behaviours of a piece, that of the innermost span first."""
     return tuple(dict.fromkeys(spans[index].behavior for index in piece.active))
 
 
 def is_reliable_alignment(alignment: Alignment) -> bool:
-    """Whether the words highlighted are the words the judge quoted, not merely near or around them."""
+    """Return whether the highlighted words are the words that the judge quoted, not an approximate match."""
     return alignment in ("exact", "normalised", "elided")
 
 
 class Highlights:
-    """The placed spans of one text, asked line by line.
+    """The placed spans of one text, queried by line.
 
     Args:
         length: code points in the text.
@@ -108,7 +108,7 @@ class Highlights:
         return HighlightPiece(piece.start, piece.end, spans, marked, tuple(dict.fromkeys(layers)))
 
     def pieces_between(self, start: int, end: int) -> list[HighlightPiece]:
-        """The pieces of `start..end`, the first and last cut to it. Logarithmic in the number of spans."""
+        """Return the pieces of `start..end`, the first and last cut to it. Logarithmic in the number of spans."""
         if start >= end or not self.pieces:
             return []
         first = max(0, bisect_right(self._piece_starts, start) - 1)
@@ -119,7 +119,7 @@ class Highlights:
         ]
 
     def lanes(self, start: int, end: int) -> str:
-        """The gutter of a line: one character for each behaviour in their order.
+        """Return the gutter of a line: one character for each behaviour in their order.
 
         The letter where a span begins on the line, a bar where one goes on, a space where there is none.
         """
@@ -135,7 +135,7 @@ class Highlights:
         return "".join(lanes)
 
     def jump(self, current: int | None, position: int, direction: int, behavior: Behavior | None) -> int | None:
-        """The span to go to.
+        """Return the span to jump to.
 
         Args:
             current: index of the span the reader is on, if any.
@@ -155,7 +155,7 @@ class Highlights:
 
 
 def minimap(length: int, spans: Sequence[LabelledSpan], width: int) -> list[tuple[Behavior, ...]]:
-    """For each of `width` equal parts of the text, the behaviours found in it, in the order of `BEHAVIORS`."""
+    """Return the behaviours in each of `width` equal parts of the text, in the order of the behaviours."""
     cells: list[set[Behavior]] = [set() for _ in range(width)]
     for span in spans:
         if span.start is None or span.end is None or not length:

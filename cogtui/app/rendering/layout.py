@@ -1,6 +1,6 @@
-"""Line breaking of long texts: offsets only, no strings, so that a megabyte is laid out in milliseconds.
+"""Line breaking of long texts. A layout holds offsets only, so a megabyte is laid out in milliseconds.
 
-A layout is built once for a text and a width; strings and styles are made for visible lines alone.
+A layout is built once per text and width; strings and styles are made for visible lines only.
 """
 
 import re
@@ -17,26 +17,26 @@ from cogtui.app.rendering.text import escaped, shown
 
 _BREAKS: Final = " \t"
 _MARKS_PER_CELL: Final = 4
-# One cell each, and `shown` leaves them alone. Everything else takes the slow path, character by character.
+# Characters of one cell that `shown` does not change. All others take the slow path, character by character.
 _SIMPLE: Final = re.compile(r"[ -~\u00a1-\u00ac\u00ae-\u02ff\u0370-\u0377\u0391-\u03a1\u0400-\u0482\u2500-\u25fc]*")
 _SIMPLE_ESCAPED: Final = re.compile(r"[ -\[\]-~]*")
 
 
 @lru_cache(8192)
 def shown_width(char: str) -> int:
-    """Cells of one character as `shown` prints it."""
+    """Return the width in cells of one character as `shown` prints it."""
     visible = shown(char)
     return get_character_cell_size(visible) if visible else 0
 
 
 @lru_cache(8192)
 def escaped_width(char: str) -> int:
-    """Cells of one character as `escaped` prints it."""
+    """Return the width in cells of one character as `escaped` prints it."""
     return cell_len(escaped(char))
 
 
 class TextLayout:
-    """Visual lines of a text at a width.
+    """The visual lines of a text at a width.
 
     Args:
         text: the text as stored.
@@ -64,19 +64,19 @@ class TextLayout:
             self._lay_out_pieces(pieces)
 
     def __len__(self) -> int:
-        """Visual lines."""
+        """Return the number of visual lines."""
         return len(self._starts)
 
     def bounds(self, line: int) -> tuple[int, int]:
-        """Half-open code-point offsets of a visual line, its newline left out (unless raw)."""
+        """Return the half-open code-point range of a visual line, without its newline unless raw."""
         return self._starts[line], self._ends[line]
 
     def line_of(self, offset: int) -> int:
-        """The visual line that holds an offset; the last one for offsets past the end."""
+        """Return the visual line of an offset; the last line for offsets past the end."""
         return max(0, bisect_right(self._starts, offset) - 1)
 
     def continues(self, line: int) -> bool:
-        """Whether the line goes on from the one before without a newline in the text."""
+        """Return whether a line continues the one before without a newline in the text."""
         return line > 0 and self.text[self._starts[line] - 1] != "\n"
 
     def _lay_out(self, wrap: bool) -> None:
@@ -114,8 +114,8 @@ class TextLayout:
             if fits >= end:
                 self._add(start, end)
                 return
-            # The space stays on the line that it ends, one cell past the edge if need be (an escaped tab takes two,
-            # so it may not hang over); a long word is cut.
+            # The space stays on the line before the break, one cell past the edge if necessary (but not an escaped
+            # tab, which takes two cells); a word longer than the line is cut.
             space = max(text.rfind(char, start + 1, fits + (self._width_of(char) == 1)) for char in _BREAKS)
             cut = fits if space <= start else space + 1
             self._add(start, cut)
@@ -124,7 +124,7 @@ class TextLayout:
             start = cut
 
     def _fits(self, start: int, end: int) -> int:
-        """The first offset that no longer fits on a line begun at `start`; at least one character fits."""
+        """Return the first offset that does not fit on a line starting at `start`; at least one character fits."""
         simple = self._simple.match(self.text, start, min(end, start + self.width))
         position = simple.end() if simple else start
         cells = position - start

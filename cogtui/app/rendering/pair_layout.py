@@ -1,4 +1,4 @@
-"""Lines of two paired texts: side by side, or one below the other where that is too narrow. Offsets only."""
+"""Lines of two paired texts, side by side or stacked where the width is too small. Offsets only."""
 
 from array import array
 from bisect import bisect_right
@@ -12,18 +12,18 @@ from pipelines.behaviors.segment import Place
 
 @dataclass(frozen=True, slots=True)
 class PairLine:
-    """One visual line: of each text the range that stands on it, or None."""
+    """One visual line: the range of each text on it, or None."""
 
     pair: int
-    """Index of the pair it belongs to."""
+    """Index of the pair that the line belongs to."""
     left: Place | None
     right: Place | None
     both: bool = False
-    """One line below the other: it stands for both texts, which say the same here."""
+    """For stacked texts, whether the line stands for both texts, which are equal here."""
 
 
 class PairLayout:
-    """Visual lines of pairs.
+    """The visual lines of paired segments.
 
     Args:
         texts: left and right.
@@ -76,19 +76,19 @@ class PairLayout:
         return layout.line_of(place[1] - 1) - layout.line_of(place[0]) + 1
 
     def __len__(self) -> int:
-        """Visual lines."""
+        """Return the number of visual lines."""
         return self._length
 
     def top(self, pair: int) -> int:
-        """The first visual line of a pair."""
+        """Return the first visual line of a pair."""
         return self._tops[pair]
 
     def pair_at(self, line: int) -> int:
-        """The pair a visual line belongs to."""
+        """Return the pair of a visual line."""
         return max(0, bisect_right(self._tops, line) - 1)
 
     def line(self, line: int) -> PairLine:
-        """What stands on a visual line."""
+        """Return the ranges on a visual line."""
         row = self.pair_at(line)
         offset = line - self._tops[row]
         if not self.stacked:
@@ -108,7 +108,7 @@ class PairLayout:
         return layout.bounds(layout.line_of(place[0]) + offset)
 
     def line_of(self, side: int, offset: int) -> int:
-        """The visual line on which an offset of a text stands; 0 for an empty text."""
+        """Return the visual line of an offset of a text; 0 for an empty text."""
         if not self._owners[side]:
             return 0
         row = self._owners[side][max(0, bisect_right(self._starts[side], offset) - 1)]
@@ -120,7 +120,7 @@ class PairLayout:
         return self._tops[row] + above + inside
 
     def seen(self, side: int, first: int, last: int) -> Place:
-        """The range of a text that stands on some visual lines; empty where none of it does."""
+        """Return the range of a text on some visual lines; empty if none of it is on them."""
         ranges = []
         for line in range(first, min(last + 1, self._length)):
             found = self.line(line)

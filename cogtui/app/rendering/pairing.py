@@ -1,4 +1,4 @@
-"""Two texts beside each other: which of their segments belong together, and which words of a pair differ."""
+"""Alignment of two texts by segment, and the words by which two paired segments differ."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -14,28 +14,28 @@ from pipelines.behaviors.segment import Place, segments
 PairKind = Literal["same", "changed", "left", "right"]
 
 MIN_SIMILARITY: Final = 55.0
-"""From which similarity (0 to 100) on two segments are one that was changed, not two."""
+"""Minimum similarity (0 to 100) at which two segments are treated as a changed one."""
 _BLOCK: Final = 150
-"""Segments of a side that are compared each with each; longer gaps are cut into so long ones."""
+"""Segments per side that are compared pairwise; longer gaps are split into blocks of this size."""
 MOST_CELLS: Final = 400_000_000
-"""Segments times segments up to which equal ones are sought everywhere: a matrix of 50 MB."""
+"""Maximum product of segment counts for a full search of equal segments: a matrix of 50 MB."""
 _MOST_CHARACTERS: Final = 1600
-"""Of a segment, how much is looked through for words that differ."""
+"""Number of characters of a segment that are searched for differing words."""
 _TOKEN: Final = re.compile(r"\w+|\s+|[^\w\s]")
 
 
 @dataclass(frozen=True, slots=True)
 class SegmentPair:
-    """What stands in one row: a segment of the left text, of the right one, or of both."""
+    """One row: a segment of the left text, of the right text, or of both."""
 
     left: Place | None
     right: Place | None
     same: bool = False
-    """Both have the same words; white space may differ."""
+    """Whether both sides have the same words; white space may differ."""
 
     @property
     def kind(self) -> PairKind:
-        """The same, changed, or in one text only."""
+        """`same`, `changed`, or the only text that has the segment."""
         if self.left is None or self.right is None:
             return "right" if self.left is None else "left"
         return "same" if self.same else "changed"
@@ -43,19 +43,19 @@ class SegmentPair:
 
 @dataclass(frozen=True, slots=True)
 class Pairing:
-    """The segments of two texts in rows; each text's own are in order and join up to it."""
+    """The segments of two texts in rows; the segments of each text are in order and cover it."""
 
     pairs: tuple[SegmentPair, ...]
     by_place: bool = False
-    """The texts are too long to be aligned: segments stand beside each other by their number."""
+    """Whether the texts are too long to align, so that segments are paired by position."""
 
     def count(self, kind: PairKind) -> int:
-        """Rows of a kind."""
+        """Count the rows of a kind."""
         return sum(pair.kind == kind for pair in self.pairs)
 
 
 def pair_segments(left: str, right: str) -> Pairing:
-    """Aligns two texts by segment: equal ones first, then in what lies between, those that are alike."""
+    """Align two texts by segment: first equal segments, then similar ones between them."""
     places = _nonblank_segments(left), _nonblank_segments(right)
     words = [" ".join(left[a:b].split()) for a, b in places[0]], [" ".join(right[a:b].split()) for a, b in places[1]]
     if len(places[0]) * len(places[1]) > MOST_CELLS:
@@ -75,7 +75,7 @@ def pair_segments(left: str, right: str) -> Pairing:
 
 
 def _nonblank_segments(text: str) -> list[Place]:
-    """Segments; blank ones belong to the one before."""
+    """Return the segments of a text; blank segments are merged into the one before."""
     found: list[Place] = []
     for start, end in segments(text):
         if found and text[start:end].isspace():
@@ -94,7 +94,7 @@ def _pair_by_position(
 
 
 def _pair_between_equals(rows: Sequence[SegmentPair], left: str, right: str) -> Iterator[SegmentPair]:
-    """Between equal rows, pairs up what is alike."""
+    """Pair similar segments between equal rows."""
     lefts: list[Place] = []
     rights: list[Place] = []
     for row in [*rows, None]:
@@ -125,7 +125,7 @@ def _pair_within_gap(lefts: Sequence[Place], rights: Sequence[Place], left: str,
 
 
 def _best_pairs(lefts: Sequence[str], rights: Sequence[str]) -> list[tuple[int, int]]:
-    """Pairs of indices, both rising, of the greatest similarity in all."""
+    """Return pairs of indices, both increasing, with the largest total similarity."""
     if not lefts or not rights:
         return []
     scores = [[fuzz.ratio(a, b, score_cutoff=MIN_SIMILARITY) for b in rights] for a in lefts]
@@ -149,7 +149,7 @@ def _best_pairs(lefts: Sequence[str], rights: Sequence[str]) -> list[tuple[int, 
 
 @lru_cache(512)
 def find_differing_ranges(left: str, right: str) -> tuple[tuple[Place, ...], tuple[Place, ...]]:
-    """The ranges of words of each text that the other one lacks; of the first part, if the texts are long."""
+    """Return the ranges of words of each text that the other text lacks, within the first 1,600 characters."""
     tokens = [[(m.start(), m.end(), m[0]) for m in _TOKEN.finditer(t[:_MOST_CHARACTERS])] for t in (left, right)]
     words = [[word for _, _, word in side if not word.isspace()] for side in tokens]
     solid = [[token for token in side if not token[2].isspace()] for side in tokens]

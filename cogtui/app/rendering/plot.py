@@ -1,4 +1,4 @@
-"""Curves in braille: two by four dots a cell, lines over bands, gaps left open. No widget, no colour of its own."""
+"""Curves in braille characters of 2 × 4 dots: lines over bands, gaps left open."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -13,18 +13,18 @@ PATTERNS: Final[tuple[Pattern, ...]] = ("solid", "dashed", "dotted")
 SWATCHES: Final[dict[Pattern, str]] = {"solid": "━━━", "dashed": "━ ━", "dotted": "┅┅┅"}
 
 _DOTS: Final = ((0x01, 0x02, 0x04, 0x40), (0x08, 0x10, 0x20, 0x80))
-"""Bits of a braille character by dot column and row from the top."""
+"""Bits of a braille character by dot column and by row from the top."""
 
 _PERIOD: Final[dict[Pattern, int]] = {"solid": 1, "dashed": 6, "dotted": 3}
 _STROKE: Final[dict[Pattern, int]] = {"solid": 1, "dashed": 4, "dotted": 1}
-"""Of so many dot columns, how many a line fills."""
+"""Number of dot columns of each period that a line fills."""
 
 XY = tuple[float, float]
 
 
 @dataclass(frozen=True, slots=True)
 class PlotBounds:
-    """What part of the plane is shown."""
+    """The visible part of the plane."""
 
     left: float
     right: float
@@ -33,7 +33,7 @@ class PlotBounds:
 
 
 def find_bounds(points: Iterable[XY], *, from_zero: bool = False) -> PlotBounds:
-    """Bounds that hold all points, widened where they would have no extent; NaN and infinities are passed over."""
+    """Return bounds that contain all finite points, widened where they would have no extent."""
     finite = [(x, y) for x, y in points if math.isfinite(x) and math.isfinite(y)]
     if not finite:
         return PlotBounds(0.0, 1.0, 0.0, 1.0)
@@ -50,7 +50,7 @@ def find_bounds(points: Iterable[XY], *, from_zero: bool = False) -> PlotBounds:
 
 
 class BrailleCanvas:
-    """A field of cells to draw in.
+    """A grid of braille cells to draw in.
 
     Args:
         width, height: in cells.
@@ -65,19 +65,19 @@ class BrailleCanvas:
         self._letters: dict[tuple[int, int], tuple[str, StyleNames]] = {}
 
     def dot_of(self, x: float, y: float) -> tuple[int, int]:
-        """Dot column and row (from the top) of a point; may lie outside the field."""
+        """Return the dot column and the row from the top of a point; may be outside the grid."""
         across = (x - self.bounds.left) / (self.bounds.right - self.bounds.left)
         up = (y - self.bounds.bottom) / (self.bounds.top - self.bounds.bottom)
         return round(across * (2 * self.width - 1)), round((1 - up) * (4 * self.height - 1))
 
     def column_of(self, x: float) -> int:
-        """Cell column of a value of x."""
+        """Return the cell column of a value of x."""
         return min(self.width - 1, max(0, self.dot_of(x, self.bounds.bottom)[0] // 2))
 
     def line(self, points: Sequence[XY], style: StyleName, pattern: Pattern = "solid") -> None:
-        """Joins points by straight lines. A point that is not finite is a gap.
+        """Join points by straight lines; a point that is not finite leaves a gap.
 
-        Many points in one dot column become one stroke from the lowest to the highest: no peak is lost.
+        Several points in one dot column become one stroke from the lowest to the highest, so that no peak is lost.
         """
         previous: tuple[int, int] | None = None
         for x, y in points:
@@ -91,7 +91,7 @@ class BrailleCanvas:
             previous = dot
 
     def band(self, edges: Sequence[tuple[float, float, float]], style: StyleName) -> None:
-        """Shades between (x, low, high), sparsely, so that lines stay visible over it and other bands."""
+        """Shade between (x, low, high) sparsely, so that lines and other bands stay visible."""
         for (x0, low0, high0), (x1, low1, high1) in pairwise(edges):
             first, last = self.dot_of(x0, low0)[0], self.dot_of(x1, low1)[0]
             for column in range(first, last + 1):
@@ -103,13 +103,13 @@ class BrailleCanvas:
                         self._set(column, row, style)
 
     def letter(self, x: float, y: float, letter: str, style: StyleNames) -> None:
-        """Puts a letter into the cell of a point, if it is in the field."""
+        """Put a letter into the cell of a point, if it is inside the grid."""
         column, row = self.dot_of(x, y)
         if 0 <= column < 2 * self.width and 0 <= row < 4 * self.height:
             self._letters[row // 4, column // 2] = (letter, style)
 
     def rows(self, cursor: int | None = None) -> list[list[Part]]:
-        """The lines of the field as parts.
+        """Return the lines of the grid as parts.
 
         Args:
             cursor: a cell column to mark from top to bottom.
@@ -136,7 +136,7 @@ class BrailleCanvas:
 
 
 def _line_dots(start: tuple[int, int] | None, end: tuple[int, int]) -> Iterable[tuple[int, int]]:
-    """The dots of a straight line, its start left out (it is drawn already)."""
+    """Return the dots of a straight line without its start, which is drawn already."""
     if start is None:
         return [end]
     (x0, y0), (x1, y1) = start, end
@@ -149,7 +149,7 @@ def _line_dots(start: tuple[int, int] | None, end: tuple[int, int]) -> Iterable[
 
 
 def format_number(value: float) -> str:
-    """A number on an axis or in a legend: `0.42`, `7.5`, `350`, `12k`."""
+    """Format a number for an axis or a legend: `0.42`, `7.5`, `350`, `12k`."""
     size = abs(value)
     if size >= 100_000:
         return f"{value / 1000:.0f}k"

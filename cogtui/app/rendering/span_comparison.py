@@ -1,4 +1,4 @@
-"""Two sets of spans over one text: who has which, and the marks under each line that say so without colour."""
+"""Two sets of spans over one text: the instances each side has, and marks under each line that work without colour."""
 
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
@@ -18,26 +18,26 @@ BOTH_MARK: Final = "="
 
 @dataclass(frozen=True, slots=True)
 class SpanMatch:
-    """One instance of a behaviour: a span of one side, or one of either that match."""
+    """One instance of a behaviour: a span of one side, or two matching spans."""
 
     behavior: Behavior
     whose: SpanOwner
     start: int
-    """Of both together."""
+    """Start of both spans together."""
     end: int
     first: LabelledSpan | None
     second: LabelledSpan | None
 
     @property
     def counts(self) -> bool:
-        """Whether it is a disagreement that scores count: what a person marked weak or repeat is not one."""
+        """Whether the scores count it as a disagreement; spans that a person marked weak or repeated do not count."""
         span = self.first or self.second
         assert span is not None
         return self.whose != "both" and not (span.weak or span.repeat)
 
 
 def match_span_sets(first: Iterable[LabelledSpan], second: Iterable[LabelledSpan]) -> list[SpanMatch]:
-    """Who has which instance, in reading order; matched one to one at any overlap, as agreement is counted."""
+    """Match the spans of two sides one to one at any overlap, as agreement is counted; in reading order."""
     left, right = sort_placed_spans(first), sort_placed_spans(second)
     found: list[SpanMatch] = []
     for behavior in BEHAVIORS:
@@ -45,7 +45,7 @@ def match_span_sets(first: Iterable[LabelledSpan], second: Iterable[LabelledSpan
         theirs = [span for span in right if span.behavior == behavior]
         matched = match_spans(theirs, mine)
         pairs = dict(matched.hits)
-        # What matches a weak or repeated span is no disagreement either: the nearest of those.
+        # A span that matches a weak or repeated span is no disagreement: pair it with the nearest one.
         for index in matched.ignored:
             near = [j for j, span in enumerate(mine) if j not in pairs.values() and _overlap(span, theirs[index])]
             if near:
@@ -69,10 +69,10 @@ def _shared(behavior: Behavior, first: LabelledSpan | None, second: LabelledSpan
 
 
 def mark_at(shared: Sequence[SpanMatch], offset: int) -> str:
-    """The sign of one character under spans of one behaviour.
+    """Return the mark of one character under the spans of one behaviour.
 
-    `=` both have it; `A`, `B` only one of them says this instance at all; `a`, `b` both say it, and only one of them
-    reaches as far as here.
+    `=`: both sides mark it; `A`, `B`: only this side has the instance; `a`, `b`: both sides have the instance, but only
+    this side's span covers the character.
     """
     here = [(one, side) for one in shared for side in (0, 1) if _covers((one.first, one.second)[side], offset)]
     sides = {side for _, side in here}
@@ -87,7 +87,7 @@ def _covers(span: LabelledSpan | None, offset: int) -> bool:
 
 
 class LinesWithMarks:
-    """The lines of a text, and under each one a line of marks for every behaviour that is on it.
+    """The lines of a text, each followed by a line of marks for every behaviour on it.
 
     Args:
         layout: the lines of the text.
@@ -112,7 +112,7 @@ class LinesWithMarks:
         return len(self.layout) + self._extra
 
     def at(self, row: int) -> tuple[int, Behavior | None]:
-        """The line of the text that a row belongs to, and the behaviour whose marks it shows; None for the text."""
+        """Return the text line of a row, and the behaviour whose marks the row shows; None for the text."""
         index = bisect_right(self._tops, row) - 1
         if index < 0:
             return row, None
@@ -125,7 +125,7 @@ class LinesWithMarks:
         return line + below - len(behaviors), None
 
     def row_of(self, offset: int) -> int:
-        """The row of the text's line that holds an offset."""
+        """Return the row of the text line that contains an offset."""
         line = self.layout.line_of(offset)
         before = bisect_right(self._lines, line - 1)
         return line + sum(len(self._on_line[one]) for one in self._lines[:before])
@@ -134,7 +134,7 @@ class LinesWithMarks:
         return [behavior for behavior in BEHAVIORS if behavior in self._on_line[line]]
 
     def marks(self, line: int, behavior: Behavior) -> list[tuple[int, int, str]]:
-        """The marks of a behaviour on a line: (start, end, sign) of stretches that are marked alike."""
+        """Return the marks of a behaviour on a line as (start, end, mark) of ranges that are marked alike."""
         start, end = self.layout.bounds(line)
         here = self._on_line.get(line, {}).get(behavior, [])
         cuts = {start, end}

@@ -1,4 +1,4 @@
-"""How a state is told: a glyph, the design's word, a look; and the short texts around it."""
+"""How states are shown: a glyph, a word and a style, with progress and times."""
 
 import time
 from typing import Final
@@ -40,19 +40,19 @@ URGENCY: Final[tuple[StateName, ...]] = (
     "running", "resuming", "failed", "timeout", "lost", "unknown", "preempted", "blocked", "queued", "cancelled",
     "planned", "done",
 )  # fmt: skip
-"""What runs, then what needs a person, then what waits, then what is done."""
+"""States in order of urgency: running, needing attention, waiting, done."""
 
 ENDED_BADLY: Final[frozenset[StateName]] = frozenset({"failed", "timeout", "lost", "cancelled", "preempted"})
-"""States whose stage has a log that tells why."""
+"""States whose log explains why the stage ended."""
 
 
 def state_style(state: StateName) -> StyleName:
-    """The look of a state's glyph and word."""
+    """Return the style of a state's glyph and word."""
     return _STYLES[state]
 
 
 def state_text(stage: StageState) -> str:
-    """Glyph and word, with the share done while it runs: `▶ running 42%`."""
+    """Return glyph and word, with the percentage while it runs: `▶ running 42%`."""
     words = f"{GLYPHS[stage.state]} {stage.state}"
     if stage.state in ("running", "resuming") and stage.progress is not None:
         words += f" {format_percent(stage.progress)}"
@@ -60,24 +60,24 @@ def state_text(stage: StageState) -> str:
 
 
 def state_part(stage: StageState) -> Part:
-    """`state_text` with its look."""
+    """Return `state_text` with its style."""
     return state_text(stage), "warn" if stage.stalled else state_style(stage.state)
 
 
 def urgency(stage: StageState) -> int:
-    """Order of the jobs list: what runs first, then what needs a person, what waits, what is done."""
+    """Return the rank of a stage in the jobs list: running, needing attention, waiting, done."""
     return URGENCY.index(stage.state)
 
 
 def format_percent(progress: Progress) -> str:
-    """`42%`; a dash where the total is not known."""
+    """Format the share done as `42%`; a dash if the total is unknown."""
     if progress.total <= 0:
         return "–"
     return f"{int(100 * min(1.0, max(0.0, progress.done / progress.total)))}%"
 
 
 def progress_text(progress: Progress | None) -> str:
-    """`40/100 steps · reward 0.31 · message`; empty where nothing is known."""
+    """Format progress as `40/100 steps · reward 0.31 · message`; empty if nothing is known."""
     if progress is None:
         return ""
     parts = [f"{format_count(progress.done)}/{format_count(progress.total)} {one_line(progress.unit, 20)}"]
@@ -88,19 +88,19 @@ def progress_text(progress: Progress | None) -> str:
 
 
 def format_count(value: float) -> str:
-    """A count without needless decimals: `40`, `2.5`."""
+    """Format a count without needless decimals: `40`, `2.5`."""
     return f"{int(value):,}" if value == int(value) else f"{value:.1f}"
 
 
 def format_time(seconds: float, now: float | None = None) -> str:
-    """A time of day, with the date where it is not today. Absolute, so that an idle screen need not change."""
+    """Format a time of day, with the date unless it is today. Absolute, so that an idle screen need not change."""
     there, here = time.localtime(seconds), time.localtime(now)
     today = there[:3] == here[:3]
     return time.strftime("%H:%M:%S" if today else "%Y-%m-%d %H:%M", there)
 
 
 def duration(seconds: float) -> str:
-    """`45 s`, `12 min`, `3 h 20 min`, `2 d 4 h`."""
+    """Format a duration as `45 s`, `12 min`, `3 h 20 min` or `2 d 4 h`."""
     whole = max(0, int(seconds))
     if whole < 60:
         return f"{whole} s"

@@ -1,7 +1,7 @@
 """Named text styles and the colours a theme gives them.
 
-Names are used instead of CSS component classes because Textual applies component classes again to every widget
-whenever one style changes; with twenty of them that took most of the app's CPU time.
+Names are used instead of CSS component classes because Textual applies component classes again to every widget whenever
+one style changes; with twenty of them that took most of the app's CPU time.
 """
 
 from collections.abc import Mapping

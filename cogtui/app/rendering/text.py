@@ -1,7 +1,7 @@
-"""Hostile text made fit for cells: what a string looks like on screen, and how wide that is.
+"""Untrusted text made safe for terminal cells: what it looks like on screen, and how wide that is.
 
-Everything a model, a log or a recipe wrote goes through `shown` (or `escaped`) before it reaches a
-widget, and reaches it as segments or `Content`, never as markup.
+Everything that a model, a log or a recipe wrote passes through `shown` or `escaped` before it reaches a widget, and
+reaches it as segments or `Content`, never as markup.
 """
 
 from functools import lru_cache
@@ -14,8 +14,8 @@ from pipelines.text_safety import picture_controls
 
 ELLIPSIS: Final = "…"
 
-# Joiners and variation selectors make the width of a cluster differ from the sum of its parts, and terminals
-# disagree by how much. They are invisible anyway; the escaped view shows them.
+# Joiners and variation selectors make the width of a cluster differ from the sum of its characters, and terminals
+# disagree on it. They are invisible anyway; the escaped view shows them.
 _DROPPED: Final = {0x200C: "", 0x200D: "", **dict.fromkeys(range(0xFE00, 0xFE10), "")}
 _INVISIBLE: Final = {
     0xAD: "\u2010",
@@ -30,16 +30,16 @@ _ESCAPES: Final = {"\n": "\\n", "\r": "\\r", "\t": "\\t", "\\": "\\\\"}
 
 
 def shown(text: str) -> str:
-    """The text as printed: controls, bidi marks and other invisible characters become visible ones.
+    """Return the text with controls, bidi marks and other invisible characters replaced by visible ones.
 
-    Not of equal length: joiners and variation selectors are left out. Map offsets before calling this.
+    The length may differ, because joiners and variation selectors are left out: map offsets before calling this.
     """
     pictured = picture_controls(text)
     return pictured if pictured.isascii() else pictured.translate(_DISPLAY)
 
 
 def escaped(text: str) -> str:
-    """The text with everything that is not plainly visible spelt as a Python escape."""
+    """Return the text with everything that is not plainly visible as a Python escape."""
     if text.isascii() and text.isprintable() and "\\" not in text:
         return text
     return "".join(_escape(char) for char in text)
@@ -55,12 +55,12 @@ def _escape(char: str) -> str:
 
 
 def one_line(text: str, limit: int = 2000) -> str:
-    """The first part of a text as one printable line; newlines become pictures."""
+    """Return the first part of a text as one printable line; newlines become visible symbols."""
     return shown(text[:limit])
 
 
 def fit(text: str, width: int, *, right: bool = False) -> str:
-    """Text that is already printable, cut (with an ellipsis) or padded to exactly `width` cells."""
+    """Cut a printable text with an ellipsis, or pad it, to exactly `width` cells."""
     if width <= 0:
         return ""
     length = cell_len(text)
@@ -72,7 +72,7 @@ def fit(text: str, width: int, *, right: bool = False) -> str:
 
 
 def crop(text: str, width: int) -> str:
-    """The longest beginning of a printable text that takes at most `width` cells."""
+    """Return the longest prefix of a printable text that takes at most `width` cells."""
     if text.isascii():
         return text[:width]
     taken = 0
@@ -84,7 +84,7 @@ def crop(text: str, width: int) -> str:
 
 
 def plain(text: str, style: str = "") -> Content:
-    """Content that shows a hostile text as it is: no markup, no control codes."""
+    """Return Content that shows an untrusted text literally: no markup, no control codes."""
     printable = "\n".join(shown(line) for line in text.split("\n"))
     content = Content(printable, strip_control_codes=False)
     return content.stylize(style) if style else content

@@ -1,4 +1,4 @@
-"""Themes and the colours of the four behaviours, chosen to stay apart for colour-blind readers."""
+"""Themes and the colours of behaviours, distinguishable for colour-blind readers."""
 
 import os
 from collections.abc import Mapping
@@ -54,13 +54,13 @@ THEMES: Final = (DARK, LIGHT)
 
 
 def span_variables(theme: Theme) -> dict[str, str]:
-    """CSS variables that every theme gets, Textual's own ones too: `$span-verification` and so on."""
+    """Return the CSS variables of behaviours for any theme, Textual's own included: `$span-verification` and so on."""
     colors = _SPANS_DARK if theme.dark else _SPANS_LIGHT
     return {f"span-{behavior.replace('_', '-')}": colors[behavior] for behavior in BEHAVIORS}
 
 
 def default_theme(environment: Mapping[str, str] = os.environ) -> str:
-    """The theme to start with: COGTUI_THEME, else light where COLORFGBG says that the background is, else dark."""
+    """Return the initial theme: COGTUI_THEME, else light if COLORFGBG says so, else dark."""
     wanted = environment.get("COGTUI_THEME", "")
     if wanted in ("light", "dark"):
         return f"cogtui-{wanted}"

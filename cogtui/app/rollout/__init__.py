@@ -1,1 +1,1 @@
-"""One rollout on screen: its text with spans, its facts, its row in a list."""
+"""One rollout on screen: text with spans, facts, row in a list. Used by traces, annotation and judges."""

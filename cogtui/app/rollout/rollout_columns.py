@@ -1,4 +1,4 @@
-"""The columns of a list of rollouts in the app, and the cells of a row."""
+"""The columns of a list of rollouts, and the cells of a row."""
 
 from dataclasses import replace
 from typing import Final
@@ -14,7 +14,7 @@ from cogtui.store.values.types import SORT_FIELDS, Snippet, SortField
 from pipelines.behaviors.sets.registered import BEHAVIOR_LETTERS, BEHAVIORS
 
 MISSING: Final = "–"
-"""What stands where nothing is known; never a zero."""
+"""Shown where a value is unknown; never a zero."""
 
 COLUMNS: Final = (
     Column("step", "step", 6, right=True),
@@ -34,7 +34,7 @@ COLUMNS: Final = (
     Column("id", "id", 16, rank=7),
     Column("noted", "", 1),
 )
-"""The usual ones."""
+"""The default columns."""
 _MORE: Final = (
     Column("finish", "ended", 6),
     Column("unaligned", "lost", 5, right=True),
@@ -47,7 +47,7 @@ SORTABLE: Final[tuple[SortField, ...]] = SORT_FIELDS
 
 
 def chosen_columns(names: tuple[str, ...], *, searched: bool) -> list[Column]:
-    """The columns to show: those chosen, in their order, the first ones kept longest; or the usual ones.
+    """Return the columns to show: the chosen ones in their order, the first ones kept longest, or the default ones.
 
     Args:
         names: none means the usual ones.
@@ -57,7 +57,7 @@ def chosen_columns(names: tuple[str, ...], *, searched: bool) -> list[Column]:
     if names:
         columns = [EVERY_COLUMN[name] for name in names]
         if names != tuple(column.name for column in COLUMNS if column.name in names):
-            # An order of one's own says what matters: the last ones go first when there is no room.
+            # A chosen order states the priority: the last columns are hidden first when there is no room.
             columns = [replace(column, rank=place) for place, column in enumerate(columns)]
         columns += [] if "noted" in names else [EVERY_COLUMN["noted"]]
     if searched:
@@ -71,7 +71,7 @@ def chosen_columns(names: tuple[str, ...], *, searched: bool) -> list[Column]:
 
 
 def rollout_cells(rollout: RolloutRow) -> Cells:
-    """The cells of a row. What is missing is a dash, never a zero."""
+    """Return the cells of a row. Missing values are dashes, never zeros."""
     cells: dict[str, Part] = {
         "step": (str(rollout.step), ""),
         "condition": (one_line(rollout.condition or MISSING, 60), ""),
@@ -98,7 +98,7 @@ def rollout_cells(rollout: RolloutRow) -> Cells:
 
 
 def answer_part(rollout: RolloutRow) -> Part:
-    """`✓ correct`, `✗ wrong`, `✗ cut off`, or a dash where it was not scored."""
+    """Return `✓ correct`, `✗ wrong`, `✗ cut off`, or a dash if it was not scored."""
     if rollout.correct is None:
         return MISSING, "dim"
     if rollout.correct:
@@ -107,7 +107,7 @@ def answer_part(rollout: RolloutRow) -> Part:
 
 
 def snippet_parts(snippet: Snippet | None, width: int) -> list[Part]:
-    """The first place found, with what stands around it as far as there is room; its words marked."""
+    """Return the first match with as much context as fits, the matching words marked."""
     if snippet is None or not snippet.marks:
         return [(fit("not in the completion" if snippet is not None else "", width), "dim")]
     first = snippet.marks[0][0]

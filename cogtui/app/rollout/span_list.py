@@ -1,4 +1,4 @@
-"""The spans of a trace one below another, those without a place in the text last."""
+"""The spans of a trace as a list, spans without a place in the text last."""
 
 from collections.abc import Sequence
 from typing import ClassVar
@@ -13,7 +13,7 @@ from pipelines.records import LabelledSpan
 
 
 class SpanList(LineView):
-    """Letter, place, alignment and quote of each span."""
+    """Letter, range, alignment and quote of each span."""
 
     TITLE = "list of spans"
     BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "choose", "Go to the span")]
@@ -32,7 +32,7 @@ class SpanList(LineView):
         return self._spans[self.cursor] if self._spans else None
 
     def show_spans(self, placed: Sequence[LabelledSpan], lost: Sequence[LabelledSpan]) -> None:
-        """Shows spans: those with a place in reading order, then those without."""
+        """Show spans: those with a place in reading order, then those without."""
         self._spans = [*placed, *lost]
         self.lines_changed(cursor=0)
 
@@ -41,7 +41,7 @@ class SpanList(LineView):
 
 
 def span_parts(span: LabelledSpan, width: int) -> list[Part]:
-    """A span on one line: `V 12–45 exact 1.00? “quote”`."""
+    """Format a span on one line: `V 12–45 exact 1.00? “quote”`."""
     place = "not found" if span.start is None else f"{span.start}–{span.end}"
     alignment: str = span.alignment
     if span.alignment == "fuzzy":

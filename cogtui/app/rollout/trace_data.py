@@ -1,4 +1,4 @@
-"""A rollout as the trace view shows it: the spans of one judge run, what it said, and the facts around it."""
+"""Data of the trace view: one judge run's spans and counts, and facts about the problem."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from pipelines.records import ArithmeticFact, Behavior, JudgeRun, LabelledSpan
 
 @dataclass(frozen=True, slots=True)
 class JudgeRunView:
-    """One judge run's view of a rollout."""
+    """One judge run's spans and counts for a rollout."""
 
     run: JudgeRun | None
-    """None while nobody judged it."""
+    """None while nobody has judged the rollout."""
     spans: tuple[LabelledSpan, ...]
-    """Those with a place in the text, in reading order as `highlight.placed` gives it."""
+    """Spans with a place in the text, in the order of `highlight.sort_placed_spans`."""
     lost: tuple[LabelledSpan, ...]
-    """Those whose quote was not found in the text; all of them where another text was judged."""
+    """Spans whose quote was not found in the text; all spans if another text was judged."""
     judgements: tuple[BehaviorJudgement, ...]
     stale: bool
-    """The judge saw another text."""
+    """Whether the judge saw another text."""
     counts: Mapping[Behavior, int] | None = None
-    """Counts where there are no judgements: the rules judge was just run."""
+    """Counts of the rules judge when it was run live, without stored judgements."""
 
     def count(self, behavior: Behavior) -> str:
-        """The count as a screen shows it: a number, the status that kept it from being one, or a dash."""
+        """Return the count as shown: a number, the status of a failed judgement, or a dash."""
         if self.counts is not None:
             return str(self.counts[behavior])
         for judgement in self.judgements:
@@ -40,11 +40,11 @@ class JudgeRunView:
 
 
 EMPTY_VIEW: Final = JudgeRunView(None, (), (), (), False)
-"""Of a rollout that is not read yet."""
+"""The view of a rollout that is not loaded yet."""
 
 
 def view_judge_run(detail: RolloutDetail, run: int = 0, now: LiveRulesJudgement | None = None) -> JudgeRunView:
-    """The view of the run-th judge run of a rollout; of the rules judge, just run, where nobody judged it."""
+    """Return the view of one judge run of a rollout, or of the live rules judge if nobody judged the rollout."""
     if not detail.judge_runs:
         if now is None:
             return EMPTY_VIEW
@@ -70,7 +70,7 @@ def _by_behavior(spans: Sequence[LabelledSpan]) -> tuple[LabelledSpan, ...]:
 
 @dataclass(frozen=True, slots=True)
 class LiveRulesJudgement:
-    """What the rules judge says of a completion here and now; nothing of it is stored."""
+    """Spans, counts and arithmetic facts from running the rules judge on a completion; nothing of it is stored."""
 
     spans: tuple[LabelledSpan, ...]
     counts: Mapping[Behavior, int]
@@ -79,12 +79,12 @@ class LiveRulesJudgement:
 
 
 LIVE_RULES_RUN: Final = JudgeRun(id="", judge="rules, here and now")
-"""Stands for the judge run that `RulesNow` is not."""
+"""Stands for the judge run in views of a live rules judgement."""
 _LONGEST: Final = 500_000
 
 
 def run_rules_judge(detail: RolloutDetail) -> LiveRulesJudgement | None:
-    """Judges a completion by rules; None for one that would take seconds, and for documents, which have no target."""
+    """Judge a completion by rules; None for one that would take seconds, and for documents, which have no target."""
     if len(detail.completion) > _LONGEST or detail.row.is_document:
         return None
     from pipelines.behaviors.judges.rules.judge import judge_completion
@@ -95,14 +95,14 @@ def run_rules_judge(detail: RolloutDetail) -> LiveRulesJudgement | None:
 
 @dataclass(frozen=True, slots=True)
 class ProblemFacts:
-    """What arithmetic says of an answer; worked out away from the event loop."""
+    """Facts about the answer, computed outside the event loop."""
 
     value: str | None
     """Exact value of the answer."""
     verdict: str
     """What the published rule says of the answer, in words."""
     disputed: bool
-    """Whether the run scored it otherwise, e.g. by rules of its own."""
+    """Whether the run scored the answer differently, for example by its own rules."""
     solution: str | None
     """One way to reach the target; None where there is none."""
 
@@ -116,7 +116,7 @@ def problem_facts(detail: RolloutDetail) -> ProblemFacts | None:
 
     row = detail.row
     score = score_completion(detail.completion, row.numbers, row.target)
-    # Six numbers take a second or two; more would take minutes.
+    # Six numbers take one to two seconds; more would take minutes.
     solution = solve(row.numbers, row.target) if 0 < len(row.numbers) <= 6 else None
     value = None if score.value is None else str(score.value)
     return ProblemFacts(value, REASONS[score.reason], row.correct not in (None, score.correct), solution)

@@ -1,4 +1,4 @@
-"""The rows of facts around a completion: its head, the legend, the problem, one span."""
+"""The lines of facts around a completion: header, legend, problem, one span."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -18,7 +18,7 @@ Rows = list[list[Part]]
 
 
 def head_rows(detail: RolloutDetail, place: str) -> Rows:
-    """Which rollout this is, and how it ended."""
+    """Return the header: which rollout it is and how it ended."""
     row = detail.row
     origin = [text for text in (row.condition, None if row.seed is None else f"seed {row.seed}") if text]
     origin += [f"step {row.step}", row.split, f"problem {row.problem_id} #{row.sample}"]
@@ -41,9 +41,9 @@ _SHORT: Final[dict[Behavior, str]] = {
 
 
 def legend_parts(trace: JudgeRunView, width: int = 1000, more: Sequence[Part] = ()) -> list[Part]:
-    """Letter, name and count of each behaviour, who judged, what could not be placed, and what else there is to say.
+    """Return the legend: letter, name and count of each behaviour, the judge, lost spans, and further parts.
 
-    Names are cut short where the line would not fit otherwise.
+    Names are shortened if the line would not fit otherwise.
     """
     whole = [*_legend(trace, short=False), *more]
     fits = sum(len(text) for text, _ in whole) <= width
@@ -67,14 +67,14 @@ def _legend(trace: JudgeRunView, *, short: bool) -> list[Part]:
 
 
 def judge_name(run: JudgeRun) -> str:
-    """Who judged, with the model, or which person."""
+    """Return the judge's name with its model, or the annotator's name."""
     if run.judge == HUMAN:
         return one_line(f"{HUMAN} {annotator_of(run)}".rstrip(), 60)
     return one_line(run.judge if run.model is None or run.model in run.judge else f"{run.judge} {run.model}", 60)
 
 
 def minimap_parts(length: int, spans: Sequence[LabelledSpan], seen: tuple[int, int], width: int) -> list[Part]:
-    """A strip along the trace: the letter of what is there, `+` for several; what is on screen stands out."""
+    """Return a strip along the trace: letters of the behaviours, `+` for several; the visible part is emphasised."""
     width = max(1, width - 2)
     parts: list[Part] = [("▕", "dim")]
     for cell, behaviors in enumerate(minimap(length, spans, width)):
@@ -88,7 +88,7 @@ def minimap_parts(length: int, spans: Sequence[LabelledSpan], seen: tuple[int, i
 
 
 def span_rows(span: LabelledSpan | None, trace: JudgeRunView, width: int) -> Rows:
-    """Everything known of one span: quote, place, alignment, judge, model, prompt, reason."""
+    """Return all details of one span: quote, range, alignment, judge, model, prompt, reason."""
     if span is None:
         if trace.run is None:
             return [[(" not judged yet", "dim")]]

@@ -1,4 +1,4 @@
-"""A completion to read: spans highlighted, the fixed gutter of four lanes beside it, only visible lines drawn."""
+"""The text of a completion with highlighted spans and a gutter of behaviour lanes; only visible lines are drawn."""
 
 from collections.abc import Iterable, Sequence
 from typing import ClassVar
@@ -15,11 +15,11 @@ from pipelines.behaviors.sets.registered import BEHAVIOR_LETTERS, BEHAVIORS
 from pipelines.records import Behavior, LabelledSpan
 
 GUTTER = 7
-"""Cells of the gutter: four lanes, and a mark for lines that go on, between spaces."""
+"""Width of the gutter in cells: the lanes, and a mark for continued lines, between spaces."""
 
 
 class TraceText(ScrollLines):
-    """One text with spans. `show_trace` gives it both."""
+    """One text with spans, given by `show_trace`."""
 
     TITLE = "trace"
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -29,14 +29,14 @@ class TraceText(ScrollLines):
     ]
 
     class CurrentSpanChanged(Message):
-        """Another span is the current one, or none."""
+        """The current span changed; None if there is none."""
 
         def __init__(self, index: int | None) -> None:
             super().__init__()
             self.index = index
 
     class NoFurtherSpan(Message):
-        """A jump found nothing further in this text."""
+        """A jump found no further span in this text."""
 
         def __init__(self, direction: int, behavior: Behavior | None) -> None:
             super().__init__()
@@ -44,14 +44,14 @@ class TraceText(ScrollLines):
             self.behavior = behavior
 
     class NoFurtherMatch(Message):
-        """No word searched for stands further in this text."""
+        """A jump found no further search match in this text."""
 
         def __init__(self, direction: int) -> None:
             super().__init__()
             self.direction = direction
 
     class VisibleRangeChanged(Message):
-        """Another part of the text is seen."""
+        """The visible part of the text changed."""
 
         def can_replace(self, message: Message) -> bool:
             return isinstance(message, TraceText.VisibleRangeChanged)
@@ -66,7 +66,7 @@ class TraceText(ScrollLines):
         self._layers: dict[str, Sequence[tuple[int, int]]] = {}
         self._found: tuple[int, int] | None = None
         self.current: int | None = None
-        """Index of the span the reader is on, in reading order."""
+        """Index of the current span, in reading order."""
 
     @property
     def line_count(self) -> int:
@@ -74,7 +74,7 @@ class TraceText(ScrollLines):
 
     @property
     def spans(self) -> Sequence[LabelledSpan]:
-        """The spans shown, in reading order."""
+        """The shown spans, in reading order."""
         return self._marked.spans
 
     @property
@@ -84,7 +84,7 @@ class TraceText(ScrollLines):
 
     @property
     def visible_part(self) -> tuple[int, int]:
-        """Code-point range of what is seen."""
+        """Code-point range of the visible text."""
         if not self.line_count:
             return 0, 0
         top = min(self.scroll_offset.y, self.line_count - 1)
@@ -94,7 +94,7 @@ class TraceText(ScrollLines):
     def show_trace(
         self, text: str, spans: Iterable[LabelledSpan], marks: Sequence[tuple[int, int]] = (), *, stay: bool = False
     ) -> None:
-        """Shows a text with its spans.
+        """Show a text with its spans.
 
         Args:
             text: as stored.
@@ -113,13 +113,15 @@ class TraceText(ScrollLines):
         self.post_message(self.CurrentSpanChanged(None))
 
     def show_layer(self, name: str, ranges: Sequence[tuple[int, int]]) -> None:
-        """Lays ranges over the text: `found` are words searched for, `token` every second token; none takes it off."""
+        """Show ranges as a layer: `found` for search matches, `token` for every second token; no ranges remove the
+        layer.
+        """
         self._layers = {**self._layers, name: ranges}
         self._marked = Highlights(len(self._text), *self._base, self._layers)
         self.refresh()
 
     def ranges_of(self, name: str) -> Sequence[tuple[int, int]]:
-        """The ranges of a layer."""
+        """Return the ranges of a layer."""
         return self._layers.get(name, ())
 
     def _lay_out(self) -> None:
@@ -159,7 +161,7 @@ class TraceText(ScrollLines):
         return tuple(style_names)
 
     def go_to_span(self, index: int | None) -> None:
-        """Makes a span the current one and brings it into view."""
+        """Make a span the current one and scroll to it."""
         if index == self.current:
             return
         self.current = index
@@ -175,7 +177,7 @@ class TraceText(ScrollLines):
             self.scroll_lines(first - height // 3)
 
     def go_to_found(self, direction: int, *, edge: bool = False) -> None:
-        """Goes to the next (1) or previous (-1) place of a word searched for; `edge`: to the first or last one."""
+        """Go to the next (1) or previous (-1) search match; with `edge` to the first or last one."""
         places = self.ranges_of("found")
         start, end = self.visible_part
         if self._found is not None:
@@ -192,7 +194,7 @@ class TraceText(ScrollLines):
         self.refresh()
 
     def action_jump(self, direction: int, letter: str) -> None:
-        """Goes to the next or previous span, of the behaviour with this letter if one is given."""
+        """Go to the next or previous span, of the behaviour with a letter if one is given."""
         behavior = next((name for name in BEHAVIORS if BEHAVIOR_LETTERS[name] == letter.upper()), None)
         start, end = self.visible_part
         found = self._marked.jump(self.current, start if direction > 0 else end, direction, behavior)
@@ -202,7 +204,7 @@ class TraceText(ScrollLines):
             self.go_to_span(found)
 
     def action_toggle_raw(self) -> None:
-        """Shows what is not plainly visible as escapes, or as pictures."""
+        """Switch between escapes and visible replacements for invisible characters."""
         seen = self.visible_part[0]
         self._raw = not self._raw
         self._lay_out()

@@ -1,4 +1,4 @@
-"""A question that is answered by typing a line."""
+"""A dialog that asks for a line of text."""
 
 from collections.abc import Callable
 from typing import ClassVar
@@ -16,7 +16,7 @@ from cogtui.app.widgets.text_line import TextLine
 
 
 class AskScreen(ModalScreen[str | None], DeferredPaintScreen):
-    """Asks for a text; the answer is None if it was left.
+    """Asks for a text; the result is None if the user cancelled.
 
     Args:
         question: what is asked.
@@ -37,7 +37,7 @@ class AskScreen(ModalScreen[str | None], DeferredPaintScreen):
             box.styles.height = 5
             yield TextLine((one_line(self.question), "heading"))
             entry = Input(self.text, select_on_focus=False)
-            entry.cursor_blink = False  # an idle screen sends nothing
+            entry.cursor_blink = False  # an idle screen must send no bytes
             yield entry
             yield TextLine((" Enter accepts, Esc leaves it", "dim"), widget_id="ask-help")
 

@@ -1,4 +1,4 @@
-"""Jumps by behaviour in two keys, `]v [b` and so on: for every screen with spans to jump between."""
+"""Jumps between spans by two keys, `]v [b` and so on, for every screen with spans."""
 
 from typing import ClassVar
 
@@ -11,7 +11,7 @@ _LETTERS = ("v", "b", "s", "c")
 
 
 class ChordScreen(AppScreen):
-    """A screen on which a bracket and a letter jump. Subclasses say how."""
+    """A screen on which a bracket followed by a letter jumps. Subclasses implement `jump`."""
 
     CHORDS: ClassVar[tuple[tuple[str, str], ...]] = (
         ("]v [v", "Next, previous verification"),
@@ -28,15 +28,15 @@ class ChordScreen(AppScreen):
     _chord = 0
 
     def jump(self, direction: int, letter: str) -> None:
-        """Jumps to the next (1) or previous (-1) span of the behaviour with a letter; of any for an empty one."""
+        """Jump to the next (1) or previous (-1) span of the behaviour with a letter; an empty one means any."""
         raise NotImplementedError
 
     def action_chord(self, direction: int) -> None:
-        """The first key of a jump; the next says to which behaviour."""
+        """Remember the direction of a jump; the next key names the behaviour."""
         self._chord = direction
 
     def on_key(self, event: events.Key) -> None:
-        """The second key of a jump."""
+        """Complete a jump with its second key."""
         if not self._chord:
             return
         direction, self._chord = self._chord, 0

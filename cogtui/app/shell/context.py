@@ -1,4 +1,4 @@
-"""What every screen shares: the workspace, the latest snapshot, and the threads that read things."""
+"""Data and threads that all screens share."""
 
 from __future__ import annotations
 
@@ -19,42 +19,42 @@ if TYPE_CHECKING:  # imported by the threads that use them, after the first pain
 
 
 class FileImport(Protocol):
-    """Files that are still being read into what the browser shows."""
+    """Progress of the files that the browser was opened on."""
 
     def progress(self) -> Progress | None:
-        """How far it is."""
+        """Return the progress."""
 
     def done(self) -> bool:
-        """Whether all was read."""
+        """Return whether all files were read."""
 
     def unreadable(self) -> tuple[int, str]:
-        """How many rows could not be read, once all was gone through; place and reason of the first."""
+        """Return the number of unreadable rows after the end, and place and reason of the first."""
 
     def cancel(self) -> None:
-        """Stops it."""
+        """Stop reading."""
 
 
 @dataclass(slots=True)
 class Context:
-    """Owned by the app, used by its screens."""
+    """The workspace, the latest snapshot and the background threads; owned by the app."""
 
     workspace: Workspace
     title: str
-    """What the top bar calls the place: the workspace's folder, or the files opened."""
+    """The place shown in the top bar: the workspace's folder, or the opened files."""
     store: ResourceThread[Store]
     snapshots: ResourceThread[SnapshotReader]
     work: ResourceThread[None] = field(default_factory=lambda: ResourceThread("cogtui-work", lambda: None))
-    """For log files and sums: what is slow for a moment."""
+    """For log files and computations that take a moment."""
     control: ResourceThread[None] = field(default_factory=lambda: ResourceThread("cogtui-control", lambda: None))
-    """For starting and cancelling, which may take as long as a stage has to end by itself."""
+    """For starting and cancelling stages, which can take as long as a stage needs to end by itself."""
     reading: FileImport | None = None
-    """Files that the browser was opened on; None for a workspace."""
+    """Files that are being read; None for a workspace."""
     snapshot: WorkspaceSnapshot = field(default_factory=WorkspaceSnapshot)
-    """The latest one."""
+    """The latest snapshot."""
     marked: RolloutRow | None = None
-    """The rollout picked to be compared with another."""
+    """The rollout marked for a comparison."""
     judging: ResourceThread[Store] = field(init=False)
-    """For comparing judges: a view of the index of its own, so that no list waits for it."""
+    """A second connection to the index for comparing judges, so that lists do not wait for it."""
 
     def __post_init__(self) -> None:
         self.judging = ResourceThread("cogtui-judging", self._open_index, lambda store: store.close())
@@ -66,17 +66,17 @@ class Context:
 
 
 class SharesContext(Protocol):
-    """The app as its screens see it."""
+    """The interface of the app that screens use."""
 
     context: Context
     snapshot_signal: Signal[WorkspaceSnapshot]
-    """Published after each poll whose snapshot was read."""
+    """Published after each successful poll."""
     store_signal: Signal[int]
-    """Published when the index changed, with its version."""
+    """Published with the version of the index when it changed."""
     modes_shown: tuple[tuple[str, str], ...]
     """Key and title of each mode."""
 
 
 def shared(app: App[object]) -> SharesContext:
-    """The app with what its screens share."""
+    """Return the app, typed as what screens use of it."""
     return cast("SharesContext", app)

@@ -1,4 +1,4 @@
-"""Small questions over a screen: choose one of a list, or confirm."""
+"""Dialogs: choose one of several, or confirm."""
 
 from collections.abc import Sequence
 from typing import ClassVar
@@ -17,7 +17,7 @@ from cogtui.app.widgets.text_line import TextLine
 
 
 class ChoiceLines(LineView):
-    """The things to choose from."""
+    """The choices."""
 
     TITLE = "choice"
 
@@ -35,7 +35,7 @@ class ChoiceLines(LineView):
 
 
 class ChoiceScreen(ModalScreen[int | None], DeferredPaintScreen):
-    """Asks for one of several; the answer is its index, or None."""
+    """Asks for one of several choices; the result is its index, or None."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,q", "dismiss(None)", "Cancel")]
 
@@ -58,7 +58,7 @@ class ChoiceScreen(ModalScreen[int | None], DeferredPaintScreen):
 
 
 class ConfirmScreen(ModalScreen[bool], DeferredPaintScreen):
-    """Asks before something is done that cannot be undone; only `y` says yes."""
+    """Asks for confirmation of an action that cannot be undone; only `y` confirms."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("y", "dismiss(True)", "Yes"),

@@ -1,4 +1,4 @@
-"""Help for the focused pane, generated from the bindings in force."""
+"""Help for the focused pane, generated from the active bindings."""
 
 from collections.abc import Sequence
 from typing import ClassVar, Final
@@ -20,16 +20,16 @@ Rows = list[tuple[str, str]]
 
 
 _TEXTUAL: Final = {"Focus Next": "Next pane", "Focus Previous": "Previous pane", "Copy selected text": ""}
-"""What Textual's own bindings are called here; empty leaves them out."""
+"""Descriptions for Textual's own bindings; empty hides the binding."""
 
 
 _ORDER: Final = ("In this", "On this screen", "Everywhere")
 
 
 def help_sections(screen: Screen[object]) -> list[tuple[str, Rows]]:
-    """The keys in force on a screen: (title, [(keys, description)]) from the focused pane outwards."""
+    """Return the active keys of a screen as (title, [(keys, description)]), the focused pane first."""
     sections: dict[str, dict[str, list[str]]] = {}
-    # What the footer shows matters most, so it comes first.
+    # Bindings of the key bar are the most important ones, so they come first.
     for key, active in sorted(screen.active_bindings.items(), key=lambda item: not item[1].binding.show):
         binding = active.binding
         description = _TEXTUAL.get(binding.description, binding.description)
@@ -64,7 +64,7 @@ def _title(node: object) -> str:
 
 
 class HelpLines(ScrollLines):
-    """The rows of help."""
+    """The lines of help."""
 
     TITLE = "help"
     BINDINGS: ClassVar[list[BindingType]] = []
@@ -82,7 +82,7 @@ class HelpLines(ScrollLines):
 
 
 class HelpScreen(ModalScreen[None], DeferredPaintScreen):
-    """Keys of the screen below."""
+    """The keys of the screen below."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,question_mark,q,enter", "close", "Close help")]
 
@@ -101,5 +101,5 @@ class HelpScreen(ModalScreen[None], DeferredPaintScreen):
             yield HelpLines(rows)
 
     def action_close(self) -> None:
-        """Back to the screen below."""
+        """Return to the screen below."""
         self.dismiss()

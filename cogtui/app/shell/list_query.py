@@ -1,4 +1,4 @@
-"""What the list of rollouts shows: the scope it was opened with, quick filters, what was typed, and the order."""
+"""The query of a list of rollouts: scope, quick filters, typed filter, and order."""
 
 from dataclasses import dataclass, field, replace
 from typing import Final, Literal
@@ -12,19 +12,19 @@ QUICK_FILTERS: Final[tuple[QuickFilter, ...]] = ("condition", "step", "correct")
 
 @dataclass(frozen=True, slots=True)
 class ListQuery:
-    """The parts of a filter, kept apart so that each can be changed by itself."""
+    """The parts of a filter, separate so that each can be changed alone."""
 
     scope: str = ""
-    """What the list was opened on, e.g. one stage; stays until the list is left."""
+    """The filter that the list was opened with, for example one stage; fixed while the list is open."""
     quick: tuple[tuple[QuickFilter, str], ...] = ()
     """Values chosen from lists."""
     typed: str = ""
-    """What was typed in the filter bar."""
+    """The filter typed in the filter bar."""
     sort: Sort = field(default_factory=lambda: Sort("step", descending=True))
 
     @property
     def text(self) -> str:
-        """The whole filter as one text, as `cogtui rollouts` takes it."""
+        """The whole filter as one text, in the syntax of `cogtui rollouts`."""
         parts = [part for part in (self.scope, *(f"{name}:{quote_value(value)}" for name, value in self.quick)) if part]
         parts += [self.typed] if self.typed.strip() else []
         if len(parts) == 1:
@@ -33,11 +33,11 @@ class ListQuery:
 
     @property
     def own_text(self) -> str:
-        """The filter without the scope: what a person chose here."""
+        """The filter without the scope."""
         return replace(self, scope="").text
 
     def query(self) -> Query:
-        """The question for the store.
+        """Return the query for the store.
 
         Raises:
             FilterError: the typed text is no filter.
@@ -48,17 +48,17 @@ class ListQuery:
         return Query(whole & parse(self.typed), self.sort)
 
     def with_quick(self, name: QuickFilter, value: str | None) -> "ListQuery":
-        """With a quick filter set, or cleared by None."""
+        """Return the query with a quick filter set, or cleared by None."""
         kept = tuple(pair for pair in self.quick if pair[0] != name)
         return replace(self, quick=kept if value is None else (*kept, (name, value)))
 
     def value(self, name: QuickFilter) -> str | None:
-        """The value of a quick filter."""
+        """Return the value of a quick filter."""
         return dict(self.quick).get(name)
 
 
 def quote_value(value: str) -> str:
-    """A value as the filter language takes it."""
+    """Quote a value for the filter language where needed."""
     if value and all(char.isalnum() or char in "_-." for char in value):
         return value
     escaped = value.replace("\\", "\\\\").replace('"', '\\"')
@@ -66,5 +66,5 @@ def quote_value(value: str) -> str:
 
 
 def parenthesise(text: str) -> str:
-    """A filter that may stand beside others."""
+    """Put a filter in parentheses if it contains an OR."""
     return f"({text})" if " OR " in f" {text} " or " or " in f" {text} " else text

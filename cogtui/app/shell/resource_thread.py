@@ -1,7 +1,7 @@
-"""A thread that owns something slow (the store, a log file) and answers questions about it, one at a time.
+"""A thread that owns a slow resource (the store, a log file) and runs functions on it one at a time.
 
-The event loop never waits for a disk: it awaits an answer while keys and repaints go on. The thread is a
-daemon, so a file system that hangs cannot keep the app from quitting.
+The event loop never waits for a disk: it awaits a future while keys and repaints continue. The thread is a daemon, so a
+file system that hangs cannot keep the app from quitting.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ _Job = tuple[asyncio.AbstractEventLoop, "asyncio.Future[Any]", Callable[[Any], A
 
 
 class ResourceThread(Generic[T]):
-    """Runs functions over one resource in one thread, in the order they were asked.
+    """Runs functions on one resource in one thread, in the order of the calls.
 
     Args:
         name: of the thread.
@@ -34,7 +34,7 @@ class ResourceThread(Generic[T]):
         self._thread: threading.Thread | None = None
 
     async def ask(self, function: Callable[[T], R]) -> R:
-        """The function's answer. If the asker is cancelled before its turn, the function is not called.
+        """Run a function and return its result. A call that is cancelled before its turn is not run.
 
         Raises:
             Exception: whatever the function, or the making of the resource, raised.
@@ -42,7 +42,7 @@ class ResourceThread(Generic[T]):
         return await self.tell(function)
 
     def tell(self, function: Callable[[T], R]) -> "asyncio.Future[R]":
-        """Like `ask`, for what must be done even if nobody waits for it any more: the future need not be awaited."""
+        """Run a function even if nobody awaits the returned future."""
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
             self._thread.start()
@@ -52,7 +52,7 @@ class ResourceThread(Generic[T]):
         return future
 
     def stop(self, timeout_s: float = 2.0) -> None:
-        """Ends the thread after what it is doing; waits for it at most so long."""
+        """End the thread after the current function; wait for at most `timeout_s`."""
         if self._thread is not None:
             self._jobs.put(None)
             self._thread.join(timeout_s)
@@ -87,5 +87,5 @@ class ResourceThread(Generic[T]):
             else:
                 future.set_exception(error)
 
-        with contextlib.suppress(RuntimeError):  # the loop closed: nobody waits any more
+        with contextlib.suppress(RuntimeError):  # the event loop is closed
             loop.call_soon_threadsafe(settle)

@@ -1,4 +1,4 @@
-"""What all screens have: the two bars, the way up, help, and answers from the background."""
+"""The base of all screens: top and key bar, going up, help, and results from background threads."""
 
 import asyncio
 import sqlite3
@@ -24,16 +24,16 @@ R = TypeVar("R")
 
 
 class AppScreen(DeferredPaintScreen):
-    """A level of a mode. Subclasses compose their body and name the mode they belong to."""
+    """One level of a mode. Subclasses implement `compose_body` and name their mode."""
 
     MODE: ClassVar[str] = ""
-    """Title of the mode in the top bar, where a screen belongs to one mode only."""
+    """Title of the mode in the top bar, for screens that belong to one mode only."""
     HELP_TITLE: ClassVar[str] = ""
-    """How help names the screen."""
+    """Name of the screen in help."""
     FOOTER: ClassVar[tuple[str, ...]] = ()
-    """Keys that the last row shows first, in this order; the others as they come."""
+    """Keys shown first in the key bar, in this order; other keys follow."""
     CHORDS: ClassVar[tuple[tuple[str, str], ...]] = ()
-    """Sequences of two keys and what they do, for help."""
+    """Sequences of two keys and their descriptions, for help."""
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "up", "Up", show=False)]
 
     def __init__(self, path: str = "", *, mode: str = "") -> None:
@@ -45,12 +45,12 @@ class AppScreen(DeferredPaintScreen):
         self._clock: Timer | None = None
 
     def render_lines(self, crop: Region) -> list[Strip]:
-        # Nothing but background shows between its widgets: one line does for all.
+        # Only the background is visible between widgets, so one line serves all.
         return [line_filter(self)(Strip.blank(crop.width, self.visual_style.rich_style))] * crop.height
 
     @property
     def shared(self) -> SharesContext:
-        """The app as its screens see it."""
+        """The app, typed as what screens use of it."""
         return shared(self.app)
 
     @property
@@ -59,7 +59,7 @@ class AppScreen(DeferredPaintScreen):
         return self.shared.context
 
     def compose(self) -> ComposeResult:
-        # Textual gives these after the first layout, and then styles, lays out and paints everything again.
+        # Textual sets these classes after the first layout, and then styles, lays out and paints everything again.
         width, height = self.app.size
         for limits, cells in ((self.app.HORIZONTAL_BREAKPOINTS, width), (self.app.VERTICAL_BREAKPOINTS, height)):
             self.add_class(max((limit, name) for limit, name in limits or () if limit <= cells)[1], update=False)
@@ -68,32 +68,32 @@ class AppScreen(DeferredPaintScreen):
         yield KeyBar()
 
     def compose_body(self) -> ComposeResult:
-        """The widgets between the bars."""
+        """Return the widgets between the bars."""
         raise NotImplementedError
 
     def show_pane_class(self, panes: Iterable[str], shown: str) -> None:
-        """Marks the screen with the one of its panes that a narrow screen shows; styles it once, if at all."""
+        """Show one of several panes on a narrow screen; restyle the screen only if the pane changes."""
         wanted = f"-pane-{shown}"
         if not self.has_class(wanted):
             self.remove_class(*(f"-pane-{pane}" for pane in panes), update=False)
             self.add_class(wanted)
 
     def watch_signal(self, signal: "Signal[R]", callback: Callable[[R], None]) -> None:
-        """Calls back at each publication while this screen is the one on top.
+        """Call back at each publication while this screen is on top.
 
-        Textual repaints the top screen whenever the one below handles any message; a covered screen
-        therefore hears nothing, and catches up when it is on top again.
+        Textual repaints the top screen whenever a covered one handles a message. A covered screen is therefore
+        unsubscribed and catches up when it is on top again.
         """
         self._watches.append((signal, callback))
         signal.subscribe(self, callback)
         self._watching = True
 
     def every(self, seconds: float, callback: Callable[[], object]) -> None:
-        """Calls back at intervals while this screen is the one on top. One interval a screen."""
+        """Call back at intervals while this screen is on top. One interval per screen."""
         self._clock = self.set_interval(seconds, callback)
 
     def catch_up(self) -> None:
-        """Called when the screen is on top again: takes over what it did not hear."""
+        """Handle what was published while the screen was covered."""
 
     @on(events.ScreenSuspend)
     def _covered(self) -> None:
@@ -114,7 +114,7 @@ class AppScreen(DeferredPaintScreen):
             self._clock.resume()
 
     async def answer(self, question: Awaitable[R]) -> R | None:
-        """Awaits something from the background; what went wrong is shown, and the answer is then None.
+        """Await a result from the background; show an error and return None if it failed.
 
         Raises:
             CancelledError: the screen was left meanwhile; there is nobody to answer.
@@ -133,25 +133,25 @@ class AppScreen(DeferredPaintScreen):
         return answer
 
     def _still_here(self) -> None:
-        # Textual takes a screen's widgets away before it cancels the screen's workers.
+        # Textual removes a screen's widgets before it cancels the screen's workers.
         if not self.is_attached or not self.query(KeyBar):
             raise asyncio.CancelledError
 
     def complain(self, error: CogtuiError) -> None:
-        """Shows an error with what to do about it."""
+        """Show an error and its remedy."""
         self.say(str(error), bad=True)
 
     def say(self, text: str, *, bad: bool = False) -> None:
-        """Shows a short message for a few seconds."""
+        """Show a short message for a few seconds."""
         lines = "\n".join(shown(line) for line in text.splitlines()[:6])
         self.app.notify(lines, severity="error" if bad else "information", timeout=8 if bad else 4, markup=False)
 
     def action_up(self) -> None:
-        """Goes one level up; on the lowest screen of a mode there is none."""
+        """Go one level up; does nothing on the lowest screen of a mode."""
         if len(self.app.screen_stack) > 1:
             self.app.pop_screen()
 
     def copy(self, text: str, what: str) -> None:
-        """Puts a text on the terminal's clipboard (OSC 52, which tmux and SSH pass on)."""
+        """Copy a text to the terminal's clipboard (OSC 52, which tmux and SSH pass on)."""
         self.app.copy_to_clipboard(text.encode("utf-8", "replace").decode("utf-8"))
         self.say(f"copied {what}")

@@ -1,4 +1,4 @@
-"""The state of a workspace at one moment: experiments and the state of every stage."""
+"""Experiments and stage states of a workspace at one moment."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:  # the app paints before it reads: what reading needs is imported by the thread that reads
+if TYPE_CHECKING:  # the app paints first; the reading thread imports what it needs
     from jobs.planning.experiments import Experiment
     from jobs.state.types import StageState
 
 
 @dataclass(frozen=True, slots=True)
 class WorkspaceSnapshot:
-    """What was found at `taken`."""
+    """What was read at `taken`."""
 
     experiments: tuple[Experiment, ...] = ()
-    """The newest start of each name, the newest first."""
+    """The newest start of each experiment, the newest first."""
     states: Mapping[str, StageState] = field(default_factory=lambda: MappingProxyType({}))
     """By stage key."""
     problems: tuple[str, ...] = ()
-    """Files that could not be read, a line each."""
+    """Unreadable files, one line each."""
     taken: float = 0.0
-    """Seconds since the epoch; 0 before anything was read."""
+    """Seconds since the epoch; 0 before the first read."""
 
     @property
     def read(self) -> bool:

@@ -1,4 +1,4 @@
-"""Reads snapshots of a workspace, again and again."""
+"""Reading of snapshots of a workspace."""
 
 import time
 from types import MappingProxyType
@@ -10,7 +10,7 @@ from jobs.workspace import Workspace
 
 
 class SnapshotReader:
-    """Reads snapshots; remembers experiments, whose files never change."""
+    """Reads snapshots; caches experiments, whose files never change."""
 
     def __init__(self, workspace: Workspace) -> None:
         self.workspace = workspace
@@ -20,7 +20,7 @@ class SnapshotReader:
         self._reader = StateReader(workspace)
 
     def read(self) -> WorkspaceSnapshot:
-        """The workspace as it is now. Asks the scheduler: may take seconds."""
+        """Read the workspace. May take seconds, because it asks the scheduler."""
         files = tuple(sorted(str(path) for path in self.workspace.experiments.glob("*/[!.]*.json")))
         if files != self._files:
             damaged: list[str] = []

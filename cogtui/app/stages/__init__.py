@@ -1,1 +1,1 @@
-"""What the app shows of one stage and can do with it: facts, log, cancel, retry."""
+"""Facts, log and actions of one stage. Experiments and jobs build on `actions.StageActions` and `facts`."""

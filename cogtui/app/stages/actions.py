@@ -1,4 +1,4 @@
-"""What can be done with the stage under the cursor, on every screen that shows stages."""
+"""Actions on the stage under the cursor, for every screen that shows stages."""
 
 from collections.abc import Sequence
 from typing import ClassVar
@@ -15,7 +15,7 @@ from jobs.state.types import ACTIVE, CONTINUABLE, RETRYABLE, StageState
 
 
 class StageActions(AppScreen):
-    """Opens logs and rollouts of a stage, cancels and retries it."""
+    """Opens the log and the rollouts of a stage, cancels it and starts it again."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("l", "open_log", "Log"),
@@ -28,16 +28,16 @@ class StageActions(AppScreen):
 
     @property
     def stage_key(self) -> str | None:
-        """Key of the stage that the actions are about."""
+        """Key of the stage that the actions apply to."""
         raise NotImplementedError
 
     @property
     def stage(self) -> StageState | None:
-        """Its state in the latest snapshot."""
+        """State of the stage in the latest snapshot."""
         return self.context.snapshot.states.get(self.stage_key or "")
 
     def action_open_stage(self) -> None:
-        """One level down: the log at the error of what went wrong, the rollouts of what has some, else the log."""
+        """Open the log at the error for a stage that ended badly, the rollouts if it has some, else the log."""
         stage = self.stage
         if stage is None:
             self.say("nothing to open here")
@@ -51,7 +51,7 @@ class StageActions(AppScreen):
             self.action_open_log()
 
     def action_open_log(self) -> None:
-        """Opens the log; that of a failed stage at its first error."""
+        """Open the log, at its first error if the stage failed."""
         if self.stage is not None:
             from cogtui.app.stages.log_screen import LogScreen
 
@@ -59,7 +59,7 @@ class StageActions(AppScreen):
             self.app.push_screen(LogScreen(self.mode, self.stage.key, failed=failed))
 
     def action_open_traces(self, or_log: bool = False) -> None:
-        """Opens the rollouts of the stage, or those that it judged."""
+        """Open the rollouts of the stage, or those that it judged."""
         if self.stage is not None:
             self.run_worker(self._open_traces(self.stage.key, or_log), group="open", exclusive=True)
 
@@ -75,7 +75,7 @@ class StageActions(AppScreen):
             self.say("this stage writes no rollouts")
 
     def action_cancel(self) -> None:
-        """Cancels the stage, after asking."""
+        """Cancel the stage after confirmation."""
         stage = self.stage
         if stage is None or stage.state not in ACTIVE:
             self.say("only what runs or waits can be cancelled")
@@ -92,7 +92,7 @@ class StageActions(AppScreen):
         self._confirm(question, [stage, *others], cancel_stages, "cancelled")
 
     def action_retry(self) -> None:
-        """Starts a stage that failed or was stopped once more, after asking."""
+        """Start a failed or stopped stage again after confirmation."""
         stage = self.stage
         if stage is None or stage.state not in RETRYABLE | CONTINUABLE:
             self.say("only what failed, was stopped or never started can be started again")
@@ -125,11 +125,11 @@ class StageActions(AppScreen):
             self.say(f"{said}: {', '.join(done)}" if done else "nothing to do: its state has changed meanwhile")
 
     def action_copy_path(self) -> None:
-        """Copies the path of the stage's folder."""
+        """Copy the path of the stage's folder."""
         if self.stage_key:
             self.copy(str(self.context.workspace.folder(self.stage_key).path), "the folder's path")
 
     def action_copy_command(self) -> None:
-        """Copies the command that shows this stage."""
+        """Copy the command that shows this stage."""
         if self.stage_key:
             self.copy(f"cogtui show {self.stage_key} --workspace {self.context.workspace.path}", "the command")

@@ -1,4 +1,4 @@
-"""Acting on stages from the app: the same functions that the command line calls."""
+"""Functions that act on stages; the command line calls the same ones."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -10,25 +10,25 @@ from jobs.workspace import Workspace
 from pipelines.streams import stream_files
 
 ActOnStages = Callable[[Workspace, Sequence[str]], list[str]]
-"""Acts on stages by key; returns the keys it did act on."""
+"""Acts on stages by key; returns the keys it acted on."""
 
 
 def cancel_stages(workspace: Workspace, keys: Sequence[str]) -> list[str]:
-    """Ends these stages and what waits for them; returns when they are over."""
+    """Cancel stages and their dependents; return when they have ended."""
     from jobs.submit.cancel import cancel
 
     return [done.key for done in cancel(workspace, keys) if done.state.state != done.was.state]
 
 
 def list_dependents(workspace: Workspace, keys: Sequence[str]) -> list[str]:
-    """The stages that a cancellation would take along."""
+    """Return the stages that a cancellation would cancel too."""
     from jobs.submit.cancel import dependents
 
     return list(dependents(workspace, keys))
 
 
 def retry_stages(workspace: Workspace, keys: Sequence[str]) -> list[str]:
-    """Starts stages again, and before them those of their inputs that need it, where and as they last ran."""
+    """Start stages again with their unfinished inputs, on the cluster and with the resources of their last attempt."""
     from jobs.state.reader import stage_states
     from jobs.submit.launch import submit
 
@@ -44,7 +44,7 @@ def retry_stages(workspace: Workspace, keys: Sequence[str]) -> list[str]:
 
 
 def stages_with_rollouts(workspace: Workspace, key: str) -> list[str]:
-    """The stages whose rollouts belong to this one: itself, or, for a judge, those it judged."""
+    """Return the stages with the rollouts of this one: itself, or for a judge the stages it judged."""
     folder = workspace.folder(key)
     if stream_files(folder.path, "rollouts"):
         return [key]

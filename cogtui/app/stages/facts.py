@@ -1,4 +1,4 @@
-"""What a detail pane says of a stage, as rows ready to draw."""
+"""Facts about a stage as lines of a detail pane."""
 
 import time
 from collections.abc import Mapping
@@ -14,16 +14,16 @@ Rows = list[list[Part]]
 
 
 def short_title(labels: Mapping[str, Label]) -> str:
-    """Labels as a screen shows them: the condition by its value alone, the others as `seed=1`."""
+    """Format labels for a screen: the condition by its value alone, the others as `seed=1`."""
     condition = labels.get("condition")
     others = label_text({name: value for name, value in labels.items() if name != "condition"})
     return others if condition is None else f"{condition} {others}".rstrip()
 
 
 def stage_rows(stage: StageState | None, width: int, *, attempts: bool) -> Rows:
-    """What is known of a stage: state, evidence, progress, reason, remedy, and its attempts if asked for.
+    """Return state, evidence, progress, reason and remedy of a stage, and its attempts if requested.
 
-    Ages are given as moments, so that nothing changes while nothing happens.
+    Ages are shown as times of day, so that nothing changes while nothing happens.
     """
     if stage is None:
         return []
@@ -46,7 +46,7 @@ def stage_rows(stage: StageState | None, width: int, *, attempts: bool) -> Rows:
 
 
 def evidence_text(stage: StageState) -> str:
-    """What the state rests on, and of when: `exit.json, 12:03:04`."""
+    """Return the evidence of a state and its time: `exit.json, 12:03:04`."""
     if stage.evidence == "none":
         return "no evidence"
     if stage.age_s is None:
@@ -57,7 +57,7 @@ def evidence_text(stage: StageState) -> str:
 
 
 def attempt_rows(attempt: AttemptState, width: int) -> Rows:
-    """One attempt and its runs."""
+    """Return the lines of one attempt and its runs."""
     where = f"{attempt.cluster} job {attempt.job_id or 'not known'}"
     if attempt.host:
         where += f" on {attempt.host}" + (f" (pid {attempt.pid})" if attempt.pid else "")
@@ -71,7 +71,7 @@ def attempt_rows(attempt: AttemptState, width: int) -> Rows:
 
 
 def run_text(run: RunRecord) -> str:
-    """One start of an attempt: when, for how long, from which step, how it ended."""
+    """Describe one run of an attempt: when, for how long, from which step, how it ended."""
     text = f"run {run.number} on {run.host}, {format_time(run.started)}"
     if run.ended is not None:
         text += f" for {duration(run.ended - run.started)}"
@@ -83,7 +83,7 @@ def run_text(run: RunRecord) -> str:
 
 
 def format_ending(code: int | None, number: int | None) -> str:
-    """How a process ended, as ` · exit 1` or ` · signal 9`; empty while unknown."""
+    """Format how a process ended, as ` · exit 1` or ` · signal 9`; empty while unknown."""
     if number is not None:
         return f" · signal {number}"
     return "" if code is None else f" · exit {code}"

@@ -1,4 +1,4 @@
-"""The log of a stage: opens at its end, follows, searches, jumps to the first error, opens the pager."""
+"""The log screen: opens at the end, follows, searches, jumps to the first error, opens the pager."""
 
 import os
 import re
@@ -121,7 +121,7 @@ class LogScreen(AppScreen):
         if file is None:
             return
         if not self.following and view.next_byte < self._bytes:
-            return  # reading in the middle: new lines at the end matter when one gets there
+            return  # the reader is in the middle: new lines are loaded when they scroll to the end
         if (
             self.following
             and not self._picked
@@ -191,7 +191,7 @@ class LogScreen(AppScreen):
         self.run_worker(self._show_byte(0), group="log", exclusive=True)
 
     async def _show_byte(self, offset: int) -> None:
-        """Loads what is around a line's start, if it is not loaded, and goes there."""
+        """Load the lines around a line's start if needed, and go there."""
         file, view = self.file, self.query_one(LogView)
         if file is None:
             return
@@ -207,7 +207,7 @@ class LogScreen(AppScreen):
         self._show_where()
 
     def action_search(self) -> None:
-        """Asks what to look for."""
+        """Ask for a search pattern."""
         self._stop.set()
         self.query_one("#search", PopupInput).open()
 
@@ -231,7 +231,7 @@ class LogScreen(AppScreen):
         self.query_one(LogView).focus()
 
     def action_again(self, direction: int) -> None:
-        """Goes to the next or previous match."""
+        """Go to the next or previous match."""
         if self._pattern is None:
             self.action_search()
             return
@@ -240,7 +240,7 @@ class LogScreen(AppScreen):
         self.run_worker(self._seek(self._pattern, start, backwards=direction < 0), group="log", exclusive=True)
 
     def action_first_error(self) -> None:
-        """Goes to the first line that looks like an error; `n` then goes to the next."""
+        """Go to the first line that looks like an error; `n` then goes to the next."""
         self.query_one(LogView).mark(None)
         self.run_worker(self._seek(ERRORS, 0, backwards=False), group="log", exclusive=True)
 
@@ -262,7 +262,7 @@ class LogScreen(AppScreen):
         self._show_where()
 
     def action_toggle_follow(self) -> None:
-        """Follows the end of the log, or stays."""
+        """Follow the end of the log, or stop following."""
         if self.following:
             self.following = False
             self._show_where()
@@ -270,7 +270,7 @@ class LogScreen(AppScreen):
             self._to_end()
 
     def action_choose_file(self) -> None:
-        """Asks for another log file of this stage."""
+        """Ask for another log file of this stage."""
         self.run_worker(self._choose_file(), group="log", exclusive=True)
 
     async def _choose_file(self) -> None:
@@ -289,7 +289,7 @@ class LogScreen(AppScreen):
         self.app.push_screen(ChoiceScreen("Which log?", names, now), chosen)
 
     def action_pager(self) -> None:
-        """Opens the file in $PAGER, the best way to read a very long log."""
+        """Open the file in $PAGER, the best way to read a very long log."""
         if self.file is None:
             return
         pager = shlex.split(os.environ.get("PAGER") or "less -S +G")
@@ -302,23 +302,23 @@ class LogScreen(AppScreen):
             )
 
     def action_copy_path(self) -> None:
-        """Copies the path of the log file."""
+        """Copy the path of the log file."""
         if self.file is not None:
             self.copy(str(self.file.path), "the path")
 
     def action_up(self) -> None:
-        """Ends a search, then goes one level up."""
+        """Stop a search and go one level up."""
         self._stop.set()
         super().action_up()
 
 
 def _short(path: Path) -> str:
-    """A log's place among the attempts: `001/stderr.log`."""
+    """Return a log's path below the attempts: `001/stderr.log`."""
     return str(path.relative_to(attempt_of(path).parent))
 
 
 def _outdated(path: Path) -> bool:
-    """Whether there is by now a better log to follow: of a newer attempt, or of the stage instead of its worker's."""
+    """Return whether there is a better log to follow: of a newer attempt, or of the stage instead of its worker."""
     stage, now = stage_of(path), attempt_of(path)
     newer = max(attempt_numbers(stage), default=0) > int(now.name)
     if not newer and path.name in (STDOUT, STDERR):
@@ -328,7 +328,7 @@ def _outdated(path: Path) -> bool:
 
 
 def _new_lines(file: LogFile, offset: int) -> LogChunk | None:
-    """Lines from an offset on; None between rotation and the new file, where the next poll looks again."""
+    """Read lines from an offset; None between a rotation and the new file, so that the next poll tries again."""
     try:
         return file.after(offset)
     except OSError:

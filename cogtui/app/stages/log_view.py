@@ -1,4 +1,4 @@
-"""A window of a log's lines: wrapped or not, with matches marked, fed from both ends."""
+"""A window of a log's lines, wrapped or cut, with matches marked, extended at both ends."""
 
 import re
 from collections.abc import Sequence
@@ -15,15 +15,15 @@ from jobs.logs.reader import ERRORS, LogLine
 
 _MOST_ROWS = 12_000
 _AROUND = 2_000
-"""Rows kept on either side of the cursor, whatever else is dropped."""
+"""Rows kept on either side of the cursor."""
 _ERROR_TEXT = re.compile(ERRORS.pattern.decode())
 
 Row = tuple[LogLine, int, int]
-"""A line and the part of its text on this row."""
+"""A line and the range of its text on this row."""
 
 
 class LogView(WindowView):
-    """Shows loaded lines and asks for more when the cursor nears an end of them."""
+    """Shows loaded lines and requests more when the cursor nears an end of them."""
 
     TITLE = "log"
     CURSOR_GLYPH = False
@@ -53,7 +53,7 @@ class LogView(WindowView):
 
     @property
     def next_byte(self) -> int:
-        """Byte offset to read on from; an incomplete last line is read again."""
+        """Byte offset to read from; an incomplete last line is read again."""
         if not self._lines:
             return 0
         last = self._lines[-1]
@@ -61,7 +61,7 @@ class LogView(WindowView):
 
     @property
     def byte_below(self) -> int:
-        """Byte offset behind the cursor's line."""
+        """Byte offset after the cursor's line."""
         return self._rows[self.cursor][0].end if self._rows else 0
 
     @property
@@ -70,13 +70,13 @@ class LogView(WindowView):
         return self._rows[self.cursor][0].start if self._rows else 0
 
     def set_lines(self, lines: Sequence[LogLine], *, at: int | None = None) -> None:
-        """Replaces all lines; the cursor goes to the line at byte `at`, or to the last."""
+        """Replace all lines; the cursor goes to the line at byte `at`, or to the last line."""
         self._lines = list(lines)
         self._rows = self._laid_out(self._lines)
         self.lines_changed(cursor=self._row_at(at) if at is not None else len(self._rows) - 1)
 
     def prepend(self, lines: Sequence[LogLine]) -> None:
-        """Puts lines in front; what is seen stays where it is."""
+        """Insert lines at the start; the visible lines stay in place."""
         rows = self._laid_out(lines)
         self._lines[:0] = lines
         self._rows[:0] = rows
@@ -91,7 +91,7 @@ class LogView(WindowView):
             self.lines_changed()
 
     def append(self, lines: Sequence[LogLine], *, follow: bool) -> None:
-        """Puts lines behind, in place of an incomplete last one; the cursor goes along if it follows."""
+        """Append lines, replacing an incomplete last line; with `follow`, the cursor moves to the end."""
         if not lines:
             return
         if self._lines and not self._lines[-1].complete:
@@ -111,7 +111,7 @@ class LogView(WindowView):
         self.lines_changed(cursor=len(self._rows) - 1 if follow else None)
 
     def go_to_byte(self, offset: int) -> bool:
-        """Puts the cursor on the line at a byte offset; False if it is not loaded."""
+        """Put the cursor on the line at a byte offset; False if it is not loaded."""
         if not self._lines or not self._lines[0].start <= offset < self._lines[-1].end:
             return False
         self.cursor = self._row_at(offset)
@@ -119,7 +119,7 @@ class LogView(WindowView):
         return True
 
     def mark(self, pattern: re.Pattern[str] | None) -> None:
-        """Marks what matches."""
+        """Mark the matches of a pattern."""
         self._pattern = pattern
         self.refresh()
 
@@ -154,7 +154,7 @@ class LogView(WindowView):
         return parts
 
     def action_toggle_wrap(self) -> None:
-        """Wraps long lines, or cuts them."""
+        """Wrap long lines, or cuts them."""
         at = self.byte
         self._wrap = not self._wrap
         self._pan = 0
@@ -162,7 +162,7 @@ class LogView(WindowView):
         self.lines_changed(cursor=self._row_at(at))
 
     def action_pan(self, cells: int) -> None:
-        """Moves long lines sideways while they are cut."""
+        """Scroll long lines sideways while they are cut."""
         if not self._wrap:
             self._pan = max(0, self._pan + cells)
             self.refresh()

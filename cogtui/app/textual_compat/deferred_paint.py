@@ -1,7 +1,7 @@
 """Screens that are painted once, after layout and data are ready.
 
-Textual paints a screen three to five times while its widgets are mounted, laid out and filled. Private parts of
-Textual used here: `Screen._refresh_layout`, `Widget._layout_required`.
+Textual paints a screen three to five times while its widgets are mounted, laid out and filled. Private parts of Textual
+used here: `Screen._refresh_layout`, `Widget._layout_required`.
 """
 
 import asyncio
@@ -33,8 +33,8 @@ class DeferredPaintScreen(Screen[Any]):
     def is_current(self) -> bool:
         """Whether the screen is visible; Textual paints and lays out a screen only then.
 
-        Textual's own property is true for a screen below another one, whatever covers it, and then repaints the
-        upper screen for each change of the lower one.
+        Textual's own property is true for a screen below another one, whatever covers it, and then repaints the upper
+        screen for each change of the lower one.
         """
         if not self._may_paint or not super().is_current:
             return False

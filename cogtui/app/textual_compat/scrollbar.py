@@ -1,7 +1,7 @@
 """A scrollbar that builds each distinct line once.
 
-Textual's scrollbar builds one renderable per line, a quarter of the time that painting a trace takes. Only public
-parts of Textual are used here; what can break is the signature of `ScrollBarRender.render_bar`.
+Textual's scrollbar builds one renderable per line, a quarter of the time that painting a trace takes. Only public parts
+of Textual are used here; what can break is the signature of `ScrollBarRender.render_bar`.
 """
 
 from rich.segment import Segment

@@ -1,1 +1,1 @@
-"""Widgets that draw lines."""
+"""Widgets that draw lines: lists, tables, detail panes, bars. They know no feature."""

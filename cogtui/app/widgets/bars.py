@@ -1,4 +1,4 @@
-"""The first and the last row of every screen: where one is, and which keys matter here."""
+"""The first and the last row of every screen: modes and path, and the keys that apply."""
 
 from collections.abc import Iterable
 
@@ -12,7 +12,7 @@ from cogtui.app.textual_compat.styled_widget import StyledWidget
 
 
 def key_name(key: str) -> str:
-    """A key as it is typed: `slash` is `/`, `escape` is `Esc`."""
+    """Return a key as users type it: `slash` is `/`, `escape` is `Esc`."""
     names = {
         "escape": "Esc",
         "enter": "Enter",
@@ -46,7 +46,7 @@ def key_name(key: str) -> str:
 
 
 class TopBar(StyledWidget):
-    """The modes, the path within this mode, and at the right what the workspace is."""
+    """The modes, the path within the mode, and the workspace at the right."""
 
     DEFAULT_CSS = "TopBar { height: 1; dock: top; background: $panel; }"
 
@@ -58,13 +58,13 @@ class TopBar(StyledWidget):
         self._place = one_line(place, 200)
 
     def show_mode(self, title: str) -> None:
-        """Changes the mode that is marked."""
+        """Mark another mode."""
         if title != self._active:
             self._active = title
             self.refresh()
 
     def show_path(self, path: str) -> None:
-        """Changes the path shown after the modes."""
+        """Show another path after the modes."""
         if path != self._path:
             self._path = path
             self.refresh()
@@ -88,7 +88,7 @@ class TopBar(StyledWidget):
 
 
 class KeyBar(StyledWidget):
-    """The keys that matter most where the focus is, generated from the bindings."""
+    """The most important keys at the focus, generated from the bindings."""
 
     DEFAULT_CSS = "KeyBar { height: 1; dock: bottom; background: $panel; }"
 
@@ -104,7 +104,7 @@ class KeyBar(StyledWidget):
         focused = self.screen.focused
         for key, active in self.screen.active_bindings.items():
             if isinstance(focused, Input) and active.node is not focused:
-                continue  # while something is typed, other keys are just letters
+                continue  # while the user types, other keys are letters
             binding = active.binding
             if binding.show and not binding.system and active.enabled:
                 keys.setdefault(binding.description, []).append(binding.key_display or key_name(key))

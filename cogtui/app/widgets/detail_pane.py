@@ -1,4 +1,4 @@
-"""A pane of facts about what the cursor is on elsewhere; scrolls when it is focused."""
+"""A pane of facts about the item under the cursor of another widget; scrolls when focused."""
 
 from collections.abc import Callable, Sequence
 from typing import ClassVar
@@ -15,7 +15,7 @@ Row = Sequence[Part]
 
 
 class DetailPane(ScrollLines):
-    """Rows of parts. Has no cursor of its own."""
+    """Rows of parts without a cursor."""
 
     TITLE = "detail pane"
     BINDINGS: ClassVar[list[BindingType]] = []
@@ -31,11 +31,11 @@ class DetailPane(ScrollLines):
 
     @property
     def text(self) -> str:
-        """What it shows, without looks."""
+        """The text shown, without styles."""
         return "\n".join("".join(text for text, _ in row) for row in self._rows)
 
     def show_rows(self, rows: Sequence[Row]) -> None:
-        """Shows rows; repaints nothing if they are the same as before."""
+        """Show rows; repaint only what changed."""
         wanted = [list(row) for row in rows]
         if wanted == self._rows:
             return
@@ -49,7 +49,7 @@ class DetailPane(ScrollLines):
             self.lines_changed()
 
     def show_with(self, make: Callable[[int], Sequence[Row]]) -> None:
-        """Shows the rows that `make` gives for the pane's width, and again when that changes."""
+        """Show the rows that `make` returns for the pane's width, again whenever the width changes."""
         self._make = make
         self.show_rows(make(self.text_width))
 
@@ -65,7 +65,7 @@ class DetailPane(ScrollLines):
 def labelled_rows(
     label: str, text: str, width: int, style: StyleNames = "", *, indent: int = 10, limit: int = 6
 ) -> list[list[Part]]:
-    """Rows for a labelled text, wrapped under itself; nothing for an empty text.
+    """Return the rows of a labelled text, wrapped under itself; none for an empty text.
 
     Args:
         label: stands in the first `indent` cells.

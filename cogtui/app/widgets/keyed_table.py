@@ -1,4 +1,4 @@
-"""A live table: rows are told apart by key, and only those that changed are repainted."""
+"""A live table: rows are identified by key, and only changed rows are repainted."""
 
 from collections.abc import Mapping, Sequence
 
@@ -13,7 +13,7 @@ Cells = Mapping[str, Part]
 
 
 class KeyedTable(LineView):
-    """Rows in columns. The cursor stays on its key when rows come, go or change places.
+    """Rows in columns. The cursor stays on its key when rows are added, removed or moved.
 
     Args:
         columns: all columns, also those that may not fit.
@@ -40,7 +40,7 @@ class KeyedTable(LineView):
         return self._keys[self.cursor] if self._keys else None
 
     def set_rows(self, rows: Sequence[tuple[str, Cells]]) -> None:
-        """Shows these rows."""
+        """Show these rows."""
         was = list(zip(self._keys, self._cells, strict=True))
         here, before = self.key, self.cursor
         self._keys = [key for key, _ in rows]
@@ -55,7 +55,7 @@ class KeyedTable(LineView):
         self.cursor = cursor
 
     def go_to(self, key: str) -> None:
-        """Puts the cursor on a row, if it is there."""
+        """Put the cursor on a row, if the table has it."""
         if key in self._keys:
             self.cursor = self._keys.index(key)
 

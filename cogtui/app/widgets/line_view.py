@@ -1,4 +1,4 @@
-"""A list of which only the visible lines exist: the base of every list, table and text in the app."""
+"""A view that builds visible lines only: the base of every list, table and text in the app."""
 
 from collections.abc import Sequence
 from typing import ClassVar
@@ -17,16 +17,16 @@ from cogtui.app.textual_compat.line_scroll_view import LineScrollView
 class LineView(LineScrollView, can_focus=True, inherit_bindings=False):
     """Draws `line_count` lines by asking for the visible ones, with a cursor on one of them.
 
-    Subclasses implement `line_count` and `line_parts`, and call `lines_changed` when their data changed.
-    Moving the cursor repaints two lines; scrolling repaints the visible ones.
+    Subclasses implement `line_count` and `line_parts`, and call `lines_changed` when their data changed. Moving the
+    cursor repaints two lines; scrolling repaints the visible ones.
     """
 
     TITLE: ClassVar[str] = "list"
-    """How help names it."""
+    """Name of the view in help."""
     CURSOR_GLYPH: ClassVar[bool] = True
-    """Whether the cursor's line begins with a mark, so that it is seen without colour. Takes one cell."""
+    """Whether the cursor's line begins with a mark, visible without colour. Takes one cell."""
     OPENS: ClassVar[bool] = True
-    """Whether Enter opens what the cursor is on."""
+    """Whether Enter opens the item under the cursor."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "choose", "Open"),
@@ -39,7 +39,7 @@ class LineView(LineScrollView, can_focus=True, inherit_bindings=False):
     ]
 
     class CursorMoved(Message):
-        """The cursor is on another line."""
+        """The cursor moved to another line."""
 
         def __init__(self, view: "LineView", line: int) -> None:
             super().__init__()
@@ -69,24 +69,24 @@ class LineView(LineScrollView, can_focus=True, inherit_bindings=False):
 
     @property
     def line_count(self) -> int:
-        """Lines there are."""
+        """Number of lines."""
         raise NotImplementedError
 
     def line_parts(self, line: int, width: int) -> Sequence[Part]:
-        """What stands on a line; called for visible lines only."""
+        """Return the parts of a line; called for visible lines only."""
         raise NotImplementedError
 
     def line_text(self, line: int) -> str:
-        """A line without looks, as wide as the view."""
+        """Return a line without styles, as wide as the view."""
         return "".join(text for text, _ in self.line_parts(line, self.text_width))
 
     @property
     def text_width(self) -> int:
-        """Cells a line has, the cursor's mark left out."""
+        """Width of a line in cells, without the cursor's mark."""
         return max(1, self.scrollable_content_region.width - self.CURSOR_GLYPH)
 
     def lines_changed(self, *, cursor: int | None = None) -> None:
-        """Tells that lines came, went or changed; repaints the visible ones.
+        """Repaint after lines were added, removed or changed.
 
         Args:
             cursor: where the cursor's line is now.
@@ -97,7 +97,7 @@ class LineView(LineScrollView, can_focus=True, inherit_bindings=False):
         self.refresh()
 
     def shift(self, lines: int) -> None:
-        """Tells that lines were put in front (or, if negative, taken away): what is seen stays where it is."""
+        """Keep the visible lines in place after lines were inserted at the start, or removed if negative."""
         top = self.scroll_offset.y + lines
         self.virtual_size = Size(self.size.width, self.line_count)
         self.set_reactive(LineView.cursor, max(0, min(self.cursor + lines, self.line_count - 1)))
@@ -105,7 +105,7 @@ class LineView(LineScrollView, can_focus=True, inherit_bindings=False):
         self.refresh()
 
     def line_changed(self, line: int) -> None:
-        """Repaints one line, if it is visible."""
+        """Repaint one line, if it is visible."""
         top = self.scroll_offset.y
         if top <= line < top + self.size.height:
             self.refresh_line(line)
@@ -120,7 +120,7 @@ class LineView(LineScrollView, can_focus=True, inherit_bindings=False):
         self.post_message(self.CursorMoved(self, now))
 
     def show_line(self, line: int, *, context: int = 0) -> None:
-        """Scrolls as little as needed for a line to be seen, with `context` lines around it."""
+        """Scroll as little as needed to show a line with `context` lines around it."""
         if self.is_mounted and self.size.height:
             region = Region(0, max(0, line - context), 1, 1 + 2 * context)
             self.scroll_to_region(region, animate=False, force=True, immediate=True)
@@ -137,7 +137,7 @@ class LineView(LineScrollView, can_focus=True, inherit_bindings=False):
         return self.strip(parts, width, over)
 
     def line_styles(self, line: int) -> Sequence[StyleName]:
-        """Looks laid over a whole line: the cursor."""
+        """Return the styles applied to a whole line, for the cursor."""
         if line != self.cursor:
             return ()
         return ("cursor",) if self.has_focus else ("cursor-blurred",)
@@ -153,26 +153,26 @@ class LineView(LineScrollView, can_focus=True, inherit_bindings=False):
         self.line_changed(self.cursor)
 
     def action_move(self, lines: int) -> None:
-        """Moves the cursor."""
+        """Move the cursor."""
         self.cursor += lines
 
     def action_move_page(self, pages: int) -> None:
-        """Moves the cursor by what is seen, less one line."""
+        """Move the cursor by a page, less one line."""
         self.action_move(pages * max(1, self.size.height - 1))
 
     def action_first(self) -> None:
-        """Goes to the first line."""
+        """Go to the first line."""
         self.cursor = 0
 
     def action_last(self) -> None:
-        """Goes to the last line."""
+        """Go to the last line."""
         self.cursor = self.line_count - 1
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         return action != "choose" or self.OPENS
 
     def action_choose(self) -> None:
-        """Opens what the cursor is on."""
+        """Open the item under the cursor."""
         if self.line_count:
             self.post_message(self.LineSelected(self, self.cursor))
 
@@ -187,7 +187,7 @@ class LineView(LineScrollView, can_focus=True, inherit_bindings=False):
 
 
 class ScrollLines(LineView):
-    """Lines to read: without a cursor, the keys scroll."""
+    """Lines to read: there is no cursor, keys scroll."""
 
     CURSOR_GLYPH = False
     OPENS = False
@@ -196,20 +196,20 @@ class ScrollLines(LineView):
         return ()
 
     def scroll_lines(self, top: int) -> None:
-        """Puts a line at the top, as far as there are lines below it."""
+        """Scroll a line to the top, as far as there are lines below it."""
         last = max(0, self.line_count - self.size.height)
         self.scroll_to(y=max(0, min(top, last)), animate=False, immediate=True, force=True)
 
     def action_move(self, lines: int) -> None:
-        """Scrolls by lines."""
+        """Scroll by lines."""
         self.scroll_lines(self.scroll_offset.y + lines)
 
     def action_first(self) -> None:
-        """Scrolls to the top."""
+        """Scroll to the top."""
         self.scroll_lines(0)
 
     def action_last(self) -> None:
-        """Scrolls to the end."""
+        """Scroll to the end."""
         self.scroll_lines(self.line_count)
 
     def on_click(self, event: events.Click) -> None:

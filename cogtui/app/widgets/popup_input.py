@@ -1,4 +1,4 @@
-"""A line to type in that is only there while it is needed, and never blinks."""
+"""An input that is visible only while it is used, and does not blink."""
 
 from typing import ClassVar
 
@@ -8,7 +8,7 @@ from textual.widgets import Input
 
 
 class PopupInput(Input):
-    """An input at the bottom of a screen: hidden until `open`, gone again with Enter or Esc."""
+    """An input at the bottom of a screen: hidden until `open`; Enter or Esc hides it again."""
 
     DEFAULT_CSS = """
     PopupInput { display: none; height: 1; border: none; padding: 0 1; background: $panel; }
@@ -21,7 +21,7 @@ class PopupInput(Input):
     ]
 
     class InputCancelled(Message):
-        """Esc: nothing is to change."""
+        """Esc: the user cancelled."""
 
         def __init__(self, entry: "PopupInput") -> None:
             super().__init__()
@@ -33,20 +33,20 @@ class PopupInput(Input):
 
     def __init__(self, hint: str, widget_id: str | None = None) -> None:
         super().__init__(placeholder=hint, id=widget_id, select_on_focus=False)
-        self.cursor_blink = False  # an idle screen sends nothing
+        self.cursor_blink = False  # an idle screen must send no bytes
 
     def open(self, text: str = "") -> None:
-        """Shows it with a text to edit."""
+        """Show the input with a text to edit."""
         self.add_class("open")
         self.value = text
         self.cursor_position = len(text)
         self.focus()
 
     def close(self) -> None:
-        """Hides it."""
+        """Hide the input."""
         self.remove_class("open")
 
     def action_abandon(self) -> None:
-        """Leaves without a change."""
+        """Cancel without a change."""
         self.close()
         self.post_message(self.InputCancelled(self))

@@ -1,4 +1,4 @@
-"""One row of text that repaints only when it changes."""
+"""A fixed number of text rows that repaint only when they change."""
 
 from collections.abc import Iterable, Sequence
 
@@ -10,7 +10,7 @@ from cogtui.app.textual_compat.styled_widget import StyledWidget
 
 
 class TextLine(StyledWidget):
-    """A fixed number of rows; the first ones hold what was last given to `show`."""
+    """Rows of text, set with `show` or `show_rows`."""
 
     DEFAULT_CSS = "TextLine { height: 1; width: 1fr; }"
 
@@ -20,15 +20,15 @@ class TextLine(StyledWidget):
 
     @property
     def text(self) -> str:
-        """What it shows, without looks."""
+        """The text shown, without styles."""
         return "\n".join("".join(text for text, _ in row) for row in self._rows)
 
     def show(self, *parts: Part) -> None:
-        """Shows one row of parts."""
+        """Show one row of parts."""
         self.show_rows([parts])
 
     def show_rows(self, rows: Iterable[Sequence[Part]]) -> None:
-        """Shows rows of parts; sends nothing to the terminal if they are the same as before."""
+        """Show rows of parts; sends nothing to the terminal if they did not change."""
         wanted = [list(row) for row in rows]
         if wanted != self._rows:
             self._rows = wanted

@@ -1,4 +1,4 @@
-"""Marking a rollout and comparing another with it: for every screen on which the reader is at a rollout."""
+"""Marking a rollout and comparing it with another, for every screen with a current rollout."""
 
 from typing import ClassVar
 
@@ -12,7 +12,7 @@ from cogtui.store import RolloutRow
 
 
 class CompareActions(AppScreen):
-    """A screen on which `m` marks the rollout under the cursor and `d` compares with the marked one.
+    """A screen on which `m` marks the current rollout and `d` compares it with the marked one.
 
     Without a mark, `d` compares with the same problem at the first step of the run, else in another run.
     """
@@ -24,14 +24,14 @@ class CompareActions(AppScreen):
 
     @property
     def rollout_here(self) -> RolloutRow | None:
-        """The rollout the reader is at."""
+        """The current rollout."""
         raise NotImplementedError
 
     def mark_changed(self) -> None:
-        """Called when another rollout is the marked one, or none."""
+        """Called when the marked rollout changed."""
 
     def action_mark(self) -> None:
-        """Marks the rollout for a comparison; the same again takes the mark off."""
+        """Mark the rollout for a comparison, or clear the mark."""
         here, marked = self.rollout_here, self.context.marked
         if here is None:
             return
@@ -44,7 +44,7 @@ class CompareActions(AppScreen):
         self.mark_changed()
 
     def action_compare(self) -> None:
-        """Puts the rollout beside the marked one, or beside the same problem elsewhere."""
+        """Compare the rollout with the marked one, or with the same problem elsewhere."""
         here, marked = self.rollout_here, self.context.marked
         if here is None:
             return

@@ -1,4 +1,4 @@
-"""The lines above a comparison: where the two rollouts come from, how they ended, in what they differ."""
+"""The lines above a comparison: origin and outcome of both rollouts, and how much they differ."""
 
 from cogtui.app.rendering.highlight import minimap
 from cogtui.app.rendering.pairing import Pairing
@@ -15,7 +15,7 @@ LETTERS = ("A", "B")
 
 
 def side_parts(side: int, row: RolloutRow, trace: JudgeRunView, width: int, *, active: bool) -> list[Part]:
-    """One rollout on one line: letter, reward, counts, length, origin. The active one is what the keys change."""
+    """Return one rollout on one line: letter, reward, counts, length, origin. Keys act on the active one."""
     reward = MISSING if row.reward is None else f"{row.reward:.2f}"
     answer, style = answer_part(row)
     parts: list[Part] = [
@@ -35,7 +35,7 @@ def side_parts(side: int, row: RolloutRow, trace: JudgeRunView, width: int, *, a
 
 
 def summary_parts(left: RolloutRow, right: RolloutRow, pairing: Pairing | None, reading: bool) -> list[Part]:
-    """The problem, and how many segments are the same, changed, or in one text only."""
+    """Return the problem, and how many segments are equal, changed, or in one text only."""
     problem = f" {right.puzzle()}"
     if (left.numbers, left.target) != (right.numbers, right.target):
         problem = f" two problems: {left.puzzle()} and{problem}"
@@ -53,7 +53,7 @@ def summary_parts(left: RolloutRow, right: RolloutRow, pairing: Pairing | None, 
 
 
 def strip_parts(side: int, length: int, longest: int, trace: JudgeRunView, seen: Place, width: int) -> list[Part]:
-    """The behaviours along one text, on a scale that both texts share."""
+    """Return the behaviours along one text, on a scale that both texts share."""
     room = max(1, width - 5)
     cells = max(1, round(room * length / longest)) if longest else 1
     parts: list[Part] = [(f" {LETTERS[side]} ", "dim"), ("▕", "dim")]

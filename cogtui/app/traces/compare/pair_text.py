@@ -1,4 +1,4 @@
-"""Two texts with their spans beside each other, aligned by segment; only the visible lines are drawn."""
+"""Two texts with their spans, aligned by segment; only the visible lines are drawn."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -20,26 +20,26 @@ from pipelines.behaviors.sets.registered import BEHAVIOR_LETTERS, BEHAVIORS
 from pipelines.records import Behavior, LabelledSpan
 
 SIDE_BY_SIDE: Final = 100
-"""Cells from which on the texts stand side by side."""
+"""Minimum width in cells at which the texts are shown side by side."""
 _LANES: Final = 5
-"""Cells of a gutter: four lanes and a space."""
+"""Width of a gutter in cells: the lanes and a space."""
 _MIDDLE: Final[dict[PairKind, str]] = {"same": "   ", "changed": " ≠ ", "left": " < ", "right": " > "}
 _SIGNS: Final[dict[PairKind, str]] = {"same": " ", "changed": "≠", "left": "<", "right": ">"}
 
 
 @dataclass(frozen=True, slots=True)
 class PairSide:
-    """One of the two."""
+    """One of the two texts with its spans."""
 
     text: str
     spans: Sequence[LabelledSpan] = ()
 
 
 class PairText(ScrollLines):
-    """Rows of segments that belong together. `show_pair` gives it two texts and how they are paired.
+    """Rows of paired segments, given by `show_pair`.
 
-    Side by side a sign stands between them: `≠` changed, `<` and `>` in one text only, nothing where they say the
-    same. One below the other, the sign follows the letter of the text, A or B; what both say stands once.
+    Side by side, a sign between the texts says how a pair differs: `≠` changed, `<` and `>` in one text only, nothing
+    where they are equal. Stacked, the sign follows the letter of the text, A or B; equal segments are shown once.
     """
 
     TITLE = "comparison"
@@ -51,13 +51,13 @@ class PairText(ScrollLines):
     ]
 
     class VisiblePairsChanged(Message):
-        """Another part of the texts is seen."""
+        """The visible part of the texts changed."""
 
         def can_replace(self, message: Message) -> bool:
             return isinstance(message, PairText.VisiblePairsChanged)
 
     class NoFurtherTarget(Message):
-        """A jump found nothing further: no difference, or no span of the behaviour."""
+        """A jump found no further difference, or no further span of the behaviour."""
 
         def __init__(self, direction: int, what: str) -> None:
             super().__init__()
@@ -72,7 +72,7 @@ class PairText(ScrollLines):
         self._raw = False
         self._lines = PairLayout(("", ""), (), 40)
         self.at: int | None = None
-        """The visual line a jump went to."""
+        """The visual line that a jump went to."""
 
     @property
     def line_count(self) -> int:
@@ -80,16 +80,16 @@ class PairText(ScrollLines):
 
     @property
     def pairing(self) -> Pairing:
-        """How the texts are paired."""
+        """The pairing of the texts."""
         return self._pairing
 
     @property
     def stacked(self) -> bool:
-        """Whether the texts stand one below the other."""
+        """Whether the texts are shown one below the other."""
         return self._lines.stacked
 
     def show_pair(self, left: PairSide, right: PairSide, pairing: Pairing, *, stay: bool = False) -> None:
-        """Shows two texts.
+        """Show two texts.
 
         Args:
             left, right: the texts as stored, and spans with offsets into them.
@@ -105,7 +105,7 @@ class PairText(ScrollLines):
         self.post_message(self.VisiblePairsChanged())
 
     def show_nothing(self) -> None:
-        """Forgets both texts."""
+        """Clear both texts."""
         self.show_pair(PairSide(""), PairSide(""), Pairing(()))
 
     def _lay_out(self) -> None:
@@ -121,7 +121,7 @@ class PairText(ScrollLines):
         self.lines_changed(cursor=0)
 
     def _alike(self, pair: SegmentPair) -> bool:
-        """Whether both sides of a pair look the same: the same characters under the same behaviours."""
+        """Return whether both sides look the same: equal characters under equal behaviours."""
         if not pair.same or pair.left is None or pair.right is None:
             return False
         (a, b), (c, d) = pair.left, pair.right
@@ -171,7 +171,7 @@ class PairText(ScrollLines):
         return parts
 
     def _lacking(self, side: int, pair: SegmentPair) -> list[Place]:
-        """What the other text has not, of a pair that was changed."""
+        """Return the ranges of a changed pair that the other text lacks."""
         if pair.kind != "changed" or pair.left is None or pair.right is None:
             return []
         places = pair.left, pair.right
@@ -180,12 +180,12 @@ class PairText(ScrollLines):
         return [(start + a, start + b) for a, b in find_differing_ranges(texts[0], texts[1])[side]]
 
     def seen(self, side: int) -> Place:
-        """Code-point range of a text that is on screen."""
+        """Return the visible code-point range of a text."""
         top = self.scroll_offset.y
         return self._lines.seen(side, top, top + max(1, self.size.height) - 1)
 
     def action_difference(self, direction: int) -> None:
-        """Goes to the next or previous stretch in which the texts differ."""
+        """Go to the next or previous range in which the texts differ."""
         pairs = self._pairing.pairs
         starts = [
             self._lines.top(row)
@@ -195,7 +195,7 @@ class PairText(ScrollLines):
         self._go(starts, direction, "difference")
 
     def jump(self, direction: int, behavior: Behavior | None) -> None:
-        """Goes to the next or previous line on which a span of a behaviour (None: of any) begins, in either text."""
+        """Go to the next or previous line on which a span of a behaviour (None: of any) begins, in either text."""
         starts = {
             self._lines.line_of(side, start)
             for side, marked in enumerate(self._marked)
@@ -205,7 +205,7 @@ class PairText(ScrollLines):
         self._go(sorted(starts), direction, behavior.replace("_", " ") if behavior else "span")
 
     def jump_letter(self, direction: int, letter: str) -> None:
-        """`jump` by the letter of a behaviour; any other text means any."""
+        """Jump by the letter of a behaviour; any other text means any behaviour."""
         self.jump(direction, next((name for name in BEHAVIORS if BEHAVIOR_LETTERS[name] == letter.upper()), None))
 
     def _go(self, lines: Sequence[int], direction: int, what: str) -> None:
@@ -224,7 +224,7 @@ class PairText(ScrollLines):
         self.refresh()
 
     def action_toggle_raw(self) -> None:
-        """Shows what is not plainly visible as escapes, or as pictures."""
+        """Switch between escapes and visible replacements for invisible characters."""
         self._again(raw=not self._raw)
 
     def _again(self, *, raw: bool) -> None:
@@ -249,7 +249,7 @@ class PairText(ScrollLines):
 
 
 def _cut(start: int, end: int, ranges: Sequence[Place]) -> Iterator[tuple[int, int, bool]]:
-    """A stretch cut at the ends of ranges, with whether each part lies in one."""
+    """Cut a range at the ends of other ranges; yield each part with whether it lies in one of them."""
     at = start
     for first, last in ranges:
         first, last = max(first, at), min(last, end)
@@ -263,7 +263,7 @@ def _cut(start: int, end: int, ranges: Sequence[Place]) -> Iterator[tuple[int, i
 
 
 def _fit_parts(parts: Sequence[Part], width: int) -> list[Part]:
-    """Parts cut or padded to a width."""
+    """Cut or pad parts to a width."""
     fitted: list[Part] = []
     room = width
     for text, style_names in parts:

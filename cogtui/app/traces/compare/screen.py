@@ -1,4 +1,4 @@
-"""Two rollouts beside each other: the same problem at two steps or in two conditions, or any two."""
+"""The comparison screen: the same problem at two steps or in two conditions, or any two rollouts."""
 
 from dataclasses import replace
 from typing import ClassVar
@@ -29,7 +29,7 @@ _ENDS: dict[Axis, tuple[str, str]] = {
 
 
 class CompareScreen(ChordScreen, ReusableScreen):
-    """A on the left (or above), B on the right; one of them is active, and the keys put another in its place."""
+    """Rollout A on the left (or above), B on the right; keys replace the rollout of the active side."""
 
     HELP_TITLE = "Compare"
     FOOTER = ("Tab", "← →", "n p", "c C", "d")
@@ -69,7 +69,7 @@ class CompareScreen(ChordScreen, ReusableScreen):
         yield PairText()
 
     def read(self, mode: str, left: RolloutRow, right: RolloutRow) -> None:
-        """Opens two rollouts.
+        """Open two rollouts.
 
         Args:
             mode: title of the mode it is opened in.
@@ -150,13 +150,13 @@ class CompareScreen(ChordScreen, ReusableScreen):
         self.say(f"no {event.what} further {'below' if event.direction > 0 else 'above'}")
 
     def _put(self, row: RolloutRow) -> None:
-        """Puts a rollout on the active side."""
+        """Show a rollout on the active side."""
         self.rows[self.active] = row
         self.traces[self.active] = EMPTY_VIEW
         self._load()
 
     def action_step(self, axis: Axis, by: int) -> None:
-        """Goes along an axis on the active side."""
+        """Go along an axis on the active side."""
         rows, here = self.others[self.active], self.rows[self.active]
         found = find_neighbour(rows, here, axis, by)
         if found is None:
@@ -165,19 +165,19 @@ class CompareScreen(ChordScreen, ReusableScreen):
             self._put(found)
 
     def action_other_side(self) -> None:
-        """Makes the other side the active one."""
+        """Make the other side the active one."""
         self.active = 1 - self.active
         self._show_lines()
 
     def action_swap(self) -> None:
-        """Exchanges the two; the active one stays active."""
+        """Exchange the two sides; the active rollout stays active."""
         for pair in (self.rows, self.details, self.traces, self.others):
             pair.reverse()
         self.active = 1 - self.active
         self._load()
 
     def action_choose(self) -> None:
-        """Asks which rollout of the problem to put on the active side."""
+        """Ask which rollout of the problem to show on the active side."""
         rows, here = self.others[self.active], self.rows[self.active]
         if not rows:
             return
@@ -191,7 +191,7 @@ class CompareScreen(ChordScreen, ReusableScreen):
         self.app.push_screen(ChoiceScreen(f"Which one for {LETTERS[self.active]}?", names, at), chosen)
 
     def action_read(self) -> None:
-        """Opens the active rollout by itself, among the rollouts of its problem."""
+        """Open the active rollout in the reader, among the rollouts of its problem."""
         self.run_worker(self._open(), group="open", exclusive=True)
 
     async def _open(self) -> None:
@@ -202,7 +202,7 @@ class CompareScreen(ChordScreen, ReusableScreen):
             self.post_message(OpenReader(self, listed, replace(row, cursor=place)))
 
     def action_copy(self) -> None:
-        """Asks what to copy."""
+        """Ask what to copy."""
         ids = [row.id for row in self.rows]
         things = [
             (f"the text of {LETTERS[side]}", detail.completion) for side, detail in enumerate(self.details) if detail

@@ -1,4 +1,4 @@
-"""From one rollout of a problem to the others: by step, by sample, by series; and which to compare it with."""
+"""Neighbours of a rollout among those of its problem: by step, sample and run; and the default comparison."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, Final, Literal
@@ -20,7 +20,7 @@ _VALUE: Final[dict[Axis, Callable[[RolloutRow], Any]]] = {
 
 
 def find_neighbour(rows: Sequence[RolloutRow], here: RolloutRow, axis: Axis, by: int) -> RolloutRow | None:
-    """The rollout one further along an axis; what the axis leaves open stays as near as there is.
+    """Return the neighbour of a rollout along an axis, as near as possible in the other dimensions.
 
     Args:
         rows: rollouts of the problem, by series, step and sample.
@@ -50,7 +50,7 @@ def find_neighbour(rows: Sequence[RolloutRow], here: RolloutRow, axis: Axis, by:
 
 
 def choose_partner(rows: Sequence[RolloutRow], here: RolloutRow) -> RolloutRow | None:
-    """What to compare a rollout with if nobody says: the first step of its run, else another run, else a sample."""
+    """Return the default comparison: the first step of the same run, else another run, else another sample."""
     others = [row for row in rows if row.id != here.id]
     if not others:
         return None
@@ -64,6 +64,6 @@ def choose_partner(rows: Sequence[RolloutRow], here: RolloutRow) -> RolloutRow |
 
 
 def describe_rollout(row: RolloutRow) -> str:
-    """Which one of its problem a rollout is: `step 40 #0 · all_strategies · seed 1 · train`."""
+    """Describe a rollout among those of its problem: `step 40 #0 · all_strategies · seed 1 · train`."""
     origin = [row.condition, None if row.seed is None else f"seed {row.seed}", row.split]
     return " · ".join([f"step {row.step} #{row.sample}", *(text for text in origin if text)])

@@ -1,1 +1,1 @@
-"""The list of rollouts: filter, sort, columns, views, problems, histogram."""
+"""The list of rollouts: filter, sort, columns, saved views, problems, histogram. The app opens `TracesScreen`."""

@@ -1,4 +1,4 @@
-"""Choosing the columns of the list and their order."""
+"""The dialog that chooses the columns of the list and their order."""
 
 from collections.abc import Sequence
 from typing import ClassVar
@@ -15,7 +15,7 @@ from cogtui.app.widgets.text_line import TextLine
 
 
 class ColumnLines(LineView):
-    """All columns, those shown first and in order."""
+    """All columns, the shown ones first and in order."""
 
     TITLE = "list of columns"
     OPENS = False
@@ -45,12 +45,12 @@ class ColumnLines(LineView):
         return [("[x] " if shown else "[ ] ", "strong" if shown else "dim"), (name.replace("_", " "), "")]
 
     def action_show_or_hide(self) -> None:
-        """Shows the column under the cursor, or no longer."""
+        """Show or hide the column under the cursor."""
         self._shown ^= {self._names[self.cursor]}
         self.line_changed(self.cursor)
 
     def action_carry(self, by: int) -> None:
-        """Moves the column under the cursor."""
+        """Move the column under the cursor."""
         there = self.cursor + by
         if 0 <= there < len(self._names):
             names = self._names
@@ -60,7 +60,7 @@ class ColumnLines(LineView):
 
 
 class ColumnsScreen(ModalScreen[tuple[str, ...] | None], DeferredPaintScreen):
-    """Asks which columns; the answer is their names in order, empty for the usual ones, None for no change."""
+    """Asks for columns; the result is their names in order, empty for the default ones, None for no change."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "apply", "Apply"),
@@ -83,5 +83,5 @@ class ColumnsScreen(ModalScreen[tuple[str, ...] | None], DeferredPaintScreen):
             yield TextLine(*keys)
 
     def action_apply(self) -> None:
-        """Takes the choice over; without a column, the usual ones."""
+        """Apply the choice; without a column, the default ones."""
         self.dismiss(self.lines.chosen)

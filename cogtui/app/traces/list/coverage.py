@@ -1,17 +1,17 @@
-"""How much of what lies on disk a list or a search could see, in words."""
+"""How much of the data on disk a list or a search covers, in words."""
 
 from cogtui.store.values.types import Coverage
 
 
 def coverage_text(coverage: Coverage | None) -> str:
-    """What the list does not show yet; empty where it shows everything."""
+    """Describe what the list does not show yet; empty if it shows everything."""
     if coverage is None or coverage.complete:
         return ""
     return f"index {100 * coverage.bytes_read // coverage.bytes_total}%"
 
 
 def searched_text(coverage: Coverage | None) -> str:
-    """How many rollouts a full-text search looked at, and about how many it could not see yet."""
+    """Describe how many rollouts a full-text search covered, and about how many are not indexed yet."""
     if coverage is None:
         return ""
     text = f"searched {coverage.rollouts:,}"

@@ -1,4 +1,4 @@
-"""The filter of the list: shown as it stands, edited in place, wrong ones pointed at with a caret."""
+"""The filter bar of the list: shows the filter, edits it, and points at errors with a caret."""
 
 from collections.abc import Sequence
 from typing import ClassVar
@@ -24,20 +24,20 @@ _EXAMPLES = 'condition:all_strategies  step>=100  correct:false  backtracking>=2
 
 
 class FilterEntry(PopupInput):
-    """The input of the bar."""
+    """The input of the filter bar."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("tab", "complete", "Complete", priority=True)]
 
     class CompletionRequested(Message):
-        """Tab: a completion is wanted."""
+        """Tab: the user asked for a completion."""
 
     def action_complete(self) -> None:
-        """Asks for a completion of the word at the cursor."""
+        """Request a completion of the word at the cursor."""
         self.post_message(self.CompletionRequested())
 
 
 class FilterBar(Vertical):
-    """One line while it rests; an input with two lines of help while it is edited."""
+    """One line when closed; an input with two lines of help while editing."""
 
     class FilterChanged(Message):
         """A valid filter was entered."""
@@ -47,7 +47,7 @@ class FilterBar(Vertical):
             self.text = text
 
     class CandidatesRequested(Message):
-        """A word is to be completed; the screen, which knows the data, calls `complete`."""
+        """A word is to be completed; the screen, which can query the index, calls `complete`."""
 
         def __init__(self, word: WordAtCursor) -> None:
             super().__init__()
@@ -62,7 +62,7 @@ class FilterBar(Vertical):
         yield TextLine(widget_id="filter-help")
 
     def show_filter(self, text: str) -> None:
-        """Shows the filter in force."""
+        """Show the filter in force."""
         if self.has_class("open"):
             self._paint_changes_once()
         self.remove_class("open")
@@ -74,14 +74,14 @@ class FilterBar(Vertical):
             line.show((" no filter; / to type one", "dim"))
 
     def open(self, text: str) -> None:
-        """Starts editing."""
+        """Start editing."""
         self._paint_changes_once()
         self.add_class("open")
         self.query_one("#filter-entry", PopupInput).open(text)
         self._check(text)
 
     def _paint_changes_once(self) -> None:
-        # The lines of the bar come or go, the list gets another height, and the focus moves.
+        # Opening changes the lines of the bar, the height of the list and the focus: three repaints otherwise.
         if isinstance(self.screen, DeferredPaintScreen):
             self.screen.paint_changes_once()
 
@@ -90,7 +90,7 @@ class FilterBar(Vertical):
         self._check(event.value)
 
     def _check(self, text: str, *, entered: bool = False) -> bool:
-        """Parses the text; shows what is wrong with it, mildly as long as it is being typed."""
+        """Parse the text and show what is wrong with it, without emphasis while it is being typed."""
         help_line = self.query_one("#filter-help", TextLine)
         try:
             parse(text)
@@ -104,7 +104,7 @@ class FilterBar(Vertical):
         return True
 
     def show_candidates(self, found: Sequence[str]) -> None:
-        """Shows what the word at the cursor may become."""
+        """Show the candidates for the word at the cursor."""
         names = "  ".join(one_line(name, 60) for name in found[:30])
         rows: list[list[Part]] = [[(" may become" if found else " nothing in the data begins so", "dim")]]
         self.query_one("#filter-help", TextLine).show_rows([*rows, [(f" {names}", "")]])
@@ -116,7 +116,7 @@ class FilterBar(Vertical):
         self.post_message(self.CandidatesRequested(find_word(entry.value, entry.cursor_position)))
 
     def complete(self, word: WordAtCursor, found: Sequence[str]) -> None:
-        """Completes the word as far as the candidates agree, if it is still the word at the cursor."""
+        """Complete the word as far as the candidates agree, unless the word at the cursor changed meanwhile."""
         entry = self.query_one(FilterEntry)
         if find_word(entry.value, entry.cursor_position) != word:
             return

@@ -1,4 +1,4 @@
-"""Completion of a filter while it is typed."""
+"""Completion of filters while typing."""
 
 import os.path
 from collections.abc import Callable, Sequence
@@ -19,11 +19,11 @@ class WordAtCursor:
     field: str | None
     """The field before its operator; None while the field itself is typed."""
     prefix: str
-    """What is there of the field or value."""
+    """The typed part of the field or value."""
 
 
 def find_word(text: str, cursor: int) -> WordAtCursor:
-    """The word being typed at a cursor; inside a quoted value it reaches back over spaces."""
+    """Return the word that ends at a cursor; a quoted value may contain spaces."""
     head = text[:cursor]
     start = cursor
     if head.count('"') % 2:
@@ -41,7 +41,7 @@ def find_word(text: str, cursor: int) -> WordAtCursor:
 
 
 def list_candidates(word: WordAtCursor, values: Callable[[str, str], Sequence[str]]) -> list[str]:
-    """What the word may become, whole.
+    """Return the possible completions of a word.
 
     Args:
         word: as typed so far.
@@ -62,7 +62,7 @@ def list_candidates(word: WordAtCursor, values: Callable[[str, str], Sequence[st
 
 
 def complete_word(text: str, cursor: int, word: WordAtCursor, found: Sequence[str]) -> tuple[str, int]:
-    """The text with the word completed as far as the candidates agree, and where the cursor then is."""
+    """Return the text with the word completed as far as the candidates agree, and the new cursor position."""
     if not found:
         return text, cursor
     common = os.path.commonprefix(list(found))  # noqa: RUF071 - characters are what is meant

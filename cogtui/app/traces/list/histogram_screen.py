@@ -1,4 +1,4 @@
-"""How a column is spread over a list of rollouts: bars that are filters."""
+"""A histogram of a column over a list of rollouts; each bar is a filter."""
 
 from collections.abc import Callable, Sequence
 from typing import ClassVar, Final
@@ -25,11 +25,11 @@ _EIGHTHS: Final = " ▏▎▍▌▋▊▉"
 _WITHOUT: Final[dict[str, str]] = {
     "reward": "NOT has:reward", "unaligned": "NOT has:judged",
 }  # fmt: skip
-"""The filter for rows without a value, where there is one."""
+"""The filter for rows without a value, where the language has one."""
 
 
 class HistogramBars(LineView):
-    """A bar a line; the longest fills the width."""
+    """One bar per line; the longest fills the width."""
 
     TITLE = "histogram"
     BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "choose", "Only these")]
@@ -45,11 +45,11 @@ class HistogramBars(LineView):
 
     @property
     def filters(self) -> Sequence[str]:
-        """What each bar lets through; empty where no filter can say it."""
+        """The filter of each bar; empty where no filter can express it."""
         return [text for _, _, text in self._rows]
 
     def show_histogram(self, found: Histogram) -> None:
-        """Shows bars, and at the end how many have no value."""
+        """Show bars, and at the end the number of rollouts without a value."""
         self._rows = []
         above = 0.0
         for one in found.bins:
@@ -78,7 +78,7 @@ class HistogramBars(LineView):
 
 
 class HistogramScreen(AppScreen):
-    """One column of a list at a time; Enter goes back to the list with the bar as a filter.
+    """The histogram of one column; Enter returns to the list with the bar as a filter.
 
     Args:
         mode: title of the mode it is opened in.
@@ -109,7 +109,7 @@ class HistogramScreen(AppScreen):
         self.load()
 
     def load(self) -> None:
-        """Asks the index."""
+        """Query the index."""
         self.run_worker(self._load(self.field), group="load", exclusive=True)
 
     async def _load(self, field: SortField) -> None:
@@ -135,12 +135,12 @@ class HistogramScreen(AppScreen):
         self._chosen(text)
 
     def action_field(self, by: int) -> None:
-        """Shows another column."""
+        """Show the next or previous column."""
         self.field = FIELDS[(FIELDS.index(self.field) + by) % len(FIELDS)]
         self.load()
 
     def action_choose_field(self) -> None:
-        """Asks which column to show."""
+        """Ask which column to show."""
 
         def chosen(index: int | None) -> None:
             if index is not None:
@@ -152,7 +152,7 @@ class HistogramScreen(AppScreen):
 
 
 def draw_bar(share: float, width: int) -> str:
-    """A bar of eighths of a cell; what is there at all is seen."""
+    """Draw a bar in eighths of a cell; a share above zero is always visible."""
     eighths = round(share * width * 8)
     if share > 0:
         eighths = max(1, eighths)

@@ -1,4 +1,4 @@
-"""A list of rollouts as a window of the index: pages before and after, what is new, what is seen."""
+"""A screen with a paged list of rollouts: pages before and after, new rollouts, visible rows."""
 
 from typing import ClassVar
 
@@ -25,11 +25,11 @@ from pipelines.errors import InvalidInput
 
 PAGE_ROWS = 128
 _READ = " "
-"""What stands for files that are read, or will not be."""
+"""Text for files that are read, or whose reading was stopped."""
 
 
 class PagedRolloutScreen(CompareActions):
-    """The rows of one query, fed to the list as it asks for them.
+    """The rollouts of one query, loaded in pages as the list requests them.
 
     Args:
         mode: title of the mode it is opened in.
@@ -84,7 +84,7 @@ class PagedRolloutScreen(CompareActions):
         self.load()
 
     def load(self, keep: RolloutRow | None = None, *, end: bool = False) -> None:
-        """Asks the store again: around a row to keep, or from the start, or at the end."""
+        """Load the list around a row to keep, from the start, or at the end."""
         try:
             query = self.list_query.query()
         except InvalidInput as error:
@@ -100,7 +100,7 @@ class PagedRolloutScreen(CompareActions):
             return
         total: int | None = None
         if keep is None:
-            # At the end the position follows from the count: counting what stands above would pass every row.
+            # At the end the position follows from the count; counting the rows above would visit every row.
             first = await self.answer(
                 store.ask(
                     lambda found: (
@@ -201,7 +201,7 @@ class PagedRolloutScreen(CompareActions):
         return action != "stop_reading" or (self.context.reading is not None and self._reading != _READ)
 
     def action_stop_reading(self) -> None:
-        """Stops reading the opened files; opening them again goes on from there."""
+        """Stop reading the opened files; opening them again continues from there."""
         reading = self.context.reading
         if reading is not None:
             self.run_worker(self._stop_reading(reading), group="reading", exclusive=True)
@@ -221,7 +221,7 @@ class PagedRolloutScreen(CompareActions):
             self.run_worker(self._follow(), group="follow", exclusive=True)
 
     async def _follow(self) -> None:
-        """Counts what is new and brings what is seen up to date; the cursor stays where it is."""
+        """Count new rollouts and refresh the visible rows; the cursor stays in place."""
         view, query, newest = self.view, self.list_query.query(), self._newest
         if not view.line_count:
             self.load()
@@ -285,7 +285,7 @@ class PagedRolloutScreen(CompareActions):
             self.run_worker(self._find_snippets(), group="snippets", exclusive=True)
 
     async def _find_snippets(self) -> None:
-        """Looks up where the words searched for stand in the rows that are seen."""
+        """Look up the text around the search matches in the visible rows."""
         query, wanted = self.list_query.query(), self.view.without_snippet()
         if wanted:
             found = await self.answer(
@@ -315,17 +315,17 @@ class PagedRolloutScreen(CompareActions):
             self.post_message(OpenReader(self, self.list_query, rollout, self._reader_closed))
 
     def _reader_closed(self, rollout: RolloutRow) -> None:
-        """The trace view was left at another rollout: the cursor goes there too."""
+        """Move the cursor to the rollout at which the reader was closed."""
         if not self.view.go_to(rollout.id):
             self.load(keep=rollout)
 
     def action_reload(self) -> None:
-        """Takes up what arrived since; the cursor stays on its rollout."""
+        """Load rollouts that arrived meanwhile; the cursor stays on its rollout."""
         self.load(keep=self.view.rollout)
 
 
 def _import_reading() -> None:
-    """Imports what reading a rollout takes: a tenth of a second that nobody then waits for."""
+    """Import the modules of the reader and the judge, which takes 0.1 s, before they are needed."""
     import cogtui.app.traces.compare.screen
     import cogtui.app.traces.reader.screen  # noqa: F401
     import pipelines.behaviors.judges.rules.judge

@@ -1,4 +1,4 @@
-"""The problems of a list: a window of the index's groups, with how the reward went over the steps."""
+"""The problems of a list of rollouts, loaded in pages, with the reward over the steps."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -29,7 +29,7 @@ _BLOCKS: Final = "▁▂▃▄▅▆▇█"
 
 
 class ProblemList(WindowView):
-    """Problems of one query; the screen feeds it pages.
+    """The problems of one query; the screen loads its pages.
 
     Args:
         titles: the line above, which this fills.
@@ -58,24 +58,24 @@ class ProblemList(WindowView):
 
     @property
     def groups(self) -> Sequence[ProblemGroup]:
-        """The problems loaded."""
+        """The loaded problems."""
         return self._groups
 
     def set_page(self, page: Page[ProblemGroup], sort: tuple[GroupSort, bool], cursor: int) -> None:
-        """Replaces all."""
+        """Replace all problems."""
         self._groups = list(page.rows)
         self.above, self.below, self._sort = page.before, page.after, sort
         self._show_titles()
         self.lines_changed(cursor=cursor)
 
     def prepend(self, page: Page[ProblemGroup]) -> None:
-        """Puts problems in front; what is seen stays where it is."""
+        """Insert problems at the start; the visible ones stay in place."""
         self._groups[:0] = page.rows
         self.above = page.before
         self.shift(len(page.rows))
 
     def append(self, page: Page[ProblemGroup]) -> None:
-        """Puts problems behind."""
+        """Append problems."""
         self._groups.extend(page.rows)
         self.below = page.after
         self.lines_changed()
@@ -111,9 +111,9 @@ def _reward(value: float | None) -> str:
 
 
 def sparkline(points: Sequence[tuple[int, float]], width: int) -> str:
-    """Mean rewards by step as blocks from 0 to 1 (or to the largest), first step to last.
+    """Draw mean rewards by step as blocks from 0 to 1 (or to the largest), from the first step to the last.
 
-    More steps than cells are averaged; a step without a scored rollout has no block.
+    If there are more steps than cells, they are averaged; a step without a scored rollout has no block.
     """
     values = [value for _, value in points]
     if not values or width <= 0:

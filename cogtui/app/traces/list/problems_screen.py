@@ -1,4 +1,4 @@
-"""The problems of a list of rollouts: best, mean and worst reward, and how it went over the steps."""
+"""The problems screen: best, mean and worst reward of each problem, and its course over the steps."""
 
 from collections.abc import Awaitable
 from typing import ClassVar, Final, get_args
@@ -25,7 +25,7 @@ _SORTS: Final[tuple[GroupSort, ...]] = get_args(GroupSort)
 
 
 class ProblemsScreen(SavedViewActions):
-    """Problems; Enter opens the rollouts of one.
+    """Problems of a list; Enter opens the rollouts of one.
 
     Args:
         mode: title of the mode it is opened in.
@@ -70,7 +70,7 @@ class ProblemsScreen(SavedViewActions):
         self.load()
 
     def load(self, *, end: bool = False) -> None:
-        """Asks the index from the start, or for the end."""
+        """Load problems from the start, or at the end."""
         self.run_worker(self._load(end), group="load", exclusive=True)
 
     def _ask(self, after: Cursor | None, before: Cursor | None) -> Awaitable[Page[ProblemGroup]]:
@@ -154,7 +154,7 @@ class ProblemsScreen(SavedViewActions):
         self.load()
 
     def action_sort(self) -> None:
-        """Asks what to sort by."""
+        """Ask what to sort by."""
 
         def chosen(index: int | None) -> None:
             if index is not None:
@@ -164,11 +164,11 @@ class ProblemsScreen(SavedViewActions):
         self.app.push_screen(ChoiceScreen("Sort by?", _SORTS, _SORTS.index(self.sort)), chosen)
 
     def action_reverse(self) -> None:
-        """Turns the order round."""
+        """Reverse the order."""
         self._sort_by(self.sort, not self.descending)
 
     def action_reload(self) -> None:
-        """Takes up what arrived since."""
+        """Load again."""
         self.load()
 
     def view_here(self, name: str) -> View:
@@ -190,12 +190,12 @@ class ProblemsScreen(SavedViewActions):
             self.say(f"{view.name} lists rollouts: choose it there (Esc, v)")
 
     def action_copy_command(self) -> None:
-        """Copies a command that prints these problems."""
+        """Copy a command that prints these problems."""
         text = one_line(self.list_query.text).replace("'", "'\\''")
         sort = ("-" if self.descending else "") + self.sort
         self.copy(f"cogtui rollouts '{text}' --by-problem --sort={sort}", "the command")
 
 
 def replace_typed(list_query: ListQuery, more: str) -> str:
-    """A list's whole filter with a term more."""
+    """Return the filter of a list with a further term."""
     return ListQuery(list_query.text, typed=more).text

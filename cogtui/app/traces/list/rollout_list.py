@@ -1,4 +1,4 @@
-"""The list of rollouts: a window of the index's rows in columns."""
+"""The list of rollouts: loaded rows in columns."""
 
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
@@ -19,7 +19,7 @@ _MOST_ROWS = 2000
 
 
 class RolloutList(WindowView):
-    """Rows of one query; the screen feeds it pages.
+    """The rollouts of one query; the screen loads its pages.
 
     Args:
         titles: the line above, which this fills.
@@ -29,7 +29,7 @@ class RolloutList(WindowView):
     BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "choose", "Read")]
 
     class VisibleRowsChanged(Message):
-        """Other rows are seen."""
+        """The visible rows changed."""
 
         def can_replace(self, message: Message) -> bool:
             return isinstance(message, RolloutList.VisibleRowsChanged)
@@ -45,9 +45,9 @@ class RolloutList(WindowView):
         self._sort = Sort("step", descending=True)
         self._marked: str | None = None
         self.above: Cursor | None = None
-        """Where the rows above begin; None where there are none."""
+        """Cursor of the rows above; None if there are none."""
         self.below: Cursor | None = None
-        """Where the rows below begin; None where there are none."""
+        """Cursor of the rows below; None if there are none."""
 
     @property
     def line_count(self) -> int:
@@ -65,7 +65,7 @@ class RolloutList(WindowView):
 
     @property
     def visible_rows(self) -> tuple[int, int]:
-        """First visible line, and the one behind the last."""
+        """First visible line, and the line after the last."""
         top = self.scroll_offset.y
         return top, min(self.line_count, top + self.size.height)
 
@@ -79,7 +79,7 @@ class RolloutList(WindowView):
         *,
         searched: bool = False,
     ) -> None:
-        """Replaces all rows; `searched`: they were found by words, and where those stand is to be shown."""
+        """Replace all rows; `searched` adds a column with the text around the matches."""
         self._rollouts = list(rows)
         self.above, self.below = above, below
         self._sort = sort
@@ -90,7 +90,7 @@ class RolloutList(WindowView):
         self.show_line(self.cursor, context=self.size.height // 3)
 
     def prepend(self, page: Page[RolloutRow]) -> None:
-        """Puts rows in front; what is seen stays where it is."""
+        """Insert rows at the start; the visible rows stay in place."""
         self._rollouts[:0] = page.rows
         self.above = page.before
         self.shift(len(page.rows))
@@ -100,7 +100,7 @@ class RolloutList(WindowView):
             self.lines_changed()
 
     def append(self, page: Page[RolloutRow]) -> None:
-        """Puts rows behind."""
+        """Append rows."""
         self._rollouts.extend(page.rows)
         self.below = page.after
         excess = len(self._rollouts) - _MOST_ROWS
@@ -111,7 +111,7 @@ class RolloutList(WindowView):
         self.lines_changed()
 
     def refresh_rows(self, rows: Sequence[RolloutRow], first: int) -> None:
-        """Takes over newer versions of rows, from line `first` on, where they are still the same rollouts."""
+        """Replace rows from line `first` on by newer versions, as long as they are the same rollouts."""
         for offset, fresh in enumerate(rows):
             line = first + offset
             if line >= self.line_count or self._rollouts[line].id != fresh.id:
@@ -121,7 +121,7 @@ class RolloutList(WindowView):
                 self.line_changed(line)
 
     def go_to(self, rollout_id: str) -> bool:
-        """Puts the cursor on a rollout; False if it is not loaded."""
+        """Put the cursor on a rollout; return whether it is loaded."""
         for line, rollout in enumerate(self._rollouts):
             if rollout.id == rollout_id:
                 self.cursor = line
@@ -129,7 +129,7 @@ class RolloutList(WindowView):
         return False
 
     def show_mark(self, rollout_id: str | None) -> None:
-        """Shows which rollout is picked to be compared."""
+        """Show which rollout is marked for a comparison."""
         if rollout_id != self._marked:
             self._marked = rollout_id
             self.refresh()
@@ -146,27 +146,27 @@ class RolloutList(WindowView):
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """Names of the columns chosen; none: the usual ones."""
+        """Names of the chosen columns; empty for the default ones."""
         return self._names
 
     def show_columns(self, names: tuple[str, ...]) -> None:
-        """Shows other columns; none means the usual ones."""
+        """Show other columns; none means the default ones."""
         self._names = names
         self._fit()
         self.refresh()
 
     @property
     def sort_fields(self) -> list[SortField]:
-        """The columns seen that the list can be sorted by, from the left."""
+        """The shown columns by which the list can be sorted, from the left."""
         return [field for column, _ in self._fitted for field in SORTABLE if field == column.name]
 
     def without_snippet(self) -> list[str]:
-        """Ids of the rows seen of which nobody looked up yet where the words stand."""
+        """Return ids of visible rows whose matches were not looked up yet."""
         top, bottom = self.visible_rows
         return [rollout.id for rollout in self._rollouts[top:bottom] if rollout.id not in self._snippets]
 
     def show_snippets(self, found: Mapping[str, Snippet | None]) -> None:
-        """Shows where in some rows the words stand."""
+        """Show the text around the matches of some rows."""
         self._snippets.update(found)
         self.refresh()
 

@@ -1,4 +1,4 @@
-"""Views by name: on every screen that lists rollouts or problems, `v` goes to one, keeps one, forgets one."""
+"""Saved views: `v` opens, saves or deletes one, on every screen that lists rollouts or problems."""
 
 from typing import ClassVar
 
@@ -14,20 +14,20 @@ _FORGET = "forget a view"
 
 
 class SavedViewActions(AppScreen):
-    """A screen that is a view, and can become another."""
+    """A screen whose filter, order and columns can be saved and restored."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("v", "views", "Views")]
 
     def view_here(self, name: str) -> View:
-        """What is shown, as a view of this name."""
+        """Return the current view under a name."""
         raise NotImplementedError
 
     def show_view(self, view: View) -> None:
-        """Shows a view."""
+        """Show a view."""
         raise NotImplementedError
 
     def action_views(self) -> None:
-        """Asks for a view."""
+        """Ask for a view to open, save or delete."""
         self.run_worker(self._ask_view(), group="views", exclusive=True)
 
     async def _ask_view(self) -> None:

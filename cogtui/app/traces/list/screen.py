@@ -1,4 +1,4 @@
-"""Mode 3: the list of rollouts, filtered, sorted, in columns of one's choice; from here to views, problems, bars."""
+"""Mode 3: the list of rollouts with filter, order and columns; opens views, problems and histograms."""
 
 from dataclasses import replace
 from typing import ClassVar
@@ -61,13 +61,13 @@ class TracesScreen(PagedRolloutScreen, SavedViewActions):
             self.view.show_columns(kept.columns)
 
     def change(self, query: ListQuery) -> None:
-        """Shows another query and says so in the filter bar."""
+        """Show another query, also in the filter bar."""
         self.list_query = query
         self.query_one(FilterBar).show_filter(query.own_text)
         self.load()
 
     def action_filter(self) -> None:
-        """Opens the filter bar."""
+        """Open the filter bar."""
         self.query_one(FilterBar).open(self.list_query.typed)
 
     @on(FilterBar.FilterChanged)
@@ -94,7 +94,7 @@ class TracesScreen(PagedRolloutScreen, SavedViewActions):
         self.query_one(FilterBar).show_filter(self.list_query.own_text)
 
     def action_quick(self, name: QuickFilter) -> None:
-        """Asks for a value to filter by."""
+        """Ask for a value to filter by."""
         self.run_worker(self._quick(name), group="quick", exclusive=True)
 
     async def _quick(self, name: QuickFilter) -> None:
@@ -112,16 +112,16 @@ class TracesScreen(PagedRolloutScreen, SavedViewActions):
         self.app.push_screen(ChoiceScreen(f"Which {name}?", choices, at), chosen)
 
     def action_correct(self) -> None:
-        """Shows correct ones only, then wrong ones only, then both."""
+        """Show correct rollouts only, then wrong ones only, then both."""
         following = {None: "true", "true": "false", "false": None}
         self.change(self.list_query.with_quick("correct", following[self.list_query.value("correct")]))
 
     def action_clear(self) -> None:
-        """Takes all filters off."""
+        """Clear all filters."""
         self.change(replace(self.list_query, quick=(), typed=""))
 
     def action_sort(self) -> None:
-        """Asks what to sort by."""
+        """Ask what to sort by."""
         sort = self.list_query.sort
         at = SORTABLE.index(sort.field)
 
@@ -139,30 +139,30 @@ class TracesScreen(PagedRolloutScreen, SavedViewActions):
         self.change(replace(self.list_query, sort=Sort(field, descending)))
 
     def action_sort_column(self, by: int) -> None:
-        """Sorts by the next of the columns seen."""
+        """Sort by the next or previous visible column."""
         fields, now = self.view.sort_fields, self.list_query.sort.field
         if fields:
             at = fields.index(now) + by if now in fields else 0
             self._sort_by(fields[at % len(fields)])
 
     def action_reverse(self) -> None:
-        """Turns the order round."""
+        """Reverse the order."""
         sort = self.list_query.sort
         self.change(replace(self.list_query, sort=replace(sort, descending=not sort.descending)))
 
     def action_copy_id(self) -> None:
-        """Copies the id of the rollout under the cursor."""
+        """Copy the id of the rollout under the cursor."""
         if self.view.rollout is not None:
             self.copy(self.view.rollout.id, "the rollout's id")
 
     def action_copy_command(self) -> None:
-        """Copies a command that prints this list."""
+        """Copy a command that prints this list."""
         sort = self.list_query.sort
         text = one_line(self.list_query.text).replace("'", "'\\''")
         self.copy(f"cogtui rollouts '{text}' --sort={'-' if sort.descending else ''}{sort.field}", "the command")
 
     def action_columns(self) -> None:
-        """Asks which columns to show; kept for the next time."""
+        """Ask which columns to show; the choice is saved."""
 
         def chosen(names: tuple[str, ...] | None) -> None:
             if names is not None:
@@ -187,14 +187,14 @@ class TracesScreen(PagedRolloutScreen, SavedViewActions):
             self.action_problems(*view.group_order)
 
     def action_problems(self, sort: GroupSort = "mean", descending: bool = False) -> None:
-        """Groups what is listed by problem."""
+        """Group the listed rollouts by problem."""
         from cogtui.app.traces.list.problems_screen import ProblemsScreen
 
         columns = self.view.columns
         self.app.push_screen(ProblemsScreen(self.mode, self.list_query, sort, descending, columns))
 
     def action_histogram(self) -> None:
-        """Shows how a column is spread over what is listed; a bar is a filter."""
+        """Show the histogram of a column over the listed rollouts; choosing a bar filters by it."""
         from cogtui.app.traces.list.histogram_screen import HistogramScreen
 
         def chosen(text: str) -> None:

@@ -1,1 +1,1 @@
-"""Reading one rollout and searching in it."""
+"""Reading one rollout: text with spans, search, token boundaries. The app opens `screen.TraceScreen`."""

@@ -1,4 +1,4 @@
-"""One rollout to read: its completion with spans, the legend and minimap, the spans and the problem beside it."""
+"""The reader: one rollout's completion with spans, legend and minimap, with its spans and problem beside it."""
 
 import asyncio
 import shlex
@@ -44,13 +44,13 @@ from pipelines.records import Behavior
 R = TypeVar("R")
 Pane = Literal["none", "spans", "problem"]
 _TOGETHER_S: Final = 0.05
-"""How long a trace waits for what is worked out about it before it is shown without."""
+"""How long a trace waits for derived facts before it is shown without them."""
 _READING: Final[list[list[Part]]] = [[(" reading", "dim")], []]
 _AFTER: dict[Pane, Pane] = {"none": "spans", "spans": "problem", "problem": "none"}
 
 
 class TraceScreen(SearchActions, ChordScreen, CompareActions, ReusableScreen):
-    """A rollout, and the way to its neighbours in the list it was opened from. `read` gives it both."""
+    """One rollout, with keys that go to its neighbours in the list. `read` sets both."""
 
     HELP_TITLE = "Trace"
     FOOTER = ("]v", "n", "p", "i", "a", "d", "y")
@@ -76,7 +76,7 @@ class TraceScreen(SearchActions, ChordScreen, CompareActions, ReusableScreen):
         self._on_close: Callable[[RolloutRow], None] | None = None
         self._judge = 0
         self._wanted_run = ""
-        """Judge run to show once the rollout is read, e.g. the person who just annotated it."""
+        """Judge run to show once the rollout is loaded, for example that of the annotator who just closed."""
         self._exhausted_jump: tuple[int, Behavior | None] | None = None
         self._place = ""
         self._arriving = self._chord = 0
@@ -104,7 +104,7 @@ class TraceScreen(SearchActions, ChordScreen, CompareActions, ReusableScreen):
         rollout: RolloutRow,
         on_close: Callable[[RolloutRow], None] | None = None,
     ) -> None:
-        """Opens a rollout.
+        """Show a rollout of a list.
 
         Args:
             mode: title of the mode it is opened in.
@@ -126,7 +126,7 @@ class TraceScreen(SearchActions, ChordScreen, CompareActions, ReusableScreen):
         self._show_nothing()
 
     def show_rollout(self, rollout: RolloutRow) -> None:
-        """Reads another rollout."""
+        """Load another rollout."""
         self.rollout = rollout
         self.run_worker(self._load(rollout), group="load", exclusive=True)
 
@@ -139,7 +139,7 @@ class TraceScreen(SearchActions, ChordScreen, CompareActions, ReusableScreen):
         now = work.tell(lambda _: run_rules_judge(detail))
         facts = work.tell(lambda _: problem_facts(detail))
         place = store.tell(lambda found: _place(found, query, rollout))
-        # Each with what shows it where it comes late.
+        # Each future with the method that shows its result if it arrives late.
         pieces: dict[asyncio.Future[Any], Callable[[], None]] = {
             now: self._show_rules, facts: self._show_problem, place: self._show_head
         }  # fmt: skip
@@ -148,7 +148,7 @@ class TraceScreen(SearchActions, ChordScreen, CompareActions, ReusableScreen):
             self.now, self.facts, self._place = _known(now), _known(facts), _known(place) or ""
 
         try:
-            # As a rule all of it is known before anybody would see the difference: one repaint, not four.
+            # Usually all results arrive within this time, so that the screen is painted once instead of four times.
             _, late = await asyncio.wait(pieces, timeout=_TOGETHER_S)
             self.detail = detail
             runs = [run.id for run in detail.judge_runs]
@@ -157,20 +157,20 @@ class TraceScreen(SearchActions, ChordScreen, CompareActions, ReusableScreen):
             self._show_judge(stay=False)
             await self.show_found(detail)
             for piece, show in pieces.items():
-                await self.answer(piece)  # says what went wrong
+                await self.answer(piece)  # shows the error, if any
                 if piece in late:
                     take()
                     show()
         finally:
             for piece in pieces:
-                piece.cancel()  # those not asked yet: another rollout is read by now
+                piece.cancel()  # those not started yet: another rollout is being read
 
     def _show_head(self) -> None:
         if self.detail is not None:
             self.query_one("#head", TextLine).show_rows(head_rows(self.detail, self._place))
 
     def _show_rules(self) -> None:
-        """What the rules say came late: marks, and spans where nobody else judged."""
+        """Show the live rules judgement that arrived late: marks, and spans if nobody else judged."""
         if self.detail is not None and self.now is not None and (self.now.facts or not self.detail.judge_runs):
             self._show_judge(stay=True)
         else:
@@ -244,7 +244,7 @@ class TraceScreen(SearchActions, ChordScreen, CompareActions, ReusableScreen):
         self.call_after_refresh(self._show_minimap)
 
     def action_pane(self) -> None:
-        """Shows the spans, then the problem, then neither; a wide screen shows all the time."""
+        """Switch the narrow screen between spans, problem and neither; a wide screen always shows both."""
         self._pane = _AFTER[self._pane]
         self._show_pane()
         self.call_after_refresh(self._show_minimap)
@@ -277,7 +277,7 @@ class TraceScreen(SearchActions, ChordScreen, CompareActions, ReusableScreen):
         self.run_worker(self._go(asked, event.direction), group="go", exclusive=True)
 
     def action_neighbour(self, direction: int) -> None:
-        """Goes to the next or previous rollout of the list."""
+        """Go to the next or previous rollout of the list."""
         self.run_worker(self._go(self.list_query, direction), group="go", exclusive=True)
 
     async def _go(self, list_query: ListQuery, direction: int) -> None:
@@ -299,7 +299,7 @@ class TraceScreen(SearchActions, ChordScreen, CompareActions, ReusableScreen):
             self.say("that was the last rollout of the list" if direction > 0 else "this is the first rollout")
 
     def action_next_judge(self) -> None:
-        """Shows what another judge said of the same text."""
+        """Show the next judge's spans on the same text."""
         if self.detail is None or len(self.detail.judge_runs) < 2:
             self.say("only one judge has seen this rollout" if self.trace.run else "nobody judged this rollout")
             return
@@ -309,7 +309,7 @@ class TraceScreen(SearchActions, ChordScreen, CompareActions, ReusableScreen):
             self.say(f"judged by {judge_name(self.trace.run)}")
 
     def action_annotate(self) -> None:
-        """Opens the trace to annotate it by keyboard; this person's own spans, beside those of the judges."""
+        """Open the annotation screen."""
         seen = self.trace.run.id if self.trace.run is not None else ""
         order = ListOrder(self.list_query)
         self.post_message(OpenAnnotation(self, order, self.rollout, seen, self._annotated))
@@ -319,7 +319,7 @@ class TraceScreen(SearchActions, ChordScreen, CompareActions, ReusableScreen):
         self.show_rollout(rollout)
 
     def action_copy(self) -> None:
-        """Asks what to copy."""
+        """Ask what to copy."""
         if self.detail is None:
             return
         detail, text = self.detail, self.query_one(TraceText)
@@ -343,24 +343,24 @@ class TraceScreen(SearchActions, ChordScreen, CompareActions, ReusableScreen):
         self.app.push_screen(ChoiceScreen("Copy what?", [name for name, _ in things]), chosen)
 
     def action_up(self) -> None:
-        """Back to the list, at the rollout last read."""
+        """Return to the list, at the rollout last read."""
         if self._on_close is not None:
             self._on_close(self.rollout)
         super().action_up()
 
 
 def _place(store: Store, query: Query, rollout: RolloutRow) -> str:
-    """Where a rollout is in its list: "12 of 4,320"."""
+    """Return the position of a rollout in its list: "12 of 4,320"."""
     return f"{store.position(query, rollout.cursor) + 1:,} of {store.count(query):,}"
 
 
 def _known(piece: "asyncio.Future[R]") -> R | None:
-    """What was worked out, as far as it is."""
+    """Return the result of a finished future; None if it is not finished or failed."""
     return piece.result() if piece.done() and not piece.cancelled() and piece.exception() is None else None
 
 
 def permalink(workspace: Workspace, rollout_id: str) -> str:
-    """A command that prints a rollout wherever it is typed."""
+    """Return a command that prints a rollout from any folder."""
     return f"cogtui trace {rollout_id} --workspace {shlex.quote(str(workspace.path.absolute()))}"
 
 

@@ -1,4 +1,4 @@
-"""Searching while reading: words marked in the trace, from place to place, and on into other rollouts."""
+"""Search in the reader: matches are marked, and jumps continue in other rollouts."""
 
 from dataclasses import replace
 from typing import ClassVar
@@ -20,7 +20,7 @@ from cogtui.store.query.snippets import find_all, phrases_of
 
 
 class SearchActions(AppScreen):
-    """A screen with one trace out of a list. Words that the list was searched for are marked in it."""
+    """A screen with one trace of a list that marks the words the list was searched for."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("n", "next(1)", "Next rollout"),
@@ -30,35 +30,35 @@ class SearchActions(AppScreen):
     ]
 
     list_query: ListQuery
-    """The list, with what is searched for."""
+    """The list, with the search."""
     original_query: ListQuery
     """The list as it was opened."""
     rollout: RolloutRow
     detail: RolloutDetail | None = None
     trace: JudgeRunView = EMPTY_VIEW
     _arriving = 0
-    """A search led to another rollout: 1 from before it, -1 from behind."""
+    """Direction from which a search reached another rollout: 1 from before it, -1 from after it."""
 
     def show_rollout(self, rollout: RolloutRow) -> None:
-        """Reads another rollout."""
+        """Load another rollout."""
         raise NotImplementedError
 
     def action_neighbour(self, direction: int) -> None:
-        """Goes to the next or previous rollout of the list."""
+        """Go to the next or previous rollout of the list."""
         raise NotImplementedError
 
     def found_parts(self) -> list[Part]:
-        """How many places were found, for the legend; nothing where no words are searched for."""
+        """Return the number of matches for the legend; nothing without a search."""
         if not phrases_of(self.list_query.query().filter):
             return []
         return [(f"  {len(self.query_one(TraceText).ranges_of('found')):,} found (n N)", "match")]
 
     def show_legend(self) -> None:
-        """Shows what the letters mean and their counts."""
+        """Show the letters, names and counts of the behaviours."""
         self.query_one("#legend", TextLine).show(*legend_parts(self.trace, self.size.width, self.found_parts()))
 
     async def show_found(self, detail: RolloutDetail) -> None:
-        """Marks the words the list was searched for, and goes to one if the search led here."""
+        """Mark the words that the list was searched for, and go to one if the search led here."""
         phrases = phrases_of(self.list_query.query().filter)
         if not phrases:
             return
@@ -73,7 +73,7 @@ class SearchActions(AppScreen):
         self._arriving = 0
 
     def action_next(self, direction: int) -> None:
-        """Goes to the next place of the words searched for, here or in another rollout; else to the next rollout."""
+        """Go to the next match, here or in another rollout; without a search, to the next rollout."""
         if phrases_of(self.list_query.query().filter):
             self.query_one(TraceText).go_to_found(direction)
         else:
@@ -85,7 +85,7 @@ class SearchActions(AppScreen):
         self.action_neighbour(event.direction)
 
     def action_search(self) -> None:
-        """Asks for words; n and N then go from place to place, also in the other rollouts of the list."""
+        """Ask for words to search; n and N then go from match to match, also in other rollouts of the list."""
 
         def asked(text: str | None) -> None:
             if text is not None and self.detail is not None:
@@ -102,7 +102,7 @@ class SearchActions(AppScreen):
         return f"{parenthesise(scope)} {words}".strip() if words else scope
 
     def action_tokens(self) -> None:
-        """Underlines every second token, or no longer."""
+        """Underline every second token, or stop."""
         text = self.query_one(TraceText)
         if text.ranges_of("token"):
             text.show_layer("token", ())

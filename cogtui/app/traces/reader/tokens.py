@@ -1,4 +1,4 @@
-"""Where a run's tokenizer cuts a text."""
+"""Token boundaries of a text under a run's tokenizer."""
 
 from pathlib import Path
 from typing import Final
@@ -8,11 +8,11 @@ from pipelines.errors import InvalidInput, MissingRequirement, NotFound
 
 _NAME: Final = "tokenizer.json"
 _DEPTH: Final = 4
-"""How many inputs up a tokenizer is sought."""
+"""Number of levels of inputs searched for a tokenizer."""
 
 
 def find_tokenizer(workspace: Workspace, stage: str, depth: int = _DEPTH) -> Path | None:
-    """The tokenizer with which a stage wrote its rollouts: its own, else that of what it was made from."""
+    """Return the tokenizer of a stage's rollouts: its own, else that of an input."""
     folder = workspace.folder(stage)
     places = [folder.artifacts / "model" / _NAME, *sorted(folder.path.glob(f"checkpoints/*/{_NAME}"))]
     places += sorted(folder.path.glob(f"checkpoints/*/*/{_NAME}"))
@@ -27,9 +27,9 @@ def find_tokenizer(workspace: Workspace, stage: str, depth: int = _DEPTH) -> Pat
 
 
 def token_ranges(workspace: Workspace, stage: str, text: str) -> list[tuple[int, int]]:
-    """The tokens of a text in order, as half-open code-point ranges.
+    """Return the tokens of a text in order, as half-open code-point ranges.
 
-    What the tokenizer makes of the text now: a model may have come to the same text by other tokens.
+    The text is tokenized again; the model may have produced it with other tokens.
 
     Raises:
         MissingRequirement: there is no tokenizer, or the library that reads it is not installed.
@@ -47,6 +47,6 @@ def token_ranges(workspace: Workspace, stage: str, text: str) -> list[tuple[int,
         found = Tokenizer.from_file(str(path)).encode(text, add_special_tokens=False)
     except UnicodeEncodeError:
         raise InvalidInput("this text has lone surrogates, which no tokenizer takes") from None
-    except Exception as error:  # the library raises bare ones
+    except Exception as error:  # the library raises no narrower type
         raise InvalidInput(f"{path} cannot be used: {error}") from None
     return [(start, end) for start, end in found.offsets if end > start]
