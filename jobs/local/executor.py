@@ -1,57 +1,41 @@
-"""submitit's local executor without its controller: the agent is the parent, the worker its own session.
-
-The controller of submitit polls 24 times a second, drops exit codes, and dies with the terminal that
-started it. What is kept is what local and Slurm share: the pickle, and the entry point that runs it.
-"""
+"""Starts the worker of a local attempt in its own session, as a child of the agent."""
 
 import os
 import subprocess
-import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
+from jobs import submitit_adapter
 from jobs.attempts import records as attempts
 from jobs.worker.entry import StageRun
 from pipelines.__main__ import ATTEMPT_VARIABLE
 
-_JOB_ID = "local"  # names submitit's files; each attempt has its own folder
-
 
 def start_worker(attempt: Path, *, gpus: str | None, environment: Mapping[str, str]) -> "subprocess.Popen[bytes]":
-    """Starts the worker of an attempt in its own session, without a terminal; returns its process.
+    """Start the worker of an attempt in its own session, without a terminal; return its process.
 
     Args:
-        attempt: the attempt folder; submitit's files and `worker.log` go there.
-        gpus: what CUDA_VISIBLE_DEVICES is to be; empty hides them all, None leaves it alone.
+        attempt: the attempt folder, for submitit's files and `worker.log`.
+        gpus: value of CUDA_VISIBLE_DEVICES; empty hides all GPUs, None leaves the variable as it is.
         environment: the rest of its environment.
 
     Raises:
-        OSError: the process could not be started, or the disk is full.
+        OSError: the process cannot be started, or the disk is full.
     """
-    from submitit.local.local import LocalExecutor, LocalJob
 
-    started: list[subprocess.Popen[bytes]] = []
+    def start() -> "subprocess.Popen[bytes]":
+        with (attempt / attempts.WORKER_LOG).open("ab") as log:
+            return subprocess.Popen(
+                submitit_adapter.local_command(attempt),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd=attempt,
+                env=_worker_environment(attempt, gpus, environment),
+                start_new_session=True,
+            )
 
-    class Executor(LocalExecutor):  # type: ignore[misc]  # submitit's types are not followed
-        def _submit_command(self, command: str) -> Any:
-            with (attempt / attempts.WORKER_LOG).open("ab") as log:
-                process = subprocess.Popen(
-                    [sys.executable, "-u", "-m", "submitit.core._submit", str(attempt)],
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=log,
-                    cwd=attempt,
-                    env=_worker_environment(attempt, gpus, environment),
-                    start_new_session=True,
-                )
-            started.append(process)
-            return LocalJob(folder=attempt, job_id=_JOB_ID, process=process, tasks=[0])
-
-    executor = Executor(attempt)
-    executor._throttling = 0.0
-    executor.submit(StageRun(os.path.realpath(attempt)))
-    return started[0]
+    return submitit_adapter.submit_local(attempt, StageRun(os.path.realpath(attempt)), start)
 
 
 def _worker_environment(attempt: Path, gpus: str | None, base: Mapping[str, str]) -> dict[str, str]:
@@ -60,12 +44,6 @@ def _worker_environment(attempt: Path, gpus: str | None, base: Mapping[str, str]
         **base,
         **visible,
         "PYTHONSAFEPATH": "1",
-        "SUBMITIT_EXECUTOR": "local",
-        "SUBMITIT_LOCAL_JOB_ID": _JOB_ID,
-        "SUBMITIT_LOCAL_NTASKS": "1",
-        "SUBMITIT_LOCAL_JOB_NUM_NODES": "1",
-        "SUBMITIT_LOCAL_NODEID": "0",
-        "SUBMITIT_LOCAL_GLOBALID": "0",
-        "SUBMITIT_LOCAL_LOCALID": "0",
+        **submitit_adapter.local_environment(),
         ATTEMPT_VARIABLE: os.path.realpath(attempt),
     }

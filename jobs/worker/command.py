@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
+from jobs import submitit_adapter
 from jobs.attempts.records import JobRecord
 from jobs.recipe.resources import Resources
 from pipelines.__main__ import ATTEMPT_VARIABLE
@@ -30,9 +31,7 @@ def stage_command(job: JobRecord, stage: Path, environment: Mapping[str, str] = 
     launcher = [*_IGNORING_SIGNALS, python, "-m", "torch.distributed.run", f"--nproc-per-node={resources.processes}"]
     if resources.nodes == 1:
         return [*launcher, "--standalone", _HANDLES, *tail]
-    from submitit.slurm.slurm import _parse_node_list
-
-    first = _parse_node_list(environment["SLURM_JOB_NODELIST"])[0]
+    first = submitit_adapter.first_node(environment["SLURM_JOB_NODELIST"])
     job_id = environment["SLURM_JOB_ID"]
     return [
         *launcher,
@@ -51,7 +50,7 @@ def child_environment(job: JobRecord, attempt: Path, base: Mapping[str, str] = o
     """The environment of the stage: the worker's own, its share of threads, what the recipe sets, its attempt."""
     resources = Resources.model_validate(job.resources)
     threads = str(max(1, resources.cpus // resources.processes))
-    environment = {name: value for name, value in base.items() if not name.startswith("SUBMITIT_")}
+    environment = submitit_adapter.without_submitit_variables(base)
     environment.update(dict.fromkeys(THREAD_VARIABLES, threads))
     environment.update(
         PYTHONUNBUFFERED="1",  # so that logs can be followed

@@ -16,6 +16,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, Final
 
+from jobs import submitit_adapter
 from jobs.attempts import processes as process
 from jobs.attempts import records as attempts
 from jobs.attempts.agent_link import ensure_agent
@@ -55,12 +56,10 @@ class StageRun:
 
     def __call__(self) -> str:
         """Runs to the end. Leaves by `SystemExit` with the stage's exit code when it did not end well."""
-        from submitit.core.utils import UncompletedJobError
-
         self._worker = Worker(Path(self.attempt))
         try:
             code = self._worker.run()
-        except UncompletedJobError:  # submitit raises it in its handler when `checkpoint` gave None
+        except submitit_adapter.uncompleted_job_error():
             code = self._worker.conclude()
         if code:
             sys.exit(code)
@@ -69,11 +68,9 @@ class StageRun:
     def checkpoint(self) -> Any:
         """Called by submitit inside its signal handler, shortly before a time limit or a preemption: stops the
         stage; returns what is to run next in the same job, or None."""
-        from submitit.helpers import DelayedSubmission
-
         if self._worker is not None and not self._worker.stop_for_requeue():
             return None
-        return DelayedSubmission(StageRun(self.attempt))
+        return submitit_adapter.resubmission(StageRun(self.attempt))
 
 
 class Worker:
