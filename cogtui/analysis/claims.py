@@ -11,7 +11,7 @@ from typing import Any, Final, Literal
 
 from cogtui.analysis.intervals import MeanEstimate, estimate_difference, estimate_mean
 from cogtui.analysis.outcomes import ConditionGroup
-from pipelines.behaviors.sets.registered import BEHAVIORS
+from pipelines.behaviors.sets.four_habits import FOUR_HABITS
 from pipelines.teachers.conditions import CONDITIONS
 
 Verdict = Literal["holds", "does not hold", "undecided"]
@@ -131,7 +131,7 @@ def decide_claims(groups: Sequence[ConditionGroup]) -> list[Claim]:
 def primed_behaviors(group: ConditionGroup) -> list[str]:
     """Return the behaviours that a condition primes, in the project's order; none for an unknown condition."""
     condition = CONDITIONS.get(group.condition or "")
-    return [] if condition is None else [name for name in BEHAVIORS if name in condition.behaviors]
+    return [] if condition is None else [name for name in FOUR_HABITS.names if name in condition.behaviors]
 
 
 def _wrong(group: ConditionGroup) -> bool:
@@ -166,7 +166,7 @@ def _each_behavior(
     """Compare each behaviour that a condition primes, or all behaviours if it primes none."""
     found = []
     for group in groups:
-        for behavior in primed_behaviors(group) or BEHAVIORS:
+        for behavior in primed_behaviors(group) or FOUR_HABITS.names:
             start, end = group.values(behavior, "start"), group.values(behavior, "end")
             seeds = [seed for seed in end if seed in start or not need_start]
             between = estimate_mean([margin(start.get(seed, 0.0), end[seed]) for seed in seeds])

@@ -10,16 +10,23 @@ import statistics
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal, get_args
+from typing import Final, TypeAlias
 
 from cogtui.analysis.intervals import half_width
 from cogtui.store.values.types import StepSummary
-from pipelines.behaviors.sets.registered import BEHAVIORS
+from pipelines.behaviors.sets.registered import BEHAVIORS, behaviors_counted
 
-Measure = Literal[
-    "accuracy", "reward", "length", "tokens", "verification", "backtracking", "subgoal", "backward_chaining"
-]
-MEASURES: Final[tuple[Measure, ...]] = get_args(Measure)
+Measure: TypeAlias = str
+"""One of `available_measures`."""
+_RUN_MEASURES: Final[tuple[Measure, ...]] = ("accuracy", "reward", "length", "tokens")
+MEASURES: Final[tuple[Measure, ...]] = (*_RUN_MEASURES, *BEHAVIORS)
+"""All measures, of behaviours the mean count per rollout."""
+
+
+def available_measures(summaries: Iterable[StepSummary]) -> tuple[Measure, ...]:
+    """Return the measures to offer for summaries: of behaviours those of the sets that were judged."""
+    judged = (tuple(count or None for count in one.judged) for one in summaries)
+    return (*_RUN_MEASURES, *behaviors_counted(judged))
 
 
 @dataclass(frozen=True, slots=True)

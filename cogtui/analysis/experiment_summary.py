@@ -9,12 +9,12 @@ from cogtui.analysis.outcomes import ConditionGroup, group_runs, list_unfinished
 from cogtui.analysis.reference import PublishedPoint, published_points
 from jobs.planning.types import Cell
 from jobs.workspace import Workspace
-from pipelines.behaviors.sets.registered import BEHAVIORS
+from pipelines.behaviors.sets.four_habits import FOUR_HABITS
 
 MOMENTS: Final = ("start", "end", "gain")
 MEASURES: Final = (
-    "accuracy", "reward", "format_rate", "truncation_rate", "length", *BEHAVIORS, "attempts", "attempt_legality",
-    "attempt_completeness", "attempt_hit_rate", "equation_accuracy", "yes_on_hit", "yes_on_miss",
+    "accuracy", "reward", "format_rate", "truncation_rate", "length", *FOUR_HABITS.names, "attempts",
+    "attempt_legality", "attempt_completeness", "attempt_hit_rate", "equation_accuracy", "yes_on_hit", "yes_on_miss",
 )  # fmt: skip
 """Metrics of an evaluation that are summarised. The rules judge counts the behaviours."""
 
@@ -106,7 +106,7 @@ def _group_data(group: ConditionGroup) -> dict[str, Any]:
 
 def _published_data(row: PublishedRow) -> dict[str, Any]:
     def point(one: PublishedPoint) -> dict[str, Any]:
-        counts: dict[str, float] = dict(zip(BEHAVIORS, one.counts, strict=True))
+        counts: dict[str, float] = dict(zip(FOUR_HABITS.names, one.counts, strict=True))
         return {"step": one.step, "accuracy": one.accuracy, "length": one.length, "judged": one.judged, **counts}
 
     return {"model": row.model, "condition": row.condition, "first": point(row.first), "last": point(row.last)}

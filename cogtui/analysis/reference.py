@@ -6,7 +6,7 @@ from functools import cache
 from importlib.resources import files
 
 from cogtui.analysis.curves import Measure
-from pipelines.behaviors.sets.registered import BEHAVIORS
+from pipelines.behaviors.sets.four_habits import FOUR_HABITS
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class PublishedPoint:
 
     def value(self, measure: Measure) -> float | None:
         """Return the value of a measure; None if it was not published."""
-        for behavior, count in zip(BEHAVIORS, self.counts, strict=True):
+        for behavior, count in zip(FOUR_HABITS.names, self.counts, strict=True):
             if behavior == measure:
                 return count
         return {"accuracy": self.accuracy, "length": self.length}.get(measure)

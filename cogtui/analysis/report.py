@@ -12,14 +12,14 @@ from cogtui.analysis.experiment_summary import ExperimentSummary
 from cogtui.analysis.tables import HOW_TO_READ, TextTable, build_tables
 from cogtui.store.export.style import STYLE
 from jobs.planning.experiments import Experiment
-from pipelines.behaviors.sets.registered import BEHAVIORS
+from pipelines.behaviors.sets.four_habits import FOUR_HABITS
 from pipelines.errors import MissingRequirement
 from pipelines.text_safety import picture_controls
 
 _POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'"
 _CURVES: Final = (
     ("accuracy", "accuracy on the test problems"),
-    *((behavior, f"{behavior.replace('_', ' ')} a completion") for behavior in BEHAVIORS),
+    *((behavior, f"{behavior.replace('_', ' ')} a completion") for behavior in FOUR_HABITS.names),
     ("length", "tokens a completion"),
 )
 _MORE_STYLE: Final = "svg { max-width: 100%; height: auto; display: block; margin: 1rem 0; } h2 { margin-top: 2rem; }"

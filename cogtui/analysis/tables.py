@@ -7,7 +7,7 @@ from typing import Final
 from cogtui.analysis.experiment_summary import ExperimentSummary
 from cogtui.analysis.intervals import MeanEstimate
 from cogtui.analysis.outcomes import ConditionGroup
-from pipelines.behaviors.sets.registered import BEHAVIORS
+from pipelines.behaviors.sets.four_habits import FOUR_HABITS
 
 MISSING: Final = "–"
 """Shown where a value is missing; never 0."""
@@ -34,7 +34,7 @@ def build_tables(summary: ExperimentSummary) -> list[TextTable]:
         _measures(
             "behaviours a completion, counted by the rules judge",
             summary.groups,
-            [(behavior, behavior.replace("_", " ")) for behavior in BEHAVIORS],
+            [(behavior, behavior.replace("_", " ")) for behavior in FOUR_HABITS.names],
             moments,
         ),
         _measures("length and form", summary.groups, _FORM, moments),
@@ -125,5 +125,5 @@ def _published(summary: ExperimentSummary) -> TextTable:
         )
         for row in summary.published
     ]
-    head = ("", "model", "steps", "accuracy", *(behavior.replace("_", " ") for behavior in BEHAVIORS))
+    head = ("", "model", "steps", "accuracy", *(behavior.replace("_", " ") for behavior in FOUR_HABITS.names))
     return TextTable("published figures, one run each", head, tuple(rows))

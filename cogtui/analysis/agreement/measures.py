@@ -15,7 +15,7 @@ from pipelines.behaviors.metrics.reliability import (
     presence_agreement,
 )
 from pipelines.behaviors.metrics.scores import Tally, macro_f1
-from pipelines.behaviors.sets.registered import BEHAVIORS
+from pipelines.behaviors.sets.registered import behaviors_in_use
 from pipelines.records import Behavior, JudgeStatus, Span
 
 CRITERIA: Final[Mapping[str, float]] = {"any_overlap": ANY_OVERLAP, "iou50": 0.5}
@@ -119,7 +119,8 @@ def measure_agreement(reference: JudgementSource, judge: JudgementSource, *, see
         seed: of the intervals.
     """
     rows = list(_rows(reference, judge))
-    matched = {name: {b: _match(rows, b, threshold) for b in BEHAVIORS} for name, threshold in CRITERIA.items()}
+    behaviors = _judged_behaviors(reference, judge)
+    matched = {name: {b: _match(rows, b, threshold) for b in behaviors} for name, threshold in CRITERIA.items()}
     problems = {trace.problem for trace in reference.traces.values()}
     judged = [judge.traces[name] for name in reference.traces if name in judge.traces]
     return Agreement(
@@ -127,19 +128,24 @@ def measure_agreement(reference: JudgementSource, judge: JudgementSource, *, see
         judge=judge.name,
         judge_run=judge.run,
         traces=len(reference.traces),
-        compared={behavior: sum(row.has(behavior) for row in rows) for behavior in BEHAVIORS},
+        compared={behavior: sum(row.has(behavior) for row in rows) for behavior in behaviors},
         problems=len(problems),
-        health=_health(judged),
+        health=_health(judged, behaviors),
         scores={name: _score(rows, found, seed) for name, found in matched.items()},
-        mean_iou={behavior: _mean_iou(rows, behavior, matched["any_overlap"][behavior]) for behavior in BEHAVIORS},
-        counts={behavior: count_agreement(_count_pairs(rows, behavior)) for behavior in BEHAVIORS},
+        mean_iou={behavior: _mean_iou(rows, behavior, matched["any_overlap"][behavior]) for behavior in behaviors},
+        counts={behavior: count_agreement(_count_pairs(rows, behavior)) for behavior in behaviors},
         presence={
             behavior: presence_agreement([(a > 0, b > 0) for a, b in _count_pairs(rows, behavior)])
-            for behavior in BEHAVIORS
+            for behavior in behaviors
         },
         queue=_queue(rows, matched["any_overlap"]),
-        warnings=tuple(_warnings(reference, judge, rows)),
+        warnings=tuple(_warnings(reference, judge, rows, behaviors)),
     )
+
+
+def _judged_behaviors(*sources: JudgementSource) -> tuple[Behavior, ...]:
+    """Return the behaviours of the sets that any side judged."""
+    return behaviors_in_use({name for source in sources for trace in source.traces.values() for name in trace.findings})
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +180,7 @@ def _score(rows: Sequence[_TracePair], matched: Mapping[Behavior, Mapping[str, M
 
     def vector(row: _TracePair) -> Vector:
         values: list[float] = []
-        for behavior in BEHAVIORS:
+        for behavior in matched:
             found = matched[behavior].get(row.first.id)
             tally = Tally() if found is None else Tally.of(found)
             values += [tally.hits, tally.extra, tally.missed]
@@ -187,14 +193,14 @@ def _score(rows: Sequence[_TracePair], matched: Mapping[Behavior, Mapping[str, M
         return tally_at(total, place).f1
 
     def macro_at(total: Vector) -> float | None:
-        return macro_f1(tally_at(total, place) for place in range(len(BEHAVIORS)))
+        return macro_f1(tally_at(total, place) for place in range(len(matched)))
 
     clusters = cluster_sums((row.first.problem, vector(row)) for row in rows)
-    places = range(len(BEHAVIORS))
+    places = range(len(matched))
     *each, whole = intervals(clusters, [*(partial(f1_at, place=place) for place in places), macro_at], seed=seed)
     return SpanScore(
         tallies=tallies,
-        intervals=dict(zip(BEHAVIORS, each, strict=True)),
+        intervals=dict(zip(matched, each, strict=True)),
         macro=macro_f1(tallies.values()),
         macro_interval=whole,
     )
@@ -225,12 +231,12 @@ def _count_pairs(rows: Sequence[_TracePair], behavior: Behavior) -> list[tuple[i
     return pairs
 
 
-def _health(traces: Sequence[TraceFindings]) -> JudgeHealth:
+def _health(traces: Sequence[TraceFindings], behaviors: Sequence[Behavior]) -> JudgeHealth:
     alignments: Counter[str] = Counter()
     statuses: Counter[str] = Counter()
     ambiguous = differs = 0
     for trace in traces:
-        for behavior in BEHAVIORS:
+        for behavior in behaviors:
             findings = trace.findings.get(behavior)
             statuses["unjudged" if findings is None else findings.status] += 1
             if findings is None:
@@ -245,7 +251,7 @@ def _health(traces: Sequence[TraceFindings]) -> JudgeHealth:
 def _queue(rows: Sequence[_TracePair], matched: Mapping[Behavior, Mapping[str, Matched]]) -> tuple[Disagreement, ...]:
     queue = []
     for row in rows:
-        found = [matched[behavior][row.first.id] for behavior in BEHAVIORS if row.first.id in matched[behavior]]
+        found = [by_trace[row.first.id] for by_trace in matched.values() if row.first.id in by_trace]
         item = Disagreement(
             id=row.first.id,
             only_reference=sum(len(one.missed) for one in found),
@@ -257,13 +263,15 @@ def _queue(rows: Sequence[_TracePair], matched: Mapping[Behavior, Mapping[str, M
     return tuple(sorted(queue, key=lambda item: (-(item.only_reference + item.only_judge), item.id)))
 
 
-def _warnings(reference: JudgementSource, judge: JudgementSource, rows: Sequence[_TracePair]) -> Iterable[str]:
+def _warnings(
+    reference: JudgementSource, judge: JudgementSource, rows: Sequence[_TracePair], behaviors: Sequence[Behavior]
+) -> Iterable[str]:
     missing = len(reference.traces) - len(rows)
     if missing:
         yield f"{missing} of {len(reference.traces)} traces of {reference.name} are not judged by {judge.name}"
-    failed = sum(not row.has(behavior) for row in rows for behavior in BEHAVIORS)
+    failed = sum(not row.has(behavior) for row in rows for behavior in behaviors)
     if failed:
-        total = len(rows) * len(BEHAVIORS)
+        total = len(rows) * len(behaviors)
         yield f"{failed} of {total} judgements failed on one side or the other; they are in no figure"
 
 

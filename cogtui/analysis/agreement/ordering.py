@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from cogtui.analysis.agreement.measures import JudgementSource, TraceFindings
 from pipelines.behaviors.metrics.reliability import kendall_tau
-from pipelines.behaviors.sets.registered import BEHAVIORS
+from pipelines.behaviors.sets.registered import behaviors_in_use
 from pipelines.records import Behavior
 
 
@@ -28,6 +28,13 @@ class GroupOrdering:
     groups: tuple[GroupMeans, ...]
 
 
+def _judged_in_both(reference: JudgementSource, judge: JudgementSource) -> set[Behavior]:
+    found: set[Behavior] = set()
+    for source in (reference, judge):
+        found.update(name for trace in source.traces.values() for name in trace.findings)
+    return found
+
+
 def compare_orderings(
     reference: JudgementSource,
     judge: JudgementSource,
@@ -41,7 +48,7 @@ def compare_orderings(
         group_of: what is ordered: condition and step by default; traces with an empty group are passed over.
     """
     found: dict[Behavior, GroupOrdering] = {}
-    for behavior in BEHAVIORS:
+    for behavior in behaviors_in_use(_judged_in_both(reference, judge)):
         sums: dict[str, list[float]] = {}
         for name, trace in reference.traces.items():
             other = judge.traces.get(name)

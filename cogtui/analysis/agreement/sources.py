@@ -1,6 +1,6 @@
 """Sources of judgements: gold files, teachers' traces, the rules judge, and judge runs of a workspace."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -10,7 +10,7 @@ from cogtui.store import open_store
 from cogtui.store.user_data.annotations import HUMAN, annotator_of, human_judge_run, latest_annotations
 from jobs.workspace import Workspace
 from pipelines.behaviors.gold import GoldTrace, read_gold
-from pipelines.behaviors.sets.registered import BEHAVIORS
+from pipelines.behaviors.sets.registered import behaviors_in_use
 from pipelines.errors import CogtuiError, InvalidInput, NotFound
 from pipelines.files import read_json
 from pipelines.folder import StageFolder
@@ -55,19 +55,27 @@ class LabelledTexts:
     def source(self) -> JudgementSource:
         """Return the labelled spans as the findings of a judge."""
         traces = {}
+        behaviors = behaviors_in_use(span.behavior for spans in self.spans.values() for span in spans)
         for text in self.texts:
-            findings = findings_from_spans(self.spans[text.id])
+            findings = findings_from_spans(self.spans[text.id], behaviors)
             if text.id in self.unfinished:
                 findings = {behavior: one for behavior, one in findings.items() if one.spans}
             traces[text.id] = _trace(text, findings)
         return JudgementSource(self.name, traces)
 
 
-def findings_from_spans(spans: Iterable[LabelledSpan]) -> dict[Behavior, BehaviorFinding]:
-    """Convert labelled spans to findings: every behaviour judged, weak and repeated spans not counted."""
+def findings_from_spans(
+    spans: Iterable[LabelledSpan], behaviors: Sequence[Behavior] | None = None
+) -> dict[Behavior, BehaviorFinding]:
+    """Convert labelled spans to findings: every behaviour judged, weak and repeated spans not counted.
+
+    Args:
+        spans: of one text.
+        behaviors: those judged; the sets that the spans belong to if not given.
+    """
     findings: dict[Behavior, BehaviorFinding] = {}
     kept = list(spans)
-    for behavior in BEHAVIORS:
+    for behavior in behaviors or behaviors_in_use(span.behavior for span in kept):
         own = tuple(span for span in kept if span.behavior == behavior)
         findings[behavior] = BehaviorFinding("ok", sum(not (span.weak or span.repeat) for span in own), own)
     return findings
@@ -207,7 +215,7 @@ def human_runs(workspace: Workspace) -> list[WorkspaceJudgeRun]:
                 rollout_id=one.rollout, judge_run=run.id, behavior=behavior, status=one.status(behavior),
                 count=one.count(behavior), spans=one.spans_of(behavior), text_sha256=one.text_sha256,
             )
-            for behavior in BEHAVIORS
+            for behavior in one.behaviors
         }  # fmt: skip
     return list(found.values())
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Final, Literal, Self
 
 from cogtui.store.user_data.annotations import HumanAnnotation, find_overlap
-from pipelines.behaviors.sets.registered import BEHAVIOR_LETTERS, BEHAVIORS
+from pipelines.behaviors.sets.registered import BEHAVIOR_LETTERS, BEHAVIORS, behaviors_in_use
 from pipelines.records import Behavior, LabelledSpan
 
 Flag = Literal["weak", "repeat"]
@@ -39,6 +39,11 @@ class AnnotationDraft:
     def of(cls, annotation: HumanAnnotation, text: str) -> Self:
         """Return the draft of a saved annotation."""
         return cls(text, annotation.spans, annotation.open, annotation.rejected, annotation.done, annotation.basis)
+
+    @property
+    def behaviors(self) -> tuple[Behavior, ...]:
+        """The behaviours it is about: those of the sets its spans belong to, the four habits if it has none."""
+        return behaviors_in_use(span.behavior for span in (*self.spans, *self.open, *self.rejected))
 
     @property
     def items(self) -> tuple[LabelledSpan, ...]:

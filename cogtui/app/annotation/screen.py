@@ -27,10 +27,18 @@ from cogtui.app.widgets.text_line import TextLine
 from cogtui.store import RolloutDetail, RolloutRow
 from cogtui.store.user_data.annotations import human_judge_run, new_annotation
 from cogtui.store.user_data.append_log import identity
-from pipelines.behaviors.sets.registered import BEHAVIOR_LETTERS
+from pipelines.behaviors.sets.registered import BEHAVIOR_LETTERS, BEHAVIORS, behavior_of_letter
 from pipelines.records import Behavior, LabelledSpan
 
 _PANES = ("none", "spans", "problem")
+
+_OTHER_KEYS = frozenset("WRDUJA")
+"""Capital letters with another meaning here: a behaviour with one of them is only taken over from a judge."""
+_LABELS: dict[str, str] = {}
+"""Keys that label, with the name of the first behaviour that has the letter."""
+for _behavior, _letter in BEHAVIOR_LETTERS.items():
+    if _letter not in _OTHER_KEYS:
+        _LABELS.setdefault(_letter, _behavior.replace("_", " ").capitalize())
 
 
 class AnnotateScreen(ChordScreen):
@@ -51,10 +59,10 @@ class AnnotateScreen(ChordScreen):
         Binding("space", "select", "Select"),
         Binding("e", "edges", "Boundaries"),
         Binding("o", "other_end", "Other end of the selection", show=False),
-        Binding("V", "label('verification')", "Verification: add, relabel", show=False),
-        Binding("B", "label('backtracking')", "Backtracking: add, relabel", show=False),
-        Binding("S", "label('subgoal')", "Subgoal: add, relabel", show=False),
-        Binding("C", "label('backward_chaining')", "Backward chaining: add, relabel", show=False),
+        *(
+            Binding(letter, f"label('{letter}')", f"{name}: add, relabel", show=False)
+            for letter, name in _LABELS.items()
+        ),
         Binding("W", "flag('weak')", "Weak, or not", show=False),
         Binding("R", "flag('repeat')", "Repeat, or not", show=False),
         Binding("D", "done", "Done"),
@@ -255,8 +263,10 @@ class AnnotateScreen(ChordScreen):
         elif self.change(AnnotationDraft.accept_all) and self.draft.open:
             self.say(f"{len(self.draft.open)} overlap spans of yours and are still to decide")
 
-    def action_label(self, behavior: Behavior) -> None:
-        """Label the selection, or relabels the span."""
+    def action_label(self, letter: str) -> None:
+        """Label the selection, or relabel the span, with the behaviour of that letter."""
+        behavior = behavior_of_letter((*self.draft.behaviors, *BEHAVIORS), letter)
+        assert behavior is not None  # keys are bound to letters of behaviours
         chosen, span = self.text.selection, self.text.span
         if chosen is not None and chosen.origin is not None:
             self._apply_selection(chosen, chosen.origin, behavior)

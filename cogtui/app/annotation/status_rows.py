@@ -8,7 +8,7 @@ from cogtui.app.rendering.styles import SPAN_STYLES, Part, StyleName
 from cogtui.app.rendering.text import one_line
 from cogtui.app.rollout.span_list import SpanList, span_parts
 from cogtui.store import RolloutRow
-from pipelines.behaviors.sets.registered import BEHAVIOR_LETTERS, BEHAVIORS
+from pipelines.behaviors.sets.registered import BEHAVIOR_LETTERS
 from pipelines.records import LabelledSpan
 
 _QUOTE = 60
@@ -33,7 +33,7 @@ def count_parts(draft: AnnotationDraft, saved: str) -> list[Part]:
         saved: `saved`, `saving`, or what went wrong; empty before the first change.
     """
     parts: list[Part] = []
-    for behavior in BEHAVIORS:
+    for behavior in draft.behaviors:
         own = draft.count(behavior)
         seen = draft.done or any(span.behavior == behavior for span in draft.spans)
         asked = sum(span.behavior == behavior for span in draft.open)

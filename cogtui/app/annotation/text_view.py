@@ -11,7 +11,7 @@ from cogtui.app.annotation.draft import AnnotationDraft, SpanKey, span_key
 from cogtui.app.rendering.highlight import HighlightPiece, Highlights
 from cogtui.app.rendering.styles import SPAN_STYLES, Part, StyleName
 from cogtui.app.rollout.trace_text import TraceText
-from pipelines.behaviors.sets.registered import BEHAVIOR_LETTERS, BEHAVIORS
+from pipelines.behaviors.sets.registered import BEHAVIOR_LETTERS
 from pipelines.records import LabelledSpan
 
 
@@ -60,10 +60,10 @@ class AnnotateText(TraceText, inherit_bindings=False):
         kept = self.span if stay else None
         self._open = frozenset(draft.open)
         if stay:
-            self._marked = Highlights(len(draft.text), draft.items, marks)
+            self._marked = Highlights(len(draft.text), draft.items, marks, behaviors=draft.behaviors)
         else:
             self.caret, self.selection = 0, None
-            self.show_trace(draft.text, draft.items, marks)
+            self.show_trace(draft.text, draft.items, marks, behaviors=draft.behaviors)
         self.caret = max(0, min(self.caret, len(draft.text) - 1))
         if kept is not None and kept in self.spans:
             self.current = list(self.spans).index(kept)
@@ -171,7 +171,7 @@ class AnnotateText(TraceText, inherit_bindings=False):
         layout = self._layout_of_text
         start, end = layout.bounds(line)
         parts: list[Part] = []
-        for lane, behavior in zip(self._lanes(start, end), BEHAVIORS, strict=True):
+        for lane, behavior in zip(self._lanes(start, end), self._marked.behaviors, strict=True):
             parts.append((lane, (SPAN_STYLES[behavior], "strong") if lane != " " else ""))
         parts.append((" ↪ " if layout.continues(line) else "   ", "dim"))
         for piece in self._cut(self._marked.pieces_between(start, end)):
@@ -182,11 +182,11 @@ class AnnotateText(TraceText, inherit_bindings=False):
 
     def _lanes(self, start: int, end: int) -> str:
         """Return the gutter of a line like `Highlights.lanes`, with small letters where an open proposal begins."""
-        lanes = [" "] * len(BEHAVIORS)
+        lanes = [" "] * len(self._marked.behaviors)
         for piece in self._marked.pieces_between(start, end):
             for index in piece.active:
                 behavior = self.spans[index].behavior
-                lane = BEHAVIORS.index(behavior)
+                lane = self._marked.behaviors.index(behavior)
                 if self._marked.ranges[index][0] >= start:
                     letter = BEHAVIOR_LETTERS[behavior]
                     lanes[lane] = letter.lower() if self.is_open(index) else letter

@@ -8,7 +8,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container
 
-from cogtui.analysis.curves import MEASURES, Measure, build_curves
+from cogtui.analysis.curves import Measure, available_measures, build_curves
 from cogtui.analysis.reference import published_curve
 from cogtui.app.curves.curve_plot import PlotSeries, list_steps, make_series
 from cogtui.app.curves.widget import CurveList, CurvePlot
@@ -88,6 +88,12 @@ class CurvesScreen(AppScreen):
         """The splits in the index, test first."""
         return sorted({one.split for one in self._summaries}, key=lambda name: (name != "test", name))
 
+    @property
+    def measures(self) -> tuple[Measure, ...]:
+        """The measures to choose from, the one shown among them."""
+        found = available_measures(self._summaries)
+        return found if self.measure in found else (*found, self.measure)
+
     def draw(self) -> None:
         """Draw the curves of the chosen measure and split."""
         if self.split not in self.splits:
@@ -140,7 +146,7 @@ class CurvesScreen(AppScreen):
 
     def action_measure(self, by: int) -> None:
         """Show the next or previous measure."""
-        self.measure = MEASURES[(MEASURES.index(self.measure) + by) % len(MEASURES)]
+        self.measure = self.measures[(self.measures.index(self.measure) + by) % len(self.measures)]
         self.draw()
 
     def action_choose_measure(self) -> None:
@@ -148,11 +154,12 @@ class CurvesScreen(AppScreen):
 
         def chosen(index: int | None) -> None:
             if index is not None:
-                self.measure = MEASURES[index]
+                self.measure = measures[index]
                 self.draw()
 
-        names = [name.replace("_", " ") for name in MEASURES]
-        self.app.push_screen(ChoiceScreen("Which measure?", names, MEASURES.index(self.measure)), chosen)
+        measures = self.measures
+        names = [name.replace("_", " ") for name in measures]
+        self.app.push_screen(ChoiceScreen("Which measure?", names, measures.index(self.measure)), chosen)
 
     def action_split(self) -> None:
         """Show the next split."""

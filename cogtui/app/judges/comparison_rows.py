@@ -9,7 +9,7 @@ from cogtui.app.rendering.column_layout import Column
 from cogtui.app.rendering.styles import SPAN_STYLES, Part, StyleName
 from cogtui.app.rendering.text import fit, one_line
 from cogtui.store.query.judge_runs import JudgeRunSummary
-from pipelines.behaviors.sets.registered import BEHAVIOR_LETTERS, BEHAVIORS
+from pipelines.behaviors.sets.registered import BEHAVIOR_LETTERS
 from pipelines.records import Behavior
 
 Rows = list[list[Part]]
@@ -119,7 +119,7 @@ def _span_rows(agreement: Agreement, width: int) -> Rows:
     titles = f"{fit('', 23)}{'F1':>6} {'95 %':>11} {'at IoU ≥ 0.5':>18}"
     titles += f" {'P':>6} {'R':>6} {'hits':>6} {'extra':>6} {'missed':>6}" if wide else ""
     rows: Rows = [_heading("Spans of B against A", "F1 at any overlap"), [(titles + f" {'n':>10}", "dim")]]
-    for behavior in BEHAVIORS:
+    for behavior in agreement.compared:
         tally, exact = any_overlap.tallies[behavior], strict.tallies[behavior]
         cells = f"{format_number(tally.f1):>6} {format_interval(any_overlap.intervals[behavior]):>11}"
         cells += f" {format_number(exact.f1):>6} {format_interval(strict.intervals[behavior]):>11}"
@@ -143,7 +143,7 @@ def _compared_part(agreement: Agreement, behavior: Behavior) -> list[Part]:
 def _count_rows(agreement: Agreement) -> Rows:
     titles = f"{fit('', 23)}{'A':>7} {'B':>7} {'bias':>7} {'equal':>6} {'MAE':>6} {'alpha':>6}"
     rows: Rows = [_heading("Mean counts", "over the traces both judged"), [(titles + f" {'n':>10}", "dim")]]
-    for behavior in BEHAVIORS:
+    for behavior in agreement.compared:
         one = agreement.counts[behavior]
         bias = MISSING if one.bias is None else f"{one.bias:+.2f}"
         cells = f"{format_number(one.mean_first):>7} {format_number(one.mean_second):>7} {bias:>7}"
@@ -155,7 +155,7 @@ def _count_rows(agreement: Agreement) -> Rows:
 def _presence_rows(agreement: Agreement) -> Rows:
     titles = f"{fit('', 23)}{'kappa':>7} {'alpha':>7} {'both':>6} {'only A':>7} {'only B':>7} {'none':>6}"
     rows: Rows = [_heading("Whether it shows at all", "per trace"), [(titles, "dim")]]
-    for behavior in BEHAVIORS:
+    for behavior in agreement.compared:
         one = agreement.presence[behavior]
         cells = f"{format_number(one.kappa):>7} {format_number(one.alpha):>7} {one.both:>6,} {one.only_first:>7,}"
         rows.append([*_label(behavior), (f"{cells} {one.only_second:>7,} {one.neither:>6,}", "")])
@@ -167,7 +167,7 @@ def _order_rows(what: str, ordered: Mapping[Behavior, GroupOrdering]) -> Rows:
     note = f"Kendall's tau over {groups} {what}" if groups > 1 else f"fewer than two {what}: nothing to order"
     rows: Rows = [_heading(f"Does the order of {what} survive?", note)]
     if groups > 1:
-        for behavior in BEHAVIORS:
+        for behavior in ordered:
             one = ordered[behavior]
             first = sorted(one.groups, key=lambda group: -group.reference)[:3]
             shown = ", ".join(

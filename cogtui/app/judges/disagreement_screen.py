@@ -21,7 +21,7 @@ from cogtui.app.widgets.detail_pane import DetailPane, labelled_rows
 from cogtui.app.widgets.line_view import LineView
 from cogtui.app.widgets.text_line import TextLine
 from cogtui.store import RolloutRow
-from pipelines.behaviors.sets.registered import BEHAVIOR_LETTERS, BEHAVIORS
+from pipelines.behaviors.sets.registered import BEHAVIOR_LETTERS, behaviors_in_use
 from pipelines.errors import CogtuiError
 from pipelines.records import Behavior, LabelledSpan
 
@@ -222,7 +222,7 @@ def _count_parts(
     judged.
     """
     parts: list[Part] = []
-    for behavior in BEHAVIORS:
+    for behavior in behaviors_in_use((*first, *second)):
         parts.append((f" {BEHAVIOR_LETTERS[behavior]} ", (SPAN_STYLES[behavior], "strong")))
         a, b = first.get(behavior), second.get(behavior)
         missing = [

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from pipelines.behaviors.sets.registered import BEHAVIORS
+from pipelines.behaviors.sets.registered import BEHAVIOR_LETTERS, BEHAVIORS, behaviors_in_use
 from pipelines.records import Alignment, Behavior, LabelledSpan
 
 _ORDER = {behavior: index for index, behavior in enumerate(BEHAVIORS)}
@@ -79,10 +79,12 @@ class Highlights:
         spans: in any order; those without a place are left out.
         marks: other ranges to mark, which are no spans.
         layers: more such ranges by name, for pieces to tell of.
+        behaviors: the lanes of the gutter; those of the sets that the spans belong to if not given.
 
     Attributes:
         spans: the placed spans in reading order; pieces and jumps use their indices.
         pieces: the partition of the text.
+        behaviors: the lanes of the gutter.
     """
 
     def __init__(
@@ -91,8 +93,11 @@ class Highlights:
         spans: Iterable[LabelledSpan],
         marks: Sequence[tuple[int, int]] = (),
         layers: Mapping[str, Sequence[tuple[int, int]]] | None = None,
+        behaviors: Sequence[Behavior] | None = None,
     ) -> None:
         self.spans = [span for span in sort_placed_spans(spans) if span.start is not None and span.start < length]
+        self.behaviors = tuple(behaviors or behaviors_in_use(span.behavior for span in self.spans))
+        self._lane_of = {behavior: lane for lane, behavior in enumerate(self.behaviors)}
         self.ranges = [(span.start or 0, min(span.end or 0, length)) for span in self.spans]
         self._last_mark = len(self.ranges) + len(marks)
         self._layer_of = [name for name, ranges in (layers or {}).items() for _ in ranges]
@@ -119,17 +124,19 @@ class Highlights:
         ]
 
     def lanes(self, start: int, end: int) -> str:
-        """Return the gutter of a line: one character for each behaviour in their order.
+        """Return the gutter of a line: one character for each of `behaviors`.
 
         The letter where a span begins on the line, a bar where one goes on, a space where there is none.
         """
-        lanes = [" "] * len(BEHAVIORS)
-        letters = "VBSC"
+        lanes = [" "] * len(self.behaviors)
         for piece in self.pieces_between(start, end):
             for index in piece.active:
-                lane = _ORDER[self.spans[index].behavior]
+                behavior = self.spans[index].behavior
+                lane = self._lane_of.get(behavior)
+                if lane is None:
+                    continue
                 if self._starts[index] >= start:
-                    lanes[lane] = letters[lane]
+                    lanes[lane] = BEHAVIOR_LETTERS[behavior]
                 elif lanes[lane] == " ":
                     lanes[lane] = "│"
         return "".join(lanes)

@@ -5,18 +5,19 @@ one style changes; with twenty of them that took most of the app's CPU time.
 """
 
 from collections.abc import Mapping
-from typing import Final, Literal
+from typing import Final, Literal, cast
 
 from rich.color import Color as RichColor
 from rich.style import Style
 from textual.color import Color
 
+from cogtui.app.rendering.themes import span_variable
 from pipelines.behaviors.sets.registered import BEHAVIORS
 from pipelines.records import Behavior
 
 StyleName = Literal[
     "", "dim", "strong", "key", "good", "bad", "warn", "busy", "cursor", "cursor-blurred", "match", "heading",
-    "verification", "backtracking", "subgoal", "backward_chaining", "second", "unsure", "current", "wrong",
+    "second", "unsure", "current", "wrong",
     "differs", "selected", "held",
     "series-0", "series-1", "series-2", "series-3", "series-4", "series-5",
 ]  # fmt: skip
@@ -27,13 +28,10 @@ Part = tuple[str, StyleNames]
 
 SERIES_STYLES: Final[tuple[StyleName, ...]] = ("series-0", "series-1", "series-2", "series-3", "series-4", "series-5")
 """Styles of curves, in the order in which curves get them."""
-SPAN_STYLES: Final[dict[Behavior, StyleName]] = {
-    "verification": "verification",
-    "backtracking": "backtracking",
-    "subgoal": "subgoal",
-    "backward_chaining": "backward_chaining",
+SPAN_STYLES: Final[Mapping[Behavior, StyleName]] = {
+    behavior: cast("StyleName", span_variable(behavior)) for behavior in BEHAVIORS
 }
-assert tuple(SPAN_STYLES) == BEHAVIORS
+"""Styles of the spans of each behaviour; which behaviours there are depends on the sets installed."""
 
 _STYLE_SPECS: Final[dict[StyleName, tuple[str, str, str]]] = {
     # style: text colour, background colour (theme variables; `a/40` blends 40 % of a into the background), attributes
@@ -56,10 +54,7 @@ _STYLE_SPECS: Final[dict[StyleName, tuple[str, str, str]]] = {
     "unsure": ("", "", "italic"),
     "wrong": ("error", "", "underline"),
     "differs": ("", "", "bold underline"),
-    "verification": ("", "span-verification", ""),
-    "backtracking": ("", "span-backtracking", ""),
-    "subgoal": ("", "span-subgoal", ""),
-    "backward_chaining": ("", "span-backward-chaining", ""),
+    **{style: ("", str(style), "") for style in SPAN_STYLES.values()},
     "series-0": ("primary", "", ""),
     "series-1": ("warning", "", ""),
     "series-2": ("success", "", ""),

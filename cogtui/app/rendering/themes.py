@@ -1,4 +1,4 @@
-"""Themes and the colours of behaviours, distinguishable for colour-blind readers."""
+"""Themes, and the CSS variables of the colours of behaviours."""
 
 import os
 from collections.abc import Mapping
@@ -6,22 +6,9 @@ from typing import Final
 
 from textual.theme import Theme
 
-from pipelines.behaviors.sets.registered import BEHAVIORS
+from pipelines.behaviors.sets.definition import ThemeKind
+from pipelines.behaviors.sets.registered import DEFINITIONS
 from pipelines.records import Behavior
-
-# Backgrounds behind the text of a span, after the Okabe-Ito hues: blue, vermilion, green, purple.
-_SPANS_DARK: Final[dict[Behavior, str]] = {
-    "verification": "#0b4f86",
-    "backtracking": "#8a3d00",
-    "subgoal": "#00614a",
-    "backward_chaining": "#6d2f63",
-}
-_SPANS_LIGHT: Final[dict[Behavior, str]] = {
-    "verification": "#b5dcf7",
-    "backtracking": "#ffcf9e",
-    "subgoal": "#a9e3cd",
-    "backward_chaining": "#f0c4e3",
-}
 
 DARK: Final = Theme(
     name="cogtui-dark",
@@ -55,8 +42,13 @@ THEMES: Final = (DARK, LIGHT)
 
 def span_variables(theme: Theme) -> dict[str, str]:
     """Return the CSS variables of behaviours for any theme, Textual's own included: `$span-verification` and so on."""
-    colors = _SPANS_DARK if theme.dark else _SPANS_LIGHT
-    return {f"span-{behavior.replace('_', '-')}": colors[behavior] for behavior in BEHAVIORS}
+    kind: ThemeKind = "dark" if theme.dark else "light"
+    return {span_variable(name): behavior.colors[kind].background for name, behavior in DEFINITIONS.items()}
+
+
+def span_variable(behavior: Behavior) -> str:
+    """Return the CSS variable with the background of a behaviour's spans."""
+    return f"span-{behavior.replace('_', '-')}"
 
 
 def default_theme(environment: Mapping[str, str] = os.environ) -> str:

@@ -1,5 +1,6 @@
 """The columns of a list of rollouts, and the cells of a row."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -11,12 +12,16 @@ from cogtui.app.rendering.text import crop, fit, one_line, shown
 from cogtui.app.widgets.keyed_table import Cells
 from cogtui.store import RolloutRow
 from cogtui.store.values.types import SORT_FIELDS, Snippet, SortField
+from pipelines.behaviors.sets.four_habits import FOUR_HABITS
 from pipelines.behaviors.sets.registered import BEHAVIOR_LETTERS, BEHAVIORS
 
 MISSING: Final = "–"
 """Shown where a value is unknown; never a zero."""
 
-COLUMNS: Final = (
+_BEHAVIOR_COLUMNS: Final = {
+    behavior: Column(behavior, f" {BEHAVIOR_LETTERS[behavior]}", 3, right=True) for behavior in BEHAVIORS
+}
+_BEFORE: Final = (
     Column("step", "step", 6, right=True),
     Column("condition", "condition", 15, grows=True),
     Column("seed", "seed", 5, right=True, rank=3),
@@ -24,7 +29,8 @@ COLUMNS: Final = (
     Column("reward", "reward", 7, right=True),
     Column("correct", "answer", 9),
     Column("length", "chars", 6, right=True),
-    *(Column(behavior, f" {BEHAVIOR_LETTERS[behavior]}", 3, right=True) for behavior in BEHAVIORS),
+)
+_AFTER: Final = (
     Column("judged", "judged", 7, rank=2),
     Column("split", "split", 6, rank=4),
     Column("sample", "smp", 4, right=True, rank=4),
@@ -34,26 +40,37 @@ COLUMNS: Final = (
     Column("id", "id", 16, rank=7),
     Column("noted", "", 1),
 )
+
+
+def default_columns(behaviors: Sequence[str] = FOUR_HABITS.names) -> tuple[Column, ...]:
+    """Return the columns that a list shows if none were chosen, with those of some behaviours."""
+    return (*_BEFORE, *(_BEHAVIOR_COLUMNS[behavior] for behavior in behaviors), *_AFTER)
+
+
+COLUMNS: Final = default_columns()
 """The default columns."""
 _MORE: Final = (
     Column("finish", "ended", 6),
     Column("unaligned", "lost", 5, right=True),
     Column("judge", "judge run", 18),
 )
-EVERY_COLUMN: Final = {column.name: column for column in (*COLUMNS, *_MORE)}
+EVERY_COLUMN: Final = {column.name: column for column in (*default_columns(BEHAVIORS), *_MORE)}
 SNIPPET: Final = Column("snippet", "where it is found", 36, grows=True)
 SNIPPET_CHARACTERS: Final = 200
 SORTABLE: Final[tuple[SortField, ...]] = SORT_FIELDS
 
 
-def chosen_columns(names: tuple[str, ...], *, searched: bool) -> list[Column]:
+def chosen_columns(
+    names: tuple[str, ...], *, searched: bool, behaviors: Sequence[str] = FOUR_HABITS.names
+) -> list[Column]:
     """Return the columns to show: the chosen ones in their order, the first ones kept longest, or the default ones.
 
     Args:
         names: none means the usual ones.
         searched: words are searched for; where they stand is then the last column.
+        behaviors: those whose counts are among the usual columns.
     """
-    columns = list(COLUMNS)
+    columns = list(default_columns(behaviors))
     if names:
         columns = [EVERY_COLUMN[name] for name in names]
         if names != tuple(column.name for column in COLUMNS if column.name in names):

@@ -9,7 +9,7 @@ from typing import Final
 from cogtui.app.rendering.highlight import sort_placed_spans
 from cogtui.store import RolloutDetail
 from cogtui.store.values.types import BehaviorJudgement
-from pipelines.behaviors.sets.registered import BEHAVIORS
+from pipelines.behaviors.sets.registered import BEHAVIORS, behaviors_in_use
 from pipelines.records import ArithmeticFact, Behavior, JudgeRun, LabelledSpan
 
 
@@ -28,6 +28,11 @@ class JudgeRunView:
     """Whether the judge saw another text."""
     counts: Mapping[Behavior, int] | None = None
     """Counts of the rules judge when it was run live, without stored judgements."""
+
+    @property
+    def behaviors(self) -> tuple[Behavior, ...]:
+        """The behaviours to show: those of the set that was judged, the four habits while nobody judged it."""
+        return behaviors_in_use(judgement.behavior for judgement in self.judgements)
 
     def count(self, behavior: Behavior) -> str:
         """Return the count as shown: a number, the status of a failed judgement, or a dash."""

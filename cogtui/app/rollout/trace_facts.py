@@ -1,7 +1,6 @@
 """The lines of facts around a completion: header, legend, problem, one span."""
 
 from collections.abc import Sequence
-from typing import Final
 
 from cogtui.app.rendering.highlight import minimap
 from cogtui.app.rendering.styles import SPAN_STYLES, Part, StyleName
@@ -11,8 +10,8 @@ from cogtui.app.rollout.trace_data import JudgeRunView, LiveRulesJudgement, Prob
 from cogtui.app.widgets.detail_pane import labelled_rows
 from cogtui.store import RolloutDetail
 from cogtui.store.user_data.annotations import HUMAN, annotator_of
-from pipelines.behaviors.sets.registered import BEHAVIOR_LETTERS, BEHAVIORS
-from pipelines.records import Behavior, JudgeRun, LabelledSpan
+from pipelines.behaviors.sets.registered import BEHAVIOR_LETTERS, DEFINITIONS
+from pipelines.records import JudgeRun, LabelledSpan
 
 Rows = list[list[Part]]
 
@@ -35,11 +34,6 @@ def head_rows(detail: RolloutDetail, place: str) -> Rows:
     return [first, second]
 
 
-_SHORT: Final[dict[Behavior, str]] = {
-    "verification": "verif.", "backtracking": "backtr.", "subgoal": "subgoal", "backward_chaining": "backw.",
-}  # fmt: skip
-
-
 def legend_parts(trace: JudgeRunView, width: int = 1000, more: Sequence[Part] = ()) -> list[Part]:
     """Return the legend: letter, name and count of each behaviour, the judge, lost spans, and further parts.
 
@@ -52,11 +46,11 @@ def legend_parts(trace: JudgeRunView, width: int = 1000, more: Sequence[Part] = 
 
 def _legend(trace: JudgeRunView, *, short: bool) -> list[Part]:
     parts: list[Part] = []
-    for behavior in BEHAVIORS:
+    for behavior in trace.behaviors:
         count = trace.count(behavior)
         style: StyleName = "" if count.isdigit() else "dim" if count == MISSING else "warn"
         parts.append((f" {BEHAVIOR_LETTERS[behavior]} ", (SPAN_STYLES[behavior], "strong")))
-        name = _SHORT[behavior] if short else behavior.replace("_", " ")
+        name = DEFINITIONS[behavior].short if short else behavior.replace("_", " ")
         parts.append((f" {name} {count} ", style))
     parts.append((f" {judge_name(trace.run)}" if trace.run else " not judged", "dim"))
     if trace.stale:
@@ -92,7 +86,8 @@ def span_rows(span: LabelledSpan | None, trace: JudgeRunView, width: int) -> Row
     if span is None:
         if trace.run is None:
             return [[(" not judged yet", "dim")]]
-        return [[(" ]v [v ]b [b ]s [s ]c [c  jump from span to span", "dim")]]
+        keys = [BEHAVIOR_LETTERS[behavior].lower() for behavior in trace.behaviors]
+        return [[(f" {' '.join(f']{key} [{key}' for key in keys)}  jump from span to span", "dim")]]
     place = "its quote was not found in the text" if span.start is None else f"{span.start}–{span.end}"
     doubts = [word for word, on in (("ambiguous", span.ambiguous), ("weak", span.weak), ("repeat", span.repeat)) if on]
     rows: Rows = [

@@ -11,11 +11,11 @@ from cogtui.app.rendering.highlight import HighlightPiece, Highlights, is_reliab
 from cogtui.app.rendering.layout import TextLayout
 from cogtui.app.rendering.styles import SPAN_STYLES, Part, StyleName
 from cogtui.app.widgets.line_view import ScrollLines
-from pipelines.behaviors.sets.registered import BEHAVIOR_LETTERS, BEHAVIORS
+from pipelines.behaviors.sets.registered import behavior_of_letter
 from pipelines.records import Behavior, LabelledSpan
 
-GUTTER = 7
-"""Width of the gutter in cells: the lanes, and a mark for continued lines, between spaces."""
+_CONTINUES = 3
+"""Width in cells of the gutter without its lanes: a mark for continued lines, between spaces."""
 
 
 class TraceText(ScrollLines):
@@ -63,6 +63,7 @@ class TraceText(ScrollLines):
         self._marked = Highlights(0, ())
         self._layout_of_text = TextLayout("", 80)
         self._base: tuple[Sequence[LabelledSpan], Sequence[tuple[int, int]]] = ((), ())
+        self._behaviors: Sequence[Behavior] | None = None
         self._layers: dict[str, Sequence[tuple[int, int]]] = {}
         self._found: tuple[int, int] | None = None
         self.current: int | None = None
@@ -76,6 +77,11 @@ class TraceText(ScrollLines):
     def spans(self) -> Sequence[LabelledSpan]:
         """The shown spans, in reading order."""
         return self._marked.spans
+
+    @property
+    def gutter_cells(self) -> int:
+        """Width of the gutter in cells."""
+        return len(self._marked.behaviors) + _CONTINUES
 
     @property
     def raw(self) -> bool:
@@ -92,7 +98,13 @@ class TraceText(ScrollLines):
         return self._layout_of_text.bounds(top)[0], self._layout_of_text.bounds(bottom)[1]
 
     def show_trace(
-        self, text: str, spans: Iterable[LabelledSpan], marks: Sequence[tuple[int, int]] = (), *, stay: bool = False
+        self,
+        text: str,
+        spans: Iterable[LabelledSpan],
+        marks: Sequence[tuple[int, int]] = (),
+        *,
+        behaviors: Sequence[Behavior] | None = None,
+        stay: bool = False,
     ) -> None:
         """Show a text with its spans.
 
@@ -100,12 +112,13 @@ class TraceText(ScrollLines):
             text: as stored.
             spans: with offsets into it.
             marks: ranges to mark as wrong.
+            behaviors: the lanes of the gutter; those of the sets that the spans belong to if not given.
             stay: keep what is seen in place: the same text with other spans.
         """
         if not stay:
             self._layers, self._found = {}, None
-        self._text, self._base = text, (list(spans), marks)
-        self._marked = Highlights(len(text), *self._base, self._layers)
+        self._text, self._base, self._behaviors = text, (list(spans), marks), behaviors
+        self._marked = Highlights(len(text), *self._base, self._layers, behaviors)
         self.current = None
         self._lay_out()
         if not stay:
@@ -117,7 +130,7 @@ class TraceText(ScrollLines):
         layer.
         """
         self._layers = {**self._layers, name: ranges}
-        self._marked = Highlights(len(self._text), *self._base, self._layers)
+        self._marked = Highlights(len(self._text), *self._base, self._layers, self._behaviors)
         self.refresh()
 
     def ranges_of(self, name: str) -> Sequence[tuple[int, int]]:
@@ -125,7 +138,7 @@ class TraceText(ScrollLines):
         return self._layers.get(name, ())
 
     def _lay_out(self) -> None:
-        self._layout_of_text = TextLayout(self._text, max(10, self.text_width - GUTTER), raw=self._raw)
+        self._layout_of_text = TextLayout(self._text, max(10, self.text_width - self.gutter_cells), raw=self._raw)
         self.lines_changed(cursor=0)
 
     def line_parts(self, line: int, width: int) -> Sequence[Part]:
@@ -133,7 +146,7 @@ class TraceText(ScrollLines):
         start, end = layout.bounds(line)
         lanes = self._marked.lanes(start, end)
         parts: list[Part] = []
-        for lane, behavior in zip(lanes, BEHAVIORS, strict=True):
+        for lane, behavior in zip(lanes, self._marked.behaviors, strict=True):
             parts.append((lane, (SPAN_STYLES[behavior], "strong") if lane != " " else ""))
         parts.append((" ↪ " if layout.continues(line) else "   ", "dim"))
         for piece in self._marked.pieces_between(start, end):
@@ -195,7 +208,9 @@ class TraceText(ScrollLines):
 
     def action_jump(self, direction: int, letter: str) -> None:
         """Go to the next or previous span, of the behaviour with a letter if one is given."""
-        behavior = next((name for name in BEHAVIORS if BEHAVIOR_LETTERS[name] == letter.upper()), None)
+        behavior = behavior_of_letter(self._marked.behaviors, letter)
+        if letter and behavior is None:
+            return
         start, end = self.visible_part
         found = self._marked.jump(self.current, start if direction > 0 else end, direction, behavior)
         if found is None:

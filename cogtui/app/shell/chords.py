@@ -6,18 +6,19 @@ from textual import events
 from textual.binding import Binding, BindingType
 
 from cogtui.app.shell.screen_base import AppScreen
+from pipelines.behaviors.sets.registered import BEHAVIOR_LETTERS
 
-_LETTERS = ("v", "b", "s", "c")
+_LETTERS = frozenset(letter.lower() for letter in BEHAVIOR_LETTERS.values())
 
 
 class ChordScreen(AppScreen):
     """A screen on which a bracket followed by a letter jumps. Subclasses implement `jump`."""
 
     CHORDS: ClassVar[tuple[tuple[str, str], ...]] = (
-        ("]v [v", "Next, previous verification"),
-        ("]b [b", "Next, previous backtracking"),
-        ("]s [s", "Next, previous subgoal"),
-        ("]c [c", "Next, previous backward chaining"),
+        *(
+            (f"]{letter.lower()} [{letter.lower()}", f"Next, previous {behavior.replace('_', ' ')}")
+            for behavior, letter in BEHAVIOR_LETTERS.items()
+        ),
         ("]] [[", "Next, previous span of any kind"),
     )
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -41,7 +42,7 @@ class ChordScreen(AppScreen):
             return
         direction, self._chord = self._chord, 0
         letter = "" if event.key in ("right_square_bracket", "left_square_bracket") else event.key
-        if letter in ("", *_LETTERS):
+        if not letter or letter in _LETTERS:
             event.stop()
             event.prevent_default()
             self.jump(direction, letter)

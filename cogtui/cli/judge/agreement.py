@@ -16,7 +16,6 @@ from cogtui.analysis.agreement.sources import (
 )
 from cogtui.cli.console.output import emit, emit_json, narrate
 from jobs.workspace import Workspace
-from pipelines.behaviors.sets.registered import BEHAVIORS
 from pipelines.errors import InvalidInput
 from pipelines.records import Behavior
 
@@ -103,7 +102,7 @@ def _report(agreement: Agreement, limit: int) -> list[str]:
     rows: list[tuple[str, ...]] = [
         ("", "hits", "extra", "missed", "ignored", "P", "R", "F1", "95 %", "F1 IoU>=0.5", "95 %")
     ]
-    for behavior in BEHAVIORS:
+    for behavior in agreement.compared:
         tally = any_overlap.tallies[behavior]
         rows.append(
             (
@@ -135,7 +134,7 @@ def _count_lines(agreement: Agreement) -> list[str]:
     rows: list[tuple[str, ...]] = [
         ("counts", "n", "reference", "judge", "bias", "exact", "MAE", "alpha", "presence kappa", "alpha")
     ]
-    for behavior in BEHAVIORS:
+    for behavior in agreement.compared:
         counts, presence = agreement.counts[behavior], agreement.presence[behavior]
         values = (counts.mean_first, counts.mean_second, counts.bias, counts.exact, counts.mae, counts.alpha)
         rows.append((behavior, str(counts.n), *map(_number, values), _number(presence.kappa), _number(presence.alpha)))

@@ -11,7 +11,7 @@ from cogtui.store.user_data.annotations import HumanAnnotation, find_overlap, ne
 from cogtui.store.user_data.append_log import identity
 from jobs.workspace import Workspace
 from pipelines.behaviors.gold import GoldTrace, gold_lines, read_gold
-from pipelines.behaviors.sets.registered import BEHAVIOR_LETTERS, BEHAVIORS
+from pipelines.behaviors.sets.registered import BEHAVIOR_LETTERS
 from pipelines.errors import CogtuiError, InvalidInput, MissingRequirement, NotFound
 from pipelines.files import write_atomic
 from pipelines.records import text_sha256
@@ -26,9 +26,8 @@ def list_annotations(workspace: Workspace, *, as_json: bool) -> None:
         emit_json([_as_data(one) for one in found], warnings)
         return
     for one in found:
-        counts = " ".join(
-            f"{BEHAVIOR_LETTERS[behavior]} {'–' if (n := one.count(behavior)) is None else n}" for behavior in BEHAVIORS
-        )
+        by_name = {behavior: one.count(behavior) for behavior in one.behaviors}
+        counts = " ".join(f"{BEHAVIOR_LETTERS[name]} {'–' if n is None else n}" for name, n in by_name.items())
         undecided = f"  {len(one.open)} to decide" if one.open else ""
         emit(f"{one.rollout}  {one.annotator}  {'done    ' if one.done else 'not done'}  {counts}{undecided}")
     done = sum(one.done for one in found)
@@ -40,7 +39,7 @@ def _as_data(one: HumanAnnotation) -> dict[str, object]:
         "rollout": one.rollout,
         "annotator": one.annotator,
         "done": one.done,
-        "counts": {behavior: one.count(behavior) for behavior in BEHAVIORS},
+        "counts": {behavior: one.count(behavior) for behavior in one.behaviors},
         "spans": [span.model_dump(mode="json") for span in one.spans],
         "open": len(one.open),
         "rejected": len(one.rejected),

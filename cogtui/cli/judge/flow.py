@@ -18,7 +18,7 @@ from jobs.workspace import Workspace
 from pipelines.behaviors.judge import JudgeTask
 from pipelines.behaviors.judges.llm.config import model_of
 from pipelines.behaviors.judges.stage import JudgeConfig, all_tasks
-from pipelines.behaviors.sets.registered import BEHAVIORS
+from pipelines.behaviors.sets.registered import behavior_names
 from pipelines.errors import Interrupted, InvalidInput, NotFound, StageFailed
 from pipelines.files import write_json
 from pipelines.run import validated_config
@@ -199,7 +199,7 @@ def _result_lines(stage: StageInstance, result: Mapping[str, Any]) -> list[str]:
     """Means with their n, and what could not be judged by its status."""
     total = result.get("rollouts")
     lines = [f"{stage.key}: {total} rollouts"]
-    for behavior in BEHAVIORS:
+    for behavior in behavior_names([result]):
         found = (result.get("behaviors") or {}).get(behavior) or {}
         mean = found.get("mean")
         shown = "–" if mean is None else f"{mean:.3f}"

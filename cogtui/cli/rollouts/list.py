@@ -13,12 +13,11 @@ from cogtui.store.user_data.views import View, check_columns, read_views
 from cogtui.store.values.fields import MISSING, TEXTS
 from cogtui.store.values.types import GroupSort, ProblemGroup
 from jobs.workspace import Workspace
-from pipelines.behaviors.sets.registered import BEHAVIORS
+from pipelines.behaviors.sets.registered import behaviors_counted
 from pipelines.errors import InvalidInput
 
-_USUAL: Final = (
-    "id", "step", "split", "condition", "seed", "numbers", "reward", "correct", "tokens", "length", *BEHAVIORS
-)  # fmt: skip
+_USUAL: Final = ("id", "step", "split", "condition", "seed", "numbers", "reward", "correct", "tokens", "length")
+"""The columns if none were chosen; those of the behaviours in use follow."""
 _PAGE: Final = 500
 
 
@@ -29,6 +28,7 @@ class RolloutListing:
     filter: Filter
     sort: Sort
     columns: tuple[str, ...]
+    """Those chosen; none: the usual ones."""
     groups: tuple[GroupSort, bool] | None
     """Field and direction of the problems, or None for rollouts."""
 
@@ -43,7 +43,7 @@ def listing_of(
     """
     base = read_views().view(view) if view else View(name="-", sort="-step")  # the newest first, as in the app
     chosen = parse(base.filter) if base.filter else EVERYTHING
-    names = base.columns or _USUAL
+    names = base.columns
     if columns:
         try:
             names = check_columns(tuple(name.strip() for name in columns.split(",") if name.strip()))
@@ -59,7 +59,7 @@ def listing_of(
         groups = cast("GroupSort", field), sort.startswith("-")
     elif sort is not None:
         order = parse_sort(sort)
-    return RolloutListing(chosen & parse(filter_text), order, names or _USUAL, groups)
+    return RolloutListing(chosen & parse(filter_text), order, names, groups)
 
 
 def list_rollouts(workspace: Workspace, listing: RolloutListing, *, limit: int, as_json: bool) -> None:
@@ -130,9 +130,14 @@ def _close(warnings: Sequence[str], text: str) -> None:
     narrate(text)
 
 
-def table(rows: Sequence[RolloutRow], columns: Sequence[str] = _USUAL) -> list[str]:
-    """Rows as aligned columns, numbers to the right."""
-    chosen = [TEXTS[name] for name in columns]
+def table(rows: Sequence[RolloutRow], columns: Sequence[str] = ()) -> list[str]:
+    """Return rows as aligned columns, numbers to the right.
+
+    Args:
+        rows: of the list.
+        columns: names of those to show; none: the usual ones.
+    """
+    chosen = [TEXTS[name] for name in columns or (*_USUAL, *behaviors_counted(row.counts for row in rows))]
     cells = [tuple(title for title, _, _ in chosen), *(tuple(text(row) for _, _, text in chosen) for row in rows)]
     return _aligned(cells, left={place for place, (_, right, _) in enumerate(chosen) if not right})
 

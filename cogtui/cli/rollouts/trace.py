@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from cogtui.cli.console.output import emit, emit_json, narrate
 from cogtui.cli.rollouts.shared import fresh_store
 from cogtui.store import RolloutDetail
-from cogtui.store.query.serialize import detail_dict
+from cogtui.store.query.serialize import detail_dict, shown_judgements
 from cogtui.store.values.types import BehaviorJudgement
 from jobs.workspace import Workspace
-from pipelines.behaviors.sets.registered import BEHAVIOR_LETTERS, BEHAVIORS
+from pipelines.behaviors.sets.registered import BEHAVIOR_LETTERS, BEHAVIORS, behaviors_counted, behaviors_in_use
 from pipelines.records import Behavior
 from pipelines.text_safety import picture_controls
 
@@ -57,18 +57,19 @@ def trace_lines(detail: RolloutDetail) -> Iterator[str]:
 
 def gutter_lines(detail: RolloutDetail) -> Iterator[str]:
     """The completion, each line behind the letters of the behaviours it shows."""
-    lanes: dict[Behavior, list[tuple[int, int]]] = {behavior: [] for behavior in BEHAVIORS}
-    for one in detail.judgements:
-        if one.judge_run == detail.row.judge:
-            lanes[one.behavior] += [
-                (span.start, span.end) for span in one.spans if span.start is not None and span.end is not None
-            ]
+    said = shown_judgements(detail)
+    behaviors = behaviors_in_use(one.behavior for one in said)
+    lanes: dict[Behavior, list[tuple[int, int]]] = {behavior: [] for behavior in behaviors}
+    for one in said:
+        lanes[one.behavior] += [
+            (span.start, span.end) for span in one.spans if span.start is not None and span.end is not None
+        ]
     start = 0
     for line in detail.completion.split("\n"):
         end = start + len(line)
         letters = "".join(
             BEHAVIOR_LETTERS[behavior] if any(a < end and b > start for a, b in lanes[behavior]) else " "
-            for behavior in BEHAVIORS
+            for behavior in behaviors
         )
         yield f"{letters} | {line}"
         start = end + 1
@@ -107,7 +108,8 @@ def _tokens(detail: RolloutDetail) -> str:
 def _judged(detail: RolloutDetail) -> str:
     if detail.row.judge is None:
         return "not judged"
-    counts = zip(BEHAVIORS, detail.row.counts, strict=True)
+    by_name = dict(zip(BEHAVIORS, detail.row.counts, strict=True))
+    counts = [(name, by_name[name]) for name in behaviors_counted([detail.row.counts])]
     return f"{detail.row.judge}  " + "  ".join(f"{name} {'-' if count is None else count}" for name, count in counts)
 
 

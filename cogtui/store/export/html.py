@@ -12,16 +12,18 @@ from html import escape
 from itertools import pairwise
 from typing import IO, Final
 
-from cogtui.store.export.style import STYLE
+from cogtui.store.export.style import STYLE, behavior_style
 from cogtui.store.query.serialize import shown_judgements
 from cogtui.store.values.types import RolloutDetail, RolloutRow
-from pipelines.behaviors.sets.registered import BEHAVIOR_LETTERS, BEHAVIORS
+from pipelines.behaviors.sets.four_habits import FOUR_HABITS
+from pipelines.behaviors.sets.registered import BEHAVIOR_LETTERS, BEHAVIORS, DEFINITIONS, behaviors_counted
 from pipelines.records import Behavior, Span
 from pipelines.text_safety import picture_controls
 
 _POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'"
 _CLASSES: Final[dict[Behavior, str]] = {
-    behavior: letter.lower() for behavior, letter in BEHAVIOR_LETTERS.items()
+    behavior: letter.lower() if behavior in FOUR_HABITS.names else f"x-{behavior.replace('_', '-')}"
+    for behavior, letter in BEHAVIOR_LETTERS.items()
 }  # fmt: skip
 _EMPTY: Final = "–"
 
@@ -35,8 +37,9 @@ def write_html(details: Iterable[RolloutDetail], rows: Sequence[RolloutRow], str
         stream: UTF-8.
         title: what was selected.
     """
-    stream.write(_head(title, len(rows)))
-    stream.write(_overview(rows))
+    behaviors = behaviors_counted(row.counts for row in rows)
+    stream.write(_head(title, len(rows), behaviors))
+    stream.write(_overview(rows, behaviors))
     count = 0
     for detail in details:
         stream.write(_article(detail))
@@ -50,12 +53,14 @@ def safe(text: str, keep: str = "\n\t") -> str:
     return escape(picture_controls(text, keep))
 
 
-def _head(title: str, count: int) -> str:
+def _head(title: str, count: int, behaviors: Sequence[Behavior]) -> str:
     legend = "".join(
         f'<span><span class="letter l{_CLASSES[name]}">{BEHAVIOR_LETTERS[name]}</span>'
         f'<span class="{_CLASSES[name]}">{name.replace("_", " ")}</span></span>'
-        for name in BEHAVIORS
+        for name in behaviors
     )
+    others = [name for name in behaviors if name not in FOUR_HABITS.names]
+    style = STYLE + "".join(behavior_style(DEFINITIONS[name], _CLASSES[name]) for name in others)
     return f"""<!doctype html>
 <html lang="en">
 <head>
@@ -64,7 +69,7 @@ def _head(title: str, count: int) -> str:
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="generator" content="cogtui">
 <title>{safe(title, "")}</title>
-<style>{STYLE}</style>
+<style>{style}</style>
 </head>
 <body>
 <h1>{safe(title, "")}</h1>
@@ -73,14 +78,16 @@ def _head(title: str, count: int) -> str:
 """
 
 
-def _overview(rows: Sequence[RolloutRow]) -> str:
-    names = ("rollout", "step", "split", "condition", "problem", "reward", "correct", *BEHAVIOR_LETTERS.values())
+def _overview(rows: Sequence[RolloutRow], behaviors: Sequence[Behavior]) -> str:
+    places = [BEHAVIORS.index(behavior) for behavior in behaviors]
+    letters = [BEHAVIOR_LETTERS[behavior] for behavior in behaviors]
+    names = ("rollout", "step", "split", "condition", "problem", "reward", "correct", *letters)
     head = "".join(f"<th>{name}</th>" for name in names)
     body = "".join(
         f'<tr><td><a href="#r-{safe(row.id, "")}">{safe(row.id, "")}</a></td><td class="n">{row.step}</td>'
         f"<td>{safe(row.split, '')}</td><td>{safe(row.condition or _EMPTY, '')}</td><td>{_problem(row)}</td>"
         f'<td class="n">{_number(row.reward)}</td><td>{_truth(row.correct)}</td>'
-        + "".join(f'<td class="n">{_number(count)}</td>' for count in row.counts)
+        + "".join(f'<td class="n">{_number(row.counts[place])}</td>' for place in places)
         + "</tr>\n"
         for row in rows
     )

@@ -2,6 +2,8 @@
 
 from typing import Final
 
+from pipelines.behaviors.sets.definition import BehaviorDefinition
+
 STYLE: Final = """
 :root { color-scheme: light dark; --ink: #1b1b1b; --paper: #fdfdfc; --soft: #6b6b6b; --line: #d9d9d6;
   --v: #0a7d55; --b: #b8500f; --s: #1f62b8; --c: #8a3fa8; --v-bg: #d3f0e2; }
@@ -31,4 +33,20 @@ a { color: inherit; }
 .letter.lv { color: var(--v); } .letter.lb { color: var(--b); }
 .letter.ls { color: var(--s); } .letter.lc { color: var(--c); }
 .legend span { margin-right: 1.2rem; }
+"""
+
+
+def behavior_style(behavior: BehaviorDefinition, name: str) -> str:
+    """Return the CSS of a behaviour of another set than the four habits: its colours behind the text, its letter.
+
+    Args:
+        behavior: with its colours.
+        name: of its CSS class.
+    """
+    light, dark = behavior.colors["light"], behavior.colors["dark"]
+    return f""".{name} {{ background: {light.background}; }}
+.s{name}::before {{ content: "{behavior.letter}"; color: {light.ink}; font-weight: 700; font-size: .75em; }}
+.letter.l{name} {{ color: {light.ink}; }}
+@media (prefers-color-scheme: dark) {{ .{name} {{ background: {dark.background}; }}
+  .s{name}::before, .letter.l{name} {{ color: {dark.ink}; }} }}
 """

@@ -3,7 +3,7 @@
 from typing import Any
 
 from cogtui.store.values.types import BehaviorJudgement, RolloutDetail
-from pipelines.behaviors.sets.registered import BEHAVIORS
+from pipelines.behaviors.sets.registered import BEHAVIORS, SET_OF
 
 
 def rollout_dict(detail: RolloutDetail) -> dict[str, Any]:
@@ -46,8 +46,11 @@ def rollout_dict(detail: RolloutDetail) -> dict[str, Any]:
 
 
 def shown_judgements(detail: RolloutDetail) -> list[BehaviorJudgement]:
-    """The judgements of the judge run whose counts the row shows."""
-    return [one for one in detail.judgements if one.judge_run == detail.row.judge]
+    """Return the judgements whose counts the row shows: for each behaviour set those of one judge run."""
+    shown: dict[str, str] = {}
+    for one in detail.judgements:  # the run of the row first, then the preferred ones
+        shown.setdefault(SET_OF[one.behavior].name, one.judge_run)
+    return [one for one in detail.judgements if one.judge_run == shown[SET_OF[one.behavior].name]]
 
 
 def span_dicts(judgement: BehaviorJudgement) -> list[dict[str, Any]]:

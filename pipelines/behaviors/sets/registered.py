@@ -4,7 +4,7 @@ They are settled once, when this module is imported: the columns of the index an
 them. A set takes part in a screen or a table only where its behaviours occur, see `behaviors_in_use`.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.resources import files
 from itertools import chain
 from types import ModuleType
@@ -64,6 +64,24 @@ def behaviors_in_use(occurring: Iterable[str]) -> tuple[str, ...]:
         return FOUR_HABITS.names
     found = {SET_OF[name].name for name in occurring if name in SET_OF}
     return tuple(chain.from_iterable(one.names for one in BEHAVIOR_SETS if one.name in found)) or FOUR_HABITS.names
+
+
+def behavior_of_letter(behaviors: Iterable[str], letter: str) -> str | None:
+    """Return the first of some behaviours that has a letter, in either case."""
+    return next((name for name in behaviors if BEHAVIOR_LETTERS[name] == letter.upper()), None)
+
+
+def behaviors_counted(counts: Iterable[Sequence[float | None]]) -> tuple[str, ...]:
+    """Return the behaviours in use in rows of counts.
+
+    Args:
+        counts: a count for each of `BEHAVIORS`, None where it was not judged.
+    """
+    if len(BEHAVIOR_SETS) == 1:
+        return FOUR_HABITS.names
+    return behaviors_in_use(
+        name for row in counts for name, count in zip(BEHAVIORS, row, strict=True) if count is not None
+    )
 
 
 def behavior_names(results: Iterable[Mapping[str, Any]]) -> list[str]:

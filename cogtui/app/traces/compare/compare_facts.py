@@ -9,7 +9,7 @@ from cogtui.app.rollout.trace_data import JudgeRunView
 from cogtui.app.traces.compare.siblings import describe_rollout
 from cogtui.store import RolloutRow
 from pipelines.behaviors.segment import Place
-from pipelines.behaviors.sets.registered import BEHAVIOR_LETTERS, BEHAVIORS
+from pipelines.behaviors.sets.registered import BEHAVIOR_LETTERS
 
 LETTERS = ("A", "B")
 
@@ -23,7 +23,7 @@ def side_parts(side: int, row: RolloutRow, trace: JudgeRunView, width: int, *, a
         (f" {fit(answer, 9)}", style),
         (f" {reward:>5} ", ""),
     ]
-    for behavior in BEHAVIORS:
+    for behavior in trace.behaviors:
         count = trace.count(behavior)
         text = count if count.isdigit() else MISSING if count == MISSING else "!"
         letter = BEHAVIOR_LETTERS[behavior]

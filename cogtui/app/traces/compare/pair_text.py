@@ -16,13 +16,11 @@ from cogtui.app.rendering.styles import SPAN_STYLES, Part, StyleName
 from cogtui.app.rendering.text import crop
 from cogtui.app.widgets.line_view import ScrollLines
 from pipelines.behaviors.segment import Place
-from pipelines.behaviors.sets.registered import BEHAVIOR_LETTERS, BEHAVIORS
+from pipelines.behaviors.sets.registered import behavior_of_letter, behaviors_in_use
 from pipelines.records import Behavior, LabelledSpan
 
 SIDE_BY_SIDE: Final = 100
 """Minimum width in cells at which the texts are shown side by side."""
-_LANES: Final = 5
-"""Width of a gutter in cells: the lanes and a space."""
 _MIDDLE: Final[dict[PairKind, str]] = {"same": "   ", "changed": " ≠ ", "left": " < ", "right": " > "}
 _SIGNS: Final[dict[PairKind, str]] = {"same": " ", "changed": "≠", "left": "<", "right": ">"}
 
@@ -97,7 +95,8 @@ class PairText(ScrollLines):
             stay: keep what is seen in place: the same texts with other spans.
         """
         self._sides, self._pairing = (left, right), pairing
-        self._marked = [Highlights(len(side.text), side.spans) for side in self._sides]
+        behaviors = behaviors_in_use(span.behavior for side in self._sides for span in side.spans)
+        self._marked = [Highlights(len(side.text), side.spans, behaviors=behaviors) for side in self._sides]
         self.at = None
         self._lay_out()
         if not stay:
@@ -108,10 +107,15 @@ class PairText(ScrollLines):
         """Clear both texts."""
         self.show_pair(PairSide(""), PairSide(""), Pairing(()))
 
+    @property
+    def _gutter(self) -> int:
+        """Width of a gutter in cells: the lanes and a space."""
+        return len(self._marked[0].behaviors) + 1
+
     def _lay_out(self) -> None:
         width = self.text_width
         stacked = self.size.width < SIDE_BY_SIDE
-        column = width - 4 - _LANES if stacked else (width - 1 - len(_MIDDLE["same"])) // 2 - _LANES
+        column = width - 4 - self._gutter if stacked else (width - 1 - len(_MIDDLE["same"])) // 2 - self._gutter
         pairs = self._pairing.pairs
         folded = [self._alike(pair) for pair in pairs] if stacked else ()
         texts = self._sides[0].text, self._sides[1].text
@@ -141,7 +145,7 @@ class PairText(ScrollLines):
         if not self.stacked:
             left = self._side_parts(0, pair, found.left)
             sign: Part = (_MIDDLE[pair.kind], "strong")
-            return [here, *_fit_parts(left, self._column + _LANES), sign, *self._side_parts(1, pair, found.right)]
+            return [here, *_fit_parts(left, self._column + self._gutter), sign, *self._side_parts(1, pair, found.right)]
         if found.both:
             return [here, ("   ", ""), *self._side_parts(0, pair, found.left)]
         side = 0 if found.left is not None else 1
@@ -156,7 +160,7 @@ class PairText(ScrollLines):
         lanes = marked.lanes(*place)
         parts: list[Part] = [
             (lane, (SPAN_STYLES[behavior], "strong") if lane != " " else "")
-            for lane, behavior in zip(lanes, BEHAVIORS, strict=True)
+            for lane, behavior in zip(lanes, marked.behaviors, strict=True)
         ]
         parts.append((" ", ""))
         lacking = self._lacking(side, pair)
@@ -206,7 +210,7 @@ class PairText(ScrollLines):
 
     def jump_letter(self, direction: int, letter: str) -> None:
         """Jump by the letter of a behaviour; any other text means any behaviour."""
-        self.jump(direction, next((name for name in BEHAVIORS if BEHAVIOR_LETTERS[name] == letter.upper()), None))
+        self.jump(direction, behavior_of_letter(self._marked[0].behaviors, letter))
 
     def _go(self, lines: Sequence[int], direction: int, what: str) -> None:
         here = self.at if self.at is not None else self.scroll_offset.y - (direction > 0)

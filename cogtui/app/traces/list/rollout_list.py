@@ -14,6 +14,8 @@ from cogtui.app.widgets.text_line import TextLine
 from cogtui.app.widgets.window_view import WindowView
 from cogtui.store import Cursor, Page, RolloutRow, Sort
 from cogtui.store.values.types import Snippet, SortField
+from pipelines.behaviors.sets.four_habits import FOUR_HABITS
+from pipelines.behaviors.sets.registered import behaviors_counted, behaviors_in_use
 
 _MOST_ROWS = 2000
 
@@ -39,6 +41,8 @@ class RolloutList(WindowView):
         self._titles = titles
         self._rollouts: list[RolloutRow] = []
         self._names: tuple[str, ...] = ()
+        self._behaviors = FOUR_HABITS.names
+        """Those of the sets that occur in the rows."""
         self._searched = False
         self._snippets: dict[str, Snippet | None] = {}
         self._fitted = fit_columns(chosen_columns((), searched=False), 80)
@@ -81,6 +85,7 @@ class RolloutList(WindowView):
     ) -> None:
         """Replace all rows; `searched` adds a column with the text around the matches."""
         self._rollouts = list(rows)
+        self._behaviors = behaviors_counted(row.counts for row in rows)
         self.above, self.below = above, below
         self._sort = sort
         self._searched = searched
@@ -92,6 +97,7 @@ class RolloutList(WindowView):
     def prepend(self, page: Page[RolloutRow]) -> None:
         """Insert rows at the start; the visible rows stay in place."""
         self._rollouts[:0] = page.rows
+        self._see_behaviors(page.rows)
         self.above = page.before
         self.shift(len(page.rows))
         if len(self._rollouts) > _MOST_ROWS:
@@ -102,6 +108,7 @@ class RolloutList(WindowView):
     def append(self, page: Page[RolloutRow]) -> None:
         """Append rows."""
         self._rollouts.extend(page.rows)
+        self._see_behaviors(page.rows)
         self.below = page.after
         excess = len(self._rollouts) - _MOST_ROWS
         if excess > 0:
@@ -175,8 +182,19 @@ class RolloutList(WindowView):
         if self._searched and round(old_value) != round(new_value):
             self.post_message(self.VisibleRowsChanged())
 
+    def _see_behaviors(self, rows: Sequence[RolloutRow]) -> None:
+        """Add the columns of a behaviour set that occurs in rows for the first time."""
+        if any(row.judge for row in rows):
+            judged = any(row.judge for row in self._rollouts[: -len(rows)])
+            before = self._behaviors if judged else ()
+            found = behaviors_in_use((*before, *behaviors_counted(row.counts for row in rows)))
+            if found != self._behaviors:
+                self._behaviors = found
+                self._fit()
+
     def _fit(self) -> None:
-        self._fitted = fit_columns(chosen_columns(self._names, searched=self._searched), self.text_width)
+        columns = chosen_columns(self._names, searched=self._searched, behaviors=self._behaviors)
+        self._fitted = fit_columns(columns, self.text_width)
         self._show_titles()
 
     def _show_titles(self) -> None:

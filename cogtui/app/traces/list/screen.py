@@ -19,6 +19,7 @@ from cogtui.store import Sort
 from cogtui.store.user_data.views import View, read_views, save_columns
 from cogtui.store.values.fields import COLUMN_NAMES
 from cogtui.store.values.types import GroupSort, SortField
+from pipelines.behaviors.sets.registered import BEHAVIORS
 
 _ANY = "any"
 
@@ -206,6 +207,5 @@ class TracesScreen(PagedRolloutScreen, SavedViewActions):
 
 
 _HIGH_FIRST = {
-    "step", "reward", "correct", "tokens", "length", "verification", "backtracking", "subgoal", "backward_chaining",
-    "unaligned",
+    "step", "reward", "correct", "tokens", "length", *BEHAVIORS, "unaligned",
 }  # fmt: skip

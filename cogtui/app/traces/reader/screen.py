@@ -37,7 +37,7 @@ from cogtui.app.widgets.line_view import LineView
 from cogtui.app.widgets.text_line import TextLine
 from cogtui.store import Query, RolloutRow, Store
 from jobs.workspace import Workspace
-from pipelines.behaviors.sets.registered import BEHAVIOR_LETTERS, BEHAVIORS
+from pipelines.behaviors.sets.registered import BEHAVIOR_LETTERS
 from pipelines.errors import InvalidInput
 from pipelines.records import Behavior
 
@@ -185,7 +185,7 @@ class TraceScreen(SearchActions, ChordScreen, CompareActions, ReusableScreen):
         self._show_head()
         text = self.query_one(TraceText)
         self.show_legend()
-        text.show_trace(self.detail.completion, self.trace.spans, wrong, stay=stay)
+        text.show_trace(self.detail.completion, self.trace.spans, wrong, behaviors=self.trace.behaviors, stay=stay)
         self.query_one(SpanList).show_spans(self.trace.spans, self.trace.lost)
         self._show_problem()
         self._show_minimap()
@@ -271,7 +271,7 @@ class TraceScreen(SearchActions, ChordScreen, CompareActions, ReusableScreen):
             side = "below" if event.direction > 0 else "above"
             self.say(f"no {name} further {side} here; the same keys again go to another rollout that has one")
             return
-        names = [event.behavior] if event.behavior else list(BEHAVIORS)
+        names = [event.behavior] if event.behavior else list(self.trace.behaviors)
         having = " OR ".join(f"{behavior}>=1" for behavior in names)
         asked = replace(self.list_query, scope=" ".join(_bracketed(part) for part in (self.list_query.scope, having)))
         self.run_worker(self._go(asked, event.direction), group="go", exclusive=True)
