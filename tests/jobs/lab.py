@@ -25,6 +25,7 @@ from jobs.workspace import Workspace
 from pipelines.files import write_json
 from pipelines.folder import StageInfo
 from pipelines.stages import content_key
+from tests.commands import cogtui_here
 from tests.jobs.probe import ProbeConfig
 
 T = TypeVar("T")
@@ -158,15 +159,6 @@ def _pids() -> list[int]:
     return [int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit()]
 
 
-def cogtui(lab: Lab, *arguments: str, **options: Any) -> "subprocess.CompletedProcess[str]":
+def cogtui(lab: Lab, *arguments: str) -> "subprocess.CompletedProcess[str]":
     """Runs the command line on the lab's workspace."""
-    environment = {**os.environ, "COGTUI_WORKSPACE": str(lab.workspace.path)}
-    return subprocess.run(
-        [sys.executable, "-c", "from cogtui.cli.main import run; run()", *arguments],
-        capture_output=True,
-        text=True,
-        env=environment,
-        timeout=120,
-        check=False,
-        **options,
-    )
+    return cogtui_here(*arguments, environment={**os.environ, "COGTUI_WORKSPACE": str(lab.workspace.path)})

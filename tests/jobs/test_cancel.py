@@ -2,7 +2,6 @@
 
 import os
 import signal
-import subprocess
 import sys
 from pathlib import Path
 
@@ -123,7 +122,7 @@ def test_the_command_asks_and_says_what_went_along(lab: Lab) -> None:
     running_with_children(lab)
     lab.stage("b", "a")
     lab.submit("b")
-    refused = cogtui(lab, "cancel", lab.key("a"), stdin=subprocess.DEVNULL)
+    refused = cogtui(lab, "cancel", lab.key("a"))
     assert refused.returncode == 2
     assert "--yes" in refused.stderr
     assert lab.state("a").state == "running"

@@ -16,6 +16,7 @@ import pytest
 from jobs.planning.experiments import load_experiments
 from jobs.state.reader import stage_states
 from jobs.workspace import Workspace
+from tests.commands import cogtui_here
 
 RECIPE = """\
 name = "light"
@@ -52,10 +53,8 @@ SLOW = ("--set", "stages.data.n=600", "--only", "data", "--set", 'matrix.conditi
 
 
 def cogtui(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
-    """Runs the command as a shell would, in `folder`, with no terminal."""
-    return subprocess.run(
-        _command(arguments), cwd=folder, env=_environment(), capture_output=True, text=True, timeout=120
-    )
+    """Runs the command in `folder`, with no terminal."""
+    return cogtui_here("run", *arguments, folder=folder, environment=_environment())
 
 
 def started(folder: Path, *arguments: str) -> "subprocess.Popen[str]":

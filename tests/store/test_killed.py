@@ -1,15 +1,16 @@
 """Killed with -9 at random moments of its ingest, the index misses nothing and has nothing twice."""
 
+import multiprocessing
+import os
 import random
 import signal
-import subprocess
-import sys
 import time
 
 import pytest
 
 from cogtui.store import Query, Store, open_store
 from cogtui.store.filter.parser import parse
+from cogtui.store.ingest.follower import follow
 from cogtui.store.ingest.rebuild import rebuild
 from cogtui.store.values.types import Sort
 from tests.store.lab import Lab, judge, make_rollouts, write_judgements, write_rollouts
@@ -53,16 +54,18 @@ def _ingest(lab: Lab, kill_after_s: float) -> tuple[bool, float]:
         pass  # makes the index, so that the reader below finds one
     on_disk = sum(path.stat().st_size for path in lab.workspace.stages.glob("*/*-*.jsonl"))
     started = time.monotonic()
-    child = subprocess.Popen(
-        [sys.executable, "-m", "cogtui.store.ingest.follower", str(lab.workspace.path)], stdin=subprocess.PIPE
-    )
+    reading, writing = os.pipe()  # a follower ends when its standard input does; this one never does
+    # Forked, because importing everything anew twenty times takes longer than all that is killed here.
+    child = multiprocessing.get_context("fork").Process(target=follow, args=(lab.workspace, reading))
+    child.start()
     with open_store(lab.workspace, readonly=True) as store:
         while time.monotonic() - started < kill_after_s and store.coverage().bytes_read < on_disk:
             time.sleep(0.002)
-        child.send_signal(signal.SIGKILL)
-        child.wait()
-        assert child.stdin is not None
-        child.stdin.close()
+        child.kill()
+        child.join()
+        os.close(reading)
+        os.close(writing)
+        assert child.exitcode == -signal.SIGKILL
         return store.coverage().bytes_read >= on_disk, time.monotonic() - started
 
 
