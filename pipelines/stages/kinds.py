@@ -1,13 +1,19 @@
-"""`StageKind`: everything that a stage kind declares, and the checks that a plug-in's kind must pass."""
+"""`StageKind`: everything that a stage kind declares, and the checks that a plug-in's kind must pass.
+
+Importing this imports no pydantic, so that `cogtui show` can look a kind up.
+"""
+
+from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Any, Final, Literal, NamedTuple, Protocol, cast
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, Protocol, cast
 
-from pipelines.folder import StageFolder
-from pipelines.stages.configs import StageConfig
+if TYPE_CHECKING:
+    from pipelines.folder import StageFolder
+    from pipelines.stages.configs import StageConfig
 
 Output = Literal["model", "rollouts", "traces", "documents"]
 """What other stages can use of a stage's folder:
@@ -57,7 +63,7 @@ class Upstream:
     many: bool = False
     """Whether several such stages may be given."""
 
-    def accepts(self, kind: "StageKind") -> bool:
+    def accepts(self, kind: StageKind) -> bool:
         """Whether a stage of this kind can be the input."""
         return kind.name in self.kinds or any(output in kind.writes for output in self.writes)
 
@@ -101,7 +107,7 @@ class StageKind:
         """Whether it writes `artifacts/model`."""
         return "model" in self.writes
 
-    def accepts(self, other: "StageKind") -> bool:
+    def accepts(self, other: StageKind) -> bool:
         """Whether a stage of another kind can be one of its inputs."""
         return any(upstream.accepts(other) for upstream in self.upstream)
 
@@ -135,6 +141,8 @@ def _load(target: Any) -> Any:
 
 def problem_of_kind(kind: object) -> str | None:
     """Return why an object cannot be registered as a stage kind, or None. Imports its config model."""
+    from pipelines.stages.configs import StageConfig
+
     if not isinstance(kind, StageKind):
         return f"it is a {type(kind).__name__}, not a pipelines.stages.StageKind"
     if not _NAME.fullmatch(kind.name):
