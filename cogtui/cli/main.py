@@ -14,6 +14,7 @@ from cogtui.cli.judge import annotation_commands
 from cogtui.cli.judge import commands as judge_commands
 from cogtui.cli.rollouts import commands as rollout_commands
 from cogtui.cli.run import commands as run_commands
+from cogtui.cli.run import models as model_commands
 from pipelines.errors import CogtuiError, InvalidInput
 
 # typer brings its own copy of click since 0.27: the installed click's errors are others.
@@ -31,6 +32,7 @@ app = typer.Typer(
 for group in (
     app_commands,
     run_commands,
+    model_commands,
     job_commands,
     rollout_commands,
     judge_commands,

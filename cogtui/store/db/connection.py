@@ -1,4 +1,4 @@
-"""Opening and creating index files, and translating SQLite errors into messages."""
+"""Opening index files: the settings of a connection, a first generation, a damaged file."""
 
 import contextlib
 import fcntl
@@ -16,27 +16,21 @@ from pipelines.errors import CogtuiError, MissingRequirement
 
 READER_CACHE_KIB: Final = 16 * 1024
 WRITER_CACHE_KIB: Final = 96 * 1024
-"""Holds the hot pages of the unique index of rollout ids, which inserts hit at random, up to a few million rollouts."""
+"""Enough to hold the hot part of the index of ids, which is hit at random places, at a few million rollouts."""
 BUSY_S: Final = 20.0
 
 
 class DamagedIndex(CogtuiError):
-    """The index file is corrupt. It can be rebuilt from the stage folders without loss."""
+    """The index file is no database any more. Nothing is lost: it is built again from the stage folders."""
 
     code = "damaged_index"
 
 
 def connect(path: Path, *, readonly: bool = False, search: bool = True) -> sqlite3.Connection:
-    """Open an index file, in autocommit mode: callers begin their transactions themselves.
+    """A connection in autocommit mode; transactions are begun by hand.
 
     Args:
-        path: the index file; must exist.
-        readonly: refuse writes, and do not migrate.
-        search: attach the full-text index for reading. Writers leave it detached, because one of their transactions
-            would lock both files.
-
-    Raises:
-        InvalidInput: the index belongs to another version. DamagedIndex, MissingRequirement: SQLite cannot use it.
+        search: attach the words too, to be read. Who writes must not: a transaction would lock both files.
     """
     mode = "ro" if readonly else "rw"
     connection = sqlite3.connect(
@@ -49,7 +43,7 @@ def connect(path: Path, *, readonly: bool = False, search: bool = True) -> sqlit
         connection.execute("PRAGMA synchronous = NORMAL")
         if not readonly:
             migrate(connection)
-            if not fts_index.fts_path(path).exists():  # somebody deleted it; the next ingest fills it again
+            if not fts_index.fts_path(path).exists():  # an index of before there was one, or somebody deleted it
                 fts_index.create_fts(path, str(connection.execute("PRAGMA journal_mode").fetchone()[0]))
         else:
             check_version(schema_version(connection))  # reads the file, so that damage is found here
@@ -62,8 +56,8 @@ def _attach(connection: sqlite3.Connection, index: Path) -> None:
     path = fts_index.fts_path(index)
     if not path.exists():
         raise DamagedIndex(
-            f"the full-text file of the index {index} is missing",
-            detail="Nothing is lost: it is made from the stage folders.",
+            f"the index {index} has lost its words",
+            detail="Nothing is lost: they are in the stage folders.",
             remedy="Build it again with cogtui reindex.",
         )
     connection.execute(f"ATTACH ? AS {fts_index.SCHEMA}", (f"{path.as_uri()}?mode=ro",))
@@ -71,7 +65,7 @@ def _attach(connection: sqlite3.Connection, index: Path) -> None:
 
 
 def connect_memory() -> sqlite3.Connection:
-    """Open an empty in-memory index, for a workspace that does not exist yet."""
+    """An empty index that is nowhere: of a workspace that does not exist yet."""
     connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
     migrate(connection)
     connection.execute(f"ATTACH ':memory:' AS {fts_index.SCHEMA}")
@@ -81,7 +75,7 @@ def connect_memory() -> sqlite3.Connection:
 
 
 def make_generation(location: IndexLocation) -> Path:
-    """Create an empty index file that is not the current one yet; return its path."""
+    """A new empty index file in a location; nothing points to it yet."""
     path = location.next_generation()
     journal = "WAL" if wal_works(location.folder) else "TRUNCATE"
     fts_index.create_fts(path, journal)
@@ -124,7 +118,7 @@ def _usable_index(location: IndexLocation) -> Path | None:
 
 @contextmanager
 def generation_lock(location: IndexLocation) -> Iterator[None]:
-    """Hold the lock under which the current index file is created or replaced. It ends with the process."""
+    """Keeps others from making the first generation too. The kernel frees it when the process ends."""
     descriptor = os.open(location.folder / ".lock", os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -162,7 +156,7 @@ def translate_sqlite_errors(path: Path | None) -> Iterator[None]:
 
 @contextmanager
 def transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    """Run a write transaction, rolled back on any exception."""
+    """A write transaction: all of it or nothing."""
     connection.execute("BEGIN IMMEDIATE")
     try:
         yield

@@ -1,7 +1,8 @@
 """Where the index of a workspace lives: beside it on a local disk, else in a local cache folder.
 
-Network file systems do not give SQLite reliable locks and shared memory, so an index is never put on one. Each
-rebuild makes a new file (a generation), and a pointer file names the current one, so readers of the old one go on.
+SQLite needs locks and shared memory that network file systems only pretend to have, so an index is never
+put on one. Each rebuild is a new file (a generation); a pointer file names the current one, so that open
+readers of the old one are not disturbed.
 """
 
 import contextlib
@@ -37,13 +38,13 @@ _ESCAPE: Final = re.compile(r"\\([0-7]{3})")
 
 @dataclass(frozen=True, slots=True)
 class IndexLocation:
-    """The folder of an index, and the reason for choosing it."""
+    """The folder of an index and why it is that one."""
 
     folder: Path
     reason: str
 
     def current(self) -> Path | None:
-        """Return the current index file, or None if there is none yet."""
+        """The index in use, or None where there is none yet."""
         try:
             name = (self.folder / _POINTER).read_text(encoding="ascii").strip()
         except (OSError, UnicodeDecodeError):
@@ -52,12 +53,12 @@ class IndexLocation:
         return path if _GENERATION.fullmatch(name) and path.is_file() else None
 
     def next_generation(self) -> Path:
-        """Return a file name that no index had before."""
+        """A file name no index had before."""
         numbers = [int(match[1]) for path in self.folder.iterdir() if (match := _GENERATION.match(path.name))]
         return self.folder / f"index-{max(numbers, default=0) + 1:04d}.db"
 
     def point_to(self, index: Path) -> None:
-        """Make `index` the current one and delete the older ones."""
+        """Makes `index` the current one and deletes those before it."""
         write_atomic(self.folder / _POINTER, index.name + "\n")
         for path in self.folder.glob("index-*.db*"):
             match = _GENERATION.match(path.name)
@@ -66,14 +67,14 @@ class IndexLocation:
 
 
 def locate_index(workspace: Workspace, *, mounts: str | None = None) -> IndexLocation:
-    """Choose the location of the index of a workspace.
+    """The place of a workspace's index.
 
     Args:
         workspace: an existing workspace.
-        mounts: text of `/proc/mounts`; tests pass their own.
+        mounts: text of `/proc/mounts`, given by tests.
 
     Raises:
-        MissingRequirement: there is no writable local folder.
+        MissingRequirement: no local folder can be written.
     """
     table = _mount_table(mounts)
     beside = workspace.path / "index"
@@ -91,23 +92,23 @@ def locate_index(workspace: Workspace, *, mounts: str | None = None) -> IndexLoc
         if _usable(folder):
             return IndexLocation(folder, reason)
     raise MissingRequirement(
-        "there is no writable local folder for the index",
+        "there is no local folder for the index",
         detail=reason,
         remedy=f"Name one on a local disk: {CACHE_VARIABLE}=/some/local/folder",
     )
 
 
 def is_network(kind: str) -> bool:
-    """Return whether a file system type of `/proc/mounts` is a network file system."""
+    """Whether a file system type, as `/proc/mounts` names it, is shared between hosts."""
     if kind in _LOCAL_FUSE:
         return False
     if kind.startswith("fuse."):
-        return True  # sshfs, gluster, ceph-fuse, …: nearly all are networked, and a local cache is always safe
+        return True  # sshfs, gluster, ceph-fuse, …: nearly all of them, and a local cache never hurts
     return kind in NETWORK_TYPES
 
 
 def _mount_table(mounts: str | None) -> list[tuple[str, str]]:
-    """(mount point, type) pairs in the order of the kernel; empty where it does not list them."""
+    """(mount point, type), as the kernel lists them; empty where it does not."""
     if mounts is None:
         try:
             mounts = Path("/proc/self/mounts").read_text(encoding="utf-8", errors="surrogateescape")
@@ -122,7 +123,7 @@ def _mount_table(mounts: str | None) -> list[tuple[str, str]]:
 
 
 def _file_system(path: Path, table: list[tuple[str, str]]) -> str:
-    """The type of the file system that has a path; empty if unknown."""
+    """The type of the file system a path is on; empty where that is not known."""
     real = os.path.realpath(path)
     best, kind = -1, ""
     for point, found in table:
@@ -143,10 +144,10 @@ def _cache_roots() -> Iterator[Path]:
 
 
 def cache_folder(name: str, *, mounts: str | None = None) -> Path:
-    """Return a private folder on a local disk for data that can be made again.
+    """A private folder on a local disk for things that can be made again.
 
     Raises:
-        MissingRequirement: there is no writable local folder.
+        MissingRequirement: none can be written.
     """
     table = _mount_table(mounts)
     for root in _cache_roots():
@@ -154,13 +155,12 @@ def cache_folder(name: str, *, mounts: str | None = None) -> Path:
         if not is_network(_file_system(root, table)) and _usable(folder):
             return folder
     raise MissingRequirement(
-        "there is no writable local folder for a cache",
-        remedy=f"Name one on a local disk: {CACHE_VARIABLE}=/some/local/folder",
+        "there is no local folder for a cache", remedy=f"Name one on a local disk: {CACHE_VARIABLE}=/some/local/folder"
     )
 
 
 def _usable(folder: Path, *, private: bool = True) -> bool:
-    """Create the folder; return whether this user can write to it and, if it must be private, owns it."""
+    """Makes the folder; whether it can be written, and where it must be private is ours."""
     try:
         folder.mkdir(mode=0o700 if private else 0o777, parents=True, exist_ok=True)
         ours = not private or folder.stat().st_uid == os.getuid()  # /var/tmp: somebody else may have made it first
@@ -177,7 +177,7 @@ def _identity(path: Path) -> str:
 
 
 def wal_works(folder: Path) -> bool:
-    """Return whether write-ahead logging works in a folder, tried with a temporary file and two connections.
+    """Whether write-ahead logging really works in a folder: tried with a throw-away file and two connections.
 
     Some file systems accept the mode and fail at the first write.
     """
@@ -202,7 +202,7 @@ def wal_works(folder: Path) -> bool:
 
 
 def publish(workspace: Workspace, location: IndexLocation, index: Path) -> None:
-    """Record in `index.json` of the workspace where this host keeps the index. Errors are ignored."""
+    """Says in the workspace's `index.json` where this host keeps the index. Never fails: it is for people."""
     path = workspace.path / "index.json"
     entry = {"path": str(index), "reason": location.reason}
     try:

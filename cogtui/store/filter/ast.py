@@ -1,4 +1,4 @@
-"""The syntax tree of a filter, and the fields it may name."""
+"""The parts of a filter, and what fields there are."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ FieldKind = Literal["text", "number", "truth", "choice", "prefix", "words"]
 Operator = Literal[":", "=", "!=", "<", "<=", ">", ">="]
 
 SERIES_FIELDS: Final = frozenset(("condition", "seed", "stage", "kind", "name", "split", "experiment"))
-"""Fields of the stage of a rollout: they select series, not rows."""
+"""Fields that a rollout has through its stage: they choose series, not rows."""
 
 FIELDS: Final[dict[str, tuple[FieldKind, str]]] = {
     "condition": ("text", "priming condition; a list a,b and a trailing * are understood"),
@@ -38,13 +38,13 @@ FIELDS: Final[dict[str, tuple[FieldKind, str]]] = {
     "tag": ("text", "a tag of yours"),
     "note": ("words", "part of a note"),
     "text": ("words", "word or phrase of the completion"),
-    "has": ("choice", "a value the rollout has"),
+    "has": ("choice", "something that is there"),
 }
-"""Field → kind and description, in the order of the help."""
+"""Field → kind and what it is, in the order help lists them."""
 
 HAS: Final[dict[str, str]] = {
-    "judged": "a judgement",
-    "failed": "a judgement without a count, because it failed",
+    "judged": "somebody judged it",
+    "failed": "a judgement that failed: no count",
     "unaligned": "a quote that was not found in the text",
     "reward": "a reward",
     "answer": "an answer",
@@ -87,26 +87,26 @@ class SpanPattern:
     first: Behavior
     second: Behavior
     below: int | None
-    """None: any distance."""
+    """None: however far."""
 
 
 @dataclass(frozen=True, slots=True)
 class Negation:
-    """Rollouts that the term does not match."""
+    """What does not match."""
 
     term: Term
 
 
 @dataclass(frozen=True, slots=True)
 class Conjunction:
-    """Rollouts that all terms match."""
+    """All of them."""
 
     terms: tuple[Term, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Disjunction:
-    """Rollouts that at least one term matches."""
+    """Any of them."""
 
     terms: tuple[Term, ...]
 

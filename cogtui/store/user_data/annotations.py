@@ -1,7 +1,7 @@
-"""Annotations: the spans that people mark in rollouts, in append-only files, and as judgements of a judge run.
+"""What people say of traces: annotations, in append-only files of the workspace, and as verdicts of a judge run.
 
-`annotations/USER@HOST.jsonl`: each line is the complete annotation of one rollout by one person. The latest line
-counts, by its time and then its id. Lines never repeat what judges found.
+`annotations/USER@HOST.jsonl`: each line is the whole annotation of one rollout by one person as it stood then. The
+latest line holds, by the time in it and then its id. No line says anything of what judges said.
 """
 
 import json
@@ -29,37 +29,37 @@ HUMAN: Final = "human"
 
 
 class HumanAnnotation(BaseModel):
-    """One line: the complete annotation of one rollout by one person."""
+    """One line: what somebody says of one rollout, whole."""
 
     model_config = ConfigDict(extra="ignore", frozen=True, defer_build=True)
 
     v: int = 1
     id: Annotated[str, Field(min_length=1)]
-    """Unique id of the line."""
+    """Of the line, unique."""
     time: Annotated[float, Field(allow_inf_nan=False)]
     annotator: Annotated[str, Field(min_length=1, max_length=200)]
     rollout: Annotated[str, Field(min_length=1, max_length=200)]
     text_sha256: str
-    """Digest of the completion that the offsets refer to."""
+    """Of the completion that the offsets are of."""
     done: bool = False
-    """The annotation is complete: a behaviour without spans has count 0. Until then it has no count."""
+    """There are no more behaviours: one without a span has a count of zero. Until then it has none."""
     spans: tuple[LabelledSpan, ...] = ()
-    """The spans of the person. Those of one behaviour do not overlap."""
+    """The person's own. Those of one behaviour do not overlap."""
     open: tuple[LabelledSpan, ...] = ()
-    """Proposals of a judge that are not decided yet; not counted."""
+    """Proposals of a judge that are not decided; they count nowhere."""
     rejected: tuple[LabelledSpan, ...] = ()
-    """Rejected proposals, which are not proposed again."""
+    """Proposals refused, so that they are not proposed again."""
     basis: str = ""
     """Id of the judge run whose spans were proposed last."""
 
     @property
     def stamp(self) -> str:
-        """Sort key of lines: the greatest counts."""
+        """Orders lines: the greatest holds."""
         return f"{self.time:020.6f} {self.id}"
 
     @property
     def empty(self) -> bool:
-        """Whether nothing is left of the annotation: it was begun and undone."""
+        """Whether nothing is said: it was begun and taken back."""
         return not (self.done or self.spans or self.open or self.rejected)
 
     @property
@@ -68,43 +68,43 @@ class HumanAnnotation(BaseModel):
         return behaviors_in_use(span.behavior for span in (*self.spans, *self.open, *self.rejected))
 
     def status(self, behavior: Behavior) -> JudgeStatus:
-        """Return `ok` if the behaviour is judged: the trace is done, or has spans of it and no open proposal."""
+        """`ok` once the behaviour is judged: the trace is done, or it has spans and no proposal of it is open."""
         if self.done:
             return "ok"
         mine = any(span.behavior == behavior for span in self.spans)
         return "ok" if mine and all(span.behavior != behavior for span in self.open) else "unjudged"
 
     def count(self, behavior: Behavior) -> int | None:
-        """Return the number of spans that are neither weak nor repeat; None if the behaviour is not judged."""
+        """Spans that are neither weak nor repeat; None where the behaviour is not judged."""
         if self.status(behavior) != "ok":
             return None
         return sum(span.behavior == behavior and not (span.weak or span.repeat) for span in self.spans)
 
     def spans_of(self, behavior: Behavior) -> tuple[Span, ...]:
-        """Return the spans of a behaviour, without their label."""
+        """The spans of a behaviour, without their label."""
         return tuple(Span(**span.model_dump(exclude={"behavior"})) for span in self.spans if span.behavior == behavior)
 
 
 def human_judge_run(annotator: str) -> JudgeRun:
-    """Return the judge run of a person."""
+    """The judge run that a person is."""
     return judge_run(HUMAN, params={"annotator": annotator})
 
 
 def annotator_of(run: JudgeRun) -> str | None:
-    """Return the annotator of a judge run of kind `human`; None for other runs."""
+    """Who a judge run of kind `human` is; None of others."""
     return str(run.params.get("annotator", "")) if run.judge == HUMAN else None
 
 
 def new_annotation(
     rollout: str, text: str, annotator: str, *, after: HumanAnnotation | None = None, **fields: Any
 ) -> HumanAnnotation:
-    """Make an annotation with the current time, but later than `after` even if the clock went back.
+    """An annotation of now, later than `after` even if the clock went back meanwhile.
 
     Args:
         rollout: full id.
         text: its completion.
-        annotator: `USER@HOST`, or a name given by an import.
-        after: the annotation it replaces.
+        annotator: `USER@HOST`, or whoever an import names.
+        after: the one it takes the place of.
         fields: `done`, `spans`, `open`, `rejected`, `basis`.
     """
     now = time.time()
@@ -119,11 +119,11 @@ def new_annotation(
 
 
 def check_annotation(annotation: HumanAnnotation, text: str) -> None:
-    """Check an annotation against its text.
+    """Checks an annotation against the text it is of.
 
     Raises:
-        InvalidInput: the text is another one; a span has no offsets, is outside the text or does not quote it; two
-            spans of one behaviour overlap.
+        InvalidInput: another text; a span without a place, outside the text, or that does not quote it; two spans of
+            one behaviour that overlap.
     """
     if annotation.text_sha256 != text_sha256(text):
         raise InvalidInput(f"the annotation of {annotation.rollout} is of another text")
@@ -139,7 +139,7 @@ def check_annotation(annotation: HumanAnnotation, text: str) -> None:
 
 
 def find_overlap(spans: Sequence[LabelledSpan]) -> tuple[LabelledSpan, LabelledSpan] | None:
-    """Return two spans of one behaviour that overlap, or None."""
+    """Two spans of one behaviour that share a character; None where there are none."""
     for behavior in BEHAVIORS:
         own = sorted((span for span in spans if span.behavior == behavior), key=lambda span: span.start or 0)
         for one, other in pairwise(own):
@@ -157,26 +157,25 @@ def _check_place(span: LabelledSpan, text: str) -> None:
         raise InvalidInput(f"the text at {span.start}:{span.end} is not the quote of the span")
 
 
-def human_fields(annotation: HumanAnnotation, address: int) -> list[JudgementFields | None]:
-    """Return the judgements of an annotation, one per behaviour; None for other sets than those of its spans."""
-    fields: list[JudgementFields | None] = []
-    judged = annotation.behaviors
+def human_fields(annotation: HumanAnnotation, at: int) -> list[JudgementFields | None]:
+    """Return what an annotation says, by behaviour; None for those of a set it is not about."""
+    said: list[JudgementFields | None] = []
+    about = annotation.behaviors
     for behavior in BEHAVIORS:
-        if behavior not in judged:
-            fields.append(None)
+        if behavior not in about:
+            said.append(None)
             continue
         ranges = [
             (span.start, span.end)
             for span in annotation.spans
             if span.behavior == behavior and span.start is not None and span.end is not None
         ]
-        status = STATUS_LETTERS[annotation.status(behavior)]
-        fields.append(JudgementFields(status, annotation.count(behavior), ranges, 0, address))
-    return fields
+        said.append((STATUS_LETTERS[annotation.status(behavior)], annotation.count(behavior), ranges, 0, at))
+    return said
 
 
 def append_annotations(workspace: Workspace, annotations: Iterable[HumanAnnotation]) -> None:
-    """Append annotations to this user's file; they are on disk when it returns.
+    """Writes annotations to this user's file, whole lines and on the disk before it returns.
 
     Raises:
         MissingRequirement: the workspace cannot be written.
@@ -189,10 +188,10 @@ def append_annotations(workspace: Workspace, annotations: Iterable[HumanAnnotati
 
 
 def read_annotation(data: bytes) -> HumanAnnotation:
-    """Decode an annotation line.
+    """The annotation on a line.
 
     Raises:
-        ValueError: it is not a valid annotation; the message says why in one line.
+        ValueError: it holds none; says why in one line.
     """
     try:
         return HumanAnnotation.model_validate(parse_line(data))
@@ -202,13 +201,13 @@ def read_annotation(data: bytes) -> HumanAnnotation:
 
 
 def annotation_files(workspace: Workspace) -> list[Path]:
-    """Return the annotation files of all people, sorted by name."""
+    """The files of all people, sorted by name."""
     folder = workspace.path / FOLDER
     return sorted(folder.glob("*.jsonl")) if folder.is_dir() else []
 
 
 def latest_annotations(workspace: Workspace) -> Iterator[HumanAnnotation]:
-    """Read the current annotations from the files: one per rollout and person, without empty ones."""
+    """The annotations as they stand, straight from the files: one a rollout and person, those taken back left out."""
     latest: dict[tuple[str, str], HumanAnnotation] = {}
     for path in annotation_files(workspace):
         for line in complete_lines(path):

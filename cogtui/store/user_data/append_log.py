@@ -1,4 +1,4 @@
-"""Append-only files of whole lines, one per user and host (notes, annotations)."""
+"""Files that people's programs append to: one a user and host, of whole lines (notes, annotations)."""
 
 import getpass
 import os
@@ -11,7 +11,7 @@ from pipelines.errors import MissingRequirement
 
 
 def user_name() -> str:
-    """Return the name of the current user."""
+    """Who runs this."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):
@@ -19,29 +19,29 @@ def user_name() -> str:
 
 
 def identity() -> str:
-    """Return `USER@HOST` in characters that a file name may have."""
+    """`USER@HOST`, in characters that a file name may have."""
     return safe_name(f"{user_name()}@{socket.gethostname()}")
 
 
 def safe_name(name: str) -> str:
-    """Replace characters that a file name may not have."""
+    """A name in characters that a file name may have."""
     return re.sub(r"[^A-Za-z0-9._@-]", "_", name)
 
 
 def own_file(workspace: Workspace, folder: str) -> Path:
-    """Return the path of this user's file on this host, in a folder of the workspace."""
+    """The file in a folder of the workspace that is this user's on this host."""
     return workspace.path / folder / f"{identity()}.jsonl"
 
 
 def append_lines(path: Path, data: bytes, what: str) -> None:
-    """Append whole lines with one write and flush them to disk.
+    """Appends whole lines with one write, and makes sure they are on the disk.
 
-    If an earlier write left the last line unfinished, a newline ends it first, so only that line is lost.
+    A last line that some earlier write left unfinished is ended first: it is lost, and nothing else.
 
     Args:
-        path: created with its folder if missing.
+        path: made if need be, its folder too.
         data: ends with a newline.
-        what: names the content in the error.
+        what: is written, for the error.
 
     Raises:
         MissingRequirement: it cannot be written.

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from pipelines.stages import UNLESS_DEFAULT, StageConfig
 from pipelines.teachers.conditions import ConditionName
+from pipelines.training.shipped import SHIPPED_NAMES, shipped_model
 
 PositiveInt = Annotated[int, Field(ge=1)]
 NonNegativeInt = Annotated[int, Field(ge=0)]
@@ -124,7 +125,7 @@ class BaseConfig(TrainingConfig):
     """`base`: a small model made and pretrained here, or an existing one taken over."""
 
     pretrained: str | None = None
-    """Folder or hub id of an existing model; then nothing is trained."""
+    """A shipped model (`cogtui models`), a folder or a hub id; then nothing is trained."""
     revision: str | None = None
     """Revision of the hub model."""
     pad_token: str | None = None
@@ -135,6 +136,13 @@ class BaseConfig(TrainingConfig):
     """The shape of a model made here."""
     pretraining: PretrainingConfig | None = PretrainingConfig()
     """How a model made here is pretrained."""
+
+    def key_fields(self) -> dict[str, Any]:
+        """Return the fields that decide what the stage computes; a shipped model counts by its content."""
+        fields = super().key_fields()
+        if self.pretrained in SHIPPED_NAMES:
+            fields["pretrained"] = f"{self.pretrained}@{shipped_model(self.pretrained).digest}"
+        return fields
 
 
 class SupervisedConfig(TrainingConfig):

@@ -11,6 +11,7 @@ from pipelines.training.core import runtime
 from pipelines.training.core.configs import BaseConfig
 from pipelines.training.core.metrics import read_last_metrics
 from pipelines.training.core.model import build_model, count_parameters, load_model, save_model
+from pipelines.training.shipped import SHIPPED_NAMES, shipped_model
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -77,7 +78,8 @@ def build_task_tokenizer(config: BaseConfig, loaded: LoadedCountdown) -> "PreTra
 
 def _copy_pretrained(config: BaseConfig, folder: StageFolder, run_on: runtime.Runtime) -> None:
     assert config.pretrained is not None
-    tokenizer = read_tokenizer(config.pretrained, config.revision)
+    source = _source_of(config.pretrained)
+    tokenizer = read_tokenizer(source, config.revision)
     if config.pad_token is not None:
         if config.pad_token not in tokenizer.get_vocab():
             raise InvalidInput(
@@ -86,7 +88,7 @@ def _copy_pretrained(config: BaseConfig, folder: StageFolder, run_on: runtime.Ru
             )
         tokenizer.pad_token = config.pad_token
     require_special_tokens(tokenizer, config.pretrained)
-    model = load_model(config.pretrained, config.revision, as_stored=True)  # half the disk where it is bfloat16
+    model = load_model(source, config.revision, as_stored=True)  # half the disk where it is bfloat16
     save_model(folder, model, tokenizer)
     folder.write_result(
         {
@@ -96,3 +98,10 @@ def _copy_pretrained(config: BaseConfig, folder: StageFolder, run_on: runtime.Ru
             **run_on.describe(),
         }
     )
+
+
+def _source_of(pretrained: str) -> str:
+    """Where to load from: the checked folder of a shipped model, else the folder or hub id itself."""
+    if pretrained in SHIPPED_NAMES:
+        return str(shipped_model(pretrained).verified_folder())
+    return pretrained
