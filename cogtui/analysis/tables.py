@@ -51,8 +51,8 @@ _ATTEMPTS: Final = (
     ("attempt_legality", "legal"),
     ("attempt_hit_rate", "hit"),
     ("equation_accuracy", "true equations"),
-    ("yes_on_hit", "yes on a hit"),
-    ("yes_on_miss", "yes on a miss"),
+    ("yes_on_hit", "says correct when correct"),
+    ("yes_on_miss", "says correct when wrong"),
 )
 
 

@@ -102,7 +102,7 @@ async def test_deciding_on_a_judges_spans(judged: Builder) -> None:
         await to_annotate(app, pilot)
         await press(pilot, "J")
         assert isinstance(app.screen, ChoiceScreen)
-        assert app.screen.choices == ["rules", "rules, here and now"]
+        assert app.screen.choices == ["rules", "rules, live"]
         await press(pilot, "enter")
         assert "4 to decide" in line(app, "counts")
         assert "proposed" in line(app, "hint")

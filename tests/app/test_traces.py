@@ -334,7 +334,7 @@ async def test_the_problem_pane_works_the_answer_out(judged: Builder) -> None:
         heights.append(pane.size.height)
         assert "Use the numbers 3, 5, 4 to make 32." in pane.text
         assert "no <answer>" in pane.text
-        assert "scored it as correct" in pane.text
+        assert "correct by the run, whose reward rules differ" in " ".join(pane.text.split())
         assert "solution" in pane.text
         await press(pilot, "i")
         heights.append(pane.size.height)
@@ -398,7 +398,7 @@ async def test_an_unjudged_trace_is_judged_by_rules_here_and_now(builder: Builde
     builder.rollouts(folder, ["3 + 5 = 9. That is not 32. Let me try again."], judge=False)
     async with running(builder.workspace, (120, 40)) as (app, pilot):
         screen = await open_trace(app, pilot, "")
-        assert "rules, here and now" in screen.query_one("#legend", TextLine).text
+        assert "rules, live" in screen.query_one("#legend", TextLine).text
         assert screen.trace.count("verification") == "1"
         text = screen.query_one(TraceText)
         assert {span.behavior for span in text.spans} >= {"verification", "backtracking"}

@@ -38,5 +38,5 @@ def proposal_sources(detail: RolloutDetail, now: LiveRulesJudgement | None, anno
         if run.id != mine
     ]
     if now is not None:
-        found.append(ProposalSource("rules, here and now", "rules", now.spans))
+        found.append(ProposalSource("rules, live", "rules", now.spans))
     return found

@@ -58,12 +58,12 @@ def hint_parts(draft: AnnotationDraft, span: LabelledSpan | None, selection: Tex
         keys = "Enter keeps" if selection.origin is not None else "V B S C adds"
         return [
             (f" {what} {selection.start}–{selection.end} ", "strong"),
-            (f"{keys}, o other end, Esc leaves  ", "dim"),
+            (f"{keys}, o other end, Esc cancels  ", "dim"),
             (f"“{quote}”", ""),
         ]
     if span is None:
         if draft.empty:
-            return [(" J starts from a judge's spans; Space, then V B S C, adds one; D: none here", "dim")]
+            return [(" J proposes a judge's spans; Space, then V B S C, adds a span; D: no spans here", "dim")]
         return [(" no span here: ] goes to the next one, Space starts a new one", "dim")]
     open_one = draft.is_open(span)
     flags = "".join(f" {name}" for name, on in (("weak", span.weak), ("repeat", span.repeat)) if on)

@@ -117,7 +117,7 @@ class MatrixView(LineView):
         names = [fit(one_line(self._matrix.columns[column], 40), self._widths[column]) for column in shown]
         more = " ›" if shown and shown[-1] < len(self._widths) - 1 else ""
         less = "‹ " if shown and shown[0] else "  "
-        row = fit(" cell", title + 1) + less + "  ".join(names) + more
+        row = fit(" run", title + 1) + less + "  ".join(names) + more
         self._titles.show((row, "heading"))
 
     def line_parts(self, line: int, width: int) -> Sequence[Part]:

@@ -23,7 +23,7 @@ from jobs.state.types import StageState
 COLUMNS = (
     Column("state", "state", 14),
     Column("stage", "stage", 10),
-    Column("labels", "cell", 21, grows=True),
+    Column("labels", "run", 21, grows=True),
     Column("progress", "progress or reason", 20, grows=True),
     Column("try", "try", 3, right=True, rank=1),
     Column("since", "submitted", 16, rank=2),

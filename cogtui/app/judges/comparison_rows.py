@@ -38,7 +38,7 @@ def run_cells(name: str, summary: JudgeRunSummary | None, side: str, total: int 
 
     Args:
         name: of the judge.
-        summary: None of judges that judge here and now, or are files.
+        summary: None for the live rules judge and for files.
         side: `A`, `B` or nothing.
         total: rollouts of the index.
     """

@@ -25,7 +25,7 @@ from cogtui.store.query.judge_runs import JudgeRunSummary
 from cogtui.store.user_data.annotations import HUMAN
 from pipelines.errors import CogtuiError, Interrupted
 
-_RULES = ComparisonSide("rules", "rules, here and now")
+_RULES = ComparisonSide("rules", "rules, live")
 _LOOK_S = 0.3
 _REST = 5.0
 """After reading the index, wait this many times as long as reading it took."""

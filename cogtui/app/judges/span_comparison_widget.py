@@ -26,7 +26,7 @@ class SpanComparisonText(ScrollLines):
 
     TITLE = "text"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("e", "toggle_raw", "Escapes or pictures", show=False),
+        Binding("e", "toggle_raw", "Show escapes", show=False),
         Binding("space", "move_page(1)", "Page down", show=False),
     ]
 

@@ -66,7 +66,7 @@ def chosen_columns(
     """Return the columns to show: the chosen ones in their order, the first ones kept longest, or the default ones.
 
     Args:
-        names: none means the usual ones.
+        names: none means the default ones.
         searched: words are searched for; where they stand is then the last column.
         behaviors: those whose counts are among the usual columns.
     """

@@ -83,7 +83,7 @@ class LiveRulesJudgement:
     """Wrong equations and illegal numbers."""
 
 
-LIVE_RULES_RUN: Final = JudgeRun(id="", judge="rules, here and now")
+LIVE_RULES_RUN: Final = JudgeRun(id="", judge="rules, live")
 """Stands for the judge run in views of a live rules judgement."""
 _LONGEST: Final = 500_000
 

@@ -113,10 +113,10 @@ def problem_rows(detail: RolloutDetail, facts: ProblemFacts | None, now: LiveRul
     rows += labelled_rows("answer", detail.answer if detail.answer is not None else "none", width, limit=3)
     if facts is not None:
         rows += labelled_rows("value", facts.value or "none", width, limit=2)
-        rows += labelled_rows("so", facts.verdict, width)
+        rows += labelled_rows("verdict", facts.verdict, width)
         if facts.disputed:
             stored = "correct" if row.correct else "wrong"
-            rows += labelled_rows("but", f"the run scored it as {stored}: its reward rules differ", width, "warn")
+            rows += labelled_rows("scored", f"{stored} by the run, whose reward rules differ", width, "warn")
         rows += labelled_rows("solution", facts.solution or "none exists, or too many numbers to try", width, limit=2)
     for index, fact in enumerate(now.facts[:5] if now is not None else ()):
         rows += labelled_rows("" if index else "wrong", f"{fact.quote}: {fact.why}", width, "bad", limit=2)

@@ -23,7 +23,7 @@ class TraceText(ScrollLines):
 
     TITLE = "trace"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("e", "toggle_raw", "Escapes or pictures", show=False),
+        Binding("e", "toggle_raw", "Show escapes", show=False),
         Binding("space", "move_page(1)", "Page down", show=False),
         Binding("enter", "jump(1, '')", "Next span", show=False),
     ]

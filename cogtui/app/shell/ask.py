@@ -39,7 +39,7 @@ class AskScreen(ModalScreen[str | None], DeferredPaintScreen):
             entry = Input(self.text, select_on_focus=False)
             entry.cursor_blink = False  # an idle screen must send no bytes
             yield entry
-            yield TextLine((" Enter accepts, Esc leaves it", "dim"), widget_id="ask-help")
+            yield TextLine((" Enter accepts, Esc cancels", "dim"), widget_id="ask-help")
 
     @on(Input.Submitted)
     def _entered(self, event: Input.Submitted) -> None:

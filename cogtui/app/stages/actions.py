@@ -119,10 +119,10 @@ class StageActions(AppScreen):
 
     async def _act(self, act: ActOnStages, keys: Sequence[str], said: str) -> None:
         workspace = self.context.workspace
-        self.say("under way; a stage has some seconds to end by itself" if act is cancel_stages else "under way")
+        self.say("cancelling; a stage has some seconds to end by itself" if act is cancel_stages else "starting")
         done = await self.answer(self.context.control.ask(lambda _: act(workspace, keys)))
         if done is not None:
-            self.say(f"{said}: {', '.join(done)}" if done else "nothing to do: its state has changed meanwhile")
+            self.say(f"{said}: {', '.join(done)}" if done else "nothing to do: the stage changed its state meanwhile")
 
     def action_copy_path(self) -> None:
         """Copy the path of the stage's folder."""

@@ -38,7 +38,7 @@ def stage_rows(stage: StageState | None, width: int, *, attempts: bool) -> Rows:
     rows += labelled_rows(
         "reason", stage.reason, width, "bad" if stage.state in ("failed", "timeout", "lost") else "warn"
     )
-    rows += labelled_rows("do", stage.remedy, width)
+    rows += labelled_rows("remedy", stage.remedy, width)
     if attempts:
         for attempt in reversed(stage.attempts):
             rows += attempt_rows(attempt, width)

@@ -17,7 +17,7 @@ class PopupInput(Input):
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "submit", "Apply"),
-        Binding("escape", "abandon", "Leave as it was"),
+        Binding("escape", "abandon", "Cancel"),
     ]
 
     class InputCancelled(Message):

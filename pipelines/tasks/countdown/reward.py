@@ -14,7 +14,7 @@ OPENING: Final = "<answer>"
 CLOSING: Final = "</answer>"
 
 REASONS: Final[dict[str, str]] = {
-    "correct": "the answer is right",
+    "correct": "correct",
     "no_answer": "there is no <answer>…</answer>",
     "empty": "the answer is empty",
     "too_long": f"the answer is longer than {MAX_LENGTH:,} characters",

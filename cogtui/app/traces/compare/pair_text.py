@@ -44,7 +44,7 @@ class PairText(ScrollLines):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("d", "difference(1)", "Difference"),
         Binding("D", "difference(-1)", "Previous difference", show=False),
-        Binding("e", "toggle_raw", "Escapes or pictures", show=False),
+        Binding("e", "toggle_raw", "Show escapes", show=False),
         Binding("space", "move_page(1)", "Page down", show=False),
     ]
 

@@ -64,7 +64,7 @@ class ColumnsScreen(ModalScreen[tuple[str, ...] | None], DeferredPaintScreen):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "apply", "Apply"),
-        Binding("u", "dismiss(())", "The usual ones"),
+        Binding("u", "dismiss(())", "Default columns"),
         Binding("escape,q", "dismiss(None)", "Cancel"),
     ]
 
@@ -78,7 +78,7 @@ class ColumnsScreen(ModalScreen[tuple[str, ...] | None], DeferredPaintScreen):
             yield TextLine(("Which columns?", "heading"))
             yield self.lines
             keys: list[Part] = []
-            for key, does in (("Space", "show"), ("J K", "move"), ("Enter", "apply"), ("u", "the usual ones")):
+            for key, does in (("Space", "show"), ("J K", "move"), ("Enter", "apply"), ("u", "default columns")):
                 keys += [(f" {key} ", "key"), (does, "dim")]
             yield TextLine(*keys)
 

@@ -100,13 +100,13 @@ class FilterBar(Vertical):
             message = shown(f"{error.message}. {error.remedy}".rstrip())
             help_line.show_rows([[(f" {caret}", "bad")], [(f" {message}", "bad" if entered else "dim")]])
             return False
-        help_line.show_rows([[(" Enter applies, Tab completes, Esc leaves it", "dim")], [(f" {_EXAMPLES}", "dim")]])
+        help_line.show_rows([[(" Enter applies, Tab completes, Esc cancels", "dim")], [(f" {_EXAMPLES}", "dim")]])
         return True
 
     def show_candidates(self, found: Sequence[str]) -> None:
         """Show the candidates for the word at the cursor."""
         names = "  ".join(one_line(name, 60) for name in found[:30])
-        rows: list[list[Part]] = [[(" may become" if found else " nothing in the data begins so", "dim")]]
+        rows: list[list[Part]] = [[(" completions" if found else " no value begins with this", "dim")]]
         self.query_one("#filter-help", TextLine).show_rows([*rows, [(f" {names}", "")]])
 
     @on(FilterEntry.CompletionRequested)

@@ -32,7 +32,7 @@ class HistogramBars(LineView):
     """One bar per line; the longest fills the width."""
 
     TITLE = "histogram"
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "choose", "Only these")]
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "choose", "Filter by this")]
 
     def __init__(self) -> None:
         super().__init__()

@@ -38,7 +38,7 @@ class PagedRolloutScreen(CompareActions):
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("full_stop", "reload", "Show new ones", show=False),
+        Binding("full_stop", "reload", "Load new rollouts", show=False),
         Binding("X", "stop_reading", "Stop reading the files", show=False),
     ]
 

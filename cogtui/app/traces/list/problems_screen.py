@@ -38,9 +38,9 @@ class ProblemsScreen(SavedViewActions):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("s", "sort", "Sort"),
         Binding("S", "reverse", "Reverse the order"),
-        Binding("b", "up", "Rollouts one by one"),
+        Binding("b", "up", "Single rollouts"),
         Binding("full_stop", "reload", "Read again", show=False),
-        Binding("y", "copy_command", "Copy this as a command", show=False),
+        Binding("y", "copy_command", "Copy as a command", show=False),
     ]
 
     def __init__(

@@ -9,8 +9,8 @@ from cogtui.app.shell.dialogs import ChoiceScreen
 from cogtui.app.shell.screen_base import AppScreen
 from cogtui.store.user_data.views import View, ViewsFile, read_views, remove_view, save_view
 
-_KEEP = "keep what is shown here as a view"
-_FORGET = "forget a view"
+_SAVE = "save this list as a view"
+_DELETE = "delete a view"
 
 
 class SavedViewActions(AppScreen):
@@ -35,17 +35,17 @@ class SavedViewActions(AppScreen):
         if kept is None:
             return
         choices = [f"{view.name}   {self._gist(view)}" for view in kept.views]
-        choices += [_KEEP] + ([_FORGET] if kept.views else [])
+        choices += [_SAVE] + ([_DELETE] if kept.views else [])
 
         def chosen(index: int | None) -> None:
             if index is None:
                 return
             if index < len(kept.views):
                 self.show_view(kept.views[index])
-            elif choices[index] == _KEEP:
+            elif choices[index] == _SAVE:
                 self._ask_name()
             else:
-                self._ask_forgotten(kept)
+                self._ask_which_to_delete(kept)
 
         self.app.push_screen(ChoiceScreen("Which view?", choices), chosen)
 
@@ -64,19 +64,19 @@ class SavedViewActions(AppScreen):
     async def _apply_selection(self, view: View) -> None:
         kept = await self.answer(self.context.work.ask(lambda _: save_view(view)))
         if kept is not None:
-            self.say(f"kept: {view.name}. On the command line: cogtui rollouts --view '{view.name}'")
+            self.say(f"saved: {view.name}. On the command line: cogtui rollouts --view '{view.name}'")
 
-    def _ask_forgotten(self, kept: ViewsFile) -> None:
+    def _ask_which_to_delete(self, kept: ViewsFile) -> None:
         def chosen(index: int | None) -> None:
             if index is not None:
                 name = kept.views[index].name
                 self.run_worker(self._forget(name), group="views", exclusive=True)
 
-        self.app.push_screen(ChoiceScreen("Forget which view?", [view.name for view in kept.views]), chosen)
+        self.app.push_screen(ChoiceScreen("Delete which view?", [view.name for view in kept.views]), chosen)
 
     async def _forget(self, name: str) -> None:
         if await self.answer(self.context.work.ask(lambda _: remove_view(name))) is not None:
-            self.say(f"forgotten: {name}")
+            self.say(f"deleted: {name}")
 
 
 def _wrong_name(name: str) -> str:
