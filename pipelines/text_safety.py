@@ -32,3 +32,9 @@ def picture_controls(text: str, keep: str = "") -> str:
     if pictured.isascii():
         return pictured
     return "".join("\ufffd" if "\ud800" <= char <= "\udfff" else char for char in pictured)
+
+
+def one_line(text: str, limit: int = 300) -> str:
+    """Return a text as one harmless line of at most `limit` characters, runs of whitespace folded to a space."""
+    flat = picture_controls(" ".join(text.split()))
+    return flat if len(flat) <= limit else f"{flat[: limit - 1]}…"

@@ -100,10 +100,10 @@ def load_experiments(workspace: Workspace, *, damaged: list[str] | None = None) 
     return sorted(found, key=lambda experiment: experiment.time)
 
 
-def latest_experiments(workspace: Workspace) -> dict[str, Experiment]:
-    """The newest snapshot of each name, newest name last."""
+def latest_experiments(workspace: Workspace, *, damaged: list[str] | None = None) -> dict[str, Experiment]:
+    """Return the newest snapshot of each name, the newest name last; `damaged` as in `load_experiments`."""
     newest: dict[str, Experiment] = {}
-    for experiment in load_experiments(workspace):
+    for experiment in load_experiments(workspace, damaged=damaged):
         newest.pop(experiment.name, None)
         newest[experiment.name] = experiment
     return newest

@@ -7,10 +7,10 @@ from typing import Any, Final
 
 from jobs.attempts import records as attempts
 from jobs.attempts.records import ExitRecord, JobRecord
-from pipelines.text_safety import picture_controls
+from jobs.formatting import format_duration
+from pipelines.text_safety import one_line, picture_controls
 
 _TAIL_BYTES: Final = 64 * 1024
-_LENGTH: Final = 300
 _MEMORY: Final = re.compile(r"\b(MemoryError|OutOfMemoryError|out of memory|Cannot allocate memory)\b", re.IGNORECASE)
 _DISK: Final = re.compile(r"No space left on device|disk is full|Disk quota exceeded", re.IGNORECASE)
 _MODULE: Final = re.compile(r"ModuleNotFoundError: No module named '(?P<name>[\w.]+)'")
@@ -24,12 +24,6 @@ MORE_MEMORY: Final = (
 MORE_TIME: Final = (
     "Raise the time in [resources] of the recipe and run it again: it continues from the last checkpoint."
 )
-
-
-def one_line(text: str) -> str:
-    """Text as one harmless line of bounded length."""
-    line = picture_controls(" ".join(text.split()))
-    return line if len(line) <= _LENGTH else line[: _LENGTH - 1] + "…"
 
 
 def signal_name(number: int) -> str:
@@ -59,7 +53,7 @@ def describe_failure(attempt: Path, ended: ExitRecord, error: dict[str, Any] | N
 def _limit(job: JobRecord) -> str:
     if job.time_limit_s is None:
         return "its time limit was over"
-    return f"its time limit of {duration(job.time_limit_s)} was over"
+    return f"its time limit of {format_duration(job.time_limit_s)} was over"
 
 
 def _failure(attempt: Path, ended: ExitRecord, error: dict[str, Any] | None) -> tuple[str, str]:
@@ -115,18 +109,3 @@ def last_error(log: Path) -> str:
         return one_line(fatal[-1])
     spoken = [line for line in lines if line.strip() and not line.startswith("cogtui: ")]
     return one_line(spoken[-1]) if spoken else ""
-
-
-def duration(seconds: float) -> str:
-    """A span of time as people read it: `45 s`, `12 min`, `3 h 05 min`, `2 d 04 h`."""
-    whole = int(seconds)
-    if whole < 120:
-        return f"{whole} s"
-    minutes = whole // 60
-    if minutes < 120:
-        return f"{minutes} min"
-    hours, minutes = divmod(minutes, 60)
-    if hours < 48:
-        return f"{hours} h {minutes:02d} min"
-    days, hours = divmod(hours, 24)
-    return f"{days} d {hours:02d} h"

@@ -10,7 +10,8 @@ from jobs.attempts import records as attempts
 from jobs.attempts.processes import ProcessId
 from jobs.attempts.records import ExitRecord
 from jobs.attempts.tickets import Ticket
-from jobs.state.failures import CONTINUE, describe_failure, duration
+from jobs.formatting import format_duration
+from jobs.state.failures import CONTINUE, describe_failure
 from jobs.state.files import AttemptFiles
 from jobs.state.types import Evidence, StateName
 
@@ -108,11 +109,11 @@ def _stall_reason(files: AttemptFiles, times: FileAges) -> str:
     if times.now - latest > SILENT_S:
         sure = times.sure_age_s(latest)
         if sure is not None and sure > SILENT_S:
-            return f"no heartbeat for {duration(sure)}"
+            return f"no heartbeat for {format_duration(sure)}"
     if beat is not None:
         idle = _number(beat.get("time")) - _number(beat.get("active"))  # both by the clock of its own machine
         if idle > IDLE_S:
-            return f"no output and no processor time for {duration(idle)}"
+            return f"no output and no processor time for {format_duration(idle)}"
     return ""
 
 
@@ -164,7 +165,7 @@ def _decide_unseen(
     age = times.sure_age_s(written)
     if age is not None and age < SILENT_S:
         return decide_running(files, progress_written, times, "heartbeat", age)
-    silent = "it gave no heartbeat yet" if age is None else f"its last heartbeat is {duration(age)} old"
+    silent = "it gave no heartbeat yet" if age is None else f"its last heartbeat is {format_duration(age)} old"
     return StateDecision(
         "unknown",
         "heartbeat",

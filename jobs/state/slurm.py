@@ -5,6 +5,7 @@ from typing import Final
 
 from jobs.attempts import records as attempts
 from jobs.attempts.records import ExitRecord
+from jobs.formatting import format_duration
 from jobs.slurm.types import SlurmAnswer, SlurmJob
 from jobs.state.failures import (
     CONTINUE,
@@ -12,13 +13,12 @@ from jobs.state.failures import (
     MORE_TIME,
     RETRY,
     describe_failure,
-    duration,
     last_error,
-    one_line,
 )
 from jobs.state.files import AttemptFiles
 from jobs.state.local import SETTLE_S, SILENT_S, FileAges, StateDecision, decide_ended, decide_running
 from jobs.state.types import StateName
+from pipelines.text_safety import one_line
 
 _WAITING_STATES: Final = frozenset(
     {"PENDING", "REQUEUED", "REQUEUE_FED", "REQUEUE_HOLD", "SPECIAL_EXIT", "RESV_DEL_HOLD"}
@@ -129,7 +129,7 @@ def _decide_ended(
         return StateDecision("cancelled", "scheduler", age, by, "Run the recipe again with --retry to start it again.")
     if state in ("TIMEOUT", "DEADLINE"):
         limit = files.job.time_limit_s if files.job else None
-        reason = f"its time limit of {duration(limit)} was over" if limit else "its time limit was over"
+        reason = f"its time limit of {format_duration(limit)} was over" if limit else "its time limit was over"
         return StateDecision("timeout", "scheduler", age, reason, MORE_TIME)
     if state == "OUT_OF_MEMORY":
         return StateDecision("failed", "scheduler", age, _out_of_memory(files), MORE_MEMORY)

@@ -37,6 +37,22 @@ STATES: Final[tuple[StateName, ...]] = get_args(StateName)
 - `unknown`: the evidence is missing or contradictory; never a guess.
 """
 
+STATE_GLYPHS: Final[dict[StateName, str]] = {
+    "planned": "·",
+    "queued": "○",
+    "blocked": "⊘",
+    "running": "▶",
+    "resuming": "↻",
+    "done": "✓",
+    "failed": "✗",
+    "cancelled": "■",
+    "timeout": "◷",
+    "preempted": "⇄",
+    "lost": "‽",
+    "unknown": "?",
+}
+"""What stands before a state's name, so that a state is not told by colour alone."""
+
 ACTIVE: Final[frozenset[StateName]] = frozenset({"queued", "running", "resuming"})
 """Always under way. `preempted` and `timeout` can be too, when Slurm starts them again: see `StageState.active`."""
 

@@ -3,6 +3,7 @@
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Final
 
 from jobs.attempts import records as attempts
 from jobs.attempts.processes import process_id
@@ -10,8 +11,11 @@ from jobs.attempts.records import Cluster, JobRecord
 from jobs.planning.types import StageInstance
 from jobs.state.types import Submission
 from jobs.submit.choice import StageChoice
-from jobs.submit.force import set_aside
 from jobs.workspace import Workspace
+from pipelines.errors import MissingRequirement
+
+_KEPT_FILES: Final = frozenset({"stage.json", "attempts", "replaced"})
+"""Files of a stage folder that a forced attempt keeps."""
 
 
 def new_job_record(workspace: Workspace, instance: StageInstance, number: int, cluster: Cluster) -> JobRecord:
@@ -69,3 +73,29 @@ def submission(choice: StageChoice, **changes: object) -> Submission:
 def claimed_by_other(choice: StageChoice) -> Submission:
     """What `submit` reports where another process claimed the stage first."""
     return submission(choice, action="claimed", reason="another process has just started it")
+
+
+def set_aside(stage: Path, number: int) -> Path:
+    """Move the files of a finished stage into `replaced/NNN/`, `result.json` first; return that folder.
+
+    Raises:
+        MissingRequirement: the stage folder cannot be written.
+    """
+    parent = stage / "replaced"
+    place = parent / f"{number:03d}"
+    try:
+        parent.mkdir(exist_ok=True)
+        while place.exists():
+            number += 1
+            place = parent / f"{number:03d}"
+        place.mkdir()
+        names = sorted((path.name for path in stage.iterdir()), key=lambda name: name != "result.json")
+        for name in names:
+            if name not in _KEPT_FILES:
+                (stage / name).rename(place / name)
+    except OSError as error:
+        raise MissingRequirement(
+            f"cannot set the files of {stage.name} aside: {error.strerror}",
+            remedy="Fix the permissions and try again.",
+        ) from error
+    return place

@@ -15,7 +15,7 @@ from jobs.submit.claims import claim_attempt, claimed_by_other, new_job_record, 
 from jobs.workspace import Workspace
 from pipelines.errors import InvalidInput, MissingRequirement, NotFound
 
-__all__ = ["Submission", "keep_going", "preview", "submit"]
+__all__ = ["Submission", "preview", "submit"]
 
 CLUSTERS: Final[tuple[str, ...]] = get_args(Cluster)
 
@@ -59,11 +59,6 @@ def submit(
 
         return submit_slurm(workspace, choices, states)
     return _submit_local(workspace, choices)
-
-
-def keep_going(workspace: Workspace) -> None:
-    """Starts an agent again if local jobs wait and none lives. Cheap; for whoever watches a workspace."""
-    ensure_agent(workspace)
 
 
 def preview(instances: Sequence[StageInstance], cluster: str, workspace: Workspace | None = None) -> list[str]:

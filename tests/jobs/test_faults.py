@@ -12,6 +12,7 @@ import time
 
 import pytest
 
+from jobs.attempts.agent_link import ensure_agent
 from jobs.attempts.processes import is_alive, process_id
 from jobs.attempts.records import (
     EXIT,
@@ -23,7 +24,6 @@ from jobs.attempts.records import (
 )
 from jobs.attempts.tickets import LocalQueue
 from jobs.submit.cancel import cancel
-from jobs.submit.launch import keep_going
 from tests.jobs.faults import held, ignored, kill_agent, launcher, release, worker_of
 from tests.jobs.lab import ROOT, Lab, wait_for
 
@@ -171,7 +171,7 @@ def test_agent_killed_and_taken_over(lab: Lab, monkeypatch: pytest.MonkeyPatch) 
     wait_for(lambda: not is_alive(worker) or lab.agent_pid() is None)
     assert lab.state("a").state == "running"
     assert lab.state("b").state == "queued"
-    keep_going(lab.workspace)
+    ensure_agent(lab.workspace)
     successor = wait_for(lab.agent_pid)
     assert successor != agent
     assert lab.state("a").state == "running"
@@ -207,7 +207,7 @@ def test_agent_killed_before_it_noted_a_start(lab: Lab) -> None:
     queue = LocalQueue(lab.workspace)
     queued = queue.tickets()[0]
     queue.update(queued, queued.ticket.model_copy(update={"placed": None}))
-    keep_going(lab.workspace)
+    ensure_agent(lab.workspace)
     taken = wait_for(lambda: queue.tickets()[0].ticket.placed)
     assert taken.worker == worker
     release(lab)

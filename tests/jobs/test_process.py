@@ -23,10 +23,12 @@ from jobs.attempts.processes import (
     wait_for_exit,
 )
 from jobs.attempts.tickets import LocalQueue, Placement, Ticket
+from jobs.formatting import format_duration
 from jobs.local.slots import Machine, Slots, cpu_count, gpu_names
-from jobs.state.failures import duration, last_error, one_line
+from jobs.state.failures import last_error
 from jobs.workspace import Workspace
 from pipelines.files import write_json
+from pipelines.text_safety import one_line
 from tests.jobs.lab import wait_for
 
 NAP = "import time; time.sleep(600)"
@@ -181,6 +183,6 @@ def test_one_line_is_short_and_harmless() -> None:
 
 
 def test_spans_of_time_as_people_read_them() -> None:
-    assert [duration(seconds) for seconds in (0.4, 119, 120, 7199, 7200, 172800 + 3600)] == [
+    assert [format_duration(seconds) for seconds in (0.4, 119, 120, 7199, 7200, 172800 + 3600)] == [
         "0 s", "119 s", "2 min", "119 min", "2 h 00 min", "2 d 01 h",
     ]  # fmt: skip

@@ -8,12 +8,14 @@ import pytest
 from rich.console import Console
 
 from cogtui.cli.run.display import make_display
-from cogtui.cli.run.display.base import GLYPHS, NoDisplay, ProgressRate, duration, one_line, progress_text, values_text
+from cogtui.cli.run.display.base import NoDisplay, ProgressRate, values_text
 from cogtui.cli.run.display.plain import HEARTBEAT_S, PlainDisplay
 from cogtui.cli.run.display.table import TableDisplay
+from jobs.formatting import format_duration, format_progress
 from jobs.planning.types import StageInstance
-from jobs.state.types import STATES, StageState, StateName
+from jobs.state.types import STATE_GLYPHS, STATES, StageState, StateName
 from pipelines.folder import Progress
+from pipelines.text_safety import one_line
 
 
 class Clock:
@@ -194,15 +196,15 @@ def test_pace() -> None:
 
 def test_text_of_a_stage_drives_no_terminal() -> None:
     assert one_line("a\x1b[2J\x07\nb\u202e") == "a␛[2J␇ b�"
-    assert len(one_line("x" * 1000)) == 160
+    assert len(one_line("x" * 1000, 160)) == 160
     assert values_text(progress(1, message="\x1b]0;title\x07")) == "␛]0;title␇"
-    assert progress_text(Progress(done=3, total=0, unit="texts", time=0)) == "3 texts"
-    assert values_text(None) == progress_text(None) == ""
+    assert format_progress(Progress(done=3, total=0, unit="texts", time=0)) == "3 texts"
+    assert values_text(None) == format_progress(None) == ""
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(0.4, "0 s"), (59, "59 s"), (125, "2 min 5 s"), (7500, "2 h 5 min")])
 def test_duration(seconds: float, text: str) -> None:
-    assert duration(seconds) == text
+    assert format_duration(seconds, precise=True) == text
 
 
 def test_the_table_needs_a_terminal_unless_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -213,7 +215,5 @@ def test_the_table_needs_a_terminal_unless_asked_for(monkeypatch: pytest.MonkeyP
 
 
 def test_the_glyphs_are_those_of_the_app() -> None:
-    from cogtui.app.rendering import states
 
-    assert states.GLYPHS == GLYPHS
-    assert tuple(GLYPHS) == STATES
+    assert tuple(STATE_GLYPHS) == STATES

@@ -60,7 +60,7 @@ def watch(
         clock.time += step_s
 
     monkeypatch.setattr("jobs.state.reader.StateReader", Reader)
-    monkeypatch.setattr("jobs.submit.launch.keep_going", woken.append)
+    monkeypatch.setattr("jobs.attempts.agent_link.ensure_agent", woken.append)
     display = Recorder(break_at)
     states = follow(Workspace(Path("ws")), [STAGE], display, cluster="local", now=clock, sleep=sleep)
     return states[STAGE.key].state, display, len(woken)

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from cogtui.cli.console.alignment import aligned
+from cogtui.cli.console.alignment import align_columns
 from cogtui.cli.run.summary import FinishedStage, summary_lines
 from jobs.planning.types import Cell, RecipePlan, StageInstance
 from pipelines.behaviors.sets.registered import BEHAVIORS
@@ -82,4 +82,4 @@ def test_warnings_of_stages_are_passed_on_as_plain_text() -> None:
 
 
 def test_columns_stand_in_line() -> None:
-    assert aligned([("a", "bb", "c"), ("aaa", "b", "")]) == ["a    bb  c", "aaa  b"]
+    assert align_columns([("a", "bb", "c"), ("aaa", "b", "")]) == ["a    bb  c", "aaa  b"]

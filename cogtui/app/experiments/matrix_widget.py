@@ -9,12 +9,12 @@ from textual.binding import Binding, BindingType
 from textual.reactive import reactive
 
 from cogtui.app.experiments.matrix_data import ExperimentMatrix
-from cogtui.app.rendering.states import GLYPHS, state_part
+from cogtui.app.rendering.states import state_part
 from cogtui.app.rendering.styles import Part, StyleName, StyleNames
 from cogtui.app.rendering.text import fit, one_line
 from cogtui.app.widgets.line_view import LineView
 from cogtui.app.widgets.text_line import TextLine
-from jobs.state.types import StageState
+from jobs.state.types import STATE_GLYPHS, StageState
 
 _SMALLEST_TITLE = 12
 
@@ -78,7 +78,7 @@ class MatrixView(LineView):
         if key is None:
             return "–", "dim"
         if key not in self._states:
-            return f"{GLYPHS['planned']} planned", "dim"
+            return f"{STATE_GLYPHS['planned']} planned", "dim"
         return state_part(self._states[key])
 
     def _measure(self) -> bool:

@@ -8,7 +8,7 @@ from textual.binding import Binding, BindingType
 
 from cogtui.app.experiments.matrix_data import build_matrix, count_states
 from cogtui.app.experiments.matrix_widget import MatrixView
-from cogtui.app.rendering.states import GLYPHS, format_time, state_style
+from cogtui.app.rendering.states import format_time, state_style
 from cogtui.app.rendering.styles import Part
 from cogtui.app.rendering.text import one_line
 from cogtui.app.shell.dialogs import ChoiceScreen
@@ -18,6 +18,7 @@ from cogtui.app.stages.facts import stage_rows
 from cogtui.app.widgets.detail_pane import DetailPane
 from cogtui.app.widgets.line_view import LineView
 from cogtui.app.widgets.text_line import TextLine
+from jobs.state.types import STATE_GLYPHS
 
 
 class ExperimentsScreen(StageActions):
@@ -76,7 +77,7 @@ class ExperimentsScreen(StageActions):
             parts.append((f"  {len(snapshot.problems)} damaged files", "warn"))
         parts.append((" ", ""))
         for state, count in count_states(experiment, snapshot.states).items():
-            parts.append((f" {GLYPHS[state]} {count} {state}", state_style(state)))
+            parts.append((f" {STATE_GLYPHS[state]} {count} {state}", state_style(state)))
         parts.append((f"  started {format_time(experiment.time)}", "dim"))
         summary.show(*parts)
         view.show_matrix(build_matrix(experiment), snapshot.states)

@@ -8,7 +8,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Container
 
 from cogtui.app.rendering.column_layout import Column
-from cogtui.app.rendering.states import GLYPHS, URGENCY, format_time, progress_text, state_style, state_text, urgency
+from cogtui.app.rendering.states import URGENCY, format_time, progress_text, state_style, state_text, urgency
 from cogtui.app.rendering.styles import Part
 from cogtui.app.rendering.text import one_line
 from cogtui.app.shell.snapshot import WorkspaceSnapshot
@@ -18,7 +18,7 @@ from cogtui.app.widgets.detail_pane import DetailPane
 from cogtui.app.widgets.keyed_table import Cells, KeyedTable
 from cogtui.app.widgets.line_view import LineView
 from cogtui.app.widgets.text_line import TextLine
-from jobs.state.types import StageState
+from jobs.state.types import STATE_GLYPHS, StageState
 
 COLUMNS = (
     Column("state", "state", 14),
@@ -72,7 +72,7 @@ class JobsScreen(StageActions):
         parts: list[Part] = []
         for state, count in counts.items():
             if count:
-                parts.append((f" {GLYPHS[state]} {count} {state} ", state_style(state)))
+                parts.append((f" {STATE_GLYPHS[state]} {count} {state} ", state_style(state)))
         if not self._everything:
             parts.append(("  done ones hidden (a)", "dim"))
         nothing = "no stage here yet" if snapshot.read else "reading the workspace"

@@ -5,23 +5,9 @@ from typing import Final
 
 from cogtui.app.rendering.styles import Part, StyleName
 from cogtui.app.rendering.text import one_line
-from jobs.state.types import StageState, StateName
+from jobs.state.types import STATE_GLYPHS, StageState, StateName
 from pipelines.folder import Progress
 
-GLYPHS: Final[dict[StateName, str]] = {
-    "planned": "·",
-    "queued": "○",
-    "blocked": "⊘",
-    "running": "▶",
-    "resuming": "↻",
-    "done": "✓",
-    "failed": "✗",
-    "cancelled": "■",
-    "timeout": "◷",
-    "preempted": "⇄",
-    "lost": "‽",
-    "unknown": "?",
-}
 _STYLES: Final[dict[StateName, StyleName]] = {
     "planned": "dim",
     "queued": "",
@@ -53,7 +39,7 @@ def state_style(state: StateName) -> StyleName:
 
 def state_text(stage: StageState) -> str:
     """Return glyph and word, with the percentage while it runs: `▶ running 42%`."""
-    words = f"{GLYPHS[stage.state]} {stage.state}"
+    words = f"{STATE_GLYPHS[stage.state]} {stage.state}"
     if stage.state in ("running", "resuming") and stage.progress is not None:
         words += f" {format_percent(stage.progress)}"
     return f"{words} stalled?" if stage.stalled else words
@@ -97,15 +83,3 @@ def format_time(seconds: float, now: float | None = None) -> str:
     there, here = time.localtime(seconds), time.localtime(now)
     today = there[:3] == here[:3]
     return time.strftime("%H:%M:%S" if today else "%Y-%m-%d %H:%M", there)
-
-
-def duration(seconds: float) -> str:
-    """Format a duration as `45 s`, `12 min`, `3 h 20 min` or `2 d 4 h`."""
-    whole = max(0, int(seconds))
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min"
-    if whole < 86400:
-        return f"{whole // 3600} h {whole % 3600 // 60} min"
-    return f"{whole // 86400} d {whole % 86400 // 3600} h"

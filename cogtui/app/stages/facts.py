@@ -3,10 +3,11 @@
 import time
 from collections.abc import Mapping
 
-from cogtui.app.rendering.states import duration, format_time, progress_text, state_part
+from cogtui.app.rendering.states import format_time, progress_text, state_part
 from cogtui.app.rendering.styles import Part
 from cogtui.app.rendering.text import one_line
 from cogtui.app.widgets.detail_pane import labelled_rows
+from jobs.formatting import format_duration
 from jobs.recipe.labels import Label, label_text
 from jobs.state.types import AttemptState, RunRecord, StageState
 
@@ -74,7 +75,7 @@ def run_text(run: RunRecord) -> str:
     """Describe one run of an attempt: when, for how long, from which step, how it ended."""
     text = f"run {run.number} on {run.host}, {format_time(run.started)}"
     if run.ended is not None:
-        text += f" for {duration(run.ended - run.started)}"
+        text += f" for {format_duration(run.ended - run.started)}"
     if run.resumed_step is not None:
         text += f", resumed at step {run.resumed_step}"
     if run.why:

@@ -63,12 +63,6 @@ class TopBar(StyledWidget):
             self._active = title
             self.refresh()
 
-    def show_path(self, path: str) -> None:
-        """Show another path after the modes."""
-        if path != self._path:
-            self._path = path
-            self.refresh()
-
     def render_line(self, y: int) -> Strip:
         parts: list[Part] = [("cogtui ", "strong")]
         for key, title in self._modes:

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from cogtui.analysis.experiment_summary import ExperimentSummary, summarise_experiment
 from cogtui.analysis.tables import HOW_TO_READ, build_tables
-from cogtui.cli.console.alignment import aligned
+from cogtui.cli.console.alignment import align_columns
 from cogtui.cli.console.output import emit, emit_json, narrate
-from jobs.planning.experiments import Experiment, load_experiments
+from jobs.planning.experiments import Experiment, latest_experiments
 from jobs.workspace import Workspace
 from pipelines.errors import NotFound
 
@@ -38,7 +38,7 @@ def comparison_lines(summary: ExperimentSummary) -> list[str]:
     done = sum(run.end is not None for run in runs)
     lines = [f"{summary.name}: {done} of {len(runs)} runs at their end; {HOW_TO_READ}"]
     for table in build_tables(summary):
-        lines += ["", table.title, *(f"  {line}" for line in aligned([table.head, *table.rows]))]
+        lines += ["", table.title, *(f"  {line}" for line in align_columns([table.head, *table.rows]))]
     if not runs:
         lines.append("nothing in it evaluates a model: there is no stage of kind ppo or sample")
     return lines
@@ -67,7 +67,7 @@ def write_report(workspace: Workspace, name: str, out: Path, *, as_json: bool) -
 
 def _experiment(workspace: Workspace, name: str) -> Experiment:
     damaged: list[str] = []
-    known = {one.name: one for one in load_experiments(workspace, damaged=damaged)}  # the newest of a name is last
+    known = latest_experiments(workspace, damaged=damaged)
     if name in known:
         return known[name]
     near = difflib.get_close_matches(name, known, n=1)

@@ -3,13 +3,14 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from cogtui.cli.console.alignment import align_columns
 from cogtui.cli.console.output import emit, emit_json, narrate
+from jobs.formatting import format_progress
 from jobs.recipe.labels import label_text
 from jobs.state.reader import STATES, StageState, stage_states
 from jobs.workspace import Workspace
 from pipelines.errors import CogtuiError, InvalidInput, NotFound
 from pipelines.files import read_json
-from pipelines.folder import Progress
 
 
 def list_stages(workspace: Workspace, *, experiment: str | None, states: Sequence[str], as_json: bool) -> None:
@@ -83,20 +84,8 @@ def _table(rows: Sequence[StageState], owners: Mapping[str, str]) -> list[str]:
                 owners.get(state.key, "-"),
                 state.name or state.kind,
                 label_text(state.labels) or "-",
-                progress_text(state.progress) or "-",
+                format_progress(state.progress) or "-",
                 state.reason,
             )
         )
-    widths = [max(len(row[column]) for row in table) for column in range(len(header) - 1)]
-    lines = []
-    for row in table:
-        cells = [cell.ljust(width) for cell, width in zip(row[:-1], widths, strict=True)]
-        lines.append("  ".join((*cells, row[-1])).rstrip())
-    return lines
-
-
-def progress_text(progress: Progress | None) -> str:
-    """`12/50 steps`, or empty."""
-    if progress is None:
-        return ""
-    return f"{progress.done:g}/{progress.total:g} {progress.unit}"
+    return align_columns(table)

@@ -5,11 +5,10 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
-from cogtui.cli.console.alignment import aligned
+from cogtui.cli.console.alignment import align_columns
 from cogtui.cli.console.output import emit, emit_json
-from cogtui.cli.jobs.list import progress_text
+from jobs.formatting import format_duration, format_progress
 from jobs.recipe.labels import label_text
-from jobs.state.failures import duration
 from jobs.state.reader import AttemptState, RunRecord, StageState, stage_states
 from jobs.workspace import Workspace
 from pipelines.folder import StageFolder
@@ -81,7 +80,7 @@ def _lines(
     state: StageState, folder: StageFolder, config: Mapping[str, Any], inputs: Mapping[str, StageState | None]
 ) -> Iterator[str]:
     yield f"{state.key}  {state.name or state.kind}  {label_text(state.labels)}".rstrip()
-    age = "" if state.age_s is None else f", {duration(state.age_s)} old"
+    age = "" if state.age_s is None else f", {format_duration(state.age_s)} old"
     yield f"state      {state.state}{' (stalled)' if state.stalled else ''}  by {state.evidence}{age}"
     if state.reason:
         yield f"reason     {state.reason}"
@@ -89,7 +88,7 @@ def _lines(
         yield f"remedy     {state.remedy}"
     if state.progress is not None:
         values = "  ".join(f"{name}={value:.4g}" for name, value in state.progress.values.items())
-        yield f"progress   {progress_text(state.progress)}  {state.progress.message}  {values}".rstrip()
+        yield f"progress   {format_progress(state.progress)}  {state.progress.message}  {values}".rstrip()
     yield f"folder     {folder.path}"
     for key, found in inputs.items():
         yield f"input      {key}  {'missing' if found is None else found.state}"
@@ -104,7 +103,7 @@ def _lines(
         summary = _detail_table(state.kind, result)
         if summary:
             yield "summary"
-            yield from (f"  {line}" for line in aligned(summary))
+            yield from (f"  {line}" for line in align_columns(summary))
         yield "result"
         yield from (f"  {line}" for line in json.dumps(result, indent=1, ensure_ascii=False).splitlines()[1:-1])
 
@@ -130,7 +129,7 @@ def _run_text(run: RunRecord) -> str:
     if run.ended is None:
         return f"{begun}{f', {run.why}' if run.why else ''}"
     how = f"signal {run.signal}" if run.signal is not None else f"code {run.code}" if run.code is not None else ""
-    lasted = duration(max(0.0, run.ended - run.started))  # both by the clock of the same host
+    lasted = format_duration(max(0.0, run.ended - run.started))  # both by the clock of the same host
     return f"{begun}, {run.why or 'ended'} after {lasted}{f' ({how})' if how else ''}"
 
 

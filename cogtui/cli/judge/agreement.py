@@ -14,6 +14,7 @@ from cogtui.analysis.agreement.sources import (
     run_source,
     texts_of,
 )
+from cogtui.cli.console.alignment import align_columns
 from cogtui.cli.console.output import emit, emit_json, narrate
 from jobs.workspace import Workspace
 from pipelines.errors import InvalidInput
@@ -99,9 +100,7 @@ def _report(agreement: Agreement, limit: int) -> list[str]:
         "",
     ]
     any_overlap, strict = agreement.scores["any_overlap"], agreement.scores["iou50"]
-    rows: list[tuple[str, ...]] = [
-        ("", "hits", "extra", "missed", "ignored", "P", "R", "F1", "95 %", "F1 IoU>=0.5", "95 %")
-    ]
+    rows: list[tuple[str, ...]] = [_SPAN_HEAD]
     for behavior in agreement.compared:
         tally = any_overlap.tallies[behavior]
         rows.append(
@@ -117,7 +116,7 @@ def _report(agreement: Agreement, limit: int) -> list[str]:
     blank = ("", "", "", "", "", "")
     macro = (_number(any_overlap.macro), _range(any_overlap.macro_interval))
     rows.append(("macro", *blank, *macro, _number(strict.macro), _range(strict.macro_interval)))
-    lines += [*_table(rows), ""]
+    lines += [*align_columns(rows, range(1, len(rows[0]))), ""]
     lines += [*_count_lines(agreement), ""]
     if agreement.queue and limit:
         lines.append(f"most disagreement, {min(limit, len(agreement.queue))} of {len(agreement.queue)} traces:")
@@ -126,19 +125,17 @@ def _report(agreement: Agreement, limit: int) -> list[str]:
             (item.id, str(item.only_reference), str(item.only_judge), str(item.both))
             for item in agreement.queue[:limit]
         ]
-        lines += _table(rows)
+        lines += align_columns(rows, range(1, len(rows[0])))
     return lines
 
 
 def _count_lines(agreement: Agreement) -> list[str]:
-    rows: list[tuple[str, ...]] = [
-        ("counts", "n", "reference", "judge", "bias", "exact", "MAE", "alpha", "presence kappa", "alpha")
-    ]
+    rows: list[tuple[str, ...]] = [_COUNT_HEAD]
     for behavior in agreement.compared:
         counts, presence = agreement.counts[behavior], agreement.presence[behavior]
         values = (counts.mean_first, counts.mean_second, counts.bias, counts.exact, counts.mae, counts.alpha)
         rows.append((behavior, str(counts.n), *map(_number, values), _number(presence.kappa), _number(presence.alpha)))
-    return _table(rows)
+    return align_columns(rows, range(1, len(rows[0])))
 
 
 def _order_lines(ordered: Mapping[Behavior, GroupOrdering]) -> list[str]:
@@ -168,14 +165,3 @@ def _number(value: float | None) -> str:
 
 def _range(values: tuple[float, float] | None) -> str:
     return "-" if values is None else f"{values[0]:.2f}-{values[1]:.2f}"
-
-
-def _table(rows: Sequence[Sequence[str]]) -> list[str]:
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    return [
-        "  ".join(
-            cell.ljust(width) if column == 0 else cell.rjust(width)
-            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    ]

@@ -11,7 +11,6 @@ import typer
 from cogtui.cli.console.output import ExitCode, emit, emit_error, emit_json, narrate
 from cogtui.cli.judge.choice import RolloutSelection, continued_stage, new_stage, select_rollouts
 from cogtui.cli.run.display import make_display
-from cogtui.cli.run.display.base import one_line
 from jobs.planning.plan import materialise
 from jobs.planning.types import StageInstance
 from jobs.workspace import Workspace
@@ -23,6 +22,7 @@ from pipelines.errors import Interrupted, InvalidInput, NotFound, StageFailed
 from pipelines.files import write_json
 from pipelines.run import validated_config
 from pipelines.stages import Inputs, stage_kind
+from pipelines.text_safety import one_line
 
 if TYPE_CHECKING:
     from pipelines.behaviors.judges.llm.judge import JudgeCostEstimate
@@ -178,7 +178,9 @@ def _run(request: JudgeRequest, workspace: Workspace, stages: Sequence[StageInst
         raise typer.Exit(ExitCode.INTERRUPTED) from None
     failed = [stage for stage in stages if workspace.folder(stage.key).result() is None]
     if failed:
-        lines = [f"{stage.key}: {states[stage.key].state}: {one_line(states[stage.key].reason)}" for stage in failed]
+        lines = [
+            f"{stage.key}: {states[stage.key].state}: {one_line(states[stage.key].reason, 160)}" for stage in failed
+        ]
         raise StageFailed(
             f"{len(failed)} of {len(stages)} judge stages are not done",
             detail="\n".join(lines),

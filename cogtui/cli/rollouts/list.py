@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, cast, get_args
 
+from cogtui.cli.console.alignment import align_columns
 from cogtui.cli.console.output import emit, emit_json, narrate
 from cogtui.cli.rollouts.shared import fresh_store, parse_sort
 from cogtui.store import Page, Query, RolloutRow, Sort, Store
@@ -104,7 +105,7 @@ def _list_problems(
         )
         for group in found
     ]  # fmt: skip
-    for line in _aligned([head, *cells], left={0, 1}):
+    for line in align_columns([head, *cells], range(2, len(head))):
         emit(line)
     more = "" if page is None or page.after is None else ", and more (--limit)"
     _close(warnings, f"{len(found):,} problems{more}")
@@ -139,15 +140,4 @@ def table(rows: Sequence[RolloutRow], columns: Sequence[str] = ()) -> list[str]:
     """
     chosen = [TEXTS[name] for name in columns or (*_USUAL, *behaviors_counted(row.counts for row in rows))]
     cells = [tuple(title for title, _, _ in chosen), *(tuple(text(row) for _, _, text in chosen) for row in rows)]
-    return _aligned(cells, left={place for place, (_, right, _) in enumerate(chosen) if not right})
-
-
-def _aligned(cells: Sequence[tuple[str, ...]], left: set[int]) -> list[str]:
-    widths = [max(len(row[column]) for row in cells) for column in range(len(cells[0]))]
-    return [
-        "  ".join(
-            cell.ljust(width) if column in left else cell.rjust(width)
-            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in cells
-    ]
+    return align_columns(cells, {place for place, (_, right, _) in enumerate(chosen) if right})

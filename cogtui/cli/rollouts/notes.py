@@ -6,7 +6,7 @@ from pathlib import Path
 
 from cogtui.cli.console.output import emit, emit_json, narrate
 from cogtui.cli.rollouts.shared import fresh_store
-from cogtui.cli.rollouts.trace import one_line
+from cogtui.cli.rollouts.trace import quote_text
 from cogtui.store.user_data.notes import Note, read_notes
 from jobs.workspace import Workspace
 from pipelines.errors import InvalidInput, MissingRequirement, NotFound
@@ -60,7 +60,7 @@ def list_notes(workspace: Workspace, *, export: Path | None, import_: Path | Non
         narrate(f"{len(notes):,} notes written to {export}")
     else:
         for note in notes:
-            emit(f"{note.rollout}  {' '.join(f'#{tag}' for tag in note.tags or ())}  {one_line(note.note or '')}")
+            emit(f"{note.rollout}  {' '.join(f'#{tag}' for tag in note.tags or ())}  {quote_text(note.note or '')}")
 
 
 def _export(notes: Sequence[Note], path: Path) -> None:

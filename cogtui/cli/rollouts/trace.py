@@ -35,11 +35,11 @@ def trace_lines(detail: RolloutDetail) -> Iterator[str]:
     yield f"rollout   {row.id}  {row.stage}, step {row.step}, {row.split}, sample {row.sample}"
     yield f"condition {row.condition or '-'}" + ("" if row.seed is None else f"  seed {row.seed}")
     yield f"problem   {row.problem_id}: {row.puzzle('->')}"
-    yield f"answer    {one_line(detail.answer) if detail.answer is not None else '(none)'}"
+    yield f"answer    {quote_text(detail.answer) if detail.answer is not None else '(none)'}"
     yield f"reward    {_reward(detail)}  ({row.finish_reason}, {row.length:,} characters{_tokens(detail)})"
     yield f"judge     {_judged(detail)}"
     if detail.note or detail.tags:
-        yield f"note      {one_line(detail.note)} {' '.join(f'#{tag}' for tag in detail.tags)}".rstrip()
+        yield f"note      {quote_text(detail.note)} {' '.join(f'#{tag}' for tag in detail.tags)}".rstrip()
     yield ""
     for line in detail.prompt.split("\n"):
         yield f"     > {line}"
@@ -52,7 +52,7 @@ def trace_lines(detail: RolloutDetail) -> Iterator[str]:
         for one in said:
             yield from _span_lines(one, detail.completion)
         for fact in (fact for one in said for fact in one.facts):
-            yield f"  {fact.kind.replace('_', ' ')} {fact.start}:{fact.end}  {one_line(fact.quote)}: {fact.why}"
+            yield f"  {fact.kind.replace('_', ' ')} {fact.start}:{fact.end}  {quote_text(fact.quote)}: {fact.why}"
 
 
 def gutter_lines(detail: RolloutDetail) -> Iterator[str]:
@@ -81,14 +81,14 @@ def _span_lines(judgement: BehaviorJudgement, completion: str) -> Iterator[str]:
         place = "unplaced" if span.start is None else f"{span.start}:{span.end}"
         how = span.alignment + (f" {span.score:.2f}" if span.alignment == "fuzzy" else "")
         doubts = " ambiguous" * span.ambiguous + " weak" * span.weak + " repeat" * span.repeat
-        yield f"  {letter} {place:<13} {how}{doubts}  {one_line(span.quote)}"
+        yield f"  {letter} {place:<13} {how}{doubts}  {quote_text(span.quote)}"
         if span.start is not None and span.alignment != "exact":
-            yield f"    in the text: {one_line(completion[span.start : span.end])}"
+            yield f"    in the text: {quote_text(completion[span.start : span.end])}"
         if span.why:
-            yield f"    why: {one_line(span.why)}"
+            yield f"    why: {quote_text(span.why)}"
 
 
-def one_line(text: str) -> str:
+def quote_text(text: str) -> str:
     """A text on one line, in quotes, cut where it is long, control characters as pictures."""
     shown = picture_controls(text)
     return f'"{shown}"' if len(shown) <= _QUOTE_WIDTH else f'"{shown[:_QUOTE_WIDTH]}…" ({len(text):,} characters)'

@@ -5,12 +5,12 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from cogtui.cli.run.display.base import one_line
 from jobs.planning.types import RecipePlan, StageInstance
 from jobs.recipe.labels import label_text
 from jobs.state.types import RETRYABLE, StageState
 from jobs.workspace import Workspace
 from pipelines.stages import stage_kind
+from pipelines.text_safety import one_line
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,6 @@ from cogtui.cli.console.output import ExitCode, emit, emit_error, emit_json, nar
 from cogtui.cli.run.assertions import parse_assertion
 from cogtui.cli.run.check import AssertionCheck, check_assertion, check_names
 from cogtui.cli.run.display import DisplayName, make_display
-from cogtui.cli.run.display.base import one_line
 from cogtui.cli.run.summary import FinishedStage, cell_results, finished_stages, summary_lines
 from jobs.planning.plan import make_plan, materialise
 from jobs.planning.types import RecipePlan, StageInstance
@@ -22,6 +21,7 @@ from jobs.recipe.source import suggest
 from jobs.state.types import RETRYABLE, StageState, Submission
 from jobs.workspace import Workspace
 from pipelines.errors import CogtuiError, Interrupted, InvalidInput, StageFailed
+from pipelines.text_safety import one_line
 
 
 class AssertionFailed(CogtuiError):
@@ -171,7 +171,7 @@ def _submit(
     titles = {stage.key: stage.title for stage in stages}
     for submission in submissions:
         if submission.action == "left":
-            reason = f": {one_line(submission.reason)}" if submission.reason else ""
+            reason = f": {one_line(submission.reason, 160)}" if submission.reason else ""
             narrate(f"{titles[submission.key]} is {submission.state}{reason}; start it again with --retry")
     return submissions
 
@@ -210,10 +210,10 @@ def _raise_if_unfinished(
         if stage.key in done:
             continue
         state = states.get(stage.key)
-        reason = f": {one_line(state.reason)}" if state and state.reason else ""
+        reason = f": {one_line(state.reason, 160)}" if state and state.reason else ""
         lines.append(f"{state.state if state else 'missing'}  {stage.title} ({stage.key}){reason}")
         if state and state.remedy and not first:
-            first = one_line(state.remedy)
+            first = one_line(state.remedy, 160)
     if lines:
         retry = any(state.state in RETRYABLE for state in states.values())
         again = "Run the same command with --retry." if retry else "Run the same command again."

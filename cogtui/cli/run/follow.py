@@ -37,8 +37,8 @@ def follow(
         now: seconds on a monotonic clock.
         sleep: waits some seconds.
     """
+    from jobs.attempts.agent_link import ensure_agent
     from jobs.state.reader import StateReader
-    from jobs.submit.launch import keep_going
 
     reader = StateReader(workspace)
     keys = [stage.key for stage in stages]
@@ -53,7 +53,7 @@ def follow(
                 return states
             if cluster == "local" and now() - agent_at > _AGENT_S:
                 agent_at = now()
-                keep_going(workspace)
+                ensure_agent(workspace)
             sleep(POLL_S)
             states = reader.read(keys)
             display.update(states)

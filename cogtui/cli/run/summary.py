@@ -4,13 +4,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from cogtui.cli.console.alignment import aligned
+from cogtui.cli.console.alignment import align_columns
 from cogtui.cli.run.check import CellResults
-from cogtui.cli.run.display.base import duration, one_line
+from jobs.formatting import format_duration
 from jobs.planning.types import RecipePlan, StageInstance
 from jobs.recipe.labels import label_text
 from jobs.workspace import Workspace
 from pipelines.stages import stage_kind
+from pipelines.text_safety import one_line
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,9 @@ def cell_results(plan: RecipePlan, finished: Iterable[FinishedStage]) -> list[Ce
 def summary_lines(plan: RecipePlan, finished: Sequence[FinishedStage], reused: int, elapsed_s: float) -> list[str]:
     """The summary for people: one table for each stage of the recipe that has numbers to show."""
     count = "1 stage" if len(finished) == 1 else f"{len(finished)} stages"
-    lines = [f"{plan.name}: {count} done, {reused} of them before this run, in {duration(elapsed_s)}"]
+    lines = [
+        f"{plan.name}: {count} done, {reused} of them before this run, in {format_duration(elapsed_s, precise=True)}"
+    ]
     by_name: dict[str, list[FinishedStage]] = {}
     for one in finished:
         by_name.setdefault(one.stage.name, []).append(one)
@@ -56,9 +59,9 @@ def summary_lines(plan: RecipePlan, finished: Sequence[FinishedStage], reused: i
         if table is not None:
             titles = [label_text(one.stage.labels) or "all cells" for one in group]
             rows = [(title, *row) for title, row in zip(titles, table.rows, strict=True)]
-            lines += ["", *aligned([(name, *table.head), *rows])]
+            lines += ["", *align_columns([(name, *table.head), *rows])]
     warnings = [
-        f"{one.stage.title}: {one_line(str(warning))}"
+        f"{one.stage.title}: {one_line(str(warning), 160)}"
         for one in finished
         for warning in one.result.get("warnings") or ()
     ]

@@ -66,7 +66,7 @@ class SFTStageCallback(TrainerCallback):  # type: ignore[misc] # transformers is
         shutil.rmtree(written)
 
 
-def newest_checkpoint(folder: StageFolder) -> str | None:
+def newest_trainer_checkpoint(folder: StageFolder) -> str | None:
     """The newest checkpoint that the trainer can read; damaged ones are named on stderr and passed over."""
     for _, path in reversed(folder.checkpoints()):
         missing = [name for name in ("trainer_state.json", "optimizer.pt", "scheduler.pt") if not _whole(path / name)]

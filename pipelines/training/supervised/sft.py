@@ -51,7 +51,7 @@ def fine_tune(
     from transformers.trainer_callback import PrinterCallback
     from trl import SFTTrainer
 
-    from pipelines.training.supervised.hf_trainer import SFTStageCallback, newest_checkpoint
+    from pipelines.training.supervised.hf_trainer import SFTStageCallback, newest_trainer_checkpoint
 
     scratch = folder.path / "checkpoints" / ".trainer"
     shutil.rmtree(scratch, ignore_errors=True)
@@ -66,7 +66,7 @@ def fine_tune(
         trainer.remove_callback(PrinterCallback)  # it prints to stdout, which is the result's
         smaller = f"Set micro_batch to {max(1, (config.micro_batch or config.batch_size) // 2)}."
         with runtime.memory_guard(f"{stream} with batches of {config.micro_batch or config.batch_size}", smaller):
-            trainer.train(resume_from_checkpoint=newest_checkpoint(folder))
+            trainer.train(resume_from_checkpoint=newest_trainer_checkpoint(folder))
         stop.raise_if_requested()
     shutil.rmtree(scratch, ignore_errors=True)
     return trainer.model, int(trainer.state.global_step)

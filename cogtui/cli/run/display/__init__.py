@@ -1,12 +1,11 @@
 """Live progress of a run: a table on a terminal, lines elsewhere, or nothing."""
 
 import sys
-from typing import Final, Literal, get_args
+from typing import Literal
 
 from cogtui.cli.run.display.base import NoDisplay, RunDisplay
 
 DisplayName = Literal["plain", "rich", "none"]
-DISPLAYS: Final[tuple[DisplayName, ...]] = get_args(DisplayName)
 
 
 def make_display(name: DisplayName | None) -> RunDisplay:

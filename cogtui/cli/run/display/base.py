@@ -9,23 +9,7 @@ from typing import Final, Protocol
 from jobs.planning.types import StageInstance
 from jobs.state.types import StageState, StateName
 from pipelines.folder import Progress
-from pipelines.text_safety import picture_controls
-
-GLYPHS: Final[dict[StateName, str]] = {
-    "planned": "·",
-    "queued": "○",
-    "blocked": "⊘",
-    "running": "▶",
-    "resuming": "↻",
-    "done": "✓",
-    "failed": "✗",
-    "cancelled": "■",
-    "timeout": "◷",
-    "preempted": "⇄",
-    "lost": "‽",
-    "unknown": "?",
-}
-"""The app's glyphs, here without Textual; a test keeps the two alike."""
+from pipelines.text_safety import one_line
 
 RUNNING: Final[frozenset[StateName]] = frozenset({"running", "resuming"})
 _MEMORY_S: Final = 120.0
@@ -100,31 +84,7 @@ def values_text(progress: Progress | None) -> str:
     parts = [f"{name} {value:.3g}" for name, value in list(progress.values.items())[:_MOST_VALUES]]
     if progress.message:
         parts.append(progress.message)
-    return one_line(" · ".join(parts))
-
-
-def progress_text(progress: Progress | None) -> str:
-    """`40/100 steps`; empty where nothing is known."""
-    if progress is None:
-        return ""
-    total = f"/{progress.total:g}" if progress.total > 0 else ""
-    return one_line(f"{progress.done:g}{total} {progress.unit}")
-
-
-def one_line(text: str, most: int = 160) -> str:
-    """Text of a stage or a log as one line that drives no terminal."""
-    flat = " ".join(picture_controls(text, keep="\n\t").split())
-    return flat if len(flat) <= most else f"{flat[: most - 1]}…"
-
-
-def duration(seconds: float) -> str:
-    """`45 s`, `12 min 5 s`, `3 h 20 min`."""
-    whole = max(0, round(seconds))
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"
+    return one_line(" · ".join(parts), 160)
 
 
 def clock() -> float:

@@ -10,14 +10,13 @@ from cogtui.cli.run.display.base import (
     RUNNING,
     ProgressRate,
     clock,
-    duration,
-    one_line,
-    progress_text,
     state_word,
     values_text,
 )
+from jobs.formatting import format_duration, format_progress
 from jobs.planning.types import StageInstance
 from jobs.state.types import STATES, StageState
+from pipelines.text_safety import one_line
 
 HEARTBEAT_S: Final = 30.0
 _QUIET: Final = frozenset({"planned", "queued", "done"})
@@ -77,13 +76,13 @@ class PlainDisplay:
 
     def _line(self, title: str, state: StageState, pace: ProgressRate | None = None) -> None:
         self._spoke = self._now()
-        parts = [progress_text(state.progress)] if state.state in RUNNING else []
+        parts = [format_progress(state.progress)] if state.state in RUNNING else []
         parts += [values_text(state.progress)] if state.state in RUNNING or state.state == "done" else []
         remaining = pace.remaining_s(state.progress) if pace else None
         if remaining is not None:
-            parts.append(f"about {duration(remaining)} to go")
+            parts.append(f"about {format_duration(remaining, precise=True)} to go")
         if state.reason:
-            parts.append(one_line(state.reason))
+            parts.append(one_line(state.reason, 160))
         rest = " · ".join(part for part in parts if part)
         self._write(f"{_time()}  {state_word(state):<10} {title}{f': {rest}' if rest else ''}")
 

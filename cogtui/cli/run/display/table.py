@@ -13,18 +13,16 @@ from rich.table import Table
 from rich.text import Text
 
 from cogtui.cli.run.display.base import (
-    GLYPHS,
     RUNNING,
     ProgressRate,
     clock,
-    duration,
-    one_line,
-    progress_text,
     state_word,
     values_text,
 )
+from jobs.formatting import format_duration, format_progress
 from jobs.planning.types import StageInstance
-from jobs.state.types import STATES, StageState, StateName
+from jobs.state.types import STATE_GLYPHS, STATES, StageState, StateName
+from pipelines.text_safety import one_line
 
 _STYLES: Final[dict[StateName, str]] = {
     "planned": "dim",
@@ -140,14 +138,15 @@ class TableDisplay:
             share = min(1.0, max(0.0, progress.done / progress.total))
             bar = ProgressBar(total=1.0, completed=share, width=_BAR_CELLS)
         return _TableRow(
-            state=f"{GLYPHS[state.state]} {state_word(state)}",
+            state=f"{STATE_GLYPHS[state.state]} {state_word(state)}",
             style=_STYLES[state.state],
             title=" ".join((stage.name, *map(str, stage.labels.values()))),
             waits=state.state in ("planned", "queued"),
             bar=bar,
-            progress=progress_text(progress),
-            remaining="" if remaining is None else duration(remaining),
-            note=values_text(state.progress if running or state.state == "done" else None) or one_line(state.reason),
+            progress=format_progress(progress),
+            remaining="" if remaining is None else format_duration(remaining, precise=True),
+            note=values_text(state.progress if running or state.state == "done" else None)
+            or one_line(state.reason, 160),
             note_style="" if running else _STYLES[state.state],
         )
 
@@ -161,7 +160,8 @@ class TableDisplay:
         parts = [f"{counts[name]} {name}" for name in STATES if counts[name]]
         if hidden:
             parts.append(f"{hidden} not shown")
-        return f"{' · '.join(parts)} · {duration(self._now() - self._began)} · Ctrl-C leaves; jobs keep running"
+        elapsed = format_duration(self._now() - self._began, precise=True)
+        return f"{' · '.join(parts)} · {elapsed} · Ctrl-C leaves; jobs keep running"
 
 
 @dataclass(frozen=True, slots=True)
