@@ -1,0 +1,117 @@
+"""A judge and a behaviour set of outside packages, each installed by entry point and used end to end.
+
+Which behaviour sets there are is settled when a process starts, so `with_five_moves.py` runs in one of its own.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.app.conftest import Builder
+
+HERE = Path(__file__).parent
+
+
+def install(site: Path, distribution: str, points: dict[str, str]) -> None:
+    """Make an installed distribution of the entry points `{group: lines}` in a folder of importable modules."""
+    info = site / f"{distribution.replace('-', '_')}-1.0.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: 1.0\n")
+    text = "".join(f"[{group}]\n{lines}\n" for group, lines in points.items())
+    (info / "entry_points.txt").write_text(text)
+
+
+def run_python(site: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    """Run Python with the installed distributions of a folder."""
+    paths = [str(site), str(HERE.parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])]
+    environment = {name: value for name, value in os.environ.items() if name != "COGTUI_WORKSPACE"}
+    return subprocess.run(
+        [sys.executable, *arguments],
+        cwd=HERE.parents[1],
+        env=environment | {"PYTHONPATH": os.pathsep.join(paths)},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Path:
+    """Both packages, installed."""
+    site = tmp_path / "site"
+    shutil.copytree(HERE / "five_moves", site / "five_moves")
+    shutil.copy(HERE / "loud_judge.py", site)
+    points = {"cogtui.behaviors": "five_moves = five_moves", "cogtui.judges": "moves = five_moves:MOVES"}
+    install(site, "five-moves", points)
+    install(site, "loud-judge", {"cogtui.judges": "loud = loud_judge:LOUD"})
+    return site
+
+
+def test_a_judge_and_a_set_with_five_behaviours_from_judging_to_export(site: Path) -> None:
+    inner = HERE / "with_five_moves.py"
+    done = run_python(site, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-p", "no:xdist", str(inner))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert " passed" in done.stdout
+    assert "skipped" not in done.stdout
+
+
+def test_a_set_installed_later_is_counted_and_one_removed_is_forgotten(site: Path, tmp_path: Path) -> None:
+    builder = Builder(tmp_path / "work")
+    folder = builder.stage("ppo", "c1", {"condition": "none"})
+    builder.rollouts(folder, ["Maybe. Therefore 8."], judge=False)
+    builder.done(folder)
+    judging = (
+        "from pathlib import Path\n"
+        "from tests.plugins.with_five_moves import judge\n"
+        "from jobs.workspace import Workspace\n"
+        f"judge(Workspace(Path({str(builder.workspace.path)!r})), 'moves', Path({str(folder.path)!r}))"
+    )
+    done = run_python(site, "-c", judging)
+    assert done.returncode == 0, done.stderr
+    command = ("-c", "from cogtui.cli.main import run; run()", "rollouts", "--json", "-w", str(builder.workspace.path))
+    nowhere = tmp_path / "nowhere"
+    for packages, hedges in ((nowhere, None), (site, 1), (nowhere, None), (site, 1)):
+        done = run_python(packages, *command)
+        assert done.returncode == 0, done.stderr
+        (row,) = json.loads(done.stdout)["data"]
+        assert row["counts"].get("hedging") == hedges
+        assert ("hedging" in row) == (packages == site)
+        assert row["judged"] == ("ok" if packages == site else "none")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "reason"),
+    [
+        ('name = "hedging"', 'name = "subgoal"', "the behaviour 'subgoal' belongs to four_habits already"),
+        ('letter = "H"', 'letter = "E"', "two behaviours have the letter 'E'"),
+        ('letter = "H"', 'letter = "h"', "the letter of hedging is not one of A to Z"),
+        ('name = "hedging"', 'name = "he; DROP"', "the name of behaviour 3 is 'he; DROP'"),
+        ("#5a0030", "red", "the background of hedging.dark is 'red'"),
+        ('title = "Five moves of an explanation"', "", "the set needs a line of text for 'title'"),
+        ('name = "five_moves"', 'name = "moves"', "its set.toml names the set 'moves', its entry point 'five_moves'"),
+        ("[[behaviors]]", "[[behaviours]]", "set.toml needs 1 to 12 [[behaviors]]"),
+        ("default_judges =", "default_judges", "cannot be read"),
+    ],
+)
+def test_a_set_that_cannot_be_used_is_named_and_skipped(site: Path, old: str, new: str, reason: str) -> None:
+    path = site / "five_moves" / "set.toml"
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+    code = (
+        "from pipelines.behaviors.sets.registered import BEHAVIORS, plugin_faults\n"
+        "print(len(BEHAVIORS))\n"
+        "for fault in plugin_faults(): print(fault.package, fault.name, fault.reason)"
+    )
+    done = run_python(site, "-c", code)
+    assert done.returncode == 0, done.stderr
+    count, fault = done.stdout.splitlines()
+    assert count == "4"
+    assert fault.startswith("five-moves five_moves ")
+    assert reason in fault
