@@ -13,7 +13,9 @@ import torch
 from pipelines.errors import StageFailed
 from pipelines.folder import StageFolder
 from pipelines.run import prepare, run_stage
-from pipelines.training.generation.inference_copy import GatheredModelView, copy_weights, gather_parameters
+from pipelines.training.core.model import gather_parameters
+from pipelines.training.core.trl_compat import GatheredModelView
+from pipelines.training.generation.inference_copy import copy_weights
 from pipelines.training.ppo.batch import RolloutBatch
 from pipelines.training.ppo.fsdp import connect_ranks
 from pipelines.training.ppo.sharded_checkpoint import ShardedTrainingCheckpoint

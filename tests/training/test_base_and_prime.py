@@ -23,7 +23,7 @@ from pipelines.training.core.metrics import read_metrics
 from pipelines.training.core.model import load_model
 from pipelines.training.stages.base import build_task_tokenizer
 from pipelines.training.stages.prime import tokenize_traces
-from pipelines.training.supervised import hf_trainer, pretraining
+from pipelines.training.supervised import pretraining, sft
 from tests.training.helpers import BASE, problems_folder, run_alone
 from tests.training.test_ppo_stage import Killed, die_in
 
@@ -245,7 +245,7 @@ def test_priming_killed_and_continued_is_the_same(
     for call in (3, 5):
         out = tmp_path / str(call)
         with monkeypatch.context() as patch:
-            die_in(patch, hf_trainer.SFTStageCallback, "on_step_end", call, after=False)
+            die_in(patch, sft.SFTStageCallback, "on_step_end", call, after=False)
             with pytest.raises(Killed):
                 run_alone("prime", PRIME, out, [base.path, traces])
         assert StageFolder(out).checkpoints()
@@ -263,7 +263,7 @@ def test_a_damaged_checkpoint_of_priming_is_passed_over(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     with monkeypatch.context() as patch:
-        die_in(patch, hf_trainer.SFTStageCallback, "on_step_end", 3, after=False)
+        die_in(patch, sft.SFTStageCallback, "on_step_end", 3, after=False)
         with pytest.raises(Killed):
             run_alone("prime", PRIME, tmp_path / "prime", [base.path, traces])
     folder = StageFolder(tmp_path / "prime")

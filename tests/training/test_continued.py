@@ -10,7 +10,7 @@ from pipelines.errors import InvalidInput
 from pipelines.files import write_json
 from pipelines.run import prepare, run_stage
 from pipelines.training.core.model import load_model
-from pipelines.training.supervised import hf_trainer
+from pipelines.training.supervised import sft
 from tests.training.helpers import BASE, PPO, problems_folder, run_alone
 
 pytestmark = pytest.mark.train
@@ -55,7 +55,7 @@ def test_killed_and_continued_it_is_the_same(
     _, base, curate = upstream
     whole = run_alone("pretrain", CONFIG, tmp_path / "whole", [base, curate])
     folder = prepare("pretrain", CONFIG, tmp_path / "killed", [base, curate], base=tmp_path)
-    real = hf_trainer.SFTStageCallback.on_step_end
+    real = sft.SFTStageCallback.on_step_end
 
     def die(self: Any, args: Any, state: Any, control: Any, **rest: Any) -> Any:
         if state.global_step == 5:
@@ -63,7 +63,7 @@ def test_killed_and_continued_it_is_the_same(
         return real(self, args, state, control, **rest)
 
     with monkeypatch.context() as patch:
-        patch.setattr(hf_trainer.SFTStageCallback, "on_step_end", die)
+        patch.setattr(sft.SFTStageCallback, "on_step_end", die)
         with pytest.raises(KeyboardInterrupt):
             run_stage(folder)
     assert [step for step, _ in folder.checkpoints()] == [3]

@@ -13,7 +13,7 @@ from pipelines.records import rollout_id
 from pipelines.run import run_stage
 from pipelines.streams import read_rollouts
 from pipelines.training.core.metrics import read_metrics
-from pipelines.training.grpo.trl_adapter import TRLRolloutAdapter
+from pipelines.training.grpo.trainer_hooks import TRLRolloutAdapter
 from tests.training.helpers import PPO, run_alone
 
 pytestmark = pytest.mark.train

@@ -6,7 +6,7 @@ sizes, so that one damaged later (a full disk, a lost page) is told from a good 
 
 import random
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -132,6 +132,26 @@ def read_verified_state(path: Path, key: str, step: int) -> RandomStates:
             remedy="Move its folder `checkpoints` away and run the stage again.",
         )
     return RandomStates(state["random"], load_tensors(path / f"{_RANDOM}.pt"))
+
+
+def newest_checkpoint(folder: StageFolder, verify: Callable[[Path, int], object]) -> tuple[int, Path] | None:
+    """Return step and path of the newest checkpoint that passes a check; name damaged ones on stderr.
+
+    Args:
+        folder: the stage's folder.
+        verify: called with path and step; raises DamagedCheckpoint if the checkpoint cannot be used.
+
+    Raises:
+        InvalidInput: `verify` raised it; the checkpoint belongs to another stage or config.
+    """
+    for step, path in reversed(folder.checkpoints()):
+        try:
+            verify(path, step)
+        except DamagedCheckpoint as error:
+            warn_of_damage(path, error)
+            continue
+        return step, path
+    return None
 
 
 def warn_of_damage(path: Path, error: DamagedCheckpoint) -> None:

@@ -2,14 +2,16 @@
 
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pipelines.errors import InvalidInput
 from pipelines.folder import StageFolder
 from pipelines.training.core.configs import ArchitectureConfig
 
 if TYPE_CHECKING:
+    import torch
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 
@@ -53,6 +55,16 @@ def load_model(path: Path | str, revision: str | None = None, *, as_stored: bool
         return AutoModelForCausalLM.from_pretrained(str(path), revision=revision or "main", dtype=dtype)
     except (OSError, ValueError, SafetensorError) as error:
         raise InvalidInput(f"{path} has no model that can be read", detail=str(error)) from error
+
+
+def gather_parameters(model: Any) -> Iterator[tuple[str, "torch.Tensor"]]:
+    """Iterate over names and full values of a model's parameters, tied ones once, one in memory at a time.
+
+    If the model is sharded this is a collective operation: every process must iterate to the end.
+    """
+    for name, parameter in model.named_parameters():
+        value = parameter.detach()
+        yield name, value.full_tensor() if hasattr(value, "full_tensor") else value
 
 
 def count_parameters(model: "PreTrainedModel") -> int:

@@ -5,27 +5,17 @@ step instead: into a whole copy in the number type of the computation (6 GB for 
 parameter by parameter into vLLM.
 """
 
-from collections.abc import Iterator, Sequence
-from types import SimpleNamespace
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from pipelines.training.core.configs import SamplingConfig
+from pipelines.training.core.model import gather_parameters
 from pipelines.training.generation.engine import Completion, Engine, GenerationRequest
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
-
-
-def gather_parameters(model: Any) -> Iterator[tuple[str, torch.Tensor]]:
-    """Names and whole values of a model's parameters, tied ones once, one in memory at a time.
-
-    Where the model is sharded this is a collective: every process must walk to the end.
-    """
-    for name, parameter in model.named_parameters():
-        value = parameter.detach()
-        yield name, value.full_tensor() if hasattr(value, "full_tensor") else value
 
 
 def copy_weights(source: Any, target: "PreTrainedModel | None") -> None:
@@ -64,20 +54,3 @@ class InferenceCopyEngine:
     def generate(self, requests: Sequence[GenerationRequest], sampling: SamplingConfig) -> list[Completion]:
         """One completion per request, in order."""
         return self._engine.generate(requests, sampling) if requests else []
-
-
-class GatheredModelView:
-    """What `trl.generation.VLLMGeneration` asks of a model, answered with whole parameters, one at a time."""
-
-    def __init__(self, model: "PreTrainedModel") -> None:
-        self._model = model
-        self.name_or_path = model.name_or_path
-
-    def named_modules(self) -> Iterator[tuple[str, torch.nn.Module]]:
-        """The model's modules."""
-        return iter(self._model.named_modules())
-
-    def named_parameters(self) -> Iterator[tuple[str, Any]]:
-        """Names and parameters; what is read of a parameter is its `data`."""
-        for name, value in gather_parameters(self._model):
-            yield name, SimpleNamespace(data=value)

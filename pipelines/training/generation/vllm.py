@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 from pipelines.errors import InvalidInput, MissingRequirement
 from pipelines.training.core.configs import SamplingConfig, VLLMConfig
+from pipelines.training.core.trl_compat import make_vllm_generation
 from pipelines.training.generation.engine import Completion, GenerationRequest, truncate_at_eos
-from pipelines.training.generation.inference_copy import GatheredModelView
 from pipelines.training.generation.row_dropping import eos_token_ids
 
 if TYPE_CHECKING:
@@ -67,18 +67,4 @@ def _backend(
         )
     if config.mode == "server" and config.server_url is None:
         raise InvalidInput("engine.vllm.mode is server but server_url is not set", remedy="Set engine.vllm.server_url.")
-    from accelerate import Accelerator
-    from trl.generation.vllm_generation import VLLMGeneration
-
-    return VLLMGeneration(
-        model=GatheredModelView(model),
-        accelerator=Accelerator(),
-        processing_class=tokenizer,
-        mode=config.mode,
-        server_base_url=config.server_url,
-        tensor_parallel_size=config.tensor_parallel,
-        gpu_memory_utilization=config.gpu_memory,
-        max_model_length=max_sequence,
-        enable_sleep_mode=config.sleep,
-        logprobs=0,
-    )
+    return make_vllm_generation(model, tokenizer, config, max_sequence)

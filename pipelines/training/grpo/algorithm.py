@@ -5,9 +5,8 @@ stage is one batch of rollouts, `optimizer_steps_per_step` of the trainer's own 
 """
 
 import shutil
-import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 from pipelines.folder import StageFolder
 from pipelines.signals import graceful
@@ -15,21 +14,20 @@ from pipelines.stages import Inputs
 from pipelines.tasks.loading import load_problems
 from pipelines.tokenizer import load_tokenizer
 from pipelines.training.core import runtime
+from pipelines.training.core.checkpoint import newest_checkpoint, read_verified_state
 from pipelines.training.core.configs import PPOConfig
 from pipelines.training.core.model import load_model, max_positions, save_model
+from pipelines.training.core.trl_compat import make_grpo_trainer
 from pipelines.training.generation.factory import make_engine
-from pipelines.training.grpo.trl_adapter import TRLRolloutAdapter, optimizer_steps_per_step, stored_rewards
+from pipelines.training.grpo.trainer_hooks import GRPOStageCallback, TRLRolloutAdapter, optimizer_steps_per_step
 from pipelines.training.rl.ranks import SingleProcess
 from pipelines.training.rl.step_runner import RLStepRunner, checkpoint_interval
 from pipelines.training.rl.summary import summarise_training
 from pipelines.training.sampling.rollouts import RolloutSampler
 
-if TYPE_CHECKING:
-    from trl import GRPOConfig
-
 
 def run(config: PPOConfig, inputs: Inputs, folder: StageFolder) -> None:
-    """Trains, or goes on from the newest checkpoint, and writes model and result."""
+    """Train from the newest checkpoint if there is one; write `artifacts/model` and the result."""
     run_on = runtime.start(config, advice="; algorithm ppo can be sharded over several")
     loaded = load_problems(inputs.one("problems"))
     path = inputs.model()
@@ -52,38 +50,27 @@ def run(config: PPOConfig, inputs: Inputs, folder: StageFolder) -> None:
     runner = RLStepRunner(config, folder, loaded, sampler, SingleProcess(), positions=max_positions(model))
 
     import datasets
-    from transformers.trainer_callback import PrinterCallback
-    from trl import GRPOTrainer
-
-    from pipelines.training.grpo.callback import GRPOStageCallback, newest_checkpoint
 
     datasets.disable_progress_bars()
     scratch = folder.path / "checkpoints" / ".trainer"
     shutil.rmtree(scratch, ignore_errors=True)
-    checkpoint = newest_checkpoint(folder)
-    first = checkpoint[0] if checkpoint else 0
+    checkpoint = newest_checkpoint(folder, lambda path, step: read_verified_state(path, folder.key, step))
+    first = 0 if checkpoint is None else checkpoint[0]
     with graceful() as stop, runner.open_streams(first):
         adapter = TRLRolloutAdapter(config, runner, first)
-        with warnings.catch_warnings():
-            # rollout_func is experimental, and TRL gives gradient_checkpointing a default that transformers deplores.
-            warnings.filterwarnings("ignore", message=".*'rollout_func'.*", category=UserWarning)
-            warnings.filterwarnings("ignore", message=".*gradient_checkpointing.*", category=FutureWarning)
-            trainer = GRPOTrainer(
-                model=model,
-                reward_funcs=stored_rewards,
-                args=_arguments(config, run_on, scratch),
-                # Prompts come from the stage's own order of problems; the trainer only needs as many rows.
-                train_dataset=datasets.Dataset.from_list([{"prompt": str(row)} for row in range(config.prompts)]),
-                processing_class=tokenizer,
-                rollout_func=adapter,
-                callbacks=[GRPOStageCallback(config, runner, adapter, stop, every=checkpoint_interval(config))],
-            )
-        trainer.remove_callback(PrinterCallback)
+        trainer = make_grpo_trainer(
+            model,
+            _settings(config, run_on, scratch),
+            config.prompts,
+            tokenizer,
+            adapter,
+            GRPOStageCallback(config, runner, adapter, stop, every=checkpoint_interval(config)),
+        )
         with runtime.memory_guard(
             f"GRPO with micro-batches of {_micro(config)} rollouts",
             f"Set micro_batch to {max(1, _micro(config) // 2)}, which must divide mini_batch.",
         ):
-            trainer.train(resume_from_checkpoint=str(checkpoint[1]) if checkpoint else None)
+            trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint[1]))
         stop.raise_if_requested()
         runner.evaluate(config.steps)
     shutil.rmtree(scratch, ignore_errors=True)
@@ -95,42 +82,40 @@ def _micro(config: PPOConfig) -> int:
     return config.micro_batch or config.mini_batch
 
 
-def _arguments(config: PPOConfig, run_on: runtime.Runtime, scratch: Path) -> "GRPOConfig":
-    from trl import GRPOConfig
-
+def _settings(config: PPOConfig, run_on: runtime.Runtime, scratch: Path) -> dict[str, Any]:
     on_gpu = run_on.device.type == "cuda"
-    return GRPOConfig(
-        output_dir=str(scratch),
-        max_steps=config.steps * optimizer_steps_per_step(config),
-        per_device_train_batch_size=_micro(config),
-        gradient_accumulation_steps=config.mini_batch // _micro(config),
-        generation_batch_size=config.prompts * config.rollouts,
-        num_generations=config.rollouts,
-        num_iterations=config.epochs,
-        max_completion_length=config.sampling.max_new_tokens,
-        temperature=config.sampling.temperature,
-        beta=config.kl,
-        epsilon=config.clip,
-        entropy_coef=config.entropy,
-        scale_rewards="group" if config.whiten else "none",
-        learning_rate=config.actor.learning_rate,
-        lr_scheduler_type="constant_with_warmup",
-        warmup_steps=config.actor.warmup_steps,
-        adam_beta1=config.actor.betas[0],
-        adam_beta2=config.actor.betas[1],
-        adam_epsilon=config.actor.eps,
-        weight_decay=config.actor.weight_decay,
-        max_grad_norm=config.max_grad_norm,
-        optim="adamw_torch",
-        shuffle_dataset=False,
-        seed=config.seed,
-        data_seed=config.seed,
-        use_cpu=not on_gpu,
-        bf16=on_gpu and run_on.describe()["dtype"] == "bfloat16",
-        gradient_checkpointing=config.recompute or on_gpu,
-        dataloader_pin_memory=on_gpu,
-        save_strategy="no",  # the callback asks, between two steps of the stage
-        logging_steps=1,
-        disable_tqdm=True,
-        report_to="none",
-    )
+    return {
+        "output_dir": str(scratch),
+        "max_steps": config.steps * optimizer_steps_per_step(config),
+        "per_device_train_batch_size": _micro(config),
+        "gradient_accumulation_steps": config.mini_batch // _micro(config),
+        "generation_batch_size": config.prompts * config.rollouts,
+        "num_generations": config.rollouts,
+        "num_iterations": config.epochs,
+        "max_completion_length": config.sampling.max_new_tokens,
+        "temperature": config.sampling.temperature,
+        "beta": config.kl,
+        "epsilon": config.clip,
+        "entropy_coef": config.entropy,
+        "scale_rewards": "group" if config.whiten else "none",
+        "learning_rate": config.actor.learning_rate,
+        "lr_scheduler_type": "constant_with_warmup",
+        "warmup_steps": config.actor.warmup_steps,
+        "adam_beta1": config.actor.betas[0],
+        "adam_beta2": config.actor.betas[1],
+        "adam_epsilon": config.actor.eps,
+        "weight_decay": config.actor.weight_decay,
+        "max_grad_norm": config.max_grad_norm,
+        "optim": "adamw_torch",
+        "shuffle_dataset": False,
+        "seed": config.seed,
+        "data_seed": config.seed,
+        "use_cpu": not on_gpu,
+        "bf16": on_gpu and run_on.describe()["dtype"] == "bfloat16",
+        "gradient_checkpointing": config.recompute or on_gpu,
+        "dataloader_pin_memory": on_gpu,
+        "save_strategy": "no",  # the callback requests it between two steps of the stage
+        "logging_steps": 1,
+        "disable_tqdm": True,
+        "report_to": "none",
+    }

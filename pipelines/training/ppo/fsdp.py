@@ -17,7 +17,7 @@ from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
 
 from pipelines.training.core.runtime import Runtime, world_size
-from pipelines.training.ppo.networks import decoder_layers
+from pipelines.training.core.transformers_compat import decoder_layers
 from pipelines.training.rl.ranks import Ranks, SingleProcess
 
 COLLECTIVE_TIMEOUT: Final = timedelta(minutes=60)

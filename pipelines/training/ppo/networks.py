@@ -5,13 +5,14 @@ Padding stands to the right of every row, where a causal model cannot see it fro
 """
 
 import copy
-from collections.abc import Iterator
 from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
+
+from pipelines.training.core.transformers_compat import decoder_layers
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -67,12 +68,6 @@ def freeze_copy(policy: PolicyNetwork) -> PolicyNetwork:
     reference.requires_grad_(False)
     reference.eval()
     return reference
-
-
-def decoder_layers(network: nn.Module) -> Iterator[nn.Module]:
-    """The blocks (decoder layers) of a network, which are sharded and recomputed one by one."""
-    names = {name for part in network.modules() for name in getattr(part, "_no_split_modules", None) or ()}
-    return (part for part in network.modules() if type(part).__name__ in names)
 
 
 def recompute_activations(network: nn.Module) -> None:

@@ -13,6 +13,7 @@ from pipelines.training.core import runtime
 from pipelines.training.core.configs import PretrainConfig
 from pipelines.training.core.metrics import read_last_metrics
 from pipelines.training.core.model import count_parameters, save_model
+from pipelines.training.core.trl_compat import pack_texts
 from pipelines.training.supervised.sft import disable_dataset_progress, fine_tune
 
 if TYPE_CHECKING:
@@ -75,10 +76,7 @@ def build_dataset(
     if not len(dataset):
         raise InvalidInput(f"{source.name} has no examples", remedy="Look at the data card of the curate stage.")
     if config.packing:
-        from trl import pack_dataset
-
-        shuffled = dataset.shuffle(seed=config.seed, keep_in_memory=True)
-        dataset = pack_dataset(shuffled, config.max_tokens, "wrapped", {"load_from_cache_file": False})
+        dataset = pack_texts(dataset.shuffle(seed=config.seed, keep_in_memory=True), config.max_tokens)
     return dataset
 
 

@@ -1,21 +1,28 @@
-"""Supervised fine-tuning with TRL's SFTTrainer in the stage folder's contract: shared by `prime` and `pretrain`."""
+"""Supervised fine-tuning with TRL's SFTTrainer inside a stage folder; `prime` and `pretrain` share it."""
 
 import shutil
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from transformers import TrainerControl, TrainerState, TrainingArguments
+
 from pipelines.errors import InvalidInput
 from pipelines.folder import StageFolder
-from pipelines.signals import graceful
+from pipelines.records import Metric
+from pipelines.signals import Stop, graceful
+from pipelines.streams import StreamWriter
 from pipelines.training.core import runtime
+from pipelines.training.core.checkpoint import newest_checkpoint
 from pipelines.training.core.configs import SupervisedConfig
+from pipelines.training.core.metrics import require_finite
 from pipelines.training.core.model import load_model
+from pipelines.training.core.trainer_callback import StageTrainerCallback
+from pipelines.training.core.transformers_compat import check_trainer_checkpoint
+from pipelines.training.core.trl_compat import SFT_LOG_NAMES, make_sft_trainer
 
 if TYPE_CHECKING:
     from datasets import Dataset
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
-    from trl import SFTConfig
 
 
 def fine_tune(
@@ -28,60 +35,85 @@ def fine_tune(
     *,
     stream: str,
 ) -> tuple["PreTrainedModel", int]:
-    """Trains a model, or goes on from the newest checkpoint.
+    """Train a model, from the newest checkpoint if there is one.
 
     Args:
         config: of the stage.
         path: folder of the model to start from.
         tokenizer: of the model.
-        dataset: rows with `input_ids` and `completion_mask`, which is 1 on the tokens that are learnt.
-        folder: of the stage; gets checkpoints, metrics and progress.
+        dataset: rows with `input_ids` and `completion_mask` (1 on the tokens in the loss).
+        folder: of the stage; receives checkpoints, metrics and progress.
         run_on: device and number type.
-        stream: name of the stream of metrics, and of what is done in messages.
+        stream: name of the metrics stream; also names the training in messages.
 
     Returns:
-        The model and the optimizer steps it took.
+        The model, and the number of optimizer steps it took.
 
     Raises:
-        InvalidInput: the model cannot be read, or the batch does not divide.
-        StageFailed: the loss is not finite, or out of memory. Interrupted: told to stop; a checkpoint is saved.
+        InvalidInput: the model cannot be read, or batch_size is not a multiple of micro_batch.
+        StageFailed: the loss is not finite, or memory ran out.
+        Interrupted: a stop signal arrived; a checkpoint is saved.
     """
     model = load_model(path)
-
-    from transformers.trainer_callback import PrinterCallback
-    from trl import SFTTrainer
-
-    from pipelines.training.supervised.hf_trainer import SFTStageCallback, newest_trainer_checkpoint
-
     scratch = folder.path / "checkpoints" / ".trainer"
     shutil.rmtree(scratch, ignore_errors=True)
     with graceful() as stop, folder.stream("metrics", stream) as metrics:
-        trainer = SFTTrainer(
-            model=model,
-            args=_arguments(config, run_on, scratch, len(dataset)),
-            train_dataset=dataset,
-            processing_class=tokenizer,
-            callbacks=[SFTStageCallback(folder, metrics, stop, stream)],
-        )
-        trainer.remove_callback(PrinterCallback)  # it prints to stdout, which is the result's
+        settings = _settings(config, run_on, scratch, len(dataset))
+        callback = SFTStageCallback(folder, metrics, stop, stream)
+        trainer = make_sft_trainer(model, settings, dataset, tokenizer, callback)
         smaller = f"Set micro_batch to {max(1, (config.micro_batch or config.batch_size) // 2)}."
         with runtime.memory_guard(f"{stream} with batches of {config.micro_batch or config.batch_size}", smaller):
-            trainer.train(resume_from_checkpoint=newest_trainer_checkpoint(folder))
+            checkpoint = newest_checkpoint(folder, lambda path, _: check_trainer_checkpoint(path))
+            trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint[1]))
         stop.raise_if_requested()
     shutil.rmtree(scratch, ignore_errors=True)
     return trainer.model, int(trainer.state.global_step)
 
 
+class SFTStageCallback(StageTrainerCallback):
+    """Writes metrics and progress of each optimizer step; saves a checkpoint and ends when the stage is stopped."""
+
+    def __init__(self, folder: StageFolder, metrics: StreamWriter, stop: Stop, stream: str) -> None:
+        super().__init__(folder, stop, SFT_LOG_NAMES)
+        self._metrics = metrics
+        self._stream = stream
+
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: dict[str, Any] | None = None,
+        **rest: Any,
+    ) -> None:
+        """Write the metrics of an optimizer step."""
+        values = self.logged_metrics(logs)
+        if values:
+            require_finite(values, f"{self._stream} step {state.global_step}", remedy="Lower learning_rate.")
+            self._metrics.append([Metric(step=state.global_step, values=values)])
+            self.folder.report(state.global_step, state.max_steps, "steps", values={"loss": values["loss"]})
+
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **rest: Any
+    ) -> TrainerControl:
+        """Request a checkpoint and the end if the stage was stopped."""
+        if self.stop.requested:
+            self.request_stop(control)
+        return control
+
+    def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **rest: Any) -> None:
+        """Move the saved checkpoint into the stage folder."""
+        self.move_checkpoint(args, state, state.global_step, keep=1)
+
+
 def disable_dataset_progress() -> None:
-    """Keeps progress bars of `datasets` out of a job's log."""
+    """Keep the progress bars of `datasets` out of a job's log."""
     import datasets
 
     datasets.disable_progress_bars()
 
 
-def _arguments(config: SupervisedConfig, run_on: runtime.Runtime, scratch: Path, n: int) -> "SFTConfig":
-    from trl import SFTConfig
-
+def _settings(config: SupervisedConfig, run_on: runtime.Runtime, scratch: Path, n: int) -> dict[str, Any]:
     micro = config.micro_batch or config.batch_size
     if config.batch_size % micro:
         raise InvalidInput(
@@ -90,7 +122,7 @@ def _arguments(config: SupervisedConfig, run_on: runtime.Runtime, scratch: Path,
         )
     steps = -(-n // config.batch_size) * config.epochs
     on_gpu = run_on.device.type == "cuda"
-    settings: dict[str, Any] = {
+    return {
         "output_dir": str(scratch),
         "num_train_epochs": config.epochs,
         "per_device_train_batch_size": micro,
@@ -115,7 +147,3 @@ def _arguments(config: SupervisedConfig, run_on: runtime.Runtime, scratch: Path,
         "disable_tqdm": True,
         "report_to": "none",
     }
-    with warnings.catch_warnings():
-        # TRL gives gradient_checkpointing a default, and transformers complains of the name whoever sets it.
-        warnings.filterwarnings("ignore", message=".*gradient_checkpointing.* is deprecated", category=FutureWarning)
-        return SFTConfig(**settings)
