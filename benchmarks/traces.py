@@ -148,7 +148,7 @@ def questions(report: Report, store: Store) -> None:
 
     def anew(ask: Callable[[], object]) -> Callable[[], object]:
         def asked() -> object:
-            store._known.forget()  # else it would remember
+            store._results.clear()  # else it would remember
             return ask()
 
         return asked

@@ -63,7 +63,7 @@ class Store:
         self._writer: IndexWriter | None = None
         self._follower: Follower | None = None
         self._seen = (-1, -1)
-        self._known = LastResultCache()
+        self._results = LastResultCache()
         self._opens = 0
         self.notices: tuple[str, ...] = ()
         """What a user should be told about this index."""
@@ -138,7 +138,7 @@ class Store:
 
     def coverage(self) -> Coverage:
         """How much of what is on disk the index holds."""
-        return self._known.answer("coverage", self.version(), lambda: aggregates.coverage(self._db))
+        return self._results.get_or_compute("coverage", self.version(), lambda: aggregates.coverage(self._db))
 
     def bad_lines(self) -> Iterator[BadLine]:
         """Lines that could not be read, at most a thousand a file."""
@@ -152,7 +152,7 @@ class Store:
 
     def count(self, query: Query, *, newer_than: int | None = None) -> int:
         """How many rollouts the filter lets through."""
-        return self._known.answer(
+        return self._results.get_or_compute(
             "count" if newer_than is None else "newer",
             (self.version(), query.filter, newer_than),
             lambda: self._selector().count(self._where(query.filter), newer_than=newer_than),
@@ -251,7 +251,7 @@ class Store:
         where, selector = self._where(query.filter), self._selector()
         known = None
         if sort != "problem":
-            known = self._known.answer("totals", about, lambda: totals(self._db, selector, where))
+            known = self._results.get_or_compute("totals", about, lambda: totals(self._db, selector, where))
         return groups.problems(self._db, selector, where, after, before, sort, descending, limit, known)
 
     def histogram(self, query: Query, field: SortField, *, bins: int = 20) -> Histogram:

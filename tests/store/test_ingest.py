@@ -352,7 +352,7 @@ def test_a_bulk_load_says_the_same_and_survives_the_loss_of_its_second_process(
         expected = answers(store)
     monkeypatch.setattr(ingest, "BULK_BYTES", 0)
     monkeypatch.setattr(ingest, "FIRST_BYTES", 2000)
-    monkeypatch.setattr(ingest, "PIECE_BYTES", 5000)
+    monkeypatch.setattr(ingest, "CHUNK_BYTES", 5000)
     shutil.rmtree(filled.workspace.path / "index")
     with open_store(filled.workspace) as store:
         store.ingest()
@@ -360,15 +360,15 @@ def test_a_bulk_load_says_the_same_and_survives_the_loss_of_its_second_process(
         missing = store._db.execute("SELECT count(*) FROM sqlite_master WHERE name LIKE 'rollout_by_%'").fetchone()[0]
         assert missing == len(BULK_INDEXES) + 1
     shutil.rmtree(filled.workspace.path / "index")
-    whole = FtsProcess.pieces
+    whole = FtsProcess.chunks
 
     def dies_early(process: FtsProcess, job: FtsJob) -> Iterator[ReadPiece]:
-        for count, piece in enumerate(whole(process, job)):
+        for count, chunk in enumerate(whole(process, job)):
             if count == 3:
                 process._process.kill()
-            yield piece
+            yield chunk
 
-    monkeypatch.setattr(FtsProcess, "pieces", dies_early)
+    monkeypatch.setattr(FtsProcess, "chunks", dies_early)
     with open_store(filled.workspace) as store:
         store.ingest()
         assert answers(store) == expected

@@ -46,7 +46,7 @@ def test_on_a_network_file_system_it_is_in_a_local_cache(
 
 
 def test_without_any_local_folder_it_says_what_to_do(lab: Lab) -> None:
-    with pytest.raises(MissingRequirement, match="no local folder") as caught:
+    with pytest.raises(MissingRequirement, match="no writable local folder") as caught:
         locate_index(lab.workspace, mounts=mounts(("/", "nfs4")))
     assert "COGTUI_CACHE" in caught.value.remedy
 

@@ -109,7 +109,7 @@ def test_pages_of_problems_backwards_are_those_forwards(
     """Whether all of them are kept in memory or each page is asked for; and the order is the same."""
     kept = [group.problem_id for group in store.problems(Query(parse(text)), sort=sort, descending=descending).rows]
     monkeypatch.setattr("cogtui.store.query.problem_totals.MANY_PROBLEMS", many)
-    store._known.forget()
+    store._results.clear()
     query = Query(parse(text))
 
     def ask(**where: Any) -> Page[ProblemGroup]:

@@ -1,4 +1,4 @@
-"""Opening index files: the settings of a connection, a first generation, a damaged file."""
+"""Opening and creating index files, and translating SQLite errors into messages."""
 
 import contextlib
 import fcntl
@@ -16,21 +16,27 @@ from pipelines.errors import CogtuiError, MissingRequirement
 
 READER_CACHE_KIB: Final = 16 * 1024
 WRITER_CACHE_KIB: Final = 96 * 1024
-"""Enough to hold the hot part of the index of ids, which is hit at random places, at a few million rollouts."""
+"""Holds the hot pages of the unique index of rollout ids, which inserts hit at random, up to a few million rollouts."""
 BUSY_S: Final = 20.0
 
 
 class DamagedIndex(CogtuiError):
-    """The index file is no database any more. Nothing is lost: it is built again from the stage folders."""
+    """The index file is corrupt. It can be rebuilt from the stage folders without loss."""
 
     code = "damaged_index"
 
 
 def connect(path: Path, *, readonly: bool = False, search: bool = True) -> sqlite3.Connection:
-    """A connection in autocommit mode; transactions are begun by hand.
+    """Open an index file, in autocommit mode: callers begin their transactions themselves.
 
     Args:
-        search: attach the words too, to be read. Who writes must not: a transaction would lock both files.
+        path: the index file; must exist.
+        readonly: refuse writes, and do not migrate.
+        search: attach the full-text index for reading. Writers leave it detached, because one of their transactions
+            would lock both files.
+
+    Raises:
+        InvalidInput: the index belongs to another version. DamagedIndex, MissingRequirement: SQLite cannot use it.
     """
     mode = "ro" if readonly else "rw"
     connection = sqlite3.connect(
@@ -43,7 +49,7 @@ def connect(path: Path, *, readonly: bool = False, search: bool = True) -> sqlit
         connection.execute("PRAGMA synchronous = NORMAL")
         if not readonly:
             migrate(connection)
-            if not fts_index.fts_path(path).exists():  # an index of before there was one, or somebody deleted it
+            if not fts_index.fts_path(path).exists():  # somebody deleted it; the next ingest fills it again
                 fts_index.create_fts(path, str(connection.execute("PRAGMA journal_mode").fetchone()[0]))
         else:
             check_version(schema_version(connection))  # reads the file, so that damage is found here
@@ -56,8 +62,8 @@ def _attach(connection: sqlite3.Connection, index: Path) -> None:
     path = fts_index.fts_path(index)
     if not path.exists():
         raise DamagedIndex(
-            f"the index {index} has lost its words",
-            detail="Nothing is lost: they are in the stage folders.",
+            f"the full-text file of the index {index} is missing",
+            detail="Nothing is lost: it is made from the stage folders.",
             remedy="Build it again with cogtui reindex.",
         )
     connection.execute(f"ATTACH ? AS {fts_index.SCHEMA}", (f"{path.as_uri()}?mode=ro",))
@@ -65,7 +71,7 @@ def _attach(connection: sqlite3.Connection, index: Path) -> None:
 
 
 def connect_memory() -> sqlite3.Connection:
-    """An empty index that is nowhere: of a workspace that does not exist yet."""
+    """Open an empty in-memory index, for a workspace that does not exist yet."""
     connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
     migrate(connection)
     connection.execute(f"ATTACH ':memory:' AS {fts_index.SCHEMA}")
@@ -75,7 +81,7 @@ def connect_memory() -> sqlite3.Connection:
 
 
 def make_generation(location: IndexLocation) -> Path:
-    """A new empty index file in a location; nothing points to it yet."""
+    """Create an empty index file that is not the current one yet; return its path."""
     path = location.next_generation()
     journal = "WAL" if wal_works(location.folder) else "TRUNCATE"
     fts_index.create_fts(path, journal)
@@ -118,7 +124,7 @@ def _usable_index(location: IndexLocation) -> Path | None:
 
 @contextmanager
 def generation_lock(location: IndexLocation) -> Iterator[None]:
-    """Keeps others from making the first generation too. The kernel frees it when the process ends."""
+    """Hold the lock under which the current index file is created or replaced. It ends with the process."""
     descriptor = os.open(location.folder / ".lock", os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -156,7 +162,7 @@ def translate_sqlite_errors(path: Path | None) -> Iterator[None]:
 
 @contextmanager
 def transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    """A write transaction: all of it or nothing."""
+    """Run a write transaction, rolled back on any exception."""
     connection.execute("BEGIN IMMEDIATE")
     try:
         yield

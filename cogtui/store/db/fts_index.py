@@ -1,8 +1,9 @@
-"""The words of all completions, in a file of their own beside the index.
+"""The full-text index of completions, in a file of its own beside the index.
 
-They cost more to write than everything else, so a bulk load writes them from a second process while rows go into
-the index; one SQLite file has one writer. Words are always written first: a rollout the index has can be searched.
-What a killed process wrote without its rows is found by nobody, because serials are never given out twice.
+Writing it takes longer than writing all other rows, so a bulk load writes it from a second process; SQLite allows one
+writer per file. Texts are always written before the rows of their rollouts, so every rollout in the index can be
+searched. A process killed in between leaves texts without rows; no query returns them, because serials are never
+reused.
 """
 
 from __future__ import annotations
@@ -16,36 +17,39 @@ from typing import Final
 from pipelines.errors import CogtuiError
 
 SCHEMA: Final = "fts"
-"""Name under which readers have the file attached."""
+"""Schema name under which readers attach the file."""
 BUSY_S: Final = 20.0
 CACHE_KIB: Final = 16 * 1024
 PAGE_BYTES: Final = 8192
-"""Of this file and of the index."""
+"""Page size of this file and of the index."""
 CHECKPOINT_PAGES: Final = 8192
-"""64 MB of log between checkpoints: pages that every batch changes are copied into the file once, not every time."""
+"""64 MB of write-ahead log between checkpoints, so that pages changed by every batch are copied once."""
 LEAF_BYTES: Final = 8000
-"""A leaf of the words fills one page of the file."""
+"""FTS5 leaf size: one leaf fills one page."""
 HASH_BYTES: Final = 64 * 2**20
-"""Of words in memory before they are written: those of one transaction."""
+"""FTS5 buffer for the terms of one transaction."""
 _INSERT: Final = "INSERT INTO completion_fts (rowid, completion) VALUES (?, ?)"
 
 
 class FtsLeaseLost(CogtuiError):
-    """Another process writes the words now."""
+    """Another process has the lease and writes the full-text index."""
 
     code = "lease_lost"
 
 
 def fts_statements(schema: str) -> tuple[str, ...]:
-    """Statements that make the tables where there are none."""
+    """Return the statements that create the tables if they are missing.
+
+    FTS5 options that sqlite-utils cannot express: contentless, without column sizes, with page and buffer sizes.
+    """
     return (
-        # Words and their positions, no text (the files have it), no sizes (nothing is ranked).
+        # Terms and positions only: the stage files have the texts, and nothing is ranked by length.
         f"""CREATE VIRTUAL TABLE IF NOT EXISTS {schema}.completion_fts USING fts5(
             completion, content='', columnsize=0, tokenize='unicode61 remove_diacritics 0')""",
         f"INSERT INTO {schema}.completion_fts (completion_fts, rank) VALUES ('automerge', 8)",
         f"INSERT INTO {schema}.completion_fts (completion_fts, rank) VALUES ('hashsize', {HASH_BYTES})",
         f"INSERT INTO {schema}.completion_fts (completion_fts, rank) VALUES ('pgsz', {LEAF_BYTES})",
-        # token: of the lease whose holder may write; upto: all serials up to this one were given out.
+        # token: the lease whose holder may write; last_serial: the highest serial ever assigned.
         f"""CREATE TABLE IF NOT EXISTS {schema}.fts_state (
             id INTEGER PRIMARY KEY, token TEXT NOT NULL, last_serial INTEGER NOT NULL)""",
         f"INSERT OR IGNORE INTO {schema}.fts_state VALUES (1, '', 0)",
@@ -53,14 +57,15 @@ def fts_statements(schema: str) -> tuple[str, ...]:
 
 
 def fts_path(index: Path) -> Path:
-    """The file beside an index."""
+    """Return the path of the full-text file of an index."""
     return index.with_name(index.name + "-fts")
 
 
 def create_fts(index: Path, journal: str) -> None:
-    """Makes the file of an index if there is none. Several processes may try at once.
+    """Create the full-text file of an index if it is missing. Several processes may try at once.
 
     Args:
+        index: path of the index file.
         journal: SQLite's journal mode.
     """
     with contextlib.closing(sqlite3.connect(fts_path(index), isolation_level=None, timeout=BUSY_S)) as connection:
@@ -73,7 +78,7 @@ def create_fts(index: Path, journal: str) -> None:
 
 
 class FtsIndex:
-    """Writes words. Belongs to the process that holds the lease, or to its helper, never to both at a time."""
+    """Writes the full-text index: in the process that holds the lease or in its helper, never in both at once."""
 
     def __init__(self, index: Path) -> None:
         self._db = sqlite3.connect(
@@ -89,30 +94,31 @@ class FtsIndex:
         self._db.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
 
     def claim(self, token: str) -> None:
-        """From now on the holder of this lease writes, and whoever did before cannot any more."""
+        """Give the right to write to the holder of this lease and revoke it from the previous one."""
         if self._state()[0] != token:
             self._db.execute("UPDATE fts_state SET token = ?", (token,))
 
     def last_serial(self) -> int:
-        """The highest serial given out."""
+        """Return the highest serial ever assigned."""
         return self._state()[1]
 
-    def add(self, token: str, texts: Iterable[tuple[int, str]], upto: int) -> None:
-        """Writes the words of some rollouts, all or none.
+    def add(self, token: str, texts: Iterable[tuple[int, str]], last_serial: int) -> None:
+        """Index the completions of some rollouts in one transaction.
 
         Args:
-            texts: serials that were not given out yet, and completions.
-            upto: the highest of the serials.
+            token: of the caller's lease.
+            texts: unused serials with their completions.
+            last_serial: the highest of these serials.
 
         Raises:
-            WordsTaken: the holder of another lease writes now.
+            FtsLeaseLost: another process has the lease.
         """
         self._db.execute("BEGIN IMMEDIATE")
         try:
             if self._state()[0] != token:
                 raise FtsLeaseLost("another process writes the index now")
             self._db.executemany(_INSERT, texts)
-            self._db.execute("UPDATE fts_state SET last_serial = max(last_serial, ?)", (upto,))
+            self._db.execute("UPDATE fts_state SET last_serial = max(last_serial, ?)", (last_serial,))
             self._db.execute("COMMIT")
         except BaseException:
             if self._db.in_transaction:
@@ -120,9 +126,9 @@ class FtsIndex:
             raise
 
     def close(self) -> None:
-        """Closes the file."""
+        """Close the connection."""
         self._db.close()
 
     def _state(self) -> tuple[str, int]:
-        token, upto = self._db.execute("SELECT token, last_serial FROM fts_state").fetchone()
-        return str(token), int(upto)
+        token, last_serial = self._db.execute("SELECT token, last_serial FROM fts_state").fetchone()
+        return str(token), int(last_serial)

@@ -1,8 +1,7 @@
-"""Who may write the index: one process at a time, by a row in the index itself.
+"""The writer lease: a row of the index that lets one process at a time write to it.
 
-The row is taken and renewed inside write transactions, so two processes can never both believe they have it,
-and every batch of the holder checks that it still is the holder. A holder that died, or that showed no sign of
-life for `STALE_S`, loses it to the next who asks.
+The row is written inside write transactions, so two processes never both hold it, and the holder checks it in every
+batch. The next process that asks takes the lease from a holder that died or sent no heartbeat for `STALE_S` seconds.
 """
 
 import os
@@ -22,7 +21,7 @@ RENEW_S: Final = 5.0
 
 
 class LeaseLost(CogtuiError):
-    """Another process took over the writing of the index, because this one was silent for too long."""
+    """Another process took the lease, because this one sent no heartbeat for too long."""
 
     code = "lease_lost"
 
@@ -34,19 +33,19 @@ class LeaseHolder:
     host: str
     pid: int
     silent_s: float
-    """Seconds since its last sign of life."""
+    """Seconds since its last heartbeat."""
 
 
 @dataclass(slots=True)
 class Lease:
-    """This process's claim to an index."""
+    """The lease of one index, as this process sees it."""
 
     connection: sqlite3.Connection
     token: str = field(default_factory=lambda: uuid.uuid4().hex)
     _renewed: float = 0.0
 
     def take(self) -> bool:
-        """Takes the lease if it is free, stale or ours already; whether we have it now."""
+        """Take the lease if it is free, stale or already held; return whether this process has it now."""
         with transaction(self.connection):
             row = self.connection.execute("SELECT token, host, pid, started, heartbeat FROM lease").fetchone()
             if row is not None and row[0] != self.token and _alive(*row[1:]):
@@ -55,10 +54,10 @@ class Lease:
         return True
 
     def check(self) -> None:
-        """Inside a write transaction: still ours? Renews it when it is time to.
+        """Check, inside a write transaction, that this process holds the lease; send a heartbeat if one is due.
 
         Raises:
-            LeaseLost: another process has it; the transaction must be given up.
+            LeaseLost: another process has it; the caller must roll back.
         """
         row = self.connection.execute("SELECT token FROM lease").fetchone()
         if row is None or row[0] != self.token:
@@ -67,7 +66,7 @@ class Lease:
             self._write()
 
     def renew(self) -> None:
-        """A sign of life while there is nothing to write.
+        """Send a heartbeat if one is due, in a transaction of its own.
 
         Raises:
             LeaseLost: another process has it.
@@ -77,7 +76,7 @@ class Lease:
                 self.check()
 
     def release(self) -> None:
-        """Gives it up, if we have it."""
+        """Give the lease up if this process has it."""
         with transaction(self.connection):
             self.connection.execute("DELETE FROM lease WHERE token = ?", (self.token,))
 
@@ -91,7 +90,7 @@ class Lease:
 
 
 def lease_holder(connection: sqlite3.Connection) -> LeaseHolder | None:
-    """The live process that writes the index, or None."""
+    """Return the live process that holds the lease, or None."""
     row = connection.execute("SELECT host, pid, started, heartbeat FROM lease").fetchone()
     if row is None or not _alive(*row):
         return None
@@ -108,9 +107,9 @@ def _alive(host: str, pid: int, started: float, heartbeat: float) -> bool:
 
 
 def _started(pid: int) -> float | None:
-    """When a process of this host started, in clock ticks since boot; None where there is no such process.
+    """Return the start time of a process of this host, in clock ticks since boot; None if there is no such process.
 
-    A number that was given out again belongs to a process with another start.
+    A reused process id has another start time. 0 means unknown.
     """
     try:
         stat = Path(f"/proc/{pid}/stat").read_bytes()

@@ -1,8 +1,7 @@
 """Where the index of a workspace lives: beside it on a local disk, else in a local cache folder.
 
-SQLite needs locks and shared memory that network file systems only pretend to have, so an index is never
-put on one. Each rebuild is a new file (a generation); a pointer file names the current one, so that open
-readers of the old one are not disturbed.
+Network file systems do not give SQLite reliable locks and shared memory, so an index is never put on one. Each
+rebuild makes a new file (a generation), and a pointer file names the current one, so readers of the old one go on.
 """
 
 import contextlib
@@ -38,13 +37,13 @@ _ESCAPE: Final = re.compile(r"\\([0-7]{3})")
 
 @dataclass(frozen=True, slots=True)
 class IndexLocation:
-    """The folder of an index and why it is that one."""
+    """The folder of an index, and the reason for choosing it."""
 
     folder: Path
     reason: str
 
     def current(self) -> Path | None:
-        """The index in use, or None where there is none yet."""
+        """Return the current index file, or None if there is none yet."""
         try:
             name = (self.folder / _POINTER).read_text(encoding="ascii").strip()
         except (OSError, UnicodeDecodeError):
@@ -53,12 +52,12 @@ class IndexLocation:
         return path if _GENERATION.fullmatch(name) and path.is_file() else None
 
     def next_generation(self) -> Path:
-        """A file name no index had before."""
+        """Return a file name that no index had before."""
         numbers = [int(match[1]) for path in self.folder.iterdir() if (match := _GENERATION.match(path.name))]
         return self.folder / f"index-{max(numbers, default=0) + 1:04d}.db"
 
     def point_to(self, index: Path) -> None:
-        """Makes `index` the current one and deletes those before it."""
+        """Make `index` the current one and delete the older ones."""
         write_atomic(self.folder / _POINTER, index.name + "\n")
         for path in self.folder.glob("index-*.db*"):
             match = _GENERATION.match(path.name)
@@ -67,14 +66,14 @@ class IndexLocation:
 
 
 def locate_index(workspace: Workspace, *, mounts: str | None = None) -> IndexLocation:
-    """The place of a workspace's index.
+    """Choose the location of the index of a workspace.
 
     Args:
         workspace: an existing workspace.
-        mounts: text of `/proc/mounts`, given by tests.
+        mounts: text of `/proc/mounts`; tests pass their own.
 
     Raises:
-        MissingRequirement: no local folder can be written.
+        MissingRequirement: there is no writable local folder.
     """
     table = _mount_table(mounts)
     beside = workspace.path / "index"
@@ -92,23 +91,23 @@ def locate_index(workspace: Workspace, *, mounts: str | None = None) -> IndexLoc
         if _usable(folder):
             return IndexLocation(folder, reason)
     raise MissingRequirement(
-        "there is no local folder for the index",
+        "there is no writable local folder for the index",
         detail=reason,
         remedy=f"Name one on a local disk: {CACHE_VARIABLE}=/some/local/folder",
     )
 
 
 def is_network(kind: str) -> bool:
-    """Whether a file system type, as `/proc/mounts` names it, is shared between hosts."""
+    """Return whether a file system type of `/proc/mounts` is a network file system."""
     if kind in _LOCAL_FUSE:
         return False
     if kind.startswith("fuse."):
-        return True  # sshfs, gluster, ceph-fuse, …: nearly all of them, and a local cache never hurts
+        return True  # sshfs, gluster, ceph-fuse, …: nearly all are networked, and a local cache is always safe
     return kind in NETWORK_TYPES
 
 
 def _mount_table(mounts: str | None) -> list[tuple[str, str]]:
-    """(mount point, type), as the kernel lists them; empty where it does not."""
+    """(mount point, type) pairs in the order of the kernel; empty where it does not list them."""
     if mounts is None:
         try:
             mounts = Path("/proc/self/mounts").read_text(encoding="utf-8", errors="surrogateescape")
@@ -123,7 +122,7 @@ def _mount_table(mounts: str | None) -> list[tuple[str, str]]:
 
 
 def _file_system(path: Path, table: list[tuple[str, str]]) -> str:
-    """The type of the file system a path is on; empty where that is not known."""
+    """The type of the file system that has a path; empty if unknown."""
     real = os.path.realpath(path)
     best, kind = -1, ""
     for point, found in table:
@@ -144,10 +143,10 @@ def _cache_roots() -> Iterator[Path]:
 
 
 def cache_folder(name: str, *, mounts: str | None = None) -> Path:
-    """A private folder on a local disk for things that can be made again.
+    """Return a private folder on a local disk for data that can be made again.
 
     Raises:
-        MissingRequirement: none can be written.
+        MissingRequirement: there is no writable local folder.
     """
     table = _mount_table(mounts)
     for root in _cache_roots():
@@ -155,12 +154,13 @@ def cache_folder(name: str, *, mounts: str | None = None) -> Path:
         if not is_network(_file_system(root, table)) and _usable(folder):
             return folder
     raise MissingRequirement(
-        "there is no local folder for a cache", remedy=f"Name one on a local disk: {CACHE_VARIABLE}=/some/local/folder"
+        "there is no writable local folder for a cache",
+        remedy=f"Name one on a local disk: {CACHE_VARIABLE}=/some/local/folder",
     )
 
 
 def _usable(folder: Path, *, private: bool = True) -> bool:
-    """Makes the folder; whether it can be written, and where it must be private is ours."""
+    """Create the folder; return whether this user can write to it and, if it must be private, owns it."""
     try:
         folder.mkdir(mode=0o700 if private else 0o777, parents=True, exist_ok=True)
         ours = not private or folder.stat().st_uid == os.getuid()  # /var/tmp: somebody else may have made it first
@@ -177,7 +177,7 @@ def _identity(path: Path) -> str:
 
 
 def wal_works(folder: Path) -> bool:
-    """Whether write-ahead logging really works in a folder: tried with a throw-away file and two connections.
+    """Return whether write-ahead logging works in a folder, tried with a temporary file and two connections.
 
     Some file systems accept the mode and fail at the first write.
     """
@@ -202,7 +202,7 @@ def wal_works(folder: Path) -> bool:
 
 
 def publish(workspace: Workspace, location: IndexLocation, index: Path) -> None:
-    """Says in the workspace's `index.json` where this host keeps the index. Never fails: it is for people."""
+    """Record in `index.json` of the workspace where this host keeps the index. Errors are ignored."""
     path = workspace.path / "index.json"
     entry = {"path": str(index), "reason": location.reason}
     try:

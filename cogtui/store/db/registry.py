@@ -1,4 +1,4 @@
-"""Small numbers for what rows refer to: series and judge runs."""
+"""Integer ids of series and judge runs, which rows refer to."""
 
 import json
 import sqlite3
@@ -7,11 +7,11 @@ from cogtui.store.stage_files.scan import judge_rank
 from pipelines.records import JudgeRun
 
 SeriesKey = tuple[int, str, str | None, int | None]
-"""Stage, split, and the condition and seed that the record itself names."""
+"""Stage id, split, and the condition and seed that the record itself states (None: those of the stage)."""
 
 
 class IdRegistry:
-    """Finds and makes series and judge runs; inside the write transaction of its caller."""
+    """Finds or inserts series and judge runs, inside the write transaction of the caller."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._db = connection
@@ -19,21 +19,21 @@ class IdRegistry:
         self._runs: dict[str, int] = {}
 
     def series(self, stage: int, split: str, condition: str | None = None, seed: int | None = None) -> int:
-        """The series of a rollout: its stage and split, and the condition and seed of the stage or its own."""
+        """Return the id of the series of a rollout."""
         key = (stage, split, condition, seed)
         if key not in self._series:
             self._series[key] = self._find_or_make(key)
         return self._series[key]
 
     def judge_run(self, run: str) -> int:
-        """The number of a judge run. One that is not described yet is named by its id."""
+        """Return the id of a judge run; insert one without a description if it is unknown."""
         if run not in self._runs:
             row = self._db.execute("SELECT id FROM judge_run WHERE run = ?", (run,)).fetchone()
             self._runs[run] = row[0] if row else self.describe(JudgeRun(id=run, judge=run.partition("-")[0]))
         return self._runs[run]
 
     def describe(self, run: JudgeRun) -> int:
-        """Writes who a judge run was; returns its number."""
+        """Insert or update the description of a judge run; return its id."""
         self._db.execute(
             """INSERT INTO judge_run (run, judge, rank, record) VALUES (?, ?, ?, ?)
             ON CONFLICT (run) DO UPDATE SET judge = excluded.judge, record = excluded.record""",
@@ -43,14 +43,14 @@ class IdRegistry:
         return self._runs[run.id]
 
     def is_described(self, run: JudgeRun) -> bool:
-        """Whether the index knows a judge run just so."""
+        """Return whether the index has exactly this description of a judge run."""
         found = self._db.execute(
             "SELECT 1 FROM judge_run WHERE run = ? AND record = ?", (run.id, run.model_dump_json())
         ).fetchone()
         return found is not None
 
-    def forget(self) -> None:
-        """After a transaction that failed, or rows that were deleted: what is remembered may not be there."""
+    def clear(self) -> None:
+        """Drop the cached ids, after a failed transaction or deleted rows."""
         self._series.clear()
         self._runs.clear()
 
@@ -80,12 +80,12 @@ class IdRegistry:
 
 
 def condition_of(labels: dict[str, object]) -> str | None:
-    """The condition among the labels of a stage."""
+    """Return the condition among the labels of a stage."""
     value = labels.get("condition")
     return None if value is None else str(value)
 
 
 def seed_of(labels: dict[str, object]) -> int | None:
-    """The seed among the labels of a stage."""
+    """Return the seed among the labels of a stage."""
     value = labels.get("seed")
     return value if isinstance(value, int) and not isinstance(value, bool) else None

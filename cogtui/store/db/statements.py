@@ -1,9 +1,9 @@
-"""The statements that write records into the index, and what a verdict comes to."""
+"""The SQL statements that write records, and the fields of a judgement as they write them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from cogtui.store.db.schema import DISTANCE_COLUMNS
 from cogtui.store.stage_files.decode import JudgementLine, LabelledSpanLine, SpanLine
@@ -16,6 +16,7 @@ N: Final = len(BEHAVIORS)
 _COUNTS: Final = ", ".join(BEHAVIORS)
 ADDRESS_BITS: Final = 40
 ADDRESS_MASK: Final = (1 << ADDRESS_BITS) - 1
+"""The address of a line is `file id << ADDRESS_BITS | byte offset`."""
 MISSING: Final = "-"
 BEHAVIOR_NUMBERS: Final[dict[Behavior, int]] = {behavior: number for number, behavior in enumerate(BEHAVIORS)}
 
@@ -36,26 +37,56 @@ INSERT_DISTANCES: Final = f"""INSERT OR REPLACE INTO span_distance (serial, {", 
     VALUES (?, {", ".join([f"nullif(?, {NO_DISTANCE})"] * len(DISTANCE_COLUMNS))})"""
 
 JUDGED_NAMES: Final = ("none", "ok", "partial", "failed")
-"""Codes of `rollout.judged`."""
+"""Names of the codes of `rollout.judged`."""
+MAX_OFFSET: Final = 1 << 40
+"""Offsets of spans are below this; no text is that long."""
 
 Counts = tuple[int | None, ...]
-"""By behaviour; None where the judgement failed or is missing."""
+"""By behaviour; None if the judgement failed or is missing."""
 LineAddresses = tuple[int | None, ...]
-"""By behaviour the place of its line, `source << AT_BITS | byte`; None where there is none."""
+"""By behaviour the address of its line; None if there is none."""
 SpanDistances = tuple[int, ...] | None
-"""Columns of `span_distance`, `NO_DISTANCE` for NULL; None where fewer than two spans have a place."""
-RolloutJudgement = tuple[str, Counts, int, LineAddresses, SpanDistances]
-"""What one judge run says of one rollout: statuses (a letter a behaviour), counts, unaligned spans, places, gaps.
-
-Verdicts and what they are made of are plain tuples, because millions of them go from one process to another.
-"""
+"""Columns of `span_distance`, with `NO_DISTANCE` for NULL; None if fewer than two spans are aligned."""
 Ranges = list[tuple[int, int]]
-JudgementFields = tuple[str, int | None, Ranges, int, int]
-"""What one line says: status letter, count, (start, end) of the placed spans, number of unaligned ones, place."""
+"""(start, end) of aligned spans, in code points."""
 
 
-def judgement_fields(line: JudgementLine, at: int) -> JudgementFields:
-    """What a judgement line says.
+class JudgementFields(NamedTuple):
+    """The fields of one judgement: one judge run, rollout and behaviour."""
+
+    status: str
+    """Letter of `STATUS_LETTERS`, or `MISSING`."""
+    declared_count: int | None
+    """As the judge gave it; None unless the status is ok."""
+    ranges: Ranges
+    unaligned: int
+    """How many spans have no offsets."""
+    address: int | None
+
+
+class RolloutJudgement(NamedTuple):
+    """The judgements of one rollout by one judge run: a row of `rollout_judgement`."""
+
+    statuses: str
+    """One letter per behaviour."""
+    counts: Counts
+    unaligned: int
+    addresses: LineAddresses
+    distances: SpanDistances
+
+
+def line_address(file: int, byte: int) -> int:
+    """Return the address of the line of a file that starts at a byte offset."""
+    return file << ADDRESS_BITS | byte
+
+
+def split_address(address: int) -> tuple[int, int]:
+    """Return file id and byte offset of an address."""
+    return address >> ADDRESS_BITS, address & ADDRESS_MASK
+
+
+def judgement_fields(line: JudgementLine, address: int) -> JudgementFields:
+    """Return the fields of a judgement line.
 
     Raises:
         ValueError: count and status, or the offsets of a span, contradict each other.
@@ -63,118 +94,114 @@ def judgement_fields(line: JudgementLine, at: int) -> JudgementFields:
     status, count = line.status, line.count
     if (count is None) == (status == "ok"):
         raise ValueError("a judgement has a count exactly when its status is ok")
-    ranges, unaligned = _placed(line.spans)
-    return STATUS_LETTERS[status], count, ranges, unaligned, at
+    ranges, unaligned = _aligned_ranges(line.spans)
+    return JudgementFields(STATUS_LETTERS[status], count, ranges, unaligned, address)
 
 
-def teacher_fields(spans: Sequence[LabelledSpanLine], at: int) -> list[JudgementFields | None]:
-    """Return what a teacher's own spans say: all behaviours of their set are known.
+def teacher_fields(spans: Sequence[LabelledSpanLine], address: int) -> list[JudgementFields | None]:
+    """Return the judgements of a teacher by its own spans, one per behaviour; None for other sets than theirs.
 
     Raises:
-        ValueError: the offsets of a span are none.
+        ValueError: the offsets of a span are not a range.
     """
-    said: list[JudgementFields | None] = []
-    known = behaviors_in_use(span.behavior for span in spans)
+    fields: list[JudgementFields | None] = []
+    judged = behaviors_in_use(span.behavior for span in spans)
     for behavior in BEHAVIORS:
         own = [span for span in spans if span.behavior == behavior]
-        said.append((STATUS_LETTERS["ok"], len(own), *_placed(own), at) if behavior in known else None)
-    return said
+        one = JudgementFields(STATUS_LETTERS["ok"], len(own), *_aligned_ranges(own), address)
+        fields.append(one if behavior in judged else None)
+    return fields
 
 
-_NOTHING: Final[tuple[str, int | None, Ranges, int, int | None]] = (MISSING, None, [], 0, None)
+_NO_LINE: Final = JudgementFields(MISSING, None, [], 0, None)
 
 
-def rollout_judgement(said: Sequence[JudgementFields | None]) -> RolloutJudgement:
-    """What up to four lines, in the order of the behaviours, come to."""
-    whole = [one or _NOTHING for one in said]
-    ranges = [one[2] for one in whole]
-    return (
-        "".join([one[0] for one in whole]),
-        tuple([one[1] for one in whole]),
-        sum([one[3] for one in whole]),
-        tuple([one[4] for one in whole]),
+def rollout_judgement(fields: Sequence[JudgementFields | None]) -> RolloutJudgement:
+    """Combine the judgements of one rollout and judge run, one per behaviour, None where there is none."""
+    lines = [one or _NO_LINE for one in fields]
+    ranges = [one.ranges for one in lines]
+    return RolloutJudgement(
+        "".join([one.status for one in lines]),
+        tuple([one.declared_count for one in lines]),
+        sum([one.unaligned for one in lines]),
+        tuple([one.address for one in lines]),
         span_distances(ranges) if sum(map(len, ranges)) > 1 else None,
     )
 
 
 def judged_code(judgement: RolloutJudgement) -> int:
-    """Return how complete a judgement is, as `rollout.judged` has it, for the sets it is about."""
-    statuses, counts = judgement[:2]
-    known: list[int | None] = []
+    """Return the code of `rollout.judged`: how many behaviours of the judged sets have a count."""
+    counts: list[int | None] = []
     for part in SET_SLICES:
-        if statuses[part].strip(MISSING):
-            known += counts[part]
-    missing = known.count(None)
-    return 1 if known and not missing else 2 if missing < len(known) else 3
+        if _is_about(judgement, part):
+            counts += judgement.counts[part]
+    missing = counts.count(None)
+    return 1 if counts and not missing else 2 if missing < len(counts) else 3
 
 
 def merge_sets(judgements: Sequence[tuple[int, RolloutJudgement]]) -> tuple[int, RolloutJudgement]:
-    """Merge the judgements of a rollout into what its row shows: of each behaviour set the first that is about it.
+    """Merge the judgements of a rollout into the one its row shows: for each behaviour set the first about it.
 
     Args:
-        judgements: judge run and what it says, the preferred run first.
+        judgements: judge run and judgement, the preferred run first.
 
     Returns:
         The run shown for the first set that is judged, and the merged judgement.
     """
-    chosen = [_first_about(part, judgements) for part in SET_SLICES]
-    spoken = [one for one in chosen if one is not None]
-    if not spoken:
+    chosen = [next((one for one in judgements if _is_about(one[1], part)), None) for part in SET_SLICES]
+    found = [one for one in chosen if one is not None]
+    if not found:
         return judgements[0]
-    if all(run == spoken[0][0] for run, _ in spoken):
-        return spoken[0]
+    if all(run == found[0][0] for run, _ in found):
+        return found[0]
     statuses = ""
     counts: Counts = ()
     addresses: LineAddresses = ()
     distances: tuple[int, ...] = ()
-    for part, one in zip(SET_SLICES, chosen, strict=True):
-        nothing = part.stop - part.start
-        statuses += one[1][0][part] if one else MISSING * nothing
-        counts += one[1][1][part] if one else (None,) * nothing
-        addresses += one[1][3][part] if one else (None,) * nothing
-        own = one[1][4] if one else None
-        distances += own[len(distances) : len(distances) + nothing**2] if own else (NO_DISTANCE,) * nothing**2
-    unaligned = sum(judgement[2] for _, judgement in dict(spoken).items())
-    any_distance = any(judgement[4] is not None for _, judgement in spoken)
-    return spoken[0][0], (statuses, counts, unaligned, addresses, distances if any_distance else None)
+    for part, pair in zip(SET_SLICES, chosen, strict=True):
+        size = part.stop - part.start
+        one = pair[1] if pair else None
+        statuses += one.statuses[part] if one else MISSING * size
+        counts += one.counts[part] if one else (None,) * size
+        addresses += one.addresses[part] if one else (None,) * size
+        own = one.distances if one else None
+        distances += own[len(distances) : len(distances) + size**2] if own else (NO_DISTANCE,) * size**2
+    unaligned = sum(one.unaligned for one in dict(found).values())
+    any_distance = any(one.distances is not None for _, one in found)
+    return found[0][0], RolloutJudgement(statuses, counts, unaligned, addresses, distances if any_distance else None)
 
 
-def _first_about(
-    part: slice, judgements: Sequence[tuple[int, RolloutJudgement]]
-) -> tuple[int, RolloutJudgement] | None:
-    return next((one for one in judgements if one[1][0][part].strip(MISSING)), None)
+def _is_about(judgement: RolloutJudgement, part: slice) -> bool:
+    return bool(judgement.statuses[part].strip(MISSING))
 
 
-def judgement_row(serial: int, run: int, verdict: RolloutJudgement) -> tuple[Any, ...]:
-    """For `INSERT_JUDGEMENT`."""
-    statuses, counts, unaligned, places, _ = verdict
-    return (serial, run, statuses, *counts, unaligned, *places)
+def judgement_row(serial: int, run: int, judgement: RolloutJudgement) -> tuple[Any, ...]:
+    """Return the values of `INSERT_JUDGEMENT`."""
+    return (serial, run, judgement.statuses, *judgement.counts, judgement.unaligned, *judgement.addresses)
 
 
 UNJUDGED: Final[tuple[Any, ...]] = (None, 0, None, *[None] * N)
+"""`shown_columns` of a rollout without judgements."""
 
 
-def shown_columns(run: int, verdict: RolloutJudgement) -> tuple[Any, ...]:
-    """What the row of the list shows of a verdict, as `INSERT_ROLLOUT` and `UPDATE_SHOWN` take it."""
-    counts = verdict[1]
-    return (run, 1 if None not in counts else judged_code(verdict), verdict[2], *counts)
+def shown_columns(run: int, judgement: RolloutJudgement) -> tuple[Any, ...]:
+    """Return the columns of `rollout` that show a judgement, for `INSERT_ROLLOUT` and `UPDATE_SHOWN`."""
+    counts = judgement.counts
+    return (run, 1 if None not in counts else judged_code(judgement), judgement.unaligned, *counts)
 
 
-def _placed(spans: Iterable[SpanLine | LabelledSpanLine]) -> tuple[Ranges, int]:
+def _aligned_ranges(spans: Iterable[SpanLine | LabelledSpanLine]) -> tuple[Ranges, int]:
+    """The ranges of the aligned spans, and the number of spans without offsets."""
     ranges: Ranges = []
     unaligned = 0
     for span in spans:
         start, end = span.start, span.end
         if start is None or end is None:
             if start is not end:
-                raise ValueError(f"no range: {start}:{end}")
+                raise ValueError(f"not a range: {start}:{end}")
             unaligned += 1
         elif 0 <= start < end < MAX_OFFSET:
             ranges.append((start, end))
         else:
-            raise ValueError(f"no range: {start}:{end}")
+            raise ValueError(f"not a range: {start}:{end}")
     return ranges, unaligned
-
-
-MAX_OFFSET: Final = 1 << 40
-"""No text is that long."""

@@ -1,4 +1,4 @@
-"""Averages per series and step, kept beside the rows: what curves are drawn from without a scan."""
+"""Averages per series and step, stored with the rows so that curves need no scan."""
 
 import sqlite3
 from typing import Final
@@ -10,7 +10,7 @@ from pipelines.behaviors.sets.registered import BEHAVIORS
 _STEPS_AT_ONCE: Final = 500
 
 MEAN_REWARD: Final = "round(avg(round(o.reward * 1073741824.0)) / 1073741824.0, 9)"
-"""Mean reward to nine digits. Multiples of 2**-30 are added exactly, so the order of the rows does not matter."""
+"""Mean reward to nine digits. Rewards are rounded to multiples of 2**-30, whose sum does not depend on row order."""
 
 AVERAGES: Final = f"""count(*), count(o.reward), {MEAN_REWARD},
     avg(CASE WHEN o.reward IS NOT NULL THEN o.correct END), avg(o.length), avg(o.n_tokens),
@@ -19,7 +19,7 @@ AVERAGES: Final = f"""count(*), count(o.reward), {MEAN_REWARD},
 
 
 def refresh_summaries(connection: sqlite3.Connection, lease: Lease) -> int:
-    """Works out again what has changed; returns how many steps that were."""
+    """Recompute the stale summaries; return how many there were."""
     total = 0
     while True:
         with transaction(connection):

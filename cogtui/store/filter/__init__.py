@@ -1,1 +1,4 @@
-"""The filter language: text to a syntax tree. Knows nothing of SQL."""
+"""The filter language: `parser.parse` turns a text into a syntax tree (`ast`) or raises `lexer.FilterError`.
+
+Public to all of `cogtui`. Knows nothing of SQL.
+"""

@@ -1,4 +1,4 @@
-"""The parts of a filter, and what fields there are."""
+"""The syntax tree of a filter, and the fields it may name."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ FieldKind = Literal["text", "number", "truth", "choice", "prefix", "words"]
 Operator = Literal[":", "=", "!=", "<", "<=", ">", ">="]
 
 SERIES_FIELDS: Final = frozenset(("condition", "seed", "stage", "kind", "name", "split", "experiment"))
-"""Fields that a rollout has through its stage: they choose series, not rows."""
+"""Fields of the stage of a rollout: they select series, not rows."""
 
 FIELDS: Final[dict[str, tuple[FieldKind, str]]] = {
     "condition": ("text", "priming condition; a list a,b and a trailing * are understood"),
@@ -38,13 +38,13 @@ FIELDS: Final[dict[str, tuple[FieldKind, str]]] = {
     "tag": ("text", "a tag of yours"),
     "note": ("words", "part of a note"),
     "text": ("words", "word or phrase of the completion"),
-    "has": ("choice", "something that is there"),
+    "has": ("choice", "a value the rollout has"),
 }
-"""Field → kind and what it is, in the order help lists them."""
+"""Field → kind and description, in the order of the help."""
 
 HAS: Final[dict[str, str]] = {
-    "judged": "somebody judged it",
-    "failed": "a judgement that failed: no count",
+    "judged": "a judgement",
+    "failed": "a judgement without a count, because it failed",
     "unaligned": "a quote that was not found in the text",
     "reward": "a reward",
     "answer": "an answer",
@@ -87,26 +87,26 @@ class SpanPattern:
     first: Behavior
     second: Behavior
     below: int | None
-    """None: however far."""
+    """None: any distance."""
 
 
 @dataclass(frozen=True, slots=True)
 class Negation:
-    """What does not match."""
+    """Rollouts that the term does not match."""
 
     term: Term
 
 
 @dataclass(frozen=True, slots=True)
 class Conjunction:
-    """All of them."""
+    """Rollouts that all terms match."""
 
     terms: tuple[Term, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Disjunction:
-    """Any of them."""
+    """Rollouts that at least one term matches."""
 
     terms: tuple[Term, ...]
 

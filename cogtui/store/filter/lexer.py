@@ -1,4 +1,4 @@
-"""A filter as tokens, each with its place."""
+"""Splitting a filter into tokens with their offsets."""
 
 import re
 from dataclasses import dataclass
@@ -24,22 +24,22 @@ _ESCAPE: Final = re.compile(r"\\(.)", re.DOTALL)
 
 @dataclass(frozen=True, slots=True)
 class FilterToken:
-    """A piece of a filter."""
+    """A token of a filter."""
 
     kind: TokenKind
     text: str
-    """As it is meant: without the quotes of a quoted one."""
+    """The text without quotes and escapes."""
     start: int
     end: int
     glued: bool
-    """No blank before it."""
+    """Whether there is no blank before it."""
 
 
 class FilterError(InvalidInput):
-    """A text that is no filter.
+    """A text is not a valid filter.
 
     Attributes:
-        start, end: half-open range of the mistake in the text, in code points.
+        start, end: half-open range of the error in the text, in code points.
         message: what is wrong, without the text.
     """
 
@@ -57,10 +57,10 @@ class FilterError(InvalidInput):
 
 
 def tokenize(text: str) -> list[FilterToken]:
-    """The tokens of a filter, the last of kind `end`.
+    """Return the tokens of a filter, ending with one of kind `end`.
 
     Raises:
-        FilterError: a character that begins no token, or a quote that is not closed.
+        FilterError: a character cannot start a token, or a quote is not closed.
     """
     tokens = []
     position = 0

@@ -1,4 +1,4 @@
-"""The filter language of the command line and the app (docs/traces.md): text to a tree, or an error with a caret.
+"""Parsing the filter language of the command line and the app (docs/traces.md).
 
 Recursive descent over:
 
@@ -46,12 +46,12 @@ class Filter:
     """A parsed filter."""
 
     text: str = ""
-    """What was typed."""
+    """The text as typed."""
     term: Term | None = None
-    """What it means; None means every rollout."""
+    """The syntax tree; None matches every rollout."""
 
     def __and__(self, other: Filter) -> Filter:
-        """What both let through."""
+        """Return the filter that matches what both match."""
         if self.term is None or other.term is None:
             return other if self.term is None else self
         return Filter(f"({self.text}) ({other.text})", Conjunction((self.term, other.term)))
@@ -61,10 +61,10 @@ EVERYTHING: Final = Filter()
 
 
 def parse(text: str) -> Filter:
-    """The filter a text means; an empty text means every rollout.
+    """Parse a filter; an empty text matches every rollout.
 
     Raises:
-        FilterError: the text is no filter; the detail shows it with a caret under the mistake.
+        FilterError: the text is not a filter; the detail shows it with a caret under the error.
     """
     parser = _FilterParser(text)
     if parser.at("end"):
@@ -97,7 +97,7 @@ class _FilterParser:
         return self.token.kind == kind
 
     def fail(self, at: FilterToken, message: str, remedy: str = "") -> FilterError:
-        """The error to raise for a mistake at a token."""
+        """Return the error to raise for a token."""
         return FilterError(self.text, at.start, at.end, message, remedy)
 
     def any_of(self) -> Term:
@@ -254,7 +254,7 @@ class _FilterParser:
         except ValueError:
             value = float("nan")
         if not abs(value) < 1e18:
-            raise self.fail(token, f"{token.text!r} is no number")
+            raise self.fail(token, f"{token.text!r} is not a number")
         return int(value) if value == int(value) else value
 
     def _choice(self, token: FilterToken, choices: Iterable[str]) -> str:
@@ -262,14 +262,14 @@ class _FilterParser:
             return token.text
         near = difflib.get_close_matches(token.text, choices, n=1)
         remedy = f"Did you mean {near[0]}?" if near else f"One of: {', '.join(choices)}."
-        raise self.fail(token, f"{token.text!r} is none of the values", remedy)
+        raise self.fail(token, f"{token.text!r} is not one of the values", remedy)
 
     def _words(self, field: str, token: FilterToken) -> Term:
         if field == "note":
             return FieldComparison("note", ":", (token.text,))
         phrase = token.text.removesuffix("*")
         if not any(char.isalnum() for char in phrase):
-            raise self.fail(token, "no word and no number in it", "Signs are not searched; give a word or a number.")
+            raise self.fail(token, "there is no word or number in it", "Only words and numbers are indexed.")
         return TextPhrase(phrase, prefix=phrase != token.text)
 
 

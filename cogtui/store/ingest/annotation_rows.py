@@ -1,11 +1,11 @@
-"""People's annotations into the index: the latest of each person and rollout is a verdict of a `human` judge run."""
+"""Reading annotations into the index: the latest of each person and rollout is a judgement of a `human` judge run."""
 
 import sqlite3
 from pathlib import Path
 from typing import Final
 
 from cogtui.store.db.registry import IdRegistry
-from cogtui.store.db.statements import ADDRESS_BITS, ADDRESS_MASK, rollout_judgement
+from cogtui.store.db.statements import line_address, rollout_judgement, split_address
 from cogtui.store.ingest.judgement_rows import JudgementWriter
 from cogtui.store.stage_files.record_reader import RecordReader
 from cogtui.store.stage_files.scan import head_digest
@@ -26,22 +26,22 @@ _MAX_BAD: Final = 1000
 
 
 def sync_annotations(db: sqlite3.Connection, workspace: Workspace) -> None:
-    """Reads new annotations into the index; inside a write transaction, by whoever has one."""
+    """Read new annotations into the index, inside a write transaction; the lease is not needed."""
     AnnotationSync(db, workspace).sync()
 
 
 class AnnotationSync:
-    """One look at the annotation files."""
+    """One pass over the annotation files."""
 
     def __init__(self, db: sqlite3.Connection, workspace: Workspace) -> None:
         self._db = db
         self._workspace = workspace
         self._files = RecordReader(db, workspace)
         self._registry = IdRegistry(db)
-        self._verdicts = JudgementWriter(db, self._registry, self._files)
+        self._judgements = JudgementWriter(db, self._registry, self._files)
 
     def sync(self) -> None:
-        """Takes what is new, and what waited for its rollout."""
+        """Read new lines, and apply annotations whose rollout has been indexed since."""
         known = {
             row[0]: row[1:]
             for row in self._db.execute(
@@ -50,7 +50,7 @@ class AnnotationSync:
         }
         paths = {path.relative_to(self._workspace.path).as_posix(): path for path in annotation_files(self._workspace)}
         if any(self._replaced(paths.get(name), offset, head) for name, (_, offset, head) in known.items()):
-            self._forget()
+            self._remove_all()
             known = {}
         touched: set[tuple[str, int]] = set()
         for name, path in paths.items():
@@ -58,17 +58,17 @@ class AnnotationSync:
             if number is None or path.stat().st_size > offset:
                 self._read(name, path, number, offset, touched)
         for rollout, run in touched:
-            self._hold(rollout, run)
+            self._apply(rollout, run)
         waiting = self._db.execute(
             """SELECT a.rollout, a.run FROM annotation a CROSS JOIN record r ON r.uid = a.rollout
             LEFT JOIN rollout_judgement v ON v.serial = r.serial AND v.run = a.run
             WHERE v.serial IS NULL AND NOT a.empty"""
         ).fetchall()
         for rollout, run in waiting:
-            self._hold(rollout, run)
+            self._apply(rollout, run)
 
     def _replaced(self, path: Path | None, offset: int, head: str) -> bool:
-        """Whether a file is not the one that was read, only longer: then what it said is not known any more."""
+        """Whether a file is gone, shorter, or another one than the one that was read."""
         if path is None or path.stat().st_size < offset:
             return True
         return bool(offset) and head_digest(path, offset) != head
@@ -98,8 +98,8 @@ class AnnotationSync:
                         "INSERT OR IGNORE INTO bad_line VALUES (?, ?, ?)", (number, line.start, str(error))
                     )
                 continue
-            touched |= self._take(one, number << ADDRESS_BITS | line.start)
-        # A torn tail is no debt: the next annotation ends it, or nobody ever does.
+            touched |= self._upsert(one, line_address(number, line.start))
+        # An unfinished last line does not count as unread: the next annotation ends it, if there is one.
         self._db.execute(
             """UPDATE stream_file SET offset = ?, size = ?, lines = lines + ?, bad_lines = bad_lines + ?,
             head_digest = ?, mtime_ns = ?
@@ -107,50 +107,52 @@ class AnnotationSync:
             (end, end, lines, bad, head_digest(path, end), stat.st_mtime_ns, number),
         )
 
-    def _take(self, one: HumanAnnotation, at: int) -> set[tuple[str, int]]:
+    def _upsert(self, one: HumanAnnotation, address: int) -> set[tuple[str, int]]:
         described = human_judge_run(one.annotator)
         if not self._registry.is_described(described):
             self._registry.describe(described)
         run = self._registry.judge_run(described.id)
-        taken = self._db.execute(
+        upserted = self._db.execute(
             """INSERT INTO annotation (rollout, run, stamp, address, done, empty) VALUES (?, ?, ?, ?, ?, ?)
             ON CONFLICT (rollout, run) DO UPDATE SET stamp = excluded.stamp, address = excluded.address,
             done = excluded.done, empty = excluded.empty WHERE stamp < excluded.stamp""",
-            (one.rollout, run, one.stamp, at, one.done, one.empty),
+            (one.rollout, run, one.stamp, address, one.done, one.empty),
         )
-        return {(one.rollout, run)} if taken.rowcount else set()
+        return {(one.rollout, run)} if upserted.rowcount else set()
 
-    def _hold(self, rollout: str, run: int) -> None:
+    def _apply(self, rollout: str, run: int) -> None:
         row = self._db.execute(
             """SELECT r.serial, a.address, a.empty FROM annotation a JOIN record r ON r.uid = a.rollout
             WHERE a.rollout = ? AND a.run = ?""",
             (rollout, run),
         ).fetchone()
         if row is not None:
-            serial, at, empty = row
-            one = None if empty else self._line(at)
-            self._verdicts.hold(serial, run, None if one is None else rollout_judgement(human_fields(one, at)))
+            serial, address, empty = row
+            one = None if empty else self._read_line(address)
+            self._judgements.replace(
+                serial, run, None if one is None else rollout_judgement(human_fields(one, address))
+            )
 
-    def _line(self, at: int) -> HumanAnnotation | None:
+    def _read_line(self, address: int) -> HumanAnnotation | None:
         try:
-            return read_annotation(self._files.line(at >> ADDRESS_BITS, at & ADDRESS_MASK))
+            return read_annotation(self._files.line(*split_address(address)))
         except (ValueError, NotFound):
-            return None  # the file has changed since; the next look finds that
+            return None  # the file changed after it was read; the next scan finds that
 
-    def _forget(self) -> None:
+    def _remove_all(self) -> None:
         for serial, run in self._db.execute(
             "SELECT r.serial, a.run FROM annotation a JOIN record r ON r.uid = a.rollout"
         ).fetchall():
-            self._verdicts.hold(serial, run, None)
+            self._judgements.replace(serial, run, None)
         self._db.execute("DELETE FROM annotation")
         self._db.execute("DELETE FROM bad_line WHERE file IN (SELECT id FROM stream_file WHERE family = ?)", (FAMILY,))
         self._db.execute("DELETE FROM stream_file WHERE family = ?", (FAMILY,))
 
 
 def annotation_of(db: sqlite3.Connection, files: RecordReader, rollout: str, annotator: str) -> HumanAnnotation | None:
-    """One person's annotation of a rollout, by its full id."""
+    """Return the annotation of a rollout, given by its full id, by one person; None if there is none."""
     row = db.execute(
         "SELECT a.address FROM annotation a JOIN judge_run j ON j.id = a.run WHERE a.rollout = ? AND j.run = ?",
         (rollout, human_judge_run(annotator).id),
     ).fetchone()
-    return None if row is None else read_annotation(files.line(row[0] >> ADDRESS_BITS, row[0] & ADDRESS_MASK))
+    return None if row is None else read_annotation(files.line(*split_address(row[0])))

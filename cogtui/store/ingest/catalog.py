@@ -1,4 +1,4 @@
-"""Which stages and files the index knows, kept in step with the disk."""
+"""Keeping the stages and files of the index in step with the disk."""
 
 import json
 import sqlite3
@@ -27,7 +27,7 @@ Labels = dict[str, object]
 
 @dataclass(slots=True)
 class PendingFile:
-    """A file with bytes that were not read yet."""
+    """A file with unread bytes."""
 
     id: int
     stage: int
@@ -40,7 +40,7 @@ class PendingFile:
 
 @dataclass(frozen=True, slots=True)
 class _IndexedFile:
-    """A file as the index remembers it."""
+    """A file as the index last saw it."""
 
     id: int
     inode: int | None
@@ -48,12 +48,12 @@ class _IndexedFile:
     mtime_ns: int | None
     offset: int
     torn: int
-    """Bytes behind the offset that will never become a line: the end of a file whose writer was killed."""
+    """Bytes of an unfinished last line whose writer has ended."""
     head: str
 
 
 class Catalog:
-    """The index's picture of the workspace. Belongs to the process that holds the lease."""
+    """The stages and files of the index. Used by the process that holds the lease."""
 
     def __init__(
         self,
@@ -61,17 +61,17 @@ class Catalog:
         workspace: Workspace,
         lease: Lease,
         registry: IdRegistry,
-        verdicts: JudgementWriter,
+        judgements: JudgementWriter,
     ) -> None:
         self._db = connection
         self._workspace = workspace
         self._lease = lease
         self._registry = registry
-        self._verdicts = verdicts
+        self._judgements = judgements
         self._cell_labels: dict[str, Labels] | None = None
 
     def sync(self) -> list[PendingFile]:
-        """Looks at the disk; returns the files with something to read, in reading order."""
+        """Scan the workspace; return the files with unread bytes, in reading order."""
         self._sync_experiments()
         known = {
             row[0]: row[1:] for row in self._db.execute("SELECT key, id, info_mtime, fully_indexed_mtime FROM stage")
@@ -81,20 +81,20 @@ class Catalog:
             info_mtime, folder_mtime = _mtime(path / "stage.json"), _mtime(path)
             entry = known.pop(path.name, None)
             if entry is not None and entry[1:] == (info_mtime, folder_mtime):
-                continue  # finished, and read to its end
+                continue  # finished and fully indexed
             stage = read_stage(path)
             if stage is None or stage.key != path.name:
                 continue
             done = (path / "result.json").is_file()
             stage_id = self._stage_row(stage, info_mtime)
-            waiting = self._sources(stage, stage_id)
+            waiting = self._pending_files(stage, stage_id)
             for one in waiting:
                 one.done = done
             pending += waiting
             if done and not waiting and folder_mtime == _mtime(path):
                 self._write("UPDATE stage SET fully_indexed_mtime = ? WHERE id = ?", (folder_mtime, stage_id))
         for entry in known.values():
-            self._forget_stage(entry[0])
+            self._remove_stage(entry[0])
         return sorted(pending, key=_reading_order)
 
     def _write(self, sql: str, values: tuple[object, ...]) -> sqlite3.Cursor:
@@ -103,7 +103,7 @@ class Catalog:
             return self._db.execute(sql, values)
 
     def _stage_row(self, stage: Stage, info_mtime: int) -> int:
-        """The number of a stage; writes down what is new about it."""
+        """The id of a stage; inserts or updates its row."""
         labels: Labels = {**(self._cell_labels or {}).get(stage.key, {}), **stage.labels}
         written = json.dumps(labels, sort_keys=True)
         row = self._db.execute(
@@ -124,7 +124,7 @@ class Catalog:
                     "UPDATE series SET condition = ?, seed = ? WHERE stage = ? AND NOT has_own_labels",
                     (condition_of(labels), seed_of(labels), row[0]),
                 )
-                self._registry.forget()
+                self._registry.clear()
         judge_run = judge_run_of(stage)
         if judge_run is not None and not self._registry.is_described(judge_run):
             with transaction(self._db):
@@ -132,8 +132,8 @@ class Catalog:
                 self._registry.describe(judge_run)
         return int(row[0])
 
-    def _sources(self, stage: Stage, stage_id: int) -> list[PendingFile]:
-        """The files of a stage with something to read; files that are gone or were replaced are forgotten first."""
+    def _pending_files(self, stage: Stage, stage_id: int) -> list[PendingFile]:
+        """The files of a stage with unread bytes; removes files that are gone or were replaced."""
         rows = self._db.execute(
             "SELECT path, id, inode, size, mtime_ns, offset, torn_bytes, head_digest FROM stream_file WHERE stage = ?",
             (stage_id,),
@@ -142,14 +142,14 @@ class Catalog:
         found = []
         for source in stream_files_of(stage):
             relative = source.path.relative_to(self._workspace.path).as_posix()
-            pending = self._source(stage_id, source, relative, known.pop(relative, None))
+            pending = self._pending_file(stage_id, source, relative, known.pop(relative, None))
             if pending is not None:
                 found.append(pending)
         for gone in known.values():
-            self._forget_source(gone.id)
+            self._remove_file(gone.id)
         return found
 
-    def _source(
+    def _pending_file(
         self, stage_id: int, source: StreamFile, relative: str, known: _IndexedFile | None
     ) -> PendingFile | None:
         try:
@@ -158,16 +158,16 @@ class Catalog:
             if known is not None and seen != (known.inode, known.size, known.mtime_ns):
                 shrunk = stat.st_size < known.offset
                 if shrunk or (known.offset and head_digest(source.path, known.offset) != known.head):
-                    self._forget_source(known.id)
+                    self._remove_file(known.id)
                     known = None
         except OSError:
-            return None  # deleted since it was listed; the next look finds that
+            return None  # deleted since it was listed; the next scan finds that
         if known is None:
             made = self._write(
                 """INSERT INTO stream_file (stage, path, family, first_ordinal, inode, size, mtime_ns, offset, lines,
                 bad_lines, torn_bytes, head_digest)
                 VALUES (?, ?, ?, ?, ?, ?, ?, 0, 0, 0, 0, '')""",
-                (stage_id, relative, source.family, source.place, *seen),
+                (stage_id, relative, source.family, source.first_ordinal, *seen),
             )
             assert made.lastrowid is not None
             known = _IndexedFile(made.lastrowid, *seen, 0, 0, "")
@@ -177,8 +177,8 @@ class Catalog:
             return None
         return PendingFile(known.id, stage_id, source, known.offset, stat.st_size)
 
-    def give_up(self, pending: list[PendingFile]) -> None:
-        """Of a finished stage nothing more comes: what still has no end of line never will."""
+    def mark_torn_tails(self, pending: list[PendingFile]) -> None:
+        """Treat an unfinished last line of a finished stage as permanent."""
         torn = [one for one in pending if one.offset < one.size and one.done]
         with transaction(self._db):
             self._lease.check()
@@ -187,39 +187,39 @@ class Catalog:
                 [(one.id, one.size) for one in torn],
             )
 
-    def _forget_source(self, source: int) -> None:
+    def _remove_file(self, source: int) -> None:
         with transaction(self._db):
             self._lease.check()
-            self._delete_source(source)
+            self._delete_file(source)
 
-    def _delete_source(self, source: int) -> None:
-        """A file that is gone, or holds something else now: out with what came from it."""
-        self._verdicts.orphan_all(source)
-        self._verdicts.forget_source(source)
+    def _delete_file(self, source: int) -> None:
+        """Delete a file that is gone or was replaced, with all rows that came from it."""
+        self._judgements.orphan_judgements_of(source)
+        self._judgements.remove_lines_of(source)
         serials = "(SELECT serial FROM record WHERE file = ?)"
         self._db.execute(
             f"INSERT OR IGNORE INTO stale_summary SELECT DISTINCT series, step FROM rollout WHERE serial IN {serials}",
             (source,),
         )
-        # The words of a deleted rollout stay behind without a row; serials are never given out twice.
+        # The full-text index keeps the texts of deleted rollouts; serials are never reused.
         for table in ("rollout_judgement", "span_distance", "rollout"):
             self._db.execute(f"DELETE FROM {table} WHERE serial IN {serials}", (source,))
         for table in ("record", "orphan_judgement", "bad_line"):
             self._db.execute(f"DELETE FROM {table} WHERE file = ?", (source,))
         self._db.execute("DELETE FROM stream_file WHERE id = ?", (source,))
 
-    def _forget_stage(self, stage: int) -> None:
+    def _remove_stage(self, stage: int) -> None:
         with transaction(self._db):
             self._lease.check()
             for (source,) in self._db.execute("SELECT id FROM stream_file WHERE stage = ?", (stage,)).fetchall():
-                self._delete_source(source)
+                self._delete_file(source)
             for table in ("metric", "series"):
                 self._db.execute(f"DELETE FROM {table} WHERE stage = ?", (stage,))
             self._db.execute("DELETE FROM stage WHERE id = ?", (stage,))
-        self._registry.forget()
+        self._registry.clear()
 
     def _sync_experiments(self) -> None:
-        """Which stage belongs to which experiment. Labels its cells agree on complete those of a stage."""
+        """Read which stages belong to which experiments. Labels that all cells of a stage share complete its own."""
         snapshots = sorted((str(path), _mtime(path)) for path in self._workspace.experiments.glob("*/[!.]*.json"))
         seen = json.dumps(snapshots)
         row = self._db.execute("SELECT value FROM meta WHERE name = 'experiments'").fetchone()
@@ -245,20 +245,20 @@ class Catalog:
                 "INSERT INTO experiment_stage VALUES (?, ?, ?)",
                 [(name, key, json.dumps(_common(cells), sort_keys=True)) for (name, key), cells in members.items()],
             )
-            # Every stage is looked at again, for its labels may be others now.
+            # The labels of any stage may have changed: check all of them again.
             self._db.execute("UPDATE stage SET fully_indexed_mtime = -1")
             self._db.execute("INSERT OR REPLACE INTO meta VALUES ('experiments', ?)", (seen,))
 
 
 def _common(cells: list[Labels]) -> Labels:
-    """Labels on which all cells agree."""
+    """The labels that all cells share."""
     first, *rest = cells
     return {name: value for name, value in first.items() if all(cell.get(name) == value for cell in rest)}
 
 
 def _reading_order(pending: PendingFile) -> tuple[int, str, str, str, int]:
     source = pending.source
-    return FAMILIES.index(source.family), source.follows, source.stage, source.stream, source.place
+    return FAMILIES.index(source.family), source.follows, source.stage, source.stream, source.first_ordinal
 
 
 def _mtime(path: Path) -> int:

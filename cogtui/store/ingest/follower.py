@@ -1,4 +1,4 @@
-"""Keeping an index up to date from a process of its own, so that no screen ever waits for it."""
+"""Keeping an index up to date from a process of its own, so that no screen waits for it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _STOP_WITHIN_S: Final = 5.0
 
 
 class Follower:
-    """A child process that ingests until it is told to stop, or whoever started it is gone."""
+    """A child process that ingests until it is stopped or its parent ends."""
 
     def __init__(self, workspace: Workspace) -> None:
         self._process = subprocess.Popen(
@@ -33,27 +33,27 @@ class Follower:
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            start_new_session=True,  # Ctrl-C in the app's terminal is not for it
+            start_new_session=True,  # Ctrl-C in the terminal of the app must not end it
         )
 
     def alive(self) -> bool:
-        """Whether it runs."""
+        """Return whether the process runs."""
         return self._process.poll() is None
 
     def stop(self) -> None:
-        """Ends it; what it has read so far is in the index."""
+        """End the process; the index keeps what it has read so far."""
         if self._process.stdin is not None:
             with contextlib.suppress(OSError):
                 self._process.stdin.close()
         try:
             self._process.wait(_STOP_WITHIN_S)
         except subprocess.TimeoutExpired:
-            self._process.kill()  # harmless: a batch is in the index whole or not at all
+            self._process.kill()  # safe: each batch is one transaction
             self._process.wait()
 
 
 def follow(workspace: Workspace, stdin: int) -> None:
-    """Ingests whatever comes, while it holds the lease, until the other end of `stdin` is closed."""
+    """Ingest new records, while this process has the lease, until the other end of `stdin` is closed."""
     writer: IndexWriter | None = None
     try:
         while not _closed(stdin, 0):
@@ -68,7 +68,7 @@ def follow(workspace: Workspace, stdin: int) -> None:
                 if writer is not None:
                     _one_round(writer, stdin)
             except (CogtuiError, OSError, sqlite3.Error):
-                wait_s = AFTER_ERROR_S  # a full disk, a file system that is away: it may be over then
+                wait_s = AFTER_ERROR_S  # a full disk, an unmounted file system: try again later
             if _closed(stdin, wait_s):
                 break
     finally:
@@ -89,7 +89,7 @@ def _one_round(writer: IndexWriter, stdin: int) -> None:
 
 
 def _closed(stdin: int, wait_s: float) -> bool:
-    """Whether the other end closed; waits for that a while. What is sent has no meaning."""
+    """Wait until the other end closes, at most `wait_s`; return whether it did. Data on the pipe is ignored."""
     deadline = time.monotonic() + wait_s
     while True:
         ready, _, _ = select.select([stdin], [], [], max(0.0, deadline - time.monotonic()))

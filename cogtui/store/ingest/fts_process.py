@@ -1,13 +1,12 @@
-"""Reading rollouts and writing their words in a process beside the one that writes rows, so that a bulk load uses
-two processors.
+"""The helper process of a bulk load: parses rollouts and writes the full-text index beside the row writer.
 
-A process of our own and pipes, not `multiprocessing`: that imports the caller's main module again, which a
-library must not ask of whoever uses it.
+It is a `subprocess` with pipes, because `multiprocessing` would import the caller's main module again.
 """
 
 from __future__ import annotations
 
 import contextlib
+import gc
 import pickle
 import struct
 import subprocess
@@ -24,34 +23,41 @@ from cogtui.store.ingest.parse import FileToParse, ParsedChunk, no_garbage_colle
 FIRST_COMMIT_BYTES: Final = 2 * 2**20
 LAST_COMMIT_BYTES: Final = 8 * 2**20
 COMMIT_BYTES: Final = 32 * 2**20
-"""Of files, in one transaction of the words: the fewer, the less there is to merge and the fewer parts a search looks
-into. But rows wait for their words, so the first is small; and the last are, for only the writer has work then."""
+"""Bytes of stage files per full-text transaction. Large ones leave fewer segments to merge and search. The first is
+small because rows wait for their texts; the last are small because then only the row writer has work left."""
 _LENGTH: Final = struct.Struct("<Q")
 _AHEAD: Final = 12
-"""Pieces that may wait to be written."""
+"""Chunks that may wait for the row writer."""
 
 
 class FtsJob(NamedTuple):
-    """What the child does."""
+    """The task of the helper process."""
 
     path: Path
-    """Of the index."""
+    """The index file."""
     token: str
-    """Of the lease under which it writes words."""
+    """Token of the lease under which it writes."""
     serial: int
-    """Of the first rollout."""
+    """Serial of the first rollout."""
     files: list[FileToParse]
     numbers: list[int]
-    """The files with rollouts, in order."""
-    piece_bytes: int
+    """Positions in `files` of those with rollouts, in order."""
+    chunk_bytes: int
 
 
-IndexedChunk = tuple[int, int, ParsedChunk]
-"""Number of the file, serial of the first rollout, rollouts without their texts."""
+class IndexedChunk(NamedTuple):
+    """A chunk whose texts are in the full-text index."""
+
+    file: int
+    """Position of its file in the job."""
+    serial: int
+    """Serial of its first rollout."""
+    parsed: ParsedChunk
+    """The records, without their texts."""
 
 
 class FtsProcess:
-    """Reads files in a child process. Use as a context manager: leaving it ends the child."""
+    """Parses files in a child process. A context manager: leaving it ends the child."""
 
     def __init__(self) -> None:
         self._process = subprocess.Popen(
@@ -63,8 +69,8 @@ class FtsProcess:
         )
         self._frames: Queue[bytes] = Queue(_AHEAD)
 
-    def pieces(self, job: FtsJob) -> Iterator[IndexedChunk]:
-        """The pieces of the job whose words are written; fewer where the child died."""
+    def chunks(self, job: FtsJob) -> Iterator[IndexedChunk]:
+        """Yield the chunks of the job as their texts are indexed; ends early if the child dies."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         with contextlib.suppress(BrokenPipeError):
@@ -73,8 +79,8 @@ class FtsProcess:
         Thread(target=_receive, args=(self._process.stdout, self._frames), daemon=True).start()
         while frame := self._frames.get():
             with no_garbage_collection():
-                piece: IndexedChunk = pickle.loads(frame)
-            yield piece
+                chunk: IndexedChunk = pickle.loads(frame)
+            yield chunk
 
     def __enter__(self) -> FtsProcess:
         return self
@@ -82,12 +88,12 @@ class FtsProcess:
     def __exit__(self, *error: object) -> None:
         self._process.kill()
         self._process.wait()
-        while not self._frames.empty():  # lets the thread that receives see the end and go
+        while not self._frames.empty():  # lets the receiving thread reach the end of the stream
             self._frames.get_nowait()
 
 
 def _receive(stream: IO[bytes], frames: Queue[bytes]) -> None:
-    """Puts whole frames into a queue; an empty one at the end, however it came."""
+    """Put complete frames into a queue, and an empty one at the end of the stream."""
     with stream, contextlib.suppress(OSError, ValueError):
         while True:
             head = stream.read(_LENGTH.size)
@@ -103,37 +109,43 @@ def _receive(stream: IO[bytes], frames: Queue[bytes]) -> None:
 
 def _serve() -> None:
     job: FtsJob = pickle.load(sys.stdin.buffer)
-    words, serial = FtsIndex(job.path), job.serial
+    fts, serial = FtsIndex(job.path), job.serial
     group: list[IndexedChunk] = []
     size, limit = 0, FIRST_COMMIT_BYTES
     left = sum(job.files[number].size - job.files[number].offset for number in job.numbers)
-    for number, parsed in parse_files(job.files, job.numbers, FIRST_COMMIT_BYTES, job.piece_bytes):
-        group.append((number, serial, parsed))
+    for number, parsed in parse_files(job.files, job.numbers, FIRST_COMMIT_BYTES, job.chunk_bytes):
+        group.append(IndexedChunk(number, serial, parsed))
         serial += len(parsed.rollouts)
         size += parsed.end - parsed.start
         if size >= limit:
-            _write(words, job.token, group)
+            _write(fts, job.token, group)
             left -= size
             limit = max(LAST_COMMIT_BYTES, min(limit * 2, COMMIT_BYTES, left // 3))
             group, size = [], 0
-    _write(words, job.token, group)
+    _write(fts, job.token, group)
 
 
-def _write(words: FtsIndex, token: str, group: Sequence[IndexedChunk]) -> None:
-    """Words first, then whoever waits for their rollouts may write those."""
+def _write(fts: FtsIndex, token: str, group: Sequence[IndexedChunk]) -> None:
+    """Write the texts, then send the chunks to the process that writes their rows."""
     texts = [pair for _, first, parsed in group for pair in enumerate(parsed.texts, first)]
     if texts:
-        words.add(token, texts, texts[-1][0])
-    for number, first, parsed in group:
-        frame = pickle.dumps((number, first, parsed._replace(texts=[])), pickle.HIGHEST_PROTOCOL)
+        fts.add(token, texts, texts[-1][0])
+    for chunk in group:
+        frame = pickle.dumps(chunk._replace(parsed=chunk.parsed._replace(texts=[])), pickle.HIGHEST_PROTOCOL)
         sys.stdout.buffer.write(_LENGTH.pack(len(frame)))
         sys.stdout.buffer.write(frame)
     sys.stdout.buffer.flush()
 
 
-if __name__ == "__main__":
-    import gc
-
-    gc.disable()  # millions of small tuples and no cycle among them
+def main() -> None:
+    """Run the helper process: read a job from stdin, write its chunks to stdout."""
+    gc.disable()  # millions of small tuples without cycles
     with contextlib.suppress(BrokenPipeError, KeyboardInterrupt):
         _serve()
+
+
+if __name__ == "__main__":
+    # The parent unpickles chunks by the name of their class, which in this module would be `__main__.IndexedChunk`.
+    from cogtui.store.ingest.fts_process import main as run
+
+    run()

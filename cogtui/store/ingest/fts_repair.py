@@ -1,4 +1,4 @@
-"""Words that are missing: their file was deleted, or the machine lost power between two writes."""
+"""Repairing a full-text index that lacks texts: its file was deleted, or the machine lost power between two writes."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ from pipelines.errors import NotFound
 _AT_ONCE: Final = 4000
 
 
-def repair_fts(connection: sqlite3.Connection, files: RecordReader, words: FtsIndex, lease: Lease) -> int:
-    """Writes the words of rollouts that the index has and the words do not; returns how many that were."""
+def repair_fts(connection: sqlite3.Connection, files: RecordReader, fts: FtsIndex, lease: Lease) -> int:
+    """Add the texts of rollouts that the full-text index lacks; return how many there were."""
     total = 0
     while True:
         rows = connection.execute(
             "SELECT serial, file, byte FROM record WHERE serial > ? ORDER BY serial LIMIT ?",
-            (words.last_serial(), _AT_ONCE),
+            (fts.last_serial(), _AT_ONCE),
         ).fetchall()
         if not rows:
             return total
-        texts = [(serial, _text(files, source, byte)) for serial, source, byte in rows]
-        words.add(lease.token, texts, rows[-1][0])
+        texts = [(serial, _text(files, file, byte)) for serial, file, byte in rows]
+        fts.add(lease.token, texts, rows[-1][0])
         lease.renew()
         total += len(rows)
 
 
-def _text(files: RecordReader, source: int, byte: int) -> str:
+def _text(files: RecordReader, file: int, byte: int) -> str:
     try:
-        line = files.line(source, byte)
-        _, family = files.source(source)
+        line = files.line(file, byte)
+        _, family = files.file(file)
         return searchable((read_trace if family == "traces" else read_rollout)(line).completion)
     except (NotFound, ValueError):
-        return ""  # the file has changed since; the next look at the disk finds that
+        return ""  # the file changed after it was read; the next scan finds that

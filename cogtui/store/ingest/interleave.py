@@ -1,54 +1,75 @@
-"""Two sources of pieces read at the same pace, and put together in batches."""
+"""Interleaving chunks of rollouts with chunks of their judgements, and grouping chunks into transactions."""
 
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 from cogtui.store.ingest.catalog import PendingFile
 from cogtui.store.ingest.parse import ParsedChunk
 from cogtui.store.values.encodings import TEXT_FAMILIES
 
-NumberedChunk = tuple[PendingFile, int | None, ParsedChunk]
-"""What was read of a file; the serial of its first rollout where the words are written already."""
+
+class NumberedChunk(NamedTuple):
+    """A parsed chunk on its way to the database."""
+
+    file: PendingFile
+    serial: int | None
+    """Serial of its first rollout, if the full-text index has its texts already."""
+    parsed: ParsedChunk
+
+    @property
+    def size(self) -> int:
+        """Bytes of the file in this chunk."""
+        return self.parsed.end - self.parsed.start
+
+    @property
+    def has_texts(self) -> bool:
+        """Whether its records are rollouts."""
+        return self.file.source.family in TEXT_FAMILIES
 
 
 def interleave(
-    ahead: Iterator[NumberedChunk], behind: Iterator[NumberedChunk], totals: Sequence[int]
+    rollouts: Iterator[NumberedChunk], others: Iterator[NumberedChunk], totals: Sequence[int]
 ) -> Iterator[NumberedChunk]:
-    """The pieces of both: one of the first, then of the second until as large a share of it was read.
+    """Yield a chunk of rollouts, then others until the same share of their bytes is read, and so on.
 
     Args:
-        totals: bytes that are in each.
+        rollouts: chunks of rollouts and traces.
+        others: chunks of judgements and metrics.
+        totals: bytes in each of the two.
     """
-    sources = (ahead, behind)
+    sources = (rollouts, others)
     done, left = [0, 0], [True, True]
     while any(left):
         first = left[0] and (not left[1] or done[0] * max(1, totals[1]) <= done[1] * max(1, totals[0]))
         which = 0 if first else 1
-        piece = next(sources[which], None)
-        if piece is None:
+        chunk = next(sources[which], None)
+        if chunk is None:
             left[which] = False
             continue
-        done[which] += piece[2].end - piece[2].start
-        yield piece
+        done[which] += chunk.size
+        yield chunk
 
 
-def batch_chunks(pieces: Iterator[NumberedChunk], first: int, most: int) -> Iterator[list[NumberedChunk]]:
-    """Pieces to be written in one transaction.
+def batch_chunks(chunks: Iterator[NumberedChunk], first: int, most: int) -> Iterator[list[NumberedChunk]]:
+    """Group chunks into transactions.
 
-    A batch ends before a piece of rollouts, where judgements have caught up with those before: the row of a rollout
-    whose judgements come a batch later is written twice. The first batch does not wait for that, for somebody does.
+    A batch ends before a chunk of rollouts, when judgements have caught up with them: the row of a rollout whose
+    judgements come a batch later is written twice. The first batch does not wait for that, so that rows show early.
 
     Args:
-        first: bytes in the first batch; the following double until they have `most`.
+        chunks: in reading order.
+        first: bytes in the first batch; the size doubles up to `most`.
+        most: bytes in the later batches.
     """
     batch: list[NumberedChunk] = []
     size, limit, shown = 0, first, False
-    for piece in pieces:
-        even = piece[0].source.family in TEXT_FAMILIES or size >= limit + limit // 4
-        if shown and size >= limit and even:
+    for chunk in chunks:
+        caught_up = chunk.has_texts or size >= limit + limit // 4
+        if shown and size >= limit and caught_up:
             yield batch
             batch, size, limit = [], 0, min(limit * 2, most)
-        batch.append(piece)
-        size += piece[2].end - piece[2].start
+        batch.append(chunk)
+        size += chunk.size
         if not shown and size >= limit:
             yield batch
             batch, size, limit, shown = [], 0, min(limit * 2, most), True

@@ -1,7 +1,7 @@
-"""Judgement lines into verdicts: one row a rollout and judge run, and the row of the list shows one of them.
+"""Writing judgements: one row per rollout and judge run, one of which the row of the rollout shows.
 
-The lines of a verdict may come together, one by one, before their rollout (they wait as orphans), or twice (the
-one that comes first in the order of places holds, whichever was read first).
+The lines of a rollout may come together, one by one, before their rollout (they are kept as orphans), or twice (the
+line with the lower ordinal counts, whichever was read first).
 """
 
 from __future__ import annotations
@@ -28,9 +28,11 @@ from cogtui.store.db.statements import (
     SpanDistances,
     judgement_fields,
     judgement_row,
+    line_address,
     merge_sets,
     rollout_judgement,
     shown_columns,
+    split_address,
     teacher_fields,
 )
 from cogtui.store.ingest.judgements_by_rollout import JudgementGrouper, JudgementRecord
@@ -43,24 +45,30 @@ from pipelines.behaviors.sets.registered import BEHAVIORS
 from pipelines.errors import NotFound
 
 _ADDRESS_COLUMNS: Final = ", ".join(f"address_{behavior}" for behavior in BEHAVIORS)
+_SEVERAL_SETS: Final = len(SET_SLICES) > 1
+"""Whether several behaviour sets are installed, for each of which a row can show another judge run."""
 
 
-_SEVERAL: Final = len(SET_SLICES) > 1
-"""Whether several behaviour sets are installed, of which the row of a rollout can show one judge run each."""
-
-
-class _RolloutRef(NamedTuple):
-    """A rollout that is judged."""
+class JudgementRow(NamedTuple):
+    """A judgement of a rollout that has just been inserted."""
 
     serial: int
-    judge: int | None
-    """The run whose counts its row shows so far."""
+    run: int
+    judgement: RolloutJudgement
+
+
+class _JudgedRollout(NamedTuple):
+    """A rollout that a judgement refers to."""
+
+    serial: int
+    shown_run: int | None
+    """The judge run that its row shows so far."""
     series: int
     step: int
 
 
 class JudgementWriter:
-    """Writes verdicts; inside the write transaction of its caller."""
+    """Writes judgements, inside the write transaction of the caller."""
 
     def __init__(self, connection: sqlite3.Connection, registry: IdRegistry, files: RecordReader) -> None:
         self._db = connection
@@ -68,65 +76,67 @@ class JudgementWriter:
         self._files = files
         self._ranks: dict[int, tuple[int, str]] = {}
 
-    def apply(self, spoken: Sequence[JudgementRecord]) -> None:
-        """Writes what judge runs say of rollouts. What is said of a rollout that is not there waits."""
-        rollouts = self._rollouts({uid for uid, _, _ in spoken})
-        known = self._known([place.serial for place in rollouts.values()])
-        runs = {run: self._registry.judge_run(run) for run in {run for _, run, _ in spoken}}
-        verdicts: dict[tuple[int, int], RolloutJudgement] = {}
+    def apply(self, records: Sequence[JudgementRecord]) -> None:
+        """Write judgements of rollouts; keep those whose rollout is not indexed yet as orphans."""
+        rollouts = self._rollouts({record.rollout for record in records})
+        known = self._known_addresses([rollout.serial for rollout in rollouts.values()])
+        runs = {run: self._registry.judge_run(run) for run in {record.run for record in records}}
+        judgements: dict[tuple[int, int], RolloutJudgement] = {}
         orphans: list[tuple[str, int, int]] = []
-        for uid, run, verdict in spoken:
-            place = rollouts.get(uid)
-            if place is None:
-                orphans += [(uid, at >> ADDRESS_BITS, at & ADDRESS_MASK) for at in verdict[3] if at is not None]
+        for uid, run, judgement in records:
+            rollout = rollouts.get(uid)
+            if rollout is None:
+                orphans += [(uid, *split_address(at)) for at in judgement.addresses if at is not None]
                 continue
-            whose = (place.serial, runs[run])
-            if whose in known:
-                verdict = self._recalled(self._first_of(known[whose], verdict[3]))
-            verdicts[whose] = verdict
+            key = (rollout.serial, runs[run])
+            if key in known:
+                judgement = self._reread(self._earlier_lines(known[key], judgement.addresses))
+            judgements[key] = judgement
         self._db.executemany("INSERT OR IGNORE INTO orphan_judgement VALUES (?, ?, ?)", orphans)
-        self.write(verdicts, {place.serial: place.judge for place in rollouts.values()})
-        self._mark({(place.series, place.step) for place in rollouts.values()})
+        self.write(judgements, {rollout.serial: rollout.shown_run for rollout in rollouts.values()})
+        self._mark_stale({(rollout.series, rollout.step) for rollout in rollouts.values()})
 
-    def write_new(
-        self, said: Sequence[tuple[int, int, RolloutJudgement]], distances: Sequence[tuple[int, SpanDistances]]
+    def insert_new(self, rows: Sequence[JudgementRow], distances: Sequence[tuple[int, SpanDistances]]) -> None:
+        """Insert judgements of rollouts that have none yet.
+
+        Args:
+            rows: the judgements.
+            distances: by serial those of the judgement that the row of the rollout shows.
+        """
+        self._db.executemany(INSERT_JUDGEMENT, [judgement_row(row.serial, row.run, row.judgement) for row in rows])
+        self._insert_distances(distances)
+
+    def choose_shown(self, judgements: Sequence[tuple[int, RolloutJudgement]]) -> tuple[int, RolloutJudgement]:
+        """Return the judge run and judgement that the row of a rollout shows."""
+        return judgements[0] if len(judgements) == 1 else merge_sets(self._by_rank(judgements))
+
+    def write(
+        self, judgements: Mapping[tuple[int, int], RolloutJudgement], shown_runs: Mapping[int, int | None]
     ) -> None:
-        """Write judgements of rollouts that have none yet.
+        """Write judgements, and show them in the rows of their rollouts where they rank first.
 
         Args:
-            said: serial, judge run and judgement.
-            distances: by serial those of the judgement its row shows.
+            judgements: by serial and judge run; they replace existing ones.
+            shown_runs: by serial the judge run that the row shows so far.
         """
-        self._db.executemany(INSERT_JUDGEMENT, [judgement_row(serial, run, verdict) for serial, run, verdict in said])
-        self._insert_gaps(distances)
-
-    def shown(self, said: Sequence[tuple[int, RolloutJudgement]]) -> tuple[int, RolloutJudgement]:
-        """Return the judgement that the row of a rollout shows, and its judge run."""
-        return said[0] if len(said) == 1 else merge_sets(sorted(said, key=lambda one: self._rank(one[0])))
-
-    def write(self, verdicts: Mapping[tuple[int, int], RolloutJudgement], shown: Mapping[int, int | None]) -> None:
-        """Writes verdicts by (serial, run), and into the row of the list where they are the ones to show.
-
-        Args:
-            verdicts: whole, as they shall stand.
-            shown: by serial the run whose counts the row shows so far.
-        """
-        primary: dict[int, int] = {}
-        for serial, run in verdicts:
-            now = primary.get(serial, shown.get(serial))
+        chosen_runs: dict[int, int] = {}
+        for serial, run in judgements:
+            now = chosen_runs.get(serial, shown_runs.get(serial))
             if now is None or now == run or self._rank(run) <= self._rank(now):
-                primary[serial] = run
-        self._db.executemany(INSERT_JUDGEMENT, [judgement_row(*whose, verdict) for whose, verdict in verdicts.items()])
-        if _SEVERAL:
-            self._show_merged(verdicts)
+                chosen_runs[serial] = run
+        self._db.executemany(
+            INSERT_JUDGEMENT, [judgement_row(serial, run, one) for (serial, run), one in judgements.items()]
+        )
+        if _SEVERAL_SETS:
+            self._show_merged(judgements)
             return
-        chosen = [(*whose, verdicts[whose]) for whose in primary.items()]
-        self._db.executemany(UPDATE_SHOWN, [(*shown_columns(run, verdict), serial) for serial, run, verdict in chosen])
-        self._write_gaps([(serial, verdict) for serial, _, verdict in chosen])
+        chosen = [(serial, run, judgements[serial, run]) for serial, run in chosen_runs.items()]
+        self._db.executemany(UPDATE_SHOWN, [(*shown_columns(run, one), serial) for serial, run, one in chosen])
+        self._write_distances([(serial, one.distances) for serial, _, one in chosen])
 
-    def _show_merged(self, verdicts: Mapping[tuple[int, int], RolloutJudgement]) -> None:
-        """Show in the rows of rollouts, for each behaviour set, its preferred judge run; judgements are written."""
-        serials = json.dumps(sorted({serial for serial, _ in verdicts}))
+    def _show_merged(self, written: Mapping[tuple[int, int], RolloutJudgement]) -> None:
+        """Show, in the rows of the rollouts of judgements just written, the preferred judge run of each set."""
+        serials = json.dumps(sorted({serial for serial, _ in written}))
         before = {
             serial: tuple(NO_DISTANCE if value is None else value for value in values)
             for serial, *values in self._db.execute(
@@ -141,67 +151,67 @@ class JudgementWriter:
             FROM rollout_judgement WHERE serial IN (SELECT value FROM json_each(?))""",
             (serials,),
         ).fetchall():
-            # A run that was shown and is not written now keeps its distances: they are in the row shown so far.
-            distances = verdicts[serial, run][4] if (serial, run) in verdicts else before.get(serial)
-            judgement = (statuses, tuple(rest[:N]), unaligned, tuple(rest[N:]), distances)
+            # A run that was shown before and is not written now keeps its distances: the row of the rollout has them.
+            distances = written[serial, run].distances if (serial, run) in written else before.get(serial)
+            judgement = RolloutJudgement(statuses, tuple(rest[:N]), unaligned, tuple(rest[N:]), distances)
             by_serial.setdefault(serial, []).append((run, judgement))
-        chosen = [
-            (serial, *merge_sets(sorted(found, key=lambda one: self._rank(one[0]))))
-            for serial, found in by_serial.items()
-        ]
-        self._db.executemany(UPDATE_SHOWN, [(*shown_columns(run, verdict), serial) for serial, run, verdict in chosen])
-        self._write_gaps([(serial, verdict) for serial, _, verdict in chosen])
+        chosen = [(serial, *merge_sets(self._by_rank(found))) for serial, found in by_serial.items()]
+        self._db.executemany(UPDATE_SHOWN, [(*shown_columns(run, one), serial) for serial, run, one in chosen])
+        self._write_distances([(serial, one.distances) for serial, _, one in chosen])
 
-    def hold(self, serial: int, run: int, verdict: RolloutJudgement | None) -> None:
-        """Puts a verdict in the place of the one there was, of a judge that may change its mind: a person.
+    def replace(self, serial: int, run: int, judgement: RolloutJudgement | None) -> None:
+        """Replace the judgement of a judge that may change it: a person.
 
         Args:
             serial: of the rollout.
-            run: number of the judge run.
-            verdict: None where nothing is said any more.
+            run: id of the judge run.
+            judgement: None removes it.
         """
         row = self._db.execute("SELECT judge FROM rollout WHERE serial = ?", (serial,)).fetchone()
-        if verdict is not None and _SEVERAL:
-            self._db.execute(INSERT_JUDGEMENT, judgement_row(serial, run, verdict))
-            self._choose_again(serial)
-        elif verdict is not None:
-            self.write({(serial, run): verdict}, {serial: row[0] if row else None})
-            self._mark(self._db.execute("SELECT series, step FROM rollout WHERE serial = ?", (serial,)).fetchall())
-        elif self._db.execute("DELETE FROM rollout_judgement WHERE serial = ? AND run = ?", (serial, run)).rowcount:
-            self._choose_again(serial)
+        key = (serial, run)
+        if judgement is not None and _SEVERAL_SETS:
+            self._db.execute(INSERT_JUDGEMENT, judgement_row(serial, run, judgement))
+            self._update_shown(serial)
+        elif judgement is not None:
+            self.write({key: judgement}, {serial: row[0] if row else None})
+            self._mark_stale(
+                self._db.execute("SELECT series, step FROM rollout WHERE serial = ?", (serial,)).fetchall()
+            )
+        elif self._db.execute("DELETE FROM rollout_judgement WHERE serial = ? AND run = ?", key).rowcount:
+            self._update_shown(serial)
 
     def adopt_orphans(self) -> int:
-        """Applies judgements whose rollout has come meanwhile; returns how many lines."""
+        """Apply up to 20,000 orphans whose rollout is indexed by now; return how many."""
         rows = self._db.execute(
             """SELECT o.uid, o.file, o.byte FROM orphan_judgement o JOIN record r ON r.uid = o.uid
             ORDER BY o.file, o.byte LIMIT 20000"""
         ).fetchall()
-        grouped = JudgementGrouper()
-        for _, source, byte in rows:
-            at = source << ADDRESS_BITS | byte
-            read = self._read(at)
+        grouper = JudgementGrouper()
+        for _, file, byte in rows:
+            address = line_address(file, byte)
+            read = self._read(address)
             if read is not None:
-                grouped.add(read[0], at)
+                grouper.add(read[0], address)
         self._db.executemany("DELETE FROM orphan_judgement WHERE uid = ? AND file = ? AND byte = ?", rows)
-        self.apply(list(grouped.finished()))
+        self.apply(list(grouper.finished()))
         return len(rows)
 
-    def forget_source(self, source: int) -> None:
-        """Takes out what the lines of a judgement file said."""
-        low, high = source << ADDRESS_BITS, (source + 1) << ADDRESS_BITS
+    def remove_lines_of(self, file: int) -> None:
+        """Remove what the lines of a judgement file contributed."""
+        low, high = line_address(file, 0), line_address(file + 1, 0)
         touched = " OR ".join(f"address_{behavior} >= {low} AND address_{behavior} < {high}" for behavior in BEHAVIORS)
-        for serial, run, *places in self._db.execute(
+        for serial, run, *addresses in self._db.execute(
             f"SELECT serial, run, {_ADDRESS_COLUMNS} FROM rollout_judgement WHERE {touched}"
         ).fetchall():
-            kept = tuple(None if at is not None and low <= at < high else at for at in places)
+            kept = tuple(None if at is not None and low <= at < high else at for at in addresses)
             if any(at is not None for at in kept):
-                self._db.execute(INSERT_JUDGEMENT, judgement_row(serial, run, self._recalled(kept)))
+                self._db.execute(INSERT_JUDGEMENT, judgement_row(serial, run, self._reread(kept)))
             else:
                 self._db.execute("DELETE FROM rollout_judgement WHERE serial = ? AND run = ?", (serial, run))
-            self._choose_again(serial)
+            self._update_shown(serial)
 
-    def orphan_all(self, source: int) -> None:
-        """Before the rollouts of a file are deleted: their judgements wait for them to come back."""
+    def orphan_judgements_of(self, file: int) -> None:
+        """Before the rollouts of a file are deleted: keep their judgements as orphans, in case they come back."""
         for behavior in BEHAVIORS:
             self._db.execute(
                 f"""INSERT OR IGNORE INTO orphan_judgement
@@ -209,94 +219,95 @@ class JudgementWriter:
                 FROM record r JOIN rollout_judgement v ON v.serial = r.serial
                 WHERE r.file = ? AND v.address_{behavior} IS NOT NULL
                 AND v.address_{behavior} >> {ADDRESS_BITS} != r.file""",
-                (source,),
+                (file,),
             )
 
-    def _mark(self, steps: Iterable[tuple[int, int]]) -> None:
-        """The averages of these (series, step) have to be worked out again."""
+    def _mark_stale(self, steps: Iterable[tuple[int, int]]) -> None:
+        """Mark the summaries of these (series, step) for recomputation."""
         self._db.executemany("INSERT OR IGNORE INTO stale_summary VALUES (?, ?)", steps)
 
-    def _choose_again(self, serial: int) -> None:
+    def _update_shown(self, serial: int) -> None:
+        """Choose again which judgement the row of a rollout shows."""
         rows = self._db.execute(
             f"SELECT run, {_ADDRESS_COLUMNS} FROM rollout_judgement WHERE serial = ?", (serial,)
         ).fetchall()
         self._db.execute("DELETE FROM span_distance WHERE serial = ?", (serial,))
         if rows:
-            ranked = sorted(rows, key=lambda row: self._rank(row[0]))
-            recalled = [(run, self._recalled(tuple(places))) for run, *places in ranked[: None if _SEVERAL else 1]]
-            run, verdict = merge_sets(recalled)
-            self._db.execute(UPDATE_SHOWN, (*shown_columns(run, verdict), serial))
-            self._write_gaps([(serial, verdict)])
+            rows.sort(key=lambda row: self._rank(row[0]))
+            considered = rows if _SEVERAL_SETS else rows[:1]
+            run, judgement = merge_sets([(run, self._reread(tuple(addresses))) for run, *addresses in considered])
+            self._db.execute(UPDATE_SHOWN, (*shown_columns(run, judgement), serial))
+            self._write_distances([(serial, judgement.distances)])
         else:
             self._db.execute(UPDATE_SHOWN, (*UNJUDGED, serial))
-        self._mark(self._db.execute("SELECT series, step FROM rollout WHERE serial = ?", (serial,)).fetchall())
+        self._mark_stale(self._db.execute("SELECT series, step FROM rollout WHERE serial = ?", (serial,)).fetchall())
 
-    def _write_gaps(self, verdicts: Sequence[tuple[int, RolloutJudgement]]) -> None:
+    def _write_distances(self, distances: Sequence[tuple[int, SpanDistances]]) -> None:
         self._db.executemany(
-            "DELETE FROM span_distance WHERE serial = ?",
-            [(serial,) for serial, verdict in verdicts if verdict[4] is None],
+            "DELETE FROM span_distance WHERE serial = ?", [(serial,) for serial, found in distances if found is None]
         )
-        self._insert_gaps([(serial, verdict[4]) for serial, verdict in verdicts])
+        self._insert_distances(distances)
 
-    def _insert_gaps(self, gaps: Sequence[tuple[int, SpanDistances]]) -> None:
-        rows = [(serial, *distances) for serial, distances in gaps if distances is not None]
+    def _insert_distances(self, distances: Sequence[tuple[int, SpanDistances]]) -> None:
+        rows = [(serial, *found) for serial, found in distances if found is not None]
         self._db.executemany(INSERT_DISTANCES, rows)
         lower_block_minima(self._db, rows)
 
-    def _rollouts(self, uids: Iterable[str]) -> dict[str, _RolloutRef]:
+    def _rollouts(self, uids: Iterable[str]) -> dict[str, _JudgedRollout]:
         rows = self._db.execute(
             """SELECT r.uid, r.serial, o.judge, o.series, o.step FROM json_each(?) j
             CROSS JOIN record r ON r.uid = j.value CROSS JOIN rollout o ON o.serial = r.serial""",
             (json.dumps(list(uids)),),
         )
-        return {uid: _RolloutRef(*place) for uid, *place in rows}
+        return {uid: _JudgedRollout(*columns) for uid, *columns in rows}
 
-    def _known(self, serials: Sequence[int]) -> dict[tuple[int, int], LineAddresses]:
-        """The lines of the verdicts that some rollouts have, by (serial, run)."""
+    def _known_addresses(self, serials: Sequence[int]) -> dict[tuple[int, int], LineAddresses]:
+        """The lines of the judgements that some rollouts have, by serial and judge run."""
         rows = self._db.execute(
             f"""SELECT v.serial, v.run, {_ADDRESS_COLUMNS} FROM json_each(?) j
             CROSS JOIN rollout_judgement v ON v.serial = j.value""",
             (json.dumps(serials),),
         )
-        return {(serial, run): tuple(places) for serial, run, *places in rows}
+        return {(serial, run): tuple(addresses) for serial, run, *addresses in rows}
 
-    def _recalled(self, places: LineAddresses) -> RolloutJudgement:
-        """A verdict as the lines it was made of say it. A line that is gone meanwhile says nothing."""
-        said: list[JudgementFields | None] = [None] * N
-        for number, at in enumerate(places):
-            if at is None:
+    def _reread(self, addresses: LineAddresses) -> RolloutJudgement:
+        """Build a judgement from its lines again. A line that is gone meanwhile counts as missing."""
+        fields: list[JudgementFields | None] = [None] * N
+        for number, address in enumerate(addresses):
+            if address is None:
                 continue
-            _, family = self._files.source(at >> ADDRESS_BITS)
+            file, byte = split_address(address)
+            _, family = self._files.file(file)
             if family == "traces":  # all behaviours are on one line
-                trace = read_trace(self._files.line(at >> ADDRESS_BITS, at & ADDRESS_MASK))
-                return rollout_judgement(teacher_fields(trace.spans, at))
+                trace = read_trace(self._files.line(file, byte))
+                return rollout_judgement(teacher_fields(trace.spans, address))
             if family == "annotations":
-                return rollout_judgement(
-                    human_fields(read_annotation(self._files.line(at >> ADDRESS_BITS, at & ADDRESS_MASK)), at)
-                )
-            read = self._read(at)
-            said[number] = None if read is None else read[1]
-        return rollout_judgement(said)
+                return rollout_judgement(human_fields(read_annotation(self._files.line(file, byte)), address))
+            read = self._read(address)
+            fields[number] = None if read is None else read[1]
+        return rollout_judgement(fields)
 
-    def _read(self, at: int) -> tuple[JudgementLine, JudgementFields] | None:
+    def _read(self, address: int) -> tuple[JudgementLine, JudgementFields] | None:
         try:
-            line = read_judgement(self._files.line(at >> ADDRESS_BITS, at & ADDRESS_MASK))
-            return line, judgement_fields(line, at)
+            line = read_judgement(self._files.line(*split_address(address)))
+            return line, judgement_fields(line, address)
         except (ValueError, NotFound):
-            return None  # it was read once; the file has changed since, and the next look at the disk finds that
+            return None  # the file changed after it was read; the next scan finds that
 
-    def _first_of(self, known: LineAddresses, new: LineAddresses) -> LineAddresses:
-        """Of two lines for one behaviour the one that comes first in the order of places."""
+    def _earlier_lines(self, known: LineAddresses, new: LineAddresses) -> LineAddresses:
+        """By behaviour the one of two lines that has the lower ordinal."""
         return tuple(
-            a if b is None or (a is not None and self._place(a) <= self._place(b)) else b
+            a if b is None or (a is not None and self._ordinal(a) <= self._ordinal(b)) else b
             for a, b in zip(known, new, strict=True)
         )
 
-    def _place(self, at: int) -> int:
-        base = self._db.execute("SELECT first_ordinal FROM stream_file WHERE id = ?", (at >> ADDRESS_BITS,)).fetchone()[
-            0
-        ]
-        return record_ordinal(base, at & ADDRESS_MASK)
+    def _ordinal(self, address: int) -> int:
+        file, byte = split_address(address)
+        (first,) = self._db.execute("SELECT first_ordinal FROM stream_file WHERE id = ?", (file,)).fetchone()
+        return record_ordinal(first, byte)
+
+    def _by_rank(self, judgements: Sequence[tuple[int, RolloutJudgement]]) -> list[tuple[int, RolloutJudgement]]:
+        return sorted(judgements, key=lambda one: self._rank(one[0]))
 
     def _rank(self, run: int) -> tuple[int, str]:
         if run not in self._ranks:

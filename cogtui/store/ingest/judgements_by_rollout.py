@@ -1,13 +1,13 @@
-"""Judgement lines put together by rollout and judge run. Of two lines for one behaviour the first holds.
+"""Grouping judgement lines by rollout and judge run. Of two lines for one behaviour the first counts.
 
 A judge of the four habits writes the four lines of a rollout one after the other, and nearly all of them are well
-formed. Such four are taken at once; other lines are taken one by one, with the same outcome.
+formed. Such groups of four take a fast path; all other lines are added one by one, with the same result.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from cogtui.store.db.schema import DISTANCE_COLUMNS
 from cogtui.store.db.statements import (
@@ -24,62 +24,68 @@ from cogtui.store.values.encodings import STATUS_LETTERS
 from cogtui.store.values.span_distances import NO_DISTANCE, fast_span_distances
 from pipelines.behaviors.sets.four_habits import FOUR_HABITS
 
-JudgementRecord = tuple[str, str, RolloutJudgement]
-"""Rollout, judge run, verdict."""
 _Key = tuple[str, str]
-_WHOLE: Final = len(FOUR_HABITS.names)
-_ALL_OK: Final = ("ok",) * _WHOLE
-_LETTERS: Final = STATUS_LETTERS["ok"] * _WHOLE + MISSING * (N - _WHOLE)
-_OTHER_BEHAVIORS: Final = (None,) * (N - _WHOLE)
-_OTHER_DISTANCES: Final = (NO_DISTANCE,) * (len(DISTANCE_COLUMNS) - _WHOLE**2)
-"""What a judgement of the four habits says of the other sets installed: usually there are none."""
+_SIZE: Final = len(FOUR_HABITS.names)
+_ALL_OK: Final = ("ok",) * _SIZE
+_LETTERS: Final = STATUS_LETTERS["ok"] * _SIZE + MISSING * (N - _SIZE)
+_OTHER_BEHAVIORS: Final = (None,) * (N - _SIZE)
+_OTHER_DISTANCES: Final = (NO_DISTANCE,) * (len(DISTANCE_COLUMNS) - _SIZE**2)
+"""The fields of the other installed behaviour sets in a judgement of the four habits; usually empty."""
+
+
+class JudgementRecord(NamedTuple):
+    """The judgements of one rollout by one judge run, not yet resolved to ids of the index."""
+
+    rollout: str
+    run: str
+    judgement: RolloutJudgement
 
 
 class JudgementGrouper:
-    """What some judgement lines come to."""
+    """Collects judgement lines into one `JudgementRecord` per rollout and judge run."""
 
     def __init__(self) -> None:
-        self._said: dict[_Key, list[JudgementFields | None]] = {}
-        self._whole: dict[_Key, RolloutJudgement] = {}
-        """Of those all four lines were taken at once; the same key is never in both."""
+        self._lines: dict[_Key, list[JudgementFields | None]] = {}
+        self._complete: dict[_Key, RolloutJudgement] = {}
+        """Groups added by the fast path; no key is in both."""
 
-    def add(self, line: JudgementLine, at: int) -> None:
-        """Takes a line and its place.
+    def add(self, line: JudgementLine, address: int) -> None:
+        """Add a line.
 
         Raises:
-            ValueError: what it says contradicts itself.
+            ValueError: its fields contradict each other.
         """
-        said = judgement_fields(line, at)
+        fields = judgement_fields(line, address)
         key = (line.rollout_id, line.judge_run)
-        if key in self._whole:
+        if key in self._complete:
             return
-        known = self._said.get(key)
+        known = self._lines.get(key)
         if known is None:
-            known = self._said[key] = [None] * N
+            known = self._lines[key] = [None] * N
         behavior = BEHAVIOR_NUMBERS[line.behavior]
         if known[behavior] is None:
-            known[behavior] = said
+            known[behavior] = fields
 
-    def add_all(self, lines: Sequence[JudgementLine], places: Sequence[int]) -> None:
-        """Takes many lines, each with its place. Where it raises, some of them are taken.
+    def add_all(self, lines: Sequence[JudgementLine], addresses: Sequence[int]) -> None:
+        """Add many lines. If it raises, some of them were added; adding them again changes nothing.
 
         Raises:
-            ValueError: what one of them says contradicts itself.
+            ValueError: the fields of a line contradict each other.
         """
         index = 0
         while index < len(lines):
-            if self._add_whole(lines[index : index + _WHOLE], places[index : index + _WHOLE]):
-                index += _WHOLE
+            if self._add_complete(lines[index : index + _SIZE], addresses[index : index + _SIZE]):
+                index += _SIZE
             else:
-                self.add(lines[index], places[index])
+                self.add(lines[index], addresses[index])
                 index += 1
 
-    def _add_whole(self, lines: Sequence[JudgementLine], places: Sequence[int]) -> bool:
-        """Takes the four lines of a rollout if there is nothing to look at more closely; whether it did.
+    def _add_complete(self, lines: Sequence[JudgementLine], addresses: Sequence[int]) -> bool:
+        """Add the four lines of a rollout if they are simple; return whether it did.
 
-        Said in full rather than in loops: this is done for every judged rollout.
+        Unrolled rather than a loop, because it runs for every judged rollout.
         """
-        if len(lines) < _WHOLE:
+        if len(lines) < _SIZE:
             return False
         one, two, three, four = lines
         uid, run = key = (one.rollout_id, one.judge_run)
@@ -90,26 +96,33 @@ class JudgementGrouper:
             or (two.judge_run, three.judge_run, four.judge_run) != (run, run, run)
             or (one.status, two.status, three.status, four.status) != _ALL_OK
             or None in counts
-            or key in self._whole
-            or key in self._said
+            or key in self._complete
+            or key in self._lines
         ):
             return False
-        placed: list[Any] = [(span.start, span.end, 0) for span in one.spans]
-        placed += [(span.start, span.end, 1) for span in two.spans]
-        placed += [(span.start, span.end, 2) for span in three.spans]
-        placed += [(span.start, span.end, 3) for span in four.spans]
+        spans: list[Any] = [(span.start, span.end, 0) for span in one.spans]
+        spans += [(span.start, span.end, 1) for span in two.spans]
+        spans += [(span.start, span.end, 2) for span in three.spans]
+        spans += [(span.start, span.end, 3) for span in four.spans]
         try:
-            placed.sort()
-            distances = fast_span_distances(placed)
-        except TypeError:  # a span that has no place: None is not less than anything
+            spans.sort()
+            distances = fast_span_distances(spans)
+        except TypeError:  # a span without offsets: None does not compare with a number
             return False
         if distances is None:
             return False
-        apart = distances + _OTHER_DISTANCES if len(placed) > 1 else None
-        self._whole[key] = (_LETTERS, counts + _OTHER_BEHAVIORS, 0, tuple(places) + _OTHER_BEHAVIORS, apart)
+        self._complete[key] = RolloutJudgement(
+            _LETTERS,
+            counts + _OTHER_BEHAVIORS,
+            0,
+            tuple(addresses) + _OTHER_BEHAVIORS,
+            distances + _OTHER_DISTANCES if len(spans) > 1 else None,
+        )
         return True
 
     def finished(self) -> Iterable[JudgementRecord]:
-        """What the lines come to."""
-        whole = [(uid, run, verdict) for (uid, run), verdict in self._whole.items()]
-        return whole + [(uid, run, rollout_judgement(said)) for (uid, run), said in self._said.items()]
+        """Return one record per rollout and judge run."""
+        complete = [JudgementRecord(uid, run, judgement) for (uid, run), judgement in self._complete.items()]
+        return complete + [
+            JudgementRecord(uid, run, rollout_judgement(fields)) for (uid, run), fields in self._lines.items()
+        ]

@@ -1,6 +1,6 @@
-"""Pieces of files into plain tuples, ready to be written: the part of an ingest that needs no database.
+"""Reading chunks of stream files into the fields that `INSERT` statements take; needs no database.
 
-It can run in this process or in one beside it (`parser_process`); nothing here depends on which.
+It runs in the writing process or in the helper process of a bulk load (`fts_process`).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from cogtui.store.db.statements import ADDRESS_BITS, RolloutJudgement, rollout_judgement, teacher_fields
+from cogtui.store.db.statements import RolloutJudgement, line_address, rollout_judgement, teacher_fields
 from cogtui.store.ingest.judgements_by_rollout import JudgementGrouper, JudgementRecord
 from cogtui.store.stage_files.decode import (
     RolloutLine,
@@ -29,58 +29,102 @@ from cogtui.store.values.encodings import FINISH_CODES, FINISH_UNKNOWN, Family
 
 PRIMING_SPLIT: Final = "priming"
 _BITS: Final = {None: None, False: 0, True: 1}
-"""`sqlite3` takes five times as long for a bool as for a number."""
+"""Codes of `correct`: binding a bool takes `sqlite3` five times as long as binding a number."""
 
 
 class FileToParse(NamedTuple):
-    """A file with something to read."""
+    """A file with unread bytes."""
 
     id: int
-    place: int
-    """Number, and place of its first byte in the order of all records."""
+    first_ordinal: int
     family: Family
     path: Path
     offset: int
-    """Where to begin, in bytes."""
+    """First unread byte."""
     size: int
     own_labels: bool
-    """Whether records name their own condition and seed, as those of an import do."""
+    """Whether records state their own condition and seed, as imported ones do."""
 
 
-RolloutFields = tuple[str, str, int, str, str | None, int | None, tuple[Any, ...], tuple[str, RolloutJudgement] | None]
-"""id, numbers, byte, split, own condition, own seed, columns of `rollout` from step to problem, and for a trace its
-teacher and what that says."""
-MetricFields = tuple[int, str, float]
-"""Step, name, value."""
+class RolloutColumns(NamedTuple):
+    """The columns of `rollout` that come from the record, in the order of `INSERT_ROLLOUT`."""
+
+    step: int
+    reward: float | None
+    correct: int | None
+    n_tokens: int | None
+    length: int
+    sample: int
+    finish: int
+    has_answer: int
+    target: int
+    ordinal: int
+    problem_id: str
+
+
+class TeacherJudgement(NamedTuple):
+    """The spans that a teacher put into its own trace."""
+
+    teacher: str
+    judgement: RolloutJudgement
+
+
+class RolloutFields(NamedTuple):
+    """The indexed fields of a rollout or trace."""
+
+    id: str
+    numbers: str
+    byte: int
+    split: str
+    condition: str | None
+    """As the record states it; None means that of its stage."""
+    seed: int | None
+    columns: RolloutColumns
+    teacher: TeacherJudgement | None
+
+
+class MetricFields(NamedTuple):
+    """One value of a metric record."""
+
+    step: int
+    name: str
+    value: float
+
+
+class BadLineFields(NamedTuple):
+    """A complete line that is not a valid record."""
+
+    byte: int
+    reason: str
 
 
 class ParsedChunk(NamedTuple):
-    """The records of a piece of a file."""
+    """The records of consecutive lines of a file."""
 
     start: int
     end: int
-    """Where the next piece begins; `start` where nothing complete was there."""
+    """First unread byte; equal to `start` if there was no complete line."""
     head: str
-    """Digest of the file's first bytes, by which it is known again."""
+    """Digest of the first bytes of the file, which identifies it at the next look."""
     lines: int
-    bad: list[tuple[int, str]]
-    """Byte and reason of each line that holds no record."""
+    bad: list[BadLineFields]
     rollouts: list[RolloutFields]
     texts: list[str]
-    """Of the rollouts, for the words; empty once those are written."""
+    """Completions of the rollouts; empty once the full-text index has them."""
     judgements: list[JudgementRecord]
     metrics: list[MetricFields]
 
 
 def parse_files(
-    files: Sequence[FileToParse], numbers: Iterable[int], first_bytes: int, piece_bytes: int
+    files: Sequence[FileToParse], numbers: Iterable[int], first_bytes: int, chunk_bytes: int
 ) -> Iterator[tuple[int, ParsedChunk]]:
-    """What is in some files, one after the other, piece by piece, with the number of the file each piece is of.
+    """Parse files one after the other; yield each chunk with the position of its file in `files`.
 
     Args:
-        files: all there are.
-        numbers: which of them, in order.
-        first_bytes: size of the first piece; the following double until they have `piece_bytes`.
+        files: all files.
+        numbers: positions of the files to parse, in order.
+        first_bytes: size of the first chunk; the size doubles up to `chunk_bytes`.
+        chunk_bytes: size of the later chunks.
     """
     limit = first_bytes
     for number in numbers:
@@ -93,36 +137,36 @@ def parse_files(
             if parsed.end == offset:
                 break
             offset = parsed.end
-            limit = min(limit * 2, piece_bytes)
+            limit = min(limit * 2, chunk_bytes)
             yield number, parsed
 
 
 def parse_chunk(file: FileToParse, offset: int, limit: int) -> ParsedChunk:
-    """Reads and checks complete lines of a file, about `limit` bytes of them.
+    """Parse about `limit` bytes of complete lines of a file.
 
     Raises:
         OSError: the file cannot be read.
     """
     parsed = ParsedChunk(offset, offset, "", 0, [], [], [], [], [])
     end, lines = offset, 0
-    verdicts = JudgementGrouper()
+    grouper = JudgementGrouper()
     with no_garbage_collection():
         for block in read_blocks(file.path, offset, limit):
             end = block.end
             lines += len(block.lines)
             if file.family == "judgements":
-                _judgements(block, file, verdicts, parsed.bad)
+                _judgements(block, file, grouper, parsed.bad)
             elif file.family == "metrics":
                 _metrics(block, parsed)
             else:
                 _rollouts(block, file, parsed)
-        parsed.judgements.extend(verdicts.finished())
+        parsed.judgements.extend(grouper.finished())
     return parsed._replace(end=end, head=head_digest(file.path, end), lines=lines)
 
 
 @contextmanager
 def no_garbage_collection() -> Iterator[None]:
-    """Millions of small objects and no cycle among them: looking for cycles would cost a third of the time."""
+    """Pause garbage collection: millions of small objects without cycles, a third of the time of a parse."""
     enabled = gc.isenabled()
     gc.disable()
     try:
@@ -146,12 +190,12 @@ def _rollouts(block: LineBlock, file: FileToParse, parsed: ParsedChunk) -> None:
                 add(_rollout_fields(rollout, start, file))
                 add_text(searchable(rollout.completion))
         except ValueError as error:
-            _refuse(parsed.bad, line, start, error)
+            _add_bad(parsed.bad, line, start, error)
 
 
-def _refuse(bad: list[tuple[int, str]], line: bytes, start: int, error: ValueError) -> None:
-    if not line.isspace():  # a blank line is no record, and no mistake
-        bad.append((start, str(error)))
+def _add_bad(bad: list[BadLineFields], line: bytes, start: int, error: ValueError) -> None:
+    if not line.isspace():  # blank lines are not errors
+        bad.append(BadLineFields(start, str(error)))
 
 
 def _rollout_fields(record: RolloutLine, start: int, file: FileToParse) -> RolloutFields:
@@ -166,7 +210,7 @@ def _rollout_fields(record: RolloutLine, start: int, file: FileToParse) -> Rollo
         if isinstance(unknown, list):
             n_tokens = None if "n_tokens" in unknown else n_tokens
             finish = FINISH_UNKNOWN if "finish_reason" in unknown else finish
-    columns = (
+    columns = RolloutColumns(
         record.step,
         record.reward,
         _BITS[record.correct],
@@ -176,10 +220,10 @@ def _rollout_fields(record: RolloutLine, start: int, file: FileToParse) -> Rollo
         finish,
         0 if record.answer is None else 1,
         _target(record),
-        record_ordinal(file.place, start),
+        record_ordinal(file.first_ordinal, start),
         record.problem_id,
     )
-    return record.id, _numbers(record), start, record.split, condition, seed, columns, None
+    return RolloutFields(record.id, _numbers(record), start, record.split, condition, seed, columns, None)
 
 
 def _numbers(record: RolloutLine | TraceLine) -> str:
@@ -193,31 +237,32 @@ def _target(record: RolloutLine | TraceLine) -> int:
 
 
 def _trace_fields(record: TraceLine, start: int, file: FileToParse) -> RolloutFields:
-    """A priming trace as a rollout of its own split."""
+    """The fields of a priming trace, which is a rollout of the split `priming`."""
     finish, answered = FINISH_CODES["stop"], int(record.answer is not None)
-    columns = (
+    columns = RolloutColumns(
         0, record.reward, _BITS[record.correct], None, len(record.completion), 0, finish, answered, _target(record),
-        record_ordinal(file.place, start), record.problem_id,
+        record_ordinal(file.first_ordinal, start), record.problem_id,
     )  # fmt: skip
-    verdict = rollout_judgement(teacher_fields(record.spans, file.id << ADDRESS_BITS | start))
-    # Only who put the behaviours in can say that there is none; an unlabelled trace is not judged.
-    taught = (record.teacher, verdict) if record.spans or record.teacher == "symbolic" else None
-    return record.id, _numbers(record), start, PRIMING_SPLIT, record.condition, None, columns, taught
+    judgement = rollout_judgement(teacher_fields(record.spans, line_address(file.id, start)))
+    # A trace without spans is judged only if its teacher labels all behaviours, as the symbolic one does.
+    labelled = bool(record.spans) or record.teacher == "symbolic"
+    teacher = TeacherJudgement(record.teacher, judgement) if labelled else None
+    return RolloutFields(record.id, _numbers(record), start, PRIMING_SPLIT, record.condition, None, columns, teacher)
 
 
-def _judgements(block: LineBlock, file: FileToParse, verdicts: JudgementGrouper, bad: list[tuple[int, str]]) -> None:
-    base = file.id << ADDRESS_BITS
+def _judgements(block: LineBlock, file: FileToParse, grouper: JudgementGrouper, bad: list[BadLineFields]) -> None:
+    base = line_address(file.id, 0)
     try:
         records = read_judgements(block.data)
         if len(records) != len(block.starts):
-            raise ValueError("not one record a line")
-        verdicts.add_all(records, [base | start for start in block.starts])
-    except ValueError:  # one of them is bad: which, and why. What was added already is not added again.
+            raise ValueError("the number of records is not the number of lines")
+        grouper.add_all(records, [base | start for start in block.starts])
+    except ValueError:  # find the bad lines; adding the others again changes nothing
         for line, start in zip(block.lines, block.starts, strict=True):
             try:
-                verdicts.add(read_judgement(line), base | start)
+                grouper.add(read_judgement(line), base | start)
             except ValueError as error:
-                _refuse(bad, line, start, error)
+                _add_bad(bad, line, start, error)
 
 
 def _metrics(block: LineBlock, parsed: ParsedChunk) -> None:
@@ -225,18 +270,18 @@ def _metrics(block: LineBlock, parsed: ParsedChunk) -> None:
         try:
             record = read_metric(line)
         except ValueError as error:
-            _refuse(parsed.bad, line, start, error)
+            _add_bad(parsed.bad, line, start, error)
             continue
-        parsed.metrics.extend([(record.step, name, value) for name, value in record.values.items()])
+        parsed.metrics.extend([MetricFields(record.step, name, value) for name, value in record.values.items()])
 
 
 def searchable(text: str) -> str:
-    """Text for the word index, which would end at the first NUL."""
+    """Replace NUL characters, at which FTS5 would end the text."""
     return text.replace("\x00", " ") if "\x00" in text else text
 
 
 def _own_labels(meta: dict[str, Any]) -> tuple[str | None, int | None]:
-    """Condition and seed that an imported record names itself."""
+    """The condition and seed that an imported record states."""
     condition, seed = meta.get("condition"), meta.get("seed")
     return (
         replace_surrogates(str(condition)) if condition is not None else None,

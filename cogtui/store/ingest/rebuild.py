@@ -1,4 +1,4 @@
-"""Building the index again from the files: aside, then swapped in, so that open screens are not disturbed."""
+"""Rebuilding the index in a new file, which then replaces the old one, so that open readers go on."""
 
 import fcntl
 import os
@@ -13,16 +13,16 @@ from pipelines.errors import InvalidInput, NotFound
 
 
 def rebuild(workspace: Workspace, report: Callable[[IngestProgress], None] = lambda progress: None) -> None:
-    """Makes a new index from nothing but the stage folders and notes, and puts it in the old one's place.
+    """Build a new index from the stage folders and notes, then make it the current one.
 
     Args:
         workspace: must exist.
-        report: told how far it is.
+        report: called with the progress.
 
     Raises:
         NotFound: there is no such workspace.
-        InvalidInput: somebody else is doing this already.
-        MissingRequirement: no place for the index can be written.
+        InvalidInput: another process is rebuilding it.
+        MissingRequirement: there is no writable folder for the index.
     """
     if not workspace.path.is_dir():
         raise NotFound(f"there is no workspace {workspace.path}", remedy="Name one with --workspace.")
@@ -33,7 +33,7 @@ def rebuild(workspace: Workspace, report: Callable[[IngestProgress], None] = lam
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise InvalidInput(
-                f"the index of {workspace.path} is being rebuilt already", remedy="Wait for that."
+                f"the index of {workspace.path} is being rebuilt by another process", remedy="Wait until it is done."
             ) from None
         _remove_abandoned(location)
         with translate_sqlite_errors(location.folder):
@@ -43,7 +43,7 @@ def rebuild(workspace: Workspace, report: Callable[[IngestProgress], None] = lam
                 writer.take()
                 for progress in writer.round():
                     report(progress)
-                for progress in writer.round():  # what was written meanwhile
+                for progress in writer.round():  # records written during the first round
                     report(progress)
             finally:
                 writer.close()
@@ -54,7 +54,7 @@ def rebuild(workspace: Workspace, report: Callable[[IngestProgress], None] = lam
 
 
 def _remove_abandoned(location: IndexLocation) -> None:
-    """Indexes of rebuilds that were killed: newer than the current one, and nobody points to them."""
+    """Delete index files newer than the current one, which killed rebuilds left behind."""
     current = location.current()
     for path in location.folder.glob("index-*.db*"):
         if current is not None and path.name > current.name and not path.name.startswith(current.name):

@@ -1,9 +1,9 @@
-"""Parsed rollouts into rows."""
+"""Writing parsed rollouts, with the judgements that were read along with them."""
 
 from __future__ import annotations
 
 import sqlite3
-from typing import Any
+from typing import Any, NamedTuple
 
 from cogtui.store.db.registry import IdRegistry
 from cogtui.store.db.statements import (
@@ -15,76 +15,94 @@ from cogtui.store.db.statements import (
     shown_columns,
 )
 from cogtui.store.ingest.catalog import PendingFile
-from cogtui.store.ingest.judgement_rows import JudgementWriter
+from cogtui.store.ingest.judgement_rows import JudgementRow, JudgementWriter
 from cogtui.store.ingest.parse import ParsedChunk, RolloutFields
 from cogtui.store.stage_files.scan import problem_number
 from pipelines.records import JudgeRun
 
 JudgementsByRollout = dict[str, list[tuple[str, RolloutJudgement]]]
-"""By rollout what judge runs say of it, in the order it was read."""
+"""Rollout id → (judge run, judgement), in the order they were read."""
 NumberedRollouts = list[tuple[int, RolloutFields]]
+"""Serial and fields of rollouts."""
+
+
+class _SeriesKey(NamedTuple):
+    """What decides the series of a rollout within its stage."""
+
+    split: str
+    condition: str | None
+    seed: int | None
 
 
 class RolloutWriter:
-    """Writes rollouts; inside the write transaction of its caller."""
+    """Writes rollouts, inside the write transaction of the caller."""
 
-    def __init__(self, connection: sqlite3.Connection, registry: IdRegistry, verdicts: JudgementWriter) -> None:
+    def __init__(self, connection: sqlite3.Connection, registry: IdRegistry, judgements: JudgementWriter) -> None:
         self._db = connection
         self._registry = registry
-        self._verdicts = verdicts
+        self._judgements = judgements
         self._problems: set[str] = set()
 
-    def write(self, one: PendingFile, first: int, parsed: ParsedChunk, spoken: JudgementsByRollout) -> None:
-        """Writes the rollouts of some lines; of those the index has already, nothing changes.
+    def write(self, file: PendingFile, first: int, parsed: ParsedChunk, judgements: JudgementsByRollout) -> None:
+        """Write the rollouts of a chunk. Rollouts that the index already has do not change.
 
         Args:
-            first: serial of the first of them; the others follow.
-            spoken: judgements read along with them; those written here are taken out.
+            file: the file of the chunk.
+            first: serial of the first rollout; the others follow.
+            parsed: the chunk.
+            judgements: read along with the rollouts; those written here are removed.
         """
         rollouts = parsed.rollouts
         if not rollouts:
             return
         numbered = list(enumerate(rollouts, first))
         before = self._db.total_changes
-        self._db.executemany(INSERT_RECORD, [(serial, row[0], row[1], one.id, row[2]) for serial, row in numbered])
+        self._db.executemany(
+            INSERT_RECORD, [(serial, fields.id, fields.numbers, file.id, fields.byte) for serial, fields in numbered]
+        )
         if self._db.total_changes - before != len(rollouts):
-            fresh = {row[0] for row in self._db.execute("SELECT serial FROM record WHERE serial >= ?", (first,))}
-            numbered = [pair for pair in numbered if pair[0] in fresh]
-        self._insert(one.stage, numbered, [self._said(row, spoken) for _, row in numbered])
+            inserted = {row[0] for row in self._db.execute("SELECT serial FROM record WHERE serial >= ?", (first,))}
+            numbered = [pair for pair in numbered if pair[0] in inserted]
+        self._insert(file.stage, numbered, [self._judgements_of(fields, judgements) for _, fields in numbered])
         self._mark_noted(first)
 
-    def _said(self, row: RolloutFields, spoken: JudgementsByRollout) -> list[tuple[int, RolloutJudgement]]:
-        """What is said of a rollout, by number of the judge run."""
-        said: list[tuple[int, RolloutJudgement]] = []
-        found = spoken.get(row[0])
-        if found is not None and (len(found) == 1 or len({run for run, _ in found}) == len(found)):
-            del spoken[row[0]]  # else its lines were read in two pieces, and are put together afterwards
-            said = [(self._registry.judge_run(run), verdict) for run, verdict in found]
-        if row[7] is not None:
-            teacher, verdict = row[7]
+    def _judgements_of(
+        self, fields: RolloutFields, judgements: JudgementsByRollout
+    ) -> list[tuple[int, RolloutJudgement]]:
+        """The judgements of a rollout, by id of the judge run."""
+        found: list[tuple[int, RolloutJudgement]] = []
+        read = judgements.get(fields.id)
+        if read is not None and (len(read) == 1 or len({run for run, _ in read}) == len(read)):
+            del judgements[fields.id]  # otherwise its lines came in two chunks, and `JudgementWriter.apply` merges them
+            found = [(self._registry.judge_run(run), judgement) for run, judgement in read]
+        if fields.teacher is not None:
+            teacher, judgement = fields.teacher
             run = self._registry.describe(JudgeRun(id=f"teacher-{teacher}", judge="teacher", model=teacher))
-            said.append((run, verdict))
-        return said
+            found.append((run, judgement))
+        return found
 
-    def _insert(self, stage: int, numbered: NumberedRollouts, said: list[list[tuple[int, RolloutJudgement]]]) -> None:
+    def _insert(
+        self, stage: int, numbered: NumberedRollouts, judgements: list[list[tuple[int, RolloutJudgement]]]
+    ) -> None:
         rows: list[tuple[Any, ...]] = []
-        verdicts: list[tuple[int, int, RolloutJudgement]] = []
+        judgement_rows: list[JudgementRow] = []
         distances: list[tuple[int, SpanDistances]] = []
-        series, labels = 0, None
-        for (serial, (_, _, _, split, condition, seed, columns, _)), found in zip(numbered, said, strict=True):
-            if labels != (split, condition, seed):  # the same for long stretches
-                labels = (split, condition, seed)
-                series = self._registry.series(stage, *labels)
+        series, key = 0, None
+        for (serial, fields), found in zip(numbered, judgements, strict=True):
+            own = _SeriesKey(fields.split, fields.condition, fields.seed)
+            if key != own:  # the same for long stretches of a file
+                key = own
+                series = self._registry.series(stage, *own)
             shown = UNJUDGED
             if found:
-                run, verdict = self._verdicts.shown(found)
-                shown = shown_columns(run, verdict)
-                verdicts += [(serial, one, what) for one, what in found]
-                distances.append((serial, verdict[4]))
-            rows.append((serial, series, *columns, *shown))
+                run, judgement = self._judgements.choose_shown(found)
+                shown = shown_columns(run, judgement)
+                judgement_rows += [JudgementRow(serial, *one) for one in found]
+                distances.append((serial, judgement.distances))
+            rows.append((serial, series, *fields.columns, *shown))
         self._db.executemany(INSERT_ROLLOUT, rows)
-        self._verdicts.write_new(verdicts, distances)
-        problems = {row[6][-1] for _, row in numbered} - self._problems
+        self._judgements.insert_new(judgement_rows, distances)
+        problems = {fields.columns.problem_id for _, fields in numbered} - self._problems
         self._db.executemany(
             "INSERT OR IGNORE INTO problem VALUES (?, ?)", [(name, problem_number(name)) for name in problems]
         )

@@ -1,4 +1,4 @@
-"""The writing side of a store: its own connection, the lease, and what is written through them."""
+"""The writing side of a store: a connection of its own, the lease, and the ingester."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -25,15 +25,15 @@ class IndexWriter:
         self._words: FtsIndex | None = None
 
     def take(self) -> bool:
-        """Takes the lease if it can be had."""
+        """Take the lease if it is free; return whether this process has it."""
         return self.lease.take()
 
     def release(self) -> None:
-        """Gives the lease back."""
+        """Give the lease up."""
         self.lease.release()
 
     def round(self) -> Iterator[IngestProgress]:
-        """One round of ingest; the lease must be held.
+        """Run one round of ingest; the lease must be held.
 
         Raises:
             LeaseLost: another process writes the index now.
@@ -44,17 +44,17 @@ class IndexWriter:
         return self._ingester.round()
 
     def sync_notes(self) -> None:
-        """Shows notes just written, whoever holds the lease: a short transaction that says the same from anyone."""
+        """Index new notes without the lease: a short transaction with the same result from any process."""
         with transaction(self._db):
             sync_notes(self._db, self._workspace)
 
     def sync_annotations(self) -> None:
-        """Shows annotations just written, likewise."""
+        """Index new annotations without the lease, likewise."""
         with transaction(self._db):
             sync_annotations(self._db, self._workspace)
 
     def close(self) -> None:
-        """Gives the lease back and closes the connection."""
+        """Give the lease up and close the connections."""
         self.release()
         self._db.close()
         if self._words is not None:

@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 
 from pydantic import ValidationError
 
-from cogtui.store.db.statements import ADDRESS_BITS, ADDRESS_MASK, JUDGED_NAMES
+from cogtui.store.db.statements import JUDGED_NAMES, split_address
 from cogtui.store.query.select import Hit
 from cogtui.store.stage_files.record_reader import RecordReader
 from cogtui.store.stage_files.scan import judge_rank
@@ -29,7 +29,7 @@ _SELECT_ROWS: Final = f"""SELECT o.serial, r.uid, o.series, o.step, o.problem_id
     FROM rollout o CROSS JOIN record r ON r.serial = o.serial LEFT JOIN judge_run j ON j.id = o.judge
     WHERE o.serial IN (SELECT value FROM json_each(?))"""
 Records = Mapping[tuple[int, int], dict[str, Any]]
-"""Parsed lines of files by source number and first byte."""
+"""Decoded lines by file id and byte offset."""
 
 _ADDRESS_COLUMNS: Final = ", ".join(f"v.address_{behavior}" for behavior in BEHAVIORS)
 
@@ -103,11 +103,6 @@ def uid_of(db: sqlite3.Connection, serial: int) -> str:
     return str(db.execute("SELECT uid FROM record WHERE serial = ?", (serial,)).fetchone()[0])
 
 
-def _split_address(address: int) -> tuple[int, int]:
-    """Return the source number and the first byte that an address of a judgement holds."""
-    return address >> ADDRESS_BITS, address & ADDRESS_MASK
-
-
 class _JudgementRow(NamedTuple):
     run: str
     judge: str
@@ -139,10 +134,10 @@ class DetailReader:
             raise NotFound("the index changed while it was read", remedy="Do it again.")
         row = rows[0]
         source, byte = place
-        path, _ = self._files.source(source)
+        path, _ = self._files.file(source)
         judged = self._judgement_rows(serial, row.judge)
         addresses = {at for one in judged for at in one.addresses if at is not None}
-        records = self._records([(source, byte), *map(_split_address, addresses)])
+        records = self._records([(source, byte), *map(split_address, addresses)])
         record = records[source, byte]
         if record.get("id") != row.id:
             raise NotFound(f"{path} does not hold rollout {row.id} any more", remedy="Run cogtui reindex.")
@@ -177,7 +172,7 @@ class DetailReader:
             try:
                 records[source, byte] = parse_line(line)
             except ValueError as error:
-                path, _ = self._files.source(source)
+                path, _ = self._files.file(source)
                 raise NotFound(f"{path} changed at byte {byte}", remedy="Run cogtui reindex.") from error
         return records
 
@@ -207,9 +202,9 @@ class DetailReader:
         return tuple(said), tuple(JudgeRun.model_validate_json(row.record) for row in rows)
 
     def _judgement(self, run: str, behavior: Behavior, at: int, records: Records, digest: str) -> BehaviorJudgement:
-        source, byte = _split_address(at)
+        source, byte = split_address(at)
         record = records[source, byte]
-        path, family = self._files.source(source)
+        path, family = self._files.file(source)
         try:
             if family == "annotations":
                 one = HumanAnnotation.model_validate(record)

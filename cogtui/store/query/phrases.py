@@ -57,7 +57,7 @@ class PhraseMatcher:
         source, byte = place
         try:
             if source not in self._open:
-                path, _ = self._files.source(source)
+                path, _ = self._files.file(source)
                 self._open[source] = self._stack.enter_context(path.open("rb"))
             stream = self._open[source]
             stream.seek(byte)

@@ -1,7 +1,7 @@
-"""One line of a stream file to the values the index keeps of it.
+"""Decoding the lines of stream files into the fields that the index stores.
 
-msgspec decodes and checks at once and only the fields named here: three times faster than pydantic's own parser,
-ten times faster than `json.loads`. Fields and kinds of records that are not named here are passed over.
+msgspec decodes and validates only the fields declared here: three times faster than pydantic, ten times faster than
+`json.loads`. Other fields and kinds of records are skipped.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class ProblemFields(Struct, gc=False, kw_only=True):
 
 
 class RolloutLine(ProblemFields, gc=False, kw_only=True):
-    """What is indexed of a rollout."""
+    """The indexed fields of a rollout."""
 
     id: Uid
     step: Int64
@@ -67,14 +67,14 @@ class RolloutLine(ProblemFields, gc=False, kw_only=True):
 
 
 class SpanLine(Struct, gc=False):
-    """What is indexed of a span."""
+    """The indexed fields of a span."""
 
     start: Int64 | None
     end: Int64 | None
 
 
 class LabelledSpanLine(Struct, gc=False):
-    """The same, with its behaviour."""
+    """The indexed fields of a span that names its behaviour."""
 
     start: Int64 | None
     end: Int64 | None
@@ -82,7 +82,7 @@ class LabelledSpanLine(Struct, gc=False):
 
 
 class JudgementLine(Struct, gc=False):
-    """What is indexed of a judgement."""
+    """The indexed fields of a judgement."""
 
     rollout_id: str
     judge_run: str
@@ -93,7 +93,7 @@ class JudgementLine(Struct, gc=False):
 
 
 class TraceLine(ProblemFields, gc=False, kw_only=True):
-    """What is indexed of a priming trace."""
+    """The indexed fields of a priming trace."""
 
     id: Uid
     condition: str
@@ -113,57 +113,57 @@ class MetricLine(Struct, gc=False):
 
 
 class TextLine(Struct, gc=False):
-    """A rollout or trace, of which only the text is wanted."""
+    """The text of a rollout or trace, without its other fields."""
 
     completion: str
 
 
 class BadLineError(ValueError):
-    """A complete line that holds no such record; the message says why, in one line."""
+    """A complete line is not a valid record; the message says why, in one line."""
 
 
-_REFUSALS: Final = (msgspec.MsgspecError, ValueError, RecursionError)
-"""What is raised for bytes that are no JSON, no UTF-8, nested without end, or no such record."""
+_DECODE_ERRORS: Final = (msgspec.MsgspecError, ValueError, RecursionError)
+"""Raised for invalid JSON, invalid UTF-8, too deep nesting, and fields of the wrong type."""
 _Line = TypeVar("_Line", bound=Struct)
 
 
 def line_decoder(kind: type[_Line]) -> Callable[[bytes], _Line]:
-    """A function that reads lines of a kind, and raises `BadLineError` where one holds no such record."""
+    """Return a function that decodes a line into `kind`, or raises `BadLineError`."""
     decode = msgspec.json.Decoder(kind).decode
 
     def read(data: bytes) -> _Line:
         try:
             return decode(data)
-        except _REFUSALS as error:
-            return _read_slowly(kind, data, error)
+        except _DECODE_ERRORS as error:
+            return _decode_slowly(kind, data, error)
 
     return read
 
 
-def _read_slowly(kind: type[_Line], data: bytes, first: Exception) -> _Line:
-    """The fast parser refuses lone surrogates; here they are read, each as one replacement character."""
+def _decode_slowly(kind: type[_Line], data: bytes, first: Exception) -> _Line:
+    """Decode a line that may hold lone surrogates, which msgspec rejects; each becomes one question mark."""
     if b"\\u" not in data and data.isascii():
         raise BadLineError(_reason(first)) from first
     try:
-        value = json.loads(data.decode("utf-8", "surrogatepass"), parse_constant=_refuse)
-        return msgspec.convert(_storable_inside(value), kind)
+        value = json.loads(data.decode("utf-8", "surrogatepass"), parse_constant=_reject_constant)
+        return msgspec.convert(_replace_inside(value), kind)
     except msgspec.ValidationError as error:
         raise BadLineError(_reason(error)) from error
-    except _REFUSALS as error:
+    except _DECODE_ERRORS as error:
         raise BadLineError(_reason(first)) from error
 
 
-def _refuse(constant: str) -> NoReturn:
-    raise ValueError(f"{constant} is no number")
+def _reject_constant(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is not a number")
 
 
-def _storable_inside(value: Any) -> Any:
+def _replace_inside(value: Any) -> Any:
     if isinstance(value, str):
         return replace_surrogates(value)
     if isinstance(value, list):
-        return [_storable_inside(item) for item in value]
+        return [_replace_inside(item) for item in value]
     if isinstance(value, dict):
-        return {replace_surrogates(key): _storable_inside(item) for key, item in value.items()}
+        return {replace_surrogates(key): _replace_inside(item) for key, item in value.items()}
     return value
 
 
@@ -174,7 +174,7 @@ def _reason(error: Exception) -> str:
 
 
 def replace_surrogates(text: str) -> str:
-    """The text as SQLite can take it: each lone surrogate one question mark, so that no offset shifts."""
+    """Replace each lone surrogate, which SQLite rejects, by one question mark, so that no offset shifts."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -190,10 +190,10 @@ _judgement_lines: Final = msgspec.json.Decoder(JudgementLine).decode_lines
 
 
 def read_judgements(data: bytes) -> list[JudgementLine]:
-    """Many lines at once, which is faster; blank ones are passed over.
+    """Decode many lines at once, which is faster than one by one; blank lines are skipped.
 
     Raises:
-        ValueError: one of them holds no judgement, or can only be read alone.
+        ValueError: a line is not a judgement, or has lone surrogates.
     """
     return _judgement_lines(data)
 
@@ -202,9 +202,9 @@ _text_line: Final = msgspec.json.Decoder(TextLine).decode
 
 
 def completion_of(line: bytes) -> str:
-    """The completion on a line.
+    """Decode the completion of a line, without its other fields.
 
     Raises:
-        ValueError: there is none, or it holds lone surrogates.
+        ValueError: there is none, or it has lone surrogates.
     """
     return _text_line(line).completion

@@ -1,4 +1,4 @@
-"""Reading single records back from the files they lie in."""
+"""Reading single records back from their stage files."""
 
 from __future__ import annotations
 
@@ -13,49 +13,49 @@ from pipelines.errors import NotFound
 
 
 class RecordReader:
-    """The lines behind the index, by source number and byte."""
+    """Reads lines by file id and byte offset, as the index refers to them."""
 
     def __init__(self, connection: sqlite3.Connection, workspace: Workspace) -> None:
         self._db = connection
         self._root = workspace.path
-        self._sources: dict[int, tuple[Path, Family]] = {}
+        self._files: dict[int, tuple[Path, Family]] = {}
 
-    def source(self, number: int) -> tuple[Path, Family]:
-        """Path and family of a source.
+    def file(self, number: int) -> tuple[Path, Family]:
+        """Return path and family of a file.
 
         Raises:
-            NotFound: the index changed meanwhile and there is none of that number.
+            NotFound: the index changed meanwhile and has no file of that id.
         """
-        if number not in self._sources:
+        if number not in self._files:
             row = self._db.execute("SELECT path, family FROM stream_file WHERE id = ?", (number,)).fetchone()
             if row is None:
-                raise NotFound("the index changed while it was read", remedy="Do it again.")
-            self._sources[number] = (self._root / row[0], row[1])
-        return self._sources[number]
+                raise NotFound("the index changed while it was read", remedy="Try again.")
+            self._files[number] = (self._root / row[0], row[1])
+        return self._files[number]
 
     def line(self, number: int, byte: int) -> bytes:
-        """Read the line that starts at a byte.
+        """Read the line that starts at a byte offset.
 
         Raises:
             NotFound: the file is gone or shorter than it was.
         """
         return self.lines([(number, byte)])[number, byte]
 
-    def lines(self, places: Iterable[tuple[int, int]]) -> Mapping[tuple[int, int], bytes]:
+    def lines(self, addresses: Iterable[tuple[int, int]]) -> Mapping[tuple[int, int], bytes]:
         """Read several lines, opening each file once.
 
         Args:
-            places: source number and first byte of each line; may repeat.
+            addresses: file id and byte offset of each line; may repeat.
 
         Raises:
             NotFound: a file is gone or shorter than it was.
         """
-        by_source: defaultdict[int, set[int]] = defaultdict(set)
-        for number, byte in places:
-            by_source[number].add(byte)
+        by_file: defaultdict[int, set[int]] = defaultdict(set)
+        for number, byte in addresses:
+            by_file[number].add(byte)
         found: dict[tuple[int, int], bytes] = {}
-        for number, starts in by_source.items():
-            path, _ = self.source(number)
+        for number, starts in by_file.items():
+            path, _ = self.file(number)
             try:
                 with path.open("rb") as stream:
                     for byte in sorted(starts):

@@ -1,4 +1,4 @@
-"""What there is to read in a workspace: stage folders and their stream files, in a fixed order."""
+"""Listing the stage folders of a workspace and their stream files, in a fixed order."""
 
 import hashlib
 import re
@@ -27,7 +27,7 @@ _PART_BITS: Final = 16
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """A stage folder, as far as the index cares."""
+    """A stage folder, with what the index stores of it."""
 
     key: str
     kind: str
@@ -39,23 +39,23 @@ class Stage:
 
 @dataclass(frozen=True, slots=True)
 class StreamFile:
-    """A file with records."""
+    """A file of records."""
 
     stage: str
-    """Key."""
+    """Key of its stage."""
     family: Family
     stream: str
     path: Path
-    place: int
-    """Place of its first byte in the total order of all records; see `record_ordinal`."""
+    first_ordinal: int
+    """Ordinal of a record at its first byte; see `record_ordinal`."""
     follows: str
-    """Key of the stage whose rollouts are in it, or are judged in it: files are read in this order."""
+    """Key of the stage whose rollouts it holds or judges; files are read in the order of these keys."""
     own_labels: bool
-    """Whether its records name their own condition and seed, as those of an import do (and what of them is unknown)."""
+    """Whether its records state their own condition, seed and unknown fields, as imported ones do."""
 
 
 def read_stage(path: Path) -> Stage | None:
-    """The stage in a folder; None where `stage.json` is missing or cannot be read (yet)."""
+    """Read the stage of a folder; None if `stage.json` is missing or not readable yet."""
     try:
         raw = read_json(path / "stage.json")
         info = StageInfo.model_validate(raw)
@@ -65,7 +65,7 @@ def read_stage(path: Path) -> Stage | None:
 
 
 def stream_files_of(stage: Stage) -> Iterator[StreamFile]:
-    """The files of a stage, by family, stream and part."""
+    """Yield the files of a stage, by family, stream and part."""
     for family in STREAM_FAMILIES:
         for path in stream_files(stage.path, family):
             match = _PART.search(path.name)
@@ -80,8 +80,8 @@ def _source(stage: Stage, family: Family, stream: str, path: Path, part: int) ->
     documents = _writes(stage, "documents")
     own = family != "judgements" or documents
     follows = stage.key if own else min(stage.inputs, default="")
-    place = _first_place(stage.key, stream, part)
-    return StreamFile(stage.key, family, stream, path, place, follows, documents or stage.kind == IMPORT.name)
+    ordinal = _first_ordinal(stage.key, stream, part)
+    return StreamFile(stage.key, family, stream, path, ordinal, follows, documents or stage.kind == IMPORT.name)
 
 
 def _writes(stage: Stage, output: Output) -> bool:
@@ -94,23 +94,23 @@ def _family(name: str) -> Family:
     return next(family for family in FAMILIES if family == name)
 
 
-def _first_place(stage_key: str, stream: str, part: int) -> int:
+def _first_ordinal(stage_key: str, stream: str, part: int) -> int:
     digest = hashlib.sha256(f"{stage_key}\x1f{stream}".encode()).digest()
     stream_bits = int.from_bytes(digest[:4], "big") >> (32 - (63 - _PART_BITS - _OFFSET_BITS))
     return (stream_bits << (_PART_BITS + _OFFSET_BITS)) | (min(part, (1 << _PART_BITS) - 1) << _OFFSET_BITS)
 
 
-def record_ordinal(source_place: int, byte: int) -> int:
-    """The place of a record in the total order: by stage and stream (hashed), file, byte.
+def record_ordinal(first_ordinal: int, byte: int) -> int:
+    """Return the rank of a record in the total order of all records: by stage and stream (hashed), file, byte.
 
-    It is the same whenever and in whatever order files are read, so an index that grew over days and one that was
-    rebuilt in a minute list the same rows in the same order.
+    It does not depend on when files are read, so an index that grew over days and one that was rebuilt in a minute
+    list the same rows in the same order.
     """
-    return source_place | min(byte, (1 << _OFFSET_BITS) - 1)
+    return first_ordinal | min(byte, (1 << _OFFSET_BITS) - 1)
 
 
 def judge_run_of(stage: Stage) -> JudgeRun | None:
-    """Who judged in a judge stage; None where that is not written (yet)."""
+    """Read the judge run of a judge stage; None if it is not written yet."""
     try:
         return JudgeRun.model_validate(read_json(stage.path / JUDGE_RUN))
     except (CogtuiError, ValueError, OSError):
@@ -118,23 +118,23 @@ def judge_run_of(stage: Stage) -> JudgeRun | None:
 
 
 def stage_paths(workspace: Workspace) -> list[Path]:
-    """All stage folders, sorted by key."""
+    """Return all stage folders, sorted by key."""
     return [workspace.stages / key for key in workspace.keys()]  # noqa: SIM118  (a method, not a mapping's)
 
 
 def head_digest(path: Path, length: int) -> str:
-    """Digest of the first bytes of a file, to tell a file that grew from one that was replaced."""
+    """Return a digest of the first bytes of a file, which tells a file that grew from one that was replaced."""
     with path.open("rb") as stream:
         return hashlib.sha256(stream.read(min(length, 4096))).hexdigest()[:16]
 
 
 def judge_rank(judge: str) -> int:
-    """Whose counts stand in the list where several judged: the lower the rather. Each row says whose it shows."""
+    """Return the priority of a judge whose counts a row shows when there are several; the lowest wins."""
     name = judge.partition(":")[0].partition("-")[0]
     return {"rules": 1, "teacher": 8, "human": 9}.get(name, 2)
 
 
 def problem_number(problem_id: str) -> int | None:
-    """The number a person means by `problem:17`: of ids like `17`, `train-00017`; None of others."""
+    """Return the number in a problem id like `17` or `train-00017`, which `problem:17` finds; None for other ids."""
     match = re.fullmatch(r"(?:[A-Za-z]+[-_ ]?)?(\d{1,18})", problem_id)
     return int(match[1]) if match else None

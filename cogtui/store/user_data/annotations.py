@@ -1,7 +1,7 @@
-"""What people say of traces: annotations, in append-only files of the workspace, and as verdicts of a judge run.
+"""Annotations: the spans that people mark in rollouts, in append-only files, and as judgements of a judge run.
 
-`annotations/USER@HOST.jsonl`: each line is the whole annotation of one rollout by one person as it stood then. The
-latest line holds, by the time in it and then its id. No line says anything of what judges said.
+`annotations/USER@HOST.jsonl`: each line is the complete annotation of one rollout by one person. The latest line
+counts, by its time and then its id. Lines never repeat what judges found.
 """
 
 import json
@@ -29,37 +29,37 @@ HUMAN: Final = "human"
 
 
 class HumanAnnotation(BaseModel):
-    """One line: what somebody says of one rollout, whole."""
+    """One line: the complete annotation of one rollout by one person."""
 
     model_config = ConfigDict(extra="ignore", frozen=True, defer_build=True)
 
     v: int = 1
     id: Annotated[str, Field(min_length=1)]
-    """Of the line, unique."""
+    """Unique id of the line."""
     time: Annotated[float, Field(allow_inf_nan=False)]
     annotator: Annotated[str, Field(min_length=1, max_length=200)]
     rollout: Annotated[str, Field(min_length=1, max_length=200)]
     text_sha256: str
-    """Of the completion that the offsets are of."""
+    """Digest of the completion that the offsets refer to."""
     done: bool = False
-    """There are no more behaviours: one without a span has a count of zero. Until then it has none."""
+    """The annotation is complete: a behaviour without spans has count 0. Until then it has no count."""
     spans: tuple[LabelledSpan, ...] = ()
-    """The person's own. Those of one behaviour do not overlap."""
+    """The spans of the person. Those of one behaviour do not overlap."""
     open: tuple[LabelledSpan, ...] = ()
-    """Proposals of a judge that are not decided; they count nowhere."""
+    """Proposals of a judge that are not decided yet; not counted."""
     rejected: tuple[LabelledSpan, ...] = ()
-    """Proposals refused, so that they are not proposed again."""
+    """Rejected proposals, which are not proposed again."""
     basis: str = ""
     """Id of the judge run whose spans were proposed last."""
 
     @property
     def stamp(self) -> str:
-        """Orders lines: the greatest holds."""
+        """Sort key of lines: the greatest counts."""
         return f"{self.time:020.6f} {self.id}"
 
     @property
     def empty(self) -> bool:
-        """Whether nothing is said: it was begun and taken back."""
+        """Whether nothing is left of the annotation: it was begun and undone."""
         return not (self.done or self.spans or self.open or self.rejected)
 
     @property
@@ -68,43 +68,43 @@ class HumanAnnotation(BaseModel):
         return behaviors_in_use(span.behavior for span in (*self.spans, *self.open, *self.rejected))
 
     def status(self, behavior: Behavior) -> JudgeStatus:
-        """`ok` once the behaviour is judged: the trace is done, or it has spans and no proposal of it is open."""
+        """Return `ok` if the behaviour is judged: the trace is done, or has spans of it and no open proposal."""
         if self.done:
             return "ok"
         mine = any(span.behavior == behavior for span in self.spans)
         return "ok" if mine and all(span.behavior != behavior for span in self.open) else "unjudged"
 
     def count(self, behavior: Behavior) -> int | None:
-        """Spans that are neither weak nor repeat; None where the behaviour is not judged."""
+        """Return the number of spans that are neither weak nor repeat; None if the behaviour is not judged."""
         if self.status(behavior) != "ok":
             return None
         return sum(span.behavior == behavior and not (span.weak or span.repeat) for span in self.spans)
 
     def spans_of(self, behavior: Behavior) -> tuple[Span, ...]:
-        """The spans of a behaviour, without their label."""
+        """Return the spans of a behaviour, without their label."""
         return tuple(Span(**span.model_dump(exclude={"behavior"})) for span in self.spans if span.behavior == behavior)
 
 
 def human_judge_run(annotator: str) -> JudgeRun:
-    """The judge run that a person is."""
+    """Return the judge run of a person."""
     return judge_run(HUMAN, params={"annotator": annotator})
 
 
 def annotator_of(run: JudgeRun) -> str | None:
-    """Who a judge run of kind `human` is; None of others."""
+    """Return the annotator of a judge run of kind `human`; None for other runs."""
     return str(run.params.get("annotator", "")) if run.judge == HUMAN else None
 
 
 def new_annotation(
     rollout: str, text: str, annotator: str, *, after: HumanAnnotation | None = None, **fields: Any
 ) -> HumanAnnotation:
-    """An annotation of now, later than `after` even if the clock went back meanwhile.
+    """Make an annotation with the current time, but later than `after` even if the clock went back.
 
     Args:
         rollout: full id.
         text: its completion.
-        annotator: `USER@HOST`, or whoever an import names.
-        after: the one it takes the place of.
+        annotator: `USER@HOST`, or a name given by an import.
+        after: the annotation it replaces.
         fields: `done`, `spans`, `open`, `rejected`, `basis`.
     """
     now = time.time()
@@ -119,11 +119,11 @@ def new_annotation(
 
 
 def check_annotation(annotation: HumanAnnotation, text: str) -> None:
-    """Checks an annotation against the text it is of.
+    """Check an annotation against its text.
 
     Raises:
-        InvalidInput: another text; a span without a place, outside the text, or that does not quote it; two spans of
-            one behaviour that overlap.
+        InvalidInput: the text is another one; a span has no offsets, is outside the text or does not quote it; two
+            spans of one behaviour overlap.
     """
     if annotation.text_sha256 != text_sha256(text):
         raise InvalidInput(f"the annotation of {annotation.rollout} is of another text")
@@ -139,7 +139,7 @@ def check_annotation(annotation: HumanAnnotation, text: str) -> None:
 
 
 def find_overlap(spans: Sequence[LabelledSpan]) -> tuple[LabelledSpan, LabelledSpan] | None:
-    """Two spans of one behaviour that share a character; None where there are none."""
+    """Return two spans of one behaviour that overlap, or None."""
     for behavior in BEHAVIORS:
         own = sorted((span for span in spans if span.behavior == behavior), key=lambda span: span.start or 0)
         for one, other in pairwise(own):
@@ -157,25 +157,26 @@ def _check_place(span: LabelledSpan, text: str) -> None:
         raise InvalidInput(f"the text at {span.start}:{span.end} is not the quote of the span")
 
 
-def human_fields(annotation: HumanAnnotation, at: int) -> list[JudgementFields | None]:
-    """Return what an annotation says, by behaviour; None for those of a set it is not about."""
-    said: list[JudgementFields | None] = []
-    about = annotation.behaviors
+def human_fields(annotation: HumanAnnotation, address: int) -> list[JudgementFields | None]:
+    """Return the judgements of an annotation, one per behaviour; None for other sets than those of its spans."""
+    fields: list[JudgementFields | None] = []
+    judged = annotation.behaviors
     for behavior in BEHAVIORS:
-        if behavior not in about:
-            said.append(None)
+        if behavior not in judged:
+            fields.append(None)
             continue
         ranges = [
             (span.start, span.end)
             for span in annotation.spans
             if span.behavior == behavior and span.start is not None and span.end is not None
         ]
-        said.append((STATUS_LETTERS[annotation.status(behavior)], annotation.count(behavior), ranges, 0, at))
-    return said
+        status = STATUS_LETTERS[annotation.status(behavior)]
+        fields.append(JudgementFields(status, annotation.count(behavior), ranges, 0, address))
+    return fields
 
 
 def append_annotations(workspace: Workspace, annotations: Iterable[HumanAnnotation]) -> None:
-    """Writes annotations to this user's file, whole lines and on the disk before it returns.
+    """Append annotations to this user's file; they are on disk when it returns.
 
     Raises:
         MissingRequirement: the workspace cannot be written.
@@ -188,10 +189,10 @@ def append_annotations(workspace: Workspace, annotations: Iterable[HumanAnnotati
 
 
 def read_annotation(data: bytes) -> HumanAnnotation:
-    """The annotation on a line.
+    """Decode an annotation line.
 
     Raises:
-        ValueError: it holds none; says why in one line.
+        ValueError: it is not a valid annotation; the message says why in one line.
     """
     try:
         return HumanAnnotation.model_validate(parse_line(data))
@@ -201,13 +202,13 @@ def read_annotation(data: bytes) -> HumanAnnotation:
 
 
 def annotation_files(workspace: Workspace) -> list[Path]:
-    """The files of all people, sorted by name."""
+    """Return the annotation files of all people, sorted by name."""
     folder = workspace.path / FOLDER
     return sorted(folder.glob("*.jsonl")) if folder.is_dir() else []
 
 
 def latest_annotations(workspace: Workspace) -> Iterator[HumanAnnotation]:
-    """The annotations as they stand, straight from the files: one a rollout and person, those taken back left out."""
+    """Read the current annotations from the files: one per rollout and person, without empty ones."""
     latest: dict[tuple[str, str], HumanAnnotation] = {}
     for path in annotation_files(workspace):
         for line in complete_lines(path):

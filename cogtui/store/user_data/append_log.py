@@ -1,4 +1,4 @@
-"""Files that people's programs append to: one a user and host, of whole lines (notes, annotations)."""
+"""Append-only files of whole lines, one per user and host (notes, annotations)."""
 
 import getpass
 import os
@@ -11,7 +11,7 @@ from pipelines.errors import MissingRequirement
 
 
 def user_name() -> str:
-    """Who runs this."""
+    """Return the name of the current user."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):
@@ -19,29 +19,29 @@ def user_name() -> str:
 
 
 def identity() -> str:
-    """`USER@HOST`, in characters that a file name may have."""
+    """Return `USER@HOST` in characters that a file name may have."""
     return safe_name(f"{user_name()}@{socket.gethostname()}")
 
 
 def safe_name(name: str) -> str:
-    """A name in characters that a file name may have."""
+    """Replace characters that a file name may not have."""
     return re.sub(r"[^A-Za-z0-9._@-]", "_", name)
 
 
 def own_file(workspace: Workspace, folder: str) -> Path:
-    """The file in a folder of the workspace that is this user's on this host."""
+    """Return the path of this user's file on this host, in a folder of the workspace."""
     return workspace.path / folder / f"{identity()}.jsonl"
 
 
 def append_lines(path: Path, data: bytes, what: str) -> None:
-    """Appends whole lines with one write, and makes sure they are on the disk.
+    """Append whole lines with one write and flush them to disk.
 
-    A last line that some earlier write left unfinished is ended first: it is lost, and nothing else.
+    If an earlier write left the last line unfinished, a newline ends it first, so only that line is lost.
 
     Args:
-        path: made if need be, its folder too.
+        path: created with its folder if missing.
         data: ends with a newline.
-        what: is written, for the error.
+        what: names the content in the error.
 
     Raises:
         MissingRequirement: it cannot be written.

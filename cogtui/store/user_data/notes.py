@@ -1,7 +1,7 @@
-"""Notes and tags of people, in append-only files of the workspace: the index only repeats them.
+"""Notes and tags, in append-only files of the workspace; the index has a copy.
 
-`notes/USER@HOST.jsonl`: each line sets the note or the tags of one rollout. The latest line holds, by the time in
-it and then its id, so files of several people and hosts can be read in any order.
+`notes/USER@HOST.jsonl`: each line sets the note or the tags of one rollout. The latest line counts, by its time and
+then its id, so files of several people and hosts can be read in any order.
 """
 
 import json
@@ -25,29 +25,29 @@ TAG: Final = re.compile(r"[^\s,:()\"']{1,60}")
 
 
 class Note(BaseModel):
-    """One line: what somebody wrote about one rollout. A field left out is not changed."""
+    """One line: a note or tags that somebody set on a rollout. A missing field is not changed."""
 
     model_config = ConfigDict(extra="ignore", frozen=True, defer_build=True)
 
     v: int = 1
     id: Annotated[str, Field(min_length=1)]
-    """Of the line, unique."""
+    """Unique id of the line."""
     time: Annotated[float, Field(allow_inf_nan=False)]
     author: str = ""
     rollout: Annotated[str, Field(min_length=1)]
     note: str | None = None
-    """The whole note; empty takes it away."""
+    """The whole note; empty removes it."""
     tags: tuple[str, ...] | None = None
-    """All tags; empty takes them away."""
+    """All tags; empty removes them."""
 
     @property
     def stamp(self) -> str:
-        """Orders lines: the greatest holds."""
+        """Sort key of lines: the greatest counts."""
         return f"{self.time:020.6f} {self.id}"
 
 
 def check_tag(tag: str) -> str:
-    """The tag itself.
+    """Return the tag itself.
 
     Raises:
         InvalidInput: it cannot be written in a filter.
@@ -60,10 +60,10 @@ def check_tag(tag: str) -> str:
 
 
 def new_note(rollout: str, *, note: str | None = None, tags: Iterable[str] | None = None) -> Note:
-    """An annotation of now, by who runs this.
+    """Make a note of the current user with the current time.
 
     Raises:
-        InvalidInput: a tag is none.
+        InvalidInput: a tag is not valid.
     """
     return Note(
         id=uuid.uuid4().hex,
@@ -75,18 +75,18 @@ def new_note(rollout: str, *, note: str | None = None, tags: Iterable[str] | Non
     )
 
 
-def append_notes(workspace: Workspace, annotations: Iterable[Note]) -> None:
-    """Writes annotations to this user's file.
+def append_notes(workspace: Workspace, notes: Iterable[Note]) -> None:
+    """Append notes to this user's file.
 
     Raises:
         MissingRequirement: the workspace cannot be written.
     """
-    data = b"".join(json.dumps(one.model_dump(mode="json", exclude_none=True)).encode() + b"\n" for one in annotations)
+    data = b"".join(json.dumps(one.model_dump(mode="json", exclude_none=True)).encode() + b"\n" for one in notes)
     append_lines(own_file(workspace, FOLDER), data, "the note")
 
 
 def read_notes(path: Path) -> Iterator[Note]:
-    """The annotations of a file, bad lines left out."""
+    """Yield the notes of a file, skipping invalid lines."""
     for line in complete_lines(path):
         try:
             yield Note.model_validate_json(line.data)
@@ -95,13 +95,13 @@ def read_notes(path: Path) -> Iterator[Note]:
 
 
 def sync_notes(db: sqlite3.Connection, workspace: Workspace) -> None:
-    """Reads new annotations into the index; inside a write transaction."""
+    """Read new notes into the index, inside a write transaction of the caller."""
     known = dict(db.execute("SELECT path, offset FROM note_file").fetchall())
     folder = workspace.path / FOLDER
     paths = sorted(folder.glob("*.jsonl")) if folder.is_dir() else []
     sizes = {path.name: path.stat().st_size for path in paths}
     if any(sizes.get(name, -1) < offset for name, offset in known.items()):
-        # A file is gone or shorter, so what it said is not known any more: all are read again.
+        # A file is gone or shorter: read all of them again.
         for table in ("note", "tag", "note_file"):
             db.execute(f"DELETE FROM {table}")
         db.execute("UPDATE rollout SET has_note = 0 WHERE has_note")
@@ -120,13 +120,13 @@ def sync_notes(db: sqlite3.Connection, workspace: Workspace) -> None:
 
 
 def notes_of(db: sqlite3.Connection, rollout: str) -> tuple[str, tuple[str, ...]]:
-    """Note and tags of a rollout."""
+    """Return the note and the tags of a rollout."""
     row = db.execute("SELECT note, tags FROM note WHERE rollout = ?", (rollout,)).fetchone()
     return ("", ()) if row is None else (row[0], tuple(json.loads(row[1])))
 
 
 def all_notes(db: sqlite3.Connection) -> list[Note]:
-    """Every note and all tags as they stand, one annotation a rollout: to be written elsewhere."""
+    """Return the current notes and tags, one `Note` per rollout, for export."""
     rows = db.execute("SELECT rollout, note, note_stamp, tags, tags_stamp, author FROM note ORDER BY rollout")
     found = []
     for rollout, note, note_stamp, tags, tags_stamp, author in rows:

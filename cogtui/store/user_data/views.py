@@ -1,7 +1,7 @@
-"""Views a person keeps: a name for filter, order, columns and grouping of the list of rollouts.
+"""Saved views: named combinations of filter, order, columns and grouping for the list of rollouts.
 
-They are one file of the user's configuration, not of a workspace: a way of looking at rollouts is the same in the
-next workspace, and files opened without one have nowhere to keep it.
+They are a file of the user's configuration, not of a workspace, so that they apply to every workspace and to files
+opened without one.
 """
 
 from __future__ import annotations
@@ -30,19 +30,19 @@ def _sort_field(text: str, fields: tuple[str, ...]) -> str:
 
 
 class View(BaseModel):
-    """One way of looking at rollouts."""
+    """A saved view."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     name: Annotated[str, Field(min_length=1, max_length=60, pattern=r"^[^\x00-\x1f]*$")]
     filter: str = ""
-    """In the filter language."""
+    """A filter, in the filter language."""
     sort: str = "-step"
     """A column, with `-` in front for the largest first."""
     columns: tuple[str, ...] = ()
-    """In order; none means the usual ones."""
+    """Names of columns, in order; empty means the default."""
     groups: str = ""
-    """Empty: rollouts. Else problems, in this order: `problem`, `-mean`, …"""
+    """Empty lists rollouts; otherwise problems in this order: `problem`, `-mean`, …"""
 
     @field_validator("filter")
     @classmethod
@@ -50,7 +50,7 @@ class View(BaseModel):
         try:
             parse(text)
         except FilterError as error:
-            raise ValueError(f"the filter {text!r} is none: {error.message}") from None
+            raise ValueError(f"the filter {text!r} is not valid: {error.message}") from None
         return text
 
     @field_validator("sort")
@@ -70,23 +70,23 @@ class View(BaseModel):
 
     @property
     def order(self) -> Sort:
-        """The sort as the index takes it."""
+        """The sort as a value of the index."""
         return Sort(self.sort.removeprefix("-"), self.sort.startswith("-"))
 
     @property
     def group_order(self) -> tuple[GroupSort, bool]:
-        """Field and direction of the groups."""
+        """Field and direction of the order of problems."""
         return cast("GroupSort", self.groups.removeprefix("-") or "problem"), self.groups.startswith("-")
 
 
 class ViewsFile(BaseModel):
-    """The file."""
+    """The content of `views.json`."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     version: Literal[1] = 1
     columns: tuple[str, ...] = ()
-    """Chosen last, for the list that no view was asked for; none means the usual ones."""
+    """The columns chosen last, for the list without a view; empty means the default."""
     views: tuple[View, ...] = ()
 
     @field_validator("columns")
@@ -95,10 +95,10 @@ class ViewsFile(BaseModel):
         return check_columns(names)
 
     def view(self, name: str) -> View:
-        """The view of a name.
+        """Return the view of a name.
 
         Raises:
-            NotFound: there is none; names those there are.
+            NotFound: there is none; lists those there are.
         """
         for view in self.views:
             if view.name == name:
@@ -109,10 +109,10 @@ class ViewsFile(BaseModel):
 
 
 def check_columns(names: tuple[str, ...]) -> tuple[str, ...]:
-    """The names themselves, if each is a column.
+    """Return the names themselves.
 
     Raises:
-        ValueError: one is not.
+        ValueError: one of them is not a column.
     """
     for name in names:
         if name not in COLUMN_NAMES:
@@ -121,7 +121,7 @@ def check_columns(names: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def views_path(environment: Mapping[str, str] = os.environ) -> Path:
-    """Where the file is: `COGTUI_CONFIG`, else `XDG_CONFIG_HOME/cogtui`, else `~/.config/cogtui`."""
+    """Return the path of the file: in `COGTUI_CONFIG`, else `XDG_CONFIG_HOME/cogtui`, else `~/.config/cogtui`."""
     own = environment.get("COGTUI_CONFIG", "")
     base = environment.get("XDG_CONFIG_HOME", "")
     folder = Path(own) if own else (Path(base) if base else Path.home() / ".config") / "cogtui"
@@ -129,10 +129,10 @@ def views_path(environment: Mapping[str, str] = os.environ) -> Path:
 
 
 def read_views() -> ViewsFile:
-    """The views kept; none where there is no file.
+    """Read the saved views; empty if there is no file.
 
     Raises:
-        InvalidInput: the file is not as we write it; nothing is then written over it.
+        InvalidInput: the file is not valid; it is then never overwritten.
     """
     path = views_path()
     try:
@@ -142,17 +142,17 @@ def read_views() -> ViewsFile:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"]))
         raise InvalidInput(
-            f"{path} cannot be used: {place}: {first['msg']}", remedy="Mend or remove that file."
+            f"{path} cannot be used: {place}: {first['msg']}", remedy="Fix or remove that file."
         ) from None
     except OSError as error:
         raise InvalidInput(f"{path} cannot be read: {error.strerror}") from error
 
 
 def save_view(view: View) -> ViewsFile:
-    """Keeps a view, in the place of one of the same name; returns all.
+    """Save a view, replacing one of the same name; return all views.
 
     Raises:
-        InvalidInput: the file there is cannot be read. MissingRequirement: it cannot be written.
+        InvalidInput: the existing file is not valid. MissingRequirement: it cannot be written.
     """
     now = read_views()
     kept = [one for one in now.views if one.name != view.name]
@@ -160,14 +160,14 @@ def save_view(view: View) -> ViewsFile:
 
 
 def remove_view(name: str) -> ViewsFile:
-    """Forgets a view; returns the others. Raises as `save_view` does, and NotFound."""
+    """Remove a view; return the others. Raises the errors of `save_view`, and NotFound."""
     now = read_views()
     now.view(name)
     return _write(now.model_copy(update={"views": tuple(one for one in now.views if one.name != name)}))
 
 
 def save_columns(names: tuple[str, ...]) -> ViewsFile:
-    """Keeps the columns chosen last. Raises as `save_view` does."""
+    """Save the columns chosen last. Raises the errors of `save_view`."""
     return _write(read_views().model_copy(update={"columns": names}))
 
 
@@ -178,6 +178,7 @@ def _write(views: ViewsFile) -> ViewsFile:
         write_json(path, views.model_dump(mode="json"))
     except OSError as error:
         raise MissingRequirement(
-            f"views cannot be kept in {path}: {error.strerror}", remedy="Point COGTUI_CONFIG to a folder of yours."
+            f"views cannot be saved in {path}: {error.strerror}",
+            remedy="Set COGTUI_CONFIG to a folder that you can write to.",
         ) from error
     return views

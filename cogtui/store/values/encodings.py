@@ -1,4 +1,4 @@
-"""Short forms of what records say in words, as the index keeps them."""
+"""How the index encodes the words of records: statuses, finish reasons, file families."""
 
 from typing import Final, Literal
 
@@ -10,10 +10,10 @@ STATUS_LETTERS: Final[dict[JudgeStatus, str]] = {
 FINISH_CODES: Final[dict[FinishReason, int]] = {"stop": 0, "length": 1, "error": 2}
 FINISH_UNKNOWN: Final = 3
 FINISH_NAMES: Final = ("stop", "length", "error", "unknown")
-"""Codes of `rollout.finish`; the last only where an imported file did not say."""
+"""Names of the codes of `rollout.finish`; `unknown` only for imported files that state none."""
 Family = Literal["rollouts", "traces", "judgements", "metrics", "annotations"]
 FAMILIES: Final[tuple[Family, ...]] = ("rollouts", "traces", "judgements", "metrics")
-"""Those of stage folders, in the order they are read: what others refer to comes first. People's annotations lie
-beside the stages (`human_index`)."""
+"""Families of stage folders in reading order: those that others refer to come first. Annotations are read apart
+(`ingest.annotation_rows`)."""
 TEXT_FAMILIES: Final[frozenset[Family]] = frozenset(("rollouts", "traces"))
-"""Those whose records are rollouts, with words to search."""
+"""Families whose records are rollouts with a text to search."""

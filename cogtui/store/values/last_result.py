@@ -1,4 +1,4 @@
-"""Answers that pass over many rows, kept until what they are about has changed."""
+"""A cache of the last result of each expensive query."""
 
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -7,25 +7,25 @@ T = TypeVar("T")
 
 
 class LastResultCache:
-    """The last answer of each kind."""
+    """Keeps the last result of each kind of query."""
 
     def __init__(self) -> None:
-        self._answers: dict[str, tuple[object, Any]] = {}
+        self._results: dict[str, tuple[object, Any]] = {}
 
-    def answer(self, kind: str, about: object, make: Callable[[], T]) -> T:
-        """The answer of a kind: the last one if it was about the same, else a new one.
+    def get_or_compute(self, kind: str, key: object, compute: Callable[[], T]) -> T:
+        """Return the last result of a kind if it had the same key, else compute it.
 
         Args:
-            kind: names the question; one kind has answers of one type.
-            about: what the answer follows from, such as a filter and the version of the index.
-            make: works it out.
+            kind: name of the query; all its results have one type.
+            key: what the result depends on, such as a filter and the version of the index.
+            compute: returns the result.
         """
-        known = self._answers.get(kind)
-        if known is None or known[0] != about:
-            known = self._answers[kind] = (about, make())
-        found: T = known[1]
-        return found
+        cached = self._results.get(kind)
+        if cached is None or cached[0] != key:
+            cached = self._results[kind] = (key, compute())
+        result: T = cached[1]
+        return result
 
-    def forget(self) -> None:
-        """Forgets all answers."""
-        self._answers.clear()
+    def clear(self) -> None:
+        """Drop all results."""
+        self._results.clear()

@@ -1,4 +1,4 @@
-"""What a rollout has through its series: stage, condition, seed, split, experiments. Small, so kept in memory."""
+"""Series: the stage, condition, seed, split and experiments that many rollouts share. Small, so kept in memory."""
 
 import json
 import sqlite3
@@ -12,7 +12,7 @@ from cogtui.store.values.types import Label
 
 @dataclass(frozen=True, slots=True)
 class RolloutSeries:
-    """All rollouts of one split of one stage; of an import also those of one condition and seed."""
+    """The rollouts of one split of one stage; in an import also of one condition and seed."""
 
     id: int
     stage: str
@@ -26,7 +26,7 @@ class RolloutSeries:
 
 
 def load_series(db: sqlite3.Connection) -> dict[int, RolloutSeries]:
-    """All series of an index, by number."""
+    """Read all series of an index, by id."""
     experiments: dict[str, set[str]] = {}
     for experiment, key in db.execute("SELECT experiment, stage_key FROM experiment_stage"):
         experiments.setdefault(key, set()).add(experiment)
@@ -54,12 +54,12 @@ _VALUES: Final[dict[str, Callable[[RolloutSeries], Iterable[Any]]]] = {
 
 
 def values_of(one: RolloutSeries, field: str) -> Iterable[Any]:
-    """The values of a field that a series has: none, one, or (experiments) several."""
+    """Return the values of a field of a series: none, one, or (experiments) several."""
     return _VALUES[field](one)
 
 
 def series_predicate(term: FieldComparison) -> Callable[[RolloutSeries], bool]:
-    """Whether a comparison of a series' field holds. A label that is missing is equal to nothing."""
+    """Return the predicate of a comparison of a series field. A missing label equals nothing."""
     if term.field == "seed":
         return lambda one: any(compare(value, term) for value in values_of(one, "seed"))
     if term.field == "stage":
@@ -73,12 +73,12 @@ def series_predicate(term: FieldComparison) -> Callable[[RolloutSeries], bool]:
 
 
 def matches(value: str, wanted: str) -> bool:
-    """Equal, or beginning so where `wanted` ends in a star."""
+    """Return whether a value equals `wanted`, or starts with it where `wanted` ends in a star."""
     return value.startswith(wanted[:-1]) if wanted.endswith("*") else value == wanted
 
 
 def compare(value: float, term: FieldComparison) -> bool:
-    """A number against a comparison."""
+    """Return whether a number satisfies a comparison."""
     if term.operator in (":", "="):
         return value in term.values
     bound = term.values[0]

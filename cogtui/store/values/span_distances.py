@@ -1,4 +1,4 @@
-"""Distances between behaviours, worked out once at ingest so that patterns are a comparison of numbers."""
+"""Distances between spans of behaviours, computed at ingest so that a pattern filter compares numbers."""
 
 from collections.abc import Sequence
 from itertools import accumulate
@@ -12,25 +12,25 @@ SET_SLICES: Final = tuple(
 )
 """Where the behaviours of each set are in `BEHAVIORS`; patterns are of two behaviours of one set."""
 NO_DISTANCE: Final = -1
-"""No distance. Not None, because `sqlite3` takes ten times as long for a None as for a number."""
+"""Stands for NULL, because binding None takes `sqlite3` ten times as long as binding a number."""
 _FAR: Final = 1 << 62
 _NEAR: Final = 1 << 29
-"""Sums of smaller ones are one digit to Python, which is twice as fast."""
+"""Below this, sums are one-digit integers in CPython, which are twice as fast."""
 PlacedSpan = tuple[int, int, int]
-"""Start, end, number of the behaviour."""
+"""Start, end, index of the behaviour in `BEHAVIORS`."""
 
 
 def span_distances(ranges: Sequence[Sequence[tuple[int, int]]]) -> tuple[int, ...]:
     """Return for each ordered pair of behaviours of a set the least distance from one to the next, in code points.
 
-    B follows A where B starts no earlier than A does; the distance is from A's end to B's start, and 0 where they
-    overlap. Of two spans of the same behaviour the later must also start later.
+    Span B follows span A if it starts no earlier; the distance is from the end of A to the start of B, 0 if they
+    overlap. Two spans of the same behaviour must have different starts.
 
     Args:
         ranges: by behaviour, in the order of `BEHAVIORS`, the (start, end) of its placed spans.
 
     Returns:
-        Set after set its `n * n` distances, A before B in row-major order; `NO_DISTANCE` where no B follows an A.
+        Set after set its `n * n` distances, A before B in row-major order; `NO_DISTANCE` if no B follows an A.
     """
     found: tuple[int, ...] = ()
     for part in SET_SLICES:
