@@ -105,13 +105,15 @@ def test_a_set_that_cannot_be_used_is_named_and_skipped(site: Path, old: str, ne
     assert old in text
     path.write_text(text.replace(old, new))
     code = (
-        "from pipelines.behaviors.sets.registered import BEHAVIORS, plugin_faults\n"
+        "from pipelines.behaviors.sets.registered import BEHAVIORS, SETS\n"
+        "from pipelines.behaviors.judges.registry import JUDGES\n"
         "print(len(BEHAVIORS))\n"
-        "for fault in plugin_faults(): print(fault.package, fault.name, fault.reason)"
+        "for fault in (*SETS.faults(), *JUDGES.faults()): print(fault.package, fault.name, fault.reason)"
     )
     done = run_python(site, "-c", code)
     assert done.returncode == 0, done.stderr
-    count, fault = done.stdout.splitlines()
+    count, fault, judge_fault = done.stdout.splitlines()
     assert count == "4"
     assert fault.startswith("five-moves five_moves ")
     assert reason in fault
+    assert judge_fault == "five-moves moves its behaviour set 'five_moves' is not installed or was skipped"

@@ -4,14 +4,36 @@ A judge that is no model is a `JudgeKind`, registered under its name here or by 
 `cogtui.judges`. A model is named `PROVIDER:MODEL` and needs no registration.
 """
 
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from pipelines.behaviors.judge import Judge, JudgeKind
+from pipelines.behaviors.sets.registered import SETS
 from pipelines.errors import InvalidInput
 from pipelines.llm.clients.protocol import KEY_VARIABLES
 from pipelines.plugins import Registry, missing_members
 
 MODEL_JUDGES: Final = tuple(f"{provider}:MODEL" for provider in KEY_VARIABLES)
+
+
+class JudgeRegistry(Registry[JudgeKind]):
+    """The registry of the group `cogtui.judges`: an entry point names a `JudgeKind`."""
+
+    def __init__(self) -> None:
+        builtin = {"rules": "pipelines.behaviors.judges.rules.judge:RULES_JUDGE"}
+        super().__init__("cogtui.judges", "judge", builtin, _problem_of)
+
+    def convert(self, name: str, loaded: object) -> JudgeKind:
+        """Check that a judge can be named, and that its behaviour set is installed.
+
+        Raises:
+            InvalidInput: not so.
+        """
+        kind = cast("JudgeKind", loaded)
+        if ":" in name:
+            raise InvalidInput("a name with a colon is that of a model")
+        if kind.behaviors not in SETS:
+            raise InvalidInput(f"its behaviour set {kind.behaviors!r} is not installed or was skipped")
+        return kind
 
 
 def _problem_of(entry: object) -> str | None:
@@ -20,12 +42,7 @@ def _problem_of(entry: object) -> str | None:
     return None if callable(getattr(entry, "make", None)) else "its `make` cannot be called"
 
 
-JUDGES: Final[Registry[JudgeKind]] = Registry(
-    "cogtui.judges",
-    "judge",
-    {"rules": "pipelines.behaviors.judges.rules.judge:RULES_JUDGE"},
-    _problem_of,
-)
+JUDGES: Final = JudgeRegistry()
 """The judges that are no models. A built-in judge is imported when it is first asked for."""
 
 

@@ -13,7 +13,7 @@ from typing import Any, Final
 from pipelines.behaviors.sets.definition import BehaviorDefinition, BehaviorSet, read_set
 from pipelines.behaviors.sets.four_habits import FOUR_HABITS
 from pipelines.errors import InvalidInput
-from pipelines.plugins import PluginFault, Registry
+from pipelines.plugins import Registry
 
 
 class BehaviorSetRegistry(Registry[BehaviorSet]):
@@ -89,8 +89,3 @@ def behavior_names(results: Iterable[Mapping[str, Any]]) -> list[str]:
     named = dict.fromkeys(name for result in results for name in result.get("behaviors") or ())
     unknown = [name for name in named if name not in SET_OF]
     return unknown if unknown and len(unknown) == len(named) else [*behaviors_in_use(named), *unknown]
-
-
-def plugin_faults() -> tuple[PluginFault, ...]:
-    """Return the behaviour sets that were skipped, with the reason."""
-    return SETS.faults()
