@@ -46,7 +46,8 @@ def _on_signal(number: int, frame: FrameType | None) -> None:
 
 
 def install() -> None:
-    """Takes over the stop signals; called once by the process that runs a stage."""
+    """Take over the stop signals and forget an earlier stop; called once by the process that runs a stage."""
+    _stop.requested, _stop.signal = False, 0
     for number in STOP_SIGNALS:
         signal.signal(number, _on_signal)
 

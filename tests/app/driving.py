@@ -5,7 +5,10 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
+from weakref import WeakKeyDictionary
 
+from textual.message import Message
+from textual.notifications import Notify
 from textual.pilot import Pilot
 from textual.screen import Screen
 from textual.widget import Widget
@@ -21,6 +24,7 @@ from jobs.workspace import Workspace
 
 AppPilot = Pilot[None]
 S = TypeVar("S", bound=Screen[Any])
+_NOTICES: WeakKeyDictionary[CogtuiApp, list[str]] = WeakKeyDictionary()
 
 
 @asynccontextmanager
@@ -30,11 +34,29 @@ async def running(
     """The app on a workspace, with its first poll over."""
     options.setdefault("opener", indexed(workspace))
     app = make_app(workspace, **options)
-    async with app.run_test(size=size, message_hook=None) as pilot:
-        await settle(pilot)
+    async with started(app, size) as pilot:
         if not options.get("browse_only"):
             await until(pilot, lambda: app.context.snapshot.read)
         yield app, pilot
+
+
+@asynccontextmanager
+async def started(app: CogtuiApp, size: tuple[int, int] = (100, 30)) -> AsyncIterator[AppPilot]:
+    """The app, started and settled, with what it notifies of kept for `notices`."""
+    kept = _NOTICES[app] = []
+
+    def keep(message: Message) -> None:
+        if isinstance(message, Notify):
+            kept.append(message.notification.message)
+
+    async with app.run_test(size=size, message_hook=keep) as pilot:
+        await settle(pilot)
+        yield pilot
+
+
+def notices(app: CogtuiApp) -> list[str]:
+    """The texts of all notifications of a started app, in order."""
+    return _NOTICES[app]
 
 
 def indexed(workspace: Workspace) -> Callable[[], Store]:

@@ -18,7 +18,7 @@ from jobs.workspace import Workspace
 from pipelines.behaviors.sets.registered import BEHAVIORS
 from tests.app import driving
 from tests.app.conftest import Builder
-from tests.app.driving import AppPilot, running, screen_text, settle, until
+from tests.app.driving import AppPilot, notices, running, screen_text, settle, until
 from tests.app.strategies import NASTY
 from tests.app.test_hostile import assert_screen_is_plain, top
 from tests.app.test_traces import SPANS, TEXT
@@ -171,7 +171,7 @@ async def test_a_change_that_breaks_the_rules_says_why_and_changes_nothing(judge
         await press(pilot, "space", "w", "V", "home", "space", "w", "w", "V")
         assert [span.quote for span in screen.draft.spans] == ["Try"]
         assert screen.text.selection is not None  # still there, to be mended
-        assert any("overlaps your V" in note.message for note in app._notifications)
+        assert any("overlaps your V" in notice for notice in notices(app))
         await press(pilot, "escape", "x", "x", "u", "u", "u")
         assert screen.draft.empty
         assert not list(latest_annotations(judged.workspace))

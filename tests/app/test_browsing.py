@@ -2,7 +2,9 @@
 
 import json
 import os
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,11 +23,12 @@ from cogtui.app.traces.list.rollout_list import RolloutList
 from cogtui.app.traces.list.screen import TracesScreen
 from cogtui.app.traces.reader.screen import TraceScreen
 from cogtui.app.widgets.text_line import TextLine
+from cogtui.store import Query, Store
 from cogtui.store.user_data.views import View, read_views, save_view
 from cogtui.store.values.fields import COLUMN_NAMES
-from cogtui.store.values.types import Coverage
+from cogtui.store.values.types import Coverage, Snippet
 from tests.app.conftest import Builder
-from tests.app.driving import AppPilot, press, running, settle, top, until, visible_lines
+from tests.app.driving import AppPilot, notices, press, running, settle, top, until, visible_lines
 from tests.app.test_traces import SPANS, TEXT
 
 
@@ -207,7 +210,7 @@ async def test_a_file_of_views_that_is_none_is_named_and_left_alone(problems: Bu
         assert screen.view.line_count == 80, "the list opens all the same"
         await press(pilot, "v")
         assert top(app, TracesScreen) is screen
-        notes = [note.message for note in app._notifications]
+        notes = notices(app)
         assert any("views.json cannot be used" in note and "stepp:3" in note for note in notes)
         await press(pilot, "o", "enter")
         assert path.read_text() == before
@@ -231,18 +234,27 @@ async def test_words_searched_for_are_shown_where_they_stand(problems: Builder) 
         assert "searched" not in summary(screen)
 
 
-async def test_snippets_are_looked_up_for_what_is_seen_only(problems: Builder) -> None:
+async def test_snippets_are_looked_up_for_what_is_seen_only(problems: Builder, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: set[str] = set()
+    look_up = Store.snippets
+
+    def snippets(store: Store, query: Query, ids: Iterable[str], **options: Any) -> dict[str, Snippet]:
+        wanted = list(ids)
+        asked.update(wanted)
+        return look_up(store, query, wanted, **options)
+
+    monkeypatch.setattr(Store, "snippets", snippets)
     async with running(problems.workspace, (80, 24)) as (app, pilot):
         screen = await to_list(app, pilot)
         await type_filter(pilot, "text:perhaps")
         await until(pilot, lambda: not screen.view.without_snippet())
         view = screen.query_one(RolloutList)
-        known = len(view._snippets)
-        assert known <= 24 < view.line_count
+        assert len(asked) <= 24 < view.line_count
+        known = len(asked)
         await press(pilot, "end")
         await until(pilot, lambda: not screen.view.without_snippet())
         assert "perhaps" in visible_lines(view)[-1]
-        assert len(view._snippets) > known
+        assert known < len(asked) <= 48
 
 
 def test_a_search_says_what_it_could_not_see() -> None:
@@ -348,7 +360,7 @@ async def test_tokens_are_shown_by_the_runs_own_tokenizer(problems: Builder) -> 
         await press(pilot, "enter", "T")
         text = top(app, TraceScreen).query_one(TraceText)
         assert not text.ranges_of("token")
-        assert any("has no tokenizer.json" in note.message for note in app._notifications)
+        assert any("has no tokenizer.json" in notice for notice in notices(app))
         folder = problems.workspace.folder("ppo-0000000000c1").artifacts / "model"
         folder.mkdir()
         made.save(str(folder / "tokenizer.json"))

@@ -15,7 +15,7 @@ from cogtui.app.traces.reader.screen import TraceScreen
 from cogtui.app.widgets.text_line import TextLine
 from cogtui.store import Cursor, RolloutRow
 from tests.app.conftest import Builder
-from tests.app.driving import AppPilot, press, running, settle, top, visible_lines
+from tests.app.driving import AppPilot, notices, press, running, settle, top, visible_lines
 from tests.app.test_traces import SPANS, TEXT
 
 EARLY = "Try 3 + 4 = 7.\nThat is not 32, so I stop.\n(3 + 5) * 4 = 32, works."
@@ -157,7 +157,7 @@ async def test_a_rollout_alone_in_its_problem_says_so(builder: Builder) -> None:
     async with running(builder.workspace) as (app, pilot):
         await press(pilot, "3", "d")
         top(app, TracesScreen)
-        assert any("no other rollout" in note.message for note in app._notifications)
+        assert any("no other rollout" in notice for notice in notices(app))
 
 
 def row(step: int, sample: int = 0, condition: str = "none", seed: int | None = 1) -> RolloutRow:

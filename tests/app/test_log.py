@@ -10,7 +10,7 @@ from cogtui.app.stages.log_screen import LogScreen
 from cogtui.app.stages.log_view import LogView
 from cogtui.app.widgets.text_line import TextLine
 from tests.app.conftest import Builder
-from tests.app.driving import AppPilot, press, running, screen_text, settle, visible_lines
+from tests.app.driving import AppPilot, notices, press, running, screen_text, settle, visible_lines
 
 KEY = "ppo-0000000000c1"
 
@@ -115,10 +115,11 @@ async def test_search_finds_forwards_and_backwards(small: Builder) -> None:
 
 async def test_a_wrong_pattern_is_said_and_changes_nothing(small: Builder) -> None:
     async with running(small.workspace, size=(80, 24)) as (app, pilot):
-        screen, _ = await open_log(app, pilot)
-        await press(pilot, "slash", "(", "enter")
-        assert screen._pattern is None
-        assert any("no regular expression" in note.message for note in app._notifications)
+        _, view = await open_log(app, pilot)
+        before = view.cursor
+        await press(pilot, "slash", "(", "enter", "n")
+        assert view.cursor == before, "no search is on"
+        assert any("no regular expression" in notice for notice in notices(app))
 
 
 async def test_e_goes_to_the_first_error_and_n_to_the_next(small: Builder) -> None:

@@ -12,7 +12,7 @@ from cogtui.app.widgets.text_line import TextLine
 from cogtui.cli.main import app as command_line
 from cogtui.store.importing.opening import OpenedFiles, open_files
 from pipelines.errors import MissingRequirement
-from tests.app.driving import press, settle, until
+from tests.app.driving import notices, press, settle, started, until
 
 
 @pytest.fixture
@@ -29,8 +29,7 @@ def opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> OpenedFiles:
 
 async def test_first_rows_are_there_and_the_rest_arrives(opened: OpenedFiles) -> None:
     app = make_app(opened.workspace, title="7.jsonl", browse_only=True, opener=opened.store, reading=opened)
-    async with app.run_test(size=(100, 30)) as pilot:
-        await settle(pilot)
+    async with started(app) as pilot:
         screen = app.screen
         assert isinstance(screen, TracesScreen)
         assert screen.view.line_count > 0
@@ -53,13 +52,12 @@ async def test_first_rows_are_there_and_the_rest_arrives(opened: OpenedFiles) ->
 
 async def test_reading_can_be_stopped(opened: OpenedFiles) -> None:
     app = make_app(opened.workspace, browse_only=True, opener=opened.store, reading=opened)
-    async with app.run_test(size=(100, 30)) as pilot:
-        await settle(pilot)
+    async with started(app) as pilot:
         screen = app.screen
         assert isinstance(screen, TracesScreen)
         await press(pilot, "X")
         assert "reading" not in screen.query_one("#summary", TextLine).text
-        assert any("goes on from there" in note.message for note in app._notifications)
+        assert any("goes on from there" in notice for notice in notices(app))
         assert not opened.done()
 
 
@@ -68,8 +66,7 @@ async def test_rows_that_cannot_be_read_are_counted_and_named(tmp_path: Path, mo
     (tmp_path / "9.jsonl").write_text('{"completion": "fine"}\n{"completion": \n{"completion": "also fine"}\nnull\n')
     files = open_files([tmp_path / "9.jsonl"])
     app = make_app(files.workspace, browse_only=True, opener=files.store, reading=files)
-    async with app.run_test(size=(100, 30)) as pilot:
-        await settle(pilot)
+    async with started(app) as pilot:
         screen = app.screen
         assert isinstance(screen, TracesScreen)
 
@@ -79,7 +76,7 @@ async def test_rows_that_cannot_be_read_are_counted_and_named(tmp_path: Path, mo
 
         await until(pilot, counted)
         assert "of 2 rollouts" in screen.query_one("#summary", TextLine).text
-        (said,) = [note.message for note in app._notifications]
+        (said,) = notices(app)
         assert said.startswith("could not be read: 9.jsonl: line 2: not valid JSON")
     files.cancel()
 

@@ -18,7 +18,7 @@ from cogtui.app.widgets.bars import KeyBar, TopBar
 from jobs.workspace import Workspace
 from pipelines.errors import MissingRequirement
 from tests.app.conftest import Builder
-from tests.app.driving import indexed, press, running, screen_text, settle
+from tests.app.driving import indexed, notices, press, running, screen_text, settle
 
 
 async def test_help_lists_the_keys_of_the_focused_pane_first(small: Builder) -> None:
@@ -142,7 +142,7 @@ async def test_an_unreadable_index_is_told_once_and_leaves_the_rest_alone(small:
         for _ in range(3):
             app.poll()
             await settle(pilot)
-        messages = [note.message for note in app._notifications]
+        messages = notices(app)
         assert messages == ["the index cannot be opened: no place for the index"]
         assert app.context.snapshot.experiments
 

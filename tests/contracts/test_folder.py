@@ -9,7 +9,8 @@ import pytest
 from pipelines.errors import Interrupted, InvalidInput, NotFound
 from pipelines.files import read_json, write_atomic, write_json
 from pipelines.folder import StageFolder, StageInfo
-from pipelines.signals import Stop, graceful
+from pipelines.signals import graceful
+from tests.processes import stop_signals
 
 
 def test_a_checkpoint_is_complete_or_absent(tmp_path: Path) -> None:
@@ -96,20 +97,12 @@ def test_stage_info_refuses_unknown_fields() -> None:
 
 
 def test_a_graceful_stage_chooses_where_it_stops() -> None:
-    from pipelines import signals
-
-    old = signals._stop
-    signals._stop = Stop()
-    try:
-        with graceful() as stop:
-            signals._on_signal(signal.SIGTERM, None)
-            assert stop.requested
-            with pytest.raises(Interrupted, match="SIGTERM"):
-                stop.raise_if_requested()
-            with pytest.raises(Interrupted):
-                signals._on_signal(signal.SIGTERM, None)
-        signals._stop = Stop()
+    with stop_signals(), graceful() as stop:
+        signal.raise_signal(signal.SIGTERM)
+        assert stop.requested
+        with pytest.raises(Interrupted, match="SIGTERM"):
+            stop.raise_if_requested()
         with pytest.raises(Interrupted):
-            signals._on_signal(signal.SIGUSR2, None)
-    finally:
-        signals._stop = old
+            signal.raise_signal(signal.SIGTERM)
+    with stop_signals(), pytest.raises(Interrupted):
+        signal.raise_signal(signal.SIGUSR2)

@@ -27,6 +27,7 @@ from pipelines.folder import StageInfo
 from pipelines.stages import content_key
 from tests.commands import cogtui_here
 from tests.jobs.probe import ProbeConfig
+from tests.processes import runs
 
 T = TypeVar("T")
 ROOT = Path(pipelines.__file__).parent.parent
@@ -135,7 +136,7 @@ class Lab:
         for pid in _pids():
             with contextlib.suppress(OSError):
                 raw = Path(f"/proc/{pid}/environ").read_bytes() + Path(f"/proc/{pid}/cmdline").read_bytes()
-                if os.fsencode(self.workspace.path) in raw and pid != os.getpid() and process._is_running(pid):
+                if os.fsencode(self.workspace.path) in raw and pid != os.getpid() and runs(pid):
                     line = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
                     found.append(f"{pid} {line}")
         return found

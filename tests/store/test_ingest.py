@@ -1,9 +1,11 @@
 """What is on disk is in the index: once, whole, and whatever happened in between."""
 
+import contextlib
 import json
 import os
 import random
 import shutil
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,6 +21,7 @@ from cogtui.store.ingest.rebuild import rebuild
 from cogtui.store.values.types import Sort
 from pipelines.behaviors.sets.registered import BEHAVIORS
 from pipelines.records import Rollout
+from tests.processes import children
 from tests.store.lab import (
     OTHER,
     RULES,
@@ -357,7 +360,11 @@ def test_a_bulk_load_says_the_same_and_survives_the_loss_of_its_second_process(
     with open_store(filled.workspace) as store:
         store.ingest()
         assert answers(store) == expected
-        missing = store._db.execute("SELECT count(*) FROM sqlite_master WHERE name LIKE 'rollout_by_%'").fetchone()[0]
+        assert store.path
+        with contextlib.closing(sqlite3.connect(store.path)) as database:
+            (missing,) = database.execute(
+                "SELECT count(*) FROM sqlite_master WHERE name LIKE 'rollout_by_%'"
+            ).fetchone()
         assert missing == len(BULK_INDEXES) + 1
     shutil.rmtree(filled.workspace.path / "index")
     whole = FtsProcess.chunks
@@ -365,7 +372,8 @@ def test_a_bulk_load_says_the_same_and_survives_the_loss_of_its_second_process(
     def dies_early(process: FtsProcess, job: FtsJob) -> Iterator[ReadPiece]:
         for count, chunk in enumerate(whole(process, job)):
             if count == 3:
-                process._process.kill()
+                (words,) = children("cogtui.store.ingest.fts_process")
+                words.kill()
             yield chunk
 
     monkeypatch.setattr(FtsProcess, "chunks", dies_early)

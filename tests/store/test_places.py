@@ -20,6 +20,7 @@ from cogtui.store.ingest.rebuild import rebuild
 from cogtui.store.ingest.writer import IndexWriter
 from pipelines.errors import InvalidInput, MissingRequirement, NotFound
 from pipelines.files import read_json
+from tests.processes import children, runs
 from tests.store.lab import Lab, append_raw, make_rollouts, write_rollouts
 
 
@@ -242,10 +243,8 @@ def test_a_followed_index_takes_up_what_is_written_and_ends_with_its_store(lab: 
         write_rollouts(folder, make_rollouts(folder.key, [10]), "late")
         wait_for(store, 16, 10)
         assert store.version() != before
-        follower = store._follower
-        assert follower is not None
-        assert follower.alive()
-    assert not follower.alive()
+        (follower,) = children("cogtui.store.ingest.follower")
+    assert not runs(follower.pid)
     with open_store(lab.workspace) as store:
         assert store.writer() is None
 
@@ -255,7 +254,7 @@ def test_the_follower_ends_when_whoever_started_it_is_killed(lab: Lab) -> None:
         "import sys; from pathlib import Path; from jobs.workspace import Workspace;"
         "from cogtui.store import open_store;"
         "store = open_store(Workspace(Path(sys.argv[1]))); store.follow();"
-        "print(store._follower._process.pid, flush=True); sys.stdin.read()"
+        "import psutil; (follower,) = psutil.Process().children(); print(follower.pid, flush=True); sys.stdin.read()"
     )
     child = subprocess.Popen(
         [sys.executable, "-c", script, str(lab.workspace.path)],
@@ -271,17 +270,9 @@ def test_the_follower_ends_when_whoever_started_it_is_killed(lab: Lab) -> None:
     child.stdin.close()
     child.stdout.close()
     deadline = time.monotonic() + 30
-    while _runs(follower):
+    while runs(follower):
         assert time.monotonic() < deadline, "the follower outlived its parent"
         time.sleep(0.05)
-
-
-def _runs(pid: int) -> bool:
-    try:
-        state = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[0]
-    except OSError:
-        return False
-    return state != b"Z"
 
 
 def test_the_mount_table_of_this_machine_can_be_read() -> None:

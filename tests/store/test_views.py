@@ -9,7 +9,7 @@ from typing import Any, get_args
 import pytest
 
 from cogtui.cli.main import run
-from cogtui.store import END, Page, Query, Store
+from cogtui.store import END, Page, Query, Store, open_store
 from cogtui.store.filter.parser import parse
 from cogtui.store.user_data.views import View, save_view, views_path
 from cogtui.store.values.types import GroupSort, ProblemGroup
@@ -107,9 +107,10 @@ def test_pages_of_problems_backwards_are_those_forwards(
     store: Store, sort: GroupSort, descending: bool, text: str, many: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whether all of them are kept in memory or each page is asked for; and the order is the same."""
-    kept = [group.problem_id for group in store.problems(Query(parse(text)), sort=sort, descending=descending).rows]
+    with open_store(store.workspace, readonly=True) as other:  # `store` keeps no answer of it
+        found = other.problems(Query(parse(text)), sort=sort, descending=descending)
+        kept = [group.problem_id for group in found.rows]
     monkeypatch.setattr("cogtui.store.query.problem_totals.MANY_PROBLEMS", many)
-    store._results.clear()
     query = Query(parse(text))
 
     def ask(**where: Any) -> Page[ProblemGroup]:

@@ -24,6 +24,7 @@ from pipelines.training.core.metrics import read_metrics
 from pipelines.training.ppo.trainer import PPOTrainer
 from pipelines.training.rl.step_runner import problems_of_step
 from pipelines.training.stages.ppo import PPOLoop
+from tests.processes import stop_signals
 from tests.training.helpers import PPO, run_alone
 
 pytestmark = pytest.mark.train
@@ -173,19 +174,16 @@ def test_a_checkpoint_of_any_step_leads_to_the_same_end(
 def test_a_stop_saves_a_checkpoint_and_is_continued(
     inputs: list[Path], undisturbed: StageFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from pipelines import signals
-
     update = PPOTrainer.update
 
     def stopping(self: PPOTrainer, batch: Any, step: int) -> dict[str, float]:
         if step == 2:
-            signals._on_signal(signal.SIGTERM, None)
+            signal.raise_signal(signal.SIGTERM)
         return update(self, batch, step)
 
     with monkeypatch.context() as patch:
         patch.setattr(PPOTrainer, "update", stopping)
-        patch.setattr(signals, "_stop", signals.Stop())
-        with pytest.raises(Interrupted, match="SIGTERM"):
+        with stop_signals(), pytest.raises(Interrupted, match="SIGTERM"):
             run_alone("ppo", PPO, tmp_path / "ppo", inputs)
     folder = StageFolder(tmp_path / "ppo")
     assert [step for step, _ in folder.checkpoints()] == [2, 3]
