@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from pipelines.behaviors.sets.four_habits import FOUR_HABITS
 from tests.app.conftest import Builder
 
 HERE = Path(__file__).parent
@@ -59,6 +60,19 @@ def test_a_judge_and_a_set_with_five_behaviours_from_judging_to_export(site: Pat
     assert done.returncode == 0, done.stdout + done.stderr
     assert " passed" in done.stdout
     assert "skipped" not in done.stdout
+
+
+def test_an_outside_judge_is_compared_with_gold(site: Path) -> None:
+    gold = HERE.parents[1] / "examples" / "gold" / "gold.jsonl"
+    command = ("-c", "from cogtui.cli.main import run; run()", "agreement", "--gold", str(gold), "--json")
+    done = run_python(site, *command, "--judge", "loud")
+    assert done.returncode == 0, done.stdout + done.stderr
+    data = json.loads(done.stdout)["data"]
+    assert data["judge"] == "loud"
+    assert data["compared"] == dict.fromkeys(FOUR_HABITS.names, data["traces"])
+    refused = run_python(site, *command, "--judge", "lowd")
+    assert refused.returncode == 4
+    assert json.loads(refused.stdout)["error"]["code"] == "not_found"
 
 
 def test_a_set_installed_later_is_counted_and_one_removed_is_forgotten(site: Path, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 from cogtui.analysis.agreement.measures import BehaviorFinding, JudgementSource, TraceFindings
@@ -127,15 +128,26 @@ def _read_teachers(path: Path) -> LabelledTexts:
 # --- judges ----------------------------------------------------------------------------------------------------
 
 
-def rules_source(texts: Iterable[TextToJudge]) -> JudgementSource:
-    """Run the rules judge on texts."""
-    from pipelines.behaviors.judges.rules.judge import RulesJudge, judge_problem
+def registered_source(name: str, texts: Iterable[TextToJudge]) -> JudgementSource:
+    """Run a registered judge on texts.
 
+    Raises:
+        InvalidInput: there is no such judge, or it needs a config.
+    """
+    from pipelines.behaviors.judge import JudgeTask
+    from pipelines.behaviors.judges.registry import make_judge
+
+    judge = make_judge(name)
+    by_id = {text.id: text for text in texts}
+    tasks = (JudgeTask(text.id, text.task, text.problem, text.text) for text in by_id.values())
     traces = {}
-    for text in texts:
-        result = judge_problem(text.text, text.task, text.problem)
-        traces[text.id] = _trace(text, findings_from_spans(result.spans))
-    return JudgementSource(RULES_NAME, traces, RulesJudge().run.id)
+    with TemporaryDirectory() as work:
+        for judged in judge.judge(tasks, Path(work)):
+            findings = {
+                name: BehaviorFinding(one.status, one.count, one.spans) for name, one in judged.verdicts.items()
+            }
+            traces[judged.task.rollout_id] = _trace(by_id[judged.task.rollout_id], findings)
+    return JudgementSource(name, {uid: traces[uid] for uid in by_id if uid in traces}, judge.run.id)
 
 
 @dataclass(slots=True)

@@ -10,14 +10,15 @@ from cogtui.analysis.agreement.sources import (
     TextToJudge,
     find_run,
     read_gold_source,
-    rules_source,
+    registered_source,
     run_source,
     texts_of,
 )
 from cogtui.cli.console.alignment import align_columns
 from cogtui.cli.console.output import emit, emit_json, narrate
 from jobs.workspace import Workspace
-from pipelines.errors import InvalidInput
+from pipelines.behaviors.judges.registry import JUDGES
+from pipelines.errors import InvalidInput, NotFound
 from pipelines.records import Behavior
 
 _USAGE = "Give --gold FILE --judge NAME, or --judge A --judge B."
@@ -66,8 +67,13 @@ def _judge(workspace: Workspace, name: str, texts: Sequence[TextToJudge]) -> Jud
     if _is_file(name):
         return read_gold_source(Path(name)).source()
     if name == RULES_NAME:
-        return rules_source(texts)
-    return run_source(find_run(workspace, name), texts)
+        return registered_source(name, texts)
+    try:
+        return run_source(find_run(workspace, name), texts)
+    except NotFound:
+        if name not in JUDGES:
+            raise
+        return registered_source(name, texts)
 
 
 def _is_file(name: str) -> bool:
@@ -79,9 +85,16 @@ def _common_texts(workspace: Workspace, judges: Sequence[str]) -> list[TextToJud
     for name in judges:
         if _is_file(name):
             return list(read_gold_source(Path(name)).texts)
-        if name != RULES_NAME:
+        if name == RULES_NAME:
+            continue
+        try:
             return list(texts_of(find_run(workspace, name)))
-    raise InvalidInput("the rules agree with themselves", remedy=_USAGE)
+        except NotFound:
+            if name not in JUDGES:
+                raise
+    if set(judges) == {RULES_NAME}:
+        raise InvalidInput("the rules agree with themselves", remedy=_USAGE)
+    raise InvalidInput("neither judge has judged texts in this workspace", remedy=_USAGE)
 
 
 # --- text ------------------------------------------------------------------------------------------------------
