@@ -11,7 +11,7 @@ from typing import Final
 from pipelines.errors import InvalidInput
 from pipelines.files import canonical_json, file_sha256
 
-SHIPPED_NAMES: Final = ("mini-plain",)
+SHIPPED_NAMES: Final = ("mini-plain", "mini-habits")
 
 _FOLDER: Final = Path(__file__).parent
 _CARD: Final = "card.toml"
