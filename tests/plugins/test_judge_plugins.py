@@ -5,9 +5,11 @@ Which behaviour sets there are is settled when a process starts, so `with_five_m
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -131,3 +133,60 @@ def test_a_set_that_cannot_be_used_is_named_and_skipped(site: Path, old: str, ne
     assert fault.startswith("five-moves five_moves ")
     assert reason in fault
     assert judge_fault == "five-moves moves its behaviour set 'five_moves' is not installed or was skipped"
+
+
+def documented(page: str, section: str) -> dict[str, str]:
+    """The code blocks of a section by the file the text in front of them names, e.g. `` `loud_judge.py`: ``."""
+    text = (HERE.parents[1] / "docs" / page).read_text(encoding="utf-8").partition(f"## {section}\n")[2]
+    blocks = re.findall(r"`([\w/.]+)`:\n\n```\w+\n(.*?)\n```", text.partition("\n## ")[0], re.DOTALL)
+    return dict(blocks)
+
+
+def install_documented(site: Path, files: dict[str, str]) -> None:
+    """Write the documented files and install what their `pyproject.toml` declares."""
+    for name, text in files.items():
+        path = site / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text + "\n", encoding="utf-8")
+    groups = tomllib.loads(files["pyproject.toml"])["project"]["entry-points"]
+    points = {group: "\n".join(f"{name} = {value}" for name, value in of.items()) for group, of in groups.items()}
+    install(site, "documented", points)
+
+
+def test_the_documented_judge_works(tmp_path: Path) -> None:
+    files = documented("judges.md", "Add a judge")
+    assert set(files) == {"loud_judge.py", "pyproject.toml"}
+    install_documented(tmp_path, files)
+    gold = HERE.parents[1] / "examples" / "gold" / "gold.jsonl"
+    command = ("-c", "from cogtui.cli.main import run; run()", "agreement", "--gold", str(gold), "--json")
+    done = run_python(tmp_path, *command, "--judge", "loud")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert json.loads(done.stdout)["data"]["compared"]["verification"] > 0
+
+
+def test_the_documented_behaviour_set_works(tmp_path: Path) -> None:
+    files = documented("judges.md", "Add a behaviour set")
+    assert set(files) == {"two_moods/set.toml", "two_moods/__init__.py", "pyproject.toml"}
+    questions = documented("llm-judges.md", "Prompts of a behaviour set")
+    assert set(questions) == {"two_moods/prompts/spans/doubt.md"}
+    joy = {"two_moods/prompts/spans/joy.md": "Find every JOY."}
+    install_documented(tmp_path, files | questions | joy)
+    code = (
+        "from pathlib import Path\n"
+        "from pipelines.behaviors.judge import JudgeTask\n"
+        "from pipelines.behaviors.judges.llm.prompts import load_prompts\n"
+        "from pipelines.behaviors.judges.registry import JUDGES, make_judge\n"
+        "from pipelines.behaviors.sets.registered import BEHAVIORS, SETS\n"
+        "assert not SETS.faults() and not JUDGES.faults()\n"
+        "task = JudgeTask('r', '', {}, 'Maybe. Great!')\n"
+        "judged, = make_judge('moods').judge([task], Path('.'))\n"
+        "print(*BEHAVIORS)\n"
+        "print(*((one.behavior, one.count) for one in judged.records('run', SETS.get('two_moods').names)))\n"
+        "print(load_prompts('spans', behaviors=SETS.get('two_moods')).texts['doubt'])"
+    )
+    done = run_python(tmp_path, "-c", code)
+    assert done.returncode == 0, done.stderr
+    names, counts, question = done.stdout.splitlines()
+    assert names.split() == [*FOUR_HABITS.names, "doubt", "joy"]
+    assert counts == "('doubt', 1) ('joy', 1)"
+    assert question.startswith("Find every DOUBT")
