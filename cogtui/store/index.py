@@ -24,6 +24,7 @@ from cogtui.store.query.judge_runs import JudgeRunSummary, judged_in_common, run
 from cogtui.store.query.problem_totals import totals
 from cogtui.store.query.select import RowSelector
 from cogtui.store.query.snippets import phrases_of, snippet_of
+from cogtui.store.stage_files.decode import encode_problem
 from cogtui.store.stage_files.record_reader import RecordReader
 from cogtui.store.user_data import notes
 from cogtui.store.user_data.annotations import HumanAnnotation, check_annotation, latest_annotations
@@ -322,10 +323,10 @@ class Store:
 
     def same_text(self, problem: Mapping[str, Any], text: str) -> str | None:
         """Id of the first rollout of a problem with exactly this completion."""
-        asked = (" ".join(map(str, problem.get("numbers", ()))), problem.get("target", 0), len(text))
+        asked = (encode_problem(problem), len(text))
         rows = self._db.execute(
             """SELECT o.serial, r.uid FROM rollout o JOIN record r ON r.serial = o.serial
-            WHERE r.numbers = ? AND o.target = ? AND o.length = ? ORDER BY o.ordinal""",
+            WHERE r.problem = ? AND o.length = ? ORDER BY o.ordinal""",
             asked,
         ).fetchall()
         reader = self._details()

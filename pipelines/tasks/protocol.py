@@ -63,6 +63,8 @@ class Task(Protocol):
       stage stores, and `with_settings(dict) -> Task`, with which later stages make the task again;
     - `solve(problem) -> str | None`: one solution, for a reader;
     - `rules_context(problem) -> RulesContext | None`: for the rules judge, which works from language alone without it;
+    - `recognise(row) -> problem | None`: finds its problem in a row of another program's file, which has the prompt and
+      what else the file tells;
     - `reasons`: a mapping of each `Score.reason` to a sentence.
     """
 

@@ -5,7 +5,7 @@ from typing import Final, cast
 
 from pipelines.errors import CogtuiError
 from pipelines.plugins import Registry, missing_members
-from pipelines.tasks.protocol import REQUIRED_MEMBERS, Description, JsonProblem, RulesContext, Task
+from pipelines.tasks.protocol import REQUIRED_MEMBERS, Description, JsonProblem, RulesContext, Score, Task
 
 COUNTDOWN: Final = "countdown"
 """Name of the default task."""
@@ -76,6 +76,17 @@ def rules_context(name: str, problem: JsonProblem) -> RulesContext | None:
     try:
         return cast("RulesContext | None", context(problem))
     except Exception:  # the judge then works from language alone
+        return None
+
+
+def score_problem(name: str, completion: str, problem: JsonProblem) -> Score | None:
+    """Score a completion by its task with default settings; None where that is not installed or fails."""
+    task = find_task(name)
+    if task is None:
+        return None
+    try:
+        return task.score(completion, problem)
+    except Exception:  # for a reader only: the score a run used is in its records
         return None
 
 

@@ -14,6 +14,7 @@ from cogtui.app.traces.list.screen import TracesScreen
 from cogtui.app.traces.reader.screen import TraceScreen
 from cogtui.app.widgets.text_line import TextLine
 from cogtui.store import Cursor, RolloutRow
+from pipelines.records import countdown_fields
 from tests.app.conftest import Builder
 from tests.app.driving import AppPilot, notices, press, running, settle, top, visible_lines
 from tests.app.test_traces import SPANS, TEXT
@@ -163,7 +164,7 @@ async def test_a_rollout_alone_in_its_problem_says_so(builder: Builder) -> None:
 def row(step: int, sample: int = 0, condition: str = "none", seed: int | None = 1) -> RolloutRow:
     return RolloutRow(
         id=f"{condition}{seed}-{step}-{sample}", stage=f"ppo-{condition}{seed}", kind="ppo", condition=condition,
-        seed=seed, step=step, split="train", problem_id="p", sample=sample, numbers=(1, 2), target=3, reward=None,
+        seed=seed, step=step, split="train", problem_id="p", sample=sample, **countdown_fields((1, 2), 3), reward=None,
         correct=None, finish_reason="stop", n_tokens=None, length=1, counts=(None, None, None, None), judge=None,
         judged="none", unaligned=None, noted=False, cursor=Cursor(()), serial=1,
     )  # fmt: skip

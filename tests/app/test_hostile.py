@@ -33,7 +33,7 @@ from jobs.planning.experiments import Experiment
 from jobs.planning.types import Cell
 from jobs.state.types import AttemptState, StageState
 from pipelines.folder import Progress
-from pipelines.records import JudgeRun, LabelledSpan
+from pipelines.records import JudgeRun, LabelledSpan, countdown_fields
 from tests.app.conftest import MOMENT, Builder
 from tests.app.driving import press, running, settle
 from tests.app.strategies import NASTY, hostile_text, patient, texts_with_spans
@@ -67,7 +67,7 @@ def top(app: App[None]) -> str:
 def row(text: str) -> RolloutRow:
     return RolloutRow(
         id="ab", stage="ppo-1", kind="ppo", condition=text, seed=1, step=0, split=text, problem_id=text, sample=0,
-        numbers=(3, 5, 4), target=32, reward=1.0, correct=True, finish_reason="stop", n_tokens=3, length=len(text),
+        **countdown_fields((3, 5, 4), 32), reward=1.0, correct=True, finish_reason="stop", n_tokens=3, length=len(text),
         counts=(1, None, 0, 0), judge="r", judged="partial", unaligned=1, noted=True, cursor=Cursor(()), serial=1,
     )  # fmt: skip
 

@@ -62,6 +62,8 @@ def _compares(detail: RolloutDetail, term: FieldComparison) -> bool | None:
             else row.problem_id == wanted
             for wanted in term.values
         )
+    if term.field == "task":
+        return any(matches(row.task, str(wanted)) for wanted in term.values)
     if term.field == "correct":
         return None if row.correct is None else row.correct in term.values
     if term.field == "finish":
@@ -70,6 +72,7 @@ def _compares(detail: RolloutDetail, term: FieldComparison) -> bool | None:
         return any(row.id.startswith(str(wanted)) for wanted in term.values)
     counts: dict[str, Any] = dict(zip(BEHAVIORS, row.counts, strict=True))
     named: dict[str, Any] = {"tokens": row.n_tokens, "length": row.length, **counts}
+    named["target"] = row.problem.get("target")
     value = named[term.field] if term.field in named else getattr(row, term.field)
     return None if value is None else compare(value, term)
 

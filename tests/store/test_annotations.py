@@ -13,7 +13,7 @@ from cogtui.store.importing.opening import read_files
 from cogtui.store.user_data.annotations import new_annotation
 from pipelines.behaviors.gold import GoldTrace, read_gold, write_gold
 from pipelines.behaviors.sets.registered import BEHAVIORS
-from pipelines.records import LabelledSpan, countdown_fields
+from pipelines.records import LabelledSpan
 from tests.store.lab import Lab
 
 ANN, BOB = "ann@laptop", "bob@login"
@@ -76,7 +76,7 @@ def test_import_takes_what_fits_and_says_what_does_not(
     with open_store(filled.workspace) as store:
         detail = store.rollout(uid)
     row, text = detail.row, detail.completion
-    mine = GoldTrace(id=uid, **countdown_fields(row.numbers, row.target), text=text, annotator=ANN)
+    mine = GoldTrace(id=uid, task=row.task, problem=dict(row.problem), text=text, annotator=ANN)
     elsewhere = mine.model_copy(update={"id": "a-name-from-elsewhere", "annotator": BOB})
     stranger = mine.model_copy(update={"id": "stranger", "text": "not here"})
     write_gold(file, [mine, elsewhere, stranger])

@@ -98,7 +98,7 @@ def test_parquet_has_types_and_keeps_missing_values_missing(store: Store, tmp_pa
     for row, detail in zip(parquet.read_table(path).to_pylist(), details, strict=True):
         assert (row["id"], row["completion"], row["reward"]) == (detail.row.id, detail.completion, detail.row.reward)
         assert tuple(row[behavior] for behavior in BEHAVIORS) == detail.row.counts
-        assert row["numbers"] == list(detail.row.numbers)
+        assert row["numbers"] == detail.row.problem["numbers"]
 
 
 def test_the_page_shows_each_text_and_marks_each_span(store: Store) -> None:

@@ -59,7 +59,11 @@ def test_a_verl_dump(lab: Lab, tmp_path: Path) -> None:
         1.0,
         True,
     )
-    assert (first.row.numbers, first.row.target, first.row.problem_id) == ((44, 19, 35), 98, "19-35-44_98")
+    assert (first.row.problem["numbers"], first.row.problem["target"], first.row.problem_id) == (
+        [44, 19, 35],
+        98,
+        "19-35-44_98",
+    )
     assert (first.row.condition, first.row.seed, first.row.kind) == ("dots", 3, "import")
     assert (first.row.sample, second.row.sample) == (0, 1)
     assert (second.answer, second.row.correct, second.row.reward) == ("44 - 19", False, 0.1)
@@ -89,7 +93,7 @@ def test_trl_parquet_with_messages_and_several_rewards(lab: Lab, tmp_path: Path)
     assert right.prompt == f"[system]\nThink.\n\n[user]\n{PROMPT}"
     assert (right.row.reward, wrong.row.reward) == (1.5, 0.5)
     assert (right.row.correct, wrong.row.correct) == (True, False)
-    assert (right.row.step, right.row.numbers, right.row.target) == (5, (44, 19, 35), 98)
+    assert (right.row.step, right.row.problem["numbers"], right.row.problem["target"]) == (5, [44, 19, 35], 98)
     assert right.meta["columns"] == {"advantage": 0.7}
     (only,) = [one for one in imported(lab, path, mapping={"reward": "answer_reward"}) if one.row.correct]
     assert only.row.reward == 1.0
@@ -107,7 +111,7 @@ def test_the_papers_json(lab: Lab, tmp_path: Path) -> None:
     assert (right.row.step, right.row.split, right.row.problem_id) == (40, "test", "17")
     assert right.completion == f"Assistant:\n{RIGHT}"
     assert (right.row.reward, right.row.correct, wrong.row.reward, wrong.row.correct) == (1.0, True, 0.0, False)
-    assert right.row.numbers == (44, 19, 35)
+    assert right.row.problem["numbers"] == [44, 19, 35]
 
 
 def test_plain_lines_with_names_of_their_own(lab: Lab, tmp_path: Path) -> None:
@@ -124,7 +128,7 @@ def test_plain_lines_with_names_of_their_own(lab: Lab, tmp_path: Path) -> None:
     assert (task.completion, task.row.step, task.row.condition, task.row.n_tokens) == (RIGHT, 7, "dots", 12)
     assert (task.row.reward, task.row.correct, task.answer) == (1.0, True, "44 + 19 + 35")
     assert set(task.meta["worked_out"]) >= {"reward", "correct", "answer", "numbers", "target"}
-    assert (chat.row.reward, chat.row.correct, chat.row.numbers, chat.row.condition) == (None, None, (), None)
+    assert (chat.row.reward, chat.row.correct, chat.row.task, chat.row.condition) == (None, None, "", None)
     assert set(chat.meta["unknown"]) >= {"numbers", "target"}
 
 

@@ -19,7 +19,7 @@ def head_parts(row: RolloutRow, annotator: str, place: str) -> list[list[Part]]:
     origin = [text for text in (row.condition, None if row.seed is None else f"seed {row.seed}") if text]
     origin += [f"step {row.step}", row.split, f"problem {row.problem_id} #{row.sample}"]
     first: list[Part] = [(f" {place}  " if place else " ", "dim"), (one_line(" · ".join(origin), 200), "strong")]
-    problem = "" if row.is_document else f" {' '.join(map(str, row.numbers))} → {row.target} "
+    problem = "" if row.is_document else f" {one_line(row.describe(), 100)} "
     second: list[Part] = [(problem, "strong")]
     second += [(" annotated by ", "dim"), (one_line(annotator, 80), ""), (f"  {row.id}", "dim")]
     return [first, second]

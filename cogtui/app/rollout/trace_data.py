@@ -11,6 +11,7 @@ from cogtui.store import RolloutDetail
 from cogtui.store.values.types import BehaviorJudgement
 from pipelines.behaviors.sets.registered import BEHAVIORS, behaviors_in_use
 from pipelines.records import ArithmeticFact, Behavior, JudgeRun, LabelledSpan
+from pipelines.tasks.registry import explain_reason, score_problem, solve_problem
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,9 +93,9 @@ def run_rules_judge(detail: RolloutDetail) -> LiveRulesJudgement | None:
     """Judge a completion by rules; None for one that would take seconds, and for documents, which have no target."""
     if len(detail.completion) > _LONGEST or detail.row.is_document:
         return None
-    from pipelines.behaviors.judges.rules.judge import judge_completion
+    from pipelines.behaviors.judges.rules.judge import judge_problem
 
-    result = judge_completion(detail.completion, detail.row.numbers, detail.row.target)
+    result = judge_problem(detail.completion, detail.row.task, detail.row.problem)
     return LiveRulesJudgement(result.spans, result.counts, result.facts)
 
 
@@ -113,15 +114,14 @@ class ProblemFacts:
 
 
 def problem_facts(detail: RolloutDetail) -> ProblemFacts | None:
-    """Value of the answer and a solution of the problem, both exact; None for a document, which answers nothing."""
+    """Ask the task of a rollout about its answer and for a solution; None where no such task is installed."""
     if detail.row.is_document:
         return None
-    from pipelines.tasks.countdown.reward import REASONS, score_completion
-    from pipelines.tasks.countdown.solver import solve
-
     row = detail.row
-    score = score_completion(detail.completion, row.numbers, row.target)
-    # Six numbers take one to two seconds; more would take minutes.
-    solution = solve(row.numbers, row.target) if 0 < len(row.numbers) <= 6 else None
+    score = score_problem(row.task, detail.completion, row.problem)
+    if score is None:
+        return None
     value = None if score.value is None else str(score.value)
-    return ProblemFacts(value, REASONS[score.reason], row.correct not in (None, score.correct), solution)
+    verdict = explain_reason(row.task, score.reason)
+    disputed = row.correct not in (None, score.correct)
+    return ProblemFacts(value, verdict, disputed, solve_problem(row.task, row.problem))

@@ -12,6 +12,7 @@ from cogtui.store import RolloutDetail
 from cogtui.store.user_data.annotations import HUMAN, annotator_of
 from pipelines.behaviors.sets.registered import BEHAVIOR_LETTERS, DEFINITIONS
 from pipelines.records import JudgeRun, LabelledSpan
+from pipelines.tasks.registry import describe_problem
 
 Rows = list[list[Part]]
 
@@ -28,7 +29,7 @@ def head_rows(detail: RolloutDetail, place: str) -> Rows:
     length = f"{row.length} characters" if row.n_tokens is None else f"{row.n_tokens} tokens"
     text, style = answer_part(row)
     second: list[Part] = [(f" {text if text != MISSING else 'not scored'}", style), (f"  reward {reward}", "")]
-    second += [(f"  {row.puzzle()}", "strong")]
+    second += [(f"  {one_line(row.describe(), 100)}", "strong")]
     second += [(f"  answer {one_line(detail.answer, 80)}" if detail.answer is not None else "  no answer", "")]
     second += [(f"  {length}{ended.get(row.finish_reason, '')}", "dim")]
     return [first, second]
@@ -109,7 +110,7 @@ def span_rows(span: LabelledSpan | None, trace: JudgeRunView, width: int) -> Row
 def problem_rows(detail: RolloutDetail, facts: ProblemFacts | None, now: LiveRulesJudgement | None, width: int) -> Rows:
     """Prompt, answer, its exact value, why it earned what it did, a solution; note and source."""
     row = detail.row
-    rows: Rows = [[("problem   ", "dim"), (row.puzzle(), "strong")]]
+    rows: Rows = labelled_rows("problem", describe_problem(row.task, row.problem).full, width, "strong", limit=12)
     rows += labelled_rows("answer", detail.answer if detail.answer is not None else "none", width, limit=3)
     if facts is not None:
         rows += labelled_rows("value", facts.value or "none", width, limit=2)
@@ -117,7 +118,7 @@ def problem_rows(detail: RolloutDetail, facts: ProblemFacts | None, now: LiveRul
         if facts.disputed:
             stored = "correct" if row.correct else "wrong"
             rows += labelled_rows("scored", f"{stored} by the run, whose reward rules differ", width, "warn")
-        rows += labelled_rows("solution", facts.solution or "none exists, or too many numbers to try", width, limit=2)
+        rows += labelled_rows("solution", facts.solution or "none was found", width, limit=2)
     for index, fact in enumerate(now.facts[:5] if now is not None else ()):
         rows += labelled_rows("" if index else "wrong", f"{fact.quote}: {fact.why}", width, "bad", limit=2)
     rows += labelled_rows("prompt", detail.prompt, width, limit=12)

@@ -9,7 +9,7 @@ from cogtui.cli.console.output import emit, emit_json, narrate
 from cogtui.cli.rollouts.shared import fresh_store, parse_sort
 from cogtui.store import Page, Query, RolloutRow, Sort, Store
 from cogtui.store.filter.parser import EVERYTHING, Filter, parse
-from cogtui.store.query.serialize import rollout_dict
+from cogtui.store.query.serialize import rollout_dict, version_1_fields
 from cogtui.store.user_data.views import View, check_columns, read_views
 from cogtui.store.values.fields import MISSING, TEXTS
 from cogtui.store.values.types import GroupSort, ProblemGroup
@@ -100,7 +100,7 @@ def _list_problems(
     head = ("problem", "numbers", "rollouts", "scored", "best", "mean", "worst")
     cells = [
         (
-            group.problem_id, group.puzzle(">"), str(group.rollouts),
+            group.problem_id, group.describe(">"), str(group.rollouts),
             str(group.scored), *(MISSING if v is None else f"{v:.3g}" for v in (group.best, group.mean, group.worst)),
         )
         for group in found
@@ -114,8 +114,9 @@ def _list_problems(
 def _group_dict(group: ProblemGroup) -> dict[str, Any]:
     return {
         "problem_id": group.problem_id,
-        "numbers": list(group.numbers),
-        "target": group.target,
+        "task": group.task,
+        "problem": dict(group.problem),
+        **version_1_fields(group.problem),
         "rollouts": group.rollouts,
         "scored": group.scored,
         "best": group.best,

@@ -34,7 +34,7 @@ def trace_lines(detail: RolloutDetail) -> Iterator[str]:
     row = detail.row
     yield f"rollout   {row.id}  {row.stage}, step {row.step}, {row.split}, sample {row.sample}"
     yield f"condition {row.condition or '-'}" + ("" if row.seed is None else f"  seed {row.seed}")
-    yield f"problem   {row.problem_id}: {row.puzzle('->')}"
+    yield f"problem   {row.problem_id}: {picture_controls(row.describe('->'))}"
     yield f"answer    {quote_text(detail.answer) if detail.answer is not None else '(none)'}"
     yield f"reward    {_reward(detail)}  ({row.finish_reason}, {row.length:,} characters{_tokens(detail)})"
     yield f"judge     {_judged(detail)}"

@@ -1,4 +1,4 @@
-"""Integer ids of series and judge runs, which rows refer to."""
+"""Integer ids of series, judge runs and tasks, which rows refer to."""
 
 import json
 import sqlite3
@@ -17,6 +17,14 @@ class IdRegistry:
         self._db = connection
         self._series: dict[SeriesKey, int] = {}
         self._runs: dict[str, int] = {}
+        self._tasks: dict[str, int] = {}
+
+    def task(self, name: str) -> int:
+        """Return the id of a task; an empty name stands for no known task."""
+        if name not in self._tasks:
+            self._db.execute("INSERT OR IGNORE INTO task (name) VALUES (?)", (name,))
+            self._tasks[name] = int(self._db.execute("SELECT id FROM task WHERE name = ?", (name,)).fetchone()[0])
+        return self._tasks[name]
 
     def series(self, stage: int, split: str, condition: str | None = None, seed: int | None = None) -> int:
         """Return the id of the series of a rollout."""
@@ -53,6 +61,7 @@ class IdRegistry:
         """Drop the cached ids, after a failed transaction or deleted rows."""
         self._series.clear()
         self._runs.clear()
+        self._tasks.clear()
 
     def _find_or_make(self, key: SeriesKey) -> int:
         stage, split, condition, seed = key

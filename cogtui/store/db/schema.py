@@ -64,6 +64,7 @@ def _create_tables(db: Database) -> None:
     db.table("bad_line").create({"file": int, "byte": int, "reason": str}, pk=("file", "byte"))
     db.table("judge_run").create({"id": int, "run": str, "judge": str, "rank": int, "record": str}, pk="id")
     db.table("judge_run").create_index(["run"], unique=True)
+    db.table("task").create({"id": int, "name": str}, pk="id").create_index(["name"], unique=True)
     db.table("problem").create({"id": str, "number": int}, pk="id").create_index(["number"])
     db.table("note").create(
         {"rollout": str, "note": str, "note_stamp": str, "tags": str, "tags_stamp": str, "author": str}, pk="rollout"
@@ -88,9 +89,10 @@ _ROLLOUT_TABLES: Final = (
         serial INTEGER PRIMARY KEY, series INTEGER NOT NULL, step INTEGER NOT NULL, reward REAL, correct INTEGER,
         {_COUNTS}, judged INTEGER NOT NULL, judge INTEGER, unaligned INTEGER, n_tokens INTEGER,
         length INTEGER NOT NULL, sample INTEGER NOT NULL, finish INTEGER NOT NULL, has_answer INTEGER NOT NULL,
-        has_note INTEGER NOT NULL, target INTEGER NOT NULL, ordinal INTEGER NOT NULL, problem_id TEXT NOT NULL)""",
+        has_note INTEGER NOT NULL, target INTEGER, ordinal INTEGER NOT NULL, problem_id TEXT NOT NULL,
+        task INTEGER NOT NULL)""",
     """CREATE TABLE record (
-        serial INTEGER PRIMARY KEY, uid TEXT NOT NULL, numbers TEXT NOT NULL, file INTEGER NOT NULL,
+        serial INTEGER PRIMARY KEY, uid TEXT NOT NULL, problem TEXT NOT NULL, file INTEGER NOT NULL,
         byte INTEGER NOT NULL)""",
     "CREATE UNIQUE INDEX record_by_uid ON record (uid)",
     "CREATE INDEX rollout_by_series ON rollout (series, step, ordinal)",
@@ -122,7 +124,7 @@ _ROLLOUT_TABLES: Final = (
 )
 
 
-BASE_VERSION: Final = 4
+BASE_VERSION: Final = 5
 """Index files of this version or below are rebuilt, not migrated. Raise it with each change that needs a rebuild."""
 MIGRATIONS: Final[tuple[Callable[[Database], None], ...]] = (_create_tables,)
 """In order. Once released, a migration is not changed; later ones are added behind it."""

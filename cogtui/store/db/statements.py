@@ -25,10 +25,10 @@ def _slots(count: int) -> str:
     return ", ".join("?" * count)
 
 
-INSERT_RECORD: Final = f"INSERT OR IGNORE INTO record (serial, uid, numbers, file, byte) VALUES ({_slots(5)})"
+INSERT_RECORD: Final = f"INSERT OR IGNORE INTO record (serial, uid, problem, file, byte) VALUES ({_slots(5)})"
 INSERT_ROLLOUT: Final = f"""INSERT INTO rollout (serial, series, step, reward, correct, n_tokens, length, sample,
-    finish, has_answer, target, ordinal, problem_id, judge, judged, unaligned, {_COUNTS}, has_note)
-    VALUES ({_slots(16 + N)}, 0)"""
+    finish, has_answer, target, ordinal, problem_id, task, judge, judged, unaligned, {_COUNTS}, has_note)
+    VALUES ({_slots(17 + N)}, 0)"""
 INSERT_JUDGEMENT: Final = f"""INSERT OR REPLACE INTO rollout_judgement (serial, run, statuses, {_COUNTS}, unaligned,
     {", ".join(f"address_{behavior}" for behavior in BEHAVIORS)}) VALUES ({_slots(4 + 2 * N)})"""
 UPDATE_SHOWN: Final = f"""UPDATE rollout SET judge = ?, judged = ?, unaligned = ?,

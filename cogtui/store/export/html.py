@@ -180,7 +180,7 @@ def _span_row(behavior: Behavior, span: Span, *, stale: bool) -> str:
 
 
 def _problem(row: RolloutRow) -> str:
-    return f"{' '.join(map(str, row.numbers))} &rarr; {row.target}" if row.numbers else safe(row.problem_id, "")
+    return safe(row.describe() if row.task else row.problem_id, "").replace("→", "&rarr;")
 
 
 def _number(value: float | None) -> str:

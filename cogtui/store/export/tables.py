@@ -15,7 +15,7 @@ from pipelines.behaviors.sets.registered import BEHAVIORS
 from pipelines.errors import MissingRequirement
 
 _ROWS_AT_ONCE: Final = 2000
-_NESTED: Final = ("numbers", "meta", "spans", "tags")
+_NESTED: Final = ("problem", "numbers", "meta", "spans", "tags")
 
 
 def write_jsonl(details: Iterable[RolloutDetail], stream: IO[str]) -> int:
@@ -28,7 +28,7 @@ def write_jsonl(details: Iterable[RolloutDetail], stream: IO[str]) -> int:
 
 
 def write_csv(details: Iterable[RolloutDetail], stream: IO[str]) -> int:
-    """One row a rollout; numbers, spans, meta and tags as JSON in their cells. Returns how many.
+    """One row a rollout; problem, spans, meta and tags as JSON in their cells. Returns how many.
 
     An empty cell is a value that is missing; a count of none is 0.
     """
@@ -45,7 +45,7 @@ def write_csv(details: Iterable[RolloutDetail], stream: IO[str]) -> int:
 
 
 def write_parquet(details: Iterable[RolloutDetail], path: Path) -> int:
-    """A parquet file with typed columns; numbers, tags and spans nested, meta as JSON. Returns how many rows.
+    """A parquet file with typed columns; tags and spans nested, problem and meta as JSON. Returns how many rows.
 
     Raises:
         MissingRequirement: pyarrow is not installed.
@@ -78,7 +78,8 @@ def _schema(pa: Any) -> Any:
     )  # fmt: skip
     columns = {
         "id": text, "stage": text, "kind": text, "condition": text, "seed": whole, "step": whole, "split": text,
-        "problem_id": text, "sample": whole, "numbers": pa.list_(whole), "target": whole, "prompt": text,
+        "problem_id": text, "sample": whole, "task": text, "problem": text,
+        "numbers": pa.list_(whole), "target": whole, "prompt": text,
         "completion": text, "reward": real, "correct": truth, "answer": text, "finish_reason": text,
         "n_tokens": whole, "meta": text, "judge": text, "judged": text, **dict.fromkeys(BEHAVIORS, whole),
         "unaligned": whole, "spans": pa.list_(span), "note": text, "tags": pa.list_(text),
@@ -93,9 +94,20 @@ def _flat(row: dict[str, Any]) -> dict[str, Any]:
 
 def _typed(row: dict[str, Any]) -> dict[str, Any]:
     del row["counts"]
-    row["meta"] = json.dumps(row["meta"])
+    row["meta"], row["problem"] = json.dumps(row["meta"]), json.dumps(row["problem"])
+    # Only Countdown's fields of before have these types; another task's are in `problem`.
+    row["numbers"] = [number for number in _items(row["numbers"]) if _is_whole(number)]
+    row["target"] = row["target"] if _is_whole(row["target"]) else None
     row["spans"] = [{name: _encodable(value) for name, value in span.items()} for span in row["spans"]]
     return {name: _encodable(value) for name, value in row.items()}
+
+
+def _items(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _is_whole(value: Any) -> bool:
+    return type(value) is int and abs(value) < 2**63
 
 
 def _encodable(value: Any) -> Any:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal, get_args
 
 from pipelines.errors import InvalidInput
-from pipelines.records import Rollout
+from pipelines.records import Rollout, upgrade_record
 from pipelines.streams import strip_envelope
 
 Format = Literal["cogtui", "verl", "trl", "paper", "plain"]
@@ -23,6 +23,8 @@ FIELDS: Final[dict[str, tuple[str, ...]]] = {
     "step": ("step", "global_step", "training_step", "train_step", "iteration", "update"),
     "problem_id": ("problem_id", "prompt_id", "question_id", "task_id", "problem", "index", "idx", "extra_info.index"),
     "sample": ("sample", "sample_idx", "sample_index", "sample_id", "rollout_idx"),
+    "task": ("task",),
+    "problem": ("problem",),
     "numbers": ("numbers", "nums"),
     "target": ("target",),
     "ground_truth": ("ground_truth", "gts", "gt", "reward_model.ground_truth"),
@@ -81,7 +83,10 @@ def _is_ours(rows: Sequence[Mapping[str, Any]]) -> bool:
 
 def our_family(row: Mapping[str, Any]) -> Literal["rollouts", "traces", "judgements"] | None:
     """Which of our own records a row is, if any."""
-    names = set(strip_envelope(dict(row)))
+    try:
+        names = set(upgrade_record(strip_envelope(dict(row))))
+    except ValueError:
+        return None
     if {"rollout_id", "judge_run", "behavior", "status"} <= names:
         return "judgements"
     if {"teacher", "completion", "spans", "problem_id", "condition"} <= names:

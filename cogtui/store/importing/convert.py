@@ -11,10 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from cogtui.store.importing.columns import ColumnMapping, Format, value_at
-from pipelines.records import countdown_fields, rollout_id
-from pipelines.tasks.countdown.problem import MAX_NUMBERS, problem_id
-from pipelines.tasks.countdown.reading import problem_of
-from pipelines.tasks.countdown.reward import score_completion
+from pipelines.records import rollout_id
+from pipelines.tasks.registry import NO_TASK, TASKS, score_problem
 
 _STEP_IN_NAME: Final = re.compile(r"(?:step|global_step|completions?|iter)[_-]?(\d{1,15})|^(\d{1,15})$", re.IGNORECASE)
 _LONGEST_KEPT: Final = 2000
@@ -34,8 +32,9 @@ class RowParts:
     completion: str
     prompt: str
     step: int
-    numbers: tuple[int, ...] | None
-    target: int | None
+    task: str
+    """Name of the task; empty where the row states no problem of a known task."""
+    problem: Mapping[str, Any]
     problem_id: str
     sample: int
     row: Mapping[str, Any]
@@ -77,22 +76,19 @@ class Converter:
         if step is None:
             step = self._file_step or 0
             worked_out.append("step")
-        numbers, target = self._problem(row, prompt, worked_out)
-        problem = self._value(row, "problem_id")
-        if problem is None or isinstance(problem, Mapping | list):
+        task, problem = self._problem(row, prompt, worked_out)
+        problem_id = self._value(row, "problem_id")
+        if problem_id is None or isinstance(problem_id, Mapping | list):
             worked_out.append("problem_id")
-            problem = (
-                problem_id(numbers, target)
-                if numbers and target is not None
-                else "prompt-" + hashlib.sha256(prompt.encode("utf-8", "surrogatepass")).hexdigest()[:12]
-            )
+            digest = hashlib.sha256(prompt.encode("utf-8", "surrogatepass")).hexdigest()[:12]
+            problem_id = problem.get("id", f"prompt-{digest}")
         sample = self._whole(row, "sample")
         if sample is None:
-            place = (step, str(problem))
+            place = (step, str(problem_id))
             sample = self._samples.get(place, 0)
             self._samples[place] = sample + 1
             worked_out.append("sample")
-        return RowParts(completion, prompt, step, numbers, target, str(problem), sample, row, worked_out)
+        return RowParts(completion, prompt, step, task, problem, str(problem_id), sample, row, worked_out)
 
     def finish(self, shaped: RowParts, number: int) -> dict[str, Any]:
         """The rollout of a row, as a record.
@@ -106,8 +102,8 @@ class Converter:
         split = self._value(row, "split")
         split = str(split) if isinstance(split, str) and split else self._split
         unknown = []
-        if shaped.numbers is None or shaped.target is None:
-            unknown += ["numbers", "target"]
+        if shaped.task == NO_TASK:
+            unknown += ["problem", "numbers", "target"]
         finish = _FINISHED.get(str(self._value(row, "finish_reason")))
         if finish is None:
             unknown.append("finish_reason")
@@ -120,7 +116,8 @@ class Converter:
             "split": split,
             "problem_id": shaped.problem_id,
             "sample": shaped.sample,
-            **countdown_fields(shaped.numbers or (), shaped.target or 0, shaped.problem_id),
+            "task": shaped.task,
+            "problem": {**shaped.problem, "id": shaped.problem_id},
             "prompt": shaped.prompt,
             "completion": shaped.completion,
             "reward": reward,
@@ -154,8 +151,10 @@ class Converter:
         correct = _TRUE.get(given) if isinstance(given, bool | int | float | str) else None
         answer = self._value(row, "answer")
         answer = str(answer) if isinstance(answer, str | int | float) else None
-        if shaped.numbers is not None and shaped.target is not None and None in (reward, correct, answer):
-            score = score_completion(shaped.completion, shaped.numbers, shaped.target)
+        score = (
+            score_problem(shaped.task, shaped.completion, shaped.problem) if None in (reward, correct, answer) else None
+        )
+        if score is not None:
             if reward is None:
                 reward = score.reward
                 shaped.worked_out.append("reward")
@@ -167,26 +166,24 @@ class Converter:
                 shaped.worked_out.append("answer")
         return reward, correct, answer
 
-    def _problem(
-        self, row: Mapping[str, Any], prompt: str, worked_out: list[str]
-    ) -> tuple[tuple[int, ...] | None, int | None]:
-        numbers, target = self._value(row, "numbers"), self._value(row, "target")
-        if numbers is not None and target is not None:
-            try:
-                problem = problem_of({"numbers": _listed(numbers), "target": target})
-                return problem.numbers, problem.target
-            except ValueError:
-                pass
-        truth = self._value(row, "ground_truth")
-        for candidate in ({"ground_truth": _listed_inside(truth)}, {"prompt": prompt}):
-            try:
-                problem = problem_of(candidate)
-            except ValueError:
-                continue
-            if 2 <= len(problem.numbers) <= MAX_NUMBERS:
-                worked_out += ["numbers", "target"]
-                return problem.numbers, problem.target
-        return None, None
+    def _problem(self, row: Mapping[str, Any], prompt: str, worked_out: list[str]) -> tuple[str, Mapping[str, Any]]:
+        """Name of the task and the problem of a row: as the row says, or as a built-in task recognises it."""
+        task, own = self._value(row, "task"), _object(self._value(row, "problem"))
+        if isinstance(task, str) and task and own is not None:
+            return task, own
+        stated = {
+            name: _listed_inside(_listed(value))
+            for name in ("numbers", "target", "ground_truth")
+            if (value := self._value(row, name)) is not None
+        }
+        for name in TASKS.builtin_names():
+            recognise = getattr(TASKS.get(name), "recognise", None)
+            problem = None if recognise is None else recognise({**stated, "prompt": prompt})
+            if problem is not None:
+                if not {"numbers", "target"} <= set(stated):
+                    worked_out += ["problem", *(field for field in ("numbers", "target") if field in problem)]
+                return name, problem
+        return NO_TASK, {}
 
     def _value(self, row: Mapping[str, Any], name: str) -> Any:
         columns = self._columns.get(name)
@@ -238,6 +235,16 @@ def _spoken(messages: Any, speaker: str | None) -> str | None:
     if len(said) == 1:
         return said[0][1]
     return "\n\n".join(f"[{role}]\n{text}" if role else text for role, text in said)
+
+
+def _object(value: Any) -> Mapping[str, Any] | None:
+    """A JSON object, also as the text of one: cells of CSV files and parquet columns hold text."""
+    if isinstance(value, str) and value.startswith("{"):
+        try:
+            value = json.loads(value)
+        except (ValueError, RecursionError):
+            return None
+    return value if isinstance(value, Mapping) else None
 
 
 def _listed(value: Any) -> Any:

@@ -16,6 +16,7 @@ from cogtui.store.ingest.judgements_by_rollout import JudgementGrouper, Judgemen
 from cogtui.store.stage_files.decode import (
     RolloutLine,
     TraceLine,
+    encode_problem,
     read_judgement,
     read_judgements,
     read_metric,
@@ -57,7 +58,7 @@ class RolloutColumns(NamedTuple):
     sample: int
     finish: int
     has_answer: int
-    target: int
+    target: int | None
     ordinal: int
     problem_id: str
 
@@ -73,7 +74,9 @@ class RolloutFields(NamedTuple):
     """The indexed fields of a rollout or trace."""
 
     id: str
-    numbers: str
+    task: str
+    problem: str
+    """As JSON, see `encode_problem`."""
     byte: int
     split: str
     condition: str | None
@@ -223,17 +226,14 @@ def _rollout_fields(record: RolloutLine, start: int, file: FileToParse) -> Rollo
         record_ordinal(file.first_ordinal, start),
         record.problem_id,
     )
-    return RolloutFields(record.id, _numbers(record), start, record.split, condition, seed, columns, None)
+    problem = encode_problem(record.problem)
+    return RolloutFields(record.id, record.task, problem, start, record.split, condition, seed, columns, None)
 
 
-def _numbers(record: RolloutLine | TraceLine) -> str:
-    numbers = (record.problem or {}).get("numbers", ())
-    return " ".join(map(str, numbers)) if isinstance(numbers, list) else ""
-
-
-def _target(record: RolloutLine | TraceLine) -> int:
-    target = (record.problem or {}).get("target", 0)
-    return target if type(target) is int and abs(target) < 2**63 else 0
+def _target(record: RolloutLine | TraceLine) -> int | None:
+    """The problem's own field `target`, which can be filtered by, where it is a whole number."""
+    target = record.problem.get("target") if record.problem else None
+    return target if type(target) is int and abs(target) < 2**63 else None
 
 
 def _trace_fields(record: TraceLine, start: int, file: FileToParse) -> RolloutFields:
@@ -247,7 +247,10 @@ def _trace_fields(record: TraceLine, start: int, file: FileToParse) -> RolloutFi
     # A trace without spans is judged only if its teacher labels all behaviours, as the symbolic one does.
     labelled = bool(record.spans) or record.teacher == "symbolic"
     teacher = TeacherJudgement(record.teacher, judgement) if labelled else None
-    return RolloutFields(record.id, _numbers(record), start, PRIMING_SPLIT, record.condition, None, columns, teacher)
+    problem = encode_problem(record.problem)
+    return RolloutFields(
+        record.id, record.task, problem, start, PRIMING_SPLIT, record.condition, None, columns, teacher
+    )
 
 
 def _judgements(block: LineBlock, file: FileToParse, grouper: JudgementGrouper, bad: list[BadLineFields]) -> None:

@@ -58,7 +58,7 @@ class RolloutWriter:
         numbered = list(enumerate(rollouts, first))
         before = self._db.total_changes
         self._db.executemany(
-            INSERT_RECORD, [(serial, fields.id, fields.numbers, file.id, fields.byte) for serial, fields in numbered]
+            INSERT_RECORD, [(serial, fields.id, fields.problem, file.id, fields.byte) for serial, fields in numbered]
         )
         if self._db.total_changes - before != len(rollouts):
             inserted = {row[0] for row in self._db.execute("SELECT serial FROM record WHERE serial >= ?", (first,))}
@@ -99,7 +99,7 @@ class RolloutWriter:
                 shown = shown_columns(run, judgement)
                 judgement_rows += [JudgementRow(serial, *one) for one in found]
                 distances.append((serial, judgement.distances))
-            rows.append((serial, series, *fields.columns, *shown))
+            rows.append((serial, series, *fields.columns, self._registry.task(fields.task), *shown))
         self._db.executemany(INSERT_ROLLOUT, rows)
         self._judgements.insert_new(judgement_rows, distances)
         problems = {fields.columns.problem_id for _, fields in numbered} - self._problems

@@ -23,10 +23,11 @@ from pipelines.errors import InvalidInput, NotFound
 from pipelines.records import Behavior, Judgement, JudgeRun, Span, text_sha256
 from pipelines.streams import parse_line, strip_envelope
 
-_SELECT_ROWS: Final = f"""SELECT o.serial, r.uid, o.series, o.step, o.problem_id, o.sample, r.numbers, o.target,
+_SELECT_ROWS: Final = f"""SELECT o.serial, r.uid, o.series, o.step, o.problem_id, o.sample, t.name, r.problem,
     o.reward, o.correct, o.finish, o.n_tokens, o.length, {", ".join(f"o.{behavior}" for behavior in BEHAVIORS)},
     j.run, o.judged, o.unaligned, o.has_note
-    FROM rollout o CROSS JOIN record r ON r.serial = o.serial LEFT JOIN judge_run j ON j.id = o.judge
+    FROM rollout o CROSS JOIN record r ON r.serial = o.serial JOIN task t ON t.id = o.task
+    LEFT JOIN judge_run j ON j.id = o.judge
     WHERE o.serial IN (SELECT value FROM json_each(?))"""
 Records = Mapping[tuple[int, int], dict[str, Any]]
 """Decoded lines by file id and byte offset."""
@@ -46,7 +47,7 @@ def rows_of(db: sqlite3.Connection, series: Mapping[int, RolloutSeries], hits: S
 
 
 def _row(values: tuple[Any, ...], series: RolloutSeries, cursor: Cursor) -> RolloutRow:
-    (serial, uid, _, step, problem, sample, numbers, target, reward, correct, finish, n_tokens, length,
+    (serial, uid, _, step, problem_id, sample, task, problem, reward, correct, finish, n_tokens, length,
      *counts, judge, judged, unaligned, noted) = values  # fmt: skip
     return RolloutRow(
         id=uid,
@@ -56,10 +57,10 @@ def _row(values: tuple[Any, ...], series: RolloutSeries, cursor: Cursor) -> Roll
         seed=series.seed,
         step=step,
         split=series.split,
-        problem_id=problem,
+        problem_id=problem_id,
         sample=sample,
-        numbers=tuple(map(int, numbers.split())),
-        target=target,
+        task=task,
+        problem=decode_problem(problem_id, problem),
         reward=reward,
         correct=None if correct is None else bool(correct),
         finish_reason=FINISH_NAMES[finish],
@@ -73,6 +74,11 @@ def _row(values: tuple[Any, ...], series: RolloutSeries, cursor: Cursor) -> Roll
         cursor=cursor,
         serial=serial,
     )
+
+
+def decode_problem(problem_id: str, stored: str) -> dict[str, Any]:
+    """Return a problem from what `encode_problem` made of it."""
+    return {"id": problem_id, **json.loads(stored)}
 
 
 def find_serial(db: sqlite3.Connection, prefix: str) -> int:

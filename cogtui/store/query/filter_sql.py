@@ -192,6 +192,11 @@ def _by_problem(wanted: str) -> SqlPart:
     return "o.problem_id IN (SELECT id FROM problem WHERE number = ? UNION SELECT ?)", (number, wanted)
 
 
+def _by_task(wanted: str) -> SqlPart:
+    low, high = (wanted[:-1], wanted[:-1] + _LAST) if wanted.endswith("*") else (wanted, wanted + "\x00")
+    return "o.task IN (SELECT id FROM task WHERE name >= ? AND name < ?)", (low, high)
+
+
 def _by_judge(prefix: str) -> SqlPart:
     return (
         """o.judge IN (SELECT id FROM judge_run
@@ -218,5 +223,5 @@ def _by_note(part: str) -> SqlPart:
 
 
 _TEXT_FIELDS: Final = {
-    "id": _by_id, "problem": _by_problem, "judge": _by_judge, "tag": _by_tag, "note": _by_note
+    "id": _by_id, "task": _by_task, "problem": _by_problem, "judge": _by_judge, "tag": _by_tag, "note": _by_note
 }  # fmt: skip

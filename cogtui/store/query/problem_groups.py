@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from cogtui.store.db.summaries import MEAN_REWARD
-from cogtui.store.query.details import rows_of
+from cogtui.store.query.details import decode_problem, rows_of
 from cogtui.store.query.filter_sql import FilterConditions, SqlPart
 from cogtui.store.query.problem_totals import ProblemTotals, by_problem
 from cogtui.store.query.select import Hit, RowSelector, join_conditions
@@ -103,16 +103,16 @@ def _group(
     db: sqlite3.Connection, row: tuple[Any, ...], by_step: tuple[tuple[int, float], ...], sort: GroupSort
 ) -> ProblemGroup:
     name, rollouts, scored, best, mean, worst = row
-    numbers, target = db.execute(
-        """SELECT r.numbers, o.target FROM rollout o CROSS JOIN record r ON r.serial = o.serial
-        WHERE o.problem_id = ? ORDER BY o.step, o.ordinal LIMIT 1""",
+    task, problem = db.execute(
+        """SELECT t.name, r.problem FROM rollout o CROSS JOIN record r ON r.serial = o.serial
+        JOIN task t ON t.id = o.task WHERE o.problem_id = ? ORDER BY o.step, o.ordinal LIMIT 1""",
         (name,),
     ).fetchone()
     value = {"best": best, "mean": mean, "worst": worst, "rollouts": rollouts}.get(sort)
     return ProblemGroup(
         problem_id=name,
-        numbers=tuple(map(int, numbers.split())),
-        target=target,
+        task=task,
+        problem=decode_problem(name, problem),
         rollouts=rollouts,
         scored=scored,
         best=best,
@@ -126,10 +126,10 @@ def _group(
 def same_problem(
     db: sqlite3.Connection, series: Mapping[int, RolloutSeries], serial: int, limit: int
 ) -> list[RolloutRow]:
-    """The rollouts with the id, numbers and target of a rollout's problem, by condition, seed, step and sample."""
+    """The rollouts of a rollout's problem (same id, task and JSON), by condition, seed, step and sample."""
     (problem,) = db.execute("SELECT problem_id FROM rollout WHERE serial = ?", (serial,)).fetchone()
     rows = db.execute(
-        """SELECT o.serial, o.series, o.step, o.sample, o.ordinal, o.target, r.numbers
+        """SELECT o.serial, o.series, o.step, o.sample, o.ordinal, o.task, r.problem
         FROM rollout o CROSS JOIN record r ON r.serial = o.serial WHERE o.problem_id = ?""",
         (problem,),
     ).fetchall()

@@ -1,5 +1,6 @@
 """Rollouts as plain values for JSON: what `cogtui rollouts --json`, `trace --json` and the exports give."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from cogtui.store.values.types import BehaviorJudgement, RolloutDetail
@@ -24,8 +25,9 @@ def rollout_dict(detail: RolloutDetail) -> dict[str, Any]:
         "split": row.split,
         "problem_id": row.problem_id,
         "sample": row.sample,
-        "numbers": list(row.numbers),
-        "target": row.target,
+        "task": row.task,
+        "problem": dict(row.problem),
+        **version_1_fields(row.problem),
         "prompt": detail.prompt,
         "completion": detail.completion,
         "reward": row.reward,
@@ -43,6 +45,11 @@ def rollout_dict(detail: RolloutDetail) -> dict[str, Any]:
         "note": detail.note,
         "tags": list(detail.tags),
     }
+
+
+def version_1_fields(problem: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields that stood in the place of `problem` before; they go with the next version."""
+    return {"numbers": problem.get("numbers", []), "target": problem.get("target")}
 
 
 def shown_judgements(detail: RolloutDetail) -> list[BehaviorJudgement]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, NoReturn, TypeVar
 
 import msgspec
@@ -48,6 +48,14 @@ class ProblemFields(Struct, gc=False, kw_only=True):
             raise ValueError("Object missing required field `problem`")
         fields = countdown_fields(self.numbers, self.target, self.problem_id)
         self.task, self.problem = fields["task"], fields["problem"]
+
+
+_encode_sorted: Final = msgspec.json.Encoder(order="sorted").encode
+
+
+def encode_problem(problem: Mapping[str, Any] | None) -> str:
+    """Return a problem as the index keeps it: JSON with sorted keys and without its id, which has a column."""
+    return _encode_sorted({name: value for name, value in (problem or {}).items() if name != "id"}).decode()
 
 
 class RolloutLine(ProblemFields, gc=False, kw_only=True):

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any, Final, Generic, Literal, TypeAlias, TypeV
 
 from cogtui.store.filter.parser import EVERYTHING, Filter
 from pipelines.behaviors.sets.registered import BEHAVIORS
-from pipelines.records import countdown_fields
+from pipelines.tasks.registry import NO_TASK, describe_problem
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from pipelines.records import ArithmeticFact, Behavior, JudgeRun, JudgeStatus, Span
 
 Label = str | int | float | bool
@@ -72,6 +74,10 @@ class Page(Generic[Row]):
     """Give it as `after` for the rows below these; None where these are the last."""
 
 
+def _described(task: str, problem: Mapping[str, Any], arrow: str) -> str:
+    return "document" if task == NO_TASK else describe_problem(task, problem).short.replace("→", arrow)
+
+
 @dataclass(frozen=True, slots=True)
 class RolloutRow:
     """A rollout in a list: everything but its texts."""
@@ -86,8 +92,10 @@ class RolloutRow:
     split: str
     problem_id: str
     sample: int
-    numbers: tuple[int, ...]
-    target: int
+    task: str
+    """Name of the task; empty where there is no problem of a known task."""
+    problem: Mapping[str, Any] = field(hash=False)
+    """The problem as the task's own JSON."""
     reward: float | None
     correct: bool | None
     finish_reason: str
@@ -108,19 +116,9 @@ class RolloutRow:
     serial: int
     """Order of arrival in this index: larger is newer. Not stable over a rebuild; for `newer_than` only."""
 
-    @property
-    def task(self) -> str:
-        """Name of the task; empty where the rollout answers no problem of a known task."""
-        return str(countdown_fields(self.numbers, self.target)["task"])
-
-    @property
-    def problem(self) -> dict[str, Any]:
-        """The problem as the task's own JSON."""
-        return dict(countdown_fields(self.numbers, self.target, self.problem_id)["problem"])
-
-    def puzzle(self, arrow: str = "→") -> str:
-        """The numbers and their target; for a document, which states none, a word."""
-        return f"{' '.join(map(str, self.numbers))} {arrow} {self.target}" if self.numbers else "document"
+    def describe(self, arrow: str = "→") -> str:
+        """Return the problem in one line, with this arrow; `document` where there is none."""
+        return _described(self.task, self.problem, arrow)
 
     @property
     def is_document(self) -> bool:
@@ -190,8 +188,10 @@ class ProblemGroup:
     """All rollouts of one problem in a filter."""
 
     problem_id: str
-    numbers: tuple[int, ...]
-    target: int
+    task: str
+    """Name of the task; empty where there is no problem of a known task."""
+    problem: Mapping[str, Any] = field(hash=False)
+    """The problem as the task's own JSON."""
     rollouts: int
     scored: int
     best: float | None
@@ -201,9 +201,9 @@ class ProblemGroup:
     """Mean reward per step, steps ascending: the sparkline. Steps without a scored rollout are left out."""
     cursor: Cursor
 
-    def puzzle(self, arrow: str = "→") -> str:
-        """The numbers and their target, as of `RolloutRow`."""
-        return f"{' '.join(map(str, self.numbers))} {arrow} {self.target}" if self.numbers else "document"
+    def describe(self, arrow: str = "→") -> str:
+        """Return the problem in one line, as `RolloutRow.describe`."""
+        return _described(self.task, self.problem, arrow)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from pipelines.errors import InvalidInput
 from pipelines.files import read_json
 from pipelines.folder import StageFolder
 from pipelines.tasks.countdown.problems import Problem, read_problems
+from pipelines.tasks.countdown.reading import problem_of
 from pipelines.tasks.countdown.reward import PUBLISHED, REASONS, RewardRules, score_completion
 from pipelines.tasks.countdown.rules import ANY, Arithmetic
 from pipelines.tasks.countdown.solver import solve
@@ -107,22 +108,37 @@ class CountdownTask(BaseModel):
 
     def score(self, completion: str, problem: Problem | JsonProblem) -> Score:
         """Return the exact reward of a completion, which excludes the prompt."""
-        problem = as_problem(problem)
-        return score_completion(completion, problem.numbers, problem.target, self.reward)
+        if isinstance(problem, Problem):
+            return score_completion(completion, problem.numbers, problem.target, self.reward)
+        return score_completion(completion, problem["numbers"], problem["target"], self.reward)
 
     def describe(self, problem: JsonProblem) -> Description:
         """Return the numbers and the target, in one line and as a sentence."""
-        given = as_problem(problem)
-        numbers = " ".join(map(str, given.numbers))
+        numbers, target = list(map(str, problem["numbers"])), problem["target"]
         return Description(
-            f"{numbers} → {given.target}",
-            f"Reach {given.target} with {', '.join(map(str, given.numbers))}, each number exactly once.",
+            f"{' '.join(numbers)} → {target}", f"Reach {target} with {', '.join(numbers)}, each number exactly once."
         )
 
     def solve(self, problem: JsonProblem) -> str | None:
         """Return one expression that reaches the target, or None; the arithmetic is that of the task."""
         given = as_problem(problem)
         return solve(given.numbers, given.target, self.arithmetic)
+
+    def recognise(self, row: Mapping[str, Any]) -> dict[str, Any] | None:
+        """Return the problem that a row of another program's file states, or None.
+
+        Args:
+            row: any of `numbers` and `target`, `ground_truth`, and the `prompt`.
+        """
+        candidates = [{name: row[name]} for name in ("ground_truth", "prompt") if name in row]
+        if "numbers" in row and "target" in row:
+            candidates.insert(0, {name: row[name] for name in ("numbers", "target")})
+        for candidate in candidates:
+            try:
+                return problem_json(problem_of(candidate))
+            except ValueError:
+                continue
+        return None
 
     def rules_context(self, problem: JsonProblem) -> RulesContext:
         """Return numbers and target, which the rules judge needs to follow the arithmetic."""

@@ -36,9 +36,9 @@ def side_parts(side: int, row: RolloutRow, trace: JudgeRunView, width: int, *, a
 
 def summary_parts(left: RolloutRow, right: RolloutRow, pairing: Pairing | None, reading: bool) -> list[Part]:
     """Return the problem, and how many segments are equal, changed, or in one text only."""
-    problem = f" {right.puzzle()}"
-    if (left.numbers, left.target) != (right.numbers, right.target):
-        problem = f" two problems: {left.puzzle()} and{problem}"
+    problem = f" {one_line(right.describe(), 100)}"
+    if (left.task, left.problem) != (right.task, right.problem):
+        problem = f" two problems: {one_line(left.describe(), 100)} and{problem}"
     parts: list[Part] = [(problem, "strong")]
     if pairing is None:
         return [*parts, ("  reading" if reading else "", "dim")]

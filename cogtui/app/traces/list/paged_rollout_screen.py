@@ -329,5 +329,4 @@ def _import_reading() -> None:
     import cogtui.app.traces.compare.screen
     import cogtui.app.traces.reader.screen  # noqa: F401
     import pipelines.behaviors.judges.rules.judge
-    import pipelines.tasks.countdown.reward
-    import pipelines.tasks.countdown.solver  # noqa: F401
+    import pipelines.tasks.countdown.task  # noqa: F401

@@ -18,7 +18,7 @@ from cogtui.store.values.types import GroupSort, ProblemGroup
 
 _COLUMNS: Final = (
     Column("problem", "problem", 11),
-    Column("numbers", "numbers → target", 17, rank=1),
+    Column("numbers", "description", 17, rank=1),
     Column("rollouts", "n", 7, right=True),
     Column("best", "best", 6, right=True),
     Column("mean", "mean", 6, right=True),
@@ -85,7 +85,7 @@ class ProblemList(WindowView):
         unscored = group.rollouts - group.scored
         cells: dict[str, Part] = {
             "problem": (one_line(group.problem_id, 60), ""),
-            "numbers": (group.puzzle(), "dim"),
+            "numbers": (one_line(group.describe(), 100), "dim"),
             "rollouts": (f"{group.rollouts:,}" + ("*" if unscored else ""), "warn" if unscored else "dim"),
             "best": (_reward(group.best), "good" if group.best is not None and group.best >= 1 else ""),
             "mean": (_reward(group.mean), "strong"),
