@@ -242,7 +242,7 @@ class CogtuiApp(App[None]):
         left = self.screen
         popped = super().pop_screen()
         if isinstance(left, ReusableScreen):
-            left.rest()
+            left.release()
         return popped
 
     def action_help(self) -> None:

@@ -13,7 +13,7 @@ from textual.worker import WorkerCancelled
 
 from cogtui.app.application import CogtuiApp
 from cogtui.app.main import make_app
-from cogtui.app.rendering.text import one_line
+from cogtui.app.rendering.text import printable_line
 from cogtui.app.traces.list.screen import TracesScreen
 from cogtui.store import Store, open_store
 from jobs.state.types import StageState
@@ -200,7 +200,7 @@ def main(arguments: list[str] | None = None) -> int:
         sys.stderr.write(f"{error}\n")
         return 1
     for path in written:
-        sys.stdout.write(f"{one_line(str(path))}\n")
+        sys.stdout.write(f"{printable_line(str(path))}\n")
     return 0
 
 

@@ -18,7 +18,7 @@ from cogtui.app.application import CogtuiApp
 from cogtui.app.main import make_app
 from cogtui.app.widgets.detail_pane import DetailPane
 from cogtui.app.widgets.line_view import LineView
-from cogtui.app.widgets.text_line import TextLine
+from cogtui.app.widgets.text_rows import TextRows
 from cogtui.store import Store, open_store
 from jobs.workspace import Workspace
 
@@ -115,7 +115,7 @@ def screen_text(app: CogtuiApp) -> str:
     for widget in app.screen.walk_children(Widget):
         if not widget.display or not widget.size.height:
             continue
-        if isinstance(widget, TextLine | DetailPane):
+        if isinstance(widget, TextRows | DetailPane):
             texts.append(widget.text)
         elif isinstance(widget, LineView):
             texts += visible_lines(widget)

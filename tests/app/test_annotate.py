@@ -9,7 +9,7 @@ from cogtui.app.annotation.screen import AnnotateScreen
 from cogtui.app.application import CogtuiApp
 from cogtui.app.shell.dialogs import ChoiceScreen
 from cogtui.app.shell.help import help_sections
-from cogtui.app.widgets.text_line import TextLine
+from cogtui.app.widgets.text_rows import TextRows
 from cogtui.store import open_store
 from cogtui.store.ingest.rebuild import rebuild
 from cogtui.store.user_data.annotations import FOLDER, HumanAnnotation, human_judge_run, latest_annotations
@@ -65,7 +65,7 @@ def words(annotation: HumanAnnotation) -> list[tuple[str, str]]:
 
 
 def line(app: CogtuiApp, name: str) -> str:
-    return app.screen.query_one(f"#{name}", TextLine).text
+    return app.screen.query_one(f"#{name}", TextRows).text
 
 
 async def test_adding_spans_from_nothing(judged: Builder) -> None:

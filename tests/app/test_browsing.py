@@ -11,8 +11,7 @@ import pytest
 from cogtui.app.application import CogtuiApp
 from cogtui.app.rollout.rollout_columns import COLUMNS, EVERY_COLUMN, chosen_columns
 from cogtui.app.rollout.trace_text import TraceText
-from cogtui.app.shell.ask import AskScreen
-from cogtui.app.shell.dialogs import ChoiceScreen
+from cogtui.app.shell.dialogs import AskScreen, ChoiceScreen
 from cogtui.app.shell.list_query import ListQuery
 from cogtui.app.traces.list.columns_screen import ColumnsScreen
 from cogtui.app.traces.list.coverage import searched_text
@@ -22,7 +21,7 @@ from cogtui.app.traces.list.problems_screen import ProblemsScreen
 from cogtui.app.traces.list.rollout_list import RolloutList
 from cogtui.app.traces.list.screen import TracesScreen
 from cogtui.app.traces.reader.screen import TraceScreen
-from cogtui.app.widgets.text_line import TextLine
+from cogtui.app.widgets.text_rows import TextRows
 from cogtui.store import Query, Store
 from cogtui.store.user_data.views import View, read_views, save_view
 from cogtui.store.values.fields import COLUMN_NAMES
@@ -49,7 +48,7 @@ async def to_list(app: CogtuiApp, pilot: AppPilot) -> TracesScreen:
 
 
 def summary(screen: TracesScreen | ProblemsScreen | HistogramScreen) -> str:
-    return screen.query_one("#summary", TextLine).text
+    return screen.query_one("#summary", TextRows).text
 
 
 def sorted_by(screen: TracesScreen) -> str:
@@ -160,7 +159,7 @@ async def test_sorting_by_the_columns_seen(problems: Builder) -> None:
         await press(pilot, "less_than_sign")
         assert sorted_by(screen) == "verification"
         assert [row.counts[0] for row in screen.view.rollouts[:3]] == [2, 2, 0]
-        assert " V↓" in screen.query_one("#titles", TextLine).text
+        assert " V↓" in screen.query_one("#titles", TextRows).text
 
 
 async def test_a_view_is_kept_by_name_and_shown_again(problems: Builder) -> None:
@@ -171,7 +170,7 @@ async def test_a_view_is_kept_by_name_and_shown_again(problems: Builder) -> None
         await press(pilot, "S", "v", "enter")
         top(app, AskScreen)
         await press(pilot, "enter")
-        assert "needs a name" in top(app, AskScreen).query_one("#ask-help", TextLine).text
+        assert "needs a name" in top(app, AskScreen).query_one("#ask-help", TextRows).text
         await pilot.press(*"solved [b]")
         await press(pilot, "enter")
         kept = read_views().view("solved [b]")
@@ -228,9 +227,9 @@ async def test_words_searched_for_are_shown_where_they_stand(problems: Builder) 
         assert marked == ["try again"]
         assert "1 of 2 rollouts" in summary(screen)
         assert "searched 80, all there are" in summary(screen)
-        assert "where it is found" in screen.query_one("#titles", TextLine).text
+        assert "where it is found" in screen.query_one("#titles", TextRows).text
         await press(pilot, "backspace")
-        assert "where it is found" not in screen.query_one("#titles", TextLine).text
+        assert "where it is found" not in screen.query_one("#titles", TextRows).text
         assert "searched" not in summary(screen)
 
 
@@ -310,7 +309,7 @@ async def test_n_goes_from_place_to_place_and_on_into_other_rollouts(problems: B
         trace = top(app, TraceScreen)
         first = trace.rollout.id
         text = trace.query_one(TraceText)
-        assert "2 found" in trace.query_one("#legend", TextLine).text
+        assert "2 found" in trace.query_one("#legend", TextRows).text
         marked = [part for line in (1, 2) for part, styles_ in text.line_parts(line, 99) if "match" in styles_]
         assert marked == ["again", "works"]
 
@@ -342,12 +341,12 @@ async def test_words_can_be_searched_while_reading(problems: Builder) -> None:
         await press(pilot, "enter")
         trace = top(app, TraceScreen)
         first = trace.rollout.id
-        assert "1 found" in trace.query_one("#legend", TextLine).text
+        assert "1 found" in trace.query_one("#legend", TextRows).text
         await press(pilot, "n")
         assert trace.rollout.id != first
-        assert "1 found" in trace.query_one("#legend", TextLine).text
+        assert "1 found" in trace.query_one("#legend", TextRows).text
         await press(pilot, "slash", "enter")
-        assert "found" not in trace.query_one("#legend", TextLine).text
+        assert "found" not in trace.query_one("#legend", TextRows).text
 
 
 async def test_tokens_are_shown_by_the_runs_own_tokenizer(problems: Builder) -> None:

@@ -12,7 +12,7 @@ from cogtui.app.traces.compare.screen import CompareScreen
 from cogtui.app.traces.compare.siblings import choose_partner, find_neighbour
 from cogtui.app.traces.list.screen import TracesScreen
 from cogtui.app.traces.reader.screen import TraceScreen
-from cogtui.app.widgets.text_line import TextLine
+from cogtui.app.widgets.text_rows import TextRows
 from cogtui.store import Cursor, RolloutRow
 from pipelines.records import countdown_fields
 from tests.app.conftest import Builder
@@ -60,11 +60,11 @@ async def test_a_rollout_is_put_beside_the_first_step_of_its_run(steps: Builder)
         assert rows[2][:middle].strip(" >") == ""
         assert rows[2][middle:] == "  S  First make 8."
         assert (
-            "2 the same, 1 changed ≠, 0 only in A <, 1 only in B >" in screen.query_one("#pair-summary", TextLine).text
+            "2 the same, 1 changed ≠, 0 only in A <, 1 only in B >" in screen.query_one("#pair-summary", TextRows).text
         )
-        assert "step 0 #0 · none" in screen.query_one("#side-0", TextLine).text
-        assert "V2 B2 S1 C0" in screen.query_one("#side-1", TextLine).text
-        strips = [screen.query_one(f"#strip-{side}", TextLine).text for side in (0, 1)]
+        assert "step 0 #0 · none" in screen.query_one("#side-0", TextRows).text
+        assert "V2 B2 S1 C0" in screen.query_one("#side-1", TextRows).text
+        strips = [screen.query_one(f"#strip-{side}", TextRows).text for side in (0, 1)]
         assert set(strips[0]) <= set(" A▕▏─·")
         assert set(strips[1]) >= set("VBS")
         assert len(strips[0].strip()) < len(strips[1].strip()), "both on one scale"

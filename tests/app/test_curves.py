@@ -13,7 +13,7 @@ from cogtui.app.curves.widget import CurveList, CurvePlot
 from cogtui.app.rendering.plot import BrailleCanvas, PlotBounds, find_bounds, format_number
 from cogtui.app.traces.list.rollout_list import RolloutList
 from cogtui.app.traces.list.screen import TracesScreen
-from cogtui.app.widgets.text_line import TextLine
+from cogtui.app.widgets.text_rows import TextRows
 from tests.app.conftest import Builder
 from tests.app.driving import press, running, settle, visible_lines
 
@@ -119,7 +119,7 @@ async def test_curves_show_means_intervals_and_what_is_missing(trained: Builder)
         assert isinstance(app.screen, CurvesScreen)
         names = [one.name for one in app.screen.series]
         assert names == ["all_strategies", "none"]
-        assert "accuracy  train  at step 20" in app.screen.query_one("#summary", TextLine).text
+        assert "accuracy  train  at step 20" in app.screen.query_one("#summary", TextRows).text
         lines = visible_lines(app.screen.query_one(CurveList))
         assert "0.50" in lines[0]
         assert "1 seed, n 6" in lines[0]
@@ -140,7 +140,7 @@ async def test_a_point_opens_its_rollouts_and_esc_comes_back(trained: Builder) -
         assert {(row.condition, row.step) for row in rows} == {("none", 10)}
         assert len(rows) == 14
         await press(pilot, "escape")
-        assert "at step 10" in app.screen.query_one("#summary", TextLine).text
+        assert "at step 10" in app.screen.query_one("#summary", TextRows).text
 
 
 async def test_published_curves_stand_behind_the_same_conditions(trained: Builder) -> None:
@@ -150,16 +150,16 @@ async def test_published_curves_stand_behind_the_same_conditions(trained: Builde
         assert isinstance(screen, CurvesScreen)
         before = screen.query_one(CurvePlot).text
         await press(pilot, "b")
-        assert "published, llama 3B" in screen.query_one("#summary", TextLine).text
+        assert "published, llama 3B" in screen.query_one("#summary", TextRows).text
         assert screen.query_one(CurvePlot).text != before
         await press(pilot, "b", "b")
-        assert "published" not in screen.query_one("#summary", TextLine).text
+        assert "published" not in screen.query_one("#summary", TextRows).text
 
 
 async def test_no_rollouts_no_curves(builder: Builder) -> None:
     async with running(builder.workspace, (80, 24)) as (app, pilot):
         await press(pilot, "4")
-        assert "no rollout here yet" in app.screen.query_one("#summary", TextLine).text
+        assert "no rollout here yet" in app.screen.query_one("#summary", TextRows).text
         await press(pilot, "s", "m", "b", "left", "enter")
         await settle(pilot)
         assert isinstance(app.screen, CurvesScreen)

@@ -5,7 +5,7 @@ from cogtui.app.experiments.screen import ExperimentsScreen
 from cogtui.app.jobs.screen import JobsScreen
 from cogtui.app.stages.log_screen import LogScreen
 from cogtui.app.widgets.keyed_table import KeyedTable
-from cogtui.app.widgets.text_line import TextLine
+from cogtui.app.widgets.text_rows import TextRows
 from tests.app.conftest import MOMENT, Builder
 from tests.app.driving import press, running, screen_text, settle, until, visible_lines
 
@@ -18,7 +18,7 @@ async def test_the_matrix_tells_each_state_by_glyph_and_word(small: Builder) -> 
             ["none", "seed=1", "›", "✓", "done", "✓", "done", "▶", "running", "40%"],
             ["all_strategies", "seed=2", "✓", "done", "✗", "failed", "·", "planned"],
         ]
-        summary = app.screen.query_one("#summary", TextLine).text
+        summary = app.screen.query_one("#summary", TextRows).text
         assert "mini (1 of 2)" in summary
         assert "✗ 1 failed" in summary
 
@@ -51,10 +51,10 @@ async def test_a_stage_that_did_not_start_has_nothing_to_open(small: Builder) ->
 async def test_other_experiments_are_a_key_away(small: Builder) -> None:
     async with running(small.workspace) as (app, pilot):
         await press(pilot, "n")
-        assert "older (2 of 2)" in app.screen.query_one("#summary", TextLine).text
+        assert "older (2 of 2)" in app.screen.query_one("#summary", TextRows).text
         assert app.screen.query_one(MatrixView).line_count == 1
         await press(pilot, "n")
-        assert "mini (1 of 2)" in app.screen.query_one("#summary", TextLine).text
+        assert "mini (1 of 2)" in app.screen.query_one("#summary", TextRows).text
 
 
 async def test_a_new_state_changes_only_its_row_and_keeps_the_cursor(small: Builder) -> None:
@@ -88,7 +88,7 @@ async def test_many_stages_scroll_sideways_at_80_columns(builder: Builder) -> No
     stages = {f"stage_number_{n}": builder.stage("ppo", f"d{n}").key for n in range(9)}
     builder.experiment("wide", [Cell(labels={"seed": 1}, stages=stages)], MOMENT)
     async with running(builder.workspace, size=(80, 24)) as (app, pilot):
-        titles = app.screen.query_one("#titles", TextLine)
+        titles = app.screen.query_one("#titles", TextRows)
         assert "stage_number_0" in titles.text
         assert titles.text.rstrip().endswith("›")
         await press(pilot, *["right"] * 8)

@@ -12,7 +12,7 @@ from cogtui.app.shell.dialogs import ConfirmScreen
 from cogtui.app.stages.log_screen import LogScreen
 from cogtui.app.stages.log_view import LogView
 from cogtui.app.widgets.keyed_table import KeyedTable
-from cogtui.app.widgets.text_line import TextLine
+from cogtui.app.widgets.text_rows import TextRows
 from tests.app.conftest import Builder
 from tests.app.driving import press, running, screen_text, top, until, visible_lines
 from tests.jobs.lab import Lab, wait_for
@@ -65,7 +65,7 @@ async def test_a_job_is_cancelled_with_what_waits_for_it(lab: Lab) -> None:
         await press(pilot, "2", "x")
         asked = top(app, ConfirmScreen)
         assert [lab.key(name) in detail for name, detail in zip("ab", asked.details, strict=True)] == [True, True]
-        text = asked.query_one(TextLine)
+        text = asked.query_one(TextRows)
         seen = text.text.splitlines()[: text.size.height]
         assert lab.key("b") in seen[3], "what goes along must be seen before one says yes"
         assert "y yes" in " ".join(seen[-1].split())

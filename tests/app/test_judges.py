@@ -16,7 +16,7 @@ from cogtui.app.judges.span_comparison_widget import InstanceList, SpanCompariso
 from cogtui.app.rendering.layout import TextLayout
 from cogtui.app.rendering.span_comparison import LinesWithMarks, match_span_sets
 from cogtui.app.widgets.detail_pane import DetailPane
-from cogtui.app.widgets.text_line import TextLine
+from cogtui.app.widgets.text_rows import TextRows
 from cogtui.store import open_store
 from cogtui.store.user_data.annotations import human_judge_run, new_annotation
 from cogtui.store.user_data.append_log import identity
@@ -87,7 +87,7 @@ def report(app: CogtuiApp) -> str:
 
 
 def line(app: CogtuiApp, name: str) -> str:
-    return app.screen.query_one(f"#{name}", TextLine).text
+    return app.screen.query_one(f"#{name}", TextRows).text
 
 
 async def test_two_judges_compared_health_first_with_n(judged: Builder) -> None:

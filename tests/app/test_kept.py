@@ -14,7 +14,7 @@ from cogtui.app.traces.compare.pair_text import PairText
 from cogtui.app.traces.compare.screen import CompareScreen
 from cogtui.app.traces.list.screen import TracesScreen
 from cogtui.app.traces.reader.screen import TraceScreen
-from cogtui.app.widgets.text_line import TextLine
+from cogtui.app.widgets.text_rows import TextRows
 from tests.app.conftest import Builder
 from tests.app.driving import AppPilot, drawn, press, running, screen_text, settle, top
 from tests.app.test_traces import SPANS, TEXT
@@ -87,7 +87,7 @@ async def test_what_happens_under_a_screen_paints_nothing(two: Builder, paints: 
         listed = top(app, TracesScreen)
         await press(pilot, "enter")
         paints.clear()
-        listed.query_one("#summary", TextLine).show(("changed below", ""))
+        listed.query_one("#summary", TextRows).show(("changed below", ""))
         listed.view.cursor = 1
         await settle(pilot)
         assert paints == []
@@ -104,7 +104,7 @@ async def test_a_screen_opened_again_remembers_nothing(two: Builder) -> None:
         assert screen.query_one(TraceText).current == 0
         assert screen.has_class("-pane-spans")
         await press(pilot, "escape")
-        assert screen.resting
+        assert screen.is_available
         assert screen.detail is None
         await press(pilot, "down", "enter")
         again = top(app, TraceScreen)
@@ -123,7 +123,7 @@ async def test_a_search_that_ended_nowhere_does_not_go_on_in_what_is_read_next(t
         await settle(pilot)
         await press(pilot, "enter", "n", "n", "n", "escape")
         screen = next(one for one in app.screen_pool._screens if isinstance(one, TraceScreen))
-        assert screen.resting
+        assert screen.is_available
         assert screen._arriving == 0
 
 
@@ -148,7 +148,7 @@ async def test_what_is_not_read_yet_does_not_show_what_was_read_before(two: Buil
         while not isinstance(app.screen, TraceScreen):  # the app waits a moment for the store, then shows what it has
             await pilot.pause(0.01)
         screen = top(app, TraceScreen)
-        assert screen.query_one("#head", TextLine).text.strip() == "reading"
+        assert screen.query_one("#head", TextRows).text.strip() == "reading"
         assert "let me try again" not in drawn(app)
         held()
         await settle(pilot)
@@ -181,7 +181,7 @@ async def test_a_trace_opened_from_a_comparison_opened_from_a_trace(two: Builder
         compare = top(app, CompareScreen)
         await press(pilot, "enter")
         inner = top(app, TraceScreen)
-        assert inner.query_one("#head", TextLine).text.count("step 10")
+        assert inner.query_one("#head", TextRows).text.count("step 10")
         await press(pilot, "escape")
         assert top(app, CompareScreen) is compare
         assert compare.query_one(PairText).line_count
@@ -212,7 +212,7 @@ async def test_leaving_by_the_key_of_the_mode_lets_it_rest(two: Builder) -> None
         screen = top(app, TraceScreen)
         await press(pilot, "3")
         top(app, TracesScreen)
-        assert screen.resting
+        assert screen.is_available
         await press(pilot, "down", "enter")
         assert top(app, TraceScreen) is screen
         assert "another text" in screen_text(app)

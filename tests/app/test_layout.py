@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from cogtui.app.rendering.layout import TextLayout
-from cogtui.app.rendering.text import escaped, fit, plain, shown
+from cogtui.app.rendering.text import escaped, fit, shown
 from tests.app.strategies import hostile_text
 
 
@@ -85,8 +85,3 @@ def test_a_flood_of_combining_marks_is_not_one_line() -> None:
 def test_fit_fills_exactly(text: str, width: int, out: str) -> None:
     assert fit(text, width) == out
     assert cell_len(fit(text, width)) == width
-
-
-@given(hostile_text)
-def test_plain_content_shows_markup_as_it_is(text: str) -> None:
-    assert str(plain(text)) == "\n".join(shown(line) for line in text.split("\n"))

@@ -8,7 +8,7 @@ from textual.strip import Strip
 from cogtui.app.application import CogtuiApp
 from cogtui.app.stages.log_screen import LogScreen
 from cogtui.app.stages.log_view import LogView
-from cogtui.app.widgets.text_line import TextLine
+from cogtui.app.widgets.text_rows import TextRows
 from tests.app.conftest import Builder
 from tests.app.driving import AppPilot, notices, press, running, screen_text, settle, visible_lines
 
@@ -49,7 +49,7 @@ async def test_moving_up_stops_following_and_g_takes_it_up_again(small: Builder)
     async with running(small.workspace, size=(80, 24)) as (app, pilot):
         screen, view = await open_log(app, pilot)
         await press(pilot, "pageup", "up")
-        assert "not following" in screen.query_one("#where", TextLine).text
+        assert "not following" in screen.query_one("#where", TextRows).text
         before = visible_lines(view)
         with log_path(small).open("a") as log:
             log.write("a new line\n")
@@ -164,7 +164,7 @@ async def test_a_stage_without_log_says_so_and_finds_it_later(small: Builder) ->
         screen = LogScreen("Jobs", "ppo-0000000000c2")
         app.push_screen(screen)
         await settle(pilot)
-        assert "no log yet" in screen.query_one("#where", TextLine).text
+        assert "no log yet" in screen.query_one("#where", TextRows).text
         small.attempt(small.workspace.folder("ppo-0000000000c2"), stdout="it began\n")
         await poll(screen, pilot)
         assert "it began" in screen_text(app)
@@ -185,7 +185,7 @@ async def test_it_goes_on_with_a_new_attempt_while_it_follows(small: Builder) ->
         await poll(screen, pilot)
         assert visible_lines(view) == [view.line_text(0)]
         assert "step 40, continued" in view.line_text(0)
-        assert "002/stdout.log" in screen.query_one("#where", TextLine).text
+        assert "002/stdout.log" in screen.query_one("#where", TextRows).text
 
 
 async def test_the_workers_log_gives_way_to_that_of_the_stage(small: Builder) -> None:

@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 from cogtui.app.main import make_app
 from cogtui.app.traces.list.screen import TracesScreen
-from cogtui.app.widgets.text_line import TextLine
+from cogtui.app.widgets.text_rows import TextRows
 from cogtui.cli.main import app as command_line
 from cogtui.store.importing.opening import OpenedFiles, open_files
 from pipelines.errors import MissingRequirement
@@ -33,7 +33,7 @@ async def test_first_rows_are_there_and_the_rest_arrives(opened: OpenedFiles) ->
         screen = app.screen
         assert isinstance(screen, TracesScreen)
         assert screen.view.line_count > 0
-        summary = screen.query_one("#summary", TextLine)
+        summary = screen.query_one("#summary", TextRows)
         screen._ask_reading()
         await settle(pilot)
         assert "reading" in summary.text
@@ -56,7 +56,7 @@ async def test_reading_can_be_stopped(opened: OpenedFiles) -> None:
         screen = app.screen
         assert isinstance(screen, TracesScreen)
         await press(pilot, "X")
-        assert "reading" not in screen.query_one("#summary", TextLine).text
+        assert "reading" not in screen.query_one("#summary", TextRows).text
         assert any("goes on from there" in notice for notice in notices(app))
         assert not opened.done()
 
@@ -72,10 +72,10 @@ async def test_rows_that_cannot_be_read_are_counted_and_named(tmp_path: Path, mo
 
         def counted() -> bool:
             screen._ask_reading()
-            return "2 rows not readable" in screen.query_one("#summary", TextLine).text
+            return "2 rows not readable" in screen.query_one("#summary", TextRows).text
 
         await until(pilot, counted)
-        assert "of 2 rollouts" in screen.query_one("#summary", TextLine).text
+        assert "of 2 rollouts" in screen.query_one("#summary", TextRows).text
         (said,) = notices(app)
         assert said.startswith("could not be read: 9.jsonl: line 2: not valid JSON")
     files.cancel()

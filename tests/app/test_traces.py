@@ -12,7 +12,7 @@ from cogtui.app.traces.list.rollout_list import RolloutList
 from cogtui.app.traces.list.screen import TracesScreen
 from cogtui.app.traces.reader.screen import TraceScreen
 from cogtui.app.widgets.detail_pane import DetailPane
-from cogtui.app.widgets.text_line import TextLine
+from cogtui.app.widgets.text_rows import TextRows
 from cogtui.store import open_store
 from pipelines.records import Behavior, LabelledSpan
 from tests.app.conftest import Builder
@@ -65,9 +65,9 @@ async def test_the_list_shows_every_rollout_newest_step_first(judged: Builder) -
     async with running(judged.workspace, (100, 30)) as (app, pilot):
         await to_traces(pilot)
         screen, view = parts(app)
-        assert "1 of 200 rollouts" in screen.query_one("#summary", TextLine).text
+        assert "1 of 200 rollouts" in screen.query_one("#summary", TextRows).text
         await press(pilot, "end")
-        assert "200 of 200 rollouts" in screen.query_one("#summary", TextLine).text
+        assert "200 of 200 rollouts" in screen.query_one("#summary", TextRows).text
         await press(pilot, "home")
         assert [row.step for row in view.rollouts[:100]] == [10] * 100
         texts = visible_lines(view)
@@ -109,10 +109,10 @@ async def test_a_typed_filter_narrows_the_list(judged: Builder) -> None:
         await pilot.press(*"verification>=1 step:0")
         await press(pilot, "enter")
         assert view.line_count == 2
-        assert "verification>=1 step:0" in screen.query_one("#filter-text", TextLine).text
+        assert "verification>=1 step:0" in screen.query_one("#filter-text", TextRows).text
         assert app.focused is view
         await press(pilot, "backspace")
-        assert "1 of 200" in screen.query_one("#summary", TextLine).text
+        assert "1 of 200" in screen.query_one("#summary", TextRows).text
 
 
 async def test_a_wrong_filter_gets_a_caret_and_changes_nothing(judged: Builder) -> None:
@@ -122,7 +122,7 @@ async def test_a_wrong_filter_gets_a_caret_and_changes_nothing(judged: Builder) 
         await press(pilot, "slash")
         await pilot.press(*"step>=3 correkt:no")
         await press(pilot, "enter")
-        caret, message = screen.query_one("#filter-help", TextLine).text.split("\n")
+        caret, message = screen.query_one("#filter-help", TextRows).text.split("\n")
         assert caret == " " * 9 + "^" * len("correkt")
         assert "correct" in message
         assert isinstance(app.focused, FilterEntry)
@@ -140,7 +140,7 @@ async def test_tab_completes_from_the_data(judged: Builder) -> None:
         entry = app.screen.query_one(FilterEntry)
         assert entry.value == "condition:"
         await press(pilot, "tab")
-        assert "all_strategies  none" in app.screen.query_one("#filter-help", TextLine).text
+        assert "all_strategies  none" in app.screen.query_one("#filter-help", TextRows).text
         await pilot.press("n")
         await press(pilot, "tab")
         assert entry.value == "condition:none"
@@ -156,7 +156,7 @@ async def test_quick_filters_show_as_filter_text(judged: Builder) -> None:
         await press(pilot, "end", "enter", "x")
         assert screen.list_query.text == "condition:none correct:true"
         assert {(row.condition, row.correct) for row in view.rollouts} == {("none", True)}
-        assert "condition:none correct:true" in screen.query_one(FilterBar).query_one("#filter-text", TextLine).text
+        assert "condition:none correct:true" in screen.query_one(FilterBar).query_one("#filter-text", TextRows).text
         await press(pilot, "x", "x")
         assert screen.list_query.text == "condition:none"
 
@@ -170,7 +170,7 @@ async def test_sorting_by_a_count_and_turning_it_round(judged: Builder) -> None:
         place = app.screen.choices.index("verification")
         await press(pilot, "home", *["down"] * place, "enter")
         assert [row.counts[0] for row in view.rollouts[:5]] == [2, 2, 2, 2, 0]
-        assert " V↓" in screen.query_one("#titles", TextLine).text
+        assert " V↓" in screen.query_one("#titles", TextRows).text
         await press(pilot, "S")
         assert view.rollouts[0].counts[0] == 0
 
@@ -189,13 +189,13 @@ async def test_new_rollouts_are_announced_and_the_cursor_stays(judged: Builder) 
         app.poll()
         await settle(pilot)
         assert screen.new == 2
-        assert "2 new" in screen.query_one("#summary", TextLine).text
+        assert "2 new" in screen.query_one("#summary", TextRows).text
         assert view.rollout.id == here
         assert visible_lines(view) == before
         await press(pilot, "full_stop")
         assert screen.new == 0
         assert view.rollout.id == here
-        assert "6 of 202" in screen.query_one("#summary", TextLine).text
+        assert "6 of 202" in screen.query_one("#summary", TextRows).text
         await press(pilot, "home")
         assert view.rollouts[0].step == 20
 
@@ -220,7 +220,7 @@ async def test_rows_appear_in_an_empty_list(builder: Builder) -> None:
     async with running(builder.workspace, (100, 30)) as (app, pilot):
         await to_traces(pilot)
         screen, view = parts(app)
-        assert "no rollout in the index yet" in screen.query_one("#summary", TextLine).text
+        assert "no rollout in the index yet" in screen.query_one("#summary", TextRows).text
         builder.rollouts(folder, ["first"])
         with open_store(builder.workspace) as other:
             other.ingest()
@@ -245,10 +245,10 @@ async def open_trace(
 async def test_the_trace_has_head_legend_gutter_and_minimap(judged: Builder) -> None:
     async with running(judged.workspace, (100, 30)) as (app, pilot):
         screen = await open_trace(app, pilot)
-        head = screen.query_one("#head", TextLine).text
+        head = screen.query_one("#head", TextRows).text
         assert "none · seed 1 · step 0 · train · problem p0 #0" in head
         assert "✓ correct  reward 1.00  3 5 4 → 32  answer (3 + 5) * 4" in head
-        legend = screen.query_one("#legend", TextLine).text
+        legend = screen.query_one("#legend", TextRows).text
         assert "verification 2" in legend
         assert "backtracking 2" in legend
         assert "rules" in legend
@@ -259,7 +259,7 @@ async def test_the_trace_has_head_legend_gutter_and_minimap(judged: Builder) -> 
             "VBS    That is not 32, so let me try again. First make 8.",
             "V      (3 + 5) * 4 = 32, works.",
         ]
-        strip = screen.query_one("#minimap", TextLine).text
+        strip = screen.query_one("#minimap", TextRows).text
         assert set(strip) >= {"V", "B", "S"}
         assert strip.index("B") < strip.index("S") < strip.rindex("V")
 
@@ -398,7 +398,7 @@ async def test_an_unjudged_trace_is_judged_by_rules_here_and_now(builder: Builde
     builder.rollouts(folder, ["3 + 5 = 9. That is not 32. Let me try again."], judge=False)
     async with running(builder.workspace, (120, 40)) as (app, pilot):
         screen = await open_trace(app, pilot, "")
-        assert "rules, live" in screen.query_one("#legend", TextLine).text
+        assert "rules, live" in screen.query_one("#legend", TextRows).text
         assert screen.trace.count("verification") == "1"
         text = screen.query_one(TraceText)
         assert {span.behavior for span in text.spans} >= {"verification", "backtracking"}

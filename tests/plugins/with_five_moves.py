@@ -14,7 +14,7 @@ from cogtui.analysis.curves import available_measures, build_curves
 from cogtui.app.rollout.trace_text import TraceText
 from cogtui.app.traces.list.rollout_list import RolloutList
 from cogtui.app.traces.reader.screen import TraceScreen
-from cogtui.app.widgets.text_line import TextLine
+from cogtui.app.widgets.text_rows import TextRows
 from cogtui.cli.rollouts.list import table
 from cogtui.store import Query, Store, open_store
 from cogtui.store.export.html import write_html
@@ -179,13 +179,13 @@ def test_exports_have_the_moves(judged: Judged, store: Store) -> None:
 async def test_the_app_has_five_lanes_a_legend_and_jumps(judged: Judged) -> None:
     async with running(judged.workspace, (120, 30)) as (app, pilot):
         await press(pilot, "3")
-        titles = app.screen.query_one("#titles", TextLine).text
+        titles = app.screen.query_one("#titles", TextRows).text
         assert titles.split()[7:12] == ["R", "E", "H", "K", "V"]
         view = app.screen.query_one(RolloutList)
         assert view.go_to(judged.rollouts[0])
         await press(pilot, "enter")
         assert isinstance(app.screen, TraceScreen)
-        legend = app.screen.query_one("#legend", TextLine).text
+        legend = app.screen.query_one("#legend", TextRows).text
         assert " H  hedging 1" in legend
         assert " V  conclusion 1" in legend
         assert "backtracking" not in legend

@@ -23,7 +23,7 @@ from cogtui.app.shell.chords import ChordScreen
 from cogtui.app.shell.dialogs import ChoiceScreen, ConfirmScreen
 from cogtui.app.shell.trace_order import TraceOrder
 from cogtui.app.widgets.detail_pane import DetailPane
-from cogtui.app.widgets.text_line import TextLine
+from cogtui.app.widgets.text_rows import TextRows
 from cogtui.store import RolloutDetail, RolloutRow
 from cogtui.store.user_data.annotations import human_judge_run, new_annotation
 from cogtui.store.user_data.append_log import identity
@@ -108,11 +108,11 @@ class AnnotateScreen(ChordScreen):
         return self.query_one(AnnotateText)
 
     def compose_body(self) -> ComposeResult:
-        head = TextLine(widget_id="head")
+        head = TextRows(widget_id="head")
         head.show_rows([[(" reading", "dim")], []])
         yield head
-        yield TextLine(widget_id="counts")
-        yield TextLine(widget_id="hint")
+        yield TextRows(widget_id="counts")
+        yield TextRows(widget_id="hint")
         with Container(classes="reading"):
             yield AnnotateText()
             with Container(classes="beside"):
@@ -152,7 +152,7 @@ class AnnotateScreen(ChordScreen):
         self._show(stay=True)
         order = self.order
         place = await self.answer(store.ask(lambda opened: order.position_text(opened, rollout)))
-        self.query_one("#head", TextLine).show_rows(head_parts(detail.row, annotator, place or ""))
+        self.query_one("#head", TextRows).show_rows(head_parts(detail.row, annotator, place or ""))
 
     # Display
 
@@ -162,21 +162,21 @@ class AnnotateScreen(ChordScreen):
         marks = [(fact.start, fact.end) for fact in self.now.facts] if self.now is not None else []
         self.text.show_draft(self.draft, marks, stay=stay)
         if not stay:
-            self.query_one("#head", TextLine).show_rows(head_parts(self.detail.row, self.annotator, ""))
+            self.query_one("#head", TextRows).show_rows(head_parts(self.detail.row, self.annotator, ""))
         detail, now = self.detail, self.now
         self.query_one("#problem", DetailPane).show_with(lambda width: problem_rows(detail, None, now, width))
         self._show_counts()
         self._show_hint()
 
     def _show_counts(self) -> None:
-        self.query_one("#counts", TextLine).show(
+        self.query_one("#counts", TextRows).show(
             *count_parts(self.draft, "" if self._saving is None else self._saving.state)
         )
 
     @on(AnnotateText.CaretMoved)
     def _show_hint(self) -> None:
         text = self.text
-        self.query_one("#hint", TextLine).show(*hint_parts(self.draft, text.span, text.selection))
+        self.query_one("#hint", TextRows).show(*hint_parts(self.draft, text.span, text.selection))
         self.query_one(DraftList).show_draft(self.draft, text.spans, text.current)
 
     # Edits

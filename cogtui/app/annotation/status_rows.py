@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from cogtui.app.annotation.boundaries import TextSelection
 from cogtui.app.annotation.draft import AnnotationDraft
 from cogtui.app.rendering.styles import SPAN_STYLES, Part, StyleName
-from cogtui.app.rendering.text import one_line
+from cogtui.app.rendering.text import printable_line
 from cogtui.app.rollout.span_list import SpanList, span_parts
 from cogtui.store import RolloutRow
 from pipelines.behaviors.sets.registered import BEHAVIOR_LETTERS
@@ -18,10 +18,10 @@ def head_parts(row: RolloutRow, annotator: str, place: str) -> list[list[Part]]:
     """Return the two header lines: which trace it is and who annotates."""
     origin = [text for text in (row.condition, None if row.seed is None else f"seed {row.seed}") if text]
     origin += [f"step {row.step}", row.split, f"problem {row.problem_id} #{row.sample}"]
-    first: list[Part] = [(f" {place}  " if place else " ", "dim"), (one_line(" · ".join(origin), 200), "strong")]
-    problem = "" if row.is_document else f" {one_line(row.describe(), 100)} "
+    first: list[Part] = [(f" {place}  " if place else " ", "dim"), (printable_line(" · ".join(origin), 200), "strong")]
+    problem = "" if row.is_document else f" {printable_line(row.describe(), 100)} "
     second: list[Part] = [(problem, "strong")]
-    second += [(" annotated by ", "dim"), (one_line(annotator, 80), ""), (f"  {row.id}", "dim")]
+    second += [(" annotated by ", "dim"), (printable_line(annotator, 80), ""), (f"  {row.id}", "dim")]
     return [first, second]
 
 
@@ -46,7 +46,7 @@ def count_parts(draft: AnnotationDraft, saved: str) -> list[Part]:
     else:
         parts.append(("  not done (D)" if not draft.empty else "  not begun", "dim"))
     bad = saved not in ("", "saved", "saving")
-    parts.append((f"  {one_line(saved, 200)}", "bad" if bad else "dim"))
+    parts.append((f"  {printable_line(saved, 200)}", "bad" if bad else "dim"))
     return parts
 
 
@@ -54,7 +54,7 @@ def hint_parts(draft: AnnotationDraft, span: LabelledSpan | None, selection: Tex
     """Return what the caret is on and the keys that apply there."""
     if selection is not None:
         what = "boundaries" if selection.origin is not None else "selected"
-        quote = one_line(draft.text[selection.start : selection.end][:_QUOTE], _QUOTE)
+        quote = printable_line(draft.text[selection.start : selection.end][:_QUOTE], _QUOTE)
         keys = "Enter keeps" if selection.origin is not None else "V B S C adds"
         return [
             (f" {what} {selection.start}–{selection.end} ", "strong"),

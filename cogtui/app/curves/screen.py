@@ -13,13 +13,13 @@ from cogtui.analysis.reference import published_curve
 from cogtui.app.curves.curve_plot import PlotSeries, list_steps, make_series
 from cogtui.app.curves.widget import CurveList, CurvePlot
 from cogtui.app.rendering.styles import Part
-from cogtui.app.rendering.text import one_line
+from cogtui.app.rendering.text import printable_line
 from cogtui.app.shell.dialogs import ChoiceScreen
 from cogtui.app.shell.list_query import quote_value
 from cogtui.app.shell.opening import OpenRolloutList
 from cogtui.app.shell.screen_base import AppScreen
 from cogtui.app.widgets.line_view import LineView
-from cogtui.app.widgets.text_line import TextLine
+from cogtui.app.widgets.text_rows import TextRows
 from cogtui.store.values.types import StepSummary
 
 _AT_MOST_EVERY_S = 5.0
@@ -52,7 +52,7 @@ class CurvesScreen(AppScreen):
         self._waiting = False
 
     def compose_body(self) -> ComposeResult:
-        yield TextLine((" reading the index", "dim"), widget_id="summary")
+        yield TextRows((" reading the index", "dim"), widget_id="summary")
         with Container(classes="curves"):
             yield CurvePlot()
             yield CurveList()
@@ -116,7 +116,7 @@ class CurvesScreen(AppScreen):
             return
         parts: list[Part] = [(f" {self.measure.replace('_', ' ')}", "strong")]
         if self.series:
-            parts.append((f"  {one_line(self.split, 30)}  at step {self.step}", ""))
+            parts.append((f"  {printable_line(self.split, 30)}  at step {self.step}", ""))
             parts.append(("  mean ± 95 %", "dim"))
         else:
             parts.append(("  nothing has a value yet" if self._summaries else "  no rollout here yet", "dim"))
@@ -124,7 +124,7 @@ class CurvesScreen(AppScreen):
             known = any(one.published for one in self.series)
             words = f"  dots: published, {self.published} 3B" if known else f"  nothing published for {self.published}"
             parts.append((words, "dim"))
-        self.query_one("#summary", TextLine).show(*parts)
+        self.query_one("#summary", TextRows).show(*parts)
 
     @on(CurveList.Stepped)
     def _stepped(self, event: CurveList.Stepped) -> None:

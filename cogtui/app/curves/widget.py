@@ -11,7 +11,7 @@ from textual.strip import Strip
 from cogtui.app.curves.curve_plot import PlotSeries, plot_rows
 from cogtui.app.rendering.plot import SWATCHES, format_number
 from cogtui.app.rendering.styles import Part
-from cogtui.app.rendering.text import fit, one_line
+from cogtui.app.rendering.text import fit, printable_line
 from cogtui.app.textual_compat.styled_widget import StyledWidget
 from cogtui.app.widgets.line_view import LineView
 
@@ -91,7 +91,7 @@ class CurveList(LineView):
         parts: list[Part] = [
             (f"{one.letter} ", (one.style, "strong")),
             (f"{SWATCHES[one.pattern]} ", one.style),
-            (fit(one_line(one.name, 60), max(10, min(28, width - 34))), ""),
+            (fit(printable_line(one.name, 60), max(10, min(28, width - 34))), ""),
         ]
         point = None if self._step is None else one.at(self._step)
         if point is None:

@@ -11,9 +11,9 @@ from textual.reactive import reactive
 from cogtui.app.experiments.matrix_data import ExperimentMatrix
 from cogtui.app.rendering.states import state_part
 from cogtui.app.rendering.styles import Part, StyleName, StyleNames
-from cogtui.app.rendering.text import fit, one_line
+from cogtui.app.rendering.text import fit, printable_line
 from cogtui.app.widgets.line_view import LineView
-from cogtui.app.widgets.text_line import TextLine
+from cogtui.app.widgets.text_rows import TextRows
 from jobs.state.types import STATE_GLYPHS, StageState
 
 _SMALLEST_TITLE = 12
@@ -34,7 +34,7 @@ class MatrixView(LineView):
 
     column: reactive[int] = reactive(0, repaint=False)
 
-    def __init__(self, titles: TextLine) -> None:
+    def __init__(self, titles: TextRows) -> None:
         super().__init__()
         self._titles = titles
         self._matrix = ExperimentMatrix((), (), ())
@@ -83,7 +83,7 @@ class MatrixView(LineView):
 
     def _measure(self) -> bool:
         """Compute the column widths; return whether they changed."""
-        widths = [cell_len(one_line(name, 40)) for name in self._matrix.columns]
+        widths = [cell_len(printable_line(name, 40)) for name in self._matrix.columns]
         for line in range(self.line_count):
             for column, (text, _) in enumerate(self._row_cells(line)):
                 widths[column] = max(widths[column], cell_len(text))
@@ -96,7 +96,7 @@ class MatrixView(LineView):
 
     def _visible_columns(self, width: int) -> tuple[int, list[int]]:
         """Return the width of the row titles and the columns that fit beside them, the cursor's among them."""
-        longest = max((cell_len(one_line(title, 80)) for title in self._matrix.rows), default=0)
+        longest = max((cell_len(printable_line(title, 80)) for title in self._matrix.rows), default=0)
         everything = sum(self._widths) + 2 * len(self._widths)
         title = max(_SMALLEST_TITLE, min(longest, width - everything, width // 2), min(longest, width // 3))
         room = width - title
@@ -114,7 +114,7 @@ class MatrixView(LineView):
 
     def _show_titles(self) -> None:
         title, shown = self._visible_columns(self.text_width)
-        names = [fit(one_line(self._matrix.columns[column], 40), self._widths[column]) for column in shown]
+        names = [fit(printable_line(self._matrix.columns[column], 40), self._widths[column]) for column in shown]
         more = " ›" if shown and shown[-1] < len(self._widths) - 1 else ""
         less = "‹ " if shown and shown[0] else "  "
         row = fit(" run", title + 1) + less + "  ".join(names) + more
@@ -122,7 +122,7 @@ class MatrixView(LineView):
 
     def line_parts(self, line: int, width: int) -> Sequence[Part]:
         title, shown = self._visible_columns(width)
-        parts: list[Part] = [(fit(one_line(self._matrix.rows[line], 80), title), "")]
+        parts: list[Part] = [(fit(printable_line(self._matrix.rows[line], 80), title), "")]
         cells = self._row_cells(line)
         for column in shown:
             text, style = cells[column]

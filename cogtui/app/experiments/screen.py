@@ -2,7 +2,6 @@
 
 from typing import ClassVar
 
-from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 
@@ -10,18 +9,17 @@ from cogtui.app.experiments.matrix_data import build_matrix, count_states
 from cogtui.app.experiments.matrix_widget import MatrixView
 from cogtui.app.rendering.states import format_time, state_style
 from cogtui.app.rendering.styles import Part
-from cogtui.app.rendering.text import one_line
+from cogtui.app.rendering.text import printable_line
 from cogtui.app.shell.dialogs import ChoiceScreen
 from cogtui.app.shell.snapshot import WorkspaceSnapshot
-from cogtui.app.stages.actions import StageActions
-from cogtui.app.stages.facts import stage_rows
+from cogtui.app.stages.stages_screen import StagesScreen
 from cogtui.app.widgets.detail_pane import DetailPane
 from cogtui.app.widgets.line_view import LineView
-from cogtui.app.widgets.text_line import TextLine
+from cogtui.app.widgets.text_rows import TextRows
 from jobs.state.types import STATE_GLYPHS
 
 
-class ExperimentsScreen(StageActions):
+class ExperimentsScreen(StagesScreen):
     """The matrix, with details of the stage under the cursor below it."""
 
     MODE = "Experiments"
@@ -37,19 +35,15 @@ class ExperimentsScreen(StageActions):
         self._experiment_name: str | None = None
 
     def compose_body(self) -> ComposeResult:
-        titles = TextLine(widget_id="titles")
-        yield TextLine(widget_id="summary")
+        titles = TextRows(widget_id="titles")
+        yield TextRows(widget_id="summary")
         yield titles
         yield MatrixView(titles)
         yield DetailPane("facts")
 
-    def on_mount(self) -> None:
-        self.query_one(MatrixView).focus()
-        self.watch_signal(self.shared.snapshot_signal, self.show_snapshot)
-        self.show_snapshot(self.context.snapshot)
-
-    def catch_up(self) -> None:
-        self.show_snapshot(self.context.snapshot)
+    @property
+    def stage_view(self) -> LineView:
+        return self.query_one(MatrixView)
 
     @property
     def stage_key(self) -> str | None:
@@ -58,7 +52,7 @@ class ExperimentsScreen(StageActions):
     def show_snapshot(self, snapshot: WorkspaceSnapshot) -> None:
         """Draw the changes of a snapshot."""
         view = self.query_one(MatrixView)
-        summary = self.query_one("#summary", TextLine)
+        summary = self.query_one("#summary", TextRows)
         if not snapshot.experiments:
             text = (
                 "reading the workspace" if not snapshot.read else "no experiment yet: start one with  cogtui run RECIPE"
@@ -70,7 +64,7 @@ class ExperimentsScreen(StageActions):
             self._experiment_name = names[0]
         place = names.index(self._experiment_name)
         experiment = snapshot.experiments[place]
-        parts: list[Part] = [(f" {one_line(experiment.name, 40)}", "strong")]
+        parts: list[Part] = [(f" {printable_line(experiment.name, 40)}", "strong")]
         if len(names) > 1:
             parts.append((f" ({place + 1} of {len(names)})", "dim"))
         if snapshot.problems:
@@ -82,17 +76,6 @@ class ExperimentsScreen(StageActions):
         summary.show(*parts)
         view.show_matrix(build_matrix(experiment), snapshot.states)
         self.show_facts()
-
-    @on(LineView.CursorMoved)
-    def show_facts(self) -> None:
-        """Fill the pane below with the stage under the cursor."""
-        facts = self.query_one("#facts", DetailPane)
-        stage = self.stage
-        facts.show_with(lambda width: stage_rows(stage, width, attempts=False))
-
-    @on(LineView.LineSelected)
-    def _chosen(self) -> None:
-        self.action_open_stage()
 
     def action_experiment(self, step: int) -> None:
         """Show another experiment of the workspace."""

@@ -2,7 +2,6 @@
 
 from typing import ClassVar
 
-from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container
@@ -10,14 +9,14 @@ from textual.containers import Container
 from cogtui.app.rendering.column_layout import Column
 from cogtui.app.rendering.states import URGENCY, format_time, progress_text, state_style, state_text, urgency
 from cogtui.app.rendering.styles import Part
-from cogtui.app.rendering.text import one_line
+from cogtui.app.rendering.text import printable_line
 from cogtui.app.shell.snapshot import WorkspaceSnapshot
-from cogtui.app.stages.actions import StageActions
-from cogtui.app.stages.facts import short_title, stage_rows
+from cogtui.app.stages.facts import short_title
+from cogtui.app.stages.stages_screen import StagesScreen
 from cogtui.app.widgets.detail_pane import DetailPane
 from cogtui.app.widgets.keyed_table import Cells, KeyedTable
 from cogtui.app.widgets.line_view import LineView
-from cogtui.app.widgets.text_line import TextLine
+from cogtui.app.widgets.text_rows import TextRows
 from jobs.state.types import STATE_GLYPHS, StageState
 
 COLUMNS = (
@@ -31,11 +30,12 @@ COLUMNS = (
 )
 
 
-class JobsScreen(StageActions):
+class JobsScreen(StagesScreen):
     """All stages: running ones first, then those that need attention, those that wait, those that are done."""
 
     MODE = "Jobs"
     HELP_TITLE = "Jobs"
+    SHOWS_ATTEMPTS = True
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("a", "toggle_all", "All or unfinished"),
     ]
@@ -45,21 +45,17 @@ class JobsScreen(StageActions):
         self._everything = True
 
     def compose_body(self) -> ComposeResult:
-        titles = TextLine(widget_id="titles")
-        yield TextLine(widget_id="summary")
+        titles = TextRows(widget_id="titles")
+        yield TextRows(widget_id="summary")
         with Container(classes="split"):
             with Container(classes="list"):
                 yield titles
                 yield KeyedTable(COLUMNS, titles)
             yield DetailPane("facts")
 
-    def on_mount(self) -> None:
-        self.query_one(KeyedTable).focus()
-        self.watch_signal(self.shared.snapshot_signal, self.show_snapshot)
-        self.show_snapshot(self.context.snapshot)
-
-    def catch_up(self) -> None:
-        self.show_snapshot(self.context.snapshot)
+    @property
+    def stage_view(self) -> LineView:
+        return self.query_one(KeyedTable)
 
     @property
     def stage_key(self) -> str | None:
@@ -76,21 +72,10 @@ class JobsScreen(StageActions):
         if not self._everything:
             parts.append(("  done ones hidden (a)", "dim"))
         nothing = "no stage here yet" if snapshot.read else "reading the workspace"
-        self.query_one("#summary", TextLine).show(*(parts or [(f" {nothing}", "dim")]))
+        self.query_one("#summary", TextRows).show(*(parts or [(f" {nothing}", "dim")]))
         shown = [stage for stage in stages if self._everything or stage.state not in ("done", "planned")]
         self.query_one(KeyedTable).set_rows([(stage.key, _cells(stage)) for stage in shown])
         self.show_facts()
-
-    @on(LineView.CursorMoved)
-    def show_facts(self) -> None:
-        """Fill the detail pane with the stage under the cursor."""
-        facts = self.query_one("#facts", DetailPane)
-        stage = self.stage
-        facts.show_with(lambda width: stage_rows(stage, width, attempts=True))
-
-    @on(LineView.LineSelected)
-    def _chosen(self) -> None:
-        self.action_open_stage()
 
     def action_toggle_all(self) -> None:
         """Show every stage, or hide those that are done or only planned."""
@@ -104,13 +89,13 @@ def _submitted(stage: StageState) -> float:
 
 def _cells(stage: StageState) -> Cells:
     attempts = len(stage.attempts)
-    story: Part = (one_line(stage.reason), state_style(stage.state))
+    story: Part = (printable_line(stage.reason), state_style(stage.state))
     if not stage.reason:
         story = (progress_text(stage.progress) if stage.state != "done" else "", "dim")
     return {
         "state": (state_text(stage), state_style(stage.state)),
-        "stage": (one_line(stage.name or stage.kind, 60), ""),
-        "labels": (one_line(short_title(stage.labels), 120), ""),
+        "stage": (printable_line(stage.name or stage.kind, 60), ""),
+        "labels": (printable_line(short_title(stage.labels), 120), ""),
         "progress": story,
         "try": (str(attempts) if attempts else "", "dim"),
         "since": (format_time(_submitted(stage)) if attempts else "", "dim"),

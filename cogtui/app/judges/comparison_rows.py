@@ -7,7 +7,7 @@ from cogtui.analysis.agreement.measures import Agreement
 from cogtui.analysis.agreement.ordering import GroupOrdering
 from cogtui.app.rendering.column_layout import Column
 from cogtui.app.rendering.styles import SPAN_STYLES, Part, StyleName
-from cogtui.app.rendering.text import fit, one_line
+from cogtui.app.rendering.text import fit, printable_line
 from cogtui.store.query.judge_runs import JudgeRunSummary
 from pipelines.behaviors.sets.registered import BEHAVIOR_LETTERS
 from pipelines.records import Behavior
@@ -42,7 +42,7 @@ def run_cells(name: str, summary: JudgeRunSummary | None, side: str, total: int 
         side: `A`, `B` or nothing.
         total: rollouts of the index.
     """
-    cells: dict[str, Part] = {"side": (side, "strong"), "judge": (one_line(name, 100), "strong" if side else "")}
+    cells: dict[str, Part] = {"side": (side, "strong"), "judge": (printable_line(name, 100), "strong" if side else "")}
     if summary is None:
         return cells
     cells["rollouts"] = (f"{summary.rollouts:,}", "" if summary.rollouts == total else "dim")
@@ -51,14 +51,14 @@ def run_cells(name: str, summary: JudgeRunSummary | None, side: str, total: int 
     if summary.done is not None:  # an annotator has no failed judgements, only unfinished ones
         cells["failed"] = (f"{summary.done:,} done", "")
     cells["lost"] = (f"{summary.unaligned:,}", "warn" if summary.unaligned else "dim")
-    cells["id"] = (one_line(summary.run.id, 40), "dim")
+    cells["id"] = (printable_line(summary.run.id, 40), "dim")
     return cells
 
 
 def report_rows(found: JudgeComparison, width: int) -> Rows:
     """Return the whole report: health, spans, counts, presence, orderings."""
     agreement = found.agreement
-    warnings: Rows = [[(f" ! {one_line(warning, 300)}", "warn")] for warning in agreement.warnings]
+    warnings: Rows = [[(f" ! {printable_line(warning, 300)}", "warn")] for warning in agreement.warnings]
     return [
         *_health_rows(found, width),
         [],
@@ -121,14 +121,14 @@ def _span_rows(agreement: Agreement, width: int) -> Rows:
     rows: Rows = [_heading("Spans of B against A", "F1 at any overlap"), [(titles + f" {'n':>10}", "dim")]]
     for behavior in agreement.compared:
         tally, exact = any_overlap.tallies[behavior], strict.tallies[behavior]
-        cells = f"{format_number(tally.f1):>6} {format_interval(any_overlap.intervals[behavior]):>11}"
-        cells += f" {format_number(exact.f1):>6} {format_interval(strict.intervals[behavior]):>11}"
+        cells = f"{format_figure(tally.f1):>6} {format_interval(any_overlap.intervals[behavior]):>11}"
+        cells += f" {format_figure(exact.f1):>6} {format_interval(strict.intervals[behavior]):>11}"
         if wide:
-            cells += f" {format_number(tally.precision):>6} {format_number(tally.recall):>6}"
+            cells += f" {format_figure(tally.precision):>6} {format_figure(tally.recall):>6}"
             cells += f" {tally.hits:>6,} {tally.extra:>6,} {tally.missed:>6,}"
         rows.append([*_label(behavior), (cells, ""), *_compared_part(agreement, behavior)])
-    whole = f"{format_number(any_overlap.macro):>6} {format_interval(any_overlap.macro_interval):>11}"
-    whole += f" {format_number(strict.macro):>6} {format_interval(strict.macro_interval):>11}"
+    whole = f"{format_figure(any_overlap.macro):>6} {format_interval(any_overlap.macro_interval):>11}"
+    whole += f" {format_figure(strict.macro):>6} {format_interval(strict.macro_interval):>11}"
     rows.append([(f"  {fit('macro', 21)}", "strong"), (whole, "strong")])
     return rows
 
@@ -146,8 +146,8 @@ def _count_rows(agreement: Agreement) -> Rows:
     for behavior in agreement.compared:
         one = agreement.counts[behavior]
         bias = MISSING if one.bias is None else f"{one.bias:+.2f}"
-        cells = f"{format_number(one.mean_first):>7} {format_number(one.mean_second):>7} {bias:>7}"
-        cells += f" {format_number(one.exact):>6} {format_number(one.mae):>6} {format_number(one.alpha):>6}"
+        cells = f"{format_figure(one.mean_first):>7} {format_figure(one.mean_second):>7} {bias:>7}"
+        cells += f" {format_figure(one.exact):>6} {format_figure(one.mae):>6} {format_figure(one.alpha):>6}"
         rows.append([*_label(behavior), (cells, ""), *_compared_part(agreement, behavior)])
     return rows
 
@@ -157,7 +157,7 @@ def _presence_rows(agreement: Agreement) -> Rows:
     rows: Rows = [_heading("Whether it shows at all", "per trace"), [(titles, "dim")]]
     for behavior in agreement.compared:
         one = agreement.presence[behavior]
-        cells = f"{format_number(one.kappa):>7} {format_number(one.alpha):>7} {one.both:>6,} {one.only_first:>7,}"
+        cells = f"{format_figure(one.kappa):>7} {format_figure(one.alpha):>7} {one.both:>6,} {one.only_first:>7,}"
         rows.append([*_label(behavior), (f"{cells} {one.only_second:>7,} {one.neither:>6,}", "")])
     return rows
 
@@ -171,10 +171,10 @@ def _order_rows(what: str, ordered: Mapping[Behavior, GroupOrdering]) -> Rows:
             one = ordered[behavior]
             first = sorted(one.groups, key=lambda group: -group.reference)[:3]
             shown = ", ".join(
-                f"{one_line(group.group, 40)} {group.reference:.2f}/{group.judge:.2f} (n {group.n:,})"
+                f"{printable_line(group.group, 40)} {group.reference:.2f}/{group.judge:.2f} (n {group.n:,})"
                 for group in first
             )
-            rows.append([*_label(behavior), (f"{format_number(one.tau):>6}  ", "strong"), (f"A/B: {shown}", "dim")])
+            rows.append([*_label(behavior), (f"{format_figure(one.tau):>6}  ", "strong"), (f"A/B: {shown}", "dim")])
     return rows
 
 
@@ -187,7 +187,7 @@ def queue_cells(found: JudgeComparison) -> Sequence[tuple[str, Mapping[str, Part
             (
                 item.id,
                 {
-                    "trace": (one_line(item.id, 60), ""),
+                    "trace": (printable_line(item.id, 60), ""),
                     "a": (f"{item.only_reference:,}", "" if item.only_reference else "dim"),
                     "b": (f"{item.only_judge:,}", "" if item.only_judge else "dim"),
                     "both": (f"{item.both:,}", "dim"),
@@ -198,7 +198,7 @@ def queue_cells(found: JudgeComparison) -> Sequence[tuple[str, Mapping[str, Part
     return rows
 
 
-def format_number(value: float | None) -> str:
+def format_figure(value: float | None) -> str:
     """Format a number with two digits; a dash if it is undefined."""
     return MISSING if value is None else f"{value:.2f}"
 

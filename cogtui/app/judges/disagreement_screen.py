@@ -13,13 +13,13 @@ from cogtui.analysis.agreement.measures import BehaviorFinding, TraceFindings
 from cogtui.app.judges.span_comparison_widget import InstanceList, SpanComparisonText
 from cogtui.app.rendering.span_comparison import SpanMatch, match_span_sets
 from cogtui.app.rendering.styles import SPAN_STYLES, Part, StyleName
-from cogtui.app.rendering.text import one_line
+from cogtui.app.rendering.text import printable_line
 from cogtui.app.shell.chords import ChordScreen
 from cogtui.app.shell.opening import OpenAnnotation
 from cogtui.app.shell.trace_order import QueueOrder
 from cogtui.app.widgets.detail_pane import DetailPane, labelled_rows
 from cogtui.app.widgets.line_view import LineView
-from cogtui.app.widgets.text_line import TextLine
+from cogtui.app.widgets.text_rows import TextRows
 from cogtui.store import RolloutRow
 from pipelines.behaviors.sets.registered import BEHAVIOR_LETTERS, behaviors_in_use
 from pipelines.errors import CogtuiError
@@ -62,9 +62,9 @@ class DisagreementScreen(ChordScreen):
         self._pane = 0
 
     def compose_body(self) -> ComposeResult:
-        yield TextLine(widget_id="head")
-        yield TextLine(widget_id="legend")
-        yield TextLine(widget_id="counts")
+        yield TextRows(widget_id="head")
+        yield TextRows(widget_id="legend")
+        yield TextRows(widget_id="counts")
         with Container(classes="reading"):
             yield SpanComparisonText()
             with Container(classes="beside"):
@@ -84,14 +84,14 @@ class DisagreementScreen(ChordScreen):
         self.shared_spans = match_span_sets(_spans(first), _spans(second))
         ids = [item.id for item in self.found.agreement.queue]
         head: list[Part] = [(f" {ids.index(trace) + 1:,} of {len(ids):,}  ", "dim")]
-        head += [(one_line(text.group, 100), "strong"), (f"  {text.described()}", "")]
-        head.append((f"  {one_line(trace, 60)}", "dim"))
-        self.query_one("#head", TextLine).show(*head)
+        head += [(printable_line(text.group, 100), "strong"), (f"  {text.described()}", "")]
+        head.append((f"  {printable_line(trace, 60)}", "dim"))
+        self.query_one("#head", TextRows).show(*head)
         names: list[Part] = [(" = ", "strong"), ("both  ", ""), (" A ", "strong")]
-        names += [(f"{one_line(self.found.reference.name, 60)}  ", ""), (" B ", "strong")]
-        names += [(one_line(self.found.judge.name, 60), ""), ("   a b: both, but only one reaches here", "dim")]
-        self.query_one("#legend", TextLine).show(*names)
-        self.query_one("#counts", TextLine).show(*_count_parts(self.shared_spans, first, second))
+        names += [(f"{printable_line(self.found.reference.name, 60)}  ", ""), (" B ", "strong")]
+        names += [(printable_line(self.found.judge.name, 60), ""), ("   a b: both, but only one reaches here", "dim")]
+        self.query_one("#legend", TextRows).show(*names)
+        self.query_one("#counts", TextRows).show(*_count_parts(self.shared_spans, first, second))
         self.query_one(SpanComparisonText).show_sets(text.text, self.shared_spans)
         self.query_one(InstanceList).show_instances(text.text, self.shared_spans)
         self._show_span(None)

@@ -1,7 +1,7 @@
 """Mode 5: the judges, the agreement of two of them, and the traces on which they differ."""
 
 import time
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 from textual import on
 from textual.app import ComposeResult
@@ -12,14 +12,14 @@ from textual.widgets import Input
 from cogtui.analysis.agreement.indexed import DEFAULT_SAMPLE_SIZE, ComparisonSide, JudgeComparison, compare_sides
 from cogtui.app.judges.comparison_rows import QUEUE_COLUMNS, RUN_COLUMNS, queue_cells, report_rows, run_cells
 from cogtui.app.rendering.styles import Part
-from cogtui.app.rendering.text import one_line
+from cogtui.app.rendering.text import printable_line
 from cogtui.app.rollout.trace_facts import judge_name
 from cogtui.app.shell.screen_base import AppScreen
 from cogtui.app.widgets.detail_pane import DetailPane
 from cogtui.app.widgets.keyed_table import KeyedTable
 from cogtui.app.widgets.line_view import LineView
 from cogtui.app.widgets.popup_input import PopupInput
-from cogtui.app.widgets.text_line import TextLine
+from cogtui.app.widgets.text_rows import TextRows
 from cogtui.store import Store
 from cogtui.store.query.judge_runs import JudgeRunSummary
 from cogtui.store.user_data.annotations import HUMAN
@@ -31,6 +31,14 @@ _REST = 5.0
 """After reading the index, wait this many times as long as reading it took."""
 
 Fingerprint = tuple[object, ...]
+
+
+class _CacheKey(NamedTuple):
+    reference: ComparisonSide
+    judge: ComparisonSide
+    limit: int
+    fingerprint: Fingerprint
+    """What both judges had judged."""
 
 
 class RunTable(KeyedTable):
@@ -70,7 +78,7 @@ class JudgesScreen(AppScreen):
         self._gold: list[ComparisonSide] = []
         self._summaries: list[JudgeRunSummary] = []
         self._total: int | None = None
-        self._known: dict[tuple[ComparisonSide, ComparisonSide, int, Fingerprint], JudgeComparison] = {}
+        self._cache: dict[_CacheKey, JudgeComparison] = {}
         self._progress = (0, 0)
         self._asked = 0
         """Number of the newest comparison; older ones stop."""
@@ -80,8 +88,8 @@ class JudgesScreen(AppScreen):
         self._read = False
 
     def compose_body(self) -> ComposeResult:
-        runs, queue = TextLine(widget_id="run-titles"), TextLine(widget_id="queue-titles")
-        yield TextLine((" reading the index", "dim"), widget_id="summary")
+        runs, queue = TextRows(widget_id="run-titles"), TextRows(widget_id="queue-titles")
+        yield TextRows((" reading the index", "dim"), widget_id="summary")
         yield PopupInput("a gold file (JSONL), or a teacher's traces.jsonl", "gold-entry")
         with Container(classes="judging"):
             with Vertical(classes="judging-lists"):
@@ -116,7 +124,7 @@ class JudgesScreen(AppScreen):
         began = time.monotonic()
         answer = await self.answer(self.context.judging.ask(_overview))
         if answer is None:
-            self.query_one("#summary", TextLine).show((" the index cannot be read", "bad"))
+            self.query_one("#summary", TextRows).show((" the index cannot be read", "bad"))
             return
         self._summaries, self._total = answer
         # A large index must not be scanned each time a training run appends a line.
@@ -183,7 +191,7 @@ class JudgesScreen(AppScreen):
 
     def action_again(self) -> None:
         """Compare again without the cache."""
-        self._known.clear()
+        self._cache.clear()
         self._restart()
 
     def _restart(self) -> None:
@@ -226,8 +234,8 @@ class JudgesScreen(AppScreen):
         prints = await self.answer(self.context.judging.ask(lambda store: _fingerprint(store, (first, second))))
         if prints is None:
             return
-        key = (first, second, limit, prints)
-        if key not in self._known:
+        key = _CacheKey(first, second, limit, prints)
+        if key not in self._cache:
             self._computing, self._progress = True, (0, 0)
             self._show_summary("")
 
@@ -251,8 +259,8 @@ class JudgesScreen(AppScreen):
                 if self._asked == number:
                     self._computing = False
             self._still_here()
-            self._known = {**dict(list(self._known.items())[-7:]), key: made}
-        self._show(self._known[key], "")
+            self._cache = {**dict(list(self._cache.items())[-7:]), key: made}
+        self._show(self._cache[key], "")
 
     # Display
 
@@ -277,7 +285,7 @@ class JudgesScreen(AppScreen):
     def _show_summary(self, problem: str) -> None:
         first, second = self.sides
         if problem:
-            parts: list[Part] = [(f" {one_line(problem, 200)}", "bad")]
+            parts: list[Part] = [(f" {printable_line(problem, 200)}", "bad")]
         elif first is None or second is None:
             words = " nobody judged anything yet; a in a trace annotates it" if self._read else " reading the index"
             parts = [(words, "dim")]
@@ -290,7 +298,7 @@ class JudgesScreen(AppScreen):
                 traces, queue = self.found.agreement.traces, len(self.found.agreement.queue)
                 of = f" of {self.found.total:,} (+ for more)" if traces < self.found.total else ""
                 parts.append((f"   {traces:,} traces{of}, {queue:,} differ", "dim"))
-        self.query_one("#summary", TextLine).show(*((one_line(text, 300), style) for text, style in parts))
+        self.query_one("#summary", TextRows).show(*((printable_line(text, 300), style) for text, style in parts))
 
     @on(LineView.LineSelected)
     def _chosen(self, event: LineView.LineSelected) -> None:

@@ -13,7 +13,7 @@ from cogtui.app.rendering.highlight import Highlights
 from cogtui.app.rendering.layout import TextLayout
 from cogtui.app.rendering.span_comparison import LinesWithMarks, SpanMatch
 from cogtui.app.rendering.styles import SPAN_STYLES, Part, StyleName
-from cogtui.app.rendering.text import fit, one_line
+from cogtui.app.rendering.text import fit, printable_line
 from cogtui.app.widgets.line_view import LineView, ScrollLines
 from pipelines.behaviors.sets.registered import BEHAVIOR_LETTERS
 from pipelines.records import LabelledSpan
@@ -146,7 +146,7 @@ class InstanceList(LineView):
     def line_parts(self, line: int, width: int) -> Sequence[Part]:
         one = self._shared[line]
         whose = "both" if one.whose == "both" else f"only {one.whose}"
-        quote = one_line(self._text[one.start : one.end][:300], 300)
+        quote = printable_line(self._text[one.start : one.end][:300], 300)
         span = one.first or one.second
         flags = "".join(f" {name}" for name in ("weak", "repeat") if span is not None and getattr(span, name))
         return [

@@ -61,11 +61,6 @@ def partition_text(length: int, ranges: Sequence[tuple[int, int]]) -> list[Highl
     return pieces
 
 
-def behaviors_of(piece: HighlightPiece, spans: Sequence[LabelledSpan]) -> tuple[Behavior, ...]:
-    """Return the distinct behaviours of a piece, that of the innermost span first."""
-    return tuple(dict.fromkeys(spans[index].behavior for index in piece.active))
-
-
 def is_reliable_alignment(alignment: Alignment) -> bool:
     """Return whether the highlighted words are the words that the judge quoted, not an approximate match."""
     return alignment in ("exact", "normalised", "elided")

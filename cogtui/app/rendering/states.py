@@ -4,7 +4,7 @@ import time
 from typing import Final
 
 from cogtui.app.rendering.styles import Part, StyleName
-from cogtui.app.rendering.text import one_line
+from cogtui.app.rendering.text import printable_line
 from jobs.state.types import STATE_GLYPHS, StageState, StateName
 from pipelines.folder import Progress
 
@@ -66,10 +66,10 @@ def progress_text(progress: Progress | None) -> str:
     """Format progress as `40/100 steps · reward 0.31 · message`; empty if nothing is known."""
     if progress is None:
         return ""
-    parts = [f"{format_count(progress.done)}/{format_count(progress.total)} {one_line(progress.unit, 20)}"]
-    parts += [f"{one_line(name, 30)} {value:.3g}" for name, value in progress.values.items()]
+    parts = [f"{format_count(progress.done)}/{format_count(progress.total)} {printable_line(progress.unit, 20)}"]
+    parts += [f"{printable_line(name, 30)} {value:.3g}" for name, value in progress.values.items()]
     if progress.message:
-        parts.append(one_line(progress.message, 200))
+        parts.append(printable_line(progress.message, 200))
     return " · ".join(parts)
 
 

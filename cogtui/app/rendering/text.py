@@ -1,14 +1,13 @@
 """Untrusted text made safe for terminal cells: what it looks like on screen, and how wide that is.
 
 Everything that a model, a log or a recipe wrote passes through `shown` or `escaped` before it reaches a widget, and
-reaches it as segments or `Content`, never as markup.
+reaches it as segments, never as markup.
 """
 
 from functools import lru_cache
 from typing import Final
 
 from rich.cells import cell_len, get_character_cell_size
-from textual.content import Content
 
 from pipelines.text_safety import picture_controls
 
@@ -54,7 +53,7 @@ def _escape(char: str) -> str:
     return char.encode("unicode_escape", "surrogatepass").decode("ascii")
 
 
-def one_line(text: str, limit: int = 2000) -> str:
+def printable_line(text: str, limit: int = 2000) -> str:
     """Return the first part of a text as one printable line; newlines become visible symbols."""
     return shown(text[:limit])
 
@@ -81,10 +80,3 @@ def crop(text: str, width: int) -> str:
         if taken > width:
             return text[:position]
     return text
-
-
-def plain(text: str, style: str = "") -> Content:
-    """Return Content that shows an untrusted text literally: no markup, no control codes."""
-    printable = "\n".join(shown(line) for line in text.split("\n"))
-    content = Content(printable, strip_control_codes=False)
-    return content.stylize(style) if style else content

@@ -8,7 +8,7 @@ from rich.cells import cell_len
 
 from cogtui.app.rendering.column_layout import Column
 from cogtui.app.rendering.styles import SPAN_STYLES, Part
-from cogtui.app.rendering.text import crop, fit, one_line, shown
+from cogtui.app.rendering.text import crop, fit, printable_line, shown
 from cogtui.app.widgets.keyed_table import Cells
 from cogtui.store import RolloutRow
 from cogtui.store.values.types import SORT_FIELDS, Snippet, SortField
@@ -91,23 +91,23 @@ def rollout_cells(rollout: RolloutRow) -> Cells:
     """Return the cells of a row. Missing values are dashes, never zeros."""
     cells: dict[str, Part] = {
         "step": (str(rollout.step), ""),
-        "condition": (one_line(rollout.condition or MISSING, 60), ""),
+        "condition": (printable_line(rollout.condition or MISSING, 60), ""),
         "seed": (_known(rollout.seed), "dim"),
-        "problem": (one_line(rollout.problem_id, 40), ""),
+        "problem": (printable_line(rollout.problem_id, 40), ""),
         "reward": (MISSING if rollout.reward is None else f"{rollout.reward:.2f}", ""),
         "correct": answer_part(rollout),
         "length": (str(rollout.length), "dim"),
         "judged": (MISSING if rollout.judged == "none" else rollout.judged, "warn" if _trouble(rollout) else "dim"),
-        "split": (one_line(rollout.split, 20), "dim"),
+        "split": (printable_line(rollout.split, 20), "dim"),
         "sample": (str(rollout.sample), "dim"),
         "tokens": (_known(rollout.n_tokens), "dim"),
-        "numbers": (one_line(rollout.describe(), 100), "dim"),
+        "numbers": (printable_line(rollout.describe(), 100), "dim"),
         "stage": (rollout.stage, "dim"),
         "id": (rollout.id, "dim"),
         "noted": ("*" if rollout.noted else "", "strong"),
         "finish": (rollout.finish_reason, "dim"),
         "unaligned": (_known(rollout.unaligned), "warn" if rollout.unaligned else "dim"),
-        "judge": (one_line(rollout.judge or MISSING, 60), "dim"),
+        "judge": (printable_line(rollout.judge or MISSING, 60), "dim"),
     }
     for behavior, count in zip(BEHAVIORS, rollout.counts, strict=True):
         cells[behavior] = (_known(count), SPAN_STYLES[behavior] if count else "dim")

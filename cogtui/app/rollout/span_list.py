@@ -6,7 +6,7 @@ from typing import ClassVar
 from textual.binding import Binding, BindingType
 
 from cogtui.app.rendering.styles import SPAN_STYLES, Part
-from cogtui.app.rendering.text import fit, one_line
+from cogtui.app.rendering.text import fit, printable_line
 from cogtui.app.widgets.line_view import LineView
 from pipelines.behaviors.sets.registered import BEHAVIOR_LETTERS
 from pipelines.records import LabelledSpan
@@ -56,5 +56,5 @@ def span_parts(span: LabelledSpan, width: int) -> list[Part]:
         (fit(alignment, 11), "bad" if span.start is None else ""),
     ]
     room = width - 25
-    parts.append((" " + fit(f"“{one_line(span.quote, 300)}”", room), "" if span.start is not None else "bad"))
+    parts.append((" " + fit(f"“{printable_line(span.quote, 300)}”", room), "" if span.start is not None else "bad"))
     return parts

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from cogtui.app.rendering.highlight import minimap
 from cogtui.app.rendering.styles import SPAN_STYLES, Part, StyleName
-from cogtui.app.rendering.text import fit, one_line
+from cogtui.app.rendering.text import fit, printable_line
 from cogtui.app.rollout.rollout_columns import MISSING, answer_part
 from cogtui.app.rollout.trace_data import JudgeRunView, LiveRulesJudgement, ProblemFacts
 from cogtui.app.widgets.detail_pane import labelled_rows
@@ -23,14 +23,14 @@ def head_rows(detail: RolloutDetail, place: str) -> Rows:
     origin = [text for text in (row.condition, None if row.seed is None else f"seed {row.seed}") if text]
     origin += [f"step {row.step}", row.split, f"problem {row.problem_id} #{row.sample}"]
     first: list[Part] = [(f" {place}" if place else " ", "dim")]
-    first += [("  " if place else "", ""), (one_line(" · ".join(origin), 200), "strong"), (f"  {row.id}", "dim")]
+    first += [("  " if place else "", ""), (printable_line(" · ".join(origin), 200), "strong"), (f"  {row.id}", "dim")]
     reward = MISSING if row.reward is None else f"{row.reward:.2f}"
     ended = {"stop": ", ended by itself", "length": ", cut off at the limit", "error": ", ended with an error"}
     length = f"{row.length} characters" if row.n_tokens is None else f"{row.n_tokens} tokens"
     text, style = answer_part(row)
     second: list[Part] = [(f" {text if text != MISSING else 'not scored'}", style), (f"  reward {reward}", "")]
-    second += [(f"  {one_line(row.describe(), 100)}", "strong")]
-    second += [(f"  answer {one_line(detail.answer, 80)}" if detail.answer is not None else "  no answer", "")]
+    second += [(f"  {printable_line(row.describe(), 100)}", "strong")]
+    second += [(f"  answer {printable_line(detail.answer, 80)}" if detail.answer is not None else "  no answer", "")]
     second += [(f"  {length}{ended.get(row.finish_reason, '')}", "dim")]
     return [first, second]
 
@@ -64,8 +64,8 @@ def _legend(trace: JudgeRunView, *, short: bool) -> list[Part]:
 def judge_name(run: JudgeRun) -> str:
     """Return the judge's name with its model, or the annotator's name."""
     if run.judge == HUMAN:
-        return one_line(f"{HUMAN} {annotator_of(run)}".rstrip(), 60)
-    return one_line(run.judge if run.model is None or run.model in run.judge else f"{run.judge} {run.model}", 60)
+        return printable_line(f"{HUMAN} {annotator_of(run)}".rstrip(), 60)
+    return printable_line(run.judge if run.model is None or run.model in run.judge else f"{run.judge} {run.model}", 60)
 
 
 def minimap_parts(length: int, spans: Sequence[LabelledSpan], seen: tuple[int, int], width: int) -> list[Part]:
@@ -129,5 +129,5 @@ def problem_rows(detail: RolloutDetail, facts: ProblemFacts | None, now: LiveRul
     rows += labelled_rows("source", detail.source, width, "dim", limit=2)
     for name, value in list(detail.meta.items())[:12]:
         text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
-        rows += labelled_rows(fit(one_line(str(name), 20), 10), text[:500], width, "dim", limit=2)
+        rows += labelled_rows(fit(printable_line(str(name), 20), 10), text[:500], width, "dim", limit=2)
     return rows

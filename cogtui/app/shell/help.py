@@ -14,7 +14,7 @@ from cogtui.app.shell.screen_base import AppScreen
 from cogtui.app.textual_compat.deferred_paint import DeferredPaintScreen
 from cogtui.app.widgets.bars import key_name
 from cogtui.app.widgets.line_view import LineView, ScrollLines
-from cogtui.app.widgets.text_line import TextLine
+from cogtui.app.widgets.text_rows import TextRows
 
 Rows = list[tuple[str, str]]
 
@@ -97,7 +97,7 @@ class HelpScreen(ModalScreen[None], DeferredPaintScreen):
             rows.append([(title, "strong")])
             rows += [[("  ", ""), (fit(names, 18), "key"), (f" {does}", "")] for names, does in keys]
         with Vertical(classes="dialog help"):
-            yield TextLine(("Keys", "heading"), ("   Esc closes, arrows scroll", "dim"))
+            yield TextRows(("Keys", "heading"), ("   Esc closes, arrows scroll", "dim"))
             yield HelpLines(rows)
 
     def action_close(self) -> None:

@@ -1,13 +1,12 @@
 """The query of a list of rollouts: scope, quick filters, typed filter, and order."""
 
 from dataclasses import dataclass, field, replace
-from typing import Final, Literal
+from typing import Literal
 
 from cogtui.store import Query, Sort
 from cogtui.store.filter.parser import parse
 
 QuickFilter = Literal["condition", "step", "correct"]
-QUICK_FILTERS: Final[tuple[QuickFilter, ...]] = ("condition", "step", "correct")
 
 
 @dataclass(frozen=True, slots=True)

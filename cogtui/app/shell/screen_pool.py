@@ -16,18 +16,18 @@ K = TypeVar("K", bound="ReusableScreen")
 class ReusableScreen(AppScreen):
     """A screen that stays mounted and laid out while it is closed."""
 
-    resting = True
+    is_available = True
     """Whether the screen is closed and can be opened for something else."""
 
     def begin(self, mode: str) -> None:
         """Prepare the screen for new content."""
-        self.resting = False
+        self.is_available = False
         self.mode = mode
         self.query_one(TopBar).show_mode(mode)
 
-    def rest(self) -> None:
+    def release(self) -> None:
         """Release the screen: cancel its workers and make it available."""
-        self.resting = True
+        self.is_available = True
         self.workers.cancel_node(self)
 
 
@@ -60,7 +60,9 @@ class ScreenPool:
             kind: of the screen.
             begin: tells the screen what to show; calls its `begin`.
         """
-        screen = next((one for one in self._screens if type(one) is kind and one.resting), None) or await self.add(kind)
+        screen = next((one for one in self._screens if type(one) is kind and one.is_available), None) or await self.add(
+            kind
+        )
         begin(screen)
         self._app.push_screen(screen)
         screen.paint_when_filled()

@@ -1,1 +1,1 @@
-"""Facts, log and actions of one stage. Experiments and jobs build on `actions.StageActions` and `facts`."""
+"""Facts, log and actions of one stage. Experiments and jobs build on `stages_screen.StagesScreen` and `facts`."""

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from cogtui.app.rendering.states import format_time, progress_text, state_part
 from cogtui.app.rendering.styles import Part
-from cogtui.app.rendering.text import one_line
+from cogtui.app.rendering.text import printable_line
 from cogtui.app.widgets.detail_pane import labelled_rows
 from jobs.formatting import format_duration
 from jobs.recipe.labels import Label, label_text
@@ -30,8 +30,8 @@ def stage_rows(stage: StageState | None, width: int, *, attempts: bool) -> Rows:
         return []
     rows: Rows = [
         [
-            (one_line(f"{stage.name or stage.kind} {label_text(stage.labels)}".rstrip(), 160), "strong"),
-            (f"  {one_line(stage.key, 80)}", "dim"),
+            (printable_line(f"{stage.name or stage.kind} {label_text(stage.labels)}".rstrip(), 160), "strong"),
+            (f"  {printable_line(stage.key, 80)}", "dim"),
         ],
         [("state     ", "dim"), state_part(stage), (f"   by {evidence_text(stage)}", "dim")],
     ]

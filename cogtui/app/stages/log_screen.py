@@ -14,12 +14,12 @@ from textual.binding import Binding, BindingType
 from textual.widgets import Input
 
 from cogtui.app.rendering.styles import Part
-from cogtui.app.rendering.text import one_line
+from cogtui.app.rendering.text import printable_line
 from cogtui.app.shell.dialogs import ChoiceScreen
 from cogtui.app.shell.screen_base import AppScreen
 from cogtui.app.stages.log_view import LogView
 from cogtui.app.widgets.popup_input import PopupInput
-from cogtui.app.widgets.text_line import TextLine
+from cogtui.app.widgets.text_rows import TextRows
 from jobs.attempts.records import STDERR, STDOUT, attempt_numbers, attempt_of, stage_of
 from jobs.logs.reader import BLOCK, ERRORS, LogChunk, LogFile, attempt_logs, best_log
 from pipelines.errors import CogtuiError
@@ -62,7 +62,7 @@ class LogScreen(AppScreen):
         self._loading = False
 
     def compose_body(self) -> ComposeResult:
-        yield TextLine((" looking for the log", "dim"), widget_id="where")
+        yield TextRows((" looking for the log", "dim"), widget_id="where")
         yield LogView()
         yield PopupInput("search: a regular expression; lower case finds both cases", "search")
 
@@ -78,7 +78,7 @@ class LogScreen(AppScreen):
         folder = self.context.workspace.folder(self.key).path
         path = await self.answer(self.context.work.ask(lambda _: best_log(attempt_logs(folder), failed=self.failed)))
         if path is None:
-            self.query_one("#where", TextLine).show((" no log yet: the stage has not started", "dim"))
+            self.query_one("#where", TextRows).show((" no log yet: the stage has not started", "dim"))
             return
         await self._open(path)
         if self.failed and self.file is not None:
@@ -101,12 +101,12 @@ class LogScreen(AppScreen):
         if self.file is None:
             return
         path = self.file.path
-        parts: list[Part] = [(f" {one_line(_short(path), 60)}", "strong")]
+        parts: list[Part] = [(f" {printable_line(_short(path), 60)}", "strong")]
         share = 100 * view.byte // self._bytes if self._bytes else 100
         at_end = not view.line_count or view.cursor == view.line_count - 1
         parts.append((f"  {self._bytes:,} bytes  {'end' if at_end else f'{share}%'}", "dim"))
         parts.append(("  following" if self.following else "  not following (f)", "busy" if self.following else "dim"))
-        self.query_one("#where", TextLine).show(*parts)
+        self.query_one("#where", TextRows).show(*parts)
 
     def _poll(self) -> None:
         if self._loading:
@@ -251,7 +251,7 @@ class LogScreen(AppScreen):
         self._stop.set()
         stop = self._stop = threading.Event()
         self._pattern = pattern
-        self.query_one("#where", TextLine).show((" searching, / searches for something else", "dim"))
+        self.query_one("#where", TextRows).show((" searching, / searches for something else", "dim"))
         found = await self.answer(
             self.context.work.ask(lambda _: file.find(pattern, offset, backwards=backwards, stop=stop.is_set))
         )

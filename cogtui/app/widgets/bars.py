@@ -7,7 +7,7 @@ from textual.strip import Strip
 from textual.widgets import Input
 
 from cogtui.app.rendering.styles import Part
-from cogtui.app.rendering.text import fit, one_line
+from cogtui.app.rendering.text import fit, printable_line
 from cogtui.app.textual_compat.styled_widget import StyledWidget
 
 
@@ -55,7 +55,7 @@ class TopBar(StyledWidget):
         self._modes = list(modes)
         self._active = active
         self._path = path
-        self._place = one_line(place, 200)
+        self._place = printable_line(place, 200)
 
     def show_mode(self, title: str) -> None:
         """Mark another mode."""
@@ -70,7 +70,7 @@ class TopBar(StyledWidget):
             parts.append((label, "current") if title == self._active else (label, ""))
         width = self.size.width
         used = sum(len(text) for text, _ in parts)
-        path = f" › {one_line(self._path, 200)}" if self._path else ""
+        path = f" › {printable_line(self._path, 200)}" if self._path else ""
         room = max(0, width - used)
         shown = fit(path, min(len(path), room)) if path else ""
         parts.append((shown, "dim"))

@@ -7,7 +7,7 @@ from textual import events
 from cogtui.app.rendering.column_layout import Column, fit_columns, heading_parts, row_parts
 from cogtui.app.rendering.styles import Part
 from cogtui.app.widgets.line_view import LineView
-from cogtui.app.widgets.text_line import TextLine
+from cogtui.app.widgets.text_rows import TextRows
 
 Cells = Mapping[str, Part]
 
@@ -22,7 +22,7 @@ class KeyedTable(LineView):
 
     TITLE = "table"
 
-    def __init__(self, columns: Sequence[Column], titles: TextLine) -> None:
+    def __init__(self, columns: Sequence[Column], titles: TextRows) -> None:
         super().__init__()
         self._columns = columns
         self._titles = titles

@@ -4,7 +4,7 @@ from typing import ClassVar
 
 from textual.binding import Binding, BindingType
 
-from cogtui.app.rendering.text import one_line
+from cogtui.app.rendering.text import printable_line
 from cogtui.app.shell.opening import OpenComparison
 from cogtui.app.shell.screen_base import AppScreen
 from cogtui.app.traces.compare.siblings import choose_partner, describe_rollout
@@ -40,7 +40,7 @@ class CompareActions(AppScreen):
             self.say("no longer marked")
         else:
             self.context.marked = here
-            self.say(f"marked: {one_line(describe_rollout(here), 120)}. d on another rollout compares the two")
+            self.say(f"marked: {printable_line(describe_rollout(here), 120)}. d on another rollout compares the two")
         self.mark_changed()
 
     def action_compare(self) -> None:

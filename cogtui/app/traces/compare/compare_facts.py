@@ -3,7 +3,7 @@
 from cogtui.app.rendering.highlight import minimap
 from cogtui.app.rendering.pairing import Pairing
 from cogtui.app.rendering.styles import SPAN_STYLES, Part
-from cogtui.app.rendering.text import fit, one_line
+from cogtui.app.rendering.text import fit, printable_line
 from cogtui.app.rollout.rollout_columns import MISSING, answer_part
 from cogtui.app.rollout.trace_data import JudgeRunView
 from cogtui.app.traces.compare.siblings import describe_rollout
@@ -31,14 +31,14 @@ def side_parts(side: int, row: RolloutRow, trace: JudgeRunView, width: int, *, a
     length = f"{row.length:,} chars" if row.n_tokens is None else f"{row.n_tokens:,} tokens"
     parts.append((f"  {length:>10}  ", "dim"))
     room = width - sum(len(text) for text, _ in parts)
-    return [*parts, (fit(one_line(describe_rollout(row), 300), max(0, room)), "strong" if active else "")]
+    return [*parts, (fit(printable_line(describe_rollout(row), 300), max(0, room)), "strong" if active else "")]
 
 
 def summary_parts(left: RolloutRow, right: RolloutRow, pairing: Pairing | None, reading: bool) -> list[Part]:
     """Return the problem, and how many segments are equal, changed, or in one text only."""
-    problem = f" {one_line(right.describe(), 100)}"
+    problem = f" {printable_line(right.describe(), 100)}"
     if (left.task, left.problem) != (right.task, right.problem):
-        problem = f" two problems: {one_line(left.describe(), 100)} and{problem}"
+        problem = f" two problems: {printable_line(left.describe(), 100)} and{problem}"
     parts: list[Part] = [(problem, "strong")]
     if pairing is None:
         return [*parts, ("  reading" if reading else "", "dim")]

@@ -8,7 +8,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 
 from cogtui.app.rendering.pairing import Pairing, pair_segments
-from cogtui.app.rendering.text import one_line
+from cogtui.app.rendering.text import printable_line
 from cogtui.app.rollout.trace_data import EMPTY_VIEW, run_rules_judge, view_judge_run
 from cogtui.app.shell.chords import ChordScreen
 from cogtui.app.shell.dialogs import ChoiceScreen
@@ -18,7 +18,7 @@ from cogtui.app.shell.screen_pool import ReusableScreen
 from cogtui.app.traces.compare.compare_facts import LETTERS, side_parts, strip_parts, summary_parts
 from cogtui.app.traces.compare.pair_text import PairSide, PairText
 from cogtui.app.traces.compare.siblings import Axis, describe_rollout, find_neighbour
-from cogtui.app.widgets.text_line import TextLine
+from cogtui.app.widgets.text_rows import TextRows
 from cogtui.store import RolloutDetail, RolloutRow
 
 _ENDS: dict[Axis, tuple[str, str]] = {
@@ -61,11 +61,11 @@ class CompareScreen(ChordScreen, ReusableScreen):
         self._chord = 0
 
     def compose_body(self) -> ComposeResult:
-        yield TextLine(widget_id="side-0")
-        yield TextLine(widget_id="side-1")
-        yield TextLine(widget_id="pair-summary")
-        yield TextLine(widget_id="strip-0")
-        yield TextLine(widget_id="strip-1")
+        yield TextRows(widget_id="side-0")
+        yield TextRows(widget_id="side-1")
+        yield TextRows(widget_id="pair-summary")
+        yield TextRows(widget_id="strip-0")
+        yield TextRows(widget_id="strip-1")
         yield PairText()
 
     def read(self, mode: str, left: RolloutRow, right: RolloutRow) -> None:
@@ -80,12 +80,12 @@ class CompareScreen(ChordScreen, ReusableScreen):
         self.set_focus(self.query_one(PairText))
         self._load()
 
-    def rest(self) -> None:
-        super().rest()
+    def release(self) -> None:
+        super().release()
         self._forget()
         self.query_one(PairText).show_nothing()
         for name in ("#side-0", "#side-1", "#pair-summary", "#strip-0", "#strip-1"):
-            self.query_one(name, TextLine).show()
+            self.query_one(name, TextRows).show()
 
     def _load(self) -> None:
         self._show_lines(reading=True)
@@ -124,10 +124,10 @@ class CompareScreen(ChordScreen, ReusableScreen):
     def _show_lines(self, *, reading: bool = False) -> None:
         width = self.size.width
         for side in (0, 1):
-            line = self.query_one(f"#side-{side}", TextLine)
+            line = self.query_one(f"#side-{side}", TextRows)
             line.show(*side_parts(side, self.rows[side], self.traces[side], width, active=side == self.active))
         pairing = None if reading else self.pairing
-        self.query_one("#pair-summary", TextLine).show(*summary_parts(self.rows[0], self.rows[1], pairing, reading))
+        self.query_one("#pair-summary", TextRows).show(*summary_parts(self.rows[0], self.rows[1], pairing, reading))
         self._show_strips()
 
     @on(PairText.VisiblePairsChanged)
@@ -140,7 +140,7 @@ class CompareScreen(ChordScreen, ReusableScreen):
         text = self.query_one(PairText)
         for side, length in enumerate(lengths):
             parts = strip_parts(side, length, max(lengths), self.traces[side], text.seen(side), self.size.width)
-            self.query_one(f"#strip-{side}", TextLine).show(*parts)
+            self.query_one(f"#strip-{side}", TextRows).show(*parts)
 
     def jump(self, direction: int, letter: str) -> None:
         self.query_one(PairText).jump_letter(direction, letter)
@@ -216,4 +216,4 @@ class CompareScreen(ChordScreen, ReusableScreen):
             if index is not None:
                 self.copy(things[index][1], things[index][0])
 
-        self.app.push_screen(ChoiceScreen("Copy what?", [one_line(name) for name, _ in things]), chosen)
+        self.app.push_screen(ChoiceScreen("Copy what?", [printable_line(name) for name, _ in things]), chosen)

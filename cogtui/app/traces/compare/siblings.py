@@ -1,15 +1,25 @@
 """Neighbours of a rollout among those of its problem: by step, sample and run; and the default comparison."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 
 from cogtui.store import RolloutRow
 
 Axis = Literal["step", "sample", "series"]
 
 
-def _series(row: RolloutRow) -> tuple[str, str, str, int]:
-    return row.stage, row.split, row.condition or "", -1 if row.seed is None else row.seed
+class _SeriesKey(NamedTuple):
+    """What the rollouts of one run and split have in common."""
+
+    stage: str
+    split: str
+    condition: str
+    seed: int
+    """-1 without a seed."""
+
+
+def _series(row: RolloutRow) -> _SeriesKey:
+    return _SeriesKey(row.stage, row.split, row.condition or "", -1 if row.seed is None else row.seed)
 
 
 _VALUE: Final[dict[Axis, Callable[[RolloutRow], Any]]] = {

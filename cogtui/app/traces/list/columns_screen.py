@@ -11,7 +11,7 @@ from textual.screen import ModalScreen
 from cogtui.app.rendering.styles import Part
 from cogtui.app.textual_compat.deferred_paint import DeferredPaintScreen
 from cogtui.app.widgets.line_view import LineView
-from cogtui.app.widgets.text_line import TextLine
+from cogtui.app.widgets.text_rows import TextRows
 
 
 class ColumnLines(LineView):
@@ -75,12 +75,12 @@ class ColumnsScreen(ModalScreen[tuple[str, ...] | None], DeferredPaintScreen):
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog choice") as box:
             box.styles.height = min(self.lines.line_count + 4, 24)
-            yield TextLine(("Which columns?", "heading"))
+            yield TextRows(("Which columns?", "heading"))
             yield self.lines
             keys: list[Part] = []
             for key, does in (("Space", "show"), ("J K", "move"), ("Enter", "apply"), ("u", "default columns")):
                 keys += [(f" {key} ", "key"), (does, "dim")]
-            yield TextLine(*keys)
+            yield TextRows(*keys)
 
     def action_apply(self) -> None:
         """Apply the choice; without a column, the default ones."""

@@ -12,11 +12,11 @@ from textual.message import Message
 from textual.widgets import Input
 
 from cogtui.app.rendering.styles import Part
-from cogtui.app.rendering.text import one_line, shown
+from cogtui.app.rendering.text import printable_line, shown
 from cogtui.app.textual_compat.deferred_paint import DeferredPaintScreen
 from cogtui.app.traces.list.filter_completion import WordAtCursor, complete_word, find_word
 from cogtui.app.widgets.popup_input import PopupInput
-from cogtui.app.widgets.text_line import TextLine
+from cogtui.app.widgets.text_rows import TextRows
 from cogtui.store.filter.lexer import FilterError
 from cogtui.store.filter.parser import parse
 
@@ -57,9 +57,9 @@ class FilterBar(Vertical):
         """Editing ended without a change."""
 
     def compose(self) -> ComposeResult:
-        yield TextLine((" no filter; / to type one", "dim"), widget_id="filter-text")
+        yield TextRows((" no filter; / to type one", "dim"), widget_id="filter-text")
         yield FilterEntry("filter, empty for everything", "filter-entry")
-        yield TextLine(widget_id="filter-help")
+        yield TextRows(widget_id="filter-help")
 
     def show_filter(self, text: str) -> None:
         """Show the filter in force."""
@@ -67,9 +67,9 @@ class FilterBar(Vertical):
             self._paint_changes_once()
         self.remove_class("open")
         self.query_one("#filter-entry", PopupInput).close()
-        line = self.query_one("#filter-text", TextLine)
+        line = self.query_one("#filter-text", TextRows)
         if text:
-            line.show((" filter  ", "dim"), (one_line(text), "strong"))
+            line.show((" filter  ", "dim"), (printable_line(text), "strong"))
         else:
             line.show((" no filter; / to type one", "dim"))
 
@@ -91,7 +91,7 @@ class FilterBar(Vertical):
 
     def _check(self, text: str, *, entered: bool = False) -> bool:
         """Parse the text and show what is wrong with it, without emphasis while it is being typed."""
-        help_line = self.query_one("#filter-help", TextLine)
+        help_line = self.query_one("#filter-help", TextRows)
         try:
             parse(text)
         except FilterError as error:
@@ -105,9 +105,9 @@ class FilterBar(Vertical):
 
     def show_candidates(self, found: Sequence[str]) -> None:
         """Show the candidates for the word at the cursor."""
-        names = "  ".join(one_line(name, 60) for name in found[:30])
+        names = "  ".join(printable_line(name, 60) for name in found[:30])
         rows: list[list[Part]] = [[(" completions" if found else " no value begins with this", "dim")]]
-        self.query_one("#filter-help", TextLine).show_rows([*rows, [(f" {names}", "")]])
+        self.query_one("#filter-help", TextRows).show_rows([*rows, [(f" {names}", "")]])
 
     @on(FilterEntry.CompletionRequested)
     def _complete(self, event: FilterEntry.CompletionRequested) -> None:

@@ -8,12 +8,12 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 
 from cogtui.app.rendering.styles import Part, StyleName
-from cogtui.app.rendering.text import fit, one_line
+from cogtui.app.rendering.text import fit, printable_line
 from cogtui.app.shell.dialogs import ChoiceScreen
 from cogtui.app.shell.list_query import ListQuery
 from cogtui.app.shell.screen_base import AppScreen
 from cogtui.app.widgets.line_view import LineView
-from cogtui.app.widgets.text_line import TextLine
+from cogtui.app.widgets.text_rows import TextRows
 from cogtui.store.values.types import Histogram, SortField
 from pipelines.behaviors.sets.registered import BEHAVIORS
 
@@ -101,7 +101,7 @@ class HistogramScreen(AppScreen):
         self._chosen = chosen
 
     def compose_body(self) -> ComposeResult:
-        yield TextLine((" reading", "dim"), widget_id="summary")
+        yield TextRows((" reading", "dim"), widget_id="summary")
         yield HistogramBars()
 
     def on_mount(self) -> None:
@@ -122,8 +122,8 @@ class HistogramScreen(AppScreen):
         parts: list[Part] = [(f" {field.replace('_', ' ')}", "strong"), (f"  n {total:,}", "")]
         if found.missing:
             parts.append((f", {found.missing:,} without a value", "warn"))
-        parts.append((f"  {one_line(self.list_query.text) or 'no filter'}", "dim"))
-        self.query_one("#summary", TextLine).show(*parts)
+        parts.append((f"  {printable_line(self.list_query.text) or 'no filter'}", "dim"))
+        self.query_one("#summary", TextRows).show(*parts)
 
     @on(LineView.LineSelected)
     def _bar_chosen(self, event: LineView.LineSelected) -> None:

@@ -17,7 +17,7 @@ from cogtui.app.traces.list.coverage import coverage_text, searched_text
 from cogtui.app.traces.list.filter_bar import FilterBar
 from cogtui.app.traces.list.rollout_list import RolloutList
 from cogtui.app.widgets.line_view import LineView
-from cogtui.app.widgets.text_line import TextLine
+from cogtui.app.widgets.text_rows import TextRows
 from cogtui.store import END, Query, RolloutRow
 from cogtui.store.query.snippets import phrases_of
 from cogtui.store.values.types import Coverage
@@ -57,8 +57,8 @@ class PagedRolloutScreen(CompareActions):
         self._unreadable = 0
 
     def compose_body(self) -> ComposeResult:
-        titles = TextLine(widget_id="titles")
-        yield TextLine((" opening the index", "dim"), widget_id="summary")
+        titles = TextRows(widget_id="titles")
+        yield TextRows((" opening the index", "dim"), widget_id="summary")
         yield FilterBar()
         yield titles
         yield RolloutList(titles)
@@ -96,7 +96,7 @@ class PagedRolloutScreen(CompareActions):
         store = self.context.store
         coverage = await self.answer(store.ask(lambda found: found.coverage()))
         if coverage is None:
-            self.query_one("#summary", TextLine).show((" the index cannot be read", "bad"))
+            self.query_one("#summary", TextRows).show((" the index cannot be read", "bad"))
             return
         total: int | None = None
         if keep is None:
@@ -277,7 +277,7 @@ class PagedRolloutScreen(CompareActions):
         parts.append((self._reading, "dim"))
         if self._unreadable:
             parts.append((f" {self._unreadable:,} {'row' if self._unreadable == 1 else 'rows'} not readable", "warn"))
-        self.query_one("#summary", TextLine).show(*parts)
+        self.query_one("#summary", TextRows).show(*parts)
 
     @on(RolloutList.VisibleRowsChanged)
     def _want_snippets(self) -> None:

@@ -9,9 +9,9 @@ from textual.binding import Binding, BindingType
 
 from cogtui.app.rendering.column_layout import Column, fit_columns, heading_parts, row_parts
 from cogtui.app.rendering.styles import Part
-from cogtui.app.rendering.text import one_line
+from cogtui.app.rendering.text import printable_line
 from cogtui.app.rollout.rollout_columns import MISSING
-from cogtui.app.widgets.text_line import TextLine
+from cogtui.app.widgets.text_rows import TextRows
 from cogtui.app.widgets.window_view import WindowView
 from cogtui.store import Cursor, Page
 from cogtui.store.values.types import GroupSort, ProblemGroup
@@ -38,7 +38,7 @@ class ProblemList(WindowView):
     TITLE = "list of problems"
     BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "choose", "Rollouts")]
 
-    def __init__(self, titles: TextLine) -> None:
+    def __init__(self, titles: TextRows) -> None:
         super().__init__()
         self._titles = titles
         self._groups: list[ProblemGroup] = []
@@ -84,8 +84,8 @@ class ProblemList(WindowView):
         group = self._groups[line]
         unscored = group.rollouts - group.scored
         cells: dict[str, Part] = {
-            "problem": (one_line(group.problem_id, 60), ""),
-            "numbers": (one_line(group.describe(), 100), "dim"),
+            "problem": (printable_line(group.problem_id, 60), ""),
+            "numbers": (printable_line(group.describe(), 100), "dim"),
             "rollouts": (f"{group.rollouts:,}" + ("*" if unscored else ""), "warn" if unscored else "dim"),
             "best": (_reward(group.best), "good" if group.best is not None and group.best >= 1 else ""),
             "mean": (_reward(group.mean), "strong"),

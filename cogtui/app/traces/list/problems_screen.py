@@ -8,14 +8,14 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 
 from cogtui.app.rendering.styles import Part
-from cogtui.app.rendering.text import one_line
+from cogtui.app.rendering.text import printable_line
 from cogtui.app.shell.dialogs import ChoiceScreen
 from cogtui.app.shell.list_query import ListQuery, quote_value
 from cogtui.app.shell.opening import OpenRolloutList
 from cogtui.app.traces.list.problem_list import ProblemList
 from cogtui.app.traces.list.saved_view_actions import SavedViewActions
 from cogtui.app.widgets.line_view import LineView
-from cogtui.app.widgets.text_line import TextLine
+from cogtui.app.widgets.text_rows import TextRows
 from cogtui.store import END, Cursor, Page
 from cogtui.store.user_data.views import View
 from cogtui.store.values.types import GroupSort, ProblemGroup
@@ -55,8 +55,8 @@ class ProblemsScreen(SavedViewActions):
         self._read = False
 
     def compose_body(self) -> ComposeResult:
-        titles = TextLine(widget_id="titles")
-        yield TextLine((" reading", "dim"), widget_id="summary")
+        titles = TextRows(widget_id="titles")
+        yield TextRows((" reading", "dim"), widget_id="summary")
         yield titles
         yield ProblemList(titles)
 
@@ -127,7 +127,7 @@ class ProblemsScreen(SavedViewActions):
         if not self._read:
             return
         if group is None:
-            self.query_one("#summary", TextLine).show((" no problem", "strong"), (" passes this filter", "dim"))
+            self.query_one("#summary", TextRows).show((" no problem", "strong"), (" passes this filter", "dim"))
             return
         more = "+" if view.above is not None or view.below is not None else ""
         parts: list[Part] = [(f" {view.line_count:,}{more} problems", "strong")]
@@ -138,15 +138,15 @@ class ProblemsScreen(SavedViewActions):
             first, last = group.by_step[0][0], group.by_step[-1][0]
             steps = f"step {first}" if first == last else f"steps {first} to {last}"
             parts.append((f"  {steps}", "dim"))
-        parts.append((f"  {one_line(self.list_query.text) or 'no filter'}", "dim"))
-        self.query_one("#summary", TextLine).show(*parts)
+        parts.append((f"  {printable_line(self.list_query.text) or 'no filter'}", "dim"))
+        self.query_one("#summary", TextRows).show(*parts)
 
     @on(LineView.LineSelected)
     def _chosen(self) -> None:
         group = self.view.group
         if group is not None:
             scope = replace_typed(self.list_query, f"problem:{quote_value(group.problem_id)}")
-            path = f"problem {one_line(group.problem_id, 40)}"
+            path = f"problem {printable_line(group.problem_id, 40)}"
             self.post_message(OpenRolloutList(self, path, scope))
 
     def _sort_by(self, field: GroupSort, descending: bool) -> None:
@@ -191,7 +191,7 @@ class ProblemsScreen(SavedViewActions):
 
     def action_copy_command(self) -> None:
         """Copy a command that prints these problems."""
-        text = one_line(self.list_query.text).replace("'", "'\\''")
+        text = printable_line(self.list_query.text).replace("'", "'\\''")
         sort = ("-" if self.descending else "") + self.sort
         self.copy(f"cogtui rollouts '{text}' --by-problem --sort={sort}", "the command")
 

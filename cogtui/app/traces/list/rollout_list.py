@@ -10,7 +10,7 @@ from textual.message import Message
 from cogtui.app.rendering.column_layout import fit_columns, heading_parts, row_parts
 from cogtui.app.rendering.styles import Part
 from cogtui.app.rollout.rollout_columns import SNIPPET, SORTABLE, chosen_columns, rollout_cells, snippet_parts
-from cogtui.app.widgets.text_line import TextLine
+from cogtui.app.widgets.text_rows import TextRows
 from cogtui.app.widgets.window_view import WindowView
 from cogtui.store import Cursor, Page, RolloutRow, Sort
 from cogtui.store.values.types import Snippet, SortField
@@ -36,7 +36,7 @@ class RolloutList(WindowView):
         def can_replace(self, message: Message) -> bool:
             return isinstance(message, RolloutList.VisibleRowsChanged)
 
-    def __init__(self, titles: TextLine) -> None:
+    def __init__(self, titles: TextRows) -> None:
         super().__init__()
         self._titles = titles
         self._rollouts: list[RolloutRow] = []

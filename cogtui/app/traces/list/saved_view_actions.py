@@ -4,8 +4,7 @@ from typing import ClassVar
 
 from textual.binding import Binding, BindingType
 
-from cogtui.app.shell.ask import AskScreen
-from cogtui.app.shell.dialogs import ChoiceScreen
+from cogtui.app.shell.dialogs import AskScreen, ChoiceScreen
 from cogtui.app.shell.screen_base import AppScreen
 from cogtui.store.user_data.views import View, ViewsFile, read_views, remove_view, save_view
 

@@ -6,7 +6,7 @@ from typing import ClassVar
 from textual import on
 from textual.binding import Binding, BindingType
 
-from cogtui.app.rendering.text import one_line
+from cogtui.app.rendering.text import printable_line
 from cogtui.app.rollout.rollout_columns import COLUMNS, SORTABLE
 from cogtui.app.shell.dialogs import ChoiceScreen
 from cogtui.app.shell.list_query import ListQuery, QuickFilter, parenthesise
@@ -159,7 +159,7 @@ class TracesScreen(PagedRolloutScreen, SavedViewActions):
     def action_copy_command(self) -> None:
         """Copy a command that prints this list."""
         sort = self.list_query.sort
-        text = one_line(self.list_query.text).replace("'", "'\\''")
+        text = printable_line(self.list_query.text).replace("'", "'\\''")
         self.copy(f"cogtui rollouts '{text}' --sort={'-' if sort.descending else ''}{sort.field}", "the command")
 
     def action_columns(self) -> None:

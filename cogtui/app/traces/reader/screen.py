@@ -12,7 +12,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Container
 
 from cogtui.app.rendering.styles import Part
-from cogtui.app.rendering.text import one_line
+from cogtui.app.rendering.text import printable_line
 from cogtui.app.rollout.span_list import SpanList
 from cogtui.app.rollout.trace_data import (
     EMPTY_VIEW,
@@ -34,7 +34,7 @@ from cogtui.app.traces.compare.compare_actions import CompareActions
 from cogtui.app.traces.reader.search_actions import SearchActions
 from cogtui.app.widgets.detail_pane import DetailPane
 from cogtui.app.widgets.line_view import LineView
-from cogtui.app.widgets.text_line import TextLine
+from cogtui.app.widgets.text_rows import TextRows
 from cogtui.store import Query, RolloutRow, Store
 from jobs.workspace import Workspace
 from pipelines.behaviors.sets.registered import BEHAVIOR_LETTERS
@@ -82,11 +82,11 @@ class TraceScreen(SearchActions, ChordScreen, CompareActions, ReusableScreen):
         self._arriving = self._chord = 0
 
     def compose_body(self) -> ComposeResult:
-        head = TextLine(widget_id="head")
+        head = TextRows(widget_id="head")
         head.show_rows(_READING)
         yield head
-        yield TextLine(widget_id="legend")
-        yield TextLine(widget_id="minimap")
+        yield TextRows(widget_id="legend")
+        yield TextRows(widget_id="minimap")
         with Container(classes="reading"):
             yield TraceText()
             with Container(classes="beside"):
@@ -120,8 +120,8 @@ class TraceScreen(SearchActions, ChordScreen, CompareActions, ReusableScreen):
         self.set_focus(self.query_one(TraceText))
         self.show_rollout(rollout)
 
-    def rest(self) -> None:
-        super().rest()
+    def release(self) -> None:
+        super().release()
         self._forget()
         self._show_nothing()
 
@@ -167,7 +167,7 @@ class TraceScreen(SearchActions, ChordScreen, CompareActions, ReusableScreen):
 
     def _show_head(self) -> None:
         if self.detail is not None:
-            self.query_one("#head", TextLine).show_rows(head_rows(self.detail, self._place))
+            self.query_one("#head", TextRows).show_rows(head_rows(self.detail, self._place))
 
     def _show_rules(self) -> None:
         """Show the live rules judgement that arrived late: marks, and spans if nobody else judged."""
@@ -192,7 +192,7 @@ class TraceScreen(SearchActions, ChordScreen, CompareActions, ReusableScreen):
 
     def _show_nothing(self) -> None:
         for name in ("#head", "#legend", "#minimap"):
-            self.query_one(name, TextLine).show_rows(_READING if name == "#head" else [])
+            self.query_one(name, TextRows).show_rows(_READING if name == "#head" else [])
         self.query_one(TraceText).show_trace("", ())
         self.query_one(SpanList).show_spans((), ())
         for name in ("#span", "#problem"):
@@ -201,7 +201,7 @@ class TraceScreen(SearchActions, ChordScreen, CompareActions, ReusableScreen):
     @on(TraceText.VisibleRangeChanged)
     def _show_minimap(self) -> None:
         if self.detail is not None:
-            line, text = self.query_one("#minimap", TextLine), self.query_one(TraceText)
+            line, text = self.query_one("#minimap", TextRows), self.query_one(TraceText)
             seen = text.visible_part
             line.show(*minimap_parts(len(self.detail.completion), self.trace.spans, seen, line.size.width))
 
@@ -333,7 +333,7 @@ class TraceScreen(SearchActions, ChordScreen, CompareActions, ReusableScreen):
         if text.current is not None:
             span = self.trace.spans[text.current]
             quote = detail.completion[span.start : span.end]
-            things.insert(0, (f"this {BEHAVIOR_LETTERS[span.behavior]} span: {one_line(quote, 60)}", quote))
+            things.insert(0, (f"this {BEHAVIOR_LETTERS[span.behavior]} span: {printable_line(quote, 60)}", quote))
 
         def chosen(index: int | None) -> None:
             if index is not None:

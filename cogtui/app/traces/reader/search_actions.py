@@ -10,11 +10,11 @@ from cogtui.app.rendering.styles import Part
 from cogtui.app.rollout.trace_data import EMPTY_VIEW, JudgeRunView
 from cogtui.app.rollout.trace_facts import legend_parts
 from cogtui.app.rollout.trace_text import TraceText
-from cogtui.app.shell.ask import AskScreen
+from cogtui.app.shell.dialogs import AskScreen
 from cogtui.app.shell.list_query import ListQuery, parenthesise, quote_value
 from cogtui.app.shell.screen_base import AppScreen
 from cogtui.app.traces.reader.tokens import token_ranges
-from cogtui.app.widgets.text_line import TextLine
+from cogtui.app.widgets.text_rows import TextRows
 from cogtui.store import RolloutDetail, RolloutRow
 from cogtui.store.query.snippets import find_all, phrases_of
 
@@ -55,7 +55,7 @@ class SearchActions(AppScreen):
 
     def show_legend(self) -> None:
         """Show the letters, names and counts of the behaviours."""
-        self.query_one("#legend", TextLine).show(*legend_parts(self.trace, self.size.width, self.found_parts()))
+        self.query_one("#legend", TextRows).show(*legend_parts(self.trace, self.size.width, self.found_parts()))
 
     async def show_found(self, detail: RolloutDetail) -> None:
         """Mark the words that the list was searched for, and go to one if the search led here."""

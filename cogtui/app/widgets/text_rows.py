@@ -9,10 +9,10 @@ from cogtui.app.rendering.styles import Part
 from cogtui.app.textual_compat.styled_widget import StyledWidget
 
 
-class TextLine(StyledWidget):
+class TextRows(StyledWidget):
     """Rows of text, set with `show` or `show_rows`."""
 
-    DEFAULT_CSS = "TextLine { height: 1; width: 1fr; }"
+    DEFAULT_CSS = "TextRows { height: 1; width: 1fr; }"
 
     def __init__(self, *parts: Part, widget_id: str | None = None, classes: str | None = None) -> None:
         super().__init__(id=widget_id, classes=classes)

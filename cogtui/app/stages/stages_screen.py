@@ -1,0 +1,45 @@
+"""The base of screens that show stages in a list or a matrix, with details of the stage under the cursor."""
+
+from typing import ClassVar
+
+from textual import on
+
+from cogtui.app.shell.snapshot import WorkspaceSnapshot
+from cogtui.app.stages.actions import StageActions
+from cogtui.app.stages.facts import stage_rows
+from cogtui.app.widgets.detail_pane import DetailPane
+from cogtui.app.widgets.line_view import LineView
+
+
+class StagesScreen(StageActions):
+    """A live view of stages. Subclasses compose a `LineView` and a `DetailPane` named `facts`."""
+
+    SHOWS_ATTEMPTS: ClassVar[bool] = False
+    """Whether the details list the attempts of the stage."""
+
+    @property
+    def stage_view(self) -> LineView:
+        """The view whose cursor is on a stage."""
+        raise NotImplementedError
+
+    def show_snapshot(self, snapshot: WorkspaceSnapshot) -> None:
+        """Draw the changes of a snapshot."""
+        raise NotImplementedError
+
+    def on_mount(self) -> None:
+        self.stage_view.focus()
+        self.watch_signal(self.shared.snapshot_signal, self.show_snapshot)
+        self.show_snapshot(self.context.snapshot)
+
+    def catch_up(self) -> None:
+        self.show_snapshot(self.context.snapshot)
+
+    @on(LineView.CursorMoved)
+    def show_facts(self) -> None:
+        """Show the details of the stage under the cursor."""
+        stage, attempts = self.stage, self.SHOWS_ATTEMPTS
+        self.query_one("#facts", DetailPane).show_with(lambda width: stage_rows(stage, width, attempts=attempts))
+
+    @on(LineView.LineSelected)
+    def _stage_selected(self) -> None:
+        self.action_open_stage()
