@@ -1,1 +1,4 @@
-"""What all training stages share: configs, runtime, checkpoints, metrics, models."""
+"""Shared by all training stages: configs (light), device set-up, checkpoints, metrics, models.
+
+`trl_compat` and `transformers_compat` are the only modules that use TRL and private parts of transformers.
+"""

@@ -1,7 +1,7 @@
-"""Checkpoints of training stages: states of networks, optimizers and schedules, all random states, the step.
+"""Checkpoints of training stages: network, optimizer and schedule states, all random states, the step.
 
-A checkpoint folder appears by rename, so it is complete or absent; `manifest.json` in it lists the files with their
-sizes, so that one damaged later (a full disk, a lost page) is told from a good one.
+A checkpoint folder appears by rename, so it is complete or absent. Its `manifest.json` lists the files with their
+sizes, by which later damage (a full disk, a lost page) is detected.
 """
 
 import random
@@ -25,27 +25,27 @@ _RANDOM: Final = "random"
 
 
 class Stateful(Protocol):
-    """A network, an optimizer, a schedule."""
+    """Anything with a state dict: a network, an optimizer, a schedule."""
 
     def state_dict(self) -> dict[str, Any]:
-        """What must be kept."""
+        """Return the state to save."""
         ...
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> Any:
-        """Takes it back."""
+        """Restore a saved state."""
         ...
 
 
 class DamagedCheckpoint(Exception):
-    """A checkpoint whose files are not what they were."""
+    """A checkpoint with a file that is missing, unreadable or of the wrong size."""
 
 
 class TrainingCheckpoint:
-    """Saves and restores the parts of one stage.
+    """Saves and restores the state of one stage.
 
     Args:
         folder: the stage's folder; its key is written into every checkpoint.
-        parts: what makes up the state, by name.
+        parts: everything with a state, by the name of its file.
     """
 
     def __init__(self, folder: StageFolder, parts: Mapping[str, Stateful]) -> None:
@@ -54,7 +54,7 @@ class TrainingCheckpoint:
         self._key = folder.key
 
     def save(self, step: int, *, keep: int | None = None, extra: Mapping[str, Any] | None = None) -> None:
-        """Writes the checkpoint of `step`, with `extra` (JSON) beside the states.
+        """Write the checkpoint of `step`, with `extra` (JSON values) beside the states.
 
         Raises:
             OSError: the disk is full; earlier checkpoints are untouched.
@@ -65,10 +65,10 @@ class TrainingCheckpoint:
             write_state(path, self._key, step, extra)
 
     def resume(self) -> int:
-        """Restores the newest whole checkpoint; returns its step, 0 where there is none.
+        """Restore the newest intact checkpoint and return its step; 0 without a checkpoint.
 
-        A damaged checkpoint is named on stderr and passed over: the steps since the one before are made again,
-        with the same outcome.
+        Damaged checkpoints are named on stderr and skipped. The steps since the previous checkpoint are then repeated
+        with the same outcome, because random states are restored too.
 
         Raises:
             InvalidInput: a checkpoint belongs to another stage or config.
@@ -89,18 +89,18 @@ class TrainingCheckpoint:
 
 @dataclass(frozen=True, slots=True)
 class RandomStates:
-    """States of all random generators, as a checkpoint holds them."""
+    """States of all random generators in a checkpoint: `plain` of Python and numpy, `torch` of torch."""
 
     plain: dict[str, Any]
     torch: dict[str, Any]
 
     def restore(self) -> None:
-        """Puts Python, numpy and torch back to where they were."""
+        """Restore the generators of Python, numpy and torch."""
         _restore_random(self.plain, self.torch)
 
 
 def write_state(path: Path, key: str, step: int, extra: Mapping[str, Any] | None) -> None:
-    """Completes a checkpoint folder: random states, identity, and last the list of all its files."""
+    """Complete a checkpoint folder: write random states, the stage's key and, last, the manifest of its files."""
     torch.save(_torch_random(), path / f"{_RANDOM}.pt")
     state = {"layout": LAYOUT, "key": key, "step": step, "random": _python_random()}
     write_json(path / _STATE, {**state, "extra": dict(extra or {})})
@@ -108,10 +108,10 @@ def write_state(path: Path, key: str, step: int, extra: Mapping[str, Any] | None
 
 
 def read_verified_state(path: Path, key: str, step: int) -> RandomStates:
-    """The random states of a checkpoint whose files are all there and which is of this stage and step.
+    """Check that a checkpoint is intact and of this stage and step; return its random states.
 
     Raises:
-        Damaged: a file is missing, unreadable or of another size.
+        DamagedCheckpoint: a file is missing, unreadable or of another size.
         InvalidInput: it is the checkpoint of another stage or config.
     """
     try:
@@ -119,7 +119,7 @@ def read_verified_state(path: Path, key: str, step: int) -> RandomStates:
     except InvalidInput as error:
         raise DamagedCheckpoint(error.summary) from error
     if not isinstance(manifest, dict) or not isinstance(state, dict):
-        raise DamagedCheckpoint(f"it has no {_MANIFEST} or no {_STATE}")
+        raise DamagedCheckpoint(f"no {_MANIFEST} or no {_STATE}")
     for name, size in manifest.items():
         file = path / name
         if not file.is_file() or file.stat().st_size != size:
@@ -128,7 +128,7 @@ def read_verified_state(path: Path, key: str, step: int) -> RandomStates:
     if found != {"key": key, "step": step, "layout": LAYOUT}:
         raise InvalidInput(
             f"{path} is a checkpoint of another stage: {', '.join(f'{k} {v}' for k, v in found.items())}",
-            detail=f"This is {key}, step {step}, layout {LAYOUT}.",
+            detail=f"This stage is {key}, step {step}, layout {LAYOUT}.",
             remedy="Move its folder `checkpoints` away and run the stage again.",
         )
     return RandomStates(state["random"], load_tensors(path / f"{_RANDOM}.pt"))
@@ -155,15 +155,15 @@ def newest_checkpoint(folder: StageFolder, verify: Callable[[Path, int], object]
 
 
 def warn_of_damage(path: Path, error: DamagedCheckpoint) -> None:
-    """Names on stderr a checkpoint that is passed over."""
+    """Name a skipped checkpoint on stderr."""
     sys.stderr.write(f"warning: checkpoint {path.name} is damaged and passed over: {error}\n")
 
 
 def load_tensors(path: Path) -> dict[str, Any]:
-    """A dictionary that torch saved.
+    """Read a dictionary of tensors that torch saved.
 
     Raises:
-        Damaged: it cannot be read.
+        DamagedCheckpoint: the file cannot be read.
     """
     try:
         return dict(torch.load(path, map_location="cpu", weights_only=True))

@@ -1,7 +1,7 @@
 """Configs of the training stages: `base`, `prime`, `ppo`, `sample`. Light: nothing here imports torch.
 
-Defaults of `prime` and `ppo` are those of the published runs (3B models, eight GPUs); recipes for small
-models set their own.
+Defaults of `prime` and `ppo` are the settings of the published runs (3B models, eight GPUs); recipes for small models
+override them.
 """
 
 from typing import Annotated, Any, Literal, Self
@@ -28,53 +28,54 @@ class ConfigTable(BaseModel):
 
 
 class TrainingConfig(StageConfig):
-    """What every training stage has."""
+    """Fields of every training stage."""
 
     model_config = ConfigDict(use_attribute_docstrings=True)
 
     seed: int = 0
     """Seeds every random choice of the stage."""
     threads: PositiveInt = 1
-    """CPU threads for torch; one per process and one process per condition is fastest on few cores."""
+    """CPU threads of torch. On few cores, one thread per process and one process per condition is fastest."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    """Where to compute; `auto` takes a GPU when there is one."""
+    """Device to compute on; `auto` is a GPU if there is one, else the CPU."""
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
-    """Number type of the weights; `auto` is bfloat16 on a GPU and float32 on a CPU, where bfloat16 crawls."""
+    """Number type of the forward and backward passes (autocast); weights and optimizer states are always float32.
+    `auto` is bfloat16 on a GPU and float32 on a CPU, where bfloat16 is slow."""
     checkpoint_every: NonNegativeInt = Field(default=0, json_schema_extra=_OUTSIDE_KEY)
-    """Steps between checkpoints; 0 lets the stage choose. A stop signal always saves one."""
+    """Steps between checkpoints; 0 lets the stage choose. A stop signal always saves a checkpoint."""
 
 
 class TokenizerConfig(ConfigTable):
     """A word-level tokenizer with a closed vocabulary; fixed phrases of the teacher are single tokens."""
 
     style: str = "plain"
-    """Style of the teacher whose phrases become tokens."""
+    """Teacher style whose phrases become tokens."""
     max_number: PositiveInt | None = None
-    """Largest whole number that is one token; by default the bound of the problems' arithmetic."""
+    """Largest whole number with a token of its own; by default the bound of the problems' arithmetic."""
 
 
 class ArchitectureConfig(ConfigTable):
     """Shape of a model made from scratch."""
 
     family: Literal["llama", "qwen2"] = "llama"
-    """Architecture, as transformers names it. AutoTokenizer replaces the tokenizer of a `qwen2` made here by Qwen's."""
+    """Architecture, by its name in transformers. AutoTokenizer loads Qwen's tokenizer instead of ours for a `qwen2`."""
     hidden_size: PositiveInt = 64
     """Width of the residual stream."""
     layers: PositiveInt = 3
     """Number of transformer blocks."""
     heads: PositiveInt = 2
-    """Attention heads; the width must divide by them."""
+    """Attention heads; hidden_size must be a multiple of them."""
     kv_heads: PositiveInt | None = None
     """Key and value heads; by default as many as attention heads."""
     intermediate_size: PositiveInt = 192
     """Width of the feed-forward layers."""
     max_positions: PositiveInt = 256
-    """Longest sequence in tokens; positions beyond the pretraining length stay untrained."""
+    """Longest sequence in tokens. Positions beyond the pretraining length stay untrained."""
     initializer_range: PositiveFloat | None = None
-    """Standard deviation of the first weights; by default 1/√hidden_size, with which small models learn much sooner
-    than with the 0.02 that suits large ones."""
+    """Standard deviation of the initial weights; by default 1/√hidden_size. Small models learn much sooner with it than
+    with 0.02, the usual value for large models."""
     tie_embeddings: bool = True
-    """Whether input and output embeddings are one matrix."""
+    """Whether input and output embeddings share one matrix."""
 
     @model_validator(mode="after")
     def _heads_divide(self) -> Self:
@@ -91,22 +92,22 @@ class PretrainingConfig(ConfigTable):
     steps: PositiveInt = 1950
     """Optimizer steps."""
     linear: NonNegativeInt = 40
-    """Linear solutions per step."""
+    """Linear solutions per optimizer step."""
     documents: NonNegativeInt = 5
-    """Documents per step: equations with honest verdicts about a goal, packed."""
+    """Documents per optimizer step: equations with true verdicts about a goal, packed."""
     worksheets: NonNegativeInt = 5
-    """Worksheets per step: many ways of combining the same numbers, packed."""
+    """Worksheets per optimizer step: many ways to combine the same numbers, packed."""
     weights: tuple[NonNegativeFloat, NonNegativeFloat, NonNegativeFloat] = (0.4, 0.3, 0.3)
     """Loss weights of linear solutions, documents and worksheets."""
     linear_correct: Fraction = 0.3
-    """Share of the linear solutions that reach the target."""
+    """Fraction of the linear solutions that reach the target."""
     habits: Fraction = Field(default=0, json_schema_extra=UNLESS_DEFAULT)
     """Share of the linear solutions replaced by short search traces of `habit_condition`, so that the base shows
     behaviours before any priming."""
     habit_condition: ConditionName = Field(default="backtracking_verification", json_schema_extra=UNLESS_DEFAULT)
     """Priming condition of those search traces."""
     text_tokens: PositiveInt = 140
-    """Length of a document or worksheet in tokens."""
+    """Length of a document or worksheet, in tokens."""
     learning_rate: PositiveFloat = 3e-3
     """Peak learning rate of AdamW."""
     betas: tuple[Fraction, Fraction] = (0.9, 0.98)
@@ -114,28 +115,28 @@ class PretrainingConfig(ConfigTable):
     weight_decay: NonNegativeFloat = 0.01
     """Decoupled weight decay."""
     max_grad_norm: PositiveFloat = 1.0
-    """Gradients are scaled down to this norm."""
+    """Gradients are clipped to this norm."""
     warmup: Fraction = 0.02
-    """Share of the steps over which the rate rises linearly from zero."""
+    """Fraction of the steps during which the learning rate rises linearly from zero."""
     constant: Fraction = 0.3
-    """Share of the steps at the peak rate before the cosine decay to zero."""
+    """Fraction of the steps until the cosine decay to zero begins; the learning rate is at its peak before."""
 
 
 class BaseConfig(TrainingConfig):
-    """`base`: a small model made and pretrained here, or an existing one taken over."""
+    """`base`: build and pretrain a small model, or copy an existing one."""
 
     pretrained: str | None = None
     """A shipped model (`cogtui models`), a folder or a hub id; then nothing is trained."""
     revision: str | None = None
     """Revision of the hub model."""
     pad_token: str | None = None
-    """Padding token for an existing tokenizer that has none; must be in its vocabulary."""
+    """Padding token for an existing tokenizer without one; must be in its vocabulary."""
     tokenizer: TokenizerConfig = TokenizerConfig()
-    """The tokenizer of a model made here."""
+    """Tokenizer of a model built here."""
     architecture: ArchitectureConfig = ArchitectureConfig()
-    """The shape of a model made here."""
+    """Shape of a model built here."""
     pretraining: PretrainingConfig | None = PretrainingConfig()
-    """How a model made here is pretrained."""
+    """Pretraining of a model built here; none leaves the initial weights."""
 
     def key_fields(self) -> dict[str, Any]:
         """Return the fields that decide what the stage computes; a shipped model counts by its content."""
@@ -146,96 +147,96 @@ class BaseConfig(TrainingConfig):
 
 
 class SupervisedConfig(TrainingConfig):
-    """What stages have that train on texts with TRL's SFTTrainer."""
+    """Fields of stages that train on texts with TRL's SFTTrainer."""
 
     epochs: PositiveInt = 5
     """Passes over the data."""
     batch_size: PositiveInt = 64
     """Texts (or packed blocks) per optimizer step."""
     micro_batch: PositiveInt | None = None
-    """Of these per forward pass; by default the whole batch."""
+    """Texts per forward pass; by default the whole batch. Changes memory only."""
     learning_rate: PositiveFloat = 1e-5
     """Peak learning rate of AdamW."""
     schedule: Literal["constant", "linear", "cosine"] = "cosine"
-    """How the rate falls after the warm-up."""
+    """Learning-rate schedule after the warm-up."""
     warmup: Fraction = 0.05
-    """Share of the steps over which the rate rises linearly from zero."""
+    """Fraction of the steps during which the learning rate rises linearly from zero."""
     weight_decay: NonNegativeFloat = 0.0
     """Decoupled weight decay."""
     max_grad_norm: PositiveFloat = 1.0
-    """Gradients are scaled down to this norm."""
+    """Gradients are clipped to this norm."""
 
 
 class PrimeConfig(SupervisedConfig):
-    """`prime`: supervised fine-tuning on priming data with TRL, loss on completions only."""
+    """`prime`: supervised fine-tuning on priming traces with TRL, with the loss on completions only."""
 
     max_tokens: PositiveInt = 1280
-    """Longest prompt and completion together; a longer trace is an error, never cut."""
+    """Most tokens of prompt and completion together; a longer trace is an error, never truncated."""
 
 
 class PretrainConfig(SupervisedConfig):
     """`pretrain`: continued pretraining on a curated set with TRL."""
 
     condition: Literal["owm_rich", "owm_minimised"]
-    """Which of the two sets."""
+    """Which of the two curated sets to train on."""
     epochs: PositiveInt = 1
     """Passes over the set."""
     loss: Literal["full", "completion"] = "full"
-    """`completion` learns only what follows the question of a rewritten document."""
+    """Tokens in the loss: all, or with `completion` only those after the question of a rewritten document."""
     packing: bool = True
-    """Whether texts are strung together and cut into blocks of `max_tokens`; else each is a row of its own."""
+    """Whether to concatenate texts and cut them into blocks of `max_tokens`; otherwise each text is a row."""
     max_tokens: PositiveInt = 2048
-    """Length of a block. Without packing the longest text; a longer one is an error, never cut."""
+    """Tokens of a block. Without packing, most tokens of a text; a longer text is an error, never truncated."""
 
 
 class SamplingConfig(ConfigTable):
-    """How completions are drawn."""
+    """Sampling of completions."""
 
     max_new_tokens: PositiveInt = 1024
-    """Most tokens of a completion, the end-of-sequence token included."""
+    """Most tokens of a completion, including the end-of-sequence token."""
     temperature: NonNegativeFloat = 1.0
-    """Divides the logits; 0 takes the likeliest token."""
+    """Divides the logits; 0 is greedy decoding."""
     top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
-    """Samples from the likeliest tokens that together reach this probability; 1 is off."""
+    """Sample from the most likely tokens whose probabilities add up to this; 1 is off."""
     top_k: NonNegativeInt = 0
-    """Samples from this many likeliest tokens; 0 is off."""
+    """Sample from this many most likely tokens; 0 is off."""
 
 
 class VLLMConfig(ConfigTable):
-    """vLLM as rollout engine; needs the extra and a GPU."""
+    """vLLM as the engine; needs the extra `vllm` and a GPU."""
 
     mode: Literal["colocate", "server"] = "colocate"
-    """In this process on the same GPUs, or a server started elsewhere."""
+    """`colocate` runs vLLM in the training process on the same GPUs; `server` uses one started elsewhere."""
     server_url: str | None = None
-    """Base URL of the server."""
+    """Base URL of the server, for mode `server`."""
     gpu_memory: Annotated[float, Field(gt=0, lt=1)] = 0.3
-    """Share of the GPU memory for vLLM when colocated."""
+    """Fraction of the GPU memory that colocated vLLM may use."""
     tensor_parallel: PositiveInt = 1
-    """GPUs that share one copy of the model."""
+    """Number of GPUs over which each copy of the model is split."""
     sleep: bool = False
-    """Frees vLLM's memory during updates."""
+    """Whether vLLM releases its GPU memory during updates."""
 
 
 class EngineConfig(ConfigTable):
-    """What generates rollouts."""
+    """The engine that generates completions."""
 
     name: Literal["auto", "dropping", "hf", "vllm"] = "auto"
-    """`dropping` is our loop that drops finished rows (the default on a CPU), `hf` is HF generate, `vllm` is vLLM."""
+    """`dropping`: our loop that drops finished rows (`auto` on a CPU). `hf`: `model.generate` (`auto` on a GPU)."""
     batch: PositiveInt | None = None
-    """Rows generated at once; by default all."""
+    """Completions generated at once; by default all."""
     vllm: VLLMConfig = VLLMConfig()
     """Settings of vLLM."""
 
 
 class OptimizerConfig(ConfigTable):
-    """AdamW and its schedule: linear warm-up, then constant."""
+    """AdamW with a linear warm-up, then a constant learning rate."""
 
     learning_rate: PositiveFloat = 1e-6
     """Learning rate after the warm-up."""
     warmup_steps: NonNegativeInt = 0
-    """Optimizer steps over which the rate rises linearly from zero."""
+    """Optimizer steps during which the learning rate rises linearly from zero."""
     betas: tuple[Fraction, Fraction] = (0.9, 0.999)
-    """Decay rates of the moments."""
+    """Decay rates of AdamW's moments."""
     eps: PositiveFloat = 1e-8
     """Added to the denominator."""
     weight_decay: NonNegativeFloat = 0.01
@@ -246,86 +247,89 @@ class EvaluationConfig(ConfigTable):
     """Evaluation on the test problems during training."""
 
     every: NonNegativeInt = 10
-    """PPO steps between evaluations; also before the first and after the last. 0 turns it off."""
+    """Steps between evaluations; there is one before the first and one after the last step too. 0 turns them off."""
     problems: PositiveInt | None = None
-    """How many of the test problems, from the first; by default all."""
+    """Number of test problems, from the first; by default all."""
     samples: PositiveInt = 1
     """Completions per problem."""
     sampling: SamplingConfig | None = None
-    """How they are drawn; by default as in training."""
+    """Sampling of their completions; by default as in training."""
 
 
 class PPOConfig(TrainingConfig):
     """`ppo`: reinforcement learning with the exact reward."""
 
     algorithm: Literal["ppo", "grpo"] = "ppo"
-    """`ppo` is ours, with a critic; `grpo` is TRL's, without: critic, gamma, lam and value_clip then mean nothing."""
+    """`ppo` is our trainer, with a critic. `grpo` is TRL's, without: it ignores critic, gamma, lam and value_clip."""
     steps: PositiveInt = 250
-    """Rounds of rollouts and updates."""
+    """Steps, each of which samples rollouts and updates on them."""
     prompts: PositiveInt = 256
     """Problems per step."""
     rollouts: PositiveInt = 4
-    """Completions per problem and step."""
+    """Completions per problem in a step."""
     sampling: SamplingConfig = SamplingConfig()
-    """How rollouts are drawn."""
+    """Sampling of the rollouts."""
     max_prompt_tokens: PositiveInt = 256
-    """A longer prompt is an error."""
+    """Most tokens of a prompt; a longer one is an error."""
     engine: EngineConfig = EngineConfig()
-    """What generates rollouts."""
+    """Engine that generates the rollouts."""
     actor: OptimizerConfig = OptimizerConfig()
     """Optimizer of the policy."""
     critic: OptimizerConfig = OptimizerConfig(learning_rate=1e-5)
-    """Optimizer of the critic, which starts from the policy's weights."""
+    """Optimizer of the critic, whose backbone starts from the policy's weights."""
     critic_warmup_steps: NonNegativeInt = 0
-    """First steps in which only the critic learns."""
+    """Number of first steps in which only the critic is updated."""
     critic_warmup_epochs: PositiveInt = 1
-    """Passes of the critic over each batch of rollouts during its warm-up."""
+    """Passes over each batch of rollouts during the critic's warm-up."""
     epochs: PositiveInt = 1
     """Passes over each batch of rollouts."""
     mini_batch: PositiveInt = 128
     """Rollouts per optimizer step."""
     micro_batch: PositiveInt | None = None
-    """Rollouts per forward pass, chunked by length; by default the mini-batch. Smaller saves memory only."""
+    """Rollouts per forward pass, grouped by length; by default a token budget (`ppo`) or the mini-batch
+    (`grpo`). Changes memory and speed only."""
     gamma: Fraction = 1.0
     """Discount per token."""
     lam: Fraction = 1.0
     """Lambda of generalised advantage estimation."""
     clip: PositiveFloat = 0.2
-    """The probability ratio is clipped to 1 ± this."""
+    """The probability ratio of the surrogate loss is clipped to 1 ± this."""
     value_clip: NonNegativeFloat = 0.5
-    """Values are clipped to the old value ± this in the loss; 0 turns it off."""
+    """Values are clipped to the old values ± this in the value loss; 0 turns clipping off."""
     kl: NonNegativeFloat = 0.001
-    """Coefficient of the per-token k1 estimate of the KL to the starting policy, subtracted from the reward."""
+    """Coefficient of the KL to the initial policy (k1 per token), which is subtracted from the reward."""
     entropy: NonNegativeFloat = 0.001
     """Coefficient of the entropy bonus."""
     max_grad_norm: PositiveFloat = 1.0
-    """Gradients of each model are scaled down to this norm."""
+    """Gradients of each network are clipped to this norm."""
     whiten: bool = True
-    """Whether advantages are brought to zero mean and unit variance over the batch's valid tokens."""
+    """Whether to normalise advantages to zero mean and unit variance over the valid tokens of a batch."""
     evaluation: EvaluationConfig = EvaluationConfig()
     """Periodic evaluation on the test problems."""
     behaviors: bool = True
-    """Whether the rules judge counts behaviours in every rollout for the metrics."""
+    """Whether the metrics include the rules judge's counts of behaviours in the rollouts."""
     sharding: Literal["none", "fsdp"] = "none"
-    """`fsdp` shards policy, critic, reference and optimizers over the processes that the stage's resources ask for."""
+    """`fsdp` shards policy, critic, reference and optimizers over the `processes` of the stage's resources."""
     recompute: bool = Field(default=False, json_schema_extra=_OUTSIDE_KEY)
-    """Recomputes activations on the way back instead of keeping them: a third slower, far less memory, same result."""
+    """Recompute activations in the backward pass: a third slower, far less memory, the same result."""
     keep_checkpoints: PositiveInt = Field(default=2, json_schema_extra=_OUTSIDE_KEY)
-    """How many of the newest checkpoints stay on disk."""
+    """Number of newest checkpoints that stay on disk."""
 
     @model_validator(mode="after")
     def _can_learn(self) -> Self:
         if self.sampling.temperature == 0:
-            raise ValueError("sampling.temperature is 0: without chance in the rollouts there is nothing to learn from")
+            raise ValueError(
+                "sampling.temperature is 0: all rollouts of a problem would be equal, and nothing could be learnt"
+            )
         return self
 
     @model_validator(mode="after")
     def _batches_divide(self) -> Self:
-        # Accepting these and training something else would be worse than refusing them.
+        # TRL would silently train with other batches.
         if self.algorithm != "grpo":
             return self
         if self.sharding != "none":
-            raise ValueError("sharding is of our PPO only: with algorithm grpo set it to none")
+            raise ValueError("sharding works with algorithm ppo only: set it to none for grpo")
         if self.rollouts < 2:
             raise ValueError("algorithm grpo compares the completions of a problem: rollouts must be at least 2")
         batch = self.prompts * self.rollouts
@@ -342,16 +346,16 @@ class SampleConfig(TrainingConfig):
     """`sample`: completions of a model on the problems, scored."""
 
     split: Literal["test", "train"] = "test"
-    """Which problems."""
+    """Which split of the problems."""
     problems: PositiveInt | None = None
-    """How many of them, from the first; by default all."""
+    """Number of problems, from the first; by default all."""
     samples: PositiveInt = 1
     """Completions per problem."""
     sampling: SamplingConfig = SamplingConfig()
-    """How they are drawn."""
+    """Sampling of the completions."""
     max_prompt_tokens: PositiveInt = 256
-    """A longer prompt is an error."""
+    """Most tokens of a prompt; a longer one is an error."""
     batch: PositiveInt = 256
-    """Completions drawn together; also how often results are written."""
+    """Completions sampled together; results are written after each such batch."""
     engine: EngineConfig = EngineConfig()
-    """What generates them."""
+    """Engine that generates them."""

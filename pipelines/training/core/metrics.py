@@ -1,4 +1,4 @@
-"""Metrics of a stage, read back from its own stream: what a result reports is then true after any resume."""
+"""Metrics of a stage, read back from its stream, so that results hold after any number of resumes."""
 
 import math
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ from pipelines.streams import read_stream
 
 
 def read_metrics(folder: StageFolder, name: str) -> dict[int, dict[str, float]]:
-    """The metrics of the stream `metrics-NAME` by step."""
+    """Return the metrics of the stream `metrics-NAME` by step."""
     found: dict[int, dict[str, float]] = {}
     for record in read_stream(folder.path, "metrics"):
         if record.get("stream") == f"metrics-{name}":
@@ -18,16 +18,21 @@ def read_metrics(folder: StageFolder, name: str) -> dict[int, dict[str, float]]:
 
 
 def read_last_metrics(folder: StageFolder, name: str) -> dict[str, float]:
-    """The values of the last step; empty where there is none."""
+    """Return the metrics of the last step; empty without one."""
     found = read_metrics(folder, name)
     return found[max(found)] if found else {}
 
 
 def require_finite(values: Mapping[str, float], what: str, *, remedy: str) -> None:
-    """Refuses to go on from a step that blew up.
+    """Check that all metrics of a step are finite.
+
+    Args:
+        values: metrics by name.
+        what: the step, for the message.
+        remedy: what to change if they are not.
 
     Raises:
-        StageFailed: a value is no finite number; names them all.
+        StageFailed: a value is NaN or infinite; the message lists them all.
     """
     if not all(map(math.isfinite, values.values())):
         raise StageFailed(

@@ -1,4 +1,4 @@
-"""Models: made from a config, read, written in the Hugging Face layout."""
+"""Causal language models: building from a config, loading, saving in the Hugging Face layout."""
 
 import os
 import shutil
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def build_model(architecture: ArchitectureConfig, tokenizer: "PreTrainedTokenizerBase") -> "PreTrainedModel":
-    """A model with random weights, drawn from torch's global generator."""
+    """Build a model with random weights from torch's global generator."""
     shape = {
         "vocab_size": len(tokenizer),
         "hidden_size": architecture.hidden_size,
@@ -41,10 +41,15 @@ def build_model(architecture: ArchitectureConfig, tokenizer: "PreTrainedTokenize
 
 
 def load_model(path: Path | str, revision: str | None = None, *, as_stored: bool = False) -> "PreTrainedModel":
-    """A causal language model with float32 weights (or `as_stored`, in the files' own number type), on the CPU.
+    """Load a causal language model to the CPU.
+
+    Args:
+        path: folder or hub id.
+        revision: of a hub model.
+        as_stored: keep the number type of the files; otherwise weights become float32.
 
     Raises:
-        InvalidInput: there is none at that path or hub id, or its files are damaged.
+        InvalidInput: no model there, or damaged files.
     """
     import torch
     from safetensors import SafetensorError
@@ -54,7 +59,7 @@ def load_model(path: Path | str, revision: str | None = None, *, as_stored: bool
     try:
         return AutoModelForCausalLM.from_pretrained(str(path), revision=revision or "main", dtype=dtype)
     except (OSError, ValueError, SafetensorError) as error:
-        raise InvalidInput(f"{path} has no model that can be read", detail=str(error)) from error
+        raise InvalidInput(f"no model can be read from {path}", detail=str(error)) from error
 
 
 def gather_parameters(model: Any) -> Iterator[tuple[str, "torch.Tensor"]]:
@@ -68,18 +73,18 @@ def gather_parameters(model: Any) -> Iterator[tuple[str, "torch.Tensor"]]:
 
 
 def count_parameters(model: "PreTrainedModel") -> int:
-    """Number of parameters, tied ones once."""
+    """Count the parameters, tied ones once."""
     return sum(parameter.numel() for parameter in model.parameters())
 
 
 def max_positions(model: "PreTrainedModel") -> int | None:
-    """The longest sequence the model was made for, or None where its config does not say."""
+    """Return the longest sequence the model supports, in tokens; None if its config does not say."""
     found = getattr(model.config, "max_position_embeddings", None)
     return None if found is None else int(found)
 
 
 def save_model(folder: StageFolder, model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase") -> Path:
-    """Writes `artifacts/model`, whole or not at all."""
+    """Write `artifacts/model`, which appears by rename; return its path."""
     final = folder.artifacts / "model"
     aside = folder.artifacts / f".model.{os.getpid()}.tmp"
     shutil.rmtree(aside, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""Where and how a training stage computes: threads, device, number type, seeds, memory errors."""
+"""Set-up of a training process: threads, device, number type, seeds, errors of running out of memory."""
 
 import contextlib
 import os
@@ -16,20 +16,20 @@ from pipelines.training.core.configs import TrainingConfig
 
 @dataclass(frozen=True, slots=True)
 class Runtime:
-    """Device and number type of a stage. Weights are float32; `compute` is the type of the matrix products."""
+    """Device and number type of a stage. Weights are float32; `compute` is the type of matrix products (autocast)."""
 
     device: torch.device
     compute: torch.dtype
 
     def autocast(self) -> AbstractContextManager[object]:
-        """Context for forward passes."""
+        """Return the context for forward passes."""
         if self.compute == torch.float32:
             return contextlib.nullcontext()
         context: AbstractContextManager[object] = torch.autocast(self.device.type, dtype=self.compute)
         return context
 
     def describe(self) -> dict[str, str | int]:
-        """For a stage's result: what it really ran on."""
+        """Return device, number type, threads and torch version, for the stage's result."""
         return {
             "device": str(self.device),
             "dtype": str(self.compute).removeprefix("torch."),
@@ -39,23 +39,24 @@ class Runtime:
 
 
 def world_size() -> int:
-    """How many processes torchrun started for this stage; 1 without torchrun."""
+    """Return how many processes torchrun started for this stage; 1 without torchrun."""
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
 def start(config: TrainingConfig, *, many: bool = False, advice: str = "") -> Runtime:
-    """Sets threads and seeds and chooses the device.
+    """Set threads and seeds and choose the device.
 
     Args:
-        many: whether this stage may run in several processes, one a GPU.
-        advice: what else could be done where it may not.
+        config: of the stage.
+        many: whether this stage supports several processes, one per GPU.
+        advice: an alternative for the remedy if it does not.
 
     Raises:
-        InvalidInput: several processes were started for a stage that runs in one.
-        MissingRequirement: a GPU is asked for and there is none, or there are fewer than processes.
+        InvalidInput: several processes were started for a stage that supports one.
+        MissingRequirement: a GPU is required and none is visible, or fewer than processes.
     """
     if world_size() > 1 and not many:
-        # Each would write the same streams.
+        # Each process would write the same streams.
         raise InvalidInput(
             f"this stage runs in one process, but {world_size()} were started for it",
             remedy=f"Set processes and nodes to 1 in the stage's resources{advice}.",
@@ -63,7 +64,7 @@ def start(config: TrainingConfig, *, many: bool = False, advice: str = "") -> Ru
     torch.set_num_threads(config.threads)
     if config.device == "cuda" and not torch.cuda.is_available():
         raise MissingRequirement(
-            "device is cuda but torch sees no GPU here", remedy="Set device to auto or cpu, or run it on a GPU node."
+            "device is cuda but torch sees no GPU", remedy="Set device to auto or cpu, or run the stage on a GPU node."
         )
     name = "cuda" if config.device != "cpu" and torch.cuda.is_available() else "cpu"
     compute = {
@@ -77,28 +78,28 @@ def start(config: TrainingConfig, *, many: bool = False, advice: str = "") -> Ru
 
 
 def _own_device(name: str) -> torch.device:
-    """The device of this process: a GPU of its own where torchrun started several."""
+    """Return this process's device; each process of torchrun has a GPU of its own."""
     if name == "cpu" or world_size() == 1:
         return torch.device(name)
     index, here = int(os.environ["LOCAL_RANK"]), torch.cuda.device_count()
     if index >= here:
         raise MissingRequirement(
             f"process {index} of this node has no GPU: torch sees {here} here",
-            remedy="Set processes in the stage's resources to its number of gpus.",
+            remedy="Set processes in the stage's resources to the number of GPUs.",
         )
     torch.cuda.set_device(index)
     return torch.device(name, index)
 
 
 def seed_everything(seed: int) -> None:
-    """Seeds Python, numpy and torch on all devices."""
+    """Seed Python, numpy and torch on all devices."""
     random.seed(seed)
     np.random.seed(seed % 2**32)
     torch.manual_seed(seed)
 
 
 def silence_libraries() -> None:
-    """Keeps libraries' progress bars and advice out of a job's log; warnings and errors stay."""
+    """Keep progress bars and hints of transformers out of a job's log; warnings and errors stay."""
     from transformers.utils import logging
 
     logging.set_verbosity_warning()
@@ -107,10 +108,14 @@ def silence_libraries() -> None:
 
 @contextlib.contextmanager
 def memory_guard(what: str, remedy: str) -> Iterator[None]:
-    """Turns running out of memory into an error that names the batch.
+    """Turn running out of memory into an error that names the batch and a remedy.
+
+    Args:
+        what: what was computed.
+        remedy: which setting needs less memory.
 
     Raises:
-        StageFailed: memory ran out inside; the last checkpoint is untouched.
+        StageFailed: memory ran out inside the context; the last checkpoint is untouched.
     """
     try:
         yield
@@ -120,7 +125,7 @@ def memory_guard(what: str, remedy: str) -> Iterator[None]:
         raise StageFailed(
             f"out of memory: {what}",
             detail=f"{str(error).splitlines()[0] if str(error) else type(error).__name__}\n"
-            "The last checkpoint is whole; the stage continues from it.",
+            "The last checkpoint is intact; the stage continues from it.",
             remedy=remedy,
         ) from error
 

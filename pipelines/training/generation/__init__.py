@@ -1,1 +1,4 @@
-"""Generation behind one small interface: our row-dropping loop, HF generate, vLLM."""
+"""Generation engines behind one protocol (`engine`): row-dropping loop, HF generate, vLLM.
+
+Others import `factory.make_engine` and the types of `engine`.
+"""

@@ -1,4 +1,4 @@
-"""What an engine is asked and what it answers; which engine fits where."""
+"""The protocol of generation engines: requests, completions, and helpers that all engines use."""
 
 import hashlib
 from collections.abc import Callable, Sequence
@@ -15,39 +15,39 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class GenerationRequest:
-    """One completion to draw."""
+    """One completion to generate."""
 
     prompt: tuple[int, ...]
     """Token ids, at least one."""
     seed: int
-    """Decides, with prompt and weights, what is drawn (vLLM and HF generate: only approximately)."""
+    """Determines the completion, given prompt and weights; for vLLM and HF generate only approximately."""
 
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """What was drawn."""
+    """A generated completion."""
 
     tokens: tuple[int, ...]
-    """Token ids; the end-of-sequence token is the last one where the completion ended by itself."""
+    """Token ids; with finish reason `stop` the last one is the end-of-sequence token."""
     finish_reason: FinishReason
 
 
 class Engine(Protocol):
-    """Draws completions from the current weights of one model."""
+    """Generates completions from the current weights of one model."""
 
     name: str
 
     def generate(self, requests: Sequence[GenerationRequest], sampling: SamplingConfig) -> list[Completion]:
-        """One completion per request, in order."""
+        """Return one completion per request, in order."""
         ...
 
     def sync(self, step: int) -> None:
-        """Takes over the model's weights after a change; engines that share the model's memory do nothing."""
+        """Load the weights of `step` into the engine; engines that share the model's memory do nothing."""
         ...
 
 
 def rollout_seed(seed: int, split: str, step: int, problem_id: str, sample: int) -> int:
-    """A 63-bit seed for one completion, the same whichever attempt, process or batch draws it."""
+    """Return a 63-bit seed for one completion, the same in every attempt, process and batch."""
     place = "\x1f".join((str(seed), split, str(step), problem_id, str(sample)))
     return int.from_bytes(hashlib.sha256(place.encode()).digest()[:8]) >> 1
 
@@ -58,7 +58,13 @@ def generate_in_batches(
     size: int | None,
     generate: Callable[[Sequence[GenerationRequest]], list[Completion]],
 ) -> list[Completion]:
-    """Generates batch by batch with the model in evaluation mode.
+    """Generate in batches with the model in evaluation mode.
+
+    Args:
+        model: the model, put back into its mode afterwards.
+        requests: the completions to generate.
+        size: requests per batch; None takes all at once.
+        generate: generates one batch.
 
     Raises:
         StageFailed: out of memory; names the batch.
@@ -78,7 +84,7 @@ def generate_in_batches(
 
 
 def truncate_at_eos(tokens: Sequence[int], eos: frozenset[int]) -> Completion:
-    """A completion from raw generated ids: what follows the first end-of-sequence token is filler and goes."""
+    """Build a completion from generated ids, without the padding after the first end-of-sequence token."""
     for index, token in enumerate(tokens):
         if token in eos:
             return Completion(tuple(tokens[: index + 1]), "stop")

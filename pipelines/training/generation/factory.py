@@ -1,4 +1,4 @@
-"""Which engine draws the completions."""
+"""Choice of the generation engine."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -20,11 +20,11 @@ def make_engine(
     max_sequence: int | None = None,
     all_reduce_max: Callable[[int], int] = lambda n: n,
 ) -> Engine:
-    """The engine a config names; `auto` is the row-dropping loop on a CPU and HF generate on a GPU.
+    """Build the engine a config names; `auto` is the row-dropping loop on a CPU and HF generate on a GPU.
 
     Args:
         max_sequence: most tokens of a prompt and its completion; vLLM reserves memory for one such sequence.
-        all_reduce_max: of a number, the largest over the processes of the stage; vLLM needs equal batches in all.
+        all_reduce_max: returns the largest number over the processes of the stage; vLLM needs equal batches in all.
     """
     name = config.name
     if name == "auto":

@@ -1,4 +1,4 @@
-"""HF generate as an engine: for models and devices where its kernels are better than our loop."""
+"""HF generate as an engine, for models and devices on which it is faster than our loop."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class HFEngine:
-    """`model.generate` on a model in this process. A batch is seeded as a whole: rows depend on their company."""
+    """`model.generate` on a model in this process. A batch has one seed, so a row depends on the other rows of it."""
 
     name = "hf"
 
@@ -33,10 +33,10 @@ class HFEngine:
         self._eos = frozenset(eos_token_ids(model, tokenizer))
 
     def sync(self, step: int) -> None:
-        """Nothing: generate reads the model's own weights."""
+        """Do nothing: generate reads the model's own weights."""
 
     def generate(self, requests: Sequence[GenerationRequest], sampling: SamplingConfig) -> list[Completion]:
-        """One completion per request, in order."""
+        """Return one completion per request, in order."""
         with torch.inference_mode():
             return generate_in_batches(self._model, requests, self._batch, lambda part: self._generate(part, sampling))
 
@@ -45,7 +45,7 @@ class HFEngine:
 
         ids, mask, _ = left_pad([request.prompt for request in requests], self._pad, self._runtime.device)
         draws = sampling.temperature > 0
-        # Fresh settings, not the model's own: a hub model's file may ask for a top_p of .8 or a repetition penalty.
+        # Not the model's own generation config: that of a hub model may set top_p = 0.8 or a repetition penalty.
         settings = GenerationConfig(
             max_new_tokens=sampling.max_new_tokens,
             do_sample=draws,

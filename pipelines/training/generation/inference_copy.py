@@ -1,8 +1,7 @@
-"""Generating from a model whose parameters are sharded.
+"""Generation from a sharded model, on an unsharded copy.
 
-A token needs every parameter, so generating on shards would gather the model once a token. It is gathered once a
-step instead: into a whole copy in the number type of the computation (6 GB for 3B parameters in bfloat16), or
-parameter by parameter into vLLM.
+Each token needs every parameter, so generating on shards would gather the model once per token. The copy is filled
+once per step instead, in the number type of the computation (6 GB for 3B parameters in bfloat16).
 """
 
 from collections.abc import Sequence
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def copy_weights(source: Any, target: "PreTrainedModel | None") -> None:
-    """Writes the whole values of `source` into `target`; with None it only takes part in the gathering."""
+    """Copy the weights of a possibly sharded model into `target`; None only takes part in the collective."""
     targets = dict(target.named_parameters()) if target is not None else {}
     with torch.no_grad():
         for name, value in gather_parameters(source):
@@ -28,7 +27,7 @@ def copy_weights(source: Any, target: "PreTrainedModel | None") -> None:
 
 
 def make_inference_copy(model: "PreTrainedModel", compute: torch.dtype) -> "PreTrainedModel":
-    """A model for generation only: parameters in `compute`, buffers (rotary frequencies) as they were."""
+    """Prepare a model for generation only: parameters in `compute`, buffers (rotary frequencies) unchanged."""
     model.requires_grad_(False)
     for parameter in model.parameters():
         parameter.data = parameter.data.to(compute)
@@ -36,7 +35,7 @@ def make_inference_copy(model: "PreTrainedModel", compute: torch.dtype) -> "PreT
 
 
 class InferenceCopyEngine:
-    """An engine on a whole copy of a sharded model; the copy takes over the weights once a step."""
+    """Runs another engine on an unsharded copy of a model, which receives the weights once per step."""
 
     def __init__(self, sharded: "PreTrainedModel", copy: "PreTrainedModel", engine: Engine) -> None:
         self.name = engine.name
@@ -46,11 +45,11 @@ class InferenceCopyEngine:
         self._synced: int | None = None
 
     def sync(self, step: int) -> None:
-        """Gathers the weights into the copy; every process must call it."""
+        """Gather the weights of `step` into the copy; every process must call it."""
         if self._synced != step:
             copy_weights(self._sharded, self._copy)
             self._synced = step
 
     def generate(self, requests: Sequence[GenerationRequest], sampling: SamplingConfig) -> list[Completion]:
-        """One completion per request, in order."""
+        """Return one completion per request, in order."""
         return self._engine.generate(requests, sampling) if requests else []

@@ -1,7 +1,7 @@
-"""A generation loop that drops finished rows, so that a batch costs what its unfinished rows cost.
+"""A generation loop that drops finished rows, so that the cost of a batch is that of its unfinished rows.
 
-Each row draws from random numbers of its own seed by inversion of the cumulative distribution: a row's
-completion does not depend on which rows it shares a batch with.
+Each row has random numbers from its own seed and samples by inverting the cumulative distribution, so its completion
+does not depend on the other rows of the batch.
 """
 
 from collections.abc import Sequence
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 _DROP_SHARE: Final = 1 / 16
-"""Finished rows are dropped when they are this share of the batch: selecting rows copies the whole cache."""
+"""Finished rows are dropped once they are this fraction of the batch, since dropping copies the whole cache."""
 
 
 class RowDroppingEngine:
-    """The loop on a model in this process."""
+    """The row-dropping loop on a model in this process."""
 
     name = "dropping"
 
@@ -47,10 +47,10 @@ class RowDroppingEngine:
         self._eos = torch.tensor(sorted(eos_token_ids(model, tokenizer)), device=runtime.device)
 
     def sync(self, step: int) -> None:
-        """Nothing: the loop reads the model's own weights."""
+        """Do nothing: the loop reads the model's own weights."""
 
     def generate(self, requests: Sequence[GenerationRequest], sampling: SamplingConfig) -> list[Completion]:
-        """One completion per request, in order."""
+        """Return one completion per request, in order."""
         with torch.inference_mode():
             return generate_in_batches(self._model, requests, self._batch, lambda part: self._generate(part, sampling))
 
@@ -96,7 +96,16 @@ class RowDroppingEngine:
 
 
 def sample_tokens(logits: torch.Tensor, uniforms: torch.Tensor, sampling: SamplingConfig) -> torch.Tensor:
-    """Tokens (rows,) drawn from logits (rows, vocabulary) by one uniform number in [0, 1) a row."""
+    """Sample a token per row.
+
+    Args:
+        logits: (rows, vocabulary).
+        uniforms: random numbers in [0, 1), (rows,).
+        sampling: temperature, top_k and top_p.
+
+    Returns:
+        Token ids, (rows,).
+    """
     if sampling.temperature == 0:
         return logits.argmax(dim=-1)
     logits = logits.double() / sampling.temperature
@@ -114,7 +123,7 @@ def sample_tokens(logits: torch.Tensor, uniforms: torch.Tensor, sampling: Sampli
 
 
 def eos_token_ids(model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase") -> set[int]:
-    """Ids that end a completion: the tokenizer's, and those the model's generation config adds."""
+    """Return the ids that end a completion: the tokenizer's and those of the model's generation config."""
     configured = getattr(getattr(model, "generation_config", None), "eos_token_id", None)
     more = configured if isinstance(configured, list) else [configured]
     return {int(tokenizer.eos_token_id)} | {int(token) for token in more if token is not None}
@@ -123,10 +132,10 @@ def eos_token_ids(model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase"
 def left_pad(
     prompts: Sequence[Sequence[int]], pad: int, device: torch.device
 ) -> tuple[torch.Tensor, torch.Tensor | None, torch.Tensor]:
-    """Prompts as one batch that ends evenly.
+    """Pad prompts on the left into one batch.
 
     Returns:
-        Ids, attention mask and positions, each (rows, longest); no mask where all are equally long.
+        Ids, attention mask and positions, each (rows, longest); the mask is None if all prompts are equally long.
     """
     longest = max(len(prompt) for prompt in prompts)
     ids = torch.full((len(prompts), longest), pad, dtype=torch.long)

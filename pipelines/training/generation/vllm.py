@@ -1,4 +1,4 @@
-"""vLLM as an engine, through TRL's generation backend: a colocated engine or a server, weights pushed to it."""
+"""vLLM as the engine of a training stage, through TRL's backend: colocated or a server, with weights pushed to it."""
 
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class SyncedVLLMEngine:
-    """Completions by vLLM. Its random numbers are its own: a resumed run draws others than an undisturbed one."""
+    """vLLM that receives the weights once per step. It ignores seeds: a resumed run samples other completions."""
 
     name = "vllm"
 
@@ -34,19 +34,19 @@ class SyncedVLLMEngine:
         self._synced: int | None = None
 
     def sync(self, step: int) -> None:
-        """Pushes the model's weights to vLLM, once a step."""
+        """Push the weights of `step` to vLLM, once."""
         if self._synced != step:
             self._vllm.sync_weights()
             self._synced = step
 
     def generate(self, requests: Sequence[GenerationRequest], sampling: SamplingConfig) -> list[Completion]:
-        """One completion per request, in order."""
+        """Return one completion per request, in order."""
         self._vllm.temperature = sampling.temperature
         self._vllm.top_p = sampling.top_p
         self._vllm.top_k = sampling.top_k
         self._vllm.max_completion_length = sampling.max_new_tokens
         prompts = [list(request.prompt) for request in requests]
-        # A server, and GPUs that share one copy, answer all processes at once and divide the answers evenly.
+        # TRL sends the prompts of all processes to a server or tensor-parallel group and splits the result evenly.
         filler = prompts[-1] if prompts else [min(self._eos)]
         prompts += [filler] * (self._all_reduce_max(len(prompts)) - len(prompts))
         if not prompts:

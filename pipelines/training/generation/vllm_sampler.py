@@ -1,4 +1,4 @@
-"""vLLM by itself, on a model that nothing trains: it reads the weights, and may spread them over the GPUs of a node."""
+"""vLLM on a model that is not in training: it loads the weights from files, over several GPUs of a node if asked."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class StandaloneVLLMEngine:
-    """Completions by a vLLM of its own. Every request has its seed; vLLM does not promise the same text for it."""
+    """vLLM in this process with a seed per request; vLLM does not guarantee equal completions for equal seeds."""
 
     name = "vllm"
 
@@ -44,10 +44,10 @@ class StandaloneVLLMEngine:
         )
 
     def sync(self, step: int) -> None:
-        """Nothing: the weights are those of the files."""
+        """Do nothing: the weights are those of the files."""
 
     def generate(self, requests: Sequence[GenerationRequest], sampling: SamplingConfig) -> list[Completion]:
-        """One completion per request, in order."""
+        """Return one completion per request, in order."""
         settings = [
             self._vllm.SamplingParams(
                 n=1,
@@ -67,7 +67,7 @@ class StandaloneVLLMEngine:
 
 
 def load_model_config(path: Path) -> Any:
-    """What is known of a model without its weights: `config` and `generation_config`."""
+    """Read `config` and `generation_config` of a model without its weights."""
     from transformers import AutoConfig, GenerationConfig
 
     settings = GenerationConfig.from_pretrained(path) if (path / "generation_config.json").is_file() else None

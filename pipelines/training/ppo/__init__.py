@@ -1,1 +1,4 @@
-"""PPO with a critic and the exact reward: rollout, advantages, update, checkpoint, stage."""
+"""Our PPO trainer with a critic: networks, batches, losses, the update, FSDP2, sharded checkpoints.
+
+The `ppo` stage assembles them; only `pipelines.training.stages.ppo` imports from here.
+"""

@@ -1,7 +1,7 @@
 """Rewards per token, generalised advantage estimation, whitening: pure functions on padded tensors.
 
-Tensors are (rollouts, tokens): column t belongs to the t-th token of a completion, values are those of the
-state before it, and `mask` is true on tokens that were generated, the end-of-sequence token included.
+Tensors are (rollouts, tokens). Column t belongs to the t-th token of a completion; its value is that of the state
+before the token. `mask` is true on generated tokens, including the end-of-sequence token.
 """
 
 import torch
@@ -9,18 +9,18 @@ from torch import Tensor
 
 
 def completion_mask(lengths: Tensor, width: int) -> Tensor:
-    """Mask (rollouts, width) of the first `lengths` tokens of each row."""
+    """Return a mask (rollouts, width), true on the first `lengths` tokens of each row."""
     return torch.arange(width, device=lengths.device) < lengths.unsqueeze(1)
 
 
 def token_rewards(scores: Tensor, divergence: Tensor, mask: Tensor, kl: float) -> Tensor:
-    """Rewards of the tokens: the score on the last valid token, minus `kl` times the divergence on each.
+    """Return rewards per token: minus `kl` times the divergence, plus the score on the last valid token.
 
     Args:
         scores: rewards of the completions, (rollouts,).
         divergence: estimates of the KL to the reference per token, k1: log p - log p_ref (Schulman 2020).
         mask: valid tokens; every row has at least one.
-        kl: coefficient.
+        kl: coefficient of the divergence.
     """
     rewards = torch.where(mask, -kl * divergence, 0.0)
     rows = torch.arange(len(scores), device=scores.device)
@@ -29,9 +29,16 @@ def token_rewards(scores: Tensor, divergence: Tensor, mask: Tensor, kl: float) -
 
 
 def gae(rewards: Tensor, values: Tensor, mask: Tensor, gamma: float, lam: float) -> tuple[Tensor, Tensor]:
-    """Advantages and returns (Schulman et al. 2016, eq. 16); zero where the mask is false.
+    """Compute advantages and returns (Schulman et al. 2016, eq. 16); zero where the mask is false.
 
-    Nothing follows the last valid token, whether it ended the text or the limit did: its next value is zero.
+    The value after the last valid token is zero, for completions that ended and for those the token limit truncated.
+
+    Args:
+        rewards: (rollouts, tokens).
+        values: of the state before each token, (rollouts, tokens).
+        mask: valid tokens.
+        gamma: discount per token.
+        lam: lambda of the estimator.
     """
     advantages = torch.zeros_like(values)
     carried = torch.zeros_like(values[:, 0])
@@ -47,7 +54,7 @@ def gae(rewards: Tensor, values: Tensor, mask: Tensor, gamma: float, lam: float)
 
 
 def whiten(advantages: Tensor, mask: Tensor) -> Tensor:
-    """Advantages with zero mean and unit variance over the valid tokens; zero elsewhere."""
+    """Normalise advantages to zero mean and unit variance over the valid tokens; zero elsewhere."""
     valid = advantages[mask]
     if valid.numel() < 2:
         return advantages
@@ -56,7 +63,7 @@ def whiten(advantages: Tensor, mask: Tensor) -> Tensor:
 
 
 def explained_variance(returns: Tensor, values: Tensor, mask: Tensor) -> float | None:
-    """Share of the variance of the returns that the values explain; None where the returns do not vary."""
+    """Return 1 - Var(returns - values) / Var(returns) over the valid tokens; None if the returns are constant."""
     target, predicted = returns[mask], values[mask]
     if target.numel() < 2:
         return None

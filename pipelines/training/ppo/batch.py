@@ -1,4 +1,4 @@
-"""A batch of rollouts as tensors, cut into chunks of similar length, and what the models say of it."""
+"""Rollouts of a step as tensors, micro-batches of similar length, and the networks' estimates for them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,22 +17,22 @@ a quarter faster than 4,096 (measured with a hidden size of 64)."""
 
 @dataclass(frozen=True, slots=True)
 class RolloutBatch:
-    """Rollouts of one step, on the CPU. n rollouts; width of the longest sequence and of the longest completion."""
+    """The n rollouts of a step, on the CPU, padded to the longest sequence and the longest completion."""
 
     ids: Tensor
-    """Prompt and completion, padded to the right, (n, sequence)."""
+    """Token ids of prompt and completion, padded on the right, (n, sequence)."""
     prompt_lengths: Tensor
-    """(n,)"""
+    """Tokens of the prompts, (n,)."""
     lengths: Tensor
     """Tokens of the completions, (n,)."""
     mask: Tensor
-    """Valid tokens, (n, completion)."""
+    """True on generated tokens, (n, completion)."""
     scores: Tensor
     """Rewards of the completions, (n,)."""
 
     @classmethod
     def from_rollouts(cls, rollouts: Sequence[SampledRollout], pad: int) -> "RolloutBatch":
-        """The batch of these rollouts."""
+        """Build the batch of these rollouts; `pad` fills up the rows."""
         rows = [torch.tensor(each.prompt + each.completion, dtype=torch.long) for each in rollouts]
         lengths = torch.tensor([len(each.completion) for each in rollouts])
         return cls(
@@ -47,7 +47,7 @@ class RolloutBatch:
         return len(self.scores)
 
     def micro_batch(self, rows: Sequence[int], device: torch.device) -> "MicroBatch":
-        """Some of the rollouts, padded to the longest of them."""
+        """Build the micro-batch of some rows, padded to the longest of them, on a device."""
         index = torch.tensor(rows, dtype=torch.long)
         first = self.prompt_lengths[index] - 1
         ends = first + self.lengths[index]
@@ -58,7 +58,7 @@ class RolloutBatch:
         return MicroBatch(index, ids.to(device), target_mask.to(device), targets.to(device), self.mask[index])
 
     def group_rows(self, rows: Sequence[int], size: int | None, *, tokens: int) -> list[list[int]]:
-        """The rows in groups of similar length: at most `size` rows, or where that is None, at most `tokens` tokens."""
+        """Group rows by length: at most `size` rows per group or, if that is None, `tokens` tokens with padding."""
         totals = self.prompt_lengths + self.lengths
         ordered = sorted(rows, key=lambda row: (-int(totals[row]), row))
         if size is not None:
@@ -74,25 +74,25 @@ class RolloutBatch:
 
 @dataclass(frozen=True, slots=True)
 class MicroBatch:
-    """Rows of a batch as the models take them; n valid tokens in all."""
+    """Rows of a batch as input of the networks, with n generated tokens in all."""
 
     rows: Tensor
-    """Indices into the batch, (rows,), on the CPU."""
+    """Row indices in the batch, (rows,), on the CPU."""
     ids: Tensor
-    """(rows, width)"""
+    """Token ids, (rows, width)."""
     target_mask: Tensor
-    """Positions whose next token was generated, (rows, width)."""
+    """True on positions whose next token was generated, (rows, width)."""
     targets: Tensor
-    """Those tokens, (n,), row by row."""
+    """The generated tokens, (n,), row by row."""
     mask: Tensor
-    """The rows of the batch's mask, on the CPU."""
+    """The batch's mask of these rows, on the CPU."""
 
     def gather(self, values: Tensor) -> Tensor:
-        """From a tensor (rollouts, completion) of the batch the n values of this micro-batch, on its device."""
+        """Select this micro-batch's n values from a tensor (rollouts, completion), on the micro-batch's device."""
         return values[self.rows][self.mask].to(self.ids.device)
 
     def scatter(self, target: Tensor, values: Tensor) -> None:
-        """Writes n values into a tensor (rollouts, completion) of the batch."""
+        """Write this micro-batch's n values into a tensor (rollouts, completion), in place."""
         block = target[self.rows]
         block[self.mask] = values.to(target.device, target.dtype)
         target[self.rows] = block
@@ -100,10 +100,10 @@ class MicroBatch:
 
 @dataclass(frozen=True, slots=True)
 class RolloutEstimates:
-    """What the models said of a batch before the update, (rollouts, completion) each, on the CPU."""
+    """The networks' outputs for a batch before the update, (rollouts, completion) each, on the CPU."""
 
     log_probs: Tensor
     reference: Tensor | None
-    """Log-probabilities under the reference; None where there is none."""
+    """Log-probabilities under the reference policy; None without one."""
     values: Tensor
     entropy: Tensor

@@ -1,7 +1,7 @@
 """Several processes under torchrun: parameters, gradients and optimizer states sharded by torch's FSDP2.
 
-A process keeps its share of every parameter in float32. Blocks are gathered one after another for a pass, in the
-number type of the computation; gradients are averaged over the processes in float32.
+Each process holds its shard of every parameter in float32. Decoder layers are gathered one by one during a pass, in
+the number type of the computation; gradients are averaged over the processes in float32.
 """
 
 import ctypes
@@ -21,12 +21,12 @@ from pipelines.training.core.transformers_compat import decoder_layers
 from pipelines.training.rl.ranks import Ranks, SingleProcess
 
 COLLECTIVE_TIMEOUT: Final = timedelta(minutes=60)
-"""How long a process waits for the others. One that failed is noticed at once: torchrun ends the rest."""
+"""How long a collective waits for other processes. A failed process is noticed at once: torchrun ends the rest."""
 _PR_SET_PDEATHSIG: Final = 1
 
 
 class TorchrunProcesses:
-    """The processes that torchrun started, each with its share of every sharded module."""
+    """The processes that torchrun started, each with a shard of every sharded module."""
 
     def __init__(self, runtime: Runtime) -> None:
         if not dist.is_initialized():
@@ -40,46 +40,46 @@ class TorchrunProcesses:
         self._precision = MixedPrecisionPolicy(param_dtype=compute, reduce_dtype=torch.float32)
 
     def shard(self, module: nn.Module) -> None:
-        """Shards each block of the model apart, and what is left (embeddings, norm, head) together."""
+        """Shard each decoder layer by itself, and the rest (embeddings, norm, head) together."""
         for block in decoder_layers(module):
             fully_shard(block, mesh=self._mesh, mp_policy=self._precision)
         fully_shard(module, mesh=self._mesh, mp_policy=self._precision)
 
     def all_reduce_sum(self, values: Tensor) -> Tensor:
-        """Sum over the processes of a tensor on the CPU."""
+        """Return the sum of a CPU tensor over the processes."""
         found = values.clone()
         dist.all_reduce(found)
         return found
 
     def all_gather(self, items: Sequence[Any]) -> list[Any]:
-        """Items dealt by `deal`, from all processes, in their first order."""
+        """Return the items of all processes in the order they had before `shard_items`."""
         shares: list[list[Any]] = [[] for _ in range(self.size)]
         dist.all_gather_object(shares, list(items))
         n = sum(map(len, shares))
         return [shares[index % self.size][index // self.size] for index in range(n)]
 
     def broadcast(self, value: Any) -> Any:
-        """The first process's value, in all of them."""
+        """Return the first process's value in all of them."""
         box = [value if self.rank == 0 else None]
         dist.broadcast_object_list(box, src=0, device=torch.device("cpu"))
         return box[0]
 
     def all_reduce_max(self, number: int) -> int:
-        """The largest of the processes' numbers."""
+        """Return the largest number over the processes."""
         found = torch.tensor(number)
         dist.all_reduce(found, op=dist.ReduceOp.MAX)
         return int(found)
 
     def barrier(self) -> None:
-        """Returns when every process has come here."""
+        """Return when every process has called it."""
         self.all_reduce_max(0)
 
 
 def connect_ranks(runtime: Runtime) -> Ranks:
-    """The processes of this stage: those of torchrun, or this one alone."""
+    """Connect to the processes of this stage: those of torchrun, or this one alone."""
     return TorchrunProcesses(runtime) if world_size() > 1 else SingleProcess()
 
 
 def _end_with_launcher() -> None:
-    """A torchrun that is killed leaves nobody behind who would hold GPUs and wait for an hour."""
+    """Make the kernel kill this process when torchrun dies, which would otherwise hold its GPU until the timeout."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)

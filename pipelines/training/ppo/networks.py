@@ -1,7 +1,7 @@
-"""Policy and critic as modules that see right-padded batches and answer for the target_mask positions only.
+"""Policy and critic networks, which compute outputs for the generated tokens of a right-padded batch only.
 
-Logits of positions nobody asked for are never made: with a vocabulary of 128,000 they are most of the memory.
-Padding stands to the right of every row, where a causal model cannot see it from a valid position.
+Logits of other positions are never computed: with a vocabulary of 128,000 they would take most of the memory.
+Padding is on the right, where a causal model cannot attend to it from a valid position.
 """
 
 import copy
@@ -26,13 +26,13 @@ class PolicyNetwork(nn.Module):  # type: ignore[misc] # torch is not followed by
         self.model = model
 
     def forward(self, ids: Tensor, target_mask: Tensor, targets: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
-        """Log-probability of each target and entropy of the distribution it was drawn from.
+        """Compute the log-probability of each target and the entropy of its distribution.
 
         Args:
-            ids: (rows, width), padded to the right.
-            target_mask: (rows, width), true where the next token is a target; n of them.
-            targets: (n,), row by row.
-            temperature: of the sampling.
+            ids: token ids (rows, width), padded on the right.
+            target_mask: (rows, width), true on the n positions whose next token is a target.
+            targets: token ids (n,), row by row.
+            temperature: of the sampling; divides the logits.
 
         Returns:
             Log-probabilities and entropies, (n,) each, float32.
@@ -41,12 +41,12 @@ class PolicyNetwork(nn.Module):  # type: ignore[misc] # torch is not followed by
         logits = self.model.get_output_embeddings()(hidden).float() / temperature
         log_probs = torch.log_softmax(logits, dim=-1)
         entropy = -(log_probs.exp() * log_probs).sum(dim=-1)
-        # Contiguous: FSDP2 warns of views among the outputs.
+        # A copy, because FSDP2 warns of views among the outputs.
         return log_probs.gather(1, targets.unsqueeze(1)).squeeze(1).clone(), entropy
 
 
 class ValueNetwork(nn.Module):  # type: ignore[misc]
-    """The policy's own backbone, copied, with a head for the value of a state. Starts by saying zero."""
+    """A copy of the policy's backbone with a value head, which predicts zero at first."""
 
     def __init__(self, model: "PreTrainedModel") -> None:
         super().__init__()
@@ -56,14 +56,14 @@ class ValueNetwork(nn.Module):  # type: ignore[misc]
         nn.init.zeros_(self.head.bias)
 
     def forward(self, ids: Tensor, target_mask: Tensor) -> Tensor:
-        """Values (n,), float32, of the states at the n target_mask positions of `ids` (rows, width)."""
+        """Return values (n,), float32, at the n positions of `ids` (rows, width) where `target_mask` is true."""
         hidden = self.backbone(input_ids=ids, use_cache=False).last_hidden_state[target_mask]
         values: Tensor = self.head(hidden).squeeze(-1).float().clone()
         return values
 
 
 def freeze_copy(policy: PolicyNetwork) -> PolicyNetwork:
-    """A frozen copy of the policy as it is now."""
+    """Return a copy of the policy without gradients."""
     reference = copy.deepcopy(policy)
     reference.requires_grad_(False)
     reference.eval()
@@ -71,9 +71,9 @@ def freeze_copy(policy: PolicyNetwork) -> PolicyNetwork:
 
 
 def recompute_activations(network: nn.Module) -> None:
-    """Keeps of a pass with gradients only what enters each block, and computes the rest again on the way back.
+    """Store only the inputs of each decoder layer in a forward pass and recompute the rest in the backward pass.
 
-    In place. No copy may be made afterwards: its blocks would compute with the weights of the original.
+    Changes the network in place. Copy it before, never after: the layers of a copy would use the original's weights.
     """
     for block in decoder_layers(network):
         block.forward = partial(checkpoint, block.forward, use_reentrant=False)

@@ -1,19 +1,19 @@
 """Checkpoints of sharded networks: every process writes its shards with torch's distributed checkpoint (DCP).
 
-Optimizer states are saved under the names of their parameters, and only those that exist: filling in missing ones,
-as torch's own helper does, counts as an optimizer step and would make a run depend on when it was saved. A checkpoint
-may be continued by another number of processes.
+Optimizer states are saved under the names of their parameters, and only those that exist. torch's own helper fills in
+missing ones by taking an optimizer step, after which a run would depend on when it was saved. Another number of
+processes may continue from a checkpoint.
 """
 
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import torch
 import torch.distributed.checkpoint as dcp
-from torch import Tensor, nn
+from torch import Tensor
 from torch.distributed.checkpoint.api import CheckpointException
 
 from pipelines.folder import StageFolder
@@ -25,36 +25,29 @@ from pipelines.training.core.checkpoint import (
     warn_of_damage,
     write_state,
 )
+from pipelines.training.ppo.trainer import OptimizedNetwork
 from pipelines.training.rl.ranks import Ranks
 
 _SCHEDULES: Final = "schedules"
 
 
-class Trained(Protocol):
-    """A network with its optimizer and schedule."""
-
-    network: nn.Module
-    optimizer: torch.optim.Optimizer
-    schedule: torch.optim.lr_scheduler.LambdaLR
-
-
 class ShardedTrainingCheckpoint:
-    """Saves and restores sharded networks; called by every process alike.
+    """Saves and restores sharded networks; every process must call its methods.
 
     Args:
         folder: the stage's folder; its key is written into every checkpoint.
-        networks: what makes up the state, by name.
-        ranks: the processes.
+        networks: networks with optimizers and schedules, by name.
+        ranks: the processes of the stage.
     """
 
-    def __init__(self, folder: StageFolder, networks: Mapping[str, Trained], ranks: Ranks) -> None:
+    def __init__(self, folder: StageFolder, networks: Mapping[str, OptimizedNetwork], ranks: Ranks) -> None:
         self._folder = folder
         self._learners = dict(networks)
         self._ranks = ranks
         self._key = folder.key
 
     def save(self, step: int, *, keep: int | None = None, extra: Mapping[str, Any] | None = None) -> None:
-        """Writes the checkpoint of `step`; it appears by the first process's rename.
+        """Write the checkpoint of `step`; it appears when the first process renames it.
 
         Raises:
             OSError: the disk is full; earlier checkpoints are untouched.
@@ -72,7 +65,7 @@ class ShardedTrainingCheckpoint:
         self._ranks.barrier()
 
     def resume(self) -> int:
-        """Restores the newest whole checkpoint; returns its step, 0 where there is none.
+        """Restore the newest intact checkpoint and return its step; 0 without a checkpoint.
 
         Raises:
             InvalidInput: a checkpoint belongs to another stage or config.
@@ -93,7 +86,7 @@ class ShardedTrainingCheckpoint:
             return int(step)
 
     def _next(self, candidates: list[tuple[int, Path]]) -> tuple[int, str, RandomStates | None]:
-        """The newest candidate whose files are all there, taken off the list."""
+        """Remove candidates from the end of the list up to the first intact one; return it, or step 0 and no states."""
         while candidates:
             step, path = candidates.pop()
             try:
@@ -107,11 +100,11 @@ class ShardedTrainingCheckpoint:
             try:
                 dcp.save(tensors, checkpoint_id=path)
             except CheckpointException as error:
-                # A full disk must be told from a bug: the first failure is the cause.
+                # The first failure is the cause; a full disk must stay an OSError.
                 raise next(iter(error.failures.values()))[0] from error
 
     def _load(self, path: Path) -> None:
-        """Reads into tensors of its own, so that nothing changes unless all of it can be read."""
+        """Read into new tensors first, so that nothing changes unless everything can be read."""
         try:
             with _quiet():
                 reader = dcp.FileSystemReader(path)
@@ -127,15 +120,15 @@ class ShardedTrainingCheckpoint:
             _restore(part, each, targets, plain[part])
 
 
-def _tensors(part: str, learner: Trained) -> Iterator[tuple[str, Tensor]]:
+def _tensors(part: str, learner: OptimizedNetwork) -> Iterator[tuple[str, Tensor]]:
     for name, parameter in learner.network.named_parameters():
         yield f"{part}.weights.{name}", parameter.detach()
         for slot, value in learner.optimizer.state.get(parameter, {}).items():
             yield f"{part}.optimizer.{slot}.{name}", value
 
 
-def _targets(part: str, learner: Trained, saved: Mapping[str, Any]) -> Iterator[tuple[str, Tensor]]:
-    """Empty tensors, sharded like the parameters, for what a checkpoint holds of a learner."""
+def _targets(part: str, learner: OptimizedNetwork, saved: Mapping[str, Any]) -> Iterator[tuple[str, Tensor]]:
+    """Iterate over names and zero tensors, sharded like the parameters, for a network's tensors in a checkpoint."""
     for name, parameter in learner.network.named_parameters():
         yield f"{part}.weights.{name}", torch.zeros_like(parameter.detach())
         for slot in ("step", "exp_avg", "exp_avg_sq"):
@@ -144,13 +137,13 @@ def _targets(part: str, learner: Trained, saved: Mapping[str, Any]) -> Iterator[
                 yield key, torch.zeros(()) if slot == "step" else torch.zeros_like(parameter.detach())
 
 
-def _plain(learner: Trained) -> dict[str, Any]:
-    """What of a learner is no tensor: learning rates and schedule."""
+def _plain(learner: OptimizedNetwork) -> dict[str, Any]:
+    """Return the state of a network that is not in tensors: learning rates and schedule."""
     groups = [{"lr": group["lr"]} for group in learner.optimizer.param_groups]
     return {"groups": groups, "schedule": learner.schedule.state_dict()}
 
 
-def _restore(part: str, learner: Trained, targets: Mapping[str, Tensor], plain: Mapping[str, Any]) -> None:
+def _restore(part: str, learner: OptimizedNetwork, targets: Mapping[str, Tensor], plain: Mapping[str, Any]) -> None:
     learner.optimizer.state.clear()
     with torch.no_grad():
         for name, parameter in learner.network.named_parameters():
@@ -167,7 +160,7 @@ def _restore(part: str, learner: Trained, targets: Mapping[str, Tensor], plain: 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without torch's advice for users of its command line."""
+    """Hide torch's warnings about its own use of deprecated functions."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", category=UserWarning, module=r"torch\.distributed\.checkpoint.*")
         warnings.filterwarnings("ignore", category=FutureWarning, module=r"torch\.distributed.*")

@@ -1,4 +1,4 @@
-"""One PPO update: estimates of a batch, advantages, then mini-batches of policy and critic losses."""
+"""The PPO update of a step: estimates for a batch, advantages, then mini-batches of policy and value losses."""
 
 import math
 from collections.abc import Iterable
@@ -21,7 +21,7 @@ from pipelines.training.rl.ranks import Ranks, shard_items
 
 
 class OptimizedNetwork:
-    """A network with its optimizer and schedule."""
+    """A network with its AdamW optimizer and learning-rate schedule."""
 
     def __init__(self, network: nn.Module, config: OptimizerConfig, max_grad_norm: float) -> None:
         self.network = network
@@ -39,7 +39,7 @@ class OptimizedNetwork:
         self._max_grad_norm = max_grad_norm
 
     def step(self, name: str) -> float:
-        """One optimizer step from the gradients gathered so far; returns their norm before clipping.
+        """Take an optimizer step on the accumulated gradients; return their norm before clipping.
 
         Raises:
             StageFailed: the gradients are not finite; the weights are untouched.
@@ -49,7 +49,7 @@ class OptimizedNetwork:
         if not math.isfinite(length):
             raise StageFailed(
                 f"the gradient of the {name} is not finite",
-                detail="The last checkpoint is whole; the stage continues from it.",
+                detail="The last checkpoint is intact; the stage continues from it.",
                 remedy=f"Lower {name}.learning_rate, or compute in float32.",
             )
         self.optimizer.step()
@@ -60,7 +60,7 @@ class OptimizedNetwork:
 
 @dataclass(slots=True)
 class PPOTrainer:
-    """Everything an update needs and changes."""
+    """Policy, critic and reference of a stage, and the update of policy and critic on a batch."""
 
     config: PPOConfig
     actor: OptimizedNetwork
@@ -71,24 +71,24 @@ class PPOTrainer:
 
     @property
     def policy(self) -> PolicyNetwork:
-        """The network of the actor."""
+        """The policy network of the actor."""
         network = self.actor.network
         assert isinstance(network, PolicyNetwork)
         return network
 
     @property
     def value_network(self) -> ValueNetwork:
-        """The network of the critic."""
+        """The value network of the critic."""
         network = self.critic.network
         assert isinstance(network, ValueNetwork)
         return network
 
     def networks(self) -> dict[str, OptimizedNetwork]:
-        """What a checkpoint must hold, by name."""
+        """Return the trained networks with their optimizers, by name."""
         return {"actor": self.actor, "critic": self.critic}
 
     def checkpoint_parts(self) -> dict[str, Stateful]:
-        """The same, each state apart."""
+        """Return the states of an unsharded checkpoint, by file name."""
         return {
             "actor": self.actor.network,
             "actor_optimizer": self.actor.optimizer,
@@ -99,7 +99,7 @@ class PPOTrainer:
         }
 
     def update(self, batch: RolloutBatch, step: int) -> dict[str, float]:
-        """Learns from the rollouts of one step; returns its metrics.
+        """Update policy and critic on the rollouts of one step; return its metrics.
 
         Raises:
             StageFailed: out of memory, or gradients that are not finite.
@@ -120,7 +120,7 @@ class PPOTrainer:
         if config.whiten:
             advantages = whiten(advantages, batch.mask)
         warming = step < config.critic_warmup_steps
-        # Equal rewards say nothing about which completion is better; whitening would blow the critic's noise up.
+        # Equal rewards do not tell which completion is better; whitening would only amplify the critic's errors.
         equal = bool((batch.scores == batch.scores[0]).all())
         metrics["updated"] = float(not warming and not equal)
         metrics["equal_rewards"] = float(equal)
@@ -129,7 +129,7 @@ class PPOTrainer:
         return metrics | self._learn(batch, estimates, advantages, returns, step=step, epochs=epochs, actor=learns)
 
     def estimate(self, batch: RolloutBatch, step: int) -> RolloutEstimates:
-        """Log-probabilities, values and entropies of a batch under the models as they are."""
+        """Compute log-probabilities, values and entropies of a batch under the current networks."""
         found = [torch.zeros(batch.mask.shape) for _ in range(4)]
         log_probs, reference, values, entropy = found
         with torch.no_grad():
@@ -170,7 +170,7 @@ class PPOTrainer:
                 tokens += n
                 for part, counted in self._shared(batch, rows):
                     micro_batch = batch.micro_batch(part, self.runtime.device)
-                    # Sharded gradients are averaged over the processes; each has only its share of the sum.
+                    # Sharded gradients are averaged over the processes, but each holds only its share of the sum.
                     weight = self.ranks.size / n if counted else 0.0
                     with self._guard(micro_batch, step):
                         found = self._backward(micro_batch, old, advantages, returns, weight, actor=actor)
@@ -204,7 +204,11 @@ class PPOTrainer:
         *,
         actor: bool,
     ) -> Tensor:
-        """Adds a micro-batch's gradients, times `scale`, to those of its mini-batch; returns sums for the metrics."""
+        """Accumulate a micro-batch's gradients, times `scale`; return sums over its tokens for the metrics.
+
+        Returns:
+            Policy loss, clipped tokens, divergence, value loss, tokens with a clipped value: (5,), float64.
+        """
         config = self.config
         sums = torch.zeros(5, dtype=torch.float64)
         if actor:
@@ -233,10 +237,10 @@ class PPOTrainer:
         return micro_batch.ids, micro_batch.target_mask, micro_batch.targets, self.config.sampling.temperature
 
     def _shared(self, batch: RolloutBatch, rows: Iterable[int]) -> list[tuple[list[int], bool]]:
-        """This process's chunks of some rows of the batch, each with whether it counts.
+        """Group this process's share of some rows into micro-batches, each with whether it counts.
 
-        Every pass of a sharded model needs all processes, so one with fewer chunks than another passes its
-        shortest row through again, for nothing.
+        A pass through a sharded model needs all processes. A process with fewer micro-batches than another repeats
+        its shortest row, which then does not count.
         """
         ordered = sorted(rows, key=lambda row: (-int(batch.lengths[row] + batch.prompt_lengths[row]), row))
         tokens = MICRO_BATCH_TOKENS[self.runtime.device.type]

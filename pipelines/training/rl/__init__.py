@@ -1,1 +1,1 @@
-"""What PPO and GRPO share: rounds, sharding, health."""
+"""Shared by PPO and GRPO: sampling and evaluation of a step, processes, health checks, the summary."""

@@ -1,7 +1,7 @@
-"""Signs that a run goes wrong though it runs on: named warnings, from the metrics of its steps alone.
+"""Health checks of a training run: named warnings, computed from the metrics of its steps.
 
-Each check compares the mean of the last few steps with that of the first few. They are rules of thumb: a warning says
-where to look. What they saw follows from the metrics, so a resumed run warns of the same.
+Each check compares means over the last steps with means over the first ones. The thresholds are rules of thumb: a
+warning says where to look. A resumed run replays the metrics and gives the same warnings.
 """
 
 from collections import deque
@@ -10,22 +10,22 @@ from dataclasses import dataclass
 from typing import Final
 
 WINDOW: Final = 5
-"""Steps over which a mean is taken, at the start and now."""
+"""Number of steps in each mean, at the start of the run and now."""
 
 MeanMetrics = Mapping[str, float]
 
 
 @dataclass(frozen=True, slots=True)
 class HealthCheck:
-    """One thing that can go wrong."""
+    """One failure pattern."""
 
     name: str
     required_metrics: tuple[str, ...]
-    """Metrics without which nothing is said."""
+    """Metrics that the check needs; it is skipped without them."""
     is_triggered: Callable[[MeanMetrics, MeanMetrics], bool]
-    """Whether it holds, by the means at the start and now."""
+    """(means at the start, means now) → whether to warn."""
     message: str
-    """A sentence with `{first[...]}` and `{now[...]}`."""
+    """Warning, with `{first[...]}` and `{now[...]}`."""
 
 
 HEALTH_CHECKS: Final = (
@@ -45,13 +45,13 @@ HEALTH_CHECKS: Final = (
         "entropy_collapse",
         ("entropy", "accuracy"),
         lambda first, now: now["entropy"] < first["entropy"] / 10 and now["accuracy"] < 0.9,
-        "entropy fell from {first[entropy]:.3f} to {now[entropy]:.3f}: the policy hardly explores any more",
+        "entropy fell from {first[entropy]:.3f} to {now[entropy]:.3f}: the policy has almost stopped exploring",
     ),
     HealthCheck(
         "kl_explosion",
         ("kl",),
         lambda first, now: now["kl"] > 0.5,
-        "the policy is {now[kl]:.2f} nats a token away from where it started",
+        "the KL divergence from the initial policy is {now[kl]:.2f} nats per token",
     ),
     HealthCheck(
         "steps_too_large",
@@ -63,7 +63,7 @@ HEALTH_CHECKS: Final = (
         "critic_diverged",
         ("explained_variance",),
         lambda first, now: now["explained_variance"] < -1,
-        "the critic explains {now[explained_variance]:.2f} of the variance: worse than saying nothing",
+        "the critic explains {now[explained_variance]:.2f} of the variance: worse than predicting the mean",
     ),
     HealthCheck(
         "reward_hacking",
@@ -73,14 +73,14 @@ HEALTH_CHECKS: Final = (
             and now["reward"] > first["reward"]
             and now["accuracy"] <= first["accuracy"] + 0.02
         ),
-        "reward rises by form alone: answers in the right form went from {first[format_rate]:.0%} to "
+        "only the form of answers improves: well-formed ones went from {first[format_rate]:.0%} to "
         "{now[format_rate]:.0%}, correct ones from {first[accuracy]:.0%} to {now[accuracy]:.0%}",
     ),
 )
 
 
 class HealthMonitor:
-    """Watches a run step by step; each check is told once, when it first holds."""
+    """Runs the checks step by step; each warns once, when it first triggers."""
 
     def __init__(self) -> None:
         self._first: list[Mapping[str, float]] = []
@@ -88,9 +88,9 @@ class HealthMonitor:
         self._reported: set[str] = set()
 
     def observe(self, step: int, metrics: Mapping[str, float]) -> list[str]:
-        """What the step's metrics show for the first time, each as `name: sentence`."""
+        """Return the warnings that this step triggers for the first time, each as `name: sentence`."""
         if metrics.get("equal_rewards"):
-            # Nothing was learnt from, and metrics of the update are missing.
+            # The policy was not updated, so the metrics of the update are missing.
             return self._report_once(
                 "equal_rewards", f"all rewards of the step equal {metrics.get('reward', 0):g}: policy not updated"
             )
@@ -115,7 +115,11 @@ class HealthMonitor:
 
 
 def health_warnings(train: Mapping[int, Mapping[str, float]]) -> list[str]:
-    """What went wrong in a way that the run itself survives: `name: sentence`, with the step that showed it."""
+    """Return all warnings of a run, as `name: sentence (step N)`.
+
+    Args:
+        train: metrics of the training steps, by step.
+    """
     health = HealthMonitor()
     found = []
     equal = [step for step, values in sorted(train.items()) if values.get("equal_rewards")]
@@ -131,6 +135,6 @@ def health_warnings(train: Mapping[int, Mapping[str, float]]) -> list[str]:
 
 
 def _means(steps: "list[Mapping[str, float]] | deque[Mapping[str, float]]") -> dict[str, float]:
-    """Means of the metrics that every one of the steps has."""
+    """Return the means of the metrics that all of the steps have."""
     names = set(steps[0]).intersection(*steps)
     return {name: sum(each[name] for each in steps) / len(steps) for name in names}

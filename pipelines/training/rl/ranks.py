@@ -1,76 +1,113 @@
-"""The seam between PPO and many processes: who computes which rows, and what they tell each other.
+"""The processes that train one model together: collectives, sharding of rows, and who writes to the stage folder.
 
-Batches, orders and decisions are the same in every process; only rows, parameters and optimizer states are divided.
+Batches, orders and decisions are equal in all processes; only rows, parameters and optimizer states are divided. The
+trainers know the protocol `Ranks` only, never torch.distributed.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Protocol, TypeVar
 
 from torch import Tensor, nn
+
+from pipelines.folder import StageFolder
+from pipelines.records import Judgement, Metric, Rollout
+from pipelines.streams import StreamWriter
 
 Item = TypeVar("Item")
 
 
 class Ranks(Protocol):
-    """The processes that train one model together."""
+    """The processes of a stage. Every method but `rank` and `size` is a collective: all processes must call it."""
 
     rank: int
     size: int
 
     def shard(self, module: nn.Module) -> None:
-        """Spreads a module's parameters over the processes, in place, before its optimizer is made."""
+        """Shard a module's parameters over the processes, in place, before its optimizer is built."""
         ...
 
     def all_reduce_sum(self, values: Tensor) -> Tensor:
-        """Sum over the processes of a tensor on the CPU."""
+        """Return the sum of a CPU tensor over the processes."""
         ...
 
     def all_gather(self, items: Sequence[Any]) -> list[Any]:
-        """Items dealt by `shard_items`, from all processes, in their first order."""
+        """Return the items of all processes in the order they had before `shard_items`."""
         ...
 
     def broadcast(self, value: Any) -> Any:
-        """The first process's value, in all of them."""
+        """Return the first process's value in all of them."""
         ...
 
     def all_reduce_max(self, number: int) -> int:
-        """The largest of the processes' numbers."""
+        """Return the largest number over the processes."""
         ...
 
     def barrier(self) -> None:
-        """Returns when every process has come here."""
+        """Return when every process has called it."""
         ...
 
 
 class SingleProcess:
-    """No sharding: everything is here."""
+    """A stage in one process: nothing is sharded and every collective returns its argument."""
 
     rank = 0
     size = 1
 
     def shard(self, module: nn.Module) -> None:
-        """Nothing to do."""
+        """Do nothing."""
 
     def all_reduce_sum(self, values: Tensor) -> Tensor:
-        """The values themselves."""
+        """Return the values."""
         return values
 
     def all_gather(self, items: Sequence[Any]) -> list[Any]:
-        """The items themselves."""
+        """Return the items."""
         return list(items)
 
     def broadcast(self, value: Any) -> Any:
-        """The value itself."""
+        """Return the value."""
         return value
 
     def all_reduce_max(self, number: int) -> int:
-        """The number itself."""
+        """Return the number."""
         return number
 
     def barrier(self) -> None:
-        """Nobody to wait for."""
+        """Return at once."""
 
 
 def shard_items(items: Sequence[Item], ranks: Ranks, *, rank: int | None = None) -> list[Item]:
-    """A process's share (this one's, or that of `rank`), like cards: neighbours in length go to different processes."""
+    """Return every `size`-th item: the share of this process, or of `rank`.
+
+    Items sorted by length are spread evenly that way, since neighbours go to different processes.
+    """
     return list(items[ranks.rank if rank is None else rank :: ranks.size])
+
+
+def rank_folder(rank: int, folder: StageFolder) -> StageFolder:
+    """Return the stage folder as process `rank` must use it: only the first process writes streams and progress."""
+    return folder if rank == 0 else NonWritingFolder(folder.path)
+
+
+class DiscardingStreamWriter(StreamWriter):
+    """A stream writer that discards its records, for a stream that another process writes."""
+
+    def _recall(self) -> None:
+        """Skip reading what the stream holds."""
+
+    def append(self, records: Iterable[Rollout | Metric | Judgement]) -> int:
+        """Discard the records."""
+        return 0
+
+
+class NonWritingFolder(StageFolder):
+    """A stage folder that is read as usual and discards streams and progress."""
+
+    def stream(self, family: str, name: str) -> StreamWriter:
+        """Return a writer that discards its records."""
+        return DiscardingStreamWriter(self.path, family, name)
+
+    def report(
+        self, done: float, total: float, unit: str, message: str = "", values: dict[str, float] | None = None
+    ) -> None:
+        """Discard the progress."""

@@ -1,4 +1,4 @@
-"""What a reinforcement-learning stage does each round, whatever it learns by: draw, score, evaluate, write down."""
+"""The parts of a reinforcement-learning step that PPO and GRPO share: sampling, scoring, evaluation, writing."""
 
 import sys
 from collections.abc import Iterator, Sequence
@@ -14,9 +14,8 @@ from pipelines.tasks.loading import LoadedProblems
 from pipelines.tasks.protocol import JsonProblem
 from pipelines.training.core.configs import PPOConfig, SamplingConfig
 from pipelines.training.core.metrics import read_metrics
-from pipelines.training.rl.folder import rank_folder
 from pipelines.training.rl.health import HealthMonitor
-from pipelines.training.rl.ranks import Ranks, shard_items
+from pipelines.training.rl.ranks import Ranks, rank_folder, shard_items
 from pipelines.training.sampling.rollouts import (
     RolloutKey,
     RolloutSampler,
@@ -27,18 +26,18 @@ from pipelines.training.sampling.rollouts import (
 
 
 class RLStepRunner:
-    """The rollouts, evaluations and streams of one stage. Every random choice follows from seed and step.
+    """Samples and evaluates for one stage and writes its streams. Every random choice follows from seed and step.
 
     Args:
         config: of the stage.
-        folder: its folder; only the first process writes to it.
+        folder: of the stage; only the first process writes to it.
         loaded: problems and task.
-        sampler: draws and scores.
-        ranks: the processes.
-        positions: longest sequence of the model; None where that is not known.
+        sampler: samples and scores rollouts.
+        ranks: the processes of the stage.
+        positions: longest sequence of the model, in tokens; None if unknown.
 
     Raises:
-        InvalidInput: there are no training problems, or a prompt or a completion does not fit.
+        InvalidInput: no training problems, or a prompt with its completion exceeds the model's positions.
     """
 
     def __init__(
@@ -69,10 +68,10 @@ class RLStepRunner:
 
     @contextmanager
     def open_streams(self, step: int) -> Iterator[None]:
-        """Opens the streams, to go on at `step`."""
+        """Open the streams to continue at `step`, the first step still to be done."""
         for done, metrics in sorted(read_metrics(self.folder, "train").items()):
             if done < step:
-                self._health.observe(done, metrics)  # said by the attempt that saw it
+                self._health.observe(done, metrics)  # warned of in an earlier attempt
         with ExitStack() as stack:
             self._rollouts, self._evaluations = (
                 stack.enter_context(self.folder.stream("rollouts", name)) for name in ("train", "eval")
@@ -83,7 +82,7 @@ class RLStepRunner:
             yield
 
     def sample_rollouts(self, step: int) -> list[SampledRollout]:
-        """The rollouts to learn from in a step, written down."""
+        """Sample the rollouts to learn from in a step, and write them."""
         problems = problems_of_step(self._train, step, self._config)
         keys = list(rollout_keys("train", step, problems, self._config.rollouts))
         rollouts = self._sample(keys, self._config.sampling)
@@ -91,7 +90,13 @@ class RLStepRunner:
         return rollouts
 
     def record_step(self, step: int, rollouts: Sequence[SampledRollout], learnt: dict[str, float]) -> dict[str, float]:
-        """Writes the metrics of a step and warns of what they show; returns what is worth showing."""
+        """Write the metrics of a step and warn of health checks they trigger; return the values to show as progress.
+
+        Args:
+            step: the step.
+            rollouts: of the step.
+            learnt: metrics of the update.
+        """
         metrics = self._rollout_metrics([each.rollout for each in rollouts]) | learnt
         self._metrics.append([Metric(step=step, values=metrics)])
         if not self._is_first:
@@ -102,7 +107,7 @@ class RLStepRunner:
         return {short: metrics[name] for name, short in shown.items() if name in metrics}
 
     def record_speed(self, step: int, rollouts: Sequence[SampledRollout], generating: float, updating: float) -> None:
-        """Writes the times of a step, in seconds."""
+        """Write how long sampling and updating took, in seconds."""
         tokens = sum(len(each.completion) for each in rollouts)
         values = {
             "generate_s": generating,
@@ -113,7 +118,7 @@ class RLStepRunner:
         self._speed.append([Metric(step=step, values=values)])
 
     def evaluate(self, step: int) -> dict[str, float]:
-        """Accuracy on the test problems, if it is keys at this step."""
+        """Evaluate on the test problems if an evaluation is due; return the accuracy to show as progress."""
         config = self._config.evaluation
         if not config.every or not self._test or (step % config.every and step != self._config.steps):
             return {}
@@ -130,7 +135,7 @@ class RLStepRunner:
         return self._ranks.rank == 0
 
     def _rollout_metrics(self, rollouts: list[Rollout]) -> dict[str, float]:
-        """The metrics of rollouts; nothing in processes that write none."""
+        """Compute the metrics of rollouts; empty in processes that do not write."""
         return rollout_metrics(rollouts, behaviors=self._config.behaviors) if self._is_first else {}
 
     def _sample(self, keys: list[RolloutKey], sampling: SamplingConfig) -> list[SampledRollout]:
@@ -139,12 +144,12 @@ class RLStepRunner:
 
 
 def checkpoint_interval(config: PPOConfig) -> int:
-    """Steps between checkpoints."""
+    """Return the number of steps between checkpoints."""
     return config.checkpoint_every or max(1, min(10, config.steps // 4))
 
 
 def problems_of_step(problems: Sequence[JsonProblem], step: int, config: PPOConfig) -> list[JsonProblem]:
-    """The problems of a step: pass after pass over all of them, each pass in an order of its own."""
+    """Return the problems of a step, taken from consecutive passes over all problems, each in its own random order."""
     chosen: list[JsonProblem] = []
     for position in range(step * config.prompts, (step + 1) * config.prompts):
         epoch, offset = divmod(position, len(problems))

@@ -1,4 +1,4 @@
-"""What a finished PPO stage reports, read back from its own metrics."""
+"""Summary of a finished `ppo` stage, computed from its metrics."""
 
 from collections.abc import Sequence
 from typing import Any, Final
@@ -9,15 +9,15 @@ from pipelines.training.core.metrics import read_metrics
 from pipelines.training.rl.health import health_warnings
 
 WINDOW: Final = 5
-"""Most steps at either end over which the mean reward is taken."""
+"""Most steps at either end over which `reward_first` and `reward_last` are averaged."""
 
 
 def summarise_training(folder: StageFolder, config: PPOConfig) -> dict[str, Any]:
-    """First and last mean reward, accuracy before and after, each with the number of rollouts behind it.
+    """Return first and last mean reward and accuracy before and after, each with its number of rollouts.
 
-    `reward_first` and `reward_last` are means over the first and last `reward_steps` steps, `reward_n` rollouts
-    each. `accuracy_before` and `accuracy_after` are on `accuracy_n` completions of test problems; left out where
-    there was no evaluation.
+    `reward_first` and `reward_last` are means over the first and last `reward_steps` steps, `reward_n` rollouts each.
+    `accuracy_before` and `accuracy_after` are means over `accuracy_n` completions of test problems, and missing
+    without evaluations.
     """
     train = read_metrics(folder, "train")
     tests = read_metrics(folder, "eval")

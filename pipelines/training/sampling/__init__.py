@@ -1,1 +1,1 @@
-"""Completions of problems, scored."""
+"""Rollouts: problems to prompts, completions to scored records, metrics of rollouts."""

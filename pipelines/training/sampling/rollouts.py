@@ -1,4 +1,4 @@
-"""Rollouts: completions of problems drawn by an engine, scored by the exact reward, as records."""
+"""Rollouts: completions of problems sampled by an engine and scored by the task, as records; their metrics."""
 
 import math
 import sys
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class SampledRollout:
-    """A rollout with the token ids it was made of."""
+    """A rollout with the token ids of its prompt and completion."""
 
     rollout: Rollout
     prompt: tuple[int, ...]
@@ -31,14 +31,14 @@ class SampledRollout:
 
     @property
     def reward(self) -> float:
-        """The reward; every sampled rollout has one."""
+        """The reward, which every sampled rollout has."""
         assert self.rollout.reward is not None
         return self.rollout.reward
 
 
 @dataclass(frozen=True, slots=True)
 class RolloutKey:
-    """What one rollout is of: its id and its random numbers follow from this."""
+    """Split, step, problem and sample of a rollout, from which its id and its seed follow."""
 
     split: str
     step: int
@@ -52,13 +52,15 @@ class RolloutKey:
 
 
 class RolloutSampler:
-    """Draws and scores completions for one stage.
+    """Samples and scores completions for one stage.
 
     Args:
         key: the stage's content key, part of every rollout's id.
-        task: prompt and reward.
+        task: gives prompts and scores completions.
+        tokenizer: of the model.
+        engine: generates completions.
         seed: of the stage.
-        max_prompt_tokens: a longer prompt is refused.
+        max_prompt_tokens: most tokens of a prompt; a longer one is refused.
     """
 
     def __init__(
@@ -80,11 +82,12 @@ class RolloutSampler:
         self._prompts: dict[str, tuple[int, ...]] = {}
 
     def check_prompts(self, problems: Iterable[JsonProblem], *, new_tokens: int, positions: int | None) -> None:
-        """Encodes the prompts of all problems, so that a bad one is found before hours of training.
+        """Encode the prompts of all problems, so that a bad one is found before hours of training.
 
         Args:
+            problems: all problems of the stage.
             new_tokens: most tokens of a completion.
-            positions: how many the model has; None where that is not known.
+            positions: longest sequence of the model, in tokens; None if unknown.
 
         Raises:
             InvalidInput: a prompt is too long or outside the vocabulary; names the problem.
@@ -97,14 +100,14 @@ class RolloutSampler:
             )
 
     def sync(self, step: int) -> None:
-        """Gives the engine the weights of a step. Every process of a stage must call it, whatever it draws."""
+        """Load the weights of a step into the engine. Every process must call it, even with nothing to sample."""
         self._engine.sync(step)
 
     def sample(self, keys: Sequence[RolloutKey], sampling: SamplingConfig) -> list[SampledRollout]:
-        """One scored rollout per key, in order, sampled from the weights of the last `sync`.
+        """Return one scored rollout per key, in order, sampled with the weights of the last `sync`.
 
         Raises:
-            StageFailed: the reward failed or is no finite number; names the rollout.
+            StageFailed: scoring raised an error, or the reward is not finite; names the rollout.
         """
         requests = [
             GenerationRequest(
@@ -179,19 +182,19 @@ class RolloutSampler:
 
 
 def rollout_keys(split: str, step: int, problems: Iterable[JsonProblem], samples: int) -> Iterator[RolloutKey]:
-    """Every problem `samples` times, samples of a problem side by side."""
+    """Return the keys of `samples` rollouts per problem; those of one problem are consecutive."""
     return (RolloutKey(split, step, problem, sample) for problem in problems for sample in range(samples))
 
 
 def rollout_metrics(rollouts: Sequence[Rollout], *, behaviors: bool) -> dict[str, float]:
-    """What a batch of rollouts shows, as means over it; nothing for an empty batch.
+    """Return the mean metrics of rollouts; empty for no rollouts.
 
     Args:
         rollouts: scored rollouts.
-        behaviors: whether to count the four behaviours with the rules judge.
+        behaviors: whether to include counts of behaviours by the rules judge.
 
     Returns:
-        `reward`, `accuracy`, `format_rate` (share with an answer), `truncation_rate`, `length` (tokens),
+        `reward`, `accuracy`, `format_rate` (fraction with an answer), `truncation_rate`, `length` (tokens),
         `distinct_answers` (per problem); with `behaviors`, mean counts by behaviour name and what
         `attempt_metrics` gives.
     """
@@ -216,7 +219,7 @@ def rollout_metrics(rollouts: Sequence[Rollout], *, behaviors: bool) -> dict[str
 
 
 def _behavior_counts(rollouts: Sequence[Rollout]) -> dict[str, float]:
-    """Mean counts by the rules judge; nothing, and a warning, where it fails: a judge's bug must not end a training."""
+    """Return mean counts by the rules judge. If it fails, warn and return nothing: its bug must not end a training."""
     from pipelines.behaviors.judges.rules.judge import judge_problem
 
     counts = []
@@ -224,7 +227,7 @@ def _behavior_counts(rollouts: Sequence[Rollout]) -> dict[str, float]:
     for rollout in rollouts:
         try:
             result = judge_problem(rollout.completion, rollout.task, rollout.problem)
-            # Attempts are held against numbers and target; other tasks have behaviours only.
+            # Attempts are checked against numbers and target; other tasks have behaviours only.
             found = list(result.attempts) if rules_context(rollout.task, rollout.problem) else None
         except Exception as error:
             sys.stderr.write(
@@ -232,7 +235,7 @@ def _behavior_counts(rollouts: Sequence[Rollout]) -> dict[str, float]:
             )
             return {}
         counts.append(result.counts)
-        # The one that the limit cut off is no attempt yet.
+        # The token limit may have truncated the last attempt, which then counts as none.
         if found is not None:
             cut_off = rollout.finish_reason == "length" and found and found[-1].said is None
             attempts.append(found[:-1] if cut_off else found)

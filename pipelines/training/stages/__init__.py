@@ -1,1 +1,1 @@
-"""The entry points of the training stages."""
+"""Entry points of the training stages: a module with a `run` function per kind."""

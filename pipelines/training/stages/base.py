@@ -1,4 +1,4 @@
-"""The `base` stage: a small model made and pretrained here, or an existing one taken over."""
+"""The `base` stage: builds and pretrains a small model, or copies an existing one."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def run(config: BaseConfig, inputs: Inputs, folder: StageFolder) -> None:
-    """Writes `artifacts/model`."""
+    """Write `artifacts/model`."""
     run_on = runtime.start(config)
     if config.pretrained is not None:
         _copy_pretrained(config, folder, run_on)
@@ -48,7 +48,7 @@ def run(config: BaseConfig, inputs: Inputs, folder: StageFolder) -> None:
 
 
 def build_task_tokenizer(config: BaseConfig, loaded: LoadedCountdown) -> "PreTrainedTokenizerBase":
-    """The word-level tokenizer of a task: the teacher's phrases, the words of the prompts, the numbers.
+    """Build the word-level tokenizer of a task from the teacher's phrases, the words of the prompts, and numbers.
 
     Raises:
         InvalidInput: `max_number` is less than what the problems need.
@@ -101,7 +101,7 @@ def _copy_pretrained(config: BaseConfig, folder: StageFolder, run_on: runtime.Ru
 
 
 def _source_of(pretrained: str) -> str:
-    """Where to load from: the checked folder of a shipped model, else the folder or hub id itself."""
+    """Return what to load: the verified folder of a shipped model, else the folder or hub id itself."""
     if pretrained in SHIPPED_NAMES:
         return str(shipped_model(pretrained).verified_folder())
     return pretrained

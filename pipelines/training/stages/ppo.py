@@ -1,4 +1,4 @@
-"""The `ppo` stage: rollouts, updates, evaluations, checkpoints, until all steps are done."""
+"""The `ppo` stage: rollouts, updates, evaluations and checkpoints until all steps are done."""
 
 import time
 from pathlib import Path
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 def run(config: PPOConfig, inputs: Inputs, folder: StageFolder) -> None:
-    """Trains, or continues to train, and writes model and result."""
+    """Train from the newest checkpoint if there is one; write `artifacts/model` and the result."""
     if config.algorithm == "grpo":
         from pipelines.training.grpo.algorithm import run as run_grpo
 
@@ -66,7 +66,7 @@ def run(config: PPOConfig, inputs: Inputs, folder: StageFolder) -> None:
 
 
 def build_trainer(config: PPOConfig, model: "PreTrainedModel", run_on: runtime.Runtime, ranks: Ranks) -> PPOTrainer:
-    """Policy, critic and reference of a model, on their device or sharded over the processes, with optimizers."""
+    """Build policy, critic and reference, on their device or sharded over the processes, with optimizers."""
     policy = PolicyNetwork(model)
     critic = ValueNetwork(model)
     reference = freeze_copy(policy) if config.kl else None
@@ -98,7 +98,7 @@ def build_engine(
     run_on: runtime.Runtime,
     ranks: Ranks,
 ) -> Engine:
-    """What generates: on the model itself, or on a whole copy of a sharded one."""
+    """Build the engine, on the model itself or on an unsharded copy of a sharded one."""
     asked = [config.sampling, *filter(None, [config.evaluation.sampling])]
     longest = config.max_prompt_tokens + max(each.max_new_tokens for each in asked)
     if ranks.size == 1 or config.engine.name == "vllm":
@@ -110,7 +110,7 @@ def build_engine(
 
 
 class PPOLoop:
-    """The steps of one PPO stage. Any step can be made again."""
+    """The steps of one PPO stage. A repeated step has the same outcome and writes nothing twice."""
 
     def __init__(self, config: PPOConfig, runner: RLStepRunner, trainer: PPOTrainer, *, pad: int) -> None:
         self._config = config
@@ -119,7 +119,7 @@ class PPOLoop:
         self._pad = pad
 
     def run(self) -> None:
-        """Goes on from the newest checkpoint to the last step, and evaluates there."""
+        """Run from the newest checkpoint to the last step, and evaluate after it."""
         config, ranks, folder = self._config, self._trainer.ranks, self._runner.folder
         checkpoint: TrainingCheckpoint | ShardedTrainingCheckpoint
         if config.sharding == "fsdp":
@@ -134,7 +134,9 @@ class PPOLoop:
                 values |= self._step(step)
                 step += 1
                 folder.report(step, config.steps, "steps", values=values)
-                stopping = bool(ranks.all_reduce_max(stop.requested))  # a signal reaches processes at different steps
+                stopping = bool(
+                    ranks.all_reduce_max(stop.requested)
+                )  # a signal may arrive at different steps in the processes
                 if step == config.steps or step % checkpoint_interval(config) == 0 or stopping:
                     seen = {"problems_seen": step * config.prompts}
                     checkpoint.save(step, keep=config.keep_checkpoints, extra=seen)
@@ -144,7 +146,7 @@ class PPOLoop:
             self._evaluate(step)
 
     def _step(self, step: int) -> dict[str, float]:
-        """Draws the rollouts of a step, learns from them, writes both down; returns what is worth showing."""
+        """Sample the rollouts of a step, update on them, write metrics; return the values to show as progress."""
         began = time.perf_counter()
         rollouts = self._runner.sample_rollouts(step)
         generated = time.perf_counter()

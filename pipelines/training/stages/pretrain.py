@@ -24,7 +24,7 @@ STREAM = "continued"
 
 
 def run(config: PretrainConfig, inputs: Inputs, folder: StageFolder) -> None:
-    """Trains, or goes on from the newest checkpoint, and writes `artifacts/model`."""
+    """Train from the newest checkpoint if there is one; write `artifacts/model` and the result."""
     run_on = runtime.start(config)
     path = inputs.model()
     tokenizer = load_tokenizer(path)
@@ -53,10 +53,10 @@ def run(config: PretrainConfig, inputs: Inputs, folder: StageFolder) -> None:
 def build_dataset(
     config: PretrainConfig, source: Path, tokenizer: "PreTrainedTokenizerBase", folder: StageFolder
 ) -> "Dataset":
-    """The rows that are trained on, kept on disk and mapped into memory.
+    """Build the rows to train on; they are kept on disk and mapped into memory.
 
     Raises:
-        InvalidInput: there are no examples, or one is too long or outside the vocabulary; names it.
+        InvalidInput: no examples, or one is too long or has a word outside the vocabulary; names it.
     """
     from datasets import Dataset
     from datasets.exceptions import DatasetGenerationError
@@ -65,7 +65,7 @@ def build_dataset(
     cache = folder.path / "work"
     cache.mkdir(exist_ok=True)
     given = {"config": config, "source": source, "tokenizer": tokenizer}
-    # The fingerprint would otherwise be taken over the tokenizer's internals, which differ from process to process.
+    # The default fingerprint covers the tokenizer's internals, which differ between processes.
     mark = Hasher.hash((folder.key, config.model_dump_json()))
     try:
         dataset: Dataset = Dataset.from_generator(_rows, gen_kwargs=given, cache_dir=str(cache), fingerprint=mark)

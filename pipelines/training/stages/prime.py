@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def run(config: PrimeConfig, inputs: Inputs, folder: StageFolder) -> None:
-    """Trains, or goes on from the newest checkpoint, and writes `artifacts/model`."""
+    """Train from the newest checkpoint if there is one; write `artifacts/model` and the result."""
     run_on = runtime.start(config)
     path = inputs.model()
     tokenizer = load_tokenizer(path)
@@ -45,10 +45,12 @@ def run(config: PrimeConfig, inputs: Inputs, folder: StageFolder) -> None:
 def tokenize_traces(
     traces: list[PrimingTrace], tokenizer: "PreTrainedTokenizerBase", max_tokens: int
 ) -> list[dict[str, Any]]:
-    """Token ids and completion masks. Prompt and completion are encoded apart, as they are when sampling.
+    """Tokenize traces into rows with `input_ids` and `completion_mask`.
+
+    Prompt and completion are tokenized separately, as in sampling.
 
     Raises:
-        InvalidInput: there are no traces, or one is too long or outside the vocabulary; names it.
+        InvalidInput: no traces, or one is too long or has a word outside the vocabulary; names it.
     """
     if not traces:
         raise InvalidInput("there are no priming traces", remedy="Raise n in the priming_data stage.")

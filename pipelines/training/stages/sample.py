@@ -1,4 +1,4 @@
-"""The `sample` stage: completions of a model on the problems, scored. Continues after the last rollout written."""
+"""The `sample` stage: scored completions of a model on problems. It resumes after the last rollout written."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def run(config: SampleConfig, inputs: Inputs, folder: StageFolder) -> None:
-    """Draws, scores and writes the rollouts."""
+    """Sample, score and write the rollouts, then their metrics and the result."""
     run_on = runtime.start(config)
     loaded = load_problems(inputs.one("problems"))
     problems = (loaded.test if config.split == "test" else loaded.train)[: config.problems]
@@ -40,7 +40,7 @@ def run(config: SampleConfig, inputs: Inputs, folder: StageFolder) -> None:
     with graceful() as stop, folder.stream("rollouts", config.split) as stream:
         for start in range(0, len(todo), config.batch):
             stop.raise_if_requested()
-            # Batches are the same in every attempt: only whole ones are passed over.
+            # Batches are equal in all attempts, and a batch is skipped only if all of it was written.
             if start + config.batch > len(stream):
                 sampled = sampler.sample(todo[start : start + config.batch], config.sampling)
                 stream.append(each.rollout for each in sampled)
@@ -55,9 +55,9 @@ def run(config: SampleConfig, inputs: Inputs, folder: StageFolder) -> None:
 def _engine(
     config: SampleConfig, path: Path, tokenizer: "PreTrainedTokenizerBase", run_on: runtime.Runtime
 ) -> tuple[Engine, int | None]:
-    """What generates, and how long a sequence the model takes."""
+    """Build the engine; return it with the longest sequence of the model, in tokens."""
     if config.engine.name == "vllm":
-        # No second copy of the weights in this process: vLLM reads them itself.
+        # vLLM loads the weights itself; a second copy would only take memory.
         model = load_model_config(path)
         longest = config.max_prompt_tokens + config.sampling.max_new_tokens
         return StandaloneVLLMEngine(path, model, tokenizer, config.engine.vllm, max_sequence=longest), max_positions(
@@ -68,7 +68,7 @@ def _engine(
 
 
 def _step_of(inputs: Inputs) -> int:
-    """The training step of the model; 0 for one that no reinforcement learning has touched."""
+    """Return the step of reinforcement learning the model is at; 0 before any."""
     upstream = inputs.model_stage()
     kind = find_kind(upstream.info().kind)
     if kind is None or kind.evaluates != "training":

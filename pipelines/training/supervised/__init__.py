@@ -1,1 +1,1 @@
-"""Supervised fine-tuning and pretraining."""
+"""Supervised training: pretraining of small models (`pretraining`) and fine-tuning with TRL (`sft`)."""

@@ -1,6 +1,6 @@
-"""Pretraining of a model made here: every optimizer step mixes the three kinds of base text.
+"""Pretraining of a small model: each optimizer step mixes the three kinds of base text.
 
-A model that sees one kind per step forgets the others in between: mixing is what makes verdicts stick.
+A model that sees one kind per step forgets the others in between, verdicts first.
 """
 
 import math
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 IGNORED_LABEL: Final = -100
-"""Label of a token that is not learnt."""
+"""Label of a token that is not in the loss."""
 
 _MOST_METRICS: Final = 200
 
@@ -42,7 +42,7 @@ def pretrain(
     seed: int,
     checkpoint_every: int,
 ) -> None:
-    """Trains the model in place, or goes on from the newest checkpoint.
+    """Train the model in place, from the newest checkpoint if there is one.
 
     Raises:
         InvalidInput: a text is longer than the model's positions.
@@ -73,7 +73,7 @@ def pretrain(
 
 
 def learning_rate_multiplier(config: PretrainingConfig) -> Callable[[int], float]:
-    """Multiplier of the learning rate by step: linear warm-up, constant, cosine to zero."""
+    """Return the function step → multiplier of the learning rate: linear warm-up, constant, cosine to zero."""
     warmup = config.warmup * config.steps
     constant = max(warmup, config.constant * config.steps)
 
@@ -90,7 +90,7 @@ def learning_rate_multiplier(config: PretrainingConfig) -> Callable[[int], float
 def sample_texts(
     config: PretrainingConfig, source: PretrainingSource, rng: random.Random
 ) -> dict[str, list[PretrainingText]]:
-    """The texts of one step by kind, in the order of the loss weights."""
+    """Generate the texts of one step, by kind, in the order of the loss weights."""
     words = config.text_tokens
     # Short-circuits, so that a base without habits draws the same random numbers as before habits existed.
     shows_habits = [bool(config.habits) and rng.random() < config.habits for _ in range(config.linear)]
@@ -140,7 +140,13 @@ def _step(
 
 
 def loss_per_kind(logits: Tensor, packed: "PackedTexts", *, kinds: int) -> Tensor:
-    """Mean over the learnt tokens of each kind, (kinds,)."""
+    """Return the mean cross-entropy over the labelled tokens of each kind, (kinds,).
+
+    Args:
+        logits: (rows, width, vocabulary).
+        packed: the texts.
+        kinds: number of kinds.
+    """
     labels = packed.labels[:, 1:]
     each = torch.nn.functional.cross_entropy(
         logits[:, :-1].flatten(0, 1).float(), labels.flatten(), ignore_index=IGNORED_LABEL, reduction="none"
@@ -150,17 +156,17 @@ def loss_per_kind(logits: Tensor, packed: "PackedTexts", *, kinds: int) -> Tenso
 
 
 TokenizedText = tuple[list[int], list[int]]
-"""Ids and labels of one text."""
+"""Token ids and labels of one text."""
 
 
 def tokenize_texts(texts: Sequence[PretrainingText], tokenizer: "PreTrainedTokenizerBase") -> list[TokenizedText]:
-    """Ids and labels of texts.
+    """Tokenize texts and label their tokens.
 
-    A text with a prompt ends with the end-of-sequence token; one without is a piece cut from something longer.
-    Prompt and masked ranges are not learnt.
+    A text with a prompt ends with the end-of-sequence token; one without is an excerpt. Tokens of prompts and masked
+    ranges have the label `IGNORED_LABEL`.
 
     Raises:
-        InvalidInput: a word is outside the vocabulary.
+        InvalidInput: a word is not in the vocabulary.
     """
     prompts = tokenizer([text.prompt for text in texts])["input_ids"]
     found: Any = tokenizer([text.text for text in texts], add_special_tokens=False, return_offsets_mapping=True)
@@ -178,21 +184,21 @@ def tokenize_texts(texts: Sequence[PretrainingText], tokenizer: "PreTrainedToken
 
 @dataclass(frozen=True, slots=True)
 class PackedTexts:
-    """Texts side by side in rows of one length, each with positions of its own: (rows, width) each.
+    """Several texts per row, each with positions that start at 0; all tensors are (rows, width).
 
     Models of transformers read from positions that start again where one text ends, and let none see another.
     """
 
     ids: Tensor
     labels: Tensor
-    """A text's first token is nobody's to predict."""
+    """The first token of a text is never labelled: nothing precedes it."""
     positions: Tensor
     kinds: Tensor
-    """Place of the text's kind in the list it came from; -1 for padding."""
+    """Index of the text's kind; -1 on padding."""
 
     @classmethod
     def pack(cls, kinds: Sequence[Sequence[TokenizedText]], *, longest: int) -> "PackedTexts":
-        """Packs texts of several kinds, the longest first, each into the first row that has room.
+        """Pack texts of several kinds, the longest first, each into the first row with room for it.
 
         Raises:
             InvalidInput: a text has more than `longest` tokens.
@@ -234,7 +240,7 @@ class PackedTexts:
         return packed
 
     def to(self, device: torch.device) -> "PackedTexts":
-        """The same on a device."""
+        """Return a copy on a device."""
         return PackedTexts(*(each.to(device) for each in (self.ids, self.labels, self.positions, self.kinds)))
 
 
@@ -243,7 +249,7 @@ def _labels(text: PretrainingText, ids: list[int], offsets: list[tuple[int, int]
     ranges = iter(text.masked)
     start, stop = next(ranges, (0, 0))
     for index, (_, end) in enumerate(offsets):
-        # A token may begin with the space before its word, which masked ranges leave out: its end decides.
+        # A token may include the space before its word, which masked ranges exclude; hence the token's end decides.
         while stop and end > stop:
             start, stop = next(ranges, (0, 0))
         if start < end <= stop:
