@@ -1,4 +1,4 @@
-"""The workspace: where stages and experiments lie on disk (docs/workspace.md, a contract)."""
+"""The workspace folder with its stages and experiments (docs/workspace.md, a contract)."""
 
 import os
 from collections.abc import Iterator
@@ -15,13 +15,13 @@ DEFAULT_WORKSPACE: Final = "cogtui-workspace"
 
 @dataclass(frozen=True, slots=True)
 class Workspace:
-    """A workspace folder. Reading one that does not exist yet finds it empty; nothing is made before `create`."""
+    """A workspace folder. One that does not exist reads as empty; only `create` creates it."""
 
     path: Path
 
     @classmethod
     def locate(cls, given: Path | None = None) -> "Workspace":
-        """The workspace a command means: the given one, or COGTUI_WORKSPACE, or ./cogtui-workspace."""
+        """Return the workspace of a command: the given one, else COGTUI_WORKSPACE, else ./cogtui-workspace."""
         chosen = given or Path(os.environ.get(WORKSPACE_VARIABLE) or DEFAULT_WORKSPACE)
         return cls(chosen.expanduser().absolute())
 
@@ -36,10 +36,10 @@ class Workspace:
         return self.path / "experiments"
 
     def create(self) -> None:
-        """Makes the folders.
+        """Create the folders.
 
         Raises:
-            MissingRequirement: the place cannot be written.
+            MissingRequirement: the folder cannot be written.
         """
         try:
             self.stages.mkdir(parents=True, exist_ok=True)
@@ -56,19 +56,19 @@ class Workspace:
             )
 
     def keys(self) -> Iterator[str]:
-        """Keys of all stage folders, sorted."""
+        """Yield the keys of all stage folders, sorted."""
         if self.stages.is_dir():
             yield from sorted(path.name for path in self.stages.iterdir() if (path / "stage.json").is_file())
 
     def folder(self, key: str) -> StageFolder:
-        """The folder of a full key, whether or not it exists yet."""
+        """Return the folder of a full key, whether or not it exists yet."""
         return StageFolder(self.stages / key)
 
     def find(self, prefix: str) -> StageFolder:
-        """The stage folder a shortened key means: any unique prefix of the key, or of its hexadecimal part.
+        """Return the stage folder of a shortened key: any unique prefix of the key or of its hexadecimal part.
 
         Raises:
-            NotFound: no stage begins so. InvalidInput: several do; names them.
+            NotFound: no stage has this prefix. InvalidInput: several do; names them.
         """
         found = [key for key in self.keys() if key == prefix]
         found = found or [
@@ -77,5 +77,5 @@ class Workspace:
         if not found:
             raise NotFound(f"no stage {prefix!r} in {self.path}", remedy="List them with cogtui ls.")
         if len(found) > 1:
-            raise InvalidInput(f"{prefix!r} fits {len(found)} stages", detail=", ".join(found[:8]))
+            raise InvalidInput(f"{prefix!r} is a prefix of {len(found)} stages", detail=", ".join(found[:8]))
         return self.folder(found[0])

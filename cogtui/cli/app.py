@@ -10,7 +10,7 @@ from cogtui.cli.rollouts.commands import ImportFormatChoice
 
 
 def register(app: typer.Typer) -> None:
-    """Adds the app as what `cogtui` does without a command, and `open`."""
+    """Add the app as what `cogtui` does without a command, and `open`."""
     app.callback(invoke_without_command=True)(show_app)
     app.command("open", help="Read the rollouts of any file in the trace browser: ours, verl's, TRL's, plain ones.")(
         open_files

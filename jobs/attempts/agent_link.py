@@ -1,8 +1,8 @@
-"""Reaching the agent of a workspace: is one alive, tell it of new work, start one.
+"""Reaches the agent of a workspace: checks for it, notifies it of new work, starts it.
 
-The agent listens on a socket of the abstract namespace: it needs no file, vanishes with the process, and
-a connection that is answered proves that the agent lives on this machine. Through it the environment of
-the submitting shell reaches the agent without being written anywhere, keys included.
+The agent listens on a socket of the abstract namespace: it needs no file and disappears with the process, so an
+answered connection proves that the agent is alive on this machine. The environment of the submitting shell, API keys
+included, reaches the agent through it and is never written to disk.
 """
 
 import hashlib
@@ -24,7 +24,7 @@ ANSWER: Final = b"here\n"
 _TIMEOUT_S: Final = 3.0
 _LIMIT_BYTES: Final = 4 << 20
 
-# Starts the agent as nobody's child: whoever submitted need not reap it, and its end leaves no zombie.
+# Detaches the agent from the submitting process, which then need not reap it; no zombie remains.
 _DETACH: Final = """
 import os, sys
 os.setsid()
@@ -35,13 +35,13 @@ os.execv(sys.argv[1], sys.argv[1:])
 
 
 def socket_address(workspace: Workspace) -> str:
-    """The socket's name, different for each user and workspace."""
+    """Return the name of the socket, unique for each user and workspace."""
     digest = hashlib.sha256(os.fsencode(os.path.realpath(workspace.path))).hexdigest()[:32]
     return f"\0cogtui-agent-{os.getuid()}-{digest}"
 
 
 def peer_uid(connection: socket.socket) -> int:
-    """User id of the process at the other end."""
+    """Return the user id of the process at the other end."""
     raw = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
     _, uid, _ = struct.unpack("3i", raw)
     return int(uid)
@@ -50,12 +50,12 @@ def peer_uid(connection: socket.socket) -> int:
 def notify_agent(
     workspace: Workspace, attempts: Sequence[str] = (), environment: Mapping[str, str] | None = None
 ) -> bool:
-    """Wakes the agent; True when one answered.
+    """Notify the agent; return True if it answered.
 
     Args:
-        workspace: whose agent.
+        workspace: of the agent.
         attempts: folders of new attempts.
-        environment: the variables those attempts are to see; the agent's own when None.
+        environment: environment of those attempts; None stands for the agent's own.
     """
     message = {"attempts": list(attempts), "environment": None if environment is None else dict(environment)}
     try:
@@ -63,7 +63,7 @@ def notify_agent(
             connection.settimeout(_TIMEOUT_S)
             connection.connect(socket_address(workspace))
             if peer_uid(connection) != os.getuid():
-                return False  # the name is taken by somebody else's process
+                return False  # another user's process has the name
             connection.sendall(json.dumps(message).encode())
             connection.shutdown(socket.SHUT_WR)
             return connection.recv(len(ANSWER)) == ANSWER
@@ -72,7 +72,7 @@ def notify_agent(
 
 
 def receive_message(connection: socket.socket) -> dict[str, Any] | None:
-    """The agent's side of `notify_agent`: reads the message and answers. None for strangers and garbage."""
+    """Read a message of `notify_agent` and acknowledge it; return None for another user's or a malformed one."""
     connection.settimeout(_TIMEOUT_S)
     try:
         if peer_uid(connection) != os.getuid():
@@ -90,11 +90,11 @@ def receive_message(connection: socket.socket) -> dict[str, Any] | None:
 
 
 def ensure_agent(workspace: Workspace, attempts: Sequence[str] = ()) -> None:
-    """Makes sure that an agent serves the queue: wakes the living one or starts one. Does nothing when nothing waits.
+    """Make sure that an agent serves the queue: notify it, or start one. Do nothing if the queue is empty.
 
     Args:
-        workspace: whose queue.
-        attempts: folders of attempts just queued, which are to see this process's environment.
+        workspace: of the queue.
+        attempts: folders of attempts just queued, which get the environment of this process.
 
     Raises:
         MissingRequirement: no agent can be started here.
@@ -126,4 +126,4 @@ def ensure_agent(workspace: Workspace, attempts: Sequence[str] = ()) -> None:
 
 
 def _neutral_folder() -> Path:
-    return Path("/")  # the agent must not keep a folder busy that somebody wants to delete or unmount
+    return Path("/")  # so that the agent keeps no folder from being deleted or unmounted

@@ -1,4 +1,4 @@
-"""One agent a workspace: a kernel lock on this machine, and a record of the holder for other machines."""
+"""One agent for each workspace: a kernel lock on this machine, and a record of the holder for other machines."""
 
 import contextlib
 import fcntl
@@ -16,13 +16,13 @@ from pipelines.file_record import FileRecord
 from pipelines.files import read_json, write_json
 
 TOUCH_S: Final = 30.0
-"""How often the holder shows that it lives."""
+"""Seconds between two touches of the record by the holder."""
 STALE_S: Final = 120.0
-"""A holder on another machine that was silent for so long is taken for dead."""
+"""Seconds without a touch after which a holder on another machine counts as dead."""
 
 
 class AgentRecord(FileRecord, frozen=True, kw_only=True):
-    """`queue/agent.json`: who serves the queue."""
+    """`queue/agent.json`: the agent that serves the queue."""
 
     process: ProcessId
     since: float
@@ -31,8 +31,8 @@ class AgentRecord(FileRecord, frozen=True, kw_only=True):
 class AgentLock:
     """The right to serve the queue of a workspace.
 
-    On one machine the kernel decides (`flock`, gone with the process). The record `agent.json` keeps an
-    agent of another machine out where the workspace is on a shared disk whose locks do not reach across.
+    On one machine the kernel decides (`flock`, released with the process). The record `agent.json` keeps out an agent
+    of another machine if the workspace is on a shared disk without shared locks.
     """
 
     def __init__(self, workspace: Workspace) -> None:
@@ -42,7 +42,7 @@ class AgentLock:
         self._descriptor: int | None = None
 
     def holder(self) -> AgentRecord | None:
-        """The recorded holder if it lives, as far as can be told from here."""
+        """Return the recorded holder if it is alive as far as this machine can see."""
         try:
             raw = read_json(self._record)
             found = None if raw is None else AgentRecord.model_validate(raw)
@@ -56,7 +56,7 @@ class AgentLock:
         return found if age is not None and age < STALE_S else None
 
     def acquire(self, patience_s: float) -> bool:
-        """Takes the lock, waiting while the holder on this machine may be about to end."""
+        """Take the lock, waiting up to `patience_s` for a holder on this machine to end; return True if taken."""
         deadline = time.monotonic() + patience_s
         while not self._try():
             if time.monotonic() >= deadline:
@@ -79,17 +79,17 @@ class AgentLock:
             os.close(descriptor)
             return False
         except OSError:
-            pass  # a file system without locks: the record must do
+            pass  # a file system without locks: only the record protects
         self._descriptor = descriptor
         return True
 
     def touch(self) -> None:
-        """Shows other machines that the holder lives."""
+        """Touch the record, so that other machines see that the holder is alive."""
         with contextlib.suppress(OSError):
             os.utime(self._record)
 
     def release(self) -> None:
-        """Gives the lock up."""
+        """Release the lock."""
         if self._descriptor is None:
             return
         found = self.holder()

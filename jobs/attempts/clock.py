@@ -1,4 +1,4 @@
-"""Ages of files by one clock: that of the file system. Nodes disagree about the time; their files do not."""
+"""Ages of files by the clock of the file system, because the clocks of nodes differ."""
 
 import os
 import time
@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def file_age_s(path: Path) -> float | None:
-    """Seconds since a file was written, by our clock, never negative; None where there is none."""
+    """Return the seconds since a file was written, by the local clock and never negative; None if it does not exist."""
     try:
         return max(0.0, time.time() - path.stat().st_mtime)
     except OSError:
@@ -14,9 +14,9 @@ def file_age_s(path: Path) -> float | None:
 
 
 def clock_skew_s(folder: Path) -> float | None:
-    """How far the clock of a folder's file system runs ahead of ours, in seconds; None where it cannot be probed.
+    """Return how far the clock of a folder's file system is ahead of the local one, in seconds; None if not measurable.
 
-    On a network file system times of files are the server's. The probe writes and removes one empty file.
+    A network file system stamps files with the server's time. The probe writes and removes one empty file.
     """
     probe = folder / f".clock.{os.getpid()}.tmp"
     try:

@@ -1,8 +1,8 @@
-"""Which process is meant, whether it still lives, and how to end all that belongs to an attempt (Linux).
+"""Identifies processes, checks whether they are alive, and ends all processes of an attempt (Linux).
 
-A process id alone says nothing: ids are used again. A process is named by host, boot, pid namespace, pid
-and start time; what an attempt started is found by the COGTUI_ATTEMPT variable that its children inherit,
-through double forks and new sessions.
+The kernel reuses process ids, so a process is identified by host, boot, pid namespace, pid and start time. The
+processes of an attempt are found by the COGTUI_ATTEMPT variable, which children inherit through double forks and
+new sessions.
 """
 
 import os
@@ -21,24 +21,24 @@ _PR_SET_CHILD_SUBREAPER: Final = 36
 
 
 class ProcessId(FileRecord, frozen=True, kw_only=True):
-    """A process, told apart from every other that had or will have its number."""
+    """A process, distinct from every earlier or later one with the same pid."""
 
     host: str
     boot_id: str
     pid_namespace: str
     pid: int
     started: int
-    """Start time in clock ticks since boot, as in /proc/PID/stat: no clock change moves it."""
+    """Start time in clock ticks since boot, as in /proc/PID/stat; independent of clock changes."""
 
 
 def host_name() -> str:
-    """This machine's name, as records carry it."""
+    """Return the name of this machine, as in records."""
     return os.uname().nodename
 
 
 @cache
 def boot_id() -> str:
-    """Random id of this boot of the machine; empty where the kernel gives none."""
+    """Return the random id of this boot; empty if the kernel gives none."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
     except OSError:
@@ -47,7 +47,7 @@ def boot_id() -> str:
 
 @cache
 def pid_namespace() -> str:
-    """Names the pid namespace: numbers of one container mean nothing in another."""
+    """Return the name of the pid namespace: process ids of one container mean nothing in another."""
     try:
         return os.readlink("/proc/self/ns/pid")  # noqa: PTH115 - the target is no path
     except OSError:
@@ -55,17 +55,17 @@ def pid_namespace() -> str:
 
 
 def _stat(pid: int) -> tuple[str, int] | None:
-    """State letter and start ticks of a process, or None where there is none."""
+    """Return state letter and start ticks of a process, or None if it does not exist."""
     try:
         raw = Path(f"/proc/{pid}/stat").read_bytes()
     except OSError:
         return None
-    fields = raw[raw.rindex(b")") + 2 :].split()  # the name before it may hold spaces and parentheses
+    fields = raw[raw.rindex(b")") + 2 :].split()  # the name before it may contain spaces and parentheses
     return fields[0].decode(), int(fields[19])
 
 
 def process_id(pid: int | None = None) -> ProcessId:
-    """Names a process of this machine, this one by default.
+    """Return the identity of a process of this machine, by default of this one.
 
     Raises:
         ProcessLookupError: there is none.
@@ -78,12 +78,12 @@ def process_id(pid: int | None = None) -> ProcessId:
 
 
 def is_visible_here(process: ProcessId) -> bool:
-    """Whether this machine could see the process if it lived: same host and pid namespace."""
+    """Whether this machine could see the process if it were alive: same host and pid namespace."""
     return process.host == host_name() and process.pid_namespace == pid_namespace()
 
 
 def is_alive(process: ProcessId) -> bool | None:
-    """Whether it lives (zombies do not); None where that cannot be seen from here: another host or container."""
+    """Whether a process is alive; a zombie is not. None if it is on another host or in another container."""
     if not is_visible_here(process):
         return None
     if process.boot_id != boot_id():
@@ -93,27 +93,27 @@ def is_alive(process: ProcessId) -> bool | None:
 
 
 def is_stopped(process: ProcessId) -> bool:
-    """Whether it is stopped by a signal (SIGSTOP, Ctrl-Z)."""
+    """Whether a process is stopped by a signal (SIGSTOP, Ctrl-Z)."""
     found = _stat(process.pid) if is_visible_here(process) else None
     return found is not None and found[0] in "Tt"
 
 
 def attempt_processes(attempt: Path) -> list[int]:
-    """Ids of all living processes of an attempt on this machine, whoever their parent is now."""
+    """Return the pids of all living processes of an attempt on this machine, whatever their parent."""
     needle = b"COGTUI_ATTEMPT=" + os.fsencode(os.path.realpath(attempt)) + b"\0"
     found = []
     for pid in _all_pids():
         try:
             environment = Path(f"/proc/{pid}/environ").read_bytes()
         except OSError:
-            continue  # ended meanwhile, or somebody else's
+            continue  # it has ended, or belongs to another user
         if needle in environment + b"\0":
             found.append(pid)
     return [pid for pid in found if pid != os.getpid() and _is_running(pid)]
 
 
 def descendants(root: int) -> list[int]:
-    """Ids of the living processes below one, those orphans included that a subreaper took in."""
+    """Return the pids of the living descendants of a process, including orphans that a subreaper adopted."""
     children: dict[int, list[int]] = {}
     for pid in _all_pids():
         try:
@@ -142,7 +142,7 @@ def _is_running(pid: int) -> bool:
 
 
 def send_signal(pids: Iterable[int], number: int) -> None:
-    """Signals processes; those that ended meanwhile, or are not ours, are passed over."""
+    """Send a signal to processes; skip those that have ended or belong to another user."""
     for pid in pids:
         try:
             os.kill(pid, number)
@@ -151,7 +151,7 @@ def send_signal(pids: Iterable[int], number: int) -> None:
 
 
 def wait_for_exit(pids: Iterable[int], seconds: float) -> list[int]:
-    """Waits until processes end, without polling; returns those still alive when the time is up."""
+    """Wait until processes end, without polling; return those still alive after `seconds`."""
     deadline = time.monotonic() + seconds
     watched: dict[int, int] = {}
     poller = select.poll()
@@ -178,9 +178,9 @@ def wait_for_exit(pids: Iterable[int], seconds: float) -> list[int]:
 
 
 def end_attempt_processes(attempt: Path, *, grace_s: float) -> bool:
-    """Ends every process of an attempt: INT, after the grace TERM, then KILL. True when none is left.
+    """End every process of an attempt: SIGINT, after `grace_s` SIGTERM, then SIGKILL; return True if none is left.
 
-    Used where the worker cannot do it: it is dead, or does not answer.
+    For attempts whose worker is dead or does not answer.
     """
     for number, patience in ((signal.SIGINT, grace_s), (signal.SIGTERM, min(2.0, grace_s)), (signal.SIGKILL, 5.0)):
         members = attempt_processes(attempt)
@@ -192,18 +192,18 @@ def end_attempt_processes(attempt: Path, *, grace_s: float) -> bool:
 
 
 def become_subreaper() -> None:
-    """Orphans below this process become its children, so that none escapes by a double fork."""
+    """Make orphans below this process its children, so that none escapes by a double fork."""
     _prctl(_PR_SET_CHILD_SUBREAPER, 1)
 
 
 def die_with_parent() -> None:
-    """This process is killed when its parent dies. Called between fork and exec."""
+    """Have the kernel kill this process when its parent dies. Called between fork and exec."""
     _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 @cache
 def _libc() -> Any:
-    import ctypes  # here: commands that only look need none of it
+    import ctypes  # here, because most commands do not need it
 
     return ctypes.CDLL(None, use_errno=True)
 

@@ -1,7 +1,7 @@
-"""Attempt folders: `stages/KEY/attempts/NNN`, their small files, and the claim that a new one is (docs/jobs.md).
+"""Attempt folders, `stages/KEY/attempts/NNN`: their records, and the claim of a new attempt (docs/jobs.md).
 
-A new attempt appears whole, its `job.json` inside, by one rename that only one of several processes can
-win: that rename is the claim which keeps two `cogtui run` from starting a stage twice.
+A new attempt folder appears with its `job.json` by one rename, which succeeds for only one of several processes. This
+claim keeps two `cogtui run` from starting a stage twice.
 """
 
 import errno
@@ -38,8 +38,7 @@ _RESERVE_BYTES: Final = 4096
 
 
 class _AttemptRecord(FileRecord, frozen=True, kw_only=True):
-    # fields it does not know are passed over: a newer version may add some, and an older reader must still tell
-    # the state
+    # unknown fields are ignored, so that an older version can decide the state from records of a newer one
 
     v: int = RECORD_VERSION
 
@@ -48,13 +47,13 @@ R = TypeVar("R", bound=_AttemptRecord)
 
 
 class JobRecord(_AttemptRecord, frozen=True, kw_only=True):
-    """`job.json`: what was asked for. Written before the scheduler is asked, again when it gave an id."""
+    """`job.json`: the job as submitted. Written before submission and again with the id from the scheduler."""
 
     key: str
     number: int
     cluster: Cluster
     name: str
-    """Unique name of the job, by which a scheduler finds it when no id came back."""
+    """Unique name of the job, by which it is found in the scheduler if no id was returned."""
     job_id: str | None = None
     submitted: float
     submitter: ProcessId
@@ -62,14 +61,14 @@ class JobRecord(_AttemptRecord, frozen=True, kw_only=True):
     resources: dict[str, Any] = msgspec.field(default_factory=dict)
     time_limit_s: float | None = None
     warn_s: float = 90.0
-    """How long before the limit the stage is told to stop."""
+    """Seconds before the limit at which the stage is asked to stop."""
     shards: int = 0
-    """Tasks of the array that works on it before this job gathers; 0 without an array."""
+    """Tasks of the array that runs before this job gathers its results; 0 without an array."""
     shards_job_id: str | None = None
     shard: int | None = None
-    """Which part of the work this folder is for; None for the job itself."""
+    """Index of the shard this folder is for; None for the job itself."""
     array_task: int | None = None
-    """Its place in the array, which leaves out the shards that an earlier attempt has done; None for those."""
+    """Index in the array, which leaves out shards that an earlier attempt finished; None for those."""
 
 
 class WorkerRun(_AttemptRecord, frozen=True, kw_only=True):
@@ -86,11 +85,11 @@ class WorkerRun(_AttemptRecord, frozen=True, kw_only=True):
 
 
 class StartRecord(_AttemptRecord, frozen=True, kw_only=True):
-    """`started.json`: who works on it now, and the earlier starts of the same attempt."""
+    """`started.json`: the worker of the current start, and the earlier starts of the attempt."""
 
     worker: ProcessId
     child: ProcessId | None = None
-    """The stage's own process; None until it was started."""
+    """The process of the stage; None until it is started."""
     run: WorkerRun
     earlier: tuple[WorkerRun, ...] = ()
     job_id: str | None = None
@@ -100,7 +99,7 @@ class StartRecord(_AttemptRecord, frozen=True, kw_only=True):
 
 
 class ExitRecord(_AttemptRecord, frozen=True, kw_only=True):
-    """`exit.json`: how the latest start ended. Absent while it runs; removed when it is started again."""
+    """`exit.json`: how the latest start ended. Absent while it runs; removed when the attempt is started again."""
 
     run: int
     host: str
@@ -110,29 +109,29 @@ class ExitRecord(_AttemptRecord, frozen=True, kw_only=True):
     why: EndCause
     reason: str = ""
     out_of_memory: bool = False
-    """The kernel counted an out-of-memory kill in the job's control group while it ran."""
+    """Whether the kernel counted an out-of-memory kill in the job's control group while it ran."""
     requeued: bool = False
-    """The scheduler was asked to start the same job again."""
+    """Whether the scheduler was asked to start the same job again."""
 
 
 class CancelRequest(_AttemptRecord, frozen=True, kw_only=True):
-    """`cancel.json`: somebody wants it ended."""
+    """`cancel.json`: a cancel request."""
 
     time: float
     host: str
     user: str
     grace_s: float = 10.0
     because: str = ""
-    """Key of the input whose cancellation took it along; empty when it was named itself."""
+    """Key of the input whose cancellation cancelled this stage too; empty if the stage was named itself."""
 
 
 def attempts_folder(stage: Path) -> Path:
-    """Where a stage's attempts are."""
+    """Return the folder of a stage's attempts."""
     return stage / "attempts"
 
 
 def attempt_numbers(stage: Path) -> list[int]:
-    """Numbers of a stage's attempts, ascending."""
+    """Return the numbers of a stage's attempts, ascending."""
     try:
         names = os.listdir(attempts_folder(stage))  # noqa: PTH208
     except (FileNotFoundError, NotADirectoryError):
@@ -141,29 +140,29 @@ def attempt_numbers(stage: Path) -> list[int]:
 
 
 def attempt_path(stage: Path, number: int) -> Path:
-    """Folder of an attempt."""
+    """Return the folder of an attempt."""
     return attempts_folder(stage) / f"{number:03d}"
 
 
 def workspace_mark(workspace: Path) -> str:
-    """Tells workspaces apart in the names of jobs: two of them may hold the same key."""
+    """Return a short hash of the workspace path, which makes job names unique across workspaces."""
     import hashlib
 
     return hashlib.sha256(os.fsencode(os.path.realpath(workspace))).hexdigest()[:6]
 
 
 def job_name(workspace: Path, key: str, number: int) -> str:
-    """Unique name of an attempt's job, by which a scheduler finds it."""
+    """Return the unique name of an attempt's job in the scheduler."""
     return f"{key}.{number:03d}.{workspace_mark(workspace)}"
 
 
 def shard_path(attempt: Path, index: int) -> Path:
-    """Folder of one task of an attempt's array; it has the records of an attempt of its own."""
+    """Return the folder of one task of an attempt's array, which has records like an attempt."""
     return attempt / f"shard-{index:03d}"
 
 
 def shard_folders(attempt: Path) -> list[Path]:
-    """Folders of the tasks of an attempt's array, in order; none without an array."""
+    """Return the folders of the tasks of an attempt's array, in order; none without an array."""
     try:
         names = os.listdir(attempt)  # noqa: PTH208
     except (FileNotFoundError, NotADirectoryError):
@@ -172,21 +171,21 @@ def shard_folders(attempt: Path) -> list[Path]:
 
 
 def attempt_of(path: Path) -> Path:
-    """The attempt folder that a file lies in, at any depth.
+    """Return the attempt folder that contains a file, at any depth.
 
     Raises:
-        StopIteration: it lies in none.
+        StopIteration: no attempt folder contains it.
     """
     return next(parent for parent in path.parents if parent.parent.name == "attempts")
 
 
 def stage_of(attempt: Path) -> Path:
-    """The stage folder of an attempt, or of a shard of one."""
+    """Return the stage folder of an attempt, or of a shard of one."""
     return next(parent.parent for parent in attempt.parents if parent.name == "attempts")
 
 
 def claim(stage: Path, job: JobRecord) -> Path | None:
-    """Makes the folder of attempt `job.number`, `job.json` inside; None when somebody else has that number.
+    """Create the folder of attempt `job.number` with `job.json`; return None if the number is already claimed.
 
     Raises:
         MissingRequirement: the disk is full or the folder cannot be written.
@@ -210,7 +209,7 @@ def claim(stage: Path, job: JobRecord) -> Path | None:
         raise MissingRequirement(
             f"cannot write in {parent}: {error.strerror}",
             detail="The stage was not started.",
-            remedy="Free some space or mend the permissions, then run the same command again.",
+            remedy="Free some space or fix the permissions, then run the same command again.",
         ) from error
     return final
 
@@ -222,37 +221,37 @@ def _discard(aside: Path) -> None:
 
 
 def read_record(path: Path, model: type[R]) -> R | None:
-    """A record of an attempt, or None where there is none.
+    """Return a record of an attempt, or None if the file does not exist.
 
     Raises:
-        InvalidInput: it is not JSON. ValueError: it is not such a record.
+        InvalidInput: the file is not JSON. ValueError: it is not such a record.
     """
     raw = read_json(path)
     return None if raw is None else model.model_validate(raw)
 
 
 def write_record(path: Path, record: _AttemptRecord) -> None:
-    """Writes a record, atomically.
+    """Write a record, atomically.
 
     Raises:
-        OSError: the disk is full, or the folder is gone.
+        OSError: the disk is full, or the folder does not exist.
     """
     write_json(path, record.model_dump())
 
 
 def reserve_exit(attempt: Path) -> None:
-    """Keeps room for `exit.json`, so that a stage which dies of a full disk can still say so."""
+    """Reserve disk space for `exit.json`, so that it can be written when the disk is full."""
     try:
         (attempt / _RESERVE).write_bytes(b" " * _RESERVE_BYTES)
     except OSError:
-        return  # the room is a help, not a need
+        return  # the reserve is optional
 
 
 def write_exit(attempt: Path, record: ExitRecord) -> None:
-    """Writes `exit.json`, into the reserved room when the disk is full. Makes the folder again if it is gone.
+    """Write `exit.json`, into the reserved space if the disk is full. Create the folder again if it is missing.
 
     Raises:
-        OSError: even so it cannot be written.
+        OSError: it cannot be written in the reserve either.
     """
     reserve = attempt / _RESERVE
     try:

@@ -1,7 +1,7 @@
-"""The local queue on disk: `WORKSPACE/queue/`, a ticket for each local attempt that is not over.
+"""The local queue on disk: `WORKSPACE/queue/`, a ticket for each local attempt that has not ended.
 
-Tickets are hints for the agent and for whoever asks why a job waits; what happened to a job is told by
-its attempt folder. A ticket is written by the submitter, then only by the agent, which removes it.
+Tickets are hints for the agent and explain why a job waits; the attempt folder records what happened to it. The
+submitter writes a ticket; then only the agent changes and removes it.
 """
 
 import contextlib
@@ -17,12 +17,12 @@ from pipelines.file_record import FileRecord
 from pipelines.files import canonical_json, write_atomic
 
 SLURM_MARK: Final = "slurm"
-"""A file in the queue folder: jobs of this workspace were submitted to Slurm."""
+"""File in the queue folder that marks a workspace with jobs submitted to Slurm."""
 _SUFFIX: Final = ".json"
 
 
 class Placement(FileRecord, frozen=True, kw_only=True):
-    """What the agent gave a job that it started."""
+    """Worker, cores and GPUs of a job that the agent started."""
 
     worker: ProcessId
     cpus: int
@@ -30,7 +30,7 @@ class Placement(FileRecord, frozen=True, kw_only=True):
 
 
 class Ticket(FileRecord, frozen=True, kw_only=True):
-    """A local attempt that is queued or runs."""
+    """A local attempt that is queued or running."""
 
     v: int = 1
     key: str
@@ -39,21 +39,21 @@ class Ticket(FileRecord, frozen=True, kw_only=True):
     gpus: int = 0
     inputs: tuple[str, ...] = ()
     placed: Placement | None = None
-    """None while it waits."""
+    """None while the job waits."""
     waits_for: str = ""
-    """Why it waits, as the agent last saw it."""
+    """Why the job waits, as the agent last noted."""
 
 
 @dataclass(frozen=True, slots=True)
 class QueuedTicket:
-    """A ticket and its file, whose name tells its place in the queue."""
+    """A ticket and its file, whose name gives the position in the queue."""
 
     file: str
     ticket: Ticket
 
 
 def queue_folder(workspace: Workspace) -> Path:
-    """Where the queue of a workspace is."""
+    """Return the queue folder of a workspace."""
     return workspace.path / "queue"
 
 
@@ -64,7 +64,7 @@ class LocalQueue:
         self.folder = queue_folder(workspace)
 
     def add(self, tickets: list[Ticket]) -> None:
-        """Puts tickets at the end, in this order.
+        """Append tickets to the queue, in this order.
 
         Raises:
             OSError: the disk is full or the folder cannot be written.
@@ -76,7 +76,7 @@ class LocalQueue:
             self._write(name, ticket)
 
     def tickets(self) -> list[QueuedTicket]:
-        """All tickets in queue order; a damaged one is left out."""
+        """Return all tickets in queue order; a damaged one is left out."""
         try:
             names = sorted(name for name in os.listdir(self.folder) if name.endswith(_SUFFIX))  # noqa: PTH208
         except (FileNotFoundError, NotADirectoryError):
@@ -93,20 +93,20 @@ class LocalQueue:
         return found
 
     def has_tickets(self) -> bool:
-        """Whether anything is queued or runs."""
+        """Whether any job is queued or running."""
         try:
             return any(name[:20].isdigit() for name in os.listdir(self.folder))  # noqa: PTH208
         except (FileNotFoundError, NotADirectoryError):
             return False
 
     def update(self, queued: QueuedTicket, ticket: Ticket) -> QueuedTicket:
-        """Replaces a ticket where it stands. A full disk leaves the old one: it is a hint."""
+        """Replace a ticket at its position. On a full disk the old one remains, which does no harm."""
         with contextlib.suppress(OSError):
             self._write(queued.file, ticket)
         return QueuedTicket(queued.file, ticket)
 
     def remove(self, queued: QueuedTicket) -> None:
-        """Takes a ticket out."""
+        """Remove a ticket."""
         with contextlib.suppress(OSError):
             (self.folder / queued.file).unlink()
 

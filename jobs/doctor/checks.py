@@ -58,7 +58,7 @@ class Finding:
 
 
 def examine(workspace: Workspace) -> Iterator[Finding]:
-    """Looks at everything but the index. Creates nothing but a probe file that it removes."""
+    """Look at everything but the index. Creates nothing but a probe file that it removes."""
     yield Finding("python", "cogtui", "ok", f"{_version('cogtui') or '?'} with Python {sys.version.split()[0]}")
     yield from _workspace(workspace)
     yield from _queue(workspace)
@@ -209,7 +209,7 @@ def _keys() -> Iterator[Finding]:
 
 
 def _interpreters(workspace: Workspace) -> Iterator[Finding]:
-    """The Pythons that stages of this workspace were given."""
+    """Yield the Pythons that stages of this workspace were given."""
     reader = FileReader()
     wanted: dict[str, None] = {}
     for key in list(workspace.keys()):

@@ -42,7 +42,7 @@ def read_probe(said: str) -> tuple[str, dict[str, str | None]]:
 
 
 def check_versions(packages: Mapping[str, str | None]) -> tuple[Literal["ok", "missing"], str, str]:
-    """Status, detail and what degrades, of an environment with these versions."""
+    """Return status, detail and what degrades, of an environment with these versions."""
     absent = [name for name in LOCK if packages.get(name) is None]
     if absent:
         degrades = "; ".join(dict.fromkeys(_NEEDS[name] for name in absent))

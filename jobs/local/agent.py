@@ -1,8 +1,8 @@
-"""The agent of a workspace: serves the local queue, belongs to no terminal, ends when nothing is left to do.
+"""The agent of a workspace: serves the local queue, detached from terminals, and exits when the queue is empty.
 
-`python -m jobs.local.agent WORKSPACE`, started by `jobs.attempts.agent_link.ensure_agent`. It owns the order of local
-jobs, their inputs, CPU and GPU slots. It may be killed at any time: jobs run on in their own sessions,
-the queue is on disk, and the next agent takes over.
+`python -m jobs.local.agent WORKSPACE`, started by `jobs.attempts.agent_link.ensure_agent`, orders local jobs by their
+inputs and by CPU and GPU slots. It may be killed at any time: jobs run in their own sessions, the queue is on disk,
+and the next agent continues.
 """
 
 import contextlib
@@ -30,10 +30,10 @@ from jobs.workspace import Workspace
 from pipelines.folder import StageFolder
 
 IDLE_S: Final = 1.0
-"""How long an agent without work waits for more."""
+"""Seconds an agent without work waits for more."""
 _LOCK_PATIENCE_S: Final = 5.0
 _INPUTS_S: Final = 10.0
-"""How often inputs that are not in this queue (on Slurm, say) are looked at."""
+"""Seconds between checks of inputs outside this queue, e.g. on Slurm."""
 
 log = logging.getLogger("cogtui.agent")
 
@@ -53,7 +53,7 @@ class Agent:
     # -- the loop ----------------------------------------------------------------------------------
 
     def serve(self) -> None:
-        """Serves until the queue is empty, or this process is told to stop."""
+        """Serve until the queue is empty or a signal stops this process."""
         self._take_signals()
         lock = AgentLock(self.workspace)
         while self.queue.has_tickets() and not self._stopping:
@@ -66,7 +66,7 @@ class Agent:
                     self._serve(listener, lock)
             finally:
                 lock.release()
-            # a ticket may have come between the last look and the release; its submitter saw us alive
+            # repeat: a ticket may have been added before the release, while its submitter found this agent alive
 
     def _serve(self, listener: socket.socket, lock: AgentLock) -> None:
         log.info(
@@ -95,11 +95,11 @@ class Agent:
             listener.listen(64)
             listener.setblocking(False)
         except OSError as error:
-            log.warning("cannot listen (%s); new work is found by looking", error)
+            log.warning("cannot listen (%s); new work is found by polling", error)
         return listener
 
     def _wait(self, listener: socket.socket, seconds: float) -> None:
-        """Sleeps until a worker ends, somebody calls, a signal comes, or the time is up."""
+        """Sleep until a worker ends, a client connects, a signal arrives, or the time is up."""
         poller = select.poll()
         poller.register(self._wake_read, select.POLLIN)
         poller.register(listener, select.POLLIN)
@@ -110,7 +110,7 @@ class Agent:
                     try:
                         descriptor = os.pidfd_open(queued.ticket.placed.worker.pid)
                     except OSError:
-                        seconds = min(seconds, 1.0)  # it ended since
+                        seconds = min(seconds, 1.0)  # it has ended
                         continue
                     descriptors.append(descriptor)
                     poller.register(descriptor, select.POLLIN)
@@ -145,10 +145,10 @@ class Agent:
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
         signal.set_wakeup_fd(self._wake_write, warn_on_full_buffer=False)
 
-    # -- one look at the queue ---------------------------------------------------------------------
+    # -- one pass over the queue -------------------------------------------------------------------
 
     def _tick(self) -> bool:
-        """Ends, blocks and starts what is due; True when a job waits for something outside this queue."""
+        """End, block and start jobs; return True if a job waits for an input outside this queue."""
         tickets = self.queue.tickets()
         running = [queued for queued in tickets if self._still_runs(queued)]
         waiting = [queued for queued in tickets if queued.ticket.placed is None]
@@ -200,7 +200,7 @@ class Agent:
         self.queue.update(queued, queued.ticket.model_copy(update={"placed": placed, "waits_for": ""}))
 
     def _still_runs(self, queued: QueuedTicket) -> bool:
-        """Whether a placed job runs; if it ended, what is left of it is ended and recorded too."""
+        """Return whether a started job runs; if not, end its leftover processes and record its end."""
         placed = queued.ticket.placed
         if placed is None:
             return False
@@ -226,19 +226,19 @@ class Agent:
             started = attempts.read_record(attempt / attempts.STARTED, StartRecord)
             ended = attempts.read_record(attempt / attempts.EXIT, ExitRecord)
         except (OSError, ValueError):
-            return True  # not ours to mend
+            return True  # a damaged record is left as it is
         return ended is not None and (started is None or ended.run >= started.run.number)
 
     @staticmethod
     def _unexpected_end(attempt: Path, code: int | None) -> ExitRecord:
-        """The record of a worker that died without a word."""
+        """Return the exit record of a worker that wrote none."""
         started = attempts.read_record(attempt / attempts.STARTED, StartRecord)
         cancelled = (attempt / attempts.CANCEL).exists()
-        reason = "its worker ended without a word"
+        reason = "its worker ended without an exit record"
         if code is not None and code < 0:
             reason = f"its worker was killed by signal {-code}"
         elif code:
-            reason = f"its worker ended with code {code} before the stage did; see {attempts.WORKER_LOG}"
+            reason = f"its worker ended with code {code} before the stage ended; see {attempts.WORKER_LOG}"
         return ExitRecord(
             run=started.run.number if started else 0,
             host=process.host_name(),
@@ -254,7 +254,7 @@ class Agent:
             attempts.write_exit(attempt, record)
         except OSError as error:
             log.warning("cannot write the end of %s: %s", attempt, error)
-            return  # the ticket stays, so that this is tried again
+            return  # the ticket stays, so that the write is retried
         self.queue.remove(queued)
 
     def _drop(self, queued: QueuedTicket, why: str) -> None:
@@ -270,7 +270,7 @@ class Agent:
         return attempts.attempt_path(stage.path, queued.ticket.number)
 
     def _adopt(self) -> None:
-        """Finds the workers that an agent started whose ticket it could not update before it died."""
+        """Adopt workers whose agent died before it could update their ticket."""
         for queued in self.queue.tickets():
             if queued.ticket.placed is not None:
                 continue
@@ -295,7 +295,7 @@ def _gpus_of(started: StartRecord | None) -> tuple[str, ...]:
 
 
 def main(arguments: list[str]) -> None:
-    """Serves the workspace named by the one argument."""
+    """Serve the workspace named by the one argument."""
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format=f"%(asctime)s [{os.getpid()}] %(message)s")
     Agent(Workspace(Path(arguments[0])), Machine.here()).serve()
 

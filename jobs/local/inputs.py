@@ -1,4 +1,4 @@
-"""Whether a queued job's inputs are there, still on their way, or never coming."""
+"""Decides whether the inputs of a queued job are finished, pending or failed."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -10,22 +10,22 @@ from jobs.workspace import Workspace
 
 @dataclass(frozen=True, slots=True)
 class InputsState:
-    """What a job's inputs are like now."""
+    """The state of a job's inputs."""
 
     text: str = ""
-    """What it waits for or why it is blocked; empty when all inputs are done."""
+    """What the job waits for, or why it is blocked; empty if all inputs are done."""
     blocked: bool = False
     outside: bool = False
-    """It waits for something that this queue does not run."""
+    """Whether the job waits for an input outside this queue."""
 
 
 def inputs_of(workspace: Workspace, ticket: Ticket, live: Collection[str]) -> InputsState:
-    """Looks at the inputs of a ticket.
+    """Return the state of the inputs of a ticket.
 
     Args:
-        workspace: where they are.
+        workspace: of the stages.
         ticket: the job.
-        live: keys that this queue runs or holds.
+        live: keys that are running or queued here.
     """
     missing = [key for key in ticket.inputs if not (workspace.stages / key / "result.json").exists()]
     coming = [key for key in missing if key in live]

@@ -1,4 +1,4 @@
-"""What this machine has for local jobs, CPU cores and GPUs, and which of it is free."""
+"""CPU cores and GPUs of this machine for local jobs, and which of them are free."""
 
 import os
 import subprocess
@@ -16,15 +16,15 @@ _TIMEOUT_S: Final = 10.0
 
 
 def cpu_count(environment: Mapping[str, str] = os.environ) -> int:
-    """Cores that local jobs may use together: COGTUI_LOCAL_CPUS, or the cores this process may run on."""
+    """Return the number of cores for all local jobs: COGTUI_LOCAL_CPUS, or the cores this process may run on."""
     given = environment.get(CPUS_VARIABLE, "")
     return max(1, int(given)) if given.isdigit() else len(os.sched_getaffinity(0))
 
 
 def gpu_names(environment: Mapping[str, str] = os.environ) -> tuple[str, ...]:
-    """GPUs that local jobs may use, as CUDA_VISIBLE_DEVICES takes them.
+    """Return the GPUs that local jobs may use, as names for CUDA_VISIBLE_DEVICES.
 
-    COGTUI_LOCAL_GPUS, or what CUDA_VISIBLE_DEVICES leaves visible, or all that the NVIDIA driver shows.
+    COGTUI_LOCAL_GPUS, else CUDA_VISIBLE_DEVICES, else all GPUs of the NVIDIA driver.
     """
     for variable in (GPUS_VARIABLE, "CUDA_VISIBLE_DEVICES"):
         if variable in environment:
@@ -61,7 +61,7 @@ class Machine:
 
 
 class Slots:
-    """What is free beside the jobs that run. A job that asks for more cores than there are gets them all."""
+    """The free cores and GPUs. A job that asks for more cores than the machine has gets all of them."""
 
     def __init__(self, machine: Machine, running: Iterable[Placement]) -> None:
         self._machine = machine
@@ -73,9 +73,9 @@ class Slots:
         self._held_gpus = False
 
     def take(self, ticket: Ticket) -> tuple[int, tuple[str, ...]] | str:
-        """Cores and GPUs for a job, or what it waits for.
+        """Return cores and GPUs for a job, or the reason why it waits.
 
-        Jobs are served in order: once one did not fit, later ones do not take what it waits for.
+        Jobs are served in order: later jobs do not take resources that an earlier one waits for.
         """
         cpus = min(ticket.cpus, self._machine.cpus)
         if ticket.gpus > len(self._machine.gpus):

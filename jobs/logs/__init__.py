@@ -1,1 +1,1 @@
-"""Reading and following logs."""
+"""Reads (`reader`) and follows (`follow`) the logs of stages."""

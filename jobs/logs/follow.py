@@ -1,4 +1,4 @@
-"""Following the logs of a stage over all its attempts: rotation, truncation, requeues and retries included."""
+"""Follows the logs of a stage over all its attempts, through rotation, truncation, requeues and retries."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ STREAMS: Final = (attempts.STDOUT, attempts.STDERR)
 
 @dataclass(frozen=True, slots=True)
 class StageLogLine:
-    """A line of a log, with where it comes from."""
+    """A line of a stage's logs, with attempt and file."""
 
     attempt: int
     stream: str
@@ -22,7 +22,7 @@ class StageLogLine:
 
 
 class FileFollower:
-    """Gives each line of a growing file once. The file may be replaced or cut short: then it is read anew."""
+    """Returns each line of a growing file once. A replaced or truncated file is read from its beginning."""
 
     def __init__(self, path: Path, *, offset: int = 0) -> None:
         self._log = LogFile(path)
@@ -30,7 +30,7 @@ class FileFollower:
         self._identity: tuple[int, int] | None = None
 
     def from_end(self, lines: int) -> None:
-        """Begins with the last so many lines instead of the first."""
+        """Start with the last `lines` lines instead of the first."""
         wanted = BLOCK
         try:
             while True:
@@ -45,12 +45,12 @@ class FileFollower:
         self._identity = chunk.identity
 
     def read(self, *, last: bool = False) -> Iterator[str]:
-        """The lines since the last call. A line without its newline waits, unless this is the `last` call."""
+        """Yield the lines since the last call. A line without a newline waits, unless this is the `last` call."""
         while True:
             try:
                 chunk = self._log.after(self._offset)
             except OSError:
-                return  # not there yet, or not any more
+                return  # not created yet, or deleted
             if self._identity not in (None, chunk.identity) or chunk.size < self._offset:
                 self._identity, self._offset = chunk.identity, 0
                 continue
@@ -64,12 +64,12 @@ class FileFollower:
 
 
 class StageFollower:
-    """Gives each line of the logs of a stage once, attempt after attempt.
+    """Returns each line of the logs of a stage once, attempt after attempt.
 
     Args:
         stage: the stage folder.
         streams: names of the log files to follow.
-        lines: begin with the last so many lines of each file; None begins at the beginning.
+        lines: start with the last `lines` lines of each file; None starts at the beginning.
     """
 
     def __init__(self, stage: Path, *, streams: tuple[str, ...] = STREAMS, lines: int | None = None) -> None:
@@ -79,7 +79,7 @@ class StageFollower:
         self._files: dict[tuple[int, str], FileFollower] = {}
 
     def read(self, *, last: bool = False) -> Iterator[StageLogLine]:
-        """The lines since the last call, those of new attempts included."""
+        """Yield the lines since the last call, those of new attempts included."""
         for number in attempts.attempt_numbers(self._stage):
             folder = attempts.attempt_path(self._stage, number)
             for stream in self._streams_of(folder):
@@ -91,10 +91,10 @@ class StageFollower:
                     self._files[number, stream] = follower
                 for text in follower.read(last=last):
                     yield StageLogLine(number, stream, text)
-        self._lines = None  # what appears from now on is read from its beginning
+        self._lines = None  # files that appear later are read from their beginning
 
     def _streams_of(self, folder: Path) -> list[str]:
-        """The stage's own logs and those of its shards; where none started, those of what should have started it."""
+        """Return the logs of the stage and its shards; if none of them started, the logs of the worker and submitit."""
         started = [shard.name for shard in attempts.shard_folders(folder) if (shard / attempts.STARTED).exists()]
         own = [*(f"{shard}/{stream}" for shard in started for stream in self._streams), *self._streams]
         if started or (folder / attempts.STARTED).exists() or not folder.exists():

@@ -1,7 +1,7 @@
-"""Logs of attempts, read in pieces from anywhere: a file of any size opens at its end at once. No screen in here.
+"""Reads parts of log files at any offset, so that a file of any size opens at its end at once.
 
-A file is opened by path for every read: a network file system shows what other hosts wrote only to a fresh
-open, and a file that somebody truncates must never be mapped.
+A file is opened by path for every read: a network file system shows writes of other hosts only after an open. It is
+never mapped, because a truncation would crash the reader.
 """
 
 import os
@@ -15,7 +15,7 @@ from jobs.attempts import records as attempts
 
 BLOCK: Final = 1 << 16
 LONGEST_LINE: Final = 1 << 13
-"""Bytes. A longer line comes in pieces: nothing then depends on a newline that may never come."""
+"""Bytes. A longer line is split into pieces, so that a file without newlines can be read too."""
 _SCAN_BLOCK: Final = 1 << 20
 
 _COLOR: Final = re.compile(r"\x1b\[[0-9;:]*m")
@@ -23,14 +23,14 @@ ERRORS: Final = re.compile(
     rb"Traceback \(most recent call last\)|E(?:rror:|xception:|RROR\b)|FATAL\b|CRITICAL\b|OUT OF MEMORY"
     rb"|[Oo]ut of memory|oom-kill|[Ss]egmentation fault|[Kk](?<=\b[Kk])illed\b|e(?<=\be)rror:|fatal:"
 )
-"""What the first error of a log looks like. No alternative begins with a wildcard: that makes it thrice as fast."""
+"""Matches the first error of a log. No alternative begins with a wildcard, which makes it three times as fast."""
 # fmt: off
 _ERROR_WORDS: Final = (
     b"traceback", b"rror", b"xception", b"fatal", b"critical", b"out of memory", b"oom-kill", b"segmentation",
     b"killed",
 )
 # fmt: on
-"""One of these, in small letters, is in whatever `ERRORS` finds: looking for them first is ten times as fast again."""
+"""Every match of `ERRORS` contains one of these in lower case; searching them first is ten times as fast again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class LogLine:
     start: int
     """Byte offset in the file."""
     end: int
-    """Byte offset behind it, its newline included."""
+    """Byte offset after the line and its newline."""
     text: str
     complete: bool
     """False for a last line that has no newline yet."""
@@ -48,13 +48,13 @@ class LogLine:
 
 @dataclass(frozen=True, slots=True)
 class LogChunk:
-    """Consecutive lines, and what the file was when they were read."""
+    """Consecutive lines, with size and identity of the file when they were read."""
 
     lines: tuple[LogLine, ...]
     size: int
     """Bytes in the file."""
     identity: tuple[int, int]
-    """Device and inode: another file has taken the path when this changes."""
+    """Device and inode; they change when another file replaces this one."""
 
     @property
     def start(self) -> int:
@@ -68,9 +68,9 @@ class LogChunk:
 
 
 def clean_line(raw: bytes) -> str:
-    """A line as a terminal would leave it: colours dropped, and of a progress bar only its last state.
+    """Return a line as a terminal would show it: without colours, and of a progress bar only the last state.
 
-    Other control characters stay; whoever shows the line makes pictures of them.
+    Other control characters stay; the caller must replace them before showing the line.
     """
     text = raw.decode("utf-8", "replace").rstrip("\r\n")
     if "\x1b" in text:
@@ -89,11 +89,11 @@ class LogFile:
         self.path = path
 
     def end(self, wanted: int = BLOCK) -> LogChunk:
-        """The last lines, about `wanted` bytes of them."""
+        """Return the last lines, about `wanted` bytes."""
         return self.before(None, wanted)
 
     def before(self, offset: int | None, wanted: int = BLOCK) -> LogChunk:
-        """Lines that end at the line start `offset`, or at the end of the file."""
+        """Return lines that end at the line start `offset`, or at the end of the file."""
         with self.path.open("rb") as stream:
             status = os.fstat(stream.fileno())
             stop = status.st_size if offset is None else min(offset, status.st_size)
@@ -101,13 +101,13 @@ class LogFile:
             data = os.pread(stream.fileno(), stop - start, start)
         if start > 0:
             newline = data.find(b"\n", 0, len(data) - 1)
-            # to a line's start, unless the line is over-long and has none here
+            # skip to the start of a line, unless an over-long line has none here
             skip = newline + 1 if 0 <= newline < LONGEST_LINE else _character_start(data)
             start, data = start + skip, data[skip:]
         return LogChunk(tuple(_lines(data, start)), status.st_size, (status.st_dev, status.st_ino))
 
     def after(self, offset: int, wanted: int = BLOCK) -> LogChunk:
-        """Lines from the line start `offset` on, as many as fit into `wanted` bytes."""
+        """Return lines from the line start `offset` on, as many as fit into `wanted` bytes."""
         with self.path.open("rb") as stream:
             status = os.fstat(stream.fileno())
             data = os.pread(stream.fileno(), wanted, min(offset, status.st_size))
@@ -125,13 +125,13 @@ class LogFile:
         backwards: bool = False,
         stop: Callable[[], bool] = bool,
     ) -> int | None:
-        """Start of the line of the nearest match.
+        """Return the offset of the line with the nearest match, or None.
 
         Args:
-            pattern: matched within lines of at most a megabyte.
-            offset: where to begin, in bytes; a match at `offset` itself counts forwards, not backwards.
+            pattern: matched within lines of at most 1 MiB.
+            offset: start of the search in bytes; a match at `offset` itself counts forwards, not backwards.
             backwards: towards the beginning of the file.
-            stop: asked between blocks; True ends the search with None.
+            stop: called between blocks; True ends the search with None.
         """
         with self.path.open("rb") as stream:
             number = stream.fileno()
@@ -142,7 +142,7 @@ class LogFile:
             return None if found is None else _line_start(number, found)
 
     def first_error(self, stop: Callable[[], bool] = bool) -> int | None:
-        """Start of the first line that looks like an error."""
+        """Return the offset of the first line that looks like an error, or None."""
         return self.find(ERRORS, 0, stop=stop)
 
 
@@ -152,7 +152,7 @@ def _find_forwards(
     while offset < size and not stop():
         data = os.pread(number, _SCAN_BLOCK, offset)
         if not data:
-            return None  # truncated meanwhile
+            return None  # the file was truncated
         whole = data.rfind(b"\n") + 1
         if not whole or offset + len(data) >= size:
             whole = len(data)
@@ -193,7 +193,7 @@ def _line_start(number: int, offset: int) -> int:
 
 
 def _character_start(data: bytes) -> int:
-    """How many leading bytes belong to a UTF-8 character that began before."""
+    """Return the number of leading bytes that continue a UTF-8 character."""
     for position in range(min(4, len(data))):
         if data[position] & 0xC0 != 0x80:
             return position
@@ -219,9 +219,9 @@ def _lines(data: bytes, start: int) -> list[LogLine]:
 
 
 def attempt_logs(stage: Path) -> list[Path]:
-    """The log files of a stage's attempts, the newest attempt first, in it stderr before stdout before others.
+    """Return the log files of a stage, newest attempt first: stderr, stdout, others.
 
-    Those of the tasks of a job array come behind the attempt's own, tasks that failed first.
+    The logs of array tasks follow those of their attempt, failed tasks first.
     """
     found: list[Path] = []
     for number in reversed(attempts.attempt_numbers(stage)):
@@ -251,7 +251,7 @@ def _has_not_failed(shard: Path) -> bool:
 
 
 def best_log(logs: list[Path], *, failed: bool) -> Path | None:
-    """The log to open first: of the newest attempt stderr for a failure, else stdout; an empty one last."""
+    """Return the log to open first: of the newest attempt stderr after a failure, else stdout, if not empty."""
     if not logs:
         return None
     newest = [path for path in logs if attempts.attempt_of(path) == attempts.attempt_of(logs[0])]

@@ -48,7 +48,7 @@ class PlanBuilder:
         self._configs: dict[tuple[str, str], StageConfig | None] = {}
 
     def build(self) -> tuple[tuple[StageInstance, ...], tuple[Cell, ...]]:
-        """Instances in dependency order, and the cells.
+        """Return instances in dependency order, and the cells.
 
         Raises:
             InvalidInput: names file and line of every config value and every need that is wrong.
@@ -83,7 +83,7 @@ class PlanBuilder:
         return Cell(labels=labels, stages={name: found.key for name, found in here.items()})
 
     def _config(self, stage: RecipeStage, labels: Mapping[str, Label]) -> StageConfig | None:
-        """The validated config in a cell, computed once per filled-in text; None when it is wrong."""
+        """Return the validated config in a cell, computed once per filled-in text; None when it is wrong."""
         filled = interpolate(stage.config, labels)
         cached = (stage.name, repr(filled))
         if cached not in self._configs:
@@ -109,7 +109,7 @@ class PlanBuilder:
         return config
 
     def _needs(self, stage: RecipeStage, labels: Mapping[str, Label]) -> list[str]:
-        """Names of what the stage takes in a cell: in the place of a skipped stage, what that one would take.
+        """Return names of what the stage takes in a cell: in the place of a skipped stage, what that one would take.
 
         Of what it inherits so, a stage takes only the kinds it can use: `ppo` takes the model that a skipped
         `prime` would have started from, not its priming data.
@@ -126,7 +126,7 @@ class PlanBuilder:
         return list(taken)
 
     def _skip_dimensions(self, stage: RecipeStage, labels: Mapping[str, Label]) -> set[str]:
-        """Dimensions that decide which stages this one takes in a cell."""
+        """Return the dimensions that decide which stages this one takes in a cell."""
         found: set[str] = set()
         for need in stage.needs:
             other = self._recipe.stages[need]
@@ -178,7 +178,7 @@ def _listed(names: Iterable[str]) -> str:
 
 
 def _agreed(one: Mapping[str, Label], other: Mapping[str, Label]) -> dict[str, Label]:
-    """Labels that two cells sharing an instance have in common."""
+    """Return labels that two cells sharing an instance have in common."""
     return {name: value for name, value in one.items() if name in other and is_same_label(value, other[name])}
 
 

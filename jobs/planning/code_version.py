@@ -39,7 +39,7 @@ def _git(folder: Path, *arguments: str) -> str | None:
 
 @cache
 def git_state(path: Path) -> GitState | None:
-    """The commit of the repository that tracks a file; None where none does, or git is missing.
+    """Return the commit of the repository that tracks a file; None where none does, or git is missing.
 
     A file that merely lies below some repository (a virtual environment inside a user's project) has none:
     naming that repository's commit would be wrong.

@@ -49,7 +49,7 @@ class Experiment(BaseModel):
 
 
 def record_experiment(plan: RecipePlan, workspace: Workspace) -> Experiment:
-    """Writes the snapshot of a plan that is about to be launched; every start gets its own file.
+    """Write the snapshot of a plan that is about to be launched; every start gets its own file.
 
     Raises:
         MissingRequirement: the workspace cannot be written. StageFailed: the disk is full.
@@ -82,7 +82,7 @@ def _write_new(folder: Path, experiment: Experiment) -> None:
 
 
 def load_experiments(workspace: Workspace, *, damaged: list[str] | None = None) -> list[Experiment]:
-    """All snapshots of a workspace, oldest first.
+    """Return all snapshots of a workspace, oldest first.
 
     Args:
         workspace: may not exist yet; then there are none.

@@ -16,7 +16,7 @@ _NO_LINKS: Final = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, 
 
 @contextmanager
 def explain_write_errors(path: Path) -> Iterator[None]:
-    """Turns what the system says about writing below `path` into an error that a user can act on.
+    """Turn what the system says about writing below `path` into an error that a user can act on.
 
     Raises:
         StageFailed: the disk is full. MissingRequirement: it cannot be written for another reason.
@@ -34,7 +34,7 @@ def explain_write_errors(path: Path) -> Iterator[None]:
 
 
 def write_once(path: Path, value: Any) -> bool:
-    """Writes a value as JSON unless the file is there; readers see nothing or the whole.
+    """Write a value as JSON unless the file is there; readers see nothing or the whole.
 
     Returns:
         Whether this call wrote it. False: it was there, or another launcher was faster; theirs stands.

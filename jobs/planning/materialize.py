@@ -12,7 +12,7 @@ from pipelines.folder import StageInfo
 
 
 def materialise(plan: RecipePlan | Iterable[StageInstance], workspace: Workspace) -> list[str]:
-    """Makes the folder and `stage.json` of each stage that has none.
+    """Make the folder and `stage.json` of each stage that has none.
 
     A folder without `stage.json` is none to any reader, and `stage.json` appears whole and once: of two
     launchers one writes it, and the other finds the same content but for time and labels.

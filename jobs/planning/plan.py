@@ -25,7 +25,7 @@ __all__ = [
 
 
 def make_plan(recipe: Recipe, workspace: Workspace) -> RecipePlan:
-    """Spreads a recipe out over its matrix and looks up in the workspace what is finished already.
+    """Expand a recipe over its matrix and look up finished stages in the workspace.
 
     Nothing is written. The content keys do not depend on the workspace.
 

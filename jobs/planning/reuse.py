@@ -15,7 +15,7 @@ _INPUT: Final = "input "
 
 
 def find_reuse(stages: Iterable[StageInstance], workspace: Workspace) -> dict[str, Reuse]:
-    """The reuse of each stage by key.
+    """Return the reuse of each stage by key.
 
     Raises:
         InvalidInput: a folder of that key holds a stage of another, or a `result.json` that is damaged.
@@ -41,7 +41,7 @@ class _FinishedStage:
 
 
 def _finished(workspace: Workspace) -> dict[str, list[_FinishedStage]]:
-    """The finished stages of a workspace by kind; what cannot be read is no candidate."""
+    """Return the finished stages of a workspace by kind; what cannot be read is no candidate."""
     found: dict[str, list[_FinishedStage]] = {}
     keys = workspace.keys()
     for key in keys:
@@ -57,7 +57,7 @@ def _finished(workspace: Workspace) -> dict[str, list[_FinishedStage]]:
 
 
 def _key_fields(info: StageInfo) -> dict[str, Any]:
-    """The fields of a finished stage that made its key, as far as today's config model still knows them."""
+    """Return the fields of a finished stage that made its key, as far as today's config model still knows them."""
     kind = find_kind(info.kind)
     if kind is None or kind is IMPORT:
         return dict(info.config)
@@ -112,10 +112,10 @@ def _differences(mine: Mapping[str, str], theirs: Mapping[str, str]) -> Iterator
 
 
 def check_folder(stage: StageInstance, workspace: Workspace) -> None:
-    """Raises InvalidInput when the folder of a key holds another stage: moved, renamed or edited by hand."""
+    """Raise InvalidInput if the folder of a key belongs to another stage: moved, renamed or edited by hand."""
     info = workspace.folder(stage.key).info()
     if info.key != stage.key or info.kind != stage.kind:
         raise InvalidInput(
-            f"{workspace.folder(stage.key).path} holds another stage ({info.key})",
+            f"{workspace.folder(stage.key).path} belongs to stage {info.key}",
             remedy="Move that folder out of the workspace and run again.",
         )

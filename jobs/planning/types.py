@@ -107,7 +107,7 @@ class RecipePlan:
     """By key: whether the stage is finished already, and why or why not."""
 
     def instance(self, key: str) -> StageInstance:
-        """The instance of a full key.
+        """Return the instance of a full key.
 
         Raises:
             KeyError: the plan has none.

@@ -7,5 +7,5 @@ Label = bool | int | float | str
 
 
 def label_text(labels: Mapping[str, Label]) -> str:
-    """Labels as people read them: `condition=none seed=1`."""
+    """Return labels as people read them: `condition=none seed=1`."""
     return " ".join(f"{name}={value}" for name, value in labels.items())

@@ -33,7 +33,7 @@ class Recipe:
 
 
 def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
-    """Reads and checks a recipe.
+    """Read and check a recipe.
 
     Args:
         path: the TOML file.

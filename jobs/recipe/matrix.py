@@ -20,7 +20,7 @@ Labels = dict[str, Label]
 def expand_matrix(
     data: Mapping[str, Any], problems: RecipeProblems, *, strict: bool = True
 ) -> tuple[dict[str, list[Label]], list[Labels]]:
-    """The dimensions of a recipe and its cells.
+    """Return the dimensions of a recipe and its cells.
 
     Cells are the product of all dimensions in the order written, seeds last and so varying fastest, less what
     `exclude` matches, plus what `include` lists. An `exclude` entry may name any of the dimensions; an

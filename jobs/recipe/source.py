@@ -18,7 +18,7 @@ TOP_KEYS: Final = ("name", "seeds", "matrix", "stages", "resources")
 
 
 def nearest_word(word: str, valid: Iterable[str]) -> str | None:
-    """The valid word most like a wrong one, or None where nothing is close."""
+    """Return the valid word most like a wrong one, or None where nothing is close."""
     found = difflib.get_close_matches(word, list(valid), n=1)
     return found[0] if found else None
 
@@ -61,7 +61,7 @@ class RecipeSource:
 
 
 def read_source(path: FilePath, overrides: Sequence[str] = ()) -> RecipeSource:
-    """Reads a recipe and applies `--set` arguments to it.
+    """Read a recipe and apply `--set` arguments to it.
 
     Raises:
         NotFound: no such file. InvalidInput: not TOML, or an argument that cannot be applied.
@@ -133,11 +133,11 @@ class RecipeProblems:
         return bool(self._found)
 
     def add(self, path: KeyPath, message: str, hint: str = "") -> None:
-        """Notes that the value at `path` is wrong."""
+        """Note that the value at `path` is wrong."""
         self._found[RecipeProblem(self._source.where(path), message, hint)] = None
 
     def raise_if_any(self) -> None:
-        """Raises InvalidInput if something was noted: the first as its summary, the others as its detail."""
+        """Raise InvalidInput if something was noted: the first as its summary, the others as its detail."""
         if not self._found:
             return
         first, *others = self._found

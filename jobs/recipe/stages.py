@@ -67,7 +67,7 @@ class StageReader:
         self._problems = problems
 
     def read(self) -> dict[str, RecipeStage]:
-        """The stages by name, in the order written."""
+        """Return the stages by name, in the order written."""
         stages = {}
         for name, table in self._tables.items():
             path = ("stages", name)
@@ -194,7 +194,7 @@ def read_resources(
 
 
 def sort_by_needs(stages: Mapping[str, RecipeStage], problems: RecipeProblems) -> dict[str, RecipeStage]:
-    """The stages with each after what it needs, else in the order written; a cycle is named."""
+    """Return the stages with each after what it needs, else in the order written; a cycle is named."""
     ordered: dict[str, RecipeStage] = {}
     waiting = dict(stages)
     while waiting:
@@ -212,7 +212,7 @@ def sort_by_needs(stages: Mapping[str, RecipeStage], problems: RecipeProblems) -
 
 
 def _cycle(waiting: Mapping[str, RecipeStage]) -> list[str]:
-    """Names along a cycle, each needing the next. Every stage that waits needs another that waits."""
+    """Return names along a cycle, each needing the next. Every stage that waits needs another that waits."""
     trail = [next(iter(waiting))]
     while True:
         following = next(need for need in waiting[trail[-1]].needs if need in waiting)

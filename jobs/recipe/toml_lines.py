@@ -23,7 +23,7 @@ _ERROR_PLACE: Final = re.compile(r"\s*\(at (?:line (\d+), column \d+|end of docu
 
 
 def read_toml(path: FilePath) -> tuple[str, dict[str, Any]]:
-    """Text and values of a TOML file.
+    """Return text and values of a TOML file.
 
     Raises:
         NotFound: there is no such file, or it cannot be read.
@@ -57,7 +57,7 @@ def _decode_error(path: FilePath, text: str, message: str) -> InvalidInput:
 
 
 def key_lines(text: str) -> dict[KeyPath, int]:
-    """The line (from 1) on which each key, table header and array element of a valid TOML text begins."""
+    """Return the line (from 1) on which each key, table header and array element of a valid TOML text begins."""
     return _Scanner(text).scan()
 
 

@@ -17,7 +17,7 @@ def add_validation_problems(
     problems: RecipeProblems,
     note: Callable[[KeyPath], str] = lambda path: "",
 ) -> None:
-    """Notes each error of a config at the place its value was written.
+    """Note each error of a config at the place its value was written.
 
     Args:
         error: what `model.model_validate(table)` raised.
@@ -55,7 +55,7 @@ def _dotted(path: KeyPath) -> str:
 
 
 def _in_table(location: tuple[int | str, ...], table: Any) -> KeyPath:
-    """The part of pydantic's location that stands in the table; it also names union members and validators."""
+    """Return the part of pydantic's location that stands in the table; it also names union members and validators."""
     path: list[int | str] = []
     here = table
     for part in location:
@@ -67,7 +67,7 @@ def _in_table(location: tuple[int | str, ...], table: Any) -> KeyPath:
 
 
 def _models_at(model: type[BaseModel], path: KeyPath) -> list[type[BaseModel]]:
-    """The models that a table at `path` inside a table of `model` may be."""
+    """Return the models that a table at `path` inside a table of `model` may be."""
     here = [model]
     for part in path:
         if isinstance(part, int):

@@ -1,1 +1,1 @@
-"""What Slurm says: squeue and sacct."""
+"""Queries of Slurm: `client` runs squeue and sacct, `types` holds their answers."""

@@ -1,7 +1,7 @@
-"""What Slurm says: one squeue, at most one sacct, for any number of jobs (docs/jobs.md).
+"""Queries Slurm: one squeue and at most one sacct for any number of jobs (docs/jobs.md).
 
-Fields are asked for one by one in the spelling that old and new versions share; no JSON, no --me. An
-answer that cannot be read is a problem to report, never an empty queue.
+Fields are requested one by one in a format that old and new versions share; no JSON, no --me. Unreadable output is
+an error, never an empty queue.
 """
 
 import contextlib
@@ -22,34 +22,34 @@ _STATE: Final = re.compile(r"[A-Z_]+")
 _SQUEUE_FIELDS: Final = "%i|%T|%r|%N|%j"
 _SACCT_FIELDS: Final = "JobID,State,ExitCode,NodeList,JobName"
 _SACCT_IDS: Final = 1000
-"""Ids a call; the rest waits for the next tick."""
+"""Ids per call; the rest waits for the next poll."""
 
 
 class SlurmCommandError(Exception):
-    """A scheduler command is missing, hangs, fails, or prints what cannot be read."""
+    """A scheduler command is missing, hangs, fails, or prints unreadable output."""
 
 
 class SlurmRefusal(SlurmCommandError):
-    """The command answered, and said no."""
+    """Slurm refused the command."""
 
 
 class AccountingDisabled(SlurmCommandError):
-    """This cluster keeps no accounting."""
+    """This cluster has no accounting."""
 
 
 def run_command(arguments: list[str], *, timeout_s: float | None = None) -> str:
-    """Runs a scheduler command; returns its output.
+    """Run a scheduler command; return its output.
 
     Args:
         arguments: the command line.
-        timeout_s: patience in seconds; 10 by default.
+        timeout_s: time limit in seconds; 10 by default.
 
     Raises:
-        CommandProblem: says what was wrong, in one line; `SlurmRefusal` where Slurm itself said no.
+        SlurmCommandError: says what was wrong, in one line; a `SlurmRefusal` if Slurm refused.
     """
     name = arguments[0]
     patience = TIMEOUT_S if timeout_s is None else timeout_s
-    # users' display preferences must not change what we parse
+    # display preferences of the user must not change the output
     hidden = ("SQUEUE_", "SACCT_", "SLURM_TIME_FORMAT")
     environment = {key: value for key, value in os.environ.items() if not key.startswith(hidden)}
     environment["LC_ALL"] = "C"
@@ -71,38 +71,38 @@ def run_command(arguments: list[str], *, timeout_s: float | None = None) -> str:
     except subprocess.TimeoutExpired:
         child.kill()
         with contextlib.suppress(subprocess.TimeoutExpired):
-            child.communicate(timeout=1.0)  # if it is stuck in the kernel, nothing more can be done about it
+            child.communicate(timeout=1.0)  # a process stuck in the kernel cannot be ended
         raise SlurmCommandError(f"{name} did not answer within {patience:g} s") from None
     if child.returncode != 0:
         said = errors.decode("utf-8", "replace").strip().splitlines()
         text = f"{name} failed: {said[-1] if said else f'exit code {child.returncode}'}"
-        # after a time-out within Slurm the wish may have been granted all the same
+        # after a time-out inside Slurm the command may have succeeded
         raise SlurmCommandError(text) if "timed out" in text else SlurmRefusal(text)
     return output.decode("utf-8", "replace")
 
 
 def squeue() -> dict[str, SlurmJob]:
-    """All jobs of this user that the controller still knows, those ended a few minutes ago included, by id.
+    """Return all jobs of this user that the controller lists, by id, including those that ended minutes ago.
 
     Raises:
-        CommandProblem: it could not be asked, or its answer not be read.
+        SlurmCommandError: squeue failed, or its output is unreadable.
     """
     output = run_command(["squeue", "-h", "-r", "-u", getpass.getuser(), "-t", "all", "-o", _SQUEUE_FIELDS])
     found = {}
     for line in output.splitlines():
         fields = line.strip().split("|", 4)
         if len(fields) != 5 or not _JOB_ID.fullmatch(fields[0]) or not _STATE.fullmatch(fields[1]):
-            raise SlurmCommandError(f"squeue printed what cannot be read: {line.strip()[:60]!r}")
+            raise SlurmCommandError(f"cannot read the output of squeue: {line.strip()[:60]!r}")
         reason = "" if fields[2] in ("None", "(null)") else fields[2]
         found[fields[0]] = SlurmJob(fields[0], fields[1], reason, fields[3], fields[4])
     return found
 
 
 def sacct(job_ids: Iterable[str]) -> dict[str, SlurmJob]:
-    """What accounting knows of these jobs, by id.
+    """Return the jobs that accounting knows among these, by id.
 
     Raises:
-        NoAccounting: this cluster has none. CommandProblem: it could not be asked, or its answer not be read.
+        AccountingDisabled: this cluster has none. SlurmCommandError: sacct failed, or its output is unreadable.
     """
     wanted = sorted({job_id.partition("_")[0] for job_id in job_ids})[:_SACCT_IDS]
     try:
@@ -116,7 +116,7 @@ def sacct(job_ids: Iterable[str]) -> dict[str, SlurmJob]:
         fields = line.strip().split("|", 4)
         words = fields[1].split() if len(fields) == 5 else []  # "CANCELLED by 0": the first word is the state
         if not words or not _STATE.fullmatch(words[0].rstrip("+")):
-            raise SlurmCommandError(f"sacct printed what cannot be read: {line.strip()[:60]!r}")
+            raise SlurmCommandError(f"cannot read the output of sacct: {line.strip()[:60]!r}")
         if _JOB_ID.fullmatch(fields[0]):
             found[fields[0]] = SlurmJob(
                 fields[0], words[0].rstrip("+"), "", fields[3], fields[4], fields[2], source="sacct"
@@ -125,7 +125,7 @@ def sacct(job_ids: Iterable[str]) -> dict[str, SlurmJob]:
 
 
 def query_jobs(job_ids: Collection[str]) -> SlurmAnswer:
-    """Asks squeue, and sacct for those of these jobs that squeue has forgotten. Never raises."""
+    """Query squeue, and sacct for those of these jobs that squeue no longer lists. Never raises."""
     asked = time.time()
     try:
         jobs = squeue()
@@ -139,7 +139,7 @@ def query_jobs(job_ids: Collection[str]) -> SlurmAnswer:
         try:
             jobs = {**sacct(forgotten), **jobs}
         except AccountingDisabled:
-            pass  # many clusters have none: the jobs' own records tell
+            pass  # many clusters have none: the records of the jobs decide
         except SlurmCommandError as problem:
             incomplete = str(problem)
     return SlurmAnswer(jobs, names, incomplete=incomplete, asked=asked)

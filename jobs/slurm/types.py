@@ -1,10 +1,10 @@
-"""What Slurm said: jobs and answers, apart from the commands that get them."""
+"""Jobs and answers of Slurm, without the commands that query them."""
 
 from dataclasses import dataclass, field
 from typing import Final
 
 UNDER_WAY: Final = frozenset({"PENDING", "RUNNING", "CONFIGURING", "SUSPENDED", "COMPLETING"})
-"""States of jobs that are not over."""
+"""States of jobs that have not ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +15,7 @@ class SlurmJob:
     state: str
     """First word of its state, e.g. `PENDING`, `CANCELLED`."""
     reason: str = ""
-    """Why it waits, or empty."""
+    """Why the job waits, or empty."""
     nodes: str = ""
     name: str = ""
     exit_code: str = ""
@@ -25,24 +25,24 @@ class SlurmJob:
 
 @dataclass(frozen=True, slots=True)
 class SlurmAnswer:
-    """One look at the scheduler."""
+    """The result of one query of the scheduler."""
 
     jobs: dict[str, SlurmJob] = field(default_factory=dict)
     names: dict[str, SlurmJob] = field(default_factory=dict)
-    """By name; a job that was started again under the same name does not occur."""
+    """By job name, which is unique."""
     problem: str = ""
-    """Why the scheduler could not be asked; then a job that is missing here may still be there."""
+    """Why the scheduler could not be queried; a job missing here may then exist."""
     incomplete: str = ""
-    """Why accounting could not be asked although there may be some: ended jobs may be missing here."""
+    """Why accounting could not be queried; ended jobs may then be missing here."""
     asked: float = 0.0
-    """When, seconds since the epoch."""
+    """When it was queried, seconds since the epoch."""
 
     def find(self, job_id: str | None, name: str) -> SlurmJob | None:
-        """A job by id, or by its unique name where no id came back."""
+        """Return a job by id, or by its unique name if it has no id."""
         return self.jobs.get(job_id) if job_id is not None else self.names.get(name)
 
     def under_way(self, key: str, place: str) -> SlurmJob | None:
-        """A job of a stage that is not over, found by its name alone."""
+        """Return a job of a stage that has not ended, found by its name."""
         for name, job in self.names.items():
             if name.startswith(f"{key}.") and name.endswith(f".{place}") and job.state in UNDER_WAY:
                 return job

@@ -1,4 +1,4 @@
-"""Why a job ended as it did, in one line, and what to do about it."""
+"""Why a job ended, in one line, and what to do about it."""
 
 import re
 import signal
@@ -16,7 +16,7 @@ _DISK: Final = re.compile(r"No space left on device|disk is full|Disk quota exce
 _MODULE: Final = re.compile(r"ModuleNotFoundError: No module named '(?P<name>[\w.]+)'")
 _WRAPPERS: Final = ("torch.distributed.elastic.", "subprocess.CalledProcessError")
 
-RETRY: Final = "See cogtui logs, mend it, then run the recipe again with --retry."
+RETRY: Final = "See cogtui logs, fix the cause, then run the recipe again with --retry."
 CONTINUE: Final = "Run the recipe again: it continues from the last checkpoint."
 MORE_MEMORY: Final = (
     "Lower the micro-batch, or ask for more memory in [resources] of the recipe; then run it again with --retry."
@@ -27,7 +27,7 @@ MORE_TIME: Final = (
 
 
 def signal_name(number: int) -> str:
-    """`SIGKILL` for 9; the number itself where it has no name."""
+    """Return `SIGKILL` for 9; the number itself if it has no name."""
     try:
         return signal.Signals(number).name
     except ValueError:
@@ -35,9 +35,9 @@ def signal_name(number: int) -> str:
 
 
 def describe_failure(attempt: Path, ended: ExitRecord, error: dict[str, Any] | None, job: JobRecord) -> tuple[str, str]:
-    """Reason and remedy of an end, from its record and the last lines of its log."""
+    """Return reason and remedy of an ended attempt, from its exit record and the last lines of its log."""
     if ended.why == "blocked":
-        return one_line(ended.reason), "Mend that stage, then run the recipe again with --retry."
+        return one_line(ended.reason), "Fix that stage, then run the recipe again with --retry."
     if ended.why == "cancelled":
         return one_line(ended.reason or "cancelled"), "Run the recipe again with --retry to start it again."
     if ended.why == "timeout":
@@ -70,7 +70,7 @@ def _failure(attempt: Path, ended: ExitRecord, error: dict[str, Any] | None) -> 
             return reason, f"Often a lack of memory. {CONTINUE}"
         return one_line(f"{reason}: {said}" if said else reason), RETRY
     if ended.code == 0:
-        return "it ended well but left no result.json", RETRY
+        return "it ended without an error but wrote no result.json", RETRY
     reason = one_line(f"{said} (exit code {ended.code})" if said else f"exit code {ended.code}")
     return reason, _remedy(said)
 
@@ -88,7 +88,7 @@ def _remedy(said: str) -> str:
 
 
 def last_error(log: Path) -> str:
-    """The last error a log speaks of: the end of its last traceback, else its last line."""
+    """Return the last error in a log: the last line of its last traceback, else its last line."""
     try:
         with log.open("rb") as stream:
             stream.seek(0, 2)
@@ -102,7 +102,7 @@ def last_error(log: Path) -> str:
         for line in lines[start + 1 :]:
             if line and not line[0].isspace():
                 if line.startswith(_WRAPPERS):
-                    break  # a launcher's own traceback; the cause stands before it
+                    break  # the traceback of a launcher; that of the cause comes before it
                 return one_line(line)
     fatal = [line for line in lines if line.startswith("Fatal Python error:")]
     if fatal:

@@ -1,4 +1,4 @@
-"""Reads the small files of stages and attempts, each again only when it changed."""
+"""Reads the small files of stages and attempts; a file is parsed again only after it changed."""
 
 import json
 import os
@@ -15,7 +15,7 @@ from pipelines.folder import Progress, StageInfo
 STAGE: Final = "stage.json"
 PROGRESS: Final = "progress.json"
 _SETTLED_NS: Final = 2_000_000_000
-"""A folder that changed so recently may change again without a new time: it is listed again."""
+"""A folder modified more recently may change again within the same timestamp: it is listed again."""
 
 T = TypeVar("T")
 
@@ -23,18 +23,18 @@ T = TypeVar("T")
 @dataclass(slots=True)
 class _Entry:
     signature: tuple[int, int, int]
-    """Time, inode and size: each write is a new file renamed into place, so the inode tells even within one tick."""
+    """Time, inode and size. Each write renames a new file into place, so the inode differs even within one tick."""
     value: Any
 
 
 @dataclass(slots=True)
 class AttemptFiles:
-    """All that the folder of an attempt says."""
+    """The files of an attempt folder, parsed."""
 
     number: int
     """Of the attempt; of a shard its index in the array."""
     base: str
-    """The folder, as text: paths are made a thousand times a second, and `Path` is slow at that."""
+    """The folder as a string: `Path` is too slow for a thousand paths a second."""
     job: JobRecord | None = None
     started: StartRecord | None = None
     exit: ExitRecord | None = None
@@ -43,11 +43,11 @@ class AttemptFiles:
     error: dict[str, Any] | None = None
     heartbeat: dict[str, Any] | None = None
     problems: list[str] = field(default_factory=list)
-    """Files that are there but cannot be read."""
+    """Files that exist but cannot be read."""
     written: dict[str, float] = field(default_factory=dict)
     """File name → modification time, seconds since the epoch by the file system's clock."""
     shards: list["AttemptFiles"] = field(default_factory=list)
-    """What the tasks of its job array say."""
+    """The files of the tasks of its job array."""
 
     @property
     def path(self) -> Path:
@@ -57,7 +57,7 @@ class AttemptFiles:
 
 @dataclass(slots=True)
 class StageFiles:
-    """All that a stage folder says of its state."""
+    """The files of a stage folder, parsed."""
 
     key: str
     info: StageInfo | None = None
@@ -69,16 +69,16 @@ class StageFiles:
 
 
 class FileReader:
-    """Reads stage folders, remembering each file by time, inode and size."""
+    """Reads stage folders and caches each file by time, inode and size."""
 
     def __init__(self) -> None:
         self._known: dict[str, _Entry] = {}
         self._listed: dict[str, tuple[int, frozenset[str]]] = {}
 
     def stage(self, path: str | Path) -> StageFiles | None:
-        """Everything of one stage; None where there is no `stage.json`.
+        """Return the files of one stage; None without `stage.json`.
 
-        Never raises: what cannot be read is listed as a problem.
+        Never raises: unreadable files are listed as problems.
         """
         base = str(path)
         names = self._names(base)
@@ -87,7 +87,7 @@ class FileReader:
         files = StageFiles(base.rpartition("/")[2])
         if PROGRESS in names:
             files.progress = self._read(base, PROGRESS, Progress.model_validate_json, files)
-            files.problems.clear()  # progress is for show
+            files.problems.clear()  # a damaged progress file does not matter
         files.info = self._read(base, STAGE, StageInfo.model_validate_json, files)
         files.done = attempts.RESULT in names and self._read(base, attempts.RESULT, _as_object, files) is not None
         if "attempts" in names:
@@ -119,7 +119,7 @@ class FileReader:
         return files
 
     def _names(self, folder: str) -> frozenset[str]:
-        """Names in a folder, listed again only when it changed. Files that are replaced by rename change it too."""
+        """Return the names in a folder, listed again only after it changed. A rename into it changes it too."""
         try:
             changed = os.stat(folder).st_mtime_ns  # noqa: PTH116
             known = self._listed.get(folder)

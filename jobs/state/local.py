@@ -16,16 +16,16 @@ from jobs.state.files import AttemptFiles
 from jobs.state.types import Evidence, StateName
 
 SILENT_S: Final = 120.0
-"""Without a heartbeat for so long, a running job counts as stalled."""
+"""Seconds without a heartbeat after which a running job counts as stalled."""
 IDLE_S: Final = 900.0
-"""Without output and processor time for so long, a running job counts as stalled."""
+"""Seconds without output and CPU time after which a running job counts as stalled."""
 SETTLE_S: Final = 60.0
-"""How long files of another machine may take to be seen here, and a submission to be finished."""
+"""Seconds that files of another machine may take to appear here, and a submission to finish."""
 
 
 @dataclass(frozen=True, slots=True)
 class StateDecision:
-    """What an attempt's evidence says."""
+    """The state of an attempt, with its evidence, reason and remedy."""
 
     state: StateName
     evidence: Evidence
@@ -37,7 +37,7 @@ class StateDecision:
 
 
 class FileAges:
-    """Ages of files by the file system's clock, which is only asked when an age looks suspicious."""
+    """Ages of files by the file system's clock, which is probed only when an age looks suspicious."""
 
     def __init__(self, probe: Callable[[], float | None]) -> None:
         self._probe = probe
@@ -46,11 +46,11 @@ class FileAges:
         self.now = time.time()
 
     def age_s(self, written: float | None) -> float | None:
-        """Age of a file by its modification time, by our clock, never negative."""
+        """Return the age of a file by its modification time and the local clock, never negative."""
         return None if written is None else max(0.0, self.now - written)
 
     def sure_age_s(self, written: float | None) -> float | None:
-        """Age with the file system's clock allowed for; None where that cannot be known."""
+        """Return the age corrected for the clock skew of the file system; None if the skew is unknown."""
         if written is None:
             return None
         if not self._probed:
@@ -59,14 +59,16 @@ class FileAges:
 
 
 def decide_ended(files: AttemptFiles, ended: ExitRecord, times: FileAges) -> StateDecision:
-    """State from the exit record."""
+    """Decide the state from the exit record."""
     age = times.age_s(files.written.get(attempts.EXIT))
     assert files.job is not None
     if ended.why == "done" or (ended.why == "failed" and ended.code == 0 and not ended.reason):
-        # result.json comes first, but another machine may see it later
+        # result.json is written first, but another machine may see it later
         if age is None or age < SETTLE_S:
-            return StateDecision("unknown", "exit.json", age, "it says it is done; result.json is not to be seen yet")
-        return StateDecision("failed", "exit.json", age, "it ended well but left no result.json", CONTINUE)
+            return StateDecision(
+                "unknown", "exit.json", age, "its exit record says done, but result.json is not visible here yet"
+            )
+        return StateDecision("failed", "exit.json", age, "it ended without an error but wrote no result.json", CONTINUE)
     reason, remedy = describe_failure(files.path, ended, files.error, files.job)
     names: Mapping[str, StateName] = {
         "failed": "failed",
@@ -83,7 +85,7 @@ def decide_ended(files: AttemptFiles, ended: ExitRecord, times: FileAges) -> Sta
 def decide_running(
     files: AttemptFiles, progress_written: float | None, times: FileAges, evidence: Evidence, age: float | None
 ) -> StateDecision:
-    """State of an attempt whose process is known to live: running or resuming, stalled or not."""
+    """Decide the state of an attempt whose process is alive: running or resuming, stalled or not."""
     started = files.started
     assert started is not None
     run = started.run
@@ -99,19 +101,19 @@ def decide_running(
 
 
 def _stall_reason(files: AttemptFiles, times: FileAges) -> str:
-    """Why a running attempt counts as stalled, or empty."""
+    """Return why a running attempt counts as stalled; empty if it does not."""
     started, beat = files.started, files.heartbeat
     assert started is not None
     for who in (started.worker, started.child):
         if who is not None and process.is_stopped(who):
-            return f"process {who.pid} is stopped by a signal; kill -CONT {who.pid} lets it go on"
+            return f"process {who.pid} is stopped by a signal; kill -CONT {who.pid} continues it"
     latest = max(files.written.get(attempts.HEARTBEAT, 0.0), files.written.get(attempts.STARTED, 0.0))
     if times.now - latest > SILENT_S:
         sure = times.sure_age_s(latest)
         if sure is not None and sure > SILENT_S:
             return f"no heartbeat for {format_duration(sure)}"
     if beat is not None:
-        idle = _number(beat.get("time")) - _number(beat.get("active"))  # both by the clock of its own machine
+        idle = _number(beat.get("time")) - _number(beat.get("active"))  # both by the clock of one machine
         if idle > IDLE_S:
             return f"no output and no processor time for {format_duration(idle)}"
     return ""
@@ -124,7 +126,7 @@ def _number(value: object) -> float:
 def decide_local(
     files: AttemptFiles, ticket: Ticket | None, progress_written: float | None, times: FileAges
 ) -> StateDecision:
-    """State of an attempt of the local queue."""
+    """Decide the state of an attempt of the local queue."""
     assert files.job is not None
     if files.exit is not None:
         return decide_ended(files, files.exit, times)
@@ -155,7 +157,7 @@ def _decide_unstarted(files: AttemptFiles, ticket: Ticket | None, times: FileAge
         return StateDecision("queued", "queue", age, ticket.waits_for or "waits for its turn", active=True)
     if age is not None and age < SETTLE_S:
         return StateDecision("queued", "queue", age, "is being submitted", active=True)
-    return StateDecision("lost", "queue", age, "it is not in the local queue any more", CONTINUE)
+    return StateDecision("lost", "queue", age, "it is no longer in the local queue", CONTINUE)
 
 
 def _decide_unseen(
@@ -165,7 +167,7 @@ def _decide_unseen(
     age = times.sure_age_s(written)
     if age is not None and age < SILENT_S:
         return decide_running(files, progress_written, times, "heartbeat", age)
-    silent = "it gave no heartbeat yet" if age is None else f"its last heartbeat is {format_duration(age)} old"
+    silent = "it has written no heartbeat yet" if age is None else f"its last heartbeat is {format_duration(age)} old"
     return StateDecision(
         "unknown",
         "heartbeat",
@@ -184,4 +186,6 @@ def _decide_gone(files: AttemptFiles, worker: ProcessId, times: FileAges) -> Sta
         )
     if worker.boot_id != process.boot_id():
         return StateDecision("lost", "process", age, f"{worker.host} was restarted while it ran", CONTINUE)
-    return StateDecision("lost", "process", age, f"its worker (process {worker.pid}) is gone and left no end", CONTINUE)
+    return StateDecision(
+        "lost", "process", age, f"its worker (process {worker.pid}) is gone and wrote no exit record", CONTINUE
+    )

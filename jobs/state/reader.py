@@ -1,7 +1,7 @@
-"""From evidence to state: the one place that decides what state a stage is in (docs/jobs.md).
+"""Decides the state of a stage from the evidence; nothing else does (docs/jobs.md).
 
 The app and every command read this. Evidence in order: the scheduler, then `exit.json` and `result.json`,
-then the record of this machine (process, ticket). Where it is missing or contradictory the state is `unknown`.
+then the record of this machine (process, ticket). If it is missing or contradictory the state is `unknown`.
 """
 
 import os
@@ -48,25 +48,25 @@ __all__ = [
 ]
 
 _FROM_OUTSIDE: Final[frozenset[Evidence]] = frozenset({"scheduler", "process", "queue", "heartbeat"})
-"""Evidence of an end that the job did not write itself."""
+"""Evidence that the job did not write itself."""
 SCHEDULER_EVERY_S: Final = 5.0
-"""How often a watching app asks Slurm at most; its answer's age is shown."""
+"""Shortest interval between two queries of Slurm by a watching app."""
 
 
 def stage_states(workspace: Workspace, keys: Iterable[str] | None = None) -> dict[str, StageState]:
-    """The state of these stages (all of the workspace by default), by key, in the order asked for.
+    """Return the state of these stages (by default of all), by key, in the order given.
 
-    Never raises for a damaged folder: what cannot be read makes its stage `unknown`, with the reason.
-    A key without a folder is left out. Asks Slurm once where that matters; see `StateReader` for watching.
+    Never raises for a damaged folder: a stage with unreadable files is `unknown`, with the reason.
+    Keys without a folder are left out. Queries Slurm once if needed; see `StateReader` for watching.
     """
     return StateReader(workspace).read(keys)
 
 
 class StateReader:
-    """Reads states again and again: files only when they changed, Slurm only every few seconds.
+    """Reads states repeatedly: a file only when it changed, Slurm only every few seconds.
 
-    Not for several threads at once. `read` may block for as long as Slurm's commands do (10 s each at
-    most), so an app calls it from a worker thread.
+    Not thread-safe. `read` may block as long as Slurm's commands do (10 s each at most), so an app calls it
+    from a worker thread.
     """
 
     def __init__(self, workspace: Workspace, *, scheduler_every_s: float = SCHEDULER_EVERY_S) -> None:
@@ -79,12 +79,12 @@ class StateReader:
         self._asked_for: frozenset[str] = frozenset()
 
     def read(self, keys: Iterable[str] | None = None, *, ask_slurm: bool = False) -> dict[str, StageState]:
-        """The states now.
+        """Return the states now.
 
         Args:
             keys: stages to look at; all of the workspace by default.
-            ask_slurm: ask the scheduler now, and also about jobs whose own record says that they ended: before
-                something is started or cancelled on the strength of the answer.
+            ask_slurm: query the scheduler now, also about jobs with an exit record: for callers that start or cancel
+                stages depending on the answer.
         """
         wanted = self._keys() if keys is None else list(keys)
         look = _StateSnapshot(self, FileAges(lambda: clock_skew_s(self.workspace.path)))
@@ -95,11 +95,11 @@ class StateReader:
 
     @property
     def uses_slurm(self) -> bool:
-        """Whether anything of this workspace was ever submitted to Slurm."""
+        """Whether any stage of this workspace was ever submitted to Slurm."""
         return (queue_folder(self.workspace) / SLURM_MARK).exists()
 
     def files(self, key: str) -> StageFiles | None:
-        """What a stage's folder says, or None where there is no such stage."""
+        """Return the files of a stage, or None if there is no such stage."""
         return self._files.stage(f"{self._stages}/{key}")
 
     def _keys(self) -> list[str]:
@@ -110,7 +110,7 @@ class StateReader:
 
     def _ask(self, job_ids: "frozenset[str] | None", now: bool) -> SlurmAnswer:
         if job_ids is None:
-            return SlurmAnswer()  # an old answer would contradict what the jobs wrote since
+            return SlurmAnswer()  # an old answer would contradict newer records of the jobs
         due = time.monotonic() - self._asked >= self._every_s
         if now or due or not job_ids <= self._asked_for:
             from jobs.slurm import client as slurm
@@ -121,7 +121,7 @@ class StateReader:
 
 
 class _StateSnapshot:
-    """One reading of the states: everything is looked at once."""
+    """One reading of the states: each file is read once."""
 
     def __init__(self, reader: StateReader, times: FileAges) -> None:
         self._reader = reader
@@ -138,7 +138,7 @@ class _StateSnapshot:
         return self._stages[key]
 
     def gather_with_inputs(self, key: str) -> None:
-        """Also the inputs of a Slurm job that is not over: whether it can still start depends on them."""
+        """Read a stage and, for a Slurm job that has not ended, its inputs: they decide whether it can start."""
         if key in self._stages:
             return
         stage = self.gather(key)
@@ -150,7 +150,7 @@ class _StateSnapshot:
                 self.gather_with_inputs(upstream)
 
     def slurm_ids(self, always: bool) -> "frozenset[str] | None":
-        """Ids of the Slurm jobs that only the scheduler can tell about; None when it need not be asked."""
+        """Return the ids of the Slurm jobs to query; None if Slurm need not be queried."""
         found: set[str] = set()
         ask = bare = False
         for stage in list(self._stages.values()):
@@ -167,12 +167,12 @@ class _StateSnapshot:
             ask = True
             found.update(job_id for job_id in (last.job.job_id, last.job.shards_job_id) if job_id)
         if bare and not ask:
-            ask = self._reader.uses_slurm  # of a stage without attempts the folder may have been deleted
+            ask = self._reader.uses_slurm  # the attempts of a stage without any may have been deleted
         return frozenset(found) if ask else None
 
     def state(self, key: str) -> StageState | None:
         if key not in self._states:
-            self._states[key] = None  # a cycle, which no plan makes, ends here
+            self._states[key] = None  # stops at a cycle, which no plan contains
             self._states[key] = self._decide(key)
         return self._states[key]
 
@@ -183,7 +183,7 @@ class _StateSnapshot:
         attempts = [self._attempt(files, attempt) for attempt in files.attempts]
         decision = self._decide_stage(files, attempts)
         if not decision.active and decision.evidence in _FROM_OUTSIDE:
-            # it may have written its own end after its files were read and before it was looked for
+            # the job may have written its exit record after its files were read and before its process was looked for
             files = self._stages[key] = self._reader.files(key) or files
             attempts = [self._attempt(files, attempt) for attempt in files.attempts]
             decision = self._decide_stage(files, attempts)
@@ -272,7 +272,7 @@ class _StateSnapshot:
         return decide_slurm(files, self.answer, failed_input, progress, self._times)
 
     def _failed_input(self, files: AttemptFiles) -> str:
-        """The input that will not come, in words, or empty."""
+        """Return the failed input in words; empty if there is none."""
         assert files.job is not None
         for key in files.job.inputs:
             state = self.state(key)
@@ -287,7 +287,7 @@ class _StateSnapshot:
         return self._tickets
 
     def _stray(self, key: str) -> str:
-        """What still runs of a stage that has no attempt folder, in words; empty when nothing does."""
+        """Return which process or job of a stage without attempt folder still runs, in words; empty if none."""
         for (owner, _), ticket in self._tickets_by_attempt().items():
             if owner == key and ticket.placed is not None and is_alive(ticket.placed.worker) is not False:
                 return f"process {ticket.placed.worker.pid} runs"
@@ -296,7 +296,7 @@ class _StateSnapshot:
 
 
 def _progress(files: StageFiles) -> Progress | None:
-    """Of a stage that shards work on, how many are done: they would overwrite each other's progress."""
+    """Return the progress of a stage; of one with shards, the number of finished shards."""
     last = files.attempts[-1] if files.attempts else None
     if last is None or not last.shards or last.started is not None:
         return files.progress

@@ -17,9 +17,9 @@ def count_done_shards(files: AttemptFiles) -> int:
 def decide_shards(
     files: AttemptFiles, answer: SlurmAnswer, inputs_failed: str, times: FileAges
 ) -> StateDecision | None:
-    """State as the array makes it; None when the array is over and the gathering job decides.
+    """Decide the state from the array; None if the array has ended and the gathering job decides.
 
-    The first failure decides once no task is under way any more; until then the stage runs.
+    The stage counts as running while any task is active; then the first failure decides.
     """
     if files.started is not None or files.exit is not None or not files.shards:
         return None
@@ -47,7 +47,7 @@ def decide_shards(
 def _decide_task(
     shard: AttemptFiles, whole: AttemptFiles, answer: SlurmAnswer, inputs_failed: str, times: FileAges
 ) -> StateDecision:
-    """State of one task, as if it were a job of its own."""
+    """Decide the state of one task as if it were a job of its own."""
     if shard.job is None or whole.job is None or shard.problems:
         return StateDecision("unknown", "none", None, shard.problems[0] if shard.problems else "its record is missing")
     if shard.exit is not None and shard.exit.why == "done":

@@ -44,7 +44,7 @@ def decide_slurm(
     progress_written: float | None,
     times: FileAges,
 ) -> StateDecision:
-    """State of a Slurm attempt.
+    """Decide the state of a Slurm attempt.
 
     Args:
         files: what its folder says.
@@ -78,7 +78,7 @@ def decide_slurm(
 def _decide_recorded_end(
     files: AttemptFiles, ended: ExitRecord, found: SlurmJob | None, times: FileAges
 ) -> StateDecision:
-    """The job's own record of its end; the scheduler's word wins where it is the cause."""
+    """Decide by the job's exit record, except for an out-of-memory kill that the scheduler reports."""
     decision = decide_ended(files, ended, times)
     if found is not None and found.state == "OUT_OF_MEMORY" and decision.state == "failed":
         return StateDecision("failed", "scheduler", decision.age_s, _out_of_memory(files), MORE_MEMORY)
@@ -119,7 +119,7 @@ def _decide_running(
 def _decide_ended(
     files: AttemptFiles, found: SlurmJob, inputs_failed: str, times: FileAges, age: float
 ) -> StateDecision:
-    """The scheduler says that it is over, and the job left no record of its own."""
+    """Decide the state of a job that has ended for the scheduler and left no record of its own."""
     place = f" on {found.nodes}" if found.nodes else ""
     state = found.state
     if state == "CANCELLED":
@@ -142,7 +142,7 @@ def _decide_ended(
         written = times.age_s(max(seen)) if seen else None
         if written is not None and written < SETTLE_S:
             return StateDecision(
-                "unknown", "scheduler", age, "Slurm says it is done; result.json is not to be seen yet"
+                "unknown", "scheduler", age, "Slurm says it is done, but result.json is not visible here yet"
             )
         return StateDecision("failed", "scheduler", age, "Slurm says it is done, but there is no result.json", CONTINUE)
     if state == "FAILED":
@@ -177,7 +177,7 @@ def _decide_absent(
     progress_written: float | None,
     times: FileAges,
 ) -> StateDecision:
-    """Slurm does not know the job, or could not be asked."""
+    """Decide the state of a job that Slurm does not list, or if Slurm cannot be queried."""
     job = files.job
     assert job is not None
     beat = files.written.get(attempts.HEARTBEAT)
@@ -188,19 +188,19 @@ def _decide_absent(
         if fresh and answer.problem:
             return decide_running(files, progress_written, times, "heartbeat", age)
         return StateDecision(
-            "unknown", "none", age, problem, "cogtui doctor says what of Slurm can be reached.", active=True
+            "unknown", "none", age, problem, "Run cogtui doctor to see which parts of Slurm answer.", active=True
         )
     if job.job_id is None:
         submitted = times.sure_age_s(files.written.get(attempts.JOB))
         if submitted is None or submitted < SETTLE_S:
             return StateDecision("queued", "queue", submitted, "is being submitted", active=True)
-        return StateDecision("lost", "scheduler", submitted, "its submission was never finished", CONTINUE)
+        return StateDecision("lost", "scheduler", submitted, "its submission did not finish", CONTINUE)
     if fresh:
         return StateDecision(
             "unknown",
             "heartbeat",
             age,
-            f"Slurm does not know job {job.job_id}, yet it gives signs of life",
+            f"Slurm does not list job {job.job_id}, yet it writes heartbeats",
             active=True,
         )
     if files.cancel is not None:
@@ -211,16 +211,16 @@ def _decide_absent(
         if inputs_failed:
             return _decide_blocked(inputs_failed, None)
         return StateDecision(
-            "lost", "scheduler", None, f"Slurm has forgotten job {job.job_id}, which never started", CONTINUE
+            "lost", "scheduler", None, f"Slurm no longer lists job {job.job_id}, which never started", CONTINUE
         )
-    return StateDecision("lost", "scheduler", age, f"Slurm has forgotten job {job.job_id}, which left no end", CONTINUE)
+    return StateDecision(
+        "lost", "scheduler", age, f"Slurm no longer lists job {job.job_id}, which wrote no exit record", CONTINUE
+    )
 
 
 def _decide_blocked(inputs_failed: str, age: float | None) -> StateDecision:
     reason = inputs_failed or "an input failed"
-    return StateDecision(
-        "blocked", "scheduler", age, reason, "Mend that stage, then run the recipe again with --retry."
-    )
+    return StateDecision("blocked", "scheduler", age, reason, "Fix that stage, then run the recipe again with --retry.")
 
 
 def _out_of_memory(files: AttemptFiles) -> str:

@@ -1,4 +1,4 @@
-"""The words of a job's life: state names, attempts, submissions. Light: the app and every command import it."""
+"""Names of states, and the records of attempts and submissions. Light: the app and every command import it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -24,16 +24,16 @@ StateName = Literal[
     "unknown",
 ]
 STATES: Final[tuple[StateName, ...]] = get_args(StateName)
-"""Every state a stage can be in, in the order of a life.
+"""Every state a stage can be in, in the usual order.
 
 - `planned`: nothing was started.
-- `queued`: waits for its turn, or for an input that is still on its way.
+- `queued`: waits for its turn, or for an input that is not finished.
 - `blocked`: an input failed, so this never starts until it is retried.
 - `running`, `resuming`: a process works on it; `resuming` until it passes the point it was stopped at.
 - `done`: `result.json` is there.
-- `failed`, `cancelled`, `timeout`: ended by its own fault, by a person, by its time limit.
+- `failed`, `cancelled`, `timeout`: ended by an error, by a user, by its time limit.
 - `preempted`: stopped from outside; the scheduler, or the next `cogtui run`, continues it.
-- `lost`: it should run, but neither its process nor its end can be found.
+- `lost`: it should run, but neither its process nor its exit record exists.
 - `unknown`: the evidence is missing or contradictory; never a guess.
 """
 
@@ -54,16 +54,17 @@ STATE_GLYPHS: Final[dict[StateName, str]] = {
 """What stands before a state's name, so that a state is not told by colour alone."""
 
 ACTIVE: Final[frozenset[StateName]] = frozenset({"queued", "running", "resuming"})
-"""Always under way. `preempted` and `timeout` can be too, when Slurm starts them again: see `StageState.active`."""
+"""States of stages that will continue by themselves. `preempted` and `timeout` can too, if Slurm requeues them: see
+`StageState.active`."""
 
 CONTINUABLE: Final[frozenset[StateName]] = frozenset({"planned", "preempted", "timeout", "lost"})
-"""What a plain `cogtui run` starts or continues."""
+"""States that a plain `cogtui run` starts or continues."""
 
 RETRYABLE: Final[frozenset[StateName]] = frozenset({"failed", "cancelled", "blocked"})
-"""What only `--retry` starts again."""
+"""States that only `--retry` starts again."""
 
 Evidence = Literal["scheduler", "exit.json", "result.json", "process", "heartbeat", "queue", "stage.json", "none"]
-"""What a state rests on."""
+"""The evidence a state is decided by."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +89,7 @@ class RunRecord:
 
 @dataclass(frozen=True, slots=True)
 class AttemptState:
-    """One attempt of a stage: what was asked for, and what became of it."""
+    """One attempt of a stage: its job, and its state."""
 
     number: int
     path: str
@@ -107,9 +108,9 @@ class AttemptState:
     code: int | None
     signal: int | None
     reason: str
-    """One line, empty where there is nothing to explain."""
+    """One line; empty if there is nothing to explain."""
     remedy: str
-    """What to do about it, as an imperative sentence."""
+    """What to do, as an imperative sentence."""
     runs: tuple[RunRecord, ...] = ()
     resources: Mapping[str, Any] = field(default_factory=dict)
     shards: int = 0
@@ -119,7 +120,7 @@ class AttemptState:
 
     @property
     def job_ids(self) -> tuple[str, ...]:
-        """All that the scheduler knows it by."""
+        """All ids the scheduler knows it by."""
         return tuple(job_id for job_id in (self.shards_job_id, self.job_id) if job_id)
 
     @property
@@ -130,7 +131,7 @@ class AttemptState:
 
 @dataclass(frozen=True, slots=True)
 class StageState:
-    """What is known of a stage now, and what that rests on."""
+    """The state of a stage, with the evidence for it."""
 
     key: str
     kind: str
@@ -145,9 +146,9 @@ class StageState:
     progress: Progress | None = None
     attempts: tuple[AttemptState, ...] = ()
     active: bool = False
-    """Somebody will bring it on: starting it again would do the work twice."""
+    """It runs or will run without user action: starting it again would do the work twice."""
     stalled: bool = False
-    """It runs, but gave no sign of life for longer than it should; `reason` says for how long."""
+    """It runs, but has written no heartbeat, or done no work, for too long; `reason` says for how long."""
 
     @property
     def attempt(self) -> AttemptState | None:
@@ -166,7 +167,7 @@ _ENDED: Final[Mapping[StateName, str]] = {
 
 
 def blocking_reason(state: StageState) -> str:
-    """Why an input keeps others from starting, in words that name the first cause; empty when it does not."""
+    """Return why an input keeps its dependents from starting, naming the first cause; empty if it does not."""
     if state.state in ("done", "unknown") or state.active:
         return ""
     if state.state == "blocked":
@@ -181,7 +182,7 @@ class Submission:
 
     key: str
     action: Literal["submitted", "reused", "claimed", "left"]
-    """`reused`: done before; `claimed`: somebody's attempt is under way; `left`: needs `retry` (see `reason`)."""
+    """`reused`: already done; `claimed`: an attempt is active; `left`: needs `retry` (see `reason`)."""
     state: StateName
     """The state it was found in; for `submitted` the one before."""
     attempt: int | None = None

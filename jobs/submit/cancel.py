@@ -1,4 +1,4 @@
-"""Cancelling: from any process, also when the agent or the worker is dead; with what depends on it."""
+"""Cancels stages and their dependents, from any process, even if the agent or the worker is dead."""
 
 import getpass
 import signal
@@ -19,25 +19,25 @@ from jobs.workspace import Workspace
 from pipelines.errors import MissingRequirement
 
 GRACE_S: Final = 10.0
-"""How long a stage has to end by itself after the first signal."""
+"""Seconds that a stage has to end by itself after the first signal."""
 _AFTER_GRACE_S: Final = 10.0
-"""How long the worker then has for the firmer signals and its last record."""
+"""Seconds that the worker then has for stronger signals and its last record."""
 
 
 @dataclass(frozen=True, slots=True)
 class CancelOutcome:
-    """What became of one stage that was to be cancelled."""
+    """The outcome of a cancel request for one stage."""
 
     key: str
     state: StageState
     """The state afterwards."""
     was: StageState
     because: str = ""
-    """Key of the stage whose cancellation took it along; empty when it was named itself."""
+    """Key of the stage whose cancellation cancelled this one; empty if it was named itself."""
 
 
 def dependents(workspace: Workspace, keys: Iterable[str]) -> dict[str, str]:
-    """Active stages that need one of these, directly or through others: key → the input that takes it along."""
+    """Return active stages that need one of these, directly or indirectly: key → the cancelled input."""
     states = StateReader(workspace).read()
     return _dependents(states, _inputs(workspace, states), keys)
 
@@ -45,24 +45,24 @@ def dependents(workspace: Workspace, keys: Iterable[str]) -> dict[str, str]:
 def cancel(
     workspace: Workspace, keys: Iterable[str], *, with_dependents: bool = True, grace_s: float = GRACE_S
 ) -> list[CancelOutcome]:
-    """Ends stages and everything they started; returns when they are over, or could not be ended.
+    """End stages and their processes; return when they have ended or could not be ended.
 
-    A stage that is not under way is left as it is.
+    Inactive stages are left as they are.
 
     Args:
         workspace: where they are.
         keys: full keys.
-        with_dependents: also what is queued behind them and could never start.
-        grace_s: seconds between INT and TERM; then KILL.
+        with_dependents: also queued stages that need them and could never start.
+        grace_s: seconds between SIGINT and SIGTERM; SIGKILL follows.
 
     Raises:
-        MissingRequirement: a cancellation cannot be written down, or Slurm cannot be reached.
+        MissingRequirement: a cancel request cannot be saved, or Slurm cannot be reached.
     """
     named = list(dict.fromkeys(keys))
     reader = StateReader(workspace)
     before = reader.read(ask_slurm=True)
     because = _dependents(before, _inputs(workspace, before), named) if with_dependents else {}
-    # dependents first: none of them may start when its input goes
+    # dependents first, so that none of them starts when its input ends
     chosen = [key for key in (*because, *named) if key in before and before[key].active]
     for key in chosen:
         _request_cancel(before[key], because.get(key, ""), grace_s)
@@ -81,7 +81,7 @@ def cancel(
 
 
 def _inputs(workspace: Workspace, states: Mapping[str, StageState]) -> dict[str, tuple[str, ...]]:
-    """Inputs of every active stage."""
+    """Return the inputs of every active stage."""
     found = {}
     for key, state in states.items():
         if state.active:
@@ -92,7 +92,7 @@ def _inputs(workspace: Workspace, states: Mapping[str, StageState]) -> dict[str,
 def _dependents(
     states: Mapping[str, StageState], inputs: Mapping[str, Sequence[str]], keys: Iterable[str]
 ) -> dict[str, str]:
-    """Queued stages downstream of active ones among `keys`."""
+    """Return the queued stages downstream of the active ones among `keys`."""
     going = {key for key in keys if key in states and states[key].active}
     named = set(going)
     found: dict[str, str] = {}
@@ -130,7 +130,7 @@ def _request_cancel(state: StageState, because: str, grace_s: float) -> None:
         raise MissingRequirement(
             f"cannot write in {path}: {error.strerror}",
             detail="Nothing was cancelled." if not because else "",
-            remedy="Free some space or mend the permissions, then try again.",
+            remedy="Free some space or fix the permissions, then try again.",
         ) from error
 
 
@@ -148,14 +148,14 @@ def _scancel_ids(ids: Sequence[str]) -> None:
     except slurm.SlurmCommandError as problem:
         raise MissingRequirement(
             f"Slurm could not be asked to cancel: {problem}",
-            detail="The jobs end at their next heartbeat if they run, since the wish is written down.",
+            detail="The cancel request was saved: running jobs end at their next heartbeat.",
             remedy="Try again, or see cogtui doctor.",
         ) from problem
     _wait_slurm(set(ids))
 
 
 def _wait_slurm(ids: Collection[str]) -> None:
-    """Waits a little until Slurm shows the jobs as over; pending ones are at once."""
+    """Wait up to 10 s until Slurm lists the jobs as ended; pending ones end at once."""
     from jobs.slurm import client as slurm
 
     deadline = time.monotonic() + _AFTER_GRACE_S
@@ -172,11 +172,11 @@ def _wait_slurm(ids: Collection[str]) -> None:
 
 
 def _end_local(workspace: Workspace, states: Sequence[StageState], grace_s: float) -> None:
-    """Wakes whoever is in charge of each job and waits; does it itself where nobody is."""
+    """Signal the worker of each job and wait; end the processes here if there is no worker."""
     paths = [path for path in map(_path, states) if path is not None]
     workers = {path: worker for path in paths if (worker := _worker(path)) is not None}
     process.send_signal((worker.pid for worker in workers.values()), signal.SIGINT)
-    notify_agent(workspace)  # the agent drops what is queued
+    notify_agent(workspace)  # the agent removes cancelled jobs from the queue
     process.wait_for_exit([worker.pid for worker in workers.values()], grace_s + _AFTER_GRACE_S)
     for path in paths:
         process.end_attempt_processes(path, grace_s=0.0 if path in workers else grace_s)
@@ -188,7 +188,7 @@ def _end_local(workspace: Workspace, states: Sequence[StageState], grace_s: floa
 
 
 def _worker(path: Path) -> process.ProcessId | None:
-    """The living worker of an attempt on this machine."""
+    """Return the worker of an attempt if it is alive on this machine."""
     try:
         started = attempts.read_record(path / attempts.STARTED, StartRecord)
     except (OSError, ValueError):
@@ -197,7 +197,7 @@ def _worker(path: Path) -> process.ProcessId | None:
 
 
 def _record_end(workspace: Workspace, state: StageState) -> None:
-    """Writes the end of an attempt that nobody else will, and takes it out of the queue."""
+    """Record the end of an attempt without a worker, and remove it from the queue."""
     path = _path(state)
     if path is None or not path.exists() or _runs_elsewhere(path):
         return
@@ -216,11 +216,11 @@ def _record_end(workspace: Workspace, state: StageState) -> None:
         try:
             attempts.write_exit(path, record)
         except OSError:
-            return  # cancel.json and the missing process say the same
+            return  # cancel.json and the missing process lead to the same state
 
 
 def _runs_elsewhere(path: Path) -> bool:
-    """Whether it runs on a machine that cannot be seen from here; its worker sees the wish at its next heartbeat."""
+    """Whether it runs on another machine, where its worker reads the cancel request at its next heartbeat."""
     try:
         started = attempts.read_record(path / attempts.STARTED, StartRecord)
     except (OSError, ValueError):
@@ -229,7 +229,7 @@ def _runs_elsewhere(path: Path) -> bool:
 
 
 def _end_stray(workspace: Workspace, key: str, grace_s: float) -> None:
-    """Ends a job whose attempt folder was deleted, by its ticket or by the name it has on Slurm."""
+    """End a job whose attempt folder was deleted, found by its ticket or its Slurm job name."""
     queue = LocalQueue(workspace)
     for queued in queue.tickets():
         placed = queued.ticket.placed

@@ -1,4 +1,4 @@
-"""Which of the wanted stages are to be started, and why not the others."""
+"""Decides which stages to start, and why not the others."""
 
 import signal
 from collections.abc import Collection, Mapping, Sequence
@@ -12,7 +12,7 @@ from pipelines.errors import InvalidInput
 
 @dataclass(frozen=True, slots=True)
 class StageChoice:
-    """What is to be done with one stage."""
+    """What to do with one stage."""
 
     instance: StageInstance
     action: Literal["submitted", "reused", "claimed", "left"]
@@ -27,16 +27,16 @@ def choose(
     retry: bool,
     force: Collection[str],
 ) -> list[StageChoice]:
-    """Decides for each stage, in order, so that a stage knows what becomes of its inputs.
+    """Decide for each stage, in order, because a decision depends on those for its inputs.
 
     Args:
-        instances: the stages, each after what it needs.
+        instances: the stages, each after its inputs.
         states: their states and those of all their inputs.
-        retry: start what failed, was cancelled or blocked, too.
-        force: keys or recipe names of stages to start even though they are done.
+        retry: also start failed, cancelled and blocked stages.
+        force: keys or recipe names of stages to start although they are done.
 
     Raises:
-        InvalidInput: a stage to be forced is under way, or there is no such stage.
+        InvalidInput: a forced stage is active, or there is no such stage.
     """
     unknown = set(force) - {name for instance in instances for name in (instance.key, instance.name)}
     if unknown:
@@ -76,13 +76,13 @@ def _choose(
             continue
         cause = "" if upstream is None else blocking_reason(upstream) or f"its input {key} is {upstream.state}"
         return StageChoice(instance, "left", state, cause or f"its input {key} was never started")
-    # what was blocked waits for nothing but its inputs, and they are on their way now
+    # a blocked stage waits only for its inputs, which are now done or active
     if state.state in CONTINUABLE or state.state == "blocked" or forced or retry or _killed(state):
         return StageChoice(instance, "submitted", state, state.reason)
     return StageChoice(instance, "left", state, state.reason or f"it is {state.state}")
 
 
 def _killed(state: StageState) -> bool:
-    """Whether it was killed from outside, which says nothing against the stage: it is continued like a lost one."""
+    """Whether it was killed by SIGKILL from outside: it is continued like a lost stage, without --retry."""
     attempt = state.attempt
     return state.state == "failed" and attempt is not None and attempt.signal == signal.SIGKILL

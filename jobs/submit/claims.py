@@ -1,4 +1,4 @@
-"""Claiming the next attempt of a stage, and what is reported of it; the same for both clusters."""
+"""Claims the next attempt of a stage and reports on it; the same for both clusters."""
 
 import time
 from dataclasses import replace
@@ -19,7 +19,7 @@ _KEPT_FILES: Final = frozenset({"stage.json", "attempts", "replaced"})
 
 
 def new_job_record(workspace: Workspace, instance: StageInstance, number: int, cluster: Cluster) -> JobRecord:
-    """The `job.json` of a new attempt."""
+    """Return the job record of a new attempt."""
     limit = instance.resources.minutes
     return JobRecord(
         key=instance.key,
@@ -36,7 +36,7 @@ def new_job_record(workspace: Workspace, instance: StageInstance, number: int, c
 
 
 def _shards(instance: StageInstance) -> int:
-    """Tasks of the array that a kind with a config field `shards` is worked on by; 0 without."""
+    """Return the number of array tasks for a config with a field `shards`; 0 without an array."""
     given = instance.config.get("shards")
     return given if isinstance(given, int) and given > 1 else 0
 
@@ -44,7 +44,7 @@ def _shards(instance: StageInstance) -> int:
 def claim_attempt(
     workspace: Workspace, choice: StageChoice, cluster: Cluster, *, like: JobRecord | None = None
 ) -> tuple[JobRecord, Path] | None:
-    """Claims the next attempt of a stage; None when another process was faster."""
+    """Claim the next attempt of a stage; return None if another process was faster."""
     latest = choice.state.attempts[-1].number if choice.state.attempts else 0
     job = like or new_job_record(workspace, choice.instance, latest + 1, cluster)
     stage = workspace.stages / choice.instance.key
@@ -57,7 +57,7 @@ def claim_attempt(
 
 
 def submission(choice: StageChoice, **changes: object) -> Submission:
-    """What `submit` reports of a choice."""
+    """Return what `submit` reports of a choice."""
     base = Submission(
         key=choice.instance.key,
         action=choice.action,
@@ -71,7 +71,7 @@ def submission(choice: StageChoice, **changes: object) -> Submission:
 
 
 def claimed_by_other(choice: StageChoice) -> Submission:
-    """What `submit` reports where another process claimed the stage first."""
+    """Return what `submit` reports if another process claimed the stage first."""
     return submission(choice, action="claimed", reason="another process has just started it")
 
 

@@ -1,4 +1,4 @@
-"""Starting stages: what is done is reused, what runs is left alone, the rest is claimed and submitted."""
+"""Starts stages: finished ones are reused, active ones left alone, the others claimed and submitted."""
 
 from collections.abc import Collection, Sequence
 from typing import Final, get_args
@@ -28,22 +28,22 @@ def submit(
     retry: bool = False,
     force: Collection[str] = (),
 ) -> list[Submission]:
-    """Starts stages; returns at once, one entry a stage in the same order.
+    """Start stages and return at once, with one entry for each stage in the same order.
 
-    A stage that is done is reused; one that is under way, whoever started it, is left alone; one that was
-    stopped from outside (preempted, time limit, lost, killed) is continued. What failed, was cancelled or
-    is blocked is started again only with `retry`.
+    A finished stage is reused; an active one is left alone, whoever started it; one that was stopped from outside
+    (preempted, time limit, lost, killed) is continued. A failed, cancelled or blocked stage is started again only
+    with `retry`.
 
     Args:
-        workspace: has the `stage.json` of every instance (`jobs.planning.plan.materialise`).
-        instances: the stages, each after what it needs.
+        workspace: contains the `stage.json` of every instance (`jobs.planning.plan.materialise`).
+        instances: the stages, each after its inputs.
         cluster: `local` or `slurm`.
-        retry: start failed, cancelled and blocked stages too.
-        force: keys or names of stages to run anew although they are done; their old files are set aside.
+        retry: also start failed, cancelled and blocked stages.
+        force: keys or names of stages to run again although they are done; their old files are moved aside.
 
     Raises:
-        InvalidInput: no such cluster; a forced stage is under way; an input runs on the other cluster.
-        MissingRequirement: Slurm is not here, or refuses; the machine lacks the GPUs; the disk is full.
+        InvalidInput: no such cluster; a forced stage is active; an input runs on the other cluster.
+        MissingRequirement: Slurm is not installed here or refuses; the machine lacks GPUs; the disk is full.
         NotFound: a stage has no folder.
     """
     _check_cluster(cluster)
@@ -62,9 +62,9 @@ def submit(
 
 
 def preview(instances: Sequence[StageInstance], cluster: str, workspace: Workspace | None = None) -> list[str]:
-    """What would be submitted, one text an instance: the exact sbatch script, or the local command line.
+    """Return what would be submitted for each instance: the exact sbatch script, or the local command line.
 
-    In a script the id of a job that is not submitted yet stands as `<KEY>`.
+    A script contains `<KEY>` for the id of a job that is not submitted yet.
     """
     _check_cluster(cluster)
     place = workspace or Workspace.locate()
@@ -103,7 +103,7 @@ def _submit_local(workspace: Workspace, choices: Sequence[StageChoice]) -> list[
             paths.append(str(path))
             found.append(submission(choice, attempt=job.number, cluster="local", job_id=None))
     finally:
-        _queue(workspace, tickets, paths)  # what was claimed before an error must not be left hanging
+        _queue(workspace, tickets, paths)  # also after an error: claimed attempts must get a ticket
     return found
 
 
@@ -127,7 +127,7 @@ def _check_cluster(cluster: str) -> None:
 
 
 def _check_machine(starting: Sequence[StageChoice]) -> None:
-    """Refuses at once what this machine could never run."""
+    """Refuse stages that this machine can never run."""
     for choice in starting:
         nodes = choice.instance.resources.nodes
         if nodes > 1:

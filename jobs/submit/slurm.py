@@ -1,4 +1,4 @@
-"""Submitting chosen stages to Slurm, inputs as dependencies."""
+"""Submits stages to Slurm, with their inputs as dependencies."""
 
 import contextlib
 import time
@@ -21,11 +21,11 @@ from pipelines.errors import InvalidInput, MissingRequirement
 def submit_slurm(
     workspace: Workspace, choices: Sequence[StageChoice], states: Mapping[str, StageState]
 ) -> list[Submission]:
-    """Claims and submits what is to be started; see `jobs.submit.launch.submit`.
+    """Claim and submit the stages to be started; see `jobs.submit.launch.submit`.
 
     Raises:
-        MissingRequirement: Slurm is not here, or refuses a job; what was submitted before stays submitted.
-        InvalidInput: an input is under way in the local queue, which Slurm cannot wait for.
+        MissingRequirement: Slurm is not installed here or refuses a job; earlier jobs stay submitted.
+        InvalidInput: an input is active in the local queue, which Slurm cannot wait for.
     """
     if any(choice.action == "submitted" for choice in choices) and not slurm.is_installed():
         raise MissingRequirement(
@@ -61,7 +61,7 @@ def _mark(workspace: Workspace) -> None:
 def _dependencies(
     instance: StageInstance, states: Mapping[str, StageState], ids: Mapping[str, str | None]
 ) -> list[str]:
-    """Ids of the jobs to wait for. Inputs that are done need none; an unknown id would not hold a job back."""
+    """Return the ids of the jobs to wait for, without finished inputs: Slurm ignores a dependency on an unknown id."""
     after = []
     for key in instance.inputs:
         state = states[key]
@@ -96,9 +96,9 @@ def _submit(job: JobRecord, path: Path, instance: StageInstance, after: Sequence
     except slurm.SlurmCommandError as problem:
         if isinstance(problem, slurm.SlurmRefusal):
             _record_refusal(job, path, str(problem))
-        # otherwise the claim stays open: should Slurm have taken the job after all, it is found by its name
+        # otherwise the claim stays: if Slurm has accepted the job after all, it is found by its name
         raise MissingRequirement(
-            f"Slurm did not take {instance.key}: {problem}",
+            f"Slurm did not accept {instance.key}: {problem}",
             detail=f"The script: {path / 'sbatch.sh'}",
             remedy="Change [resources] of the recipe, or see cogtui doctor; then run the recipe again with --retry.",
         ) from problem
@@ -109,9 +109,9 @@ def _submit(job: JobRecord, path: Path, instance: StageInstance, after: Sequence
 def _submit_shards(
     job: JobRecord, path: Path, instance: StageInstance, after: Sequence[str], *, anew: bool
 ) -> str | None:
-    """Submits the array of a sharded stage; each task has a folder with records of its own.
+    """Submit the array of a sharded stage, each task with a folder of its own; return its job id.
 
-    Shards that the attempt before has done are taken over, unless all is done anew; None where none is left.
+    Finished shards of the previous attempt are kept, unless `anew`. Returns None if no shard is left.
     """
     ended = {} if anew else _done_before(path.parent, job.number, job.shards)
     left = [index for index in range(job.shards) if index not in ended]
@@ -131,7 +131,7 @@ def _submit_shards(
 
 
 def _done_before(parent: Path, number: int, shards: int) -> dict[int, ExitRecord]:
-    """Shards that the attempt before this one has done, with their ends; none where it was cut otherwise."""
+    """Return the finished shards of the previous attempt with their exit records; none if its shard count differs."""
     before = parent / f"{number - 1:03d}"
     found: dict[int, ExitRecord] = {}
     with contextlib.suppress(OSError, ValueError):
@@ -150,7 +150,7 @@ def _record_refusal(job: JobRecord, path: Path, problem: str) -> None:
 
 
 def preview_slurm(workspace: Workspace, instance: StageInstance) -> str:
-    """The sbatch script of a stage as it would be submitted now."""
+    """Return the sbatch script of a stage as it would be submitted now."""
     stage = workspace.stages / instance.key
     number = max(attempts.attempt_numbers(stage), default=0) + 1
     job = new_job_record(workspace, instance, number, "slurm")

@@ -1,7 +1,7 @@
-"""What runs on a node: the entry point that submitit pickles, and its records.
+"""The worker that runs a stage on a node, with its records and signals. Import `StageRun` from here.
 
-Jobs submitted before the modules of `jobs` became packages hold a pickle that names `jobs.worker.StageRun`.
-A queue outlives an upgrade, so that name stays importable from here.
+Jobs submitted before the modules of `jobs` became packages have a pickle that names `jobs.worker.StageRun`.
+A queue outlives an upgrade, so that name stays importable.
 """
 
 from typing import TYPE_CHECKING, Any

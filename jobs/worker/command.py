@@ -1,4 +1,4 @@
-"""How a worker starts its stage: the command line and the environment of the child."""
+"""Command line and environment of the process that runs a stage."""
 
 import os
 import shlex
@@ -16,13 +16,13 @@ from pipelines.shards import SHARD_VARIABLE
 THREAD_VARIABLES: Final = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 _RENDEZVOUS_PORT: Final = 29400
 _IGNORING_SIGNALS: Final = ("/bin/sh", "-c", 'trap "" INT TERM USR2; exec "$@"', "torchrun")
-"""torchrun would die of SIGUSR2 and pass SIGTERM on a second time. A stop reaches its processes directly: they agree
-on a step, save and end, and it ends after them."""
+"""torchrun dies of SIGUSR2 and forwards SIGTERM a second time. Signals reach its processes directly: they agree on a
+step, save and exit, and torchrun exits after them."""
 _HANDLES: Final = "--signals-to-handle=SIGQUIT"
 
 
 def stage_command(job: JobRecord, stage: Path, environment: Mapping[str, str] = os.environ) -> list[str]:
-    """The stage's command: its own Python, under torchrun where it asks for several processes or nodes."""
+    """Return the command of a stage: its Python, under torchrun if it asks for several processes or nodes."""
     resources = Resources.model_validate(job.resources)
     python = str(resources.python or sys.executable)
     tail = ["-m", "pipelines", "--folder", str(stage)]
@@ -38,7 +38,7 @@ def stage_command(job: JobRecord, stage: Path, environment: Mapping[str, str] = 
         f"--nnodes={resources.nodes}",
         f"--node-rank={environment['SLURM_NODEID']}",
         "--rdzv-backend=c10d",
-        # jobs that share a node must not meet on one port
+        # jobs that share a node must not use the same port
         f"--rdzv-endpoint={first}:{_RENDEZVOUS_PORT + int(job_id) % 1000}",
         f"--rdzv-id={job_id}",
         _HANDLES,
@@ -47,7 +47,7 @@ def stage_command(job: JobRecord, stage: Path, environment: Mapping[str, str] = 
 
 
 def child_environment(job: JobRecord, attempt: Path, base: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """The environment of the stage: the worker's own, its share of threads, what the recipe sets, its attempt."""
+    """Return the environment of the stage: the worker's, with threads, the recipe's variables and the attempt."""
     resources = Resources.model_validate(job.resources)
     threads = str(max(1, resources.cpus // resources.processes))
     environment = submitit_adapter.without_submitit_variables(base)
@@ -55,7 +55,7 @@ def child_environment(job: JobRecord, attempt: Path, base: Mapping[str, str] = o
     environment.update(
         PYTHONUNBUFFERED="1",  # so that logs can be followed
         PYTHONFAULTHANDLER="1",  # so that a segmentation fault leaves a traceback
-        PYTHONSAFEPATH="1",  # a folder named `jobs` where somebody stands must not shadow ours
+        PYTHONSAFEPATH="1",  # a folder named `jobs` in the current directory must not shadow this package
     )
     environment.update(resources.environment)
     environment[ATTEMPT_VARIABLE] = os.path.realpath(attempt)
@@ -66,7 +66,7 @@ def child_environment(job: JobRecord, attempt: Path, base: Mapping[str, str] = o
 
 
 def preview_command(job: JobRecord, stage: Path) -> str:
-    """The local command line of a stage, with the variables that are set for it."""
+    """Return the local command line of a stage with the variables set for it."""
     resources = Resources.model_validate(job.resources).model_copy(update={"nodes": 1})
     job = job.model_copy(update={"resources": resources.model_dump(mode="json")})
     threads = max(1, resources.cpus // resources.processes)

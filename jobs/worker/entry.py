@@ -1,8 +1,8 @@
-"""The only thing submitit pickles: "run the stage in this folder". The same on this machine and on Slurm.
+"""The worker of an attempt, the same on this machine and on Slurm. `StageRun` is all that submitit pickles.
 
-The worker runs the stage as a child process, keeps the attempt's records, passes signals on, and starts
-the stage again where it was stopped from outside. It is one thread that sleeps until its child ends, a
-signal comes, or the next heartbeat is due.
+The worker runs the stage as a child process, writes the records of the attempt, forwards signals, and starts the
+stage again after an interruption from outside. It has one thread, which sleeps until the child ends, a signal
+arrives, or the next heartbeat is due.
 """
 
 import contextlib
@@ -34,17 +34,16 @@ from pipelines.signals import EXIT_INTERRUPTED
 
 HEARTBEAT_S: Final = 10.0
 MAX_RESUMES: Final = 20
-"""How often one start continues a stage that was stopped from outside before it gives up."""
+"""Interruptions from outside after which a start gives up."""
 
 _CANNOT_START: Final = 127
 _NEVER: Final = float("inf")
 
 
 class StageRun:
-    """Runs the stage of an attempt; called by submitit on the machine that was chosen.
+    """Runs the stage of an attempt; called by submitit on the node.
 
-    Pickles as one string, so that a job which was submitted an hour ago runs the code of now, from the
-    files of now.
+    It pickles as one string, so that a job runs the code and files of the time it starts, not of its submission.
     """
 
     def __init__(self, attempt: str) -> None:
@@ -55,7 +54,7 @@ class StageRun:
         return {"attempt": self.attempt, "_worker": None}
 
     def __call__(self) -> str:
-        """Runs to the end. Leaves by `SystemExit` with the stage's exit code when it did not end well."""
+        """Run the attempt to its end; raise `SystemExit` with the stage's exit code unless it is done."""
         self._worker = Worker(Path(self.attempt))
         try:
             code = self._worker.run()
@@ -66,8 +65,10 @@ class StageRun:
         return "done"
 
     def checkpoint(self) -> Any:
-        """Called by submitit inside its signal handler, shortly before a time limit or a preemption: stops the
-        stage; returns what is to run next in the same job, or None."""
+        """Stop the stage; return the function to run next in the same job, or None.
+
+        submitit calls this in its signal handler, shortly before a time limit or a preemption.
+        """
         if self._worker is not None and not self._worker.stop_for_requeue():
             return None
         return submitit_adapter.resubmission(StageRun(self.attempt))
@@ -81,7 +82,7 @@ class Worker:
         self.stage = StageFolder(attempts.stage_of(attempt))
         job = attempts.read_record(attempt / attempts.JOB, JobRecord)
         if job is None:
-            raise FileNotFoundError(f"{attempt / attempts.JOB} is gone: this attempt was deleted")
+            raise FileNotFoundError(f"{attempt / attempts.JOB} does not exist: this attempt was deleted")
         self.job = job
         self.records = AttemptRecorder(attempt, self.stage, job)
         self._child: subprocess.Popen[bytes] | None = None
@@ -93,7 +94,7 @@ class Worker:
         self._activity = ResourceMonitor()
 
     def run(self) -> int:
-        """Runs the stage, again where it was stopped from outside; returns the exit code for the scheduler."""
+        """Run the stage, again after an interruption from outside; return the exit code for the scheduler."""
         process.become_subreaper()
         self._take_signals()
         ended: ExitRecord | None = None
@@ -103,7 +104,7 @@ class Worker:
             if self.records.cancel() is not None:
                 return self._finish(self.records.end(None, None, "cancelled"))
             if self._superseded():
-                reason = "a newer attempt has taken over"
+                reason = "a newer attempt replaced it"
                 return self._finish(self.records.end(None, None, "cancelled", reason=reason))
             ended = self._run_child()
             outside = ended.why == "interrupted" and not self._stop_signal
@@ -117,11 +118,11 @@ class Worker:
         return self._finish(ended)
 
     def _superseded(self) -> bool:
-        """Whether the stage was started anew meanwhile: somebody requeued this job long after its end."""
+        """Whether a newer attempt exists: a user can requeue this job long after its end."""
         return self.job.number < max(attempts.attempt_numbers(self.stage.path), default=0)
 
     def _run_child(self) -> ExitRecord:
-        """One child from start to end."""
+        """Start the child, wait for it, and return the record of its end."""
         rank = "" if self.records.leads else f".{os.environ['SLURM_PROCID']}"
         command = stage_command(self.job, self.stage.path)
         with (
@@ -148,7 +149,7 @@ class Worker:
         return self._end(code, number)
 
     def conclude(self) -> int:
-        """Ends a start whose waiting was broken off after the stage had ended; returns the exit code."""
+        """Record the end of a start whose wait was interrupted by an exception; return the exit code."""
         if self._concluded is not None:
             return self._concluded
         assert self._child is not None
@@ -158,7 +159,7 @@ class Worker:
     # -- waiting -----------------------------------------------------------------------------------
 
     def _watch(self, child: "subprocess.Popen[bytes]") -> None:
-        """Sleeps until the child ends; heartbeats, the time limit, signals and cancellation meanwhile."""
+        """Wait for the child; meanwhile write heartbeats and handle the time limit, signals and cancel requests."""
         descriptor = os.pidfd_open(child.pid)
         poller = select.poll()
         poller.register(descriptor, select.POLLIN)
@@ -194,7 +195,7 @@ class Worker:
         return process.descendants(os.getpid())
 
     def _limits(self) -> tuple[float, float]:
-        """When to warn the stage and when to end it, on the monotonic clock. Slurm watches its own limit."""
+        """Return when to warn the stage and when to end it, on the monotonic clock; Slurm enforces its own limit."""
         if self.job.cluster == "slurm" or self.job.time_limit_s is None:
             return _NEVER, _NEVER
         limit = time.monotonic() + self.job.time_limit_s
@@ -212,8 +213,8 @@ class Worker:
     def _ending_for_stop(self) -> SignalEscalation:
         if self.job.cluster == "local":
             return SignalEscalation((signal.SIGTERM, 20.0), (signal.SIGKILL, 1.0))
-        # Slurm signals every process of the step and sets its own end to it; a second signal would cut the
-        # stage's saving short, so ours comes late
+        # Slurm signals every process of the step and kills it later by itself; a second signal would interrupt the
+        # stage while it saves, so this one comes late
         return SignalEscalation((0, 5.0), (signal.SIGTERM, 3600.0))
 
     def _heartbeat(self, child: int) -> None:
@@ -227,7 +228,7 @@ class Worker:
     def _take_signals(self) -> None:
         numbers = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
         if self.job.cluster == "local":
-            numbers.append(signal.SIGUSR2)  # on Slurm that one is submitit's: it asks for the job again
+            numbers.append(signal.SIGUSR2)  # on Slurm submitit handles it: it requeues the job
         for number in numbers:
             signal.signal(number, self._on_signal)
         signal.set_wakeup_fd(self._wake_write, warn_on_full_buffer=False)
@@ -236,10 +237,10 @@ class Worker:
         self._stop_signal = number
 
     def stop_for_requeue(self) -> bool:
-        """Stops the stage and writes the end of this start; True when the job is to be started again.
+        """Stop the stage and record the end of this start; return True if the job is to be started again.
 
-        Runs inside a signal handler that interrupted `_watch`, so it waits for the child by its pidfd and
-        leaves reaping to whoever waits outside.
+        It runs inside a signal handler that interrupted `_watch`, so it waits for the child by its pidfd and leaves
+        reaping to the interrupted code.
         """
         child = self._child
         self._why = "cancelled" if self.records.cancel() is not None else self._why_warned()
@@ -255,7 +256,7 @@ class Worker:
         return again
 
     def _stop_within(self, pid: int, seconds: float) -> None:
-        # Slurm signals every process of the step, so the stage mostly knows already; see _ending_for_stop
+        # Slurm signals every process of the step, so the stage is usually stopping already; see _ending_for_stop
         if process.wait_for_exit([pid], seconds / 3):
             process.send_signal([pid], signal.SIGTERM)
             if process.wait_for_exit([pid], seconds / 2):
@@ -263,7 +264,7 @@ class Worker:
                 process.wait_for_exit([pid], 2.0)
 
     def _why_warned(self) -> EndCause:
-        """Whether a warning means the time limit or a preemption, by the time it came at."""
+        """Return whether a warning means the time limit or a preemption, judged by its time."""
         run = self.records.run
         if run is None or self.job.time_limit_s is None:
             return "preempted"
@@ -275,7 +276,7 @@ class Worker:
 
     def _end(self, code: int | None, number: int | None) -> ExitRecord:
         if code == 1 and self._was_interrupted():
-            code = EXIT_INTERRUPTED  # torchrun has an exit code of its own
+            code = EXIT_INTERRUPTED  # torchrun replaces the exit code of its processes by 1
         oom = number == signal.SIGKILL and oom_kills() > self._ooms
         return self.records.end(code, number, self._why_ended(code, number), out_of_memory=oom)
 
@@ -300,14 +301,14 @@ class Worker:
         self.records.write_end(record)
         if self.job.cluster == "local":
             with contextlib.suppress(CogtuiError):
-                # if the agent was killed, what waits for this job would wait for ever
+                # if the agent was killed, jobs that wait for this one would wait for ever
                 ensure_agent(Workspace(self.stage.path.parent.parent))
         if record.why == "done":
             return 0
         return record.code or (128 + record.signal if record.signal else 1)
 
     def _sweep(self) -> None:
-        """Ends what the stage left behind: servers, data loaders, daemons."""
+        """End leftover processes of the stage: servers, data loaders, daemons."""
         for number in (signal.SIGTERM, signal.SIGKILL):
             left = self._members()
             if not left:
@@ -317,7 +318,7 @@ class Worker:
 
 
 def _peek(pid: int) -> tuple[int | None, int | None]:
-    """Exit code or signal of an ended child, without reaping it; (None, None) where it still runs or was reaped."""
+    """Return exit code or signal of an ended child without reaping it; (None, None) if it runs or was reaped."""
     try:
         found = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
     except ChildProcessError:

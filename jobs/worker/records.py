@@ -1,4 +1,4 @@
-"""The records a worker keeps of its starts: `started.json` while it runs, `exit.json` at its end."""
+"""Writes the records of a worker's starts: `started.json` while it runs, `exit.json` at its end."""
 
 import contextlib
 import os
@@ -17,7 +17,7 @@ _WRITE_RETRY_S: Final = 30.0
 
 
 class AttemptRecorder:
-    """What this worker writes about itself. Of a job on several nodes only the first one's worker writes."""
+    """Writes the records of one worker. Of a job on several nodes, only the worker of the first node writes."""
 
     def __init__(self, attempt: Path, stage: StageFolder, job: JobRecord) -> None:
         self._attempt = attempt
@@ -32,7 +32,7 @@ class AttemptRecorder:
         return self._started.run if self._started else None
 
     def cancel(self) -> CancelRequest | None:
-        """Whether somebody asked to end this attempt."""
+        """Return the cancel request for this attempt, or None."""
         whole = self._attempt if self._job.shard is None else self._attempt.parent
         try:
             return attempts.read_record(whole / attempts.CANCEL, CancelRequest)
@@ -40,10 +40,10 @@ class AttemptRecorder:
             return None
 
     def begin(self, ended: ExitRecord | None = None) -> None:
-        """Records a new start, the one before moved to the history.
+        """Record a new start and move the previous one to the history.
 
         Args:
-            ended: how the start before ended, where this same worker saw it.
+            ended: the end of the previous start, if this worker saw it.
         """
         earlier = self._earlier(ended)
         latest = self._stage.latest_checkpoint()
@@ -66,14 +66,14 @@ class AttemptRecorder:
             self.note(f"start {run.number} on {run.host}, continues {where}")
         self._patiently(self._write_started)
         with contextlib.suppress(OSError):
-            # only now: a reader that finds both believes the higher start
+            # after started.json: a reader that finds both uses the later start
             (self._attempt / attempts.EXIT).unlink(missing_ok=True)
             (self._attempt / attempts.ERROR).unlink(missing_ok=True)
         if self.leads:
             attempts.reserve_exit(self._attempt)
 
     def child(self, pid: int, command: list[str]) -> None:
-        """Adds the stage's own process to the record."""
+        """Add the stage's own process to the record."""
         assert self._started is not None
         with contextlib.suppress(ProcessLookupError, OSError):
             update = {"child": process.process_id(pid), "command": tuple(command)}
@@ -90,7 +90,7 @@ class AttemptRecorder:
         out_of_memory: bool = False,
         requeued: bool = False,
     ) -> ExitRecord:
-        """The record of the end of this start; `write_end` puts it on disk."""
+        """Return the record of the end of this start; `write_end` writes it."""
         return ExitRecord(
             run=self._started.run.number if self._started else 1,
             host=process.host_name(),
@@ -104,18 +104,18 @@ class AttemptRecorder:
         )
 
     def write_end(self, record: ExitRecord) -> None:
-        """Writes `exit.json`."""
+        """Write `exit.json`."""
         self._patiently(lambda: attempts.write_exit(self._attempt, record))
 
     def note(self, text: str) -> None:
-        """A line of ours in the stage's log."""
+        """Append a line to the stage's log."""
         if not self.leads:
             return
         with contextlib.suppress(OSError), (self._attempt / attempts.STDERR).open("a", encoding="utf-8") as stream:
             stream.write(f"cogtui: {text}\n")
 
     def _earlier(self, ended: ExitRecord | None) -> tuple[WorkerRun, ...]:
-        """The starts before this one, each with its end as far as that is known."""
+        """Return the earlier starts, each with its end if known."""
         try:
             before = attempts.read_record(self._attempt / attempts.STARTED, StartRecord)
             ended = ended or attempts.read_record(self._attempt / attempts.EXIT, ExitRecord)
@@ -128,7 +128,8 @@ class AttemptRecorder:
             update = {"ended": ended.time, "code": ended.code, "signal": ended.signal, "why": ended.why}
             last = last.model_copy(update=update)
         elif self._job.cluster == "slurm":
-            last = last.model_copy(update={"why": "preempted"})  # Slurm ended it without a word and started it again
+            # Slurm killed it without a warning and started it again
+            last = last.model_copy(update={"why": "preempted"})
         return (*before.earlier, last)
 
     def _write_started(self) -> None:
@@ -136,8 +137,7 @@ class AttemptRecorder:
             attempts.write_record(self._attempt / attempts.STARTED, self._started)
 
     def _patiently(self, write: Callable[[], None]) -> None:
-        """Writes what must be written, for a while even though the disk is full. Then gives up: the state is
-        told from what else is known."""
+        """Retry a write for 30 s, e.g. on a full disk, then give up: the state follows from other evidence."""
         if not self.leads:
             return
         deadline = time.monotonic() + _WRITE_RETRY_S

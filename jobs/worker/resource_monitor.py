@@ -1,4 +1,4 @@
-"""Signs of life and of death that a worker records: CPU, memory, output, out-of-memory kills."""
+"""Monitors CPU, memory, output and out-of-memory kills of a stage, for heartbeats and exit records."""
 
 import os
 import time
@@ -11,11 +11,11 @@ from jobs.attempts.records import stage_of
 _TICKS: Final = os.sysconf("SC_CLK_TCK")
 _PAGE: Final = os.sysconf("SC_PAGE_SIZE")
 _BUSY: Final = 0.02
-"""CPU seconds a second above which a stage counts as working; a sleeping Python with threads stays below."""
+"""CPU seconds per second above which a stage counts as active; a sleeping Python with threads stays below."""
 
 
 class ResourceMonitor:
-    """Notices when a stage last did something: used the processor, or wrote to its folder."""
+    """Tracks when a stage was last active: used CPU time, or wrote to its folder."""
 
     def __init__(self) -> None:
         self._sequence = 0
@@ -25,7 +25,7 @@ class ResourceMonitor:
         self._active = time.time()
 
     def sample(self, pids: Iterable[int], attempt: Path) -> dict[str, Any]:
-        """What `heartbeat.json` holds: times by this machine's clock, CPU seconds and resident MB of the stage."""
+        """Return the content of `heartbeat.json`: times by this machine's clock, CPU seconds and resident MiB."""
         cpu, resident = _usage(pids)
         outputs = _outputs(attempt)
         now = time.monotonic()
@@ -45,7 +45,7 @@ class ResourceMonitor:
 
 
 def _usage(pids: Iterable[int]) -> tuple[float, int]:
-    """CPU seconds and resident bytes of processes; those of ended ones are gone with them."""
+    """Return CPU seconds and resident bytes of the living processes among these."""
     ticks = pages = 0
     for pid in pids:
         try:
@@ -59,7 +59,7 @@ def _usage(pids: Iterable[int]) -> tuple[float, int]:
 
 
 def _outputs(attempt: Path) -> tuple[tuple[str, int], ...]:
-    """Names and sizes of what the stage writes: its logs, and the files of the stage folder."""
+    """Return names and states of the files that the stage writes: its logs, and the files of the stage folder."""
     found = []
     for folder in (attempt, stage_of(attempt)):
         try:
@@ -77,7 +77,7 @@ def _outputs(attempt: Path) -> tuple[tuple[str, int], ...]:
 
 
 def oom_kills() -> int:
-    """How many processes the kernel killed for memory in this process's control group; 0 where that is not told."""
+    """Return the number of out-of-memory kills in this process's control group; 0 if the kernel does not report it."""
     try:
         lines = Path("/proc/self/cgroup").read_text(encoding="utf-8").splitlines()
     except OSError:

@@ -1,4 +1,4 @@
-"""Ending processes step by step: a polite signal, patience, a firmer one."""
+"""Ends processes by stronger and stronger signals."""
 
 from collections.abc import Callable
 
@@ -6,15 +6,15 @@ from jobs.attempts import processes as process
 
 
 class SignalEscalation:
-    """Signals with the patience after each, in seconds; the last is repeated. Signal 0 only waits."""
+    """Sends signals in order, each followed by a wait in seconds; repeats the last. Signal 0 only waits."""
 
     def __init__(self, *steps: tuple[int, float]) -> None:
         self._steps = list(steps)
         self.next_at = 0.0
-        """When the next step is due, on the monotonic clock."""
+        """When the next signal is due, on the monotonic clock."""
 
     def step(self, members: Callable[[], list[int]], now: float) -> None:
-        """Sends what is due now, to whoever is a member now."""
+        """Send the signal that is due to the processes that `members` returns."""
         if now < self.next_at:
             return
         number, patience = self._steps[0]

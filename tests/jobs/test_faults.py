@@ -137,7 +137,7 @@ def test_an_attempt_that_was_replaced_does_nothing(lab: Lab) -> None:
     assert claim(lab.folder("b"), job)
     release(lab)
     ended = wait_for(lambda: read_record(lab.attempt("b") / EXIT, ExitRecord))
-    assert (ended.why, ended.reason) == ("cancelled", "a newer attempt has taken over")
+    assert (ended.why, ended.reason) == ("cancelled", "a newer attempt replaced it")
     assert lab.starts("b") == []
 
 
@@ -242,7 +242,7 @@ def test_worker_and_agent_killed_with_9(lab: Lab) -> None:
     kill_agent(lab)
     os.kill(worker.pid, signal.SIGKILL)
     state = lab.wait("a", "lost")
-    assert state.reason == f"its worker (process {worker.pid}) is gone and left no end"
+    assert state.reason == f"its worker (process {worker.pid}) is gone and wrote no exit record"
     assert state.evidence == "process"
     lab.submit()
     lab.wait("a", "done")

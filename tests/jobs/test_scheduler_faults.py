@@ -68,8 +68,8 @@ FAULTS = {
     "missing": (None, "squeue is not installed here"),
     "hanging": ("sleep() { while :; do :; done; }; trap '' TERM; sleep", "squeue did not answer within 0.5 s"),
     "failing": ("echo 'slurm_load_jobs error: Unable to contact slurm controller' >&2; exit 1", "Unable to contact"),
-    "garbage": ("echo 'Welcome to the cluster!'; echo '7|RUNNING|None|n1|x'", "squeue printed what cannot be read"),
-    "binary": ("printf '\\377\\000\\033[31m|\\n'", "squeue printed what cannot be read"),
+    "garbage": ("echo 'Welcome to the cluster!'; echo '7|RUNNING|None|n1|x'", "cannot read the output of squeue"),
+    "binary": ("printf '\\377\\000\\033[31m|\\n'", "cannot read the output of squeue"),
 }
 
 
@@ -210,4 +210,4 @@ def test_sbatch_that_hangs_leaves_a_claim_that_is_lost_later(
     script(commands, "squeue", "exit 0")
     old = time.time() - 600
     os.utime(lab.attempt("a") / attempts.JOB, (old, old))
-    assert (lab.state("a").state, lab.state("a").reason) == ("lost", "its submission was never finished")
+    assert (lab.state("a").state, lab.state("a").reason) == ("lost", "its submission did not finish")

@@ -94,7 +94,7 @@ def test_before_the_worker_began(tmp_path: Path, word: str, why: str, state: str
         ("PENDING", "preempted", "preempted or requeued; queued again as the same job, waits for its turn"),
         ("REQUEUED", "preempted", "preempted or requeued; queued again as the same job, waits for its turn"),
         ("OUT_OF_MEMORY", "failed", "killed for lack of memory (it had 64G)"),
-        ("COMPLETED", "unknown", "Slurm says it is done; result.json is not to be seen yet"),
+        ("COMPLETED", "unknown", "Slurm says it is done, but result.json is not visible here yet"),
         ("DEADLINE", "timeout", "its time limit of 60 min was over"),
     ],
 )
@@ -181,7 +181,7 @@ def test_cancelled_for_its_input_is_blocked_and_by_a_person_cancelled(tmp_path: 
 
 def test_a_forgotten_job(tmp_path: Path) -> None:
     never = judge(files(tmp_path, started=False), None)
-    assert (never.state, never.reason) == ("lost", "Slurm has forgotten job 7, which never started")
+    assert (never.state, never.reason) == ("lost", "Slurm no longer lists job 7, which never started")
     asked = judge(files(tmp_path, started=False, cancelled=True), None)
     assert asked.state == "cancelled"
     blocked = judge(files(tmp_path, started=False), None, failed_input="its input x failed")

@@ -79,7 +79,7 @@ def test_a_folder_that_holds_another_stage_is_refused(tmp_path: Path) -> None:
     materialise(found, workspace(tmp_path))
     one, other = (workspace(tmp_path).folder(found.stages[index].key).path for index in (0, 1))
     (one / "stage.json").write_text((other / "stage.json").read_text())
-    with pytest.raises(InvalidInput, match=f"{one} holds another stage"):
+    with pytest.raises(InvalidInput, match=f"{one} belongs to stage"):
         materialise(found, workspace(tmp_path))
 
 

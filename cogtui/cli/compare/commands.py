@@ -23,7 +23,7 @@ ReferenceOption = Annotated[
 
 
 def register(app: typer.Typer) -> None:
-    """Adds the commands of this group."""
+    """Add the commands of this group."""
     app.command("compare", help="Accuracy and behaviours per condition, with intervals; the paper's claims.")(compare)
     app.command("report", help="Write what an experiment came to as a page with tables and curves.")(report)
 

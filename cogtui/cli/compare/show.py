@@ -14,7 +14,7 @@ from pipelines.errors import NotFound
 
 
 def show_comparison(workspace: Workspace, names: Sequence[str], *, reference: bool, as_json: bool) -> None:
-    """Prints the tables of the newest start of each experiment.
+    """Print the tables of the newest start of each experiment.
 
     Raises:
         NotFound: there is no experiment of that name.
@@ -45,7 +45,7 @@ def comparison_lines(summary: ExperimentSummary) -> list[str]:
 
 
 def write_report(workspace: Workspace, name: str, out: Path, *, as_json: bool) -> None:
-    """Writes `report.html` and `report.md` into a folder, which is made if need be.
+    """Write `report.html` and `report.md` into a folder, which is made if need be.
 
     Raises:
         NotFound: there is no experiment of that name.

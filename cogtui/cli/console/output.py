@@ -27,7 +27,7 @@ class ExitCode(IntEnum):
 
 
 def exit_code(error: CogtuiError) -> ExitCode:
-    """The exit code of an error."""
+    """Return the exit code of an error."""
     if isinstance(error, InvalidInput):
         return ExitCode.USAGE
     if isinstance(error, MissingRequirement):
@@ -38,12 +38,12 @@ def exit_code(error: CogtuiError) -> ExitCode:
 
 
 def emit_json(data: Any, warnings: Sequence[str] = ()) -> None:
-    """Prints the envelope of a success."""
+    """Print the envelope of a success."""
     _print_json({"version": ENVELOPE_VERSION, "data": data, "warnings": list(warnings)})
 
 
 def emit_error(error: CogtuiError, *, as_json: bool) -> None:
-    """Prints an error: as an envelope on stdout for programs, as plain lines on stderr for people."""
+    """Print an error: as an envelope on stdout for programs, as plain lines on stderr for people."""
     if as_json:
         _print_json({"version": ENVELOPE_VERSION, "error": error.as_dict()})
         return
@@ -53,17 +53,17 @@ def emit_error(error: CogtuiError, *, as_json: bool) -> None:
 
 
 def emit(text: str = "") -> None:
-    """Prints a line of data."""
+    """Print a line of data."""
     sys.stdout.write(printable(text) + "\n")
 
 
 def narrate(text: str) -> None:
-    """Prints a line for people, on stderr."""
+    """Print a line for people, on stderr."""
     sys.stderr.write(printable(text) + "\n")
 
 
 def printable(text: str) -> str:
-    """The text with control characters as pictures, so that model text cannot drive the terminal."""
+    """Return the text with control characters as pictures, so that model text cannot drive the terminal."""
     from pipelines.text_safety import picture_controls
 
     return picture_controls(text, keep="\n\t")

@@ -13,7 +13,7 @@ from pipelines.errors import InvalidInput, StageFailed
 
 
 def cancel_stages(workspace: Workspace, prefixes: Sequence[str], *, yes: bool, grace_s: float, as_json: bool) -> None:
-    """Cancels and prints what became of each stage.
+    """Cancel stages and print the outcome of each.
 
     Raises:
         NotFound: no such stage. InvalidInput: a prefix fits several, or nobody is there to be asked.

@@ -10,7 +10,7 @@ KeyArgument = Annotated[str, typer.Argument(help="Key of a stage, or any unique 
 
 
 def register(app: typer.Typer) -> None:
-    """Adds the commands of this group."""
+    """Add the commands of this group."""
     app.command("ls", help="List stages with their state, progress and reason of failure.")(ls)
     app.command("show", help="Show one stage: state with its evidence, attempts, inputs, config, result.")(show)
     app.command("logs", help="Print the logs of a stage, all its attempts; -f follows across requeues.")(logs)

@@ -11,7 +11,7 @@ _MARKS = {"ok": "ok", "missing": "--", "problem": "!!"}
 
 
 def print_findings(workspace: Workspace, *, as_json: bool) -> None:
-    """Prints all findings; ends with exit code 3 where nothing can be run at all."""
+    """Print all findings; exit with 3 if the workspace cannot be used."""
     import typer
 
     findings = list(_all(workspace))
@@ -57,7 +57,7 @@ def _disk(workspace: Workspace) -> Iterator[Finding]:
 
 
 def file_system(workspace: Workspace) -> str:
-    """Type of the file system that holds the workspace, as the kernel names it; `?` where it does not say."""
+    """Return type of the file system that holds the workspace, as the kernel names it; `?` where it does not say."""
     import psutil  # type: ignore[import-untyped]  # brings no type information
 
     path = str(workspace.path.resolve())

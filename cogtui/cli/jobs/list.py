@@ -14,7 +14,7 @@ from pipelines.files import read_json
 
 
 def list_stages(workspace: Workspace, *, experiment: str | None, states: Sequence[str], as_json: bool) -> None:
-    """Prints the stages of a workspace.
+    """Print the stages of a workspace.
 
     Raises:
         InvalidInput: no such state. NotFound: no such experiment.
@@ -41,7 +41,7 @@ def list_stages(workspace: Workspace, *, experiment: str | None, states: Sequenc
 
 
 def _experiments(workspace: Workspace, warnings: list[str]) -> tuple[dict[str, str], dict[str, list[str]]]:
-    """The newest experiment of each stage, and the stages of each experiment's newest start.
+    """Return the newest experiment of each stage, and the stages of each experiment's newest start.
 
     Reads of the snapshots only this: the whole of them is none of a list's business, and slow.
     """

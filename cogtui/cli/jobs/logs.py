@@ -19,7 +19,7 @@ _JSON_LINES: Final = 1000
 def print_logs(
     workspace: Workspace, prefix: str, *, follow: bool, lines: int | None, streams: tuple[str, ...], as_json: bool
 ) -> None:
-    """Prints the logs of a stage; where it comes from stands before each change of attempt or stream.
+    """Print the logs of a stage; where it comes from stands before each change of attempt or stream.
 
     Raises:
         NotFound: no such stage. InvalidInput: the prefix fits several, or --json is asked for with -f.
@@ -79,7 +79,7 @@ class _Printer:
         return self._last is not None
 
     def print(self, line: StageLogLine) -> None:
-        """Prints a line of a log, control characters as pictures."""
+        """Print a line of a log, control characters as pictures."""
         place = (line.attempt, line.stream)
         if place != self._last:
             emit(f"==> attempt {line.attempt}, {line.stream} <==")

@@ -15,7 +15,7 @@ from pipelines.folder import StageFolder
 
 
 def show_stage(workspace: Workspace, prefix: str, *, as_json: bool) -> None:
-    """Prints a stage.
+    """Print a stage.
 
     Raises:
         NotFound: no such stage. InvalidInput: the prefix fits several.
@@ -138,7 +138,7 @@ def _moment(seconds: float) -> str:
 
 
 def _detail_table(kind_name: str, result: Mapping[str, Any]) -> list[tuple[str, ...]]:
-    """The table of a result, its head first; empty where the kind has none or is of a plug-in that is gone."""
+    """Return the table of a result, its head first; empty where the kind has none or is of a plug-in that is gone."""
     from pipelines.stages import find_kind  # only for finished stages: it costs 60 ms
 
     kind = find_kind(kind_name)

@@ -27,7 +27,7 @@ _USAGE = "Give --gold FILE --judge NAME, or --judge A --judge B."
 def show_agreement(
     workspace: Workspace, gold: Path | None, judges: Sequence[str], *, seed: int, limit: int, as_json: bool
 ) -> None:
-    """Compares, and prints the comparison.
+    """Compare two sources of judgements and print the comparison.
 
     Raises:
         InvalidInput: not one judge with gold, nor two without; a gold file with a wrong row.
@@ -81,7 +81,7 @@ def _is_file(name: str) -> bool:
 
 
 def _common_texts(workspace: Workspace, judges: Sequence[str]) -> list[TextToJudge]:
-    """The texts of the first judge that brings any: the rules bring none of their own."""
+    """Return the texts of the first judge that brings any: the rules bring none of their own."""
     for name in judges:
         if _is_file(name):
             return list(read_gold_source(Path(name)).texts)

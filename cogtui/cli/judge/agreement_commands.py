@@ -23,7 +23,7 @@ JudgesOption = Annotated[
 
 
 def register(app: typer.Typer) -> None:
-    """Adds the commands of this group."""
+    """Add the commands of this group."""
     app.command("agreement", help="Compare a judge with gold, or two judges with each other.")(agreement)
 
 

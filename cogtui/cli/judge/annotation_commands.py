@@ -25,7 +25,7 @@ FileOption = Annotated[
 
 
 def register(app: typer.Typer) -> None:
-    """Adds the commands of this group."""
+    """Add the commands of this group."""
     app.add_typer(annotations, name="annotations")
 
 

@@ -18,7 +18,7 @@ from pipelines.records import text_sha256
 
 
 def list_annotations(workspace: Workspace, *, as_json: bool) -> None:
-    """Prints what people annotated."""
+    """Print the annotations of all people."""
     store, warnings = fresh_store(workspace)
     with store:
         found = store.humans()
@@ -50,7 +50,7 @@ def _as_data(one: HumanAnnotation) -> dict[str, object]:
 def export_annotations(
     workspace: Workspace, file: Path, *, annotator: str | None, unfinished: bool, as_json: bool
 ) -> None:
-    """Writes one person's annotations in the gold format.
+    """Write one person's annotations in the gold format.
 
     Raises:
         NotFound: nobody of that name annotated anything. InvalidInput: several people did, and none was named.
@@ -119,7 +119,7 @@ def _gold(one: HumanAnnotation, detail: RolloutDetail) -> GoldTrace:
 def import_annotations(
     workspace: Workspace, file: Path, *, annotator: str | None, replace: bool, as_json: bool
 ) -> None:
-    """Takes over the annotations of a gold file.
+    """Take over the annotations of a gold file.
 
     Raises:
         NotFound: there is no such file. InvalidInput: a row is wrong; names row and field, and nothing is taken.
@@ -165,7 +165,7 @@ def import_annotations(
 
 
 def _rollout_of(store: Store, trace: GoldTrace) -> str | None:
-    """The rollout a gold trace is of: the one with its id if it has its text, else the first with its text."""
+    """Return the rollout a gold trace is of: the one with its id if it has its text, else the first with its text."""
     try:
         detail = store.rollout(trace.id)
     except CogtuiError:

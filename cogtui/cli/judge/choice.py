@@ -48,7 +48,7 @@ class RolloutSelection:
 
 
 def select_rollouts(workspace: Workspace, filter_text: str, config: JudgeConfig) -> RolloutSelection:
-    """Finds the rollouts of a filter and what became of them under an equal judge.
+    """Find the rollouts of a filter and what became of them under an equal judge.
 
     Raises:
         FilterError: the filter is none. InvalidInput: the judge cannot be made.
@@ -86,7 +86,7 @@ def _leave_out_unfinished(workspace: Workspace, chosen: RolloutSelection) -> Non
 
 
 def _subtract_held(workspace: Workspace, chosen: RolloutSelection, run: str) -> None:
-    """Takes out what an equal judge holds already, so that nothing is asked, and paid, again."""
+    """Take out what an equal judge holds already, so that nothing is asked, and paid, again."""
     held: set[str] = set()
     keys = list(workspace.keys())
     for key in keys:
@@ -109,7 +109,7 @@ def _subtract_held(workspace: Workspace, chosen: RolloutSelection, run: str) -> 
 
 
 def _run_of(info: StageInfo) -> str | None:
-    """Id of the judge run of a stage; None where its config cannot be used any more."""
+    """Return id of the judge run of a stage; None where its config cannot be used any more."""
     try:
         config = JudgeConfig.model_validate(info.config)
         return make_judge(config.judge, config).run.id
@@ -132,7 +132,7 @@ def _held_by(info: StageInfo, by_stage: Mapping[str, Iterable[str]]) -> set[str]
 
 
 def new_stage(workspace: Workspace, chosen: RolloutSelection, fields: Mapping[str, Any]) -> StageInstance:
-    """The stage that judges what is left; writes the file of its rollouts."""
+    """Return the stage that judges what is left; writes the file of its rollouts."""
     ids = sorted(uid for left in chosen.left.values() for uid in left)
     text = "".join(f"{uid}\n" for uid in ids)
     folder = workspace.path / SELECTIONS
@@ -171,6 +171,6 @@ def continued_stage(workspace: Workspace, key: str, fields: Mapping[str, Any]) -
 
 
 def _common_labels(workspace: Workspace, keys: Iterable[str]) -> dict[str, Any]:
-    """The labels that all of these stages share."""
+    """Return the labels that all of these stages share."""
     first, *others = [workspace.folder(key).info().labels for key in keys]
     return {name: value for name, value in first.items() if all(other.get(name) == value for other in others)}

@@ -17,7 +17,7 @@ class JudgeMode(StrEnum):
 
 
 def register(app: typer.Typer) -> None:
-    """Adds the command `judge`."""
+    """Add the command `judge`."""
     app.command("judge", help="Judge rollouts for the four behaviours, by rules or by a language model.")(judge)
 
 

@@ -46,7 +46,7 @@ class JudgeRequest:
 
 
 def judge_rollouts(request: JudgeRequest) -> None:
-    """Judges the rollouts of a filter.
+    """Judge the rollouts of a filter.
 
     Raises:
         CogtuiError: as the exit codes of docs/cli.md tell; typer.Exit after Ctrl-C or a "no".
@@ -92,7 +92,7 @@ def _named_file(text: str) -> tuple[str, str]:
 
 
 def _require(config: JudgeConfig) -> None:
-    """Checks key and SDK here, before anything is started that could only fail for want of them."""
+    """Check key and SDK here, before anything is started that could only fail for want of them."""
     spec = model_of(config)
     if spec is not None:
         from pipelines.llm.clients.connect import require_sdk
@@ -105,7 +105,7 @@ def _require(config: JudgeConfig) -> None:
 def _estimate(
     workspace: Workspace, chosen: RolloutSelection, config: JudgeConfig
 ) -> tuple["JudgeCostEstimate | None", int]:
-    """The estimate for what no stage holds yet, and of how many traces it looked at one; None for rules."""
+    """Return the estimate for what no stage holds yet, and of how many traces it looked at one; None for rules."""
     if model_of(config) is None:
         return None, 1
     from pipelines.behaviors.judges.llm.judge import LLMJudge
@@ -149,7 +149,7 @@ def _plan_lines(
 
 
 def _confirm(request: JudgeRequest, estimate: "JudgeCostEstimate | None") -> None:
-    """Asks a person who sits there before money, or an unknown sum, is spent. A script has said so already."""
+    """Ask a person who sits there before money, or an unknown sum, is spent. A script has said so already."""
     free = estimate is None or estimate.requests == 0 or estimate.most_usd == 0
     if free or request.yes or request.as_json or not (sys.stdin.isatty() and sys.stderr.isatty()):
         return
@@ -189,7 +189,7 @@ def _run(request: JudgeRequest, workspace: Workspace, stages: Sequence[StageInst
 
 
 def _renew(workspace: Workspace, stage: StageInstance) -> None:
-    """Writes today's cap, URL and the like into a stage that began before: they are no part of its key."""
+    """Write today's cap, URL and the like into a stage that began before: they are no part of its key."""
     folder = workspace.folder(stage.key)
     info = folder.info()
     if info.config != stage.config:

@@ -41,7 +41,7 @@ class ExportFormatChoice(StrEnum):
 
 
 def register(app: typer.Typer) -> None:
-    """Adds the commands of this group."""
+    """Add the commands of this group."""
     app.command("rollouts", help="List rollouts that a filter lets through.")(rollouts)
     app.command("trace", help="Print one rollout with its reasoning behaviours marked.")(trace)
     app.command("export", help="Write rollouts to a file: JSON lines, CSV, parquet, or a page to read.")(export)

@@ -29,7 +29,7 @@ def export_rollouts(
     limit: int | None,
     as_json: bool,
 ) -> None:
-    """Writes the rollouts of a filter to a file, or as JSON lines or CSV to standard output."""
+    """Write the rollouts of a filter to a file, or as JSON lines or CSV to standard output."""
     query = Query(parse(filter_text), parse_sort(sort))
     wanted = format_of(out or Path("out.jsonl"), chosen)
     if out is None and (wanted in ("parquet", "html") or as_json):
@@ -64,7 +64,7 @@ class _PrintableStream(io.StringIO):
 
 
 def _to_file(selection: ExportSelection, wanted: ExportFormat, filter_text: str, out: Path) -> int:
-    """Writes aside and renames, so that a half-written export is never taken for a whole one."""
+    """Write to a temporary file and rename it, so that readers never see half an export."""
     aside = out.with_name(f".{out.name}.{os.getpid()}.tmp")
     try:
         if wanted == "parquet":

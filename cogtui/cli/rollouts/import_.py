@@ -22,7 +22,7 @@ def import_files(
     dry_run: bool,
     as_json: bool,
 ) -> None:
-    """Imports files and says what became of them; with `dry_run` only how they would be read."""
+    """Import files and print the result; with `dry_run`, print how they would be read."""
     plan = plan_import(paths, chosen=chosen, mapping=pairs(mapping, "--map"), labels=read_labels(labels))
     if not as_json:
         for line in plan.lines():
@@ -49,7 +49,7 @@ def import_files(
 
 
 def finish(steps: Iterator[ImportState]) -> ImportState:
-    """Runs an import to its end."""
+    """Run an import to its end."""
     (last,) = deque(steps, maxlen=1)
     return last
 
@@ -70,7 +70,7 @@ def pairs(given: Iterable[str], option: str) -> dict[str, str]:
 
 
 def read_labels(given: Iterable[str]) -> dict[str, str | int]:
-    """Labels from the command line; whole numbers are numbers."""
+    """Return labels from the command line; whole numbers are numbers."""
     return {
         name: int(value) if value.isascii() and value.isdecimal() else value
         for name, value in pairs(given, "--label").items()

@@ -64,7 +64,7 @@ def listing_of(
 
 
 def list_rollouts(workspace: Workspace, listing: RolloutListing, *, limit: int, as_json: bool) -> None:
-    """Prints the rows of a filter; as JSON with their texts and spans. Or its problems."""
+    """Print the rows of a filter; as JSON with their texts and spans. Or its problems."""
     query = Query(listing.filter, listing.sort)
     store, warnings = fresh_store(workspace)
     with store:

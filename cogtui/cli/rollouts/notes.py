@@ -21,7 +21,7 @@ def write_note(
     untag: Sequence[str],
     as_json: bool,
 ) -> None:
-    """Writes a note or tags on a rollout, or prints what is there."""
+    """Write a note or tags on a rollout, or print the present ones."""
     store, warnings = fresh_store(workspace)
     with store:
         detail = store.rollout(rollout)
@@ -37,7 +37,7 @@ def write_note(
 
 
 def list_notes(workspace: Workspace, *, export: Path | None, import_: Path | None, as_json: bool) -> None:
-    """Prints all notes and tags, or writes them to a file, or takes over those of a file."""
+    """Print all notes and tags, export them to a file, or import them from one."""
     store, warnings = fresh_store(workspace)
     with store:
         taken = 0

@@ -15,7 +15,7 @@ _SAY_EVERY_S = 2.0
 
 
 def rebuild_index(workspace: Workspace, *, as_json: bool) -> None:
-    """Builds the index again and says what it holds."""
+    """Rebuild the index and print what it contains."""
     started = said = time.monotonic()
 
     def report(progress: IngestProgress) -> None:

@@ -7,7 +7,7 @@ from pipelines.errors import InvalidInput
 
 
 def fresh_store(workspace: Workspace) -> tuple[Store, list[str]]:
-    """The index of a workspace, up to date, and warnings for whoever reads its answers."""
+    """Return the index of a workspace, up to date, and warnings for whoever reads its answers."""
     store = open_store(workspace)
     try:
         return store, coverage_warnings(store, store.ingest())

@@ -16,7 +16,7 @@ _QUOTE_WIDTH = 100
 
 
 def show_trace(workspace: Workspace, rollout: str, *, as_json: bool) -> None:
-    """Prints one rollout."""
+    """Print one rollout."""
     store, warnings = fresh_store(workspace)
     with store:
         detail = store.rollout(rollout)
@@ -30,7 +30,7 @@ def show_trace(workspace: Workspace, rollout: str, *, as_json: bool) -> None:
 
 
 def trace_lines(detail: RolloutDetail) -> Iterator[str]:
-    """The rollout as lines of text."""
+    """Yield the rollout as lines of text."""
     row = detail.row
     yield f"rollout   {row.id}  {row.stage}, step {row.step}, {row.split}, sample {row.sample}"
     yield f"condition {row.condition or '-'}" + ("" if row.seed is None else f"  seed {row.seed}")
@@ -56,7 +56,7 @@ def trace_lines(detail: RolloutDetail) -> Iterator[str]:
 
 
 def gutter_lines(detail: RolloutDetail) -> Iterator[str]:
-    """The completion, each line behind the letters of the behaviours it shows."""
+    """Yield the completion, each line behind the letters of the behaviours it shows."""
     said = shown_judgements(detail)
     behaviors = behaviors_in_use(one.behavior for one in said)
     lanes: dict[Behavior, list[tuple[int, int]]] = {behavior: [] for behavior in behaviors}

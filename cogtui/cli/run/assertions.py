@@ -98,16 +98,16 @@ class Assertion:
     expression: Expression
 
     def references(self) -> tuple[ResultReference, ...]:
-        """Every reference outside a call, each once."""
+        """Return every reference outside a call, each once."""
         return tuple(dict.fromkeys(node for node in _walk(self.expression) if isinstance(node, ResultReference)))
 
     def calls(self) -> tuple[FunctionCall, ...]:
-        """Every call, each once."""
+        """Return every call, each once."""
         return tuple(dict.fromkeys(node for node in _walk(self.expression) if isinstance(node, FunctionCall)))
 
 
 def parse_assertion(text: str) -> Assertion:
-    """Reads an assertion.
+    """Read an assertion.
 
     Raises:
         InvalidInput: points at the mistake with a caret.
@@ -163,7 +163,7 @@ class _AssertionParser:
         return self._tokens[self._at]
 
     def _take(self, *texts: str) -> str | None:
-        """Consumes the next token if it is one of these names or signs."""
+        """Consume the next token if it is one of these names or signs."""
         token = self._peek
         if token.kind not in ("name", "sign") or token.text not in texts:
             return None

@@ -58,7 +58,7 @@ class AssertionCheck:
 
 
 def check_names(assertion: Assertion, stages: Iterable[str], cells: Sequence[Mapping[str, Label]]) -> None:
-    """Checks stage names and selectors before anything is run.
+    """Check stage names and selectors before anything is run.
 
     Raises:
         InvalidInput: no such stage, dimension or value; names the nearest.
@@ -82,7 +82,7 @@ def check_names(assertion: Assertion, stages: Iterable[str], cells: Sequence[Map
 
 
 def check_assertion(assertion: Assertion, cells: Sequence[CellResults]) -> list[AssertionCheck]:
-    """Evaluates an assertion in every cell that has all the stages it names; the same values count once.
+    """Evaluate an assertion in every cell that has all the stages it names; the same values count once.
 
     A selector looks into the cell with those values and otherwise the labels of the present one, so that
     `ppo[condition=a].x > ppo[condition=b].x` compares seed by seed. `mean`, `min` and `max` run over all cells

@@ -25,7 +25,7 @@ class DisplayChoice(StrEnum):
 
 
 def register(app: typer.Typer) -> None:
-    """Adds the command `run`."""
+    """Add the command `run`."""
     app.command("run", help="Run a recipe: start what is not finished yet, follow it, sum it up.")(run)
 
 
@@ -62,7 +62,7 @@ def run(
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Runs a recipe."""
+    """Run a recipe."""
     from cogtui.cli.run.flow import RunRequest, run_recipe
 
     run_recipe(

@@ -34,7 +34,7 @@ def plan_lines(
     commands: Mapping[str, str],
     scripts: Mapping[str, str],
 ) -> list[str]:
-    """The plan for people: what would be done with each stage, its key, and why.
+    """Return the plan for people: what would be done with each stage, its key, and why.
 
     Args:
         plan: the whole plan.
@@ -102,7 +102,7 @@ def actions_of(
 
 
 def _planned(stage: StageInstance) -> StageState:
-    """The state of a stage that has no folder yet."""
+    """Return the state of a stage that has no folder yet."""
     return StageState(
         key=stage.key,
         kind=stage.kind,
@@ -121,7 +121,7 @@ def plan_data(
     commands: Mapping[str, str],
     scripts: Mapping[str, str],
 ) -> dict[str, Any]:
-    """The same for programs."""
+    """Return the same for programs."""
     return {
         "experiment": plan.name,
         "recipe": str(plan.recipe_path),

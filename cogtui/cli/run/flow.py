@@ -49,7 +49,7 @@ class RunRequest:
 
 
 def run_recipe(request: RunRequest) -> None:
-    """Plans, starts, follows, sums up.
+    """Plan a recipe, start its stages, follow them, and print the summary.
 
     Raises:
         CogtuiError: as the exit codes of docs/cli.md tell; StageFailed when a stage did not end well,
@@ -111,7 +111,7 @@ def _comparison(plan: RecipePlan, workspace: Workspace) -> list[str]:
 
 
 def chosen_stages(plan: RecipePlan, only: Sequence[str]) -> list[StageInstance]:
-    """The instances of the stages named, with everything they need; all where none is named."""
+    """Return the instances of the stages named, with everything they need; all where none is named."""
     wanted = keys_of(plan, only, "--only") if only else {stage.key for stage in plan.stages}
     for stage in reversed(plan.stages):  # each comes after what it needs
         if stage.key in wanted:
@@ -120,7 +120,7 @@ def chosen_stages(plan: RecipePlan, only: Sequence[str]) -> list[StageInstance]:
 
 
 def keys_of(plan: RecipePlan, names: Iterable[str], option: str) -> set[str]:
-    """Keys of all instances of the stages named.
+    """Return keys of all instances of the stages named.
 
     Raises:
         InvalidInput: no such stage in any cell; names the nearest.

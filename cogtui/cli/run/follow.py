@@ -24,7 +24,7 @@ def follow(
     now: Callable[[], float] = clock,
     sleep: Callable[[float], None] = time.sleep,
 ) -> dict[str, StageState]:
-    """Shows the states until every stage has come to rest; returns the last ones by key.
+    """Show the states until every stage has come to rest; return the last ones by key.
 
     A stage whose state is `unknown` is waited for as long as others are under way, and some seconds more;
     so is a preempted one, which the scheduler may bring back.

@@ -23,7 +23,7 @@ class FinishedStage:
 
 
 def finished_stages(stages: Iterable[StageInstance], workspace: Workspace) -> list[FinishedStage]:
-    """The stages that have a result, with it.
+    """Return the stages that have a result, with it.
 
     Raises:
         InvalidInput: a `result.json` is damaged.
@@ -37,7 +37,7 @@ def finished_stages(stages: Iterable[StageInstance], workspace: Workspace) -> li
 
 
 def cell_results(plan: RecipePlan, finished: Iterable[FinishedStage]) -> list[CellResults]:
-    """The results of each cell, for `--assert`."""
+    """Return the results of each cell, for `--assert`."""
     results = {one.stage.key: one.result for one in finished}
     return [
         CellResults(cell.labels, {name: (key, results[key]) for name, key in cell.stages.items() if key in results})
@@ -46,7 +46,7 @@ def cell_results(plan: RecipePlan, finished: Iterable[FinishedStage]) -> list[Ce
 
 
 def summary_lines(plan: RecipePlan, finished: Sequence[FinishedStage], reused: int, elapsed_s: float) -> list[str]:
-    """The summary for people: one table for each stage of the recipe that has numbers to show."""
+    """Return the summary for people: one table for each stage of the recipe that has numbers to show."""
     count = "1 stage" if len(finished) == 1 else f"{len(finished)} stages"
     lines = [
         f"{plan.name}: {count} done, {reused} of them before this run, in {format_duration(elapsed_s, precise=True)}"

@@ -45,7 +45,7 @@ def test_purged_without_any_record_is_lost(lab: Lab) -> None:
         os.utime(lab.attempt("a") / name, (old, old))
     state = lab.state("a")
     assert state.state == "lost"
-    assert state.reason == "Slurm has forgotten job 999999999, which left no end"
+    assert state.reason == "Slurm no longer lists job 999999999, which wrote no exit record"
 
 
 def test_a_submission_whose_answer_was_lost_is_found_by_its_name(lab: Lab) -> None:

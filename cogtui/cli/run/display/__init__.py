@@ -9,7 +9,7 @@ DisplayName = Literal["plain", "rich", "none"]
 
 
 def make_display(name: DisplayName | None) -> RunDisplay:
-    """The display of that name; by default the table on a terminal, else plain lines. All write to stderr."""
+    """Return the display of that name; by default the table on a terminal, else plain lines. All write to stderr."""
     if name == "none":
         return NoDisplay()
     if name == "rich" or (name is None and sys.stderr.isatty()):

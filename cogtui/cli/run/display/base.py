@@ -20,13 +20,13 @@ class RunDisplay(Protocol):
     """Shows how a run goes on, until it is stopped."""
 
     def start(self, stages: Sequence[StageInstance], states: Mapping[str, StageState]) -> None:
-        """Begins, with every stage of the run and its state."""
+        """Start with every stage of the run and its state."""
 
     def update(self, states: Mapping[str, StageState]) -> None:
-        """Shows the present states; called at every poll."""
+        """Show the present states; called at every poll."""
 
     def stop(self) -> None:
-        """Ends, and leaves the terminal as it should be. Safe to call twice."""
+        """Stop, and restore the terminal. May be called twice."""
 
 
 class NoDisplay:
@@ -52,7 +52,7 @@ class ProgressRate:
     _seen: deque[tuple[float, float]] = field(default_factory=deque)
 
     def observe(self, progress: Progress | None) -> None:
-        """Notes the present progress."""
+        """Note the present progress."""
         if progress is None:
             return
         if self._seen and progress.done < self._seen[-1][1]:
@@ -63,7 +63,7 @@ class ProgressRate:
             self._seen.popleft()
 
     def remaining_s(self, progress: Progress | None) -> float | None:
-        """Seconds to go at the present pace; None while nothing can be said."""
+        """Return the seconds left at the present rate; None while there is too little data."""
         if progress is None or len(self._seen) < 2:
             return None
         (first, start), (last, end) = self._seen[0], self._seen[-1]
@@ -73,7 +73,7 @@ class ProgressRate:
 
 
 def state_word(state: StageState) -> str:
-    """The state's word; with a question mark where a running stage gives no sign of life."""
+    """Return the state's word; with a question mark where a running stage gives no sign of life."""
     return f"{state.state}, stalled?" if state.stalled else state.state
 
 
@@ -88,5 +88,5 @@ def values_text(progress: Progress | None) -> str:
 
 
 def clock() -> float:
-    """Seconds on a clock that never goes back; what displays measure time with."""
+    """Return seconds on the monotonic clock that displays use."""
     return time.monotonic()

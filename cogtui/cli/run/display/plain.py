@@ -39,7 +39,7 @@ class PlainDisplay:
         self._spoke = 0.0
 
     def start(self, stages: Sequence[StageInstance], states: Mapping[str, StageState]) -> None:
-        """Says how many there are."""
+        """Say how many there are."""
         self._titles = {stage.key: stage.title for stage in stages}
         self._paces = {stage.key: ProgressRate() for stage in stages}
         counts = Counter(state.state for state in states.values())

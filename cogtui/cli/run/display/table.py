@@ -71,7 +71,7 @@ class TableDisplay:
         self._drawn = 0.0
 
     def start(self, stages: Sequence[StageInstance], states: Mapping[str, StageState]) -> None:
-        """Draws the table for the first time."""
+        """Draw the table for the first time."""
         self._stages = tuple(stages)
         self._paces = {stage.key: ProgressRate() for stage in stages}
         self._began = self._now()
@@ -80,7 +80,7 @@ class TableDisplay:
         self._draw()
 
     def update(self, states: Mapping[str, StageState]) -> None:
-        """Redraws when something changed, else once a second for the clock."""
+        """Redraw when something changed, else once a second for the clock."""
         for key, pace in self._paces.items():
             if key in states:
                 pace.observe(states[key].progress)
@@ -90,7 +90,7 @@ class TableDisplay:
             self._draw()
 
     def stop(self) -> None:
-        """Leaves the last table standing and gives the cursor back."""
+        """Keep the last table on screen and restore the cursor."""
         self._live.stop()
 
     def _draw(self) -> None:
@@ -109,7 +109,7 @@ class TableDisplay:
         return Group(self._table(rows), self._fitted(self._foot(len(present) - len(chosen)), "dim"))
 
     def _table(self, rows: Sequence["_TableRow"]) -> Table:
-        """The rows in columns of widths of our own: state, progress and time whole, stage and note in the rest."""
+        """Return the table: state, progress and time at full width, stage and note share the rest."""
         width = self._console.width
         fixed = [
             max((cell_len(text) for text in column), default=0)
