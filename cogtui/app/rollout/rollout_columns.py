@@ -50,6 +50,7 @@ def default_columns(behaviors: Sequence[str] = FOUR_HABITS.names) -> tuple[Colum
 COLUMNS: Final = default_columns()
 """The default columns."""
 _MORE: Final = (
+    Column("task", "task", 12),
     Column("finish", "ended", 6),
     Column("unaligned", "lost", 5, right=True),
     Column("judge", "judge run", 18),
@@ -102,6 +103,7 @@ def rollout_cells(rollout: RolloutRow) -> Cells:
         "sample": (str(rollout.sample), "dim"),
         "tokens": (_known(rollout.n_tokens), "dim"),
         "numbers": (printable_line(rollout.describe(), 100), "dim"),
+        "task": (printable_line(rollout.task, 40), "dim"),
         "stage": (rollout.stage, "dim"),
         "id": (rollout.id, "dim"),
         "noted": ("*" if rollout.noted else "", "strong"),

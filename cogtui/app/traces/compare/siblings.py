@@ -8,7 +8,7 @@ from cogtui.store import RolloutRow
 Axis = Literal["step", "sample", "series"]
 
 
-class _SeriesKey(NamedTuple):
+class _RunKey(NamedTuple):
     """What the rollouts of one run and split have in common."""
 
     stage: str
@@ -18,8 +18,8 @@ class _SeriesKey(NamedTuple):
     """-1 without a seed."""
 
 
-def _series(row: RolloutRow) -> _SeriesKey:
-    return _SeriesKey(row.stage, row.split, row.condition or "", -1 if row.seed is None else row.seed)
+def _series(row: RolloutRow) -> _RunKey:
+    return _RunKey(row.stage, row.split, row.condition or "", -1 if row.seed is None else row.seed)
 
 
 _VALUE: Final[dict[Axis, Callable[[RolloutRow], Any]]] = {
