@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from pipelines.behaviors.align import Quote, align_quotes
+from pipelines.behaviors.align import JudgeQuote, align_quotes
 from pipelines.behaviors.gold import GoldTrace, read_gold
 from pipelines.behaviors.judges.rules.judge import judge_completion
 from pipelines.behaviors.segment import segments
@@ -47,7 +47,7 @@ def pieces(traces: list[GoldTrace]) -> list[tuple[str, tuple[int, ...], int]]:
     return found
 
 
-def repetitive_trace(rng: random.Random) -> tuple[str, list[Quote]]:
+def repetitive_trace(rng: random.Random) -> tuple[str, list[JudgeQuote]]:
     """A trace of about 4 kB that repeats itself, and 40 quotes of it with their segments, shuffled."""
     text = ""
     places: list[tuple[int, int]] = []
@@ -60,7 +60,7 @@ def repetitive_trace(rng: random.Random) -> tuple[str, list[Quote]]:
         text += sentence
     cut = segments(text)
     quotes = [
-        Quote(text[start:end], next(n for n, (low, high) in enumerate(cut, 1) if low <= start < high))
+        JudgeQuote(text[start:end], next(n for n, (low, high) in enumerate(cut, 1) if low <= start < high))
         for start, end in rng.sample(places, 40)
     ]
     return text, quotes
@@ -80,7 +80,8 @@ def main() -> int:
     traces = [repetitive_trace(random.Random(seed)) for seed in range(20)]
     aligning = best_seconds(lambda: [align_quotes(text, quotes) for text, quotes in traces]) / len(traces) * 1e3
     changed = [
-        (text, [Quote(quote.text.replace(" is", ""), quote.segment) for quote in quotes]) for text, quotes in traces
+        (text, [JudgeQuote(quote.text.replace(" is", ""), quote.segment) for quote in quotes])
+        for text, quotes in traces
     ]
     fuzzy = best_seconds(lambda: [align_quotes(text, quotes) for text, quotes in changed]) / len(changed) * 1e3
     met = [

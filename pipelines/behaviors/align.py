@@ -12,8 +12,8 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Final
 
-from pipelines.behaviors.normal import Normal, normalise, numbers_in
-from pipelines.behaviors.segment import Place, segments
+from pipelines.behaviors.normal import NormalisedText, normalise, numbers_in
+from pipelines.behaviors.segment import TextRange, segments
 from pipelines.records import Alignment, Span
 
 ALIGNER: Final = "tiers-chain-1"
@@ -30,7 +30,7 @@ _NEGATION: Final = re.compile(r"\bnot\b|n't\b|≠|!=|\bno\b|不", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
-class Quote:
+class JudgeQuote:
     """What a judge quotes."""
 
     text: str
@@ -44,9 +44,9 @@ class _Candidates:
     """The places a quote may stand at, all of one tier."""
 
     alignment: Alignment
-    places: tuple[Place, ...]
+    places: tuple[TextRange, ...]
     score: float = 1.0
-    nearest: Place | None = None
+    nearest: TextRange | None = None
     """The one nearest to the named segment, where that segment does not hold the quote."""
 
 
@@ -55,25 +55,25 @@ class _Text:
     """A text being searched."""
 
     text: str
-    segments: Sequence[Place]
+    segments: Sequence[TextRange]
     starts: list[int] = field(init=False)
 
     def __post_init__(self) -> None:
         self.starts = [start for start, _ in self.segments]
 
     @cached_property
-    def normal(self) -> Normal:
+    def normal(self) -> NormalisedText:
         """Its normal form; not made where all quotes are verbatim."""
         return normalise(self.text)
 
-    def window(self, segment: int, around: int) -> Place:
+    def window(self, segment: int, around: int) -> TextRange:
         """The place of a segment, counted from 1, and so many of its neighbours."""
         first = max(0, segment - 1 - around)
         last = min(len(self.segments) - 1, segment - 1 + around)
         return self.segments[first][0], self.segments[last][1]
 
 
-def align_quotes(text: str, quotes: Sequence[Quote], cut: Sequence[Place] | None = None) -> tuple[Span, ...]:
+def align_quotes(text: str, quotes: Sequence[JudgeQuote], cut: Sequence[TextRange] | None = None) -> tuple[Span, ...]:
     """A span for each quote, in the same order.
 
     Args:
@@ -91,7 +91,11 @@ def align_quotes(text: str, quotes: Sequence[Quote], cut: Sequence[Place] | None
 
 
 def _span(
-    text: str, quote: Quote, found: _Candidates | None, place: Place | None, crowds: dict[tuple[Place, ...], int]
+    text: str,
+    quote: JudgeQuote,
+    found: _Candidates | None,
+    place: TextRange | None,
+    crowds: dict[tuple[TextRange, ...], int],
 ) -> Span:
     if found is None or place is None:
         return Span(quote=quote.text, alignment="unaligned", score=0.0, why=quote.why)
@@ -110,8 +114,8 @@ def _span(
     )
 
 
-def _crowds(candidates: Iterable[_Candidates | None]) -> dict[tuple[Place, ...], int]:
-    counts: dict[tuple[Place, ...], int] = {}
+def _crowds(candidates: Iterable[_Candidates | None]) -> dict[tuple[TextRange, ...], int]:
+    counts: dict[tuple[TextRange, ...], int] = {}
     for found in candidates:
         if found is not None:
             counts[found.places] = counts.get(found.places, 0) + 1
@@ -121,7 +125,7 @@ def _crowds(candidates: Iterable[_Candidates | None]) -> dict[tuple[Place, ...],
 # --- looking for places --------------------------------------------------------------------------------------
 
 
-def _find(searched: _Text, quote: Quote) -> _Candidates | None:
+def _find(searched: _Text, quote: JudgeQuote) -> _Candidates | None:
     """The best tier that has any place, nearest to the named segment first."""
     if not quote.text.strip():
         return None
@@ -139,7 +143,7 @@ def _find(searched: _Text, quote: Quote) -> _Candidates | None:
     return found or _whole_segment(searched, own)
 
 
-def _look(searched: _Text, quote: str, window: Place, tiers: Sequence[Alignment]) -> _Candidates | None:
+def _look(searched: _Text, quote: str, window: TextRange, tiers: Sequence[Alignment]) -> _Candidates | None:
     for tier in tiers:
         if tier == "exact":
             places = _occurrences(searched.text, quote, *window)
@@ -156,9 +160,9 @@ _TIERS: Final[tuple[Alignment, ...]] = ("exact", "normalised", "elided")
 _SURE_TIERS: Final[tuple[Alignment, ...]] = ("exact", "normalised")
 
 
-def _occurrences(text: str, part: str, start: int, end: int) -> list[Place]:
+def _occurrences(text: str, part: str, start: int, end: int) -> list[TextRange]:
     """The places of a part, none overlapping the one before, none in the middle of a number."""
-    found: list[Place] = []
+    found: list[TextRange] = []
     at = text.find(part, start, end)
     while at >= 0:
         behind = at + len(part)
@@ -175,7 +179,7 @@ def _splits_number(text: str, start: int, end: int) -> bool:
     return before or (end < len(text) and text[end - 1].isdigit() and text[end].isdigit())
 
 
-def _normalised(searched: _Text, quote: str, window: Place) -> list[Place]:
+def _normalised(searched: _Text, quote: str, window: TextRange) -> list[TextRange]:
     wanted = normalise(quote).text
     if not wanted:
         return []
@@ -186,13 +190,13 @@ def _normalised(searched: _Text, quote: str, window: Place) -> list[Place]:
     return [place for place in places if numbers_in(searched.text[slice(*place)]) == numbers]
 
 
-def _elided(searched: _Text, quote: str, window: Place) -> list[Place]:
+def _elided(searched: _Text, quote: str, window: TextRange) -> list[TextRange]:
     """Places of a quote that leaves out its middle: its parts in order, close together, no `not` left out."""
     parts = [part.strip() for part in _ELLIPSIS.split(quote)]
     parts = [part for part in parts if len(part) > 1]
     if len(parts) < _TWO:
         return []
-    found: list[Place] = []
+    found: list[TextRange] = []
     for start, end in _look_for(searched, parts[0], window):
         last = end
         for part in parts[1:]:
@@ -208,11 +212,11 @@ def _elided(searched: _Text, quote: str, window: Place) -> list[Place]:
 _TWO: Final = 2
 
 
-def _look_for(searched: _Text, part: str, window: Place) -> list[Place]:
+def _look_for(searched: _Text, part: str, window: TextRange) -> list[TextRange]:
     return _occurrences(searched.text, part, *window) or _normalised(searched, part, window)
 
 
-def _fuzzy(searched: _Text, quote: str, window: Place) -> _Candidates | None:
+def _fuzzy(searched: _Text, quote: str, window: TextRange) -> _Candidates | None:
     """The most similar place, if similar enough and with the quote's numbers in it."""
     from rapidfuzz.fuzz import partial_ratio_alignment
 
@@ -236,7 +240,7 @@ def _fuzzy(searched: _Text, quote: str, window: Place) -> _Candidates | None:
     return _Candidates("fuzzy", ((start, end),), hit.score / 100)
 
 
-def _to_words(text: str, start: int, end: int, window: Place) -> Place:
+def _to_words(text: str, start: int, end: int, window: TextRange) -> TextRange:
     """A place widened to whole words and numbers, then freed of white space."""
     while start > window[0] and text[start - 1].isalnum() and text[start].isalnum():
         start -= 1
@@ -249,7 +253,7 @@ def _to_words(text: str, start: int, end: int, window: Place) -> Place:
     return start, end
 
 
-def _whole_segment(searched: _Text, own: Place) -> _Candidates | None:
+def _whole_segment(searched: _Text, own: TextRange) -> _Candidates | None:
     """The named segment itself, freed of white space."""
     stripped = searched.text[slice(*own)]
     if not stripped.strip():
@@ -261,7 +265,7 @@ def _whole_segment(searched: _Text, own: Place) -> _Candidates | None:
 # --- one place for each ----------------------------------------------------------------------------------------
 
 
-def _assign(candidates: Sequence[_Candidates | None]) -> list[Place | None]:
+def _assign(candidates: Sequence[_Candidates | None]) -> list[TextRange | None]:
     """A place for each quote, none twice: as many as possible in rising order, the others wherever one is left.
 
     The longest rising chain with one place a quote, by patience sorting; the places of a quote are tried from
@@ -269,7 +273,7 @@ def _assign(candidates: Sequence[_Candidates | None]) -> list[Place | None]:
     """
     tails: list[int] = []
     tops: list[int] = []
-    links: list[tuple[int, Place, int]] = []
+    links: list[tuple[int, TextRange, int]] = []
     for item, found in enumerate(candidates):
         if found is None:
             continue
@@ -282,7 +286,7 @@ def _assign(candidates: Sequence[_Candidates | None]) -> list[Place | None]:
             elif place[0] < tails[length]:
                 tails[length] = place[0]
                 tops[length] = len(links) - 1
-    chosen: list[Place | None] = [None] * len(candidates)
+    chosen: list[TextRange | None] = [None] * len(candidates)
     at = tops[-1] if tops else -1
     while at >= 0:
         item, place, at = links[at]

@@ -42,7 +42,7 @@ UNJUDGED = BehaviorVerdict("unjudged")
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class JudgedTask:
     """A task with its verdicts; a behaviour left out was not judged."""
 
     task: JudgeTask
@@ -98,7 +98,7 @@ class Judge(Protocol):
         """Who judges with what. Equal runs have equal ids: the id is a digest of all the rest."""
         ...
 
-    def judge(self, tasks: Iterable[JudgeTask], work: Path) -> Iterator[Judged]:
+    def judge(self, tasks: Iterable[JudgeTask], work: Path) -> Iterator[JudgedTask]:
         """Judges the tasks, and yields each exactly once, in any order, as soon as it is known.
 
         A task that cannot be judged is yielded with the status that says why; nothing is dropped. `tasks` is

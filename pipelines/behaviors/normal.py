@@ -31,7 +31,7 @@ NUMBERS: Final = re.compile(r"\d+(?:\.\d+)?")
 
 
 @dataclass(frozen=True, slots=True)
-class Normal:
+class NormalisedText:
     """A normal form; character i of it comes from `[starts[i], ends[i])` of the text."""
 
     text: str
@@ -54,7 +54,7 @@ def _fold(char: str) -> str:
     return "".join(_FOLDED.get(part, part) for part in unicodedata.normalize("NFKD", char).casefold())
 
 
-def normalise(text: str) -> Normal:
+def normalise(text: str) -> NormalisedText:
     """The normal form of a text."""
     pieces: list[str] = []
     starts: list[int] = []
@@ -81,7 +81,7 @@ def normalise(text: str) -> Normal:
             starts.append(index)
             ends.append(end)
         index = end
-    return Normal("".join(pieces), tuple(starts), tuple(ends))
+    return NormalisedText("".join(pieces), tuple(starts), tuple(ends))
 
 
 def numbers_in(text: str) -> list[str]:

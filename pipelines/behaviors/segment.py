@@ -11,7 +11,7 @@ from typing import Final
 SEGMENTER: Final = "lines-sentences-1"
 """Name and version of these rules, kept with every judge run that showed segments."""
 
-Place = tuple[int, int]
+TextRange = tuple[int, int]
 """Half-open code-point offsets."""
 
 LONG: Final = 240
@@ -26,9 +26,9 @@ _BLANK: Final = re.compile(r"[ \t]*")
 _STICKS: Final = frozenset("\u200d\ufe0e\ufe0f")
 
 
-def segments(text: str) -> list[Place]:
+def segments(text: str) -> list[TextRange]:
     """The places of the segments of a text, in order, without a gap or an overlap; none for an empty text."""
-    found: list[Place] = []
+    found: list[TextRange] = []
     for start, end in _sentences(text):
         if end - start <= LONG:
             found.append((start, end))
@@ -37,7 +37,7 @@ def segments(text: str) -> list[Place]:
     return found
 
 
-def _sentences(text: str) -> Iterator[Place]:
+def _sentences(text: str) -> Iterator[TextRange]:
     start = line = 0
     for match in _STRONG.finditer(text):
         end = match.end()
@@ -58,7 +58,7 @@ def _sentences(text: str) -> Iterator[Place]:
         yield start, len(text)
 
 
-def _pieces(text: str, start: int, end: int) -> Iterator[Place]:
+def _pieces(text: str, start: int, end: int) -> Iterator[TextRange]:
     """Pieces of a long sentence: cut behind a weak sign once it is long enough, at the latest at `LONGEST`."""
     cut = start
     for match in _WEAK.finditer(text, start, end):

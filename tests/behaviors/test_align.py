@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.behaviors.align import Quote, align_quotes
+from pipelines.behaviors.align import JudgeQuote, align_quotes
 from pipelines.behaviors.metrics.matching import intersection_over_union
 from pipelines.behaviors.normal import normalise
 from pipelines.behaviors.segment import segments
@@ -57,7 +57,7 @@ def share_right(
         quotes = []
         for start, end in wanted:
             number = next(index for index, place in enumerate(cut, start=1) if place[0] <= start < place[1])
-            quotes.append(Quote(change(text[start:end], rng), number if with_segment else None))
+            quotes.append(JudgeQuote(change(text[start:end], rng), number if with_segment else None))
         for span, place in zip(align_quotes(text, quotes, cut), wanted, strict=True):
             total += 1
             if span.start is not None and span.end is not None:
@@ -122,7 +122,7 @@ def test_a_verbatim_quote_of_hostile_text_is_exact_and_in_it(text: str, data: st
     start = data.draw(st.integers(0, len(text)))
     end = data.draw(st.integers(start, len(text)))
     quote = text[start:end]
-    (span,) = align_quotes(text, [Quote(quote)])
+    (span,) = align_quotes(text, [JudgeQuote(quote)])
     holds(text, span)
     splits = start < end and (
         (start > 0 and text[start - 1].isdigit() and text[start].isdigit())
@@ -136,7 +136,7 @@ def test_a_verbatim_quote_of_hostile_text_is_exact_and_in_it(text: str, data: st
 def test_whatever_is_quoted_comes_back_with_a_true_place_or_none(
     text: str, quoted: list[tuple[str, int | None]]
 ) -> None:
-    quotes = [Quote(quote, segment) for quote, segment in quoted]
+    quotes = [JudgeQuote(quote, segment) for quote, segment in quoted]
     spans = align_quotes(text, quotes)
     assert len(spans) == len(quotes)
     for quote, span in zip(quotes, spans, strict=True):
@@ -166,28 +166,28 @@ def test_the_normal_form_knows_where_it_comes_from(text: str) -> None:
 
 def test_numbers_must_agree() -> None:
     text = "3 + 4 = 7 is not 24. 3 + 4 = 8 is not 24."
-    first, second = align_quotes(text, [Quote("3 + 4 = 8 is  not 24"), Quote("3 + 5 = 9 is not 24")])
+    first, second = align_quotes(text, [JudgeQuote("3 + 4 = 8 is  not 24"), JudgeQuote("3 + 5 = 9 is not 24")])
     assert text[first.start : first.end] == "3 + 4 = 8 is not 24"
     assert first.alignment == "normalised"
     assert second.alignment == "unaligned"
 
 
 def test_a_part_of_a_number_is_no_quote_of_it() -> None:
-    (span,) = align_quotes("124 is not it", [Quote("24 is not it")])
+    (span,) = align_quotes("124 is not it", [JudgeQuote("24 is not it")])
     assert span.alignment == "unaligned"
 
 
 def test_an_ellipsis_may_not_swallow_a_not() -> None:
     text = "This is really and truly not the target."
-    (swallowed,) = align_quotes(text, [Quote("This is ... the target")])
-    (honest,) = align_quotes(text, [Quote("This is ... not the target")])
+    (swallowed,) = align_quotes(text, [JudgeQuote("This is ... the target")])
+    (honest,) = align_quotes(text, [JudgeQuote("This is ... not the target")])
     assert swallowed.alignment == "unaligned"
     assert (honest.alignment, text[honest.start : honest.end]) == ("elided", text[:-1])
 
 
 def test_the_same_quote_twelve_times_gets_the_places_there_are() -> None:
     text = "too high. " * 3
-    spans = align_quotes(text, [Quote("too high")] * 12)
+    spans = align_quotes(text, [JudgeQuote("too high")] * 12)
     assert [span.alignment for span in spans].count("exact") == 3
     assert [span.alignment for span in spans].count("unaligned") == 9
     assert not any(span.ambiguous for span in spans)
@@ -195,8 +195,8 @@ def test_the_same_quote_twelve_times_gets_the_places_there_are() -> None:
 
 def test_one_quote_for_many_places_is_ambiguous_unless_its_segment_tells() -> None:
     text = "Too high. Too high. Too high."
-    (lost,) = align_quotes(text, [Quote("Too high")])
-    (named,) = align_quotes(text, [Quote("Too high", segment=2)])
+    (lost,) = align_quotes(text, [JudgeQuote("Too high")])
+    (named,) = align_quotes(text, [JudgeQuote("Too high", segment=2)])
     assert lost.ambiguous
     assert not named.ambiguous
     assert named.start == 10
@@ -204,17 +204,17 @@ def test_one_quote_for_many_places_is_ambiguous_unless_its_segment_tells() -> No
 
 def test_a_wrong_segment_gives_the_nearest_verbatim_place() -> None:
     text = "Same. " + "Other. " * 10 + "Same. " + "Other. " * 3
-    (span,) = align_quotes(text, [Quote("Same", segment=14)])
+    (span,) = align_quotes(text, [JudgeQuote("Same", segment=14)])
     assert span.start == text.rindex("Same")
 
 
 def test_segments_that_do_not_exist_are_passed_over() -> None:
-    (span,) = align_quotes("Too high.", [Quote("Too high", segment=99)])
+    (span,) = align_quotes("Too high.", [JudgeQuote("Too high", segment=99)])
     assert span.alignment == "exact"
 
 
 def test_a_quote_of_the_prompt_is_kept_unaligned() -> None:
-    (span,) = align_quotes("3 + 4 = 7", [Quote("Using the numbers, create an equation", why="prompt")])
+    (span,) = align_quotes("3 + 4 = 7", [JudgeQuote("Using the numbers, create an equation", why="prompt")])
     assert (span.alignment, span.start, span.quote, span.why) == (
         "unaligned",
         None,

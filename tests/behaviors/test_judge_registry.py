@@ -13,7 +13,7 @@ from pipelines.corpus.classify.stage import ClassifyConfig
 from pipelines.errors import InvalidInput
 
 _PLUGIN = """
-from pipelines.behaviors.judge import JudgeKind, UNJUDGED, Judged, judge_run
+from pipelines.behaviors.judge import JudgeKind, UNJUDGED, JudgedTask, judge_run
 
 class Silent:
     def __init__(self, config):
@@ -21,7 +21,7 @@ class Silent:
         self.run = judge_run("silent")
     def judge(self, tasks, work):
         for task in tasks:
-            yield Judged(task, {})
+            yield JudgedTask(task, {})
 
 silent = JudgeKind("judges nothing", Silent)
 picky = JudgeKind("needs a config", Silent, needs_config=True)

@@ -7,9 +7,15 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pipelines.behaviors.judges.llm.answer import Answer, Instance, Unreadable, parse_answer, parse_count
+from pipelines.behaviors.judges.llm.answer import (
+    JudgeAnswer,
+    QuotedInstance,
+    UnreadableAnswer,
+    parse_answer,
+    parse_count,
+)
 
-ONE = Answer((Instance(7, "not 24", "says so"),), 1)
+ONE = JudgeAnswer((QuotedInstance(7, "not 24", "says so"),), 1)
 BODY = '{"instances": [{"segment": 7, "quote": "not 24", "why": "says so"}], "count": 1}'
 
 
@@ -40,7 +46,7 @@ def test_one_answer_in_many_forms(text: str) -> None:
 def test_quotes_keep_what_looks_like_a_trailing_comma() -> None:
     quote = 'x, ] and ,} "1" \\ \n'
     body = json.dumps({"instances": [{"segment": 1, "quote": quote, "why": "5"}], "count": 1})
-    assert parse_answer(body[:-1] + ",}").instances == (Instance(1, quote, "5"),)
+    assert parse_answer(body[:-1] + ",}").instances == (QuotedInstance(1, quote, "5"),)
 
 
 @pytest.mark.parametrize(
@@ -67,14 +73,14 @@ def test_quotes_keep_what_looks_like_a_trailing_comma() -> None:
     ],
 )
 def test_what_cannot_be_read_says_why(text: str, said: str) -> None:
-    with pytest.raises(Unreadable, match=said):
+    with pytest.raises(UnreadableAnswer, match=said):
         parse_answer(text)
 
 
 def test_an_instance_is_kept_though_half_of_it_is_missing() -> None:
     text = '{"instances": ["as a string", {"segment": 4}, {"quote": "no segment", "segment": "none"}], "count": 5}'
-    assert parse_answer(text) == Answer(
-        (Instance(None, "as a string", ""), Instance(4, "", ""), Instance(None, "no segment", "")), 5
+    assert parse_answer(text) == JudgeAnswer(
+        (QuotedInstance(None, "as a string", ""), QuotedInstance(4, "", ""), QuotedInstance(None, "no segment", "")), 5
     )
 
 
@@ -95,13 +101,13 @@ def test_whatever_is_quoted_comes_through(
         body = f"Sure.\n```json\n{body}\n```"
     if fenced and "```" in "".join(q + w for _, q, w in made):
         return  # a fence inside a string cannot be told from the end of one
-    assert parse_answer(body) == Answer(tuple(Instance(*one) for one in made), count)
+    assert parse_answer(body) == JudgeAnswer(tuple(QuotedInstance(*one) for one in made), count)
 
 
 @given(st.text())
 def test_any_text_is_read_or_refused(text: str) -> None:
     for parse in (parse_answer, parse_count):
-        with contextlib.suppress(Unreadable):
+        with contextlib.suppress(UnreadableAnswer):
             parse(text)
 
 
@@ -128,5 +134,5 @@ def test_counts_with_or_without_blanks(text: str, count: int) -> None:
      "<count>2.5</count>", "<count>٣</count>", "<count>1234567</count>", "<count>" + "9" * 50 + "</count>"],
 )  # fmt: skip
 def test_no_count_is_not_a_count_of_zero(text: str) -> None:
-    with pytest.raises(Unreadable):
+    with pytest.raises(UnreadableAnswer):
         parse_count(text)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pipelines.behaviors.judge import Judged, JudgeTask
+from pipelines.behaviors.judge import JudgedTask, JudgeTask
 from pipelines.behaviors.judges.llm.judge import LLMJudge
 from pipelines.behaviors.judges.registry import make_judge
 from pipelines.behaviors.judges.stage import JudgeConfig
@@ -47,7 +47,7 @@ def settings(
     return settings_for(provider, state, url, tmp_path)
 
 
-def judge_all(settings: dict[str, Any], tasks: list[JudgeTask], work: Path, **more: Any) -> list[Judged]:
+def judge_all(settings: dict[str, Any], tasks: list[JudgeTask], work: Path, **more: Any) -> list[JudgedTask]:
     config = JudgeConfig(**{**settings, **more})
     work.mkdir(exist_ok=True)
     return list(make_judge(config.judge, config).judge(tasks, work))
@@ -118,7 +118,7 @@ def test_count_parity_over_the_wire(settings: dict[str, Any], state: State, tmp_
 
 def test_the_cap_stops_and_raising_it_continues(settings: dict[str, Any], state: State, tmp_path: Path) -> None:
     tasks = traces(16)
-    done: list[Judged] = []
+    done: list[JudgedTask] = []
     config = JudgeConfig(**settings, spending_cap=0.03, max_tokens=200)
     work = tmp_path / "work"
     work.mkdir()

@@ -7,7 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pipelines.behaviors.judges.llm.prompts import JudgeMode, fill, load_prompts, prompt_names
-from pipelines.behaviors.judges.llm.view import Window, nonce_of, numbered, shown, windows
+from pipelines.behaviors.judges.llm.view import SegmentWindow, nonce_of, numbered, shown, windows
 from pipelines.behaviors.segment import segments
 from pipelines.behaviors.sets.registered import BEHAVIORS
 from pipelines.errors import InvalidInput
@@ -38,7 +38,7 @@ def test_a_model_reads_back_every_segment_under_its_number(text: str) -> None:
     cut = segments(text)
     nonce = nonce_of(text)
     prompt = load_prompts("spans").shared(
-        {"trace": numbered(text, cut, Window(0, len(cut)), nonce), "nonce": nonce, "numbers": "1", "target": "2"}
+        {"trace": numbered(text, cut, SegmentWindow(0, len(cut)), nonce), "nonce": nonce, "numbers": "1", "target": "2"}
     )
     expected = {
         number: shown(text[start:end]).strip()

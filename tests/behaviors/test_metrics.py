@@ -21,7 +21,7 @@ from pipelines.behaviors.metrics.reliability import (
     krippendorff_alpha,
     presence_agreement,
 )
-from pipelines.behaviors.metrics.scores import Tally, macro_f1
+from pipelines.behaviors.metrics.scores import SpanTally, macro_f1
 from pipelines.records import Span
 
 
@@ -89,7 +89,7 @@ def test_matching_is_valid_and_as_large_as_brute_force(
 
 
 def test_scores() -> None:
-    tally = Tally.sum([Tally(3, 1, 0, 2), Tally(1, 0, 2)])
+    tally = SpanTally.sum([SpanTally(3, 1, 0, 2), SpanTally(1, 0, 2)])
     assert (tally.hits, tally.extra, tally.missed, tally.ignored) == (4, 1, 2, 2)
     assert tally.precision == pytest.approx(4 / 5)
     assert tally.recall == pytest.approx(4 / 6)
@@ -97,10 +97,10 @@ def test_scores() -> None:
 
 
 def test_what_is_undefined_is_none_and_in_no_mean() -> None:
-    empty = Tally()
+    empty = SpanTally()
     assert empty.precision is empty.recall is empty.f1 is None
-    assert Tally(0, 0, 2).f1 == 0.0
-    assert macro_f1([empty, Tally(1, 0, 0), Tally(0, 1, 1)]) == 0.5
+    assert SpanTally(0, 0, 2).f1 == 0.0
+    assert macro_f1([empty, SpanTally(1, 0, 0), SpanTally(0, 1, 1)]) == 0.5
     assert macro_f1([empty]) is None
 
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from pipelines.behaviors.gold import GoldTrace, read_gold
 from pipelines.behaviors.judges.rules.judge import RulesJudge, judge_completion, judge_problem
 from pipelines.behaviors.metrics.matching import match_spans
-from pipelines.behaviors.metrics.scores import Tally, macro_f1
+from pipelines.behaviors.metrics.scores import SpanTally, macro_f1
 from pipelines.behaviors.sets.registered import BEHAVIOR_LETTERS, BEHAVIORS
 from pipelines.records import countdown_fields
 from tests.behaviors import hostile
@@ -32,8 +32,8 @@ def macro(traces: Sequence[GoldTrace], threshold: float) -> float:
             spans = judge_problem(trace.text, trace.task, trace.problem).spans
             own = [span for span in spans if span.behavior == behavior]
             gold = [span for span in trace.spans if span.behavior == behavior]
-            rows.append(Tally.of(match_spans(own, gold, threshold)))
-        tallies.append(Tally.sum(rows))
+            rows.append(SpanTally.of(match_spans(own, gold, threshold)))
+        tallies.append(SpanTally.sum(rows))
     score = macro_f1(tallies)
     assert score is not None
     return score

@@ -17,7 +17,7 @@ from typing import Any, Final
 
 import pytest
 
-from pipelines.behaviors.judge import Judged, JudgeTask
+from pipelines.behaviors.judge import JudgedTask, JudgeTask
 from pipelines.behaviors.judges.registry import make_judge
 from pipelines.behaviors.judges.stage import JudgeConfig
 from pipelines.behaviors.sets.registered import BEHAVIORS
@@ -100,14 +100,16 @@ def model(speak: Callable[[Question], str]) -> Listening:
 
 
 @pytest.fixture
-def judge(model: Listening, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., list[Judged]]]:
+def judge(
+    model: Listening, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[..., list[JudgedTask]]]:
     """Judges tasks with the model, through a server of the wire protocol and the real SDK."""
     pytest.importorskip("openai")
     state = State(brain=model)
     monkeypatch.setenv("VLLM_API_KEY", state.key)
     with serve(state) as url:
 
-        def run(tasks: tuple[JudgeTask, ...], **config: Any) -> list[Judged]:
+        def run(tasks: tuple[JudgeTask, ...], **config: Any) -> list[JudgedTask]:
             settings = {**settings_for("vllm", state, url, tmp_path), "concurrency": 1, **config}
             judged = list(make_judge(settings["judge"], JudgeConfig(**settings)).judge(tasks, tmp_path))
             assert state.ledger.paid_twice == []
@@ -116,7 +118,7 @@ def judge(model: Listening, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         yield run
 
 
-def check(judged: list[Judged], tasks: tuple[JudgeTask, ...], said: list[str]) -> None:
+def check(judged: list[JudgedTask], tasks: tuple[JudgeTask, ...], said: list[str]) -> None:
     """Every task has four judgements of a known status, whose raw text is what the model said."""
     assert {one.task.rollout_id for one in judged} == {task.rollout_id for task in tasks}
     assert sum(map(bool, map(str.strip, said))) > len(said) // 2, "a model that says nothing shows nothing"
@@ -130,11 +132,11 @@ def check(judged: list[Judged], tasks: tuple[JudgeTask, ...], said: list[str]) -
         assert len(one.records("vllm-0")) == len(BEHAVIORS)  # checks every span against the text
 
 
-def test_it_judges_spans(judge: Callable[..., list[Judged]], model: Listening) -> None:
+def test_it_judges_spans(judge: Callable[..., list[JudgedTask]], model: Listening) -> None:
     check(judge(TASKS, reasks=0), TASKS, model.said)
     assert len(model.said) == len(TASKS) * len(BEHAVIORS)
 
 
-def test_it_counts_as_the_paper_asked(judge: Callable[..., list[Judged]], model: Listening) -> None:
+def test_it_counts_as_the_paper_asked(judge: Callable[..., list[JudgedTask]], model: Listening) -> None:
     check(judge(TASKS[:1], mode="count_parity"), TASKS[:1], model.said)
     assert len(model.said) == len(BEHAVIORS)

@@ -7,14 +7,14 @@ from functools import partial
 from typing import Any, Final
 
 from pipelines.behaviors.metrics.bootstrap import Vector, cluster_sums, intervals
-from pipelines.behaviors.metrics.matching import ANY_OVERLAP, Matched, intersection_over_union, match_spans
+from pipelines.behaviors.metrics.matching import ANY_OVERLAP, SpanMatching, intersection_over_union, match_spans
 from pipelines.behaviors.metrics.reliability import (
     CountAgreement,
     PresenceAgreement,
     count_agreement,
     presence_agreement,
 )
-from pipelines.behaviors.metrics.scores import Tally, macro_f1
+from pipelines.behaviors.metrics.scores import SpanTally, macro_f1
 from pipelines.behaviors.sets.registered import behaviors_in_use
 from pipelines.records import Behavior, JudgeStatus, Span
 
@@ -58,7 +58,7 @@ class JudgementSource:
 class SpanScore:
     """Tallies under one matching criterion, with 95 % intervals of F1 by problem."""
 
-    tallies: Mapping[Behavior, Tally]
+    tallies: Mapping[Behavior, SpanTally]
     intervals: Mapping[Behavior, tuple[float, float] | None]
     macro: float | None
     macro_interval: tuple[float, float] | None
@@ -166,7 +166,7 @@ def _rows(reference: JudgementSource, judge: JudgementSource) -> Iterable[_Trace
             yield _TracePair(trace, other)
 
 
-def _match(rows: Sequence[_TracePair], behavior: Behavior, threshold: float) -> dict[str, Matched]:
+def _match(rows: Sequence[_TracePair], behavior: Behavior, threshold: float) -> dict[str, SpanMatching]:
     return {
         row.first.id: match_spans(row.second.findings[behavior].spans, row.first.findings[behavior].spans, threshold)
         for row in rows
@@ -174,20 +174,20 @@ def _match(rows: Sequence[_TracePair], behavior: Behavior, threshold: float) -> 
     }
 
 
-def _score(rows: Sequence[_TracePair], matched: Mapping[Behavior, Mapping[str, Matched]], seed: int) -> SpanScore:
-    tallies = {behavior: Tally.sum(map(Tally.of, found.values())) for behavior, found in matched.items()}
+def _score(rows: Sequence[_TracePair], matched: Mapping[Behavior, Mapping[str, SpanMatching]], seed: int) -> SpanScore:
+    tallies = {behavior: SpanTally.sum(map(SpanTally.of, found.values())) for behavior, found in matched.items()}
     width = len(("hits", "extra", "missed"))
 
     def vector(row: _TracePair) -> Vector:
         values: list[float] = []
         for behavior in matched:
             found = matched[behavior].get(row.first.id)
-            tally = Tally() if found is None else Tally.of(found)
+            tally = SpanTally() if found is None else SpanTally.of(found)
             values += [tally.hits, tally.extra, tally.missed]
         return tuple(values)
 
-    def tally_at(total: Vector, place: int) -> Tally:
-        return Tally(*(int(value) for value in total[width * place : width * (place + 1)]))
+    def tally_at(total: Vector, place: int) -> SpanTally:
+        return SpanTally(*(int(value) for value in total[width * place : width * (place + 1)]))
 
     def f1_at(total: Vector, place: int) -> float | None:
         return tally_at(total, place).f1
@@ -206,7 +206,7 @@ def _score(rows: Sequence[_TracePair], matched: Mapping[Behavior, Mapping[str, M
     )
 
 
-def _mean_iou(rows: Sequence[_TracePair], behavior: Behavior, matched: Mapping[str, Matched]) -> float | None:
+def _mean_iou(rows: Sequence[_TracePair], behavior: Behavior, matched: Mapping[str, SpanMatching]) -> float | None:
     found: list[float] = []
     for row in rows:
         pairs = matched[row.first.id].hits if row.first.id in matched else ()
@@ -248,7 +248,9 @@ def _health(traces: Sequence[TraceFindings], behaviors: Sequence[Behavior]) -> J
     return JudgeHealth(alignments, ambiguous, statuses, differs)
 
 
-def _queue(rows: Sequence[_TracePair], matched: Mapping[Behavior, Mapping[str, Matched]]) -> tuple[Disagreement, ...]:
+def _queue(
+    rows: Sequence[_TracePair], matched: Mapping[Behavior, Mapping[str, SpanMatching]]
+) -> tuple[Disagreement, ...]:
     queue = []
     for row in rows:
         found = [by_trace[row.first.id] for by_trace in matched.values() if row.first.id in by_trace]

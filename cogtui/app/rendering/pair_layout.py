@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from cogtui.app.rendering.layout import TextLayout
 from cogtui.app.rendering.pairing import SegmentPair
-from pipelines.behaviors.segment import Place
+from pipelines.behaviors.segment import TextRange
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,8 +16,8 @@ class PairLine:
 
     pair: int
     """Index of the pair that the line belongs to."""
-    left: Place | None
-    right: Place | None
+    left: TextRange | None
+    right: TextRange | None
     both: bool = False
     """For stacked texts, whether the line stands for both texts, which are equal here."""
 
@@ -100,7 +100,7 @@ class PairLayout:
             return PairLine(row, self._bounds(0, row, offset), None)
         return PairLine(row, None, self._bounds(1, row, offset - above))
 
-    def _bounds(self, side: int, row: int, offset: int) -> Place | None:
+    def _bounds(self, side: int, row: int, offset: int) -> TextRange | None:
         place = self._places[side][row]
         if place is None or offset >= self._height(side, row):
             return None
@@ -119,7 +119,7 @@ class PairLayout:
         above = self._height(0, row) if self.stacked and side and not self._is_folded(row) else 0
         return self._tops[row] + above + inside
 
-    def seen(self, side: int, first: int, last: int) -> Place:
+    def seen(self, side: int, first: int, last: int) -> TextRange:
         """Return the range of a text on some visual lines; empty if none of it is on them."""
         ranges = []
         for line in range(first, min(last + 1, self._length)):
@@ -129,5 +129,5 @@ class PairLayout:
                 ranges.append(place)
         return (ranges[0][0], ranges[-1][1]) if ranges else (0, 0)
 
-    def _twin(self, found: PairLine, line: int) -> Place | None:
+    def _twin(self, found: PairLine, line: int) -> TextRange | None:
         return self._bounds(1, found.pair, line - self._tops[found.pair])

@@ -9,7 +9,7 @@ from typing import Final, Literal
 from rapidfuzz import fuzz
 from rapidfuzz.distance import LCSseq
 
-from pipelines.behaviors.segment import Place, segments
+from pipelines.behaviors.segment import TextRange, segments
 
 PairKind = Literal["same", "changed", "left", "right"]
 
@@ -28,8 +28,8 @@ _TOKEN: Final = re.compile(r"\w+|\s+|[^\w\s]")
 class SegmentPair:
     """One row: a segment of the left text, of the right text, or of both."""
 
-    left: Place | None
-    right: Place | None
+    left: TextRange | None
+    right: TextRange | None
     same: bool = False
     """Whether both sides have the same words; white space may differ."""
 
@@ -74,9 +74,9 @@ def pair_segments(left: str, right: str) -> Pairing:
     return Pairing(tuple(_pair_between_equals(rows, left, right)))
 
 
-def _nonblank_segments(text: str) -> list[Place]:
+def _nonblank_segments(text: str) -> list[TextRange]:
     """Return the segments of a text; blank segments are merged into the one before."""
-    found: list[Place] = []
+    found: list[TextRange] = []
     for start, end in segments(text):
         if found and text[start:end].isspace():
             found[-1] = (found[-1][0], end)
@@ -86,7 +86,7 @@ def _nonblank_segments(text: str) -> list[Place]:
 
 
 def _pair_by_position(
-    places: tuple[list[Place], list[Place]], words: tuple[list[str], list[str]]
+    places: tuple[list[TextRange], list[TextRange]], words: tuple[list[str], list[str]]
 ) -> Iterator[SegmentPair]:
     for row in range(max(map(len, places))):
         left, right = (side[row] if row < len(side) else None for side in places)
@@ -95,8 +95,8 @@ def _pair_by_position(
 
 def _pair_between_equals(rows: Sequence[SegmentPair], left: str, right: str) -> Iterator[SegmentPair]:
     """Pair similar segments between equal rows."""
-    lefts: list[Place] = []
-    rights: list[Place] = []
+    lefts: list[TextRange] = []
+    rights: list[TextRange] = []
     for row in [*rows, None]:
         if row is not None and row.left is not None and row.right is None:
             lefts.append(row.left)
@@ -109,7 +109,9 @@ def _pair_between_equals(rows: Sequence[SegmentPair], left: str, right: str) -> 
                 yield row
 
 
-def _pair_within_gap(lefts: Sequence[Place], rights: Sequence[Place], left: str, right: str) -> Iterator[SegmentPair]:
+def _pair_within_gap(
+    lefts: Sequence[TextRange], rights: Sequence[TextRange], left: str, right: str
+) -> Iterator[SegmentPair]:
     blocks = max(1, -(-max(len(lefts), len(rights)) // _BLOCK))
     for block in range(blocks):
         some = lefts[len(lefts) * block // blocks : len(lefts) * (block + 1) // blocks]
@@ -148,12 +150,12 @@ def _best_pairs(lefts: Sequence[str], rights: Sequence[str]) -> list[tuple[int, 
 
 
 @lru_cache(512)
-def find_differing_ranges(left: str, right: str) -> tuple[tuple[Place, ...], tuple[Place, ...]]:
+def find_differing_ranges(left: str, right: str) -> tuple[tuple[TextRange, ...], tuple[TextRange, ...]]:
     """Return the ranges of words of each text that the other text lacks, within the first 1,600 characters."""
     tokens = [[(m.start(), m.end(), m[0]) for m in _TOKEN.finditer(t[:_MOST_CHARACTERS])] for t in (left, right)]
     words = [[word for _, _, word in side if not word.isspace()] for side in tokens]
     solid = [[token for token in side if not token[2].isspace()] for side in tokens]
-    lacking: tuple[list[Place], list[Place]] = ([], [])
+    lacking: tuple[list[TextRange], list[TextRange]] = ([], [])
     numbers: dict[str, int] = {}
     codes = [[numbers.setdefault(word, len(numbers)) for word in side] for side in words]
     for step in LCSseq.opcodes(codes[0], codes[1]):

@@ -4,7 +4,7 @@ from typing import Any
 
 from pydantic import Field, field_validator, model_validator
 
-from pipelines.behaviors.judges.llm.config import LLMFields, model_of
+from pipelines.behaviors.judges.llm.config import LLMJudgeConfig, model_of
 from pipelines.behaviors.judges.registry import check_judge_name, judge_kind
 from pipelines.behaviors.sets.definition import BehaviorSet
 from pipelines.behaviors.sets.four_habits import FOUR_HABITS
@@ -12,7 +12,7 @@ from pipelines.behaviors.sets.registered import SETS
 from pipelines.errors import InvalidInput
 
 
-class JudgeFields(LLMFields):
+class JudgeChoiceConfig(LLMJudgeConfig):
     """Which judge, and how it is asked if it is a model."""
 
     judge: str = Field(
@@ -29,7 +29,7 @@ class JudgeFields(LLMFields):
             raise ValueError(str(error)) from error
 
     @model_validator(mode="after")
-    def _judges_that_set(self) -> "JudgeFields":
+    def _judges_that_set(self) -> "JudgeChoiceConfig":
         if model_of(self) is None and self.behaviors not in (FOUR_HABITS.name, judge_kind(self.judge).behaviors):
             raise ValueError(
                 f"behaviors: only a model is told what to judge; {self.judge} judges {judge_kind(self.judge).behaviors}"
@@ -49,4 +49,4 @@ class JudgeFields(LLMFields):
         fields = super().key_fields()
         if model_of(self) is not None or judge_kind(self.judge).needs_config:
             return fields
-        return {name: value for name, value in fields.items() if name not in LLMFields.model_fields}
+        return {name: value for name, value in fields.items() if name not in LLMJudgeConfig.model_fields}

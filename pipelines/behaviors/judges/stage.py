@@ -8,7 +8,7 @@ from typing import Final
 from pydantic import Field
 
 from pipelines.behaviors.judge import JudgeTask
-from pipelines.behaviors.judges.config import JudgeFields
+from pipelines.behaviors.judges.config import JudgeChoiceConfig
 from pipelines.behaviors.judges.registry import make_judge
 from pipelines.files import read_json, write_json
 from pipelines.folder import StageFolder
@@ -20,7 +20,7 @@ from pipelines.streams import read_rollouts, read_stream
 STREAM: Final = "judge"
 
 
-class JudgeConfig(JudgeFields):
+class JudgeConfig(JudgeChoiceConfig):
     """Config of the `judge` stage."""
 
     rollouts: InputFile | None = Field(

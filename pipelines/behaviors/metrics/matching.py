@@ -82,7 +82,7 @@ def candidate_edges(left: Sequence[Interval], right: Sequence[Interval], thresho
 
 
 @dataclass(frozen=True, slots=True)
-class Matched:
+class SpanMatching:
     """How predicted spans of one behaviour in one trace meet the gold ones."""
 
     hits: tuple[tuple[int, int], ...]
@@ -95,7 +95,7 @@ class Matched:
     """Gold spans, neither weak nor repeat, without a partner."""
 
 
-def match_spans(predicted: Sequence[Span], gold: Sequence[Span], threshold: float = ANY_OVERLAP) -> Matched:
+def match_spans(predicted: Sequence[Span], gold: Sequence[Span], threshold: float = ANY_OVERLAP) -> SpanMatching:
     """Matches predictions to gold, as many as possible; first to what counts, then the rest to what is ignored.
 
     Args:
@@ -115,7 +115,7 @@ def match_spans(predicted: Sequence[Span], gold: Sequence[Span], threshold: floa
     ignored = tuple(rest[i][0] for i, j in enumerate(excused) if j >= 0)
     settled = {i for i, _ in hits} | set(ignored)
     found = {j for _, j in hits}
-    return Matched(
+    return SpanMatching(
         hits=hits,
         ignored=ignored,
         extra=tuple(i for i in range(len(predicted)) if i not in settled),

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
-Level = Literal["nominal", "interval", "ratio"]
+MeasurementLevel = Literal["nominal", "interval", "ratio"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ def presence_agreement(pairs: Sequence[tuple[bool, bool]]) -> PresenceAgreement:
     return PresenceAgreement(both, first, second, neither, kappa, alpha)
 
 
-def krippendorff_alpha(units: Sequence[Sequence[float | None]], level: Level = "nominal") -> float | None:
+def krippendorff_alpha(units: Sequence[Sequence[float | None]], level: MeasurementLevel = "nominal") -> float | None:
     """Krippendorff's alpha for any number of coders, with gaps (Krippendorff 2011, "Computing Krippendorff's
     Alpha-Reliability").
 
@@ -112,7 +112,7 @@ def _ratio(a: float, b: float) -> float:
     return ((a - b) / (a + b)) ** 2 if a + b else 0.0
 
 
-_DISTANCES: Final[dict[Level, Callable[[float, float], float]]] = {
+_DISTANCES: Final[dict[MeasurementLevel, Callable[[float, float], float]]] = {
     "nominal": _nominal,
     "interval": _interval,
     "ratio": _ratio,

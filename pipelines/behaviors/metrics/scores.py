@@ -4,11 +4,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Self
 
-from pipelines.behaviors.metrics.matching import Matched
+from pipelines.behaviors.metrics.matching import SpanMatching
 
 
 @dataclass(frozen=True, slots=True)
-class Tally:
+class SpanTally:
     """Hits, false and missed spans. What divides by zero is None: there was nothing to find, or nothing found."""
 
     hits: int = 0
@@ -18,12 +18,12 @@ class Tally:
     """Predictions matched to weak or repeat gold; in neither precision nor recall."""
 
     @classmethod
-    def of(cls, matched: Matched) -> Self:
+    def of(cls, matched: SpanMatching) -> Self:
         """The tally of one matching."""
         return cls(len(matched.hits), len(matched.extra), len(matched.missed), len(matched.ignored))
 
     @classmethod
-    def sum(cls, tallies: Iterable["Tally"]) -> Self:
+    def sum(cls, tallies: Iterable["SpanTally"]) -> Self:
         """The tally of several traces together (micro average)."""
         hits = extra = missed = ignored = 0
         for tally in tallies:
@@ -52,7 +52,7 @@ class Tally:
         return 2 * self.hits / total if total else None
 
 
-def macro_f1(tallies: Iterable[Tally]) -> float | None:
+def macro_f1(tallies: Iterable[SpanTally]) -> float | None:
     """Mean F1 over the behaviours that have one; a behaviour that neither side shows says nothing."""
     scores = [score for tally in tallies if (score := tally.f1) is not None]
     return sum(scores) / len(scores) if scores else None

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, Self
 
-from pipelines.behaviors.judge import BehaviorVerdict, Judged, JudgeTask
+from pipelines.behaviors.judge import BehaviorVerdict, JudgedTask, JudgeTask
 from pipelines.behaviors.judges.llm.dialogue import JudgePromptConfig, TraceDialogue
 from pipelines.corpus.classify.facts import DOMAINS, DocumentFacts
 from pipelines.corpus.documents.filter import has_prompt_injection
@@ -78,12 +78,12 @@ class DocumentDialogue:
         else:
             self._behaviors.receive_reply(request, reply)
 
-    def judged(self) -> Judged:
+    def judged(self) -> JudgedTask:
         """The verdicts. A count without a place that shows it is not believed of a document that gives orders."""
         judged = self._behaviors.judged()
         if not has_prompt_injection(self.task.completion):
             return judged
-        return Judged(
+        return JudgedTask(
             self.task, {behavior: _believed(behavior, verdict) for behavior, verdict in judged.verdicts.items()}
         )
 

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from pipelines.behaviors.align import ALIGNER
-from pipelines.behaviors.judge import BehaviorVerdict, Judge, Judged, JudgeTask, judge_run
-from pipelines.behaviors.judges.llm.config import ANSWER_TOKENS, LLMFields, model_of
+from pipelines.behaviors.judge import BehaviorVerdict, Judge, JudgedTask, JudgeTask, judge_run
+from pipelines.behaviors.judges.llm.config import ANSWER_TOKENS, LLMJudgeConfig, model_of
 from pipelines.behaviors.judges.llm.dialogue import JudgePromptConfig
-from pipelines.behaviors.judges.llm.prompts import Prompts, load_prompts, prompt_names
+from pipelines.behaviors.judges.llm.prompts import JudgePrompts, load_prompts, prompt_names
 from pipelines.behaviors.judges.prose.rules import PROSE_VERSION, prose_spans
 from pipelines.behaviors.judges.rules.judge import RULES_VERSION, RulesJudge
 from pipelines.behaviors.segment import SEGMENTER
@@ -37,7 +37,7 @@ PROMPTS: Final = files("pipelines.corpus") / "prompts"
 class ClassifiedDocument:
     """What a judge says of a document."""
 
-    judged: Judged
+    judged: JudgedTask
     facts: DocumentFacts
 
 
@@ -102,7 +102,7 @@ class RegisteredDocumentJudge:
             yield ClassifiedDocument(judged, facts_by_rules(judged.task.completion))
 
 
-def _by_section(rules: RulesJudge, task: JudgeTask, puzzles: Sequence[PuzzleSection], work: Path) -> Judged:
+def _by_section(rules: RulesJudge, task: JudgeTask, puzzles: Sequence[PuzzleSection], work: Path) -> JudgedTask:
     """Each puzzle held against its own target, the counts added up."""
     text = task.completion
     parts = [
@@ -110,7 +110,7 @@ def _by_section(rules: RulesJudge, task: JudgeTask, puzzles: Sequence[PuzzleSect
         for each in puzzles
     ]
     verdicts = [judged.verdicts for judged in rules.judge(parts, work)]
-    return Judged(
+    return JudgedTask(
         task,
         {
             behavior: BehaviorVerdict(
@@ -133,9 +133,9 @@ def _moved(span: Span, by: int) -> Span:
     return span.model_copy(update={"start": span.start + by, "end": span.end + by})
 
 
-def _by_prose(task: JudgeTask) -> Judged:
+def _by_prose(task: JudgeTask) -> JudgedTask:
     found = prose_spans(task.completion)
-    return Judged(task, {behavior: BehaviorVerdict("ok", len(spans), spans) for behavior, spans in found.items()})
+    return JudgedTask(task, {behavior: BehaviorVerdict("ok", len(spans), spans) for behavior, spans in found.items()})
 
 
 class ModelDocumentJudge:
@@ -149,7 +149,7 @@ class ModelDocumentJudge:
         InvalidInput: the config names no model, or a prompt or price file cannot be used.
     """
 
-    def __init__(self, config: LLMFields, offline: OfflineVLLMConfig | None = None) -> None:
+    def __init__(self, config: LLMJudgeConfig, offline: OfflineVLLMConfig | None = None) -> None:
         spec = model_of(config)
         if spec is None:
             raise InvalidInput("this config names no model")
@@ -214,7 +214,7 @@ class ModelDocumentJudge:
                 runner.close()
 
 
-def document_prompts(config: LLMFields) -> Prompts:
+def document_prompts(config: LLMJudgeConfig) -> JudgePrompts:
     """The texts documents are asked about with: ours for documents, those for traces where they fit, the user's."""
     own = {name: file.unchanged() for name, file in config.prompts.items()}
     with as_file(PROMPTS) as folder:

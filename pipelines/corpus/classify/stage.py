@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from pydantic import Field, model_validator
 
-from pipelines.behaviors.judges.config import JudgeFields
+from pipelines.behaviors.judges.config import JudgeChoiceConfig
 from pipelines.behaviors.judges.llm.config import model_of
 from pipelines.behaviors.judges.registry import judge_kind, make_judge
 from pipelines.corpus.classify.chunks import DocumentChunk
@@ -34,7 +34,7 @@ _REPORT_INTERVAL_S: Final = 2.0
 """How often what other shards have done is looked at."""
 
 
-class ClassifyConfig(DocumentSourceConfig, JudgeFields):
+class ClassifyConfig(DocumentSourceConfig, JudgeChoiceConfig):
     """Config of the `classify` stage."""
 
     language: str = Field(

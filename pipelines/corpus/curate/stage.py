@@ -11,7 +11,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from pipelines.behaviors.judges.llm.config import LLMFields
+from pipelines.behaviors.judges.llm.config import LLMJudgeConfig
 from pipelines.corpus.classify.chunks import DocumentChunk, read_document_counts, read_documents
 from pipelines.corpus.classify.stage import judge_run_id
 from pipelines.corpus.curate.balance import SetStatistics, measure_imbalance
@@ -45,7 +45,7 @@ _SPARE: Final = 1.05
 NonNegativeInt = Annotated[int, Field(ge=0)]
 
 
-class CurateConfig(LLMFields):
+class CurateConfig(LLMJudgeConfig):
     """Config of the `curate` stage. The fields of LLM judges are those of a model that rewrites."""
 
     rich: SelectionRule = Field(
@@ -99,7 +99,9 @@ class CurateConfig(LLMFields):
         """Without the fields about asking where nobody is asked."""
         fields = StageConfig.key_fields(self)
         asked = {"max_tokens", "temperature"} if ":" in self.rewrite else set()
-        return {name: value for name, value in fields.items() if name not in LLMFields.model_fields or name in asked}
+        return {
+            name: value for name, value in fields.items() if name not in LLMJudgeConfig.model_fields or name in asked
+        }
 
 
 def run(config: CurateConfig, inputs: Inputs, folder: StageFolder) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from pipelines.behaviors.judge import BehaviorVerdict, Judged, JudgeKind, JudgeTask, judge_run
+from pipelines.behaviors.judge import BehaviorVerdict, JudgedTask, JudgeKind, JudgeTask, judge_run
 from pipelines.records import Span
 
 PHRASES = {
@@ -23,7 +23,7 @@ class MovesJudge:
     def __init__(self, config: Any = None) -> None:
         self.run = judge_run("moves", params={"version": "1"})
 
-    def judge(self, tasks: Iterable[JudgeTask], work: Path) -> Iterator[Judged]:
+    def judge(self, tasks: Iterable[JudgeTask], work: Path) -> Iterator[JudgedTask]:
         """Judge the completions one after the other."""
         for task in tasks:
             verdicts = {}
@@ -33,7 +33,7 @@ class MovesJudge:
                     for match in re.finditer(phrase, task.completion)
                 )
                 verdicts[behavior] = BehaviorVerdict("ok", len(spans), spans)
-            yield Judged(task, verdicts)
+            yield JudgedTask(task, verdicts)
 
 
 MOVES = JudgeKind("phrases of the five moves", MovesJudge, behaviors="five_moves")

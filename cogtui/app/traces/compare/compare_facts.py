@@ -8,7 +8,7 @@ from cogtui.app.rollout.rollout_columns import MISSING, answer_part
 from cogtui.app.rollout.trace_data import JudgeRunView
 from cogtui.app.traces.compare.siblings import describe_rollout
 from cogtui.store import RolloutRow
-from pipelines.behaviors.segment import Place
+from pipelines.behaviors.segment import TextRange
 from pipelines.behaviors.sets.registered import BEHAVIOR_LETTERS
 
 LETTERS = ("A", "B")
@@ -52,7 +52,7 @@ def summary_parts(left: RolloutRow, right: RolloutRow, pairing: Pairing | None, 
     return parts
 
 
-def strip_parts(side: int, length: int, longest: int, trace: JudgeRunView, seen: Place, width: int) -> list[Part]:
+def strip_parts(side: int, length: int, longest: int, trace: JudgeRunView, seen: TextRange, width: int) -> list[Part]:
     """Return the behaviours along one text, on a scale that both texts share."""
     room = max(1, width - 5)
     cells = max(1, round(room * length / longest)) if longest else 1

@@ -15,7 +15,7 @@ from cogtui.app.rendering.pairing import Pairing, PairKind, SegmentPair, find_di
 from cogtui.app.rendering.styles import SPAN_STYLES, Part, StyleName
 from cogtui.app.rendering.text import crop
 from cogtui.app.widgets.line_view import ScrollLines
-from pipelines.behaviors.segment import Place
+from pipelines.behaviors.segment import TextRange
 from pipelines.behaviors.sets.registered import behavior_of_letter, behaviors_in_use
 from pipelines.records import Behavior, LabelledSpan
 
@@ -152,7 +152,7 @@ class PairText(ScrollLines):
         letter = "AB"[side] + _SIGNS[pair.kind] + " "
         return [here, (letter, "strong"), *self._side_parts(side, pair, found.left or found.right)]
 
-    def _side_parts(self, side: int, pair: SegmentPair, place: Place | None) -> list[Part]:
+    def _side_parts(self, side: int, pair: SegmentPair, place: TextRange | None) -> list[Part]:
         if place is None:
             return []
         marked, text = self._marked[side], self._sides[side].text
@@ -174,7 +174,7 @@ class PairText(ScrollLines):
                 parts.append((show(text[start:end]), (*style_names, "differs") if differs else tuple(style_names)))
         return parts
 
-    def _lacking(self, side: int, pair: SegmentPair) -> list[Place]:
+    def _lacking(self, side: int, pair: SegmentPair) -> list[TextRange]:
         """Return the ranges of a changed pair that the other text lacks."""
         if pair.kind != "changed" or pair.left is None or pair.right is None:
             return []
@@ -183,7 +183,7 @@ class PairText(ScrollLines):
         start = places[side][0]
         return [(start + a, start + b) for a, b in find_differing_ranges(texts[0], texts[1])[side]]
 
-    def seen(self, side: int) -> Place:
+    def seen(self, side: int) -> TextRange:
         """Return the visible code-point range of a text."""
         top = self.scroll_offset.y
         return self._lines.seen(side, top, top + max(1, self.size.height) - 1)
@@ -252,7 +252,7 @@ class PairText(ScrollLines):
         self._again(raw=self._raw)
 
 
-def _cut(start: int, end: int, ranges: Sequence[Place]) -> Iterator[tuple[int, int, bool]]:
+def _cut(start: int, end: int, ranges: Sequence[TextRange]) -> Iterator[tuple[int, int, bool]]:
     """Cut a range at the ends of other ranges; yield each part with whether it lies in one of them."""
     at = start
     for first, last in ranges:

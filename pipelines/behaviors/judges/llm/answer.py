@@ -38,12 +38,12 @@ _STRING = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
 _TRAILING_COMMA = re.compile(r",(?=\s*[}\]])")
 
 
-class Unreadable(ValueError):
+class UnreadableAnswer(ValueError):
     """An answer that is not in the form asked for; says what is wrong with it."""
 
 
 @dataclass(frozen=True, slots=True)
-class Instance:
+class QuotedInstance:
     """One place as the judge named it."""
 
     segment: int | None
@@ -53,15 +53,15 @@ class Instance:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class JudgeAnswer:
     """A judge's answer about one behaviour."""
 
-    instances: tuple[Instance, ...]
+    instances: tuple[QuotedInstance, ...]
     count: int
     """What it declared, which may differ from the number of instances."""
 
 
-def parse_answer(text: str) -> Answer:
+def parse_answer(text: str) -> JudgeAnswer:
     """Reads `{instances: [{segment, quote, why}], count}`, also between fences or prose, with trailing commas.
 
     Raises:
@@ -78,9 +78,9 @@ def parse_answer(text: str) -> Answer:
             problem = "it is nested too deeply"
             continue
         if isinstance(value, dict) and ("instances" in value or "count" in value):
-            return Answer(_instances(value.get("instances")), _count(value.get("count")))
+            return JudgeAnswer(_instances(value.get("instances")), _count(value.get("count")))
         problem = "its JSON has neither instances nor count"
-    raise Unreadable(problem)
+    raise UnreadableAnswer(problem)
 
 
 def parse_count(text: str) -> int:
@@ -91,7 +91,7 @@ def parse_count(text: str) -> int:
     """
     found = _COUNT.findall(text)
     if not found:
-        raise Unreadable("it holds no <count> n </count>")
+        raise UnreadableAnswer("it holds no <count> n </count>")
     return _checked(int(found[-1]) if len(found[-1]) < 10 else _MOST + 1)
 
 
@@ -121,24 +121,24 @@ def _loads(text: str) -> Any:
         return json.loads(re.sub(r'"(\d+)"', lambda match: strings[int(match[1])], bare), strict=False)
 
 
-def _instances(value: Any) -> tuple[Instance, ...]:
+def _instances(value: Any) -> tuple[QuotedInstance, ...]:
     if not isinstance(value, list):
-        raise Unreadable("instances is not a list")
+        raise UnreadableAnswer("instances is not a list")
     return tuple(_instance(item, number) for number, item in enumerate(value, start=1))
 
 
-def _instance(value: Any, number: int) -> Instance:
+def _instance(value: Any, number: int) -> QuotedInstance:
     if isinstance(value, str):
         value = {"quote": value}
     if not isinstance(value, dict):
-        raise Unreadable(f"instance {number} is not an object")
+        raise UnreadableAnswer(f"instance {number} is not an object")
     quote, why = value.get("quote"), value.get("why")
     if not isinstance(quote, str):
         quote = ""
     segment = _segment(value.get("segment"))
     if not quote and segment is None:
-        raise Unreadable(f"instance {number} has neither quote nor segment")
-    return Instance(segment, quote, why if isinstance(why, str) else "")
+        raise UnreadableAnswer(f"instance {number} has neither quote nor segment")
+    return QuotedInstance(segment, quote, why if isinstance(why, str) else "")
 
 
 def _segment(value: Any) -> int | None:
@@ -159,11 +159,11 @@ def _count(value: Any) -> int:
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     if not isinstance(value, int) or isinstance(value, bool):
-        raise Unreadable("it declares no count")
+        raise UnreadableAnswer("it declares no count")
     return _checked(value)
 
 
 def _checked(count: int) -> int:
     if not 0 <= count <= _MOST:
-        raise Unreadable("its count is not a plausible number")
+        raise UnreadableAnswer("its count is not a plausible number")
     return count

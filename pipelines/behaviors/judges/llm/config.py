@@ -17,7 +17,7 @@ ANSWER_TOKENS: Final[dict[JudgeMode, int]] = {"spans": 8192, "count_parity": 102
 than the published scripts gave, which cut explanations at 256 and 512 tokens, and with them the counts."""
 
 
-class LLMFields(ModelServiceConfig):
+class LLMJudgeConfig(ModelServiceConfig):
     """The fields of `JudgeConfig` that only LLM judges use; a rules judge ignores them."""
 
     mode: JudgeMode = Field(
@@ -64,14 +64,14 @@ class LLMFields(ModelServiceConfig):
         return prompts
 
     @model_validator(mode="after")
-    def _known_model(self) -> "LLMFields":
+    def _known_model(self) -> "LLMJudgeConfig":
         spec = model_of(self)
         if spec is not None and spec.provider == "vllm" and self.batch:
             raise ValueError("batch: a vllm server has no Batch API; for another server that has one use openai:MODEL")
         return self
 
 
-def model_of(config: LLMFields) -> ModelSpec | None:
+def model_of(config: LLMJudgeConfig) -> ModelSpec | None:
     """The model of a config's judge; None where it is no LLM judge.
 
     Raises:

@@ -5,12 +5,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from pipelines.behaviors.align import Quote, align_quotes
-from pipelines.behaviors.judge import BehaviorVerdict, Judged, JudgeTask
-from pipelines.behaviors.judges.llm.answer import SCHEMA, Answer, Unreadable, parse_answer, parse_count
-from pipelines.behaviors.judges.llm.prompts import Prompts
-from pipelines.behaviors.judges.llm.view import Window, nonce_of, numbered, shown, windows
-from pipelines.behaviors.segment import Place, segments
+from pipelines.behaviors.align import JudgeQuote, align_quotes
+from pipelines.behaviors.judge import BehaviorVerdict, JudgedTask, JudgeTask
+from pipelines.behaviors.judges.llm.answer import SCHEMA, JudgeAnswer, UnreadableAnswer, parse_answer, parse_count
+from pipelines.behaviors.judges.llm.prompts import JudgePrompts
+from pipelines.behaviors.judges.llm.view import SegmentWindow, nonce_of, numbered, shown, windows
+from pipelines.behaviors.segment import TextRange, segments
 from pipelines.llm.prices import Price
 from pipelines.llm.requests import ModelReply, ModelRequest, TokenUsage
 from pipelines.records import Alignment, Behavior, JudgeStatus, Span
@@ -27,7 +27,7 @@ _LOST: Final[tuple[Alignment, ...]] = ("segment", "unaligned")
 class JudgePromptConfig:
     """How a judge asks; everything here can change its verdicts."""
 
-    prompts: Prompts
+    prompts: JudgePrompts
     max_tokens: int
     """Limit of an answer."""
     temperature: float | None
@@ -38,12 +38,12 @@ class JudgePromptConfig:
 
 
 @dataclass(slots=True)
-class Question:
+class BehaviorQuestion:
     """One question about one part of a trace, with what was said to it."""
 
     behavior: Behavior
     ask: ModelRequest
-    window: Window | None
+    window: SegmentWindow | None
     """The part of the trace it shows; None where traces are not segmented."""
     status: JudgeStatus | None = None
     """None while it is not finished."""
@@ -66,13 +66,13 @@ class TraceDialogue:
         self.task = task
         self._prompt_config = prompt_config
         self._price = price
-        self._segments: Sequence[Place] = ()
+        self._segments: Sequence[TextRange] = ()
         self.questions = self._questions() if task.completion.strip() else []
 
-    def _questions(self) -> list[Question]:
+    def _questions(self) -> list[BehaviorQuestion]:
         text, prompts = self.task.completion, self._prompt_config.prompts
         nonce = nonce_of(text)
-        parts: list[tuple[Window | None, str]] = [(None, shown(text))]
+        parts: list[tuple[SegmentWindow | None, str]] = [(None, shown(text))]
         if prompts.mode == "spans":
             self._segments = segments(text)
             cut = windows(self._segments, self._prompt_config.window)
@@ -86,7 +86,9 @@ class TraceDialogue:
         for number, (window, trace) in enumerate(parts, start=1):
             here = {**holes, "trace": trace, "part": str(number)}
             shared = prompts.shared(here) if len(parts) == 1 else f"{prompts.shared(here)}\n\n{prompts.part(here)}"
-            found += [Question(behavior, self._ask(behavior, here, shared), window) for behavior in prompts.behaviors]
+            found += [
+                BehaviorQuestion(behavior, self._ask(behavior, here, shared), window) for behavior in prompts.behaviors
+            ]
         return found
 
     def _ask(self, behavior: Behavior, holes: Mapping[str, str], shared: str) -> ModelRequest:
@@ -114,7 +116,7 @@ class TraceDialogue:
                 return
         raise ValueError("a reply to nothing that was asked")
 
-    def _take(self, question: Question, reply: ModelReply) -> None:
+    def _take(self, question: BehaviorQuestion, reply: ModelReply) -> None:
         question.replies.append(reply)
         first = len(question.replies) == 1
         if reply.status != "ok":
@@ -131,17 +133,17 @@ class TraceDialogue:
         else:
             self._finish(question)
 
-    def _read(self, question: Question, text: str) -> list[str]:
+    def _read(self, question: BehaviorQuestion, text: str) -> list[str]:
         """Reads an answer into the question where it is better than what is there; returns what is wrong with it."""
         if self._prompt_config.prompts.mode == "count_parity":
             try:
                 question.count = parse_count(text)
-            except Unreadable as error:
+            except UnreadableAnswer as error:
                 question.detail = str(error)
             return []  # asked as published: nobody is asked twice
         try:
             answer = parse_answer(text)
-        except Unreadable as error:
+        except UnreadableAnswer as error:
             question.detail = question.detail or str(error)
             return [f"- It cannot be read: {error}."]
         assert question.window is not None
@@ -151,12 +153,12 @@ class TraceDialogue:
             question.count, question.spans = answer.count, spans
         return [self._complaint(index, answer, question.window) for index in lost]
 
-    def _placed(self, answer: Answer, window: Window) -> tuple[Span, ...]:
+    def _placed(self, answer: JudgeAnswer, window: SegmentWindow) -> tuple[Span, ...]:
         """A span for each instance, looked for where the judge looked: in the part it was shown."""
         places = self._segments[window.first : window.end]
         offset = places[0][0]
         quotes = [
-            Quote(one.quote, None if one.segment is None else one.segment - window.first, one.why)
+            JudgeQuote(one.quote, None if one.segment is None else one.segment - window.first, one.why)
             for one in answer.instances
         ]
         cut = [(start - offset, end - offset) for start, end in places]
@@ -167,7 +169,7 @@ class TraceDialogue:
             for span in spans
         )  # fmt: skip
 
-    def _complaint(self, index: int, answer: Answer, window: Window) -> str:
+    def _complaint(self, index: int, answer: JudgeAnswer, window: SegmentWindow) -> str:
         instance = answer.instances[index]
         quote = instance.quote if len(instance.quote) <= _SHOWN_QUOTE else f"{instance.quote[:_SHOWN_QUOTE]}…"
         if instance.segment is not None and not window.first < instance.segment <= window.end:
@@ -178,17 +180,17 @@ class TraceDialogue:
             where = "it does not stand in the text" + (f" at segment {instance.segment}" if instance.segment else "")
         return f"- Entry {index + 1}, {json.dumps(quote, ensure_ascii=False)}: {where}."
 
-    def _finish(self, question: Question) -> None:
+    def _finish(self, question: BehaviorQuestion) -> None:
         question.status = "parse_error" if question.count is None else "ok"
 
     # -- the outcome -------------------------------------------------------------------------------
 
-    def judged(self) -> Judged:
+    def judged(self) -> JudgedTask:
         """The verdicts of the finished dialogue. Nothing can show in an empty completion: that is a true zero."""
         if not self.questions:
             empty = BehaviorVerdict("ok", 0, usage={"requests": 0, "empty": True})
-            return Judged(self.task, dict.fromkeys(self._prompt_config.prompts.behaviors, empty))
-        return Judged(
+            return JudgedTask(self.task, dict.fromkeys(self._prompt_config.prompts.behaviors, empty))
+        return JudgedTask(
             self.task,
             {
                 behavior: self._verdict([question for question in self.questions if question.behavior == behavior])
@@ -196,7 +198,7 @@ class TraceDialogue:
             },
         )
 
-    def _verdict(self, parts: list[Question]) -> BehaviorVerdict:
+    def _verdict(self, parts: list[BehaviorQuestion]) -> BehaviorVerdict:
         worst = min((part.status for part in parts if part.status is not None), key=_SEVERITY.index)
         usage = self._usage(parts)
         details = list(dict.fromkeys(part.detail for part in parts if part.status != "ok" and part.detail))
@@ -210,7 +212,7 @@ class TraceDialogue:
             usage["count_mismatch"] = any(part.count != len(part.spans) for part in parts)
         return BehaviorVerdict("ok", count, spans, _raw(parts), usage)
 
-    def _usage(self, parts: list[Question]) -> dict[str, Any]:
+    def _usage(self, parts: list[BehaviorQuestion]) -> dict[str, Any]:
         """What a behaviour's answers took: tokens, US dollars (None where the price is unknown), requests."""
         replies = [reply for part in parts for reply in part.replies]
         total = sum((reply.usage for reply in replies), TokenUsage())
@@ -234,7 +236,7 @@ def _worth(spans: Sequence[Span]) -> tuple[int, int]:
     return len(spans) - lost, -lost
 
 
-def _raw(parts: list[Question]) -> str | None:
+def _raw(parts: list[BehaviorQuestion]) -> str | None:
     """The answers as they came: one alone as it is, several as a JSON list of {part, status, text}."""
     said = [(number, reply) for number, part in enumerate(parts, start=1) for reply in part.replies]
     if len(said) == 1:

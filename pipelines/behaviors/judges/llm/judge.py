@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from pipelines.behaviors.align import ALIGNER
-from pipelines.behaviors.judge import Judged, JudgeTask, judge_run
-from pipelines.behaviors.judges.llm.config import ANSWER_TOKENS, LLMFields, model_of
+from pipelines.behaviors.judge import JudgedTask, JudgeTask, judge_run
+from pipelines.behaviors.judges.llm.config import ANSWER_TOKENS, LLMJudgeConfig, model_of
 from pipelines.behaviors.judges.llm.dialogue import JudgePromptConfig, TraceDialogue
 from pipelines.behaviors.judges.llm.prompts import load_prompts
 from pipelines.behaviors.segment import SEGMENTER
@@ -68,7 +68,7 @@ class LLMJudge:
         InvalidInput: the config names no model, or a prompt or price file cannot be used.
     """
 
-    def __init__(self, config: LLMFields) -> None:
+    def __init__(self, config: LLMJudgeConfig) -> None:
         spec = model_of(config)
         if spec is None:
             raise InvalidInput("this config names no LLM judge")
@@ -106,7 +106,7 @@ class LLMJudge:
             aligner=ALIGNER if spans else None,
         )
 
-    def judge(self, tasks: Iterable[JudgeTask], work: Path) -> Iterator[Judged]:
+    def judge(self, tasks: Iterable[JudgeTask], work: Path) -> Iterator[JudgedTask]:
         """Judges the tasks; goes on from what `work` holds, for which nothing is paid again.
 
         Raises:

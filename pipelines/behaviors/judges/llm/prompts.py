@@ -39,7 +39,7 @@ _PROBLEM: Final = "The writer was given this problem:\n{problem}"
 
 
 @dataclass(frozen=True, slots=True)
-class Prompts:
+class JudgePrompts:
     """The texts of one mode and behaviour set. Holes like `{target}` are filled in for each trace."""
 
     mode: JudgeMode
@@ -94,7 +94,7 @@ def fill(text: str, holes: Mapping[str, str]) -> str:
 
 def load_prompts(
     mode: JudgeMode, own: Mapping[str, Path] | None = None, behaviors: BehaviorSet = FOUR_HABITS
-) -> Prompts:
+) -> JudgePrompts:
     """Load the texts of a mode.
 
     Args:
@@ -125,7 +125,7 @@ def load_prompts(
             f"the prompt {own.get('trace')} does not show the trace",
             remedy="Put {trace} where it belongs; {problem}, {numbers}, {target} and {nonce} are filled in too.",
         )
-    return Prompts(mode, texts, behaviors.names)
+    return JudgePrompts(mode, texts, behaviors.names)
 
 
 def _prompt_of(behaviors: BehaviorSet, mode: JudgeMode, name: str) -> Traversable:

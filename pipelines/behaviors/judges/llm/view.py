@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pipelines.behaviors.segment import Place
+from pipelines.behaviors.segment import TextRange
 from pipelines.text_safety import picture_controls
 
 
@@ -28,7 +28,7 @@ def shown(text: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
+class SegmentWindow:
     """A run of consecutive segments that is shown at once."""
 
     first: int
@@ -37,20 +37,20 @@ class Window:
     """Index behind its last."""
 
 
-def windows(segments: Sequence[Place], most: int) -> list[Window]:
+def windows(segments: Sequence[TextRange], most: int) -> list[SegmentWindow]:
     """Cuts a text into windows of at most so many characters; a longer segment has one to itself."""
-    found: list[Window] = []
+    found: list[SegmentWindow] = []
     first = 0
     for index, (_, end) in enumerate(segments):
         if index > first and end - segments[first][0] > most:
-            found.append(Window(first, index))
+            found.append(SegmentWindow(first, index))
             first = index
     if segments:
-        found.append(Window(first, len(segments)))
+        found.append(SegmentWindow(first, len(segments)))
     return found
 
 
-def numbered(text: str, segments: Sequence[Place], window: Window, nonce: str) -> str:
+def numbered(text: str, segments: Sequence[TextRange], window: SegmentWindow, nonce: str) -> str:
     """The segments of a window, each behind its number, counted from 1. Blank ones are left out, their number too."""
     lines = []
     for index in range(window.first, window.end):

@@ -5,15 +5,15 @@ from typing import Final
 
 from pipelines.behaviors.judges.rules.clauses import Clause
 from pipelines.behaviors.judges.rules.computations import Computation
-from pipelines.behaviors.judges.rules.flow import Relation
-from pipelines.behaviors.judges.rules.state import Found, Pending, State
-from pipelines.behaviors.judges.rules.tokens import Value, key
+from pipelines.behaviors.judges.rules.flow import StepRelation
+from pipelines.behaviors.judges.rules.state import PendingMarker, SpanDraft, TraceState
+from pipelines.behaviors.judges.rules.tokens import Number, key
 from pipelines.behaviors.judges.rules.verdicts import close_check
 
 # --- markers -----------------------------------------------------------------------------------------------
 
 
-def take_marker(state: State, clause: Clause, *, judged: bool) -> None:
+def take_marker(state: TraceState, clause: Clause, *, judged: bool) -> None:
     """Keeps a marker until a computation, another marker or the end shows what it introduces."""
     cue = clause.cue
     if state.flow.last is None or (cue.after_failure and not state.flow.failed):
@@ -35,12 +35,12 @@ def take_marker(state: State, clause: Clause, *, judged: bool) -> None:
             if before.sentence != clause.sentence or not (before.cue.aside or before.cue.weak):
                 break
             start = before.start
-    state.marker = Pending(
+    state.marker = PendingMarker(
         start, clause.end, clause.sentence, clause.line, cue.strong, cue.turns, cue.breaks or cue.strong, cue.bare
     )
 
 
-def settle_marker(state: State, *, dropped: bool = False) -> None:
+def settle_marker(state: TraceState, *, dropped: bool = False) -> None:
     """A marker that no computation followed in its sentence stands alone, and covers the next attempt.
 
     Args:
@@ -54,13 +54,13 @@ def settle_marker(state: State, *, dropped: bool = False) -> None:
     if dropped and state.flow.reached:
         return  # nothing follows a success
     close_check(state)
-    state.add(Found("backtracking", marker.start, marker.end, why="says that another path is tried"))
+    state.add(SpanDraft("backtracking", marker.start, marker.end, why="says that another path is tried"))
     state.covered = not dropped
     state.under_goal = False
     state.flow.licence = False
 
 
-def reaches(marker: Pending, sentence: int, line: int) -> bool:
+def reaches(marker: PendingMarker, sentence: int, line: int) -> bool:
     """Whether a marker belongs to the sentence of a computation; `try:` also to the line below."""
     return marker.sentence == sentence or (marker.bare and line - marker.line <= 1)
 
@@ -70,7 +70,7 @@ def reaches(marker: Pending, sentence: int, line: int) -> bool:
 _LEADS_IN: Final = frozenset(("first", "now", "next", "then", "so", "also", "ok", "okay"))
 
 
-def take_goal(state: State, clause: Clause, ahead: Computation | None) -> bool:
+def take_goal(state: TraceState, clause: Clause, ahead: Computation | None) -> bool:
     """Draws an intermediate goal; says whether the clause set one.
 
     Args:
@@ -92,7 +92,7 @@ def take_goal(state: State, clause: Clause, ahead: Computation | None) -> bool:
     again = bool(goals) and goals <= state.stated
     state.stated |= goals
     end = clause.end + clause.question
-    state.add(Found("subgoal", start, end, repeat=again, why="states an intermediate goal"))
+    state.add(SpanDraft("subgoal", start, end, repeat=again, why="states an intermediate goal"))
     flow.new_plan = not flow.belongs(goals)
     flow.goals = goals if flow.new_plan else flow.goals | goals
     flow.licence = True
@@ -104,7 +104,7 @@ def take_goal(state: State, clause: Clause, ahead: Computation | None) -> bool:
     return True
 
 
-def _is_goal(state: State, clause: Clause, values: set[Value], ahead: Computation | None) -> bool:
+def _is_goal(state: TraceState, clause: Clause, values: set[Number], ahead: Computation | None) -> bool:
     """Whether numbers are aimed for: not merely to be used up (`I need 5 and 27 too`), nor being made right here."""
     made = ahead is not None and ahead.result in values and state.flow.target not in ahead.operands
     if made and not clause.question and not _AIMS.search(clause.text):
@@ -119,7 +119,7 @@ _AIMS: Final = re.compile(
 _USES_UP: Final = re.compile(r"\b(?:need|have|want) (?:to use )?(?:the )?N+(?: and N+|,| too| as well| also| left|$)")
 
 
-def is_backward(state: State, index: int) -> bool:
+def is_backward(state: TraceState, index: int) -> bool:
     """Whether arithmetic starts from the target, or has it as known result with an unknown left."""
     flow = state.flow
     computation = state.computations[index]
@@ -158,14 +158,14 @@ _TAKEN_APART: Final = re.compile(
 _REACH_BACK: Final = 48
 
 
-def _target_before(state: State, computation: Computation) -> int | None:
+def _target_before(state: TraceState, computation: Computation) -> int | None:
     """Where the target stands that the words before a computation say it makes up; None where they do not."""
     before = max(0, computation.start - _REACH_BACK)
     match = _TAKEN_APART.search(state.masked[before : computation.start])
     return None if match is None else before + match.start(1)
 
 
-def _is_aimed_for(state: State, index: int) -> bool:
+def _is_aimed_for(state: TraceState, index: int) -> bool:
     """Whether the difference to the target is then worked towards, rather than used like any other number."""
     result = state.computations[index].result_key
     if result is None:
@@ -185,7 +185,7 @@ def _is_aimed_for(state: State, index: int) -> bool:
 _SOON: Final = 3
 
 
-def take_backward(state: State, computation: Computation, sentence: int) -> None:
+def take_backward(state: TraceState, computation: Computation, sentence: int) -> None:
     """Draws arithmetic from the target; it opens a goal."""
     named = _target_before(state, computation)
     start, end = computation.start if named is None else named, computation.first_line_end
@@ -198,7 +198,7 @@ def take_backward(state: State, computation: Computation, sentence: int) -> None
     text = state.text[start:end]
     again = text in state.backward
     state.backward.add(text)
-    state.add(Found("backward_chaining", start, end, repeat=again, why="starts from the target"))
+    state.add(SpanDraft("backward_chaining", start, end, repeat=again, why="starts from the target"))
     state.flow.note_backward(computation)
     state.under_goal = True
     state.idle_goal = False
@@ -207,7 +207,7 @@ def take_backward(state: State, computation: Computation, sentence: int) -> None
 # --- attempts ----------------------------------------------------------------------------------------------
 
 
-def take_forward(state: State, index: int, sentence: int, line: int) -> None:
+def take_forward(state: TraceState, index: int, sentence: int, line: int) -> None:
     """Relates a computation to what came before, and draws it where it leaves the path."""
     flow = state.flow
     computation = state.computations[index]
@@ -219,7 +219,7 @@ def take_forward(state: State, index: int, sentence: int, line: int) -> None:
     first = flow.last is None
     answers = bool(state.lead) and any(clause.cue.answers for clause in state.lead)
     if relation.leaves_path and _presents(state, computation, answers=answers):
-        relation = Relation.RESTATES
+        relation = StepRelation.RESTATES
     strong = marker is not None and marker.strong
     drawn = not first and not answers and not state.covered and (strong or relation.leaves_path)
     if state.growing:
@@ -235,26 +235,26 @@ def take_forward(state: State, index: int, sentence: int, line: int) -> None:
         flow.note(computation, relation)
 
 
-def _relation(state: State, index: int) -> Relation:
+def _relation(state: TraceState, index: int) -> StepRelation:
     flow = state.flow
     computation = state.computations[index]
     relation = flow.relate(state.computations, index)
-    if relation is Relation.SECOND_OPERAND and state.marker is not None and flow.failed:
-        relation = Relation.FRESH
+    if relation is StepRelation.SECOND_OPERAND and state.marker is not None and flow.failed:
+        relation = StepRelation.FRESH
     if not relation.leaves_path:
         return relation
     if computation.start and state.text[computation.start - 1] == "'":
-        return Relation.RESTATES  # quoted in a list of operations done so far
+        return StepRelation.RESTATES  # quoted in a list of operations done so far
     lead = state.lead
     if lead and lead[-1].cue.carries:
-        return Relation.CONTINUES
+        return StepRelation.CONTINUES
     joined = bool(lead) and lead[0].text.startswith("and") and state.marker is None
     if flow.fits_beside(computation) and (joined or _combined_in_words(state, index)):
-        return Relation.SECOND_OPERAND
+        return StepRelation.SECOND_OPERAND
     return relation
 
 
-def _combined_in_words(state: State, index: int) -> bool:
+def _combined_in_words(state: TraceState, index: int) -> bool:
     """Whether the words behind a computation take its result together with another of the attempt: `45 and 53`."""
     computation = state.computations[index]
     if computation.result is None:
@@ -269,7 +269,7 @@ _NEARBY: Final = 60
 _RECENT: Final = 24
 
 
-def _presents(state: State, computation: Computation, *, answers: bool) -> bool:
+def _presents(state: TraceState, computation: Computation, *, answers: bool) -> bool:
     """Whether a computation tells again what was found, rather than trying anything."""
     flow = state.flow
     if answers or (
@@ -286,18 +286,18 @@ def _presents(state: State, computation: Computation, *, answers: bool) -> bool:
     return restates and value is not None and flow.last is not None and flow.last.result_key == value
 
 
-def _tells_again(state: State, computation: Computation) -> bool:
+def _tells_again(state: TraceState, computation: Computation) -> bool:
     """Whether a computation after a success adds nothing: its result is known, or it is one of a candidate's steps."""
     flow = state.flow
     result = computation.result_key
     return result is None or result == flow.target or result in flow.results or not computation.claimed
 
 
-def _draw(state: State, computation: Computation, relation: Relation, sentence: int, line: int) -> None:
+def _draw(state: TraceState, computation: Computation, relation: StepRelation, sentence: int, line: int) -> None:
     marker = state.marker
     start, end = computation.start, computation.first_line_end
     again = state.flow.forms.get(computation.form, 0) > 0
-    why = "goes back to an earlier result" if relation is Relation.BACK else "does not use the result just computed"
+    why = "goes back to an earlier result" if relation is StepRelation.BACK else "does not use the result just computed"
     if marker is not None and reaches(marker, sentence, line):
         start = marker.start
         why = "introduces another attempt"
@@ -307,16 +307,16 @@ def _draw(state: State, computation: Computation, relation: Relation, sentence: 
     else:
         start = next((clause.start for clause in state.lead if clause.cue.aside or clause.cue.weak), start)
     close_check(state)
-    state.add(Found("backtracking", start, end, repeat=again, why=why))
+    state.add(SpanDraft("backtracking", start, end, repeat=again, why=why))
     state.growing = end == computation.end
 
 
-def grow(state: State, computation: Computation, relation: Relation) -> None:
+def grow(state: TraceState, computation: Computation, relation: StepRelation) -> None:
     """Lets the attempt just drawn reach over what goes on with it: `39 - 13 = 26, 94/26 ≈ 3.6`."""
     last = state.flow.last
     span = state.found[-1]
     gap = state.masked[span.end : computation.start]
-    goes_on = last is not None and relation is Relation.CONTINUES and state.marker is None
+    goes_on = last is not None and relation is StepRelation.CONTINUES and state.marker is None
     if goes_on and last is not None and span.end == last.end and _JOINS.fullmatch(gap):
         span.end = computation.first_line_end
         state.growing = span.end == computation.end

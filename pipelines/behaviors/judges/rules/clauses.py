@@ -6,7 +6,7 @@ from typing import Final
 
 from pipelines.behaviors.judges.rules.computations import Computation
 from pipelines.behaviors.judges.rules.cues import Cue, read_clause
-from pipelines.behaviors.judges.rules.tokens import NUMBER, Tokens, Value
+from pipelines.behaviors.judges.rules.tokens import NUMBER, Number, TokenTable
 
 SOFT: Final = 0
 """A comma, colon, dash or bracket: the sentence goes on."""
@@ -45,7 +45,7 @@ class Clause:
     question: bool = False
 
 
-def mask(folded: str, tokens: Tokens, computations: list[Computation], target: Value) -> str:
+def mask(folded: str, tokens: TokenTable, computations: list[Computation], target: Number) -> str:
     """The folded text with `T` over every number equal to the target and `N` over every other, outside computations."""
     kinds, starts = tokens.kinds, tokens.starts
     pieces: list[str] = []
@@ -71,7 +71,7 @@ def mask(folded: str, tokens: Tokens, computations: list[Computation], target: V
 
 
 @dataclass(slots=True)
-class Breaks:
+class TextBreaks:
     """Where sentences and lines begin, to number what lies between."""
 
     clauses: list[Clause]
@@ -80,7 +80,7 @@ class Breaks:
     line_at: list[int]
 
 
-def cut(masked: str, computations: list[Computation]) -> Breaks:
+def cut(masked: str, computations: list[Computation]) -> TextBreaks:
     """The clauses of a masked text, none of them reaching into a computation."""
     scissors = _Scissors(masked)
     sentences: list[int] = []
@@ -94,7 +94,7 @@ def cut(masked: str, computations: list[Computation]) -> Breaks:
         if "\n" in masked[computation.start : position]:
             scissors.line += masked.count("\n", computation.start, position)
     scissors.gap(position, len(masked))
-    return Breaks(scissors.clauses, sentences, lines)
+    return TextBreaks(scissors.clauses, sentences, lines)
 
 
 class _Scissors:

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Final
 
-from pipelines.behaviors.judges.rules.expressions import Expression, read_expression
+from pipelines.behaviors.judges.rules.expressions import ArithmeticExpression, read_expression
 from pipelines.behaviors.judges.rules.spoken import VERB_STEMS, find_verb, read_spoken
 from pipelines.behaviors.judges.rules.tokens import (
     CLOSE,
@@ -17,8 +17,8 @@ from pipelines.behaviors.judges.rules.tokens import (
     RELATION,
     WORD_OPERATORS,
     WORDS,
-    Tokens,
-    Value,
+    Number,
+    TokenTable,
     key,
 )
 
@@ -29,11 +29,11 @@ class Computation:
 
     start: int
     end: int
-    sides: list[Expression]
+    sides: list[ArithmeticExpression]
     """What stands left, between and right of the relations; at least one side has an operator."""
     exact: list[bool]
     """For each relation whether it claims equality rather than approximation."""
-    result: Value | None
+    result: Number | None
     """What the trace says it comes to; where it says nothing, what it does come to."""
     claimed: bool
     """Whether the trace says what it comes to."""
@@ -43,16 +43,16 @@ class Computation:
     """It was told with a verb (`multiply 5 by 8`) rather than written down."""
     first_line_end: int = 0
     """Where it ends, or the line does, if the chain goes on below."""
-    main: Expression = field(init=False)
+    main: ArithmeticExpression = field(init=False)
     """The side that is computed: the first one with an operator."""
     leads_with_result: bool = field(init=False)
     """Whether a number alone stands first: `98 = 2 × 49`."""
-    operands: tuple[Value, ...] = field(init=False)
-    keys: tuple[Value, ...] = field(init=False)
+    operands: tuple[Number, ...] = field(init=False)
+    keys: tuple[Number, ...] = field(init=False)
     """The operands as `key` gives them, to compare with results."""
-    result_key: Value | None = field(init=False)
+    result_key: Number | None = field(init=False)
     form: str = field(init=False)
-    value: Value | None = field(init=False)
+    value: Number | None = field(init=False)
 
     def __post_init__(self) -> None:
         main = self.sides[0]
@@ -66,7 +66,7 @@ class Computation:
         self.value = main.value
         self.set_result(self.result)
 
-    def set_result(self, result: Value | None) -> None:
+    def set_result(self, result: Number | None) -> None:
         """Says what it comes to."""
         self.result = result
         self.result_key = None if result is None else key(result)
@@ -95,7 +95,7 @@ _SAYS_SPELLED: Final = re.compile(
 )
 
 
-def read_computations(tokens: Tokens, folded: str) -> list[Computation]:
+def read_computations(tokens: TokenTable, folded: str) -> list[Computation]:
     """All computations of a text, in order, none inside another."""
     kinds = tokens.kinds
     found: list[Computation] = []
@@ -133,7 +133,7 @@ _BEGIN: Final = re.compile(b"%c(?=%c*([%c%c%c%c]))|%c" % (NUMBER, GLUE, OPERATOR
 _BEGIN_OR_WORDS: Final = re.compile(_BEGIN.pattern + b"|%c" % WORDS)
 
 
-def _signed(tokens: Tokens, index: int, found: list[Computation]) -> bool:
+def _signed(tokens: TokenTable, index: int, found: list[Computation]) -> bool:
     """Whether the minus before a number is its sign. At the start of a line it is, unless it is a bullet."""
     before = index - 1
     if before < 0 or tokens.kinds[index] != NUMBER or tokens.kinds[before] != OPERATOR or tokens.values[before] != "-":
@@ -146,7 +146,7 @@ def _signed(tokens: Tokens, index: int, found: list[Computation]) -> bool:
     return tokens.kinds[before - 1] in (OTHER, WORDS, RELATION, OPEN)
 
 
-def _chain(tokens: Tokens, folded: str, first: Expression) -> tuple[Computation | None, int]:
+def _chain(tokens: TokenTable, folded: str, first: ArithmeticExpression) -> tuple[Computation | None, int]:
     """An expression with the sides that follow it over `=`, `≈`, `→` or words, and the token behind the last.
 
     There is no computation where no side has an operator.
@@ -180,7 +180,12 @@ def _chain(tokens: Tokens, folded: str, first: Expression) -> tuple[Computation 
 
 
 def _computation(
-    sides: list[Expression], exact: list[bool], first_line_end: int, *, on_last: bool = False, spoken: bool = False
+    sides: list[ArithmeticExpression],
+    exact: list[bool],
+    first_line_end: int,
+    *,
+    on_last: bool = False,
+    spoken: bool = False,
 ) -> Computation:
     first, last = sides[0], sides[-1]
     main = 0 if first.operators else next(place for place, side in enumerate(sides) if side.operators)
@@ -193,7 +198,7 @@ def _computation(
 _MAY_RELATE: Final = frozenset((RELATION, GLUE, NEWLINE, CLOSE))
 
 
-def _relation(tokens: Tokens, index: int) -> tuple[int, str | None, bool]:
+def _relation(tokens: TokenTable, index: int) -> tuple[int, str | None, bool]:
     """Over glue and at most one line break to a relation and behind it: (index, sign or None, line crossed)."""
     kinds = tokens.kinds
     size = len(kinds)
@@ -224,7 +229,7 @@ def _relation(tokens: Tokens, index: int) -> tuple[int, str | None, bool]:
     return start, None, False
 
 
-def _said(tokens: Tokens, folded: str, expression: Expression) -> Expression | None:
+def _said(tokens: TokenTable, folded: str, expression: ArithmeticExpression) -> ArithmeticExpression | None:
     """The number, or expression, that the words behind an expression say it comes to."""
     if expression.after >= len(tokens.kinds) or tokens.kinds[expression.after] not in _BEFORE_SAYING:
         return None
@@ -246,14 +251,14 @@ def _said(tokens: Tokens, folded: str, expression: Expression) -> Expression | N
     return said
 
 
-def _spoken(tokens: Tokens, folded: str, index: int, found: list[Computation]) -> tuple[Computation, int] | None:
+def _spoken(tokens: TokenTable, folded: str, index: int, found: list[Computation]) -> tuple[Computation, int] | None:
     """A computation that words at a token tell: `multiply 20 by 3`, or going on with `plus 92 is 285`."""
     words = str(tokens.values[index])
     sign = WORD_OPERATORS.get(words)
     if sign is not None and found and index + 1 < len(tokens) and tokens.kinds[index + 1] == NUMBER:
         number = tokens.values[index + 1]
         assert isinstance(number, int | float)
-        step = Expression(
+        step = ArithmeticExpression(
             start=tokens.starts[index],
             end=tokens.ends[index + 1],
             value=None,
@@ -272,7 +277,7 @@ def _spoken(tokens: Tokens, folded: str, index: int, found: list[Computation]) -
 
 
 def _with_result(
-    tokens: Tokens, folded: str, expression: Expression, *, on_last: bool
+    tokens: TokenTable, folded: str, expression: ArithmeticExpression, *, on_last: bool
 ) -> tuple[Computation, int] | None:
     """A told operation with its result. One on the last result is only an intention until it has a result."""
     sides = [expression]

@@ -17,8 +17,8 @@ from pipelines.behaviors.judges.rules.attempts import (
 from pipelines.behaviors.judges.rules.clauses import Clause, cut, mask
 from pipelines.behaviors.judges.rules.computations import Computation, read_computations
 from pipelines.behaviors.judges.rules.cues import NOTHING
-from pipelines.behaviors.judges.rules.flow import Flow
-from pipelines.behaviors.judges.rules.state import Found, State
+from pipelines.behaviors.judges.rules.flow import ResultFlow
+from pipelines.behaviors.judges.rules.state import SpanDraft, TraceState
 from pipelines.behaviors.judges.rules.tokens import fold, tokenize
 from pipelines.behaviors.judges.rules.verdicts import announce_check, checks, close_check, take_verdict
 
@@ -32,7 +32,7 @@ _NEXT_TURN: Final = re.compile(r"\n\s*(?:user|human|question|problem|<\|im_start
 _END_OF_THOUGHT: Final = "</think"
 
 
-def find_behaviors(text: str, numbers: Sequence[int], target: int) -> tuple[list[Found], list[Computation]]:
+def find_behaviors(text: str, numbers: Sequence[int], target: int) -> tuple[list[SpanDraft], list[Computation]]:
     """Spans of the four behaviours in order of start, and the computations of the trace.
 
     Args:
@@ -51,7 +51,7 @@ def find_behaviors(text: str, numbers: Sequence[int], target: int) -> tuple[list
         return [], []
     masked = mask(folded, tokens, computations, target)
     breaks = cut(masked, computations)
-    state = State(folded, masked, tokens, computations, breaks, Flow(Counter(numbers), target))
+    state = TraceState(folded, masked, tokens, computations, breaks, ResultFlow(Counter(numbers), target))
     state.thought_end = folded.find(_END_OF_THOUGHT)
     _run(state)
     settle_marker(state, dropped=True)
@@ -59,7 +59,7 @@ def find_behaviors(text: str, numbers: Sequence[int], target: int) -> tuple[list
     return sorted(state.found, key=lambda span: (span.start, span.end)), computations
 
 
-def _run(state: State) -> None:
+def _run(state: TraceState) -> None:
     clauses = state.breaks.clauses
     place = 0
     for index, computation in enumerate(state.computations):
@@ -71,14 +71,14 @@ def _run(state: State) -> None:
         _take_clause(state, clause, len(state.computations))
 
 
-def _in_sentence(state: State, clause: Clause, index: int) -> Computation | None:
+def _in_sentence(state: TraceState, clause: Clause, index: int) -> Computation | None:
     """The computation at an index, if it stands in the sentence of a clause."""
     if index < len(state.computations) and state.breaks.sentence_at[index] == clause.sentence:
         return state.computations[index]
     return None
 
 
-def _take_clause(state: State, clause: Clause, ahead: int) -> None:
+def _take_clause(state: TraceState, clause: Clause, ahead: int) -> None:
     cue = clause.cue
     flow = state.flow
     if state.lead and state.lead[-1].sentence != clause.sentence and not _reaches_down(state.lead[-1], clause.line):
@@ -114,7 +114,7 @@ def _reaches_down(clause: Clause, line: int) -> bool:
     return clause.cue.bare and line - clause.line <= 1
 
 
-def _take_computation(state: State, index: int) -> None:
+def _take_computation(state: TraceState, index: int) -> None:
     computation = state.computations[index]
     sentence = state.breaks.sentence_at[index]
     line = state.breaks.line_at[index]

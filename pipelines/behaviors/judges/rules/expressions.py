@@ -16,8 +16,8 @@ from pipelines.behaviors.judges.rules.tokens import (
     RELATION,
     WORD_OPERATORS,
     WORDS,
-    Tokens,
-    Value,
+    Number,
+    TokenTable,
 )
 
 _PRECEDENCE: Final = {"+": 1, "-": 1, "*": 2, "/": 2, "^": 3}
@@ -32,13 +32,13 @@ _HOLE_WORDS: Final = frozenset(
 
 
 @dataclass(slots=True)
-class Expression:
+class ArithmeticExpression:
     """An expression as written. `value` is None where it holds a hole or cannot be computed."""
 
     start: int
     end: int
-    value: Value | None
-    operands: tuple[Value, ...]
+    value: Number | None
+    operands: tuple[Number, ...]
     """The numbers in it, in order."""
     operators: int
     form: str
@@ -49,7 +49,7 @@ class Expression:
     after: int = 0
 
 
-def read_expression(tokens: Tokens, index: int) -> Expression | None:
+def read_expression(tokens: TokenTable, index: int) -> ArithmeticExpression | None:
     """The longest expression that begins at a token, or None where none does.
 
     Brackets that are opened and not closed belong to the sentence, not to the expression.
@@ -58,9 +58,9 @@ def read_expression(tokens: Tokens, index: int) -> Expression | None:
     if plain is not None:
         return plain
     kinds, values, size = tokens.kinds, tokens.values, len(tokens.kinds)
-    numbers: list[Value | None] = []
+    numbers: list[Number | None] = []
     pending: list[str] = []
-    operands: list[Value] = []
+    operands: list[Number] = []
     form: list[str] = []
     holes = operators = 0
     first = after = -1
@@ -73,7 +73,7 @@ def read_expression(tokens: Tokens, index: int) -> Expression | None:
             continue
         if wants_operand:
             if kind == NUMBER:
-                number: Value = values[index]  # type: ignore[assignment]
+                number: Number = values[index]  # type: ignore[assignment]
                 if form and form[-1] == "~":
                     form.pop()
                     number = -number
@@ -155,7 +155,7 @@ def read_expression(tokens: Tokens, index: int) -> Expression | None:
         form.pop(0)
         first = _next(tokens, first)
         textual -= 1
-    return Expression(
+    return ArithmeticExpression(
         start=tokens.starts[first],
         end=tokens.ends[after - 1],
         value=numbers[0] if len(numbers) == 1 else None,
@@ -174,7 +174,7 @@ _PLAIN: Final = re.compile(
 """Numbers with operators between them, and behind them no operator or mark that might go on with them."""
 
 
-def _plain_expression(tokens: Tokens, index: int) -> Expression | None:
+def _plain_expression(tokens: TokenTable, index: int) -> ArithmeticExpression | None:
     """A number, or numbers with signs between them and nothing else; None where more must be looked at."""
     kinds = tokens.kinds
     match = _PLAIN.match(kinds, index)
@@ -188,19 +188,19 @@ def _plain_expression(tokens: Tokens, index: int) -> Expression | None:
             return None
     start, end = tokens.starts[index], tokens.ends[after - 1]
     if after == index + 1:
-        number: Value = tokens.values[index]  # type: ignore[assignment]
-        return Expression(start, end, number, (number,), 0, "", 0, index, after)
-    operands: tuple[Value, ...] = tokens.values[index:after:2]  # type: ignore[assignment]
+        number: Number = tokens.values[index]  # type: ignore[assignment]
+        return ArithmeticExpression(start, end, number, (number,), 0, "", 0, index, after)
+    operands: tuple[Number, ...] = tokens.values[index:after:2]  # type: ignore[assignment]
     signs: tuple[str, ...] = tokens.values[index + 1 : after : 2]  # type: ignore[assignment]
     if len(signs) == 1:
         left, right = operands
         form = f" {left} {signs[0]} {right} "
-        return Expression(start, end, compute(left, signs[0], right), operands, 1, form, 0, index, after)
+        return ArithmeticExpression(start, end, compute(left, signs[0], right), operands, 1, form, 0, index, after)
     form = f" {' '.join(map(str, tokens.values[index:after]))} "
-    return Expression(start, end, _total(operands, signs), operands, len(signs), form, 0, index, after)
+    return ArithmeticExpression(start, end, _total(operands, signs), operands, len(signs), form, 0, index, after)
 
 
-def _total(operands: Sequence[Value], signs: Sequence[str]) -> Value | None:
+def _total(operands: Sequence[Number], signs: Sequence[str]) -> Number | None:
     """The value of numbers with several signs between them."""
     if "^" in signs:
         return None
@@ -208,9 +208,9 @@ def _total(operands: Sequence[Value], signs: Sequence[str]) -> Value | None:
         terms = zip(signs, operands[1:], strict=True)
         result = operands[0] + sum(operand if sign == "+" else -operand for sign, operand in terms)
         return result if abs(result) <= _LARGEST else None
-    total: Value | None = 0
+    total: Number | None = 0
     adding = "+"
-    term: Value | None = operands[0]
+    term: Number | None = operands[0]
     for sign, operand in zip(signs, operands[1:], strict=True):
         if sign in "*/":
             term = None if term is None else compute(term, sign, operand)
@@ -235,7 +235,7 @@ def _wraps(form: list[str]) -> bool:
     return False
 
 
-def _operator(tokens: Tokens, index: int) -> str | None:
+def _operator(tokens: TokenTable, index: int) -> str | None:
     """The operator a token stands for between two operands."""
     kind = tokens.kinds[index]
     if kind == OPERATOR:
@@ -245,7 +245,7 @@ def _operator(tokens: Tokens, index: int) -> str | None:
     return None
 
 
-def _operand_behind(tokens: Tokens, index: int) -> bool:
+def _operand_behind(tokens: TokenTable, index: int) -> bool:
     """Whether something an operator could work on follows it."""
     behind = _next(tokens, index)
     if behind >= len(tokens):
@@ -260,7 +260,7 @@ def _operand_behind(tokens: Tokens, index: int) -> bool:
     return kind == OPERATOR and tokens.values[behind] == "-" and _is_sign(tokens, behind, inside=True)
 
 
-def _closes(tokens: Tokens, index: int) -> bool:
+def _closes(tokens: TokenTable, index: int) -> bool:
     """Whether a bracket opens an expression rather than a remark: `(5 + 3)`, not `(5 too many)`."""
     inside = _next(tokens, index)
     depth = 0
@@ -279,7 +279,7 @@ def _closes(tokens: Tokens, index: int) -> bool:
     )
 
 
-def _is_sign(tokens: Tokens, index: int, inside: bool) -> bool:
+def _is_sign(tokens: TokenTable, index: int, inside: bool) -> bool:
     """Whether a minus is the sign of the number right behind it, not a bullet or a dash."""
     behind = index + 1
     if behind >= len(tokens) or tokens.kinds[behind] != NUMBER or tokens.starts[behind] != tokens.ends[index]:
@@ -289,23 +289,23 @@ def _is_sign(tokens: Tokens, index: int, inside: bool) -> bool:
     return tokens.kinds[index - 1] in (RELATION, GLUE, OPEN)
 
 
-def _next(tokens: Tokens, index: int) -> int:
+def _next(tokens: TokenTable, index: int) -> int:
     index += 1
     while index < len(tokens) and tokens.kinds[index] == GLUE:
         index += 1
     return index
 
 
-def _apply(numbers: list[Value | None], sign: str) -> None:
+def _apply(numbers: list[Number | None], sign: str) -> None:
     right = numbers.pop()
     left = numbers.pop()
     numbers.append(None if left is None or right is None else compute(left, sign, right))
 
 
-def compute(left: Value, sign: str, right: Value) -> Value | None:
+def compute(left: Number, sign: str, right: Number) -> Number | None:
     """The result of one operation; None where it has none or leaves the range traces compute in."""
     if sign == "+":
-        result: Value = left + right
+        result: Number = left + right
     elif sign == "-":
         result = left - right
     elif sign == "*":

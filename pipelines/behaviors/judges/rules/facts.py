@@ -5,8 +5,8 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from pipelines.behaviors.judges.rules.computations import Computation
-from pipelines.behaviors.judges.rules.expressions import Expression
-from pipelines.behaviors.judges.rules.tokens import Value, key
+from pipelines.behaviors.judges.rules.expressions import ArithmeticExpression
+from pipelines.behaviors.judges.rules.tokens import Number, key
 from pipelines.records import ArithmeticFact, FactKind
 
 _ROUNDED: Final = 0.01
@@ -24,8 +24,8 @@ def arithmetic_facts(
         numbers: the numbers given.
         target: the number to be reached.
     """
-    given: Counter[Value] = Counter(numbers)
-    known: set[Value] = set()
+    given: Counter[Number] = Counter(numbers)
+    known: set[Number] = set()
     facts: list[ArithmeticFact] = []
     for computation in computations:
         facts.extend(wrong_equations(text, computation))
@@ -47,7 +47,7 @@ def wrong_equations(text: str, computation: Computation) -> Iterator[ArithmeticF
         yield _fact("wrong_equation", text, left.start, right.end, why)
 
 
-def _equal(left: Expression, right: Expression) -> bool:
+def _equal(left: ArithmeticExpression, right: ArithmeticExpression) -> bool:
     assert left.value is not None
     assert right.value is not None
     difference = abs(left.value - right.value)
@@ -57,12 +57,12 @@ def _equal(left: Expression, right: Expression) -> bool:
     return rounded and difference <= _ROUNDED * max(1.0, abs(left.value), abs(right.value))
 
 
-def _shown(value: Value) -> str:
+def _shown(value: Number) -> str:
     return str(value) if isinstance(value, int) else f"{value:.4g}"
 
 
 def _illegal_numbers(
-    text: str, computation: Computation, given: Counter[Value], known: set[Value], target: int
+    text: str, computation: Computation, given: Counter[Number], known: set[Number], target: int
 ) -> Iterator[ArithmeticFact]:
     """Numbers of the computed side that are neither given nor a result, or given but used too often.
 

@@ -7,7 +7,7 @@ from enum import Enum
 from typing import Final
 
 from pipelines.behaviors.judges.rules.computations import Computation
-from pipelines.behaviors.judges.rules.tokens import Value, key
+from pipelines.behaviors.judges.rules.tokens import Number, key
 
 _AHEAD: Final = 4
 """How many computations a second operand may wait before it is used."""
@@ -18,7 +18,7 @@ _TRIVIAL: Final = 4
 _BOTH: Final = 2
 
 
-class Relation(Enum):
+class StepRelation(Enum):
     """How a computation stands to what came before."""
 
     leaves_path: bool
@@ -33,48 +33,48 @@ class Relation(Enum):
     FRESH = "fresh"
 
 
-for _relation in Relation:
-    _relation.leaves_path = _relation in (Relation.BACK, Relation.FRESH)
+for _relation in StepRelation:
+    _relation.leaves_path = _relation in (StepRelation.BACK, StepRelation.FRESH)
 
 
 @dataclass(slots=True)
-class Attempt:
+class AttemptState:
     """The attempt under way: what it used, and what it came to."""
 
-    numbers: dict[Value, int] = field(default_factory=dict)
+    numbers: dict[Number, int] = field(default_factory=dict)
     """Given numbers used, and how often."""
-    results: list[Value] = field(default_factory=list)
+    results: list[Number] = field(default_factory=list)
     forms: list[str] = field(default_factory=list)
 
-    def used(self, number: Value) -> int:
+    def used(self, number: Number) -> int:
         """How often a given number was used."""
         return self.numbers.get(number, 0)
 
 
 @dataclass(slots=True)
-class Flow:
+class ResultFlow:
     """The state of a trace between computations. All values in it are keys: see `tokens.key`."""
 
-    given: Counter[Value]
-    target: Value
-    attempt: Attempt = field(default_factory=Attempt)
+    given: Counter[Number]
+    target: Number
+    attempt: AttemptState = field(default_factory=AttemptState)
     last: Computation | None = None
-    results: set[Value] = field(default_factory=set)
+    results: set[Number] = field(default_factory=set)
     """Every result of the trace so far, computed forwards."""
-    backward: set[Value] = field(default_factory=set)
+    backward: set[Number] = field(default_factory=set)
     """Every value worked out backwards from the target."""
     forms: dict[str, int] = field(default_factory=dict)
     """Every form computed so far, and how many attempts began with it."""
-    goals: set[Value] = field(default_factory=set)
+    goals: set[Number] = field(default_factory=set)
     licence: bool = False
     """A goal was just stated: what serves it first is no new attempt."""
     marked: bool = False
     """Words before the computation at hand introduce an attempt."""
     new_plan: bool = False
     """The goal just stated belongs to another plan: what serves it first is a new attempt after all."""
-    resources: set[Value] = field(default_factory=set)
+    resources: set[Number] = field(default_factory=set)
     """The numbers the goal is to be made from, where it names them."""
-    used: set[Value] = field(default_factory=set)
+    used: set[Number] = field(default_factory=set)
     """Every given number used so far."""
     failed: bool = False
     """The last result was judged not to fit."""
@@ -86,21 +86,21 @@ class Flow:
         """Whether the last result is the target, whatever was said of it."""
         return self.last is not None and self.last.result_key == self.target
 
-    def relate(self, computations: Sequence[Computation], place: int) -> Relation:
+    def relate(self, computations: Sequence[Computation], place: int) -> StepRelation:
         """How the computation at a place stands to what came before. Changes nothing."""
         computation = computations[place]
         last = self.last
         if last is None:
-            return Relation.FIRST
+            return StepRelation.FIRST
         if computation.on_last or (computation.form != last.form and self._goes_on(computation, last)):
-            return Relation.CONTINUES
+            return StepRelation.CONTINUES
         if self._restates(computation, last):
-            return Relation.RESTATES
+            return StepRelation.RESTATES
         if self._serves_goal(computation):
-            return Relation.SERVES_GOAL
+            return StepRelation.SERVES_GOAL
         if self._second_operand(computations, place):
-            return Relation.SECOND_OPERAND
-        return Relation.BACK if self._goes_back(computation) else Relation.FRESH
+            return StepRelation.SECOND_OPERAND
+        return StepRelation.BACK if self._goes_back(computation) else StepRelation.FRESH
 
     def _goes_back(self, computation: Computation) -> bool:
         return any(value in self.results and value not in self.given for value in computation.keys)
@@ -125,7 +125,7 @@ class Flow:
         afresh = self._overdraft(computation)
         return going_on < afresh or (going_on == afresh == 0 and not self.failed)
 
-    def _overdraft(self, computation: Computation, without: Value | None = None) -> int:
+    def _overdraft(self, computation: Computation, without: Number | None = None) -> int:
         """How many numbers too many are used if `without` is the last result; alone, if it is None."""
         spent = dict(self.attempt.numbers) if without is not None else {}
         if without is not None:
@@ -165,7 +165,7 @@ class Flow:
             known in form or form in known for known in self.attempt.forms[-_RECENT:]
         )
 
-    def belongs(self, goals: set[Value]) -> bool:
+    def belongs(self, goals: set[Number]) -> bool:
         """Whether intermediate goals carry on the plan under way, rather than begin another after a failure."""
         last = self.last
         if last is None or goals & self.backward:
@@ -229,15 +229,15 @@ class Flow:
                     mine.add(later.result_key)
         return False
 
-    def note(self, computation: Computation, relation: Relation) -> None:
+    def note(self, computation: Computation, relation: StepRelation) -> None:
         """Takes a computation into the state."""
         form = computation.form
-        if relation.leaves_path or relation is Relation.FIRST:
-            self.attempt = Attempt()
+        if relation.leaves_path or relation is StepRelation.FIRST:
+            self.attempt = AttemptState()
             self.forms[form] = self.forms.get(form, 0) + 1
         else:
             self.forms.setdefault(form, 0)
-        if relation is not Relation.RESTATES:
+        if relation is not StepRelation.RESTATES:
             self._spend(computation, relation)
         result = computation.result_key
         if result is not None:
@@ -250,9 +250,9 @@ class Flow:
         self.new_plan = False
         self.resources = set()
 
-    def _spend(self, computation: Computation, relation: Relation) -> None:
+    def _spend(self, computation: Computation, relation: StepRelation) -> None:
         attempt = self.attempt
-        carried = self.last.result_key if relation is Relation.CONTINUES and self.last is not None else None
+        carried = self.last.result_key if relation is StepRelation.CONTINUES and self.last is not None else None
         given, numbers = self.given, attempt.numbers
         for value in computation.keys:
             if value == carried:
@@ -272,7 +272,7 @@ class Flow:
         self.new_plan = self.last is not None and not uses_result and (self.failed or self._unmet())
         starts = [value for value in computation.keys if value in self.given]
         if starts and not uses_result:
-            self.attempt = Attempt(numbers=dict.fromkeys(starts, 1))
+            self.attempt = AttemptState(numbers=dict.fromkeys(starts, 1))
         if result is not None and result != self.target:
             wanted = {result}
         else:

@@ -8,11 +8,11 @@ from typing import Any, Final
 
 from pydantic import TypeAdapter
 
-from pipelines.behaviors.judge import BehaviorVerdict, Judged, JudgeKind, JudgeTask, judge_run
+from pipelines.behaviors.judge import BehaviorVerdict, JudgedTask, JudgeKind, JudgeTask, judge_run
 from pipelines.behaviors.judges.rules.computations import Computation
 from pipelines.behaviors.judges.rules.detect import find_behaviors
 from pipelines.behaviors.judges.rules.facts import arithmetic_facts, wrong_equations
-from pipelines.behaviors.judges.rules.state import Found
+from pipelines.behaviors.judges.rules.state import SpanDraft
 from pipelines.behaviors.judges.rules.tries import AttemptFact, attempts_of
 from pipelines.behaviors.sets.four_habits import FOUR_HABITS
 from pipelines.records import ArithmeticFact, Behavior, JudgeRun, LabelledSpan, Span
@@ -39,7 +39,7 @@ class RulesResult:
     _numbers: tuple[int, ...] = field(repr=False)
     _target: int = field(repr=False)
     _computations: tuple[Computation, ...] = field(repr=False)
-    _found: tuple[Found, ...] = field(repr=False)
+    _found: tuple[SpanDraft, ...] = field(repr=False)
 
     @cached_property
     def facts(self) -> tuple[ArithmeticFact, ...]:
@@ -99,14 +99,14 @@ class RulesJudge:
         """Who judges: the rules of this version."""
         return judge_run("rules", params={"version": RULES_VERSION})
 
-    def judge(self, tasks: Iterable[JudgeTask], work: Path) -> Iterator[Judged]:
+    def judge(self, tasks: Iterable[JudgeTask], work: Path) -> Iterator[JudgedTask]:
         """Judges in order; keeps nothing in `work`."""
         for task in tasks:
             text = task.completion
             context = rules_context(task.task, task.problem)
             found, computations = find_behaviors(text, *(context or NO_CONTEXT))
             verdicts = {behavior: _verdict(text, found, behavior) for behavior in FOUR_HABITS.names}
-            yield Judged(task, verdicts, _facts(text, computations, context))
+            yield JudgedTask(task, verdicts, _facts(text, computations, context))
 
 
 def _facts(text: str, computations: Sequence[Computation], context: RulesContext | None) -> tuple[ArithmeticFact, ...]:
@@ -116,7 +116,7 @@ def _facts(text: str, computations: Sequence[Computation], context: RulesContext
     return tuple(fact for computation in computations for fact in wrong_equations(text, computation))
 
 
-def _verdict(completion: str, found: Sequence[Found], behavior: Behavior) -> BehaviorVerdict:
+def _verdict(completion: str, found: Sequence[SpanDraft], behavior: Behavior) -> BehaviorVerdict:
     spans = tuple(
         Span(
             start=span.start,

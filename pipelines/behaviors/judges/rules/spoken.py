@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
-from pipelines.behaviors.judges.rules.expressions import Expression, compute
-from pipelines.behaviors.judges.rules.tokens import GLUE, NUMBER, OTHER, WORDS, Tokens, Value
+from pipelines.behaviors.judges.rules.expressions import ArithmeticExpression, compute
+from pipelines.behaviors.judges.rules.tokens import GLUE, NUMBER, OTHER, WORDS, Number, TokenTable
 
 _VERBS: Final = re.compile(
     r"\b(?:add|adding|adds|added|subtract|subtracting|subtracts|subtracted|take|taking|deduct|multiply|multiplying"
@@ -32,10 +32,10 @@ _RESULT_OF_LAST: Final = re.compile(
 
 
 @dataclass(slots=True)
-class Told:
+class SpokenOperation:
     """An operation told in words, and whether one of its operands is the last result, not named."""
 
-    expression: Expression
+    expression: ArithmeticExpression
     on_last: bool
 
 
@@ -46,7 +46,7 @@ def find_verb(words: str) -> int:
     return -1 if match is None else match.start()
 
 
-def read_spoken(tokens: Tokens, folded: str, index: int, at: int) -> Told | None:
+def read_spoken(tokens: TokenTable, folded: str, index: int, at: int) -> SpokenOperation | None:
     """The operation that a verb at place `at`, inside the words at `index`, tells; None where it tells none."""
     run_end = tokens.ends[index]
     verb = _VERBS.match(folded, at)
@@ -62,8 +62,8 @@ def read_spoken(tokens: Tokens, folded: str, index: int, at: int) -> Told | None
         return None
     sign = _sign(name)
     if back is not None:
-        operands: tuple[Value, ...] = (_value(tokens, first),)
-        return Told(_expression(tokens, at, first, operands, sign, None), on_last=True)
+        operands: tuple[Number, ...] = (_value(tokens, first),)
+        return SpokenOperation(_expression(tokens, at, first, operands, sign, None), on_last=True)
     link_at = _over_glue(tokens, first + 1)
     link = ""
     if link_at < len(tokens) and tokens.kinds[link_at] == WORDS:
@@ -75,12 +75,12 @@ def read_spoken(tokens: Tokens, folded: str, index: int, at: int) -> Told | None
     if second is None:
         on_last = sign in "+-*/" and not link.startswith("and ")
         end = first
-        return Told(_expression(tokens, at, end, (left,), sign, None), on_last=on_last) if on_last else None
+        return SpokenOperation(_expression(tokens, at, end, (left,), sign, None), on_last=on_last) if on_last else None
     right = _value(tokens, second)
     if sign == "-" and link.startswith("from"):
         left, right = right, left
     value = compute(left, sign, right)
-    return Told(_expression(tokens, at, second, (left, right), sign, value), on_last=False)
+    return SpokenOperation(_expression(tokens, at, second, (left, right), sign, value), on_last=False)
 
 
 def _sign(name: str) -> str:
@@ -92,10 +92,10 @@ def _sign(name: str) -> str:
 
 
 def _expression(
-    tokens: Tokens, start: int, last: int, operands: tuple[Value, ...], sign: str, value: Value | None
-) -> Expression:
+    tokens: TokenTable, start: int, last: int, operands: tuple[Number, ...], sign: str, value: Number | None
+) -> ArithmeticExpression:
     form = f" {f' {sign} '.join(map(str, operands))} " if len(operands) > 1 else f" {sign} {operands[0]} "
-    return Expression(
+    return ArithmeticExpression(
         start=start,
         end=tokens.ends[last],
         value=value,
@@ -107,18 +107,18 @@ def _expression(
     )
 
 
-def _number_at(tokens: Tokens, index: int) -> int | None:
+def _number_at(tokens: TokenTable, index: int) -> int | None:
     index = _over_glue(tokens, index)
     return index if index < len(tokens) and tokens.kinds[index] == NUMBER else None
 
 
-def _over_glue(tokens: Tokens, index: int) -> int:
+def _over_glue(tokens: TokenTable, index: int) -> int:
     while index < len(tokens) and tokens.kinds[index] == GLUE:
         index += 1
     return index
 
 
-def _value(tokens: Tokens, index: int) -> Value:
+def _value(tokens: TokenTable, index: int) -> Number:
     value = tokens.values[index]
     assert isinstance(value, int | float)
     return value

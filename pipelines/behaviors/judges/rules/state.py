@@ -4,15 +4,15 @@ from bisect import bisect_left
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
-from pipelines.behaviors.judges.rules.clauses import Breaks, Clause
+from pipelines.behaviors.judges.rules.clauses import Clause, TextBreaks
 from pipelines.behaviors.judges.rules.computations import Computation
-from pipelines.behaviors.judges.rules.flow import Flow
-from pipelines.behaviors.judges.rules.tokens import NUMBER, Tokens, Value
+from pipelines.behaviors.judges.rules.flow import ResultFlow
+from pipelines.behaviors.judges.rules.tokens import NUMBER, Number, TokenTable
 from pipelines.records import Behavior
 
 
 @dataclass(slots=True)
-class Found:
+class SpanDraft:
     """A span in the making."""
 
     behavior: Behavior
@@ -26,7 +26,7 @@ class Found:
 
 
 @dataclass(slots=True)
-class Pending:
+class PendingMarker:
     """A marker that has not met its attempt yet."""
 
     start: int
@@ -42,7 +42,7 @@ class Pending:
 
 
 @dataclass(slots=True)
-class Check:
+class AnnouncedCheck:
     """An announced re-computation: announced at a clause, under way from its first computation on."""
 
     start: int
@@ -52,33 +52,33 @@ class Check:
 
 
 @dataclass(slots=True)
-class State:
+class TraceState:
     """One pass over one trace."""
 
     text: str
     """Folded."""
     masked: str
-    tokens: Tokens
+    tokens: TokenTable
     computations: list[Computation]
-    breaks: Breaks
-    flow: Flow
+    breaks: TextBreaks
+    flow: ResultFlow
     thought_end: int = -1
     """Where `</think>` stands, or -1."""
-    found: list[Found] = field(default_factory=list)
+    found: list[SpanDraft] = field(default_factory=list)
     lead: list[Clause] = field(default_factory=list)
     """Clauses of this sentence since the last computation or verdict."""
-    stated: set[Value] = field(default_factory=set)
+    stated: set[Number] = field(default_factory=set)
     """Intermediate goals stated so far."""
     backward: set[str] = field(default_factory=set)
     """Arithmetic from the target, as written so far."""
-    marker: Pending | None = None
+    marker: PendingMarker | None = None
     growing: bool = False
     """The last span is an attempt that the next computation may go on with."""
     asked: Clause | None = None
     """A question whether the result is the target, not answered yet."""
     covered: bool = False
     """A marker that was drawn covers the attempt that comes next."""
-    check: Check | None = None
+    check: AnnouncedCheck | None = None
     under_goal: bool = False
     """What is computed serves an intermediate goal, so a verdict is about that."""
     idle_goal: bool = False
@@ -87,11 +87,11 @@ class State:
     """Of the last computation."""
     sentence: int = -9
 
-    def add(self, found: Found) -> None:
+    def add(self, found: SpanDraft) -> None:
         """Keeps a span."""
         self.found.append(found)
 
-    def number_at(self, place: int) -> Value | None:
+    def number_at(self, place: int) -> Number | None:
         """The number whose token begins at a place of the text."""
         index = bisect_left(self.tokens.starts, place)
         if index < len(self.tokens) and self.tokens.starts[index] == place and self.tokens.kinds[index] == NUMBER:
@@ -100,9 +100,9 @@ class State:
             return value
         return None
 
-    def numbers_between(self, start: int, end: int, leave_out: Collection[int] = ()) -> list[Value]:
+    def numbers_between(self, start: int, end: int, leave_out: Collection[int] = ()) -> list[Number]:
         """The numbers that stand between two places of the text, except those that begin at certain places."""
-        values: list[Value] = []
+        values: list[Number] = []
         index = bisect_left(self.tokens.starts, start)
         while index < len(self.tokens) and self.tokens.starts[index] < end:
             value = self.tokens.values[index]

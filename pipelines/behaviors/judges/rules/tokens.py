@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import Final
 
-Value = int | float
+Number = int | float
 """Integers are exact; a division that does not come out even, or a decimal, is a float."""
 
 
-def key(value: Value) -> Value:
+def key(value: Number) -> Number:
     """What two values share when a trace would call them the same: traces round to two decimals."""
     return value if isinstance(value, int) else round(value, 2)
 
@@ -83,7 +83,7 @@ _MAX_DIGITS: Final = 15
 
 
 @dataclass(slots=True)
-class Tokens:
+class TokenTable:
     """The tokens of a text in parallel columns; `values` holds a number, an operator sign or the folded words."""
 
     kinds: bytes
@@ -124,7 +124,7 @@ class _Memory(dict[str, tuple[int, object]]):
 _memory: Final = _Memory()
 
 
-def tokenize(folded: str) -> Tokens:
+def tokenize(folded: str) -> TokenTable:
     """The tokens of a folded text."""
     if any(sign in folded for sign in _SPELLED_SIGNS):
         return _tokenize_spelled(folded)
@@ -132,9 +132,9 @@ def tokenize(folded: str) -> Tokens:
     places = tuple(accumulate(map(len, parts)))
     words = parts[1::2]
     if not words:
-        return Tokens(b"", (), (), ())
+        return TokenTable(b"", (), (), ())
     kinds, values = zip(*map(_memory.__getitem__, words), strict=True)
-    return Tokens(bytes(kinds), places[:-1:2], places[1::2], values)
+    return TokenTable(bytes(kinds), places[:-1:2], places[1::2], values)
 
 
 def _classify(word: str) -> tuple[int, object]:
@@ -159,7 +159,7 @@ def _classify(word: str) -> tuple[int, object]:
     return (NEWLINE, None) if first == "\n" else (OTHER, word)
 
 
-def _number(word: str) -> Value | None:
+def _number(word: str) -> Number | None:
     plain = word.rstrip(".…")
     plain = plain.replace(",", "")
     if len(plain) > _MAX_DIGITS or not plain.isascii():
@@ -173,7 +173,7 @@ def _number(word: str) -> Value | None:
     return int(number) if number.is_integer() else number
 
 
-def _tokenize_spelled(folded: str) -> Tokens:
+def _tokenize_spelled(folded: str) -> TokenTable:
     """The tokens of a text that spells numbers out: those become numbers, other words are joined again."""
     kinds: list[int] = []
     starts: list[int] = []
@@ -202,7 +202,7 @@ def _tokenize_spelled(folded: str) -> Tokens:
         starts.append(start)
         ends.append(end)
         values.append(value)
-    return Tokens(bytes(kinds), starts, ends, tuple(values))
+    return TokenTable(bytes(kinds), starts, ends, tuple(values))
 
 
 _OPERATOR_NEAR: Final = re.compile(
@@ -211,7 +211,7 @@ _OPERATOR_NEAR: Final = re.compile(
 _OPERATOR_BEFORE: Final = re.compile(r"\b(?:plus|minus|times|by|is|equals|gives|get|to) $")
 
 
-def _spelled(folded: str, start: int, end: int) -> tuple[Value, int] | None:
+def _spelled(folded: str, start: int, end: int) -> tuple[Number, int] | None:
     """The number in words from `start` and its end; a small one only where it is computed with: not `one way`."""
     match = _COMPOUND.match(folded, start)
     if match is None:

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 from pipelines.behaviors.judges.rules.computations import Computation
 from pipelines.behaviors.judges.rules.facts import wrong_equations
-from pipelines.behaviors.judges.rules.state import Found
-from pipelines.behaviors.judges.rules.tokens import Value
+from pipelines.behaviors.judges.rules.state import SpanDraft
+from pipelines.behaviors.judges.rules.tokens import Number
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class AttemptFact:
 
 
 def attempts_of(
-    text: str, computations: Sequence[Computation], found: Sequence[Found], numbers: Sequence[int], target: int
+    text: str, computations: Sequence[Computation], found: Sequence[SpanDraft], numbers: Sequence[int], target: int
 ) -> tuple[AttemptFact, ...]:
     """The attempts of a trace in order. Arithmetic from the target is planning, and left out.
 
@@ -69,7 +69,7 @@ def attempts_of(
     )
 
 
-def _turns(text: str, last: Computation, computation: Computation, turns: Sequence[Found]) -> bool:
+def _turns(text: str, last: Computation, computation: Computation, turns: Sequence[SpanDraft]) -> bool:
     """Whether another attempt begins with a computation. After a comma alone it goes on, whatever it uses."""
     if text[last.end : computation.start].strip() == ",":
         return False
@@ -77,11 +77,11 @@ def _turns(text: str, last: Computation, computation: Computation, turns: Sequen
 
 
 def _fact(
-    text: str, group: Sequence[Computation], after: Sequence[Found], numbers: Sequence[int], target: int
+    text: str, group: Sequence[Computation], after: Sequence[SpanDraft], numbers: Sequence[int], target: int
 ) -> AttemptFact:
-    operands: Counter[Value] = Counter(value for computation in group for value in computation.keys)
+    operands: Counter[Number] = Counter(value for computation in group for value in computation.keys)
     results = [computation.result_key for computation in group]
-    available: Counter[Value] = Counter(numbers)
+    available: Counter[Number] = Counter(numbers)
     available.update(value for value in results[:-1] if value is not None)
     said = next((span.says > 0 for span in after if span.behavior == "verification" and span.says), None)
     wrong = sum(bool(list(wrong_equations(text, computation))) for computation in group)

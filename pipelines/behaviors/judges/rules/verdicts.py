@@ -6,14 +6,14 @@ from typing import Final
 from pipelines.behaviors.judges.rules.clauses import Clause
 from pipelines.behaviors.judges.rules.computations import Computation
 from pipelines.behaviors.judges.rules.cues import Cue, read_clause
-from pipelines.behaviors.judges.rules.state import Check, Found, State
+from pipelines.behaviors.judges.rules.state import AnnouncedCheck, SpanDraft, TraceState
 from pipelines.behaviors.judges.rules.tokens import key
 
 _FAR: Final = 2
 """Lines between a result and a verdict that does not name the target."""
 
 
-def take_verdict(state: State, clause: Clause) -> bool:
+def take_verdict(state: TraceState, clause: Clause) -> bool:
     """Draws a verdict, or joins it to the one before; says whether the clause was one."""
     cue = clause.cue
     flow = state.flow
@@ -36,14 +36,14 @@ def take_verdict(state: State, clause: Clause) -> bool:
         previous.end = max(previous.end, end)
         previous.weak &= weak
     else:
-        state.add(Found("verification", start, end, weak=weak, why="judges the result", says=cue.polarity))
+        state.add(SpanDraft("verification", start, end, weak=weak, why="judges the result", says=cue.polarity))
     _judge(state, cue)
     if cue.polarity > 0 and (weak or cue.doubts):
         flow.reached = False
     return True
 
 
-def _may_judge(state: State, clause: Clause) -> bool:
+def _may_judge(state: TraceState, clause: Clause) -> bool:
     cue = clause.cue
     flow = state.flow
     if flow.last is None or (clause.line - state.line > _FAR and cue.versus != "T"):
@@ -64,7 +64,7 @@ def _may_judge(state: State, clause: Clause) -> bool:
 _ASKS: Final = re.compile(r"(?:is|are|was|does|do|did|can|could|would|will|should|what|how|why)\b")
 
 
-def _judge(state: State, cue: Cue) -> None:
+def _judge(state: TraceState, cue: Cue) -> None:
     if cue.polarity < 0:
         state.flow.failed = not cue.near
         state.flow.reached = False
@@ -75,7 +75,7 @@ def _judge(state: State, cue: Cue) -> None:
         state.flow.reached = True
 
 
-def _subject_fits(state: State, clause: Clause) -> bool:
+def _subject_fits(state: TraceState, clause: Clause) -> bool:
     """A number that a verdict speaks of must be a result, not one of the given numbers."""
     match = _SUBJECT.match(clause.text)
     value = state.number_at(clause.start + match.start(1)) if match else None
@@ -88,7 +88,7 @@ _SUBJECT: Final = re.compile(
 )
 
 
-def _extent(state: State, clause: Clause) -> tuple[int, int]:
+def _extent(state: TraceState, clause: Clause) -> tuple[int, int]:
     """The verdict alone: without connectives, with the arrow or the brackets that carry it."""
     start, end = clause.start, clause.end
     text = clause.text
@@ -138,7 +138,7 @@ _BARE_PREDICATE: Final = re.compile(r"^(?:is|isn't|does not equal|doesn't equal|
 _SHORT_SUBJECT: Final = 14
 
 
-def _joins(state: State, previous: Found, clause: Clause) -> bool:
+def _joins(state: TraceState, previous: SpanDraft, clause: Clause) -> bool:
     """Whether a verdict goes on with the one before: same sentence, or an interjection before it on the line."""
     last = state.flow.last
     if last is not None and last.start > previous.start:
@@ -161,13 +161,13 @@ _ALONE: Final = re.compile(
 )
 
 
-def announce_check(state: State, clause: Clause) -> None:
+def announce_check(state: TraceState, clause: Clause) -> None:
     """Remembers that a check was announced."""
     close_check(state)
-    state.check = Check(clause.start, clause.line)
+    state.check = AnnouncedCheck(clause.start, clause.line)
 
 
-def checks(state: State, computation: Computation, line: int) -> bool:
+def checks(state: TraceState, computation: Computation, line: int) -> bool:
     """Whether a computation belongs to an announced check of a candidate answer; ends the check if it does not."""
     check = state.check
     if check is None:
@@ -188,7 +188,7 @@ def checks(state: State, computation: Computation, line: int) -> bool:
     return True
 
 
-def _is_candidate(state: State, computation: Computation) -> bool:
+def _is_candidate(state: TraceState, computation: Computation) -> bool:
     """Whether what is computed again claims to be an answer: it reached the target, or uses all numbers."""
     flow = state.flow
     last = flow.last
@@ -203,9 +203,9 @@ def _is_candidate(state: State, computation: Computation) -> bool:
     return flow.reached or all_used or flow.at_target
 
 
-def close_check(state: State) -> None:
+def close_check(state: TraceState) -> None:
     """Draws a check that came to computing, from its announcement to its last word."""
     check = state.check
     state.check = None
     if check is not None and check.open:
-        state.add(Found("verification", check.start, check.end, why="computes a candidate again"))
+        state.add(SpanDraft("verification", check.start, check.end, why="computes a candidate again"))

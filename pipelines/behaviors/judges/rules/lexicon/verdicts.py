@@ -12,7 +12,7 @@ from pipelines.behaviors.judges.rules.lexicon.wording import any_of, compiled, w
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class VerdictPhrase:
     """A verdict found in a clause; see `cues.Cue` for the fields."""
 
     polarity: int = 0
@@ -23,7 +23,7 @@ class Verdict:
     alone: bool = False
 
 
-NONE: Final = Verdict()
+NONE: Final = VerdictPhrase()
 
 _NAMED: Final = any_of(
     r"(?:the |our |my |your |this |a )?(?:\w+ ){0,2}?(?:target|goal|objective)\b(?: (?:number|value|result|sum"
@@ -232,58 +232,58 @@ _TRIGGERS: Final = words_of(
 )
 
 
-def find(clause: str, words: set[str]) -> Verdict:
+def find(clause: str, words: set[str]) -> VerdictPhrase:
     """The verdict of a folded, masked clause, or `NONE`."""
     if _BAD_SIGNS.search(clause):
-        return Verdict(-1)
+        return VerdictPhrase(-1)
     if _GOOD_SIGNS.search(clause):
-        return Verdict(1)
+        return VerdictPhrase(1)
     has_target = "T" in clause
     if foreign.speaks(clause, words):
         polarity, versus = foreign.verdict(clause)
         if polarity or foreign.only(clause):
-            return Verdict(polarity, versus=versus) if polarity else NONE
+            return VerdictPhrase(polarity, versus=versus) if polarity else NONE
     if not (has_target or words & _TRIGGERS):
         return NONE
     named = has_target or "target" in words or "goal" in words
     conditional = _CONDITION.search(clause) is not None
     if _GROAN.search(clause):
-        return Verdict(-1, alone=True)
+        return VerdictPhrase(-1, alone=True)
     if _UNSURE.search(clause) and not named:
         return NONE
     if _SIGNS.search(clause) or (has_target and _INSTEAD.search(clause)):
-        return Verdict(-1, versus="T")
+        return VerdictPhrase(-1, versus="T")
     if not conditional:
         if _AGAINST_TARGET.search(clause):
-            return Verdict(-1, versus="T")
+            return VerdictPhrase(-1, versus="T")
         if _AGAINST_NUMBER.search(clause):
-            return Verdict(-1, versus="N")
+            return VerdictPhrase(-1, versus="N")
         if _TOO.search(clause):
-            return Verdict(-1, versus="T" if named else "")
+            return VerdictPhrase(-1, versus="T" if named else "")
     talk = _TALK.search(clause) is not None
     if not talk or "which" in words:
         near = _NEAR.search(clause) is not None
         if _COMPARED.search(clause):
-            return Verdict(-1, versus="T", near=near)
+            return VerdictPhrase(-1, versus="T", near=near)
         if _SHORT.search(clause) or _MEASURED.search(clause):
-            return Verdict(-1, near=near)
+            return VerdictPhrase(-1, near=near)
     if not conditional and _FAILS.search(clause):
-        return Verdict(-1)
+        return VerdictPhrase(-1)
     if _VALID.search(clause):
-        return Verdict(-1, mild=True)
+        return VerdictPhrase(-1, mild=True)
     return NONE if talk and not clause.startswith(_ASSERTS) else _positive(clause)
 
 
 _ASSERTS: Final = ("which", "so this", "so that", "this one is", "that one is", "=")
 
 
-def _positive(clause: str) -> Verdict:
+def _positive(clause: str) -> VerdictPhrase:
     if _REACHED.search(clause):
-        return Verdict(1, versus="T")
+        return VerdictPhrase(1, versus="T")
     if _REACHED_NUMBER.search(clause):
-        return Verdict(1, versus="T", if_reached=True)
+        return VerdictPhrase(1, versus="T", if_reached=True)
     if _CORRECT.search(clause) or _WORKS.search(clause):
-        return Verdict(1)
+        return VerdictPhrase(1)
     if _HURRAH.search(clause):
-        return Verdict(1, if_reached=True, alone=_PLAIN_YES.search(clause) is not None)
+        return VerdictPhrase(1, if_reached=True, alone=_PLAIN_YES.search(clause) is not None)
     return NONE
