@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from cogtui.cli.console.options import WorkspaceOption
-from cogtui.cli.rollouts.commands import ImportFormatChoice
+from cogtui.cli.rollouts.commands import ImportFormatOption
 
 
 def register(app: typer.Typer) -> None:
@@ -48,9 +48,7 @@ def show_app(
 def open_files(
     files: Annotated[list[Path], typer.Argument(help="Files, or folders of them.", metavar="FILE...")],
     *,
-    chosen: Annotated[
-        ImportFormatChoice, typer.Option("--format", help="What wrote the files; auto looks at each.")
-    ] = ImportFormatChoice.AUTO,
+    chosen: ImportFormatOption = "auto",
     mapping: Annotated[
         list[str] | None,
         typer.Option("--map", metavar="FIELD=COLUMN", help="Read a field from this column; may be repeated."),
@@ -68,7 +66,7 @@ def open_files(
 
     require_terminal()
     opened = opening.open_files(
-        files, chosen=chosen.value, mapping=pairs(mapping or (), "--map"), labels=read_labels(label or ())
+        files, chosen=chosen, mapping=pairs(mapping or (), "--map"), labels=read_labels(label or ())
     )
     for line in opened.plan.lines():
         narrate(line)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from cogtui.cli.console.output import ExitCode, emit, emit_json
-from jobs.doctor.checks import Finding, examine
+from jobs.doctor.checks import Finding, examine, plugin_findings
 from jobs.workspace import Workspace
 from pipelines.errors import CogtuiError
 
@@ -14,7 +14,7 @@ def print_findings(workspace: Workspace, *, as_json: bool) -> None:
     """Print all findings; exit with 3 if the workspace cannot be used."""
     import typer
 
-    findings = list(_all(workspace))
+    findings = list(all_findings(workspace))
     if as_json:
         emit_json([{name: getattr(finding, name) for name in Finding.__slots__} for finding in findings])
     else:
@@ -31,11 +31,15 @@ def print_findings(workspace: Workspace, *, as_json: bool) -> None:
         raise typer.Exit(ExitCode.MISSING)
 
 
-def _all(workspace: Workspace) -> Iterator[Finding]:
+def all_findings(workspace: Workspace) -> Iterator[Finding]:
     for finding in examine(workspace):
         yield finding
         if finding.area == "workspace" and finding.name == "folder" and finding.status == "ok":
             yield from _disk(workspace)
+    # The store is above the packages that `examine` may import, so the importers are examined here.
+    from cogtui.store.importing.registry import IMPORTERS
+
+    yield from plugin_findings((IMPORTERS,))
 
 
 def _disk(workspace: Workspace) -> Iterator[Finding]:

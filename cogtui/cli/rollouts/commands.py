@@ -20,15 +20,14 @@ SortOption = Annotated[
 IdArgument = Annotated[str, typer.Argument(help="Id of a rollout, or any unique beginning of it.", metavar="ID")]
 
 
-class ImportFormatChoice(StrEnum):
-    """What wrote a rollout file."""
-
-    AUTO = "auto"
-    COGTUI = "cogtui"
-    VERL = "verl"
-    TRL = "trl"
-    PAPER = "paper"
-    PLAIN = "plain"
+ImportFormatOption = Annotated[
+    str,
+    typer.Option(
+        "--format",
+        metavar="FORMAT",
+        help="Layout of the files: cogtui, verl, trl, paper, plain, or one of a plug-in; auto looks at each file.",
+    ),
+]
 
 
 class ExportFormatChoice(StrEnum):
@@ -151,9 +150,7 @@ def notes(
 def import_(
     files: Annotated[list[Path], typer.Argument(help="Files, or folders of them.", metavar="FILE...")],
     *,
-    chosen: Annotated[
-        ImportFormatChoice, typer.Option("--format", help="What wrote the files; auto looks at each.")
-    ] = ImportFormatChoice.AUTO,
+    chosen: ImportFormatOption = "auto",
     mapping: Annotated[
         list[str] | None,
         typer.Option("--map", metavar="FIELD=COLUMN", help="Read a field from this column; may be repeated."),
@@ -173,7 +170,7 @@ def import_(
     import_files(
         Workspace.locate(workspace),
         files,
-        chosen=chosen.value,
+        chosen=chosen,
         mapping=mapping or (),
         labels=label or (),
         dry_run=dry_run,

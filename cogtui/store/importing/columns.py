@@ -1,18 +1,13 @@
-"""Which column is what: known layouts, guesses for others, and what a person says."""
+"""Finding the columns of a file that hold the fields of a rollout: by a layout's names, by guesses, by `--map`."""
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Final, Literal, get_args
+from typing import Any, Final
 
+from cogtui.store.importing.protocol import ColumnMapping
 from pipelines.errors import InvalidInput
-from pipelines.records import Rollout, upgrade_record
-from pipelines.streams import strip_envelope
-
-Format = Literal["cogtui", "verl", "trl", "paper", "plain"]
-FORMATS: Final[tuple[Format, ...]] = get_args(Format)
 
 FIELDS: Final[dict[str, tuple[str, ...]]] = {
     "completion": ("completion", "response", "output", "generated", "generation", "generated_text", "model_output",
@@ -36,87 +31,30 @@ FIELDS: Final[dict[str, tuple[str, ...]]] = {
     "seed": ("seed",),
     "id": ("id", "uid", "uuid", "request_id", "rollout_id"),
 }  # fmt: skip
-"""What a rollout has → names a column with that goes by, the surest first."""
-
-_LAYOUTS: Final[dict[Format, dict[str, tuple[str, ...]]]] = {
-    "verl": {"completion": ("output",), "prompt": ("input",), "reward": ("score",), "step": ("step",),
-             "ground_truth": ("gts",), "id": ("request_id", "uid")},
-    "trl": {"completion": ("completion",), "prompt": ("prompt",), "step": ("step",)},
-    "paper": {"completion": ("generated",), "prompt": ("prompt",), "reward": ("score",),
-              "ground_truth": ("ground_truth",), "problem_id": ("index",)},
-}  # fmt: skip
-"""Layouts that are known: their columns mean this and nothing else."""
-
-DEFAULT_SPLITS: Final[dict[Format, str]] = {
-    "cogtui": "train", "verl": "train", "trl": "train", "paper": "test", "plain": "import"
-}  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class ColumnMapping:
-    """Field of a rollout → the columns it is read from; of several the numbers are added."""
-
-    fields: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-
-    def lines(self) -> list[str]:
-        """As people read it: `completion  from output`."""
-        return [f"{name:<14} from {' + '.join(columns)}" for name, columns in self.fields.items()]
-
-
-def guess_format(rows: Sequence[Mapping[str, Any]]) -> Format:
-    """Which program wrote rows like these."""
-    names = set(rows[0]) if rows else set()
-    if _is_ours(rows):
-        return "cogtui"
-    if {"input", "output"} <= names and names & {"score", "gts"}:
-        return "verl"
-    if {"prompt", "completion", "step", "advantage"} <= names:
-        return "trl"
-    if {"generated", "ground_truth", "score"} <= names:
-        return "paper"
-    return "plain"
-
-
-def _is_ours(rows: Sequence[Mapping[str, Any]]) -> bool:
-    return bool(rows) and our_family(rows[0]) is not None
-
-
-def our_family(row: Mapping[str, Any]) -> Literal["rollouts", "traces", "judgements"] | None:
-    """Which of our own records a row is, if any."""
-    try:
-        names = set(upgrade_record(strip_envelope(dict(row))))
-    except ValueError:
-        return None
-    if {"rollout_id", "judge_run", "behavior", "status"} <= names:
-        return "judgements"
-    if {"teacher", "completion", "spans", "problem_id", "condition"} <= names:
-        return "traces"
-    needed = {name for name, info in Rollout.model_fields.items() if info.is_required()}
-    return "rollouts" if needed <= names and not names - set(Rollout.model_fields) else None
+"""Field of a rollout → names of columns that mean it, the surest first."""
 
 
 def choose_columns(
-    chosen: Format,
+    layout: Mapping[str, Sequence[str]],
     rows: Sequence[Mapping[str, Any]],
-    given: Mapping[str, str] = {},
+    given: Mapping[str, str],
 ) -> ColumnMapping:
-    """The columns of a file.
+    """Find the columns of a file.
 
     Args:
-        chosen: its format.
-        rows: some of its rows.
-        given: field → column, as a person says; an empty column means that the field is not there.
+        layout: field → names of columns that mean it, the surest first.
+        rows: the first rows of the file.
+        given: field → column, from `--map`; an empty column removes the field.
 
     Raises:
-        InvalidInput: a field or a column does not exist, or nothing looks like a completion.
+        InvalidInput: a field or a column does not exist, or no column looks like a completion.
     """
     columns = column_names(rows)
-    layout = _LAYOUTS.get(chosen, FIELDS)
     fields: dict[str, tuple[str, ...]] = {}
     taken: set[str] = set()
     for name in FIELDS:
         match = next(
-            (c for c in layout.get(name, ()) if c in columns and c not in taken and _may_be(name, c, rows)), None
+            (c for c in layout.get(name, ()) if c in columns and c not in taken and _fits(name, c, rows)), None
         )
         if match is not None:
             fields[name] = (match,)
@@ -135,8 +73,8 @@ def choose_columns(
     return ColumnMapping({name: fields[name] for name in FIELDS if name in fields})
 
 
-def _may_be(name: str, column: str, rows: Sequence[Mapping[str, Any]]) -> bool:
-    """Whether a column has what a field needs: a completion and a prompt are text or chat messages."""
+def _fits(name: str, column: str, rows: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether a column can hold a field: completions and prompts are text or chat messages."""
     if name not in ("completion", "prompt"):
         return True
     value = next((found for row in rows if (found := value_at(row, column)) is not None), None)
@@ -163,7 +101,7 @@ def _nearest(name: str, choices: Iterable[str]) -> str:
 
 
 def _reward_columns(rows: Sequence[Mapping[str, Any]], columns: set[str], taken: set[str]) -> list[str]:
-    """Columns of a reward given in parts, as TRL writes one a reward function."""
+    """Columns of a reward in parts: TRL writes one per reward function."""
     found = []
     for column in sorted(columns - taken):
         name = column.lower()
@@ -177,7 +115,7 @@ def _is_number(value: Any) -> bool:
 
 
 def column_names(rows: Iterable[Mapping[str, Any]]) -> set[str]:
-    """All columns of some rows; those inside objects with dots."""
+    """Return all columns of some rows; those inside objects have dots in their names."""
     found: set[str] = set()
     for row in rows:
         for name, value in row.items():
@@ -188,7 +126,7 @@ def column_names(rows: Iterable[Mapping[str, Any]]) -> set[str]:
 
 
 def value_at(row: Mapping[str, Any], column: str) -> Any:
-    """The value of a column, which may be inside objects; None where it is not there."""
+    """Return the value of a column, which may be inside objects; None if it is missing."""
     if column in row:
         return row[column]
     head, _, rest = column.partition(".")

@@ -1,30 +1,23 @@
-"""What an import will do, known from the first rows: shown before anything is written."""
+"""Planning an import from the first rows of its files, to show the plan before anything is written."""
 
 from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final
 
-from cogtui.store.importing.columns import (
-    DEFAULT_SPLITS,
-    FORMATS,
-    ColumnMapping,
-    Format,
-    choose_columns,
-    guess_format,
-    our_family,
-)
-from cogtui.store.importing.tables import container_of, expand, rows_of
-from pipelines.errors import InvalidInput
+from cogtui.store.importing.protocol import ColumnMapping, FileSample, RecordFamily, RowImporter
+from cogtui.store.importing.registry import AUTO, IMPORTERS, choose_importer
+from pipelines.errors import InvalidInput, NotFound
 from pipelines.files import canonical_json
+from pipelines.row_files import SUFFIXES, container_of, read_rows
 from pipelines.stages.builtin import IMPORT
 
-_LOOK_AT: Final = 50
+_SAMPLE_ROWS: Final = 50
 _LABEL: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -33,13 +26,23 @@ class PlannedFile:
     """One file and how it is read."""
 
     path: Path
-    format: Format
-    family: Literal["rollouts", "traces", "judgements"]
+    format: str
+    """Name of its importer."""
+    label: str
+    """What the importer calls such a file."""
+    family: RecordFamily
     """What its rows become."""
     columns: ColumnMapping
-    """Empty for our own files, which are taken as they are."""
+    """Empty for a layout with fixed fields."""
     stream: str
     """Name of the stream its rows are written to."""
+    is_record: bool = False
+    """Whether its rows are records already, so that it is copied or linked."""
+
+    @property
+    def importer(self) -> RowImporter:
+        """The importer of its layout."""
+        return IMPORTERS.get(self.format)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +54,10 @@ class ImportPlan:
     key: str
 
     def lines(self) -> list[str]:
-        """What was found and guessed, for people; equal files are told once."""
+        """Describe what was found and guessed, for people; files that are read alike are described once."""
         shown: dict[tuple[str, ...], list[str]] = {}
         for file in self.files:
-            what = (f"format {file.format}", *file.columns.lines())
+            what = (f"format {file.format}, {file.label}", *file.columns.lines())
             shown.setdefault(what, []).append(file.path.name)
         lines = []
         for what, names in shown.items():
@@ -66,28 +69,28 @@ class ImportPlan:
 def plan_import(
     paths: Sequence[Path],
     *,
-    chosen: str = "auto",
+    chosen: str = AUTO,
     mapping: Mapping[str, str] | None = None,
     labels: Mapping[str, str | int] | None = None,
 ) -> ImportPlan:
-    """Looks into files and decides how they will be read.
+    """Look into files and decide how they will be read.
 
     Args:
-        paths: files, or folders of them.
-        chosen: their format; `auto` looks at each.
-        mapping: field → column where the guess is not right; an empty column for a field that is not there.
-        labels: of all their rollouts, e.g. condition and seed.
+        paths: files, or folders of files.
+        chosen: name of an importer; `auto` chooses one for each file.
+        mapping: field → column where the guess is wrong; an empty column for a field that is not there.
+        labels: of all imported rollouts, e.g. condition and seed.
 
     Raises:
-        NotFound: a file is not there. InvalidInput: a file holds no rollouts, or the mapping does not fit.
+        NotFound: a file does not exist. InvalidInput: a file has no rollouts, or format or mapping do not fit.
         MissingRequirement: a file is parquet, and pyarrow is not installed.
     """
-    if chosen not in ("auto", *FORMATS):
-        raise InvalidInput(f"there is no format {chosen!r}", remedy=f"One of: auto, {', '.join(FORMATS)}.")
+    if chosen != AUTO:
+        IMPORTERS.get(chosen)
     for name in labels or {}:
         if not _LABEL.fullmatch(name):
             raise InvalidInput(f"{name!r} cannot be the name of a label")
-    files = tuple(_plan_file(path, chosen, mapping or {}) for path in expand(paths))
+    files = tuple(_plan_file(path, chosen, mapping or {}) for path in find_files(paths))
     identity = {
         "files": [[str(file.path.resolve()), file.format, file.columns.fields] for file in files],
         "labels": labels or {},
@@ -96,27 +99,57 @@ def plan_import(
     return ImportPlan(files, labels or {}, f"{IMPORT.name}-{digest}")
 
 
+def find_files(paths: Iterable[Path]) -> list[Path]:
+    """Return the files to import: of a folder those with rows in it, in the order of the numbers in their names.
+
+    Raises:
+        NotFound: a path does not exist, or a folder has no such files.
+    """
+    found: list[Path] = []
+    for path in paths:
+        if path.is_dir():
+            inside = [each for each in path.iterdir() if each.suffix in SUFFIXES and each.is_file()]
+            if not inside:
+                raise NotFound(f"there are no rollout files in {path}", remedy=f"Looked for {', '.join(SUFFIXES)}.")
+            found += sorted(inside, key=_natural)
+        elif path.is_file():
+            found.append(path)
+        else:
+            raise NotFound(f"there is no file {path}")
+    return [path.absolute() for path in dict.fromkeys(found)]
+
+
+def _natural(path: Path) -> list[tuple[int, int, str]]:
+    pieces = re.split(r"([0-9]{1,18})", path.name)
+    return [(0, int(piece), "") if piece.isdecimal() else (1, 0, piece) for piece in pieces if piece]
+
+
 def _plan_file(path: Path, chosen: str, mapping: Mapping[str, str]) -> PlannedFile:
-    rows = _first_rows(path)
-    found: Format = guess_format(rows)
-    if chosen != "auto":
-        found = next(name for name in FORMATS if name == chosen)
+    sample = FileSample(path, _first_rows(path))
+    importer = choose_importer(sample) if chosen == AUTO else IMPORTERS.get(chosen)
     stem = re.sub(r"[^a-z0-9]+", "_", path.stem.lower())[:24].strip("_")
     stream = f"{stem or 'rows'}_{hashlib.sha256(str(path.resolve()).encode('utf-8', 'replace')).hexdigest()[:8]}"
-    if found == "cogtui":
-        family = our_family(rows[0])
+    record_family = getattr(importer, "record_family", None)
+    if record_family is not None:
+        family: RecordFamily | None = record_family(sample)
         if family is None:
-            raise InvalidInput(f"{path} holds none of our own records", remedy="Use --format auto.")
-        return PlannedFile(path, found, family, ColumnMapping(), stream)
+            raise InvalidInput(f"{path} does not hold {importer.label}", remedy="Use --format auto.")
+        return PlannedFile(path, importer.name, importer.label, family, ColumnMapping(), stream, is_record=True)
     try:
-        return PlannedFile(path, found, "rollouts", choose_columns(found, rows, mapping), stream)
+        columns = importer.columns(sample, mapping)
+        if mapping and not columns.fields:
+            raise InvalidInput(
+                f"it is {importer.label}, whose fields are fixed",
+                remedy="Leave --map out, or use --format plain to read its columns.",
+            )
     except InvalidInput as error:
         raise InvalidInput(f"{path}: {error.summary}", detail=error.detail, remedy=error.remedy) from error
+    return PlannedFile(path, importer.name, importer.label, "rollouts", columns, stream)
 
 
 def _first_rows(path: Path) -> list[dict[str, Any]]:
     rows, reasons = [], []
-    for row in islice(rows_of(path), _LOOK_AT):
+    for row in islice(read_rows(path), _SAMPLE_ROWS):
         if row.value is None:
             reasons.append(f"{row.place}: {row.problem}")
         else:
@@ -126,8 +159,3 @@ def _first_rows(path: Path) -> list[dict[str, Any]]:
         what = "its JSON list is empty" if container == "list" and not reasons else "no row can be read"
         raise InvalidInput(f"{path}: {what}", detail="\n".join(reasons[:3]))
     return rows
-
-
-def default_split(file: PlannedFile) -> str:
-    """The split of rows that name none."""
-    return DEFAULT_SPLITS[file.format]

@@ -1,4 +1,4 @@
-"""Writing an import as a stage folder: resumable by file and row, one stream a file, the result last."""
+"""Running an import: its rollouts become a stage folder, one stream per file, the result last. Resumable by row."""
 
 from __future__ import annotations
 
@@ -11,34 +11,36 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, Final
 
-from cogtui.store.importing.convert import BadRowError, Converter
-from cogtui.store.importing.plan import ImportPlan, PlannedFile, default_split
-from cogtui.store.importing.tables import rows_of
+from cogtui.store.importing.convert import Converter
+from cogtui.store.importing.plan import ImportPlan, PlannedFile
+from cogtui.store.importing.protocol import BadRowError
 from cogtui.store.stage_files.scan import head_digest
 from jobs.workspace import Workspace
 from pipelines.errors import StageFailed
 from pipelines.files import read_json, write_json
 from pipelines.folder import StageFolder, StageInfo
 from pipelines.records import RECORD_VERSION
+from pipelines.row_files import read_rows
 from pipelines.stages.builtin import IMPORT
 from pipelines.streams import ROTATE_BYTES, complete_lines, stream_files
 
 STATE: Final = "import.json"
 MAX_NAMED: Final = 100
-"""Rows that cannot be read named a file; all are counted."""
+"""Bad rows listed per file; all are counted."""
 _SAY_EVERY: Final = 500
 
 
 @dataclass(slots=True)
 class FileImportState:
-    """How far one file is."""
+    """How far the import of one file is."""
 
     path: str
     rows: int = 0
-    """Written."""
+    """Rollouts written."""
     bad: int = 0
+    """Rows without a rollout."""
     named: list[str] = field(default_factory=list)
-    """The first of them: place and reason."""
+    """Place and reason of the first bad rows."""
     done: bool = False
 
 
@@ -51,22 +53,22 @@ class ImportState:
 
     @property
     def rows(self) -> int:
-        """Rows written."""
+        """Rollouts written."""
         return sum(file.rows for file in self.files)
 
     @property
     def bad(self) -> int:
-        """Rows that could not be read."""
+        """Rows without a rollout."""
         return sum(file.bad for file in self.files)
 
     @property
     def done(self) -> bool:
-        """Whether all is read."""
+        """Whether all files are read."""
         return all(file.done for file in self.files)
 
 
 def prepare(plan: ImportPlan, workspace: Workspace) -> StageFolder:
-    """The folder of an import, made if it is not there.
+    """Return the stage folder of an import; create it if it is missing.
 
     Raises:
         MissingRequirement: the workspace cannot be written.
@@ -92,17 +94,17 @@ def prepare(plan: ImportPlan, workspace: Workspace) -> StageFolder:
 
 
 def run_import(plan: ImportPlan, workspace: Workspace, *, link: bool = False) -> Generator[ImportState]:
-    """Imports, or goes on with an import that was stopped, or adds what its files have gained since.
+    """Run an import, resume one that was stopped, or add the rows that its files have gained since.
 
-    A file that was changed in its beginning is imported anew. May be left at any yield and run again later.
+    A file whose beginning changed is imported again. May be abandoned at any yield and resumed later.
 
     Args:
         plan: what to import.
         workspace: where to.
-        link: leave our own files where they are and only point to them, as for looking at them once.
+        link: link files of cogtui records instead of copying them, for opening them once.
 
     Yields:
-        How far it is, every few hundred rows and at the end.
+        The state, every few hundred rows and at the end.
 
     Raises:
         StageFailed: the disk is full. InvalidInput: a file is damaged.
@@ -121,7 +123,7 @@ def run_import(plan: ImportPlan, workspace: Workspace, *, link: bool = False) ->
             write_json(folder.artifacts / STATE, {"v": RECORD_VERSION, "heads": heads})
             for _ in (
                 _take_over(file, folder, imported, link=link)
-                if _is_ours(file)
+                if file.is_record
                 else _convert(file, folder, imported, plan.key)
             ):
                 folder.report(state.rows, max(state.rows, 1), "rows")
@@ -141,12 +143,8 @@ def run_import(plan: ImportPlan, workspace: Workspace, *, link: bool = False) ->
     yield state
 
 
-def _is_ours(file: PlannedFile) -> bool:
-    return file.format == "cogtui"
-
-
 def _head(path: Path) -> list[Any]:
-    """By what a file is known again: how much of it there was, and the digest of its beginning."""
+    """What identifies a file at the next run: its size, and the digest of its beginning."""
     size = path.stat().st_size
     return [size, head_digest(path, size)]
 
@@ -178,31 +176,32 @@ def _parts(folder: StageFolder, file: PlannedFile) -> list[Path]:
 
 
 def _convert(file: PlannedFile, folder: StageFolder, imported: FileImportState, key: str) -> Iterator[None]:
-    """Converts row by row; those written before are passed over, for the same rows always give the same records."""
+    """Convert row by row. Rollouts written before are skipped: the same rows always give the same records."""
     written = sum(1 for path in _parts(folder, file) for _ in complete_lines(path))
-    converter = Converter(key, file.path.stem, file.stream, file.format, file.columns, default_split(file))
+    converter = Converter(file.importer, file.columns, key, file.path.stem, file.stream)
     with _StreamWriter(folder, file) as writer:
-        for row in rows_of(file.path):
+        for row in read_rows(file.path):
             try:
                 if row.value is None:
                     raise BadRowError(row.problem)
-                shaped = converter.shape(row.value)
+                rollouts = converter.convert(row.value)
             except BadRowError as error:
                 imported.bad += 1
                 if len(imported.named) < MAX_NAMED:
                     imported.named.append(f"{row.place}: {error}")
                 continue
-            if imported.rows >= written:
-                writer.append(converter.finish(shaped, imported.rows))
-            imported.rows += 1
-            if imported.rows % _SAY_EVERY == 0:
-                writer.flush()
-                yield
+            for rollout in rollouts:
+                if imported.rows >= written:
+                    writer.append(converter.record(rollout, imported.rows))
+                imported.rows += 1
+                if imported.rows % _SAY_EVERY == 0:
+                    writer.flush()
+                    yield
     yield
 
 
 class _StreamWriter:
-    """Appends whole lines to the parts of a stream, each part written by one process only."""
+    """Appends records to the parts of a stream; each part is written by one process."""
 
     def __init__(self, folder: StageFolder, file: PlannedFile) -> None:
         self._folder = folder.path
@@ -212,7 +211,7 @@ class _StreamWriter:
         self._size = 0
 
     def append(self, record: dict[str, Any]) -> None:
-        """Writes a record as a line; it is on disk after `flush`."""
+        """Write a record as a line; readers see it after `flush`."""
         line = json.dumps(
             {"v": RECORD_VERSION, "stream": self._stream, "seq": 0, **record}, separators=(",", ":"), allow_nan=False
         ).encode()
@@ -223,7 +222,7 @@ class _StreamWriter:
         self._size += len(line) + 1
 
     def flush(self) -> None:
-        """Makes what was written visible to readers."""
+        """Make the written lines visible to readers."""
         if self._file is not None:
             self._file.flush()
 
@@ -248,7 +247,7 @@ class _StreamWriter:
 
 
 def _take_over(file: PlannedFile, folder: StageFolder, imported: FileImportState, *, link: bool) -> Iterator[None]:
-    """Our own files need no conversion: they are copied, or pointed to."""
+    """Copy or link a file of cogtui records, which needs no conversion."""
     if file.family == "traces":
         place = folder.artifacts / f"traces_{file.stream}.jsonl"
     else:

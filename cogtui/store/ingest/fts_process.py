@@ -26,6 +26,8 @@ COMMIT_BYTES: Final = 32 * 2**20
 """Bytes of stage files per full-text transaction. Large ones leave fewer segments to merge and search. The first is
 small because rows wait for their texts; the last are small because then only the row writer has work left."""
 _LENGTH: Final = struct.Struct("<Q")
+_COMMAND: Final = "from cogtui.store.ingest.fts_process import main; main()"
+"""Not `-m`: the chunks would then be pickled as classes of `__main__`, which the parent cannot load."""
 _AHEAD: Final = 12
 """Chunks that may wait for the row writer."""
 
@@ -61,7 +63,7 @@ class FtsProcess:
 
     def __init__(self) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "cogtui.store.ingest.fts_process"],
+            [sys.executable, "-c", _COMMAND],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -142,10 +144,3 @@ def main() -> None:
     gc.disable()  # millions of small tuples without cycles
     with contextlib.suppress(BrokenPipeError, KeyboardInterrupt):
         _serve()
-
-
-if __name__ == "__main__":
-    # The parent unpickles chunks by the name of their class, which in this module would be `__main__.IndexedChunk`.
-    from cogtui.store.ingest.fts_process import main as run
-
-    run()

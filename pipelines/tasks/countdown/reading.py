@@ -9,21 +9,20 @@ Any of JSONL, a JSON list and parquet is read (told apart by content, not by nam
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from pydantic import ValidationError
 
-from pipelines.errors import InvalidInput, MissingRequirement, NotFound
+from pipelines.errors import InvalidInput, NotFound
 from pipelines.files import canonical_json, write_atomic
+from pipelines.row_files import RawRow, is_parquet, read_lines, read_list, read_parquet
 from pipelines.tasks.countdown.problem import Problem, make_problem
 
 _NUMBERS_FIELDS: Final = ("numbers", "nums")
 _PROMPT_FIELDS: Final = ("prompt", "query", "question", "problem", "input", "text")
 _COLUMNS: Final = ("id", *_NUMBERS_FIELDS, "target", "reward_model", "ground_truth", *_PROMPT_FIELDS)
-_PARQUET_MAGIC: Final = b"PAR1"
-_BATCH_ROWS: Final = 10_000
 
 _BRACKETED: Final = re.compile(r"\[\s*([0-9]+(?:\s*,\s*[0-9]+)+)\s*\]")
 _ENUMERATED: Final = re.compile(
@@ -73,65 +72,39 @@ def _first_message(error: ValueError) -> str:
 
 def _rows(path: Path) -> Iterator[tuple[str, Any]]:
     try:
-        with path.open("rb") as stream:
-            start = stream.read(4)
+        rows = read_parquet(path, _problem_columns(path)) if is_parquet(path) else _json_rows(path)
     except FileNotFoundError as error:
         raise NotFound(f"there is no problem file {path}") from error
     except OSError as error:
         raise InvalidInput(f"cannot read the problem file {path}: {error.strerror}") from error
-    yield from _parquet_rows(path) if start == _PARQUET_MAGIC else _json_rows(path)
+    for row in rows:
+        if row.problem:
+            raise InvalidInput(
+                f"{path}, {row.place}: {row.problem}", remedy="Restore the file, or leave that line out."
+            )
+        yield row.place, row.value
 
 
-def _json_rows(path: Path) -> Iterator[tuple[str, Any]]:
+def _json_rows(path: Path) -> Iterator[RawRow]:
     try:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise InvalidInput(f"{path} is neither parquet nor UTF-8 text (byte {error.start})") from error
-    if text.lstrip().startswith("["):
-        try:
-            listed = json.loads(text)
-        except (ValueError, RecursionError) as error:
-            raise InvalidInput(f"{path} is not valid JSON: {error}") from error
-        for index, row in enumerate(listed, 1):
-            yield f"row {index}", row
-        return
-    # Only "\n" ends a line: a prompt may hold U+2028 and other characters that splitlines() takes for one.
-    for index, line in enumerate(text.split("\n"), 1):
-        if not line.strip():
-            continue
-        try:
-            yield f"line {index}", json.loads(line)
-        except (ValueError, RecursionError) as error:
+    return read_list(path) if text.lstrip().startswith("[") else read_lines(path)
+
+
+def _problem_columns(path: Path) -> Callable[[Sequence[str]], Sequence[str]]:
+    def choose(names: Sequence[str]) -> Sequence[str]:
+        columns = [name for name in names if name in _COLUMNS]
+        if not columns:
             raise InvalidInput(
-                f"{path}, line {index}: not valid JSON: {error}", remedy="Restore the file, or leave that line out."
-            ) from error
+                f"{path} has no column that could hold a problem",
+                detail=f"Its columns: {', '.join(names)}.",
+                remedy="It needs `numbers` (or `nums`) and `target`, or a prompt that names both.",
+            )
+        return columns
 
-
-def _parquet_rows(path: Path) -> Iterator[tuple[str, Any]]:
-    try:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-    except ImportError as error:
-        raise MissingRequirement(
-            f"reading parquet needs pyarrow, not installed for this Python: {path}",
-            remedy="Install the extra: pip install 'cogtui[export]'",
-        ) from error
-    try:
-        with pq.ParquetFile(path) as table:
-            columns = [name for name in table.schema_arrow.names if name in _COLUMNS]
-            if not columns:
-                raise InvalidInput(
-                    f"{path} has no column that could hold a problem",
-                    detail=f"Its columns: {', '.join(table.schema_arrow.names)}.",
-                    remedy="It needs `numbers` (or `nums`) and `target`, or a prompt that names both.",
-                )
-            index = 0
-            for batch in table.iter_batches(batch_size=_BATCH_ROWS, columns=columns):
-                for row in batch.to_pylist():
-                    index += 1
-                    yield f"row {index}", row
-    except (pa.ArrowException, OSError) as error:
-        raise InvalidInput(f"{path} is a damaged parquet file: {error}", remedy="Fetch it again.") from error
+    return choose
 
 
 def problem_of(row: Any) -> Problem:

@@ -1,0 +1,36 @@
+"""An outside importer in one file: rows that hold several completions of one question, with a score each."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from cogtui.store.importing.protocol import BadRowError, ColumnMapping, FileSample, ImportedRollout
+
+
+class SeveralAnswers:
+    """Imports rows like `{"ask": …, "ys": [{"text": …, "points": …}, …]}`."""
+
+    name = "several"
+    label = "a log of several answers per question"
+    default_split = "test"
+
+    def matches(self, sample: FileSample) -> float:
+        return 1.0 if {"ask", "ys"} <= set(sample.rows[0]) else 0.0
+
+    def columns(self, sample: FileSample, given: Mapping[str, str]) -> ColumnMapping:
+        return ColumnMapping()
+
+    def rollouts(self, row: Mapping[str, Any], columns: ColumnMapping) -> Iterable[ImportedRollout]:
+        if not isinstance(row.get("ys"), list):
+            raise BadRowError("no list of answers in ys")
+        for number, answer in enumerate(row["ys"]):
+            yield ImportedRollout(
+                completion=answer["text"],
+                prompt=row["ask"],
+                step=row.get("update"),
+                sample=number,
+                reward=answer["points"],
+                correct=answer["points"] == 1.0,
+            )
+
+
+IMPORTER = SeveralAnswers()
