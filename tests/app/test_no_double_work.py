@@ -11,6 +11,9 @@ import pytest
 
 from cogtui.app.traces.compare.screen import CompareScreen
 from cogtui.app.traces.reader.screen import TraceScreen
+from pipelines.behaviors.judge import JudgeTask
+from pipelines.behaviors.judges.rules.judge import RulesJudge
+from pipelines.files import write_json
 from tests.app.conftest import Builder
 from tests.app.driving import press, running, top
 from tests.app.test_traces import SPANS, TEXT
@@ -81,6 +84,32 @@ async def test_opening_a_trace_opens_each_file_once_and_does_not_resolve_its_id(
         assert not [text for text in queries if "uid =" in text or "uid >=" in text]
         # The row, its address, two files, the judgements, the note, and the position in the list.
         assert len(queries) <= 7, queries
+
+
+async def test_a_stored_rules_judgement_is_not_computed_again(
+    builder: Builder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = "3 + 5 = 9. That is not 32. Let me try again: (3 + 5) * 4 = 32. <answer>(3 + 5) * 4</answer>"
+    folder = builder.stage("ppo", "c1", {"condition": "none", "seed": 1})
+    builder.done(folder)
+    (rollout,) = builder.rollouts(folder, [text], judge=False)
+    judge = RulesJudge()
+    (judged,) = judge.judge([JudgeTask(rollout.id, rollout.task, rollout.problem, text)], builder.workspace.path)
+    assert judged.facts
+    write_json(folder.artifacts / "judge_run.json", judge.run.model_dump(mode="json"))
+    with folder.stream("judgements", "train") as writer:
+        writer.append(judged.records(judge.run.id))
+
+    def judge_again(*_: object) -> None:
+        raise AssertionError("the rules judge ran although its judgement is stored")
+
+    monkeypatch.setattr("pipelines.behaviors.judges.rules.judge.find_behaviors", judge_again)
+    async with running(builder.workspace) as (app, pilot):
+        await press(pilot, "3", "enter")
+        screen = top(app, TraceScreen)
+        assert screen.now is not None
+        assert screen.now.facts == judged.facts
+        assert screen.now.counts == {behavior: verdict.count for behavior, verdict in judged.verdicts.items()}
 
 
 async def test_comparing_two_rollouts_opens_each_of_their_files_once(judged: Builder) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from cogtui.app.rollout.trace_data import LiveRulesJudgement
+from cogtui.app.rollout.trace_data import RulesJudgement
 from cogtui.app.rollout.trace_facts import judge_name
 from cogtui.store import RolloutDetail
 from cogtui.store.user_data.annotations import human_judge_run
@@ -20,7 +20,7 @@ class ProposalSource:
     spans: Sequence[LabelledSpan]
 
 
-def proposal_sources(detail: RolloutDetail, now: LiveRulesJudgement | None, annotator: str) -> list[ProposalSource]:
+def proposal_sources(detail: RolloutDetail, now: RulesJudgement | None, annotator: str) -> list[ProposalSource]:
     """List what an annotator can start from; their own annotation is left out."""
     mine = human_judge_run(annotator).id
     found = [

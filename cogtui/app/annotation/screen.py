@@ -16,7 +16,7 @@ from cogtui.app.annotation.draft import AnnotationDraft, DraftHistory, Flag, Inv
 from cogtui.app.annotation.proposals import proposal_sources
 from cogtui.app.annotation.status_rows import DraftList, count_parts, head_parts, hint_parts
 from cogtui.app.annotation.text_view import AnnotateText
-from cogtui.app.rollout.trace_data import LiveRulesJudgement, run_rules_judge
+from cogtui.app.rollout.trace_data import RulesJudgement, rules_judgement
 from cogtui.app.rollout.trace_facts import problem_rows
 from cogtui.app.rollout.trace_text import TraceText
 from cogtui.app.shell.chords import ChordScreen
@@ -91,7 +91,7 @@ class AnnotateScreen(ChordScreen):
         self.annotator = identity()
         self.detail: RolloutDetail | None = None
         self.history = DraftHistory(AnnotationDraft(""))
-        self.now: LiveRulesJudgement | None = None
+        self.now: RulesJudgement | None = None
         self._judge = judge
         self._on_close = on_close
         self._saving: AnnotationWriter | None = None
@@ -148,7 +148,7 @@ class AnnotateScreen(ChordScreen):
         self._show(stay=False)
         if self.text.spans:
             self.text.go_to_span(self.text.next_open(0) or 0)
-        self.now = await self.answer(self.context.work.ask(lambda _: run_rules_judge(detail)))
+        self.now = await self.answer(self.context.work.ask(lambda _: rules_judgement(detail)))
         self._show(stay=True)
         order = self.order
         place = await self.answer(store.ask(lambda opened: order.position_text(opened, rollout)))

@@ -9,6 +9,7 @@ from typing import Final
 from cogtui.app.rendering.highlight import sort_placed_spans
 from cogtui.store import RolloutDetail
 from cogtui.store.values.types import BehaviorJudgement
+from pipelines.behaviors.sets.four_habits import FOUR_HABITS
 from pipelines.behaviors.sets.registered import BEHAVIORS, behaviors_in_use
 from pipelines.records import ArithmeticFact, Behavior, JudgeRun, LabelledSpan
 from pipelines.tasks.registry import explain_reason, score_problem, solve_problem
@@ -49,7 +50,7 @@ EMPTY_VIEW: Final = JudgeRunView(None, (), (), (), False)
 """The view of a rollout that is not loaded yet."""
 
 
-def view_judge_run(detail: RolloutDetail, run: int = 0, now: LiveRulesJudgement | None = None) -> JudgeRunView:
+def view_judge_run(detail: RolloutDetail, run: int = 0, now: RulesJudgement | None = None) -> JudgeRunView:
     """Return the view of one judge run of a rollout, or of the live rules judge if nobody judged the rollout."""
     if not detail.judge_runs:
         if now is None:
@@ -75,8 +76,8 @@ def _by_behavior(spans: Sequence[LabelledSpan]) -> tuple[LabelledSpan, ...]:
 
 
 @dataclass(frozen=True, slots=True)
-class LiveRulesJudgement:
-    """Spans, counts and arithmetic facts from running the rules judge on a completion; nothing of it is stored."""
+class RulesJudgement:
+    """Spans, counts and arithmetic facts that the rules judge of this version finds in a completion."""
 
     spans: tuple[LabelledSpan, ...]
     counts: Mapping[Behavior, int]
@@ -85,18 +86,36 @@ class LiveRulesJudgement:
 
 
 LIVE_RULES_RUN: Final = JudgeRun(id="", judge="rules, live")
-"""Stands for the judge run in views of a live rules judgement."""
+"""Stands for the judge run in views of a rollout that nobody judged."""
 _LONGEST: Final = 500_000
 
 
-def run_rules_judge(detail: RolloutDetail) -> LiveRulesJudgement | None:
-    """Judge a completion by rules; None for one that would take seconds, and for documents, which have no target."""
+def rules_judgement(detail: RolloutDetail) -> RulesJudgement | None:
+    """Return the stored judgement of the rules judge, or run the judge if this version of it has none.
+
+    Returns:
+        None for a completion that would take seconds to judge, and for documents, which have no target.
+    """
     if len(detail.completion) > _LONGEST or detail.row.is_document:
         return None
-    from pipelines.behaviors.judges.rules.judge import judge_problem
+    from pipelines.behaviors.judges.rules.judge import RulesJudge, judge_problem
 
+    stored = _stored_judgement(detail, RulesJudge().run.id)
+    if stored is not None:
+        return stored
     result = judge_problem(detail.completion, detail.row.task, detail.row.problem)
-    return LiveRulesJudgement(result.spans, result.counts, result.facts)
+    return RulesJudgement(result.spans, result.counts, result.facts)
+
+
+def _stored_judgement(detail: RolloutDetail, run: str) -> RulesJudgement | None:
+    """Return what a judge run stored about this text; None if a behaviour is missing or another text was judged."""
+    judged = [one for one in detail.judgements if one.judge_run == run and one.count is not None and not one.stale]
+    counts = {one.behavior: one.count for one in judged if one.count is not None}
+    if not counts.keys() >= set(FOUR_HABITS.names):
+        return None
+    spans = [LabelledSpan(behavior=one.behavior, **span.model_dump()) for one in judged for span in one.spans]
+    facts = tuple(fact for one in judged for fact in one.facts)
+    return RulesJudgement(tuple(sort_placed_spans(spans)), counts, facts)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from cogtui.app.rendering.highlight import minimap
 from cogtui.app.rendering.styles import SPAN_STYLES, Part, StyleName
 from cogtui.app.rendering.text import fit, printable_line
 from cogtui.app.rollout.rollout_columns import MISSING, answer_part
-from cogtui.app.rollout.trace_data import JudgeRunView, LiveRulesJudgement, ProblemFacts
+from cogtui.app.rollout.trace_data import JudgeRunView, ProblemFacts, RulesJudgement
 from cogtui.app.widgets.detail_pane import labelled_rows
 from cogtui.store import RolloutDetail
 from cogtui.store.user_data.annotations import HUMAN, annotator_of
@@ -107,7 +107,7 @@ def span_rows(span: LabelledSpan | None, trace: JudgeRunView, width: int) -> Row
     return rows
 
 
-def problem_rows(detail: RolloutDetail, facts: ProblemFacts | None, now: LiveRulesJudgement | None, width: int) -> Rows:
+def problem_rows(detail: RolloutDetail, facts: ProblemFacts | None, now: RulesJudgement | None, width: int) -> Rows:
     """Prompt, answer, its exact value, why it earned what it did, a solution; note and source."""
     row = detail.row
     rows: Rows = labelled_rows("problem", describe_problem(row.task, row.problem).full, width, "strong", limit=12)

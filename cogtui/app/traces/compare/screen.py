@@ -9,7 +9,7 @@ from textual.binding import Binding, BindingType
 
 from cogtui.app.rendering.pairing import Pairing, pair_segments
 from cogtui.app.rendering.text import printable_line
-from cogtui.app.rollout.trace_data import EMPTY_VIEW, run_rules_judge, view_judge_run
+from cogtui.app.rollout.trace_data import EMPTY_VIEW, rules_judgement, view_judge_run
 from cogtui.app.shell.chords import ChordScreen
 from cogtui.app.shell.dialogs import ChoiceScreen
 from cogtui.app.shell.list_query import ListQuery, quote_value
@@ -102,7 +102,7 @@ class CompareScreen(ChordScreen, ReusableScreen):
                 return
             now = None
             if not detail.judge_runs:
-                now = await self.answer(work.ask(lambda _, detail=detail: run_rules_judge(detail)))  # type: ignore[misc]
+                now = await self.answer(work.ask(lambda _, detail=detail: rules_judgement(detail)))  # type: ignore[misc]
             if not any(row.id == other.id for other in self.others[side]):
                 found = await self.answer(
                     store.ask(lambda found, row=row: found.same_problem(row.id))  # type: ignore[misc]

@@ -16,10 +16,10 @@ from cogtui.app.rendering.text import printable_line
 from cogtui.app.rollout.span_list import SpanList
 from cogtui.app.rollout.trace_data import (
     EMPTY_VIEW,
-    LiveRulesJudgement,
     ProblemFacts,
+    RulesJudgement,
     problem_facts,
-    run_rules_judge,
+    rules_judgement,
     view_judge_run,
 )
 from cogtui.app.rollout.trace_facts import head_rows, judge_name, minimap_parts, problem_rows, span_rows
@@ -72,7 +72,7 @@ class TraceScreen(SearchActions, ChordScreen, CompareActions, ReusableScreen):
         self.list_query = self.original_query = ListQuery()
         self.detail, self.trace = None, EMPTY_VIEW
         self.facts: ProblemFacts | None = None
-        self.now: LiveRulesJudgement | None = None
+        self.now: RulesJudgement | None = None
         self._on_close: Callable[[RolloutRow], None] | None = None
         self._judge = 0
         self._wanted_run = ""
@@ -136,7 +136,7 @@ class TraceScreen(SearchActions, ChordScreen, CompareActions, ReusableScreen):
         if detail is None:
             return
         query = self.list_query.query()
-        now = work.tell(lambda _: run_rules_judge(detail))
+        now = work.tell(lambda _: rules_judgement(detail))
         facts = work.tell(lambda _: problem_facts(detail))
         place = store.tell(lambda found: _place(found, query, rollout))
         # Each future with the method that shows its result if it arrives late.
