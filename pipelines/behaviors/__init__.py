@@ -1,1 +1,1 @@
-"""The four behaviours: who judges them, where they lie in a text, and how well judges agree (docs/judges.md)."""
+"""Behaviours: sets of them, judges, span alignment, gold files and agreement metrics (docs/judges.md)."""

@@ -1,4 +1,4 @@
-"""Finds where in a text the quotes of a judge stand: exact, normalised, elided, fuzzy, by segment, or not at all.
+"""Aligns the quotes of a judge with a text: exact, normalised, elided, fuzzy, by segment, or unaligned.
 
 Nothing is dropped and nothing is guessed silently: each quote comes back with how it was found, how well it
 fits, and whether another place would have fitted as well. Quotes of one behaviour are aligned together: each
@@ -17,42 +17,42 @@ from pipelines.behaviors.segment import TextRange, segments
 from pipelines.records import Alignment, Span
 
 ALIGNER: Final = "tiers-chain-1"
-"""Name and version of these rules, kept with every judge run whose quotes they placed."""
+"""Name and version of these rules, recorded with every judge run whose quotes were aligned by them."""
 
 FUZZY_SCORE: Final = 0.8
-"""Least similarity of a quote to the place it is given to."""
+"""Lowest similarity at which a quote is aligned with a place."""
 _GAP: Final = 200
-"""Characters an ellipsis may stand for."""
+"""Most characters that an ellipsis may replace."""
 _LONG_TEXT: Final = 100_000
-"""From so many characters on a quote without a segment is not looked for by similarity."""
+"""In texts longer than this, a quote without a segment is not searched for by similarity."""
 _ELLIPSIS: Final = re.compile(r"\.{3,}|…|\[\.\.\.\]")
 _NEGATION: Final = re.compile(r"\bnot\b|n't\b|≠|!=|\bno\b|不", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
 class JudgeQuote:
-    """What a judge quotes."""
+    """A quote of a judge."""
 
     text: str
     segment: int | None = None
-    """Number of the segment it names, from 1 as it was shown; None, or one that does not exist, names none."""
+    """Number of the segment named by the judge, counted from 1; None or a number out of range means no segment."""
     why: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class _Candidates:
-    """The places a quote may stand at, all of one tier."""
+    """The possible places of a quote, all of one tier."""
 
     alignment: Alignment
     places: tuple[TextRange, ...]
     score: float = 1.0
     nearest: TextRange | None = None
-    """The one nearest to the named segment, where that segment does not hold the quote."""
+    """The place nearest to the named segment, set if that segment does not contain the quote."""
 
 
 @dataclass
 class _Text:
-    """A text being searched."""
+    """The text that is searched, with its segments."""
 
     text: str
     segments: Sequence[TextRange]
@@ -63,18 +63,18 @@ class _Text:
 
     @cached_property
     def normal(self) -> NormalisedText:
-        """Its normal form; not made where all quotes are verbatim."""
+        """The normal form, computed only if a quote is not verbatim."""
         return normalise(self.text)
 
     def window(self, segment: int, around: int) -> TextRange:
-        """The place of a segment, counted from 1, and so many of its neighbours."""
+        """Return the range of a segment, counted from 1, and of `around` neighbours on each side."""
         first = max(0, segment - 1 - around)
         last = min(len(self.segments) - 1, segment - 1 + around)
         return self.segments[first][0], self.segments[last][1]
 
 
 def align_quotes(text: str, quotes: Sequence[JudgeQuote], cut: Sequence[TextRange] | None = None) -> tuple[Span, ...]:
-    """A span for each quote, in the same order.
+    """Align quotes with a text; returns a span for each, in the same order.
 
     Args:
         text: what was judged.
@@ -101,7 +101,7 @@ def _span(
         return Span(quote=quote.text, alignment="unaligned", score=0.0, why=quote.why)
     start, end = place
     shown = text[start:end] if found.alignment == "exact" else quote.text
-    # As many quotes as places: every place is taken, so it does not matter which quote has which.
+    # With as many quotes as places every place is taken, so the assignment is not ambiguous.
     ambiguous = len(found.places) > 1 and crowds[found.places] < len(found.places)
     return Span(
         start=start,
@@ -126,7 +126,7 @@ def _crowds(candidates: Iterable[_Candidates | None]) -> dict[tuple[TextRange, .
 
 
 def _find(searched: _Text, quote: JudgeQuote) -> _Candidates | None:
-    """The best tier that has any place, nearest to the named segment first."""
+    """Return the candidates of the best tier that has any, searching near the named segment first."""
     if not quote.text.strip():
         return None
     whole = (0, len(searched.text))
@@ -161,7 +161,7 @@ _SURE_TIERS: Final[tuple[Alignment, ...]] = ("exact", "normalised")
 
 
 def _occurrences(text: str, part: str, start: int, end: int) -> list[TextRange]:
-    """The places of a part, none overlapping the one before, none in the middle of a number."""
+    """Return the non-overlapping occurrences of a part that do not split a number."""
     found: list[TextRange] = []
     at = text.find(part, start, end)
     while at >= 0:
@@ -191,7 +191,7 @@ def _normalised(searched: _Text, quote: str, window: TextRange) -> list[TextRang
 
 
 def _elided(searched: _Text, quote: str, window: TextRange) -> list[TextRange]:
-    """Places of a quote that leaves out its middle: its parts in order, close together, no `not` left out."""
+    """Return the places of a quote with an ellipsis: its parts in order, close together, no negation between them."""
     parts = [part.strip() for part in _ELLIPSIS.split(quote)]
     parts = [part for part in parts if len(part) > 1]
     if len(parts) < _TWO:
@@ -217,7 +217,7 @@ def _look_for(searched: _Text, part: str, window: TextRange) -> list[TextRange]:
 
 
 def _fuzzy(searched: _Text, quote: str, window: TextRange) -> _Candidates | None:
-    """The most similar place, if similar enough and with the quote's numbers in it."""
+    """Return the most similar place if it is similar enough and contains the numbers of the quote."""
     from rapidfuzz.fuzz import partial_ratio_alignment
 
     if window[1] - window[0] > _LONG_TEXT:
@@ -228,7 +228,7 @@ def _fuzzy(searched: _Text, quote: str, window: TextRange) -> _Candidates | None
     if not wanted or high <= low:
         return None
     if len(wanted) > high - low:
-        return None  # more than stands there: the segment itself is the better answer
+        return None  # the quote is longer than the window: the whole segment is the better answer
     hit = partial_ratio_alignment(wanted, normal.text[low:high], score_cutoff=100 * FUZZY_SCORE)
     if hit is None or hit.dest_end <= hit.dest_start:
         return None
@@ -241,7 +241,7 @@ def _fuzzy(searched: _Text, quote: str, window: TextRange) -> _Candidates | None
 
 
 def _to_words(text: str, start: int, end: int, window: TextRange) -> TextRange:
-    """A place widened to whole words and numbers, then freed of white space."""
+    """Widen a range to whole words and numbers, then strip white space."""
     while start > window[0] and text[start - 1].isalnum() and text[start].isalnum():
         start -= 1
     while end < window[1] and text[end].isalnum() and text[end - 1].isalnum():
@@ -254,7 +254,7 @@ def _to_words(text: str, start: int, end: int, window: TextRange) -> TextRange:
 
 
 def _whole_segment(searched: _Text, own: TextRange) -> _Candidates | None:
-    """The named segment itself, freed of white space."""
+    """Return the named segment itself without surrounding white space."""
     stripped = searched.text[slice(*own)]
     if not stripped.strip():
         return None
@@ -266,7 +266,7 @@ def _whole_segment(searched: _Text, own: TextRange) -> _Candidates | None:
 
 
 def _assign(candidates: Sequence[_Candidates | None]) -> list[TextRange | None]:
-    """A place for each quote, none twice: as many as possible in rising order, the others wherever one is left.
+    """Assign a place to each quote, none twice: as many as possible in rising order, the rest where places are free.
 
     The longest rising chain with one place a quote, by patience sorting; the places of a quote are tried from
     the last to the first, so that no two of them end up in one chain.

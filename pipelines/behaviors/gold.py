@@ -34,9 +34,9 @@ class GoldTrace(Record):
     licence: str = ""
     annotator: str = ""
     annotated: float | None = None
-    """When, in seconds since the epoch, where that is known."""
+    """Time of annotation in seconds since the epoch; None if unknown."""
     done: bool = True
-    """False: not all behaviours were looked for yet, so one without a span is missing, not zero."""
+    """False while not all behaviours were looked for: a behaviour without a span is then missing, not zero."""
 
     @property
     def problem_id(self) -> str:
@@ -45,7 +45,7 @@ class GoldTrace(Record):
 
 
 def read_gold(path: Path) -> list[GoldTrace]:
-    """The traces of a gold file, every span checked against its text. Fields we do not know are passed over.
+    """Read the traces of a gold file and check every span against its text. Unknown fields are ignored.
 
     Raises:
         NotFound: there is no such file.
@@ -128,12 +128,12 @@ def _field(location: tuple[int | str, ...]) -> str:
 
 
 def write_gold(path: Path, traces: Iterable[GoldTrace]) -> None:
-    """Writes a gold file; `read_gold` gives the same traces back."""
+    """Write a gold file that `read_gold` reads back unchanged."""
     write_atomic(path, gold_lines(traces))
 
 
 def gold_lines(traces: Iterable[GoldTrace]) -> str:
-    """The text of a gold file."""
+    """Return the text of a gold file."""
     return "".join(f"{_row(trace)}\n" for trace in traces)
 
 
@@ -149,7 +149,7 @@ def _span(span: LabelledSpan) -> dict[str, Any]:
 
 
 def read_annotated(path: Path) -> list[GoldTrace]:
-    """Traces from a file in the annotated form: `=== ID | STYLE | NUMBERS | TARGET`, then the marked text.
+    """Read traces in the annotated form: `=== ID | STYLE | NUMBERS | TARGET`, then the marked text.
 
     Raises:
         InvalidInput: a header or a mark is wrong; names the trace.

@@ -1,4 +1,4 @@
-"""What every judge is: a name with its provenance, and a way from completions to judgements."""
+"""The judge interface: tasks, verdicts, the `Judge` protocol and the provenance of a judge run."""
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -13,7 +13,7 @@ from pipelines.records import ArithmeticFact, Behavior, Judgement, JudgeRun, Jud
 
 @dataclass(frozen=True, slots=True)
 class JudgeTask:
-    """One completion to be judged. Offsets of its spans refer to `completion` as it stands here."""
+    """A completion to be judged. Offsets of spans refer to `completion` exactly as given here."""
 
     rollout_id: str
     task: str
@@ -25,7 +25,7 @@ class JudgeTask:
 
 @dataclass(frozen=True, slots=True)
 class BehaviorVerdict:
-    """What a judge says of one behaviour in one completion.
+    """The verdict of a judge on one behaviour in one completion.
 
     `count` is the judge's own number, which may differ from `len(spans)`; None unless `status` is `ok`.
     """
@@ -34,7 +34,7 @@ class BehaviorVerdict:
     count: int | None = None
     spans: tuple[Span, ...] = ()
     raw: str | None = None
-    """The judge's answer as it came, kept also (and above all) when it could not be read."""
+    """The unparsed answer of the judge, kept also if it could not be parsed."""
     usage: dict[str, Any] = field(default_factory=dict)
 
 
@@ -48,7 +48,7 @@ class JudgedTask:
     task: JudgeTask
     verdicts: dict[Behavior, BehaviorVerdict]
     facts: tuple[ArithmeticFact, ...] = ()
-    """Wrong equations and illegal numbers, from a judge that finds them."""
+    """Wrong equations and illegal numbers, if the judge looks for them."""
 
     def records(self, judge_run: str, behaviors: Sequence[str] = FOUR_HABITS.names) -> list[Judgement]:
         """Return one record a behaviour, in their order; the first has the facts.
@@ -95,11 +95,11 @@ class Judge(Protocol):
 
     @property
     def run(self) -> JudgeRun:
-        """Who judges with what. Equal runs have equal ids: the id is a digest of all the rest."""
+        """Judge, model, prompt and parameters. Equal runs have equal ids: the id is a digest of the other fields."""
         ...
 
     def judge(self, tasks: Iterable[JudgeTask], work: Path) -> Iterator[JudgedTask]:
-        """Judges the tasks, and yields each exactly once, in any order, as soon as it is known.
+        """Judge the tasks; yield each exactly once, in any order, as soon as its verdicts are known.
 
         A task that cannot be judged is yielded with the status that says why; nothing is dropped. `tasks` is
         consumed lazily, so memory does not grow with their number.
@@ -141,7 +141,7 @@ def judge_run(
     segmenter: str | None = None,
     aligner: str | None = None,
 ) -> JudgeRun:
-    """A judge run whose id is a digest of its other fields, so that the same judge is the same run everywhere."""
+    """Return a judge run whose id is a digest of its other fields, so that equal judges share one run everywhere."""
     fields: dict[str, Any] = {
         "judge": judge,
         "model": model,
@@ -155,7 +155,7 @@ def judge_run(
 
 
 def check_span(span: Span, text: str) -> None:
-    """Checks a span against the text it belongs to.
+    """Check a span against its text.
 
     Raises:
         ValueError: it lies outside the text, or is called exact and does not quote it.

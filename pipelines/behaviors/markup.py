@@ -1,4 +1,4 @@
-"""Annotated text a person can write and read: `5 + 3 = 8 ⟦V (not 24)⟧`, nested where behaviours overlap.
+"""Annotated text that people write and read: `5 + 3 = 8 ⟦V (not 24)⟧`, nested where behaviours overlap.
 
 A mark opens with `⟦`, a behaviour letter (V, B, S, C), `w` for weak and `r` for repeat as they apply, and
 one space; it closes with `⟧`.
@@ -17,7 +17,7 @@ _BY_LETTER: Final[dict[str, Behavior]] = {letter: behavior for behavior, letter 
 
 
 def parse_marked(marked: str) -> tuple[str, tuple[LabelledSpan, ...]]:
-    """The plain text of an annotated one, and its spans in order of start.
+    """Parse annotated text into the plain text and its spans in order of start.
 
     Raises:
         InvalidInput: a mark is closed that was not opened, or the other way round; names the line.
@@ -48,7 +48,7 @@ def parse_marked(marked: str) -> tuple[str, tuple[LabelledSpan, ...]]:
 
 
 def write_marked(text: str, spans: Sequence[LabelledSpan]) -> str:
-    """The inverse of `parse_marked`, for spans that nest.
+    """Write annotated text: the inverse of `parse_marked`, for nested spans.
 
     Raises:
         InvalidInput: two spans cross, so that brackets cannot show them.

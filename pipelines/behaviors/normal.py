@@ -1,4 +1,4 @@
-"""A text in normal form with the way back: what a judge's quote may differ in without meaning another place.
+"""Normalises a text and maps back: differences that a judge's quote may have without meaning another place.
 
 Case, white space, Unicode forms, kinds of quotation marks, dashes, operators and stops, and marks of Markdown
 and LaTeX all fall away. Numbers stay.
@@ -39,11 +39,11 @@ class NormalisedText:
     ends: tuple[int, ...]
 
     def within(self, start: int, end: int) -> tuple[int, int]:
-        """The part of the normal form that comes from a place of the text."""
+        """Return the range of the normal form that comes from a range of the text."""
         return bisect_left(self.starts, start), bisect_right(self.ends, end)
 
     def place(self, start: int, end: int) -> tuple[int, int]:
-        """The place of the text that a non-empty part of the normal form comes from."""
+        """Return the range of the text that a non-empty range of the normal form comes from."""
         return self.starts[start], self.ends[end - 1]
 
 
@@ -55,7 +55,7 @@ def _fold(char: str) -> str:
 
 
 def normalise(text: str) -> NormalisedText:
-    """The normal form of a text."""
+    """Return the normal form of a text."""
     pieces: list[str] = []
     starts: list[int] = []
     ends: list[int] = []
@@ -85,7 +85,7 @@ def normalise(text: str) -> NormalisedText:
 
 
 def numbers_in(text: str) -> list[str]:
-    """The numbers of a text as written, thousands joined: what must agree between a quote and its place."""
+    """Return the numbers of a text, thousands joined: a quote and its place must have the same."""
     return NUMBERS.findall(text.replace(",", "") if "," in text and _GROUPED.search(text) else text)
 
 

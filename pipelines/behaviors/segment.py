@@ -1,4 +1,4 @@
-"""Cuts a text into numbered segments: sentences, lines, pieces of long enumerations.
+"""Splits a text into segments: sentences, lines, pieces of long enumerations.
 
 The segments join up to the text exactly, whatever it holds; each carries the white space behind it.
 """
@@ -9,15 +9,15 @@ from collections.abc import Iterator
 from typing import Final
 
 SEGMENTER: Final = "lines-sentences-1"
-"""Name and version of these rules, kept with every judge run that showed segments."""
+"""Name and version of these rules, recorded with every judge run that shows segments."""
 
 TextRange = tuple[int, int]
 """Half-open code-point offsets."""
 
 LONG: Final = 240
-"""Characters from which on a sentence is cut at weaker signs too."""
+"""Longer sentences are also split at weak separators."""
 LONGEST: Final = 400
-"""Characters no segment exceeds; where no sign helps, it is cut there."""
+"""Most characters of a segment; a longer stretch without a separator is split there."""
 
 _STRONG: Final = re.compile(r"\r\n|[\n\r\v\f\x85\u2028\u2029]|[.!?]+[\"')\]*_]*(?=[ \t])|[。！？]+[”’」』）]*|…(?=\s)")
 _LIST_NUMBER: Final = re.compile(r"[ \t>*#-]*\(?\d{1,3}[.)]$")
@@ -27,7 +27,7 @@ _STICKS: Final = frozenset("\u200d\ufe0e\ufe0f")
 
 
 def segments(text: str) -> list[TextRange]:
-    """The places of the segments of a text, in order, without a gap or an overlap; none for an empty text."""
+    """Return the ranges of the segments of a text, in order, without gap or overlap; none for an empty text."""
     found: list[TextRange] = []
     for start, end in _sentences(text):
         if end - start <= LONG:
@@ -46,7 +46,7 @@ def _sentences(text: str) -> Iterator[TextRange]:
         if match[0][0] in "\r\n\v\f\x85\u2028\u2029":
             line = end
         elif _LIST_NUMBER.fullmatch(text, line, end):
-            continue  # `1.` belongs to what it numbers
+            continue  # a list number belongs to its item
         else:
             blank = _BLANK.match(text, end)
             end = blank.end() if blank else end
@@ -59,7 +59,7 @@ def _sentences(text: str) -> Iterator[TextRange]:
 
 
 def _pieces(text: str, start: int, end: int) -> Iterator[TextRange]:
-    """Pieces of a long sentence: cut behind a weak sign once it is long enough, at the latest at `LONGEST`."""
+    """Split a long sentence after weak separators once a piece is long enough, at the latest at `LONGEST`."""
     cut = start
     for match in _WEAK.finditer(text, start, end):
         at = match.end()
@@ -81,7 +81,7 @@ def _pieces(text: str, start: int, end: int) -> Iterator[TextRange]:
 
 
 def _forced(text: str, start: int) -> int:
-    """Where to cut a stretch without signs: at a space if there is one, never inside a combined character."""
+    """Return where to split a stretch without separators: at a space if possible, never inside a grapheme."""
     limit = start + LONGEST
     space = text.rfind(" ", start + LONGEST // 2, limit)
     if space >= 0:

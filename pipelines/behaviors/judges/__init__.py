@@ -1,1 +1,1 @@
-"""Judges: each takes completions and says, per behaviour, how often and where it shows."""
+"""Judges: each returns, per behaviour, a count and spans for a completion."""

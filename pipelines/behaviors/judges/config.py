@@ -13,7 +13,7 @@ from pipelines.errors import InvalidInput
 
 
 class JudgeChoiceConfig(LLMJudgeConfig):
-    """Which judge, and how it is asked if it is a model."""
+    """The name of a judge and, for a model, how it is prompted."""
 
     judge: str = Field(
         default="rules",

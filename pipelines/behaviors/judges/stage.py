@@ -1,4 +1,4 @@
-"""The `judge` stage: judges the rollouts and priming traces of its upstream stages."""
+"""The `judge` stage: judges the rollouts and traces of its upstream stages."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -48,7 +48,7 @@ def run(config: JudgeConfig, inputs: Inputs, folder: StageFolder) -> None:
             n_done += 1
             folder.report(n_done, total, "rollouts")
             stop.raise_if_requested()
-    spent = read_json(work / "spent.json")  # left by judges that cost something
+    spent = read_json(work / "spent.json")  # written by judges that cost money
     folder.write_result(_summary(folder, judge.run, total, behaviors) | ({} if spent is None else {"spent": spent}))
 
 
@@ -61,13 +61,13 @@ def _tasks(config: JudgeConfig, inputs: Inputs) -> Iterator[JudgeTask]:
 
 
 def all_tasks(config: JudgeConfig, inputs: Inputs) -> Iterator[JudgeTask]:
-    """What the inputs of a judge stage hold, by its `splits`, whatever its `rollouts` say."""
+    """Yield the tasks of the inputs of a judge stage in its `splits`, without regard to its `rollouts`."""
     for upstream in inputs.all_writing("rollouts"):
         for rollout in read_rollouts(upstream.path):
             if not config.splits or rollout.split in config.splits:
                 yield JudgeTask(rollout.id, rollout.task, rollout.problem, rollout.completion)
     for path in _trace_files(inputs):
-        from pipelines.traces import read_traces  # teachers build on behaviours, not the other way round
+        from pipelines.traces import read_traces  # imported here because teachers import behaviors
 
         for trace in read_traces(path):
             yield JudgeTask(trace.id, trace.task, trace.problem, trace.completion)
@@ -91,7 +91,7 @@ def _identities(records: Iterable[dict[str, object]], run: JudgeRun) -> set[tupl
 
 
 def _summary(folder: StageFolder, run: JudgeRun, total: int, behaviors: Sequence[str]) -> dict[str, object]:
-    """Counts and means with their n; what failed is named by status and is in no mean."""
+    """Return counts and means with their n; failed judgements are counted by status and are in no mean."""
     counts: Counter[str] = Counter()
     judged: Counter[str] = Counter()
     statuses: Counter[str] = Counter()

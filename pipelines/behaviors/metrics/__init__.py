@@ -1,1 +1,1 @@
-"""How well two sets of spans, counts or labels agree. Pure functions, no files, no screens."""
+"""Agreement of two sets of spans, counts or labels. Pure functions."""

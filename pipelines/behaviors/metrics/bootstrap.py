@@ -1,4 +1,4 @@
-"""Percentile intervals by resampling whole problems, since traces of one problem are not independent."""
+"""Percentile bootstrap intervals that resample problems, because traces of one problem are not independent."""
 
 import random
 from collections.abc import Callable, Hashable, Iterable, Sequence
@@ -11,7 +11,7 @@ Vector = tuple[float, ...]
 
 
 def cluster_sums(rows: Iterable[tuple[Hashable, Vector]]) -> list[Vector]:
-    """The rows summed within their clusters, e.g. hits and misses within problems."""
+    """Sum rows within their clusters, e.g. hits and misses within problems."""
     sums: dict[Hashable, list[float]] = {}
     for cluster, vector in rows:
         total = sums.setdefault(cluster, [0.0] * len(vector))
@@ -28,7 +28,7 @@ def interval(
     level: float = LEVEL,
     seed: int = 0,
 ) -> tuple[float, float] | None:
-    """A percentile bootstrap interval of a statistic of summed vectors.
+    """Return the percentile bootstrap interval of a statistic of summed vectors.
 
     Args:
         clusters: one summed vector a problem.
@@ -51,7 +51,7 @@ def intervals(
     level: float = LEVEL,
     seed: int = 0,
 ) -> list[tuple[float, float] | None]:
-    """As `interval`, for several statistics of the same samples: drawing and summing is what takes the time."""
+    """As `interval`, for several statistics of the same samples, which saves drawing them again."""
     if len(clusters) < _TWO:
         return [None] * len(statistics)
     rng = random.Random(seed)
@@ -75,7 +75,7 @@ def _percentiles(values: Sequence[float], level: float) -> tuple[float, float]:
 
 
 def _quantile(values: Sequence[float], share: float) -> float:
-    """Linear interpolation between the nearest of sorted values."""
+    """Return a quantile of sorted values by linear interpolation."""
     place = share * (len(values) - 1)
     low = int(place)
     high = min(low + 1, len(values) - 1)

@@ -12,11 +12,11 @@ Interval = tuple[int, int]
 """Half-open code-point offsets."""
 
 ANY_OVERLAP: Final = 0.0
-"""Threshold that asks for one shared character."""
+"""Threshold that requires one shared character."""
 
 
 def intersection_over_union(a: Interval, b: Interval) -> float:
-    """Length of the common part over the length of the joint part, 0 to 1."""
+    """Return the length of the intersection over the length of the union, 0 to 1."""
     common = min(a[1], b[1]) - max(a[0], b[0])
     if common <= 0:
         return 0.0
@@ -24,13 +24,13 @@ def intersection_over_union(a: Interval, b: Interval) -> float:
 
 
 def fits(a: Interval, b: Interval, threshold: float) -> bool:
-    """Whether two spans count as the same: they share a character, and their IoU reaches the threshold."""
+    """Return whether two spans match: they share a character and their IoU reaches the threshold."""
     found = intersection_over_union(a, b)
     return found > 0.0 and found >= threshold
 
 
 def maximum_matching(edges: Sequence[Sequence[int]], n_right: int) -> list[int]:
-    """A matching of largest size in a bipartite graph, by shortest augmenting paths.
+    """Return a maximum matching of a bipartite graph, by shortest augmenting paths.
 
     Args:
         edges: for each left node the right nodes it may be matched to.
@@ -64,7 +64,7 @@ def maximum_matching(edges: Sequence[Sequence[int]], n_right: int) -> list[int]:
 
 
 def candidate_edges(left: Sequence[Interval], right: Sequence[Interval], threshold: float) -> list[list[int]]:
-    """For each left span the right spans that fit it, best first. `right` may overlap itself and be unsorted."""
+    """Return for each left span the right spans that match it, best first. `right` may be unsorted and overlap."""
     order = sorted(range(len(right)), key=lambda index: right[index])
     starts = [right[index][0] for index in order]
     longest = max((end - start for start, end in right), default=0)
@@ -83,7 +83,7 @@ def candidate_edges(left: Sequence[Interval], right: Sequence[Interval], thresho
 
 @dataclass(frozen=True, slots=True)
 class SpanMatching:
-    """How predicted spans of one behaviour in one trace meet the gold ones."""
+    """The matching of predicted with gold spans of one behaviour in one trace."""
 
     hits: tuple[tuple[int, int], ...]
     """(predicted, gold) index pairs, gold neither weak nor repeat."""
@@ -96,7 +96,7 @@ class SpanMatching:
 
 
 def match_spans(predicted: Sequence[Span], gold: Sequence[Span], threshold: float = ANY_OVERLAP) -> SpanMatching:
-    """Matches predictions to gold, as many as possible; first to what counts, then the rest to what is ignored.
+    """Match as many predictions as possible: first with gold that counts, the rest with weak and repeat gold.
 
     Args:
         predicted: spans of one behaviour; an unaligned one can only be wrong.

@@ -1,4 +1,4 @@
-"""Agreement of two or more judges on counts and on presence, and of the orderings that follow from them."""
+"""Agreement of judges on counts, on presence, and on the orderings that follow from counts."""
 
 import math
 from collections import Counter
@@ -11,7 +11,7 @@ MeasurementLevel = Literal["nominal", "interval", "ratio"]
 
 @dataclass(frozen=True, slots=True)
 class CountAgreement:
-    """How two judges' counts of one behaviour agree over traces. Without traces everything is None."""
+    """Agreement of two judges' counts of one behaviour over traces; None throughout without traces."""
 
     n: int
     exact: float | None
@@ -27,7 +27,7 @@ class CountAgreement:
 
 
 def count_agreement(pairs: Sequence[tuple[int, int]]) -> CountAgreement:
-    """Agreement of (first, second) counts, one pair a trace."""
+    """Measure the agreement of (first, second) counts, one pair a trace."""
     n = len(pairs)
     if not n:
         return CountAgreement(0, None, None, None, None, None, None)
@@ -55,7 +55,7 @@ class PresenceAgreement:
 
 
 def presence_agreement(pairs: Sequence[tuple[bool, bool]]) -> PresenceAgreement:
-    """Agreement of two judges on whether a behaviour shows, one pair a trace.
+    """Measure the agreement of two judges on whether a behaviour occurs, one pair a trace.
 
     Kappa and alpha are None where chance agreement is certain (all traces alike), which says nothing either way.
     """
@@ -120,7 +120,7 @@ _DISTANCES: Final[dict[MeasurementLevel, Callable[[float, float], float]]] = {
 
 
 def kendall_tau(first: Sequence[float], second: Sequence[float]) -> float | None:
-    """Kendall's tau-b of two scorings of the same things: 1 the same order, -1 reversed.
+    """Return Kendall's tau-b of two scorings of the same items: 1 the same order, -1 reversed.
 
     Returns:
         None where one of them does not order anything (fewer than two things, or all tied).

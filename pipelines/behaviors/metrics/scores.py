@@ -1,4 +1,4 @@
-"""Precision, recall and F1 of matched spans, summed over traces."""
+"""Precision, recall and F1 of matched spans, totalled over traces."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from pipelines.behaviors.metrics.matching import SpanMatching
 
 @dataclass(frozen=True, slots=True)
 class SpanTally:
-    """Hits, false and missed spans. What divides by zero is None: there was nothing to find, or nothing found."""
+    """Numbers of matched, extra and missed spans. A ratio that would divide by zero is None."""
 
     hits: int = 0
     extra: int = 0
@@ -19,12 +19,12 @@ class SpanTally:
 
     @classmethod
     def of(cls, matched: SpanMatching) -> Self:
-        """The tally of one matching."""
+        """Count the spans of one matching."""
         return cls(len(matched.hits), len(matched.extra), len(matched.missed), len(matched.ignored))
 
     @classmethod
     def sum(cls, tallies: Iterable["SpanTally"]) -> Self:
-        """The tally of several traces together (micro average)."""
+        """Add the tallies of several traces (micro average)."""
         hits = extra = missed = ignored = 0
         for tally in tallies:
             hits += tally.hits
@@ -35,7 +35,7 @@ class SpanTally:
 
     @property
     def precision(self) -> float | None:
-        """Share of the predicted spans that are right."""
+        """Share of the predicted spans that match gold."""
         predicted = self.hits + self.extra
         return self.hits / predicted if predicted else None
 
@@ -47,12 +47,12 @@ class SpanTally:
 
     @property
     def f1(self) -> float | None:
-        """Harmonic mean of the two; None where there is neither gold nor prediction."""
+        """Harmonic mean of precision and recall; None if there is neither gold nor prediction."""
         total = 2 * self.hits + self.extra + self.missed
         return 2 * self.hits / total if total else None
 
 
 def macro_f1(tallies: Iterable[SpanTally]) -> float | None:
-    """Mean F1 over the behaviours that have one; a behaviour that neither side shows says nothing."""
+    """Return the mean F1 over the behaviours that have one; a behaviour that neither side has is left out."""
     scores = [score for tally in tallies if (score := tally.f1) is not None]
     return sum(scores) / len(scores) if scores else None

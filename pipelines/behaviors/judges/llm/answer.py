@@ -1,4 +1,4 @@
-"""Reading what a judge answered: leniently in form, strictly in substance. What cannot be read is never a zero."""
+"""Parses the answers of LLM judges: lenient in form, strict in content. An unparsable answer is never a zero."""
 
 import json
 import re
@@ -27,10 +27,10 @@ SCHEMA: Final[dict[str, Any]] = {
     "required": ["instances", "count"],
     "additionalProperties": False,
 }
-"""The answer of the mode `spans`, in the common ground of both services' structured output."""
+"""JSON schema of an answer in the mode `spans`, within what both services' structured output supports."""
 
 _MOST: Final = 999_999
-"""A count beyond this is no count; it would not fit where counts are kept either."""
+"""Largest plausible count; larger ones are parse errors."""
 _FENCE = re.compile(r"```[a-zA-Z]*[ \t]*\n(.*?)```", re.DOTALL)
 _NUMBER = re.compile(r"(?<![0-9A-Za-z])[sS]?([0-9]{1,9})(?![0-9A-Za-z])")
 _COUNT = re.compile(r"<\s*count\s*>\s*\[?\s*([0-9]+)\s*\]?\s*<\s*/\s*count\s*>", re.IGNORECASE)
@@ -39,15 +39,15 @@ _TRAILING_COMMA = re.compile(r",(?=\s*[}\]])")
 
 
 class UnreadableAnswer(ValueError):
-    """An answer that is not in the form asked for; says what is wrong with it."""
+    """The answer is not in the requested form; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class QuotedInstance:
-    """One place as the judge named it."""
+    """One instance as the judge quoted it."""
 
     segment: int | None
-    """Number of the segment, counted from 1; None where it named none that is a number."""
+    """Number of the segment, counted from 1; None if the answer names no number."""
     quote: str
     why: str
 
@@ -58,11 +58,11 @@ class JudgeAnswer:
 
     instances: tuple[QuotedInstance, ...]
     count: int
-    """What it declared, which may differ from the number of instances."""
+    """The declared count, which may differ from the number of instances."""
 
 
 def parse_answer(text: str) -> JudgeAnswer:
-    """Reads `{instances: [{segment, quote, why}], count}`, also between fences or prose, with trailing commas.
+    """Parse `{instances: [{segment, quote, why}], count}`, also inside fences or prose and with trailing commas.
 
     Raises:
         Unreadable: it is not that; says what is wrong.
@@ -84,7 +84,7 @@ def parse_answer(text: str) -> JudgeAnswer:
 
 
 def parse_count(text: str) -> int:
-    """The number in the last `<count> n </count>` of an answer; blanks and brackets around it do not matter.
+    """Parse the number in the last `<count> n </count>` of an answer; spaces and brackets are ignored.
 
     Raises:
         Unreadable: there is none, or it is no plausible number.
@@ -96,7 +96,7 @@ def parse_count(text: str) -> int:
 
 
 def _candidates(text: str) -> Iterator[str]:
-    """Parts of an answer that may be the JSON, the likeliest first."""
+    """Yield the parts of an answer that may be the JSON, the most likely first."""
     stripped = text.strip().removeprefix("\ufeff")
     if stripped.startswith("{"):
         yield stripped
@@ -108,9 +108,9 @@ def _candidates(text: str) -> Iterator[str]:
 
 def _loads(text: str) -> Any:
     try:
-        return json.loads(text, strict=False)  # raw line breaks inside strings are read too
+        return json.loads(text, strict=False)  # strict=False accepts raw line breaks inside strings
     except ValueError:
-        # Strings are kept out of the way: a quote may well hold a comma before a bracket.
+        # Strings are set aside first, because a quote may contain a comma before a bracket.
         strings: list[str] = []
 
         def aside(match: re.Match[str]) -> str:
@@ -142,7 +142,7 @@ def _instance(value: Any, number: int) -> QuotedInstance:
 
 
 def _segment(value: Any) -> int | None:
-    """A segment's number, also from "17", "s17", "⟦ab12 17⟧" or the first of several."""
+    """Return a segment number, also from "17", "s17", "⟦ab12 17⟧" or the first of several."""
     if isinstance(value, list) and value:
         value = value[0]
     if isinstance(value, float) and value.is_integer():

@@ -1,4 +1,4 @@
-"""What a `judge` stage says about an LLM judge."""
+"""The config fields of LLM judges."""
 
 from typing import Final
 
@@ -18,7 +18,7 @@ than the published scripts gave, which cut explanations at 256 and 512 tokens, a
 
 
 class LLMJudgeConfig(ModelServiceConfig):
-    """The fields of `JudgeConfig` that only LLM judges use; a rules judge ignores them."""
+    """The config fields that only LLM judges read."""
 
     mode: JudgeMode = Field(
         default="spans", description="spans: instances with quotes; count_parity: counts only, as published."
@@ -72,7 +72,7 @@ class LLMJudgeConfig(ModelServiceConfig):
 
 
 def model_of(config: LLMJudgeConfig) -> ModelSpec | None:
-    """The model of a config's judge; None where it is no LLM judge.
+    """Return the model of a config's judge; None if the judge is no model.
 
     Raises:
         ValueError: it is one, but its URL is missing or wrong.
@@ -81,7 +81,7 @@ def model_of(config: LLMJudgeConfig) -> ModelSpec | None:
     if not isinstance(name, str) or ":" not in name:
         return None
     if name.startswith("vllm:") and getattr(config, "offline", None) is not None:
-        return ModelSpec("vllm", name.removeprefix("vllm:"))  # run here, served nowhere
+        return ModelSpec("vllm", name.removeprefix("vllm:"))  # runs in this process, without a server
     try:
         return ModelSpec.parse(name, config.url)
     except InvalidInput as error:

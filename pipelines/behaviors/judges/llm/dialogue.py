@@ -1,4 +1,4 @@
-"""The conversation about one trace: a question a behaviour, and at most one corrective question for each."""
+"""The dialogue about one trace: one question per behaviour, and at most one corrective question for each."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -20,33 +20,33 @@ _SHOWN_QUOTE: Final = 200
 _SEVERITY: Final[tuple[JudgeStatus, ...]] = ("api_error", "refused", "truncated", "parse_error", "ok")
 
 _LOST: Final[tuple[Alignment, ...]] = ("segment", "unaligned")
-"""Places that do not rest on the quote: it does not stand where it was said to stand, or nowhere."""
+"""Alignments that do not rest on the quote: it was not found in the named segment, or nowhere."""
 
 
 @dataclass(frozen=True, slots=True)
 class JudgePromptConfig:
-    """How a judge asks; everything here can change its verdicts."""
+    """The prompts and sampling parameters of an LLM judge: everything that can change its verdicts."""
 
     prompts: JudgePrompts
     max_tokens: int
-    """Limit of an answer."""
+    """Token limit of an answer."""
     temperature: float | None
     reasks: int
-    """Corrective questions about an answer; 0 or 1."""
+    """Number of corrective questions about an answer: 0 or 1."""
     window: int
     """Characters of a trace shown at once; longer traces are judged in parts."""
 
 
 @dataclass(slots=True)
 class BehaviorQuestion:
-    """One question about one part of a trace, with what was said to it."""
+    """A question about one part of a trace, with its replies."""
 
     behavior: Behavior
     ask: ModelRequest
     window: SegmentWindow | None
-    """The part of the trace it shows; None where traces are not segmented."""
+    """The part of the trace that is shown; None if traces are not segmented."""
     status: JudgeStatus | None = None
-    """None while it is not finished."""
+    """None until the question is finished."""
     count: int | None = None
     spans: tuple[Span, ...] = ()
     detail: str = ""
@@ -105,11 +105,11 @@ class TraceDialogue:
     # -- the dialogue ------------------------------------------------------------------------------
 
     def pending_requests(self) -> Sequence[ModelRequest]:
-        """The questions that are not finished."""
+        """Return the requests whose questions are not finished."""
         return [question.ask for question in self.questions if question.status is None]
 
     def receive_reply(self, ask: ModelRequest, reply: ModelReply) -> None:
-        """Takes a reply, and finishes its question or asks it once more."""
+        """Process a reply: finish its question or ask it once more."""
         for question in self.questions:
             if question.status is None and (question.ask is ask or question.ask == ask):
                 self._take(question, reply)
@@ -123,24 +123,24 @@ class TraceDialogue:
             if first:
                 question.status, question.detail = reply.status, reply.detail
             else:
-                self._finish(question)  # what the corrective question ran into does not undo the first answer
+                self._finish(question)  # a failed corrective question does not discard the first answer
             return
         problems = self._read(question, reply.text)
         if problems and first and self._prompt_config.reasks:
-            # services refuse lone surrogates, which an answer can hold
+            # an answer can contain lone surrogates, which services refuse
             turn = (shown(reply.text), shown(self._prompt_config.prompts.again("\n".join(problems))))
             question.ask = replace(question.ask, turns=(turn,))
         else:
             self._finish(question)
 
     def _read(self, question: BehaviorQuestion, text: str) -> list[str]:
-        """Reads an answer into the question where it is better than what is there; returns what is wrong with it."""
+        """Store an answer if it is better than the stored one; return what is wrong with it."""
         if self._prompt_config.prompts.mode == "count_parity":
             try:
                 question.count = parse_count(text)
             except UnreadableAnswer as error:
                 question.detail = str(error)
-            return []  # asked as published: nobody is asked twice
+            return []  # the published procedure asks once
         try:
             answer = parse_answer(text)
         except UnreadableAnswer as error:
@@ -154,7 +154,7 @@ class TraceDialogue:
         return [self._complaint(index, answer, question.window) for index in lost]
 
     def _placed(self, answer: JudgeAnswer, window: SegmentWindow) -> tuple[Span, ...]:
-        """A span for each instance, looked for where the judge looked: in the part it was shown."""
+        """Align each instance within the part of the trace that the judge was shown."""
         places = self._segments[window.first : window.end]
         offset = places[0][0]
         quotes = [
@@ -186,7 +186,7 @@ class TraceDialogue:
     # -- the outcome -------------------------------------------------------------------------------
 
     def judged(self) -> JudgedTask:
-        """The verdicts of the finished dialogue. Nothing can show in an empty completion: that is a true zero."""
+        """Return the verdicts of the finished dialogue. An empty completion has true zeros: it is not sent."""
         if not self.questions:
             empty = BehaviorVerdict("ok", 0, usage={"requests": 0, "empty": True})
             return JudgedTask(self.task, dict.fromkeys(self._prompt_config.prompts.behaviors, empty))
@@ -213,7 +213,7 @@ class TraceDialogue:
         return BehaviorVerdict("ok", count, spans, _raw(parts), usage)
 
     def _usage(self, parts: list[BehaviorQuestion]) -> dict[str, Any]:
-        """What a behaviour's answers took: tokens, US dollars (None where the price is unknown), requests."""
+        """Return the usage of a behaviour's replies: tokens, requests, US dollars (None if the price is unknown)."""
         replies = [reply for part in parts for reply in part.replies]
         total = sum((reply.usage for reply in replies), TokenUsage())
         price = self._price
@@ -231,13 +231,13 @@ class TraceDialogue:
 
 
 def _worth(spans: Sequence[Span]) -> tuple[int, int]:
-    """Of two answers the one with more quotes that stand in the text is kept, then that with fewer that do not."""
+    """Sort key of an answer: more quotes found in the text first, then fewer that are not."""
     lost = sum(span.alignment in _LOST for span in spans)
     return len(spans) - lost, -lost
 
 
 def _raw(parts: list[BehaviorQuestion]) -> str | None:
-    """The answers as they came: one alone as it is, several as a JSON list of {part, status, text}."""
+    """Return the unparsed replies: one as it is, several as a JSON list of {part, status, text}."""
     said = [(number, reply) for number, part in enumerate(parts, start=1) for reply in part.replies]
     if len(said) == 1:
         return said[0][1].text

@@ -1,4 +1,4 @@
-"""LLM judges: a model behind a service judges traces, live or through its Batch API."""
+"""LLM judges: a model judges traces, live or through the Batch API of its service."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import closing
@@ -24,28 +24,28 @@ from pipelines.llm.run_dialogues import run_dialogues
 from pipelines.records import JudgeRun
 
 _LIKELY_ANSWER: Final = 300
-"""Tokens of a usual answer, for estimates."""
+"""Tokens of a typical answer, for estimates."""
 
 
 @dataclass(frozen=True, slots=True)
 class JudgeCostEstimate:
-    """What judging some traces would take."""
+    """Estimated requests, tokens and cost of judging some traces."""
 
     traces: int
     requests: int
-    """Without corrective questions, of which nobody knows beforehand."""
+    """Without corrective questions, whose number is not known beforehand."""
     empty: int
-    """Traces without text, for which nothing is asked."""
+    """Traces without text, which need no request."""
     input_tokens: int
     output_tokens: int
     """Likely."""
     cost_usd: float | None
-    """Likely, with nothing cached; None where the price is unknown."""
+    """Expected cost with nothing cached; None if the price is unknown."""
     most_usd: float | None
-    """With every answer at its limit, and one corrective question for each."""
+    """Upper bound: every answer at its token limit and one corrective question for each."""
 
     def times(self, factor: int) -> "JudgeCostEstimate":
-        """The estimate for so many times as much."""
+        """Return the estimate for `factor` times as many traces."""
 
         def scaled(cost: float | None) -> float | None:
             return None if cost is None else cost * factor
@@ -62,7 +62,7 @@ class JudgeCostEstimate:
 
 
 class LLMJudge:
-    """A model behind a service, asked as a config says. Making one spends nothing and imports no SDK.
+    """A model as a judge. Making one spends nothing and imports no SDK.
 
     Raises:
         InvalidInput: the config names no model, or a prompt or price file cannot be used.
@@ -87,7 +87,7 @@ class LLMJudge:
 
     @property
     def run(self) -> JudgeRun:
-        """Who judges: the model, the prompts, and all that changes what is asked. Not where or how it is served."""
+        """The model, the prompts and every parameter that changes requests; not where or how the model is served."""
         prompt_config = self._prompt_config
         spans = prompt_config.prompts.mode == "spans"
         params: dict[str, Any] = {"mode": prompt_config.prompts.mode, "max_tokens": prompt_config.max_tokens}
@@ -107,7 +107,7 @@ class LLMJudge:
         )
 
     def judge(self, tasks: Iterable[JudgeTask], work: Path) -> Iterator[JudgedTask]:
-        """Judges the tasks; goes on from what `work` holds, for which nothing is paid again.
+        """Judge the tasks; continue from the replies in `work`, which are not paid for again.
 
         Raises:
             MissingRequirement: the key or the SDK is missing, or the key is refused.
@@ -123,7 +123,7 @@ class LLMJudge:
                 yield dialogue.judged()
 
     def estimate(self, tasks: Iterable[JudgeTask]) -> JudgeCostEstimate:
-        """What judging the tasks would take. Asks nobody, needs no key."""
+        """Estimate requests, tokens and cost of judging the tasks. Sends nothing and needs no key."""
         traces = requests = empty = input_tokens = output_tokens = 0
         cost = most = 0.0
         batch = self._config.batch
@@ -138,7 +138,7 @@ class LLMJudge:
                 output_tokens += usage.output_tokens
                 if self.price is not None:
                     cost += self.price.cost(usage, batch=batch)
-                    # a corrective question repeats everything, the first answer too
+                    # a corrective question repeats the whole request and the first answer
                     worst = max_usage(ask)
                     most += self.price.cost(worst, batch=batch) * (1 + self._prompt_config.reasks)
                     most += self.price.input * self._prompt_config.reasks * worst.output_tokens / 1e6

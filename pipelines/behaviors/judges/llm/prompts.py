@@ -23,7 +23,7 @@ _SHARED: Final[dict[JudgeMode, tuple[tuple[str, ...], tuple[str, ...]]]] = {
     "spans": (("system", "trace", "part"), ("answer", "again")),
     "count_parity": (("system", "trace"), ("answer",)),
 }
-"""Names of the files of each mode beside the questions: those before and those after."""
+"""Names of the files of each mode apart from the questions: those before and those after them."""
 
 
 def prompt_names(mode: JudgeMode, behaviors: BehaviorSet = FOUR_HABITS) -> tuple[str, ...]:
@@ -49,20 +49,20 @@ class JudgePrompts:
 
     @property
     def sha256(self) -> str:
-        """Digest of all texts: judges with equal prompts share it."""
+        """Digest of all texts, equal for judges with equal prompts."""
         return hashlib.sha256(canonical_json([self.mode, dict(self.texts)]).encode()).hexdigest()
 
     @property
     def system(self) -> str:
-        """What is said before everything else."""
+        """The system prompt."""
         return self.texts["system"]
 
     def shows_trace(self, behavior: Behavior) -> bool:
-        """Whether a question shows the trace itself: it is then a whole prompt, and sent as it is."""
+        """Return whether a question contains the trace itself; it is then sent alone."""
         return _TRACE in self.texts[behavior]
 
     def shared(self, holes: Mapping[str, str]) -> str:
-        """What all other questions about a trace begin with.
+        """Return the text that all other questions about a trace begin with.
 
         Without `numbers` among the holes, paragraphs that speak of numbers and target give way to the problem itself.
         """
@@ -74,21 +74,21 @@ class JudgePrompts:
         return fill(text, holes)
 
     def question(self, behavior: Behavior, holes: Mapping[str, str]) -> str:
-        """The question about one behaviour."""
+        """Return the question about one behaviour."""
         own = self.texts[behavior]
         return fill(own if self.shows_trace(behavior) else f"{own}\n\n{self.texts['answer']}", holes)
 
     def part(self, holes: Mapping[str, str]) -> str:
-        """What is said where only a part of the trace is shown."""
+        """Return the note that only a part of the trace is shown."""
         return fill(self.texts["part"], holes)
 
     def again(self, problems: str) -> str:
-        """The corrective question about an answer that cannot be used."""
+        """Return the corrective question about an answer that cannot be used."""
         return fill(self.texts["again"], {"problems": problems})
 
 
 def fill(text: str, holes: Mapping[str, str]) -> str:
-    """Fills the holes of a text in one pass: what is filled in is not looked at again."""
+    """Fill the placeholders of a text in one pass: inserted text is not scanned again."""
     return _HOLE.sub(lambda match: holes.get(match[1], match[0]), text)
 
 

@@ -1,4 +1,4 @@
-"""A trace as a judge is shown it: numbered segments behind a code that the trace cannot forge."""
+"""Formats a trace for an LLM judge: numbered segments behind a nonce that the trace cannot forge."""
 
 import hashlib
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from pipelines.text_safety import picture_controls
 
 
 def nonce_of(text: str) -> str:
-    """Eight hexadecimal digits, a letter first, that do not occur in the text.
+    """Return eight hexadecimal digits, a letter first, that do not occur in the text.
 
     Derived from it, so that a resumed run sends the same bytes; a text that held its own code by chance gets
     another one.
@@ -23,22 +23,22 @@ def nonce_of(text: str) -> str:
 
 
 def shown(text: str) -> str:
-    """A text as it is sent: controls and lone surrogates, which services refuse, as signs of the same length."""
+    """Replace controls and lone surrogates, which services refuse, by characters of the same length."""
     return picture_controls(text, keep="\n\t\r")
 
 
 @dataclass(frozen=True, slots=True)
 class SegmentWindow:
-    """A run of consecutive segments that is shown at once."""
+    """A run of consecutive segments that is shown in one request."""
 
     first: int
     """Index of its first segment, from 0."""
     end: int
-    """Index behind its last."""
+    """Index after its last segment."""
 
 
 def windows(segments: Sequence[TextRange], most: int) -> list[SegmentWindow]:
-    """Cuts a text into windows of at most so many characters; a longer segment has one to itself."""
+    """Split segments into windows of at most `most` characters; a longer segment has a window of its own."""
     found: list[SegmentWindow] = []
     first = 0
     for index, (_, end) in enumerate(segments):
@@ -51,7 +51,7 @@ def windows(segments: Sequence[TextRange], most: int) -> list[SegmentWindow]:
 
 
 def numbered(text: str, segments: Sequence[TextRange], window: SegmentWindow, nonce: str) -> str:
-    """The segments of a window, each behind its number, counted from 1. Blank ones are left out, their number too."""
+    """Return the segments of a window, each behind its number, counted from 1. Blank segments are left out."""
     lines = []
     for index in range(window.first, window.end):
         start, end = segments[index]

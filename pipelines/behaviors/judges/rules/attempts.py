@@ -1,4 +1,4 @@
-"""Draws backtracking, and the planning around it: markers, fresh attempts, goals, arithmetic from the target."""
+"""Finds backtracking, subgoals and backward chaining: markers, new attempts, goals, arithmetic from the target."""
 
 import re
 from typing import Final
@@ -14,7 +14,7 @@ from pipelines.behaviors.judges.rules.verdicts import close_check
 
 
 def take_marker(state: TraceState, clause: Clause, *, judged: bool) -> None:
-    """Keeps a marker until a computation, another marker or the end shows what it introduces."""
+    """Keep a marker until a computation, another marker or the end of the trace shows what it introduces."""
     cue = clause.cue
     if state.flow.last is None or (cue.after_failure and not state.flow.failed):
         return
@@ -28,7 +28,7 @@ def take_marker(state: TraceState, clause: Clause, *, judged: bool) -> None:
     if waiting is not None:
         settle_marker(state)
     if state.covered and (cue.strong or cue.turns):
-        return  # it only says more about the attempt that was announced
+        return  # it belongs to the attempt already announced
     start = clause.start + (cue.marker_at if judged else 0)
     if not judged:
         for before in reversed(state.lead):
@@ -41,7 +41,7 @@ def take_marker(state: TraceState, clause: Clause, *, judged: bool) -> None:
 
 
 def settle_marker(state: TraceState, *, dropped: bool = False) -> None:
-    """A marker that no computation followed in its sentence stands alone, and covers the next attempt.
+    """Add a span for a marker without a computation in its sentence; it covers the next attempt.
 
     Args:
         state: the pass.
@@ -61,7 +61,7 @@ def settle_marker(state: TraceState, *, dropped: bool = False) -> None:
 
 
 def reaches(marker: PendingMarker, sentence: int, line: int) -> bool:
-    """Whether a marker belongs to the sentence of a computation; `try:` also to the line below."""
+    """Return whether a marker belongs to the sentence of a computation; `try:` also to the line below."""
     return marker.sentence == sentence or (marker.bare and line - marker.line <= 1)
 
 
@@ -71,7 +71,7 @@ _LEADS_IN: Final = frozenset(("first", "now", "next", "then", "so", "also", "ok"
 
 
 def take_goal(state: TraceState, clause: Clause, ahead: Computation | None) -> bool:
-    """Draws an intermediate goal; says whether the clause set one.
+    """Add the span of an intermediate goal; return whether the clause sets one.
 
     Args:
         state: the pass.
@@ -105,7 +105,7 @@ def take_goal(state: TraceState, clause: Clause, ahead: Computation | None) -> b
 
 
 def _is_goal(state: TraceState, clause: Clause, values: set[Number], ahead: Computation | None) -> bool:
-    """Whether numbers are aimed for: not merely to be used up (`I need 5 and 27 too`), nor being made right here."""
+    """Return whether numbers are goals: not merely to be used (`I need 5 and 27 too`), nor computed right here."""
     made = ahead is not None and ahead.result in values and state.flow.target not in ahead.operands
     if made and not clause.question and not _AIMS.search(clause.text):
         return False  # `we can get 8 by 94 - 86`
@@ -120,7 +120,7 @@ _USES_UP: Final = re.compile(r"\b(?:need|have|want) (?:to use )?(?:the )?N+(?: a
 
 
 def is_backward(state: TraceState, index: int) -> bool:
-    """Whether arithmetic starts from the target, or has it as known result with an unknown left."""
+    """Return whether arithmetic starts from the target, or has it as a known result with an unknown operand."""
     flow = state.flow
     computation = state.computations[index]
     target = flow.target
@@ -154,19 +154,19 @@ _TAKEN_APART: Final = re.compile(
     r"\b(T+)\b[*`$ ]*(?:(?:can|could) be )?(?:(?:is|equals|as|be|also|just|simply|really|the same as|written|expressed"
     r"|rewritten|thought of|seen|made|the (?:product|sum|difference) of)[*`$ ]+)+$"
 )
-"""What stands before arithmetic that takes the target apart: `write 24 as 30 - 6`, `24 is the same as 20 + 4`."""
+"""Words before a decomposition of the target: `write 24 as 30 - 6`, `24 is the same as 20 + 4`."""
 _REACH_BACK: Final = 48
 
 
 def _target_before(state: TraceState, computation: Computation) -> int | None:
-    """Where the target stands that the words before a computation say it makes up; None where they do not."""
+    """Return the place of the target that a computation is said to make up; None if it is not."""
     before = max(0, computation.start - _REACH_BACK)
     match = _TAKEN_APART.search(state.masked[before : computation.start])
     return None if match is None else before + match.start(1)
 
 
 def _is_aimed_for(state: TraceState, index: int) -> bool:
-    """Whether the difference to the target is then worked towards, rather than used like any other number."""
+    """Return whether the difference to the target becomes a goal rather than an operand."""
     result = state.computations[index].result_key
     if result is None:
         return False
@@ -186,7 +186,7 @@ _SOON: Final = 3
 
 
 def take_backward(state: TraceState, computation: Computation, sentence: int) -> None:
-    """Draws arithmetic from the target; it opens a goal."""
+    """Add the span of arithmetic from the target, which opens a goal."""
     named = _target_before(state, computation)
     start, end = computation.start if named is None else named, computation.first_line_end
     marker = state.marker
@@ -208,7 +208,7 @@ def take_backward(state: TraceState, computation: Computation, sentence: int) ->
 
 
 def take_forward(state: TraceState, index: int, sentence: int, line: int) -> None:
-    """Relates a computation to what came before, and draws it where it leaves the path."""
+    """Relate a computation to the earlier ones, and add a span if it starts another attempt."""
     flow = state.flow
     computation = state.computations[index]
     marker = state.marker
@@ -231,7 +231,7 @@ def take_forward(state: TraceState, index: int, sentence: int, line: int) -> Non
     state.covered = computation.main.holes > 0 and (drawn or state.covered)
     state.marker = None
     state.idle_goal = False
-    if not (computation.main.holes and len(computation.operands) <= 1):  # `71 minus something` is only a thought
+    if not (computation.main.holes and len(computation.operands) <= 1):  # `71 minus something` computes nothing
         flow.note(computation, relation)
 
 
@@ -255,7 +255,7 @@ def _relation(state: TraceState, index: int) -> StepRelation:
 
 
 def _combined_in_words(state: TraceState, index: int) -> bool:
-    """Whether the words behind a computation take its result together with another of the attempt: `45 and 53`."""
+    """Return whether the words after a computation combine its result with another of the attempt: `45 and 53`."""
     computation = state.computations[index]
     if computation.result is None:
         return False
@@ -270,7 +270,7 @@ _RECENT: Final = 24
 
 
 def _presents(state: TraceState, computation: Computation, *, answers: bool) -> bool:
-    """Whether a computation tells again what was found, rather than trying anything."""
+    """Return whether a computation presents a known result rather than a new attempt."""
     flow = state.flow
     if answers or (
         0 <= state.thought_end < computation.start and (flow.reached or computation.result_key == flow.target)
@@ -287,7 +287,7 @@ def _presents(state: TraceState, computation: Computation, *, answers: bool) -> 
 
 
 def _tells_again(state: TraceState, computation: Computation) -> bool:
-    """Whether a computation after a success adds nothing: its result is known, or it is one of a candidate's steps."""
+    """Return whether a computation after a success adds nothing: a known result, or a step of a candidate."""
     flow = state.flow
     result = computation.result_key
     return result is None or result == flow.target or result in flow.results or not computation.claimed
@@ -312,7 +312,7 @@ def _draw(state: TraceState, computation: Computation, relation: StepRelation, s
 
 
 def grow(state: TraceState, computation: Computation, relation: StepRelation) -> None:
-    """Lets the attempt just drawn reach over what goes on with it: `39 - 13 = 26, 94/26 ≈ 3.6`."""
+    """Extend the span of the last attempt over its continuation: `39 - 13 = 26, 94/26 ≈ 3.6`."""
     last = state.flow.last
     span = state.found[-1]
     gap = state.masked[span.end : computation.start]

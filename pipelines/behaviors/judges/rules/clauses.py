@@ -8,26 +8,19 @@ from pipelines.behaviors.judges.rules.computations import Computation
 from pipelines.behaviors.judges.rules.cues import Cue, read_clause
 from pipelines.behaviors.judges.rules.tokens import NUMBER, Number, TokenTable
 
-SOFT: Final = 0
-"""A comma, colon, dash or bracket: the sentence goes on."""
-SENTENCE: Final = 1
-LINE: Final = 2
-BLANK: Final = 3
-"""An empty line."""
-
 _CUT: Final = re.compile(r"\n\s*|[.!?。]+|[;|…]|,|，|[:()\[\]—→⇒]|[-=]>|[-–](?=\s)|</?\w+>|\*\*|```|\$\$|\\[()\[\]]")
 _STOPS: Final = frozenset(".!?。;|…")
 _BEHIND_STOP: Final = frozenset(" \t\r\n\"')*]")
 _NUMBERS: Final = frozenset("NT")
 _LIST: Final = re.compile(r" ?[NT][NT和、，, ]*[NT]")
 _DOUBTFUL: Final = frozenset(".!?。,，-–")
-"""Signs that end a clause in some places only."""
+"""Punctuation that ends a clause in some contexts only."""
 _EDGE: Final = " \t\r\n.,，。;:!-–—*_`'\"#>|•·$\\=~"
 
 
 @dataclass(slots=True)
 class Clause:
-    """A stretch of words, trimmed; `sentence` and `line` number what it stands in."""
+    """A trimmed stretch of words; `sentence` and `line` are the numbers of its sentence and line."""
 
     start: int
     end: int
@@ -37,22 +30,22 @@ class Clause:
     sentence: int
     line: int
     bracket: bool = False
-    """It stands in brackets of its own."""
+    """Whether it is enclosed in its own brackets."""
     arrow: int = -1
-    """Where an arrow begins that points at it."""
+    """Offset of an arrow that points at it; -1 if there is none."""
     touches: bool = False
-    """Nothing but space stands between a computation and it."""
+    """Whether only white space separates it from a computation."""
     question: bool = False
 
 
 def mask(folded: str, tokens: TokenTable, computations: list[Computation], target: Number) -> str:
-    """The folded text with `T` over every number equal to the target and `N` over every other, outside computations."""
+    """Return the folded text with numbers outside computations masked: `T` for the target, `N` for any other."""
     kinds, starts = tokens.kinds, tokens.starts
     pieces: list[str] = []
     position = behind = 0
 
     def cover(until: int) -> None:
-        """Masks the numbers from the token `behind` on that begin before a place of the text."""
+        """Mask the numbers from the token `behind` on that begin before an offset."""
         nonlocal position
         index = kinds.find(NUMBER, behind)
         while index >= 0 and starts[index] < until:
@@ -72,7 +65,7 @@ def mask(folded: str, tokens: TokenTable, computations: list[Computation], targe
 
 @dataclass(slots=True)
 class TextBreaks:
-    """Where sentences and lines begin, to number what lies between."""
+    """The clauses of a trace, and the sentence and line of each computation."""
 
     clauses: list[Clause]
     sentence_at: list[int]
@@ -81,7 +74,7 @@ class TextBreaks:
 
 
 def cut(masked: str, computations: list[Computation]) -> TextBreaks:
-    """The clauses of a masked text, none of them reaching into a computation."""
+    """Split a masked text into clauses, none of which overlaps a computation."""
     scissors = _Scissors(masked)
     sentences: list[int] = []
     lines: list[int] = []
@@ -98,7 +91,7 @@ def cut(masked: str, computations: list[Computation]) -> TextBreaks:
 
 
 class _Scissors:
-    """Cuts one stretch between computations after another, counting sentences and lines."""
+    """Splits one stretch between computations after another, counting sentences and lines."""
 
     def __init__(self, masked: str) -> None:
         self.masked = masked
@@ -107,7 +100,7 @@ class _Scissors:
         self.line = 0
 
     def gap(self, start: int, end: int) -> None:
-        """Cuts the stretch from the end of one computation to the start of the next."""
+        """Split the stretch from the end of one computation to the start of the next."""
         masked = self.masked
         if end - start <= _SHORT_GAP and not masked[start:end].strip(_EDGE):
             self._pass(masked[start:end])
@@ -140,7 +133,7 @@ class _Scissors:
             self._add(position, end, False, arrow, touches)
 
     def _pass(self, gap: str) -> None:
-        """Counts the breaks of a stretch without words."""
+        """Count the sentences and lines of a stretch without words."""
         if "\n" in gap:
             self.sentence += 1
             self.line += 2 if gap.count("\n") > 1 else 1
@@ -148,7 +141,7 @@ class _Scissors:
             self.sentence += 1
 
     def _cuts(self, sign: str, at: int, behind: int) -> bool:
-        """Whether a sign ends a clause: not a decimal point, nor a comma in a list of numbers."""
+        """Return whether punctuation ends a clause: not a decimal point, nor a comma in a list of numbers."""
         masked = self.masked
         if sign in ".!?。":
             return behind >= len(masked) or behind - at > 1 or masked[behind] in _BEHIND_STOP or sign == "。"
@@ -193,4 +186,4 @@ _SIGN: Final = 2
 _SHORT_GAP: Final = 12
 _COMPARING: Final = frozenset("!=>")
 _COMPARES: Final = re.compile(r"(?:!=|<=?|>=?|[≤≥]) ?(?:T|N)|= ?(?:the |our )?target")
-"""Signs that say something of the number behind them, and are no mere punctuation."""
+"""Symbols that state something about the number after them, unlike plain punctuation."""

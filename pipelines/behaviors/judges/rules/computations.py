@@ -1,4 +1,4 @@
-"""Computations: expressions with what the trace says they come to, in signs or in words."""
+"""Computations: expressions with the result that the trace states, in symbols or in words."""
 
 import re
 from dataclasses import dataclass, field
@@ -30,19 +30,19 @@ class Computation:
     start: int
     end: int
     sides: list[ArithmeticExpression]
-    """What stands left, between and right of the relations; at least one side has an operator."""
+    """The expressions left, between and right of the relations; at least one has an operator."""
     exact: list[bool]
-    """For each relation whether it claims equality rather than approximation."""
+    """For each relation whether it states equality rather than approximation."""
     result: Number | None
-    """What the trace says it comes to; where it says nothing, what it does come to."""
+    """The result as the trace states it; the actual value if it states none."""
     claimed: bool
-    """Whether the trace says what it comes to."""
+    """Whether the trace states the result."""
     on_last: bool = False
-    """It works on the last result without naming it: `adding 14 makes 59`."""
+    """Whether its first operand is the last result, not named: `adding 14 makes 59`."""
     spoken: bool = False
-    """It was told with a verb (`multiply 5 by 8`) rather than written down."""
+    """Whether it is expressed with a verb (`multiply 5 by 8`)."""
     first_line_end: int = 0
-    """Where it ends, or the line does, if the chain goes on below."""
+    """Offset of its end, or of the end of its first line if the chain continues below."""
     main: ArithmeticExpression = field(init=False)
     """The side that is computed: the first one with an operator."""
     leads_with_result: bool = field(init=False)
@@ -67,7 +67,7 @@ class Computation:
         self.set_result(self.result)
 
     def set_result(self, result: Number | None) -> None:
-        """Says what it comes to."""
+        """Set the result."""
         self.result = result
         self.result_key = None if result is None else key(result)
 

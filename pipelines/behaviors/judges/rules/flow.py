@@ -1,4 +1,4 @@
-"""Which result each computation uses: whether it goes on, goes back, restates, or begins afresh."""
+"""Relates each computation to the earlier ones: it continues, goes back, restates, or starts a new attempt."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -10,19 +10,19 @@ from pipelines.behaviors.judges.rules.computations import Computation
 from pipelines.behaviors.judges.rules.tokens import Number, key
 
 _AHEAD: Final = 4
-"""How many computations a second operand may wait before it is used."""
+"""Number of later computations searched for the use of a second operand."""
 _RECENT: Final = 24
-"""Steps of an attempt that are looked back on: one that never ends must not cost the square of its length."""
+"""Number of past steps compared, so that the cost of a long attempt stays linear in its length."""
 _TRIVIAL: Final = 4
-"""Length of a form that says nothing, such as ` 5 `."""
+"""Forms up to this length, such as ` 5 `, identify nothing."""
 _BOTH: Final = 2
 
 
 class StepRelation(Enum):
-    """How a computation stands to what came before."""
+    """The relation of a computation to the earlier ones."""
 
     leaves_path: bool
-    """Whether it begins another attempt."""
+    """Whether it starts another attempt."""
 
     FIRST = "first"
     CONTINUES = "continues"
@@ -39,15 +39,15 @@ for _relation in StepRelation:
 
 @dataclass(slots=True)
 class AttemptState:
-    """The attempt under way: what it used, and what it came to."""
+    """The current attempt: the numbers it used and its results."""
 
     numbers: dict[Number, int] = field(default_factory=dict)
-    """Given numbers used, and how often."""
+    """Given numbers used, with their counts."""
     results: list[Number] = field(default_factory=list)
     forms: list[str] = field(default_factory=list)
 
     def used(self, number: Number) -> int:
-        """How often a given number was used."""
+        """Return how often a given number was used."""
         return self.numbers.get(number, 0)
 
 
@@ -60,34 +60,34 @@ class ResultFlow:
     attempt: AttemptState = field(default_factory=AttemptState)
     last: Computation | None = None
     results: set[Number] = field(default_factory=set)
-    """Every result of the trace so far, computed forwards."""
+    """All results of forward computations so far."""
     backward: set[Number] = field(default_factory=set)
-    """Every value worked out backwards from the target."""
+    """All values computed backwards from the target."""
     forms: dict[str, int] = field(default_factory=dict)
-    """Every form computed so far, and how many attempts began with it."""
+    """All forms computed so far, with the number of attempts that started with each."""
     goals: set[Number] = field(default_factory=set)
     licence: bool = False
-    """A goal was just stated: what serves it first is no new attempt."""
+    """Whether a goal was just stated: the first computation that serves it is no new attempt."""
     marked: bool = False
-    """Words before the computation at hand introduce an attempt."""
+    """Whether words before the current computation introduce an attempt."""
     new_plan: bool = False
-    """The goal just stated belongs to another plan: what serves it first is a new attempt after all."""
+    """Whether the goal just stated belongs to another plan: the first computation for it is a new attempt."""
     resources: set[Number] = field(default_factory=set)
-    """The numbers the goal is to be made from, where it names them."""
+    """The numbers named as operands of the goal."""
     used: set[Number] = field(default_factory=set)
-    """Every given number used so far."""
+    """All given numbers used so far."""
     failed: bool = False
-    """The last result was judged not to fit."""
+    """Whether the last result was rejected."""
     reached: bool = False
-    """The target was reached and nothing was said against it."""
+    """Whether the target was reached and not rejected since."""
 
     @property
     def at_target(self) -> bool:
-        """Whether the last result is the target, whatever was said of it."""
+        """Whether the last result is the target, whatever the verdict on it."""
         return self.last is not None and self.last.result_key == self.target
 
     def relate(self, computations: Sequence[Computation], place: int) -> StepRelation:
-        """How the computation at a place stands to what came before. Changes nothing."""
+        """Return the relation of the computation at an index to the earlier ones. Changes no state."""
         computation = computations[place]
         last = self.last
         if last is None:
@@ -108,9 +108,9 @@ class ResultFlow:
     def _goes_on(self, computation: Computation, last: Computation) -> bool:
         form = computation.form
         if len(last.form) > _TRIVIAL and last.form in form:
-            return True  # it contains the last expression
+            return True  # contains the last expression
         if len(form) > _TRIVIAL and form in last.form and not (last.claimed and (self.marked or self.failed)):
-            return True  # it works out a part of it
+            return True  # computes a part of it
         if not self.failed:
             for earlier in self.attempt.forms[-_RECENT:]:
                 if earlier in form and earlier != form:
@@ -120,13 +120,13 @@ class ResultFlow:
             return False
         if result not in self.given:
             return True
-        # The last result is also a given number: which is meant shows in how often numbers would be used.
+        # The last result is also a given number: the reading that overuses fewer numbers is taken.
         going_on = self._overdraft(computation, without=result)
         afresh = self._overdraft(computation)
         return going_on < afresh or (going_on == afresh == 0 and not self.failed)
 
     def _overdraft(self, computation: Computation, without: Number | None = None) -> int:
-        """How many numbers too many are used if `without` is the last result; alone, if it is None."""
+        """Return how many numbers are overused if `without` is the last result; for the computation alone if None."""
         spent = dict(self.attempt.numbers) if without is not None else {}
         if without is not None:
             spent[without] = spent.get(without, 0) - 1
@@ -159,14 +159,14 @@ class ResultFlow:
         )
 
     def is_new(self, computation: Computation) -> bool:
-        """Whether it was never computed in this form, nor holds or is a part of anything the attempt computed."""
+        """Return whether its form is new, and neither contains nor is part of a form of the attempt."""
         form = computation.form
         return form not in self.forms and not any(
             known in form or form in known for known in self.attempt.forms[-_RECENT:]
         )
 
     def belongs(self, goals: set[Number]) -> bool:
-        """Whether intermediate goals carry on the plan under way, rather than begin another after a failure."""
+        """Return whether intermediate goals continue the current plan rather than start another after a failure."""
         last = self.last
         if last is None or goals & self.backward:
             return not self.new_plan
@@ -195,7 +195,7 @@ class ResultFlow:
         return named or self.fits_beside(computation)
 
     def fits_beside(self, computation: Computation) -> bool:
-        """Whether it leaves alone the given numbers that the attempt has used up."""
+        """Return whether it avoids the given numbers that the attempt has used up."""
         spent = dict(self.attempt.numbers)
         for value in computation.keys:
             if value in self.given:
@@ -205,14 +205,14 @@ class ResultFlow:
         return True
 
     def _second_operand(self, computations: Sequence[Computation], place: int) -> bool:
-        """Whether a computation soon after combines its result with another result of the attempt."""
+        """Return whether a later computation combines its result with another result of the attempt."""
         computation = computations[place]
         result = computation.result_key
         attempt = self.attempt
         if result is None or not attempt.results or not self.fits_beside(computation):
             return False
         if not self.failed and self.at_target:
-            return not self._goes_back(computation)  # there too early: what becomes of the numbers left over?
+            return not self._goes_back(computation)  # the target was reached with numbers left over
         if self.failed and self._goes_back(computation):
             return False
         pending = [
@@ -230,7 +230,7 @@ class ResultFlow:
         return False
 
     def note(self, computation: Computation, relation: StepRelation) -> None:
-        """Takes a computation into the state."""
+        """Update the state with a computation."""
         form = computation.form
         if relation.leaves_path or relation is StepRelation.FIRST:
             self.attempt = AttemptState()
@@ -266,7 +266,7 @@ class ResultFlow:
             attempt.forms.append(computation.form)
 
     def note_backward(self, computation: Computation) -> None:
-        """Takes arithmetic that starts from the target into the state: a plan, not an attempt."""
+        """Update the state with arithmetic from the target, which is a plan and not an attempt."""
         result = computation.result_key
         uses_result = any(value in self.results or value in self.backward for value in computation.keys)
         self.new_plan = self.last is not None and not uses_result and (self.failed or self._unmet())

@@ -1,4 +1,4 @@
-"""The rules judge: offline, deterministic, the default. What it knows is in this package."""
+"""The rules judge: offline, deterministic, the default."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,13 +20,13 @@ from pipelines.tasks.protocol import RulesContext
 from pipelines.tasks.registry import rules_context
 
 RULES_VERSION: Final = "3"
-"""Goes up whenever the rules find anything else than before; part of the judge run's id."""
+"""Raised whenever the rules give other results than before; part of the id of the judge run."""
 
 NO_CONTEXT: Final = RulesContext((), 0)
 """What the rules are given for a text about no numbers: they then go by language alone."""
 
 _SPANS: Final = TypeAdapter(tuple[LabelledSpan, ...])
-"""Builds all spans of a trace at once, half as long as one by one."""
+"""Validates all spans of a trace at once, in half the time of one by one."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class RulesResult:
     """What the rules judge found in one completion."""
 
     spans: tuple[LabelledSpan, ...]
-    """In order of start. A weak one is a verdict on an intermediate goal; a repeat says the same again."""
+    """In order of start. A weak span is a verdict on an intermediate goal; a repeat restates an instance."""
     _text: str = field(repr=False)
     _numbers: tuple[int, ...] = field(repr=False)
     _target: int = field(repr=False)
@@ -43,12 +43,12 @@ class RulesResult:
 
     @cached_property
     def facts(self) -> tuple[ArithmeticFact, ...]:
-        """Wrong equations and illegal numbers, apart from the behaviours; worked out when first asked for."""
+        """Wrong equations and illegal numbers, which are no behaviours; computed on first use."""
         return arithmetic_facts(self._text, self._computations, self._numbers, self._target)
 
     @cached_property
     def attempts(self) -> tuple[AttemptFact, ...]:
-        """What each attempt used, came to and was said of; worked out when first asked for."""
+        """The numbers, result and verdict of each attempt; computed on first use."""
         return attempts_of(self._text, self._computations, self._found, self._numbers, self._target)
 
     @cached_property
@@ -92,15 +92,15 @@ def judge_problem(completion: str, task: str, problem: Mapping[str, Any]) -> Rul
 
 
 class RulesJudge:
-    """The rules behind the judge interface."""
+    """The rules judge as a `Judge`."""
 
     @property
     def run(self) -> JudgeRun:
-        """Who judges: the rules of this version."""
+        """The rules, with their version."""
         return judge_run("rules", params={"version": RULES_VERSION})
 
     def judge(self, tasks: Iterable[JudgeTask], work: Path) -> Iterator[JudgedTask]:
-        """Judges in order; keeps nothing in `work`."""
+        """Judge the tasks in order. Keeps nothing in `work`."""
         for task in tasks:
             text = task.completion
             context = rules_context(task.task, task.problem)

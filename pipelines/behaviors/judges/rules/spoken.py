@@ -1,4 +1,4 @@
-"""Arithmetic told with verbs: `multiply 20 by 3`, `subtracting 8 from 50`, `the sum of 12 and 30`, `add 14`."""
+"""Arithmetic expressed in words: `multiply 20 by 3`, `subtracting 8 from 50`, `the sum of 12 and 30`, `add 14`."""
 
 import re
 from dataclasses import dataclass
@@ -16,16 +16,13 @@ VERB_STEMS: Final = (
     *("add", "subtract", "tak", "deduct", "multipl", "divid", "sum of", "difference", "product of", "quotient of"),
     *("plus", "minus", "times", "加", "减", "乘", "除"),
 )
-"""What a text must hold for any of its words to tell arithmetic: cheaper to look for than the verbs themselves."""
+"""A text without any of these stems has no arithmetic in words; cheaper to search for than the verbs."""
 
 _SIGN: Final = {"a": "+", "s": "+", "m": "*", "p": "*", "q": "/"}
 _BEFORE: Final = frozenset(
     ("", "the", "number", "numbers", "both", "up", "just", "all", "of", "together", "result", "by", "another", "only")
 )
 _LINK: Final = re.compile(r"^(?:and|to|from|by|with|plus|into)(?: (?:the|number|both))*$")
-_TO_LAST: Final = re.compile(
-    r"^(?:(?:to|from|by|with|into) )?(?:it|that|this|the (?:result|sum|total|difference|product))\b"
-)
 _RESULT_OF_LAST: Final = re.compile(
     r"(?:it|that|this|the (?:result|sum|total|difference|product)) (?P<link>by|from|to|and|with)$"
 )
@@ -33,7 +30,7 @@ _RESULT_OF_LAST: Final = re.compile(
 
 @dataclass(slots=True)
 class SpokenOperation:
-    """An operation told in words, and whether one of its operands is the last result, not named."""
+    """An operation in words, and whether its first operand is the last result, not named."""
 
     expression: ArithmeticExpression
     on_last: bool
@@ -41,13 +38,13 @@ class SpokenOperation:
 
 @lru_cache(maxsize=1 << 14)
 def find_verb(words: str) -> int:
-    """Where a verb that tells arithmetic begins in a run of words, or -1."""
+    """Return the offset of the first arithmetic verb in a run of words, or -1."""
     match = _VERBS.search(words)
     return -1 if match is None else match.start()
 
 
 def read_spoken(tokens: TokenTable, folded: str, index: int, at: int) -> SpokenOperation | None:
-    """The operation that a verb at place `at`, inside the words at `index`, tells; None where it tells none."""
+    """Read the operation of the verb at offset `at` in the words token `index`; None if it is none."""
     run_end = tokens.ends[index]
     verb = _VERBS.match(folded, at)
     if verb is None:

@@ -1,4 +1,4 @@
-"""What the pass over a trace carries along: the text's parts, the flow of results, and what is pending."""
+"""The state of the pass over a trace: its tokens, the relations of results, and pending markers and checks."""
 
 from bisect import bisect_left
 from collections.abc import Collection
@@ -13,7 +13,7 @@ from pipelines.records import Behavior
 
 @dataclass(slots=True)
 class SpanDraft:
-    """A span in the making."""
+    """A span that later clauses may still extend."""
 
     behavior: Behavior
     start: int
@@ -22,12 +22,12 @@ class SpanDraft:
     repeat: bool = False
     why: str = ""
     says: int = 0
-    """Of a verdict: 1 where it says that the target is reached, -1 where it says that it is not."""
+    """For a verdict: 1 if it states that the target is reached, -1 if it states the opposite."""
 
 
 @dataclass(slots=True)
 class PendingMarker:
-    """A marker that has not met its attempt yet."""
+    """A marker whose attempt has not been found yet."""
 
     start: int
     end: int
@@ -35,15 +35,15 @@ class PendingMarker:
     line: int
     strong: bool
     turns: bool
-    """It turns to another operation: worth a span of its own if nothing is computed in its sentence."""
+    """Whether it turns to another operation: it gets its own span if its sentence computes nothing."""
     breaks: bool
-    """It breaks off what was under way: `wait`, `alternatively`."""
+    """Whether it interrupts the current attempt: `wait`, `alternatively`."""
     bare: bool
 
 
 @dataclass(slots=True)
 class AnnouncedCheck:
-    """An announced re-computation: announced at a clause, under way from its first computation on."""
+    """An announced re-computation; `open` from its first computation on."""
 
     start: int
     line: int
@@ -63,7 +63,7 @@ class TraceState:
     breaks: TextBreaks
     flow: ResultFlow
     thought_end: int = -1
-    """Where `</think>` stands, or -1."""
+    """Offset of `</think>`, or -1."""
     found: list[SpanDraft] = field(default_factory=list)
     lead: list[Clause] = field(default_factory=list)
     """Clauses of this sentence since the last computation or verdict."""
@@ -73,26 +73,26 @@ class TraceState:
     """Arithmetic from the target, as written so far."""
     marker: PendingMarker | None = None
     growing: bool = False
-    """The last span is an attempt that the next computation may go on with."""
+    """Whether the last span is an attempt that the next computation may extend."""
     asked: Clause | None = None
-    """A question whether the result is the target, not answered yet."""
+    """An unanswered question whether the result is the target."""
     covered: bool = False
-    """A marker that was drawn covers the attempt that comes next."""
+    """Whether the span of a marker covers the next attempt."""
     check: AnnouncedCheck | None = None
     under_goal: bool = False
-    """What is computed serves an intermediate goal, so a verdict is about that."""
+    """Whether computations serve an intermediate goal, so that verdicts are about the goal."""
     idle_goal: bool = False
-    """A goal was stated and nothing computed since."""
+    """Whether a goal was stated and nothing computed since."""
     line: int = -9
     """Of the last computation."""
     sentence: int = -9
 
     def add(self, found: SpanDraft) -> None:
-        """Keeps a span."""
+        """Add a span."""
         self.found.append(found)
 
     def number_at(self, place: int) -> Number | None:
-        """The number whose token begins at a place of the text."""
+        """Return the number whose token begins at an offset; None if there is none."""
         index = bisect_left(self.tokens.starts, place)
         if index < len(self.tokens) and self.tokens.starts[index] == place and self.tokens.kinds[index] == NUMBER:
             value = self.tokens.values[index]
@@ -101,7 +101,7 @@ class TraceState:
         return None
 
     def numbers_between(self, start: int, end: int, leave_out: Collection[int] = ()) -> list[Number]:
-        """The numbers that stand between two places of the text, except those that begin at certain places."""
+        """Return the numbers between two offsets, except those that begin at the offsets `leave_out`."""
         values: list[Number] = []
         index = bisect_left(self.tokens.starts, start)
         while index < len(self.tokens) and self.tokens.starts[index] < end:

@@ -1,4 +1,4 @@
-"""A trace as tokens: numbers, operators, relations, brackets, marks and runs of words, each with its place."""
+"""Splits a trace into tokens: numbers, operators, relations, brackets, marks and runs of words."""
 
 import re
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ Number = int | float
 
 
 def key(value: Number) -> Number:
-    """What two values share when a trace would call them the same: traces round to two decimals."""
+    """Return the key of a value, equal for values that a trace treats as the same: traces round to two decimals."""
     return value if isinstance(value, int) else round(value, 2)
 
 
@@ -26,7 +26,7 @@ FRACTION: Final = 5
 GLUE: Final = 6
 """Markdown and LaTeX marks that mean nothing inside an expression."""
 HOLE: Final = 7
-"""Stands for a number not yet known, or one too long to compute with."""
+"""A placeholder for an unknown number, or a number too long to compute with."""
 NEWLINE: Final = 8
 WORDS: Final = 9
 """Words with single spaces between them."""
@@ -99,7 +99,7 @@ _PUNCTUATION: Final = str.maketrans("’‘；：（）！？、＝", "'';:()!?,
 
 
 def fold(text: str) -> str:
-    """Lower case with straight quotes and ASCII punctuation, of the same length as the text."""
+    """Return the text in lower case with straight quotes and ASCII punctuation, of the same length."""
     lowered = text.lower()
     if len(lowered) != len(text):  # a few letters grow in lower case, e.g. U+0130
         lowered = "".join(low if len(low := char.lower()) == 1 else char for char in text)
@@ -108,11 +108,11 @@ def fold(text: str) -> str:
 
 _MEMORY_SIZE: Final = 20_000
 _MEMORABLE: Final = 40
-"""Length of the longest token worth remembering."""
+"""Length of the longest token that is cached."""
 
 
 class _Memory(dict[str, tuple[int, object]]):
-    """What a token was found to be; traces repeat themselves, so that most are looked up."""
+    """Cache of classified tokens: traces repeat themselves, so most tokens are found here."""
 
     def __missing__(self, word: str) -> tuple[int, object]:
         known = (WORDS, word) if word[0].isalpha() else _classify(word)
@@ -125,10 +125,10 @@ _memory: Final = _Memory()
 
 
 def tokenize(folded: str) -> TokenTable:
-    """The tokens of a folded text."""
+    """Split a folded text into tokens."""
     if any(sign in folded for sign in _SPELLED_SIGNS):
         return _tokenize_spelled(folded)
-    parts = _TOKEN.split(folded)  # what lies between tokens, and tokens, by turns
+    parts = _TOKEN.split(folded)  # alternately the text between tokens, and tokens
     places = tuple(accumulate(map(len, parts)))
     words = parts[1::2]
     if not words:
@@ -174,7 +174,7 @@ def _number(word: str) -> Number | None:
 
 
 def _tokenize_spelled(folded: str) -> TokenTable:
-    """The tokens of a text that spells numbers out: those become numbers, other words are joined again."""
+    """Split a text with spelled-out numbers into tokens: these become numbers, other words are joined again."""
     kinds: list[int] = []
     starts: list[int] = []
     ends: list[int] = []

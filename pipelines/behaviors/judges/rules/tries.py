@@ -1,4 +1,4 @@
-"""Facts about the attempts of a trace: what each used, what it came to, and what was said of it.
+"""Facts about the attempts of a trace: the numbers, the result and the verdict of each.
 
 Made for health signs of a training run. Exact for one-attempt-a-sentence traces; in free prose an attempt is
 what stands between two verdicts or markers.
@@ -22,16 +22,16 @@ class AttemptFact:
     end: int
     """Of its last computation."""
     legal: bool
-    """Whether it uses only given numbers, each at most as often as given, and its own results, each at most once."""
+    """Whether it uses given numbers at most as often as given, and its own results at most once each."""
     complete: bool
-    """Whether it is legal and uses all of them: one that a plan cut short is not."""
+    """Whether it is legal and uses all given numbers."""
     equations: int
     wrong: int
-    """Equations of it that are false."""
+    """Number of its false equations."""
     reached: bool
     """Whether its last result, as written, is the target."""
     said: bool | None
-    """What the verdict on it says: reached, or not; None without one."""
+    """Whether the verdict on it states that the target is reached; None without a verdict."""
 
     @property
     def hit(self) -> bool:
@@ -42,7 +42,7 @@ class AttemptFact:
 def attempts_of(
     text: str, computations: Sequence[Computation], found: Sequence[SpanDraft], numbers: Sequence[int], target: int
 ) -> tuple[AttemptFact, ...]:
-    """The attempts of a trace in order. Arithmetic from the target is planning, and left out.
+    """Return the attempts of a trace in order. Arithmetic from the target is planning and left out.
 
     Args:
         text: the completion.
@@ -70,7 +70,7 @@ def attempts_of(
 
 
 def _turns(text: str, last: Computation, computation: Computation, turns: Sequence[SpanDraft]) -> bool:
-    """Whether another attempt begins with a computation. After a comma alone it goes on, whatever it uses."""
+    """Return whether a computation starts another attempt. After a comma alone it continues the last one."""
     if text[last.end : computation.start].strip() == ",":
         return False
     return any(last.start < span.start <= computation.start for span in turns)

@@ -1,4 +1,4 @@
-"""Draws verification: verdicts on a result, and announced re-computations with their verdict."""
+"""Finds verification: verdicts on a result, and announced re-computations with their verdict."""
 
 import re
 from typing import Final
@@ -10,11 +10,11 @@ from pipelines.behaviors.judges.rules.state import AnnouncedCheck, SpanDraft, Tr
 from pipelines.behaviors.judges.rules.tokens import key
 
 _FAR: Final = 2
-"""Lines between a result and a verdict that does not name the target."""
+"""Most lines between a result and a verdict that does not name the target."""
 
 
 def take_verdict(state: TraceState, clause: Clause) -> bool:
-    """Draws a verdict, or joins it to the one before; says whether the clause was one."""
+    """Add the span of a verdict, or extend the one before; return whether the clause is a verdict."""
     cue = clause.cue
     flow = state.flow
     checking = state.check is not None and state.check.open
@@ -26,7 +26,7 @@ def take_verdict(state: TraceState, clause: Clause) -> bool:
         _judge(state, cue)
         return True
     if cue.mild or cue.versus == "N":
-        _judge(state, cue)  # about the rules or a subgoal: it ends an attempt, but checks no result
+        _judge(state, cue)  # a verdict on the rules or a subgoal ends an attempt, but checks no result
         return True
     weak = state.under_goal and cue.versus != "T" and not flow.at_target
     start, end = _extent(state, clause)
@@ -76,7 +76,7 @@ def _judge(state: TraceState, cue: Cue) -> None:
 
 
 def _subject_fits(state: TraceState, clause: Clause) -> bool:
-    """A number that a verdict speaks of must be a result, not one of the given numbers."""
+    """Return whether the number a verdict names is a result rather than a given number."""
     match = _SUBJECT.match(clause.text)
     value = state.number_at(clause.start + match.start(1)) if match else None
     return value is None or key(value) in state.flow.results or value not in state.flow.given
@@ -89,7 +89,7 @@ _SUBJECT: Final = re.compile(
 
 
 def _extent(state: TraceState, clause: Clause) -> tuple[int, int]:
-    """The verdict alone: without connectives, with the arrow or the brackets that carry it."""
+    """Return the range of the verdict without connectives, with its arrow or brackets."""
     start, end = clause.start, clause.end
     text = clause.text
     if clause.arrow >= 0:
@@ -118,7 +118,7 @@ def _extent(state: TraceState, clause: Clause) -> tuple[int, int]:
 
 
 def _own_end(text: str) -> int:
-    """Where a verdict ends in its clause: before a `but` or behind a mark, if what follows is none itself."""
+    """Return where a verdict ends in its clause: before a `but` or after a mark, unless a verdict follows."""
     sign = _SIGN.match(text)
     if sign is not None:
         return len(text) if read_clause(text[sign.end() :].strip()).polarity else sign.end(1)
@@ -139,7 +139,7 @@ _SHORT_SUBJECT: Final = 14
 
 
 def _joins(state: TraceState, previous: SpanDraft, clause: Clause) -> bool:
-    """Whether a verdict goes on with the one before: same sentence, or an interjection before it on the line."""
+    """Return whether a verdict continues the one before: same sentence, or an interjection on the same line."""
     last = state.flow.last
     if last is not None and last.start > previous.start:
         return False
@@ -162,13 +162,13 @@ _ALONE: Final = re.compile(
 
 
 def announce_check(state: TraceState, clause: Clause) -> None:
-    """Remembers that a check was announced."""
+    """Store that a check is announced."""
     close_check(state)
     state.check = AnnouncedCheck(clause.start, clause.line)
 
 
 def checks(state: TraceState, computation: Computation, line: int) -> bool:
-    """Whether a computation belongs to an announced check of a candidate answer; ends the check if it does not."""
+    """Return whether a computation belongs to an announced check of a candidate; if not, end the check."""
     check = state.check
     if check is None:
         return False
@@ -189,7 +189,7 @@ def checks(state: TraceState, computation: Computation, line: int) -> bool:
 
 
 def _is_candidate(state: TraceState, computation: Computation) -> bool:
-    """Whether what is computed again claims to be an answer: it reached the target, or uses all numbers."""
+    """Return whether the recomputed attempt is a candidate answer: it reached the target or uses all numbers."""
     flow = state.flow
     last = flow.last
     if last is None or computation.on_last:
@@ -198,13 +198,13 @@ def _is_candidate(state: TraceState, computation: Computation) -> bool:
     if not all(value in known for value in computation.keys):
         return False
     if flow.failed and computation.main.operators > 1 and flow.is_new(computation):
-        return False  # `let me recalculate`, and then something else
+        return False  # `let me recalculate`, followed by another computation
     all_used = sum(flow.attempt.numbers.values()) >= sum(flow.given.values())
     return flow.reached or all_used or flow.at_target
 
 
 def close_check(state: TraceState) -> None:
-    """Draws a check that came to computing, from its announcement to its last word."""
+    """Add the span of a check that computed something, from its announcement to its verdict."""
     check = state.check
     state.check = None
     if check is not None and check.open:

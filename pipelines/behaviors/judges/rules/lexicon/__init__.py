@@ -1,1 +1,1 @@
-"""The wordings that the rules know."""
+"""The phrases that the rules recognise."""

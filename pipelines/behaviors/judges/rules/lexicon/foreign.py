@@ -78,17 +78,17 @@ GOAL: Final = re.compile(
 
 
 def speaks(clause: str, words: set[str]) -> bool:
-    """Whether a clause may be in one of these languages."""
+    """Return whether a clause may be in one of these languages."""
     return bool(words & _WORDS) or (not clause.isascii() and _SCRIPT.search(clause) is not None)
 
 
 def only(clause: str) -> bool:
-    """Whether it holds no Latin letter, so that English need not be tried."""
+    """Return whether a clause has no Latin letter, so that English need not be tried."""
     return _LATIN.search(clause) is None
 
 
 def verdict(clause: str) -> tuple[int, str]:
-    """Polarity of a verdict, 0 where there is none, and what it measures against."""
+    """Return the polarity of a verdict, 0 if there is none, and what the result is compared with."""
     if _TALK.search(clause):
         return 0, ""
     versus = "T" if "T" in clause or "目标" in clause else ""

@@ -1,4 +1,4 @@
-"""Words that set an intermediate goal: a number other than the target, a multiple, or getting near the target."""
+"""Phrases that set an intermediate goal: a number other than the target, a multiple, or nearness to the target."""
 
 from typing import Final
 
@@ -87,7 +87,7 @@ _TRIGGERS: Final = words_of(
 
 
 def find(clause: str, words: set[str]) -> tuple[int, ...]:
-    """Places of the numbers a folded, masked clause sets as goals; -1 stands for coming near the target."""
+    """Return the offsets of the numbers that a folded, masked clause sets as goals; -1 means nearness to the target."""
     if "N" not in clause and not ("T" in clause or "target" in words):
         return ()
     other = foreign.speaks(clause, words)

@@ -1,4 +1,4 @@
-"""Words that begin an attempt, drop a path, announce a check, restate, or give the answer."""
+"""Phrases that start or drop an attempt, announce a check, restate, or give the answer."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -199,7 +199,7 @@ DOUBT_WORDS: Final = words_of(
 
 
 def find(clause: str, words: set[str]) -> Marker:
-    """The marker of a folded, masked clause, or `NONE`."""
+    """Return the marker of a folded, masked clause, or `NONE`."""
     other = foreign.speaks(clause, words)
     if not (other or words & _TRIGGERS):
         return NONE

@@ -1,4 +1,4 @@
-"""Words that judge a result: against the target, by size, or by whether it works.
+"""Phrases that judge a result: against the target, by size, or by whether it works.
 
 Clauses come folded, with `T` for the target and `N` for other numbers (`cues`).
 """
@@ -171,7 +171,7 @@ _HURRAH: Final = compiled(
 _PLAIN_YES: Final = compiled(
     r"^\W*(?:yes|yeah|yep|great|excellent|nice|awesome|correct|right|good|done|ok|wonderful|fantastic|solved)\b"
 )
-"""What says yes to anything; `exactly` or `works` speak of the target even where the arithmetic is wrong."""
+"""Approval of anything; `exactly` or `works` refer to the target even if the arithmetic is wrong."""
 _GROAN: Final = compiled(
     r"^\W*(?:(?:but|and|so|hmm|oh|still|again|ah|damn|unfortunately|sadly|also)\W+)*(?:no|nope|nah|not|not quite"
     r"|not good"
@@ -233,7 +233,7 @@ _TRIGGERS: Final = words_of(
 
 
 def find(clause: str, words: set[str]) -> VerdictPhrase:
-    """The verdict of a folded, masked clause, or `NONE`."""
+    """Return the verdict of a folded, masked clause, or `NONE`."""
     if _BAD_SIGNS.search(clause):
         return VerdictPhrase(-1)
     if _GOOD_SIGNS.search(clause):
