@@ -1,5 +1,5 @@
-"""Asking language models many questions: live or in batches, resumable, never paying twice for an answer kept.
+"""Requests to language models, live or in batches: resumable, and no answer is paid for twice.
 
-Judges, teachers and corpus classification describe what they want as dialogues; this package gets the
-answers. It knows two wire protocols through the vendors' own SDKs, imported when a first request is sent.
+Judges, teachers and corpus stages describe their requests as dialogues (`requests`) and call
+`run_dialogues.run_dialogues` with a `config.ModelServiceConfig`. Vendors' SDKs are imported at the first request.
 """

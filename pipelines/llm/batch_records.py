@@ -1,4 +1,4 @@
-"""What a stage remembers of its batches: one small file each, written before anything is submitted."""
+"""Records of submitted batches, one small file each, written before the batch is submitted."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -11,25 +11,25 @@ from pipelines.files import read_json, write_json
 
 @dataclass(slots=True)
 class BatchRecord:
-    """A batch. Written before it is submitted, so that a crash in between is found out."""
+    """One batch. It is written before the submission, so that a crash in between is detected."""
 
     tag: str
-    """Name of its file, and its label at services that keep one."""
+    """Name of its file, and its label at services that support labels."""
     ids: list[str]
-    """Ids of its requests; once collected, only of those that got no answer."""
+    """Ids of its requests; after collection only of those without a reply."""
     intended: float
-    """When it was about to be submitted, seconds since the epoch."""
+    """Time just before the submission, seconds since the epoch."""
     reserved: float = 0.0
-    """What was set aside for it, US dollars."""
+    """Reserved budget, US dollars."""
     id: str | None = None
-    """What the service calls it; None where that was never noted."""
+    """The service's id; None if it was never recorded."""
     collected: bool = False
     counts_as_try: bool = True
-    """False where the service never began it."""
+    """False if the service never started it."""
 
 
 class BatchRecords:
-    """The batches of one piece of work, oldest first.
+    """The batch records in a folder, oldest first.
 
     Raises:
         InvalidInput: a file is damaged; names it.
@@ -39,11 +39,11 @@ class BatchRecords:
         self._folder = folder
         folder.mkdir(parents=True, exist_ok=True)
         self.open: list[BatchRecord] = []
-        """Not collected yet."""
+        """Batches that are not collected yet."""
         self.tries: Counter[str] = Counter()
-        """By request, the batches it was in without an answer, the open ones included."""
+        """Request id → number of batches it was in without a reply, including open ones."""
         self.batch_ids: set[str] = set()
-        """Ids the service gave to any of them."""
+        """The service's ids of all batches."""
         self._made = 0
         for path in sorted(folder.glob("*.json")):
             self._recall(path)
@@ -53,7 +53,9 @@ class BatchRecords:
         try:
             batch = BatchRecord(**read_json(path))
         except TypeError as error:
-            raise InvalidInput(f"{path} is no record of a batch", detail=str(error), remedy="Restore it.") from error
+            raise InvalidInput(
+                f"{path} is not a batch record", detail=str(error), remedy="Restore the file."
+            ) from error
         self._made += 1
         if batch.id is not None:
             self.batch_ids.add(batch.id)
@@ -63,7 +65,7 @@ class BatchRecords:
             self.open.append(batch)
 
     def create(self, ids: list[str], intended: float, reserved: float) -> BatchRecord:
-        """A batch about to be submitted, on disk when this returns."""
+        """Record a batch that is about to be submitted; the file is on disk when this returns."""
         self._made += 1
         batch = BatchRecord(f"{self._made:05d}-{ids[0]}", ids, intended, reserved)
         self.open.append(batch)
@@ -72,32 +74,32 @@ class BatchRecords:
         return batch
 
     def mark_submitted(self, batch: BatchRecord, batch_id: str) -> None:
-        """Notes the service's id of a batch."""
+        """Record the service's id of a batch."""
         batch.id = batch_id
         self.batch_ids.add(batch_id)
         self.save(batch)
 
     def mark_collected(self, batch: BatchRecord, unanswered: list[str], *, began: bool = True) -> None:
-        """Notes that nothing more is to be had from a batch.
+        """Record that a batch is collected.
 
         Args:
             batch: the batch.
-            unanswered: its requests that got no answer.
-            began: whether the service worked on it at all.
+            unanswered: its requests without a reply.
+            began: whether the service started it.
         """
         for request_id in set(batch.ids).difference(unanswered if began else ()):
             self.tries[request_id] -= 1
             if not self.tries[request_id]:
-                del self.tries[request_id]  # memory does not grow with what is answered
+                del self.tries[request_id]  # memory does not grow with the number of replies
         batch.ids, batch.collected, batch.counts_as_try = unanswered, True, began
         self.open.remove(batch)
         self.save(batch)
 
     def open_request_ids(self) -> Iterator[str]:
-        """Ids of the requests in open batches."""
+        """Iterate over the ids of the requests in open batches."""
         for batch in self.open:
             yield from batch.ids
 
     def save(self, batch: BatchRecord) -> None:
-        """Writes the file of a batch, whole and synced."""
+        """Write the file of a batch atomically and sync it."""
         write_json(self._folder / f"{batch.tag}.json", asdict(batch))

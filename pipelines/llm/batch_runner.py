@@ -1,4 +1,4 @@
-"""Dialogues answered through a vendor's Batch API: submitted, polled and collected across restarts."""
+"""Dialogues run through a vendor's Batch API: batches are submitted, polled and collected across restarts."""
 
 import time
 from collections.abc import Callable, Generator, Iterable
@@ -27,27 +27,27 @@ T = TypeVar("T")
 MAX_REQUESTS: Final = 10_000
 """Requests in one batch; the vendors allow 50,000 and 100,000."""
 MAX_CHARACTERS: Final = 50_000_000
-"""Text in one batch; the vendors allow 200 and 256 MB, and it is held in memory while it is submitted."""
+"""Characters in one batch; the vendors allow 200 and 256 MB, and the text is in memory during submission."""
 MAX_TRIES: Final = 4
-"""Batches a request goes through before it is given up: expiry and server errors count."""
+"""Batches a request goes through before it is given up; expired batches and server errors count."""
 _SLICE_S: Final = 0.5
 
 
 class BatchRunner(Generic[D]):
-    """Brings dialogues to their end through batches; all requests a dialogue wants now go into one batch.
+    """Runs dialogues to completion through batches; all pending requests of a dialogue go into one batch.
 
     Args:
         client: the service.
-        ledger: where replies are kept as they are collected.
+        ledger: keeps collected replies.
         budget: the spending cap.
-        work: folder of the records of batches.
-        poll_s: seconds between two looks at the open batches.
-        at_once: dialogues in work together, which bounds memory.
-        settle_s: how long after a crash a batch may still appear that was being submitted; as long as
-            one poll, at most 15 s, when None.
-        patience_s: how long a service that does not answer is asked again.
-        report: told in a line whatever changes.
-        check: called twice a second; raises to stop.
+        work: folder for batch records.
+        poll_s: seconds between polls of open batches.
+        at_once: dialogues open at once, which bounds memory.
+        settle_s: how long after a crash a batch in submission may still appear at the service; None means one
+            polling interval, at most 15 s.
+        patience_s: how long to retry a service that does not answer.
+        report: receives a line about each change.
+        check: called twice per second; raises an error to stop.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class BatchRunner(Generic[D]):
         self._budget = budget
         self._files = BatchRecords(work / "batches")
         self._final: dict[str, ModelReply] = {}
-        """Errors that nothing was paid for, so that no ledger keeps them: what this run gave up on."""
+        """Errors that cost nothing, for requests this run gave up; the ledger does not keep them."""
         self._poll_s = poll_s
         self._at_once = at_once
         self._settle_s = min(15.0, poll_s) if settle_s is None else settle_s
@@ -78,18 +78,19 @@ class BatchRunner(Generic[D]):
         self._check = check
         self._most = MAX_REQUESTS
         self._missed: dict[str, float] = {}
-        """Batches that were looked for in vain, by tag: when first, on the monotonic clock."""
+        """Tag of a batch not found at the service → when it was first missing, on the monotonic clock."""
         self._silent_since: float | None = None
         for batch in self._files.open:
             budget.reserve(batch.reserved)
 
     def run(self, dialogues: Iterable[D]) -> Generator[D]:
-        """Yields each dialogue once it is finished.
+        """Yield each dialogue once it is finished.
 
         Raises:
-            SpendingCapReached: no batch is open, and the next request does not fit.
-            ServiceUnavailable: the service has been silent for too long, or fails everything.
-            ServiceRefused: it will not have a batch, or a person cancelled one there.
+            SpendingCapReached: no batch is open, and the next request exceeds the cap.
+            ServiceUnavailable: the service has not answered for too long.
+            TooManyFailures: a whole batch failed.
+            ServiceRefused: the service refuses a batch, or a person cancelled one there.
         """
         source = iter(dialogues)
         group: list[D] = []
@@ -128,7 +129,7 @@ class BatchRunner(Generic[D]):
             self._pause(self._poll_s)
 
     def _feed(self, dialogue: D) -> dict[str, ModelRequest]:
-        """Hands a dialogue all replies there are; returns the requests that still lack one, by id."""
+        """Pass all available replies to a dialogue; return the requests without one, by id."""
         while True:
             missing: dict[str, ModelRequest] = {}
             taken = False
@@ -144,7 +145,7 @@ class BatchRunner(Generic[D]):
                 return missing
 
     def _round(self, missing: dict[str, ModelRequest]) -> None:
-        """Submits what no open batch holds and waits until one has ended and is collected."""
+        """Submit the requests that no open batch holds, then wait until a batch has ended and is collected."""
         while True:
             self._recover()
             self._submit(missing)
@@ -159,13 +160,12 @@ class BatchRunner(Generic[D]):
                 self._final.setdefault(request_id, ModelReply("api_error", detail=detail, batch=True))
 
     def _recover(self) -> None:
-        """Finds batches that were submitted without their id being noted: by a process that died, or whose
-        way to the service broke."""
+        """Find the ids of batches that were submitted before a crash or a lost connection."""
         for batch in [batch for batch in self._files.open if batch.id is None]:
             found = self._patiently(partial(self._find, batch))
             if found:
                 self._files.mark_submitted(batch, found)
-                self._report(f"found batch {found} again, {len(batch.ids)} requests")
+                self._report(f"recovered batch {found}, {len(batch.ids)} requests")
 
     def _find(self, batch: BatchRecord) -> str | None:
         """Return the id of a batch, or None; release the requests of one that the service certainly does not have."""
@@ -181,7 +181,7 @@ class BatchRunner(Generic[D]):
         return found
 
     def _submit(self, missing: dict[str, ModelRequest]) -> None:
-        """Submits what no open batch holds, as far as the cap allows, noting the intention first."""
+        """Submit the requests that no open batch holds, up to the cap; record each batch before it is submitted."""
         under_way = set(self._files.open_request_ids())
         fresh = [(request_id, request) for request_id, request in missing.items() if request_id not in under_way]
         while fresh:
@@ -196,7 +196,7 @@ class BatchRunner(Generic[D]):
             except BatchStateUnknown as unsure:
                 self._report(str(unsure))
                 return
-            except CogtuiError as error:  # it was surely not taken
+            except CogtuiError as error:  # the service certainly did not take it
                 self._give_up(batch)
                 if isinstance(error, ServiceUnavailable):
                     self._silence(error)
@@ -207,10 +207,10 @@ class BatchRunner(Generic[D]):
             self._report(f"submitted batch {batch_id}, {len(chunk)} requests")
 
     def _chunk(self, fresh: list[tuple[str, ModelRequest]]) -> tuple[list[tuple[str, ModelRequest]], float]:
-        """As many requests as fit into one batch and under the cap, and what to set aside for them.
+        """Return as many requests as fit into one batch and under the cap, and the budget to reserve.
 
         Raises:
-            SpendingCapReached: none fits, and no batch is open whose end could leave more.
+            SpendingCapReached: none fits, and no open batch could release budget.
         """
         chunk: list[tuple[str, ModelRequest]] = []
         reserved = 0.0
@@ -229,7 +229,7 @@ class BatchRunner(Generic[D]):
         return chunk, reserved
 
     def _collect_ended(self) -> bool:
-        """Keeps the replies of every batch that has ended; whether there was one. What did not come is asked again."""
+        """Keep the replies of every ended batch; return whether there was one. Missing replies are requested again."""
         found = False
         for batch in [batch for batch in self._files.open if batch.id is not None]:
             found = self._patiently(partial(self._collect, batch)) or found
@@ -249,16 +249,16 @@ class BatchRunner(Generic[D]):
                 raise ServiceRefused(
                     f"{self._client.name}: the service refuses the batch {batch.id}",
                     detail=look.detail,
-                    remedy="Ask live instead, or mend what it complains of; nothing was paid for this batch.",
+                    remedy="Set batch = false, or fix what the service names; this batch cost nothing.",
                 )
         self._keep(batch, batch.id, cancelled=look.state == "cancelled")
         return True
 
     def _keep(self, batch: BatchRecord, batch_id: str, *, cancelled: bool) -> None:
-        """Keeps the replies of a batch that has ended.
+        """Keep the replies of an ended batch.
 
         Raises:
-            EverythingFails: it holds nothing but errors. ServiceRefused: a person cancelled it.
+            TooManyFailures: all of its requests failed. ServiceRefused: a person cancelled it.
         """
         unanswered = dict.fromkeys(batch.ids)
         errors: list[str] = []
@@ -286,28 +286,28 @@ class BatchRunner(Generic[D]):
             )
 
     def _give_up(self, batch: BatchRecord) -> None:
-        """Sets the requests of a batch free that the service does not have, or never began."""
+        """Release the requests of a batch that the service does not have or never started."""
         self._budget.settle(batch.reserved, TokenUsage(), batch=True)
         self._files.mark_collected(batch, batch.ids, began=False)
 
     def _shrink(self, batch: BatchRecord) -> None:
-        """The service has room for fewer requests at a time: halves what goes into one batch."""
+        """Halve the size of batches, because the account's limit is lower."""
         total = len(batch.ids)
         self._give_up(batch)
         if total == 1 and not self._files.open:
             raise ServiceRefused(
                 f"{self._client.name}: a single request exceeds the account's limit of tokens in batches",
-                remedy="Ask live instead.",
+                remedy="Set batch = false.",
             )
         self._most = max(1, total // 2)
         self._report(f"batch {batch.id} exceeds the account's limit; going on with {self._most} requests at a time")
         self._pause(self._poll_s)
 
     def _patiently(self, call: Callable[[], T]) -> T | None:
-        """The result of a call; None, for now, where the service does not answer.
+        """Call the service; return None if it does not answer this time.
 
         Raises:
-            ServiceUnavailable: it has not answered for too long.
+            ServiceUnavailable: it has not answered for `patience_s`.
         """
         try:
             result = call()
@@ -323,10 +323,10 @@ class BatchRunner(Generic[D]):
             self._silent_since = now
         if now - self._silent_since >= self._patience_s:
             raise error
-        self._report(f"{error.summary}: {error.detail.partition(chr(10))[0]}; trying again")
+        self._report(f"{error.summary}: {error.detail.partition(chr(10))[0]}; retrying")
 
     def _pause(self, seconds: float) -> None:
-        """Sleeps, in slices, since a signal handler does not cut a sleep short."""
+        """Sleep in slices, since a signal handler does not end a sleep."""
         until = time.monotonic() + seconds
         while (left := until - time.monotonic()) > 0:
             self._check()

@@ -1,4 +1,4 @@
-"""Replies kept on disk as they come, so that nothing is asked, and paid, a second time."""
+"""Replies kept on disk as they arrive, so that no request is sent, and paid for, twice."""
 
 import json
 import os
@@ -13,10 +13,13 @@ _NAME: Final = "replies"
 
 
 class Ledger:
-    """Replies by request id, in JSONL files of which each process appends to one of its own.
+    """Replies by request id, in JSONL files; each process appends to a file of its own.
 
-    Where each reply lies is kept in a temporary SQLite table that spills to disk, so memory does not grow with
-    the number of replies. Errors that cost nothing are not kept: they are asked again.
+    The byte ranges of the replies are in a temporary SQLite table that spills to disk, so memory does not grow with
+    their number. Errors that cost nothing are not kept; those requests are sent again.
+
+    Args:
+        folder: where the files are; created if missing.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -27,9 +30,9 @@ class Ledger:
         self._end = 0
         self._count = 0
         self.usage = TokenUsage()
-        """Of all replies that came live."""
+        """Usage of all live replies."""
         self.batch_usage = TokenUsage()
-        """Of all replies that came through batches."""
+        """Usage of all replies from batches."""
         self._index = sqlite3.connect("", check_same_thread=False, isolation_level=None)
         self._index.execute("PRAGMA journal_mode = OFF")
         self._index.execute("PRAGMA synchronous = OFF")
@@ -48,7 +51,7 @@ class Ledger:
                 reply = ModelReply.from_dict(record["reply"])
                 key = bytes.fromhex(record["id"])
             except (ValueError, KeyError, TypeError):
-                continue  # a damaged line is an answer lost: it will be asked again
+                continue  # the reply is lost, and its request will be sent again
             self._note(key, (number, line.start, line.end), reply)
         self._index.execute("COMMIT")
 
@@ -74,7 +77,7 @@ class Ledger:
         return self._count
 
     def get(self, request_id: str) -> ModelReply | None:
-        """The reply to a request, or None where there is none yet."""
+        """Return the reply to a request, or None without one."""
         place = self._place(request_id)
         if place is None:
             return None
@@ -84,7 +87,7 @@ class Ledger:
         return ModelReply.from_dict(parse_line(os.pread(self._open[number], end - start, start))["reply"])
 
     def put(self, request_id: str, reply: ModelReply) -> None:
-        """Keeps a reply. Written before this returns.
+        """Keep a reply; it is written when this returns.
 
         Raises:
             OSError: the disk is full.
@@ -104,7 +107,7 @@ class Ledger:
         self._end += len(line)
 
     def close(self) -> None:
-        """Closes its files; a later `put` would begin a new one."""
+        """Close the files; a later `put` starts a new one."""
         for descriptor in (*self._open.values(), *(() if self._writing is None else (self._writing,))):
             os.close(descriptor)
         self._open.clear()

@@ -1,4 +1,4 @@
-"""Dialogues answered now: as many at once as the service allows, one request after another within each."""
+"""Dialogues run with live requests: several dialogues at once, one request at a time within each."""
 
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
@@ -16,12 +16,12 @@ from pipelines.llm.requests import Dialogue, ModelReply, ModelRequest
 D = TypeVar("D", bound=Dialogue)
 
 _STOP_CHECK_S: Final = 0.5
-"""How often a loop that waits for an answer looks whether it is told to stop."""
+"""How often the wait for a reply checks for a stop signal."""
 
 
 @dataclass(slots=True)
 class _InFlightRequest:
-    """A request under way. Every dialogue that wants the same waits for it: equal requests are sent once."""
+    """A request in flight. Equal requests of several dialogues are sent once."""
 
     request_id: str
     request: ModelRequest
@@ -39,24 +39,24 @@ def run_live(
     concurrency: int,
     check: Callable[[], None] = lambda: None,
 ) -> Generator[D]:
-    """Brings each dialogue to its end and yields it, in the order in which they finish.
+    """Run each dialogue to completion and yield it, in the order in which they finish.
 
-    Within a dialogue requests go one after another, so that the first warms the prompt cache for the rest.
-    Dialogues are taken lazily: at most `concurrency` are open. However this ends, short of the process being
-    killed, what was under way is waited for and kept.
+    Within a dialogue requests are sent one after another, so that the first fills the prompt cache for the others.
+    Dialogues are consumed lazily, with at most `concurrency` open. Unless the process is killed, replies to requests
+    in flight are waited for and kept when this ends.
 
     Args:
-        dialogues: what needs answers.
+        dialogues: the work.
         client: the service.
-        ledger: where replies are looked up and kept.
+        ledger: keeps replies; requests it has a reply to are not sent.
         budget: the spending cap.
         concurrency: requests in flight at once.
-        check: called twice a second; raises to stop.
+        check: called twice per second; raises an error to stop.
 
     Raises:
-        SpendingCapReached: nothing in flight is left, and the next request does not fit.
-        EverythingFails: so many requests in a row failed that the rest would too.
-        CogtuiError: as `Client.send` and `check` raise.
+        SpendingCapReached: no request is in flight, and the next one exceeds the cap.
+        TooManyFailures: many requests in a row failed, so the others would too.
+        CogtuiError: as `ModelClient.send` and `check` raise.
     """
     loop: _LiveLoop[D] = _LiveLoop(client, ledger, budget, concurrency, check)
     try:
@@ -75,19 +75,19 @@ class _LiveLoop(Generic[D]):
         self._concurrency = concurrency
         self._check = check
         self._pool = ThreadPoolExecutor(concurrency, thread_name_prefix="llm")
-        self._landed: SimpleQueue[_InFlightRequest] = SimpleQueue()
-        self._in_air = 0
+        self._finished: SimpleQueue[_InFlightRequest] = SimpleQueue()
+        self._in_flight = 0
         self._open = 0
         self._waiting: dict[str, list[D]] = {}
-        self._held: deque[tuple[str, ModelRequest]] = deque()
-        """Asks that wait for others to land, since all of them at their worst would break the cap."""
+        self._waiting_for_budget: deque[tuple[str, ModelRequest]] = deque()
+        """Requests that wait for others to finish, because together they could exceed the cap."""
         self._failed_in_a_row = 0
 
     def run(self, source: Iterator[D]) -> Generator[D]:
         exhausted = False
         while True:
-            self._take_off()
-            while not exhausted and self._open < self._concurrency and not self._held:
+            self._send_waiting()
+            while not exhausted and self._open < self._concurrency and not self._waiting_for_budget:
                 dialogue = next(source, None)
                 if dialogue is None:
                     exhausted = True
@@ -97,7 +97,7 @@ class _LiveLoop(Generic[D]):
                     self._open += 1
             if not self._open:
                 return
-            flight = self._next_landing()
+            flight = self._next_finished()
             reply = self._receive(flight)
             for dialogue in self._waiting.pop(flight.request_id):
                 dialogue.receive_reply(flight.request, reply)
@@ -106,16 +106,16 @@ class _LiveLoop(Generic[D]):
                     yield dialogue
 
     def close(self) -> None:
-        """Keeps what is still in the air when the loop ends early: it is being paid for."""
-        while self._in_air:
-            flight = self._landed.get()
-            self._in_air -= 1
+        """Wait for the requests in flight and keep their replies, which are paid for."""
+        while self._in_flight:
+            flight = self._finished.get()
+            self._in_flight -= 1
             if flight.reply is not None:
                 self._keep(flight, flight.reply)
         self._pool.shutdown(wait=True)
 
     def _advance(self, dialogue: D) -> bool:
-        """Answers a dialogue from the ledger as far as that goes, then asks for more. True once it is finished."""
+        """Pass replies of the ledger to a dialogue, then send its next request. Return whether it is finished."""
         while wanted := dialogue.pending_requests():
             request = wanted[0]
             request_id = request.id(self._client.name)
@@ -125,42 +125,42 @@ class _LiveLoop(Generic[D]):
             known = self._ledger.get(request_id)
             if known is None:
                 self._waiting[request_id] = [dialogue]
-                self._held.append((request_id, request))
-                self._take_off()
+                self._waiting_for_budget.append((request_id, request))
+                self._send_waiting()
                 return False
             dialogue.receive_reply(request, known)
         return True
 
-    def _take_off(self) -> None:
-        """Sends what is held, as far as it fits under the cap."""
-        while self._held:
-            request_id, request = self._held[0]
+    def _send_waiting(self) -> None:
+        """Send waiting requests as far as the cap allows."""
+        while self._waiting_for_budget:
+            request_id, request = self._waiting_for_budget[0]
             need = self._budget.worst_cost(request, batch=False)
             if not self._budget.has_room_for(need):
-                if not self._in_air:
+                if not self._in_flight:
                     raise self._budget.cap_error(need)
                 return
-            self._held.popleft()
+            self._waiting_for_budget.popleft()
             self._budget.reserve(need)
-            self._in_air += 1
+            self._in_flight += 1
             self._pool.submit(self._send, _InFlightRequest(request_id, request, need))
 
     def _send(self, flight: _InFlightRequest) -> None:
-        """In a thread of the pool."""
+        """Send a request, in a thread of the pool."""
         try:
             flight.reply = self._client.send(flight.request)
         except BaseException as error:
             flight.error = error
-        self._landed.put(flight)
+        self._finished.put(flight)
 
-    def _next_landing(self) -> _InFlightRequest:
+    def _next_finished(self) -> _InFlightRequest:
         while True:
             self._check()
             try:
-                flight = self._landed.get(timeout=_STOP_CHECK_S)
+                flight = self._finished.get(timeout=_STOP_CHECK_S)
             except Empty:
                 continue
-            self._in_air -= 1
+            self._in_flight -= 1
             return flight
 
     def _receive(self, flight: _InFlightRequest) -> ModelReply:

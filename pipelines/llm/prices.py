@@ -1,4 +1,4 @@
-"""What requests cost, from a table the user can edit. A model without a price costs an unknown sum, not zero."""
+"""Prices of models, from a table that users can replace. The cost of a model without a price is unknown, not zero."""
 
 import re
 import tomllib
@@ -12,28 +12,28 @@ from pipelines.llm.ledger import Ledger
 from pipelines.llm.requests import ModelRequest, TokenUsage
 
 _LIKELY_CHARACTERS: Final = 3.0
-"""ASCII characters a token in traces full of numbers: prose has four, digits two."""
+"""ASCII characters per token in traces with many numbers; prose has four, digits two."""
 _FEWEST_CHARACTERS: Final = 2.0
 _MILLION: Final = 1_000_000
 _CENT: Final = 0.01
 _RELEASE = re.compile(r"(-\d{4}-\d{2}-\d{2}|-\d{8}|-latest|@.+)?")
-"""What may follow a name in the table: another release of the same model. Other suffixes name other models."""
+"""Suffixes of other releases of the same model; a name with another suffix is another model."""
 
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """US dollars for a million tokens."""
+    """US dollars per million tokens."""
 
     input: float
     output: float
     cached_input: float
     batch: float = 0.5
-    """Factor on everything that goes through a batch."""
+    """Factor on all prices in a batch."""
     cache_write: float | None = None
-    """For input written to the prompt cache; None where that costs what input costs."""
+    """Price of input written to the prompt cache; None if equal to `input`."""
 
     def cost(self, usage: TokenUsage, *, batch: bool) -> float:
-        """What some tokens cost, in US dollars."""
+        """Return the cost of some tokens, in US dollars."""
         write = self.input if self.cache_write is None else self.cache_write
         fresh = usage.input_tokens - usage.cached_tokens - usage.cache_write_tokens
         dollars = (
@@ -45,28 +45,28 @@ class Price:
         return dollars / _MILLION * (self.batch if batch else 1.0)
 
     def ledger_cost(self, ledger: Ledger) -> float:
-        """What all replies of a ledger cost, in US dollars."""
+        """Return the cost of all replies in a ledger, in US dollars."""
         return self.cost(ledger.usage, batch=False) + self.cost(ledger.batch_usage, batch=True)
 
 
 FREE_PRICE: Final = Price(0.0, 0.0, 0.0, 1.0)
-"""One's own machine."""
+"""Price of a model on a machine of one's own."""
 
 
 def max_usage(request: ModelRequest) -> TokenUsage:
-    """The most tokens a request can reasonably take: dense text, nothing cached, as much answer as it allows."""
+    """Return the most tokens a request may reasonably take: dense text, nothing cached, the longest answer."""
     tokens = _tokens(request, _FEWEST_CHARACTERS, worst=True)
     return TokenUsage(tokens, output_tokens=request.max_tokens, cache_write_tokens=tokens if request.shared else 0)
 
 
 def estimate_usage(request: ModelRequest, output_tokens: int) -> TokenUsage:
-    """What a request takes where the answer is so long and nothing is cached."""
+    """Return the tokens of a request with an answer of this length and nothing cached."""
     tokens = _tokens(request, _LIKELY_CHARACTERS, worst=False)
     return TokenUsage(tokens, output_tokens=min(output_tokens, request.max_tokens))
 
 
 def _tokens(request: ModelRequest, ascii_characters: float, *, worst: bool) -> int:
-    """Tokens of all texts. Beyond ASCII a character is often one token, and never more than its bytes."""
+    """Estimate the tokens of all texts. A non-ASCII character is often one token, and at most as many as its bytes."""
     tokens = 8.0 * (1 + len(request.turns))  # roles and separators
     for text in request.billed_texts():
         size = len(text.encode("utf-8", "surrogatepass"))
@@ -77,12 +77,12 @@ def _tokens(request: ModelRequest, ascii_characters: float, *, worst: bool) -> i
 
 
 def find_price(provider: str, model: str, table: Path | None = None) -> Price | None:
-    """The price of a model: from the user's table if given, else from the one that comes with cogtui.
+    """Find the price of a model in a user's table, else in the one that comes with cogtui.
 
-    Models are looked up by exact name, or as a dated release of a name. None: nobody said.
+    Models are looked up by exact name, or as a dated release of a name. None means the price is unknown.
 
     Raises:
-        InvalidInput: the table cannot be read, or the entry is no price.
+        InvalidInput: the table cannot be read, or an entry is not a price.
     """
     if provider == "vllm" and table is None:
         return FREE_PRICE
@@ -99,7 +99,7 @@ def find_price(provider: str, model: str, table: Path | None = None) -> Price | 
 
 
 def _read_price(entry: Any, where: str) -> Price:
-    shape = "Write { input = 2.5, cached_input = 1.25, output = 10.0 }, US dollars for a million tokens."
+    shape = "Write { input = 2.5, cached_input = 1.25, output = 10.0 }, US dollars per million tokens."
     if not isinstance(entry, dict):
         raise InvalidInput(f"{where} is not a table", remedy=shape)
     for field, value in entry.items():
@@ -112,18 +112,18 @@ def _read_price(entry: Any, where: str) -> Price:
 
 
 class SpendingCapReached(CogtuiError):
-    """The next request could cost more than what is left."""
+    """The next request could cost more than the remaining budget."""
 
     code = "spending_cap"
 
 
 class Budget:
-    """Keeps what is spent under a cap. In doubt it stops early: what is in flight counts with its worst case.
+    """Keeps spending under a cap. Requests in flight count with their highest possible cost.
 
     Args:
-        price: of the model; None where it is unknown.
+        price: of the model; None if unknown.
         cap: US dollars; None for no limit.
-        spent: what earlier runs of the same work spent, US dollars.
+        spent: US dollars spent by earlier runs of the same work.
 
     Raises:
         InvalidInput: a cap without a price.
@@ -133,7 +133,7 @@ class Budget:
         if cap is not None and price is None:
             raise InvalidInput(
                 "a spending cap needs the model's price",
-                remedy="Add the model to a price table of your own and name it.",
+                remedy="Write a price table with this model and set `prices` to its path.",
             )
         self.price = price
         self._cap = cap
@@ -141,27 +141,27 @@ class Budget:
         self._reserved = 0.0
 
     def worst_cost(self, request: ModelRequest, *, batch: bool) -> float:
-        """What a request may cost at worst, in US dollars; 0 where there is no cap to keep."""
+        """Return the highest cost of a request, in US dollars; 0 without a cap."""
         if self.price is None or self._cap is None:
             return 0.0
         return self.price.cost(max_usage(request), batch=batch)
 
     def has_room_for(self, need: float) -> bool:
-        """Whether so much more stays under the cap, all that is in flight counted at its worst."""
+        """Return whether this much more stays under the cap, with reservations counted in full."""
         return self._cap is None or self.spent + self._reserved + need <= self._cap
 
     def reserve(self, need: float) -> None:
-        """Sets aside what a request may cost."""
+        """Reserve the highest cost of a request."""
         self._reserved += need
 
     def settle(self, reserved: float, usage: TokenUsage, *, batch: bool) -> None:
-        """Replaces a reservation by what was really used."""
+        """Replace a reservation by the actual usage."""
         self._reserved -= reserved
         if self.price is not None:
             self.spent += self.price.cost(usage, batch=batch)
 
     def cap_error(self, need: float) -> SpendingCapReached:
-        """The error for a request that does not fit."""
+        """Return the error for a request that exceeds the cap."""
         limit = self._cap or 0.0
         cap = f"{limit:.2f}" if limit >= _CENT else f"{limit:g}"
         return SpendingCapReached(

@@ -1,4 +1,4 @@
-"""Dialogues brought to their end in a folder: ledger, budget, client and way of asking put together once."""
+"""Run dialogues to completion in a folder, with ledger, budget and client set up in one place."""
 
 import sys
 from collections.abc import Callable, Generator, Iterable
@@ -19,38 +19,38 @@ from pipelines.signals import graceful
 D = TypeVar("D", bound=Dialogue)
 
 SPENDING_FILE: Final = "spent.json"
-"""In `work`: what was spent so far, all attempts together."""
+"""File in `work` with the spending of all attempts so far."""
 MAX_OPEN_DIALOGUES: Final = 5_000
-"""Dialogues in work together in batch mode; each takes some ten kilobytes of memory."""
+"""Dialogues open at once in batch mode; each takes about ten kilobytes of memory."""
 
 
 class RequestSettings(Protocol):
-    """How a stage asks; none of it changes an answer."""
+    """How requests are sent. Nothing here changes an answer."""
 
     @property
     def batch(self) -> bool:
-        """Through a Batch API, or a runner that takes batches."""
+        """Whether to send batches, to a Batch API or a local batch runner."""
         ...
 
     @property
     def concurrency(self) -> int:
-        """Requests in flight at once, live."""
+        """Live requests in flight at once."""
         ...
 
     @property
     def spending_cap(self) -> float | None:
-        """US dollars, or no limit."""
+        """US dollars; None for no limit."""
         ...
 
     @property
     def poll_s(self) -> float:
-        """Seconds between two looks at open batches."""
+        """Seconds between polls of open batches."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class BatchRequestConfig:
-    """Asking through a runner that takes batches and is looked at every second."""
+    """Settings for a local batch runner, which is polled every second."""
 
     spending_cap: float | None = None
     batch: bool = True
@@ -67,20 +67,20 @@ def run_dialogues(
     *,
     spent_before: float = 0.0,
 ) -> Generator[D]:
-    """Yields each dialogue once it is finished; goes on from what `work` holds, for which nothing is paid again.
+    """Yield each dialogue once it is finished. Replies that `work` already holds are used, and not paid for again.
 
     Args:
-        dialogues: what needs answers; taken lazily.
-        asking: how.
-        client: makes the client, once the budget is known to be in order.
-        price: of the model; None where it is unknown.
+        dialogues: consumed lazily.
+        asking: how requests are sent.
+        client: builds the client, after the budget was checked.
+        price: of the model; None if unknown.
         work: an existing folder for replies, batches and `spent.json`.
         spent_before: US dollars spent elsewhere under the same cap.
 
     Raises:
-        MissingRequirement: the key or the SDK is missing, or the key is refused.
-        SpendingCapReached, ServiceUnavailable, ServiceRefused, EverythingFails: run again, it continues.
-        Interrupted: told to stop.
+        MissingRequirement: the key or the SDK is missing, or the service refuses the key.
+        SpendingCapReached, ServiceUnavailable, ServiceRefused, TooManyFailures: another run continues.
+        Interrupted: a stop signal arrived.
     """
     ledger = Ledger(work)
     try:
@@ -94,9 +94,9 @@ def run_dialogues(
         if asking.batch:
             finished = batches.run(dialogues)
         else:
-            batches.drain()  # of an attempt that asked in batches: what they hold is paid already
+            batches.drain()  # batches of an earlier attempt are paid for already
             finished = run_live(dialogues, service, ledger, budget, concurrency=asking.concurrency, check=_check)
-        with closing(finished):  # what is in flight lands before the ledger is closed
+        with closing(finished):  # requests in flight finish before the ledger is closed
             yield from finished
     finally:
         write_json(work / SPENDING_FILE, _spending_summary(ledger, price))
@@ -116,12 +116,12 @@ def _spending_summary(ledger: Ledger, price: Price | None) -> dict[str, Any]:
 
 
 def _check() -> None:
-    """Ends a long wait when the stage is told to stop."""
+    """Raise Interrupted if a stop signal arrived during a long wait."""
     with graceful() as stop:
         stop.raise_if_requested()
 
 
 def _log(line: str) -> None:
-    """Into the stage's log: batches take hours."""
+    """Write a line to the stage's log, since batches take hours."""
     sys.stderr.write(f"{line}\n")
     sys.stderr.flush()

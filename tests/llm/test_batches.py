@@ -74,7 +74,7 @@ def test_a_batch_whose_submission_broke_is_found_or_submitted_again(
     lines: list[str] = []
     assert len(list(runner(tmp_path, client, report=lines.append).run(chats()))) == 30
     assert state.ledger.paid_twice == []
-    assert any(line.startswith("found batch") for line in lines) == (fault == "lost_reply")
+    assert any(line.startswith("recovered batch") for line in lines) == (fault == "lost_reply")
 
 
 def test_batches_of_others_are_never_taken_for_ours(tmp_path: Path, client: ModelClient, state: State) -> None:
@@ -93,7 +93,7 @@ def test_results_cut_on_the_way_are_read_again(tmp_path: Path, client: ModelClie
     price = Price(1.0, 4.0, 0.25)
     budget = Budget(price, None)
     assert len(list(runner(tmp_path, client, budget, report=lines.append).run(chats()))) == 30
-    assert sum("trying again" in line for line in lines) == 2
+    assert sum("retrying" in line for line in lines) == 2
     assert state.ledger.paid_twice == []
     assert budget.spent == pytest.approx(state.ledger.cost)
 

@@ -1,1 +1,1 @@
-"""Clients of model services behind one protocol."""
+"""Clients of model services, one per SDK, behind `protocol.ModelClient`; `connect` chooses."""

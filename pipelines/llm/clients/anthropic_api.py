@@ -1,4 +1,4 @@
-"""Anthropic's service: messages, live and through Message Batches."""
+"""Client of Anthropic's service: messages, live and through Message Batches."""
 
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any, Final
@@ -18,7 +18,7 @@ _CLOCK_SLACK_S: Final = 3600.0
 
 
 class AnthropicClient:
-    """Messages with structured output and a cache mark behind the shared part."""
+    """Sends messages with structured output and a cache breakpoint after the shared text."""
 
     def __init__(self, spec: ModelSpec, key: str, max_retries: int, timeout_s: float) -> None:
         import anthropic
@@ -30,14 +30,14 @@ class AnthropicClient:
         self._errors = sdk_errors(anthropic)
 
     def request_body(self, request: ModelRequest) -> dict[str, Any]:
-        """The parameters of a message; the same live and in a batch."""
+        """Return the parameters of a message, equal live and in a batch."""
         content: list[dict[str, Any]] = []
         if request.shared:
             content.append({"type": "text", "text": request.shared, "cache_control": {"type": "ephemeral"}})
         content.append({"type": "text", "text": request.question})
         messages: list[dict[str, Any]] = [{"role": "user", "content": content}]
         for answer, question in request.turns:
-            # The service refuses messages without text, and an empty answer is one of those asked about again.
+            # The service refuses empty messages, and an empty answer is one that a follow-up question is about.
             said = answer if answer.strip() else "(nothing)"
             messages += [{"role": "assistant", "content": said}, {"role": "user", "content": question}]
         params: dict[str, Any] = {
@@ -54,9 +54,9 @@ class AnthropicClient:
         return params
 
     def send(self, request: ModelRequest) -> ModelReply:
-        """Asks now."""
+        """Send a message and wait for the reply."""
         params = self.request_body(request)
-        # This SDK has no such argument any more; the service is sent it all the same.
+        # The SDK dropped this argument; the service still accepts it.
         temperature = params.pop("temperature", None)
         extra = None if temperature is None else {"temperature": temperature}
         try:
@@ -65,11 +65,11 @@ class AnthropicClient:
             self._failures.raise_if_permanent(error)
             return ModelReply("api_error", detail=self._failures.describe(error))
         if isinstance(message, str):
-            return ModelReply("api_error", detail=self._failures.redact(f"no JSON came back: {message[:200]}"))
+            return ModelReply("api_error", detail=self._failures.redact(f"the answer is not JSON: {message[:200]}"))
         return _reply(message.model_dump(warnings=False), batch=False)
 
     def submit_batch(self, requests: Sequence[tuple[str, ModelRequest]], tag: str) -> str:
-        """Creates a message batch whose custom ids are the request ids."""
+        """Create a message batch whose custom ids are the request ids."""
         entries: Any = [
             {"custom_id": request_id, "params": self.request_body(request)} for request_id, request in requests
         ]
@@ -85,10 +85,10 @@ class AnthropicClient:
             raise self._failures.to_batch_error(error) from error
 
     def find_batch(self, ids: Sequence[str], tag: str, since: float, known: Collection[str]) -> str | None:
-        """Looks among the batches made since then for one with our custom ids.
+        """Search the batches created since then for one with our custom ids.
 
-        Batches carry no label and show their custom ids only once ended. One of the right size that still runs
-        may therefore be ours: better slow than paid twice.
+        Batches have no labels and list their custom ids only after they ended. A running batch of the right size
+        might be ours, so we wait for it rather than pay twice.
         """
         wanted = set(ids)
         candidates = 0
@@ -112,12 +112,12 @@ class AnthropicClient:
             raise self._failures.to_batch_error(error) from error
         if candidates:
             raise BatchStateUnknown(
-                f"{self.name}: {candidates} batches of {len(ids)} requests still run, one may be ours"
+                f"{self.name}: {candidates} batches of {len(ids)} requests are running, and one may be ours"
             )
         return None
 
     def get_batch_status(self, batch_id: str) -> BatchStatus:
-        """How a batch is."""
+        """Return the state of a batch."""
         try:
             batch = self._client.messages.batches.retrieve(batch_id)
         except self._errors as error:
@@ -127,7 +127,7 @@ class AnthropicClient:
         return BatchStatus("cancelled" if batch.cancel_initiated_at is not None else "ended")
 
     def batch_results(self, batch_id: str) -> Iterator[tuple[str, ModelReply | None]]:
-        """Streams the results."""
+        """Stream the results."""
         try:
             for line in self._client.messages.batches.results(batch_id):
                 yield line.custom_id, self._batch_reply(line.result)
@@ -139,14 +139,14 @@ class AnthropicClient:
             return _reply(result.message.model_dump(warnings=False), batch=True)
         if result.type == "errored" and result.error.error.type in ("invalid_request_error", "request_too_large"):
             return ModelReply("api_error", detail=self._failures.redact(result.error.error.message), batch=True)
-        return None  # expired, cancelled, or an error of the server: worth another try
+        return None  # expired, cancelled or a server error: send it again
 
 
 def _reply(message: dict[str, Any], *, batch: bool) -> ModelReply:
     usage_body = message.get("usage") or {}
     cached = usage_body.get("cache_read_input_tokens") or 0
     written = usage_body.get("cache_creation_input_tokens") or 0
-    fresh = usage_body.get("input_tokens") or 0  # this service counts the three apart
+    fresh = usage_body.get("input_tokens") or 0  # this service counts the three separately
     usage = TokenUsage(fresh + cached + written, cached, usage_body.get("output_tokens") or 0, written)
     text = "".join(str(block.get("text", "")) for block in message.get("content") or [] if block.get("type") == "text")
     match message.get("stop_reason"):

@@ -1,4 +1,4 @@
-"""Which vendor's SDK serves a model. Imports one when it is asked for, never before."""
+"""Choice of the client for a model; an SDK is imported when its client is built."""
 
 from importlib.util import find_spec
 
@@ -7,7 +7,7 @@ from pipelines.llm.clients.protocol import MAX_RETRIES, ModelClient, ModelSpec, 
 
 
 def connect(spec: ModelSpec, *, max_retries: int = MAX_RETRIES, timeout_s: float = 600.0) -> ModelClient:
-    """The client of a model, with its key from the environment.
+    """Build the client of a model, with its key from the environment.
 
     Raises:
         MissingRequirement: the key's variable is not set, or the extra `judges` is not installed.
@@ -23,20 +23,20 @@ def connect(spec: ModelSpec, *, max_retries: int = MAX_RETRIES, timeout_s: float
         return OpenAIClient(spec, key, max_retries, timeout_s)
     except ModuleNotFoundError as error:
         raise MissingRequirement(
-            f"{spec} needs the package {error.name}, not installed here",
+            f"{spec} needs the package {error.name}, which is not installed",
             remedy="Install the extra: pip install 'cogtui[judges]'",
         ) from error
 
 
 def require_sdk(spec: ModelSpec) -> None:
-    """Checks that the SDK of a service is installed, without importing it.
+    """Check that the SDK of a service is installed, without importing it.
 
     Raises:
-        MissingRequirement: it is not; names the extra.
+        MissingRequirement: it is not installed; names the extra.
     """
     package = "anthropic" if spec.provider == "anthropic" else "openai"
     if find_spec(package) is None:
         raise MissingRequirement(
-            f"{spec} needs the package {package}, not installed here",
+            f"{spec} needs the package {package}, which is not installed",
             remedy="Install the extra: pip install 'cogtui[judges]'",
         )

@@ -1,4 +1,4 @@
-"""What an SDK's exceptions mean to us. Both vendors' SDKs name theirs alike, so one reading serves both."""
+"""Errors of model services, translated from exceptions of the SDKs, which use the same names."""
 
 import json
 from typing import Any, Final
@@ -6,25 +6,25 @@ from typing import Any, Final
 from pipelines.errors import CogtuiError, InvalidInput, MissingRequirement
 
 _RETRIED: Final = (408, 409, 429)
-"""Refusals that another try may not meet, beside all of 5xx."""
+"""HTTP statuses worth a retry, beside all of 5xx."""
 MIN_FAILURES_IN_A_ROW: Final = 16
 _NO_CREDIT: Final = ("insufficient_quota", "billing_hard_limit_reached", "credit balance")
 
 
 class ServiceUnavailable(CogtuiError):
-    """The service does not answer, or only that it is busy."""
+    """The service does not answer, or is busy."""
 
     code = "service_unavailable"
 
 
 class ServiceRefused(CogtuiError):
-    """The service will not do this for this account, or for anybody."""
+    """The service refuses this, for this account or in general."""
 
     code = "service_refused"
 
 
 class TooManyFailures(CogtuiError):
-    """One request after the other failed: better to end than to write `api_error` for all that is left."""
+    """Many requests in a row failed; the run ends instead of recording `api_error` for all the others."""
 
     code = "everything_fails"
 
@@ -32,35 +32,35 @@ class TooManyFailures(CogtuiError):
         super().__init__(
             f"{name}: {count} requests in a row failed",
             detail=f"The last one: {said}\nEvery answer received so far is kept.",
-            remedy="Mend that, then run the same command again; it continues.",
+            remedy="Fix the cause, then run the same command again; it continues.",
         )
 
 
 class BatchStateUnknown(CogtuiError):
-    """It cannot be told yet whether the service has taken a batch."""
+    """It is not known yet whether the service accepted a batch."""
 
     code = "unsure"
 
 
 def http_status(error: Exception) -> int | None:
-    """The HTTP status of an SDK's exception; None where there was no answer."""
+    """Return the HTTP status of an SDK's exception; None without a response."""
     status = getattr(error, "status_code", None)
     return status if isinstance(status, int) else None
 
 
 def is_retryable(error: Exception) -> bool:
-    """Whether the same request may succeed later."""
+    """Return whether the same request may succeed later."""
     status = http_status(error)
     return status is None or status in _RETRIED or status >= 500
 
 
 class ErrorTranslator:
-    """Reads the exceptions of one service's SDK.
+    """Translates the exceptions of one service's SDK.
 
     Args:
         name: `PROVIDER:MODEL`, for messages.
-        key_variable: where its key is read from.
-        key: the key, to keep it out of every message.
+        key_variable: environment variable with the key.
+        key: the key, which is removed from every message.
     """
 
     def __init__(self, name: str, key_variable: str, key: str) -> None:
@@ -69,7 +69,7 @@ class ErrorTranslator:
         self._key = key
 
     def describe(self, error: Exception) -> str:
-        """One line of what went wrong, without the key."""
+        """Return a one-line description, without the key."""
         status = http_status(error)
         cause = error.__cause__
         because = f" ({type(cause).__name__}: {cause})" if status is None and cause is not None else ""
@@ -77,11 +77,11 @@ class ErrorTranslator:
         return self.redact(f"{head}: {_message(error)}{because}")
 
     def redact(self, text: str) -> str:
-        """What a service said, without the key."""
+        """Return a service's message without the key."""
         return redact(text, self._key)
 
     def raise_if_permanent(self, error: Exception) -> None:
-        """Raises where no request to this service would succeed; returns where only this one failed.
+        """Raise if no request to this service would succeed; return if only this one failed.
 
         Raises:
             MissingRequirement: the key is refused. InvalidInput: no such model or address.
@@ -97,17 +97,17 @@ class ErrorTranslator:
             raise ServiceRefused(
                 f"{self._name}: the account has no credit left",
                 detail=f"{said}\nEvery answer received so far is kept.",
-                remedy="Top it up and run the same command again; it continues.",
+                remedy="Add credit and run the same command again; it continues.",
             ) from error
         if status == 404:
             raise InvalidInput(
-                f"{self._name}: the service has no such model, or nothing at this address",
+                f"{self._name}: the service has no such model, or nothing at this URL",
                 detail=said,
                 remedy="Check the model's name and the URL.",
             ) from error
 
     def to_batch_error(self, error: Exception, batch_id: str | None = None) -> ServiceUnavailable | ServiceRefused:
-        """What a failed call about batches is to the user.
+        """Return the error to raise for a failed call about batches.
 
         Raises:
             CogtuiError: as `raise_if_permanent`.
@@ -129,12 +129,12 @@ class ErrorTranslator:
         return ServiceRefused(
             f"{self._name}: the service refuses the batch",
             detail=said,
-            remedy="Ask live instead, or mend what it complains of.",
+            remedy="Set batch = false, or fix what the service names.",
         )
 
 
 def _message(error: Exception) -> str:
-    """What the service itself said, where it said something readable."""
+    """Return the service's own message, if it sent a readable one."""
     body: Any = getattr(error, "body", None)
     for _ in range(2):  # {"message": …} or {"error": {"message": …}}
         if isinstance(body, dict):
@@ -145,15 +145,17 @@ def _message(error: Exception) -> str:
 
 
 def sdk_errors(sdk: Any) -> tuple[type[Exception], ...]:
-    """What calls of an SDK raise when the service or the way to it fails: cut bodies come as bare transport
-    errors, half an answer as a decoding error."""
+    """Return the exception types of an SDK's calls when the service or the connection fails.
+
+    A cut-off body raises a bare transport error, a cut-off JSON document a decoding error.
+    """
     import httpx2
 
     return (sdk.APIError, httpx2.TransportError, httpx2.StreamError, json.JSONDecodeError)
 
 
 def redact(text: str, key: str) -> str:
-    """An error's text without the key, nor the masked form of it that services quote back."""
+    """Remove the key from a text, and its masked form, which services quote back."""
     cleaned = text.replace(key, "***") if len(key) > 4 else text
     words = [("***" if "*" in word and word[:3] == key[:3] else word) for word in cleaned.split(" ")]
     return " ".join(words)[:2000]

@@ -1,4 +1,4 @@
-"""OpenAI's service, and every server that speaks its protocol (vLLM among them)."""
+"""Client of OpenAI's service and of every server with its protocol, vLLM among them."""
 
 import io
 import json
@@ -16,7 +16,7 @@ _CLOCK_SLACK_S: Final = 3600.0
 
 
 class OpenAIClient:
-    """Chat completions, live and through the Batch API."""
+    """Sends chat completions, live and through the Batch API."""
 
     def __init__(self, spec: ModelSpec, key: str, max_retries: int, timeout_s: float) -> None:
         import openai
@@ -28,22 +28,22 @@ class OpenAIClient:
         self._errors = sdk_errors(openai)
 
     def request_body(self, request: ModelRequest) -> dict[str, Any]:
-        """The body of a chat completion."""
+        """Return the body of a chat completion."""
         return chat_body(self._spec, request)
 
     def send(self, request: ModelRequest) -> ModelReply:
-        """Asks now."""
+        """Send a chat completion and wait for the reply."""
         try:
             done: Any = self._client.chat.completions.create(**self.request_body(request))
         except self._errors as error:
             self._failures.raise_if_permanent(error)
             return ModelReply("api_error", detail=self._failures.describe(error))
-        if isinstance(done, str):  # the SDK hands on what does not call itself JSON as it came
-            return ModelReply("api_error", detail=self._failures.redact(f"no JSON came back: {done[:200]}"))
+        if isinstance(done, str):  # the SDK returns a body that is not labelled as JSON as a string
+            return ModelReply("api_error", detail=self._failures.redact(f"the answer is not JSON: {done[:200]}"))
         return _reply(done.model_dump(warnings=False), batch=False)
 
     def submit_batch(self, requests: Sequence[tuple[str, ModelRequest]], tag: str) -> str:
-        """Uploads the requests and starts a batch that carries the tag."""
+        """Upload the requests and start a batch labelled with the tag."""
         lines = [
             json.dumps(
                 {"custom_id": request_id, "method": "POST", "url": BATCH_ENDPOINT, "body": self.request_body(request)}
@@ -53,7 +53,7 @@ class OpenAIClient:
         content = io.BytesIO("\n".join(lines).encode())
         content.name = f"{tag}.jsonl"
         try:
-            source = self._client.files.create(file=content, purpose="batch").id  # a file twice costs nothing
+            source = self._client.files.create(file=content, purpose="batch").id  # uploading a file twice costs nothing
         except self._errors as error:
             raise self._failures.to_batch_error(error) from error
         try:
@@ -67,7 +67,7 @@ class OpenAIClient:
         return str(batch.id)
 
     def find_batch(self, ids: Sequence[str], tag: str, since: float, known: Collection[str]) -> str | None:
-        """Looks for the tag among the batches made since then."""
+        """Search the batches created since then for the tag."""
         try:
             for batch in self._client.batches.list(limit=100):
                 if (batch.metadata or {}).get(_TAG) == tag:
@@ -79,7 +79,7 @@ class OpenAIClient:
         return None
 
     def get_batch_status(self, batch_id: str) -> BatchStatus:
-        """How a batch is."""
+        """Return the state of a batch."""
         try:
             batch = self._client.batches.retrieve(batch_id)
         except self._errors as error:
@@ -94,7 +94,7 @@ class OpenAIClient:
         return BatchStatus("too_large" if too_large else "refused", "\n".join(lines))
 
     def batch_results(self, batch_id: str) -> Iterator[tuple[str, ModelReply | None]]:
-        """Lines of the output and error files; either may be absent."""
+        """Iterate over the lines of the output and error files; either may be missing."""
         try:
             batch = self._client.batches.retrieve(batch_id)
             for file_id in (batch.output_file_id, batch.error_file_id):
@@ -104,7 +104,7 @@ class OpenAIClient:
             raise self._failures.to_batch_error(error, batch_id) from error
 
     def _lines(self, file_id: str) -> Iterator[tuple[str, ModelReply | None]]:
-        # By bytes: reading by lines of text would also break at U+2028 and U+0085, which stand raw in JSON strings.
+        # Split bytes, not text: text lines would also break at U+2028 and U+0085, which JSON strings may contain.
         with self._client.files.with_streaming_response.content(file_id) as response:
             tail = b""
             for block in response.iter_bytes():
@@ -119,11 +119,11 @@ class OpenAIClient:
                 if isinstance(record, dict) and isinstance(record.get("custom_id"), str):
                     yield record["custom_id"], parse_batch_reply(record, self._failures)
             except (ValueError, AttributeError, LookupError, TypeError):
-                continue  # what cannot be read did not come; it is asked for again
+                continue  # an unreadable line counts as missing, and its request is sent again
 
 
 def chat_body(spec: ModelSpec, request: ModelRequest) -> dict[str, Any]:
-    """A request as the body of a chat completion."""
+    """Return a request as the body of a chat completion."""
     messages: list[dict[str, str]] = [
         {"role": "system", "content": request.system},
         {"role": "user", "content": f"{request.shared}\n\n{request.question}" if request.shared else request.question},
@@ -132,7 +132,7 @@ def chat_body(spec: ModelSpec, request: ModelRequest) -> dict[str, Any]:
         messages += [{"role": "assistant", "content": answer}, {"role": "user", "content": question}]
     body: dict[str, Any] = {"model": spec.model, "messages": messages}
     temperature = request.temperature
-    # Servers of one's own know only the older name of the limit, and let us ask for greedy decoding.
+    # vLLM knows only the older name of the limit, and supports greedy decoding.
     if spec.provider == "vllm":
         body["max_tokens"] = request.max_tokens
         temperature = 0.0 if temperature is None else temperature
@@ -149,7 +149,7 @@ def chat_body(spec: ModelSpec, request: ModelRequest) -> dict[str, Any]:
 
 
 def parse_batch_reply(record: dict[str, Any], failures: ErrorTranslator) -> ModelReply | None:
-    """The reply in a line of a batch's output; None where it is worth another try."""
+    """Parse the reply in a line of a batch's output; None if the request should be sent again."""
     response = record.get("response") or {}
     status = response.get("status_code")
     if status == 200:
@@ -157,7 +157,7 @@ def parse_batch_reply(record: dict[str, Any], failures: ErrorTranslator) -> Mode
     if status is not None and 400 <= status < 500 and status not in (408, 409, 429):
         message = ((response.get("body") or {}).get("error") or {}).get("message", "")
         return ModelReply("api_error", detail=failures.redact(f"HTTP {status}: {message}"), batch=True)
-    return None  # expired, or an error of the server: worth another try
+    return None  # expired or a server error: send it again
 
 
 def _reply(body: dict[str, Any], *, batch: bool) -> ModelReply:

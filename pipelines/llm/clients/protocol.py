@@ -1,4 +1,4 @@
-"""Which model, through which service, with which key: the seam between our requests and the vendors' SDKs."""
+"""The protocol of model clients, and how users name models: provider, model, URL, key."""
 
 import os
 from collections.abc import Collection, Iterator, Sequence
@@ -17,24 +17,24 @@ KEY_VARIABLES: Final[dict[Provider, str]] = {
 }
 
 MAX_RETRIES: Final = 8
-"""Tries of the SDK beyond the first: with its waiting between them some forty seconds."""
+"""Retries of the SDK; with its back-off they take about forty seconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class ModelSpec:
-    """A model as users name it: `openai:MODEL`, `anthropic:MODEL`, `vllm:MODEL`, and where it is served."""
+    """A model as users name it (`openai:MODEL`, `anthropic:MODEL`, `vllm:MODEL`) and the URL of its server."""
 
     provider: Provider
     model: str
     url: str | None = None
-    """Base URL of another service that speaks the same protocol; required for `vllm`."""
+    """Base URL of a service that speaks the provider's protocol; required for `vllm`."""
 
     @classmethod
     def parse(cls, text: str, url: str | None = None) -> Self:
-        """Reads `PROVIDER:MODEL`.
+        """Parse `PROVIDER:MODEL`.
 
         Raises:
-            InvalidInput: no known provider, no model, or a URL that cannot be one or holds a password.
+            InvalidInput: unknown provider, no model, or a URL that is malformed or contains a password.
         """
         provider, _, model = text.partition(":")
         if provider not in KEY_VARIABLES or not model:
@@ -47,47 +47,51 @@ class ModelSpec:
 
     @property
     def key_variable(self) -> str:
-        """The environment variable its key is read from."""
+        """Environment variable with the key."""
         return KEY_VARIABLES[self.provider]
 
 
 def _check_url(text: str, url: str | None) -> None:
     if url is None:
         if text.startswith("vllm:"):
-            raise InvalidInput(f"{text} needs the URL of its server", remedy="Give it, e.g. http://localhost:8000/v1.")
+            raise InvalidInput(f"{text} needs the URL of its server", remedy="Set url, e.g. http://localhost:8000/v1.")
         return
     try:
         parts = urlsplit(url)
         parts.port  # noqa: B018  checks it
     except ValueError:
-        raise InvalidInput(f"the URL for {text} is not one", remedy="Give one like http://localhost:8000/v1.") from None
-    if parts.username is not None or parts.password is not None:
-        # not quoted: what stands in it is a secret, and this message is written to files
         raise InvalidInput(
-            f"the URL for {text} holds a user or password", remedy="Leave it out; keys come from the environment only."
+            f"the URL for {text} is malformed", remedy="Set url, e.g. to http://localhost:8000/v1."
+        ) from None
+    if parts.username is not None or parts.password is not None:
+        # The URL is not quoted: it contains a secret, and this message is written to files.
+        raise InvalidInput(
+            f"the URL for {text} contains a user or password",
+            remedy="Remove them; keys come from the environment only.",
         )
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise InvalidInput(f"the URL for {text} is not one: {url!r}", remedy="Give one like http://localhost:8000/v1.")
+        raise InvalidInput(
+            f"the URL for {text} is malformed: {url!r}", remedy="Set url, e.g. to http://localhost:8000/v1."
+        )
 
 
 BatchState = Literal["running", "ended", "cancelled", "too_large", "refused"]
-"""`cancelled`: by a person, at the service. `too_large`, `refused`: it was never begun; smaller or later, the first
-may pass."""
+"""`cancelled`: by a person, at the service. `too_large` and `refused`: never started; a smaller batch may pass."""
 
 
 @dataclass(frozen=True, slots=True)
 class BatchStatus:
-    """How a batch is, and what the service said of it."""
+    """State of a batch, and the service's message about it."""
 
     state: BatchState
     detail: str = ""
 
 
 class ModelClient(Protocol):
-    """One service. Methods may be called from several threads.
+    """One model service. Methods may be called from several threads.
 
-    All of them raise MissingRequirement where the key is refused, and ServiceRefused or InvalidInput where
-    the service says that nothing will succeed.
+    All of them raise MissingRequirement if the key is refused, and ServiceRefused or InvalidInput if no request to
+    this service can succeed.
     """
 
     @property
@@ -96,39 +100,39 @@ class ModelClient(Protocol):
         ...
 
     def request_body(self, request: ModelRequest) -> dict[str, Any]:
-        """The request as this service wants it."""
+        """Return the body of a request in the service's format."""
         ...
 
     def send(self, request: ModelRequest) -> ModelReply:
-        """Asks now. Retries what the SDK retries; what fails then comes back as `api_error`."""
+        """Send a request and wait for the reply. A failure after the SDK's retries is the reply `api_error`."""
         ...
 
     def submit_batch(self, requests: Sequence[tuple[str, ModelRequest]], tag: str) -> str:
         """Submits a batch of (id, request) pairs; returns the service's batch id. Never sends it a second time.
 
         Raises:
-            ServiceUnavailable: it was not taken; it may be submitted again later.
-            Unsure: the way broke; the service may or may not have taken it. Ask `find_batch`.
+            ServiceUnavailable: the batch was not accepted; submit it again later.
+            BatchStateUnknown: the way broke; the service may or may not have taken it. Ask `find_batch`.
         """
         ...
 
     def find_batch(self, ids: Sequence[str], tag: str, since: float, known: Collection[str]) -> str | None:
-        """The id of a batch of these requests whose id was never noted; None where the service has none.
+        """Find a batch whose id was never recorded; return its id, or None if the service does not have it.
 
         Args:
-            ids: the requests of the batch.
-            tag: what it was submitted with.
-            since: when it was about to be submitted, seconds since the epoch.
-            known: ids of batches that are others.
+            ids: ids of the requests of the batch.
+            tag: the tag it was submitted with.
+            since: time just before the submission, seconds since the epoch.
+            known: ids of other batches.
 
         Raises:
-            Unsure: there are batches of which it cannot be told before they end.
+            BatchStateUnknown: running batches could be this one, which shows when they end.
             ServiceUnavailable: the service does not answer.
         """
         ...
 
     def get_batch_status(self, batch_id: str) -> BatchStatus:
-        """How a batch is.
+        """Return the state of a batch.
 
         Raises:
             ServiceUnavailable: the service does not answer.
@@ -136,27 +140,27 @@ class ModelClient(Protocol):
         ...
 
     def batch_results(self, batch_id: str) -> Iterator[tuple[str, ModelReply | None]]:
-        """(id, reply) pairs of an ended batch in any order; None where it must be asked again.
+        """Iterate over (id, reply) pairs of an ended batch, in any order; None for a request to send again.
 
         Raises:
-            ServiceUnavailable: they could not be read to the end.
+            ServiceUnavailable: the results could not be read completely.
         """
         ...
 
 
 def api_key(spec: ModelSpec) -> str:
-    """The key of a service, from the environment and nowhere else.
+    """Return the key of a service from the environment.
 
     Raises:
         MissingRequirement: names the variable that is not set.
     """
     key = os.environ.get(spec.key_variable, "").strip()
     if key and not (key.isascii() and key.isprintable()):
-        raise MissingRequirement(f"{spec.key_variable} holds characters that no key has", remedy="Set it again.")
+        raise MissingRequirement(f"{spec.key_variable} contains characters that no key has", remedy="Set it again.")
     if key:
         return key
     if spec.provider == "vllm":
-        return "none"  # a server of one's own asks for no key, but the SDK wants one
+        return "none"  # the server needs no key, but the SDK requires one
     raise MissingRequirement(
         f"{spec} needs a key: {spec.key_variable} is not set", remedy=f"export {spec.key_variable}=…"
     )

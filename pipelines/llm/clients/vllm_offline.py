@@ -1,8 +1,8 @@
-"""vLLM's offline runner behind the client's interface: batches as files, worked off by a process of their own.
+"""vLLM's offline batch runner behind the client protocol, with batches as files.
 
-Each batch is a file in the format of OpenAI's Batch API, which `vllm.entrypoints.openai.run_batch` reads and answers
-in kind. It runs in another process, so its Python may have other packages than ours; one batch at a time, since a
-model fills the GPUs. There is no service and nothing to pay: what a killed run had not finished is run again.
+Each batch is a file in the format of OpenAI's Batch API, which `vllm.entrypoints.openai.run_batch` reads and answers in
+the same format. It runs in a process of its own, whose Python may have other packages than ours, and one batch at a
+time, since a model fills the GPUs. Batches that a killed run had not finished are run again, at no cost.
 """
 
 import json
@@ -26,23 +26,23 @@ _SHOWN_LINES: Final = 8
 
 
 class OfflineVLLMConfig(BaseModel):
-    """How vLLM runs a model by itself."""
+    """Settings of vLLM's offline batch runner."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     tensor_parallel: int = Field(default=1, ge=1)
-    """GPUs that share one copy of the model."""
+    """Number of GPUs over which the model is split."""
     gpu_memory: float = Field(default=0.9, gt=0, le=1)
-    """Share of the GPU memory it may take."""
+    """Fraction of the GPU memory that vLLM may use."""
     max_model_tokens: int | None = Field(default=None, ge=1)
-    """Longest prompt and answer together; none: as the model's config says."""
+    """Most tokens of a prompt and its answer; none takes the limit of the model's config."""
     python: Path | None = None
-    """Interpreter of the environment vLLM is installed in; none: the stage's own."""
+    """Python interpreter of the environment with vLLM; none takes the stage's own."""
     arguments: tuple[str, ...] = ()
-    """Further arguments of vLLM, as its command line takes them."""
+    """Further command-line arguments of vLLM."""
 
     def command(self, model: str, source: Path, target: Path) -> list[str]:
-        """The command that answers the requests of a file."""
+        """Return the command that answers the requests of a file."""
         limit = [] if self.max_model_tokens is None else ["--max-model-len", str(self.max_model_tokens)]
         return [
             str(self.python or sys.executable), "-m", _MODULE, "-i", str(source), "-o", str(target), "--model", model,
@@ -58,12 +58,12 @@ class _RunningBatch:
 
 
 class OfflineVLLMClient:
-    """Answers batches by vLLM on this machine. Nothing is asked live.
+    """Answers batches with vLLM on this machine; there are no live requests.
 
     Args:
         spec: the model, a hub id or folder.
-        settings: how vLLM runs it.
-        folder: where requests, answers and the log lie.
+        settings: of vLLM.
+        folder: for requests, answers and the log.
     """
 
     def __init__(self, spec: ModelSpec, settings: OfflineVLLMConfig, folder: Path) -> None:
@@ -80,11 +80,11 @@ class OfflineVLLMClient:
         return chat_body(self._spec, request)
 
     def send(self, request: ModelRequest) -> ModelReply:
-        """There is nobody to ask live."""
+        """Raise NotImplementedError: there are no live requests."""
         raise NotImplementedError("the offline runner answers batches only")
 
     def submit_batch(self, requests: Sequence[tuple[str, ModelRequest]], tag: str) -> str:
-        """Writes the requests; they are run when their turn comes."""
+        """Write the requests to a file; vLLM runs it when no other batch runs."""
         target = self._file(tag, "in")
         aside = target.with_suffix(".tmp")
         with aside.open("w", encoding="utf-8") as stream:
@@ -100,11 +100,11 @@ class OfflineVLLMClient:
         return tag
 
     def find_batch(self, ids: Sequence[str], tag: str, since: float, known: Collection[str]) -> str | None:
-        """Whether the requests were written."""
+        """Return the tag if the file with the requests was written."""
         return tag if self._file(tag, "in").exists() else None
 
     def get_batch_status(self, batch_id: str) -> BatchStatus:
-        """How a batch is; begins it where nothing else runs."""
+        """Return the state of a batch, after starting it if no other batch runs."""
         if self._file(batch_id, "out").exists():
             return BatchStatus("ended")
         if self._running is None:
@@ -122,7 +122,7 @@ class OfflineVLLMClient:
         return BatchStatus("refused", f"vLLM ended with code {code}:\n{self._log_end()}")
 
     def batch_results(self, batch_id: str) -> Iterator[tuple[str, ModelReply | None]]:
-        """The lines of the answers."""
+        """Iterate over the lines of the answers."""
         try:
             with self._file(batch_id, "out").open("rb") as stream:
                 for line in stream:
@@ -130,12 +130,12 @@ class OfflineVLLMClient:
                         record = json.loads(line)
                         yield str(record["custom_id"]), parse_batch_reply(record, self._failures)
                     except (ValueError, AttributeError, LookupError, TypeError):
-                        continue  # what cannot be read did not come; it is asked for again
+                        continue  # an unreadable line counts as missing, and its request is sent again
         except OSError as error:
             raise ServiceUnavailable(f"the answers of vLLM cannot be read: {error}") from error
 
     def close(self) -> None:
-        """Ends what runs; its requests are run again by whoever comes next."""
+        """End the running process; the next attempt runs its requests again."""
         if self._running is not None:
             self._running.process.terminate()
             self._running.process.wait()

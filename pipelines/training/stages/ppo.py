@@ -134,9 +134,8 @@ class PPOLoop:
                 values |= self._step(step)
                 step += 1
                 folder.report(step, config.steps, "steps", values=values)
-                stopping = bool(
-                    ranks.all_reduce_max(stop.requested)
-                )  # a signal may arrive at different steps in the processes
+                # A signal may arrive at different steps in the processes.
+                stopping = bool(ranks.all_reduce_max(stop.requested))
                 if step == config.steps or step % checkpoint_interval(config) == 0 or stopping:
                     seen = {"problems_seen": step * config.prompts}
                     checkpoint.save(step, keep=config.keep_checkpoints, extra=seen)

@@ -111,7 +111,7 @@ class LLMJudge:
 
         Raises:
             MissingRequirement: the key or the SDK is missing, or the key is refused.
-            SpendingCapReached, ServiceUnavailable, ServiceRefused, EverythingFails: run again, it continues.
+            SpendingCapReached, ServiceUnavailable, ServiceRefused, TooManyFailures: run again, it continues.
             Interrupted: told to stop.
         """
         write_json(work / "prompts.json", dict(self._prompt_config.prompts.texts))
