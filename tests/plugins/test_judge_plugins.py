@@ -4,44 +4,16 @@ Which behaviour sets there are is settled when a process starts, so `with_five_m
 """
 
 import json
-import os
-import re
 import shutil
-import subprocess
-import sys
-import tomllib
 from pathlib import Path
 
 import pytest
 
 from pipelines.behaviors.sets.four_habits import FOUR_HABITS
 from tests.app.conftest import Builder
+from tests.plugins.installing import documented, install, install_documented, run_python
 
 HERE = Path(__file__).parent
-
-
-def install(site: Path, distribution: str, points: dict[str, str]) -> None:
-    """Make an installed distribution of the entry points `{group: lines}` in a folder of importable modules."""
-    info = site / f"{distribution.replace('-', '_')}-1.0.dist-info"
-    info.mkdir(parents=True)
-    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: 1.0\n")
-    text = "".join(f"[{group}]\n{lines}\n" for group, lines in points.items())
-    (info / "entry_points.txt").write_text(text)
-
-
-def run_python(site: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
-    """Run Python with the installed distributions of a folder."""
-    paths = [str(site), str(HERE.parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])]
-    environment = {name: value for name, value in os.environ.items() if name != "COGTUI_WORKSPACE"}
-    return subprocess.run(
-        [sys.executable, *arguments],
-        cwd=HERE.parents[1],
-        env=environment | {"PYTHONPATH": os.pathsep.join(paths)},
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
 
 
 @pytest.fixture
@@ -133,24 +105,6 @@ def test_a_set_that_cannot_be_used_is_named_and_skipped(site: Path, old: str, ne
     assert fault.startswith("five-moves five_moves ")
     assert reason in fault
     assert judge_fault == "five-moves moves its behaviour set 'five_moves' is not installed or was skipped"
-
-
-def documented(page: str, section: str) -> dict[str, str]:
-    """The code blocks of a section by the file the text in front of them names, e.g. `` `loud_judge.py`: ``."""
-    text = (HERE.parents[1] / "docs" / page).read_text(encoding="utf-8").partition(f"## {section}\n")[2]
-    blocks = re.findall(r"`([\w/.]+)`:\n\n```\w+\n(.*?)\n```", text.partition("\n## ")[0], re.DOTALL)
-    return dict(blocks)
-
-
-def install_documented(site: Path, files: dict[str, str]) -> None:
-    """Write the documented files and install what their `pyproject.toml` declares."""
-    for name, text in files.items():
-        path = site / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text + "\n", encoding="utf-8")
-    groups = tomllib.loads(files["pyproject.toml"])["project"]["entry-points"]
-    points = {group: "\n".join(f"{name} = {value}" for name, value in of.items()) for group, of in groups.items()}
-    install(site, "documented", points)
 
 
 def test_the_documented_judge_works(tmp_path: Path) -> None:

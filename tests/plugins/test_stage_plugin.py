@@ -1,12 +1,9 @@
 """A stage kind of another package: in a recipe, run by a worker, judged, listed, shown, indexed and compared."""
 
 import json
-import os
 import shutil
-import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +15,7 @@ from jobs.planning.experiments import load_experiments
 from jobs.workspace import Workspace
 from pipelines.errors import InvalidInput
 from pipelines.stages import STAGE_KINDS, StageConfig, StageKind, content_key, find_kind, stage_kind
+from tests.plugins.installing import InstalledSite, install
 
 RECIPE = """\
 name = "outside"
@@ -39,49 +37,20 @@ needs = ["answers"]
 """
 
 
-@dataclass
-class Installed:
-    """A folder with the outside package in it and a recipe that uses it."""
-
-    folder: Path
-    site: Path
-
-    def cogtui(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
-        paths = [str(self.site), *filter(None, [os.environ.get("PYTHONPATH")])]
-        environment = {name: value for name, value in os.environ.items() if name != "COGTUI_WORKSPACE"}
-        return subprocess.run(
-            [sys.executable, "-c", "from cogtui.cli.main import run; run()", *arguments],
-            cwd=self.folder,
-            env=environment | {"PYTHONPATH": os.pathsep.join(paths)},
-            capture_output=True,
-            text=True,
-            timeout=240,
-            check=False,
-        )
-
-    def data(self, *arguments: str) -> Any:
-        done = self.cogtui(*arguments, "--json")
-        assert done.returncode == 0, done.stdout + done.stderr
-        return json.loads(done.stdout)["data"]
-
-
-def install(site: Path, points: str) -> None:
+def install_stage(site: Path, points: str) -> None:
     """Installs the outside package in a folder of importable modules."""
     site.mkdir()
     shutil.copy(Path(__file__).with_name("constant_answer.py"), site / "outside_stage.py")
-    info = site / "outside_stage-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: outside-stage\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text(f"[cogtui.stages]\n{points}\n")
+    install(site, "outside-stage", {"cogtui.stages": points})
 
 
 @pytest.fixture(scope="module")
-def ran(tmp_path_factory: pytest.TempPathFactory) -> Installed:
+def ran(tmp_path_factory: pytest.TempPathFactory) -> InstalledSite:
     """The recipe after its run."""
     folder = tmp_path_factory.mktemp("outside")
-    install(folder / "site", "constant_answer = outside_stage:KIND")
+    install_stage(folder / "site", "constant_answer = outside_stage:KIND")
     (folder / "outside.toml").write_text(RECIPE)
-    installed = Installed(folder, folder / "site")
+    installed = InstalledSite(folder, folder / "site")
     done = installed.cogtui("run", "outside.toml", "--display", "plain")
     assert done.returncode == 0, done.stdout + done.stderr
     (folder / "summary.txt").write_text(done.stdout + done.stderr)
@@ -91,7 +60,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Installed:
 @pytest.fixture
 def outside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """The package on this process's path, with kinds that cannot be used beside the good one."""
-    install(
+    install_stage(
         tmp_path / "site",
         "constant_answer = outside_stage:KIND\nother_name = outside_stage:KIND\nrun = outside_stage:run\n"
         "ppo = outside_stage:KIND\nabsent = outside_stage:NOTHING",
@@ -103,7 +72,7 @@ def outside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     STAGE_KINDS.reload()
 
 
-def test_the_run_summary_has_its_table(ran: Installed) -> None:
+def test_the_run_summary_has_its_table(ran: InstalledSite) -> None:
     summary = (ran.folder / "summary.txt").read_text().splitlines()
     heads = [line.split() for line in summary]
     assert ["answers", "constant", "answers"] in heads
@@ -111,7 +80,7 @@ def test_the_run_summary_has_its_table(ran: Installed) -> None:
     assert ["seed=2", "6", "given"] in heads
 
 
-def test_ls_and_show_know_it(ran: Installed) -> None:
+def test_ls_and_show_know_it(ran: InstalledSite) -> None:
     rows = [row for row in ran.data("ls") if row["kind"] == "constant_answer"]
     assert [(row["name"], row["state"], row["experiment"]) for row in rows] == [("answers", "done", "outside")] * 2
     shown = ran.data("show", rows[0]["key"])
@@ -120,7 +89,7 @@ def test_ls_and_show_know_it(ran: Installed) -> None:
     assert "constant accuracy" in text
 
 
-def test_its_rollouts_are_indexed_and_judged(ran: Installed) -> None:
+def test_its_rollouts_are_indexed_and_judged(ran: InstalledSite) -> None:
     assert ran.data("reindex") is not None
     rollouts = ran.data("rollouts", "--limit", "100")
     assert len(rollouts) == 12
@@ -132,7 +101,7 @@ def test_its_rollouts_are_indexed_and_judged(ran: Installed) -> None:
     assert len(ran.data("rollouts", "correct:false text:check", "--limit", "100")) == 12
 
 
-def test_a_second_run_reuses_it_and_a_wrong_field_is_named_by_line(ran: Installed) -> None:
+def test_a_second_run_reuses_it_and_a_wrong_field_is_named_by_line(ran: InstalledSite) -> None:
     again = ran.data("run", "outside.toml", "--dry-run")
     assert {stage["action"] for stage in again["stages"]} == {"reused"}
     (ran.folder / "wrong.toml").write_text(RECIPE.replace("[stages.judged]", 'splitt = "test"\n\n[stages.judged]'))
@@ -143,7 +112,7 @@ def test_a_second_run_reuses_it_and_a_wrong_field_is_named_by_line(ran: Installe
     assert "split" in error["remedy"]
 
 
-def test_the_matrix_and_the_curves_show_it(ran: Installed, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_matrix_and_the_curves_show_it(ran: InstalledSite, monkeypatch: pytest.MonkeyPatch) -> None:
     workspace = Workspace(ran.folder / "cogtui-workspace")
     experiment = load_experiments(workspace)[0]
     assert "answers" in build_matrix(experiment).columns
@@ -157,15 +126,15 @@ def test_the_matrix_and_the_curves_show_it(ran: Installed, monkeypatch: pytest.M
     assert [(run.name, run.seed, dict(run.points[0])["n"]) for run in runs] == [("answers", 1, 6), ("answers", 2, 6)]
 
 
-def test_doctor_lists_it(ran: Installed) -> None:
+def test_doctor_lists_it(ran: InstalledSite) -> None:
     found = [item for item in ran.data("doctor") if item["area"] == "plug-ins"]
     assert [(item["name"], item["status"], item["detail"]) for item in found] == [
         ("constant_answer", "ok", "stage kind of another package")
     ]
 
 
-def test_a_workspace_outlives_the_package(ran: Installed) -> None:
-    gone = Installed(ran.folder, ran.folder / "elsewhere")
+def test_a_workspace_outlives_the_package(ran: InstalledSite) -> None:
+    gone = InstalledSite(ran.folder, ran.folder / "elsewhere")
     rows = [row for row in gone.data("ls") if row["kind"] == "constant_answer"]
     assert len(rows) == 2
     assert gone.cogtui("show", rows[0]["key"]).returncode == 0
