@@ -1,4 +1,4 @@
-"""The index of a workspace as the app and the commands see it."""
+"""`Store`: the index of a workspace as the app and the commands use it."""
 
 from __future__ import annotations
 
@@ -51,11 +51,13 @@ from jobs.workspace import Workspace
 from pipelines.errors import InvalidInput, NotFound
 from pipelines.records import JudgeRun, Metric
 
-REBUILDING: Final = "the index was made by an earlier cogtui: it is being built again from the stage folders"
+REBUILDING: Final = (
+    "the index is of an earlier cogtui or of other behaviour sets: it is being built again from the stage folders"
+)
 
 
 class Store:
-    """Answers questions about the rollouts of a workspace. One thread a store; open another for another thread."""
+    """Queries and annotates the rollouts of a workspace. A store belongs to one thread; open one for each."""
 
     def __init__(self, workspace: Workspace, location: IndexLocation | None, *, readonly: bool) -> None:
         self._workspace = workspace
@@ -67,7 +69,7 @@ class Store:
         self._results = LastResultCache()
         self._opens = 0
         self.notices: tuple[str, ...] = ()
-        """What a user should be told about this index."""
+        """Messages about this index for the user."""
         self._open()
 
     def _open(self) -> None:
@@ -92,7 +94,7 @@ class Store:
 
     @property
     def workspace(self) -> Workspace:
-        """The workspace this is the index of."""
+        """The workspace of this index."""
         return self._workspace
 
     @property
@@ -103,10 +105,10 @@ class Store:
     # Keeping up to date
 
     def ingest(self, *, briefly: bool = False) -> Coverage:
-        """Reads all new complete lines into the index, here and now. A no-op where another process does so.
+        """Read all new complete lines into the index. Does nothing while another process does so.
 
         Args:
-            briefly: stop after the first rows, to show something; `follow` or another call goes on from there.
+            briefly: stop after the first rows, to show something; `follow` or another call continues.
         """
         writer = self._writing()
         if writer is not None and writer.take():
@@ -119,16 +121,16 @@ class Store:
         return self.coverage()
 
     def follow(self) -> None:
-        """Starts a process that keeps the index up to date until this store is closed."""
+        """Start a process that keeps the index up to date until this store is closed."""
         if self._follower is None and not self._readonly and self._location is not None:
             self._follower = Follower(self._workspace)
 
     def writer(self) -> LeaseHolder | None:
-        """The process that writes the index now, or None."""
+        """Return the process that writes the index now, or None."""
         return lease_holder(self._db)
 
     def version(self) -> int:
-        """Changes whenever the index did; cheap enough to ask ten times a second."""
+        """Return a number that changes whenever the index does; cheap enough to poll ten times a second."""
         if self._location is None:
             if self._workspace.path.is_dir():
                 self._location = locate_index(self._workspace)
@@ -138,11 +140,11 @@ class Store:
         return (self._opens << 40) + int(self._db.execute("PRAGMA data_version").fetchone()[0])
 
     def coverage(self) -> Coverage:
-        """How much of what is on disk the index holds."""
+        """Return how much of the data on disk is in the index."""
         return self._results.get_or_compute("coverage", self.version(), lambda: aggregates.coverage(self._db))
 
     def bad_lines(self) -> Iterator[BadLine]:
-        """Lines that could not be read, at most a thousand a file."""
+        """Return the lines that could not be read, at most a thousand per file."""
         rows = self._db.execute(
             """SELECT s.path, b.byte, b.reason FROM bad_line b JOIN stream_file s ON s.id = b.file
             ORDER BY s.path, b.byte"""
@@ -152,7 +154,7 @@ class Store:
     # The list
 
     def count(self, query: Query, *, newer_than: int | None = None) -> int:
-        """How many rollouts the filter lets through."""
+        """Return how many rollouts a filter matches."""
         return self._results.get_or_compute(
             "count" if newer_than is None else "newer",
             (self.version(), query.filter, newer_than),
@@ -162,7 +164,7 @@ class Store:
     def page(
         self, query: Query, after: Cursor | None = None, *, before: Cursor | None = None, limit: int = 100
     ) -> Page[RolloutRow]:
-        """The first rows, those after a cursor, or those before one (`before=END`: the last rows)."""
+        """Return the first rows, those after a cursor, or those before one (`before=END`: the last rows)."""
         where, selector = self._where(query.filter), self._selector()
         if before is not None:
             hits = selector.before(where, query.sort, before, limit + 1)
@@ -175,11 +177,11 @@ class Store:
         return _page(rows_of(self._db, self._series(), hits), before=after is not None, after=more)
 
     def position(self, query: Query, cursor: Cursor) -> int:
-        """How many rows of the list stand before a cursor."""
+        """Return how many rows of the list are before a cursor."""
         return self._selector().position(self._where(query.filter), query.sort, cursor)
 
     def snippets(self, query: Query, ids: Iterable[str], *, width: int = 80) -> dict[str, Snippet]:
-        """For each rollout the first place that a `text:` filter found."""
+        """Return, by rollout, the first match of the `text:` terms of a filter."""
         phrases = phrases_of(query.filter)
         reader = self._details()
         found = {}
@@ -192,10 +194,10 @@ class Store:
     # One rollout
 
     def rollout(self, id_prefix: str) -> RolloutDetail:
-        """One rollout whole, by its id or any unique prefix of it.
+        """Read a rollout, by its id or a unique prefix of it.
 
         Raises:
-            NotFound: none. InvalidInput: several; names some.
+            NotFound: there is none. InvalidInput: there are several; names some.
         """
         return self._details().read(find_serial(self._db, id_prefix))
 
@@ -212,17 +214,17 @@ class Store:
         return self.rollout(row.id)  # the index was rebuilt since the row was read: serials are different ones
 
     def rollouts(self, ids: Iterable[str]) -> Iterator[RolloutDetail]:
-        """Several rollouts whole, in the order asked for.
+        """Read several rollouts, in the order of their ids.
 
         Raises:
-            NotFound: one of them is not there.
+            NotFound: one of them does not exist.
         """
         reader = self._details()
         for serial in serials_of(self._db, ids):
             yield reader.read(serial)
 
     def locate(self, query: Query, id_prefix: str) -> Cursor | None:
-        """The place of a rollout in a list; None where the filter refuses it."""
+        """Return the cursor of a rollout in a list; None if the filter does not match it."""
         from cogtui.store.filter.ast import FieldComparison
 
         uid = uid_of(self._db, find_serial(self._db, id_prefix))
@@ -231,7 +233,7 @@ class Store:
         return found.rows[0].cursor if found.rows else None
 
     def same_problem(self, rollout_id: str, *, limit: int = 1000) -> list[RolloutRow]:
-        """The rollouts of the same problem over steps and conditions, by condition, seed, step and sample."""
+        """Return the rollouts of the same problem, by condition, seed, step and sample."""
         serial = find_serial(self._db, rollout_id)
         return groups.same_problem(self._db, self._series(), serial, limit)
 
@@ -247,8 +249,8 @@ class Store:
         descending: bool = False,
         limit: int = 50,
     ) -> Page[ProblemGroup]:
-        """The rollouts of a filter grouped by problem: the first ones, those after a cursor, or those before one."""
-        about = (self.version(), query.filter)  # first: it opens the index again where there is a newer one
+        """Return the problems of a filter: the first ones, those after a cursor, or those before one."""
+        about = (self.version(), query.filter)  # first: it reopens the index if there is a newer one
         where, selector = self._where(query.filter), self._selector()
         known = None
         if sort != "problem":
@@ -256,52 +258,52 @@ class Store:
         return groups.problems(self._db, selector, where, after, before, sort, descending, limit, known)
 
     def histogram(self, query: Query, field: SortField, *, bins: int = 20) -> Histogram:
-        """How a field is spread over the rollouts of a filter."""
+        """Return the distribution of a field over the rollouts of a filter."""
         return aggregates.histogram(self._db, self._selector(), self._where(query.filter), field, bins)
 
     def per_step(self, chosen: Filter = EVERYTHING) -> list[StepSummary]:
-        """Means per stage, split and step: what curves are drawn from."""
+        """Return the means per stage, split and step, for curves."""
         return aggregates.per_step(self._db, self._selector(), self._where(chosen), self._series())
 
     def metrics(self, stage: str) -> list[Metric]:
-        """The metrics of a stage by step; where several streams have a step, their values are put together."""
+        """Return the metrics of a stage by step; values of several streams at a step are merged."""
         return aggregates.metrics(self._db, stage)
 
     def judge_runs(self) -> list[JudgeRun]:
-        """All judge runs of the index."""
+        """Return all judge runs of the index."""
         rows = self._db.execute("SELECT record FROM judge_run ORDER BY rank, run")
         return [JudgeRun.model_validate_json(row[0]) for row in rows]
 
     def judge_summaries(self) -> list[JudgeRunSummary]:
-        """What each judge run did; a scan of all verdicts."""
+        """Return totals per judge run; scans all judgements."""
         return run_summaries(self._db)
 
     def judged_in_common(self, runs: Iterable[str], *, limit: int) -> tuple[int, list[str]]:
-        """How many rollouts all of these judge runs judged, and the ids of a sample, the same one each time."""
+        """Return how many rollouts all of these judge runs judged, and the ids of a fixed sample of them."""
         return judged_in_common(self._db, list(runs), limit)
 
     def judge_fingerprint(self, run: str) -> tuple[object, ...]:
-        """Changes whenever a judge run said something new."""
+        """Return a value that changes whenever a judge run has new judgements."""
         return run_fingerprint(self._db, run)
 
     def values(self, field: str, prefix: str = "", *, limit: int = 50) -> list[str]:
-        """Values of a field that occur, for completion."""
+        """Return existing values of a field, for completion."""
         return aggregates.values(self._db, self._series(), field, prefix, limit)
 
     # What people write
 
     def annotate(self, rollout_id: str, *, note: str | None = None, tags: Iterable[str] | None = None) -> None:
-        """Sets the note or the tags of a rollout; kept outside the index.
+        """Set the note or the tags of a rollout, in files outside the index.
 
         Raises:
-            NotFound: there is no such rollout. InvalidInput: a tag is none.
+            NotFound: there is no such rollout. InvalidInput: a tag is not valid.
             MissingRequirement: the workspace cannot be written.
         """
         uid = self.rollout(rollout_id).row.id
         self.write_annotations([notes.new_note(uid, note=note, tags=tags)])
 
     def write_annotations(self, annotations: Iterable[notes.Note]) -> None:
-        """Keeps annotations made elsewhere, and shows them."""
+        """Append notes made elsewhere, and index them."""
         if self._readonly:
             raise InvalidInput("this store was opened for reading only")
         notes.append_notes(self._workspace, annotations)
@@ -310,19 +312,19 @@ class Store:
             writer.sync_notes()
 
     def annotations(self) -> list[notes.Note]:
-        """The notes and tags of all rollouts, as they stand."""
+        """Return the current notes and tags of all rollouts."""
         return notes.all_notes(self._db)
 
     def human(self, rollout_id: str, annotator: str) -> HumanAnnotation | None:
-        """What a person said of a rollout, by its full id; None where that is nothing yet."""
+        """Return the annotation of a rollout, given by its full id, by one person; None if there is none."""
         return annotation_of(self._db, self._files, rollout_id, annotator)
 
     def humans(self) -> list[HumanAnnotation]:
-        """What people say of rollouts, as it stands, by annotator and rollout; also of rollouts that are not here."""
+        """Return all current annotations, by annotator and rollout, also of rollouts that are not in the index."""
         return list(latest_annotations(self._workspace))
 
     def same_text(self, problem: Mapping[str, Any], text: str) -> str | None:
-        """Id of the first rollout of a problem with exactly this completion."""
+        """Return the id of the first rollout of a problem with exactly this completion."""
         asked = (encode_problem(problem), len(text))
         rows = self._db.execute(
             """SELECT o.serial, r.uid FROM rollout o JOIN record r ON r.serial = o.serial
@@ -333,15 +335,15 @@ class Store:
         return next((uid for serial, uid in rows if reader.completion(serial) == text), None)
 
     def write_human(self, annotations: Iterable[HumanAnnotation], *, after: str | None = "") -> None:
-        """Keeps annotations, and shows them.
+        """Append annotations, and index them.
 
         Args:
-            annotations: checked against the texts of their rollouts.
-            after: stamp of what was known to stand when the annotation was changed (None: nothing); where something
-                else stands, somebody changed it elsewhere, and nothing is written. Empty: whatever stands.
+            annotations: are checked against the texts of their rollouts.
+            after: stamp of the annotation that was edited (None: there was none). If the current one is another, it
+                was changed elsewhere, and nothing is written. An empty stamp skips this check.
 
         Raises:
-            NotFound: there is no such rollout. InvalidInput: a span is wrong, or see `after`.
+            NotFound: there is no such rollout. InvalidInput: a span is not valid, or see `after`.
             MissingRequirement: the workspace cannot be written.
         """
         if self._readonly:
@@ -360,11 +362,11 @@ class Store:
             writer.sync_annotations()
 
     def interrupt(self) -> None:
-        """Ends the question another thread is asking of this store; it fails there with `sqlite3.OperationalError`."""
+        """Interrupt the query of another thread on this store; it raises `sqlite3.OperationalError` there."""
         self._db.interrupt()
 
     def close(self) -> None:
-        """Closes the index and ends `follow`."""
+        """Close the index and stop `follow`."""
         if self._follower is not None:
             self._follower.stop()
             self._follower = None
@@ -383,7 +385,7 @@ class Store:
     def _writing(self) -> IndexWriter | None:
         if self._readonly:
             return None
-        self.version()  # another process may have built a newer index, or the workspace may have come to be
+        self.version()  # another process may have built a newer index, or created the workspace
         if self._path is None or self._location is None:
             return None
         if self._writer is None:
@@ -430,16 +432,16 @@ def _page(rows: tuple[RolloutRow, ...], *, before: bool, after: bool) -> Page[Ro
 
 
 def open_store(workspace: Workspace, *, readonly: bool = False) -> Store:
-    """Opens the index of a workspace; makes it first where there is none.
+    """Open the index of a workspace; create it if there is none.
 
     Args:
-        workspace: one that does not exist yet is an empty one.
-        readonly: never write the index, not even to make it.
+        workspace: one that does not exist yet counts as empty.
+        readonly: never write the index, not even to create it.
 
     Raises:
-        MissingRequirement: no place for the index can be written.
+        MissingRequirement: there is no writable folder for the index.
         NotFound: readonly, and there is no index yet.
-        DamagedIndex: the index file is broken; `cogtui reindex` mends that.
+        DamagedIndex: the index file is corrupt; `cogtui reindex` rebuilds it.
     """
     location = locate_index(workspace) if workspace.path.is_dir() else None
     return Store(workspace, location, readonly=readonly)

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from cogtui.store.importing.protocol import BadRowError, ColumnMapping, FileSample, ImportedRollout
+from cogtui.store.importing.protocol import BadRowError, FileSample, ImportColumns, ImportedRollout
 
 
 class SeveralAnswers:
@@ -16,10 +16,10 @@ class SeveralAnswers:
     def matches(self, sample: FileSample) -> float:
         return 1.0 if {"ask", "ys"} <= set(sample.rows[0]) else 0.0
 
-    def columns(self, sample: FileSample, given: Mapping[str, str]) -> ColumnMapping:
-        return ColumnMapping()
+    def columns(self, sample: FileSample, given: Mapping[str, str]) -> ImportColumns:
+        return ImportColumns()
 
-    def rollouts(self, row: Mapping[str, Any], columns: ColumnMapping) -> Iterable[ImportedRollout]:
+    def rollouts(self, row: Mapping[str, Any], columns: ImportColumns) -> Iterable[ImportedRollout]:
         if not isinstance(row.get("ys"), list):
             raise BadRowError("no list of answers in ys")
         for number, answer in enumerate(row["ys"]):

@@ -10,7 +10,7 @@ from cogtui.store.filter.ast import (
     Disjunction,
     FieldComparison,
     HasFlag,
-    Negation,
+    NegatedTerm,
     SpanPattern,
     Term,
     TextPhrase,
@@ -33,7 +33,7 @@ def _holds(detail: RolloutDetail, term: Term) -> bool | None:
     if isinstance(term, Disjunction):
         found = [_holds(detail, one) for one in term.terms]
         return True if True in found else None if None in found else False
-    if isinstance(term, Negation):
+    if isinstance(term, NegatedTerm):
         inside = _holds(detail, term.term)
         return None if inside is None else not inside
     if isinstance(term, TextPhrase):

@@ -10,7 +10,7 @@ from cogtui.store.filter.ast import (
     Disjunction,
     FieldComparison,
     HasFlag,
-    Negation,
+    NegatedTerm,
     SpanPattern,
     TextPhrase,
 )
@@ -45,9 +45,9 @@ def test_and_binds_tighter_than_or_and_parentheses_tighter_than_both() -> None:
     either = Disjunction((FieldComparison("step", ":", (2,)), FieldComparison("step", ":", (3,))))
     assert parse("step:1 (step:2 OR step:3)").term == Conjunction((FieldComparison("step", ":", (1,)), either))
     assert parse("NOT step:1 step:2").term == Conjunction(
-        (Negation(FieldComparison("step", ":", (1,))), FieldComparison("step", ":", (2,)))
+        (NegatedTerm(FieldComparison("step", ":", (1,))), FieldComparison("step", ":", (2,)))
     )
-    assert parse("step!=1").term == Negation(FieldComparison("step", "=", (1,)))
+    assert parse("step!=1").term == NegatedTerm(FieldComparison("step", "=", (1,)))
 
 
 def test_nothing_is_everything() -> None:

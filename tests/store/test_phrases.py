@@ -11,7 +11,7 @@ from cogtui.store.db.fts_index import fts_statements
 from cogtui.store.filter.ast import TextPhrase
 from cogtui.store.ingest.parse import searchable
 from cogtui.store.query.filter_sql import match_expression
-from cogtui.store.query.phrases import _pattern, _stands, are_matchable
+from cogtui.store.query.phrases import _pattern, are_matchable, contains_phrase
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +44,7 @@ def test_both_find_the_same(words: sqlite3.Connection, text: str, wanted: str, p
         "SELECT 1 FROM completion_fts WHERE completion_fts MATCH ?", (match_expression(phrase),)
     ).fetchone()
     words.execute("ROLLBACK")
-    assert _stands(text.lower(), _pattern(phrase), prefix=prefix) == (found is not None)
+    assert contains_phrase(text.lower(), _pattern(phrase), prefix=prefix) == (found is not None)
 
 
 def test_what_only_the_index_knows_is_left_to_it() -> None:

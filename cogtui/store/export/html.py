@@ -1,7 +1,7 @@
-"""A selection of rollouts as one page that needs nothing else: no script, no file, no network.
+"""Writing rollouts as a self-contained HTML page: no script, no other file, no network.
 
-Every text is escaped, control and bidi characters are shown as pictures, and the page's own policy forbids scripts,
-should a browser ever read one out of a completion.
+Every text is escaped, control and bidi characters are replaced by visible symbols, and the content security policy
+of the page forbids scripts.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ _EMPTY: Final = "–"
 
 
 def write_html(details: Iterable[RolloutDetail], rows: Sequence[RolloutRow], stream: IO[str], *, title: str) -> int:
-    """Writes the page; returns how many rollouts are on it.
+    """Write the page; return how many rollouts it has.
 
     Args:
         details: the rollouts.
-        rows: the same, for the table at the top.
+        rows: their rows, for the table at the top.
         stream: UTF-8.
-        title: what was selected.
+        title: describes the selection.
     """
     behaviors = behaviors_counted(row.counts for row in rows)
     stream.write(_head(title, len(rows), behaviors))
@@ -49,7 +49,7 @@ def write_html(details: Iterable[RolloutDetail], rows: Sequence[RolloutRow], str
 
 
 def safe(text: str, keep: str = "\n\t") -> str:
-    """Text that a page can show: control characters as pictures, markup escaped."""
+    """Escape markup and replace control characters by visible symbols."""
     return escape(picture_controls(text, keep))
 
 
@@ -117,7 +117,7 @@ def _article(detail: RolloutDetail) -> str:
 
 
 def _highlighted(detail: RolloutDetail) -> str:
-    """The completion cut at every start and end of a span; each piece has the classes of the spans over it."""
+    """The completion split at every start and end of a span; each part has the classes of the spans over it."""
     text = detail.completion
     spans = [
         (span.start, min(span.end, len(text)), one.behavior)

@@ -1,4 +1,4 @@
-"""Which rollouts are exported, and into what."""
+"""The rollouts of an export, and its format."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ _PAGE: Final = 500
 
 @dataclass(frozen=True, slots=True)
 class ExportSelection:
-    """Rollouts to export, in their order."""
+    """The rollouts to export, in order."""
 
     store: Store
     query: Query
     limit: int | None = None
 
     def __iter__(self) -> Iterator[RolloutDetail]:
-        """The rollouts whole, read page by page."""
+        """Yield the complete rollouts, read page by page."""
         left = self.limit
         page: Page[RolloutRow] | None = None
         while page is None or page.after is not None:
@@ -38,10 +38,10 @@ class ExportSelection:
 
 
 def format_of(path: Path, given: str | None) -> ExportFormat:
-    """The format that is asked for, or that a file name says.
+    """Return the format that is given, or that of the ending of a file name.
 
     Raises:
-        InvalidInput: neither says.
+        InvalidInput: neither names a format.
     """
     wanted = given or path.suffix.removeprefix(".").lower()
     for known in EXPORT_FORMATS:

@@ -1,4 +1,4 @@
-"""How the exported page looks. Each behaviour has a colour, a letter and a shape of line of its own."""
+"""The style sheet of the HTML export. Each behaviour has a colour, a letter and a line style."""
 
 from typing import Final
 

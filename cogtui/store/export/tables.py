@@ -1,4 +1,4 @@
-"""Rollouts as rows: JSON lines, CSV, parquet."""
+"""Writing rollouts as JSON lines, CSV or parquet."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _NESTED: Final = ("problem", "numbers", "meta", "spans", "tags")
 
 
 def write_jsonl(details: Iterable[RolloutDetail], stream: IO[str]) -> int:
-    """One JSON object a line, as `cogtui rollouts --json` gives them; returns how many."""
+    """Write one JSON object per line, as in `cogtui rollouts --json`; return how many."""
     count = 0
     for detail in details:
         stream.write(json.dumps(rollout_dict(detail), allow_nan=False) + "\n")
@@ -30,7 +30,7 @@ def write_jsonl(details: Iterable[RolloutDetail], stream: IO[str]) -> int:
 def write_csv(details: Iterable[RolloutDetail], stream: IO[str]) -> int:
     """One row a rollout; problem, spans, meta and tags as JSON in their cells. Returns how many.
 
-    An empty cell is a value that is missing; a count of none is 0.
+    A missing value is an empty cell; a count of zero is 0.
     """
     writer: csv.DictWriter[str] | None = None
     count = 0

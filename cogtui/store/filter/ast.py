@@ -92,7 +92,7 @@ class SpanPattern:
 
 
 @dataclass(frozen=True, slots=True)
-class Negation:
+class NegatedTerm:
     """Rollouts that the term does not match."""
 
     term: Term
@@ -112,4 +112,4 @@ class Disjunction:
     terms: tuple[Term, ...]
 
 
-Term = FieldComparison | TextPhrase | HasFlag | SpanPattern | Negation | Conjunction | Disjunction
+Term = FieldComparison | TextPhrase | HasFlag | SpanPattern | NegatedTerm | Conjunction | Disjunction

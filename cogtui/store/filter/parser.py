@@ -26,7 +26,7 @@ from cogtui.store.filter.ast import (
     FieldComparison,
     FieldKind,
     HasFlag,
-    Negation,
+    NegatedTerm,
     Operator,
     SpanPattern,
     Term,
@@ -124,7 +124,7 @@ class _FilterParser:
         try:
             if self._keyword("NOT"):
                 self.next()
-                return Negation(self.negated())
+                return NegatedTerm(self.negated())
             if self.at("open"):
                 return self._group()
             return self._leaf()
@@ -206,7 +206,7 @@ class _FilterParser:
         if operator in _ORDERED and kind != "number":
             raise self.fail(at, f"{name.text} has no order", f"Write {_example(name.text)}.")
         if operator == "!=":
-            return Negation(self._comparison(name, "=", at))
+            return NegatedTerm(self._comparison(name, "=", at))
         tokens = [self._value(name)]
         while self.at("comma"):
             comma = self.next()

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import Any, ClassVar, Final
 
 from cogtui.store.importing.columns import choose_columns, value_at
-from cogtui.store.importing.protocol import BadRowError, ColumnMapping, FileSample, ImportedRollout
+from cogtui.store.importing.protocol import BadRowError, FileSample, ImportColumns, ImportedRollout
 
 _LONGEST_KEPT: Final = 2000
 _TRUE: Final = {True: True, False: False, "true": True, "false": False, "True": True, "False": False}
@@ -33,16 +33,16 @@ class ColumnImporter:
         names = set(sample.rows[0])
         return 0.9 if self.required <= names and (not self.any_of or names & self.any_of) else 0.0
 
-    def columns(self, sample: FileSample, given: Mapping[str, str]) -> ColumnMapping:
+    def columns(self, sample: FileSample, given: Mapping[str, str]) -> ImportColumns:
         """Find the columns of the layout in a file; see `RowImporter.columns`."""
         return choose_columns(self.layout, sample.rows, given)
 
-    def rollouts(self, row: Mapping[str, Any], columns: ColumnMapping) -> Iterable[ImportedRollout]:
+    def rollouts(self, row: Mapping[str, Any], columns: ImportColumns) -> Iterable[ImportedRollout]:
         """Return the one rollout of a row."""
         return (rollout_from_columns(row, columns),)
 
 
-def rollout_from_columns(row: Mapping[str, Any], columns: ColumnMapping) -> ImportedRollout:
+def rollout_from_columns(row: Mapping[str, Any], columns: ImportColumns) -> ImportedRollout:
     """Read a rollout from the columns of a row.
 
     Raises:

@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from cogtui.store.importing.protocol import ColumnMapping
+from cogtui.store.importing.protocol import ImportColumns
 from pipelines.errors import InvalidInput
 
 FIELDS: Final[dict[str, tuple[str, ...]]] = {
@@ -38,7 +38,7 @@ def choose_columns(
     layout: Mapping[str, Sequence[str]],
     rows: Sequence[Mapping[str, Any]],
     given: Mapping[str, str],
-) -> ColumnMapping:
+) -> ImportColumns:
     """Find the columns of a file.
 
     Args:
@@ -70,7 +70,7 @@ def choose_columns(
             detail=f"Columns: {', '.join(sorted(columns))}.",
             remedy="Say which with --map completion=COLUMN.",
         )
-    return ColumnMapping({name: fields[name] for name in FIELDS if name in fields})
+    return ImportColumns({name: fields[name] for name in FIELDS if name in fields})
 
 
 def _fits(name: str, column: str, rows: Sequence[Mapping[str, Any]]) -> bool:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from cogtui.store.importing.protocol import BadRowError, ColumnMapping, ImportedRollout, RowImporter
+from cogtui.store.importing.protocol import BadRowError, ImportColumns, ImportedRollout, RowImporter
 from pipelines.records import rollout_id
 from pipelines.tasks.registry import NO_TASK, TASKS, score_problem
 
@@ -42,7 +42,7 @@ class Converter:
         stream: tells the file from the others of the import.
     """
 
-    def __init__(self, importer: RowImporter, columns: ColumnMapping, key: str, stem: str, stream: str) -> None:
+    def __init__(self, importer: RowImporter, columns: ImportColumns, key: str, stem: str, stream: str) -> None:
         self._importer = importer
         self._columns = columns
         self._key = key

@@ -1,4 +1,4 @@
-"""Opening rollout files to look at them: an import into a cache folder, its first rows at once, the rest beside."""
+"""Opening rollout files without a workspace: an import into a cache folder, whose rest a second process reads."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ _STOP_WITHIN_S: Final = 5.0
 
 
 class OpenedFiles:
-    """Files opened for looking at. The first rows are there; a process beside reads the rest.
+    """Opened files. The first rows are imported; a second process imports the rest.
 
     Attributes:
-        plan: what the files were taken for.
-        workspace: the folder in the cache they are read into; opening the same files again goes on there.
+        plan: how the files are read.
+        workspace: the cache folder they are imported into; opening the same files again continues there.
     """
 
     def __init__(self, plan: ImportPlan, workspace: Workspace, request: str) -> None:
@@ -41,7 +41,7 @@ class OpenedFiles:
         self._process: subprocess.Popen[bytes] | None = None
 
     def first_rows(self) -> bool:
-        """Reads some rows here and now; whether that was all."""
+        """Import the first rows; return whether these are all."""
         done = False
         for state in run_import(self.plan, self.workspace, link=True):
             done = state.done
@@ -52,13 +52,13 @@ class OpenedFiles:
         return done
 
     def store(self) -> Store:
-        """The index of the files, kept up to date until it is closed. For use as the app's opener."""
+        """Open the index of the files and keep it up to date until it is closed. An opener for the app."""
         store = open_store(self.workspace)
         store.follow()
         return store
 
     def read_on(self) -> None:
-        """Starts to read the rest in a process of its own."""
+        """Start a process that imports the rest."""
         self._process = subprocess.Popen(
             [sys.executable, "-m", "cogtui.store.importing.opening", self._request],
             stdin=subprocess.DEVNULL,
@@ -68,21 +68,21 @@ class OpenedFiles:
         )
 
     def progress(self) -> Progress | None:
-        """How many rows were read so far."""
+        """Return how many rows were imported so far."""
         return self.workspace.folder(self.plan.key).progress()
 
     def done(self) -> bool:
-        """Whether all rows were read."""
+        """Return whether all rows were imported."""
         return self.workspace.folder(self.plan.key).result() is not None
 
     def unreadable(self) -> tuple[int, str]:
-        """How many rows could not be read, once all was gone through; place and reason of the first."""
+        """Return how many rows have no rollout, once all were read, and place and reason of the first."""
         result = self.workspace.folder(self.plan.key).result() or {}
         named = [f"{Path(file['path']).name}: {row}" for file in result.get("files", ()) for row in file["named"]]
         return int(result.get("bad", 0)), named[0] if named else ""
 
     def cancel(self) -> None:
-        """Stops reading; opening the same files again goes on from there."""
+        """Stop the import; opening the same files again resumes it."""
         if self._process is None:
             return
         self._process.terminate()
@@ -101,7 +101,7 @@ def open_files(
     mapping: Mapping[str, str] | None = None,
     labels: Mapping[str, str | int] | None = None,
 ) -> OpenedFiles:
-    """Opens rollout files; reads their first rows and starts to read the rest.
+    """Open rollout files: import their first rows and start to import the rest.
 
     Arguments and errors as for `plan_import`; also MissingRequirement where no cache folder can be written.
     """
@@ -123,7 +123,7 @@ def open_files(
 
 
 def read_files(paths: Sequence[Path], *, chosen: str = "auto") -> Workspace:
-    """The workspace that opened files have, all of them read: for commands on what people wrote of them.
+    """Import files completely and return their workspace, for commands on annotations of opened files.
 
     Arguments and errors as for `open_files`.
     """
@@ -145,7 +145,7 @@ def _cached(plan: ImportPlan) -> Workspace:
 
 
 def _keep_what_people_write(workspace: Workspace, key: str) -> None:
-    """Notes and annotations lie outside the cache, which may be emptied; where that cannot be, they stay in it."""
+    """Link the folders of notes and annotations to a place outside the cache, which may be emptied."""
     data = Path(os.environ.get("XDG_DATA_HOME", ""))
     home = data if data.is_absolute() else Path.home() / ".local" / "share"
     for name in (notes.FOLDER, human.FOLDER):
@@ -158,7 +158,7 @@ def _keep_what_people_write(workspace: Workspace, key: str) -> None:
 
 
 def _forget_old(root: Path) -> None:
-    """Removes what was opened long ago: it can be made again from the files."""
+    """Remove imports that were not opened for long; they can be made again from the files."""
     for path in root.iterdir():
         with contextlib.suppress(OSError):
             mine = any(

@@ -10,7 +10,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
-from cogtui.store.importing.protocol import ColumnMapping, FileSample, RecordFamily, RowImporter
+from cogtui.store.importing.protocol import FileSample, ImportColumns, RecordFamily, RowImporter
 from cogtui.store.importing.registry import AUTO, IMPORTERS, choose_importer
 from pipelines.errors import InvalidInput, NotFound
 from pipelines.files import canonical_json
@@ -32,7 +32,7 @@ class PlannedFile:
     """What the importer calls such a file."""
     family: RecordFamily
     """What its rows become."""
-    columns: ColumnMapping
+    columns: ImportColumns
     """Empty for a layout with fixed fields."""
     stream: str
     """Name of the stream its rows are written to."""
@@ -134,7 +134,7 @@ def _plan_file(path: Path, chosen: str, mapping: Mapping[str, str]) -> PlannedFi
         family: RecordFamily | None = record_family(sample)
         if family is None:
             raise InvalidInput(f"{path} does not hold {importer.label}", remedy="Use --format auto.")
-        return PlannedFile(path, importer.name, importer.label, family, ColumnMapping(), stream, is_record=True)
+        return PlannedFile(path, importer.name, importer.label, family, ImportColumns(), stream, is_record=True)
     try:
         columns = importer.columns(sample, mapping)
         if mapping and not columns.fields:

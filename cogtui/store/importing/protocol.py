@@ -30,7 +30,7 @@ class FileSample:
 
 
 @dataclass(frozen=True, slots=True)
-class ColumnMapping:
+class ImportColumns:
     """Field of a rollout → the columns it is read from; the numbers of several are added."""
 
     fields: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -98,7 +98,7 @@ class RowImporter(Protocol):
         """Return how surely a file has this layout, from 0 (it has not) to 1; the highest wins, ties by name."""
         ...
 
-    def columns(self, sample: FileSample, given: Mapping[str, str]) -> ColumnMapping:
+    def columns(self, sample: FileSample, given: Mapping[str, str]) -> ImportColumns:
         """Return which columns the fields are read from, as shown to the user before the import.
 
         Args:
@@ -113,7 +113,7 @@ class RowImporter(Protocol):
         """
         ...
 
-    def rollouts(self, row: Mapping[str, Any], columns: ColumnMapping) -> Iterable[ImportedRollout]:
+    def rollouts(self, row: Mapping[str, Any], columns: ImportColumns) -> Iterable[ImportedRollout]:
         """Convert a row into zero or more rollouts, always the same ones in the same order.
 
         Raises:

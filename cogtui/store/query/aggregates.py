@@ -1,4 +1,4 @@
-"""Counts and averages over many rollouts."""
+"""Counts, averages, histograms and field values over many rollouts."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pipelines.errors import InvalidInput
 from pipelines.records import Metric
 
 MANY_VALUES: Final = 20_000
-"""Up to so many values of a field are counted one by one; more go into bins as they are read."""
+"""Up to this many distinct values are counted one by one; more are counted in bins by SQL."""
 _WHOLE: Final[dict[SortField, str]] = {
     "step": "step", "sample": "sample", "tokens": "n_tokens", "length": "length", "unaligned": "unaligned",
     **{behavior: behavior for behavior in BEHAVIORS},
@@ -25,7 +25,7 @@ _WHOLE: Final[dict[SortField, str]] = {
 
 
 def coverage(db: sqlite3.Connection) -> Coverage:
-    """How much of what is on disk the index holds."""
+    """Return how much of the data on disk is in the index."""
     files, read, total, bad = db.execute(
         """SELECT count(*), coalesce(sum(offset), 0), coalesce(sum(size - torn_bytes), 0), coalesce(sum(bad_lines), 0)
         FROM stream_file"""
@@ -50,7 +50,7 @@ def coverage(db: sqlite3.Connection) -> Coverage:
 def per_step(
     db: sqlite3.Connection, selector: RowSelector, where: FilterConditions, series: Mapping[int, RolloutSeries]
 ) -> list[StepSummary]:
-    """Means per series and step, by condition, seed, split, stage and step."""
+    """Return the means per series and step, by condition, seed, split, stage and step."""
     if where.only_series:
         rows = _kept_summaries(db, where)
     else:
@@ -64,7 +64,7 @@ def per_step(
 
 
 def _kept_summaries(db: sqlite3.Connection, where: FilterConditions) -> list[tuple[Any, ...]]:
-    """The averages worked out at ingest; those not up to date are worked out here."""
+    """The averages computed at ingest; stale ones are computed here."""
     chosen = "1" if where.series is None else series_sql(where.series)
     rows = db.execute(
         f"""SELECT o.* FROM step_summary o WHERE {chosen} AND NOT EXISTS (
@@ -99,10 +99,10 @@ def _summary(row: tuple[Any, ...], series: RolloutSeries) -> StepSummary:
 def histogram(
     db: sqlite3.Connection, selector: RowSelector, where: FilterConditions, field: SortField, bins: int
 ) -> Histogram:
-    """How a numeric field is spread.
+    """Return the distribution of a numeric field.
 
     Raises:
-        InvalidInput: the field is no number, or `bins` is none.
+        InvalidInput: the field is not numeric, or `bins` is below 1.
     """
     if bins < 1:
         raise InvalidInput(f"a histogram has at least one bin, not {bins}")
@@ -110,8 +110,8 @@ def histogram(
         return _truth(db, selector, where)
     column = "reward" if field == "reward" else _WHOLE.get(field)
     if column is None:
-        raise InvalidInput(f"{field} is no number", remedy=f"One of: reward, correct, {', '.join(_WHOLE)}.")
-    # One pass, along the sort index where nothing is filtered: a field seldom has more than some thousand values.
+        raise InvalidInput(f"{field} is not a number", remedy=f"One of: reward, correct, {', '.join(_WHOLE)}.")
+    # One pass, along the sort index if there is no filter: a field rarely has more than some thousand values.
     counts = dict(_ask(db, selector, where, f"o.{column} AS bin, count(*)", "bin", limit=MANY_VALUES + 2))
     many = len(counts) - (None in counts) > MANY_VALUES
     if many:
@@ -119,7 +119,7 @@ def histogram(
     missing = counts.pop(None, 0)
     found: tuple[Bin, ...] = ()
     if counts and field == "reward" and not many and len(counts) <= bins:
-        # Rewards usually take a few values: then each is a bar of its own.
+        # Rewards usually have few values: then each gets a bar of its own.
         found = tuple(Bin(value, value, count, f"reward={value!r}") for value, count in sorted(counts.items()))
     elif counts:
         found = _reward_bins(counts, bins) if field == "reward" else _whole_bins(counts, field, bins)
@@ -129,7 +129,7 @@ def histogram(
 def _counts_of_many(
     db: sqlite3.Connection, selector: RowSelector, where: FilterConditions, column: str, bins: int
 ) -> dict[float | None, int]:
-    """As if every value were the least of its bin; the greatest value of all stays what it is."""
+    """Counts with each value replaced by the lower edge of its bin; the maximum stays as it is."""
     low, high = _ask(db, selector, where, f"min(o.{column}), max(o.{column})")[0]
     if column == "reward":
         edges = _edges(low, high, bins)
@@ -209,7 +209,7 @@ def _ask(
 
 
 def metrics(db: sqlite3.Connection, stage: str) -> list[Metric]:
-    """The metrics of a stage, by step."""
+    """Return the metrics of a stage, by step."""
     rows = db.execute(
         """SELECT m.step, m.name, m.value FROM metric m JOIN stage t ON t.id = m.stage WHERE t.key = ?
         ORDER BY m.step, m.stream DESC, m.name""",
@@ -224,7 +224,7 @@ def metrics(db: sqlite3.Connection, stage: str) -> list[Metric]:
 def values(
     db: sqlite3.Connection, series: Mapping[int, RolloutSeries], field: str, prefix: str, limit: int
 ) -> list[str]:
-    """Values of a text field that begin so, sorted."""
+    """Return the values of a text field with a prefix, sorted."""
     end = prefix + "\U0010ffff"
     if field in _VALUE_QUERIES:
         rows = db.execute(f"{_VALUE_QUERIES[field]} LIMIT ?", (prefix, end, limit))

@@ -1,4 +1,4 @@
-"""Rows of the index as values, and whole rollouts read back from their files."""
+"""Rows of the index as values, and complete rollouts read back from their files."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _ADDRESS_COLUMNS: Final = ", ".join(f"v.address_{behavior}" for behavior in BEHA
 
 
 def rows_of(db: sqlite3.Connection, series: Mapping[int, RolloutSeries], hits: Sequence[Hit]) -> tuple[RolloutRow, ...]:
-    """The rows of a list, in the order they were found. One deleted meanwhile is left out."""
+    """Return the rows of hits, in their order. Rows deleted meanwhile are left out."""
     cursors = {hit.serial: hit.cursor for hit in hits}
     found = {
         row[0]: _row(row, series[row[2]], cursors[row[0]])
@@ -82,10 +82,10 @@ def decode_problem(problem_id: str, stored: str) -> dict[str, Any]:
 
 
 def find_serial(db: sqlite3.Connection, prefix: str) -> int:
-    """The rollout a shortened id means.
+    """Return the serial of the rollout with an id prefix.
 
     Raises:
-        NotFound: none. InvalidInput: several; names some.
+        NotFound: there is none. InvalidInput: there are several; names some.
     """
     exact = db.execute("SELECT serial FROM record WHERE uid = ?", (prefix,)).fetchone()
     if exact:
@@ -119,7 +119,7 @@ class _JudgementRow(NamedTuple):
 
 
 class DetailReader:
-    """Reads rollouts whole, opening each file of a rollout once."""
+    """Reads complete rollouts, opening each file of a rollout once."""
 
     def __init__(
         self, connection: sqlite3.Connection, files: RecordReader, series: Mapping[int, RolloutSeries]
@@ -129,7 +129,7 @@ class DetailReader:
         self._series = series
 
     def read(self, serial: int) -> RolloutDetail:
-        """The rollout of a serial.
+        """Read the rollout of a serial.
 
         Raises:
             NotFound: its row or its file is gone.
@@ -137,7 +137,7 @@ class DetailReader:
         rows = rows_of(self._db, self._series, [Hit(serial, Cursor(()))])
         place = self._db.execute("SELECT file, byte FROM record WHERE serial = ?", (serial,)).fetchone()
         if not rows or place is None:
-            raise NotFound("the index changed while it was read", remedy="Do it again.")
+            raise NotFound("the index changed while it was read", remedy="Try again.")
         row = rows[0]
         source, byte = place
         path, _ = self._files.file(source)
@@ -165,7 +165,7 @@ class DetailReader:
         )
 
     def completion(self, serial: int) -> str:
-        """The text alone."""
+        """Read the completion of a rollout; empty if it is gone."""
         place = self._db.execute("SELECT file, byte FROM record WHERE serial = ?", (serial,)).fetchone()
         return "" if place is None else str(self._record(*place).get("completion", ""))
 
@@ -235,10 +235,10 @@ class DetailReader:
 
 
 def serials_of(db: sqlite3.Connection, ids: Iterable[str]) -> list[int]:
-    """Serials of full ids, in the order asked for.
+    """Return the serials of full ids, in their order.
 
     Raises:
-        NotFound: names the first that is not there.
+        NotFound: names the first that does not exist.
     """
     found = []
     for uid in ids:

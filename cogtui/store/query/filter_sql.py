@@ -1,7 +1,7 @@
-"""A filter as SQL: text of our own, everything a person typed as parameters.
+"""Compiling a filter to SQL. Everything that a user typed is a parameter, never SQL text.
 
-Alias `o` is the row of `rollout`. Comparisons of a missing value are NULL and so let nothing through, negated or
-not: missing is not zero, and not unequal either.
+Alias `o` is a row of `rollout`. A comparison of a missing value is NULL, so neither it nor its negation matches:
+missing is not zero, and not unequal either.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from cogtui.store.filter.ast import (
     Disjunction,
     FieldComparison,
     HasFlag,
-    Negation,
+    NegatedTerm,
     SpanPattern,
     Term,
     TextPhrase,
@@ -40,36 +40,36 @@ SqlPart = tuple[str, tuple[Any, ...]]
 
 @dataclass(slots=True)
 class FilterConditions:
-    """A filter taken apart at its outermost AND, so that a query can start from its most telling part."""
+    """A filter split at its outermost AND, so that a query can start from its most selective part."""
 
     series: frozenset[int] | None = None
-    """Only these; None: all."""
+    """Ids of the series that match; None for all."""
     words: list[str] = field(default_factory=list)
     """Full-text expressions, all of which must match."""
     phrases: list[TextPhrase] = field(default_factory=list)
-    """The same as they were written."""
+    """The phrases of `words`, in the same order."""
     patterns: list[tuple[str, int | None]] = field(default_factory=list)
-    """Columns of `span_distance` that must be below a bound, or be there at all."""
+    """Columns of `span_distance` that must be below a bound, or not NULL if there is none."""
     rest: list[SqlPart] = field(default_factory=list)
 
     @property
     def empty(self) -> bool:
-        """Whether it lets everything through."""
+        """Whether it matches every rollout."""
         return self.series is None and not self.words and not self.patterns and not self.rest
 
     @property
     def only_words(self) -> bool:
-        """Whether nothing but words is asked for."""
+        """Whether it has only full-text conditions."""
         return bool(self.words) and self.series is None and not self.patterns and not self.rest
 
     @property
     def only_series(self) -> bool:
-        """Whether whole series are let through or not."""
+        """Whether it has only conditions on series."""
         return not self.words and not self.patterns and not self.rest
 
 
 def compile_filter(chosen: Filter, series: Mapping[int, RolloutSeries]) -> FilterConditions:
-    """The conditions of a filter."""
+    """Return the conditions of a filter."""
     where = FilterConditions()
     if chosen.term is None:
         return where
@@ -88,22 +88,22 @@ def compile_filter(chosen: Filter, series: Mapping[int, RolloutSeries]) -> Filte
 
 
 def only_of_series(term: Term) -> bool:
-    """Whether a term speaks of nothing but series."""
+    """Return whether a term is about series only."""
     if isinstance(term, FieldComparison):
         return term.field in SERIES_FIELDS
-    if isinstance(term, Negation):
+    if isinstance(term, NegatedTerm):
         return only_of_series(term.term)
     return isinstance(term, Conjunction | Disjunction) and all(only_of_series(one) for one in term.terms)
 
 
 def _series_of(term: Term, series: Mapping[int, RolloutSeries]) -> frozenset[int] | None:
-    """The series a term lets through; None where it speaks of more than series."""
+    """The series that a term matches; None if it is about more than series."""
     if not only_of_series(term):
         return None
     if isinstance(term, FieldComparison):
         holds = series_predicate(term)
         return frozenset(number for number, one in series.items() if holds(one))
-    if isinstance(term, Negation):
+    if isinstance(term, NegatedTerm):
         inside = _series_of(term.term, series)
         assert inside is not None
         return frozenset(series) - inside
@@ -113,17 +113,17 @@ def _series_of(term: Term, series: Mapping[int, RolloutSeries]) -> frozenset[int
 
 
 def series_sql(numbers: frozenset[int]) -> str:
-    """Rows of some series. The numbers are our own, so they stand in the text."""
+    """Return the condition for rows of some series. Ids are integers of our own, so they need no parameters."""
     return f"o.series IN ({', '.join(map(str, sorted(numbers)))})"
 
 
 def pattern_sql(column: str, below: int | None, alias: str) -> SqlPart:
-    """A distance that is there and small enough."""
+    """Return the condition for a distance that exists and is below a bound."""
     return (f"{alias}.{column} IS NOT NULL", ()) if below is None else (f"{alias}.{column} < ?", (below,))
 
 
 def match_expression(term: TextPhrase) -> str:
-    """The phrase as a full-text expression: quoted, so that nothing in it is an operator."""
+    """Return a phrase as an FTS5 expression, quoted so that nothing in it is an operator."""
     quoted = '"' + term.phrase.replace('"', '""').replace("\x00", " ") + '"'
     return f"{quoted} *" if term.prefix else quoted
 
@@ -133,7 +133,7 @@ def _sql(term: Term, series: Mapping[int, RolloutSeries]) -> SqlPart:
         parts = [_sql(one, series) for one in term.terms]
         joint = " AND " if isinstance(term, Conjunction) else " OR "
         return f"({joint.join(sql for sql, _ in parts)})", tuple(value for _, values in parts for value in values)
-    if isinstance(term, Negation):
+    if isinstance(term, NegatedTerm):
         sql, values = _sql(term.term, series)
         return f"NOT ({sql})", values
     if isinstance(term, TextPhrase):

@@ -1,4 +1,4 @@
-"""Who judged how much of an index, and which rollouts two judges have in common."""
+"""Totals per judge run, and the rollouts that several judge runs have in common."""
 
 from __future__ import annotations
 
@@ -24,23 +24,23 @@ _WHOLE: Final = ", ".join(
 
 @dataclass(frozen=True, slots=True)
 class JudgeRunSummary:
-    """What a judge run did."""
+    """Totals of a judge run."""
 
     run: JudgeRun
     rollouts: int
-    """It said something of."""
+    """Judged rollouts."""
     whole: int
-    """All behaviours of the sets it is about `ok`."""
+    """Rollouts with all behaviours of the judged sets `ok`."""
     failed: int
-    """None of them."""
+    """Rollouts with none of them `ok`."""
     unaligned: int
     """Spans whose quote was not found."""
     done: int | None
-    """Of a person: traces marked done."""
+    """For a person: rollouts marked as done; None otherwise."""
 
 
 def run_summaries(db: sqlite3.Connection) -> list[JudgeRunSummary]:
-    """All judge runs of an index, those that judged most first. One scan of all verdicts."""
+    """Return all judge runs of an index, the largest first. Scans all judgements."""
     rows = {
         row[0]: row[1:]
         for row in db.execute(
@@ -61,12 +61,12 @@ def run_summaries(db: sqlite3.Connection) -> list[JudgeRunSummary]:
 
 
 def judged_in_common(db: sqlite3.Connection, runs: list[str], limit: int) -> tuple[int, list[str]]:
-    """How many rollouts all of these runs judged, and the ids of a sample of them.
+    """Return how many rollouts all of these runs judged, and the ids of a sample of them.
 
     Args:
         db: the index.
         runs: ids of one or two judge runs.
-        limit: size of the sample; the same one each time, spread over all of them.
+        limit: size of the sample, which is fixed and spread over all of them.
     """
     numbers = [_number(db, run) for run in runs]
     if any(number is None for number in numbers):
@@ -86,7 +86,7 @@ def judged_in_common(db: sqlite3.Connection, runs: list[str], limit: int) -> tup
 
 
 def run_fingerprint(db: sqlite3.Connection, run: str) -> tuple[object, ...]:
-    """Changes whenever a judge run said something new."""
+    """Return a value that changes whenever a judge run has new judgements."""
     number = _number(db, run)
     if number is None:
         return ()

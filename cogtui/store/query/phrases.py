@@ -1,8 +1,8 @@
-"""Whether a phrase stands in a completion, asked of the completion itself.
+"""Checking single completions for a phrase by reading their text.
 
-Of one rollout the word index tells that only by finding the phrase's place among all words anew, ten times slower
-than reading its text. The answer is the same: of ASCII text this module knows exactly what the index's words are,
-and of all other text it asks the index after all.
+For one rollout the full-text index has to walk the postings of the phrase again, ten times slower than reading the
+text. The result is the same: for ASCII text this module splits words exactly as the index does, and for any other
+text it asks the index.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ _BETWEEN: Final = "[^A-Za-z0-9]+"
 
 
 def are_matchable(phrases: Iterable[TextPhrase]) -> bool:
-    """Whether the words of all phrases are known without the index."""
+    """Return whether all phrases can be matched without the index."""
     return all(phrase.phrase.isascii() and _WORD.search(phrase.phrase) for phrase in phrases)
 
 
 class PhraseMatcher:
-    """Checks rollouts for phrases. Use as a context manager: it keeps files open."""
+    """Checks rollouts for phrases. A context manager, because it keeps files open."""
 
     def __init__(self, connection: sqlite3.Connection, files: RecordReader, phrases: Sequence[TextPhrase]) -> None:
         self._db = connection
@@ -40,13 +40,13 @@ class PhraseMatcher:
         self._open: dict[int, BufferedReader] = {}
         self._stack = ExitStack()
 
-    def holds(self, serial: int) -> bool:
-        """Whether all of the phrases stand in the completion of a rollout."""
+    def matches(self, serial: int) -> bool:
+        """Return whether the completion of a rollout contains all phrases."""
         text = self._text(serial)
         if text is None or not text.isascii():
             return all(self._indexed(serial, expression) for expression in self._expressions)
         text = text.lower()
-        return all(_stands(text, pattern, prefix=prefix) for pattern, prefix in self._wanted)
+        return all(contains_phrase(text, pattern, prefix=prefix) for pattern, prefix in self._wanted)
 
     def _text(self, serial: int) -> str | None:
         from cogtui.store.stage_files.decode import completion_of
@@ -84,8 +84,8 @@ def _pattern(phrase: TextPhrase) -> re.Pattern[str]:
     return re.compile(_BETWEEN.join(_WORD.findall(phrase.phrase.lower())))
 
 
-def _stands(text: str, pattern: re.Pattern[str], *, prefix: bool) -> bool:
-    """Whether a phrase stands in lower-case ASCII text, from the beginning of a word to the end of one."""
+def contains_phrase(text: str, pattern: re.Pattern[str], *, prefix: bool) -> bool:
+    """Return whether lower-case ASCII text contains a phrase, from the start of a word to the end of one."""
     at = 0
     while match := pattern.search(text, at):
         start, end = match.span()

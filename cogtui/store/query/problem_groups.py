@@ -1,4 +1,4 @@
-"""The rollouts of one problem together."""
+"""Rollouts grouped by problem."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ def problems(
     limit: int,
     known: ProblemTotals | None = None,
 ) -> Page[ProblemGroup]:
-    """A page of problems with how well they were solved. Problems without a score come last.
+    """Return a page of problems with their rewards. Problems without a score come last.
 
     Args:
-        known: what a pass over the rows has found before.
+        known: totals of all problems, from an earlier pass over the rows.
     """
     backwards = before is not None
     if known is not None and sort != "problem":
@@ -53,7 +53,7 @@ def problems(
 
 
 def _order(sort: GroupSort, cursor: Cursor | None, descending: bool, backwards: bool) -> tuple[SqlPart, SqlPart, str]:
-    """WHERE, HAVING and ORDER BY of a page behind a cursor, or (backwards) in front of one."""
+    """WHERE, HAVING and ORDER BY of a page after a cursor, or (backwards) before one."""
     flipped = descending != backwards
     down, beyond = (" DESC", "<") if flipped else ("", ">")
     none: SqlPart = ("1", ())
@@ -140,5 +140,5 @@ def same_problem(
 
 
 def _standing(one: RolloutSeries) -> tuple[bool, str, bool, int, str]:
-    """Orders series as people read them, those without a label last."""
+    """Sort key of series; those without a label come last."""
     return one.condition is None, one.condition or "", one.seed is None, one.seed or 0, one.split

@@ -1,4 +1,4 @@
-"""How well each problem of a filter was solved, kept in memory: every order and page of them follows from that."""
+"""Totals of each problem of a filter, in memory, from which every order and page of problems follows."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ ProblemTotal = tuple[str, int, int, float | None, float | None, float | None]
 """Problem, rollouts, how many have a reward, best, mean and worst reward."""
 _COLUMNS: Final = f"o.problem_id, count(*), count(o.reward), max(o.reward), {MEAN_REWARD}, min(o.reward)"
 MANY_PROBLEMS: Final = 20_000
-"""More are not kept: that would be megabytes."""
+"""More are not kept in memory: that would be megabytes."""
 _PLACES: Final[dict[TotalSort, int]] = {"rollouts": 1, "best": 3, "mean": 4, "worst": 5}
 _Key = tuple[bool, float, str]
 
 
 class ProblemTotals:
-    """The problems of a filter."""
+    """The totals of the problems of a filter."""
 
     def __init__(self, rows: list[ProblemTotal]) -> None:
         self._rows = rows
@@ -32,8 +32,8 @@ class ProblemTotals:
     def page(
         self, sort: TotalSort, after: Cursor | None, before: Cursor | None, limit: int, *, descending: bool
     ) -> tuple[list[ProblemTotal], bool]:
-        """The first rows, those behind a cursor, or those in front of one (empty: the last ones), in the order of the
-        list, and whether there are more on that side. Problems without a value come last."""
+        """Return the first rows, those after a cursor, or those before one (empty: the last ones), and whether there
+        are more on that side. Problems without a value come last."""
         keys, rows = self._order(sort, descending)
         if before is not None:
             end = bisect_left(keys, _key(*before.values, descending=descending)) if before.values else len(rows)
@@ -58,7 +58,7 @@ def _key(value: Any, problem: str, *, descending: bool) -> _Key:
 
 
 def totals(db: sqlite3.Connection, selector: RowSelector, where: FilterConditions) -> ProblemTotals | None:
-    """The problems of a filter, in one pass over its rows; None where there are too many."""
+    """Compute the totals of a filter in one pass over its rows; None if there are too many problems."""
     sql, values = by_problem(db, selector, where)
     rows = db.execute(f"{sql} LIMIT ?", (*values, MANY_PROBLEMS + 1)).fetchall()
     return ProblemTotals(rows) if len(rows) <= MANY_PROBLEMS else None
@@ -67,7 +67,7 @@ def totals(db: sqlite3.Connection, selector: RowSelector, where: FilterCondition
 def by_problem(
     db: sqlite3.Connection, selector: RowSelector, where: FilterConditions, extra: Sequence[SqlPart] = ()
 ) -> SqlPart:
-    """A statement up to its GROUP BY, which gives the `ProblemTotal` of each problem of a filter."""
+    """Return a statement, up to its GROUP BY, for the `ProblemTotal` of each problem of a filter."""
     tables, filters = selector.collect(where, extra)
     if where.empty and db.execute("SELECT 1 FROM sqlite_master WHERE name = 'rollout_by_problem'").fetchone():
         tables = "rollout o INDEXED BY rollout_by_problem"

@@ -1,8 +1,8 @@
-"""Finding the rows of a list: by keyset, from whichever side is cheaper.
+"""Finding a page of rows by keyset pagination, along the sort index or by collecting and sorting.
 
-A page can be found by walking the index of the sort column and leaving out what the filter refuses (fast when
-most rows pass), or by collecting all rows that pass and keeping the first (fast when few do). Which is cheaper
-is only known by trying: the walk gets a budget of CPU time, and when it is spent the rows are collected.
+Walking the index of the sort column and skipping rows that the filter rejects is fast when most rows match;
+collecting all rows that match and keeping the first is fast when few do. Which is cheaper is known only by trying:
+the walk gets a budget of CPU time, and when it is spent the rows are collected.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from pipelines.behaviors.sets.registered import BEHAVIORS
 
 WALK_BUDGET_S: Final = 0.02
 RARE: Final = 200
-"""Rollouts with a phrase from which on how many have it is estimated."""
+"""From this many matches of a phrase on, its frequency is estimated instead of counted."""
 CHECK_S: Final = 25e-6
-"""About what looking for a phrase in one text costs."""
+"""Approximate cost of looking for a phrase in one text."""
 COLLECT_S: Final = 1.5e-6
-"""About what a row costs that the word index finds, when all are collected and sorted."""
+"""Approximate cost per match of the full-text index when all matches are collected and sorted."""
 CHECK_BUDGET_S: Final = 0.04
 SCAN_BUDGET_S: Final = 1.0
 STEPS_BETWEEN_LOOKS: Final = 4000
@@ -44,10 +44,10 @@ _SERIES_FIELDS: Final = ("condition", "seed", "stage")
 
 @dataclass(frozen=True, slots=True)
 class SortSegment:
-    """A stretch of a list within which one ORDER BY holds."""
+    """A part of a list with one ORDER BY."""
 
     label: Any
-    """Tells it from the others of the list; part of every cursor into it."""
+    """Identifies it within the list; the first value of every cursor into it."""
     where: SqlPart
     order: tuple[str, ...]
     """Columns of `rollout`, the last of them unique."""
@@ -56,14 +56,14 @@ class SortSegment:
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A row found, not yet read."""
+    """A row that was found but not read yet."""
 
     serial: int
     cursor: Cursor
 
 
 def segments(sort: Sort, series: Mapping[int, RolloutSeries]) -> list[SortSegment]:
-    """The stretches of a list sorted by a field, first to last; rows without a value come last."""
+    """Return the segments of a list sorted by a field, in order; rows without a value come last."""
     field = sort.field
     if field == "problem":
         return [SortSegment(0, ("", ()), ("problem_id", "step", "ordinal", "serial"))]
@@ -91,7 +91,7 @@ def _series_segments(sort: Sort, series: Mapping[int, RolloutSeries]) -> list[So
 
 
 class RowSelector:
-    """Finds rows of a filter."""
+    """Finds the rows of a filter."""
 
     def __init__(
         self, connection: sqlite3.Connection, series: Mapping[int, RolloutSeries], files: RecordReader
@@ -101,17 +101,17 @@ class RowSelector:
         self._files = files
 
     def after(self, where: FilterConditions, sort: Sort, cursor: Cursor | None, limit: int) -> list[Hit]:
-        """The rows behind a cursor, or the first ones, in the order of the list."""
+        """Return the rows after a cursor, or the first ones, in the order of the list."""
         return self._run(where, sort, segments(sort, self._series), cursor, limit, backwards=False)
 
     def before(self, where: FilterConditions, sort: Sort, cursor: Cursor, limit: int) -> list[Hit]:
-        """The rows in front of a cursor, or (with an empty cursor) the last ones, in the order of the list."""
-        stretch = segments(sort, self._series)[::-1]
-        found = self._run(where, sort, stretch, cursor if cursor.values else None, limit, backwards=True)
+        """Return the rows before a cursor, or (with an empty cursor) the last ones, in the order of the list."""
+        parts = segments(sort, self._series)[::-1]
+        found = self._run(where, sort, parts, cursor if cursor.values else None, limit, backwards=True)
         return found[::-1]
 
     def count(self, where: FilterConditions, *, newer_than: int | None = None) -> int:
-        """How many rows pass."""
+        """Return how many rows match."""
         if where.empty and newer_than is None:
             return int(self._db.execute("SELECT count(*) FROM rollout").fetchone()[0])
         extra: list[SqlPart] = [] if newer_than is None else [("o.serial > ?", (newer_than,))]
@@ -120,7 +120,7 @@ class RowSelector:
         return int(self._db.execute(f"SELECT count(*) FROM {tables} WHERE {sql}", values).fetchone()[0])
 
     def position(self, where: FilterConditions, sort: Sort, cursor: Cursor) -> int:
-        """How many rows of the list stand in front of a cursor."""
+        """Return how many rows of the list are before a cursor."""
         total = 0
         for segment in segments(sort, self._series):
             inside = bool(cursor.values) and cursor.values[0] == segment.label
@@ -133,11 +133,11 @@ class RowSelector:
         return total
 
     def collect(self, where: FilterConditions, extra: Sequence[SqlPart] = ()) -> tuple[str, list[SqlPart]]:
-        """FROM and WHERE that start from the part of a filter that lets the fewest through."""
+        """Return FROM and WHERE that start from the most selective part of a filter."""
         tables = "rollout o"
         conditions = list(where.rest)
         words, patterns = list(where.words), list(where.patterns)
-        telling = any(sql.startswith(("(o.problem_id", "(o.serial")) for sql, _ in where.rest)
+        selective = any(sql.startswith(("(o.problem_id", "(o.serial")) for sql, _ in where.rest)
         few_series = where.series is not None and self._share(where.series) < 0.2
         if words:
             tables = "completion_fts w CROSS JOIN rollout o ON o.serial = w.rowid"
@@ -145,11 +145,11 @@ class RowSelector:
         elif patterns and not few_series:
             tables, pattern = DISTANCE_TABLES, patterns.pop(0)
             conditions[:0] = [pattern_sql(*pattern, "n"), pattern_sql(*pattern, "d")]
-        elif where.series is not None and not few_series and not telling:
+        elif where.series is not None and not few_series and not selective:
             tables = "rollout o NOT INDEXED"
         if where.series is not None:
-            # Unary plus: not by the index of series, where another one leaves far fewer rows.
-            conditions.append((("+" if telling else "") + series_sql(where.series), ()))
+            # Unary plus: keeps SQLite off the index of series, because another one is far more selective.
+            conditions.append((("+" if selective else "") + series_sql(where.series), ()))
         conditions += [
             ("o.serial IN (SELECT rowid FROM completion_fts WHERE completion_fts MATCH ?)", (match,)) for match in words
         ]
@@ -160,7 +160,7 @@ class RowSelector:
         self,
         where: FilterConditions,
         sort: Sort,
-        stretch: list[SortSegment],
+        parts: list[SortSegment],
         cursor: Cursor | None,
         limit: int,
         *,
@@ -168,10 +168,10 @@ class RowSelector:
     ) -> list[Hit]:
         found: list[Hit] = []
         if cursor is not None and cursor.values:
-            labels = [segment.label for segment in stretch]
+            labels = [segment.label for segment in parts]
             start = labels.index(cursor.values[0]) if cursor.values[0] in labels else 0
-            stretch = stretch[start:]
-        for segment in stretch:
+            parts = parts[start:]
+        for segment in parts:
             if len(found) >= limit:
                 break
             inside = cursor is not None and cursor.values[0] == segment.label
@@ -203,7 +203,7 @@ class RowSelector:
         if rows is not None:
             return rows
         tables, conditions = self.collect(where, [segment.where, beyond])
-        # A plus keeps SQLite from walking the sort index after all: the rows are collected, then sorted.
+        # Unary plus: keeps SQLite off the sort index, so that it collects the rows and then sorts them.
         order = [f"+o.{column}" for column in segment.order]
         return self._hits(tables, conditions, segment, order, limit, down=down)
 
@@ -218,7 +218,7 @@ class RowSelector:
         return self._db.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (name,)).fetchone() is not None
 
     def _share_with_words(self, where: FilterConditions) -> float:
-        """How much of all rollouts have the phrases, estimated from the first that have; 0 where few do."""
+        """The share of rollouts with the phrases, estimated from the first matches; 0 if there are few."""
         share = 1.0
         for match in where.words:
             found, last = self._db.execute(
@@ -232,16 +232,16 @@ class RowSelector:
         return share
 
     def _cheaper_to_check(self, share: float, limit: int) -> bool:
-        """Whether phrases stand in so many rollouts that looking for them in one text after the other costs less
-        than collecting all that have them."""
+        """Whether phrases are so common that checking the texts of rows in list order costs less than collecting
+        all matches."""
         (newest,) = self._db.execute("SELECT max(serial) FROM rollout").fetchone()
         return bool(share) and limit / share * CHECK_S < share * (newest or 0) * COLLECT_S
 
     def _walk_found(
         self, where: FilterConditions, segment: SortSegment, beyond: SqlPart, limit: int, *, down: bool
     ) -> list[Hit]:
-        """The rows, along the sort index, by whether the word index found them: what it found need not be read."""
-        # Unary plus: else SQLite reads and sorts the rows of what was found.
+        """The rows along the sort index that are among the matches of the full-text index."""
+        # Unary plus: otherwise SQLite reads and sorts the rows of all matches.
         found: list[SqlPart] = [
             ("+o.serial IN (SELECT rowid FROM completion_fts WHERE completion_fts MATCH ?)", (match,))
             for match in where.words
@@ -252,10 +252,10 @@ class RowSelector:
     def _checked(
         self, where: FilterConditions, segment: SortSegment, beyond: SqlPart, limit: int, *, down: bool, walk: bool
     ) -> list[Hit] | None:
-        """The rows, their texts looked into one by one in the order of the list; None where that takes too long.
+        """The rows, found by checking texts one by one in list order; None if that takes too long.
 
         Args:
-            walk: along the sort index; else the rows that pass the rest of the filter are sorted first.
+            walk: along the sort index; otherwise the rows that match the rest of the filter are sorted first.
         """
         conditions = [segment.where, beyond, *self._row_conditions(where, segment, walk=walk)]
         sign = "" if walk else "+"
@@ -268,7 +268,7 @@ class RowSelector:
             with _until(self._db, deadline), PhraseMatcher(self._db, self._files, where.phrases) as check:
                 rows = self._db.execute(sql, values)
                 while len(found) < limit and (row := rows.fetchone()) is not None:
-                    if check.holds(row[-1]):
+                    if check.matches(row[-1]):
                         found.append(Hit(row[-1], Cursor((segment.label, *row))))
                     if time.thread_time() > deadline:
                         return None
@@ -282,7 +282,7 @@ class RowSelector:
     def _walk(
         self, where: FilterConditions, segment: SortSegment, beyond: SqlPart, limit: int, *, down: bool
     ) -> list[Hit] | None:
-        """The rows, or None where finding them this way takes too long."""
+        """The rows along the sort index; None if that takes too long."""
         conditions = [segment.where, beyond, *self._row_conditions(where, segment, walk=True)]
         order = [f"o.{column}" for column in segment.order]
         if where.empty:
@@ -297,11 +297,11 @@ class RowSelector:
             raise
 
     def _row_conditions(self, where: FilterConditions, segment: SortSegment, *, walk: bool) -> list[SqlPart]:
-        """What a row must meet, but for its words."""
+        """The conditions on rows, without the full-text ones."""
         conditions: list[SqlPart] = []
         if where.series is not None:
-            # Unary plus: the order must come from the sort index, not the rows from the index of series;
-            # but one series is ordered by step in its own index already.
+            # Unary plus: keeps SQLite on the sort index rather than the index of series; but the rows of one series
+            # are in the order of steps in that index already.
             alone = len(where.series) == 1 and segment.order[0] == "step"
             conditions.append((("+" if walk and not alone else "") + series_sql(where.series), ()))
         conditions += where.rest
@@ -332,7 +332,7 @@ class RowSelector:
         return f"SELECT {columns} FROM {tables} WHERE {sql} ORDER BY {ordered}", values
 
     def _share(self, chosen: frozenset[int]) -> float:
-        """How much of all rollouts some series have."""
+        """The share of rollouts in some series."""
         rows = dict(self._db.execute("SELECT series, sum(n) FROM step_summary GROUP BY series").fetchall())
         total = sum(rows.values())
         return sum(rows.get(number, 0) for number in chosen) / total if total else 1.0
@@ -346,7 +346,7 @@ def _within(where: FilterConditions, segment: SortSegment) -> FilterConditions:
 
 
 def _beyond(segment: SortSegment, cursor: Cursor, *, backwards: bool, descending: bool) -> SqlPart:
-    """The rows of a segment on the far side of a cursor: one comparison of row values, which an index can serve."""
+    """The rows of a segment beyond a cursor, as one comparison of row values, which an index can serve."""
     columns = ", ".join(f"o.{column}" for column in segment.order)
     operator = "<" if backwards != descending else ">"
     return f"({columns}) {operator} ({', '.join('?' * len(segment.order))})", cursor.values[1:]
@@ -358,7 +358,7 @@ def _has_pattern(column: str, below: int | None) -> SqlPart:
 
 
 def join_conditions(conditions: Sequence[SqlPart]) -> SqlPart:
-    """All conditions as one."""
+    """Join conditions by AND."""
     parts = [part for part in conditions if part[0]]
     if not parts:
         return "1", ()
@@ -367,7 +367,7 @@ def join_conditions(conditions: Sequence[SqlPart]) -> SqlPart:
 
 @contextmanager
 def _until(connection: sqlite3.Connection, deadline: float) -> Iterator[None]:
-    """Stops a statement when the CPU time of this thread has passed the deadline."""
+    """Interrupt a statement when the CPU time of this thread passes the deadline."""
     connection.set_progress_handler(lambda: time.thread_time() > deadline, STEPS_BETWEEN_LOOKS)
     try:
         yield

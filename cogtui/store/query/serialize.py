@@ -1,4 +1,4 @@
-"""Rollouts as plain values for JSON: what `cogtui rollouts --json`, `trace --json` and the exports give."""
+"""Rollouts as values for JSON, for `cogtui rollouts --json`, `trace --json` and exports."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -61,7 +61,7 @@ def shown_judgements(detail: RolloutDetail) -> list[BehaviorJudgement]:
 
 
 def span_dicts(judgement: BehaviorJudgement) -> list[dict[str, Any]]:
-    """The spans of a judgement, each with its behaviour and judge run."""
+    """Return the spans of a judgement, each with its behaviour and judge run."""
     return [
         {"behavior": judgement.behavior, "judge_run": judgement.judge_run, **span.model_dump(mode="json")}
         for span in judgement.spans
@@ -69,7 +69,7 @@ def span_dicts(judgement: BehaviorJudgement) -> list[dict[str, Any]]:
 
 
 def detail_dict(detail: RolloutDetail) -> dict[str, Any]:
-    """A rollout with everything that all judges said of it; facts about its arithmetic stand apart from behaviours."""
+    """Return a rollout with the judgements of all judge runs, and facts about its arithmetic apart from them."""
     return {
         **rollout_dict(detail),
         "judge_runs": [run.model_dump(mode="json") for run in detail.judge_runs],

@@ -1,11 +1,11 @@
-"""Where the words of a filter stand in a completion."""
+"""Finding the phrases of a filter in a completion."""
 
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from cogtui.store.filter.ast import Conjunction, Disjunction, Negation, Term, TextPhrase
+from cogtui.store.filter.ast import Conjunction, Disjunction, NegatedTerm, Term, TextPhrase
 from cogtui.store.filter.parser import Filter
 from cogtui.store.values.types import Snippet
 
@@ -13,7 +13,7 @@ _WORD: Final = re.compile(r"[^\W_]+")
 
 
 def phrases_of(chosen: Filter) -> list[TextPhrase]:
-    """The phrases a filter looks for; those it excludes are left out."""
+    """Return the phrases of a filter, without excluded ones."""
     return list(_phrases(chosen.term)) if chosen.term is not None else []
 
 
@@ -23,12 +23,12 @@ def _phrases(term: Term) -> Iterable[TextPhrase]:
     elif isinstance(term, Conjunction | Disjunction):
         for one in term.terms:
             yield from _phrases(one)
-    elif isinstance(term, Negation) and isinstance(term.term, Negation):
+    elif isinstance(term, NegatedTerm) and isinstance(term.term, NegatedTerm):
         yield from _phrases(term.term.term)
 
 
 def find_phrase(text: str, phrase: TextPhrase, *, start: int = 0) -> tuple[int, int] | None:
-    """The first place of a phrase from an offset on: its words in a row, as the index splits them.
+    """Find a phrase from an offset on: its consecutive words, split as the index does.
 
     Returns:
         Half-open code-point range, or None.
@@ -46,7 +46,7 @@ def find_phrase(text: str, phrase: TextPhrase, *, start: int = 0) -> tuple[int, 
 
 
 def find_all(text: str, phrases: Iterable[TextPhrase], *, most: int = 10_000) -> list[tuple[int, int]]:
-    """All places of some phrases in a text, in order, at most so many of each."""
+    """Return all matches of some phrases in a text, in order, at most `most` of each."""
     found: set[tuple[int, int]] = set()
     for phrase in phrases:
         place = find_phrase(text, phrase)
@@ -65,12 +65,12 @@ def _same(words: Sequence[str], wanted: Sequence[str], *, prefix: bool) -> bool:
 
 
 def _folded(word: str) -> str:
-    # The index folds case one code point at a time, which is what lower() does but for a few letters.
+    # FTS5 folds case one code point at a time, as lower() does for all but a few letters.
     return "".join(char.lower() if len(char.lower()) == 1 else char for char in unicodedata.normalize("NFC", word))
 
 
 def snippet_of(text: str, phrases: Iterable[TextPhrase], width: int) -> Snippet | None:
-    """The first place where any of the phrases stands, with some text around it; None where none does."""
+    """Return the first match of any phrase, with some text around it; None if there is none."""
     places = [place for phrase in phrases if (place := find_phrase(text, phrase)) is not None]
     if not places:
         return None

@@ -1,4 +1,4 @@
-"""What the index answers with: plain frozen values, in the field's terms."""
+"""The values that queries return: frozen dataclasses."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ DOCUMENT_SPLIT: Final = "document"
 """Split of the records of a `classify` stage."""
 
 Judged = Literal["none", "ok", "partial", "failed"]
-"""No judgement; all four behaviours `ok`; some of them; none of them."""
+"""No judgement; all judged behaviours `ok`; some of them; none of them."""
 
 GroupSort = Literal["problem", "best", "mean", "worst", "rollouts"]
 SortField: TypeAlias = str
@@ -36,7 +36,7 @@ SORT_FIELDS: Final[tuple[SortField, ...]] = (
 
 @dataclass(frozen=True, slots=True)
 class Sort:
-    """A column to order by. Ties follow stage, then the order in which the stage wrote its rollouts."""
+    """A column to order by. Ties are ordered by stage, then in the order the stage wrote its rollouts."""
 
     field: SortField = "step"
     descending: bool = False
@@ -44,7 +44,7 @@ class Sort:
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """Which rollouts, in which order. Rows whose sort value is missing come last, whichever the direction."""
+    """A filter and an order. Rows whose sort value is missing come last in both directions."""
 
     filter: Filter = EVERYTHING
     sort: Sort = field(default_factory=Sort)
@@ -52,26 +52,26 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """The place of a row in a sorted list. Opaque; it stays right while rows arrive."""
+    """The position of a row in a sorted list. Opaque; stays valid while rows are added."""
 
     values: tuple[Any, ...]
 
 
 END: Final = Cursor(())
-"""The place behind the last row: `page(query, before=END)` is the last page."""
+"""The position after the last row: `page(query, before=END)` is the last page."""
 
 Row = TypeVar("Row")
 
 
 @dataclass(frozen=True, slots=True)
 class Page(Generic[Row]):
-    """Some consecutive rows of a list, in the list's order."""
+    """Consecutive rows of a list."""
 
     rows: tuple[Row, ...]
     before: Cursor | None
-    """Give it as `before` for the rows above these; None where these are the first."""
+    """Cursor for the rows before these; None if these are the first."""
     after: Cursor | None
-    """Give it as `after` for the rows below these; None where these are the last."""
+    """Cursor for the rows after these; None if these are the last."""
 
 
 def _described(task: str, problem: Mapping[str, Any], arrow: str) -> str:
@@ -80,7 +80,7 @@ def _described(task: str, problem: Mapping[str, Any], arrow: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class RolloutRow:
-    """A rollout in a list: everything but its texts."""
+    """A rollout in a list: everything except its texts."""
 
     id: str
     stage: str
@@ -100,21 +100,21 @@ class RolloutRow:
     correct: bool | None
     finish_reason: str
     n_tokens: int | None
-    """Generated tokens; None for priming traces, which nobody generated token by token."""
+    """Generated tokens; None for priming traces, which were not generated token by token."""
     length: int
-    """Of the completion, in code points."""
+    """Length of the completion, in code points."""
     counts: CountOfBehavior
     judge: str | None
-    """Id of the judge run the counts are from; None while nobody judged it."""
+    """Id of the judge run of the counts; None if there is no judgement."""
     judged: Judged
     unaligned: int | None
-    """Spans whose quote was not found in the text; None while nobody judged it."""
+    """Spans whose quote was not found in the text; None if there is no judgement."""
     noted: bool
-    """A note or a tag hangs on it."""
+    """Whether it has a note or a tag."""
     cursor: Cursor
-    """Its place in the list it came from."""
+    """Its position in the list it came from."""
     serial: int
-    """Order of arrival in this index: larger is newer. Not stable over a rebuild; for `newer_than` only."""
+    """Order of insertion into this index. Not stable across rebuilds; for `newer_than` only."""
 
     def describe(self, arrow: str = "→") -> str:
         """Return the problem in one line, with this arrow; `document` where there is none."""
@@ -122,13 +122,13 @@ class RolloutRow:
 
     @property
     def is_document(self) -> bool:
-        """Whether it is a document of a corpus, which nobody generated as an answer to anything."""
+        """Whether it is a document of a corpus rather than an answer to a problem."""
         return self.split == DOCUMENT_SPLIT
 
 
 @dataclass(frozen=True, slots=True)
 class BehaviorJudgement:
-    """What one judge run said of one behaviour in one rollout."""
+    """The judgement of one behaviour in one rollout by one judge run."""
 
     judge_run: str
     behavior: Behavior
@@ -138,14 +138,14 @@ class BehaviorJudgement:
     raw: str | None
     usage: dict[str, Any]
     stale: bool
-    """The judge saw another text than the one stored: its offsets cannot be trusted."""
+    """The judge saw another text than the stored one, so its offsets are not valid."""
     facts: tuple[ArithmeticFact, ...] = ()
-    """What was found of the completion's arithmetic, on the first behaviour only; empty where `stale`."""
+    """Facts about the arithmetic of the completion, on the first behaviour only; empty if `stale`."""
 
 
 @dataclass(frozen=True, slots=True)
 class RolloutDetail:
-    """One rollout whole: its texts, all judgements of it, notes and tags."""
+    """A complete rollout: its texts, judgements, note and tags."""
 
     row: RolloutRow
     prompt: str
@@ -153,7 +153,7 @@ class RolloutDetail:
     answer: str | None
     meta: dict[str, Any]
     judge_runs: tuple[JudgeRun, ...]
-    """Those that judged it; the one whose counts the row shows is first."""
+    """The judge runs that judged it; the one that the row shows is first."""
     judgements: tuple[BehaviorJudgement, ...]
     """By judge run as above, then by behaviour."""
     note: str
@@ -164,7 +164,7 @@ class RolloutDetail:
 
 @dataclass(frozen=True, slots=True)
 class Bin:
-    """A bar of a histogram. `filter` selects exactly its rollouts."""
+    """A bar of a histogram. `filter` matches exactly its rollouts."""
 
     low: float
     high: float
@@ -175,7 +175,7 @@ class Bin:
 
 @dataclass(frozen=True, slots=True)
 class Histogram:
-    """How a field is spread over the rollouts of a filter."""
+    """The distribution of a field over the rollouts of a filter."""
 
     field: SortField
     bins: tuple[Bin, ...]
@@ -208,7 +208,7 @@ class ProblemGroup:
 
 @dataclass(frozen=True, slots=True)
 class StepSummary:
-    """Aggregates of one stage's rollouts at one step: the points of the curves."""
+    """Aggregates of the rollouts of one stage at one step: a point of the curves."""
 
     stage: str
     condition: str | None
@@ -225,14 +225,14 @@ class StepSummary:
     """Mean, in code points."""
     tokens: float | None
     judged: tuple[int, ...]
-    """How many have a count, by behaviour."""
+    """Rollouts with a count, by behaviour."""
     counts: tuple[float | None, ...]
     """Mean count per rollout over those judged, by behaviour."""
 
 
 @dataclass(frozen=True, slots=True)
 class Snippet:
-    """A place in a completion where the words of a `text:` filter stand."""
+    """A match of a `text:` filter in a completion, with some text around it."""
 
     text: str
     marks: tuple[tuple[int, int], ...]
@@ -243,7 +243,7 @@ class Snippet:
 
 @dataclass(frozen=True, slots=True)
 class Coverage:
-    """How much of what lies on disk the index holds."""
+    """How much of the data on disk is in the index."""
 
     rollouts: int
     judgements: int
@@ -252,9 +252,9 @@ class Coverage:
     bytes_read: int
     bytes_total: int
     bad_lines: int
-    """Complete lines that hold no record; listed by `bad_lines`."""
+    """Complete lines that are not valid records; listed by `bad_lines`."""
     orphans: int
-    """Judgements of rollouts that are not here."""
+    """Judgements whose rollout is not in the index."""
     newest: int
     """The highest `serial`."""
 
@@ -266,7 +266,7 @@ class Coverage:
 
 @dataclass(frozen=True, slots=True)
 class BadLine:
-    """A line that could not be read."""
+    """A line that is not a valid record."""
 
     file: str
     byte: int

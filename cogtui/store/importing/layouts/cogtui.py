@@ -7,8 +7,8 @@ from typing import Any, Final
 
 from cogtui.store.importing.protocol import (
     BadRowError,
-    ColumnMapping,
     FileSample,
+    ImportColumns,
     ImportedRollout,
     RecordFamily,
 )
@@ -31,11 +31,11 @@ class CogtuiImporter:
         """Return the family of the first row; None if it is not a record."""
         return record_family_of(sample.rows[0])
 
-    def columns(self, sample: FileSample, given: Mapping[str, str]) -> ColumnMapping:
+    def columns(self, sample: FileSample, given: Mapping[str, str]) -> ImportColumns:
         """Return an empty mapping: the fields of records are fixed."""
-        return ColumnMapping()
+        return ImportColumns()
 
-    def rollouts(self, row: Mapping[str, Any], columns: ColumnMapping) -> Iterable[ImportedRollout]:
+    def rollouts(self, row: Mapping[str, Any], columns: ImportColumns) -> Iterable[ImportedRollout]:
         """Never called: the import copies the file."""
         raise BadRowError("records are copied, not converted")
 
