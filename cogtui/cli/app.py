@@ -1,4 +1,4 @@
-"""`cogtui` alone and `cogtui open FILE...`: the app."""
+"""`cogtui` without a command and `cogtui open FILE...`: the app."""
 
 from pathlib import Path
 from typing import Annotated
@@ -10,7 +10,7 @@ from cogtui.cli.rollouts.commands import ImportFormatOption
 
 
 def register(app: typer.Typer) -> None:
-    """Add the app as what `cogtui` does without a command, and `open`."""
+    """Add the app as the default of `cogtui`, and the command `open`."""
     app.callback(invoke_without_command=True)(show_app)
     app.command("open", help="Read the rollouts of any file in the trace browser: ours, verl's, TRL's, plain ones.")(
         open_files

@@ -17,7 +17,7 @@ from cogtui.cli.run import commands as run_commands
 from cogtui.cli.run import models as model_commands
 from pipelines.errors import CogtuiError, InvalidInput
 
-# typer brings its own copy of click since 0.27: the installed click's errors are others.
+# typer has its own copy of click since 0.27, with other exception classes than the installed click.
 _USAGE_ERROR: Final[type[Exception]] = typer.BadParameter.__bases__[0]
 
 app = typer.Typer(
@@ -66,6 +66,6 @@ def _dispatch(given: list[str]) -> int:
         narrate("interrupted; jobs keep running")
         return ExitCode.INTERRUPTED
     except BrokenPipeError:
-        sys.stderr.close()  # the reader went away, as in `cogtui rollouts | head`; nothing is wrong
+        sys.stderr.close()  # the reader closed the pipe, as in `cogtui rollouts | head`; this is no error
         return ExitCode.DONE
     return code if isinstance(code, int) else ExitCode.DONE

@@ -1,4 +1,4 @@
-"""What of this machine works, and what degrades where something is missing: the checks of `cogtui doctor`."""
+"""The checks of `cogtui doctor`: what works on this machine, and what is limited by something missing."""
 
 import fcntl
 import os
@@ -30,7 +30,7 @@ EXTRAS: Final[dict[str, tuple[str, ...]]] = {
     "gpu": ("nvidia-ml-py",),
     "export": ("pyarrow",),
 }
-"""The packages each extra of this project brings."""
+"""The packages of each extra of this project."""
 
 _WITHOUT: Final = {
     "train": "base, prime, ppo and sample stages cannot run with this Python",
@@ -46,19 +46,19 @@ _PYTHON_TIMEOUT_S: Final = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was looked at."""
+    """The result of one check."""
 
     area: str
     name: str
     status: Status
-    """`missing` is no fault: something optional is not here. `problem` needs mending."""
+    """`missing`: something optional is not installed, which is no fault. `problem`: needs a fix."""
     detail: str
     degrades: str = ""
-    """What does not work, or works less well, because of it."""
+    """What does not work, or is limited, because of it."""
 
 
 def examine(workspace: Workspace) -> Iterator[Finding]:
-    """Look at everything but the index. Creates nothing but a probe file that it removes."""
+    """Yield the results of all checks but those of the index; a probe file is created and removed."""
     yield Finding("python", "cogtui", "ok", f"{_version('cogtui') or '?'} with Python {sys.version.split()[0]}")
     yield from _workspace(workspace)
     yield from _queue(workspace)
@@ -94,9 +94,9 @@ def _workspace(workspace: Workspace) -> Iterator[Finding]:
     if not workspace.path.is_dir():
         parent = next(path for path in workspace.path.parents if path.exists())
         if parent.is_dir() and os.access(parent, os.W_OK | os.X_OK):
-            yield Finding("workspace", "folder", "ok", f"{workspace.path} does not exist yet and can be made")
+            yield Finding("workspace", "folder", "ok", f"{workspace.path} does not exist yet and can be created")
         else:
-            yield Finding("workspace", "folder", "problem", f"{workspace.path} does not exist and cannot be made")
+            yield Finding("workspace", "folder", "problem", f"{workspace.path} does not exist and cannot be created")
         return
     try:
         probe = workspace.path / f".doctor.{uuid.uuid4().hex}.tmp"
@@ -111,11 +111,11 @@ def _workspace(workspace: Workspace) -> Iterator[Finding]:
     few = free < 1.0
     yield Finding("disk", "free", "problem" if few else "ok", f"{free:.1f} GiB", "stages may fail" if few else "")
     if locks:
-        yield Finding("disk", "locks", "missing", locks, "two agents on one machine are kept apart by record only")
+        yield Finding("disk", "locks", "missing", locks, "two agents on one machine are kept apart by a record only")
     skew = clock_skew_s(workspace.path)
     if skew is not None and abs(skew) > _SKEW_S:
-        detail = f"its file system's clock is {abs(skew):.0f} s {'ahead' if skew > 0 else 'behind'}"
-        yield Finding("disk", "clock", "problem", detail, "ages on screens are off; states are not")
+        detail = f"the clock of its file system is {abs(skew):.0f} s {'ahead' if skew > 0 else 'behind'}"
+        yield Finding("disk", "clock", "problem", detail, "ages on screens are wrong; states are not")
 
 
 def _locks(path: Path) -> str:
@@ -137,10 +137,10 @@ def _queue(workspace: Workspace) -> Iterator[Finding]:
         detail = f"process {holder.process.pid} on {holder.process.host} serves {tickets} jobs"
         yield Finding("local", "agent", "ok", detail)
     elif tickets:
-        detail = f"{tickets} jobs are queued or run, and no agent lives"
+        detail = f"{tickets} jobs are queued or running, and no agent is running"
         yield Finding("local", "agent", "problem", detail, "queued jobs wait until the next cogtui run")
     else:
-        yield Finding("local", "agent", "ok", "none runs, none is needed")
+        yield Finding("local", "agent", "ok", "not running and not needed")
 
 
 def _slurm() -> Iterator[Finding]:
@@ -157,10 +157,10 @@ def _slurm() -> Iterator[Finding]:
     try:
         slurm.sacct(["1"])
     except slurm.AccountingDisabled:
-        detail = "this cluster keeps no accounting"
-        yield Finding("slurm", "accounting", "missing", detail, "ended jobs are told by their own records only")
+        detail = "this cluster has no accounting"
+        yield Finding("slurm", "accounting", "missing", detail, "states of ended jobs come from their own records only")
     except slurm.SlurmCommandError as problem:
-        yield Finding("slurm", "accounting", "problem", str(problem), "jobs that squeue forgot may be unknown")
+        yield Finding("slurm", "accounting", "problem", str(problem), "jobs that squeue no longer lists may be unknown")
     else:
         yield Finding("slurm", "accounting", "ok", "sacct answers")
     yield from _slurm_config()
@@ -209,7 +209,7 @@ def _keys() -> Iterator[Finding]:
 
 
 def _interpreters(workspace: Workspace) -> Iterator[Finding]:
-    """Yield the Pythons that stages of this workspace were given."""
+    """Check the Python interpreters of this workspace's stages."""
     reader = FileReader()
     wanted: dict[str, None] = {}
     for key in list(workspace.keys()):
@@ -234,7 +234,7 @@ def _interpreter(python: str) -> Iterator[Finding]:
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         detail = error.strerror if isinstance(error, OSError) else "does not answer"
-        yield Finding("interpreters", python, "problem", str(detail), "its stages fail, unless other nodes have it")
+        yield Finding("interpreters", python, "problem", str(detail), "its stages fail unless other nodes have it")
         return
     if done.returncode != 0:
         said = done.stderr.strip().splitlines()
@@ -244,7 +244,7 @@ def _interpreter(python: str) -> Iterator[Finding]:
     try:
         version, packages = doctor_gpu.read_probe(done.stdout)
     except (ValueError, KeyError, TypeError):
-        yield Finding("interpreters", python, "problem", "does not answer as a Python does", "its stages may fail")
+        yield Finding("interpreters", python, "problem", "does not answer like Python", "its stages may fail")
         return
     yield Finding("interpreters", python, "ok", f"Python {version} with cogtui")
     status, detail, degrades = doctor_gpu.check_versions(packages)

@@ -1,11 +1,11 @@
-"""Whether a Python has what GPU stages need: the packages of requirements-gpu.txt, by what it says of itself."""
+"""Checks whether a Python interpreter has the packages of requirements-gpu.txt, which GPU stages need."""
 
 import json
 from collections.abc import Mapping
 from typing import Final, Literal
 
 LOCK: Final = {"torch": "2.13.0", "transformers": "5.17.0", "trl": "1.16.0", "vllm": "0.31.0", "accelerate": "1.15.0"}
-"""The main versions of requirements-gpu.txt; a test keeps the two alike."""
+"""The main versions of requirements-gpu.txt; a test compares the two."""
 
 PROBE: Final = """
 import json, sys
@@ -32,17 +32,17 @@ _NEEDS: Final = {
 
 
 def read_probe(said: str) -> tuple[str, dict[str, str | None]]:
-    """Python's version and those of the packages (None: not installed), from what the probe printed.
+    """Return the versions of Python and of the packages (None: not installed), from the output of the probe.
 
     Raises:
-        ValueError: it printed something else.
+        ValueError: the output is not that of the probe.
     """
     found = json.loads(said)
     return str(found["python"]), dict(found["packages"])
 
 
 def check_versions(packages: Mapping[str, str | None]) -> tuple[Literal["ok", "missing"], str, str]:
-    """Return status, detail and what degrades, of an environment with these versions."""
+    """Return status, detail and consequence of an environment with these versions."""
     absent = [name for name in LOCK if packages.get(name) is None]
     if absent:
         degrades = "; ".join(dict.fromkeys(_NEEDS[name] for name in absent))

@@ -1,4 +1,4 @@
-"""Matrix × stages: fills in every cell of a recipe and shares what cells have in common."""
+"""Expands matrix × stages into instances, shared between cells where they are equal."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -21,7 +21,7 @@ from pipelines.stages import StageConfig, Upstream, accepted_kinds, content_key
 
 @dataclass(slots=True)
 class _SharedInstance:
-    """An instance while its cells are still being found."""
+    """An instance whose cells are still being collected."""
 
     stage: RecipeStage
     config: StageConfig
@@ -32,14 +32,14 @@ class _SharedInstance:
 
 @dataclass(slots=True)
 class _CellStage:
-    """A stage in one cell: the instance that plays it, and the dimensions its key depends on."""
+    """A stage in one cell: the key of its instance, and the dimensions the key depends on."""
 
     key: str
     depends: set[str]
 
 
 class PlanBuilder:
-    """Builds instances and cells of a recipe; used once."""
+    """Builds instances and cells of a recipe. Use one builder once."""
 
     def __init__(self, recipe: Recipe) -> None:
         self._recipe = recipe
@@ -51,12 +51,12 @@ class PlanBuilder:
         """Return instances in dependency order, and the cells.
 
         Raises:
-            InvalidInput: names file and line of every config value and every need that is wrong.
+            InvalidInput: names file and line of every wrong config value and need.
         """
         cells = [self._cell(index, labels) for index, labels in enumerate(self._recipe.cells)]
         self._problems.raise_if_any()
         order = {name: place for place, name in enumerate(self._recipe.stages)}
-        # By stage, then by cell: instances of one stage stand together, each after what it needs.
+        # By stage, then by cell: instances of one stage are adjacent, each after its inputs.
         shared = sorted(self._shared.items(), key=lambda item: (order[item[1].stage.name], item[1].cells[0]))
         return tuple(_instance(key, item) for key, item in shared), tuple(cells)
 
@@ -69,7 +69,7 @@ class PlanBuilder:
             needs = self._needs(stage, labels)
             self._check_needs(stage, needs, labels)
             if config is None or any(need not in here for need in needs):
-                continue  # noted already, here or upstream
+                continue  # the problem is noted already, here or upstream
             depends = set(placeholders(stage.config)) | self._skip_dimensions(stage, labels)
             depends.update(*(here[need].depends for need in needs))
             inputs = tuple(sorted({here[need].key for need in needs}))
@@ -83,7 +83,7 @@ class PlanBuilder:
         return Cell(labels=labels, stages={name: found.key for name, found in here.items()})
 
     def _config(self, stage: RecipeStage, labels: Mapping[str, Label]) -> StageConfig | None:
-        """Return the validated config in a cell, computed once per filled-in text; None when it is wrong."""
+        """Return the validated config in a cell, cached by filled-in text; None if it is invalid."""
         filled = interpolate(stage.config, labels)
         cached = (stage.name, repr(filled))
         if cached not in self._configs:
@@ -109,10 +109,10 @@ class PlanBuilder:
         return config
 
     def _needs(self, stage: RecipeStage, labels: Mapping[str, Label]) -> list[str]:
-        """Return names of what the stage takes in a cell: in the place of a skipped stage, what that one would take.
+        """Return the names of the inputs of a stage in a cell; a skipped input is replaced by its own inputs.
 
-        Of what it inherits so, a stage takes only the kinds it can use: `ppo` takes the model that a skipped
-        `prime` would have started from, not its priming data.
+        A stage inherits only kinds that it accepts: `ppo` takes the model that a skipped `prime` would have started
+        from, not its priming data.
         """
         taken: dict[str, None] = {}
         for need in stage.needs:
@@ -126,7 +126,7 @@ class PlanBuilder:
         return list(taken)
 
     def _skip_dimensions(self, stage: RecipeStage, labels: Mapping[str, Label]) -> set[str]:
-        """Return the dimensions that decide which stages this one takes in a cell."""
+        """Return the dimensions that decide which inputs a stage has in a cell."""
         found: set[str] = set()
         for need in stage.needs:
             other = self._recipe.stages[need]
@@ -178,7 +178,7 @@ def _listed(names: Iterable[str]) -> str:
 
 
 def _agreed(one: Mapping[str, Label], other: Mapping[str, Label]) -> dict[str, Label]:
-    """Return labels that two cells sharing an instance have in common."""
+    """Return the labels that two cells of an instance have in common."""
     return {name: value for name, value in one.items() if name in other and is_same_label(value, other[name])}
 
 

@@ -1,4 +1,4 @@
-"""Which code this is: package version and git commit."""
+"""Package version and git commit of the running code."""
 
 import subprocess
 from functools import cache
@@ -39,10 +39,10 @@ def _git(folder: Path, *arguments: str) -> str | None:
 
 @cache
 def git_state(path: Path) -> GitState | None:
-    """Return the commit of the repository that tracks a file; None where none does, or git is missing.
+    """Return the commit of the repository that tracks a file; None if no repository does or git is missing.
 
-    A file that merely lies below some repository (a virtual environment inside a user's project) has none:
-    naming that repository's commit would be wrong.
+    An untracked file below a repository (a virtual environment inside a user's project) has none, because that
+    repository's commit says nothing about it.
     """
     place = path.absolute()
     if _git(place.parent, "ls-files", "--error-unmatch", "--", place.name) is None:
@@ -56,7 +56,7 @@ def git_state(path: Path) -> GitState | None:
 
 @cache
 def code_version() -> str:
-    """Version of the package, with the commit where it runs from a checkout: `0.1.0+1a2b3c4d5e6f.dirty`."""
+    """Return the package version, with the commit if it runs from a checkout: `0.1.0+1a2b3c4d5e6f.dirty`."""
     try:
         version = metadata.version("cogtui")
     except metadata.PackageNotFoundError:

@@ -1,4 +1,4 @@
-"""Snapshots of what was started: `experiments/NAME/TIMESTAMP.json` (docs/workspace.md, a contract)."""
+"""Snapshots of started recipes: `experiments/NAME/TIMESTAMP.json` (docs/workspace.md, a contract)."""
 
 import platform
 import time
@@ -21,35 +21,35 @@ PACKAGES: Final = (
     "cogtui", "torch", "transformers", "tokenizers", "trl", "datasets", "accelerate", "vllm",
     "numpy", "pydantic", "submitit", "openai", "anthropic",
 )  # fmt: skip
-"""Packages whose version can change a result or explain a difference."""
+"""Packages whose version can affect a result."""
 
 
 class Experiment(BaseModel):
-    """One start of a recipe: what was asked for, with what, and where the parts lie."""
+    """One start of a recipe: its text, cells and keys, and the versions of code and packages."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     name: str
     time: float
-    """When it was started, seconds since the epoch."""
+    """Start time, seconds since the epoch."""
     recipe_path: str
     recipe: str
-    """The recipe's text as it was read."""
+    """Text of the recipe as read."""
     overrides: tuple[str, ...] = ()
     """The `--set` arguments."""
     cells: tuple[Cell, ...]
     code_git: GitState | None = None
-    """Commit of this project's own code; None when it runs from an installed package."""
+    """Commit of this project's code; None if it runs from an installed package."""
     recipe_git: GitState | None = None
-    """Commit of the repository the recipe lies in; None outside one."""
+    """Commit of the repository that tracks the recipe; None if none does."""
     packages: dict[str, str] = Field(default_factory=dict)
-    """Versions installed for the Python that launched it. A stage with its own interpreter may see others."""
+    """Versions installed for the launching Python. A stage with its own interpreter may use others."""
     python: str = ""
     host: str = ""
 
 
 def record_experiment(plan: RecipePlan, workspace: Workspace) -> Experiment:
-    """Write the snapshot of a plan that is about to be launched; every start gets its own file.
+    """Write the snapshot of a plan about to be started; every start has its own file.
 
     Raises:
         MissingRequirement: the workspace cannot be written. StageFailed: the disk is full.
@@ -85,8 +85,8 @@ def load_experiments(workspace: Workspace, *, damaged: list[str] | None = None) 
     """Return all snapshots of a workspace, oldest first.
 
     Args:
-        workspace: may not exist yet; then there are none.
-        damaged: takes a line for each file that cannot be read; such files are left out.
+        workspace: one that does not exist has none.
+        damaged: receives a line for each unreadable file; such files are left out.
     """
     found = []
     for path in sorted(workspace.experiments.glob("*/*.json")):
@@ -96,7 +96,7 @@ def load_experiments(workspace: Workspace, *, damaged: list[str] | None = None) 
             found.append(Experiment.model_validate(read_json(path)))
         except (InvalidInput, ValueError, OSError) as error:
             if damaged is not None:
-                damaged.append(f"{path} is no experiment snapshot: {str(error).splitlines()[0]}")
+                damaged.append(f"{path} is not an experiment snapshot: {str(error).splitlines()[0]}")
     return sorted(found, key=lambda experiment: experiment.time)
 
 

@@ -1,4 +1,4 @@
-"""Files that are written once, whichever of several launchers comes first."""
+"""Writes files once, even if several launchers try at the same time."""
 
 import errno
 import os
@@ -16,7 +16,7 @@ _NO_LINKS: Final = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, 
 
 @contextmanager
 def explain_write_errors(path: Path) -> Iterator[None]:
-    """Turn what the system says about writing below `path` into an error that a user can act on.
+    """Convert errors of the system about writing below `path` into errors with a remedy.
 
     Raises:
         StageFailed: the disk is full. MissingRequirement: it cannot be written for another reason.
@@ -34,10 +34,10 @@ def explain_write_errors(path: Path) -> Iterator[None]:
 
 
 def write_once(path: Path, value: Any) -> bool:
-    """Write a value as JSON unless the file is there; readers see nothing or the whole.
+    """Write a value as JSON unless the file exists; readers see nothing or all of it.
 
     Returns:
-        Whether this call wrote it. False: it was there, or another launcher was faster; theirs stands.
+        True if this call wrote it; False if it existed or another launcher was faster.
 
     Raises:
         OSError: the folder is missing or not writable, or the disk is full.
@@ -48,7 +48,7 @@ def write_once(path: Path, value: Any) -> bool:
     try:
         write_json(aside, value)
         try:
-            # A link, unlike a rename, never replaces what another launcher has just written.
+            # A link, unlike a rename, never replaces the file of another launcher.
             os.link(aside, path)
         except FileExistsError:
             return False

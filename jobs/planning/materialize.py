@@ -1,4 +1,4 @@
-"""Writes the `stage.json` of every planned stage; safe when two launchers do it at once."""
+"""Writes the `stage.json` of every planned stage, safely if two launchers do so at the same time."""
 
 import time
 from collections.abc import Iterable
@@ -12,18 +12,18 @@ from pipelines.folder import StageInfo
 
 
 def materialise(plan: RecipePlan | Iterable[StageInstance], workspace: Workspace) -> list[str]:
-    """Make the folder and `stage.json` of each stage that has none.
+    """Create the folder and `stage.json` of each stage that has none.
 
-    A folder without `stage.json` is none to any reader, and `stage.json` appears whole and once: of two
-    launchers one writes it, and the other finds the same content but for time and labels.
+    Readers ignore a folder without `stage.json`. The file appears complete and once: of two launchers one writes it,
+    and the other finds the same content except for time and labels.
 
     Returns:
-        Keys this call wrote.
+        The keys of the stages that this call wrote.
 
     Raises:
         MissingRequirement: the workspace cannot be written.
         StageFailed: the disk is full.
-        InvalidInput: the folder of a key holds another stage.
+        InvalidInput: the folder of a key belongs to another stage.
     """
     workspace.create()
     stages = plan.stages if isinstance(plan, RecipePlan) else plan

@@ -1,4 +1,4 @@
-"""From a recipe to a graph of stage instances, each with its content key (docs/recipes.md)."""
+"""Makes a plan: the graph of stage instances of a recipe, each with its content key (docs/recipes.md)."""
 
 from jobs.planning.builder import PlanBuilder
 from jobs.planning.materialize import materialise
@@ -27,10 +27,10 @@ __all__ = [
 def make_plan(recipe: Recipe, workspace: Workspace) -> RecipePlan:
     """Expand a recipe over its matrix and look up finished stages in the workspace.
 
-    Nothing is written. The content keys do not depend on the workspace.
+    It writes nothing. Content keys do not depend on the workspace.
 
     Raises:
-        InvalidInput: a config value or a stage's needs are wrong; names the recipe's lines.
+        InvalidInput: a config value or a stage's needs are wrong; names the lines of the recipe.
     """
     stages, cells = PlanBuilder(recipe).build()
     return RecipePlan(

@@ -1,4 +1,4 @@
-"""Which stages of a plan are finished already, and for the others: why none that is finished will do."""
+"""Finds which stages of a plan are finished and, for the others, how they differ from finished ones."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ def find_reuse(stages: Iterable[StageInstance], workspace: Workspace) -> dict[st
     """Return the reuse of each stage by key.
 
     Raises:
-        InvalidInput: a folder of that key holds a stage of another, or a `result.json` that is damaged.
+        InvalidInput: a `result.json` is damaged.
     """
     found: dict[str, Reuse] = {}
     finished: dict[str, list[_FinishedStage]] | None = None
@@ -27,7 +27,7 @@ def find_reuse(stages: Iterable[StageInstance], workspace: Workspace) -> dict[st
         if folder.result() is not None:
             found[stage.key] = Reuse("reused")
             continue
-        if finished is None:  # read only when something is new: a plan that is done needs none of it
+        if finished is None:  # read only if a stage is new
             finished = _finished(workspace)
         status: ReuseStatus = "started" if (folder.path / "attempts").is_dir() else "new"
         found[stage.key] = _nearest(stage, finished.get(stage.kind, []), status)
@@ -41,7 +41,7 @@ class _FinishedStage:
 
 
 def _finished(workspace: Workspace) -> dict[str, list[_FinishedStage]]:
-    """Return the finished stages of a workspace by kind; what cannot be read is no candidate."""
+    """Return the finished stages of a workspace by kind, without unreadable ones."""
     found: dict[str, list[_FinishedStage]] = {}
     keys = workspace.keys()
     for key in keys:
@@ -57,7 +57,7 @@ def _finished(workspace: Workspace) -> dict[str, list[_FinishedStage]]:
 
 
 def _key_fields(info: StageInfo) -> dict[str, Any]:
-    """Return the fields of a finished stage that made its key, as far as today's config model still knows them."""
+    """Return the fields of a finished stage that are part of its key, as far as the current config model has them."""
     kind = find_kind(info.kind)
     if kind is None or kind is IMPORT:
         return dict(info.config)

@@ -1,4 +1,4 @@
-"""The words of a plan: cells of the matrix, stage instances with their content keys, the plan itself."""
+"""Types of a plan: cells of the matrix, stage instances with their content keys, the plan itself."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,11 +11,11 @@ from jobs.recipe.labels import Label, label_text
 from jobs.recipe.resources import Resources
 
 ReuseStatus = Literal["reused", "started", "new"]
-"""Finished; begun before and to be continued; not there yet."""
+"""Finished; started before and to be continued; without a folder or attempt."""
 
 
 class Cell(BaseModel):
-    """One cell of the matrix: its values, and which stage instance plays which part in it."""
+    """One cell of the matrix: its values, and its stage instances by stage name."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
@@ -26,13 +26,13 @@ class Cell(BaseModel):
 
     @property
     def title(self) -> str:
-        """`condition=none seed=1`; `all` where there is nothing to tell cells apart."""
+        """`condition=none seed=1`; `all` for a recipe with one cell."""
         return label_text(self.labels) or "all"
 
 
 @dataclass(frozen=True, slots=True)
 class StageInstance:
-    """A stage of a recipe with everything filled in. Two cells that want the same thing share one."""
+    """A stage of a recipe with all placeholders filled in. Cells with equal instances share one."""
 
     key: str
     """Content key, also the name of its folder in the workspace."""
@@ -40,13 +40,13 @@ class StageInstance:
     name: str
     """Its name in the recipe."""
     config: dict[str, Any]
-    """The full validated config as JSON values, defaults filled in: what `stage.json` holds."""
+    """The full validated config as JSON values, with defaults, as in `stage.json`."""
     key_fields: dict[str, Any]
-    """The part of the config that decides the key."""
+    """The fields of the config that are part of the key."""
     inputs: tuple[str, ...] = ()
-    """Keys of the upstream instances, sorted; each comes earlier in the plan."""
+    """Keys of the upstream instances, sorted; the plan lists them earlier."""
     labels: dict[str, Label] = field(default_factory=dict)
-    """The matrix values its key depends on, directly or through what is upstream."""
+    """The matrix values its key depends on, directly or through its inputs."""
     cells: tuple[int, ...] = ()
     """Indices into `Plan.cells` of the cells that use it."""
     resources: Resources = field(default_factory=Resources)
@@ -60,10 +60,10 @@ class StageInstance:
 
 @dataclass(frozen=True, slots=True)
 class ConfigDifference:
-    """A config field, or an input, in which a stage differs from a finished one."""
+    """A config field or input in which a stage differs from a finished one."""
 
     field: str
-    """Dotted, e.g. `sampling.temperature`; `input KIND` for what is upstream."""
+    """Dotted, e.g. `sampling.temperature`; `input KIND` for an input."""
     here: str
     there: str
 
@@ -77,11 +77,11 @@ class Reuse:
 
     status: ReuseStatus
     nearest: str | None = None
-    """Key of the finished stage of this kind that is most like it; None where there is none."""
+    """Key of the most similar finished stage of this kind; None if there is none."""
     differences: tuple[ConfigDifference, ...] = ()
 
     def reason(self, kind: str) -> str:
-        """One sentence part: `its result is there`, `no problems stage is finished`, `nearest X: steps is …`."""
+        """Return the reason in a few words, e.g. `its result is there` or `nearest is X: steps is …`."""
         if self.status == "reused":
             return "its result is there"
         if self.nearest is None:
@@ -91,7 +91,7 @@ class Reuse:
 
 @dataclass(frozen=True, slots=True)
 class RecipePlan:
-    """A recipe spread out: matrix × stages as a graph of instances."""
+    """An expanded recipe: matrix × stages as a graph of instances."""
 
     name: str
     """The experiment's name."""
@@ -101,10 +101,10 @@ class RecipePlan:
     overrides: tuple[str, ...]
     """The `--set` arguments applied to it."""
     stages: tuple[StageInstance, ...]
-    """Every instance once, each after what it needs."""
+    """Every instance once, each after its inputs."""
     cells: tuple[Cell, ...]
     reuse: Mapping[str, Reuse] = field(default_factory=dict)
-    """By key: whether the stage is finished already, and why or why not."""
+    """By key: whether the stage is finished, and why or why not."""
 
     def instance(self, key: str) -> StageInstance:
         """Return the instance of a full key.

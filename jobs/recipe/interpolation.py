@@ -12,7 +12,7 @@ _PLACEHOLDER: Final = re.compile(r"\{\{([a-z_][a-z0-9_]*)\}\}|\{([a-z_][a-z0-9_]
 
 
 def placeholders(value: Any) -> dict[str, KeyPath]:
-    """Return every placeholder in a value, with the place of its first use relative to the value."""
+    """Return every placeholder in a value, with the key path of its first use within the value."""
     found: dict[str, KeyPath] = {}
 
     def note(text: str, path: KeyPath) -> Any:
@@ -26,13 +26,13 @@ def placeholders(value: Any) -> dict[str, KeyPath]:
 
 
 def interpolate(value: Any, labels: Mapping[str, Label]) -> Any:
-    """Return the value with every placeholder filled in, at any depth; keys of tables are left alone.
+    """Return the value with every placeholder filled in, at any depth; keys of tables are unchanged.
 
-    A string that is one placeholder and nothing else becomes the matrix value itself, type included;
-    elsewhere the value is written out as TOML would write it.
+    A string that is only a placeholder becomes the matrix value with its type; elsewhere the value is formatted as in
+    TOML.
 
     Raises:
-        KeyError: a placeholder without a value.
+        KeyError: a placeholder has no value.
     """
 
     def fill(text: str, path: KeyPath) -> Any:

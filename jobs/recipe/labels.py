@@ -1,4 +1,4 @@
-"""Labels: the matrix values that a stage or a cell belongs to."""
+"""Labels: the matrix values of a stage or cell."""
 
 from collections.abc import Mapping
 
@@ -7,5 +7,5 @@ Label = bool | int | float | str
 
 
 def label_text(labels: Mapping[str, Label]) -> str:
-    """Return labels as people read them: `condition=none seed=1`."""
+    """Return labels as text: `condition=none seed=1`."""
     return " ".join(f"{name}={value}" for name, value in labels.items())

@@ -1,4 +1,4 @@
-"""A recipe: TOML in, checked stages and cells out (docs/recipes.md)."""
+"""Loads a recipe: from TOML to checked stages and cells (docs/recipes.md)."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -16,19 +16,19 @@ _NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """A recipe whose structure is right. Stage configs are checked cell by cell when it is planned."""
+    """A recipe with a valid structure. Planning checks the stage configs, cell by cell."""
 
     path: Path
     name: str
     cells: tuple[dict[str, Label], ...]
-    """The matrix values of each cell; one empty cell where there is neither matrix nor seeds."""
+    """The matrix values of each cell; one empty cell without matrix and seeds."""
     stages: dict[str, RecipeStage]
-    """By name, each after what it needs."""
+    """By name, each after its inputs."""
     source: RecipeSource
 
     @property
     def text(self) -> str:
-        """The recipe as it was read, without the `--set` arguments."""
+        """Text of the recipe as read, without the `--set` arguments."""
         return self.source.text
 
 
@@ -41,7 +41,7 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
 
     Raises:
         NotFound: no such file.
-        InvalidInput: names file and line of everything that is wrong, and the nearest valid key.
+        InvalidInput: names file and line of every problem, and the nearest valid key.
     """
     source = read_source(path, overrides)
     problems = RecipeProblems(source)
@@ -53,7 +53,7 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
     reduced = source.overridden("matrix") or source.overridden("seeds")
     dimensions, cells = expand_matrix(data, problems, strict=not reduced)
     problems.raise_if_any()
-    # What a `--set` took out of the matrix may still be named by a `skip`.
+    # A `skip` may name values that a `--set` removed from the matrix.
     written = expand_matrix(source.written, RecipeProblems(source))[0] if reduced else dimensions
     tables = data.get("stages")
     if not isinstance(tables, dict) or not tables:
@@ -72,5 +72,5 @@ def _name(data: Mapping[str, Any], problems: RecipeProblems) -> str:
     if name is None:
         problems.add(("name",), "the recipe has no name", 'Begin it with name = "my-experiment".')
     elif not isinstance(name, str) or not _NAME.fullmatch(name):
-        problems.add(("name",), f"{name!r} cannot be a name", "Use lower case letters, digits, dots, - and _.")
+        problems.add(("name",), f"{name!r} is not a valid name", "Use lower-case letters, digits, dots, - and _.")
     return str(name)

@@ -1,4 +1,4 @@
-"""`seeds` and `[matrix]`: from lists of values to the cells of an experiment."""
+"""Expands `seeds` and `[matrix]` into the cells of an experiment."""
 
 import itertools
 import math
@@ -22,17 +22,17 @@ def expand_matrix(
 ) -> tuple[dict[str, list[Label]], list[Labels]]:
     """Return the dimensions of a recipe and its cells.
 
-    Cells are the product of all dimensions in the order written, seeds last and so varying fastest, less what
-    `exclude` matches, plus what `include` lists. An `exclude` entry may name any of the dimensions; an
-    `include` entry names all of them, but stands for every seed if it names none.
+    Cells are the product of all dimensions in the order written, seeds last and so varying fastest, without those that
+    `exclude` matches, plus those that `include` lists. An `exclude` entry names any of the dimensions; an `include`
+    entry names all of them, and applies to every seed if it names none.
 
     Args:
         data: the whole recipe.
-        problems: takes what is wrong; the result is then of no use.
-        strict: whether an `exclude` that matches nothing is an error. Not so after a `--set` of the matrix.
+        problems: receives the problems; the result is then unusable.
+        strict: whether an `exclude` that matches nothing is an error; False after a `--set` of the matrix.
 
     Returns:
-        Values by dimension, those of `include` too; and the cells, none twice.
+        Values by dimension, including those of `include`; and the cells, without duplicates.
     """
     dimensions = _dimensions(data, problems)
     if problems:
@@ -50,13 +50,13 @@ def expand_matrix(
     for index, entry in _entries(matrix, "include", dimensions, problems):
         for cell in _included(entry, dimensions, seeds, problems, ("matrix", "include", index)):
             if any(_same(cell, other) for other in cells):
-                problems.add(("matrix", "include", index), f"this cell is there already: {label_text(cell)}")
+                problems.add(("matrix", "include", index), f"this cell exists already: {label_text(cell)}")
             cells.append(cell)
             for name, value in cell.items():
                 if not any(is_same_label(value, known) for known in dimensions[name]):
                     dimensions[name].append(value)
     if not cells and not problems:
-        problems.add(("matrix", "exclude"), "nothing is left of the matrix: every cell is excluded")
+        problems.add(("matrix", "exclude"), "the matrix is empty: every cell is excluded")
     return dimensions, cells
 
 
@@ -70,7 +70,7 @@ def _dimensions(data: Mapping[str, Any], problems: RecipeProblems) -> dict[str, 
         if name in _RESERVED:
             continue
         if not _NAME.fullmatch(name):
-            problems.add(("matrix", name), f"{name!r} cannot be a dimension", "Use lower case letters, digits and _.")
+            problems.add(("matrix", name), f"{name!r} is not a valid dimension", "Use a-z, 0-9 and _.")
         elif name == SEED:
             problems.add(("matrix", name), "the seeds have their own list", "Write seeds = [...] above the tables.")
         else:
@@ -91,9 +91,9 @@ def _values(path: KeyPath, values: Any, problems: RecipeProblems) -> list[Label]
         return []
     for index, value in enumerate(values):
         if not isinstance(value, bool | int | float | str):
-            problems.add((*path, index), f"{name} has a value that is neither text nor a number nor a truth value")
+            problems.add((*path, index), f"{name} has a value that is neither text, number nor true/false")
         elif isinstance(value, float) and not math.isfinite(value):
-            problems.add((*path, index), f"{name} has {value}, which is no number to compute with")
+            problems.add((*path, index), f"{name} has {value}, which is not a finite number")
         elif any(is_same_label(value, earlier) for earlier in values[:index]):
             problems.add((*path, index), f"{name} has {value!r} twice", "Remove one of the two.")
     return list(values)
@@ -115,7 +115,7 @@ def _entries(
         for name in wrong:
             problems.add((*path, name), f"{name} takes one value here, not {entry[name]!r}")
         if not entry:
-            problems.add(path, f"this entry of {which} names nothing")
+            problems.add(path, f"this entry of {which} is empty")
         elif not unknown and not wrong:
             yield index, entry
 
@@ -125,7 +125,7 @@ def _included(
 ) -> list[Labels]:
     missing = [name for name in dimensions if name not in entry and name != SEED]
     if missing:
-        problems.add(path, f"an included cell gives every dimension; here {', '.join(missing)} is missing")
+        problems.add(path, f"an included cell names every dimension; here {', '.join(missing)} is missing")
         return []
     if SEED not in dimensions or SEED in entry:
         return [{name: entry[name] for name in dimensions}]

@@ -1,4 +1,4 @@
-"""What a stage asks of the machine it runs on: `[resources.NAME]` of a recipe, never part of a content key."""
+"""`[resources.NAME]` of a recipe: what a stage asks of the machine. Never part of a content key."""
 
 import re
 from pathlib import Path
@@ -44,7 +44,7 @@ class Resources(BaseModel):
     def _python_is_beside_the_recipe(cls, value: Path | None, info: ValidationInfo) -> Path | None:
         if value is None:
             return None
-        # Not resolved: the `python` of a virtual environment is a link, and must stay one to be that environment's.
+        # Not resolved: the `python` of a virtual environment is a link, and works only through it.
         return (Path((info.context or {}).get("base", ".")) / value.expanduser()).absolute()
 
     @field_validator("memory")
@@ -66,7 +66,7 @@ class Resources(BaseModel):
     def _variables_have_names(cls, value: dict[str, str]) -> dict[str, str]:
         for name in value:
             if not _VARIABLE.fullmatch(name):
-                raise ValueError(f"{name!r} is no name of an environment variable")
+                raise ValueError(f"{name!r} is not a valid name of an environment variable")
         return value
 
     @property

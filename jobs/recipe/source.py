@@ -1,4 +1,4 @@
-"""A recipe's text with `--set` applied, and errors that name file, line and the nearest valid key."""
+"""The text of a recipe with `--set` applied, and problems with file, line and the nearest valid key."""
 
 import copy
 import difflib
@@ -18,13 +18,13 @@ TOP_KEYS: Final = ("name", "seeds", "matrix", "stages", "resources")
 
 
 def nearest_word(word: str, valid: Iterable[str]) -> str | None:
-    """Return the valid word most like a wrong one, or None where nothing is close."""
+    """Return the valid word most similar to a wrong one, or None if none is close."""
     found = difflib.get_close_matches(word, list(valid), n=1)
     return found[0] if found else None
 
 
 def suggest(word: str, valid: Iterable[str], what: str) -> str:
-    """`Did you mean X?`, or the list of what is valid."""
+    """Return `Did you mean X?`, or the list of valid words."""
     names = list(valid)
     close = nearest_word(word, names)
     if close is not None:
@@ -34,7 +34,7 @@ def suggest(word: str, valid: Iterable[str], what: str) -> str:
 
 @dataclass(slots=True)
 class RecipeSource:
-    """The values of a recipe and where each of them was written."""
+    """The values of a recipe, with the line of each."""
 
     path: FilePath
     text: str
@@ -47,16 +47,16 @@ class RecipeSource:
     _set: dict[KeyPath, str] = field(default_factory=dict)
 
     def where(self, path: KeyPath) -> str:
-        """`recipe.toml:12`, or the `--set` argument a value comes from; that of what encloses it if need be."""
+        """Return `recipe.toml:12`, or the `--set` argument that gave a value; of the enclosing value if it has none."""
         prefixes = [path[:length] for length in range(len(path), 0, -1)]
-        for prefix in prefixes:  # what a `--set` replaced has no line any more, nor has anything in it
+        for prefix in prefixes:  # a value replaced by `--set` has no line, nor has anything inside it
             if prefix in self._set:
                 return f"--set {self._set[prefix]}"
         line = next((self._lines[prefix] for prefix in prefixes if prefix in self._lines), 1)
         return f"{self.path}:{line}"
 
     def overridden(self, *path: str) -> bool:
-        """Whether a `--set` reaches into this value."""
+        """Whether a `--set` changes this value or a part of it."""
         return any(given[: len(path)] == path for given in self._set)
 
 
@@ -105,7 +105,7 @@ def _apply(source: RecipeSource, override: str) -> None:
 
 
 def _parsed(value: str) -> Any:
-    """A TOML value; what is none is taken as a string, so that no shell needs two layers of quotes."""
+    """Parse a TOML value; other text is taken as a string, so that no shell needs two layers of quotes."""
     try:
         parsed = tomllib.loads(f"value = {value}")
     except tomllib.TOMLDecodeError:
@@ -115,7 +115,7 @@ def _parsed(value: str) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class RecipeProblem:
-    """One thing that is wrong in a recipe."""
+    """One problem of a recipe."""
 
     where: str
     message: str
@@ -123,7 +123,7 @@ class RecipeProblem:
 
 
 class RecipeProblems:
-    """Collects what is wrong, so that one run names all of it; the same thing in several cells counts once."""
+    """Collects problems, so that one run reports them all; a problem in several cells counts once."""
 
     def __init__(self, source: RecipeSource) -> None:
         self._source = source
@@ -133,11 +133,11 @@ class RecipeProblems:
         return bool(self._found)
 
     def add(self, path: KeyPath, message: str, hint: str = "") -> None:
-        """Note that the value at `path` is wrong."""
+        """Add a problem with the value at `path`."""
         self._found[RecipeProblem(self._source.where(path), message, hint)] = None
 
     def raise_if_any(self) -> None:
-        """Raise InvalidInput if something was noted: the first as its summary, the others as its detail."""
+        """Raise InvalidInput if there are problems: the first as its summary, the others as its detail."""
         if not self._found:
             return
         first, *others = self._found

@@ -1,4 +1,4 @@
-"""`[stages.NAME]` and `[resources.NAME]` of a recipe: which stages there are, and what each needs."""
+"""Reads `[stages.NAME]` and `[resources.NAME]` of a recipe."""
 
 import re
 from collections.abc import Mapping
@@ -23,13 +23,13 @@ _NAME: Final = re.compile(r"[a-z][a-z0-9_]*")
 
 @dataclass(frozen=True, slots=True)
 class RecipeStage:
-    """A `[stages.NAME]` table, before placeholders are filled in."""
+    """A `[stages.NAME]` table with its placeholders."""
 
     name: str
     kind: StageKind
     needs: tuple[str, ...] = ()
     skip: dict[str, tuple[Label, ...]] = field(default_factory=dict)
-    """Left out of the cells where every dimension named here has one of its values."""
+    """The stage is left out of cells where every dimension named here has one of these values."""
     config: dict[str, Any] = field(default_factory=dict)
     resources: Resources = field(default_factory=Resources)
 
@@ -42,14 +42,14 @@ class RecipeStage:
 
 
 class StageReader:
-    """Reads the stage tables of a recipe; what is wrong goes to `problems`.
+    """Reads the stage tables of a recipe.
 
     Args:
-        tables: `[stages]` as it stands.
+        tables: `[stages]` as written.
         resources: `[resources]`, validated, by name.
         dimensions: values by dimension of the matrix.
-        written: the same before any `--set`; a `skip` may name values that a `--set` took out.
-        problems: takes what is wrong.
+        written: the same before any `--set`; a `skip` may name values that a `--set` removed.
+        problems: receives the problems.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class StageReader:
         for name, table in self._tables.items():
             path = ("stages", name)
             if not _NAME.fullmatch(name):
-                self._problems.add(path, f"{name!r} cannot name a stage", "Use lower case letters, digits and _.")
+                self._problems.add(path, f"{name!r} is not a valid stage name", "Use lower-case letters, digits and _.")
             elif not isinstance(table, dict):
                 self._problems.add(path, f"stages.{name} is a table, not {table!r}", f"Write it as [stages.{name}].")
             else:
@@ -127,7 +127,7 @@ class StageReader:
             elif need not in others:
                 self._problems.add((*path, index), f"there is no stage {need!r}", suggest(need, others, "Stages"))
             elif need in needs[:index]:
-                self._problems.add((*path, index), f"{need!r} is there twice", "Remove one of the two.")
+                self._problems.add((*path, index), f"{need!r} is listed twice", "Remove one of the two.")
         return tuple(needs)
 
     def _skip(self, name: str, table: Mapping[str, Any]) -> dict[str, tuple[Label, ...]]:

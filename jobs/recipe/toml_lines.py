@@ -1,7 +1,7 @@
-"""A TOML file with the line of every key, which tomllib does not tell.
+"""Reads TOML with the line of every key, which tomllib does not report.
 
-tomllib decides what is valid and what it means; the scanner here only walks over text that tomllib took,
-and notes where each key and each array element begins.
+tomllib decides what is valid and what it means; the scanner only walks over text that tomllib has accepted, and
+records where each key and array element begins.
 """
 
 import re
@@ -13,7 +13,7 @@ from typing import Any, Final
 from pipelines.errors import InvalidInput, NotFound
 
 KeyPath = tuple[str | int, ...]
-"""Where a value stands: keys and array indices from the top."""
+"""Path of a value: keys and array indices from the top."""
 
 _BARE_KEY: Final = re.compile(r"[A-Za-z0-9_-]+")
 _BARE_VALUE: Final = re.compile(r"[^,\]}\n#]*")
@@ -26,8 +26,8 @@ def read_toml(path: FilePath) -> tuple[str, dict[str, Any]]:
     """Return text and values of a TOML file.
 
     Raises:
-        NotFound: there is no such file, or it cannot be read.
-        InvalidInput: it is not TOML; names the line.
+        NotFound: the file does not exist or cannot be read.
+        InvalidInput: it is not valid TOML; names the line.
     """
     try:
         text = path.read_bytes().decode("utf-8").replace("\r\n", "\n")
@@ -41,7 +41,7 @@ def read_toml(path: FilePath) -> tuple[str, dict[str, Any]]:
     except tomllib.TOMLDecodeError as error:
         raise _decode_error(path, text, str(error)) from error
     except RecursionError as error:
-        raise InvalidInput(f"{path}:1: nested too deeply", remedy="Write it flatter.") from error
+        raise InvalidInput(f"{path}:1: nested too deeply", remedy="Use fewer levels.") from error
 
 
 def _decode_error(path: FilePath, text: str, message: str) -> InvalidInput:
@@ -106,7 +106,7 @@ class _Scanner:
         return path
 
     def _inside(self, path: KeyPath) -> KeyPath:
-        """A table named below an array of tables lies in the array's latest element."""
+        """Return the path of a table; below an array of tables it is in the latest element."""
         return (*path, self._elements[path]) if path in self._elements else path
 
     def _pair(self, table: KeyPath) -> KeyPath:
@@ -170,6 +170,6 @@ class _Scanner:
         while not self.text.startswith(mark, self.at):
             self.at += 2 if quote == '"' and self.text[self.at] == "\\" else 1
         self.at += len(mark)
-        if long:  # up to two quotes may stand right before the closing three
+        if long:  # up to two quotes may precede the closing three
             while self.text[self.at : self.at + 1] == quote:
                 self.at += 1

@@ -1,4 +1,4 @@
-"""What pydantic finds wrong in a table of a recipe, said with the recipe's line and keys."""
+"""Translates pydantic's validation errors into problems with the recipe's lines and keys."""
 
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, get_args
@@ -17,15 +17,15 @@ def add_validation_problems(
     problems: RecipeProblems,
     note: Callable[[KeyPath], str] = lambda path: "",
 ) -> None:
-    """Note each error of a config at the place its value was written.
+    """Add each validation error of a config at the line of its value.
 
     Args:
         error: what `model.model_validate(table)` raised.
         model: the config model.
-        table: the table as validated.
-        path: where the table stands in the recipe.
-        problems: takes the errors.
-        note: what to add to the message about the value at a path in the table, e.g. the cell it holds for.
+        table: the validated table.
+        path: of the table in the recipe.
+        problems: receives the errors.
+        note: returns an addition to the message about the value at a path in the table, e.g. its cell.
     """
     for item in error.errors(include_url=False):
         inner = _in_table(item["loc"], table)
@@ -55,7 +55,7 @@ def _dotted(path: KeyPath) -> str:
 
 
 def _in_table(location: tuple[int | str, ...], table: Any) -> KeyPath:
-    """Return the part of pydantic's location that stands in the table; it also names union members and validators."""
+    """Return the part of pydantic's location that is a path in the table, without union members and validators."""
     path: list[int | str] = []
     here = table
     for part in location:
@@ -71,7 +71,7 @@ def _models_at(model: type[BaseModel], path: KeyPath) -> list[type[BaseModel]]:
     here = [model]
     for part in path:
         if isinstance(part, int):
-            continue  # the element of a list is of the models found in the list's annotation
+            continue  # a list element has one of the models in the list's annotation
         annotations = [owner.model_fields[part].annotation for owner in here if part in owner.model_fields]
         here = [found for annotation in annotations for found in _models_in(annotation)]
     return here

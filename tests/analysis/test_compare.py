@@ -50,7 +50,7 @@ def test_the_table_has_means_intervals_and_verdicts(workspace: Workspace, capsys
     code, out, err = call(capsys, "compare", "mini", "-w", str(workspace.path))
     assert code == 0
     lines = out.splitlines()
-    assert lines[0].startswith("mini: 5 of 7 runs at their end; mean ± half of the 95 % interval")
+    assert lines[0].startswith("mini: 5 of 7 runs finished; mean ± half of the 95 % interval")
     row = next(line for line in lines if line.strip().startswith("all_strategies"))
     assert re.split(r"\s{2,}", row.strip()) == [
         "all_strategies", "3 of 3", "120", "0.050 ± 0.000", "0.680 ± 0.050", "+0.630 ± 0.050",

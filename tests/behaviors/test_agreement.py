@@ -215,7 +215,7 @@ def test_a_teachers_traces_are_gold(tmp_path: Path, capsys: pytest.CaptureFixtur
     ("arguments", "code", "message"),
     [
         (["--judge", "rules"], 2, "two judges are compared without gold, 1 given"),
-        (["--judge", "rules", "--judge", "rules"], 2, "the rules agree with themselves"),
+        (["--judge", "rules", "--judge", "rules"], 2, "rules cannot be compared with rules"),
         (["--gold", "none.jsonl", "--judge", "rules"], 4, "cannot read the gold file none.jsonl"),
         (["--gold", "none.jsonl"], 2, "--gold is compared with one judge, 0 given"),
         (["--judge", "oracle", "--judge", "rules"], 4, "no judge run 'oracle'"),

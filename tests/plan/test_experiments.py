@@ -51,7 +51,10 @@ def test_damaged_ones_are_named_and_left_out(tmp_path: Path) -> None:
     (folder / ".c.json").write_text("half")
     damaged: list[str] = []
     assert load_experiments(workspace(tmp_path), damaged=damaged) == [written]
-    assert [line.split(" is no experiment")[0] for line in damaged] == [str(folder / "a.json"), str(folder / "b.json")]
+    assert [line.split(" is not an experiment")[0] for line in damaged] == [
+        str(folder / "a.json"),
+        str(folder / "b.json"),
+    ]
 
 
 def test_git_state_is_of_the_repository_that_tracks_the_file(tmp_path: Path) -> None:

@@ -66,17 +66,17 @@ def test_exclude_then_include() -> None:
         ({"seeds": [1, True]}, "a seed is a whole number, not True"),
         ({"seeds": [1, 1]}, "seeds has 1 twice"),
         ({"matrix": {"seed": [1]}}, "the seeds have their own list"),
-        ({"matrix": {"Size": [1]}}, "'Size' cannot be a dimension"),
+        ({"matrix": {"Size": [1]}}, "'Size' is not a valid dimension"),
         ({"matrix": {"size": "small"}}, "matrix.size is a list with at least one value, not 'small'"),
         ({"matrix": {"size": [[1]]}}, "matrix.size has a value that is neither text"),
         ({"matrix": {"rate": [float("nan")]}}, "matrix.rate has nan"),
         ({"matrix": {"size": [1, 2], "exclude": [{"size": 3}]}}, "this excludes no cell: size=3"),
-        ({"matrix": {"size": [1], "exclude": [{"size": 1}]}}, "nothing is left of the matrix"),
+        ({"matrix": {"size": [1], "exclude": [{"size": 1}]}}, "the matrix is empty"),
         ({"matrix": {"size": [1], "exclude": [{"sice": 1}]}}, "the matrix has no 'sice'"),
-        ({"matrix": {"size": [1], "exclude": [{}]}}, "this entry of exclude names nothing"),
+        ({"matrix": {"size": [1], "exclude": [{}]}}, "this entry of exclude is empty"),
         ({"matrix": {"size": [1], "exclude": {"size": 1}}}, "exclude is a list of tables"),
         ({"matrix": {"size": [1], "include": [{"size": [2]}]}}, "size takes one value here, not [2]"),
-        ({"matrix": {"size": [1], "include": [{"size": 1}]}}, "this cell is there already: size=1"),
+        ({"matrix": {"size": [1], "include": [{"size": 1}]}}, "this cell exists already: size=1"),
         ({"matrix": {"a": [1], "b": [1], "include": [{"a": 2}]}}, "here b is missing"),
     ],
 )
@@ -116,5 +116,5 @@ def test_exclude_removes_what_matches_and_nothing_else(
     if kept:
         assert cells(given_data) == kept
     else:
-        with pytest.raises(InvalidInput, match="nothing is left"):
+        with pytest.raises(InvalidInput, match="the matrix is empty"):
             cells(given_data)

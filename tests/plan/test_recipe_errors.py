@@ -23,7 +23,7 @@ def refused(folder: Path, text: str, overrides: tuple[str, ...] = ()) -> Invalid
     ("old", "new", "at", "message", "hint"),
     [
         ('name = "tiny"', 'nam = "tiny"', 'nam = "tiny"', "unknown key 'nam'", "Did you mean name?"),
-        ('name = "tiny"', 'name = "../up"', 'name = "../up"', "'../up' cannot be a name", "Use lower case"),
+        ('name = "tiny"', 'name = "../up"', 'name = "../up"', "'../up' is not a valid name", "Use lower-case"),
         ("[stages.ppo]", "[stage.ppo]", "[stage.ppo]", "unknown key 'stage'", "Did you mean stages?"),
         ("steps = 20", "stpes = 20", "stpes", "unknown key 'stpes' in [stages.ppo]", "Did you mean steps?"),
         (
@@ -60,7 +60,7 @@ def refused(folder: Path, text: str, overrides: tuple[str, ...] = ()) -> Invalid
             '["problems", "prime"]',
             '["prime", "problems", "prime"]',
             '["prime", "problems"',
-            "'prime' is there twice",
+            "'prime' is listed twice",
             "Remove one of the two.",
         ),
         ('needs = ["ppo"]', 'needs = ["judge"]', 'needs = ["judge"]', "stage judge needs itself", "Remove it."),

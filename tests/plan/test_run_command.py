@@ -132,7 +132,7 @@ def test_the_summary_shows_what_the_stages_reported(ran: tuple[Path, dict[str, A
     rows = [line for line in done.stdout.splitlines() if line.startswith("condition=backtracking_verification")]
     assert len(rows) == 2  # of the priming data, and of the judge
     assert rows[1].split()[2:] == [*means, "20", "of", "20"]
-    assert done.stdout.rstrip().endswith("Look at it with: cogtui")
+    assert done.stdout.rstrip().endswith("Browse it with: cogtui")
     assert re.search(r"\d\d:\d\d:\d\d  5 stages: 5 done", done.stderr)
 
 
@@ -199,7 +199,7 @@ def test_assertions_that_hold(ran: tuple[Path, dict[str, Any]]) -> None:
 def test_an_assertion_that_does_not_hold_exits_1_with_the_values(ran: tuple[Path, dict[str, Any]]) -> None:
     done = cogtui(ran[0], "light.toml", "--display", "none", "--assert", "data.n > 20")
     assert done.returncode == 1
-    assert "error: 2 of 2 checks do not hold" in done.stderr
+    assert "error: 2 of 2 assertions are false" in done.stderr
     assert "condition=negative_control seed=1: data.n = 20" in done.stderr
     assert error(cogtui(ran[0], "light.toml", "--json", "--assert", "data.n > 20"))["code"] == "assertion_failed"
 
@@ -209,10 +209,10 @@ def test_an_assertion_that_does_not_hold_exits_1_with_the_values(ran: tuple[Path
     [
         (("--assert", "data.m > 20"), "--assert: the result of data has no 'm'"),
         (("--assert", "dato.n > 20"), "--assert: the recipe has no stage 'dato'"),
-        (("--assert", "data.n > 20 &"), "--assert: this character has no meaning here"),
-        (("--assert", "data.n > 20", "--detach"), "--assert looks at results"),
+        (("--assert", "data.n > 20 &"), "--assert: unexpected character"),
+        (("--assert", "data.n > 20", "--detach"), "--assert needs results"),
         (("--only", "dat"), "--only dat: the recipe has no such stage"),
-        (("--force", "judge", "--only", "data"), "--force names a stage that --only leaves out"),
+        (("--force", "judge", "--only", "data"), "--force names a stage that --only excludes"),
         (("--set", "stages.data.m=3"), "--set stages.data.m=3: unknown key 'm' in [stages.data]"),
         (("--cluster", "mars"), "Invalid value for '--cluster'"),
     ],

@@ -1,4 +1,4 @@
-"""`cogtui compare` and `cogtui report`: what an experiment came to, with intervals over seeds."""
+"""`cogtui compare` and `cogtui report`: results of experiments, with intervals over seeds."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -10,7 +10,7 @@ from cogtui.cli.console.options import JsonOption, WorkspaceOption
 
 
 class ReferenceChoice(StrEnum):
-    """What can be set beside an experiment."""
+    """References that an experiment can be compared with."""
 
     PAPER = "paper"
 
@@ -18,14 +18,14 @@ class ReferenceChoice(StrEnum):
 ExperimentsArgument = Annotated[list[str], typer.Argument(metavar="EXPERIMENT...", help="Names of recipes that ran.")]
 ReferenceOption = Annotated[
     ReferenceChoice | None,
-    typer.Option("--reference", help="Set published figures beside: paper.", case_sensitive=False),
+    typer.Option("--reference", help="Add published figures to the tables: paper.", case_sensitive=False),
 ]
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this group."""
     app.command("compare", help="Accuracy and behaviours per condition, with intervals; the paper's claims.")(compare)
-    app.command("report", help="Write what an experiment came to as a page with tables and curves.")(report)
+    app.command("report", help="Write the results of an experiment as a page with tables and curves.")(report)
 
 
 def compare(

@@ -1,4 +1,4 @@
-"""What `cogtui compare` and `cogtui report` do."""
+"""Prints comparisons and writes reports of experiments."""
 
 import difflib
 from collections.abc import Sequence
@@ -33,19 +33,19 @@ def show_comparison(workspace: Workspace, names: Sequence[str], *, reference: bo
 
 
 def comparison_lines(summary: ExperimentSummary) -> list[str]:
-    """A summary as text."""
+    """Return a summary as lines of text."""
     runs = [run for group in summary.groups for run in group.runs]
     done = sum(run.end is not None for run in runs)
-    lines = [f"{summary.name}: {done} of {len(runs)} runs at their end; {HOW_TO_READ}"]
+    lines = [f"{summary.name}: {done} of {len(runs)} runs finished; {HOW_TO_READ}"]
     for table in build_tables(summary):
         lines += ["", table.title, *(f"  {line}" for line in align_columns([table.head, *table.rows]))]
     if not runs:
-        lines.append("nothing in it evaluates a model: there is no stage of kind ppo or sample")
+        lines.append("no stage evaluates a model (kinds ppo and sample do)")
     return lines
 
 
 def write_report(workspace: Workspace, name: str, out: Path, *, as_json: bool) -> None:
-    """Write `report.html` and `report.md` into a folder, which is made if need be.
+    """Write `report.html` and `report.md` into a folder, which is created if missing.
 
     Raises:
         NotFound: there is no experiment of that name.

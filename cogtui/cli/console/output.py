@@ -1,4 +1,4 @@
-"""What commands print: one JSON envelope, plain tables, errors, and the exit codes (docs/cli.md, a contract)."""
+"""Output of commands: the JSON envelope, plain lines, errors, and exit codes (docs/cli.md, a contract)."""
 
 import json
 import sys
@@ -12,15 +12,15 @@ ENVELOPE_VERSION: Final = 1
 
 
 class ExitCode(IntEnum):
-    """What a shell sees."""
+    """Exit codes of commands."""
 
     DONE = 0
     FAILED = 1
-    """A stage failed, or an `--assert` does not hold."""
+    """A stage failed, or an `--assert` is false."""
     USAGE = 2
     """Wrong usage or an invalid file."""
     MISSING = 3
-    """Something this needs is missing here."""
+    """A requirement is missing here: Slurm, an extra, a key."""
     NOT_FOUND = 4
     INTERRUPTED = 130
     """Ctrl-C; jobs keep running."""
@@ -38,7 +38,7 @@ def exit_code(error: CogtuiError) -> ExitCode:
 
 
 def emit_json(data: Any, warnings: Sequence[str] = ()) -> None:
-    """Print the envelope of a success."""
+    """Print the envelope of a successful command."""
     _print_json({"version": ENVELOPE_VERSION, "data": data, "warnings": list(warnings)})
 
 
@@ -63,12 +63,12 @@ def narrate(text: str) -> None:
 
 
 def printable(text: str) -> str:
-    """Return the text with control characters as pictures, so that model text cannot drive the terminal."""
+    """Return the text with control characters replaced by visible ones, so that it cannot control the terminal."""
     from pipelines.text_safety import picture_controls
 
     return picture_controls(text, keep="\n\t")
 
 
 def _print_json(value: Any) -> None:
-    # ASCII: any terminal or pipe takes it, lone surrogates included.
+    # ASCII, which every terminal and pipe accepts, also for lone surrogates.
     sys.stdout.write(json.dumps(value, allow_nan=False) + "\n")

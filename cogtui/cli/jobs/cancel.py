@@ -1,4 +1,4 @@
-"""`cogtui cancel KEY...`: ends stages and what waits for them, after asking."""
+"""`cogtui cancel KEY...`: cancels stages and their dependents, after asking."""
 
 import sys
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ def cancel_stages(workspace: Workspace, prefixes: Sequence[str], *, yes: bool, g
     """Cancel stages and print the outcome of each.
 
     Raises:
-        NotFound: no such stage. InvalidInput: a prefix fits several, or nobody is there to be asked.
+        NotFound: no such stage. InvalidInput: a prefix is ambiguous, or there is no terminal to ask on.
         StageFailed: something could not be ended.
     """
     keys = list(dict.fromkeys(workspace.find(prefix).path.name for prefix in prefixes))

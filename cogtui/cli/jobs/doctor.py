@@ -1,4 +1,4 @@
-"""`cogtui doctor`: what works here, and what degrades where something is missing."""
+"""`cogtui doctor`: what works here, and what is limited by something missing."""
 
 from collections.abc import Iterator
 
@@ -43,7 +43,7 @@ def all_findings(workspace: Workspace) -> Iterator[Finding]:
 
 
 def _disk(workspace: Workspace) -> Iterator[Finding]:
-    """File system and index; only asked for where the workspace exists."""
+    """Check file system and index of an existing workspace."""
     if not workspace.path.is_dir():
         return
     from cogtui.store.db.location import is_network, locate_index
@@ -61,7 +61,7 @@ def _disk(workspace: Workspace) -> Iterator[Finding]:
 
 
 def file_system(workspace: Workspace) -> str:
-    """Return type of the file system that holds the workspace, as the kernel names it; `?` where it does not say."""
+    """Return the type of the workspace's file system, as the kernel names it; `?` if unknown."""
     import psutil  # type: ignore[import-untyped]  # brings no type information
 
     path = str(workspace.path.resolve())

@@ -1,4 +1,4 @@
-"""`cogtui ls`: a row a stage."""
+"""`cogtui ls`: one row for each stage."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -43,17 +43,17 @@ def list_stages(workspace: Workspace, *, experiment: str | None, states: Sequenc
 def _experiments(workspace: Workspace, warnings: list[str]) -> tuple[dict[str, str], dict[str, list[str]]]:
     """Return the newest experiment of each stage, and the stages of each experiment's newest start.
 
-    Reads of the snapshots only this: the whole of them is none of a list's business, and slow.
+    It reads only the cells of each snapshot, because parsing all of it is slow.
     """
     owners: dict[str, str] = {}
     members: dict[str, list[str]] = {}
-    # the file's name is its time
+    # file names sort by time
     for path in sorted(workspace.experiments.glob("*/[!.]*.json"), key=lambda path: path.name):
         try:
             snapshot = read_json(path)
             keys = dict.fromkeys(str(key) for cell in snapshot["cells"] for key in cell["stages"].values())
         except (CogtuiError, OSError, AttributeError, KeyError, TypeError) as error:
-            warnings.append(f"{path} is no experiment snapshot: {error}")
+            warnings.append(f"{path} is not an experiment snapshot: {error}")
             continue
         members[path.parent.name] = list(keys)
         owners.update(dict.fromkeys(keys, path.parent.name))

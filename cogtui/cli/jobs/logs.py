@@ -1,4 +1,4 @@
-"""`cogtui logs KEY`: the logs of all attempts as plain text, followed across requeues and retries."""
+"""`cogtui logs KEY`: the logs of all attempts as text, followed across requeues and retries."""
 
 import sys
 import time
@@ -13,16 +13,16 @@ from pipelines.errors import InvalidInput
 _POLL_S: Final = 0.5
 _STATE_EVERY_S: Final = 2.0
 _JSON_LINES: Final = 1000
-"""Lines a log, where a program does not say how many it wants."""
+"""Lines per log with --json, unless --lines says otherwise."""
 
 
 def print_logs(
     workspace: Workspace, prefix: str, *, follow: bool, lines: int | None, streams: tuple[str, ...], as_json: bool
 ) -> None:
-    """Print the logs of a stage; where it comes from stands before each change of attempt or stream.
+    """Print the logs of a stage, with a heading wherever attempt or file changes.
 
     Raises:
-        NotFound: no such stage. InvalidInput: the prefix fits several, or --json is asked for with -f.
+        NotFound: no such stage. InvalidInput: the prefix is ambiguous, or --json is used with -f.
     """
     if follow and as_json:
         raise InvalidInput("--json prints one envelope, so it cannot follow", remedy="Leave out --json or -f.")
@@ -68,7 +68,7 @@ def _print_json(key: str, follower: StageFollower) -> None:
 
 
 class _Printer:
-    """Prints lines, and where they come from whenever that changes."""
+    """Prints lines, with a heading wherever attempt or file changes."""
 
     def __init__(self) -> None:
         self._last: tuple[int, str] | None = None
@@ -79,7 +79,7 @@ class _Printer:
         return self._last is not None
 
     def print(self, line: StageLogLine) -> None:
-        """Print a line of a log, control characters as pictures."""
+        """Print a line of a log, control characters replaced."""
         place = (line.attempt, line.stream)
         if place != self._last:
             emit(f"==> attempt {line.attempt}, {line.stream} <==")

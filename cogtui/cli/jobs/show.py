@@ -1,4 +1,4 @@
-"""`cogtui show KEY`: all that is known of one stage."""
+"""`cogtui show KEY`: state, attempts, config and result of one stage."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -18,7 +18,7 @@ def show_stage(workspace: Workspace, prefix: str, *, as_json: bool) -> None:
     """Print a stage.
 
     Raises:
-        NotFound: no such stage. InvalidInput: the prefix fits several.
+        NotFound: no such stage. InvalidInput: the prefix is ambiguous.
     """
     folder = workspace.find(prefix)
     key = folder.path.name
@@ -129,7 +129,7 @@ def _run_text(run: RunRecord) -> str:
     if run.ended is None:
         return f"{begun}{f', {run.why}' if run.why else ''}"
     how = f"signal {run.signal}" if run.signal is not None else f"code {run.code}" if run.code is not None else ""
-    lasted = format_duration(max(0.0, run.ended - run.started))  # both by the clock of the same host
+    lasted = format_duration(max(0.0, run.ended - run.started))  # both times are by the clock of one host
     return f"{begun}, {run.why or 'ended'} after {lasted}{f' ({how})' if how else ''}"
 
 
@@ -138,7 +138,7 @@ def _moment(seconds: float) -> str:
 
 
 def _detail_table(kind_name: str, result: Mapping[str, Any]) -> list[tuple[str, ...]]:
-    """Return the table of a result, its head first; empty where the kind has none or is of a plug-in that is gone."""
+    """Return the detail table of a result, head first; empty if the kind has none or is unknown here."""
     from pipelines.stages import find_kind  # only for finished stages: it costs 60 ms
 
     kind = find_kind(kind_name)

@@ -1,4 +1,4 @@
-"""The command `agreement`."""
+"""Prints the agreement of two sources of judgements."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -81,7 +81,7 @@ def _is_file(name: str) -> bool:
 
 
 def _common_texts(workspace: Workspace, judges: Sequence[str]) -> list[TextToJudge]:
-    """Return the texts of the first judge that brings any: the rules bring none of their own."""
+    """Return the texts of the first judge that has any; the rules have none."""
     for name in judges:
         if _is_file(name):
             return list(read_gold_source(Path(name)).texts)
@@ -93,7 +93,7 @@ def _common_texts(workspace: Workspace, judges: Sequence[str]) -> list[TextToJud
             if name not in JUDGES:
                 raise
     if set(judges) == {RULES_NAME}:
-        raise InvalidInput("the rules agree with themselves", remedy=_USAGE)
+        raise InvalidInput("rules cannot be compared with rules", remedy=_USAGE)
     raise InvalidInput("neither judge has judged texts in this workspace", remedy=_USAGE)
 
 

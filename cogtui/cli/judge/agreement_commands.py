@@ -1,4 +1,4 @@
-"""`cogtui agreement`: how far a judge can be trusted."""
+"""`cogtui agreement`: compares a judge with gold, or two judges."""
 
 from pathlib import Path
 from typing import Annotated
@@ -32,7 +32,7 @@ def agreement(
     gold: GoldOption = None,
     judge: JudgesOption = None,
     seed: Annotated[int, typer.Option(help="Seed of the bootstrap intervals.")] = 0,
-    limit: Annotated[int, typer.Option(min=0, metavar="N", help="Show so many disagreeing traces.")] = 10,
+    limit: Annotated[int, typer.Option(min=0, metavar="N", help="Show at most N disagreeing traces.")] = 10,
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> None:

@@ -1,4 +1,4 @@
-"""`cogtui annotations`: what people annotated, listed, written as gold, and taken over from gold."""
+"""`cogtui annotations`: lists human annotations, exports them as gold, imports them from gold."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 annotations = typer.Typer(
     no_args_is_help=False,
     invoke_without_command=True,
-    help="What people annotated; export and import in the gold format.",
+    help="Human annotations: list them, export and import them in the gold format.",
 )
 AnnotatorOption = Annotated[
     str | None, typer.Option("--annotator", metavar="USER@HOST", help="Only this person's (needed where several are).")
@@ -37,7 +37,7 @@ def list_all(
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """List what people annotated: who, which rollout, done or not, the counts."""
+    """List human annotations: who, which rollout, done or not, the counts."""
     if context.invoked_subcommand is not None:
         return
     from cogtui.cli.judge.annotations import list_annotations
@@ -51,7 +51,8 @@ def export(
     *,
     annotator: AnnotatorOption = None,
     unfinished: Annotated[
-        bool, typer.Option("--unfinished", help="Also traces not marked done: a reader takes what they lack for zero.")
+        bool,
+        typer.Option("--unfinished", help="Also traces not marked done; readers take missing behaviours for zero."),
     ] = False,
     files: FileOption = None,
     workspace: WorkspaceOption = None,
@@ -72,13 +73,13 @@ def import_(
         typer.Option("--annotator", metavar="NAME", help="Whose they are (default: as the rows say, else yours)."),
     ] = None,
     replace: Annotated[
-        bool, typer.Option("--replace", help="Also where this person has annotated the rollout already, later.")
+        bool, typer.Option("--replace", help="Also replace later annotations of the same person.")
     ] = False,
     files: FileOption = None,
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Take over the annotations of a gold file, for rollouts with the same id or the same text."""
+    """Import the annotations of a gold file for rollouts with the same id or text."""
     from cogtui.cli.judge.annotations import import_annotations
 
     import_annotations(_place(workspace, files), file, annotator=annotator, replace=replace, as_json=as_json)

@@ -154,7 +154,7 @@ def new_stage(workspace: Workspace, chosen: RolloutSelection, fields: Mapping[st
 
 
 def continued_stage(workspace: Workspace, key: str, fields: Mapping[str, Any]) -> StageInstance:
-    """A judge stage that began before, with today's wishes where they do not make it another judge."""
+    """Return an unfinished judge stage, with the present values of fields outside its key."""
     info = workspace.folder(key).info()
     outside = JudgeConfig.fields_outside_key()
     wished = {name: value for name, value in fields.items() if name in outside}

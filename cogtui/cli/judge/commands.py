@@ -1,4 +1,4 @@
-"""`cogtui judge`: judges rollouts with rules or a language model; says what it costs before it spends."""
+"""`cogtui judge`: judges rollouts by rules or a language model; shows the cost before it spends."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -10,7 +10,7 @@ from cogtui.cli.console.options import JsonOption, WorkspaceOption
 
 
 class JudgeMode(StrEnum):
-    """What a model is asked."""
+    """What the model is asked for."""
 
     SPANS = "spans"
     COUNT_PARITY = "count_parity"
@@ -30,13 +30,13 @@ def judge(
         str, typer.Option("--judge", metavar="NAME", help="rules, openai:MODEL, anthropic:MODEL or vllm:MODEL.")
     ] = "rules",
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show rollouts, requests, tokens and estimated cost; ask nobody.")
+        bool, typer.Option("--dry-run", help="Show rollouts, requests, tokens and estimated cost; send nothing.")
     ] = False,
     url: Annotated[str | None, typer.Option(help="Base URL of the server; required for vllm:MODEL.")] = None,
     mode: Annotated[JudgeMode, typer.Option(help="Spans with quotes, or counts only as published.")] = JudgeMode.SPANS,
     batch: Annotated[bool, typer.Option("--batch", help="Use the vendor's Batch API: cheaper, slower.")] = False,
     concurrency: Annotated[int, typer.Option(min=1, max=256, help="Requests in flight at once, live.")] = 16,
-    cap: Annotated[float | None, typer.Option("--cap", metavar="USD", help="Spend at most so much.")] = None,
+    cap: Annotated[float | None, typer.Option("--cap", metavar="USD", help="Spend at most this much.")] = None,
     prices: Annotated[Path | None, typer.Option(metavar="FILE", help="Price table of your own (TOML).")] = None,
     prompts: Annotated[
         list[str] | None,

@@ -1,4 +1,4 @@
-"""What `cogtui judge` does, step by step: choose, estimate, ask, start, follow, sum up."""
+"""The steps of `cogtui judge`: select, estimate, confirm, start, follow, print results."""
 
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from pipelines.behaviors.judges.llm.judge import JudgeCostEstimate
 
 _LOOKED_AT: Final = 5_000
-"""Traces an estimate looks at; where there are more, it takes every so many-th and multiplies."""
+"""Traces in the sample of an estimate; of more, every n-th is taken and the result multiplied."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ def judge_rollouts(request: JudgeRequest) -> None:
     """Judge the rollouts of a filter.
 
     Raises:
-        CogtuiError: as the exit codes of docs/cli.md tell; typer.Exit after Ctrl-C or a "no".
+        CogtuiError: by the exit codes of docs/cli.md. typer.Exit after Ctrl-C or a "no".
     """
     workspace = Workspace.locate(request.workspace)
     fields = {name: value for name, value in request.fields.items() if value is not None}
@@ -92,7 +92,7 @@ def _named_file(text: str) -> tuple[str, str]:
 
 
 def _require(config: JudgeConfig) -> None:
-    """Check key and SDK here, before anything is started that could only fail for want of them."""
+    """Check API key and SDK before a stage is started that needs them."""
     spec = model_of(config)
     if spec is not None:
         from pipelines.llm.clients.connect import require_sdk
@@ -105,7 +105,7 @@ def _require(config: JudgeConfig) -> None:
 def _estimate(
     workspace: Workspace, chosen: RolloutSelection, config: JudgeConfig
 ) -> tuple["JudgeCostEstimate | None", int]:
-    """Return the estimate for what no stage holds yet, and of how many traces it looked at one; None for rules."""
+    """Return the estimate for rollouts not judged yet (None for rules), and the sampling interval."""
     if model_of(config) is None:
         return None, 1
     from pipelines.behaviors.judges.llm.judge import LLMJudge
@@ -131,8 +131,8 @@ def _plan_lines(
     waiting = sum(map(len, chosen.unfinished.values()))
     lines = [f"{config.judge}: {chosen.rollouts:,} rollouts, {chosen.judged:,} of them judged by it already"]
     if waiting:
-        lines.append(f"{waiting:,} are held by {len(chosen.unfinished)} unfinished judge stage(s), which go on")
-    lines.append(f"{chosen.remaining:,} to be judged anew")
+        lines.append(f"{waiting:,} belong to {len(chosen.unfinished)} unfinished judge stage(s), which continue")
+    lines.append(f"{chosen.remaining:,} to judge")
     if estimate is not None and chosen.remaining:
         about = "" if every == 1 else f" (from every {every}th rollout)"
         lines.append(
@@ -149,7 +149,7 @@ def _plan_lines(
 
 
 def _confirm(request: JudgeRequest, estimate: "JudgeCostEstimate | None") -> None:
-    """Ask a person who sits there before money, or an unknown sum, is spent. A script has said so already."""
+    """Ask for confirmation on a terminal before money, or an unknown sum, is spent."""
     free = estimate is None or estimate.requests == 0 or estimate.most_usd == 0
     if free or request.yes or request.as_json or not (sys.stdin.isatty() and sys.stderr.isatty()):
         return
@@ -166,13 +166,14 @@ def _run(request: JudgeRequest, workspace: Workspace, stages: Sequence[StageInst
     materialise(stages, workspace)
     for stage in stages:
         _renew(workspace, stage)
-    # asked for by name: what failed before, at a spending cap say, is to go on
+    # retry: a stage that failed before, e.g. at a spending cap, continues
     submit(workspace, stages, retry=True)
     try:
         states = follow(workspace, stages, make_display("none" if request.as_json else None), cluster="local")
     except KeyboardInterrupt:
         again = Interrupted(
-            "interrupted; judging goes on", remedy="Run the same command again to watch, end it with cogtui cancel."
+            "interrupted; judging continues",
+            remedy="Run the same command again to watch it; cancel it with cogtui cancel.",
         )
         emit_error(again, as_json=request.as_json)
         raise typer.Exit(ExitCode.INTERRUPTED) from None
@@ -184,12 +185,12 @@ def _run(request: JudgeRequest, workspace: Workspace, stages: Sequence[StageInst
         raise StageFailed(
             f"{len(failed)} of {len(stages)} judge stages are not done",
             detail="\n".join(lines),
-            remedy="Run the same command again; what was answered is kept and not paid again.",
+            remedy="Run the same command again; answers so far are kept and not paid again.",
         )
 
 
 def _renew(workspace: Workspace, stage: StageInstance) -> None:
-    """Write today's cap, URL and the like into a stage that began before: they are no part of its key."""
+    """Write the present cap, URL and the like, which are not part of the key, into a stage that started before."""
     folder = workspace.folder(stage.key)
     info = folder.info()
     if info.config != stage.config:
@@ -198,7 +199,7 @@ def _renew(workspace: Workspace, stage: StageInstance) -> None:
 
 
 def _result_lines(stage: StageInstance, result: Mapping[str, Any]) -> list[str]:
-    """Means with their n, and what could not be judged by its status."""
+    """Return mean counts with their n, and the number of rollouts not judged by status."""
     total = result.get("rollouts")
     lines = [f"{stage.key}: {total} rollouts"]
     for behavior in behavior_names([result]):

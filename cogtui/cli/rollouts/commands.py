@@ -1,4 +1,4 @@
-"""`cogtui rollouts`, `trace`, `export`, `import`, `note`, `reindex`: what the trace browser shows, without a screen."""
+"""`cogtui rollouts`, `trace`, `export`, `import`, `note`, `reindex`: the trace browser's data without a screen."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -25,13 +25,13 @@ ImportFormatOption = Annotated[
     typer.Option(
         "--format",
         metavar="FORMAT",
-        help="Layout of the files: cogtui, verl, trl, paper, plain, or one of a plug-in; auto looks at each file.",
+        help="Layout of the files: cogtui, verl, trl, paper, plain, or one of a plug-in; auto detects it for each file.",
     ),
 ]
 
 
 class ExportFormatChoice(StrEnum):
-    """What an export is written as."""
+    """Formats of an export."""
 
     JSONL = "jsonl"
     CSV = "csv"
@@ -41,15 +41,15 @@ class ExportFormatChoice(StrEnum):
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this group."""
-    app.command("rollouts", help="List rollouts that a filter lets through.")(rollouts)
+    app.command("rollouts", help="List the rollouts that match a filter.")(rollouts)
     app.command("trace", help="Print one rollout with its reasoning behaviours marked.")(trace)
     app.command("export", help="Write rollouts to a file: JSON lines, CSV, parquet, or a page to read.")(export)
     app.command("note", help="Write a note or tags on a rollout, or show them.")(note)
-    app.command("notes", help="List all notes and tags; write them to a file, take over those of a file.")(notes)
-    app.command(
-        "import", help="Take over rollout files of other programs: verl, TRL, the paper's, any JSONL or parquet."
-    )(import_)
-    app.command("reindex", help="Build the index again from the stage folders.")(reindex)
+    app.command("notes", help="List all notes and tags; export them to a file, import them from one.")(notes)
+    app.command("import", help="Import rollout files of other programs: verl, TRL, the paper's, any JSONL or parquet.")(
+        import_
+    )
+    app.command("reindex", help="Rebuild the index from the stage folders.")(reindex)
 
 
 def rollouts(
@@ -63,9 +63,9 @@ def rollouts(
             help="Column to sort by (default: -step, the newest first); -FIELD: largest first.",
         ),
     ] = None,
-    limit: Annotated[int, typer.Option(min=1, metavar="N", help="At most so many rows.")] = 50,
+    limit: Annotated[int, typer.Option(min=1, metavar="N", help="At most N rows.")] = 50,
     view: Annotated[
-        str, typer.Option("--view", metavar="NAME", help="A view saved in the app; filter and options add to it.")
+        str, typer.Option("--view", metavar="NAME", help="A view saved in the app; filter and options refine it.")
     ] = "",
     columns: Annotated[str, typer.Option("--columns", metavar="A,B,…", help="Columns to print, in order.")] = "",
     by_problem: Annotated[
@@ -93,12 +93,15 @@ def trace(rollout: IdArgument, *, workspace: WorkspaceOption = None, as_json: Js
 def export(
     filter_text: FilterArgument = "",
     *,
-    out: Annotated[Path | None, typer.Option("--out", "-o", metavar="FILE", help="Where to (default: print).")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", metavar="FILE", help="Output file (default: print).")
+    ] = None,
     chosen: Annotated[
-        ExportFormatChoice | None, typer.Option("--format", help="Of the file (default: by its ending; jsonl).")
+        ExportFormatChoice | None,
+        typer.Option("--format", help="Format of the file (default: by its suffix, else jsonl)."),
     ] = None,
     sort: SortOption = "step",
-    limit: Annotated[int | None, typer.Option(min=1, metavar="N", help="At most so many (default: all).")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, metavar="N", help="At most N (default: all).")] = None,
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -119,10 +122,10 @@ def export(
 
 def note(
     rollout: IdArgument,
-    text: Annotated[str | None, typer.Argument(help="The note; empty takes it away.", metavar="[TEXT]")] = None,
+    text: Annotated[str | None, typer.Argument(help="The note; an empty text removes it.", metavar="[TEXT]")] = None,
     *,
     tag: Annotated[list[str] | None, typer.Option(metavar="TAG", help="Add a tag; may be repeated.")] = None,
-    untag: Annotated[list[str] | None, typer.Option(metavar="TAG", help="Take a tag away; may be repeated.")] = None,
+    untag: Annotated[list[str] | None, typer.Option(metavar="TAG", help="Remove a tag; may be repeated.")] = None,
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -135,8 +138,12 @@ def note(
 
 def notes(
     *,
-    export_to: Annotated[Path | None, typer.Option("--export", metavar="FILE", help="Write them here.")] = None,
-    import_from: Annotated[Path | None, typer.Option("--import", metavar="FILE", help="Take over these.")] = None,
+    export_to: Annotated[
+        Path | None, typer.Option("--export", metavar="FILE", help="Export them to this file.")
+    ] = None,
+    import_from: Annotated[
+        Path | None, typer.Option("--import", metavar="FILE", help="Import them from this file.")
+    ] = None,
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -159,7 +166,9 @@ def import_(
         list[str] | None,
         typer.Option(metavar="NAME=VALUE", help="Label of all rollouts: condition=dots; may be repeated."),
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say how the files would be read; write nothing.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show how the files would be read; write nothing.")
+    ] = False,
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> None:

@@ -1,4 +1,4 @@
-"""The command `export`."""
+"""Exports rollouts to files or standard output."""
 
 import io
 import os
@@ -33,12 +33,12 @@ def export_rollouts(
     query = Query(parse(filter_text), parse_sort(sort))
     wanted = format_of(out or Path("out.jsonl"), chosen)
     if out is None and (wanted in ("parquet", "html") or as_json):
-        raise InvalidInput("there is no file to write to", remedy="Name one with --out.")
+        raise InvalidInput("this format needs a file", remedy="Name one with --out.")
     store, warnings = fresh_store(workspace)
     with store:
         selection = ExportSelection(store, query, limit)
         if out is None:
-            # Into a pipe or a file the data as it is; onto a terminal nothing that could drive it.
+            # A pipe gets the data unchanged, a terminal gets control characters replaced.
             _write_text(
                 selection, wanted, filter_text, _PrintableStream(sys.stdout) if sys.stdout.isatty() else sys.stdout
             )
@@ -53,7 +53,7 @@ def export_rollouts(
 
 
 class _PrintableStream(io.StringIO):
-    """Passes text on with control characters as pictures."""
+    """Writes text to a stream with control characters replaced."""
 
     def __init__(self, stream: IO[str]) -> None:
         super().__init__()
@@ -100,7 +100,7 @@ def _write_page(selection: ExportSelection, filter_text: str, stream: IO[str]) -
     wanted = total if selection.limit is None else min(total, selection.limit)
     if wanted > _MAX_ON_A_PAGE:
         raise InvalidInput(
-            f"{wanted:,} rollouts are too many for a page", remedy=f"Use --limit, at most {_MAX_ON_A_PAGE}."
+            f"{wanted:,} rollouts are too many for one page", remedy=f"Use --limit, at most {_MAX_ON_A_PAGE}."
         )
     rows: list[RolloutRow] = list(selection.store.page(selection.query, limit=max(wanted, 1)).rows)
     title = f"Rollouts: {filter_text}" if filter_text else "Rollouts"

@@ -1,4 +1,4 @@
-"""The command `import`."""
+"""Imports rollout files of other programs."""
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
@@ -55,10 +55,10 @@ def finish(steps: Iterator[ImportState]) -> ImportState:
 
 
 def pairs(given: Iterable[str], option: str) -> dict[str, str]:
-    """`["a=b"]` → `{"a": "b"}`.
+    """Parse `["a=b"]` into `{"a": "b"}`.
 
     Raises:
-        InvalidInput: one has no `=`.
+        InvalidInput: an item has no `=`.
     """
     found = {}
     for pair in given:
@@ -70,7 +70,7 @@ def pairs(given: Iterable[str], option: str) -> dict[str, str]:
 
 
 def read_labels(given: Iterable[str]) -> dict[str, str | int]:
-    """Return labels from the command line; whole numbers are numbers."""
+    """Return labels from the command line; whole numbers become integers."""
     return {
         name: int(value) if value.isascii() and value.isdecimal() else value
         for name, value in pairs(given, "--label").items()

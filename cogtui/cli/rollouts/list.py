@@ -1,4 +1,4 @@
-"""The command `rollouts`: rows of a filter, or its problems, as a view or options say."""
+"""Lists rollouts that match a filter, or their problems, as a view or options say."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -64,7 +64,7 @@ def listing_of(
 
 
 def list_rollouts(workspace: Workspace, listing: RolloutListing, *, limit: int, as_json: bool) -> None:
-    """Print the rows of a filter; as JSON with their texts and spans. Or its problems."""
+    """Print the rollouts of a filter (as JSON with texts and spans), or its problems."""
     query = Query(listing.filter, listing.sort)
     store, warnings = fresh_store(workspace)
     with store:

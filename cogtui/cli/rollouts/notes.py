@@ -1,4 +1,4 @@
-"""The commands `note` and `notes`."""
+"""Writes, lists, exports and imports notes and tags."""
 
 import sys
 from collections.abc import Sequence
@@ -43,10 +43,12 @@ def list_notes(workspace: Workspace, *, export: Path | None, import_: Path | Non
         taken = 0
         if import_ is not None:
             if not import_.is_file():
-                raise NotFound(f"there is no file {import_}")
+                raise NotFound(f"file not found: {import_}", remedy="Check the path.")
             found = list(read_notes(import_))
             if not found and import_.stat().st_size:
-                raise InvalidInput(f"{import_} holds no notes", remedy="Give a file that notes --export wrote.")
+                raise InvalidInput(
+                    f"{import_} contains no notes", remedy="Name a file that cogtui notes --export wrote."
+                )
             store.write_annotations(found)
             taken = len(found)
         notes = store.annotations()

@@ -1,4 +1,4 @@
-"""The command `reindex`."""
+"""Rebuilds the index."""
 
 import dataclasses
 import sys

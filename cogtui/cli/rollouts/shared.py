@@ -1,4 +1,4 @@
-"""What the commands on rollouts share: opening the index, a sort from its text, warnings about what is missing."""
+"""Opens the index for commands, parses sorts, and warns about incomplete coverage."""
 
 from cogtui.store import Sort, Store, open_store
 from cogtui.store.values.types import SORT_FIELDS, Coverage
@@ -7,7 +7,7 @@ from pipelines.errors import InvalidInput
 
 
 def fresh_store(workspace: Workspace) -> tuple[Store, list[str]]:
-    """Return the index of a workspace, up to date, and warnings for whoever reads its answers."""
+    """Return the up-to-date index of a workspace, and warnings about missing records."""
     store = open_store(workspace)
     try:
         return store, coverage_warnings(store, store.ingest())
@@ -17,14 +17,14 @@ def fresh_store(workspace: Workspace) -> tuple[Store, list[str]]:
 
 
 def coverage_warnings(store: Store, coverage: Coverage) -> list[str]:
-    """What the index does not hold, in words."""
+    """Return warnings about records that the index lacks."""
     warnings = list(store.notices)
     if coverage.bad_lines:
         first = next(store.bad_lines(), None)
         where = f", the first at {first.file}, byte {first.byte}: {first.reason}" if first else ""
         warnings.append(f"{coverage.bad_lines:,} lines could not be read{where}")
     if coverage.orphans:
-        warnings.append(f"{coverage.orphans:,} judgements are of rollouts that are not here")
+        warnings.append(f"{coverage.orphans:,} judgements belong to rollouts that are not here")
     behind = coverage.bytes_total - coverage.bytes_read
     if store.writer() is not None and behind > 0:
         warnings.append(f"the index is being built: {coverage.bytes_read / coverage.bytes_total:.0%} is read so far")
@@ -32,7 +32,7 @@ def coverage_warnings(store: Store, coverage: Coverage) -> list[str]:
 
 
 def parse_sort(text: str) -> Sort:
-    """`-reward` → by reward, largest first.
+    """Parse a sort: `-reward` sorts by reward, largest first.
 
     Raises:
         InvalidInput: there is no such field.

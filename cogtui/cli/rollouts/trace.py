@@ -1,4 +1,4 @@
-"""The command `trace`: one rollout as text, with a gutter of letters for the behaviours of each line."""
+"""Prints one rollout as text, with a gutter of letters for the behaviours of each line."""
 
 from collections.abc import Iterator
 
@@ -56,7 +56,7 @@ def trace_lines(detail: RolloutDetail) -> Iterator[str]:
 
 
 def gutter_lines(detail: RolloutDetail) -> Iterator[str]:
-    """Yield the completion, each line behind the letters of the behaviours it shows."""
+    """Yield the lines of the completion, each after the letters of its behaviours."""
     said = shown_judgements(detail)
     behaviors = behaviors_in_use(one.behavior for one in said)
     lanes: dict[Behavior, list[tuple[int, int]]] = {behavior: [] for behavior in behaviors}
@@ -89,7 +89,7 @@ def _span_lines(judgement: BehaviorJudgement, completion: str) -> Iterator[str]:
 
 
 def quote_text(text: str) -> str:
-    """A text on one line, in quotes, cut where it is long, control characters as pictures."""
+    """Return a text on one line in quotes, cut to 100 characters, control characters replaced."""
     shown = picture_controls(text)
     return f'"{shown}"' if len(shown) <= _QUOTE_WIDTH else f'"{shown[:_QUOTE_WIDTH]}…" ({len(text):,} characters)'
 

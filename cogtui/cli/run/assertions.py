@@ -1,4 +1,4 @@
-"""`cogtui run --assert 'ppo.reward_last > ppo.reward_first'`: what the language says, and how it is read.
+"""The language of `cogtui run --assert 'ppo.reward_last > ppo.reward_first'`: syntax tree and parser.
 
     expression  = all { "or" all } ;  all = test { "and" test } ;  test = [ "not" ] test | comparison
     comparison  = sum [ ( "<" | "<=" | ">" | ">=" | "==" | "!=" ) sum ]
@@ -7,7 +7,7 @@
     call        = ( "mean" | "min" | "max" ) "(" reference ")"
     reference   = STAGE [ selector ] { "." FIELD } [ selector ] ;  selector = "[" DIMENSION "=" VALUE … "]"
 
-Nothing is ever handed to Python's own parser. Evaluation is in `run_check`.
+Text is never passed to Python's own parser. `cogtui.cli.run.check` evaluates the tree.
 """
 
 import re
@@ -35,7 +35,7 @@ _SELECTION: Final = re.compile(r"""([A-Za-z_][A-Za-z0-9_]*)\s*=\s*("[^"]*"|'[^']
 
 @dataclass(frozen=True, slots=True)
 class ConstantValue:
-    """A number, a text or a truth value as written."""
+    """A number, a text, true or false."""
 
     value: float | str | bool
 
@@ -55,7 +55,7 @@ class ResultReference:
 
 @dataclass(frozen=True, slots=True)
 class FunctionCall:
-    """A function over every cell that a reference's selector leaves."""
+    """A function over all cells that match a reference's selector."""
 
     function: Function
     argument: ResultReference
@@ -80,7 +80,7 @@ class Negation:
 
 @dataclass(frozen=True, slots=True)
 class BinaryOperation:
-    """Two expressions and what stands between them."""
+    """Two expressions with an operator."""
 
     sign: Comparison | Arithmetic | Logic
     left: "Expression"
@@ -92,7 +92,7 @@ Expression = ConstantValue | ResultReference | FunctionCall | UnaryMinus | Negat
 
 @dataclass(frozen=True, slots=True)
 class Assertion:
-    """An assertion as typed, and its meaning."""
+    """The text of an assertion and its syntax tree."""
 
     text: str
     expression: Expression
@@ -107,10 +107,10 @@ class Assertion:
 
 
 def parse_assertion(text: str) -> Assertion:
-    """Read an assertion.
+    """Parse an assertion.
 
     Raises:
-        InvalidInput: points at the mistake with a caret.
+        InvalidInput: points at the error with a caret.
     """
     return Assertion(text, _AssertionParser(text).parse())
 
@@ -153,7 +153,7 @@ class _AssertionParser:
             match = _TOKEN.match(self._text, at)
             if match is None or match.lastgroup is None:
                 start = at + len(self._text[at:]) - len(self._text[at:].lstrip())
-                raise self._wrong("this character has no meaning here", start)
+                raise self._wrong("unexpected character", start)
             tokens.append(_Token(match.lastgroup, match[match.lastgroup], match.start(match.lastgroup)))
             at = match.end()
         return [*tokens, _Token("end", "", end)]

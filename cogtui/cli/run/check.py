@@ -1,4 +1,4 @@
-"""Evaluates `--assert` over the results of a run: cell by cell, and a missing value is an error, never zero."""
+"""Evaluates `--assert` over the results of a run, cell by cell; a missing value is an error, never zero."""
 
 import operator
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -36,7 +36,7 @@ _ORDER: Final[dict[str, Callable[[float, float], bool]]] = {
 
 @dataclass(frozen=True, slots=True)
 class CellResults:
-    """What the stages of one cell reported."""
+    """The results of the stages of one cell."""
 
     labels: Mapping[str, Label]
     stages: Mapping[str, tuple[str, Mapping[str, Any]]]
@@ -45,7 +45,7 @@ class CellResults:
 
 @dataclass(frozen=True, slots=True)
 class AssertionCheck:
-    """Whether an assertion holds in one cell, or once over all, and the values it rests on."""
+    """Whether an assertion is true in one cell, or over all cells, with the values used."""
 
     assertion: str
     cell: str
@@ -58,7 +58,7 @@ class AssertionCheck:
 
 
 def check_names(assertion: Assertion, stages: Iterable[str], cells: Sequence[Mapping[str, Label]]) -> None:
-    """Check stage names and selectors before anything is run.
+    """Check stage names and selectors before the run.
 
     Raises:
         InvalidInput: no such stage, dimension or value; names the nearest.
@@ -82,11 +82,11 @@ def check_names(assertion: Assertion, stages: Iterable[str], cells: Sequence[Map
 
 
 def check_assertion(assertion: Assertion, cells: Sequence[CellResults]) -> list[AssertionCheck]:
-    """Evaluate an assertion in every cell that has all the stages it names; the same values count once.
+    """Evaluate an assertion in every cell that has all stages it names; cells with equal instances count once.
 
-    A selector looks into the cell with those values and otherwise the labels of the present one, so that
-    `ppo[condition=a].x > ppo[condition=b].x` compares seed by seed. `mean`, `min` and `max` run over all cells
-    their selector leaves, each stage once.
+    A selector chooses the cell with these values and otherwise the labels of the present cell, so that
+    `ppo[condition=a].x > ppo[condition=b].x` compares seed by seed. `mean`, `min` and `max` use all cells that match
+    their selector, each stage once.
 
     Raises:
         InvalidInput: a value is missing or of the wrong type, or no cell has the stages.
@@ -105,8 +105,8 @@ def check_assertion(assertion: Assertion, cells: Sequence[CellResults]) -> list[
         holds = _evaluate(assertion.expression, values)
         if not isinstance(holds, bool):
             raise InvalidInput(
-                f"--assert: {assertion.text} is {_shown(holds)}, which neither holds nor does not",
-                remedy="Compare it with something.",
+                f"--assert must evaluate to true or false, but {assertion.text} is {_shown(holds)}",
+                remedy="Compare it with a value, e.g. with > 0.",
             )
         chosen = {name for reference in targets for name, _ in reference.selector}
         rest = {name: label for name, label in cell.labels.items() if name not in chosen}
@@ -166,7 +166,9 @@ def _value(reference: ResultReference, cell: CellResults) -> Value:
         raise InvalidInput(f"--assert: {reference} is missing in {key}", remedy="A missing value is not zero.")
     if not isinstance(value, bool | int | float | str):
         names = [str(name) for name in value]
-        raise InvalidInput(f"--assert: {reference} is no single value", remedy=f"Take one of: {', '.join(names[:12])}.")
+        raise InvalidInput(
+            f"--assert: {reference} is not a single value", remedy=f"Take one of: {', '.join(names[:12])}."
+        )
     return value if isinstance(value, bool | str) else float(value)
 
 
@@ -184,14 +186,14 @@ def _evaluate(node: Expression, values: Mapping[Expression, Value]) -> Value:
 
 def _binary(node: BinaryOperation, left: Value, right: Value) -> Value:
     if node.sign in ("and", "or"):
-        # Both sides are looked at: a missing value must not hide behind the other side.
+        # Both operands are evaluated, so that a missing value is always an error.
         one, other = _truth(left, node.sign), _truth(right, node.sign)
         return (one and other) if node.sign == "and" else (one or other)
     if node.sign in ("==", "!="):
         if type(left) is not type(right):
             raise InvalidInput(f"--assert: {_shown(left)} and {_shown(right)} are of different types")
         return (left == right) == (node.sign == "==")
-    first, second = (_number(value, f"a side of {node.sign}") for value in (left, right))
+    first, second = (_number(value, f"an operand of {node.sign}") for value in (left, right))
     if node.sign in _ORDER:
         return _ORDER[node.sign](first, second)
     if node.sign == "/" and second == 0:
@@ -201,13 +203,13 @@ def _binary(node: BinaryOperation, left: Value, right: Value) -> Value:
 
 def _number(value: Value, what: str) -> float:
     if isinstance(value, bool | str):
-        raise InvalidInput(f"--assert: {what} is no number: {_shown(value)}")
+        raise InvalidInput(f"--assert: {what} is not a number: {_shown(value)}")
     return value
 
 
 def _truth(value: Value, what: str) -> bool:
     if not isinstance(value, bool):
-        raise InvalidInput(f"--assert: a side of {what} is no truth value: {_shown(value)}")
+        raise InvalidInput(f"--assert: an operand of {what} is neither true nor false: {_shown(value)}")
     return value
 
 

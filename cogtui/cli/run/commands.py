@@ -1,4 +1,4 @@
-"""`cogtui run`: plans a recipe, starts what is missing, shows how it goes, and sums up."""
+"""`cogtui run`: plans a recipe, starts missing stages, shows progress, and prints a summary."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -17,7 +17,7 @@ class ClusterChoice(StrEnum):
 
 
 class DisplayChoice(StrEnum):
-    """How progress is shown."""
+    """Ways to show progress."""
 
     PLAIN = "plain"
     RICH = "rich"
@@ -26,24 +26,27 @@ class DisplayChoice(StrEnum):
 
 def register(app: typer.Typer) -> None:
     """Add the command `run`."""
-    app.command("run", help="Run a recipe: start what is not finished yet, follow it, sum it up.")(run)
+    app.command("run", help="Run a recipe: start unfinished stages, show progress, print a summary.")(run)
 
 
 def run(
     recipe: Annotated[Path, typer.Argument(help="The recipe, a TOML file.", metavar="RECIPE")],
     *,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Print the plan, what is reused and why the rest is not; start nothing.")
+        bool,
+        typer.Option(
+            "--dry-run", help="Print the plan, which stages are reused and why others are not; start nothing."
+        ),
     ] = False,
     cluster: Annotated[ClusterChoice, typer.Option(help="Where the stages run.")] = ClusterChoice.LOCAL,
     only: Annotated[
-        list[str] | None, typer.Option(metavar="STAGE", help="Only this stage and what it needs; may be repeated.")
+        list[str] | None, typer.Option(metavar="STAGE", help="Only this stage and its inputs; may be repeated.")
     ] = None,
-    retry: Annotated[bool, typer.Option("--retry", help="Also start again what failed or was cancelled.")] = False,
+    retry: Annotated[bool, typer.Option("--retry", help="Also start failed and cancelled stages again.")] = False,
     force: Annotated[
-        list[str] | None, typer.Option(metavar="STAGE", help="Run this stage anew though finished; may be repeated.")
+        list[str] | None, typer.Option(metavar="STAGE", help="Run this finished stage again; may be repeated.")
     ] = None,
-    detach: Annotated[bool, typer.Option("--detach", help="Start, and return at once.")] = False,
+    detach: Annotated[bool, typer.Option("--detach", help="Start the stages and return at once.")] = False,
     settings: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="PATH=VALUE", help="Change the recipe: stages.ppo.steps=50; may be repeated."),
@@ -53,7 +56,7 @@ def run(
         typer.Option(
             "--assert",
             metavar="EXPR",
-            help="Exit 1 unless it holds of the results: 'ppo.reward_last > ppo.reward_first'; may be repeated.",
+            help="Exit 1 unless this is true of the results: 'ppo.reward_last > ppo.reward_first'; may be repeated.",
         ),
     ] = None,
     display: Annotated[
@@ -62,7 +65,7 @@ def run(
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Run a recipe."""
+    """The command `run`."""
     from cogtui.cli.run.flow import RunRequest, run_recipe
 
     run_recipe(

@@ -1,4 +1,4 @@
-"""`cogtui run --dry-run`: what would happen, and why what is finished will not do."""
+"""`cogtui run --dry-run`: the action for each stage, and how it differs from finished stages."""
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -15,7 +15,7 @@ from pipelines.text_safety import one_line
 
 @dataclass(frozen=True, slots=True)
 class PlannedAction:
-    """What would be done with a stage, and why."""
+    """The action for a stage, and the reason."""
 
     verb: str
     """`reused`, `new`, `continued`, `retried`, `forced`, `claimed` (under way already) or `left` (needs --retry)."""
@@ -34,14 +34,14 @@ def plan_lines(
     commands: Mapping[str, str],
     scripts: Mapping[str, str],
 ) -> list[str]:
-    """Return the plan for people: what would be done with each stage, its key, and why.
+    """Return the plan as text: the action for each stage, its key, and the reason.
 
     Args:
         plan: the whole plan.
-        stages: the part of it that would be run.
-        actions: by key, what would be done with it; see `actions_of`.
-        commands: by key, the command line of the stage itself.
-        scripts: by key, the text that would be given to the scheduler.
+        stages: the part of it to run.
+        actions: by key; see `actions_of`.
+        commands: by key, the command line of the stage.
+        scripts: by key, the script for the scheduler.
     """
     counts = Counter(actions[stage.key].verb for stage in stages)
     total = ", ".join(f"{count} {verb}" for verb, count in counts.items())
@@ -62,7 +62,7 @@ def plan_lines(
         if stage.key in commands:
             lines.append(f"           runs: {commands[stage.key]}")
         if stage.key in scripts:
-            lines += ["", *scripts[stage.key].rstrip("\n").split("\n")]  # flush left: it can be copied as it is
+            lines += ["", *scripts[stage.key].rstrip("\n").split("\n")]  # not indented, so that it can be copied
     return lines
 
 
@@ -73,10 +73,10 @@ def _cost(stage: StageInstance) -> str | None:
 def actions_of(
     plan: RecipePlan, stages: Sequence[StageInstance], workspace: Workspace, *, retry: bool, force: Collection[str]
 ) -> dict[str, PlannedAction]:
-    """What a start would do with each stage, by the very rules that `submit` follows.
+    """Return the action for each stage, by the rules of `submit`.
 
     Raises:
-        InvalidInput: a stage to be forced is under way.
+        InvalidInput: a forced stage is active.
     """
     from jobs.state.reader import stage_states
     from jobs.submit.choice import choose
@@ -91,7 +91,7 @@ def actions_of(
         if choice.action != "submitted":
             actions[stage.key] = PlannedAction(choice.action, choice.reason or why)
         elif stage.key in force:
-            actions[stage.key] = PlannedAction("forced", "asked for with --force; what it wrote before is set aside")
+            actions[stage.key] = PlannedAction("forced", "requested with --force; its old files are moved aside")
         elif choice.state.state in RETRYABLE:
             actions[stage.key] = PlannedAction("retried", choice.reason or f"it is {choice.state.state}")
         elif plan.reuse[stage.key].status == "started":
@@ -102,7 +102,7 @@ def actions_of(
 
 
 def _planned(stage: StageInstance) -> StageState:
-    """Return the state of a stage that has no folder yet."""
+    """Return the state of a stage without a folder."""
     return StageState(
         key=stage.key,
         kind=stage.kind,
@@ -121,7 +121,7 @@ def plan_data(
     commands: Mapping[str, str],
     scripts: Mapping[str, str],
 ) -> dict[str, Any]:
-    """Return the same for programs."""
+    """Return the plan as data for JSON."""
     return {
         "experiment": plan.name,
         "recipe": str(plan.recipe_path),

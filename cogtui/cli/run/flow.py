@@ -1,4 +1,4 @@
-"""What `cogtui run` does, step by step."""
+"""The steps of `cogtui run`."""
 
 import shlex
 import time
@@ -25,7 +25,7 @@ from pipelines.text_safety import one_line
 
 
 class AssertionFailed(CogtuiError):
-    """An `--assert` does not hold."""
+    """An `--assert` is false."""
 
     code: ClassVar[str] = "assertion_failed"
 
@@ -52,14 +52,14 @@ def run_recipe(request: RunRequest) -> None:
     """Plan a recipe, start its stages, follow them, and print the summary.
 
     Raises:
-        CogtuiError: as the exit codes of docs/cli.md tell; StageFailed when a stage did not end well,
-            AssertionFailed when an assertion does not hold. typer.Exit with 130 after Ctrl-C.
+        CogtuiError: by the exit codes of docs/cli.md; StageFailed if a stage is not done, AssertionFailed if an
+            assertion is false. typer.Exit with 130 after Ctrl-C.
     """
     began = time.monotonic()
     assertions = [parse_assertion(text) for text in request.assertions]
     if assertions and request.detach:
         raise InvalidInput(
-            "--assert looks at results, and --detach does not wait for them", remedy="Leave one of them."
+            "--assert needs results, and --detach does not wait for them", remedy="Remove one of the two."
         )
     workspace = Workspace.locate(request.workspace)
     recipe = load_recipe(request.recipe, request.overrides)
@@ -69,7 +69,7 @@ def run_recipe(request: RunRequest) -> None:
     stages = chosen_stages(plan, request.only)
     force = keys_of(plan, request.force, "--force")
     if not force <= {stage.key for stage in stages}:
-        raise InvalidInput("--force names a stage that --only leaves out", remedy="Name it in --only too.")
+        raise InvalidInput("--force names a stage that --only excludes", remedy="Name it in --only too.")
     if request.dry_run:
         _dry_run(request, plan, stages, workspace, force)
         return
@@ -97,11 +97,11 @@ def run_recipe(request: RunRequest) -> None:
         emit_json(_data(request, plan, stages, workspace, submissions, finished, checks, elapsed))
     else:
         emit()
-        emit(f"Look at it with: {_command(workspace)}")
+        emit(f"Browse it with: {_command(workspace)}")
 
 
 def _comparison(plan: RecipePlan, workspace: Workspace) -> list[str]:
-    """What `cogtui compare` would print, where the recipe has conditions to compare."""
+    """Return the output of `cogtui compare` if the recipe has several evaluated conditions."""
     from cogtui.analysis.experiment_summary import summarise_experiment
     from cogtui.cli.compare.show import comparison_lines
 
@@ -111,7 +111,7 @@ def _comparison(plan: RecipePlan, workspace: Workspace) -> list[str]:
 
 
 def chosen_stages(plan: RecipePlan, only: Sequence[str]) -> list[StageInstance]:
-    """Return the instances of the stages named, with everything they need; all where none is named."""
+    """Return the instances of the named stages with their inputs; all instances if none is named."""
     wanted = keys_of(plan, only, "--only") if only else {stage.key for stage in plan.stages}
     for stage in reversed(plan.stages):  # each comes after what it needs
         if stage.key in wanted:
@@ -120,7 +120,7 @@ def chosen_stages(plan: RecipePlan, only: Sequence[str]) -> list[StageInstance]:
 
 
 def keys_of(plan: RecipePlan, names: Iterable[str], option: str) -> set[str]:
-    """Return keys of all instances of the stages named.
+    """Return the keys of all instances of the named stages.
 
     Raises:
         InvalidInput: no such stage in any cell; names the nearest.
@@ -228,12 +228,12 @@ def _report_checks(checks: Sequence[AssertionCheck], request: RunRequest) -> Non
     broken = [one for one in checks if not one.holds]
     if broken:
         raise AssertionFailed(
-            f"{len(broken)} of {len(checks)} checks do not hold",
+            f"{len(broken)} of {len(checks)} assertions are false",
             detail="\n".join(f"{one.assertion}\n  {one}" for one in broken),
         )
     if not request.as_json:
         for one in checks:
-            emit(f"holds: {one.assertion}  ({one})")
+            emit(f"true: {one.assertion}  ({one})")
 
 
 def _data(
@@ -291,7 +291,7 @@ def _interrupted(request: RunRequest, workspace: Workspace) -> None:
 
 
 def _command(workspace: Workspace) -> str:
-    """The command that opens this workspace, as short as it can be from here."""
+    """Return the shortest command that opens this workspace from the current directory."""
     if workspace == Workspace.locate():
         return "cogtui"
     path = workspace.path

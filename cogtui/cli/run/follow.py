@@ -1,4 +1,4 @@
-"""Watches a run until nothing of it is under way any more."""
+"""Watches a run until none of its stages is active."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -11,7 +11,7 @@ from jobs.workspace import Workspace
 
 POLL_S: Final = 0.4
 _SETTLE_S: Final = 20.0
-"""How long a stopped or unclear state may last before it counts as the end: a requeue takes its time."""
+"""Seconds a preempted or unknown state may last before it counts as the end: a requeue takes some."""
 _AGENT_S: Final = 5.0
 
 
@@ -24,18 +24,18 @@ def follow(
     now: Callable[[], float] = clock,
     sleep: Callable[[float], None] = time.sleep,
 ) -> dict[str, StageState]:
-    """Show the states until every stage has come to rest; return the last ones by key.
+    """Show the states until no stage is active; return the last ones by key.
 
-    A stage whose state is `unknown` is waited for as long as others are under way, and some seconds more;
-    so is a preempted one, which the scheduler may bring back.
+    Stages in state `unknown` or `preempted` are watched while others are active and for 20 s more, because the
+    scheduler may start them again.
 
     Args:
-        workspace: where the stages are.
-        stages: what to watch.
-        display: takes every reading; started and stopped here.
-        cluster: `local` or `slurm`; a local queue without its agent gets a new one.
+        workspace: of the stages.
+        stages: to watch.
+        display: receives every reading; started and stopped here.
+        cluster: `local` or `slurm`; if the agent of a local queue died, a new one is started.
         now: seconds on a monotonic clock.
-        sleep: waits some seconds.
+        sleep: waits for a number of seconds.
     """
     from jobs.attempts.agent_link import ensure_agent
     from jobs.state.reader import StateReader

@@ -1,4 +1,4 @@
-"""The end of a run: what its stages themselves reported, in tables and as data."""
+"""The summary of a run: the results of its stages, as tables and as data."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,14 +16,14 @@ from pipelines.text_safety import one_line
 
 @dataclass(frozen=True, slots=True)
 class FinishedStage:
-    """A stage of the run that is done, with its result."""
+    """A finished stage of the run, with its result."""
 
     stage: StageInstance
     result: Mapping[str, Any]
 
 
 def finished_stages(stages: Iterable[StageInstance], workspace: Workspace) -> list[FinishedStage]:
-    """Return the stages that have a result, with it.
+    """Return the stages that have a result, with the result.
 
     Raises:
         InvalidInput: a `result.json` is damaged.
@@ -46,7 +46,7 @@ def cell_results(plan: RecipePlan, finished: Iterable[FinishedStage]) -> list[Ce
 
 
 def summary_lines(plan: RecipePlan, finished: Sequence[FinishedStage], reused: int, elapsed_s: float) -> list[str]:
-    """Return the summary for people: one table for each stage of the recipe that has numbers to show."""
+    """Return the summary as text: one table for each stage of the recipe whose kind has one."""
     count = "1 stage" if len(finished) == 1 else f"{len(finished)} stages"
     lines = [
         f"{plan.name}: {count} done, {reused} of them before this run, in {format_duration(elapsed_s, precise=True)}"

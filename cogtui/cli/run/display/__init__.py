@@ -1,4 +1,4 @@
-"""Live progress of a run: a table on a terminal, lines elsewhere, or nothing."""
+"""Displays of a run's progress: `table` on a terminal, `plain` lines elsewhere, or none. Import `make_display`."""
 
 import sys
 from typing import Literal
@@ -9,7 +9,7 @@ DisplayName = Literal["plain", "rich", "none"]
 
 
 def make_display(name: DisplayName | None) -> RunDisplay:
-    """Return the display of that name; by default the table on a terminal, else plain lines. All write to stderr."""
+    """Return the display of that name; by default a table on a terminal, else plain lines. All write to stderr."""
     if name == "none":
         return NoDisplay()
     if name == "rich" or (name is None and sys.stderr.isatty()):

@@ -1,4 +1,4 @@
-"""What a display is told, and the words that all of them use."""
+"""The display protocol, progress rates, and texts that all displays share."""
 
 import time
 from collections import deque
@@ -17,7 +17,7 @@ _MOST_VALUES: Final = 4
 
 
 class RunDisplay(Protocol):
-    """Shows how a run goes on, until it is stopped."""
+    """Shows the progress of a run."""
 
     def start(self, stages: Sequence[StageInstance], states: Mapping[str, StageState]) -> None:
         """Start with every stage of the run and its state."""
@@ -44,19 +44,19 @@ class NoDisplay:
 
 @dataclass(slots=True)
 class ProgressRate:
-    """How fast a stage goes, from the progress seen so far.
+    """The rate of a stage, from its progress so far.
 
-    Only times that the stage itself wrote are compared with each other, so clocks that differ do no harm.
+    It compares only times that the stage itself wrote, so clocks may differ.
     """
 
     _seen: deque[tuple[float, float]] = field(default_factory=deque)
 
     def observe(self, progress: Progress | None) -> None:
-        """Note the present progress."""
+        """Record the present progress."""
         if progress is None:
             return
         if self._seen and progress.done < self._seen[-1][1]:
-            self._seen.clear()  # started again from a checkpoint
+            self._seen.clear()  # the stage continues from a checkpoint
         if not self._seen or (progress.time > self._seen[-1][0] and progress.done > self._seen[-1][1]):
             self._seen.append((progress.time, progress.done))
         while len(self._seen) > 2 and self._seen[-1][0] - self._seen[1][0] > _MEMORY_S:
@@ -73,12 +73,12 @@ class ProgressRate:
 
 
 def state_word(state: StageState) -> str:
-    """Return the state's word; with a question mark where a running stage gives no sign of life."""
+    """Return the name of the state, with `stalled?` for a running stage without heartbeats."""
     return f"{state.state}, stalled?" if state.stalled else state.state
 
 
 def values_text(progress: Progress | None) -> str:
-    """Key values and message of a stage on one line, safe to print: `reward 0.31 · accuracy 0.12`."""
+    """Return key values and message of a stage on one harmless line: `reward 0.31 · accuracy 0.12`."""
     if progress is None:
         return ""
     parts = [f"{name} {value:.3g}" for name, value in list(progress.values.items())[:_MOST_VALUES]]

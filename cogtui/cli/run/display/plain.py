@@ -1,4 +1,4 @@
-"""Progress as lines: one at each change of state, and now and then a sign of life for what runs."""
+"""Progress as lines: one at each change of state, and one for each running stage after 30 s of silence."""
 
 import time
 from collections import Counter
@@ -26,7 +26,7 @@ class PlainDisplay:
     """Writes lines to stderr.
 
     Args:
-        write: takes a line.
+        write: prints a line.
         now: seconds on a monotonic clock.
     """
 
@@ -39,11 +39,11 @@ class PlainDisplay:
         self._spoke = 0.0
 
     def start(self, stages: Sequence[StageInstance], states: Mapping[str, StageState]) -> None:
-        """Say how many there are."""
+        """Print the number of stages by state."""
         self._titles = {stage.key: stage.title for stage in stages}
         self._paces = {stage.key: ProgressRate() for stage in stages}
         counts = Counter(state.state for state in states.values())
-        # What waits or is done already is told by number only.
+        # Waiting and finished stages are only counted.
         self._shown = {key: state_word(state) for key, state in states.items() if state.state in _QUIET}
         counted = ", ".join(f"{counts[name]} {name}" for name in STATES if counts[name])
         self._write(f"{_time()}  {len(stages)} stages: {counted}")
@@ -51,7 +51,7 @@ class PlainDisplay:
         self.update(states)
 
     def update(self, states: Mapping[str, StageState]) -> None:
-        """A line for each state that changed; after a silence, one for everything that runs."""
+        """Print a line for each changed state; after 30 s of silence, one for each running stage."""
         for key, title in self._titles.items():
             state = states.get(key)
             if state is None:
@@ -68,11 +68,11 @@ class PlainDisplay:
             self._line(self._titles[key], states[key], self._paces[key])
         if not running:
             waiting = sum(state.state != "done" for state in states.values())
-            self._write(f"{_time()}  nothing runs at the moment; {waiting} stages to go")
+            self._write(f"{_time()}  no stage is running; {waiting} are not done")
             self._spoke = self._now()
 
     def stop(self) -> None:
-        """Nothing is left open."""
+        """Do nothing: there is nothing to close."""
 
     def _line(self, title: str, state: StageState, pace: ProgressRate | None = None) -> None:
         self._spoke = self._now()

@@ -42,12 +42,12 @@ _FIRST: Final[tuple[StateName, ...]] = (
     "running", "resuming", "failed", "timeout", "lost", "unknown", "preempted", "blocked", "cancelled",
     "queued", "planned", "done",
 )  # fmt: skip
-"""What keeps its row when the terminal is too low for all."""
+"""States in the order in which their rows are kept if the terminal has too few rows."""
 _CHROME_ROWS: Final = 3
 _REDRAW_S: Final = 1.0
 _BAR_CELLS: Final = 16
 _WIDE: Final = 110
-"""Cells from which on there is room for the bar."""
+"""Terminal width from which the bar is shown."""
 _NOTE_CELLS: Final = 36
 _GAP: Final = 2
 
@@ -71,7 +71,7 @@ class TableDisplay:
         self._drawn = 0.0
 
     def start(self, stages: Sequence[StageInstance], states: Mapping[str, StageState]) -> None:
-        """Draw the table for the first time."""
+        """Draw the table."""
         self._stages = tuple(stages)
         self._paces = {stage.key: ProgressRate() for stage in stages}
         self._began = self._now()
@@ -80,7 +80,7 @@ class TableDisplay:
         self._draw()
 
     def update(self, states: Mapping[str, StageState]) -> None:
-        """Redraw when something changed, else once a second for the clock."""
+        """Redraw if a state changed, else once a second for the elapsed time."""
         for key, pace in self._paces.items():
             if key in states:
                 pace.observe(states[key].progress)
@@ -161,7 +161,7 @@ class TableDisplay:
         if hidden:
             parts.append(f"{hidden} not shown")
         elapsed = format_duration(self._now() - self._began, precise=True)
-        return f"{' · '.join(parts)} · {elapsed} · Ctrl-C leaves; jobs keep running"
+        return f"{' · '.join(parts)} · {elapsed} · Ctrl-C stops watching; jobs keep running"
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,5 +180,5 @@ class _TableRow:
 
 
 def _visible(states: Mapping[str, StageState]) -> dict[str, tuple[object, ...]]:
-    """What a row shows; a state's age, which always changes, is not among it."""
+    """Return what a row shows, without the age of a state, which always changes."""
     return {key: (state.state, state.reason, state.stalled, state.progress) for key, state in states.items()}
