@@ -25,7 +25,7 @@ ImportFormatOption = Annotated[
     typer.Option(
         "--format",
         metavar="FORMAT",
-        help="Layout of the files: cogtui, verl, trl, paper, plain, or one of a plug-in; auto detects it for each file.",
+        help="Layout of the files: cogtui, verl, trl, paper, plain, or one of a plug-in; auto detects it for each.",
     ),
 ]
 
