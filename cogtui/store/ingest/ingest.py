@@ -23,16 +23,24 @@ from cogtui.store.db.summaries import refresh_summaries
 from cogtui.store.ingest.annotation_rows import sync_annotations
 from cogtui.store.ingest.catalog import Catalog, PendingFile
 from cogtui.store.ingest.fts_process import FtsJob, FtsProcess, IndexedChunk
-from cogtui.store.ingest.fts_repair import repair_fts
 from cogtui.store.ingest.interleave import NumberedChunk, batch_chunks, interleave
 from cogtui.store.ingest.judgement_rows import JudgementWriter
 from cogtui.store.ingest.judgements_by_rollout import JudgementRecord
-from cogtui.store.ingest.parse import BadLineFields, FileToParse, ParsedChunk, no_garbage_collection, parse_files
+from cogtui.store.ingest.parse import (
+    BadLineFields,
+    FileToParse,
+    ParsedChunk,
+    no_garbage_collection,
+    parse_files,
+    searchable,
+)
 from cogtui.store.ingest.rollout_rows import JudgementsByRollout, RolloutWriter
+from cogtui.store.stage_files.decode import read_rollout, read_trace
 from cogtui.store.stage_files.record_reader import RecordReader
 from cogtui.store.user_data.notes import sync_notes
 from cogtui.store.values.encodings import TEXT_FAMILIES
 from jobs.workspace import Workspace
+from pipelines.errors import NotFound
 
 FIRST_BYTES: Final = 512 * 1024
 """Read before the first rows are shown."""
@@ -44,6 +52,7 @@ BULK_BYTES: Final = 96 * 2**20
 """From here on a round is a bulk load: sort indexes are built at its end, and a second process parses rollouts."""
 MAX_BAD_LINES: Final = 1000
 """Bad lines listed per file; all are counted."""
+_REPAIRED_AT_ONCE: Final = 4000
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +102,7 @@ class Ingester:
         with transaction(self._db):
             self._lease.check()
             self._fts.claim(self._lease.token)
-        repair_fts(self._db, self._files, self._fts, self._lease)
+        self._repair_fts()
         bulk = total > BULK_BYTES
         if bulk:
             self._drop_bulk_indexes()
@@ -108,6 +117,27 @@ class Ingester:
         self._catalog.mark_torn_tails(pending)
         self._finish_round()
         yield IngestProgress(total, total, "")
+
+    def _repair_fts(self) -> None:
+        """Index the texts of rollouts that the full-text index lacks.
+
+        Its file was deleted, or the machine lost power between writing it and the rows.
+        """
+        while rows := self._db.execute(
+            "SELECT serial, file, byte FROM record WHERE serial > ? ORDER BY serial LIMIT ?",
+            (self._fts.last_serial(), _REPAIRED_AT_ONCE),
+        ).fetchall():
+            texts = [(serial, self._text(file, byte)) for serial, file, byte in rows]
+            self._fts.add(self._lease.token, texts, rows[-1][0])
+            self._lease.renew()
+
+    def _text(self, file: int, byte: int) -> str:
+        try:
+            line = self._files.line(file, byte)
+            _, family = self._files.file(file)
+            return searchable((read_trace if family == "traces" else read_rollout)(line).completion)
+        except (NotFound, ValueError):
+            return ""  # the file changed after it was read; the next scan finds that
 
     def _chunks(self, pending: list[PendingFile], *, bulk: bool) -> Iterator[NumberedChunk]:
         """The chunks of files. In a bulk load the helper process parses all rollouts but the first.
