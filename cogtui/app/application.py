@@ -28,25 +28,25 @@ from pipelines.errors import CogtuiError
 POLL_S = 1.0
 
 
-def _jobs() -> AppScreen:
+def _make_jobs() -> AppScreen:
     from cogtui.app.jobs.screen import JobsScreen
 
     return JobsScreen()
 
 
-def _traces() -> AppScreen:
+def _make_traces() -> AppScreen:
     from cogtui.app.traces.list.screen import TracesScreen
 
     return TracesScreen()
 
 
-def _curves() -> AppScreen:
+def _make_curves() -> AppScreen:
     from cogtui.app.curves.screen import CurvesScreen
 
     return CurvesScreen()
 
 
-def _judges() -> AppScreen:
+def _make_judges() -> AppScreen:
     from cogtui.app.judges.screen import JudgesScreen
 
     return JudgesScreen()
@@ -54,10 +54,10 @@ def _judges() -> AppScreen:
 
 MODE_SCREENS: tuple[tuple[str, Callable[[], AppScreen]], ...] = (
     ("Experiments", ExperimentsScreen),
-    ("Jobs", _jobs),
-    ("Traces", _traces),
-    ("Curves", _curves),
-    ("Judges", _judges),
+    ("Jobs", _make_jobs),
+    ("Traces", _make_traces),
+    ("Curves", _make_curves),
+    ("Judges", _make_judges),
 )
 """The modes in the order of their number keys; a screen is created when its mode is first shown."""
 ALL_MODES = tuple(title for title, _ in MODE_SCREENS)
@@ -128,19 +128,19 @@ class CogtuiApp(App[None]):
         self.switch_mode(self._first_mode)
         self.set_interval(POLL_S, self.poll)
         # Paint before reading any file.
-        self.call_after_refresh(self.set_timer, 0.05, self._painted)
+        self.call_after_refresh(self.set_timer, 0.05, self._first_painted)
 
-    def _painted(self) -> None:
+    def _first_painted(self) -> None:
         self.poll()
-        self.run_worker(self._get_ready(), group="warm")
+        self.run_worker(self._import_in_background(), group="warm")
 
-    async def _get_ready(self) -> None:
-        await self.context.work.ask(lambda _: _import_screens())
-        _settle_memory()
+    async def _import_in_background(self) -> None:
+        await self.context.work.call(lambda _: _import_screens())
+        _freeze_garbage_collector()
 
     def poll(self) -> None:
         """Read the workspace and the index in the background, unless the previous read is still running."""
-        if _hung_up():
+        if _is_terminal_closed():
             self.exit()
             return
         if not self._polling and any(title not in BROWSING_MODES for _, title in self.modes_shown):
@@ -152,7 +152,7 @@ class CogtuiApp(App[None]):
 
     async def _read_states(self) -> None:
         try:
-            snapshot = await self.context.snapshots.ask(lambda reader: reader.read())
+            snapshot = await self.context.snapshots.call(lambda reader: reader.read())
         except (CogtuiError, OSError) as error:
             self._problem("workspace", f"the workspace cannot be read: {error}")
             return
@@ -164,7 +164,7 @@ class CogtuiApp(App[None]):
 
     async def _read_store_version(self) -> None:
         try:
-            version = await self.context.store.ask(lambda store: store.version())
+            version = await self.context.store.call(lambda store: store.version())
         except (CogtuiError, OSError) as error:
             self._problem("index", f"the index cannot be opened: {error}")
             return
@@ -236,7 +236,7 @@ class CogtuiApp(App[None]):
         from cogtui.app.traces.reader.screen import TraceScreen
 
         if await self.screen_pool.prepare(TraceScreen, CompareScreen):
-            _settle_memory()  # once: objects of screens opened later must stay collectable
+            _freeze_garbage_collector()  # once: objects of screens opened later must stay collectable
 
     def pop_screen(self) -> AwaitComplete:
         left = self.screen
@@ -309,7 +309,7 @@ def _import_screens() -> None:
         import_module(module)
 
 
-def _settle_memory() -> None:
+def _freeze_garbage_collector() -> None:
     """Exclude current objects from garbage collection, which otherwise takes 100 ms per full pass."""
     gc.freeze()
 
@@ -321,7 +321,7 @@ def _runner(app: CogtuiApp, action: str, node: object) -> Callable[[], None]:
     return run
 
 
-def _hung_up() -> bool:
+def _is_terminal_closed() -> bool:
     """Return whether the terminal was closed. With SIGHUP ignored (nohup), Textual would otherwise loop at full CPU."""
     with contextlib.suppress(OSError, ValueError, AttributeError):
         if not os.isatty(sys.__stdin__.fileno()):  # type: ignore[union-attr]

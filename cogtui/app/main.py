@@ -25,7 +25,7 @@ def make_app(
     title: str = "",
     browse_only: bool = False,
     opener: Callable[[], Store] | None = None,
-    reading: FileImport | None = None,
+    file_import: FileImport | None = None,
 ) -> CogtuiApp:
     """Make the app.
 
@@ -34,7 +34,7 @@ def make_app(
         title: what to call the place; the workspace's folder by default.
         browse_only: offer the trace browser alone.
         opener: opens the store to browse, in its own thread; the workspace's index by default.
-        reading: what is still being read into that store.
+        file_import: the files that are still being read into that store.
     """
 
     def open_index() -> Store:
@@ -56,7 +56,7 @@ def make_app(
         title or str(workspace.path),
         ResourceThread("cogtui-store", open_index, lambda store: store.close()),
         ResourceThread("cogtui-states", reader),
-        reading=reading,
+        file_import=file_import,
     )
     return CogtuiApp(context, BROWSING_MODES if browse_only else ALL_MODES)
 
@@ -93,6 +93,6 @@ def browse(opened: OpenedFiles, title: str) -> None:
     """
     try:
         require_terminal()
-        make_app(opened.workspace, title=title, browse_only=True, opener=opened.store, reading=opened).run()
+        make_app(opened.workspace, title=title, browse_only=True, opener=opened.store, file_import=opened).run()
     finally:
         opened.cancel()

@@ -160,7 +160,7 @@ def hold_store(app: CogtuiApp) -> Callable[[], None]:
     import threading
 
     go_on = threading.Event()
-    app.context.store.tell(lambda _: go_on.wait(60))
+    app.context.store.submit(lambda _: go_on.wait(60))
     return go_on.set
 
 

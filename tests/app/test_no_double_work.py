@@ -107,9 +107,9 @@ async def test_a_stored_rules_judgement_is_not_computed_again(
     async with running(builder.workspace) as (app, pilot):
         await press(pilot, "3", "enter")
         screen = top(app, TraceScreen)
-        assert screen.now is not None
-        assert screen.now.facts == judged.facts
-        assert screen.now.counts == {behavior: verdict.count for behavior, verdict in judged.verdicts.items()}
+        assert screen.rules is not None
+        assert screen.rules.facts == judged.facts
+        assert screen.rules.counts == {behavior: verdict.count for behavior, verdict in judged.verdicts.items()}
 
 
 async def test_comparing_two_rollouts_opens_each_of_their_files_once(judged: Builder) -> None:

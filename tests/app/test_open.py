@@ -28,7 +28,7 @@ def opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> OpenedFiles:
 
 
 async def test_first_rows_are_there_and_the_rest_arrives(opened: OpenedFiles) -> None:
-    app = make_app(opened.workspace, title="7.jsonl", browse_only=True, opener=opened.store, reading=opened)
+    app = make_app(opened.workspace, title="7.jsonl", browse_only=True, opener=opened.store, file_import=opened)
     async with started(app) as pilot:
         screen = app.screen
         assert isinstance(screen, TracesScreen)
@@ -51,7 +51,7 @@ async def test_first_rows_are_there_and_the_rest_arrives(opened: OpenedFiles) ->
 
 
 async def test_reading_can_be_stopped(opened: OpenedFiles) -> None:
-    app = make_app(opened.workspace, browse_only=True, opener=opened.store, reading=opened)
+    app = make_app(opened.workspace, browse_only=True, opener=opened.store, file_import=opened)
     async with started(app) as pilot:
         screen = app.screen
         assert isinstance(screen, TracesScreen)
@@ -65,7 +65,7 @@ async def test_rows_that_cannot_be_read_are_counted_and_named(tmp_path: Path, mo
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     (tmp_path / "9.jsonl").write_text('{"completion": "fine"}\n{"completion": \n{"completion": "also fine"}\nnull\n')
     files = open_files([tmp_path / "9.jsonl"])
-    app = make_app(files.workspace, browse_only=True, opener=files.store, reading=files)
+    app = make_app(files.workspace, browse_only=True, opener=files.store, file_import=files)
     async with started(app) as pilot:
         screen = app.screen
         assert isinstance(screen, TracesScreen)

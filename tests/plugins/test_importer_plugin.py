@@ -93,7 +93,7 @@ def test_it_is_chosen_by_content_and_its_rows_hold_several_rollouts(log: Path, t
 
 async def test_it_is_opened_in_the_app_like_any_file(log: Path) -> None:
     opened = open_files([log])
-    app = make_app(opened.workspace, browse_only=True, opener=opened.store, reading=opened)
+    app = make_app(opened.workspace, browse_only=True, opener=opened.store, file_import=opened)
     async with app.run_test(size=(100, 30)) as pilot:
         await settle(pilot)
         screen = app.screen

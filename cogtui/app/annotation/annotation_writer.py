@@ -62,7 +62,7 @@ class AnnotationWriter:
         self._standing = record
         self._writing += 1
         self.state = "saving"
-        future = self._store.tell(lambda store: store.write_human([record], after=expected))
+        future = self._store.submit(lambda store: store.write_human([record], after=expected))
         future.add_done_callback(lambda done: self._written(record, done))
 
     def _written(self, record: HumanAnnotation, done: asyncio.Future[None]) -> None:

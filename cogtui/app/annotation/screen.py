@@ -91,7 +91,7 @@ class AnnotateScreen(ChordScreen):
         self.annotator = identity()
         self.detail: RolloutDetail | None = None
         self.history = DraftHistory(AnnotationDraft(""))
-        self.now: RulesJudgement | None = None
+        self.rules: RulesJudgement | None = None
         self._judge = judge
         self._on_close = on_close
         self._saving: AnnotationWriter | None = None
@@ -130,15 +130,15 @@ class AnnotateScreen(ChordScreen):
 
     async def _load(self, rollout: RolloutRow) -> None:
         store, annotator = self.context.store, self.annotator
-        found = await self.answer(
-            store.ask(lambda opened: (opened.rollout_of(rollout), opened.human(rollout.id, annotator)))
+        found = await self.fetch(
+            store.call(lambda opened: (opened.rollout_of(rollout), opened.human(rollout.id, annotator)))
         )
         if found is None:
             return
         detail, saved = found
-        self.rollout, self.detail, self.now = rollout, detail, None
+        self.rollout, self.detail, self.rules = rollout, detail, None
         if saved is not None and saved.text_sha256 != new_annotation(rollout.id, detail.completion, "x").text_sha256:
-            self.say("you annotated another text of this rollout; its spans are not shown", bad=True)
+            self.show_message("you annotated another text of this rollout; its spans are not shown", bad=True)
             self.history = DraftHistory(AnnotationDraft(detail.completion))
         else:
             self.history = DraftHistory(
@@ -148,10 +148,10 @@ class AnnotateScreen(ChordScreen):
         self._show(stay=False)
         if self.text.spans:
             self.text.go_to_span(self.text.next_open(0) or 0)
-        self.now = await self.answer(self.context.work.ask(lambda _: rules_judgement(detail)))
+        self.rules = await self.fetch(self.context.work.call(lambda _: rules_judgement(detail)))
         self._show(stay=True)
         order = self.order
-        place = await self.answer(store.ask(lambda opened: order.position_text(opened, rollout)))
+        place = await self.fetch(store.call(lambda opened: order.position_text(opened, rollout)))
         self.query_one("#head", TextRows).show_rows(head_parts(detail.row, annotator, place or ""))
 
     # Display
@@ -159,11 +159,11 @@ class AnnotateScreen(ChordScreen):
     def _show(self, *, stay: bool = True) -> None:
         if self.detail is None:
             return
-        marks = [(fact.start, fact.end) for fact in self.now.facts] if self.now is not None else []
+        marks = [(fact.start, fact.end) for fact in self.rules.facts] if self.rules is not None else []
         self.text.show_draft(self.draft, marks, stay=stay)
         if not stay:
             self.query_one("#head", TextRows).show_rows(head_parts(self.detail.row, self.annotator, ""))
-        detail, now = self.detail, self.now
+        detail, now = self.detail, self.rules
         self.query_one("#problem", DetailPane).show_with(lambda width: problem_rows(detail, None, now, width))
         self._show_counts()
         self._show_hint()
@@ -193,7 +193,7 @@ class AnnotateScreen(ChordScreen):
         try:
             changed = self.history.put(make(self.draft))
         except InvalidEdit as error:
-            self.say(str(error), bad=True)
+            self.show_message(str(error), bad=True)
             return False
         self.text.select(None)
         if changed:
@@ -226,7 +226,7 @@ class AnnotateScreen(ChordScreen):
         text, chosen, span = self.text, self.text.selection, self.text.span
         if chosen is not None:
             if chosen.origin is None:
-                self.say("which behaviour? V B S or C")
+                self.show_message("which behaviour? V B S or C")
             else:
                 self._apply_selection(chosen, chosen.origin, chosen.origin.behavior)
         elif span is None:
@@ -235,7 +235,7 @@ class AnnotateScreen(ChordScreen):
             if self.change(lambda draft: draft.accept(span)):
                 self._go_to_next_open()
         elif not self._go_to_next_open():
-            self.say(f"this {BEHAVIOR_LETTERS[span.behavior]} is yours already; nothing is left to decide")
+            self.show_message(f"this {BEHAVIOR_LETTERS[span.behavior]} is yours already; nothing is left to decide")
         text.focus()
 
     def _go_to_next_open(self) -> bool:
@@ -252,16 +252,16 @@ class AnnotateScreen(ChordScreen):
         """Reject the proposal or delete the annotator's span, then go to the next proposal."""
         span = self.text.span
         if span is None:
-            self.say("no span here")
+            self.show_message("no span here")
         elif self.change(lambda draft: draft.remove(span)) and self.draft.open:
             self._go_to_next_open()
 
     def action_accept_all(self) -> None:
         """Accept all open proposals."""
         if not self.draft.open:
-            self.say("nothing is left to decide")
+            self.show_message("nothing is left to decide")
         elif self.change(AnnotationDraft.accept_all) and self.draft.open:
-            self.say(f"{len(self.draft.open)} overlap spans of yours and are still to decide")
+            self.show_message(f"{len(self.draft.open)} overlap spans of yours and are still to decide")
 
     def action_label(self, letter: str) -> None:
         """Label the selection, or relabel the span, with the behaviour of that letter."""
@@ -277,13 +277,13 @@ class AnnotateScreen(ChordScreen):
             _, start, end = span_key(span)
             self.change(lambda draft: draft.relabel(span, behavior), (behavior, start, end))
         else:
-            self.say("no span here: Space starts a selection, which V B S C then labels")
+            self.show_message("no span here: Space starts a selection, which V B S C then labels")
 
     def action_flag(self, flag: Flag) -> None:
         """Mark the span as weak or repeated, or clear the flag."""
         span = self.text.span
         if span is None:
-            self.say("no span here")
+            self.show_message("no span here")
         else:
             self.change(lambda draft: draft.toggle(span, flag), span_key(span))
 
@@ -299,7 +299,7 @@ class AnnotateScreen(ChordScreen):
         """Move the boundaries of the span with the selection's keys; Enter applies them."""
         span = self.text.span
         if span is None:
-            self.say("no span here: Space starts a new one")
+            self.show_message("no span here: Space starts a new one")
         else:
             _, start, end = span_key(span)
             self.text.select(TextSelection(start, end, "end", span))
@@ -323,7 +323,7 @@ class AnnotateScreen(ChordScreen):
             self._save()
             self._show()
         else:
-            self.say(otherwise)
+            self.show_message(otherwise)
 
     def action_done(self) -> None:
         """Finish the trace (behaviours without a span count as zero), or reopen it."""
@@ -331,7 +331,7 @@ class AnnotateScreen(ChordScreen):
             self.change(AnnotationDraft.reopen)
         elif not self.draft.open:
             if self.change(AnnotationDraft.finish):
-                self.say("done: behaviours without a span count as zero; n goes to the next trace")
+                self.show_message("done: behaviours without a span count as zero; n goes to the next trace")
         else:
             ends: list[Callable[[AnnotationDraft], AnnotationDraft]] = [
                 AnnotationDraft.accept_all,
@@ -352,9 +352,9 @@ class AnnotateScreen(ChordScreen):
         """Ask for the judge whose spans to start from."""
         if self.detail is None:
             return
-        offered = proposal_sources(self.detail, self.now, self.annotator)
+        offered = proposal_sources(self.detail, self.rules, self.annotator)
         if not offered:
-            self.say("no judge has seen this trace")
+            self.show_message("no judge has seen this trace")
             return
         first = next((number for number, one in enumerate(offered) if one.basis == self._judge), 0)
 
@@ -364,7 +364,7 @@ class AnnotateScreen(ChordScreen):
             wanted = offered[index]
             self.change(lambda draft: draft.propose(wanted.spans, wanted.basis))
             if not self._go_to_next_open():
-                self.say(f"{wanted.name} proposes nothing that is not decided already")
+                self.show_message(f"{wanted.name} proposes nothing that is not decided already")
 
         names = [one.name for one in offered]
         self.app.push_screen(ChoiceScreen("Start from whose spans?", names, first), chosen)
@@ -377,7 +377,7 @@ class AnnotateScreen(ChordScreen):
     @on(TraceText.NoFurtherSpan)
     def _no_more(self, event: TraceText.NoFurtherSpan) -> None:
         name = event.behavior.replace("_", " ") if event.behavior else "span"
-        self.say(f"no {name} further {'below' if event.direction > 0 else 'above'}")
+        self.show_message(f"no {name} further {'below' if event.direction > 0 else 'above'}")
 
     def action_neighbour(self, direction: int) -> None:
         """Go to the next or previous trace."""
@@ -385,9 +385,9 @@ class AnnotateScreen(ChordScreen):
 
     async def _go(self, direction: int) -> None:
         order, here = self.order, self.rollout
-        row = await self.answer(self.context.store.ask(lambda store: order.neighbour(store, here, direction)))
+        row = await self.fetch(self.context.store.call(lambda store: order.neighbour(store, here, direction)))
         if row is None:
-            self.say("that was the last trace" if direction > 0 else "this is the first trace")
+            self.show_message("that was the last trace" if direction > 0 else "this is the first trace")
         else:
             self.show_rollout(row)
 

@@ -78,7 +78,7 @@ class CurvesScreen(AppScreen):
 
     async def _load(self) -> None:
         self._read_at = time.monotonic()
-        found = await self.answer(self.context.store.ask(lambda store: store.per_step()))
+        found = await self.fetch(self.context.store.call(lambda store: store.per_step()))
         if found is not None:
             self._summaries, self._read = found, True
             self.draw()

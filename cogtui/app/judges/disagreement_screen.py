@@ -111,7 +111,9 @@ class DisagreementScreen(ChordScreen):
     def jump(self, direction: int, letter: str) -> None:
         index = self.query_one(SpanComparisonText).next_difference(direction, letter)
         if index is None:
-            self.say(f"no difference further {'below' if direction > 0 else 'above'}; n and p go to other traces")
+            self.show_message(
+                f"no difference further {'below' if direction > 0 else 'above'}; n and p go to other traces"
+            )
         else:
             self._go_to(index)
 
@@ -164,7 +166,7 @@ class DisagreementScreen(ChordScreen):
         if 0 <= at < len(ids):
             self.show_trace(ids[at])
         else:
-            self.say("that was the last trace of the queue" if direction > 0 else "this is the first trace")
+            self.show_message("that was the last trace of the queue" if direction > 0 else "this is the first trace")
 
     def action_pane(self) -> None:
         """Switch the narrow screen between instances, details and neither; a wide screen always shows both."""
@@ -183,7 +185,7 @@ class DisagreementScreen(ChordScreen):
         self.run_worker(self._annotate(self.trace), group="go", exclusive=True)
 
     async def _annotate(self, trace: str) -> None:
-        row = await self.answer(self.context.store.ask(lambda store: _row_of(store.rollout(trace).row, trace)))
+        row = await self.fetch(self.context.store.call(lambda store: _row_of(store.rollout(trace).row, trace)))
         if row is not None:
             order = QueueOrder([item.id for item in self.found.agreement.queue])
             self.post_message(OpenAnnotation(self, order, row, self.found.judge.run, self._annotated))
@@ -192,7 +194,7 @@ class DisagreementScreen(ChordScreen):
         if rollout.id in self.found.texts:
             self.show_trace(rollout.id)
         if judge_run in (self.found.reference.run, self.found.judge.run):
-            self.say("these are the spans as they were compared; Esc shows the new numbers")
+            self.show_message("these are the spans as they were compared; Esc shows the new numbers")
 
     def action_up(self) -> None:
         """Return to the queue, at the trace last read."""

@@ -102,7 +102,7 @@ class JudgesScreen(AppScreen):
     def on_mount(self) -> None:
         self.query_one(RunTable).focus()
         self.watch_signal(self.shared.store_signal, lambda _: self.catch_up())
-        self.every(_LOOK_S, self._tick)
+        self.call_every(_LOOK_S, self._tick)
         self._look()
 
     def catch_up(self) -> None:
@@ -122,7 +122,7 @@ class JudgesScreen(AppScreen):
 
     async def _load(self) -> None:
         began = time.monotonic()
-        answer = await self.answer(self.context.judging.ask(_overview))
+        answer = await self.fetch(self.context.judging.call(_overview))
         if answer is None:
             self.query_one("#summary", TextRows).show((" the index cannot be read", "bad"))
             return
@@ -231,7 +231,7 @@ class JudgesScreen(AppScreen):
             return
         self._asked += 1
         number, limit = self._asked, self.limit
-        prints = await self.answer(self.context.judging.ask(lambda store: _fingerprint(store, (first, second))))
+        prints = await self.fetch(self.context.judging.call(lambda store: _fingerprint(store, (first, second))))
         if prints is None:
             return
         key = _CacheKey(first, second, limit, prints)
@@ -245,20 +245,20 @@ class JudgesScreen(AppScreen):
                     raise Interrupted("another comparison was asked for")
 
             try:
-                made = await self.context.judging.ask(
+                made = await self.context.judging.call(
                     lambda store: compare_sides(store, first, second, limit=limit, report=report)
                 )
             except Interrupted:
                 return
             except (CogtuiError, OSError) as error:
-                self._still_here()
+                self._check_attached()
                 self._show(None, str(error).splitlines()[0])
-                self.complain(error if isinstance(error, CogtuiError) else CogtuiError(str(error)))
+                self.show_error(error if isinstance(error, CogtuiError) else CogtuiError(str(error)))
                 return
             finally:
                 if self._asked == number:
                     self._computing = False
-            self._still_here()
+            self._check_attached()
             self._cache = {**dict(list(self._cache.items())[-7:]), key: made}
         self._show(self._cache[key], "")
 

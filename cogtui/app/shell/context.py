@@ -47,7 +47,7 @@ class Context:
     """For log files and computations that take a moment."""
     control: ResourceThread[None] = field(default_factory=lambda: ResourceThread("cogtui-control", lambda: None))
     """For starting and cancelling stages, which can take as long as a stage needs to end by itself."""
-    reading: FileImport | None = None
+    file_import: FileImport | None = None
     """Files that are being read; None for a workspace."""
     snapshot: WorkspaceSnapshot = field(default_factory=WorkspaceSnapshot)
     """The latest snapshot."""

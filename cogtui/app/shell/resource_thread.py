@@ -33,15 +33,15 @@ class ResourceThread(Generic[T]):
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
 
-    async def ask(self, function: Callable[[T], R]) -> R:
+    async def call(self, function: Callable[[T], R]) -> R:
         """Run a function and return its result. A call that is cancelled before its turn is not run.
 
         Raises:
             Exception: whatever the function, or the making of the resource, raised.
         """
-        return await self.tell(function)
+        return await self.submit(function)
 
-    def tell(self, function: Callable[[T], R]) -> "asyncio.Future[R]":
+    def submit(self, function: Callable[[T], R]) -> "asyncio.Future[R]":
         """Run a function even if nobody awaits the returned future."""
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)

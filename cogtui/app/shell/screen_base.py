@@ -88,7 +88,7 @@ class AppScreen(DeferredPaintScreen):
         signal.subscribe(self, callback)
         self._watching = True
 
-    def every(self, seconds: float, callback: Callable[[], object]) -> None:
+    def call_every(self, seconds: float, callback: Callable[[], object]) -> None:
         """Call back at intervals while this screen is on top. One interval per screen."""
         self._clock = self.set_interval(seconds, callback)
 
@@ -96,7 +96,7 @@ class AppScreen(DeferredPaintScreen):
         """Handle what was published while the screen was covered."""
 
     @on(events.ScreenSuspend)
-    def _covered(self) -> None:
+    def _screen_suspended(self) -> None:
         for signal, _ in self._watches:
             signal.unsubscribe(self)
         self._watching = False
@@ -104,7 +104,7 @@ class AppScreen(DeferredPaintScreen):
             self._clock.pause()
 
     @on(events.ScreenResume)
-    def _uncovered(self) -> None:
+    def _screen_resumed(self) -> None:
         if not self._watching and self._watches:
             for signal, callback in self._watches:
                 signal.subscribe(self, callback)
@@ -113,35 +113,35 @@ class AppScreen(DeferredPaintScreen):
         if self._clock is not None:
             self._clock.resume()
 
-    async def answer(self, question: Awaitable[R]) -> R | None:
+    async def fetch(self, result: Awaitable[R]) -> R | None:
         """Await a result from the background; show an error and return None if it failed.
 
         Raises:
-            CancelledError: the screen was left meanwhile; there is nobody to answer.
+            CancelledError: the screen was removed meanwhile.
         """
         try:
-            answer = await question
+            answer = await result
         except CogtuiError as error:
-            self._still_here()
-            self.complain(error)
+            self._check_attached()
+            self.show_error(error)
             return None
         except (OSError, sqlite3.Error) as error:
-            self._still_here()
-            self.complain(CogtuiError(f"{type(error).__name__}: {error}"))
+            self._check_attached()
+            self.show_error(CogtuiError(f"{type(error).__name__}: {error}"))
             return None
-        self._still_here()
+        self._check_attached()
         return answer
 
-    def _still_here(self) -> None:
+    def _check_attached(self) -> None:
         # Textual removes a screen's widgets before it cancels the screen's workers.
         if not self.is_attached or not self.query(KeyBar):
             raise asyncio.CancelledError
 
-    def complain(self, error: CogtuiError) -> None:
+    def show_error(self, error: CogtuiError) -> None:
         """Show an error and its remedy."""
-        self.say(str(error), bad=True)
+        self.show_message(str(error), bad=True)
 
-    def say(self, text: str, *, bad: bool = False) -> None:
+    def show_message(self, text: str, *, bad: bool = False) -> None:
         """Show a short message for a few seconds."""
         lines = "\n".join(shown(line) for line in text.splitlines()[:6])
         self.app.notify(lines, severity="error" if bad else "information", timeout=8 if bad else 4, markup=False)
@@ -154,4 +154,4 @@ class AppScreen(DeferredPaintScreen):
     def copy(self, text: str, what: str) -> None:
         """Copy a text to the terminal's clipboard (OSC 52, which tmux and SSH pass on)."""
         self.app.copy_to_clipboard(text.encode("utf-8", "replace").decode("utf-8"))
-        self.say(f"copied {what}")
+        self.show_message(f"copied {what}")

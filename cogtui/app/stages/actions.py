@@ -40,11 +40,11 @@ class StageActions(AppScreen):
         """Open the log at the error for a stage that ended badly, the rollouts if it has some, else the log."""
         stage = self.stage
         if stage is None:
-            self.say("nothing to open here")
+            self.show_message("nothing to open here")
         elif stage.state in ENDED_BADLY or stage.state == "unknown":
             self.action_open_log()
         elif stage.state in ("planned", "queued", "blocked"):
-            self.say(stage.reason or f"{stage.state}: it has not started, so there is no log yet")
+            self.show_message(stage.reason or f"{stage.state}: it has not started, so there is no log yet")
         elif stage.state == "done":
             self.action_open_traces(or_log=True)
         else:
@@ -65,26 +65,26 @@ class StageActions(AppScreen):
 
     async def _open_traces(self, key: str, or_log: bool) -> None:
         workspace = self.context.workspace
-        sources = await self.answer(self.context.work.ask(lambda _: stages_with_rollouts(workspace, key)))
+        sources = await self.fetch(self.context.work.call(lambda _: stages_with_rollouts(workspace, key)))
         if sources:
             text = " OR ".join(f"stage:{source}" for source in sources)
             self.post_message(OpenRolloutList(self, f"{key} › traces", text))
         elif or_log:
             self.action_open_log()
         else:
-            self.say("this stage writes no rollouts")
+            self.show_message("this stage writes no rollouts")
 
     def action_cancel(self) -> None:
         """Cancel the stage after confirmation."""
         stage = self.stage
         if stage is None or stage.state not in ACTIVE:
-            self.say("only what runs or waits can be cancelled")
+            self.show_message("only what runs or waits can be cancelled")
             return
         self.run_worker(self._ask_cancel(stage), group="act")
 
     async def _ask_cancel(self, stage: StageState) -> None:
         workspace = self.context.workspace
-        along = await self.answer(self.context.control.ask(lambda _: list_dependents(workspace, [stage.key])))
+        along = await self.fetch(self.context.control.call(lambda _: list_dependents(workspace, [stage.key])))
         if along is None:
             return
         others = [self.context.snapshot.states[key] for key in along if key in self.context.snapshot.states]
@@ -95,7 +95,7 @@ class StageActions(AppScreen):
         """Start a failed or stopped stage again after confirmation."""
         stage = self.stage
         if stage is None or stage.state not in RETRYABLE | CONTINUABLE:
-            self.say("only what failed, was stopped or never started can be started again")
+            self.show_message("only what failed, was stopped or never started can be started again")
             return
         self._confirm(
             "Start this stage again? It continues from its last checkpoint.", [stage], retry_stages, "started"
@@ -119,10 +119,14 @@ class StageActions(AppScreen):
 
     async def _act(self, act: ActOnStages, keys: Sequence[str], said: str) -> None:
         workspace = self.context.workspace
-        self.say("cancelling; a stage has some seconds to end by itself" if act is cancel_stages else "starting")
-        done = await self.answer(self.context.control.ask(lambda _: act(workspace, keys)))
+        self.show_message(
+            "cancelling; a stage has some seconds to end by itself" if act is cancel_stages else "starting"
+        )
+        done = await self.fetch(self.context.control.call(lambda _: act(workspace, keys)))
         if done is not None:
-            self.say(f"{said}: {', '.join(done)}" if done else "nothing to do: the stage changed its state meanwhile")
+            self.show_message(
+                f"{said}: {', '.join(done)}" if done else "nothing to do: the stage changed its state meanwhile"
+            )
 
     def action_copy_path(self) -> None:
         """Copy the path of the stage's folder."""

@@ -69,14 +69,14 @@ class LogScreen(AppScreen):
     def on_mount(self) -> None:
         self.query_one(LogView).focus()
         self.run_worker(self._open_best(), group="log", exclusive=True)
-        self.every(_POLL_S, self._poll)
+        self.call_every(_POLL_S, self._poll)
 
     def on_unmount(self) -> None:
         self._stop.set()
 
     async def _open_best(self) -> None:
         folder = self.context.workspace.folder(self.key).path
-        path = await self.answer(self.context.work.ask(lambda _: best_log(attempt_logs(folder), failed=self.failed)))
+        path = await self.fetch(self.context.work.call(lambda _: best_log(attempt_logs(folder), failed=self.failed)))
         if path is None:
             self.query_one("#where", TextRows).show((" no log yet: the stage has not started", "dim"))
             return
@@ -87,7 +87,7 @@ class LogScreen(AppScreen):
     async def _open(self, path: Path) -> None:
         self.file = LogFile(path)
         file = self.file
-        chunk = await self.answer(self.context.work.ask(lambda _: file.end()))
+        chunk = await self.fetch(self.context.work.call(lambda _: file.end()))
         if chunk is not None:
             self._remember(chunk)
             self.query_one(LogView).set_lines(chunk.lines)
@@ -125,11 +125,11 @@ class LogScreen(AppScreen):
         if (
             self.following
             and not self._picked
-            and await self.answer(self.context.work.ask(lambda _: _outdated(file.path)))
+            and await self.fetch(self.context.work.call(lambda _: _outdated(file.path)))
         ):
             await self._open_best()
             return
-        chunk = await self.answer(self.context.work.ask(lambda _: _new_lines(file, view.next_byte)))
+        chunk = await self.fetch(self.context.work.call(lambda _: _new_lines(file, view.next_byte)))
         if chunk is None or file is not self.file:
             return
         if chunk.identity != self._identity or chunk.size < self._bytes:
@@ -166,9 +166,9 @@ class LogScreen(AppScreen):
             if file is None:
                 return
             if direction < 0:
-                chunk = await self.answer(self.context.work.ask(lambda _: file.before(view.first_byte)))
+                chunk = await self.fetch(self.context.work.call(lambda _: file.before(view.first_byte)))
             else:
-                chunk = await self.answer(self.context.work.ask(lambda _: file.after(view.next_byte)))
+                chunk = await self.fetch(self.context.work.call(lambda _: file.after(view.next_byte)))
             if chunk is None or file is not self.file:
                 return
             if direction < 0:
@@ -197,8 +197,8 @@ class LogScreen(AppScreen):
             return
         self.following = False
         if not view.go_to_byte(offset):
-            above = await self.answer(self.context.work.ask(lambda _: file.before(offset, BLOCK // 4)))
-            below = await self.answer(self.context.work.ask(lambda _: file.after(offset)))
+            above = await self.fetch(self.context.work.call(lambda _: file.before(offset, BLOCK // 4)))
+            below = await self.fetch(self.context.work.call(lambda _: file.after(offset)))
             if above is None or below is None:
                 return
             self._remember(below)
@@ -222,7 +222,7 @@ class LogScreen(AppScreen):
             self._pattern = re.compile(event.value.encode("utf-8", "replace"), flags)
             self.query_one(LogView).mark(re.compile(event.value, flags))
         except re.error as error:
-            self.complain(CogtuiError(f"{event.value!r} is no regular expression: {error.msg}"))
+            self.show_error(CogtuiError(f"{event.value!r} is no regular expression: {error.msg}"))
             return
         self.action_again(1)
 
@@ -252,13 +252,13 @@ class LogScreen(AppScreen):
         stop = self._stop = threading.Event()
         self._pattern = pattern
         self.query_one("#where", TextRows).show((" searching, / searches for something else", "dim"))
-        found = await self.answer(
-            self.context.work.ask(lambda _: file.find(pattern, offset, backwards=backwards, stop=stop.is_set))
+        found = await self.fetch(
+            self.context.work.call(lambda _: file.find(pattern, offset, backwards=backwards, stop=stop.is_set))
         )
         if found is not None:
             await self._show_byte(found)
         elif not quiet and not stop.is_set():
-            self.say(f"no {'earlier' if backwards else 'further'} match")
+            self.show_message(f"no {'earlier' if backwards else 'further'} match")
         self._show_where()
 
     def action_toggle_follow(self) -> None:
@@ -275,7 +275,7 @@ class LogScreen(AppScreen):
 
     async def _choose_file(self) -> None:
         folder = self.context.workspace.folder(self.key).path
-        logs = await self.answer(self.context.work.ask(lambda _: attempt_logs(folder)))
+        logs = await self.fetch(self.context.work.call(lambda _: attempt_logs(folder)))
         if not logs:
             return
 
@@ -297,7 +297,7 @@ class LogScreen(AppScreen):
             with self.app.suspend():
                 subprocess.run([*pager, str(self.file.path)], check=False)
         except (OSError, SuspendNotSupported) as error:
-            self.complain(
+            self.show_error(
                 CogtuiError(f"cannot open {pager[0]}: {error}", remedy="Set PAGER to a program that is here.")
             )
 

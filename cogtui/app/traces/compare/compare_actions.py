@@ -37,10 +37,12 @@ class CompareActions(AppScreen):
             return
         if marked is not None and marked.id == here.id:
             self.context.marked = None
-            self.say("no longer marked")
+            self.show_message("no longer marked")
         else:
             self.context.marked = here
-            self.say(f"marked: {printable_line(describe_rollout(here), 120)}. d on another rollout compares the two")
+            self.show_message(
+                f"marked: {printable_line(describe_rollout(here), 120)}. d on another rollout compares the two"
+            )
         self.mark_changed()
 
     def action_compare(self) -> None:
@@ -54,12 +56,12 @@ class CompareActions(AppScreen):
             self.run_worker(self._compare_with_partner(here), group="compare", exclusive=True)
 
     async def _compare_with_partner(self, here: RolloutRow) -> None:
-        rows = await self.answer(self.context.store.ask(lambda store: store.same_problem(here.id)))
+        rows = await self.fetch(self.context.store.call(lambda store: store.same_problem(here.id)))
         if rows is None:
             return
         other = choose_partner(rows, here)
         if other is None:
-            self.say("this problem has no other rollout; m marks one to compare any two", bad=True)
+            self.show_message("this problem has no other rollout; m marks one to compare any two", bad=True)
         else:
             self._open_compare(other, here)
 

@@ -97,22 +97,22 @@ class CompareScreen(ChordScreen, ReusableScreen):
             row, known = self.rows[side], self.details[side]
             if known is not None and known.row.id == row.id:
                 continue
-            detail = await self.answer(store.ask(lambda found, row=row: found.rollout_of(row)))  # type: ignore[misc]
+            detail = await self.fetch(store.call(lambda found, row=row: found.rollout_of(row)))  # type: ignore[misc]
             if detail is None:
                 return
             now = None
             if not detail.judge_runs:
-                now = await self.answer(work.ask(lambda _, detail=detail: rules_judgement(detail)))  # type: ignore[misc]
+                now = await self.fetch(work.call(lambda _, detail=detail: rules_judgement(detail)))  # type: ignore[misc]
             if not any(row.id == other.id for other in self.others[side]):
-                found = await self.answer(
-                    store.ask(lambda found, row=row: found.same_problem(row.id))  # type: ignore[misc]
+                found = await self.fetch(
+                    store.call(lambda found, row=row: found.same_problem(row.id))  # type: ignore[misc]
                 )
                 self.others[side] = found or []
             self.details[side], self.traces[side] = detail, view_judge_run(detail, 0, now)
         left, right = self.details
         assert left is not None
         assert right is not None
-        self.pairing = await self.answer(work.ask(lambda _: pair_segments(left.completion, right.completion)))
+        self.pairing = await self.fetch(work.call(lambda _: pair_segments(left.completion, right.completion)))
         if self.pairing is not None:
             sides = [
                 PairSide(detail.completion, trace.spans)
@@ -147,7 +147,7 @@ class CompareScreen(ChordScreen, ReusableScreen):
 
     @on(PairText.NoFurtherTarget)
     def _no_more(self, event: PairText.NoFurtherTarget) -> None:
-        self.say(f"no {event.what} further {'below' if event.direction > 0 else 'above'}")
+        self.show_message(f"no {event.what} further {'below' if event.direction > 0 else 'above'}")
 
     def _put(self, row: RolloutRow) -> None:
         """Show a rollout on the active side."""
@@ -160,7 +160,7 @@ class CompareScreen(ChordScreen, ReusableScreen):
         rows, here = self.others[self.active], self.rows[self.active]
         found = find_neighbour(rows, here, axis, by)
         if found is None:
-            self.say(_ENDS[axis][by > 0])
+            self.show_message(_ENDS[axis][by > 0])
         else:
             self._put(found)
 
@@ -197,7 +197,7 @@ class CompareScreen(ChordScreen, ReusableScreen):
     async def _open(self) -> None:
         row = self.rows[self.active]
         listed = ListQuery(f"problem:{quote_value(row.problem_id)}")
-        place = await self.answer(self.context.store.ask(lambda store: store.locate(listed.query(), row.id)))
+        place = await self.fetch(self.context.store.call(lambda store: store.locate(listed.query(), row.id)))
         if place is not None:
             self.post_message(OpenReader(self, listed, replace(row, cursor=place)))
 

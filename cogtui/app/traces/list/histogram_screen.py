@@ -114,7 +114,7 @@ class HistogramScreen(AppScreen):
 
     async def _load(self, field: SortField) -> None:
         query = self.list_query.query()
-        found = await self.answer(self.context.store.ask(lambda store: store.histogram(query, field, bins=_BINS)))
+        found = await self.fetch(self.context.store.call(lambda store: store.histogram(query, field, bins=_BINS)))
         if found is None:
             return
         self.query_one(HistogramBars).show_histogram(found)
@@ -129,7 +129,7 @@ class HistogramScreen(AppScreen):
     def _bar_chosen(self, event: LineView.LineSelected) -> None:
         text = self.query_one(HistogramBars).filters[event.line]
         if not text:
-            self.say("there is no filter for this line")
+            self.show_message("there is no filter for this line")
             return
         self.action_up()
         self._chosen(text)

@@ -79,8 +79,8 @@ class PagedRolloutScreen(CompareActions):
         self.view.focus()
         self.mark_changed()
         self.watch_signal(self.shared.store_signal, self._store_changed)
-        if self.context.reading is not None:
-            self.every(1.0, self._ask_reading)
+        if self.context.file_import is not None:
+            self.call_every(1.0, self._ask_reading)
         self.load()
 
     def load(self, keep: RolloutRow | None = None, *, end: bool = False) -> None:
@@ -88,21 +88,21 @@ class PagedRolloutScreen(CompareActions):
         try:
             query = self.list_query.query()
         except InvalidInput as error:
-            self.complain(error)
+            self.show_error(error)
             return
         self.run_worker(self._load(query, keep, end), group="load", exclusive=True)
 
     async def _load(self, query: Query, keep: RolloutRow | None, end: bool) -> None:
         store = self.context.store
-        coverage = await self.answer(store.ask(lambda found: found.coverage()))
+        coverage = await self.fetch(store.call(lambda found: found.coverage()))
         if coverage is None:
             self.query_one("#summary", TextRows).show((" the index cannot be read", "bad"))
             return
         total: int | None = None
         if keep is None:
             # At the end the position follows from the count; counting the rows above would visit every row.
-            first = await self.answer(
-                store.ask(
+            first = await self.fetch(
+                store.call(
                     lambda found: (
                         found.page(query, before=END if end else None, limit=PAGE_ROWS),
                         found.count(query) if end else None,
@@ -116,8 +116,8 @@ class PagedRolloutScreen(CompareActions):
             cursor = len(rows) - 1 if end else 0
         else:
             kept = keep.cursor
-            above = await self.answer(store.ask(lambda found: found.page(query, before=kept, limit=PAGE_ROWS)))
-            below = await self.answer(store.ask(lambda found: found.page(query, after=kept, limit=PAGE_ROWS)))
+            above = await self.fetch(store.call(lambda found: found.page(query, before=kept, limit=PAGE_ROWS)))
+            below = await self.fetch(store.call(lambda found: found.page(query, after=kept, limit=PAGE_ROWS)))
             if above is None or below is None:
                 return
             rows, before, after = [*above.rows, keep, *below.rows], above.before, below.after
@@ -134,16 +134,16 @@ class PagedRolloutScreen(CompareActions):
             self.run_worker(self._prepare(), group="prepare")
         if total is not None:
             return
-        self.total = await self.answer(store.ask(lambda found: found.count(query)))
+        self.total = await self.fetch(store.call(lambda found: found.count(query)))
         if not rows or before is None:
             self._first_position = 0
         else:
             top = rows[0].cursor
-            self._first_position = await self.answer(store.ask(lambda found: found.position(query, top)))
+            self._first_position = await self.fetch(store.call(lambda found: found.position(query, top)))
         self._show_summary()
 
     async def _prepare(self) -> None:
-        await self.answer(self.context.work.ask(lambda _: _import_reading()))
+        await self.fetch(self.context.work.call(lambda _: _import_reading()))
         self.post_message(PrepareReaders())
 
     @on(RolloutList.Edge)
@@ -158,16 +158,16 @@ class PagedRolloutScreen(CompareActions):
         above, below = view.above, view.below
         try:
             if direction < 0 and above is not None:
-                page = await self.answer(
-                    self.context.store.ask(lambda found: found.page(query, before=above, limit=PAGE_ROWS))
+                page = await self.fetch(
+                    self.context.store.call(lambda found: found.page(query, before=above, limit=PAGE_ROWS))
                 )
                 if page is not None and view.above is above:
                     view.prepend(page)
                     if self._first_position is not None:
                         self._first_position -= len(page.rows)
             elif direction > 0 and below is not None:
-                page = await self.answer(
-                    self.context.store.ask(lambda found: found.page(query, after=below, limit=PAGE_ROWS))
+                page = await self.fetch(
+                    self.context.store.call(lambda found: found.page(query, after=below, limit=PAGE_ROWS))
                 )
                 if page is not None and view.below is below:
                     loaded = view.line_count
@@ -180,36 +180,36 @@ class PagedRolloutScreen(CompareActions):
         self._show_summary()
 
     def _ask_reading(self) -> None:
-        if self.context.reading is not None and self._reading != _READ:
-            self.run_worker(self._show_reading(self.context.reading), group="reading", exclusive=True)
+        if self.context.file_import is not None and self._reading != _READ:
+            self.run_worker(self._show_reading(self.context.file_import), group="reading", exclusive=True)
 
     async def _show_reading(self, reading: FileImport) -> None:
-        found = await self.answer(
-            self.context.work.ask(lambda _: (reading.done(), reading.progress(), reading.unreadable()))
+        found = await self.fetch(
+            self.context.work.call(lambda _: (reading.done(), reading.progress(), reading.unreadable()))
         )
         if found is None:
             return
         done, progress, (unreadable, first) = found
         if unreadable and not self._unreadable:
-            self.say(f"could not be read: {first}", bad=True)
+            self.show_message(f"could not be read: {first}", bad=True)
         self._unreadable = unreadable
         share = format_percent(progress) if progress is not None else "the files"
         self._reading = _READ if done else f"  reading {share}"
         self._show_summary()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        return action != "stop_reading" or (self.context.reading is not None and self._reading != _READ)
+        return action != "stop_reading" or (self.context.file_import is not None and self._reading != _READ)
 
     def action_stop_reading(self) -> None:
         """Stop reading the opened files; opening them again continues from there."""
-        reading = self.context.reading
+        reading = self.context.file_import
         if reading is not None:
             self.run_worker(self._stop_reading(reading), group="reading", exclusive=True)
 
     async def _stop_reading(self, reading: FileImport) -> None:
-        await self.answer(self.context.work.ask(lambda _: reading.cancel()))
+        await self.fetch(self.context.work.call(lambda _: reading.cancel()))
         self._reading = _READ
-        self.say("stopped reading; opening the same files again goes on from there")
+        self.show_message("stopped reading; opening the same files again goes on from there")
         self._show_summary()
 
     def _store_changed(self, version: int) -> None:
@@ -227,21 +227,21 @@ class PagedRolloutScreen(CompareActions):
             self.load()
             return
         store = self.context.store
-        coverage = await self.answer(store.ask(lambda found: found.coverage()))
-        total = await self.answer(store.ask(lambda found: found.count(query)))
-        new = await self.answer(store.ask(lambda found: found.count(query, newer_than=newest)))
+        coverage = await self.fetch(store.call(lambda found: found.coverage()))
+        total = await self.fetch(store.call(lambda found: found.count(query)))
+        new = await self.fetch(store.call(lambda found: found.count(query, newer_than=newest)))
         top, bottom = view.visible_rows
         if top > 0:
             above = view.rollouts[top - 1].cursor
-            page = await self.answer(store.ask(lambda found: found.page(query, after=above, limit=bottom - top)))
+            page = await self.fetch(store.call(lambda found: found.page(query, after=above, limit=bottom - top)))
         else:
-            page = await self.answer(store.ask(lambda found: found.page(query, limit=max(1, bottom))))
+            page = await self.fetch(store.call(lambda found: found.page(query, limit=max(1, bottom))))
         if coverage is None or total is None or new is None or page is None or newest != self._newest:
             return
         view.refresh_rows(page.rows, top)
         if view.below is None and new:
             last = view.rollouts[-1].cursor
-            tail = await self.answer(store.ask(lambda found: found.page(query, after=last, limit=PAGE_ROWS)))
+            tail = await self.fetch(store.call(lambda found: found.page(query, after=last, limit=PAGE_ROWS)))
             if tail is not None and tail.rows and view.below is None:
                 view.append(tail)
         seen = sum(rollout.serial > newest for rollout in view.rollouts)
@@ -288,8 +288,8 @@ class PagedRolloutScreen(CompareActions):
         """Look up the text around the search matches in the visible rows."""
         query, wanted = self.list_query.query(), self.view.without_snippet()
         if wanted:
-            found = await self.answer(
-                self.context.store.ask(lambda store: store.snippets(query, wanted, width=SNIPPET_CHARACTERS))
+            found = await self.fetch(
+                self.context.store.call(lambda store: store.snippets(query, wanted, width=SNIPPET_CHARACTERS))
             )
             if found is not None:
                 self.view.show_snippets({uid: found.get(uid) for uid in wanted})

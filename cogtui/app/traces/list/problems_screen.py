@@ -75,14 +75,14 @@ class ProblemsScreen(SavedViewActions):
 
     def _ask(self, after: Cursor | None, before: Cursor | None) -> Awaitable[Page[ProblemGroup]]:
         query, sort, descending = self.list_query.query(), self.sort, self.descending
-        return self.context.store.ask(
+        return self.context.store.call(
             lambda store: store.problems(
                 query, after, before=before, sort=sort, descending=descending, limit=_PAGE
             )
         )  # fmt: skip
 
     async def _load(self, end: bool) -> None:
-        page = await self.answer(self._ask(None, END if end else None))
+        page = await self.fetch(self._ask(None, END if end else None))
         if page is not None:
             self._read = True
             self.view.set_page(page, (self.sort, self.descending), len(page.rows) - 1 if end else 0)
@@ -98,7 +98,7 @@ class ProblemsScreen(SavedViewActions):
     async def _load_more(self, cursor: Cursor, direction: int) -> None:
         view = self.view
         try:
-            page = await self.answer(self._ask(*((None, cursor) if direction < 0 else (cursor, None))))
+            page = await self.fetch(self._ask(*((None, cursor) if direction < 0 else (cursor, None))))
             if page is not None and direction < 0 and view.above is cursor:
                 view.prepend(page)
             elif page is not None and direction > 0 and view.below is cursor:
@@ -187,7 +187,7 @@ class ProblemsScreen(SavedViewActions):
         if view.groups:
             self._sort_by(*view.group_order)
         else:
-            self.say(f"{view.name} lists rollouts: choose it there (Esc, v)")
+            self.show_message(f"{view.name} lists rollouts: choose it there (Esc, v)")
 
     def action_copy_command(self) -> None:
         """Copy a command that prints these problems."""

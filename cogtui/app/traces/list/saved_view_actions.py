@@ -30,7 +30,7 @@ class SavedViewActions(AppScreen):
         self.run_worker(self._ask_view(), group="views", exclusive=True)
 
     async def _ask_view(self) -> None:
-        kept = await self.answer(self.context.work.ask(lambda _: read_views()))
+        kept = await self.fetch(self.context.work.call(lambda _: read_views()))
         if kept is None:
             return
         choices = [f"{view.name}   {self._gist(view)}" for view in kept.views]
@@ -61,9 +61,9 @@ class SavedViewActions(AppScreen):
         self.app.push_screen(AskScreen("Name of the view?", wrong=_wrong_name), named)
 
     async def _apply_selection(self, view: View) -> None:
-        kept = await self.answer(self.context.work.ask(lambda _: save_view(view)))
+        kept = await self.fetch(self.context.work.call(lambda _: save_view(view)))
         if kept is not None:
-            self.say(f"saved: {view.name}. On the command line: cogtui rollouts --view '{view.name}'")
+            self.show_message(f"saved: {view.name}. On the command line: cogtui rollouts --view '{view.name}'")
 
     def _ask_which_to_delete(self, kept: ViewsFile) -> None:
         def chosen(index: int | None) -> None:
@@ -74,8 +74,8 @@ class SavedViewActions(AppScreen):
         self.app.push_screen(ChoiceScreen("Delete which view?", [view.name for view in kept.views]), chosen)
 
     async def _forget(self, name: str) -> None:
-        if await self.answer(self.context.work.ask(lambda _: remove_view(name))) is not None:
-            self.say(f"deleted: {name}")
+        if await self.fetch(self.context.work.call(lambda _: remove_view(name))) is not None:
+            self.show_message(f"deleted: {name}")
 
 
 def _wrong_name(name: str) -> str:

@@ -57,7 +57,7 @@ class TracesScreen(PagedRolloutScreen, SavedViewActions):
         self.run_worker(self._read_columns(), group="columns", exclusive=True)
 
     async def _read_columns(self) -> None:
-        kept = await self.answer(self.context.work.ask(lambda _: read_views()))
+        kept = await self.fetch(self.context.work.call(lambda _: read_views()))
         if kept is not None and kept.columns:
             self.view.show_columns(kept.columns)
 
@@ -81,8 +81,8 @@ class TracesScreen(PagedRolloutScreen, SavedViewActions):
         self.run_worker(self._find_candidates(event.word), group="complete", exclusive=True)
 
     async def _find_candidates(self, word: WordAtCursor) -> None:
-        found = await self.answer(
-            self.context.store.ask(
+        found = await self.fetch(
+            self.context.store.call(
                 lambda store: list_candidates(word, lambda field, prefix: store.values(field, prefix, limit=30))
             )
         )
@@ -99,7 +99,7 @@ class TracesScreen(PagedRolloutScreen, SavedViewActions):
         self.run_worker(self._quick(name), group="quick", exclusive=True)
 
     async def _quick(self, name: QuickFilter) -> None:
-        values = await self.answer(self.context.store.ask(lambda found: found.values(name, limit=500)))
+        values = await self.fetch(self.context.store.call(lambda found: found.values(name, limit=500)))
         if values is None:
             return
         choices = [_ANY, *values]
@@ -174,7 +174,7 @@ class TracesScreen(PagedRolloutScreen, SavedViewActions):
         self.app.push_screen(ColumnsScreen(now, COLUMN_NAMES), chosen)
 
     async def _keep_columns(self, names: tuple[str, ...]) -> None:
-        await self.answer(self.context.work.ask(lambda _: save_columns(names)))
+        await self.fetch(self.context.work.call(lambda _: save_columns(names)))
 
     def view_here(self, name: str) -> View:
         sort = self.list_query.sort

@@ -72,7 +72,7 @@ class TraceScreen(SearchActions, ChordScreen, CompareActions, ReusableScreen):
         self.list_query = self.original_query = ListQuery()
         self.detail, self.trace = None, EMPTY_VIEW
         self.facts: ProblemFacts | None = None
-        self.now: RulesJudgement | None = None
+        self.rules: RulesJudgement | None = None
         self._on_close: Callable[[RolloutRow], None] | None = None
         self._judge = 0
         self._wanted_run = ""
@@ -132,20 +132,20 @@ class TraceScreen(SearchActions, ChordScreen, CompareActions, ReusableScreen):
 
     async def _load(self, rollout: RolloutRow) -> None:
         store, work = self.context.store, self.context.work
-        detail = await self.answer(store.ask(lambda found: found.rollout_of(rollout)))
+        detail = await self.fetch(store.call(lambda found: found.rollout_of(rollout)))
         if detail is None:
             return
         query = self.list_query.query()
-        now = work.tell(lambda _: rules_judgement(detail))
-        facts = work.tell(lambda _: problem_facts(detail))
-        place = store.tell(lambda found: _place(found, query, rollout))
+        now = work.submit(lambda _: rules_judgement(detail))
+        facts = work.submit(lambda _: problem_facts(detail))
+        place = store.submit(lambda found: _place(found, query, rollout))
         # Each future with the method that shows its result if it arrives late.
         pieces: dict[asyncio.Future[Any], Callable[[], None]] = {
             now: self._show_rules, facts: self._show_problem, place: self._show_head
         }  # fmt: skip
 
         def take() -> None:
-            self.now, self.facts, self._place = _known(now), _known(facts), _known(place) or ""
+            self.rules, self.facts, self._place = _known(now), _known(facts), _known(place) or ""
 
         try:
             # Usually all results arrive within this time, so that the screen is painted once instead of four times.
@@ -157,7 +157,7 @@ class TraceScreen(SearchActions, ChordScreen, CompareActions, ReusableScreen):
             self._show_judge(stay=False)
             await self.show_found(detail)
             for piece, show in pieces.items():
-                await self.answer(piece)  # shows the error, if any
+                await self.fetch(piece)  # shows the error, if any
                 if piece in late:
                     take()
                     show()
@@ -171,7 +171,7 @@ class TraceScreen(SearchActions, ChordScreen, CompareActions, ReusableScreen):
 
     def _show_rules(self) -> None:
         """Show the live rules judgement that arrived late: marks, and spans if nobody else judged."""
-        if self.detail is not None and self.now is not None and (self.now.facts or not self.detail.judge_runs):
+        if self.detail is not None and self.rules is not None and (self.rules.facts or not self.detail.judge_runs):
             self._show_judge(stay=True)
         else:
             self._show_problem()
@@ -180,8 +180,8 @@ class TraceScreen(SearchActions, ChordScreen, CompareActions, ReusableScreen):
         if self.detail is None:
             return
         self._exhausted_jump = None
-        self.trace = view_judge_run(self.detail, self._judge, self.now)
-        wrong = [(fact.start, fact.end) for fact in self.now.facts] if self.now is not None else []
+        self.trace = view_judge_run(self.detail, self._judge, self.rules)
+        wrong = [(fact.start, fact.end) for fact in self.rules.facts] if self.rules is not None else []
         self._show_head()
         text = self.query_one(TraceText)
         self.show_legend()
@@ -208,7 +208,7 @@ class TraceScreen(SearchActions, ChordScreen, CompareActions, ReusableScreen):
     def _show_problem(self) -> None:
         pane = self.query_one("#problem", DetailPane)
         if self.detail is not None:
-            detail, facts, now = self.detail, self.facts, self.now
+            detail, facts, now = self.detail, self.facts, self.rules
             pane.show_with(lambda width: problem_rows(detail, facts, now, width))
 
     @on(TraceText.CurrentSpanChanged)
@@ -269,7 +269,7 @@ class TraceScreen(SearchActions, ChordScreen, CompareActions, ReusableScreen):
         if self._exhausted_jump != wanted:
             self._exhausted_jump = wanted
             side = "below" if event.direction > 0 else "above"
-            self.say(f"no {name} further {side} here; the same keys again go to another rollout that has one")
+            self.show_message(f"no {name} further {side} here; the same keys again go to another rollout that has one")
             return
         names = [event.behavior] if event.behavior else list(self.trace.behaviors)
         having = " OR ".join(f"{behavior}>=1" for behavior in names)
@@ -284,29 +284,31 @@ class TraceScreen(SearchActions, ChordScreen, CompareActions, ReusableScreen):
         try:
             query = list_query.query()
         except InvalidInput as error:
-            self.complain(error)
+            self.show_error(error)
             return
         here, store = self.rollout.cursor, self.context.store
         if direction > 0:
-            page = await self.answer(store.ask(lambda found: found.page(query, after=here, limit=1)))
+            page = await self.fetch(store.call(lambda found: found.page(query, after=here, limit=1)))
         else:
-            page = await self.answer(store.ask(lambda found: found.page(query, before=here, limit=1)))
+            page = await self.fetch(store.call(lambda found: found.page(query, before=here, limit=1)))
         if page is None:
             return
         if page.rows:
             self.show_rollout(page.rows[0])
         else:
-            self.say("that was the last rollout of the list" if direction > 0 else "this is the first rollout")
+            self.show_message("that was the last rollout of the list" if direction > 0 else "this is the first rollout")
 
     def action_next_judge(self) -> None:
         """Show the next judge's spans on the same text."""
         if self.detail is None or len(self.detail.judge_runs) < 2:
-            self.say("only one judge has seen this rollout" if self.trace.run else "nobody judged this rollout")
+            self.show_message(
+                "only one judge has seen this rollout" if self.trace.run else "nobody judged this rollout"
+            )
             return
         self._judge = (self._judge + 1) % len(self.detail.judge_runs)
         self._show_judge(stay=True)
         if self.trace.run is not None:
-            self.say(f"judged by {judge_name(self.trace.run)}")
+            self.show_message(f"judged by {judge_name(self.trace.run)}")
 
     def action_annotate(self) -> None:
         """Open the annotation screen."""

@@ -62,7 +62,7 @@ class SearchActions(AppScreen):
         phrases = phrases_of(self.list_query.query().filter)
         if not phrases:
             return
-        places = await self.answer(self.context.work.ask(lambda _: find_all(detail.completion, phrases)))
+        places = await self.fetch(self.context.work.call(lambda _: find_all(detail.completion, phrases)))
         if places is None or self.detail is not detail:
             return
         text = self.query_one(TraceText)
@@ -111,10 +111,12 @@ class SearchActions(AppScreen):
 
     async def _show_tokens(self, detail: RolloutDetail) -> None:
         workspace, key = self.context.workspace, detail.row.stage
-        places = await self.answer(self.context.work.ask(lambda _: token_ranges(workspace, key, detail.completion)))
+        places = await self.fetch(self.context.work.call(lambda _: token_ranges(workspace, key, detail.completion)))
         if places is not None and self.detail is detail:
             self.query_one(TraceText).show_layer("token", places[1::2])
-            self.say(f"{len(places):,} tokens as the run's tokenizer cuts this text; every second one is underlined")
+            self.show_message(
+                f"{len(places):,} tokens as the run's tokenizer cuts this text; every second one is underlined"
+            )
 
 
 def _wrong_words(text: str) -> str:
