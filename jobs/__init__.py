@@ -1,1 +1,5 @@
-"""What runs where: recipes, the stage graph, submission, the local queue, and the state of every job."""
+"""What runs where: recipes become plans, plans become jobs, jobs become states.
+
+From outside import `workspace`, `formatting`, and the modules that each package names in its own docstring.
+Only `submitit_adapter` touches submitit.
+"""

@@ -1,1 +1,4 @@
-"""Reads (`reader`) and follows (`follow`) the logs of stages."""
+"""Reads (`reader`) and follows (`follow`) the logs of stages, at any size.
+
+Import `LogFile`, `LogLine`, `attempt_logs`, `best_log` from `reader`, and `StageFollower` from `follow`.
+"""

@@ -1,1 +1,1 @@
-"""`cogtui compare` and `cogtui report`."""
+"""`cogtui compare` and `cogtui report`. `cogtui run` imports `show.comparison_lines`."""

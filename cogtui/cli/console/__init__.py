@@ -1,1 +1,4 @@
-"""What commands share: output, errors, aligned tables, common options."""
+"""What commands share: `output` (JSON envelope, errors, exit codes), `alignment` (tables), `options`.
+
+All three may be imported by every command group.
+"""

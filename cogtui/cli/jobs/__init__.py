@@ -1,1 +1,1 @@
-"""`cogtui ls`, `show`, `logs`, `cancel`, `doctor`."""
+"""`cogtui ls`, `show`, `logs`, `cancel` and `doctor`, a module each. Nothing in here is imported from outside."""

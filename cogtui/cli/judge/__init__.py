@@ -1,1 +1,4 @@
-"""`cogtui judge`, `agreement`, `annotations`."""
+"""`cogtui judge`, `agreement` and `annotations`. Nothing in here is imported from outside.
+
+`flow` runs a judge, `choice` selects its rollouts; `agreement` and `annotations` do the work of their commands.
+"""
