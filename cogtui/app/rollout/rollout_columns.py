@@ -11,6 +11,8 @@ from cogtui.app.rendering.styles import SPAN_STYLES, Part
 from cogtui.app.rendering.text import crop, fit, printable_line, shown
 from cogtui.app.widgets.keyed_table import Cells
 from cogtui.store import RolloutRow
+from cogtui.store.columns import VALUE_COLUMNS
+from cogtui.store.values.fields import TEXTS
 from cogtui.store.values.types import SORT_FIELDS, Snippet, SortField
 from pipelines.behaviors.sets.four_habits import FOUR_HABITS
 from pipelines.behaviors.sets.registered import BEHAVIOR_LETTERS, BEHAVIORS
@@ -55,7 +57,14 @@ _MORE: Final = (
     Column("unaligned", "lost", 5, right=True),
     Column("judge", "judge run", 18),
 )
-EVERY_COLUMN: Final = {column.name: column for column in (*default_columns(BEHAVIORS), *_MORE)}
+_NAMED: Final = {column.name for column in (*default_columns(BEHAVIORS), *_MORE)}
+_OTHERS: Final = tuple(
+    Column(column.name, column.title, max(6, len(column.title)), right=column.kind == "number")
+    for column in VALUE_COLUMNS
+    if column.title and column.name not in _NAMED
+)
+"""Value columns without a layout of their own."""
+EVERY_COLUMN: Final = {column.name: column for column in (*default_columns(BEHAVIORS), *_MORE, *_OTHERS)}
 SNIPPET: Final = Column("snippet", "where it is found", 36, grows=True)
 SNIPPET_CHARACTERS: Final = 200
 SORTABLE: Final[tuple[SortField, ...]] = SORT_FIELDS
@@ -111,6 +120,8 @@ def rollout_cells(rollout: RolloutRow) -> Cells:
         "unaligned": (_known(rollout.unaligned), "warn" if rollout.unaligned else "dim"),
         "judge": (printable_line(rollout.judge or MISSING, 60), "dim"),
     }
+    for column in _OTHERS:
+        cells[column.name] = (TEXTS[column.name][2](rollout), "dim")
     for behavior, count in zip(BEHAVIORS, rollout.counts, strict=True):
         cells[behavior] = (_known(count), SPAN_STYLES[behavior] if count else "dim")
     return cells

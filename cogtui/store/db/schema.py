@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
+from cogtui.store.columns import VALUE_COLUMNS
 from pipelines.behaviors.sets.registered import BEHAVIOR_SETS, BEHAVIORS
 from pipelines.errors import InvalidInput
 
@@ -35,7 +36,7 @@ BLOCK_BITS: Final = 10
 
 SORT_INDEXES: Final = {
     f"rollout_by_{column}": f"CREATE INDEX IF NOT EXISTS rollout_by_{column} ON rollout ({column}, ordinal)"
-    for column in ("step", "reward", "n_tokens", "length", *BEHAVIORS)
+    for column in (one.column for one in VALUE_COLUMNS if one.indexed)
 }
 """Indexes for sorting. A bulk load drops them and builds them again at its end."""
 
@@ -76,6 +77,7 @@ def _create_tables(db: Database) -> None:
 
 
 _DISTANCES: Final = ", ".join(f"{name} INTEGER" for name in DISTANCE_COLUMNS)
+_VALUES: Final = ", ".join(column.declaration for column in VALUE_COLUMNS)
 _COUNTS: Final = ", ".join(f"{behavior} INTEGER" for behavior in BEHAVIORS)
 _ROLLOUT_TABLES: Final = (
     # AUTOINCREMENT: rows point to lines by the number of their file, so no number may come back for another file.
@@ -86,10 +88,8 @@ _ROLLOUT_TABLES: Final = (
         head_digest TEXT NOT NULL)""",
     "CREATE INDEX stream_file_by_stage ON stream_file (stage)",
     f"""CREATE TABLE rollout (
-        serial INTEGER PRIMARY KEY, series INTEGER NOT NULL, step INTEGER NOT NULL, reward REAL, correct INTEGER,
-        {_COUNTS}, judged INTEGER NOT NULL, judge INTEGER, unaligned INTEGER, n_tokens INTEGER,
-        length INTEGER NOT NULL, sample INTEGER NOT NULL, finish INTEGER NOT NULL, has_answer INTEGER NOT NULL,
-        has_note INTEGER NOT NULL, target INTEGER, ordinal INTEGER NOT NULL, problem_id TEXT NOT NULL,
+        serial INTEGER PRIMARY KEY, series INTEGER NOT NULL, {_VALUES}, judged INTEGER NOT NULL, judge INTEGER,
+        has_answer INTEGER NOT NULL, has_note INTEGER NOT NULL, ordinal INTEGER NOT NULL, problem_id TEXT NOT NULL,
         task INTEGER NOT NULL)""",
     """CREATE TABLE record (
         serial INTEGER PRIMARY KEY, uid TEXT NOT NULL, problem TEXT NOT NULL, file INTEGER NOT NULL,

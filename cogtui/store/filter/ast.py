@@ -5,14 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from cogtui.store.columns import BY_NAME, FieldKind, columns_after
 from pipelines.behaviors.sets.registered import BEHAVIORS
 from pipelines.records import Behavior
 
-FieldKind = Literal["text", "number", "truth", "choice", "prefix", "words"]
 Operator = Literal[":", "=", "!=", "<", "<=", ">", ">="]
 
 SERIES_FIELDS: Final = frozenset(("condition", "seed", "stage", "kind", "name", "split", "experiment"))
 """Fields of the stage of a rollout: they select series, not rows."""
+
+
+def _value_fields(*names: str) -> dict[str, tuple[FieldKind, str]]:
+    return {name: (BY_NAME[name].kind, BY_NAME[name].description) for name in names}
+
 
 FIELDS: Final[dict[str, tuple[FieldKind, str]]] = {
     "condition": ("text", "priming condition; a list a,b and a trailing * are understood"),
@@ -22,19 +27,12 @@ FIELDS: Final[dict[str, tuple[FieldKind, str]]] = {
     "name": ("text", "name of the stage in its recipe"),
     "split": ("text", "train, test, priming, …"),
     "seed": ("number", "seed of the run"),
-    "step": ("number", "training step"),
+    **_value_fields("step"),
     "task": ("text", "name of the task; a list a,b and a trailing * are understood"),
     "problem": ("text", "id of the problem, or its number"),
-    "target": ("number", "the number a problem names as its target, as those of countdown do"),
-    "sample": ("number", "which completion of the problem, from 0"),
+    **_value_fields("target", "sample"),
     "id": ("prefix", "id of the rollout, or its beginning"),
-    "reward": ("number", "exact reward"),
-    "correct": ("truth", "whether the answer is right"),
-    "finish": ("choice", "stop, length or error"),
-    "tokens": ("number", "generated tokens"),
-    "length": ("number", "characters of the completion"),
-    **{behavior: ("number", f"count of {behavior}") for behavior in BEHAVIORS},
-    "unaligned": ("number", "quotes that were not found in the text"),
+    **_value_fields(*(column.name for column in columns_after("sample"))),
     "judge": ("prefix", "judge run whose counts are shown, or its beginning"),
     "tag": ("text", "a tag of yours"),
     "note": ("words", "part of a note"),

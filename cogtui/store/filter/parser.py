@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final, cast
 
+from cogtui.store.columns import FieldKind
 from cogtui.store.filter.ast import (
     FIELDS,
     FINISH_REASONS,
@@ -24,7 +25,6 @@ from cogtui.store.filter.ast import (
     Conjunction,
     Disjunction,
     FieldComparison,
-    FieldKind,
     HasFlag,
     NegatedTerm,
     Operator,

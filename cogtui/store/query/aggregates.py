@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Mapping
 from typing import Any, Final
 
+from cogtui.store.columns import VALUE_COLUMNS
 from cogtui.store.db.summaries import AVERAGES
 from cogtui.store.query.filter_sql import FilterConditions, series_sql
 from cogtui.store.query.select import RowSelector, join_conditions
@@ -18,10 +19,7 @@ from pipelines.records import Metric
 
 MANY_VALUES: Final = 20_000
 """Up to this many distinct values are counted one by one; more are counted in bins by SQL."""
-_WHOLE: Final[dict[SortField, str]] = {
-    "step": "step", "sample": "sample", "tokens": "n_tokens", "length": "length", "unaligned": "unaligned",
-    **{behavior: behavior for behavior in BEHAVIORS},
-}  # fmt: skip
+_WHOLE: Final = {column.name: column.column for column in VALUE_COLUMNS if column.type == "whole" and column.sortable}
 
 
 def coverage(db: sqlite3.Connection) -> Coverage:

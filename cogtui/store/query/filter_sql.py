@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from cogtui.store.columns import VALUE_COLUMNS
 from cogtui.store.filter.ast import (
     SERIES_FIELDS,
     Conjunction,
@@ -27,11 +28,7 @@ from cogtui.store.values.encodings import FINISH_CODES
 from cogtui.store.values.series import RolloutSeries, series_predicate
 from pipelines.behaviors.sets.registered import BEHAVIORS
 
-_COLUMNS: Final[dict[str, str]] = {
-    "step": "o.step", "sample": "o.sample", "reward": "o.reward", "tokens": "o.n_tokens", "length": "o.length",
-    "target": "o.target", "unaligned": "o.unaligned", "correct": "o.correct", "finish": "o.finish",
-    **{behavior: f"o.{behavior}" for behavior in BEHAVIORS},
-}  # fmt: skip
+_COLUMNS: Final = {column.name: f"o.{column.column}" for column in VALUE_COLUMNS}
 _LAST: Final = "\U0010ffff"
 
 SqlPart = tuple[str, tuple[Any, ...]]

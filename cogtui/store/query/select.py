@@ -14,14 +14,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
+from cogtui.store.columns import VALUE_COLUMNS
 from cogtui.store.db.distance_blocks import DISTANCE_TABLES
 from cogtui.store.db.schema import BULK_INDEXES
 from cogtui.store.query.filter_sql import FilterConditions, SqlPart, pattern_sql, series_sql
 from cogtui.store.query.phrases import PhraseMatcher, are_matchable
 from cogtui.store.stage_files.record_reader import RecordReader
 from cogtui.store.values.series import RolloutSeries
-from cogtui.store.values.types import Cursor, Sort, SortField
-from pipelines.behaviors.sets.registered import BEHAVIORS
+from cogtui.store.values.types import Cursor, Sort
 
 WALK_BUDGET_S: Final = 0.02
 RARE: Final = 200
@@ -34,11 +34,8 @@ CHECK_BUDGET_S: Final = 0.04
 SCAN_BUDGET_S: Final = 1.0
 STEPS_BETWEEN_LOOKS: Final = 4000
 
-_SORT_COLUMNS: Final[dict[SortField, str]] = {
-    "step": "step", "sample": "sample", "reward": "reward", "correct": "correct", "tokens": "n_tokens",
-    "length": "length", "unaligned": "unaligned", **{behavior: behavior for behavior in BEHAVIORS},
-}  # fmt: skip
-_NEVER_MISSING: Final = ("step", "sample", "length")
+_SORT_COLUMNS: Final = {column.name: column.column for column in VALUE_COLUMNS if column.sortable}
+_NEVER_MISSING: Final = frozenset(column.name for column in VALUE_COLUMNS if not column.optional)
 _SERIES_FIELDS: Final = ("condition", "seed", "stage")
 
 

@@ -1,10 +1,12 @@
 """The columns a list of rollouts can have, as plain text: named alike in the app, in views and by commands."""
 
 from collections.abc import Callable
+from operator import attrgetter
 from typing import Final
 
+from cogtui.store.columns import BY_NAME, ValueColumn, columns_after
 from cogtui.store.values.types import RolloutRow
-from pipelines.behaviors.sets.registered import BEHAVIOR_LETTERS, BEHAVIORS
+from pipelines.behaviors.sets.registered import BEHAVIORS
 
 MISSING: Final = "-"
 """What stands where nothing is known; never a zero."""
@@ -14,29 +16,35 @@ def _or_dash(value: int | None) -> str:
     return MISSING if value is None else str(value)
 
 
-def _count(place: int) -> Callable[[RolloutRow], str]:
-    return lambda row: _or_dash(row.counts[place])
+def _value_texts(*columns: ValueColumn) -> dict[str, tuple[str, bool, Callable[[RolloutRow], str]]]:
+    return {
+        column.name: (column.title, column.kind == "number", _text_of(column)) for column in columns if column.title
+    }
+
+
+def _text_of(column: ValueColumn) -> Callable[[RolloutRow], str]:
+    """Return the function that gives the text of a column for a row."""
+    if column.behavior:
+        place = BEHAVIORS.index(column.name)
+        return lambda row: _or_dash(row.counts[place])
+    value = attrgetter(column.attribute or column.name)
+    if column.type == "truth":
+        return lambda row: {True: "yes", False: "no", None: MISSING}[value(row)]
+    if column.type == "real":
+        return lambda row: MISSING if value(row) is None else f"{value(row):g}"
+    return lambda row: MISSING if value(row) is None else str(value(row))
 
 
 TEXTS: Final[dict[str, tuple[str, bool, Callable[[RolloutRow], str]]]] = {
     "id": ("id", False, lambda row: row.id),
-    "step": ("step", True, lambda row: str(row.step)),
+    **_value_texts(BY_NAME["step"]),
     "split": ("split", False, lambda row: row.split),
     "condition": ("condition", False, lambda row: row.condition or MISSING),
     "seed": ("seed", True, lambda row: _or_dash(row.seed)),
     "problem": ("problem", False, lambda row: row.problem_id),
     "task": ("task", False, lambda row: row.task or MISSING),
     "numbers": ("numbers", False, lambda row: row.describe(">")),
-    "sample": ("sample", True, lambda row: str(row.sample)),
-    "reward": ("reward", True, lambda row: MISSING if row.reward is None else f"{row.reward:g}"),
-    "correct": ("ok", False, lambda row: {True: "yes", False: "no", None: MISSING}[row.correct]),
-    "finish": ("finish", False, lambda row: row.finish_reason),
-    "tokens": ("tokens", True, lambda row: _or_dash(row.n_tokens)),
-    "length": ("chars", True, lambda row: str(row.length)),
-    **{
-        behavior: (BEHAVIOR_LETTERS[behavior], True, _count(place)) for place, behavior in enumerate(BEHAVIORS)
-    },
-    "unaligned": ("unaligned", True, lambda row: _or_dash(row.unaligned)),
+    **_value_texts(BY_NAME["sample"], *columns_after("sample")),
     "judged": ("judged", False, lambda row: row.judged),
     "judge": ("judge", False, lambda row: row.judge or MISSING),
     "stage": ("stage", False, lambda row: row.stage),

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Generic, Literal, TypeAlias, TypeVar
 
+from cogtui.store.columns import columns_after
 from cogtui.store.filter.parser import EVERYTHING, Filter
-from pipelines.behaviors.sets.registered import BEHAVIORS
 from pipelines.tasks.registry import NO_TASK, describe_problem
 
 if TYPE_CHECKING:
@@ -28,8 +28,8 @@ GroupSort = Literal["problem", "best", "mean", "worst", "rollouts"]
 SortField: TypeAlias = str
 """One of `SORT_FIELDS`."""
 SORT_FIELDS: Final[tuple[SortField, ...]] = (
-    "step", "condition", "seed", "stage", "problem", "sample", "reward", "correct", "tokens", "length", *BEHAVIORS,
-    "unaligned",
+    "step", "condition", "seed", "stage", "problem", "sample",
+    *(column.name for column in columns_after("sample") if column.sortable),
 )  # fmt: skip
 """The columns a list of rollouts can be sorted by."""
 

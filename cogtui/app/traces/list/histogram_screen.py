@@ -14,12 +14,15 @@ from cogtui.app.shell.list_query import ListQuery
 from cogtui.app.shell.screen_base import AppScreen
 from cogtui.app.widgets.line_view import LineView
 from cogtui.app.widgets.text_rows import TextRows
+from cogtui.store.columns import VALUE_COLUMNS
 from cogtui.store.values.types import Histogram, SortField
 from pipelines.behaviors.sets.registered import BEHAVIORS
 
+_FIRST: Final = ("reward", "correct", *BEHAVIORS, "unaligned", "length", "tokens")
 FIELDS: Final[tuple[SortField, ...]] = (
-    "reward", "correct", *BEHAVIORS, "unaligned", "length", "tokens", "step", "sample"
+    *_FIRST, *(column.name for column in VALUE_COLUMNS if column.sortable and column.name not in _FIRST)
 )  # fmt: skip
+"""The columns to choose from, the ones most asked for first."""
 _BINS: Final = 20
 _EIGHTHS: Final = " ▏▎▍▌▋▊▉"
 _WITHOUT: Final[dict[str, str]] = {

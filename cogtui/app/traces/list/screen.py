@@ -16,10 +16,10 @@ from cogtui.app.traces.list.filter_completion import WordAtCursor, list_candidat
 from cogtui.app.traces.list.paged_rollout_screen import PagedRolloutScreen
 from cogtui.app.traces.list.saved_view_actions import SavedViewActions
 from cogtui.store import Sort
+from cogtui.store.columns import VALUE_COLUMNS
 from cogtui.store.user_data.views import View, read_views, save_columns
 from cogtui.store.values.fields import COLUMN_NAMES
 from cogtui.store.values.types import GroupSort, SortField
-from pipelines.behaviors.sets.registered import BEHAVIORS
 
 _ANY = "any"
 
@@ -206,6 +206,5 @@ class TracesScreen(PagedRolloutScreen, SavedViewActions):
         self.app.push_screen(HistogramScreen(self.mode, self.list_query, field, chosen))
 
 
-_HIGH_FIRST = {
-    "step", "reward", "correct", "tokens", "length", *BEHAVIORS, "unaligned",
-}  # fmt: skip
+_HIGH_FIRST = {column.name for column in VALUE_COLUMNS if column.sortable and column.name != "sample"}
+"""Columns of which the highest values are shown first."""
