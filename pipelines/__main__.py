@@ -31,12 +31,12 @@ ATTEMPT_VARIABLE: Final = "COGTUI_ATTEMPT"
 
 
 def exit_code(error: CogtuiError) -> int:
-    """The exit code of a stage process for an error; 1 where nothing more exact is known."""
+    """Return the exit code of a stage process for an error; 1 where nothing more exact is known."""
     return next((code for kind, code in EXIT_CODES if isinstance(error, kind)), 1)
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Runs one stage; returns the exit code."""
+    """Run one stage; returns the exit code."""
     kinds = ", ".join(sorted(STAGE_KINDS.builtin_names()))
     parser = argparse.ArgumentParser(prog="python -m pipelines", description="Run one stage alone.")
     parser.add_argument("stage", nargs="?", help=f"stage kind: {kinds}, or one of a plug-in")
@@ -67,7 +67,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _record(error: CogtuiError) -> None:
-    """Writes an error to the attempt's folder. On a full disk even that fails; the message still reaches the log."""
+    """Write an error to the attempt's folder. On a full disk even that fails; the message still reaches the log."""
     attempt = os.environ.get(ATTEMPT_VARIABLE)
     if not attempt:
         return
@@ -79,7 +79,7 @@ def _record(error: CogtuiError) -> None:
 
 
 def _leave_group() -> None:
-    """Ends torch's process group, where the stage was in one; after an error the others may never answer."""
+    """End torch's process group, where the stage was in one; after an error the others may never answer."""
     distributed = sys.modules.get("torch.distributed")
     if distributed is not None and distributed.is_available() and distributed.is_initialized():
         distributed.destroy_process_group()

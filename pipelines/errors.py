@@ -4,7 +4,7 @@ from typing import ClassVar
 
 
 class CogtuiError(Exception):
-    """Something a user can mend: what was wrong, where, and what to do about it.
+    """An error a user can fix: what was wrong, where, and what to do about it.
 
     Attributes:
         code: stable name for programs, e.g. `invalid_input`.
@@ -22,7 +22,7 @@ class CogtuiError(Exception):
         self.remedy = remedy
 
     def as_dict(self) -> dict[str, str]:
-        """The `error` part of the JSON envelope."""
+        """Return the `error` part of the JSON envelope."""
         return {"code": self.code, "summary": self.summary, "detail": self.detail, "remedy": self.remedy}
 
     def __str__(self) -> str:
@@ -36,13 +36,13 @@ class InvalidInput(CogtuiError):
 
 
 class MissingRequirement(CogtuiError):
-    """Something this needs is not here: a package of an extra, Slurm, a key, a writable folder."""
+    """A requirement is missing here: a package of an extra, Slurm, a key, a writable folder."""
 
     code = "missing_requirement"
 
 
 class NotFound(CogtuiError):
-    """No stage, rollout or experiment of that name."""
+    """There is no stage, rollout or experiment of that name."""
 
     code = "not_found"
 

@@ -11,23 +11,23 @@ import msgspec
 
 
 class FileRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """One small file of JSON. Types are checked when it is read; fields it does not know are passed over."""
+    """One small file of JSON. Types are checked when it is read; unknown fields are ignored."""
 
     @classmethod
     def model_validate(cls, raw: object) -> Self:
-        """The record of a JSON value.
+        """Return the record of a JSON value.
 
         Raises:
-            ValueError: it is no such record; the message names the field.
+            ValueError: the value is not a valid record; the message names the field.
         """
         return msgspec.convert(raw, cls)
 
     @classmethod
     def model_validate_json(cls, text: bytes) -> Self:
-        """The record in a JSON text; lone surrogates are taken too.
+        """Return the record in a JSON text; lone surrogates are accepted.
 
         Raises:
-            ValueError: it is no JSON, or no such record.
+            ValueError: the text is not JSON, or not a valid record.
         """
         try:
             return msgspec.json.decode(text, type=cls)
@@ -37,14 +37,14 @@ class FileRecord(msgspec.Struct, frozen=True, kw_only=True):
             return cls.model_validate(json.loads(text))  # the slow way: msgspec refuses lone surrogates
 
     def model_dump(self, *, mode: Literal["json"] = "json") -> dict[str, Any]:
-        """The record as JSON values; there is no other mode."""
+        """Return the record as JSON values; there is no other mode."""
         dumped: dict[str, Any] = msgspec.to_builtins(self)
         return dumped
 
     def model_dump_json(self) -> str:
-        """The record as JSON text."""
+        """Return the record as JSON text."""
         return json.dumps(self.model_dump(), allow_nan=False)
 
     def model_copy(self, *, update: dict[str, Any]) -> Self:
-        """A copy with some fields replaced; they are not checked."""
+        """Return a copy with some fields replaced; they are not checked."""
         return msgspec.structs.replace(self, **update)

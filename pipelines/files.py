@@ -10,12 +10,12 @@ from pipelines.errors import InvalidInput
 
 
 def canonical_json(value: Any) -> str:
-    """JSON with sorted keys and no spaces: equal values give equal text. NaN is refused."""
+    """Return JSON with sorted keys and no spaces: equal values give equal text. NaN is refused."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
 def write_atomic(path: Path, text: str) -> None:
-    """Writes `path` by temporary file and rename, synced: readers see the old or the new text, never a part.
+    """Write `path` by temporary file and rename, synced: readers see the old or the new text, never a part.
 
     Raises:
         OSError: the folder is missing or not writable, or the disk is full; `path` is then unchanged.
@@ -33,15 +33,15 @@ def write_atomic(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Writes a value as indented JSON, atomically."""
+    """Write a value as indented JSON, atomically."""
     write_atomic(path, json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def read_json(path: Path) -> Any:
-    """The value in a JSON file, or None where there is no such file.
+    """Return the value in a JSON file, or None where there is no such file.
 
     Raises:
-        InvalidInput: the file holds no JSON (written by something else, or damaged).
+        InvalidInput: the file is not JSON: another program wrote it, or it is damaged.
     """
     try:
         text = path.read_text(encoding="utf-8", errors="surrogatepass")
@@ -57,7 +57,7 @@ def read_json(path: Path) -> Any:
 
 
 def file_sha256(path: Path) -> str:
-    """Digest of a file's bytes, read in pieces."""
+    """Return digest of a file's bytes, read in pieces."""
     digest = hashlib.sha256()
     with path.open("rb") as stream:
         while block := stream.read(1 << 20):

@@ -46,7 +46,7 @@ class StageInfo(FileRecord, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class Progress(FileRecord, frozen=True, kw_only=True):
-    """`progress.json`: how far the stage is, for people who wait."""
+    """`progress.json`: how far the stage is, for display."""
 
     done: float
     total: float
@@ -69,11 +69,11 @@ class StageFolder:
     """One stage's folder. Cheap to make: nothing is read before it is asked for."""
 
     def __init__(self, path: Path, *, log: TextIO | None = None) -> None:
-        """See the class.
+        """Open a stage folder without reading it.
 
         Args:
             path: the folder.
-            log: progress is also told there, as lines of text: who follows the log of a job sees that it works.
+            log: progress is also written there as lines of text, for whoever follows the log of a job.
         """
         self.path = path
         self._log = log
@@ -83,14 +83,14 @@ class StageFolder:
         return f"StageFolder({str(self.path)!r})"
 
     def info(self) -> StageInfo:
-        """The stage's `stage.json`.
+        """Return the stage's `stage.json`.
 
         Raises:
             NotFound: there is none. InvalidInput: it cannot be read.
         """
         raw = read_json(self.path / "stage.json")
         if raw is None:
-            raise NotFound(f"{self.path} is no stage folder: it has no stage.json")
+            raise NotFound(f"{self.path} is not a stage folder: it has no stage.json")
         try:
             return StageInfo.model_validate(raw)
         except ValueError as error:
@@ -109,7 +109,7 @@ class StageFolder:
         return folder
 
     def artifact(self, name: str) -> Path:
-        """An artifact that an upstream stage must have written.
+        """Return an artifact that an upstream stage must have written.
 
         Raises:
             NotFound: it is not there.
@@ -120,34 +120,34 @@ class StageFolder:
         return path
 
     def result(self) -> dict[str, Any] | None:
-        """What the finished stage reports, or None while it is not done."""
+        """Return the result of the stage, or None while it is not done."""
         raw = read_json(self.path / "result.json")
         return raw if isinstance(raw, dict) else None
 
     def write_result(self, result: dict[str, Any]) -> None:
-        """Marks the stage as done. The last thing a stage writes."""
+        """Mark the stage as done. The last thing a stage writes."""
         write_json(self.path / "result.json", result)
 
     def progress(self) -> Progress | None:
-        """The latest progress, or None."""
+        """Return the latest progress, or None."""
         raw = read_json(self.path / "progress.json")
         return None if raw is None else Progress.model_validate(raw)
 
     def report(
         self, done: float, total: float, unit: str, message: str = "", values: dict[str, float] | None = None
     ) -> None:
-        """Writes progress, at most twice a second except for the last of it. Never fails the stage."""
+        """Write progress, at most twice a second except for the last of it. Never fails the stage."""
         now = time.time()
         if now - self._clock.written < _PROGRESS_EVERY_S and done < total:
             return
         self._clock.written = now
         progress = Progress(done=done, total=total, unit=unit, message=message, values=values or {}, time=now)
-        with suppress(OSError, ValueError):  # it is for show: a full disk is reported by what must be written
+        with suppress(OSError, ValueError):  # for display only: other writes report a full disk
             write_json(self.path / "progress.json", progress.model_dump())
         self._tell(progress)
 
     def _tell(self, progress: Progress) -> None:
-        """A line of the log, every two seconds and at the end."""
+        """Return a line of the log, every two seconds and at the end."""
         at_end = progress.done >= progress.total
         if self._log is None or (
             progress.time - self._clock.told < _LINE_EVERY_S and (not at_end or self._clock.told_end)
@@ -162,13 +162,13 @@ class StageFolder:
             self._log.flush()
 
     def stream(self, family: str, name: str) -> "StreamWriter":
-        """A writer for the stream `FAMILY-NAME`; see `pipelines.streams`."""
+        """Return a writer for the stream `FAMILY-NAME`; see `pipelines.streams`."""
         from pipelines.streams import StreamWriter
 
         return StreamWriter(self.path, family, name)
 
     def checkpoints(self) -> list[tuple[int, Path]]:
-        """Complete checkpoints as (step, folder), oldest first."""
+        """Return the complete checkpoints as (step, folder), oldest first."""
         parent = self.path / "checkpoints"
         if not parent.is_dir():
             return []
@@ -176,7 +176,7 @@ class StageFolder:
         return sorted(found)
 
     def latest_checkpoint(self) -> tuple[int, Path] | None:
-        """The newest complete checkpoint as (step, folder), or None."""
+        """Return the newest complete checkpoint as (step, folder), or None."""
         found = self.checkpoints()
         return found[-1] if found else None
 

@@ -24,7 +24,7 @@ FinishReason = Literal["stop", "length", "error"]
 
 
 def text_sha256(text: str) -> str:
-    """Digest of a text as stored. Lone surrogates, which a hostile file can hold, are digested too."""
+    """Return digest of a text as stored. Lone surrogates, which a damaged file can contain, are included."""
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
@@ -36,7 +36,7 @@ class Record(BaseModel):
 
 
 class Span(Record):
-    """Where a behaviour shows in a completion, and how sure we are of the place."""
+    """The place of one instance of a behaviour in a completion, and how certain that place is."""
 
     start: Annotated[int, Field(ge=0)] | None = None
     end: Annotated[int, Field(ge=0)] | None = None
@@ -46,7 +46,7 @@ class Span(Record):
     score: float = 1.0
     """Similarity of quote and place, 0 to 1."""
     ambiguous: bool = False
-    """The quote fits several places and nothing tells which was meant."""
+    """The quote matches several places and the judge's answer does not decide between them."""
     why: str = ""
     weak: bool = False
     """A person or gold file marked it borderline: neither hit nor miss when scoring."""
@@ -65,7 +65,7 @@ class Span(Record):
 
 
 class LabelledSpan(Span):
-    """A span with its behaviour: what judges as functions, teachers and gold files carry."""
+    """A span with its behaviour, as judge functions return it and teachers and gold files store it."""
 
     behavior: Behavior
 
@@ -74,7 +74,7 @@ FactKind = Literal["wrong_equation", "illegal_number"]
 
 
 class ArithmeticFact(Record):
-    """Something true of the arithmetic of a completion: no behaviour, and counted with none."""
+    """An arithmetic error in a completion. It is no behaviour and is counted with none."""
 
     kind: FactKind
     """`wrong_equation`: its sides differ. `illegal_number`: a number neither given nor a result, or used too often."""
@@ -125,7 +125,7 @@ class Metric(Record):
 
 
 class JudgeRun(Record):
-    """Who judged, with what, so that a count can be traced to its origin."""
+    """A judge with all that its judgements depend on, so that a count can be traced to its origin."""
 
     id: str
     judge: str
@@ -138,7 +138,7 @@ class JudgeRun(Record):
 
 
 class Judgement(Record):
-    """What one judge run says of one behaviour in one rollout.
+    """The judgement of one behaviour in one rollout by one judge run.
 
     `count` is what the judge declared; it is None unless `status` is `ok`: missing is not zero.
     """
@@ -153,8 +153,8 @@ class Judgement(Record):
     usage: dict[str, Any] = Field(default_factory=dict)
     text_sha256: str
     facts: tuple[ArithmeticFact, ...] = ()
-    """What the judge found of the arithmetic while it was there. They belong to the completion, not to the
-    behaviour: they stand once, on the first of a rollout's four judgements."""
+    """Arithmetic errors that the judge found. They belong to the completion, not to the behaviour, so only the first
+    judgement of a rollout has them."""
 
     @model_validator(mode="after")
     def _missing_is_not_zero(self) -> Self:
@@ -197,6 +197,6 @@ def countdown_fields(numbers: Sequence[int], target: int, problem_id: str | None
 
 
 def rollout_id(stage_key: str, split: str, step: int, problem_id: str, sample: int) -> str:
-    """Deterministic id of a rollout (16 hex digits): the same place in the same run, the same id."""
+    """Return the id of a rollout, 16 hex digits that follow from stage, split, step, problem and sample."""
     place = "\x1f".join((stage_key, split, str(step), problem_id, str(sample)))
     return hashlib.sha256(place.encode()).hexdigest()[:16]

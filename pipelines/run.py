@@ -17,7 +17,7 @@ from pipelines.stages import Inputs, StageConfig, StageKind, content_key, stage_
 
 
 def validated_config(kind: StageKind, raw: dict[str, Any], base: Path) -> StageConfig:
-    """The config of a stage, checked; paths in it are relative to `base`.
+    """Return the config of a stage, checked; paths in it are relative to `base`.
 
     Raises:
         InvalidInput: lists every field that is wrong, one a line.
@@ -32,7 +32,7 @@ def validated_config(kind: StageKind, raw: dict[str, Any], base: Path) -> StageC
 def prepare(
     kind_name: str, raw_config: dict[str, Any], out: Path, inputs: Iterable[Path], *, base: Path
 ) -> StageFolder:
-    """Makes (or finds again) the folder of a stage that is run alone, outside any recipe.
+    """Make the folder of a stage that is run alone, outside any recipe, or find it again.
 
     Raises:
         InvalidInput: the folder belongs to another stage, or the config is wrong.
@@ -45,7 +45,7 @@ def prepare(
     if (out / "stage.json").exists():
         if folder.key != key:
             raise InvalidInput(
-                f"{out} holds another stage ({folder.key}, not {key})",
+                f"{out} belongs to another stage ({folder.key}, not {key})",
                 remedy="Choose another --out, or delete it.",
             )
         return folder
@@ -64,7 +64,7 @@ def prepare(
 
 
 def run_stage(folder: StageFolder) -> dict[str, Any]:
-    """Runs the stage of a folder, or continues it; returns its result. A finished stage is left alone.
+    """Run the stage of a folder, or continues it; returns its result. A finished stage is left alone.
 
     Raises:
         MissingRequirement: a package the stage needs is not installed here.
@@ -103,12 +103,12 @@ def run_stage(folder: StageFolder) -> dict[str, Any]:
 
 
 def _disk_was_full(error: BaseException) -> bool:
-    """Whether an error, or one that led to it, is that of a full disk."""
+    """Return whether an error, or one that led to it, is that of a full disk."""
     seen: BaseException | None = error
     while seen is not None:
         if isinstance(seen, OSError) and seen.errno in (errno.ENOSPC, errno.EDQUOT):
             return True
-        # torch's zip writer has no better word for a short write.
+        # torch's zip writer reports a short write with this message.
         if isinstance(seen, RuntimeError) and "inline_container" in str(seen) and "unexpected pos" in str(seen):
             return True
         seen = seen.__cause__ or seen.__context__
@@ -116,7 +116,7 @@ def _disk_was_full(error: BaseException) -> bool:
 
 
 def require_packages(kind: StageKind) -> None:
-    """Checks that the packages of a kind are installed here, without importing them.
+    """Check that the packages of a kind are installed here, without importing them.
 
     Raises:
         MissingRequirement: names the packages and the extra that brings them.

@@ -1,8 +1,8 @@
-"""Working on one part of a stage: the tasks of a job array each take a shard, then one last run gathers.
+"""Shards of a stage: each task of a job array runs one, then a last run without a shard gathers the parts.
 
-A kind takes part by having a config field `shards` outside its key. Its run function asks `current_shard()`:
-with a shard it does that part only and writes no result; without one it does whatever is left and writes
-the result. So a stage that runs alone, or locally, needs no shards at all.
+A stage kind supports shards by a config field `shards` outside its key. Its run function asks `current_shard()`:
+with a shard it does that part only and writes no result; without one it does the rest and writes the result.
+A stage that runs alone, or locally, needs no shards.
 """
 
 import os
@@ -25,12 +25,12 @@ class Shard:
     count: int
 
     def takes(self, number: int) -> bool:
-        """Whether an item of this running number belongs to the shard: every `count`-th does."""
+        """Return whether an item of this running number belongs to the shard: every `count`-th does."""
         return number % self.count == self.index
 
 
 def current_shard() -> Shard | None:
-    """The shard this process is to do, or None for the whole stage.
+    """Return the shard this process is to do, or None for the whole stage.
 
     Raises:
         InvalidInput: COGTUI_SHARD is not INDEX/COUNT.

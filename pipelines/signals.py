@@ -1,8 +1,8 @@
-"""How a stage is told to stop, and how it says that it can be continued.
+"""Stop signals of a stage process, and the exit code that says the stage can be continued.
 
 A stage process turns SIGTERM, SIGINT and SIGUSR2 (Slurm's warning before a time limit or preemption) into
-`Interrupted` and exits with `EXIT_INTERRUPTED`. That needs no help from the stage: its streams and
-checkpoints are whole at every moment. A stage that wants to save first runs its loop inside `graceful()`.
+`Interrupted` and exits with `EXIT_INTERRUPTED`. A stage need not handle that: its streams and checkpoints are
+consistent at every moment. A stage that saves before it stops runs its loop inside `graceful()`.
 """
 
 import signal
@@ -22,14 +22,14 @@ STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR2)
 
 @dataclass(slots=True)
 class Stop:
-    """Whether a stop was asked for, and by which signal."""
+    """Whether a stop was requested, and by which signal."""
 
     requested: bool = False
     signal: int = 0
     deferred: bool = False
 
     def raise_if_requested(self) -> None:
-        """Ends the stage here if a stop was asked for."""
+        """End the stage here if a stop was requested."""
         if self.requested:
             raise Interrupted(f"stopped by {signal.Signals(self.signal).name}")
 
@@ -54,7 +54,7 @@ def install() -> None:
 
 @contextmanager
 def graceful() -> Iterator[Stop]:
-    """Inside, a first stop signal only sets `requested`: poll it where the stage can save. A second ends at once."""
+    """Defer the first stop signal: it sets `requested`, which the stage polls. A second signal ends the stage."""
     before = _stop.deferred
     _stop.deferred = True
     try:

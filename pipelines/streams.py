@@ -39,7 +39,7 @@ class Line:
 
 
 def complete_lines(path: Path, offset: int = 0) -> Iterator[Line]:
-    """The complete lines of a file from a byte offset on; a torn tail (no newline yet) waits.
+    """Yield the complete lines of a file from a byte offset on; a torn tail (no newline yet) waits.
 
     Blank lines are skipped. Reads in blocks: memory is bounded by the longest line.
     """
@@ -57,7 +57,7 @@ def complete_lines(path: Path, offset: int = 0) -> Iterator[Line]:
 
 
 def stream_files(folder: Path, family: str) -> list[Path]:
-    """The stream files of a family in writing order."""
+    """Return the stream files of a family in writing order."""
     found = []
     for path in folder.glob(f"{family}-*.jsonl"):
         match = _FILE.fullmatch(path.name)
@@ -67,19 +67,19 @@ def stream_files(folder: Path, family: str) -> list[Path]:
 
 
 def parse_line(data: bytes) -> dict[str, Any]:
-    """The object on a stream line.
+    """Return the object on a stream line.
 
     Raises:
         ValueError: not UTF-8, not JSON, or not an object.
     """
     value = json.loads(data.decode("utf-8", "surrogatepass"))
     if not isinstance(value, dict):
-        raise ValueError("the line holds no JSON object")
+        raise ValueError("the line is not a JSON object")
     return value
 
 
 def read_stream(folder: Path, family: str) -> Iterator[dict[str, Any]]:
-    """All records of a family as plain objects, malformed lines left out (ingest counts those)."""
+    """Yield all records of a family as plain objects, malformed lines left out (ingest counts those)."""
     for path in stream_files(folder, family):
         for line in complete_lines(path):
             try:
@@ -89,12 +89,12 @@ def read_stream(folder: Path, family: str) -> Iterator[dict[str, Any]]:
 
 
 def strip_envelope(record: dict[str, Any]) -> dict[str, Any]:
-    """The record without the stream's own fields, ready for `model_validate`."""
+    """Return the record without the stream's own fields, ready for `model_validate`."""
     return {key: value for key, value in record.items() if key not in ("v", "stream", "seq")}
 
 
 def read_rollouts(folder: Path) -> Iterator[Rollout]:
-    """The rollouts of a stage folder, each id once.
+    """Yield the rollouts of a stage folder, each id once.
 
     Raises:
         InvalidInput: a line is JSON but no rollout.
@@ -104,14 +104,14 @@ def read_rollouts(folder: Path) -> Iterator[Rollout]:
         try:
             rollout = Rollout.model_validate(strip_envelope(record))
         except ValueError as error:
-            raise InvalidInput(f"{folder}: a line of the rollouts is no rollout", detail=str(error)) from error
+            raise InvalidInput(f"{folder}: a line of the rollouts is not a valid rollout", detail=str(error)) from error
         if rollout.id not in seen:
             seen.add(rollout.id)
             yield rollout
 
 
 class StreamWriter:
-    """Appends records to a stream; a record that an earlier attempt already wrote is passed over.
+    """Appends records to a stream; records that an earlier attempt already wrote are skipped.
 
     Use as a context manager, or call `close`.
 
@@ -137,7 +137,7 @@ class StreamWriter:
         self._recall()
 
     def _recall(self) -> None:
-        """Learns from the files of earlier attempts what is written and which numbers are taken."""
+        """Learn from the files of earlier attempts which records and sequence numbers are in the stream."""
         for path in stream_files(self.folder, self.family):
             match = _FILE.fullmatch(path.name)
             if match is None or match["name"] != self.name:
@@ -152,11 +152,11 @@ class StreamWriter:
                     continue
 
     def __len__(self) -> int:
-        """Distinct records in the stream, those of earlier attempts included."""
+        """Return the number of distinct records in the stream, including those of earlier attempts."""
         return len(self._written)
 
     def append(self, records: Iterable[Rollout | Metric | Judgement]) -> int:
-        """Writes the records not yet in the stream, each as one whole line; returns how many those were."""
+        """Write the records not yet in the stream, each as one whole line; returns how many those were."""
         if self._closed:
             raise ValueError(f"stream {self.family}-{self.name} is closed")
         lines: list[bytes] = []
@@ -204,7 +204,7 @@ class StreamWriter:
         self._size = 0
 
     def close(self) -> None:
-        """Closes the current file; further appends are refused."""
+        """Close the current file; further appends are refused."""
         self._closed = True
         if self._fd is not None:
             os.close(self._fd)

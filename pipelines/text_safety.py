@@ -1,4 +1,4 @@
-"""Making hostile text harmless to look at, without moving an offset: one code point in, one out."""
+"""Make hostile text safe to display without moving an offset: each code point becomes one code point."""
 
 from functools import cache
 from typing import Final
@@ -19,7 +19,7 @@ def _table(keep: str) -> dict[int, str]:
 
 
 def picture_controls(text: str, keep: str = "") -> str:
-    """Replaces each control, bidi and invisible character and lone surrogate by one visible character.
+    """Replace each control, bidi and invisible character and lone surrogate by one visible character.
 
     Args:
         text: any text, e.g. a completion or a log line.

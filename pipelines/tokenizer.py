@@ -1,4 +1,4 @@
-"""Tokenizers: a word-level one with a closed vocabulary for models made here, and what any tokenizer must have.
+"""Tokenizers: a word-level one with a closed vocabulary for models made here, and checks of any other.
 
 In the word-level tokenizer a token is a word, a whole number or a fixed phrase; one space between two of
 them is implied, a newline and a space too many are tokens of their own. Decoding gives the exact text back.
@@ -21,7 +21,7 @@ UNKNOWN: Final = "<unk>"
 
 
 def build_tokenizer(phrases: Iterable[str], texts: Iterable[str], numbers: range) -> "PreTrainedTokenizerBase":
-    """A word-level tokenizer.
+    """Return a word-level tokenizer.
 
     Args:
         phrases: each is one token, also when it has spaces inside.
@@ -60,7 +60,7 @@ def build_tokenizer(phrases: Iterable[str], texts: Iterable[str], numbers: range
 
 
 def load_tokenizer(path: Path | str, revision: str | None = None) -> "PreTrainedTokenizerBase":
-    """The tokenizer of a model folder or hub id.
+    """Return the tokenizer of a model folder or hub id.
 
     Raises:
         InvalidInput: there is none, or it lacks an end-of-sequence or padding token.
@@ -69,7 +69,7 @@ def load_tokenizer(path: Path | str, revision: str | None = None) -> "PreTrained
 
 
 def read_tokenizer(path: Path | str, revision: str | None = None) -> "PreTrainedTokenizerBase":
-    """The tokenizer of a model folder or hub id, whatever it lacks.
+    """Return the tokenizer of a model folder or hub id, whatever it lacks.
 
     Raises:
         InvalidInput: there is none.
@@ -88,7 +88,7 @@ def read_tokenizer(path: Path | str, revision: str | None = None) -> "PreTrained
 
 
 def require_special_tokens(tokenizer: "PreTrainedTokenizerBase", where: str) -> "PreTrainedTokenizerBase":
-    """The tokenizer itself, if it can tell where a completion ends and can fill up a batch.
+    """Return the tokenizer itself, if it can tell where a completion ends and can fill up a batch.
 
     Raises:
         InvalidInput: no end-of-sequence or padding token.
@@ -107,7 +107,7 @@ def require_special_tokens(tokenizer: "PreTrainedTokenizerBase", where: str) -> 
 
 
 def encode(tokenizer: "PreTrainedTokenizerBase", text: str, *, prompt: bool = False) -> list[int]:
-    """Token ids of a text.
+    """Return the token ids of a text.
 
     Args:
         tokenizer: any tokenizer.
@@ -131,11 +131,11 @@ def encode(tokenizer: "PreTrainedTokenizerBase", text: str, *, prompt: bool = Fa
 
 
 def decode(tokenizer: "PreTrainedTokenizerBase", ids: Iterable[int]) -> str:
-    """The exact text of token ids, special tokens shown."""
+    """Return the exact text of token ids, special tokens shown."""
     return str(tokenizer.decode(list(ids), skip_special_tokens=False, clean_up_tokenization_spaces=False))
 
 
 def has_closed_vocabulary(tokenizer: "PreTrainedTokenizerBase") -> bool:
-    """Whether there are texts that the tokenizer cannot encode: true of the word-level ones made here."""
+    """Return whether there are texts that the tokenizer cannot encode: true of the word-level ones made here."""
     backend = getattr(tokenizer, "backend_tokenizer", None)
     return type(getattr(backend, "model", None)).__name__ == "WordLevel"

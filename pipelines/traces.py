@@ -1,4 +1,4 @@
-"""Priming traces: what a teacher wrote for a problem, with its score and the spans of its behaviours."""
+"""Priming traces: a teacher's completion of a problem with its score and the spans of its behaviours."""
 
 import json
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ class PrimingTrace(Record):
     """One trace to prime a model with. What is trained on is `prompt + completion`, with loss on the completion."""
 
     id: str
-    """Deterministic: the same place in the same set, the same id."""
+    """Follows from the place of the trace in its set, so a resumed stage writes the same id."""
     problem_id: str
     condition: str
     teacher: str
@@ -45,12 +45,12 @@ class PrimingTrace(Record):
 
 
 def encode_trace(trace: PrimingTrace) -> bytes:
-    """The trace as a line of `traces.jsonl`. ASCII, so that no character of a text can break a line."""
+    """Return the trace as a line of `traces.jsonl`. ASCII, so that no character of a text can break a line."""
     return json.dumps(trace.model_dump(mode="json"), separators=(",", ":"), allow_nan=False).encode() + b"\n"
 
 
 def read_traces(path: Path) -> Iterator[PrimingTrace]:
-    """The traces of a `traces.jsonl`, in order, one at a time.
+    """Yield the traces of a `traces.jsonl`, in order, one at a time.
 
     Raises:
         InvalidInput: a line is no trace; names it.
@@ -59,5 +59,5 @@ def read_traces(path: Path) -> Iterator[PrimingTrace]:
         try:
             trace = PrimingTrace.model_validate(parse_line(line.data))
         except ValueError as error:
-            raise InvalidInput(f"{path}: line {number} is no priming trace", detail=str(error)) from error
+            raise InvalidInput(f"{path}: line {number} is not a priming trace", detail=str(error)) from error
         yield trace

@@ -65,7 +65,7 @@ def load_problems(folder: StageFolder) -> LoadedProblems:
         try:
             task = with_settings(settings)
         except ValueError as error:
-            raise InvalidInput(f"{folder.artifact(TASK_FILE)} holds no task", detail=str(error)) from error
+            raise InvalidInput(f"{folder.artifact(TASK_FILE)} is not a valid task file", detail=str(error)) from error
     train, test = (_read(folder.artifact(name)) for name in (TRAIN_FILE, TEST_FILE))
     return LoadedProblems(task, train, test)
 
@@ -74,7 +74,7 @@ def _task_file(folder: StageFolder) -> Mapping[str, Any]:
     path = folder.artifact(TASK_FILE)
     raw = read_json(path)
     if not isinstance(raw, dict):
-        raise InvalidInput(f"{path} holds no task", remedy="Run that stage again with --force.")
+        raise InvalidInput(f"{path} is not a valid task file", remedy="Run that stage again with --force.")
     return raw
 
 

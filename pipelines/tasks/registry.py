@@ -41,7 +41,7 @@ def find_task(name: str) -> Task | None:
 
 
 def is_missing(name: str) -> bool:
-    """Whether records name a task that is not installed here."""
+    """Return whether records name a task that is not installed here."""
     return name != NO_TASK and find_task(name) is None
 
 

@@ -97,7 +97,7 @@ def run(config: ProblemsConfig, inputs: Inputs, folder: StageFolder) -> None:
 
 
 def _check(task: Task, problems: list[JsonProblem]) -> None:
-    """Rollouts are told apart by problem id, and are read back from JSON."""
+    """Check that problems have ids of their own and prompts, and are JSON: rollouts carry them."""
     if not problems:
         raise InvalidInput(f"the task {task.name} has no problems", remedy="Raise train or test.")
     seen: set[str] = set()

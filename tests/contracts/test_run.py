@@ -66,7 +66,7 @@ def test_an_unfinished_input_is_named(tmp_path: Path, folder: StageFolder) -> No
 
 
 def test_a_folder_belongs_to_one_stage(tmp_path: Path, folder: StageFolder) -> None:
-    with pytest.raises(InvalidInput, match="holds another stage"):
+    with pytest.raises(InvalidInput, match="belongs to another stage"):
         prepare("problems", CONFIG | {"train": 5}, folder.path, [], base=tmp_path)
     assert prepare("problems", CONFIG, folder.path, [], base=tmp_path).key == folder.key
 
@@ -106,5 +106,5 @@ def test_an_error_is_left_for_the_job_even_if_that_cannot_be_written(
     assert json.loads((tmp_path / "error.json").read_text())["code"] == "not_found"
     monkeypatch.setenv(ATTEMPT_VARIABLE, str(tmp_path / "gone"))
     assert main(["--folder", str(tmp_path / "nothing")]) == 4
-    assert "no stage folder" in capsys.readouterr().err
+    assert "is not a stage folder" in capsys.readouterr().err
     assert sys.exc_info() == (None, None, None)

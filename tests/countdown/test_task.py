@@ -114,5 +114,5 @@ def test_a_missing_artifact_is_named(name: str, tmp_path: Path) -> None:
 def test_a_damaged_task_is_named(text: str, tmp_path: Path) -> None:
     folder = finished(tmp_path)
     (folder.artifacts / "task.json").write_text(text)
-    with pytest.raises(InvalidInput, match="holds no task"):
+    with pytest.raises(InvalidInput, match="is not a valid task file"):
         load_countdown(folder)

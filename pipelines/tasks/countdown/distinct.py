@@ -43,7 +43,7 @@ class _Nodes:
         """Nodes such as `3 - 3`, which exchanging equal numbers turns into their negative: they have no sign."""
 
     def given(self, value: int) -> _Form:
-        """A given number. Equal ones are the same."""
+        """Return a given number. Equal ones are the same."""
         return _Form(self._id(("given", value)), 1, "", None, value)
 
     def join(self, operation: str, left: _Form, right: _Form) -> _Form:
@@ -89,7 +89,7 @@ class _Nodes:
 
 
 def distinct_solutions(numbers: Multiset, target: Rational, arithmetic: Arithmetic) -> Iterator[str]:
-    """The distinct expressions over all the numbers that are worth the target, each once.
+    """Yield the distinct expressions over all the numbers that are worth the target, each once.
 
     Args:
         numbers: one to six given numbers, none negative, in order of size.
@@ -118,7 +118,7 @@ class Enumeration:
         self._worth: dict[tuple[Multiset, Rational], list[_Form]] = {}
 
     def worth(self, numbers: Multiset, target: Rational) -> list[_Form]:
-        """The distinct expressions over all the numbers that are worth the target."""
+        """Return the distinct expressions over all the numbers that are worth the target."""
         if len(numbers) <= _TABULATED:
             return self.table(numbers).get(target, [])
         if (numbers, target) not in self._worth:
@@ -146,7 +146,7 @@ class Enumeration:
         return [form for value, forms in table.items() if not (nonzero and value == ZERO) for form in forms]
 
     def table(self, numbers: Multiset) -> _Forms:
-        """The distinct expressions over all the numbers, by value."""
+        """Return the distinct expressions over all the numbers, by value."""
         known = self._tables.get(numbers)
         if known is not None:
             return known

@@ -70,7 +70,7 @@ class Expression:
         return tuple([token for token in self.postfix if isinstance(token, int)])
 
     def value(self) -> Fraction:
-        """The exact value.
+        """Return the exact value.
 
         Raises:
             DivisionByZero: it has none.
@@ -78,7 +78,7 @@ class Expression:
         return Fraction(*self.ratio())
 
     def ratio(self) -> tuple[int, int]:
-        """The value as (numerator, denominator), not in lowest terms, denominator of any sign but not zero.
+        """Return the value as (numerator, denominator), not in lowest terms, denominator of any sign but not zero.
 
         Raises:
             DivisionByZero: it has no value.
@@ -106,7 +106,7 @@ class Expression:
         return stack[0]
 
     def steps(self) -> list[Step]:
-        """The operations in the order they are carried out; a sign change is part of its operand.
+        """Return the operations in the order they are carried out; a sign change is part of its operand.
 
         Raises:
             DivisionByZero: one of them cannot be carried out.
@@ -138,7 +138,7 @@ def _result(operation: str, left: Fraction, right: Fraction) -> Fraction:
 
 
 def parse(text: str, *, limit: int = MAX_LENGTH) -> Expression:
-    """Reads an expression; whitespace, line breaks included, separates tokens.
+    """Read an expression; whitespace, line breaks included, separates tokens.
 
     Operator precedence by two stacks (Dijkstra's shunting yard), in time linear in the text.
 
@@ -199,7 +199,7 @@ def _number(token: str, position: int) -> int:
 
 
 def evaluate(text: str, *, limit: int = MAX_LENGTH) -> Fraction:
-    """The exact value of an expression.
+    """Return the exact value of an expression.
 
     Raises:
         ExpressionError: it is not one, or has no value.

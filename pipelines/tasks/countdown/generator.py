@@ -52,7 +52,7 @@ class ProblemSpace(BaseModel):
     @classmethod
     def _each_once(cls, sizes: tuple[int, ...]) -> tuple[int, ...]:
         if len(set(sizes)) != len(sizes):
-            raise ValueError("a size stands there twice")
+            raise ValueError("a size is listed twice")
         return sizes
 
     @field_validator("number_range", "target_range")
@@ -77,7 +77,7 @@ class ProblemSpace(BaseModel):
         return self
 
     def count_multisets(self, size: int) -> int:
-        """How many ways there are to choose the given numbers, their order apart."""
+        """Return how many ways there are to choose the given numbers, their order apart."""
         choices = self.number_range[1] - self.number_range[0] + 1
         return math.comb(choices, size) if self.distinct else math.comb(choices + size - 1, size)
 
@@ -86,7 +86,7 @@ class ProblemSpace(BaseModel):
         return self.count_multisets(size) * _LISTING_MS[size]
 
     def describe(self) -> str:
-        """The space in words."""
+        """Return the space in words."""
         bounds = self.arithmetic
         parts = [
             f"{' or '.join(map(str, self.sizes))} {'distinct ' if self.distinct else ''}numbers "
@@ -104,7 +104,7 @@ class ProblemSpace(BaseModel):
 
 
 def generate(space: ProblemSpace, count: int, *, seed: int = 0, exclude: Iterable[Problem] = ()) -> list[Problem]:
-    """Draws `count` different problems; a smaller count gives the first of them.
+    """Draw `count` different problems; a smaller count gives the first of them.
 
     Args:
         space: which problems there are.
@@ -122,7 +122,7 @@ def generate(space: ProblemSpace, count: int, *, seed: int = 0, exclude: Iterabl
 
 
 def draw(space: ProblemSpace, *, seed: int = 0, exclude: Iterable[Problem] = ()) -> Iterator[Problem]:
-    """Yields different solvable problems until there are no more to be found. Arguments as for `generate`."""
+    """Yield different solvable problems until there are no more to be found. Arguments as for `generate`."""
     rng = random.Random(seed)
     taken = {problem.key for problem in exclude}
     sources = {size: _source(space, size, rng, taken) for size in space.sizes}
@@ -140,7 +140,7 @@ def draw(space: ProblemSpace, *, seed: int = 0, exclude: Iterable[Problem] = ())
 
 
 def too_few(space: ProblemSpace, found: int, asked: int) -> InvalidInput:
-    """The error that says there are fewer problems than were asked for, and whether that is certain."""
+    """Return the error that says there are fewer problems than were asked for, and whether that is certain."""
     remedy = "Widen number_range or target_range, allow more operations or sizes, or ask for fewer problems."
     detail = f"The space: {space.describe()}; excluded problems do not count."
     if not all(space.listing_ms(size) <= _LIST_AT_LAST_MS for size in space.sizes):
@@ -161,7 +161,7 @@ def _source(space: ProblemSpace, size: int, rng: random.Random, taken: set[Probl
 
 
 def _listed(space: ProblemSpace, size: int) -> Iterator[ProblemKey]:
-    """Every solvable problem of a size."""
+    """Yield every solvable problem of a size."""
     low, high = space.target_range
     choose = combinations if space.distinct else combinations_with_replacement
     for numbers in choose(range(space.number_range[0], space.number_range[1] + 1), size):
@@ -173,7 +173,7 @@ def _listed(space: ProblemSpace, size: int) -> Iterator[ProblemKey]:
 def _sampled(
     space: ProblemSpace, size: int, rng: random.Random, taken: set[ProblemKey], patience: int
 ) -> Iterator[ProblemKey]:
-    """New problems out of random expressions, until so many in a row give none."""
+    """Yield new problems from random expressions, until too many in a row give none."""
     tries = 0
     while tries < patience:
         tries += 1
@@ -184,7 +184,7 @@ def _sampled(
 
 
 def _random_problem(space: ProblemSpace, size: int, rng: random.Random) -> ProblemKey | None:
-    """Random numbers joined by random operations; None where that is not allowed or misses the targets."""
+    """Join random numbers by random operations; None where that is not allowed or misses the targets."""
     low, high = space.number_range
     if space.distinct:
         numbers = rng.sample(range(low, high + 1), size)

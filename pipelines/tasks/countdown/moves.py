@@ -16,7 +16,7 @@ Multiset = tuple[int, ...]
 
 @lru_cache(maxsize=4096)
 def splits(numbers: Multiset) -> tuple[tuple[Multiset, Multiset], ...]:
-    """All ways to part numbers in two, as (fewer, others), the most even first; the same two parts only once."""
+    """Return all ways to part numbers in two, as (fewer, others), the most even first; the same two parts only once."""
     parts: dict[tuple[Multiset, Multiset], None] = {}
     indices = range(len(numbers))
     for size in range(len(numbers) // 2, 0, -1):
@@ -45,7 +45,7 @@ class Outcomes:
         self._admits = arithmetic.admits if arithmetic.bounded or arithmetic.integers_only else None
 
     def __call__(self, left: Rational, right: Rational) -> list[Outcome]:
-        """The results that the arithmetic admits; divisions by zero left out.
+        """Return the results that the arithmetic admits; divisions by zero left out.
 
         Of the two differences the one that is not negative comes first: solutions then read as people write them.
         """
@@ -94,7 +94,7 @@ class Needed(NamedTuple):
 
 
 def undo(target: Rational, known: Rational, operations: str) -> Iterator[Needed]:
-    """All that `other operation known` or `known operation other` needs to be worth the target."""
+    """Yield all that `other operation known` or `known operation other` needs to be worth the target."""
     for operation in operations:
         if operation == "+":
             yield Needed(combine("-", target, known), "+", False)

@@ -39,12 +39,12 @@ class Problem(Record):
 
 
 def problem_id(numbers: Iterable[int], target: int) -> str:
-    """An id that follows from the problem alone: `3-7-25_46` is 46 from 3, 7 and 25 in any order."""
+    """Return an id that follows from the problem alone: `3-7-25_46` is 46 from 3, 7 and 25 in any order."""
     return f"{'-'.join(map(str, sorted(numbers)))}_{target}"
 
 
 def make_problem(numbers: Iterable[int], target: int) -> Problem:
-    """A problem with the id that follows from it.
+    """Return a problem with the id that follows from it.
 
     Raises:
         ValueError: too few or too many numbers, or a negative one.

@@ -36,23 +36,23 @@ _DIGITS: Final = re.compile(r"[0-9]+")
 
 
 def write_problems(path: Path, problems: Iterable[Problem]) -> None:
-    """Writes problems as JSONL, whole or not at all."""
+    """Write problems as JSONL, whole or not at all."""
     write_atomic(path, "".join(canonical_json(problem.model_dump(mode="json")) + "\n" for problem in problems))
 
 
 def read_problems(path: Path) -> list[Problem]:
-    """All problems of a file, in its order, repetitions included.
+    """Return all problems of a file, in its order, repetitions included.
 
     Raises:
         NotFound: there is no such file.
-        InvalidInput: it is no problem file, or a row holds no problem; names the row and what is wrong in it.
+        InvalidInput: the file cannot be read as problems, or a row states none; names the row and what is wrong in it.
         MissingRequirement: it is parquet, and pyarrow is not installed.
     """
     return list(iterate_problems(path))
 
 
 def iterate_problems(path: Path) -> Iterator[Problem]:
-    """As `read_problems`, one problem at a time."""
+    """Yield the problems of a file one at a time; see `read_problems`."""
     for place, row in _rows(path):
         try:
             yield problem_of(row)
@@ -108,7 +108,7 @@ def _problem_columns(path: Path) -> Callable[[Sequence[str]], Sequence[str]]:
 
 
 def problem_of(row: Any) -> Problem:
-    """The problem a row holds, in any of the shapes above.
+    """Return the problem a row holds, in any of the shapes above.
 
     Raises:
         ValueError: it holds none; says what it lacks.
@@ -177,7 +177,7 @@ def _in_prompt(row: Mapping[Any, Any]) -> tuple[list[int], int] | None:
 
 
 def _prompt_text(value: Any) -> str:
-    """The text of a prompt: a string, or the contents of what the user says in a list of chat messages."""
+    """Return the text of a prompt: a string, or the contents of what the user says in a list of chat messages."""
     if isinstance(value, str):
         return value
     if not isinstance(value, list | tuple):

@@ -46,7 +46,7 @@ PUBLISHED: Final = RewardRules()
 
 
 def find_answer(completion: str) -> tuple[int, int] | None:
-    """Where the last complete `<answer>…</answer>` has its text, as (start, end); None where there is none."""
+    """Return the offsets (start, end) of the text in the last complete `<answer>…</answer>`, or None."""
     last_closing = completion.rfind(CLOSING)
     if last_closing < 0:
         return None
@@ -58,7 +58,7 @@ def find_answer(completion: str) -> tuple[int, int] | None:
 
 
 def score_completion(completion: str, numbers: Sequence[int], target: int, rules: RewardRules = PUBLISHED) -> Score:
-    """Scores a completion (without its prompt) by the exact value of its last answer.
+    """Score a completion (without its prompt) by the exact value of its last answer.
 
     The answer may stand on several lines. It is right when it uses the given numbers, each exactly once,
     with `+ - * /` and parentheses, and its value equals the target exactly.

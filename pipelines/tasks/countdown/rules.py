@@ -48,7 +48,7 @@ class Arithmetic(BaseModel):
         return self.minimum is not None or self.maximum is not None
 
     def admits(self, value: Rational) -> bool:
-        """Whether an operation may have this result."""
+        """Return whether an operation may have this result."""
         numerator, denominator = value
         if self.integers_only and denominator != 1:
             return False
@@ -57,7 +57,7 @@ class Arithmetic(BaseModel):
         return self.maximum is None or numerator <= self.maximum * denominator
 
     def apply(self, operation: str, left: Rational, right: Rational) -> Rational | None:
-        """The result of an operation, or None where it is not allowed here or divides by zero."""
+        """Return the result of an operation, or None where it is not allowed here or divides by zero."""
         if operation not in self.operations:
             return None
         value = combine(operation, left, right)

@@ -20,7 +20,7 @@ _TABULATED: Final = 3
 
 
 def solve(numbers: Sequence[int], target: int, arithmetic: Arithmetic = ANY, *, subset: bool = False) -> str | None:
-    """One solution as text that `expression.parse` reads, or None where there is none.
+    """Return one solution as text that `expression.parse` reads, or None where there is none.
 
     Args:
         numbers: one to six numbers, none negative, each to be used exactly once.
@@ -42,7 +42,7 @@ def solve(numbers: Sequence[int], target: int, arithmetic: Arithmetic = ANY, *, 
 def solutions(
     numbers: Sequence[int], target: int, arithmetic: Arithmetic = ANY, *, subset: bool = False
 ) -> Iterator[str]:
-    """All distinct solutions, each once, as text. Arguments and errors as for `solve`.
+    """Yield all distinct solutions, each once, as text. Arguments and errors as for `solve`.
 
     Two expressions count as one when they differ only in the order or grouping of terms and factors, or in
     where a sign stands: `a - (b - c)` is `a + c - b`, `a / (b / c)` is `a * c / b`, and equal numbers are alike.
@@ -53,7 +53,7 @@ def solutions(
 
 
 def reachable(numbers: Sequence[int], arithmetic: Arithmetic = ANY) -> set[int]:
-    """The whole numbers that can be made from all the numbers, each used exactly once.
+    """Return the whole numbers that can be made from all the numbers, each used exactly once.
 
     Five numbers take a fraction of a second; six take seconds and some hundreds of megabytes.
 
@@ -99,7 +99,7 @@ class _Search:
         self._failed: set[tuple[Multiset, Rational]] = set()
 
     def find(self, numbers: Multiset, target: Rational) -> _Found | None:
-        """How all the numbers make the target."""
+        """Return how all the numbers make the target."""
         if len(numbers) <= _TABULATED:
             table = self.values(numbers)
             return (table[target],) if target in table else None
@@ -120,7 +120,7 @@ class _Search:
         return None
 
     def values(self, numbers: Multiset) -> Mapping[Rational, _Origin | None]:
-        """Every value that all the numbers make, each with one origin."""
+        """Return every value that all the numbers make, each with one origin."""
         table = self._tables.get(numbers)
         if table is None:
             table = self._tables[numbers] = {}
@@ -136,7 +136,7 @@ class _Search:
         return table
 
     def write(self, numbers: Multiset, found: _Found) -> Written:
-        """The expression of what was found."""
+        """Return the expression of what was found."""
         (origin,) = found
         if origin is None:
             return number(numbers[0])
@@ -145,11 +145,11 @@ class _Search:
         return join(origin.operation, left, right, regroup=not self._arithmetic.bounded)
 
     def _anything(self, numbers: Multiset, *, nonzero: bool) -> _Found | None:
-        """How all the numbers make any value at all (but zero)."""
+        """Return how all the numbers make any value at all (but zero)."""
         return next(((origin,) for value, origin in self._lazily(numbers) if not (nonzero and value == ZERO)), None)
 
     def _lazily(self, numbers: Multiset) -> Iterator[tuple[Rational, _Origin | None]]:
-        """Values with their origins, some of them repeated; the first costs next to nothing."""
+        """Yield values with their origins, some of them repeated; the first is found at once."""
         if len(numbers) <= _TABULATED:
             yield from self.values(numbers).items()
             return

@@ -170,11 +170,11 @@ class _Chooser:
         self._test: list[Problem] = []
 
     def hold_out(self, test: Iterable[Problem]) -> None:
-        """Keeps test problems out of what is taken from now on."""
+        """Exclude test problems from all further sources."""
         self._test.extend(test)
 
     def source(self, file: InputFile | None) -> _Source:
-        """A source of new, solvable problems: a file in its order, or the draw where there is none."""
+        """Return a source of new, solvable problems: a file in its order, or the draw where there is none."""
         if file is None:
             problems = draw(self._config, seed=self._config.seed, exclude=chain(self._excluded, self._test))
             return _Source(problems, partial(too_few, self._config))
@@ -208,7 +208,7 @@ class _Chooser:
 
 
 def _check_ids(test: list[Problem], train: list[Problem]) -> None:
-    """Rollouts are told apart by problem id, so no two problems may share one."""
+    """Check that no two problems share an id, by which rollouts are told apart."""
     seen: dict[str, Problem] = {}
     for problem in chain(test, train):
         other = seen.setdefault(problem.id, problem)

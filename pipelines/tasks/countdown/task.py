@@ -29,7 +29,7 @@ _PLACEHOLDER: Final = re.compile(r"\{([A-Za-z_]+)\}")
 
 
 def check_template(text: str) -> str:
-    """The template itself, once it is known to name the numbers and the target and nothing unknown.
+    """Return the template itself, once it is known to name the numbers and the target and nothing unknown.
 
     Raises:
         ValueError: says what is missing, or which placeholder is unknown and which is nearest.
@@ -46,7 +46,7 @@ def check_template(text: str) -> str:
 
 
 def shipped_template(name: TemplateName) -> str:
-    """The text of a template that comes with this package."""
+    """Return the text of a template that comes with this package."""
     return (files("pipelines.tasks.countdown") / "templates" / f"{name}.txt").read_text(encoding="utf-8")
 
 
@@ -190,6 +190,6 @@ def load_countdown(folder: StageFolder) -> LoadedCountdown:
     try:
         task = CountdownTask.model_validate(settings)
     except ValueError as error:
-        raise InvalidInput(f"{path} holds no task", detail=str(error)) from error
+        raise InvalidInput(f"{path} is not a valid task file", detail=str(error)) from error
     train, test = (read_problems(folder.artifact(file)) for file in (TRAIN_FILE, TEST_FILE))
     return LoadedCountdown(task, train, test)

@@ -13,7 +13,7 @@ class Written(NamedTuple):
 
 
 def number(value: int) -> Written:
-    """A given number."""
+    """Return a given number."""
     return Written(str(value), 3)
 
 
