@@ -21,7 +21,6 @@ import os
 import pickle
 import shutil
 import sqlite3
-import tarfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -32,7 +31,7 @@ from cogtui.cli.main import run
 from cogtui.store.user_data.views import read_views
 from jobs.workspace import Workspace
 from pipelines.streams import read_rollouts
-from tests.fixtures.old_workspace.make import ARCHIVE, FILTERS, HOME
+from tests.fixtures.old_workspace.make import ARCHIVE, FILTERS, HOME, unpack
 
 REBUILT = "the index was made by an earlier cogtui"
 
@@ -43,8 +42,7 @@ Cogtui = Callable[..., tuple[int, str, str]]
 def unpacked(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The archive, to be copied from."""
     folder = tmp_path_factory.mktemp("old")
-    with tarfile.open(ARCHIVE) as archive:
-        archive.extractall(folder, filter="data")
+    unpack(folder)
     return folder
 
 

@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import shlex
 import subprocess
 import sys
 import tomllib
@@ -81,7 +82,7 @@ def test_the_script_asks_for_nothing_that_was_not_asked_for(tmp_path: Path) -> N
     options = [line for line in script.splitlines() if line.startswith("#SBATCH")]
     assert "#SBATCH --cpus-per-task=2" in options
     assert not [line for line in options if "wckey" in line or "time" in line or "array" in line]
-    assert f"{sys.executable} -u -m submitit.core._submit {tmp_path}" in script
+    assert f"{shlex.quote(sys.executable)} -u -m submitit.core._submit {tmp_path}" in script
     limited = submitit_adapter.slurm_script(tmp_path, {**PARAMETERS, "time": 90}, tasks=3)
     assert "#SBATCH --time=90" in limited
     assert "#SBATCH --array=0-2%3" in limited or "#SBATCH --array=0-2" in limited

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shlex
 import stat
 import subprocess
 import sys
@@ -58,7 +59,9 @@ class Lab:
         self.workspace.create()
         self.python = self.path / "python"
         self.python.write_text(
-            f"#!{sys.executable}\nimport runpy, sys\nsys.path.insert(0, {str(ROOT)!r})\n"
+            # By way of sh: a `#!` line takes no path with a space. To Python the first lines are a string.
+            f"#!/bin/sh\n'''exec' {shlex.quote(sys.executable)} \"$0\" \"$@\"\n' '''\n"
+            f"import runpy, sys\nsys.path.insert(0, {str(ROOT)!r})\n"
             "runpy.run_module('tests.jobs.probe', run_name='__main__', alter_sys=False)\n"
         )
         self.python.chmod(self.python.stat().st_mode | stat.S_IXUSR)
