@@ -1,7 +1,7 @@
 """The `judge` stage: judges the rollouts and traces of its upstream stages."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -10,6 +10,7 @@ from pydantic import Field
 from pipelines.behaviors.judge import JudgeTask
 from pipelines.behaviors.judges.config import JudgeChoiceConfig
 from pipelines.behaviors.judges.registry import make_judge
+from pipelines.behaviors.recorded import first_judgements
 from pipelines.files import read_json, write_json
 from pipelines.folder import StageFolder
 from pipelines.records import JudgeRun
@@ -80,14 +81,9 @@ def _trace_files(inputs: Inputs) -> Iterator[Path]:
 
 def _judged_before(folder: StageFolder, run: JudgeRun, behaviors: Sequence[str]) -> set[str]:
     """Return the rollouts of which the judgements of all behaviours are on disk."""
-    written: Counter[str] = Counter()
-    for identity in _identities(read_stream(folder.path, "judgements"), run):
-        written[identity[0]] += 1
+    records = first_judgements(read_stream(folder.path, "judgements"), run.id)
+    written = Counter(str(record["rollout_id"]) for record in records)
     return {rollout_id for rollout_id, count in written.items() if count == len(behaviors)}
-
-
-def _identities(records: Iterable[dict[str, object]], run: JudgeRun) -> set[tuple[str, str]]:
-    return {(str(r["rollout_id"]), str(r["behavior"])) for r in records if r.get("judge_run") == run.id}
 
 
 def _summary(folder: StageFolder, run: JudgeRun, total: int, behaviors: Sequence[str]) -> dict[str, object]:
@@ -96,17 +92,12 @@ def _summary(folder: StageFolder, run: JudgeRun, total: int, behaviors: Sequence
     judged: Counter[str] = Counter()
     statuses: Counter[str] = Counter()
     facts: Counter[str] = Counter()
-    seen: set[tuple[str, str]] = set()
-    for record in read_stream(folder.path, "judgements"):
-        identity = (str(record["rollout_id"]), str(record["behavior"]))
-        if record.get("judge_run") != run.id or identity in seen:
-            continue
-        seen.add(identity)
+    for record in first_judgements(read_stream(folder.path, "judgements"), run.id):
         statuses[str(record["status"])] += 1
         facts.update(str(fact["kind"]) for fact in record.get("facts", ()))
         if record["status"] == "ok":
-            judged[identity[1]] += 1
-            counts[identity[1]] += int(record["count"])
+            judged[str(record["behavior"])] += 1
+            counts[str(record["behavior"])] += int(record["count"])
     return {
         "judge_run": run.id,
         "judge": run.judge,

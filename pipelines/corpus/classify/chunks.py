@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from pipelines.behaviors.judge import JudgeTask
+from pipelines.behaviors.recorded import first_judgements
 from pipelines.behaviors.sets.four_habits import FOUR_HABITS
 from pipelines.corpus.classify.document_judges import ClassifiedDocument, DocumentJudge
 from pipelines.corpus.classify.facts import DocumentFacts
@@ -211,15 +212,12 @@ class DocumentCounts:
 
 
 def read_document_counts(path: Path, stream: str, run_id: str) -> dict[str, DocumentCounts]:
-    """The verdicts of a chunk by record id, of one judge run. Of two lines for one behaviour the first holds."""
+    """Return the judgements of a chunk by one judge run, by document id."""
     found: dict[str, DocumentCounts] = {}
-    for record in (placed.record for placed in _records(path, "judgements", stream)):
-        if record.get("judge_run") != run_id:
-            continue
+    records = (located.record for located in _records(path, "judgements", stream))
+    for record in first_judgements(records, run_id):
         verdict = found.setdefault(str(record["rollout_id"]), DocumentCounts())
         behavior = str(record["behavior"])
-        if behavior in verdict.statuses:
-            continue
         verdict.statuses[behavior] = str(record["status"])
         verdict.counts[behavior] = record["count"]
         verdict.spans += len(record["spans"])
