@@ -1,6 +1,8 @@
 """The tasks by name, built in and from plug-ins, and questions about a problem that never fail on an unknown task."""
 
 import json
+from collections.abc import Callable
+from importlib import import_module
 from typing import Final, cast
 
 from pipelines.errors import CogtuiError
@@ -14,6 +16,9 @@ NO_TASK: Final = ""
 """Task of a rollout that answers no known problem: a document, or an imported row that names none."""
 
 _SHORT: Final = 60
+_DESCRIBERS: Final = {COUNTDOWN: "pipelines.tasks.countdown.describing"}
+"""Modules that describe problems of a built-in task. Importing the whole task takes some 60 ms, too long for the first
+list of the app to wait."""
 
 
 def _problem_of(entry: object) -> str | None:
@@ -45,12 +50,19 @@ def is_missing(name: str) -> bool:
     return name != NO_TASK and find_task(name) is None
 
 
+def _describer(name: str) -> Callable[[JsonProblem], Description] | None:
+    if name in _DESCRIBERS:
+        return cast("Callable[[JsonProblem], Description]", import_module(_DESCRIBERS[name]).describe)
+    task = find_task(name)
+    return None if task is None else task.describe
+
+
 def describe_problem(name: str, problem: JsonProblem) -> Description:
     """Describe a problem by its task; by its JSON where that is unknown, not installed or fails."""
-    task = find_task(name)
-    if task is not None:
+    describe = _describer(name)
+    if describe is not None:
         try:
-            description = task.describe(problem)
+            description = describe(problem)
             return Description(" ".join(str(description.short).split()), str(description.full))
         except Exception:  # a plug-in's bug, or a problem that is not the task's, must not hide the rollout
             return _as_json(problem, f"task {name} cannot describe this problem")

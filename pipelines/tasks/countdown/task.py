@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pipelines.errors import InvalidInput
 from pipelines.files import read_json
 from pipelines.folder import StageFolder
+from pipelines.tasks.countdown.describing import describe
 from pipelines.tasks.countdown.problems import Problem, read_problems
 from pipelines.tasks.countdown.reading import problem_of
 from pipelines.tasks.countdown.reward import PUBLISHED, REASONS, RewardRules, score_completion
@@ -114,10 +115,7 @@ class CountdownTask(BaseModel):
 
     def describe(self, problem: JsonProblem) -> Description:
         """Return the numbers and the target, in one line and as a sentence."""
-        numbers, target = list(map(str, problem["numbers"])), problem["target"]
-        return Description(
-            f"{' '.join(numbers)} → {target}", f"Reach {target} with {', '.join(numbers)}, each number exactly once."
-        )
+        return describe(problem)
 
     def solve(self, problem: JsonProblem) -> str | None:
         """Return one expression that reaches the target, or None; the arithmetic is that of the task."""
