@@ -164,7 +164,7 @@ def submit_slurm(
         array: make it an array, even of one task.
 
     Raises:
-        SubmissionUnreadable: the output holds no job id.
+        SubmissionUnreadable: the output contains no job id.
         OSError: the folder cannot be written.
     """
     from submitit.core.utils import FailedSubmissionError

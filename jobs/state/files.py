@@ -171,5 +171,5 @@ def _bytes(path: str) -> bytes:
 def _as_object(text: bytes) -> dict[str, Any]:
     value = json.loads(text)
     if not isinstance(value, dict):
-        raise ValueError("it holds no object")
+        raise ValueError("it is not a JSON object")
     return value

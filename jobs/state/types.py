@@ -30,7 +30,7 @@ STATES: Final[tuple[StateName, ...]] = get_args(StateName)
 - `queued`: waits for its turn, or for an input that is not finished.
 - `blocked`: an input failed, so this never starts until it is retried.
 - `running`, `resuming`: a process works on it; `resuming` until it passes the point it was stopped at.
-- `done`: `result.json` is there.
+- `done`: `result.json` exists.
 - `failed`, `cancelled`, `timeout`: ended by an error, by a user, by its time limit.
 - `preempted`: stopped from outside; the scheduler, or the next `cogtui run`, continues it.
 - `lost`: it should run, but neither its process nor its exit record exists.
@@ -51,7 +51,7 @@ STATE_GLYPHS: Final[dict[StateName, str]] = {
     "lost": "‽",
     "unknown": "?",
 }
-"""What stands before a state's name, so that a state is not told by colour alone."""
+"""Symbols shown before state names, so that a state is not shown by colour alone."""
 
 ACTIVE: Final[frozenset[StateName]] = frozenset({"queued", "running", "resuming"})
 """States of stages that will continue by themselves. `preempted` and `timeout` can too, if Slurm requeues them: see
@@ -178,7 +178,7 @@ def blocking_reason(state: StageState) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """What `submit` did with one stage."""
+    """The action of `submit` for one stage."""
 
     key: str
     action: Literal["submitted", "reused", "claimed", "left"]

@@ -12,7 +12,7 @@ from pipelines.errors import InvalidInput
 
 @dataclass(frozen=True, slots=True)
 class StageChoice:
-    """What to do with one stage."""
+    """The action for one stage."""
 
     instance: StageInstance
     action: Literal["submitted", "reused", "claimed", "left"]

@@ -1,4 +1,4 @@
-"""What a stage asks of Slurm, and its submission through submitit (docs/jobs.md)."""
+"""Slurm parameters of a stage, and its submission through submitit (docs/jobs.md)."""
 
 import contextlib
 import os

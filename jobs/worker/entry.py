@@ -293,8 +293,8 @@ class Worker:
             return self._why
         if self.records.cancel() is not None:
             return "cancelled"
-        told = self._stop_signal and number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR2, signal.SIGKILL)
-        return "interrupted" if code == EXIT_INTERRUPTED or told else "failed"
+        stopped = self._stop_signal and number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR2, signal.SIGKILL)
+        return "interrupted" if code == EXIT_INTERRUPTED or stopped else "failed"
 
     def _finish(self, record: ExitRecord) -> int:
         self._sweep()

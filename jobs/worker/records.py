@@ -62,7 +62,7 @@ class AttemptRecorder:
             gpus=os.environ.get("CUDA_VISIBLE_DEVICES"),
         )
         if earlier:
-            where = f"from step {latest[0]}" if latest else "from what the stage folder holds"
+            where = f"from step {latest[0]}" if latest else "from the files of the stage folder"
             self.note(f"start {run.number} on {run.host}, continues {where}")
         self._patiently(self._write_started)
         with contextlib.suppress(OSError):

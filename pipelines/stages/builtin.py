@@ -129,7 +129,7 @@ _BUILTIN: Final = (
 
 def _problem_of(kind: object) -> str | None:
     if isinstance(kind, StageKind) and kind.name == IMPORT.name:
-        return f"the name {kind.name!r} stands for imported files"
+        return f"the name {kind.name!r} is used for imported files"
     return problem_of_kind(kind)
 
 

@@ -1,4 +1,4 @@
-"""What commands share: `output` (JSON envelope, errors, exit codes), `alignment` (tables), `options`.
+"""Shared by all commands: `output` (JSON envelope, errors, exit codes), `alignment` (tables), `options`.
 
 All three may be imported by every command group.
 """

@@ -40,15 +40,15 @@ def cancel_stages(workspace: Workspace, prefixes: Sequence[str], *, yes: bool, g
     left = [item.key for item in done if item.state.active]
     if left:
         raise StageFailed(
-            f"{len(left)} of {len(done)} could not be ended yet: {', '.join(left)}",
-            remedy="Their end is asked for; look again with cogtui ls.",
+            f"{len(left)} of {len(done)} have not ended yet: {', '.join(left)}",
+            remedy="The cancel requests are saved; check with cogtui ls.",
         )
 
 
 def _ask(keys: Sequence[str], behind: Sequence[str] | dict[str, str]) -> None:
     if not sys.stdin.isatty():
         raise InvalidInput(
-            f"this would cancel {len(keys) + len(behind)} stages, and nobody is there to be asked",
+            f"this would cancel {len(keys) + len(behind)} stages, and there is no terminal to confirm on",
             remedy="Give --yes.",
         )
     for key in keys:

@@ -14,7 +14,7 @@ def register(app: typer.Typer) -> None:
     app.command("ls", help="List stages with their state, progress and reason of failure.")(ls)
     app.command("show", help="Show one stage: state with its evidence, attempts, inputs, config, result.")(show)
     app.command("logs", help="Print the logs of a stage, all its attempts; -f follows across requeues.")(logs)
-    app.command("cancel", help="End stages and what waits for them, with everything they started.")(cancel)
+    app.command("cancel", help="Cancel stages and their queued dependents, and end all their processes.")(cancel)
     app.command("doctor", help="Check this machine: workspace, queue, Slurm, GPUs, extras, keys.")(doctor)
 
 
@@ -43,9 +43,9 @@ def show(key: KeyArgument, *, workspace: WorkspaceOption = None, as_json: JsonOp
 def logs(
     key: KeyArgument,
     *,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the stage is over.")] = False,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Follow until the stage has ended.")] = False,
     lines: Annotated[
-        int | None, typer.Option("--lines", "-n", min=0, help="Only the last so many lines of each log.")
+        int | None, typer.Option("--lines", "-n", min=0, help="Only the last N lines of each log.")
     ] = None,
     stdout: Annotated[bool, typer.Option("--stdout", help="Only standard output.")] = False,
     stderr: Annotated[bool, typer.Option("--stderr", help="Only standard error.")] = False,
@@ -61,12 +61,12 @@ def logs(
 
 
 def cancel(
-    keys: Annotated[list[str], typer.Argument(help="Keys of stages, or unique beginnings.", metavar="KEY...")],
+    keys: Annotated[list[str], typer.Argument(help="Keys of stages, or unique prefixes.", metavar="KEY...")],
     *,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     grace: Annotated[
         float,
-        typer.Option(min=0.0, metavar="SECONDS", help="How long a stage has to end by itself before it is killed."),
+        typer.Option(min=0.0, metavar="SECONDS", help="Seconds a stage has to end by itself before it is killed."),
     ] = 10.0,
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,

@@ -53,7 +53,7 @@ def export_annotations(
     """Write one person's annotations in the gold format.
 
     Raises:
-        NotFound: nobody of that name annotated anything. InvalidInput: several people did, and none was named.
+        NotFound: there are no annotations of that person. InvalidInput: several people annotated and none was named.
         MissingRequirement: the file cannot be written.
     """
     store, warnings = fresh_store(workspace)
@@ -94,14 +94,14 @@ def _of_one(found: Sequence[HumanAnnotation], annotator: str | None) -> list[Hum
         )
     mine = [one for one in found if annotator in (None, one.annotator)]
     if not mine:
-        who = annotator or "anybody"
-        raise NotFound(f"no annotations of {who}", detail=f"There are some of: {', '.join(people) or 'nobody'}.")
+        who = f"no annotations of {annotator}" if annotator else "there are no annotations"
+        raise NotFound(who, detail=f"People who annotated: {', '.join(people)}." if people else "")
     return mine
 
 
 def _gold(one: HumanAnnotation, detail: RolloutDetail) -> GoldTrace:
     if text_sha256(detail.completion) != one.text_sha256:
-        raise InvalidInput("its text is another one now")
+        raise InvalidInput("its text has changed since it was annotated")
     return GoldTrace(
         id=one.rollout,
         task=detail.row.task,
@@ -119,10 +119,10 @@ def _gold(one: HumanAnnotation, detail: RolloutDetail) -> GoldTrace:
 def import_annotations(
     workspace: Workspace, file: Path, *, annotator: str | None, replace: bool, as_json: bool
 ) -> None:
-    """Take over the annotations of a gold file.
+    """Import the annotations of a gold file.
 
     Raises:
-        NotFound: there is no such file. InvalidInput: a row is wrong; names row and field, and nothing is taken.
+        NotFound: the file does not exist. InvalidInput: a row is wrong; names row and field, and imports nothing.
     """
     traces = read_gold(file)
     for row, trace in enumerate(traces, start=1):
@@ -153,9 +153,9 @@ def import_annotations(
             taken.append(new)
         store.write_human(taken)
     if absent:
-        warnings.append(f"{absent:,} of {len(traces):,} traces are no rollouts of this workspace")
+        warnings.append(f"{absent:,} of {len(traces):,} traces are not rollouts of this workspace")
     if kept:
-        warnings.append(f"{kept:,} annotated later here are kept as they are; --replace takes those of the file")
+        warnings.append(f"{kept:,} were annotated later here and are kept; --replace uses those of the file")
     if as_json:
         emit_json({"read": len(traces), "taken": len(taken), "kept": kept, "absent": absent}, warnings)
         return
@@ -165,7 +165,7 @@ def import_annotations(
 
 
 def _rollout_of(store: Store, trace: GoldTrace) -> str | None:
-    """Return the rollout a gold trace is of: the one with its id if it has its text, else the first with its text."""
+    """Return the rollout of a gold trace: the one with its id if the text is equal, else the first with its text."""
     try:
         detail = store.rollout(trace.id)
     except CogtuiError:

@@ -1,4 +1,4 @@
-"""Which rollouts a `cogtui judge` is about, and which judge stages: those that began before, and a new one."""
+"""Selects the rollouts of a `cogtui judge`, and the judge stages for them: unfinished ones, and a new one."""
 
 import hashlib
 from collections.abc import Iterable, Mapping
@@ -24,34 +24,34 @@ SELECTIONS: Final = "selections"
 
 @dataclass(slots=True)
 class RolloutSelection:
-    """What is to be judged."""
+    """The rollouts of a filter, by what an equal judge has done with them."""
 
     by_stage: dict[str, list[str]] = field(default_factory=dict)
-    """Rollouts the filter lets through, by the stage that wrote them."""
+    """Rollouts that match the filter, by the stage that wrote them."""
     judged: int = 0
-    """Of them, judged by an equal judge before."""
+    """Number of them that an equal judge has judged."""
     unfinished: dict[str, set[str]] = field(default_factory=dict)
-    """Equal judge stages that are not done → which of them they hold; they go on."""
+    """Unfinished equal judge stages, which continue → the rollouts they judge."""
     left: dict[str, list[str]] = field(default_factory=dict)
-    """What no judge stage holds yet."""
+    """Rollouts that no judge stage has, by the stage that wrote them."""
     warnings: list[str] = field(default_factory=list)
 
     @property
     def rollouts(self) -> int:
-        """How many the filter lets through."""
+        """Number of rollouts that match the filter."""
         return sum(map(len, self.by_stage.values()))
 
     @property
     def remaining(self) -> int:
-        """How many no judge stage holds."""
+        """Number of rollouts that no judge stage has."""
         return sum(map(len, self.left.values()))
 
 
 def select_rollouts(workspace: Workspace, filter_text: str, config: JudgeConfig) -> RolloutSelection:
-    """Find the rollouts of a filter and what became of them under an equal judge.
+    """Find the rollouts of a filter, and which of them an equal judge has judged.
 
     Raises:
-        FilterError: the filter is none. InvalidInput: the judge cannot be made.
+        FilterError: the filter is invalid. InvalidInput: the judge cannot be created.
     """
     query = Query(parse(filter_text))
     run = make_judge(config.judge, config).run.id
@@ -69,7 +69,7 @@ def select_rollouts(workspace: Workspace, filter_text: str, config: JudgeConfig)
 
 
 def _leave_out_unfinished(workspace: Workspace, chosen: RolloutSelection) -> None:
-    """A judge stage takes finished stages of some kinds; says what that leaves out."""
+    """Leave out rollouts of unfinished stages and of kinds that a judge stage does not accept; add warnings."""
     judge = stage_kind("judge")
     running = other = 0
     for key in list(chosen.by_stage):
@@ -82,11 +82,11 @@ def _leave_out_unfinished(workspace: Workspace, chosen: RolloutSelection) -> Non
     if running:
         chosen.warnings.append(f"{running:,} rollouts are left out: their stage is not done yet")
     if other:
-        chosen.warnings.append(f"{other:,} rollouts are left out: their stage is of a kind that is not judged")
+        chosen.warnings.append(f"{other:,} rollouts are left out: judge stages do not accept the kind of theirs")
 
 
 def _subtract_held(workspace: Workspace, chosen: RolloutSelection, run: str) -> None:
-    """Take out what an equal judge holds already, so that nothing is asked, and paid, again."""
+    """Leave out rollouts of an equal judge, so that no request is sent and paid twice."""
     held: set[str] = set()
     keys = list(workspace.keys())
     for key in keys:
@@ -109,7 +109,7 @@ def _subtract_held(workspace: Workspace, chosen: RolloutSelection, run: str) -> 
 
 
 def _run_of(info: StageInfo) -> str | None:
-    """Return id of the judge run of a stage; None where its config cannot be used any more."""
+    """Return the id of the judge run of a stage; None if its config is no longer valid."""
     try:
         config = JudgeConfig.model_validate(info.config)
         return make_judge(config.judge, config).run.id
@@ -118,11 +118,11 @@ def _run_of(info: StageInfo) -> str | None:
 
 
 def _held_by(info: StageInfo, by_stage: Mapping[str, Iterable[str]]) -> set[str]:
-    """Which of the rollouts a judge stage judges."""
+    """Return the rollouts that a judge stage judges."""
     found = {uid for key in info.inputs for uid in by_stage.get(key, ())}
     config = JudgeConfig.model_validate(info.config)
     if config.splits:
-        return set()  # which of them have those splits is not known here: better judged again than left out
+        return set()  # the splits of rollouts are unknown here: judge them again rather than leave them out
     if config.rollouts is None:
         return found
     try:

@@ -45,7 +45,7 @@ def import_files(
     for warning in warnings:
         narrate(f"warning: {warning}")
     emit(plan.key)
-    narrate(f"{state.rows:,} rows from {len(state.files)} files; the index holds {coverage.rollouts:,} rollouts")
+    narrate(f"{state.rows:,} rows from {len(state.files)} files; the index has {coverage.rollouts:,} rollouts")
 
 
 def finish(steps: Iterator[ImportState]) -> ImportState:

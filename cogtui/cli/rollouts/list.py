@@ -24,7 +24,7 @@ _PAGE: Final = 500
 
 @dataclass(frozen=True, slots=True)
 class RolloutListing:
-    """What to print."""
+    """A filter, a sort and columns to print."""
 
     filter: Filter
     sort: Sort
@@ -37,10 +37,10 @@ class RolloutListing:
 def listing_of(
     filter_text: str, *, view: str = "", sort: str | None = None, columns: str = "", by_problem: bool = False
 ) -> RolloutListing:
-    """A view with what the options change of it.
+    """Return a view as changed by the options.
 
     Raises:
-        InvalidInput: an option is wrong. NotFound: there is no such view.
+        InvalidInput: an option is wrong. NotFound: the view does not exist.
     """
     base = read_views().view(view) if view else View(name="-", sort="-step")  # the newest first, as in the app
     chosen = parse(base.filter) if base.filter else EVERYTHING
