@@ -38,7 +38,7 @@ for _relation in StepRelation:
 
 
 @dataclass(slots=True)
-class AttemptState:
+class SolutionAttempt:
     """The current attempt: the numbers it used and its results."""
 
     numbers: dict[Number, int] = field(default_factory=dict)
@@ -57,7 +57,7 @@ class ResultFlow:
 
     given: Counter[Number]
     target: Number
-    attempt: AttemptState = field(default_factory=AttemptState)
+    attempt: SolutionAttempt = field(default_factory=SolutionAttempt)
     last: Computation | None = None
     results: set[Number] = field(default_factory=set)
     """All results of forward computations so far."""
@@ -233,7 +233,7 @@ class ResultFlow:
         """Update the state with a computation."""
         form = computation.form
         if relation.leaves_path or relation is StepRelation.FIRST:
-            self.attempt = AttemptState()
+            self.attempt = SolutionAttempt()
             self.forms[form] = self.forms.get(form, 0) + 1
         else:
             self.forms.setdefault(form, 0)
@@ -272,7 +272,7 @@ class ResultFlow:
         self.new_plan = self.last is not None and not uses_result and (self.failed or self._unmet())
         starts = [value for value in computation.keys if value in self.given]
         if starts and not uses_result:
-            self.attempt = AttemptState(numbers=dict.fromkeys(starts, 1))
+            self.attempt = SolutionAttempt(numbers=dict.fromkeys(starts, 1))
         if result is not None and result != self.target:
             wanted = {result}
         else:
