@@ -68,8 +68,7 @@ class Store:
         self._seen = (-1, -1)
         self._results = LastResultCache()
         self._opens = 0
-        self.notices: tuple[str, ...] = ()
-        """Messages about this index for the user."""
+        self._notices: list[str] = []
         self._open()
 
     def _open(self) -> None:
@@ -81,7 +80,7 @@ class Store:
             before = self._location.current()
             self._path = before if self._readonly else ensure_index(self._location)
             if before not in (None, self._path):
-                self.notices = (REBUILDING,)
+                self._notices.append(REBUILDING)
             if self._path is None:
                 raise NotFound(
                     f"there is no index of {self._workspace.path} yet", remedy="Make it with cogtui reindex."
@@ -101,6 +100,11 @@ class Store:
     def path(self) -> Path | None:
         """The index file; None for a workspace that does not exist yet."""
         return self._path
+
+    def take_notices(self) -> list[str]:
+        """Return messages about this index for the user, each once."""
+        notices, self._notices = self._notices, []
+        return notices
 
     # Keeping up to date
 

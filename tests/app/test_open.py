@@ -1,6 +1,7 @@
 """`cogtui open`: the browser on files, which are read on while one looks."""
 
 import json
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from cogtui.app.main import make_app
 from cogtui.app.traces.list.screen import TracesScreen
 from cogtui.app.widgets.text_rows import TextRows
 from cogtui.cli.main import app as command_line
+from cogtui.store import open_store
 from cogtui.store.importing.opening import OpenedFiles, open_files
 from pipelines.errors import MissingRequirement
 from tests.app.driving import notices, press, settle, started, until
@@ -87,3 +89,14 @@ def test_open_needs_a_terminal_before_it_reads_anything(tmp_path: Path, monkeypa
     result = CliRunner().invoke(command_line, ["open", str(tmp_path / "x.jsonl")])
     assert isinstance(result.exception, MissingRequirement)
     assert not (tmp_path / "cache").exists()
+
+
+async def test_an_index_of_an_earlier_version_is_announced(opened: OpenedFiles) -> None:
+    with open_store(opened.workspace) as store:
+        assert store.path is not None
+        with sqlite3.connect(store.path) as connection:
+            connection.execute("PRAGMA user_version = 1")
+    app = make_app(opened.workspace, browse_only=True, opener=opened.store, file_import=opened)
+    async with app.run_test(size=(100, 30)) as pilot:
+        await settle(pilot)
+        assert any("is being built again" in text for text in notices(app))

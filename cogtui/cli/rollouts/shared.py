@@ -18,7 +18,7 @@ def fresh_store(workspace: Workspace) -> tuple[Store, list[str]]:
 
 def coverage_warnings(store: Store, coverage: Coverage) -> list[str]:
     """Return warnings about records that the index lacks."""
-    warnings = list(store.notices)
+    warnings = store.take_notices()
     if coverage.bad_lines:
         first = next(store.bad_lines(), None)
         where = f", the first at {first.file}, byte {first.byte}: {first.reason}" if first else ""

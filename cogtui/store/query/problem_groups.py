@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Final, NamedTuple
 
 from cogtui.store.db.summaries import MEAN_REWARD
 from cogtui.store.query.details import decode_problem, rows_of
 from cogtui.store.query.filter_sql import FilterConditions, SqlPart
-from cogtui.store.query.problem_totals import ProblemTotals, by_problem
+from cogtui.store.query.problem_totals import ProblemTotal, ProblemTotals, by_problem
 from cogtui.store.query.select import Hit, RowSelector, join_conditions
 from cogtui.store.values.series import RolloutSeries
 from cogtui.store.values.types import Cursor, GroupSort, Page, ProblemGroup, RolloutRow
@@ -42,12 +42,13 @@ def problems(
         conditions, having, order = _order(sort, before if backwards else after, descending, backwards)
         sql, values = by_problem(db, selector, where, [conditions])
         statement = f"{sql} HAVING {having[0]} ORDER BY {order} LIMIT ?"
-        rows = db.execute(statement, (*values, *having[1], limit + 1)).fetchall()
+        found = db.execute(statement, (*values, *having[1], limit + 1))
+        rows = [ProblemTotal(*row) for row in found]
         more, rows = len(rows) > limit, rows[:limit]
         if backwards:
             rows = rows[::-1]
-    steps = _by_step(db, selector, where, [row[0] for row in rows])
-    groups = tuple(_group(db, row, steps.get(row[0], ()), sort) for row in rows)
+    steps = _by_step(db, selector, where, [row.problem for row in rows])
+    groups = tuple(_group(db, row, steps.get(row.problem, ()), sort) for row in rows)
     above, below = (more, bool(before.values)) if before is not None else (after is not None, more)
     return Page(groups, groups[0].cursor if groups and above else None, groups[-1].cursor if groups and below else None)
 
@@ -100,43 +101,55 @@ def _by_step(
 
 
 def _group(
-    db: sqlite3.Connection, row: tuple[Any, ...], by_step: tuple[tuple[int, float], ...], sort: GroupSort
+    db: sqlite3.Connection, row: ProblemTotal, by_step: tuple[tuple[int, float], ...], sort: GroupSort
 ) -> ProblemGroup:
-    name, rollouts, scored, best, mean, worst = row
     task, problem = db.execute(
         """SELECT t.name, r.problem FROM rollout o CROSS JOIN record r ON r.serial = o.serial
         JOIN task t ON t.id = o.task WHERE o.problem_id = ? ORDER BY o.step, o.ordinal LIMIT 1""",
-        (name,),
+        (row.problem,),
     ).fetchone()
-    value = {"best": best, "mean": mean, "worst": worst, "rollouts": rollouts}.get(sort)
+    value = None if sort == "problem" else row.value(sort)
     return ProblemGroup(
-        problem_id=name,
+        problem_id=row.problem,
         task=task,
-        problem=decode_problem(name, problem),
-        rollouts=rollouts,
-        scored=scored,
-        best=best,
-        mean=mean,
-        worst=worst,
+        problem=decode_problem(row.problem, problem),
+        rollouts=row.rollouts,
+        scored=row.scored,
+        best=row.best,
+        mean=row.mean,
+        worst=row.worst,
         by_step=by_step,
-        cursor=Cursor((name,) if sort == "problem" else (value, name)),
+        cursor=Cursor((row.problem,) if sort == "problem" else (value, row.problem)),
     )
+
+
+class _SiblingRow(NamedTuple):
+    """A rollout with the same problem id."""
+
+    serial: int
+    series: int
+    step: int
+    sample: int
+    ordinal: int
+    task: int
+    problem: str
 
 
 def same_problem(
     db: sqlite3.Connection, series: Mapping[int, RolloutSeries], serial: int, limit: int
 ) -> list[RolloutRow]:
-    """The rollouts of a rollout's problem (same id, task and JSON), by condition, seed, step and sample."""
+    """Return the rollouts with the problem of a rollout (same id, task and JSON), by condition, seed, step, sample."""
     (problem,) = db.execute("SELECT problem_id FROM rollout WHERE serial = ?", (serial,)).fetchone()
-    rows = db.execute(
+    found = db.execute(
         """SELECT o.serial, o.series, o.step, o.sample, o.ordinal, o.task, r.problem
         FROM rollout o CROSS JOIN record r ON r.serial = o.serial WHERE o.problem_id = ?""",
         (problem,),
-    ).fetchall()
-    (wanted,) = [row[5:] for row in rows if row[0] == serial]
-    known = [row for row in rows if row[1] in series and row[5:] == wanted]
-    known.sort(key=lambda row: (*_standing(series[row[1]]), row[2], row[3], row[4]))
-    return list(rows_of(db, series, [Hit(row[0], Cursor(())) for row in known[:limit]]))
+    )
+    rows = [_SiblingRow(*row) for row in found]
+    (wanted,) = [(row.task, row.problem) for row in rows if row.serial == serial]
+    known = [row for row in rows if row.series in series and (row.task, row.problem) == wanted]
+    known.sort(key=lambda row: (*_standing(series[row.series]), row.step, row.sample, row.ordinal))
+    return list(rows_of(db, series, [Hit(row.serial, Cursor(())) for row in known[:limit]]))
 
 
 def _standing(one: RolloutSeries) -> tuple[bool, str, bool, int, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 
 from cogtui.store.db.summaries import MEAN_REWARD
 from cogtui.store.query.filter_sql import FilterConditions, SqlPart
@@ -13,13 +13,26 @@ from cogtui.store.query.select import RowSelector, join_conditions
 from cogtui.store.values.types import Cursor
 
 TotalSort = Literal["best", "mean", "worst", "rollouts"]
-ProblemTotal = tuple[str, int, int, float | None, float | None, float | None]
-"""Problem, rollouts, how many have a reward, best, mean and worst reward."""
 _COLUMNS: Final = f"o.problem_id, count(*), count(o.reward), max(o.reward), {MEAN_REWARD}, min(o.reward)"
 MANY_PROBLEMS: Final = 20_000
 """More are not kept in memory: that would be megabytes."""
-_PLACES: Final[dict[TotalSort, int]] = {"rollouts": 1, "best": 3, "mean": 4, "worst": 5}
 _Key = tuple[bool, float, str]
+
+
+class ProblemTotal(NamedTuple):
+    """The rollouts of one problem; the columns of `by_problem`."""
+
+    problem: str
+    rollouts: int
+    scored: int
+    """Rollouts with a reward."""
+    best: float | None
+    mean: float | None
+    worst: float | None
+
+    def value(self, sort: TotalSort) -> float | None:
+        """Return the value to sort by."""
+        return {"rollouts": self.rollouts, "best": self.best, "mean": self.mean, "worst": self.worst}[sort]
 
 
 class ProblemTotals:
@@ -47,8 +60,7 @@ class ProblemTotals:
     def _order(self, sort: TotalSort, descending: bool) -> tuple[list[_Key], list[ProblemTotal]]:
         known = self._orders.get((sort, descending))
         if known is None:
-            place = _PLACES[sort]
-            pairs = sorted([(_key(row[place], row[0], descending=descending), row) for row in self._rows])
+            pairs = sorted([(_key(row.value(sort), row.problem, descending=descending), row) for row in self._rows])
             known = self._orders[sort, descending] = ([key for key, _ in pairs], [row for _, row in pairs])
         return known
 
@@ -61,7 +73,7 @@ def totals(db: sqlite3.Connection, selector: RowSelector, where: FilterCondition
     """Compute the totals of a filter in one pass over its rows; None if there are too many problems."""
     sql, values = by_problem(db, selector, where)
     rows = db.execute(f"{sql} LIMIT ?", (*values, MANY_PROBLEMS + 1)).fetchall()
-    return ProblemTotals(rows) if len(rows) <= MANY_PROBLEMS else None
+    return ProblemTotals([ProblemTotal(*row) for row in rows]) if len(rows) <= MANY_PROBLEMS else None
 
 
 def by_problem(

@@ -98,6 +98,8 @@ class PagedRolloutScreen(CompareActions):
         if coverage is None:
             self.query_one("#summary", TextRows).show((" the index cannot be read", "bad"))
             return
+        for notice in await self.fetch(store.call(lambda found: found.take_notices())) or ():
+            self.app.notify(notice, severity="warning", timeout=8, markup=False)
         total: int | None = None
         if keep is None:
             # At the end the position follows from the count; counting the rows above would visit every row.
