@@ -33,7 +33,7 @@ from jobs.workspace import Workspace
 from pipelines.streams import read_rollouts
 from tests.fixtures.old_workspace.make import ARCHIVE, FILTERS, HOME, unpack
 
-REBUILT = "the index was made by an earlier cogtui"
+REBUILT = "it is being built again from the stage folders"
 
 Cogtui = Callable[..., tuple[int, str, str]]
 
