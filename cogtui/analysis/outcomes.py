@@ -181,5 +181,5 @@ def list_unfinished(groups: Iterable[ConditionGroup]) -> list[str]:
             if run.end is None:
                 seed = "" if run.seed is None else f" seed {run.seed}"
                 at = f"evaluated up to step {max(run.points)} of {run.last}" if run.points else "not evaluated yet"
-                lines.append(f"{group.name}{seed}: {at}; counted out")
+                lines.append(f"{group.name}{seed}: {at}; left out")
     return lines

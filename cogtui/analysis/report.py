@@ -61,7 +61,7 @@ def render_html(summary: ExperimentSummary, experiment: Experiment) -> str:
             f"<h1>{_safe(summary.name)}</h1>",
             *(f'<p class="soft">{_safe(line)}</p>' for line in _about(experiment)),
             f"<p>{_safe(HOW_TO_READ)}.</p>",
-            f"<p>Counted out:</p><ul>{warnings}</ul>" if warnings else "",
+            f"<p>Left out:</p><ul>{warnings}</ul>" if warnings else "",
             *(_html_table(table) for table in build_tables(summary)),
             "<h2>curves; bands are 95 % intervals</h2>" if charts else "",
             *charts,
@@ -81,7 +81,7 @@ def render_markdown(summary: ExperimentSummary, experiment: Experiment) -> str:
         "",
         f"{HOW_TO_READ}.",
     ]
-    lines += ["", *(f"- counted out: {_cell(warning)}" for warning in summary.warnings)] if summary.warnings else []
+    lines += ["", *(f"- left out: {_cell(warning)}" for warning in summary.warnings)] if summary.warnings else []
     for table in build_tables(summary):
         lines += ["", f"## {table.title}", "", _row(table.head), _row(["---"] * len(table.head))]
         lines += [_row(row) for row in table.rows]

@@ -57,8 +57,8 @@ def test_the_table_has_means_intervals_and_verdicts(workspace: Workspace, capsys
     ]  # fmt: skip
     assert re.search(r"dots\s+0 of 1\s+–\s+–\s+–\s+–", out)  # missing is not zero
     assert re.search(r"holds\s+primed ends above unprimed", out)
-    assert "none seed 3: evaluated up to step 5 of 10; counted out" in err
-    assert "dots seed 1: not evaluated yet; counted out" in err
+    assert "none seed 3: evaluated up to step 5 of 10; left out" in err
+    assert "dots seed 1: not evaluated yet; left out" in err
 
 
 def test_samples_are_runs_only_where_nothing_is_trained_and_of_test_problems_only(tmp_path: Path) -> None:

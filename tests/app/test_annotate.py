@@ -171,7 +171,7 @@ async def test_a_change_that_breaks_the_rules_says_why_and_changes_nothing(judge
         await press(pilot, "space", "w", "V", "home", "space", "w", "w", "V")
         assert [span.quote for span in screen.draft.spans] == ["Try"]
         assert screen.text.selection is not None  # still there, to be mended
-        assert any("overlaps your V" in notice for notice in notices(app))
+        assert any("overlap your V" in notice for notice in notices(app))
         await press(pilot, "escape", "x", "x", "u", "u", "u")
         assert screen.draft.empty
         assert not list(latest_annotations(judged.workspace))

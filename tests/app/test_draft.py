@@ -195,7 +195,7 @@ def test_each_edit_does_what_its_key_says() -> None:
     draft = draft.toggle(first, "weak")
     assert draft.count("verification") == 0
     assert draft.spans[0].weak
-    with pytest.raises(InvalidEdit, match="overlaps your V"):
+    with pytest.raises(InvalidEdit, match="overlap your V"):
         draft.add(16, 20, "verification")
     start = TEXT.index("so again")
     draft = draft.add(start, start + 8, "backtracking").relabel(draft.spans[0], "subgoal").finish()

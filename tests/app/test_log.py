@@ -119,7 +119,7 @@ async def test_a_wrong_pattern_is_said_and_changes_nothing(small: Builder) -> No
         before = view.cursor
         await press(pilot, "slash", "(", "enter", "n")
         assert view.cursor == before, "no search is on"
-        assert any("no regular expression" in notice for notice in notices(app))
+        assert any("not a regular expression" in notice for notice in notices(app))
 
 
 async def test_e_goes_to_the_first_error_and_n_to_the_next(small: Builder) -> None:

@@ -59,7 +59,7 @@ async def test_reading_can_be_stopped(opened: OpenedFiles) -> None:
         assert isinstance(screen, TracesScreen)
         await press(pilot, "X")
         assert "reading" not in screen.query_one("#summary", TextRows).text
-        assert any("goes on from there" in notice for notice in notices(app))
+        assert any("continues from there" in notice for notice in notices(app))
         assert not opened.done()
 
 

@@ -112,7 +112,7 @@ def _walk(store: Store, sides: tuple[ComparisonSide, ComparisonSide], limit: int
         return len(traces.texts), _over_gold(store, sides, [traces, *others], limit)
     runs = [side.run for side in sides if side.kind == "run"]
     if not runs:
-        raise InvalidInput("the rules agree with themselves", remedy="Choose another judge.")
+        raise InvalidInput("both sides are the rules judge", remedy="Choose another judge.")
     total, ids = store.judged_in_common(runs, limit=limit)
     return total, _over_rollouts(store, sides, ids)
 

@@ -196,11 +196,13 @@ def find_run(workspace: Workspace, name: str) -> WorkspaceJudgeRun:
     if not chosen:
         known = ", ".join(sorted(f"{_called(run)} ({run.id})" for run in runs.values())) or "none yet"
         raise NotFound(
-            f"no judge run {name!r} in {workspace.path}", detail=f"Judge runs there: {known}.", remedy="Judge first."
+            f"no judge run {name!r} in {workspace.path}",
+            detail=f"Judge runs in this workspace: {known}.",
+            remedy="Run cogtui judge first.",
         )
     if len(chosen) > 1:
         detail = ", ".join(f"{_called(runs[run])} ({_how(runs[run])})" for run in sorted(chosen))
-        raise InvalidInput(f"{name!r} fits {len(chosen)} judge runs", detail=detail, remedy="Name one of them.")
+        raise InvalidInput(f"{name!r} matches {len(chosen)} judge runs", detail=detail, remedy="Name one of them.")
     if persons:
         persons[0].by_name = name != HUMAN
         return persons[0]
@@ -245,7 +247,7 @@ def _judge_stages(workspace: Workspace) -> Iterator[tuple[StageFolder, JudgeRun]
         try:
             yield folder, JudgeRun.model_validate(raw)
         except ValueError as error:
-            raise InvalidInput(f"{folder.path / 'artifacts' / 'judge_run.json'} is no judge run") from error
+            raise InvalidInput(f"{folder.path / 'artifacts' / 'judge_run.json'} is not a judge run") from error
 
 
 def _collect(workspace: Workspace, folder: StageFolder, found: WorkspaceJudgeRun) -> None:
@@ -255,7 +257,9 @@ def _collect(workspace: Workspace, folder: StageFolder, found: WorkspaceJudgeRun
         try:
             judgement = Judgement.model_validate(strip_envelope(record))
         except ValueError as error:
-            raise InvalidInput(f"{folder.path}: a line of the judgements is no judgement", detail=str(error)) from error
+            raise InvalidInput(
+                f"{folder.path}: a line of the judgements is not a judgement", detail=str(error)
+            ) from error
         found.judgements.setdefault(judgement.rollout_id, {}).setdefault(judgement.behavior, judgement)
     info = folder.info()
     found.upstream += [StageFolder(Path(info.input_folders.get(key, workspace.stages / key))) for key in info.inputs]

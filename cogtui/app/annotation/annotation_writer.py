@@ -67,7 +67,7 @@ class AnnotationWriter:
 
     def _written(self, record: HumanAnnotation, done: asyncio.Future[None]) -> None:
         self._writing -= 1
-        error = done.exception() if not done.cancelled() else CogtuiError("the app was left")
+        error = done.exception() if not done.cancelled() else CogtuiError("the app was closed")
         if error is None:
             self._saved = record
             if not self._writing:

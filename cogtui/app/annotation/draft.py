@@ -143,7 +143,7 @@ class AnnotationDraft:
         self, behavior: Behavior, start: int, end: int, *, weak: bool = False, repeat: bool = False
     ) -> LabelledSpan:
         if not 0 <= start < end <= len(self.text):
-            raise InvalidEdit(f"{start}–{end} is no part of a text of {len(self.text)} characters")
+            raise InvalidEdit(f"{start}–{end} is outside the text of {len(self.text)} characters")
         return LabelledSpan(
             behavior=behavior, start=start, end=end, quote=self.text[start:end], weak=weak, repeat=repeat
         )
@@ -156,7 +156,7 @@ class AnnotationDraft:
         if clash is not None:
             other = clash[0] if clash[1] == add else clash[1]
             raise InvalidEdit(
-                f"it overlaps your {BEHAVIOR_LETTERS[other.behavior]} {other.start}–{other.end}: "
+                f"the span would overlap your {BEHAVIOR_LETTERS[other.behavior]} {other.start}–{other.end}: "
                 "spans of one behaviour do not overlap"
             )
         place = span_key(add)

@@ -138,7 +138,9 @@ class AnnotateScreen(ChordScreen):
         detail, saved = found
         self.rollout, self.detail, self.rules = rollout, detail, None
         if saved is not None and saved.text_sha256 != new_annotation(rollout.id, detail.completion, "x").text_sha256:
-            self.show_message("you annotated another text of this rollout; its spans are not shown", bad=True)
+            self.show_message(
+                "your annotation belongs to another text of this rollout; its spans are not shown", bad=True
+            )
             self.history = DraftHistory(AnnotationDraft(detail.completion))
         else:
             self.history = DraftHistory(
@@ -235,7 +237,7 @@ class AnnotateScreen(ChordScreen):
             if self.change(lambda draft: draft.accept(span)):
                 self._go_to_next_open()
         elif not self._go_to_next_open():
-            self.show_message(f"this {BEHAVIOR_LETTERS[span.behavior]} is yours already; nothing is left to decide")
+            self.show_message(f"this {BEHAVIOR_LETTERS[span.behavior]} is already yours; no proposal is open")
         text.focus()
 
     def _go_to_next_open(self) -> bool:
@@ -259,9 +261,9 @@ class AnnotateScreen(ChordScreen):
     def action_accept_all(self) -> None:
         """Accept all open proposals."""
         if not self.draft.open:
-            self.show_message("nothing is left to decide")
+            self.show_message("no proposal is open")
         elif self.change(AnnotationDraft.accept_all) and self.draft.open:
-            self.show_message(f"{len(self.draft.open)} overlap spans of yours and are still to decide")
+            self.show_message(f"{len(self.draft.open)} proposals overlap your spans and stay open")
 
     def action_label(self, letter: str) -> None:
         """Label the selection, or relabel the span, with the behaviour of that letter."""
@@ -364,7 +366,7 @@ class AnnotateScreen(ChordScreen):
             wanted = offered[index]
             self.change(lambda draft: draft.propose(wanted.spans, wanted.basis))
             if not self._go_to_next_open():
-                self.show_message(f"{wanted.name} proposes nothing that is not decided already")
+                self.show_message(f"{wanted.name} has no spans that are not decided yet")
 
         names = [one.name for one in offered]
         self.app.push_screen(ChoiceScreen("Start from whose spans?", names, first), chosen)

@@ -205,7 +205,7 @@ class DisagreementScreen(ChordScreen):
 
 def _row_of(row: RolloutRow, trace: str) -> RolloutRow:
     if row.id != trace:
-        raise CogtuiError("this trace is of a file, not of the workspace; import it to annotate it")
+        raise CogtuiError("this trace belongs to a file, not to the workspace; import the file to annotate it")
     return row
 
 

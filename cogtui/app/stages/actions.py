@@ -78,7 +78,7 @@ class StageActions(AppScreen):
         """Cancel the stage after confirmation."""
         stage = self.stage
         if stage is None or stage.state not in ACTIVE:
-            self.show_message("only what runs or waits can be cancelled")
+            self.show_message("only running or waiting stages can be cancelled")
             return
         self.run_worker(self._ask_cancel(stage), group="act")
 
@@ -95,7 +95,7 @@ class StageActions(AppScreen):
         """Start a failed or stopped stage again after confirmation."""
         stage = self.stage
         if stage is None or stage.state not in RETRYABLE | CONTINUABLE:
-            self.show_message("only what failed, was stopped or never started can be started again")
+            self.show_message("only stages that failed, were stopped or never started can be started again")
             return
         self._confirm(
             "Start this stage again? It continues from its last checkpoint.", [stage], retry_stages, "started"

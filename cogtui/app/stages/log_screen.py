@@ -222,7 +222,7 @@ class LogScreen(AppScreen):
             self._pattern = re.compile(event.value.encode("utf-8", "replace"), flags)
             self.query_one(LogView).mark(re.compile(event.value, flags))
         except re.error as error:
-            self.show_error(CogtuiError(f"{event.value!r} is no regular expression: {error.msg}"))
+            self.show_error(CogtuiError(f"{event.value!r} is not a regular expression: {error.msg}"))
             return
         self.action_again(1)
 
@@ -298,7 +298,7 @@ class LogScreen(AppScreen):
                 subprocess.run([*pager, str(self.file.path)], check=False)
         except (OSError, SuspendNotSupported) as error:
             self.show_error(
-                CogtuiError(f"cannot open {pager[0]}: {error}", remedy="Set PAGER to a program that is here.")
+                CogtuiError(f"cannot open {pager[0]}: {error}", remedy="Set PAGER to an installed program.")
             )
 
     def action_copy_path(self) -> None:

@@ -211,7 +211,7 @@ class PagedRolloutScreen(CompareActions):
     async def _stop_reading(self, reading: FileImport) -> None:
         await self.fetch(self.context.work.call(lambda _: reading.cancel()))
         self._reading = _READ
-        self.show_message("stopped reading; opening the same files again goes on from there")
+        self.show_message("stopped reading; opening the same files again continues from there")
         self._show_summary()
 
     def _store_changed(self, version: int) -> None:

@@ -37,7 +37,7 @@ def token_ranges(workspace: Workspace, stage: str, text: str) -> list[tuple[int,
     """
     path = find_tokenizer(workspace, stage)
     if path is None:
-        raise MissingRequirement(f"{stage} has no {_NAME}, nor has what it was made from")
+        raise MissingRequirement(f"neither {stage} nor its inputs have a {_NAME}")
     try:
         from tokenizers import Tokenizer
     except ImportError:
@@ -46,7 +46,7 @@ def token_ranges(workspace: Workspace, stage: str, text: str) -> list[tuple[int,
         text.encode()
         found = Tokenizer.from_file(str(path)).encode(text, add_special_tokens=False)
     except UnicodeEncodeError:
-        raise InvalidInput("this text has lone surrogates, which no tokenizer takes") from None
+        raise InvalidInput("this text has lone surrogates, which tokenizers do not accept") from None
     except Exception as error:  # the library raises no narrower type
         raise InvalidInput(f"{path} cannot be used: {error}") from None
     return [(start, end) for start, end in found.offsets if end > start]
