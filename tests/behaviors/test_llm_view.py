@@ -6,12 +6,15 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from pipelines.behaviors.judge import JudgeTask
+from pipelines.behaviors.judges.llm.dialogue import TraceDialogue
 from pipelines.behaviors.judges.llm.prompts import JudgeMode, fill, load_prompts, prompt_names
 from pipelines.behaviors.judges.llm.view import SegmentWindow, nonce_of, numbered, shown, windows
 from pipelines.behaviors.segment import segments
 from pipelines.behaviors.sets.registered import BEHAVIORS
 from pipelines.errors import InvalidInput
-from tests.behaviors.llm_lab import SPECIAL, segments_shown
+from pipelines.records import countdown_fields
+from tests.behaviors.llm_lab import SPECIAL, prompt_config, segments_shown
 
 
 @given(st.text())
@@ -109,3 +112,18 @@ def test_prompts_that_cannot_work_are_refused_by_name(tmp_path: Path) -> None:
     blind.write_bytes(b"\xff\xfe{trace}")
     with pytest.raises(InvalidInput, match="cannot be read"):
         load_prompts("spans", {"trace": blind})
+
+
+@pytest.mark.parametrize("mode", ["spans", "count_parity"])
+def test_a_problem_of_another_task_takes_the_place_of_numbers_and_target(mode: JudgeMode) -> None:
+    task = JudgeTask("r1", "elsewhere", {"id": "x", "question": "What is {target}?"}, "I am not sure.")
+    requests = list(TraceDialogue(task, prompt_config(mode), None).pending_requests())
+    for request in requests:
+        text = request.shared + request.question
+        assert '{"question": "What is {target}?"}' in text
+        assert "{numbers}" not in text
+        assert "I am not sure." in text
+    known = JudgeTask("r1", **countdown_fields((3, 4), 12), completion="3 * 4")
+    for request in TraceDialogue(known, prompt_config(mode), None).pending_requests():
+        assert "3, 4" in request.shared
+        assert "given this problem" not in request.shared

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 
 from pipelines.behaviors.gold import GoldTrace, read_gold
+from pipelines.behaviors.judge import JudgeTask
 from pipelines.behaviors.judges.rules.judge import RulesJudge, judge_completion, judge_problem
 from pipelines.behaviors.metrics.matching import match_spans
 from pipelines.behaviors.metrics.scores import SpanTally, macro_f1
@@ -294,3 +295,16 @@ def test_the_judge_yields_every_task_with_all_four_behaviours(tmp_path: Path) ->
     assert {record.status for record in records} == {"ok"}
     assert [record.count for record in records if record.behavior == "verification"] == [0, 1, 0]
     assert judge.run.id == RulesJudge().run.id
+
+
+def test_a_problem_of_another_task_is_judged_by_language_alone(tmp_path: Path) -> None:
+    """No number is illegal where none was given; equations are wrong anywhere."""
+    text = "9 * 2 = 18. 3 + 4 = 8. Wait, that is wrong. Let me try a different approach."
+    tasks = [
+        JudgeTask("other", "elsewhere", {"id": "x", "question": "?"}, text),
+        JudgeTask("countdown", **countdown_fields((1, 5), 6), completion=text),
+    ]
+    other, known = RulesJudge().judge(tasks, tmp_path)
+    assert [(fact.kind, fact.quote) for fact in other.facts] == [("wrong_equation", "3 + 4 = 8")]
+    assert "illegal_number" in {fact.kind for fact in known.facts}
+    assert {record.status for record in other.records("r")} == {"ok"}
