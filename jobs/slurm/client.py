@@ -93,8 +93,8 @@ def squeue() -> dict[str, SlurmJob]:
         fields = line.strip().split("|", 4)
         if len(fields) != 5 or not _JOB_ID.fullmatch(fields[0]) or not _STATE.fullmatch(fields[1]):
             raise SlurmCommandError(f"cannot read the output of squeue: {line.strip()[:60]!r}")
-        reason = "" if fields[2] in ("None", "(null)") else fields[2]
-        found[fields[0]] = SlurmJob(fields[0], fields[1], reason, fields[3], fields[4])
+        job_id, state, reason, nodes, name = fields
+        found[job_id] = SlurmJob(job_id, state, "" if reason in ("None", "(null)") else reason, nodes, name)
     return found
 
 
@@ -117,10 +117,9 @@ def sacct(job_ids: Iterable[str]) -> dict[str, SlurmJob]:
         words = fields[1].split() if len(fields) == 5 else []  # "CANCELLED by 0": the first word is the state
         if not words or not _STATE.fullmatch(words[0].rstrip("+")):
             raise SlurmCommandError(f"cannot read the output of sacct: {line.strip()[:60]!r}")
-        if _JOB_ID.fullmatch(fields[0]):
-            found[fields[0]] = SlurmJob(
-                fields[0], words[0].rstrip("+"), "", fields[3], fields[4], fields[2], source="sacct"
-            )
+        job_id, _, exit_code, nodes, name = fields
+        if _JOB_ID.fullmatch(job_id):
+            found[job_id] = SlurmJob(job_id, words[0].rstrip("+"), "", nodes, name, exit_code, source="sacct")
     return found
 
 
