@@ -97,6 +97,5 @@ async def test_an_index_of_an_earlier_version_is_announced(opened: OpenedFiles) 
         with sqlite3.connect(store.path) as connection:
             connection.execute("PRAGMA user_version = 1")
     app = make_app(opened.workspace, browse_only=True, opener=opened.store, file_import=opened)
-    async with app.run_test(size=(100, 30)) as pilot:
-        await settle(pilot)
+    async with started(app):
         assert any("is being built again" in text for text in notices(app))

@@ -23,7 +23,7 @@ from cogtui.store.importing.registry import IMPORTERS
 from cogtui.store.importing.run import run_import
 from jobs.workspace import Workspace
 from pipelines.errors import InvalidInput
-from tests.app.driving import settle, until
+from tests.app.driving import started, until
 
 ROWS: list[dict[str, Any]] = [
     {"ask": "2 + 2?", "update": 3, "ys": [{"text": "It is 4.", "points": 1.0}, {"text": "Or 5?", "points": 0.0}]},
@@ -94,8 +94,7 @@ def test_it_is_chosen_by_content_and_its_rows_hold_several_rollouts(log: Path, t
 async def test_it_is_opened_in_the_app_like_any_file(log: Path) -> None:
     opened = open_files([log])
     app = make_app(opened.workspace, browse_only=True, opener=opened.store, file_import=opened)
-    async with app.run_test(size=(100, 30)) as pilot:
-        await settle(pilot)
+    async with started(app) as pilot:
         screen = app.screen
         assert isinstance(screen, TracesScreen)
         await until(pilot, lambda: screen.total == 3)

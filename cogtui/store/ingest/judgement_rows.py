@@ -49,12 +49,8 @@ _SEVERAL_SETS: Final = len(SET_SLICES) > 1
 """Whether several behaviour sets are installed, for each of which a row can show another judge run."""
 
 
-class JudgementRow(NamedTuple):
-    """A judgement of a rollout that has just been inserted."""
-
-    serial: int
-    run: int
-    judgement: RolloutJudgement
+JudgementOfSerial = tuple[int, int, RolloutJudgement]
+"""Serial of the rollout, judge run, judgement."""
 
 
 class _JudgedRollout(NamedTuple):
@@ -96,14 +92,14 @@ class JudgementWriter:
         self.write(judgements, {rollout.serial: rollout.shown_run for rollout in rollouts.values()})
         self._mark_stale({(rollout.series, rollout.step) for rollout in rollouts.values()})
 
-    def insert_new(self, rows: Sequence[JudgementRow], distances: Sequence[tuple[int, SpanDistances]]) -> None:
+    def insert_new(self, rows: Sequence[JudgementOfSerial], distances: Sequence[tuple[int, SpanDistances]]) -> None:
         """Insert judgements of rollouts that have none yet.
 
         Args:
             rows: the judgements.
             distances: by serial those of the judgement that the row of the rollout shows.
         """
-        self._db.executemany(INSERT_JUDGEMENT, [judgement_row(row.serial, row.run, row.judgement) for row in rows])
+        self._db.executemany(INSERT_JUDGEMENT, [judgement_row(*row) for row in rows])
         self._insert_distances(distances)
 
     def choose_shown(self, judgements: Sequence[tuple[int, RolloutJudgement]]) -> tuple[int, RolloutJudgement]:

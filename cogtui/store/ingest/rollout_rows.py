@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from typing import Any, NamedTuple
+from typing import Any
 
 from cogtui.store.db.registry import IdRegistry
 from cogtui.store.db.statements import (
@@ -15,7 +15,7 @@ from cogtui.store.db.statements import (
     shown_columns,
 )
 from cogtui.store.ingest.catalog import PendingFile
-from cogtui.store.ingest.judgement_rows import JudgementRow, JudgementWriter
+from cogtui.store.ingest.judgement_rows import JudgementOfSerial, JudgementWriter
 from cogtui.store.ingest.parse import ParsedChunk, RolloutFields
 from cogtui.store.stage_files.scan import problem_number
 from pipelines.records import JudgeRun
@@ -24,14 +24,6 @@ JudgementsByRollout = dict[str, list[tuple[str, RolloutJudgement]]]
 """Rollout id → (judge run, judgement), in the order they were read."""
 NumberedRollouts = list[tuple[int, RolloutFields]]
 """Serial and fields of rollouts."""
-
-
-class _SeriesKey(NamedTuple):
-    """What decides the series of a rollout within its stage."""
-
-    split: str
-    condition: str | None
-    seed: int | None
 
 
 class RolloutWriter:
@@ -85,11 +77,11 @@ class RolloutWriter:
         self, stage: int, numbered: NumberedRollouts, judgements: list[list[tuple[int, RolloutJudgement]]]
     ) -> None:
         rows: list[tuple[Any, ...]] = []
-        judgement_rows: list[JudgementRow] = []
+        judgement_rows: list[JudgementOfSerial] = []
         distances: list[tuple[int, SpanDistances]] = []
         series, key = 0, None
         for (serial, fields), found in zip(numbered, judgements, strict=True):
-            own = _SeriesKey(fields.split, fields.condition, fields.seed)
+            own = (fields.split, fields.condition, fields.seed)
             if key != own:  # the same for long stretches of a file
                 key = own
                 series = self._registry.series(stage, *own)
@@ -97,7 +89,7 @@ class RolloutWriter:
             if found:
                 run, judgement = self._judgements.choose_shown(found)
                 shown = shown_columns(run, judgement)
-                judgement_rows += [JudgementRow(serial, *one) for one in found]
+                judgement_rows += [(serial, run, one) for run, one in found]
                 distances.append((serial, judgement.distances))
             rows.append((serial, series, *fields.columns, self._registry.task(fields.task), *shown))
         self._db.executemany(INSERT_ROLLOUT, rows)
