@@ -45,11 +45,6 @@ def find_task(name: str) -> Task | None:
         return None
 
 
-def is_missing(name: str) -> bool:
-    """Return whether records name a task that is not installed here."""
-    return name != NO_TASK and find_task(name) is None
-
-
 def _describer(name: str) -> Callable[[JsonProblem], Description] | None:
     if name in _DESCRIBERS:
         return cast("Callable[[JsonProblem], Description]", import_module(_DESCRIBERS[name]).describe)
