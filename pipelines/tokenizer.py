@@ -1,7 +1,7 @@
-"""Tokenizers: a word-level one with a closed vocabulary for models made here, and checks of any other.
+"""Tokenizers: a word-level one with a closed vocabulary for small models, and loading and checking of any other.
 
-In the word-level tokenizer a token is a word, a whole number or a fixed phrase; one space between two of
-them is implied, a newline and a space too many are tokens of their own. Decoding gives the exact text back.
+In the word-level tokenizer a token is a word, a whole number or a fixed phrase. One space between two tokens is
+implied; a newline and each further space are tokens. Decoding gives the exact text back.
 """
 
 import re
@@ -21,12 +21,12 @@ UNKNOWN: Final = "<unk>"
 
 
 def build_tokenizer(phrases: Iterable[str], texts: Iterable[str], numbers: range) -> "PreTrainedTokenizerBase":
-    """Return a word-level tokenizer.
+    """Build a word-level tokenizer.
 
     Args:
-        phrases: each is one token, also when it has spaces inside.
-        texts: their words are tokens too, e.g. the wording of the prompts.
-        numbers: whole numbers that are tokens.
+        phrases: each is one token, even if it contains spaces.
+        texts: each of their words is a token, e.g. those of the prompts.
+        numbers: whole numbers, each of which is a token.
     """
     from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
@@ -39,7 +39,7 @@ def build_tokenizer(phrases: Iterable[str], texts: Iterable[str], numbers: range
         vocabulary.setdefault(f" {token}", len(vocabulary))
 
     tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token=UNKNOWN))
-    # Every word gets the space before it, at the start of a text and of a line too: a number is one token wherever.
+    # Every word includes the space before it, even at the start of a text or line, so a number is always one token.
     tokenizer.normalizer = normalizers.Sequence(
         [normalizers.Replace(Regex(r"\n(?=\S)"), "\n "), normalizers.Replace(Regex(r"\A(?!\n)"), " ")]
     )
@@ -60,35 +60,35 @@ def build_tokenizer(phrases: Iterable[str], texts: Iterable[str], numbers: range
 
 
 def load_tokenizer(path: Path | str, revision: str | None = None) -> "PreTrainedTokenizerBase":
-    """Return the tokenizer of a model folder or hub id.
+    """Load the tokenizer of a model folder or hub id.
 
     Raises:
-        InvalidInput: there is none, or it lacks an end-of-sequence or padding token.
+        InvalidInput: no tokenizer, or it lacks an end-of-sequence or padding token.
     """
     return require_special_tokens(read_tokenizer(path, revision), str(path))
 
 
 def read_tokenizer(path: Path | str, revision: str | None = None) -> "PreTrainedTokenizerBase":
-    """Return the tokenizer of a model folder or hub id, whatever it lacks.
+    """Load the tokenizer of a model folder or hub id without checking its special tokens.
 
     Raises:
-        InvalidInput: there is none.
+        InvalidInput: no tokenizer there.
     """
     from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
-    # For some architectures AutoTokenizer puts a tokenizer of its own in the place of the one in the folder.
+    # For some architectures AutoTokenizer ignores the tokenizer in the folder.
     named = read_json(Path(path) / "tokenizer_config.json") or {}
     own = named.get("tokenizer_class") in ("TokenizersBackend", "PreTrainedTokenizerFast")
     loader = PreTrainedTokenizerFast if own else AutoTokenizer
     try:
         tokenizer: PreTrainedTokenizerBase = loader.from_pretrained(str(path), revision=revision or "main")
     except (OSError, ValueError) as error:
-        raise InvalidInput(f"{path} has no tokenizer that can be read", detail=str(error)) from error
+        raise InvalidInput(f"no tokenizer can be read from {path}", detail=str(error)) from error
     return tokenizer
 
 
 def require_special_tokens(tokenizer: "PreTrainedTokenizerBase", where: str) -> "PreTrainedTokenizerBase":
-    """Return the tokenizer itself, if it can tell where a completion ends and can fill up a batch.
+    """Return the tokenizer after checking that it can end completions and pad batches.
 
     Raises:
         InvalidInput: no end-of-sequence or padding token.
@@ -111,15 +111,15 @@ def encode(tokenizer: "PreTrainedTokenizerBase", text: str, *, prompt: bool = Fa
 
     Args:
         tokenizer: any tokenizer.
-        text: what to encode.
-        prompt: whether the text begins a sequence and so gets what the tokenizer puts first, e.g. a BOS token.
+        text: the text to encode.
+        prompt: whether the text begins a sequence and gets the tokenizer's first token, e.g. BOS.
 
     Raises:
-        InvalidInput: the text has a word that a closed vocabulary lacks, or would not decode to itself.
+        InvalidInput: a closed vocabulary lacks a word, or the ids would not decode to the text.
     """
     ids: list[int] = list(tokenizer(text, add_special_tokens=prompt)["input_ids"])
     if prompt and ids and ids[-1] == tokenizer.eos_token_id:
-        ids.pop()  # some tokenizers close every text; the model has still to answer this one
+        ids.pop()  # some tokenizers end every text, but the model must continue this one
     if has_closed_vocabulary(tokenizer) and decode(tokenizer, ids) != text:
         unknown = [word for word in text.split() if tokenizer.unk_token_id in tokenizer(word)["input_ids"]]
         raise InvalidInput(
@@ -131,11 +131,11 @@ def encode(tokenizer: "PreTrainedTokenizerBase", text: str, *, prompt: bool = Fa
 
 
 def decode(tokenizer: "PreTrainedTokenizerBase", ids: Iterable[int]) -> str:
-    """Return the exact text of token ids, special tokens shown."""
+    """Return the exact text of token ids, including special tokens."""
     return str(tokenizer.decode(list(ids), skip_special_tokens=False, clean_up_tokenization_spaces=False))
 
 
 def has_closed_vocabulary(tokenizer: "PreTrainedTokenizerBase") -> bool:
-    """Return whether there are texts that the tokenizer cannot encode: true of the word-level ones made here."""
+    """Return whether there are texts that the tokenizer cannot encode, as for our word-level ones."""
     backend = getattr(tokenizer, "backend_tokenizer", None)
     return type(getattr(backend, "model", None)).__name__ == "WordLevel"

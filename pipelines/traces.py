@@ -1,4 +1,4 @@
-"""Priming traces: a teacher's completion of a problem with its score and the spans of its behaviours."""
+"""Priming traces: a teacher's completions of problems, with scores and spans of behaviours."""
 
 import json
 from collections.abc import Iterator
@@ -12,14 +12,14 @@ from pipelines.records import LabelledSpan, Record, upgrade_record
 from pipelines.streams import complete_lines, parse_line
 
 TRACES_NAME: Final = "traces.jsonl"
-"""Name of the artifact."""
+"""File name of the artifact."""
 
 
 class PrimingTrace(Record):
-    """One trace to prime a model with. What is trained on is `prompt + completion`, with loss on the completion."""
+    """One priming trace. Models are trained on `prompt + completion` with the loss on the completion."""
 
     id: str
-    """Follows from the place of the trace in its set, so a resumed stage writes the same id."""
+    """Follows from the set, the problem and the index in the set."""
     problem_id: str
     condition: str
     teacher: str
@@ -30,9 +30,9 @@ class PrimingTrace(Record):
     """The problem as the task's own JSON."""
     prompt: str
     completion: str
-    """Begins right where the prompt ends; no end-of-sequence token."""
+    """Continues the prompt directly; has no end-of-sequence token."""
     spans: tuple[LabelledSpan, ...] = ()
-    """The behaviours the teacher put in, by code-point offsets into `completion`; exact for the symbolic teacher."""
+    """Behaviours by code-point offsets into `completion`; exact for the symbolic teacher, else by the rules judge."""
     reward: float
     correct: bool
     answer: str | None
@@ -45,15 +45,15 @@ class PrimingTrace(Record):
 
 
 def encode_trace(trace: PrimingTrace) -> bytes:
-    """Return the trace as a line of `traces.jsonl`. ASCII, so that no character of a text can break a line."""
+    """Encode a trace as a line of `traces.jsonl`, in ASCII, so that no character of a text can break the line."""
     return json.dumps(trace.model_dump(mode="json"), separators=(",", ":"), allow_nan=False).encode() + b"\n"
 
 
 def read_traces(path: Path) -> Iterator[PrimingTrace]:
-    """Yield the traces of a `traces.jsonl`, in order, one at a time.
+    """Iterate over the traces of a `traces.jsonl`, in order.
 
     Raises:
-        InvalidInput: a line is no trace; names it.
+        InvalidInput: a line is not a trace; names it.
     """
     for number, line in enumerate(complete_lines(path), start=1):
         try:

@@ -1,4 +1,4 @@
-"""Whether a teacher did as its condition asks: the behaviours asked for there, the forbidden ones absent."""
+"""Adherence of a teacher to a condition: whether required behaviours are present and forbidden ones absent."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -12,19 +12,19 @@ from pipelines.teachers.conditions import CONDITIONS
 
 @dataclass(slots=True)
 class ConditionAdherence:
-    """Counts over everything a teacher wrote for one condition, kept or not. Borderline spans count as nothing."""
+    """Counts over all traces a teacher wrote for one condition, kept or dropped. Weak spans are ignored."""
 
     condition: str
     written: int = 0
     present: Counter[Behavior] = field(default_factory=Counter)
-    """Traces that show a behaviour."""
+    """Number of traces that show each behaviour."""
     unwanted: int = 0
-    """Traces that show a behaviour the condition forbids."""
+    """Number of traces that show a behaviour the condition forbids."""
     incomplete: int = 0
-    """Traces that lack a behaviour the condition asks for."""
+    """Number of traces that lack a behaviour the condition requires."""
 
     def check(self, spans: Iterable[LabelledSpan], failed_attempts: int | None = None) -> bool:
-        """Counts a trace; whether it is as its condition asks."""
+        """Count a trace; return whether it satisfies its condition."""
         spans = [span for span in spans if not span.weak]
         condition = CONDITIONS[self.condition]
         unwanted = bool(condition.unwanted(spans))
@@ -36,7 +36,7 @@ class ConditionAdherence:
         return not (unwanted or missing)
 
     def result(self) -> dict[str, Any]:
-        """For `result.json`: by behaviour what was asked, and the share of traces that show it, of `n`."""
+        """Return, per behaviour, what the condition says and the fraction of the `n` traces that show it."""
         condition = CONDITIONS[self.condition]
 
         def asked(behavior: Behavior) -> str:

@@ -1,4 +1,4 @@
-"""From a teacher's outcomes to a scored set of distinct traces, with everything counted."""
+"""Collection of a set of distinct, scored traces from a teacher, with counts of everything kept and dropped."""
 
 import hashlib
 import math
@@ -24,55 +24,55 @@ from pipelines.traces import PrimingTrace
 SPLIT: Final = "priming"
 
 _DISTINCT_DRAWS: Final = 10
-"""Draws per wanted trace in which a repeated trace is refused; small problem sets run out of new ones."""
+"""Requests per wanted trace after which repeated traces are accepted, as small problem sets run out of new ones."""
 _MAX_DRAWS: Final = 20
-"""Draws per wanted trace before the set is left short."""
+"""Requests per wanted trace after which the set stays short."""
 
 
 @dataclass(frozen=True, slots=True)
 class CollectionSettings:
-    """How a teacher is asked for a set."""
+    """Limits on the requests to a teacher, and which traces are dropped."""
 
     distinct_draws: float = _DISTINCT_DRAWS
     max_draws: float = _MAX_DRAWS
-    """Draws per wanted trace before the set is left short."""
+    """Requests per wanted trace after which the set stays short."""
     over_request: float = 0.0
-    """Share asked for beyond what is missing."""
+    """Fraction of traces requested beyond those missing."""
     drop_violations: bool = False
-    """Whether a trace that breaks its condition is dropped."""
+    """Whether to drop traces that violate their condition."""
 
 
 @dataclass(slots=True)
 class PrimingSetStats:
-    """Counts of a set in the making, for `result.json`."""
+    """Counts of a set of traces, for `result.json`."""
 
     drops: Counter[str] = field(default_factory=Counter)
-    """Requests and source traces that gave no trace, by reason."""
+    """Number of requests and source traces without a trace, by reason."""
     n: int = 0
     correct: int = 0
     answered: int = 0
     reward: float = 0.0
     characters: int = 0
     repeats: int = 0
-    """Traces that equal an earlier one of the set."""
+    """Number of traces equal to an earlier one."""
     redraws: int = 0
     failed_attempts: list[int] = field(default_factory=list)
     behaviors: Counter[Behavior] = field(default_factory=Counter)
     present: Counter[Behavior] = field(default_factory=Counter)
     unwanted: int = 0
-    """Traces that show a behaviour their condition forbids."""
+    """Number of traces that show a behaviour their condition forbids."""
     incomplete: int = 0
-    """Traces that lack a behaviour their condition asks for."""
+    """Number of traces that lack a behaviour their condition requires."""
     notes: Counter[str] = field(default_factory=Counter)
-    """Other things worth counting, by name."""
+    """Further counts, by name."""
     received: ConditionAdherence | None = None
-    """Of all that a teacher wrote, what was dropped too."""
+    """Adherence of all traces a teacher wrote, including dropped ones."""
     judged: bool = False
-    """The spans are a judge's and not the teacher's own: weak ones are then no fault."""
+    """Whether spans come from a judge instead of the teacher; weak spans then violate no condition."""
     warnings: list[str] = field(default_factory=list)
 
     def count(self, trace: PrimingTrace) -> None:
-        """Takes a finished trace into account."""
+        """Count a finished trace."""
         self.n += 1
         self.correct += trace.correct
         self.answered += trace.answer is not None
@@ -90,7 +90,7 @@ class PrimingSetStats:
             self.failed_attempts.append(int(failed))
 
     def result(self) -> dict[str, Any]:
-        """What the stage reports. Means are None where there is nothing to average."""
+        """Return the counts for `result.json`. The mean of nothing is None."""
 
         def mean(total: float, n: int) -> float | None:
             return total / n if n else None
@@ -130,7 +130,7 @@ def score_trace(
     teacher: str,
     prompt: str | None = None,
 ) -> PrimingTrace:
-    """A trace with the task's own score, and an id that depends on its place in the set `key` alone."""
+    """Score a trace and give it an id, which follows from the set's `key`, the problem and `index`."""
     score = task.score(written.completion, problem)
     return PrimingTrace(
         id=rollout_id(key, SPLIT, 0, problem.id, index),
@@ -162,15 +162,14 @@ def collect(
     stats: PrimingSetStats,
     settings: CollectionSettings = CollectionSettings(),
 ) -> Iterator[PrimingTrace]:
-    """Asks a teacher for traces until there are `n` distinct ones, and yields each as it comes.
+    """Request traces from a teacher until there are `n` distinct ones; yield each as it arrives.
 
-    Problems take turns in a shuffled order, so that each has about as many traces as any other. A trace that
-    repeats an earlier one is dropped and asked for again; once ten draws per wanted trace are spent, repeats are
-    kept and counted, since the set must not be smaller than that of another condition. Drops and repeats go into
-    `stats`; the traces themselves do not: the caller counts what it keeps.
+    Problems take turns in a shuffled order, so that all have about as many traces. A repeated trace is dropped and
+    requested again. After ten requests per wanted trace, repeats are kept and counted, because the sets of all
+    conditions must be equally large. `stats` counts drops and repeats; the caller counts the traces it keeps.
 
     Raises:
-        InvalidInput: there are no problems, or the teacher gave no trace at all.
+        InvalidInput: no problems, or the teacher wrote no trace at all.
     """
     if not problems:
         raise InvalidInput("there are no training problems to write traces for")
@@ -214,9 +213,9 @@ def collect(
                 accepted += 1
     if not accepted:
         raise InvalidInput(
-            f"no trace of {drawn} asked for could be written for {condition}",
+            f"none of {drawn} requested traces could be written for {condition}",
             detail=", ".join(f"{reason}: {count}" for reason, count in stats.drops.items()),
             remedy="Allow more failed attempts, or choose problems that whole-number arithmetic can solve.",
         )
     if accepted < n:
-        stats.warnings.append(f"only {accepted:,} of {n:,} traces could be had in {drawn:,} requests")
+        stats.warnings.append(f"only {accepted:,} of {n:,} traces were written in {drawn:,} requests")

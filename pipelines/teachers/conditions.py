@@ -1,11 +1,11 @@
-"""The conditions of the experiments: which behaviours the priming traces of each must and must not show.
+"""The conditions of the experiments: which behaviours their priming traces must show and must not show.
 
 Names and meaning follow Gandhi et al. 2025, "Cognitive Behaviors that Enable Self-Improving Reasoners".
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final, Literal, get_args
+from typing import Final, Literal
 
 from pipelines.behaviors.sets.four_habits import FOUR_HABITS
 from pipelines.records import Behavior, LabelledSpan
@@ -23,47 +23,46 @@ ConditionName = Literal[
     "no_positive_all_strategies",
     "human_cot",
 ]
-CONDITION_NAMES: Final[tuple[ConditionName, ...]] = get_args(ConditionName)
 
 Origin = Literal["unprimed", "written", "derived", "imported"]
 
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """What priming under one name means."""
+    """One condition."""
 
     name: ConditionName
     origin: Origin
-    """`unprimed`: no traces. `written`: by a teacher. `derived`: from the traces of another condition.
+    """`unprimed`: no traces. `written`: by a teacher. `derived`: from traces of another condition.
     `imported`: from a file."""
     behaviors: frozenset[Behavior] = frozenset()
-    """Behaviours that every trace shows; backtracking only where the first attempt failed."""
+    """Behaviours that every trace must show; backtracking only if an attempt failed."""
     free: bool = False
-    """Whether other behaviours may appear as well; otherwise they must not."""
+    """Whether other behaviours may appear too; otherwise they are forbidden."""
 
     @property
     def forbidden(self) -> frozenset[Behavior]:
-        """Behaviours that no trace of this condition shows."""
+        """Behaviours that no trace may show."""
         return frozenset() if self.free else frozenset(FOUR_HABITS.names) - self.behaviors
 
     @property
     def linear(self) -> bool:
-        """Whether traces go straight to an answer known beforehand, without a search."""
+        """Whether traces state a known solution without a search."""
         return self.origin == "written" and not self.behaviors
 
     def unwanted(self, spans: Iterable[LabelledSpan], *, weak: bool = True) -> set[Behavior]:
-        """Behaviours among these spans that a trace of this condition must not show.
+        """Return the forbidden behaviours among these spans.
 
         Args:
-            weak: whether borderline spans count. Who put the behaviours in can avoid those too; where a judge
-                found them, they are neither hit nor miss.
+            spans: of a trace.
+            weak: whether weak spans count: yes for spans of the teacher itself, no for those a judge found.
         """
         return {span.behavior for span in spans if weak or not span.weak} & self.forbidden
 
     def missing(self, spans: Iterable[LabelledSpan], failed_attempts: int | None = None) -> set[Behavior]:
-        """Behaviours that a trace of this condition must show and these spans do not.
+        """Return the required behaviours that these spans lack.
 
-        Backtracking is not missed where no attempt failed; without a number of failed attempts, it is.
+        Backtracking is not required if no attempt failed; it is if `failed_attempts` is None.
         """
         missing = set(self.behaviors) - {span.behavior for span in spans if not span.weak}
         return missing - {"backtracking"} if failed_attempts == 0 else missing

@@ -12,53 +12,53 @@ from pipelines.teachers.conditions import CONDITIONS, ConditionName
 from pipelines.teachers.model.prompts import PARTS
 
 SYMBOLIC: Final = "symbolic"
-"""The teacher that needs no model: `pipelines.teachers.symbolic.teacher`."""
+"""Name of the teacher that needs no model."""
 
 Style = Literal["varied", "plain"]
 
 
 class PrimingDataConfig(ModelServiceConfig):
-    """`priming_data`: the traces of one condition."""
+    """`priming_data`: priming traces of one condition."""
 
     model_config = ConfigDict(use_attribute_docstrings=True)
 
     condition: ConditionName
-    """Which behaviours the traces show."""
+    """Condition, which says what behaviours the traces show."""
     teacher: str = SYMBOLIC
-    """Who writes them: `symbolic`, or a model as in `anthropic:MODEL`, `openai:MODEL`, `vllm:MODEL`."""
+    """Teacher that writes them: `symbolic`, `anthropic:MODEL`, `openai:MODEL` or `vllm:MODEL`."""
     n: Annotated[int, Field(ge=1)] = 1000
-    """How many traces; of a set derived from another, at most as many as that has."""
+    """Number of traces; a derived set has at most as many as its source."""
     style: Style = "varied"
-    """`varied` wording and layouts, or the small closed vocabulary of `plain` for models made from scratch."""
+    """`varied` wordings and layouts, or the small closed vocabulary of `plain` for models built from scratch."""
     failed_attempts: tuple[Annotated[int, Field(ge=0)], Annotated[int, Field(ge=0)]] = (0, 10)
     """Fewest and most failed attempts of a search."""
     unsolved: Literal["redraw", "keep"] = "redraw"
-    """A search that finds nothing within its attempts is drawn again, or kept as a trace without an answer."""
+    """Whether a search without a solution is repeated with other random choices or kept, as a trace without answer."""
     max_words: Annotated[int, Field(ge=1)] | None = None
-    """Longest trace in words, or for `plain` in phrases, signs and numbers; longer ones are drawn again."""
+    """Most words of a trace (`plain`: phrases, signs and numbers); longer ones are written again."""
     linear_correct: Annotated[float, Field(ge=0, le=1)] = 1.0
-    """Share of the traces without search (`negative_control`) that reach the target."""
+    """Fraction of the traces without a search (`negative_control`) that reach the target."""
     source_condition: ConditionName = "all_strategies"
-    """What a derived set is derived from when no other set is given as input."""
+    """Condition of the source of a derived set, if no set is an input of the stage."""
     wrong_answers: Literal["illegal_line", "corrupted_answer", "select"] = "illegal_line"
-    """How a set becomes wrong: the winning line uses a number not given, only the final answer is changed, or the
-    traces are taken whose answer is wrong already."""
+    """How wrong answers are made: the last line uses a number that was not given, only the final answer is replaced, or
+    traces with a wrong answer are selected."""
     traces: InputFile | None = None
-    """JSONL of people's traces, for `human_cot`."""
+    """JSONL file with traces written by people, for `human_cot`."""
     seed: int = 0
     """Seeds every random choice."""
     breaking: Literal["keep", "drop"] = "keep"
-    """What becomes of a model's traces that show what their condition forbids, or lack what it asks for."""
+    """Whether to keep or drop a model's traces that violate their condition."""
     prompts: dict[str, InputFile] = Field(default_factory=dict)
-    """Prompt files of one's own for a model, by name: system, problem, manner, or a condition."""
+    """Prompt files that replace ours, by name: system, problem, manner, or a condition."""
     max_tokens: Annotated[int, Field(ge=1)] = 4096
-    """Limit of a model's trace in tokens; what reaches it is dropped as truncated."""
+    """Most tokens of a model's trace; a trace that reaches the limit is dropped as truncated."""
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
-    """Sampling temperature of a model; none leaves it to the service."""
+    """Sampling temperature of the model; none leaves it to the service."""
     draws: Annotated[float, Field(ge=1)] = 3.0
-    """Traces asked of a model for each one wanted, at most; what is missing then stays missing, and is said."""
+    """Most requests to a model per wanted trace; a set that is still short then is reported as such."""
     over_request: Annotated[float, Field(ge=0, le=1, json_schema_extra={"in_key": False})] = 0.0
-    """Share asked of a model beyond what is missing, so that refusals and repeats cost no second batch."""
+    """Fraction of traces requested beyond those missing, so that refusals and repeats need no second batch."""
 
     @field_validator("prompts")
     @classmethod
@@ -76,7 +76,7 @@ class PrimingDataConfig(ModelServiceConfig):
         if self.condition == "none":
             raise ValueError("the condition none has no priming data; skip this stage for it")
         if self.failed_attempts[0] > self.failed_attempts[1]:
-            raise ValueError(f"failed_attempts {list(self.failed_attempts)}: the fewest are more than the most")
+            raise ValueError(f"failed_attempts {list(self.failed_attempts)}: the minimum is larger than the maximum")
         if CONDITIONS[self.source_condition].origin != "written":
             raise ValueError(f"source_condition {self.source_condition} is not one that a teacher writes")
         if (self.condition == "human_cot") != (self.traces is not None):
@@ -84,7 +84,7 @@ class PrimingDataConfig(ModelServiceConfig):
         return self
 
     def model_spec(self) -> ModelSpec | None:
-        """The model that writes; None for the symbolic teacher.
+        """Return the model that writes; None for the symbolic teacher.
 
         Raises:
             ValueError: no such teacher, or its URL is missing or wrong.
@@ -99,7 +99,7 @@ class PrimingDataConfig(ModelServiceConfig):
             raise ValueError(str(error)) from error
 
     def key_fields(self) -> dict[str, Any]:
-        """Without the fields that only models use where none writes: they change nothing there."""
+        """Return the fields in the key; those that only models use are left out for the symbolic teacher."""
         fields = super().key_fields()
         if self.teacher != SYMBOLIC:
             return fields

@@ -1,4 +1,4 @@
-"""What a set written by a model would cost, before anything is asked."""
+"""Estimated cost of a set of traces written by a model, before any request is sent."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,23 +13,23 @@ from pipelines.teachers.configs import PrimingDataConfig
 from pipelines.teachers.model.prompts import load_prompts
 
 _TYPICAL_TRACE_TOKENS: Final = 600
-"""Tokens of a usual trace."""
+"""Tokens of a typical trace."""
 _TYPICAL_PROBLEM: Final = Problem(id="usual", numbers=(25, 3, 7, 50), target=85)
 
 
 @dataclass(frozen=True, slots=True)
 class TraceCost:
-    """What a set takes, if every trace is kept."""
+    """Requests and cost of a set if every trace is kept."""
 
     requests: int
     likely_usd: float | None
-    """None where the model's price is unknown."""
+    """US dollars; None if the model's price is unknown."""
     most_usd: float | None
-    """With every trace at its limit, and as many requests as `draws` allows."""
+    """US dollars with every trace at its token limit and as many requests as `draws` allows."""
 
 
 def estimate_cost(config: PrimingDataConfig) -> TraceCost | None:
-    """The cost of a set that a model writes; None where none is asked.
+    """Estimate the cost of a set; None if no model writes it.
 
     Raises:
         InvalidInput: a prompt or price file cannot be used.

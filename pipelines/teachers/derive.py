@@ -1,7 +1,6 @@
-"""Control sets: the traces of another set without their reasoning, with filler in its place, or with wrong answers.
+"""Control sets: another set's traces without their reasoning, with filler instead of it, or with wrong answers.
 
-A derived set is one to one with its source: each trace says in `meta["source"]` which it was made from. Only a
-source trace without an answer has no counterpart.
+Each derived trace names its source in `meta["source"]`. Only source traces without an answer have no counterpart.
 """
 
 import random
@@ -28,7 +27,7 @@ CountTokens = Callable[[str], int]
 
 
 def answer_suffix(completion: str) -> str | None:
-    """The end of a completion from where the thought closes, or else from the answer; None without an answer."""
+    """Return the completion from the end of its thought, or from its answer; None without an answer."""
     place = find_answer(completion)
     if place is None:
         return None
@@ -38,7 +37,7 @@ def answer_suffix(completion: str) -> str | None:
 
 
 def empty_cot(trace: PrimingTrace) -> WrittenTrace | DroppedTrace:
-    """The answer alone."""
+    """Keep the answer only."""
     end = answer_suffix(trace.completion)
     if end is None:
         return DroppedTrace("no_answer")
@@ -47,10 +46,10 @@ def empty_cot(trace: PrimingTrace) -> WrittenTrace | DroppedTrace:
 
 
 def dots(count_tokens: CountTokens) -> Transformation:
-    """Filler in place of the reasoning, as long as the source in tokens of a model.
+    """Return a function that replaces the reasoning by filler of the same length in tokens.
 
-    Filler is full stops with a space before each, which word-level and byte-level tokenizers do not merge. Where
-    no number of them gives the exact length, the nearest below it is taken; `meta` has both lengths.
+    The filler is full stops with a space before each, which word-level and byte-level tokenizers do not merge. If no
+    number of them gives the exact length, the largest below it is used; `meta` has both lengths.
     """
 
     def transform(trace: PrimingTrace) -> WrittenTrace | DroppedTrace:
@@ -73,12 +72,12 @@ def dots(count_tokens: CountTokens) -> Transformation:
 
 
 def _fit(length: Callable[[int], int], wanted: int) -> int:
-    """The most stops whose length is not above `wanted`, by bisection: length grows with their number."""
+    """Return the most stops whose length is at most `wanted`, by bisection."""
     above = 1
     while length(above) <= wanted:
         above *= 2
         if above > _MAX_STOPS:
-            raise InvalidInput("the tokenizer does not count full stops, so none of them make a filler")
+            raise InvalidInput("the tokenizer drops full stops, so they cannot be filler")
     fits = above // 2
     while above - fits > 1:
         middle = (fits + above) // 2
@@ -90,7 +89,7 @@ def _fit(length: Callable[[int], int], wanted: int) -> int:
 
 
 def token_counter(model: Path) -> CountTokens:
-    """Counts tokens of a text as the model in this folder sees them, without special tokens around.
+    """Return a function that counts the tokens of a text with a model's tokenizer, without special tokens.
 
     Raises:
         MissingRequirement: transformers is not installed. InvalidInput: the folder has no tokenizer.
@@ -108,7 +107,7 @@ def token_counter(model: Path) -> CountTokens:
 
 
 def corrupted_answer(task: CountdownTask, seed: int) -> Transformation:
-    """The same text with another final answer: the given numbers, legally combined, but not into the target."""
+    """Return a function that replaces the answer by a legal expression of the given numbers with another value."""
     calculator = Calculator(task.arithmetic)
 
     def meta(trace: PrimingTrace) -> dict[str, Any]:
@@ -141,7 +140,7 @@ def corrupted_answer(task: CountdownTask, seed: int) -> Transformation:
 
 
 def select_wrong_answers(trace: PrimingTrace) -> WrittenTrace | DroppedTrace:
-    """The trace as it stands if its answer is wrong, in whichever way; for any teacher's set."""
+    """Keep the trace if its answer is wrong, whatever the reason; works with every teacher."""
     if trace.answer is None:
         return DroppedTrace("no_answer")
     if trace.correct:
@@ -150,10 +149,10 @@ def select_wrong_answers(trace: PrimingTrace) -> WrittenTrace | DroppedTrace:
 
 
 def illegal_line(teacher: SymbolicTeacher) -> Transformation:
-    """The same honest search, but its last line, true and ending in the target, uses a number that was not given.
+    """Return a function that rewrites the last line: true, ending in the target, but with a number that was not given.
 
-    The source is written again from its seed, so it must be the symbolic teacher's, of the same task and with the
-    same settings; a trace that does not come out the same is dropped as `not_reproduced`.
+    The source is written again from its seed, so it must be by the symbolic teacher with the same task and settings; a
+    trace that is not reproduced exactly is dropped as `not_reproduced`.
     """
 
     def transform(trace: PrimingTrace) -> WrittenTrace | DroppedTrace:
@@ -162,7 +161,7 @@ def illegal_line(teacher: SymbolicTeacher) -> Transformation:
         seed = trace.meta.get("seed")
         if trace.teacher != teacher.name or not isinstance(seed, str):
             raise InvalidInput(
-                f"the trace {trace.id} was written by {trace.teacher}, so its last line cannot be written anew",
+                f"the trace {trace.id} was written by {trace.teacher}, so its last line cannot be rewritten",
                 remedy='Set wrong_answers = "select" or "corrupted_answer".',
             )
         problem = as_problem(trace.problem)

@@ -1,4 +1,4 @@
-"""A completion in the making, which knows where it put each behaviour."""
+"""A completion under construction, which records where each behaviour is."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -8,7 +8,7 @@ from pipelines.records import Behavior, LabelledSpan
 
 @dataclass(frozen=True, slots=True)
 class WrittenTrace:
-    """What a teacher wrote for one problem, not yet scored."""
+    """A trace as a teacher wrote it, not scored yet."""
 
     completion: str
     spans: tuple[LabelledSpan, ...]
@@ -24,7 +24,7 @@ class TextRange:
 
 
 class TraceDraft:
-    """Text that grows at its end. Ranges stay valid, since nothing before the end ever changes."""
+    """Text that is only appended to, so that recorded ranges stay valid."""
 
     def __init__(self) -> None:
         self._parts: list[str] = []
@@ -32,22 +32,22 @@ class TraceDraft:
         self.length = 0
 
     def add(self, text: str) -> TextRange:
-        """Appends text and returns where it stands."""
+        """Append text and return its range."""
         start = self.length
         self._parts.append(text)
         self.length += len(text)
         return TextRange(start, self.length)
 
     def mark(self, behavior: Behavior, start: int, end: int, *, weak: bool = False) -> None:
-        """Notes that a range shows a behaviour."""
+        """Record that a range shows a behaviour."""
         self._marks.append((start, end, behavior, weak))
 
     def text(self) -> str:
-        """The text so far."""
+        """Return the text so far."""
         return "".join(self._parts)
 
     def finish(self, meta: dict[str, Any]) -> WrittenTrace:
-        """The text and its spans in reading order."""
+        """Return the text with its spans in reading order."""
         text = self.text()
         spans = tuple(
             LabelledSpan(behavior=behavior, start=start, end=end, quote=text[start:end], weak=weak)
@@ -57,7 +57,7 @@ class TraceDraft:
 
 
 class WordDraft(TraceDraft):
-    """A draft of words with one space between neighbours: the plain style. `words` counts them."""
+    """A draft of words separated by single spaces, for the plain style; `words` counts them."""
 
     def __init__(self, *, space_first: bool) -> None:
         super().__init__()
@@ -65,7 +65,7 @@ class WordDraft(TraceDraft):
         self.words = 0
 
     def add_words(self, *words: str) -> TextRange:
-        """Appends words and returns where they stand, without the space before the first."""
+        """Append words and return their range, without the space before the first."""
         text = " ".join(words)
         self.words += len(words)
         if self._space:

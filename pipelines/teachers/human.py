@@ -1,4 +1,4 @@
-"""Importing people's traces: a JSONL file with one trace a line."""
+"""Import of traces written by people, from a JSONL file with one trace per line."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -18,23 +18,23 @@ HUMAN_TEACHER = "human"
 
 
 class HumanTrace(BaseModel):
-    """A line of the file. Fields beyond these are passed over."""
+    """A line of the file; further fields are ignored."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     numbers: Annotated[tuple[int, ...], Field(validation_alias=AliasChoices("numbers", "nums"))]
     target: int
     completion: Annotated[str, Field(validation_alias=AliasChoices("completion", "text", "trace"), min_length=1)]
-    """What the person wrote, from where the prompt ends, with the answer between answer tags."""
+    """The trace, from the end of the prompt, with the answer between answer tags."""
     spans: tuple[LabelledSpan, ...] = ()
-    """Behaviours, as in a gold file."""
+    """Spans of behaviours, as in a gold file."""
 
 
 def read_human_traces(path: Path, test: Sequence[Problem]) -> Iterator[tuple[Problem, WrittenTrace | DroppedTrace]]:
-    """The traces of a file, in order. A trace of a test problem is dropped, since it would give answers away.
+    """Iterate over the traces of a file. Traces of test problems are dropped, because they would leak answers.
 
     Raises:
-        InvalidInput: a line is no trace, or one of its spans does not quote the text; names the line.
+        InvalidInput: a line is not a trace, or a span is of no known behaviour or does not quote the text.
     """
     tested = {problem.key for problem in test}
     for number, line in enumerate(path.read_bytes().split(b"\n"), start=1):
@@ -52,7 +52,7 @@ def read_human_traces(path: Path, test: Sequence[Problem]) -> Iterator[tuple[Pro
                     raise ValueError(f"the span {span.start}:{span.end} does not quote the text")
         except ValueError as error:
             raise InvalidInput(
-                f"{path}: line {number} is no trace",
+                f"{path}: line {number} is not a trace",
                 detail=str(error),
                 remedy="A line is an object with numbers, target and completion.",
             ) from error

@@ -1,4 +1,4 @@
-"""The `priming_data` stage: writes or derives the traces of one condition, scored by the task's own reward."""
+"""The `priming_data` stage: writes, derives or imports the traces of one condition, scored by the task."""
 
 import os
 from collections.abc import Iterator
@@ -27,14 +27,14 @@ __all__ = ["PrimingDataConfig", "run"]
 
 _UNIT = "traces"
 WORK = "work"
-"""Folder of the stage where replies and batches of a model are kept."""
+"""Folder in the stage folder for replies and batches of a model."""
 
 
 def run(config: PrimingDataConfig, inputs: Inputs, folder: StageFolder) -> None:
-    """Writes `artifacts/traces.jsonl` whole, then the counts into `result.json`.
+    """Write `artifacts/traces.jsonl`, which appears by rename, and the counts in `result.json`.
 
     Raises:
-        InvalidInput: the inputs do not fit the condition, or no trace at all could be made.
+        InvalidInput: the inputs do not fit the condition, or there is no trace at all.
     """
     loaded = load_countdown(inputs.one("problems"))
     stats = PrimingSetStats()
@@ -60,7 +60,7 @@ def run(config: PrimingDataConfig, inputs: Inputs, folder: StageFolder) -> None:
             raise InvalidInput(
                 f"no trace could be made for {config.condition}",
                 detail=", ".join(f"{reason}: {count}" for reason, count in stats.drops.items()),
-                remedy="Give it a source with answers.",
+                remedy="Choose a source whose traces have answers.",
             )
         aside.replace(path)
     finally:
@@ -79,13 +79,13 @@ def run(config: PrimingDataConfig, inputs: Inputs, folder: StageFolder) -> None:
 
 
 def _spent(folder: StageFolder) -> dict[str, Any]:
-    """What a model was paid, all attempts together; nothing where none was asked."""
+    """Return the spending of all attempts; empty if no model was used."""
     path = folder.path / WORK / SPENDING_FILE
     return {"spent": read_json(path)} if path.exists() else {}
 
 
 def make_teacher(config: PrimingDataConfig, condition: str, task: CountdownTask) -> Teacher:
-    """The teacher that the config names.
+    """Build the teacher that the config names.
 
     Raises:
         InvalidInput: a prompt or price file cannot be used.
@@ -106,7 +106,7 @@ def make_teacher(config: PrimingDataConfig, condition: str, task: CountdownTask)
 
 
 def symbolic_config(config: PrimingDataConfig) -> SymbolicWritingConfig:
-    """The part of the config that the symbolic teacher goes by."""
+    """Return the symbolic teacher's part of the config."""
     return SymbolicWritingConfig(
         style=config.style,
         failed_attempts=config.failed_attempts,
@@ -161,7 +161,7 @@ def _imported(
 def _derived(
     config: PrimingDataConfig, inputs: Inputs, loaded: LoadedCountdown, folder: StageFolder, stats: PrimingSetStats
 ) -> tuple[str, Iterator[PrimingTrace]]:
-    """Name of the source and the derived traces. Without a set as input, the source is written on the fly."""
+    """Return the source's name and the derived traces. Without an input set, the source is written on the fly."""
     upstream = inputs.all_of("priming_data")
     if len(upstream) > 1:
         raise InvalidInput(f"{config.condition} is derived from one set of priming data, got {len(upstream)}")
@@ -172,7 +172,7 @@ def _derived(
     else:
         written_as = config
         name = config.source_condition
-        # Twice as many, written only as far as needed: some have no counterpart.
+        # Twice as many, since some have no counterpart; only as many as needed are written.
         source = _written(config, config.source_condition, 2 * config.n, loaded, folder, stats)
     transform = _transformation(config, written_as, inputs, loaded)
     return name, _transformed(source, transform, config, loaded, folder.key, stats)
@@ -186,7 +186,7 @@ def _transformation(
     if config.condition == "dots":
         if not inputs.all_writing("model"):
             raise InvalidInput(
-                "the condition dots counts tokens with a model's tokenizer, and no model is among its inputs",
+                "the condition dots needs a model's tokenizer, and no model is among its inputs",
                 remedy="Add the stage that makes the model to this stage's `needs`.",
             )
         return derive.dots(derive.token_counter(inputs.model()))

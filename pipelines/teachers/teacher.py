@@ -1,4 +1,4 @@
-"""What every teacher is: a name, and a way from requests to traces."""
+"""The protocol of teachers: requests for traces and their outcomes."""
 
 from collections.abc import Generator, Iterable
 from dataclasses import dataclass
@@ -11,52 +11,52 @@ from pipelines.teachers.draft import WrittenTrace
 
 @dataclass(frozen=True, slots=True)
 class TraceRequest:
-    """One trace to be written."""
+    """One trace to write."""
 
     index: int
-    """Counts the requests of a set from 0; names the request in files that a teacher keeps."""
+    """Index of the request in its set, from 0."""
     problem: Problem
     condition: str
     seed: str
-    """Seeds the random choices for this trace; the same seed, the same trace, where the teacher is deterministic."""
+    """Seed of the trace's random choices; a deterministic teacher writes equal traces for equal seeds."""
 
 
 @dataclass(frozen=True, slots=True)
 class DroppedTrace:
-    """No trace came of a request, and why, in one or two words: `unsolved`, `refused`, `truncated`."""
+    """A request without a trace; `reason` is e.g. `unsolved`, `refused`, `truncated`."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class TraceOutcome:
-    """What came of a request."""
+    """The outcome of a request: a trace, or the reason for none."""
 
     request: TraceRequest
     result: WrittenTrace | DroppedTrace
 
 
 class Teacher(Protocol):
-    """Writes traces. Making one is cheap and spends nothing; SDKs are imported when it first answers."""
+    """Writes traces. Building one is cheap and spends nothing; SDKs are imported at the first request."""
 
     @property
     def name(self) -> str:
-        """`symbolic`, or kind and model as in `anthropic:MODEL`."""
+        """`symbolic`, or a model such as `anthropic:MODEL`."""
         ...
 
     def answer(self, requests: Iterable[TraceRequest], work: Path) -> Generator[TraceOutcome]:
-        """Answers each request exactly once, in any order, as soon as its outcome is known.
+        """Yield one outcome per request, in any order, as soon as it is known.
 
-        Traces are scored, checked for repeats and counted by the caller, which asks again for what is missing:
-        a teacher does not need to know how many are wanted. Several requests may be in flight at once. Closed
-        early, it asks nothing more and keeps what is in flight.
+        The caller scores traces, detects repeats and requests what is missing. Several requests may be in flight at
+        once. If the generator is closed early, it sends nothing more and keeps the replies in flight.
 
         Args:
             requests: consumed lazily; finite.
-            work: an existing folder where a teacher keeps what it needs to go on after an interruption without
-                asking (and paying) twice: batch ids, answers by request index.
+            work: an existing folder for batch ids and replies, with which an interrupted teacher continues without
+                paying twice.
 
         Raises:
-            MissingRequirement: a key or a package is missing. Interrupted: told to stop; `work` is whole.
+            MissingRequirement: a key or a package is missing.
+            Interrupted: a stop signal arrived; `work` is consistent.
         """
         ...

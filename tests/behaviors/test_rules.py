@@ -54,7 +54,7 @@ def test_the_teachers_own_spans_are_found(style: str) -> None:
     from pipelines.tasks.countdown.problems import generate
     from pipelines.tasks.countdown.task import CountdownTask
     from pipelines.teachers.draft import WrittenTrace
-    from pipelines.teachers.symbolic.teacher import SymbolicWritingConfig, write_trace
+    from pipelines.teachers.symbolic.teacher import SymbolicTeacher, SymbolicWritingConfig
 
     conditions = (
         "all_strategies",
@@ -63,17 +63,12 @@ def test_the_teachers_own_spans_are_found(style: str) -> None:
         "backtracking_subgoal",
         "backtracking_backward",
     )
+    teacher = SymbolicTeacher(CountdownTask(), SymbolicWritingConfig(style=style, unsolved="keep"))
     traces = []
     for place, condition in enumerate(conditions):
         rng = random.Random(place)
         for problem in generate(ProblemSpace(), 12, seed=17 + place):
-            written = write_trace(
-                problem,
-                condition,
-                rng,
-                task=CountdownTask(),
-                writing=SymbolicWritingConfig(style=style, unsolved="keep"),
-            )
+            written = teacher.write(problem, condition, rng)
             if isinstance(written, WrittenTrace):
                 name = f"{condition}-{problem.id}"
                 traces.append(

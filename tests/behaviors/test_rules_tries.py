@@ -6,7 +6,7 @@ import pytest
 
 from pipelines.behaviors.judges.rules.judge import judge_completion
 from pipelines.teachers.draft import WrittenTrace
-from pipelines.teachers.symbolic.teacher import SymbolicWritingConfig, write_trace
+from pipelines.teachers.symbolic.teacher import SymbolicTeacher, SymbolicWritingConfig
 from tests.teachers.conftest import MINI, TRAIN
 
 PLAIN = ("only_backtracking", "backtracking_verification", "all_strategies", "backtracking_subgoal")
@@ -16,8 +16,9 @@ PLAIN = ("only_backtracking", "backtracking_verification", "all_strategies", "ba
 def test_the_teachers_attempts_are_found_legal_and_true(condition: str) -> None:
     rng = random.Random(7)
     solved = counted = legal = reached = total = 0
+    teacher = SymbolicTeacher(MINI, SymbolicWritingConfig(style="plain"))
     for problem in TRAIN * 5:
-        trace = write_trace(problem, condition, rng, task=MINI, writing=SymbolicWritingConfig(style="plain"))
+        trace = teacher.write(problem, condition, rng)
         if not isinstance(trace, WrittenTrace):
             continue
         attempts = judge_completion(trace.completion, problem.numbers, problem.target).attempts

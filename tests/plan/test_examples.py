@@ -12,7 +12,7 @@ from jobs.recipe.load import load_recipe
 from jobs.submit.launch import preview
 from jobs.workspace import Workspace
 from pipelines.corpus.curate.selection import SETS
-from pipelines.teachers.conditions import CONDITION_NAMES
+from pipelines.teachers.conditions import CONDITIONS
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = sorted((ROOT / "examples").glob("*.toml"))
@@ -47,7 +47,7 @@ def test_it_plans_and_its_stages_can_be_written(path: Path, tmp_path: Path) -> N
     plan = planned(path, tmp_path)
     assert plan.name == path.stem
     assert {str(cell.labels["condition"]) for cell in plan.cells if "condition" in cell.labels} <= {
-        *CONDITION_NAMES,
+        *CONDITIONS,
         *SETS,
     }
     assert materialise(plan, Workspace(tmp_path)) == [stage.key for stage in plan.stages]

@@ -76,7 +76,7 @@ class Refusing(BatchTeacher):
 
 def test_a_teacher_that_writes_nothing_is_given_up(tmp_path: Path) -> None:
     teacher = Refusing()
-    with pytest.raises(InvalidInput, match="no trace of 60") as caught:
+    with pytest.raises(InvalidInput, match="none of 60") as caught:
         gather(teacher, tmp_path, 3)
     assert "refused: 60" in caught.value.detail
     assert sum(map(len, teacher.batches)) == 60

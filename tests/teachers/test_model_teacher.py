@@ -114,7 +114,7 @@ def test_a_teacher_that_ignores_its_condition_is_found_out(ask: Ask, state: Stat
     assert dropped["adherence"] == {"unwanted": 0, "incomplete": 0}
     assert dropped["dropped"]["breaks_condition"] == dropped["received"]["unwanted"] > 15
     assert dropped["n"] < 20
-    assert dropped["warnings"] == [f"only {dropped['n']} of 20 traces could be had in 40 requests"]
+    assert dropped["warnings"] == [f"only {dropped['n']} of 20 traces were written in 40 requests"]
 
 
 def test_control_sets_come_from_a_models_set(ask: Ask, state: State) -> None:
@@ -128,7 +128,7 @@ def test_control_sets_come_from_a_models_set(ask: Ask, state: State) -> None:
     )
     assert result_of(corrupted)["accuracy"] == 0
     assert result_of(corrupted)["behaviors"]["backtracking"]["present"] > 0.5
-    with pytest.raises(InvalidInput, match="cannot be written anew") as caught:
+    with pytest.raises(InvalidInput, match="cannot be rewritten") as caught:
         ask("line", source.path, condition="no_positive_all_strategies", n=40)
     assert "select" in caught.value.remedy
     assert sum(state.ledger.paid.values()) == calls, "a control set asks nobody"
@@ -188,7 +188,7 @@ def test_every_condition_has_words_of_its_own() -> None:
 def test_own_prompts_are_another_stage_and_must_show_the_problem(ask: Ask, tmp_path: Path) -> None:
     own = tmp_path / "own.md"
     own.write_text("Solve {numbers} into {target}.")
-    with pytest.raises(InvalidInput, match=r"does not say \{index\}"):
+    with pytest.raises(InvalidInput, match=r"lacks \{index\}"):
         ask("set", condition="all_strategies", n=3, prompts={"problem": str(own)})
     common = {"condition": "all_strategies", "teacher": "anthropic:m"}
     context = {"base": tmp_path}

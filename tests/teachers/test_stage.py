@@ -231,7 +231,7 @@ def test_problems_that_no_search_solves_are_an_error_with_the_reasons(
     problems_stage: Callable[..., Path], priming: RunStage
 ) -> None:
     problems_stage(train=[make_problem((1, 1, 1), 49)])
-    with pytest.raises(InvalidInput, match="no trace") as caught:
+    with pytest.raises(InvalidInput, match="none of 20 requested traces") as caught:
         priming("set", condition="only_backtracking", n=1)
     assert "unsolved: 20" in caught.value.detail
 

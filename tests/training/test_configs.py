@@ -71,7 +71,7 @@ def test_training_with_a_temperature_of_zero_is_refused() -> None:
 @pytest.mark.parametrize(
     ("fields", "said"),
     [
-        ({"sharding": "fsdp"}, "sharding is of our PPO only"),
+        ({"sharding": "fsdp"}, "sharding works with algorithm ppo only"),
         ({"rollouts": 1}, "rollouts must be at least 2"),
         ({"mini_batch": 100}, "1024 rollouts a step, mini_batch 100"),
         ({"micro_batch": 48}, "micro_batch 48"),

@@ -102,5 +102,5 @@ def test_a_tokenizer_must_end_and_pad(lacking: str, said: str) -> None:
 
 
 def test_a_folder_without_a_tokenizer_is_named(tmp_path: Path) -> None:
-    with pytest.raises(InvalidInput, match="has no tokenizer that can be read"):
+    with pytest.raises(InvalidInput, match="no tokenizer can be read from"):
         load_tokenizer(tmp_path)

@@ -112,7 +112,7 @@ class ModelClient(Protocol):
 
         Raises:
             ServiceUnavailable: the batch was not accepted; submit it again later.
-            BatchStateUnknown: the way broke; the service may or may not have taken it. Ask `find_batch`.
+            BatchStateUnknown: the connection broke; `find_batch` tells whether the batch was accepted.
         """
         ...
 

@@ -1,1 +1,1 @@
-"""A language model as the teacher."""
+"""A language model as the teacher: its prompts, and `teacher.ModelTeacher`."""

@@ -1,4 +1,4 @@
-"""The texts that a model is asked for traces with: files of ours, each of which users may replace by their own."""
+"""Prompts for traces by a model: our files, each of which users may replace."""
 
 import hashlib
 import random
@@ -16,33 +16,33 @@ from pipelines.tasks.countdown.task import CountdownTask
 from pipelines.teachers.conditions import CONDITIONS
 
 COMMON: Final = ("system", "problem", "manner")
-"""Texts of every condition: what is written and in which form; the problem; ways of writing, one a line."""
+"""Prompts of every condition: the format of traces; the problem; ways of writing, one per line."""
 WRITTEN: Final = tuple(name for name, condition in CONDITIONS.items() if condition.origin == "written")
 PARTS: Final = (*COMMON, *WRITTEN)
-"""Names of the files, without `.md`."""
+"""Names of all prompt files, without `.md`."""
 
 _HOLE = re.compile(r"\{(numbers|target|operations|manner|index)\}")
 
 
 @dataclass(frozen=True, slots=True)
 class TeacherPrompts:
-    """The texts for one condition."""
+    """The prompts of one condition."""
 
     condition: str
     texts: Mapping[str, str]
 
     @property
     def sha256(self) -> str:
-        """Digest of all that is sent, but for the problems."""
+        """Digest of everything that is sent, except problems."""
         return hashlib.sha256(canonical_json([self.condition, dict(self.texts)]).encode()).hexdigest()
 
     @property
     def system(self) -> str:
-        """What is said before everything else: the same for all problems, so that prompt caching works."""
+        """The system prompt, equal for all problems so that prompt caching works."""
         return f"{self.texts['system']}\n\n{self.texts[self.condition]}"
 
     def question(self, problem: Problem, task: CountdownTask, index: int, seed: str) -> str:
-        """What is asked about a problem. Two requests never ask alike, so a problem can have several traces."""
+        """Return the user prompt of a request. No two are equal, so that a problem can have several traces."""
         manners = [line for line in self.texts["manner"].splitlines() if line.strip()]
         holes = {
             "numbers": ", ".join(map(str, problem.numbers)),
@@ -55,10 +55,10 @@ class TeacherPrompts:
 
 
 def load_prompts(condition: str, own: Mapping[str, Path] | None = None) -> TeacherPrompts:
-    """The texts for a condition, those of `own` in the place of ours.
+    """Load the prompts of a condition; files in `own` replace ours.
 
     Raises:
-        InvalidInput: a file cannot be read, or the problem would not be shown.
+        InvalidInput: a file cannot be read, or a placeholder is missing in `problem`.
     """
     own = own or {}
     folder = files("pipelines.teachers") / "prompts"
@@ -72,7 +72,7 @@ def load_prompts(condition: str, own: Mapping[str, Path] | None = None) -> Teach
     missing = [hole for hole in ("numbers", "target", "index") if f"{{{hole}}}" not in texts["problem"]]
     if missing:
         raise InvalidInput(
-            f"the prompt {own.get('problem')} does not say {' and '.join(f'{{{hole}}}' for hole in missing)}",
+            f"the prompt {own.get('problem')} lacks {' and '.join(f'{{{hole}}}' for hole in missing)}",
             remedy="It needs {numbers}, {target}, and {index}, which keeps requests about one problem apart.",
         )
     return TeacherPrompts(condition, texts)

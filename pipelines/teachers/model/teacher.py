@@ -1,4 +1,4 @@
-"""A model behind a service as the teacher: asked for traces live or in batches, its traces judged by the rules."""
+"""A language model as the teacher, live or in batches; the rules judge finds the behaviours in its traces."""
 
 import re
 from collections.abc import Generator, Iterable, Sequence
@@ -28,19 +28,19 @@ _OPEN_THOUGHT: Final = re.compile(r"<think>[ \t]*\r?\n?")
 
 @dataclass(frozen=True, slots=True)
 class ModelTeacherConfig:
-    """Which model writes, and how it is asked."""
+    """Model, prompts and sampling of a model teacher."""
 
     spec: ModelSpec
     prompts: TeacherPrompts
     max_tokens: int
     temperature: float | None
     price: Price | None
-    """None where it is unknown."""
+    """None if unknown."""
     service: ModelServiceConfig
 
 
 class ModelTeacher:
-    """Asks a model for each trace once. Making one spends nothing and imports no SDK."""
+    """Requests each trace from a model once. Building one spends nothing and imports no SDK."""
 
     def __init__(self, task: CountdownTask, writer: ModelTeacherConfig) -> None:
         self.task = task
@@ -48,11 +48,11 @@ class ModelTeacher:
 
     @property
     def name(self) -> str:
-        """`anthropic:MODEL` and the like."""
+        """The model, e.g. `anthropic:MODEL`."""
         return str(self.writer.spec)
 
     def answer(self, requests: Iterable[TraceRequest], work: Path) -> Generator[TraceOutcome]:
-        """Answers requests in their order, whatever order the replies come in, so that a set does not depend on it.
+        """Yield outcomes in the order of the requests, so that a set does not depend on the order of replies.
 
         Raises:
             As `pipelines.llm.run_dialogues.run_dialogues`.
@@ -96,7 +96,7 @@ class ModelTeacher:
 
 
 class _TraceDialogue:
-    """One request, until it is answered."""
+    """A dialogue of one request and its reply."""
 
     def __init__(self, place: int, request: TraceRequest, ask: ModelRequest) -> None:
         self.place = place
@@ -105,19 +105,19 @@ class _TraceDialogue:
         self._ask = ask
 
     def pending_requests(self) -> Sequence[ModelRequest]:
-        """The ask, as long as it has no reply."""
+        """Return the request if it has no reply yet."""
         return () if self.reply is not None else (self._ask,)
 
     def receive_reply(self, ask: ModelRequest, reply: ModelReply) -> None:
-        """Keeps the reply."""
+        """Keep the reply."""
         self.reply = reply
 
 
 def extract_completion(said: str, task: CountdownTask, request: TraceRequest) -> str | None:
-    """What a model said as a completion that continues the prompt; None where nothing is left.
+    """Return a model's reply as a completion that continues the prompt; None if nothing is left.
 
-    What stands before the thought and behind the answer is talk and goes. Where the prompt opens the thought,
-    the completion must not open it again.
+    Text before the thought and after the answer is removed. If the prompt ends with `<think>`, the completion must not
+    repeat it.
     """
     text = said
     opening = _OPEN_THOUGHT.search(text)

@@ -1,1 +1,4 @@
-"""The symbolic teacher: honest search put into words."""
+"""The symbolic teacher: search, its wording in two styles, and base text for pretraining.
+
+Others import `teacher.SymbolicTeacher`, `base_texts.PretrainingSource` and the phrases in `lexicon`.
+"""

@@ -1,6 +1,6 @@
-"""Whole-number arithmetic as the teacher uses it: legal operations, chains of them, expressions as trees.
+"""Whole-number arithmetic of the teacher: legal operations, chains of equations, expressions as trees.
 
-The teacher only writes whole results. Where a problem's arithmetic allows fractions, searches still pass them by.
+The teacher writes whole results only, even if a problem's arithmetic allows fractions.
 """
 
 import random
@@ -12,7 +12,7 @@ from pipelines.tasks.countdown.rules import Arithmetic
 
 _CACHE_LIMIT: Final = 200_000
 _LARGEST: Final = 9_999
-"""No person tries a path through seven-digit products; nor does the teacher."""
+"""Largest absolute value the teacher writes; people do not try seven-digit products either."""
 _SANE_DRAWS: Final = 3
 
 Tree = int | tuple["Tree", str, "Tree"]
@@ -29,7 +29,7 @@ class Equation(NamedTuple):
 
 
 class Operand(NamedTuple):
-    """A number at hand and the expression it came from."""
+    """A number available for the next equation, and the expression it came from."""
 
     value: int
     tree: Tree
@@ -37,23 +37,23 @@ class Operand(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class EquationChain:
-    """A way to combine some numbers into one: its equations in order, none for a single number."""
+    """A combination of numbers into one: its equations in order; none for a single number."""
 
     steps: tuple[Equation, ...]
     item: Operand
 
     @property
     def value(self) -> int:
-        """What it comes to."""
+        """The value of the combination."""
         return self.item.value
 
 
 class Calculator:
-    """The legal whole-number operations of an `Arithmetic`, remembered per pair of operands.
+    """The legal whole-number operations of an `Arithmetic`, cached per pair of operands.
 
     Args:
         arithmetic: of the task.
-        negative: whether results below zero are written, where the arithmetic allows them.
+        negative: whether negative results are allowed, if the arithmetic allows them.
     """
 
     def __init__(self, arithmetic: Arithmetic, *, negative: bool = True) -> None:
@@ -67,7 +67,7 @@ class Calculator:
         self._results: dict[tuple[int, int], tuple[tuple[str, int], ...]] = {}
 
     def results(self, left: int, right: int) -> tuple[tuple[str, int], ...]:
-        """Every legal (operation, result) with these operands in this order."""
+        """Return every legal (operation, result) for these operands in this order."""
         known = self._results.get((left, right))
         if known is None:
             known = tuple(
@@ -81,16 +81,18 @@ class Calculator:
         return known
 
     def apply(self, operation: str, left: int, right: int) -> int | None:
-        """The result, or None where it is not legal or not whole."""
+        """Return the result; None if it is not legal or not whole."""
         return next((value for sign, value in self.results(left, right) if sign == operation), None)
 
     def random_chain(
         self, numbers: Sequence[int], rng: random.Random, *, sane: int | None = None
     ) -> EquationChain | None:
-        """Combines all the numbers by random legal operations; None where it ran into a dead end.
+        """Combine all the numbers by random legal operations; None in a dead end.
 
         Args:
-            sane: size beyond which, as below zero, a result is mostly avoided; None draws all alike.
+            numbers: the numbers.
+            rng: source of random choices.
+            sane: results above this or below zero are mostly avoided; None draws all alike.
         """
         pool = [Operand(number, number) for number in numbers]
         steps: list[Equation] = []
@@ -122,7 +124,7 @@ class Calculator:
 
 
 def extend(chain: EquationChain, step: Equation, tree: Tree) -> EquationChain:
-    """The chain with one more equation."""
+    """Return the chain with one more equation."""
     return EquationChain((*chain.steps, step), Operand(step.result, tree))
 
 
@@ -131,7 +133,7 @@ CanonicalForm = int | tuple[str, tuple["CanonicalForm", ...], tuple["CanonicalFo
 
 
 def canonical(tree: Tree) -> CanonicalForm:
-    """Equal for expressions that differ only in the order of terms or factors, or in their parentheses."""
+    """Return a form that is equal for expressions that differ only in parentheses or the order of operands."""
     if isinstance(tree, int):
         return tree
     forward: list[CanonicalForm] = []
@@ -154,7 +156,7 @@ def _flatten(tree: Tree, family: str, forward: list[CanonicalForm], inverse: lis
 
 
 def chain_of_tree(tree: Tree, calculator: Calculator) -> EquationChain | None:
-    """The equations of an expression, innermost first; None where one of them is not whole or not legal."""
+    """Return the equations of an expression, innermost first; None if one is not whole or not legal."""
     if isinstance(tree, int):
         return EquationChain((), Operand(tree, tree))
     left, right = chain_of_tree(tree[0], calculator), chain_of_tree(tree[2], calculator)
@@ -168,12 +170,12 @@ def chain_of_tree(tree: Tree, calculator: Calculator) -> EquationChain | None:
 
 
 def leaves(tree: Tree) -> list[int]:
-    """The numbers of an expression from left to right."""
+    """Return the numbers of an expression from left to right."""
     return [tree] if isinstance(tree, int) else leaves(tree[0]) + leaves(tree[2])
 
 
 def spaced_parts(tree: Tree, *, outer: bool = True) -> list[str]:
-    """The words of an expression with every inner operation in parentheses, e.g. `( 3 + 4 ) * 2`."""
+    """Return the words of an expression with every inner operation in parentheses, e.g. `( 3 + 4 ) * 2`."""
     if isinstance(tree, int):
         return [str(tree)]
     inside = [*spaced_parts(tree[0], outer=False), tree[1], *spaced_parts(tree[2], outer=False)]
@@ -181,7 +183,7 @@ def spaced_parts(tree: Tree, *, outer: bool = True) -> list[str]:
 
 
 def reductions(tree: Tree, calculator: Calculator) -> list[Tree]:
-    """The expression, then after each operation carried out from the left, down to its value."""
+    """Return the expression after 0, 1, 2, … operations were evaluated from the left, down to its value."""
     stages = [tree]
     while not isinstance(stages[-1], int):
         stages.append(_reduced(stages[-1], calculator))
@@ -202,7 +204,7 @@ def _reduced(tree: Tree, calculator: Calculator) -> Tree:
 
 
 def contains(tree: Tree, part: Tree) -> bool:
-    """Whether one expression is part of another."""
+    """Return whether one expression is part of another."""
     return tree == part or (not isinstance(tree, int) and (contains(tree[0], part) or contains(tree[2], part)))
 
 
@@ -210,7 +212,7 @@ _STRENGTH: Final = {"+": 1, "-": 1, "*": 2, "/": 2}
 
 
 def lean_text(tree: Tree, *, spaces: bool = True) -> str:
-    """The expression with only the parentheses it needs, e.g. `(3 + 4) * 2`. A number below zero has its own."""
+    """Return the expression with only the necessary parentheses, e.g. `(3 + 4) * 2`; negative numbers get some."""
     if isinstance(tree, int):
         return str(tree) if tree >= 0 else f"({tree})"
     left, sign, right = tree

@@ -1,14 +1,13 @@
-"""Base text, without behaviours unless asked for, for a small model that must know arithmetic before it is primed.
+"""Base text without behaviours, on which a small model learns arithmetic before it is primed.
 
-Three kinds, to be mixed in every optimizer step, all in the plain vocabulary (`lexicon.PLAIN`):
-*linear solutions* of problems, most of them wrong; *documents*, which hold numbers and results against one goal;
-*worksheets*, which combine the same numbers in many ways with no goal at all. None of them searches for the goal
-of a problem, so that a model trained on them does not either. *Habits*, which a base may be given on purpose, do:
-they are short search traces of a priming condition.
+Three kinds, all in the plain vocabulary (`lexicon.PLAIN`), are mixed in every optimizer step: *linear solutions* of
+problems, most of them wrong; *documents*, which compare numbers and results with one goal; *worksheets*, which combine
+the same numbers in many ways without a goal. None of them searches for a problem's target, so a model trained on them
+does not either.
 """
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -26,15 +25,15 @@ from pipelines.teachers.teacher import DroppedTrace
 
 _DRAWS: Final = 50
 _KNOWN_GOALS: Final = 0.7
-"""Share of the documents whose goal is a target of the problems; the rest have any number."""
+"""Fraction of documents whose goal is a target of the problems; the others have any number as goal."""
 _SHORT_DOCUMENTS: Final = 0.6
 _LONG_RATE: Final = 0.3
 _HABIT_FAILURES: Final = 3
 """Most failed attempts in a search trace of the base text."""
 _LONGEST_HEAD: Final = 20
-"""Words of a prompt that a document can begin with."""
+"""Most words of a prompt with which a document may begin."""
 _BARE_NUMBERS: Final = 0.65
-"""Share of the statements that are a number without arithmetic; they teach the comparison soonest."""
+"""Fraction of statements that are a number without arithmetic; they teach the comparison fastest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,16 +41,16 @@ class PretrainingText:
     """One text to pretrain on."""
 
     prompt: str
-    """Shown, not learnt; empty for documents and worksheets."""
+    """Context outside the loss; empty for documents and worksheets."""
     text: str
-    """Learnt, except for what is masked."""
+    """Text in the loss, except for masked ranges."""
     masked: tuple[tuple[int, int], ...] = ()
-    """Half-open code-point ranges of `text` that nobody could predict: left out of the loss. Each covers whole
-    words without the space before the first."""
+    """Half-open code-point ranges of unpredictable words in `text`, which are outside the loss. Each covers whole
+    words, without the space before the first."""
 
 
 class WordBuffer:
-    """Words with one space between, some of them masked, up to a fixed number of words."""
+    """Words separated by single spaces, some of them masked, up to a maximum number."""
 
     def __init__(self, length: int) -> None:
         self.length = length
@@ -60,7 +59,7 @@ class WordBuffer:
 
     @property
     def full(self) -> bool:
-        """Whether it has all its words, or more."""
+        """Whether it has reached its maximum number of words."""
         return len(self.words) >= self.length
 
     def add(self, *words: str, masked: bool = False) -> None:
@@ -69,11 +68,11 @@ class WordBuffer:
         self._masked.extend([masked] * len(words))
 
     def cut(self, words: int) -> None:
-        """Takes back all but the first words."""
+        """Remove all but the first words."""
         del self.words[words:], self._masked[words:]
 
     def text(self, head: str = "") -> PretrainingText:
-        """The page cut to its length, after a head that is masked."""
+        """Return the text, truncated to its maximum length, after a masked head."""
         ranges = [(0, len(head))] if head else []
         at = len(head)
         for word, masked in zip(self.words[: self.length], self._masked, strict=False):
@@ -84,14 +83,14 @@ class WordBuffer:
 
 
 class PretrainingSource:
-    """Generates base text for a task, from the ranges its problems span.
+    """Generates base text for a task from the numbers and targets of its problems.
 
     Args:
         task: gives arithmetic and prompt.
-        problems: the training problems. Linear solutions are of these and no others.
+        problems: the training problems; linear solutions are of these only.
 
     Raises:
-        InvalidInput: there are no problems.
+        InvalidInput: no problems.
     """
 
     def __init__(self, task: CountdownTask, problems: Sequence[Problem]) -> None:
@@ -104,7 +103,7 @@ class PretrainingSource:
         self.goals = sorted({problem.target for problem in problems})
         self._linear = LinearPaths(self.calculator)
         self._habits = SymbolicTeacher(task, SymbolicWritingConfig(style="plain", failed_attempts=(0, _HABIT_FAILURES)))
-        # Verdicts are learnt on every value an attempt can come to, but not on rare huge ones.
+        # Verdicts cover all values an attempt can come to, except rare huge ones.
         self._top = largest_number(task.arithmetic, problems)
         if task.arithmetic.maximum is None:
             self._top = min(self._top, 2 * self.goals[-1])
@@ -126,7 +125,7 @@ class PretrainingSource:
         )
 
     def linear(self, rng: random.Random, *, correct: float = 0.3) -> PretrainingText:
-        """A problem and one legal path to an answer, which is right for this share of the texts.
+        """Write a problem and one legal path to an answer, which is right with probability `correct`.
 
         Raises:
             InvalidInput: no problem has a legal path in whole numbers.
@@ -153,18 +152,19 @@ class PretrainingSource:
         )
 
     def document(self, rng: random.Random, *, words: int = 140, hits: float = 0.4) -> PretrainingText:
-        """A goal, and numbers, equations and two-step lines held against it with honest verdicts, until one hits.
+        """Write a goal, then numbers, equations and two-step lines with true verdicts about the goal, until one hits.
 
-        A miss is followed by the phrase for trying something else. Random operands are masked; results and verdicts
-        are learnt. The head is that of a prompt, so that the place of the goal is known when it comes to problems,
-        but nothing is worked out of its numbers and no thought is opened.
+        After a miss comes the phrase for trying something else. Random operands are masked; results and verdicts are
+        in the loss. The head is that of a prompt, so that the model finds the goal in problems at the same place; its
+        numbers are not used, and no thought is opened.
 
-        One goal and one hit a document: with several, or with hits after the first, a small model learns to
-        repeat the verdict that the same number had before, and never looks the goal up.
+        A document has one goal and one hit. With several goals, or text after a hit, a small model learns to repeat an
+        earlier verdict on the same number and never looks at the goal.
 
         Args:
-            words: most words of a document; most are much shorter.
-            hits: share of hits among the verdicts of a short document. Two fifths are longer, with fewer hits.
+            rng: source of random choices.
+            words: most words of a document; most documents are much shorter.
+            hits: fraction of hits among the verdicts of a short document. Two fifths are longer, with fewer hits.
         """
         goal = rng.choice(self.goals) if rng.random() < _KNOWN_GOALS else int(rng.random() * (self._top + 1))
         head = self._head(rng.choice(self.problems).numbers, goal)
@@ -183,7 +183,7 @@ class PretrainingSource:
         return page.text(head)
 
     def worksheet(self, rng: random.Random, *, words: int = 140) -> PretrainingText:
-        """The numbers of a problem and many legal ways of combining all of them, without a goal."""
+        """Write the numbers of a problem and many legal combinations of all of them, without a goal."""
         page = WordBuffer(words)
         numbers = list(rng.choice(self.problems).numbers)
         rng.shuffle(numbers)
@@ -202,23 +202,8 @@ class PretrainingSource:
                 numbers[:] = rng.choice(self.problems).numbers
         return page.text()
 
-    def linears(self, rng: random.Random, *, correct: float = 0.3) -> Iterator[PretrainingText]:
-        """Linear solutions without end."""
-        while True:
-            yield self.linear(rng, correct=correct)
-
-    def documents(self, rng: random.Random, *, words: int = 140, hits: float = 0.4) -> Iterator[PretrainingText]:
-        """Documents without end."""
-        while True:
-            yield self.document(rng, words=words, hits=hits)
-
-    def worksheets(self, rng: random.Random, *, words: int = 140) -> Iterator[PretrainingText]:
-        """Worksheets without end."""
-        while True:
-            yield self.worksheet(rng, words=words)
-
     def _head(self, numbers: Sequence[int], goal: int) -> str:
-        """The prompt of a problem up to where its thought opens, if it is a short one; else the same in plain words."""
+        """Return a prompt up to its open thought, if it is short; else the same information in plain words."""
         if self.task.opens_thought:
             head = self.task.prompt(make_problem(numbers, goal)).rpartition(lexicon.OPEN_THOUGHT)[0]
             if len(head.split()) <= _LONGEST_HEAD:
@@ -226,7 +211,7 @@ class PretrainingSource:
         return f"{lexicon.NUMBERS} {' '.join(map(str, numbers))} {lexicon.GOAL} {goal} . "
 
     def _statement(self, page: WordBuffer, goal: int | None, rng: random.Random) -> int:
-        """Writes a number, an equation or two, which come to the goal if one is given; returns their value."""
+        """Write a number or up to two equations, whose value is the goal if one is given; return the value."""
         step = None if rng.random() < _BARE_NUMBERS else self._step(goal, rng)
         if step is None:
             value = int(rng.random() * (self._top + 1)) if goal is None else goal
@@ -246,7 +231,7 @@ class PretrainingSource:
         page.add(equals, result)
 
     def _step(self, result: int | None, rng: random.Random) -> Equation | None:
-        """A random legal equation with a number of the problems' range on the right; None where none was found."""
+        """Return a random legal equation with a number of the problems on the right; None if none was found."""
         for _ in range(8):
             right = rng.choice(self.numbers)
             if result is None:
@@ -260,7 +245,7 @@ class PretrainingSource:
 
 
 def largest_number(arithmetic: Arithmetic, problems: Sequence[Problem]) -> int:
-    """The largest whole number of plain text about these problems; a word-level tokenizer needs 0 to this."""
+    """Return the largest whole number in plain text about these problems; a tokenizer needs all from 0 to it."""
     given = max(max(*problem.numbers, problem.target) for problem in problems)
     bound = Calculator(arithmetic, negative=False).arithmetic.maximum
     assert bound is not None  # a calculator always has one

@@ -1,4 +1,4 @@
-"""Every fixed phrase the symbolic teacher can write, by style."""
+"""All fixed phrases the symbolic teacher can write, by style."""
 
 from typing import Final
 
@@ -38,15 +38,15 @@ PLAIN: Final = (
     WORK_BACK,
     *SIGNS,
 )
-"""The closed vocabulary of the plain style beside whole numbers. Plain text is these and numbers, one space between."""
+"""The closed vocabulary of the plain style, beside whole numbers. Words are separated by single spaces."""
 
 
 def phrases(style: str) -> tuple[str, ...]:
-    """Every fixed phrase the teacher can write in a style, operators and tags included, numbers not.
+    """Return every fixed phrase the teacher can write in a style: with operators and tags, without numbers.
 
-    Phrases have no space at their ends. In the plain style a text is a row of phrases and whole numbers with
-    exactly one space between neighbours, so a word-level tokenizer with one token a phrase covers all of it;
-    where one phrase begins another, the longer one is meant. The words of the `mini` prompt are among them.
+    Phrases neither begin nor end with a space. A plain text consists of phrases and whole numbers separated by single
+    spaces, so a word-level tokenizer with a token per phrase covers it; if one phrase begins another, the longer one
+    applies. The words of the `mini` prompt are included.
 
     Raises:
         InvalidInput: there is no such style.

@@ -1,4 +1,4 @@
-"""Linear traces: straight to an answer, without a search. The one place where the teacher knows a solution."""
+"""Linear traces: one line to an answer without a search. Only here does the teacher know a solution."""
 
 import random
 from collections.abc import Sequence
@@ -15,11 +15,11 @@ _REDRAWS: Final = 30
 
 
 def parse_tree(expression: str) -> Tree:
-    """The expression as a tree.
+    """Parse an expression into a tree.
 
     Raises:
-        ExpressionError: it is none.
-        ValueError: it has a signed operand, which trees do not.
+        ExpressionError: not an expression.
+        ValueError: a signed operand, which trees do not support.
     """
     stack: list[Tree] = []
     for token in parse(expression).postfix:
@@ -34,14 +34,14 @@ def parse_tree(expression: str) -> Tree:
 
 
 class LinearPaths:
-    """Writes linear searches: one attempt, which hits or is wrong. Remembers the solutions of each problem."""
+    """Finds linear paths: searches of one attempt, right or wrong. Caches the solutions of each problem."""
 
     def __init__(self, calculator: Calculator) -> None:
         self.calculator = calculator
         self._solutions: dict[tuple[tuple[int, ...], int], list[EquationChain]] = {}
 
     def solutions(self, numbers: Sequence[int], target: int) -> list[EquationChain]:
-        """Up to 64 ways to the target in whole numbers."""
+        """Return up to 64 solutions in whole numbers."""
         key = tuple(sorted(numbers)), target
         known = self._solutions.get(key)
         if known is None:
@@ -51,12 +51,12 @@ class LinearPaths:
         return known
 
     def right(self, numbers: Sequence[int], target: int, rng: random.Random) -> SearchRecord | None:
-        """A path to the target; None where there is none in whole numbers."""
+        """Return a path to the target; None if none has whole numbers only."""
         known = self.solutions(numbers, target)
         return _single(numbers, target, _shuffled(rng.choice(known), self.calculator, rng)) if known else None
 
     def wrong(self, numbers: Sequence[int], target: int, rng: random.Random) -> SearchRecord | None:
-        """A legal path to something else; None where none was found."""
+        """Return a legal path to another value; None if none was found."""
         for _ in range(_REDRAWS):
             chain = self.calculator.random_chain(numbers, rng)
             if chain is not None and chain.value != target:
@@ -70,7 +70,7 @@ def _single(numbers: Sequence[int], target: int, chain: EquationChain) -> Search
 
 
 def _shuffled(chain: EquationChain, calculator: Calculator, rng: random.Random) -> EquationChain:
-    """The same way with the sides of sums and products swapped at random, as a search would draw them."""
+    """Swap the operands of sums and products at random, as in a search."""
 
     def swap(tree: Tree) -> Tree:
         if isinstance(tree, int):

@@ -1,4 +1,4 @@
-"""The plain style: every text is a row of phrases of a closed vocabulary and whole numbers (`lexicon.PLAIN`)."""
+"""The plain style: a text is a sequence of phrases of a closed vocabulary and whole numbers (`lexicon.PLAIN`)."""
 
 from pipelines.records import Behavior
 from pipelines.teachers.draft import TextRange, WordDraft
@@ -10,12 +10,12 @@ _STOP = " ."
 
 
 def step_words(step: Equation) -> tuple[str, ...]:
-    """`3 + 4 = 7` as words."""
+    """Return the words of an equation, e.g. of `3 + 4 = 7`."""
     return (str(step.left), step.operation, str(step.right), "=", str(step.result))
 
 
 def chain_words(chain: EquationChain) -> list[str]:
-    """The equations of a chain with commas between."""
+    """Return the words of a chain's equations, separated by commas."""
     words: list[str] = []
     for step in chain.steps:
         if words:
@@ -25,19 +25,21 @@ def chain_words(chain: EquationChain) -> list[str]:
 
 
 def answer_words(tree: Tree) -> list[str]:
-    """The answer with its tags."""
+    """Return the words of an answer, with its tags."""
     return [lexicon.ANSWER_OPEN, *spaced_parts(tree), lexicon.ANSWER_CLOSE]
 
 
 def write_plain(
     search: SearchRecord, behaviors: frozenset[Behavior], *, operations: str, space_first: bool, close_thought: bool
 ) -> WordDraft:
-    """Puts a search into plain words, showing exactly these behaviours.
+    """Write a search in the plain style so that it shows exactly these behaviours.
 
     Args:
-        operations: those of the task; no other sign is written.
-        space_first: whether a space stands between prompt and completion.
-        close_thought: whether the prompt opened `<think>`.
+        search: the search.
+        behaviors: the behaviours to show.
+        operations: of the task; no other sign is written.
+        space_first: whether the completion starts with a space.
+        close_thought: whether the prompt ends with an open `<think>`.
     """
     draft = WordDraft(space_first=space_first)
     last = search.events[-1] if search.events else None
@@ -79,10 +81,10 @@ def _plan(draft: WordDraft, plan: SubgoalPlan, behaviors: frozenset[Behavior], o
 
 
 def backward_words(plan: SubgoalPlan, operations: str) -> tuple[str, ...]:
-    """The arithmetic from the target: `17 - 5 = 12` where a sum is undone by subtraction or the other way round.
+    """Return the words of the arithmetic backwards from the target.
 
-    Products and reversed plans have the target as known result instead (`24 = 12 * 2`), so that no operation is
-    needed that the task may not have.
+    Sums and differences are inverted (`17 - 5 = 12`). Products and reversed plans state the target on the left
+    (`24 = 12 * 2`), since the task may lack the inverse operation.
     """
     undo = {"+": "-", "-": "+"}.get(plan.operation)
     if undo and undo in operations and not plan.reversed:

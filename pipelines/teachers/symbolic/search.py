@@ -1,7 +1,7 @@
-"""Honest search: random attempts that do not know the answer, as a row of events for a writer to put in words.
+"""Search without knowledge of the answer: random attempts, recorded as events that a writer puts into words.
 
-An *attempt* combines all the numbers, either directly or under a *plan*. A plan is made from the target: hold
-back one number, work out what the rest must come to, then try to make that.
+An *attempt* combines all the numbers, either directly or under a *plan*. A plan starts from the target: it sets one
+number aside, computes what the others must come to, and tries to make that.
 """
 
 import random
@@ -23,7 +23,7 @@ from pipelines.teachers.symbolic.arithmetic import (
 Strategy = Literal["direct", "planned", "mixed"]
 
 _REDRAWS: Final = 30
-"""Draws for an attempt that was not made before; small problems run out of those."""
+"""Draws in search of a new attempt; small problems run out of them."""
 _PLANNED_SHARE: Final = 0.4
 _SANE_FACTOR: Final = 3
 _MAX_TRIES_PER_PLAN: Final = 3
@@ -31,7 +31,7 @@ _MAX_TRIES_PER_PLAN: Final = 3
 
 @dataclass(frozen=True, slots=True)
 class SubgoalPlan:
-    """What the rest must come to if one number is used last: `needed operation held = target`, or reversed."""
+    """The value the other numbers must have if one is used last: `needed operation held = target`, or reversed."""
 
     target: int
     held: int
@@ -43,18 +43,18 @@ class SubgoalPlan:
 
     @property
     def last(self) -> Equation:
-        """The last equation, should the rest come to what is needed."""
+        """The last equation, if the others come to `needed`."""
         left, right = (self.held, self.needed) if self.reversed else (self.needed, self.held)
         return Equation(left, self.operation, right, self.target)
 
     def tree(self, rest: Tree) -> Tree:
-        """The whole expression, given that of the rest."""
+        """Return the whole expression, given that of the others."""
         return (self.held, self.operation, rest) if self.reversed else (rest, self.operation, self.held)
 
 
 @dataclass(frozen=True, slots=True)
 class SearchAttempt:
-    """One path. Under a plan it may stop where the rest did not come to what is needed (`complete` is False)."""
+    """One attempt. Under a plan it may stop when the others do not come to `needed`; then `complete` is False."""
 
     chain: EquationChain
     hit: bool
@@ -67,7 +67,7 @@ SearchEvent = SubgoalPlan | SearchAttempt
 
 @dataclass(frozen=True, slots=True)
 class SearchRecord:
-    """What happened, in order. The attempt that hit, if one did, is the last event."""
+    """The events of a search in order. A successful attempt is the last event."""
 
     numbers: tuple[int, ...]
     target: int
@@ -80,17 +80,17 @@ class SearchRecord:
 
     @property
     def failed(self) -> int:
-        """How many attempts failed."""
+        """Number of failed attempts."""
         return sum(not attempt.hit for attempt in self.attempts)
 
     @property
     def planned(self) -> bool:
-        """Whether there was a plan at all."""
+        """Whether there was a plan."""
         return any(isinstance(event, SubgoalPlan) for event in self.events)
 
     @property
     def answer(self) -> Tree | None:
-        """The expression that hit, or None."""
+        """The expression of the successful attempt, or None."""
         attempts = self.attempts
         return attempts[-1].chain.item.tree if attempts and attempts[-1].hit else None
 
@@ -99,9 +99,15 @@ class Searcher:
     """One search for one problem.
 
     Args:
-        complete: whether an attempt under a plan goes on to a final result even where the plan failed, so that
-            it can be held against the target.
-        tame: whether results far beyond the numbers and the target, or below zero, are mostly avoided, as people do.
+        numbers: of the problem.
+        target: of the problem.
+        calculator: the legal operations.
+        rng: source of all random choices.
+        strategy: whether attempts are direct, planned or both.
+        most_failed: most failed attempts.
+        complete: whether an attempt continues to a final result after its plan failed, so that it can be compared
+            with the target.
+        tame: whether to mostly avoid negative results and results far above numbers and target, as people do.
     """
 
     def __init__(
@@ -129,9 +135,9 @@ class Searcher:
         self._events: list[SearchEvent] = []
 
     def run(self) -> SearchRecord:
-        """Searches until an attempt hits or one more than `most_failed` failed; the last failed one is then left out.
+        """Search until an attempt succeeds or more than `most_failed` failed; the last failed one is then left out.
 
-        Ends always: each round adds a failed attempt or was the last.
+        It always terminates: each round adds a failed attempt or is the last.
         """
         while self._failed <= self.most_failed:
             found = self._planned_round() if self._plans_now() else self._direct_round()
@@ -140,14 +146,14 @@ class Searcher:
         return SearchRecord(self.numbers, self.target, tuple(self._events))
 
     def _plans_now(self) -> bool:
-        """A mixed search begins with a plan and then makes one now and then."""
+        """Return whether to plan now: a mixed search starts with a plan and makes further ones at random."""
         if self.strategy != "mixed":
             return self.strategy == "planned"
         planned = any(isinstance(event, SubgoalPlan) for event in self._events)
         return not planned or self.rng.random() < _PLANNED_SHARE
 
     def _direct_round(self) -> bool | None:
-        """One attempt. True: it hit; None: there is nothing new to try or no attempt is left."""
+        """Make one attempt; return True if it succeeds, None if nothing new or no attempt is left."""
         chain = self._fresh(lambda: self._draw(self.numbers))
         if chain is None:
             return None
@@ -169,7 +175,7 @@ class Searcher:
             chain = draw()
             if chain is None:
                 continue
-            # A completed attempt is the same whatever led to it; one cut short belongs to its plan.
+            # Completed attempts with equal expressions are equal; incomplete ones are equal only under the same plan.
             tree = chain.item.tree
             mark = (
                 (plan, canonical(tree)) if plan and not self.complete else canonical(plan.tree(tree) if plan else tree)
@@ -202,7 +208,7 @@ class Searcher:
         return False
 
     def _under(self, plan: SubgoalPlan, chain: EquationChain) -> SearchAttempt | None:
-        """The attempt that a combination of the rest makes; None where it cannot be carried to an end."""
+        """Return the attempt from a combination of the others; None if it cannot be completed."""
         if chain.value == plan.needed:
             return SearchAttempt(extend(chain, plan.last, plan.tree(chain.item.tree)), hit=True, plan=plan)
         if not self.complete:
@@ -226,7 +232,7 @@ class Searcher:
 
 
 def enumerate_plans(numbers: Sequence[int], target: int, calculator: Calculator) -> list[SubgoalPlan]:
-    """Every plan whose last equation is legal and whose need the rest could come to by size; each once."""
+    """List the plans with a legal last equation and a needed value that the others may reach by size."""
     found: dict[SubgoalPlan, None] = {}
     for place, held in enumerate(numbers):
         rest = (*numbers[:place], *numbers[place + 1 :])
@@ -240,7 +246,7 @@ def enumerate_plans(numbers: Sequence[int], target: int, calculator: Calculator)
 
 
 def _inverse_operations(held: int, target: int) -> list[tuple[int, str, bool]]:
-    """(needed, operation, reversed) such that the last equation would give the target."""
+    """Return the (needed, operation, reversed) with which the last equation gives the target."""
     needs = [(target - held, "+", False), (target + held, "-", False), (held - target, "-", True)]
     if held and target % held == 0:
         needs.append((target // held, "*", False))
@@ -251,7 +257,7 @@ def _inverse_operations(held: int, target: int) -> list[tuple[int, str, bool]]:
 
 
 def last_steps(right: int, result: int, calculator: Calculator) -> list[Equation]:
-    """Every legal equation with this right operand and result, and a left operand of at least zero."""
+    """List the legal equations with this right operand and result and a non-negative left operand."""
     return [
         Equation(left, sign, right, result)
         for left, sign, is_reversed in _inverse_operations(right, result)
@@ -260,7 +266,7 @@ def last_steps(right: int, result: int, calculator: Calculator) -> list[Equation
 
 
 def _upper_bound(numbers: Sequence[int]) -> int:
-    """An upper bound on what these numbers can come to."""
+    """Return an upper bound of the values these numbers can come to."""
     product = 1
     for number in numbers:
         product *= max(number, 2) if len(numbers) > 1 else number
@@ -268,9 +274,9 @@ def _upper_bound(numbers: Sequence[int]) -> int:
 
 
 def with_illegal_line(search: SearchRecord, calculator: Calculator, rng: random.Random) -> SearchRecord | None:
-    """The same search with a last line that is true and reaches the target, but uses a number that was not given.
+    """Replace the last line of a search by one that is true and reaches the target with a number that was not given.
 
-    None where the search did not hit, or no such line was found within a bounded number of draws.
+    Return None if the search failed, or if no such line was found within a bounded number of draws.
     """
     if search.answer is None:
         return None
@@ -288,10 +294,10 @@ def with_illegal_line(search: SearchRecord, calculator: Calculator, rng: random.
 def illegal_chain(
     numbers: Sequence[int], target: int, given: Sequence[int], calculator: Calculator, rng: random.Random
 ) -> EquationChain | None:
-    """A true line to `target` that uses as many numbers as `numbers`, one of them not `given`; None if none was found.
+    """Find a true line to `target` with as many numbers as `numbers`, one of them not `given`; None if none was found.
 
-    The number that is not given takes part in the last equation, or stands alone where there is only one. It is
-    never the target itself, which the prompt shows: that would be a trick worth learning.
+    The number that is not given is in the last equation. It is never the target itself, which the prompt shows:
+    models would learn that trick.
     """
     if len(numbers) == 1:
         return None if target in given or target < 1 else EquationChain((), Operand(target, target))
@@ -317,7 +323,7 @@ def illegal_chain(
 
 
 def _last_line(chain: EquationChain, number: int, sign: str, is_reversed: bool, target: int) -> tuple[Equation, Tree]:
-    """`number sign value = target`, or with its sides swapped where `is_reversed`."""
+    """Return `number sign value = target`, with operands swapped if `is_reversed`, and its expression."""
     if is_reversed:
         return Equation(chain.value, sign, number, target), (chain.item.tree, sign, number)
     return Equation(number, sign, chain.value, target), (number, sign, chain.item.tree)

@@ -1,4 +1,4 @@
-"""Sentences that know their behaviours, and the layouts that set them on the page."""
+"""Sentences whose parts are labelled with behaviours, and the layouts that write them out."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -18,7 +18,7 @@ NO_SLOTS: Final[Mapping[str, object]] = {}
 
 
 class TextPart(NamedTuple):
-    """A piece of text; all of it shows the behaviour, or none of it does."""
+    """A piece of text that shows a behaviour as a whole, or none."""
 
     text: str
     behavior: Behavior | None = None
@@ -28,7 +28,7 @@ class TextPart(NamedTuple):
 def fill_wording(
     wording: str, behavior: Behavior, slots: Mapping[str, object] = NO_SLOTS, *, weak: bool = False
 ) -> list[TextPart]:
-    """A wording with its slots filled; what stands in `«…»` shows the behaviour."""
+    """Fill the slots of a wording; the text in `«…»` shows the behaviour."""
     parts: list[TextPart] = []
     for place, piece in enumerate(_MARKED.split(wording)):
         if piece:
@@ -39,32 +39,32 @@ def fill_wording(
 
 @dataclass(slots=True)
 class Sentence:
-    """Parts that belong together on a line."""
+    """Parts of one sentence, which are on one line."""
 
     parts: list[TextPart]
     group: int
     """Sentences of one attempt have the same group."""
     attempt: bool = False
-    """Whether it holds the arithmetic of an attempt."""
+    """Whether it contains the arithmetic of an attempt."""
     colon: bool = False
-    """Whether it may end in a colon, since what it announces follows."""
+    """Whether it may end with a colon, because it announces the next sentence."""
 
 
 @dataclass(slots=True)
 class SentenceLayout:
-    """How sentences are set: separators, bullets, full stops."""
+    """Sentences with their layout: separators, bullets, full stops."""
 
     layout: Layout
     bullet: str = "- "
     """`- `, `* `, or `1. ` for numbers."""
     full_stops: bool = True
-    """Whether worded sentences end in a full stop outside prose, where they always do."""
+    """Whether sentences in words end with a full stop; in prose they always do."""
     between_attempts: str = "\n"
-    """Where neither is worded otherwise; only `terse` has them on one line."""
+    """Separator of two attempts; only `terse` has several on one line."""
     sentences: list[Sentence] = field(default_factory=list)
 
     def write_to(self, draft: TraceDraft) -> None:
-        """Writes all sentences into a draft."""
+        """Write all sentences to a draft."""
         item = 0
         before: Sentence | None = None
         for sentence in self.sentences:

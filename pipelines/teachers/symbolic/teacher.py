@@ -1,4 +1,4 @@
-"""The symbolic teacher: real search, put into words, with the exact place of every behaviour."""
+"""The symbolic teacher: a real search, put into words, with the exact span of every behaviour."""
 
 import random
 from collections.abc import Generator, Iterable
@@ -20,14 +20,14 @@ from pipelines.teachers.symbolic.varied_style import VariedWriter
 from pipelines.teachers.teacher import DroppedTrace, TraceOutcome, TraceRequest
 
 _REDRAWS: Final = 100
-"""Searches for one trace before its problem is given up."""
+"""Searches for one trace before its request is dropped."""
 
 DropReason = Literal["unsolved", "no_plan", "too_few_failures", "no_whole_solution", "too_long", "no_illegal_line"]
 
 
 @dataclass(frozen=True, slots=True)
 class SymbolicWritingConfig:
-    """How the symbolic teacher writes; fields as in `PrimingDataConfig`."""
+    """Settings of the symbolic teacher; fields as in `PrimingDataConfig`."""
 
     style: str = "varied"
     failed_attempts: tuple[int, int] = (0, 10)
@@ -37,7 +37,7 @@ class SymbolicWritingConfig:
 
 
 class SymbolicTeacher:
-    """Writes traces for the problems of one task. Remembers arithmetic and solutions, so make one and keep it."""
+    """Writes traces for the problems of one task. It caches arithmetic and solutions, so keep one instance."""
 
     name = "symbolic"
 
@@ -52,18 +52,20 @@ class SymbolicTeacher:
         self._linear = LinearPaths(self.calculator)
 
     def answer(self, requests: Iterable[TraceRequest], work: Path) -> Generator[TraceOutcome]:
-        """Answers requests in order; keeps nothing in `work`, since writing again gives the same."""
+        """Yield outcomes in order; nothing is kept in `work`, since repeated requests give equal traces."""
         for request in requests:
             yield TraceOutcome(request, self.write(request.problem, request.condition, random.Random(request.seed)))
 
     def write(
         self, problem: Problem, condition: str, rng: random.Random, *, illegal_line: bool = False
     ) -> WrittenTrace | DroppedTrace:
-        """One trace for a problem, or why there is none.
+        """Write one trace; return the reason if there is none.
 
         Args:
-            rng: the same state gives the same trace, and the same but for its last line with `illegal_line`.
-            illegal_line: makes the answer wrong: the line that reaches the target uses a number not given.
+            problem: the problem.
+            condition: name of a condition that teachers write.
+            rng: equal states give equal traces, which differ in the last line only with `illegal_line`.
+            illegal_line: make the answer wrong: the line that reaches the target uses a number that was not given.
         """
         asked = CONDITIONS[condition]
         if asked.origin != "written":
@@ -132,15 +134,3 @@ def _strategy(condition: Condition) -> Strategy:
     if not condition.behaviors & {"subgoal", "backward_chaining"}:
         return "direct"
     return "mixed" if "verification" in condition.behaviors else "planned"
-
-
-def write_trace(
-    problem: Problem,
-    condition: str,
-    rng: random.Random,
-    *,
-    task: CountdownTask,
-    writing: SymbolicWritingConfig = SymbolicWritingConfig(),
-) -> WrittenTrace | DroppedTrace:
-    """One trace, without keeping a teacher; see `SymbolicTeacher.write`."""
-    return SymbolicTeacher(task, writing).write(problem, condition, rng)

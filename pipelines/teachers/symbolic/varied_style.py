@@ -1,4 +1,4 @@
-"""The varied style: the same honest search in many wordings and layouts."""
+"""The varied style: searches in many wordings and layouts."""
 
 import random
 from collections.abc import Sequence
@@ -23,8 +23,8 @@ from pipelines.teachers.symbolic.sentences import Layout, Sentence, SentenceLayo
 
 ArithmeticForm = Literal["equations", "expression", "running", "words"]
 AttemptEntry = Literal["first", "covered", "alone", "lead", "bare"]
-"""How an attempt is entered: as the first; after a marker; after a marker still to be written; by words in its own
-sentence; without a word."""
+"""How an attempt begins: as the first; after a marker; after a marker that is still to be written; with words in its
+own sentence; without a word."""
 
 _NEAR: Final = 3
 _SIGNS: Final[tuple[dict[str, str], ...]] = (
@@ -52,7 +52,7 @@ _TURNS: Final[dict[Layout, tuple[AttemptEntry, ...]]] = {
 
 @dataclass(frozen=True, slots=True)
 class TraceStyle:
-    """What stays the same throughout a trace."""
+    """Style choices that are constant within a trace."""
 
     layout: Layout
     signs: dict[int, str]
@@ -60,11 +60,11 @@ class TraceStyle:
     bold: bool
     forms: tuple[ArithmeticForm, ...]
     verdicts_inline: float
-    """Share of the verdicts that stand in the sentence of their arithmetic."""
+    """Fraction of verdicts in the same sentence as their arithmetic."""
 
     @classmethod
     def draw(cls, rng: random.Random) -> "TraceStyle":
-        """A random look."""
+        """Draw a random style."""
         layout: Layout = rng.choice(("prose", "prose", "lines", "lines", "items", "terse"))
         forms = _FORMS[layout]
         return cls(
@@ -97,11 +97,11 @@ class VariedWriter:
         self._group = 0
 
     def write(self, *, space_first: bool, close_thought: bool) -> TraceDraft:
-        """The completion.
+        """Write the completion.
 
         Args:
-            space_first: whether a space stands between prompt and completion.
-            close_thought: whether the prompt opened `<think>`.
+            space_first: whether the completion starts with a space.
+            close_thought: whether the prompt ends with an open `<think>`.
         """
         draft = TraceDraft()
         if space_first:
@@ -156,8 +156,8 @@ class VariedWriter:
             self._say(fill_wording(check, "verification", {"running": running, "target": self.search.target}))
 
     def _next_turn(self, failed: SearchAttempt, following: SearchAttempt | None) -> AttemptEntry:
-        """How the attempt after a failed one is entered. Without a word only where nobody could take it for more
-        of the same path."""
+        """Choose how the attempt after a failed one begins: without words only if it cannot be read as the same path
+        continued."""
         if following is None or not following.chain.steps or not failed.chain.steps:
             return "alone" if following is not None else "covered"
         first = following.chain.steps[0]
@@ -169,12 +169,12 @@ class VariedWriter:
 
     def _marker(self) -> None:
         marker = self.rng.choice(wording.MARKERS)
-        # In prose a colon would make marker and attempt one sentence, hence one span.
+        # In prose, a colon would join marker and attempt into one sentence and span.
         colon = self.look.layout == "lines" and self.rng.random() < 0.2
         self._say(fill_wording(marker, "backtracking"), colon=colon)
 
     def _path(self, attempt: SearchAttempt, turn: AttemptEntry) -> None:
-        """The arithmetic of an attempt, in one sentence or a line an equation."""
+        """Write the arithmetic of an attempt in one sentence, or one line per equation."""
         form = self.rng.choice(self.look.forms)
         lines = self._lines(attempt, form)
         if not lines:
@@ -245,14 +245,14 @@ class VariedWriter:
             self._say(fill_wording(self.rng.choice(wording.SUBGOALS), "subgoal", slots))
 
     def _undone(self, plan: SubgoalPlan) -> str:
-        """The last operation undone, e.g. `17 - 5 = 12`; empty where that takes an operation the task lacks."""
+        """Return the inverse of the last operation, e.g. `17 - 5 = 12`; empty if the task lacks the inverse."""
         undo = {"+": "-", "-": "+", "*": "/", "/": "*"}[plan.operation]
         if plan.reversed or undo not in self.calculator.arithmetic.operations:
             return ""
         return self._equation(Equation(plan.target, undo, plan.held, plan.needed))
 
     def _split(self, plan: SubgoalPlan) -> str:
-        """The last equation with the target as known result, e.g. `17 = 12 + 5`."""
+        """Return the last equation with the target on the left, e.g. `17 = 12 + 5`."""
         last = plan.last
         left, right = self._number(last.left), self._number(last.right)
         return self._spaced(f"{plan.target} = {left} {last.operation} {right}")
@@ -263,7 +263,7 @@ class VariedWriter:
         self.page.sentences.append(Sentence(parts, self._group, attempt, colon))
 
     def _append(self, parts: list[TextPart]) -> None:
-        """Adds to the last sentence, which is that of an attempt's arithmetic."""
+        """Append to the last sentence, which has the arithmetic of an attempt."""
         space = [] if parts[0].text.startswith((",", " ")) else [TextPart(" ")]
         self.page.sentences[-1].parts += space + parts
 
@@ -290,7 +290,7 @@ class VariedWriter:
         return lean_text(tree, spaces=self.look.spaces).translate(self.look.signs)
 
     def _answer(self, tree: Tree) -> str:
-        """The answer in ASCII, as the reward reads it."""
+        """Return the answer in ASCII, as the reward expects it."""
         kind = self.rng.random()
         if kind < 0.5:
             return lean_text(tree)
@@ -302,7 +302,7 @@ class VariedWriter:
 
 
 def format_list(numbers: Sequence[int], conjunction: str = "and") -> str:
-    """`3`, `3 and 4`, `3, 4 and 5`."""
+    """Return `3`, `3 and 4`, or `3, 4 and 5`."""
     *most, last = map(str, numbers)
     return f"{', '.join(most)} {conjunction} {last}" if most else last
 
