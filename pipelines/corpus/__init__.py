@@ -1,1 +1,5 @@
-"""Documents: classified for the four behaviours, curated into rich and minimised sets, rewritten, packed."""
+"""Document corpora: reading, classifying, curating, and a miniature corpus to try it on.
+
+Entry points are the `run` functions of `classify.stage`, `curate.stage` and `miniature.stage`. Training reads curated
+sets through `documents.examples`.
+"""

@@ -1,1 +1,1 @@
-"""The `classify` stage: behaviours in a document corpus."""
+"""The `classify` stage: document judges, chunks that make it resumable, counts of behaviours."""

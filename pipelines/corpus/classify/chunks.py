@@ -1,7 +1,7 @@
-"""A run of consecutive documents that is classified, written and counted as one.
+"""Chunks of consecutive documents, each of which is classified, written and counted as a unit.
 
-Chunks make the stage resumable and keep memory flat: each has streams, answers and a count of its own, so whichever
-shard takes it, and whenever, what is written for it is the same.
+Chunks make the stage resumable and keep memory flat. Each has its own streams, replies and counts, so that its files
+do not depend on which shard classifies it, and when.
 """
 
 import json
@@ -34,7 +34,7 @@ _TOKENS: Final = ("answers", "input_tokens", "cached_tokens", "cache_write_token
 
 @dataclass(slots=True)
 class DocumentChunk:
-    """The place of one chunk in the stage's folder."""
+    """One chunk and its files in the stage folder."""
 
     folder: StageFolder
     number: int
@@ -42,7 +42,7 @@ class DocumentChunk:
 
     @property
     def work(self) -> Path:
-        """Its own files: answers, what was rejected, the count at its end."""
+        """Folder with its replies, rejected documents and final counts."""
         return self.folder.path / "work" / f"chunk-{self.number:05d}"
 
     @property
@@ -51,7 +51,7 @@ class DocumentChunk:
         return f"documents_{self.number:05d}"
 
     def tally(self) -> ClassificationStats | None:
-        """Its count, or None while it is not done.
+        """Return its counts; None while it is not finished.
 
         Raises:
             InvalidInput: the file is damaged.
@@ -67,12 +67,12 @@ class DocumentChunk:
             ) from error
 
     def spent(self) -> float:
-        """US dollars spent on it so far."""
+        """Return the US dollars spent on it so far."""
         raw = read_json(self.work / SPENDING_FILE)
         return float((raw or {}).get("cost_usd") or 0.0)
 
     def rejected(self) -> Iterator[bytes]:
-        """The lines of what was rejected."""
+        """Iterate over the lines with rejected documents."""
         path = self.work / _REJECTED
         if path.exists():
             for line in complete_lines(path):
@@ -86,7 +86,7 @@ class DocumentChunk:
         spent_before: float,
         step: Callable[[], None],
     ) -> ClassificationStats:
-        """Classifies the documents of the chunk, those left over from an earlier attempt.
+        """Classify the documents of the chunk that earlier attempts left over.
 
         Args:
             raws: all its documents.
@@ -96,7 +96,7 @@ class DocumentChunk:
             step: called after each document; raises to stop.
 
         Returns:
-            Its count, which is then on disk too.
+            Its counts, which are on disk when this returns.
         """
         self.work.mkdir(parents=True, exist_ok=True)
         path, key, run_id = self.folder.path, self.folder.key, judge.run.id
@@ -142,7 +142,7 @@ class DocumentChunk:
         judgements.append(one.judged.records(run_id))
 
     def _count(self, n: int, rejected: list[RejectedDocument], run_id: str) -> ClassificationStats:
-        """Counts what is on disk, so that a chunk done in several attempts is counted like any other."""
+        """Count the records on disk, which several attempts may have written."""
         tally = ClassificationStats(documents=n)
         for each in rejected:
             tally.rejected[each.reason] = tally.rejected.get(each.reason, 0) + 1
@@ -161,12 +161,12 @@ class DocumentChunk:
 
 
 def _closable(classified: Iterator[ClassifiedDocument]) -> Generator[ClassifiedDocument]:
-    """As a generator, which closes the judge's own when it is closed."""
+    """Wrap an iterator into a generator, which closes the judge's own when it is closed."""
     yield from classified
 
 
 def document_record(document: Document, uid: str, facts: DocumentFacts) -> Rollout:
-    """A document as a record that the trace browser can open: a completion of nothing, without reward."""
+    """Return a document as a rollout with an empty prompt and no reward, which the trace browser can open."""
     return Rollout(
         id=uid,
         step=0,
@@ -182,7 +182,7 @@ def document_record(document: Document, uid: str, facts: DocumentFacts) -> Rollo
         finish_reason="length" if document.truncated else "stop",
         n_tokens=0,
         meta={
-            "unknown": ["n_tokens"],  # nobody generated it, and which tokens is not known yet
+            "unknown": ["n_tokens"],  # no model generated it, so it has no token count
             "number": document.number,
             "where": document.where,
             "characters": document.characters,
@@ -203,7 +203,7 @@ def _rejection(each: RejectedDocument) -> dict[str, Any]:
 
 @dataclass(slots=True)
 class DocumentCounts:
-    """What a judge said of one document."""
+    """A judge's counts and statuses for one document."""
 
     counts: dict[str, int | None] = field(default_factory=dict)
     statuses: dict[str, str] = field(default_factory=dict)
@@ -226,7 +226,7 @@ def read_document_counts(path: Path, stream: str, run_id: str) -> dict[str, Docu
 
 
 def read_judged_ids(path: Path, stream: str, run_id: str) -> set[str]:
-    """Documents of a chunk of which record and all four judgements are on disk."""
+    """Return the ids of a chunk's documents whose record and all judgements are on disk."""
     verdicts = read_document_counts(path, stream, run_id)
     whole = len(FOUR_HABITS.names)
     written = {placed.record["id"] for placed in _records(path, "rollouts", stream)}
@@ -235,7 +235,7 @@ def read_judged_ids(path: Path, stream: str, run_id: str) -> set[str]:
 
 @dataclass(frozen=True, slots=True)
 class LocatedRecord:
-    """The record of a document and where it lies."""
+    """A record with its file and byte range."""
 
     record: Mapping[str, Any]
     path: Path
@@ -244,7 +244,7 @@ class LocatedRecord:
 
 
 def read_documents(path: Path, stream: str) -> Iterator[LocatedRecord]:
-    """The records of a chunk's documents, each once."""
+    """Iterate over the records of a chunk's documents, each once."""
     seen: set[str] = set()
     for placed in _records(path, "rollouts", stream):
         if placed.record["id"] not in seen:

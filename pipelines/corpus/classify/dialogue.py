@@ -1,4 +1,4 @@
-"""The conversation about one document: the four questions about behaviours, and one about the document itself."""
+"""The dialogue about one document: questions about its behaviours, and one about its facts."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""Who classifies documents: rules, or a model behind a service."""
+"""Judges of documents: rules, a registered judge, or a language model."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing

@@ -1,4 +1,4 @@
-"""What else is asked about a document: does it pose a problem, does it solve one, what is it about."""
+"""Facts about a document beside its behaviours: whether it poses a problem, whether it solves one, its domain."""
 
 import re
 from collections import Counter
@@ -54,12 +54,12 @@ _WORDS: Final[dict[str, str]] = {
 _DOMAIN_OF: Final = {word: domain for domain, words in _WORDS.items() for word in words.split()}
 _LETTERS: Final = re.compile("[a-z]+")
 _FEWEST: Final = 2
-"""Words of a field that make a document belong to it."""
+"""Fewest words of a domain that make a document belong to it."""
 
 
 @dataclass(frozen=True, slots=True)
 class DocumentFacts:
-    """What is known of a document beside its behaviours. Where `status` is not `ok`, nothing is."""
+    """Facts about a document; all of them are None unless `status` is `ok`."""
 
     status: JudgeStatus
     problem: bool | None = None
@@ -70,7 +70,7 @@ class DocumentFacts:
 
 
 def facts_by_rules(text: str) -> DocumentFacts:
-    """The facts as far as single words tell them."""
+    """Return the facts that single words indicate."""
     words = _LETTERS.findall(text.lower())
     counts = Counter(domain for word in words if (domain := _DOMAIN_OF.get(word)) is not None)
     domain = max(counts, key=lambda name: counts[name]) if counts else "other"

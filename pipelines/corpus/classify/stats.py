@@ -1,4 +1,4 @@
-"""Counts of classified documents that can be added up, and what they say with n and intervals."""
+"""Counts of classified documents that can be merged, and their means and shares with n and intervals."""
 
 import math
 from collections import Counter
@@ -15,7 +15,7 @@ _Z = 1.959964
 
 
 class ClassificationStats(BaseModel):
-    """Counts of some documents. Of an unjudged behaviour nothing is counted: missing is not zero."""
+    """Counts of documents. Behaviours without a judgement are not counted: missing is not zero."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -45,7 +45,7 @@ class ClassificationStats(BaseModel):
     domains: dict[str, int] = Field(default_factory=dict)
     spans: int = 0
     unaligned: int = 0
-    """Quotes of a judge that stand nowhere in the document."""
+    """Quotes of a judge that are not in the document."""
     cost_usd: float | None = 0.0
     tokens: dict[str, int] = Field(default_factory=dict)
 
@@ -78,7 +78,7 @@ class ClassificationStats(BaseModel):
             self.solution += bool(meta.get("solution"))
 
     def merge(self, other: Self) -> None:
-        """Adds up two tallies."""
+        """Add the counts of another set of documents."""
         for name in type(self).model_fields:
             mine, theirs = getattr(self, name), getattr(other, name)
             if isinstance(mine, dict):
@@ -89,7 +89,7 @@ class ClassificationStats(BaseModel):
                 setattr(self, name, mine + theirs)
 
     def result(self) -> dict[str, Any]:
-        """What the stage reports."""
+        """Return the counts for the stage's result."""
         n_facts = self.facts.get("ok", 0)
         return {
             "documents": self.documents,
@@ -131,7 +131,7 @@ def _count(where: dict[str, int], keys: Iterable[str]) -> None:
 
 
 def share_with_interval(k: int, n: int) -> dict[str, Any]:
-    """A share with its n and Wilson's 95 % interval; None where there is nothing to divide by."""
+    """Return a share with n and Wilson's 95 % interval; None for n = 0."""
     if not n:
         return {"n": 0, "present": 0, "share": None, "share_low": None, "share_high": None}
     p, z2 = k / n, _Z * _Z
@@ -147,7 +147,7 @@ def share_with_interval(k: int, n: int) -> dict[str, Any]:
 
 
 def mean_with_interval(total: float, squares: float, n: int) -> dict[str, Any]:
-    """A mean with its 95 % interval by the normal law; no interval below two values."""
+    """Return a mean with its normal 95 % interval; no interval for fewer than two values."""
     if not n:
         return {"mean": None, "mean_low": None, "mean_high": None}
     value = total / n

@@ -1,1 +1,1 @@
-"""The `curate` stage: selecting and rewriting documents."""
+"""The `curate` stage: a rich and a minimised set of equal tokens, rewriting, the data card."""

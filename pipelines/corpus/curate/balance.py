@@ -1,4 +1,4 @@
-"""How alike two sets are in what they should not differ in, and how different in what they should."""
+"""Statistics of a set, and how much two sets differ in domains and lengths."""
 
 import math
 from collections import Counter

@@ -1,4 +1,4 @@
-"""The data card: what the sets were made of, how, and what is in them, for people (Markdown) and programs (JSON)."""
+"""The data card of a curated set, as Markdown and JSON: origin, method and content."""
 
 import hashlib
 from collections.abc import Iterator, Mapping

@@ -1,4 +1,4 @@
-"""Rewriting by a model behind a service: live or in batches, resumed from what is paid already."""
+"""Rewriting by a language model, live or in batches, resumable without paying twice."""
 
 import hashlib
 from collections.abc import Iterable, Iterator

@@ -1,4 +1,4 @@
-"""What may be selected, in a database in the stage's folder, so that memory does not grow with the corpus."""
+"""Candidates and prepared records of both sets, in a database, so that memory does not grow with the corpus."""
 
 import hashlib
 import json

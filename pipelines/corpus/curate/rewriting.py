@@ -1,4 +1,4 @@
-"""Documents rewritten to question, thoughts and answer, which keep the behaviours or omit them, and the check after."""
+"""Rewriting of documents to question, thoughts and answer with or without behaviours, and the check of the result."""
 
 import json
 import re

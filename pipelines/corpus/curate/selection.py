@@ -1,4 +1,4 @@
-"""Which classified documents could go into which set, and why the others cannot."""
+"""Rules that assign classified documents to the rich and the minimised set."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal

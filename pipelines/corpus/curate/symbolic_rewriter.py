@@ -1,4 +1,4 @@
-"""Rewrites documents of the corpus in miniature: puzzles into prompts, thoughts and answers, by their form alone."""
+"""Rewriter for the miniature corpus: turns its puzzles into prompts, thoughts and answers by their form."""
 
 from collections.abc import Iterable, Iterator
 

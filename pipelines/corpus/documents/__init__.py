@@ -1,1 +1,1 @@
-"""Documents: where they come from, what is screened out, duplicates, leaks."""
+"""Documents: sources, filters, near duplicates, leaks of test problems, curated examples."""

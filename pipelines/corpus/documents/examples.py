@@ -1,4 +1,4 @@
-"""What is trained on: a text, or a question with thoughts and answer, as `owm_*.jsonl` holds them."""
+"""Examples to pretrain on, as in `owm_*.jsonl`: a text, or a question with thoughts and answer."""
 
 import json
 from collections.abc import Iterator
@@ -17,31 +17,31 @@ class PretrainingExample(Record):
 
     id: str
     document: str
-    """Name of the document it comes from."""
+    """Name of its document."""
     prompt: str
-    """Empty for a document as it is; the question of a rewritten one."""
+    """The question of a rewritten document; empty for an unchanged one."""
     completion: str
     tokens: int = 0
-    """Of both under the tokenizer the budget is named in, with the one that ends the sequence."""
+    """Tokens of prompt and completion under the tokenizer of the budget, with the end-of-sequence token."""
     behaviors: dict[str, int] = Field(default_factory=dict)
-    """Counts in the completion by the rules; of a document as it is, by its judge."""
+    """Counts in the completion: by the rules, or for an unchanged document by its judge."""
     domain: str | None = None
     meta: dict[str, Any] = Field(default_factory=dict)
 
 
 def encode_example(example: PretrainingExample) -> str:
-    """The example as a line. ASCII, so that no character of a text can break one."""
+    """Encode an example as a line, in ASCII, so that no character of a text can break the line."""
     return json.dumps(example.model_dump(mode="json"), separators=(",", ":"), allow_nan=False)
 
 
 def read_examples(path: Path) -> Iterator[PretrainingExample]:
-    """The examples of a set in order, one at a time.
+    """Iterate over the examples of a set, in order.
 
     Raises:
-        InvalidInput: a line is no example; names it.
+        InvalidInput: a line is not an example; names it.
     """
     for number, line in enumerate(complete_lines(path), start=1):
         try:
             yield PretrainingExample.model_validate(parse_line(line.data))
         except ValueError as error:
-            raise InvalidInput(f"{path}: line {number} is no example", detail=str(error)) from error
+            raise InvalidInput(f"{path}: line {number} is not an example", detail=str(error)) from error

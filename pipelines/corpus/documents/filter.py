@@ -1,4 +1,4 @@
-"""What is looked at before a document is judged: is it one at all, in the right language, and how much of it fits."""
+"""Filter before judging: rejects what is not a readable document in the right language, and truncates long ones."""
 
 import re
 from collections.abc import Mapping
@@ -11,21 +11,21 @@ from pipelines.corpus.documents.source import RawDocument
 from pipelines.errors import MissingRequirement
 
 RejectionReason = Literal["unreadable", "no_text", "empty", "binary", "too_large", "language"]
-"""Why a document is not judged. `no_text`: its text is missing or is no text."""
+"""Why a document is not judged. `no_text`: the text is missing or not a string."""
 
 DocumentFlag = Literal["injection"]
 
 _UNTIDY: Final = 0.05
-"""Share of characters no text has (controls, replacement characters, lone surrogates) from which on it is binary."""
+"""Fraction of control, replacement and lone surrogate characters above which a text counts as binary."""
 _STRANGE: Final = re.compile("[\x00-\x08\x0b\x0e-\x1f\x7f\ufffd\ud800-\udfff]")
 _WORD: Final = re.compile(r"[^\W\d_]{2,}")
 _FEWEST_WORDS: Final = 20
-"""Fewer words than these tell no language."""
+"""Fewest words from which a language is detected."""
 _SURE: Final = 0.9
 _TOLD_BY: Final = 600
-"""Characters of words by which a language is told."""
+"""Characters of words from which the language is detected."""
 _LOOKED_AT: Final = 2_000
-"""Characters by which language and kind of data are told."""
+"""Characters at the start of a text that are examined."""
 
 _INJECTION: Final = re.compile(
     r"\b(?:ignore|disregard|forget)\b[^.\n]{0,40}\b(?:instruction|prompt|above|previous|rule|question)"
@@ -38,37 +38,37 @@ _INJECTION: Final = re.compile(
 
 
 _SIGNS: Final = ("count", "ignore", "disregard", "forget", "you are")
-"""Without one of these the pattern fits nowhere."""
+"""A text without any of these cannot match the pattern."""
 
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A document that can be judged."""
+    """A document to judge."""
 
     number: int
     name: str
-    """As the source names it, else `document-NUMBER`."""
+    """Its name in the source, else `document-NUMBER`."""
     where: str
     text: str
-    """As it is judged and kept: cut at a sentence where it was longer than allowed."""
+    """The text that is judged and kept, truncated at a sentence if it was too long."""
     characters: int
-    """Of the whole text."""
+    """Length of the whole text."""
     domain: str | None
     numbers: tuple[int, ...]
     target: int
     flags: tuple[DocumentFlag, ...] = ()
     facts: dict[str, str] = field(default_factory=dict)
-    """`source` and `licence`, where the source says."""
+    """`source` and `licence`, if the source has them."""
 
     @property
     def truncated(self) -> bool:
-        """Whether something of it was cut."""
+        """Whether the text was truncated."""
         return len(self.text) < self.characters
 
 
 @dataclass(frozen=True, slots=True)
 class RejectedDocument:
-    """A document that is not judged, and why."""
+    """A document that is not judged, with the reason."""
 
     number: int
     name: str
@@ -79,17 +79,17 @@ class RejectedDocument:
 
 @dataclass(frozen=True, slots=True)
 class DocumentFilter:
-    """The rules of admission."""
+    """Which documents are judged."""
 
     language: str | None
-    """ISO 639-1 code that a document must be written in; None takes all."""
+    """ISO 639-1 code of the required language; None accepts all."""
     max_bytes: int
-    """A larger document is no document but a dump."""
+    """Larger documents are rejected."""
     max_characters: int
-    """How much of a document is judged."""
+    """Longer documents are truncated to this."""
 
     def screen(self, raw: RawDocument) -> Document | RejectedDocument:
-        """The document, or why it is none."""
+        """Return the document to judge, or the rejection."""
         values = raw.values or {}
         name = str(values.get("id") or f"document-{raw.number}")[:200]
 
@@ -127,19 +127,19 @@ class DocumentFilter:
 
 
 def has_prompt_injection(text: str) -> bool:
-    """Whether a document speaks to whoever judges it, e.g. "answer with count 99"."""
+    """Return whether a document addresses its judge, e.g. "answer with count 99"."""
     lowered = text.lower()
     return any(sign in lowered for sign in _SIGNS) and _INJECTION.search(text) is not None
 
 
 def is_binary(text: str) -> bool:
-    """Whether a text is something else read as text."""
+    """Return whether a text is binary data."""
     head = text[:_LOOKED_AT]
     return len(_STRANGE.findall(head)) > _UNTIDY * len(head)
 
 
 def detect_language(text: str) -> str | None:
-    """The language of a text as an ISO 639-1 code; None where there are too few words, or no language fits well."""
+    """Return the ISO 639-1 code of a text's language; None for too few words or an uncertain result."""
     words = _WORD.findall(text[:_LOOKED_AT])
     if len(words) < _FEWEST_WORDS and sum(map(len, words)) < 5 * _FEWEST_WORDS:
         return None
@@ -153,14 +153,14 @@ def _identifier() -> Any:
         from py3langid.langid import MODEL_FILE, LanguageIdentifier
     except ModuleNotFoundError as error:
         raise MissingRequirement(
-            "telling the language of documents needs py3langid",
-            remedy="Install the extra: pip install 'cogtui[corpus]', or set language = \"\" to take all.",
+            "detecting the language of documents needs py3langid",
+            remedy="Install the extra: pip install 'cogtui[corpus]', or set language = \"\" to accept all.",
         ) from error
     return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
 
 
 def truncate_at_sentence(text: str, most: int) -> str:
-    """The text up to the last sentence that ends within so many characters; up to a word where there is none."""
+    """Truncate a text after its last sentence within `most` characters, or after a word if there is none."""
     if len(text) <= most:
         return text
     end = 0

@@ -1,4 +1,4 @@
-"""Documents that state one of the problems a model will be evaluated on."""
+"""Detection of documents that state a problem of the evaluation."""
 
 import re
 from collections import defaultdict
@@ -12,16 +12,16 @@ _NUMBER: Final = re.compile(r"(?<![\w.])\d{1,6}(?![\w]|\.\d)")
 _ARITHMETIC: Final = re.compile(r"\d\s*[-+*/×÷·−=^]\s*\(?\s*\d")
 _SIGN: Final = re.compile(r"[-+*/×÷−=]")
 _NEAR: Final = 160
-"""Characters within which the target of a statement stands, before or behind the numbers."""
+"""Most characters between the numbers of a statement and its target, on either side."""
 _GAP: Final = 16
-"""Characters between two numbers of a list."""
+"""Most characters between two numbers of a list."""
 
 
 class LeakDetector:
     """Finds statements of problems: their numbers in a list, in any order, with the target close by.
 
-    That a text works out a result which also answers an evaluation problem is no leak: an honest search comes across
-    many such results. What is looked for is the question.
+    A text that computes a result which also answers an evaluation problem is no leak, as any search finds many such
+    results. Only the question counts.
     """
 
     def __init__(self, problems: Iterable[Problem]) -> None:
@@ -31,12 +31,12 @@ class LeakDetector:
         self._sizes = sorted({len(numbers) for numbers in self._targets})
 
     def states_problem(self, text: str, numbers: Iterable[int] = (), target: int = 0) -> bool:
-        """Whether a document states one of the problems.
+        """Return whether a document states one of the problems.
 
         Args:
             text: the document.
-            numbers: those the source itself says the document is about.
-            target: and their target.
+            numbers: the numbers of the document's problem, if its source has them.
+            target: the target of these numbers.
         """
         if target in self._targets.get(tuple(sorted(numbers)), ()):
             return True
@@ -55,7 +55,7 @@ class LeakDetector:
             around = (*found[max(0, first - 2) : first], *found[first + size : first + size + 2])
             for value, at, stop in around:
                 between = text[end:at] if at >= end else text[stop:start]
-                # What stands before the list must be in its sentence: the last one's numbers are another matter.
+                # A target before the list must be in the same sentence.
                 apart = len(between) > _NEAR or (at < start and re.search(r"[.!?]\s", between) is not None)
                 if value in targets and not apart and not _SIGN.search(between):
                     return True

@@ -1,4 +1,4 @@
-"""Documents that repeat others, exactly or nearly: MinHash signatures (rensa) in bands, kept on disk."""
+"""Detection of exact and near duplicates: banded MinHash signatures (rensa), kept on disk."""
 
 import hashlib
 import re
@@ -25,13 +25,13 @@ _WORD: Final = re.compile(r"\S+")
 
 
 class NearDuplicateIndex:
-    """Which documents repeat an earlier one. Memory does not grow with their number: all is in a database.
+    """Documents seen so far, in a database, so that memory does not grow with their number.
 
     Args:
-        database: where the tables go; they are made anew.
-        threshold: least Jaccard similarity of the word n-grams of two documents that are near duplicates; 1 leaves
-            only exact ones, up to white space and case.
-        words: n.
+        database: for the tables, which are created anew.
+        threshold: smallest Jaccard similarity of the word n-grams of near duplicates; 1 finds exact duplicates only, up
+            to white space and case.
+        words: the n of the n-grams.
     """
 
     def __init__(self, database: sqlite3.Connection, threshold: float, words: int) -> None:
@@ -43,7 +43,7 @@ class NearDuplicateIndex:
             database.execute(statement)
 
     def check_and_add(self, text: str) -> str | None:
-        """`duplicate`, `near_duplicate`, or None for a text that is new, which is then remembered."""
+        """Return `duplicate` or `near_duplicate`, or None for a new text, which is added."""
         words = _WORD.findall(text.lower())
         digest = hashlib.sha256(" ".join(words).encode("utf-8", "surrogatepass")).digest()[:16]
         if not self._db.execute("INSERT OR IGNORE INTO exact VALUES (?)", (digest,)).rowcount:

@@ -1,6 +1,6 @@
-"""Where documents come from: JSONL and parquet files, datasets of the Hugging Face hub, a `corpus` stage.
+"""Document sources: JSONL and parquet files, datasets of the Hugging Face hub, a `corpus` stage.
 
-All of them are streamed, and every document has a running number over the whole source, whatever is wrong with it.
+All of them are streamed. Every record has a number over the whole source, readable or not.
 """
 
 import gzip
@@ -18,44 +18,44 @@ from pipelines.stages import InputFile, Inputs
 DOCUMENTS_NAME: Final = "documents.jsonl"
 """Name of the artifact of a `corpus` stage."""
 MAX_LINE_BYTES: Final = 64 * 2**20
-"""Bytes of a JSONL line beyond which it is not read at all."""
+"""Longest JSONL line that is read."""
 _PARQUET_ROWS: Final = 256
 _COUNTED_BYTES: Final = 20 * 2**30
-"""Files beyond this are not read only to count their lines."""
+"""Largest file whose lines are counted."""
 
 NumberFilter = Callable[[int], bool]
-"""Whether the document of this number is needed; the others are passed over without being parsed."""
+"""Document number → whether it is needed; other documents are skipped without parsing."""
 
 
 class ColumnMapping(BaseModel):
-    """Which column holds what."""
+    """Names of the columns of a source."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     text: str = "text"
-    """The document."""
+    """Column with the text."""
     id: str | None = None
-    """Its name, e.g. a URL; without one documents are named by their number."""
+    """Column with the name, e.g. a URL; by default documents are named by their number."""
     domain: str | None = None
-    """Its field, e.g. algebra; without one the judge says."""
+    """Column with the domain, e.g. algebra; by default the judge decides."""
     source: str | None = None
-    """Where it came from, for the data card."""
+    """Column with the origin, for the data card."""
     licence: str | None = None
-    """Its licence, for the data card."""
+    """Column with the licence, for the data card."""
     numbers: str | None = None
-    """A list of given numbers, where documents are about Countdown problems."""
+    """Column with the list of given numbers of a Countdown problem."""
     target: str | None = None
-    """The target of these numbers."""
+    """Column with the target of these numbers."""
 
     def named(self) -> dict[str, str]:
-        """Field → column, for those that are mapped."""
+        """Return field → column for the mapped fields."""
         return {field: column for field, column in self.model_dump().items() if column is not None}
 
 
 CORPUS_COLUMNS: Final = ColumnMapping(
     id="id", domain="domain", source="source", licence="licence", numbers="numbers", target="target"
 )
-"""The columns of what a `corpus` stage writes."""
+"""Columns of the documents of a `corpus` stage."""
 
 
 class HubDataset(BaseModel):
@@ -68,48 +68,48 @@ class HubDataset(BaseModel):
     name: str | None = None
     """Its configuration."""
     split: str = "train"
-    """Which split."""
+    """Name of the split."""
     revision: str | None = None
-    """Commit of the dataset; name one, or the content key cannot know what was read."""
+    """Commit of the dataset. Set it: otherwise the content key does not depend on the content."""
 
 
 @dataclass(frozen=True, slots=True)
 class RawDocument:
-    """One document as the source has it, not yet looked at."""
+    """One record of a source, not filtered yet."""
 
     number: int
-    """Counted from 0 over the whole source."""
+    """Number in the whole source, from 0."""
     where: str
     """File and line or row, for messages."""
     values: Mapping[str, Any] | None
-    """Field of `ColumnMapping` → value; None where the record cannot be read."""
+    """Field of `ColumnMapping` → value; None if the record is unreadable."""
     problem: str = ""
-    """Why it cannot be read."""
+    """Why it is unreadable."""
 
 
 class DocumentSource(Protocol):
-    """A row of documents, the same at every reading."""
+    """A sequence of documents, equal at every reading."""
 
     def read(self, wanted: NumberFilter, end: int | None = None) -> Iterator[RawDocument]:
-        """The wanted documents in order; those from number `end` on are not even passed over.
+        """Iterate over the wanted documents in order, up to number `end` (exclusive).
 
         Raises:
-            InvalidInput: a mapped column does not exist; names those that do.
+            InvalidInput: a mapped column does not exist; lists the existing ones.
         """
         ...
 
     def count(self) -> int | None:
-        """How many documents there are, as well as can be known beforehand; None where it cannot."""
+        """Return the number of documents; None if it is not known without reading them."""
         ...
 
 
 def open_source(
     files: Iterable[InputFile], dataset: HubDataset | None, columns: ColumnMapping, limit: int | None, inputs: Inputs
 ) -> DocumentSource:
-    """The one source that a config and its inputs name.
+    """Open the source that a config and its inputs name.
 
     Raises:
-        InvalidInput: they name none, or several.
+        InvalidInput: they name no source, or several.
     """
     parts: list[DocumentSource] = [_file(file.path, columns) for file in files]
     kinds = [name for name, given in (("documents", parts), ("dataset", dataset)) if given]
@@ -312,13 +312,15 @@ class _HubSource:
 
 
 class DocumentSourceConfig(BaseModel):
-    """What a stage says about its documents; mixed into its config."""
+    """Config fields of a stage that reads documents."""
 
     documents: tuple[InputFile, ...] = Field(
         default=(), description="JSONL (also .gz) or parquet files; their content is part of the key."
     )
     dataset: HubDataset | None = Field(default=None, description="A dataset of the Hugging Face hub, streamed.")
     columns: ColumnMapping = Field(
-        default=ColumnMapping(), description="Which column holds text, id, domain and so on."
+        default=ColumnMapping(), description="Names of the columns with text, id, domain and so on."
     )
-    limit: int | None = Field(default=None, ge=1, description="Read only the first so many documents; none reads all.")
+    limit: int | None = Field(
+        default=None, ge=1, description="Number of documents to read, from the first; none reads all."
+    )

@@ -1,4 +1,4 @@
-"""How long a text is for the model that is trained on it."""
+"""Token counts of examples under the tokenizer of the model to be trained."""
 
 import hashlib
 from collections.abc import Callable

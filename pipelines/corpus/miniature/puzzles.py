@@ -1,4 +1,4 @@
-"""Countdown puzzles stated in a document, as the corpus in miniature states them: `numbers 3 4 5 goal 24`."""
+"""Countdown puzzles in documents of the miniature corpus, e.g. `numbers 3 4 5 goal 24`."""
 
 import re
 from collections.abc import Sequence
