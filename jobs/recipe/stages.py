@@ -166,10 +166,10 @@ class StageReader:
 def read_resources(
     tables: Any, stages: Mapping[str, Any], base: Path, problems: RecipeProblems
 ) -> dict[str, Resources]:
-    """`[resources]` by name. A name that no stage uses is an error: its cluster parameters would be lost.
+    """Return `[resources]` by name. A name that no stage uses is an error, because it would have no effect.
 
-    A stage uses the resources it names in `resources`, else those of its own name, else `default`. What the
-    others leave out is as in `default`.
+    A stage uses the resources it names in `resources`, else those of its own name, else `default`, which also gives
+    the values that the others leave out.
     """
     if not isinstance(tables, dict):
         problems.add(("resources",), f"resources is a table, not {tables!r}", "Write [resources.NAME].")
@@ -194,7 +194,7 @@ def read_resources(
 
 
 def sort_by_needs(stages: Mapping[str, RecipeStage], problems: RecipeProblems) -> dict[str, RecipeStage]:
-    """Return the stages with each after what it needs, else in the order written; a cycle is named."""
+    """Return the stages, each after its inputs, else in the order written; a cycle becomes a problem."""
     ordered: dict[str, RecipeStage] = {}
     waiting = dict(stages)
     while waiting:
@@ -212,7 +212,7 @@ def sort_by_needs(stages: Mapping[str, RecipeStage], problems: RecipeProblems) -
 
 
 def _cycle(waiting: Mapping[str, RecipeStage]) -> list[str]:
-    """Return names along a cycle, each needing the next. Every stage that waits needs another that waits."""
+    """Return the names along a cycle, each needing the next. Every waiting stage needs another waiting one."""
     trail = [next(iter(waiting))]
     while True:
         following = next(need for need in waiting[trail[-1]].needs if need in waiting)

@@ -10,7 +10,7 @@ from jobs.state.types import StateName
 
 
 def count_done_shards(files: AttemptFiles) -> int:
-    """How many tasks have ended well."""
+    """Return the number of tasks that are done."""
     return sum(shard.exit is not None and shard.exit.why == "done" for shard in files.shards)
 
 
