@@ -11,7 +11,7 @@ from pipelines.tasks.countdown.expression import MAX_LENGTH
 from pipelines.tasks.countdown.reward import REASONS, RewardRules, find_answer
 from pipelines.tasks.countdown.solver import solve
 from pipelines.tasks.protocol import Score
-from tests.countdown.published import published_reward
+from tests.tasks.countdown.published import published_reward
 
 
 def answered(text: str) -> str:

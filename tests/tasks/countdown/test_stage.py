@@ -226,7 +226,7 @@ def test_the_key_follows_contents_not_paths(tmp_path: Path) -> None:
 def test_alone_on_the_command_line(tmp_path: Path) -> None:
     (tmp_path / "good.toml").write_text("train = 5\ntest = 5\nsizes = [2]\n")
     (tmp_path / "bad.toml").write_text("train = 5\nsizes = [2]\nnumber_range = [1, 2]\ntarget_range = [90, 99]\n")
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
 
     def python(config: str) -> "subprocess.CompletedProcess[str]":
         command = [sys.executable, "-m", "pipelines", "problems", config, "--out", f"{config}.out"]

@@ -6,7 +6,7 @@ import pytest
 
 from pipelines.errors import InvalidInput
 from pipelines.stages import STAGE_KINDS
-from tests.plan.recipes import RECIPE, changed, line_of, plan, write
+from tests.jobs.planning.recipes import RECIPE, changed, line_of, plan, write
 
 PPO = "[stages.ppo]"
 

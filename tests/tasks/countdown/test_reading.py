@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from pipelines.errors import CogtuiError, InvalidInput, NotFound
 from pipelines.tasks.countdown.problems import Problem, read_problems, write_problems
 from pipelines.tasks.countdown.task import TEMPLATES, CountdownTask, shipped_template
-from tests.countdown.shapes import SHAPES, WANTED
+from tests.tasks.countdown.shapes import SHAPES, WANTED
 
 
 @pytest.fixture(params=list(SHAPES))

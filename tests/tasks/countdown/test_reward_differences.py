@@ -8,10 +8,10 @@ import pytest
 from pipelines.tasks.countdown.expression import MAX_LENGTH
 from pipelines.tasks.countdown.reward import score_completion
 from pipelines.tasks.countdown.stage import CountdownConfig
-from tests.countdown.published import published_reward
+from tests.tasks.countdown.published import published_reward
 
 _THIS_FILE = Path(__file__)
-_DOCS = _THIS_FILE.parents[2] / "docs" / "countdown.md"
+_DOCS = _THIS_FILE.parents[3] / "docs" / "countdown.md"
 
 
 def _rewards(completion: str, numbers: list[int], target: int) -> tuple[float, float]:

@@ -14,7 +14,7 @@ from jobs.workspace import Workspace
 from pipelines.corpus.curate.selection import SETS
 from pipelines.teachers.conditions import CONDITIONS
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 EXAMPLES = sorted((ROOT / "examples").glob("*.toml"))
 PAPER = [path for path in EXAMPLES if path.name.startswith("paper-")]
 PRIMED = [path for path in PAPER if path.name != "paper-owm.toml"]

@@ -8,7 +8,7 @@ from jobs.planning.plan import make_plan, materialise
 from jobs.planning.types import RecipePlan, Reuse
 from pipelines.errors import InvalidInput
 from pipelines.files import write_json
-from tests.plan.recipes import RECIPE, changed, plan, recipe, workspace
+from tests.jobs.planning.recipes import RECIPE, changed, plan, recipe, workspace
 
 
 def finish(found: RecipePlan, folder: Path, *names: str) -> None:

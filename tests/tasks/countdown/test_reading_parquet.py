@@ -6,7 +6,7 @@ import pytest
 
 from pipelines.errors import InvalidInput, MissingRequirement
 from pipelines.tasks.countdown.problems import make_problem, read_problems
-from tests.countdown.shapes import SHAPES, WANTED
+from tests.tasks.countdown.shapes import SHAPES, WANTED
 
 pa = pytest.importorskip("pyarrow")
 pq = pytest.importorskip("pyarrow.parquet")

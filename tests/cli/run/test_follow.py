@@ -11,7 +11,7 @@ from cogtui.cli.run.follow import follow
 from jobs.planning.types import StageInstance
 from jobs.state.types import StageState, StateName
 from jobs.workspace import Workspace
-from tests.plan.test_display import Clock, state
+from tests.cli.run.test_display import Clock, state
 
 STAGE = StageInstance("ppo-1", "ppo", "ppo", {}, {})
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from jobs.planning.code_version import GitState, code_version, git_state
 from jobs.planning.experiments import latest_experiments, load_experiments, record_experiment
 from pipelines.files import read_json
-from tests.plan.recipes import RECIPE, plan, workspace
+from tests.jobs.planning.recipes import RECIPE, plan, workspace
 
 
 def test_a_snapshot_holds_what_is_needed_to_know_what_ran(tmp_path: Path) -> None:

@@ -12,6 +12,6 @@ def test_the_whole_package_is_light() -> None:
         "heavy = {'torch', 'numpy', 'pyarrow', 'pandas', 'transformers', 'datasets', 'textual', 'rich'}\n"
         "print(sorted(heavy & set(sys.modules)))\n"
     )
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
     assert ran.stdout == "[]\n"

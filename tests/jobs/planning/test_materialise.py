@@ -17,7 +17,7 @@ from pipelines.errors import InvalidInput, MissingRequirement, StageFailed
 from pipelines.files import read_json
 from pipelines.run import validated_config
 from pipelines.stages import stage_kind
-from tests.plan.recipes import plan, workspace, write
+from tests.jobs.planning.recipes import plan, workspace, write
 
 LAUNCHER = """
 import sys, time

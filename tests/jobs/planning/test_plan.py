@@ -9,7 +9,7 @@ import pytest
 
 from jobs.planning.types import Cell, RecipePlan
 from pipelines.stages import content_key, stage_kind
-from tests.plan.recipes import RECIPE, changed, plan
+from tests.jobs.planning.recipes import RECIPE, changed, plan
 
 
 def by_name(found: RecipePlan, name: str) -> list[str]:
