@@ -359,7 +359,7 @@ async def test_tokens_are_shown_by_the_runs_own_tokenizer(problems: Builder) -> 
         await press(pilot, "enter", "T")
         text = top(app, TraceScreen).query_one(TraceText)
         assert not text.ranges_of("token")
-        assert any("has no tokenizer.json" in notice for notice in notices(app))
+        assert any("nor its inputs have a tokenizer.json" in notice for notice in notices(app))
         folder = problems.workspace.folder("ppo-0000000000c1").artifacts / "model"
         folder.mkdir()
         made.save(str(folder / "tokenizer.json"))
