@@ -16,23 +16,23 @@ NonNegativeInt = Annotated[int, Field(ge=0)]
 
 
 class SelectionRule(BaseModel):
-    """What the counts of a document must be. Everything given must hold."""
+    """Bounds on the counts of a document; all of them must hold."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     least: dict[Behavior, NonNegativeInt] = Field(default_factory=dict)
-    """Least count of single behaviours."""
+    """Smallest count per behaviour."""
     most: dict[Behavior, NonNegativeInt] = Field(default_factory=dict)
-    """Highest count of single behaviours."""
+    """Largest count per behaviour."""
     least_present: Annotated[int, Field(ge=0, le=4)] = 0
-    """How many of the four must be there at all."""
+    """Smallest number of behaviours with a count above zero."""
     least_total: NonNegativeInt = 0
-    """Least sum of the four counts."""
+    """Smallest sum of the counts."""
     most_total: NonNegativeInt | None = None
-    """Highest sum of the four counts."""
+    """Largest sum of the counts; none for no limit."""
 
     def matches(self, counts: Mapping[str, int]) -> bool:
-        """Whether a document with these counts belongs to the set."""
+        """Return whether a document with these counts belongs to the set."""
         total = sum(counts.values())
         return (
             all(counts[behavior] >= least for behavior, least in self.least.items())
@@ -44,7 +44,7 @@ class SelectionRule(BaseModel):
 
 
 def complete_counts(verdict: DocumentCounts | None) -> dict[str, int] | None:
-    """The four counts of a document; None where one of them is not known."""
+    """Return the counts of a document; None unless all are known."""
     if verdict is None:
         return None
     counts = {str(behavior): verdict.counts.get(behavior) for behavior in FOUR_HABITS.names}
@@ -53,7 +53,7 @@ def complete_counts(verdict: DocumentCounts | None) -> dict[str, int] | None:
 
 
 def missing_fact(meta: Mapping[str, Any], require: tuple[str, ...]) -> str | None:
-    """The first of the required facts that a document is not known to have."""
+    """Return the first required fact that a document lacks, as `no_FACT`; None if it has all."""
     for name in require:
         if meta.get(name) is not True:
             return f"no_{name}"
@@ -61,5 +61,5 @@ def missing_fact(meta: Mapping[str, Any], require: tuple[str, ...]) -> str | Non
 
 
 def length_bin(words: int) -> int:
-    """Documents of about the same length: half an octave of words each."""
+    """Return the length bin of a document; each bin spans a factor of √2 in words."""
     return max(0, (words * words).bit_length())

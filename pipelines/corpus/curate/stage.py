@@ -1,4 +1,4 @@
-"""The `curate` stage: from classified documents a rich and a minimised set of equal tokens, with a data card."""
+"""The `curate` stage: selects a rich and a minimised set of equal tokens from classified documents."""
 
 import hashlib
 import os
@@ -38,9 +38,9 @@ from pipelines.tasks.registry import rules_context
 
 _WORD_END: Final = re.compile(r"(?<=\S)(?=\s|\Z)")
 _PIECES: Final = 1_000
-"""Most pieces one document can be cut into."""
+"""Most training texts from one document."""
 _SPARE: Final = 1.05
-"""So much more than the budget is prepared, so that it can be met exactly."""
+"""Factor by which the prepared tokens exceed the budget, so that it can be met exactly."""
 
 NonNegativeInt = Annotated[int, Field(ge=0)]
 
@@ -49,22 +49,23 @@ class CurateConfig(LLMJudgeConfig):
     """Config of the `curate` stage. The fields of LLM judges are those of a model that rewrites."""
 
     rich: SelectionRule = Field(
-        default=SelectionRule(least_present=2), description="What makes a document one of the rich set."
+        default=SelectionRule(least_present=2), description="Counts of a document of the rich set."
     )
     minimised: SelectionRule = Field(
-        default=SelectionRule(most_total=0), description="What makes a document one of the minimised set."
+        default=SelectionRule(most_total=0), description="Counts of a document of the minimised set."
     )
     require: tuple[Literal["problem", "solution"], ...] = Field(
-        default=(), description="Facts that a document must be known to have."
+        default=(), description="Facts that must hold of a document."
     )
-    drop_flagged: bool = Field(default=True, description="Whether documents that speak to their judge are left out.")
+    drop_flagged: bool = Field(default=True, description="Whether to leave out documents that address their judge.")
     min_words: NonNegativeInt = Field(default=10, description="Shorter documents are left out.")
     near_duplicates: float = Field(
-        default=0.8, gt=0, le=1, description="Jaccard similarity from which on two are near duplicates; 1: only equal."
+        default=0.8, gt=0, le=1, description="Smallest Jaccard similarity of near duplicates; 1: exact ones only."
     )
     shingle: int = Field(default=5, ge=1, description="Words of the n-grams that are compared.")
     match: tuple[Literal["domain", "length"], ...] = Field(
-        default=("domain", "length"), description="In what the two sets shall be alike, as far as the corpus allows."
+        default=("domain", "length"),
+        description="Properties in which the two sets are matched, as far as the corpus allows.",
     )
     rewrite: str = Field(
         default="none", description="none, symbolic (for a corpus stage), openai:MODEL, anthropic:MODEL or vllm:MODEL."
@@ -74,7 +75,9 @@ class CurateConfig(LLMJudgeConfig):
     )
     revision: str | None = Field(default=None, description="Revision of a hub tokenizer.")
     tokens: int | None = Field(default=None, ge=1, description="Tokens of each set; none: as many as both can have.")
-    tolerance: float = Field(default=0.001, gt=0, lt=1, description="Share by which a set may miss that number.")
+    tolerance: float = Field(
+        default=0.001, gt=0, lt=1, description="Fraction by which a set may differ from that number."
+    )
     seed: int = Field(default=0, description="Decides which documents of equal standing are taken.")
 
     @field_validator("rewrite")
@@ -96,7 +99,7 @@ class CurateConfig(LLMJudgeConfig):
         return self
 
     def key_fields(self) -> dict[str, Any]:
-        """Without the fields about asking where nobody is asked."""
+        """Return the fields in the key, without those of a model if no model rewrites."""
         fields = StageConfig.key_fields(self)
         asked = {"max_tokens", "temperature"} if ":" in self.rewrite else set()
         return {
@@ -105,7 +108,7 @@ class CurateConfig(LLMJudgeConfig):
 
 
 def run(config: CurateConfig, inputs: Inputs, folder: StageFolder) -> None:
-    """Writes `artifacts/owm_rich.jsonl`, `artifacts/owm_minimised.jsonl` and the data card."""
+    """Write `artifacts/owm_rich.jsonl`, `artifacts/owm_minimised.jsonl` and the data card."""
     work = folder.path / "work"
     work.mkdir(exist_ok=True)
     pool = CandidatePool(work / "pool.sqlite", config.seed)
@@ -145,14 +148,14 @@ class _CurateRun:
                 work=folder.path / "work" / "rewriting",
             )
         self.left_out: Counter[str] = Counter()
-        """Classified documents that are in no pool, by reason."""
+        """Number of classified documents that are no candidates, by reason."""
         self.dropped: dict[SetName, Counter[str]] = {name: Counter() for name in SETS}
-        """Pieces that rewriting lost, by set and reason."""
+        """Number of texts that rewriting lost, by set and reason."""
         self.facts: dict[str, Counter[str]] = {"source": Counter(), "licence": Counter()}
         self._documents = 0
 
     def run(self) -> None:
-        """Candidates, then what is trained on, then as many tokens of each."""
+        """Select candidates, rewrite them, and choose equally many tokens for each set."""
         config, pool = self._config, self._pool
         self._gather()
         sizes = {name: pool.bins(name) for name in SETS}
@@ -217,7 +220,7 @@ class _CurateRun:
     def _look(
         self, record: Mapping[str, Any], counts: dict[str, int] | None, near: NearDuplicateIndex
     ) -> str | tuple[SetName, str, int]:
-        """Set, bin and words of a document, or why it is in no set. The dearest checks come last."""
+        """Return set, bin and words of a document, or why it is in no set. The most expensive checks come last."""
         config = self._config
         if counts is None:
             return "unjudged"

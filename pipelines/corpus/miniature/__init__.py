@@ -1,1 +1,1 @@
-"""The `corpus` stage: a small corpus made by the symbolic teacher."""
+"""The `corpus` stage: a small corpus written by the symbolic teacher, to try classification and curation on."""

@@ -39,21 +39,21 @@ class CorpusConfig(StageConfig):
     model_config = ConfigDict(use_attribute_docstrings=True)
 
     n: Annotated[int, Field(ge=1)] = 4_000
-    """Documents, all kinds together."""
+    """Number of documents of all kinds."""
     rich: Fraction = 0.5
-    """Share of the proper documents that show behaviours."""
+    """Fraction of the regular documents that show behaviours."""
     conditions: tuple[str, ...] = ("backtracking_verification",)
-    """Which behaviours these show, by condition; taken in turns."""
+    """Conditions that say which behaviours these show; they take turns."""
     failed_attempts: tuple[int, int] = (0, 10)
     """Fewest and most failed attempts of a search."""
     words: Annotated[int, Field(ge=10)] = 40
-    """A document goes on to another puzzle until it has so many words."""
+    """Fewest words of a document; puzzles are added until it has them."""
     leaks: Fraction = 0.02
-    """Share of the documents that work out a test problem."""
+    """Fraction of the documents that solve a test problem."""
     repeats: Fraction = 0.03
-    """Share of the documents that repeat an earlier one."""
+    """Fraction of the documents that repeat an earlier one."""
     clutter: Fraction = 0.01
-    """Share that is empty or binary."""
+    """Fraction of the documents that are empty or binary."""
     seed: int = 0
     """Seeds every random choice."""
 
@@ -68,7 +68,7 @@ class CorpusConfig(StageConfig):
 
 
 def run(config: CorpusConfig, inputs: Inputs, folder: StageFolder) -> None:
-    """Writes `artifacts/documents.jsonl`. The same config and problems give the same bytes."""
+    """Write `artifacts/documents.jsonl`. Equal configs and problems give equal bytes."""
     loaded = load_countdown(inputs.one("problems"))
     if not loaded.train or (config.leaks and not loaded.test):
         raise InvalidInput("the problems stage has no train problems, or no test problems to leak")
