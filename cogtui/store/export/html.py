@@ -157,11 +157,11 @@ def _span_table(detail: RolloutDetail) -> str:
         _span_row(one.behavior, span, stale=one.stale) for one in shown_judgements(detail) for span in one.spans
     )
     failed = [f"{one.behavior}: {one.status}" for one in shown_judgements(detail) if one.count is None]
-    said = f'<p class="soft">No count for {safe(", ".join(failed), "")}.</p>\n' if failed else ""
+    failures = f'<p class="soft">No count for {safe(", ".join(failed), "")}.</p>\n' if failed else ""
     if not rows:
-        return said
+        return failures
     head = "<tr><th></th><th>place</th><th>alignment</th><th>quote</th><th>why</th></tr>"
-    return f"""{said}<details><summary>Spans</summary>
+    return f"""{failures}<details><summary>Spans</summary>
 <div class="wide"><table><thead>{head}</thead><tbody>{rows}</tbody></table></div></details>
 """
 

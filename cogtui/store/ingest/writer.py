@@ -22,7 +22,7 @@ class IndexWriter:
         self._db: sqlite3.Connection = connect(path, search=False)
         self.lease = Lease(self._db)
         self._ingester: Ingester | None = None
-        self._words: FtsIndex | None = None
+        self._fts: FtsIndex | None = None
 
     def take(self) -> bool:
         """Take the lease if it is free; return whether this process has it."""
@@ -39,8 +39,8 @@ class IndexWriter:
             LeaseLost: another process writes the index now.
         """
         if self._ingester is None:
-            self._words = FtsIndex(self.path)
-            self._ingester = Ingester(self._db, self._words, self._workspace, self.lease)
+            self._fts = FtsIndex(self.path)
+            self._ingester = Ingester(self._db, self._fts, self._workspace, self.lease)
         return self._ingester.round()
 
     def sync_notes(self) -> None:
@@ -57,5 +57,5 @@ class IndexWriter:
         """Give the lease up and close the connections."""
         self.release()
         self._db.close()
-        if self._words is not None:
-            self._words.close()
+        if self._fts is not None:
+            self._fts.close()

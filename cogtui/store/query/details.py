@@ -199,13 +199,13 @@ class DetailReader:
         self, rows: Sequence[_JudgementRow], records: Records, completion: str
     ) -> tuple[tuple[BehaviorJudgement, ...], tuple[JudgeRun, ...]]:
         digest = text_sha256(completion) if rows else ""
-        said = [
+        judgements = [
             self._judgement(row.run, behavior, at, records, digest)
             for row in rows
             for behavior, at in zip(BEHAVIORS, row.addresses, strict=True)
             if at is not None
         ]
-        return tuple(said), tuple(JudgeRun.model_validate_json(row.record) for row in rows)
+        return tuple(judgements), tuple(JudgeRun.model_validate_json(row.record) for row in rows)
 
     def _judgement(self, run: str, behavior: Behavior, at: int, records: Records, digest: str) -> BehaviorJudgement:
         source, byte = split_address(at)
@@ -225,12 +225,20 @@ class DetailReader:
                     if span["behavior"] == behavior
                 )
                 return BehaviorJudgement(run, behavior, "ok", len(spans), spans, None, {}, stale=False)
-            said = Judgement.model_validate(strip_envelope(record))
+            judgement = Judgement.model_validate(strip_envelope(record))
         except (ValidationError, KeyError, TypeError) as error:
             raise NotFound(f"{path} holds no judgement at byte {byte}", detail=str(error)) from error
-        stale = said.text_sha256 != digest
+        stale = judgement.text_sha256 != digest
         return BehaviorJudgement(
-            run, behavior, said.status, said.count, said.spans, said.raw, said.usage, stale, () if stale else said.facts
+            run,
+            behavior,
+            judgement.status,
+            judgement.count,
+            judgement.spans,
+            judgement.raw,
+            judgement.usage,
+            stale,
+            () if stale else judgement.facts,
         )
 
 

@@ -51,15 +51,15 @@ class PhraseMatcher:
     def _text(self, serial: int) -> str | None:
         from cogtui.store.stage_files.decode import completion_of
 
-        place = self._db.execute("SELECT file, byte FROM record WHERE serial = ?", (serial,)).fetchone()
-        if place is None:
+        address = self._db.execute("SELECT file, byte FROM record WHERE serial = ?", (serial,)).fetchone()
+        if address is None:
             return None
-        source, byte = place
+        file, byte = address
         try:
-            if source not in self._open:
-                path, _ = self._files.file(source)
-                self._open[source] = self._stack.enter_context(path.open("rb"))
-            stream = self._open[source]
+            if file not in self._open:
+                path, _ = self._files.file(file)
+                self._open[file] = self._stack.enter_context(path.open("rb"))
+            stream = self._open[file]
             stream.seek(byte)
             return completion_of(stream.readline())
         except (OSError, ValueError, NotFound):

@@ -49,12 +49,12 @@ def find_all(text: str, phrases: Iterable[TextPhrase], *, most: int = 10_000) ->
     """Return all matches of some phrases in a text, in order, at most `most` of each."""
     found: set[tuple[int, int]] = set()
     for phrase in phrases:
-        place = find_phrase(text, phrase)
+        match = find_phrase(text, phrase)
         for _ in range(most):
-            if place is None:
+            if match is None:
                 break
-            found.add(place)
-            place = find_phrase(text, phrase, start=place[1])
+            found.add(match)
+            match = find_phrase(text, phrase, start=match[1])
     return sorted(found)
 
 
@@ -71,12 +71,12 @@ def _folded(word: str) -> str:
 
 def snippet_of(text: str, phrases: Iterable[TextPhrase], width: int) -> Snippet | None:
     """Return the first match of any phrase, with some text around it; None if there is none."""
-    places = [place for phrase in phrases if (place := find_phrase(text, phrase)) is not None]
-    if not places:
+    matches = [match for phrase in phrases if (match := find_phrase(text, phrase)) is not None]
+    if not matches:
         return None
-    first, end = min(places)
+    first, end = min(matches)
     margin = max(0, width - (end - first)) // 2
     start = max(0, first - margin)
     stop = min(len(text), max(end, start + width))
-    marks = tuple((a - start, min(b, stop) - start) for a, b in sorted(places) if a >= start and a < stop)
+    marks = tuple((a - start, min(b, stop) - start) for a, b in sorted(matches) if a >= start and a < stop)
     return Snippet(text[start:stop], marks, start)
