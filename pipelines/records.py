@@ -44,7 +44,7 @@ class Span(Record):
     """What the judge quoted; for `exact` spans it equals `completion[start:end]`."""
     alignment: Alignment = "exact"
     score: float = 1.0
-    """Similarity of quote and place, 0 to 1."""
+    """Similarity of quote and place, 0 to 1; of the prose judge, the probability that the place shows the behaviour."""
     ambiguous: bool = False
     """The quote matches several places and the judge's answer does not decide between them."""
     why: str = ""

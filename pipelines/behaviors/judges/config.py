@@ -17,7 +17,7 @@ class JudgeChoiceConfig(LLMJudgeConfig):
 
     judge: str = Field(
         default="rules",
-        description="Which judge: rules, openai:MODEL, anthropic:MODEL, vllm:MODEL (with url) or one of a plug-in.",
+        description="Which judge: rules, prose, openai:MODEL, anthropic:MODEL, vllm:MODEL (with url) or a plug-in's.",
     )
 
     @field_validator("judge")

@@ -11,6 +11,7 @@ from pipelines.behaviors.sets.registered import SETS
 from pipelines.errors import InvalidInput
 from pipelines.llm.clients.protocol import KEY_VARIABLES
 from pipelines.plugins import Registry, missing_members
+from pipelines.tasks.registry import find_task
 
 MODEL_JUDGES: Final = tuple(f"{provider}:MODEL" for provider in KEY_VARIABLES)
 
@@ -19,7 +20,10 @@ class JudgeRegistry(Registry[JudgeKind]):
     """The registry of the group `cogtui.judges`: an entry point names a `JudgeKind`."""
 
     def __init__(self) -> None:
-        builtin = {"rules": "pipelines.behaviors.judges.rules.judge:RULES_JUDGE"}
+        builtin = {
+            "rules": "pipelines.behaviors.judges.rules.judge:RULES_JUDGE",
+            "prose": "pipelines.behaviors.judges.prose.judge:PROSE_JUDGE",
+        }
         super().__init__("cogtui.judges", "judge", builtin, _problem_of)
 
     def convert(self, name: str, loaded: object) -> JudgeKind:
@@ -55,6 +59,11 @@ def check_judge_name(name: str) -> str:
     if not is_model_name(name) and name not in JUDGES.builtin_names():
         judge_kind(name)
     return name
+
+
+def default_judge(task: str) -> str:
+    """Return the judge where none is named: `rules` if the task gives a rules context, else `prose`."""
+    return "rules" if hasattr(find_task(task), "rules_context") else "prose"
 
 
 def is_model_name(name: str) -> bool:

@@ -1,0 +1,68 @@
+"""Tells whether a text is in a language the model was not trained on. Needs no package and no model."""
+
+import re
+from collections import Counter
+from functools import cache
+from typing import Final
+
+_LOOKED_AT: Final = 20_000
+"""Characters by which a language is told."""
+_FEWEST_LETTERS: Final = 12
+_FOREIGN_SHARE: Final = 0.3
+"""Share of letters of other scripts from which on a text is not English; Greek, as in formulas, is not counted."""
+_FEWEST_WORDS: Final = 4
+"""Function words of another language, at least these, and more than English ones."""
+
+_SCRIPTS: Final[dict[str, str]] = {
+    "Chinese or Japanese": "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff",
+    "Korean": "\u1100-\u11ff\uac00-\ud7af",
+    "Cyrillic": "\u0400-\u052f",
+    "Arabic": "\u0600-\u06ff\u0750-\u077f",
+    "Hebrew": "\u0590-\u05ff",
+    "Indic": "\u0900-\u0dff",
+    "Thai": "\u0e00-\u0e7f",
+}
+_FOREIGN: Final = re.compile(f"[{''.join(_SCRIPTS.values())}]")
+_LATIN: Final = re.compile(r"[A-Za-z\u00c0-\u024f]")
+_WORD: Final = re.compile(r"[a-z\u00df-\u00ff]{2,}")
+
+_FUNCTION_WORDS: Final[dict[str, str]] = {
+    "English": "the and of to is in that it for be we as this so let are with by if not can but have then now which"
+    " from need since check wait they there where what when will would should has was",
+    "German": "der die das und ist nicht ein eine zu den von mit wir also dass sich auf für dann wenn aber auch als"
+    " sind wird kann es ich mal noch hier durch gilt muss nun",
+    "French": "le la les et est une des que pour dans nous donc pas qui sur avec par ce on du alors mais cette"
+    " vérifions il sont ou si être plus aux",
+    "Spanish": "el la los las es una que para por con se del entonces pero como si esto más también lo tenemos vamos su"
+    " al hay son ser está",
+    "Italian": "il la di che una per non con si della quindi ma come questo sono è gli del anche più abbiamo dei nel"
+    " essere ora",
+    "Portuguese": "os um uma que para por com não se do da então mas como isso mais também temos vamos é são dos na no",
+    "Dutch": "het een van dat niet zijn we met voor dus maar als dan ook op te wordt kan deze nu er hebben",
+    "Polish": "nie jest się że na do to dla jak ale czy tak więc są po od przez mamy możemy",
+    "Turkish": "bir ve bu için ile olan değil olarak daha çok gibi ise biz şimdi sonra",
+    "Swedish": "och att det är som en inte på för med vi om så kan av till den har men",
+}  # fmt: skip
+
+
+@cache
+def _words_of() -> dict[str, frozenset[str]]:
+    return {language: frozenset(words.split()) for language, words in _FUNCTION_WORDS.items()}
+
+
+def other_language(text: str) -> str | None:
+    """Return the language or script of a text that is not English; None for English and where too little tells."""
+    head = text[:_LOOKED_AT]
+    foreign = [] if head.isascii() else _FOREIGN.findall(head)
+    if len(foreign) >= _FEWEST_LETTERS and len(foreign) > _FOREIGN_SHARE * (len(foreign) + len(_LATIN.findall(head))):
+        return _script_of(foreign)
+    counts = Counter(_WORD.findall(head.lower()))
+    score = {language: sum(counts[word] for word in words if word in counts) for language, words in _words_of().items()}
+    english = score.pop("English")
+    best = max(score, key=lambda language: score[language])
+    return best if score[best] >= _FEWEST_WORDS and score[best] > 1.5 * english else None
+
+
+def _script_of(letters: list[str]) -> str:
+    joined = "".join(letters)
+    return max(_SCRIPTS, key=lambda name: len(re.findall(f"[{_SCRIPTS[name]}]", joined)))
