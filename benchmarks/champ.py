@@ -1,6 +1,7 @@
 """The worked solutions of CHAMP (the package champ-dataset, MIT) as documents.
 
-`python -m benchmarks.champ` classifies all of them by rules and prints the statistics; `--out FILE` only writes them.
+`python -m benchmarks.champ` classifies all of them by the prose judge and prints the statistics; `--out FILE` only
+writes them.
 """
 
 import argparse

@@ -24,8 +24,9 @@ MINI = CountdownTask(
 )
 
 RICH = (
-    "First we need to find the roots of the polynomial x^2 - 5x + 6. Let's try x = 1: this gives 2, so that does not "
-    "work. Let us try another approach and factor it as (x - 2)(x - 3). Let us check: 2 + 3 = 5 and 2 * 3 = 6. "
+    "First, I need to find the roots of the polynomial x^2 - 5x + 6. With x = 1 it is 2, so that does not work. "
+    "Alternatively, let me try a different approach: factor it as (x - 2)(x - 3). Let me double-check that: 2 + 3 = 5 "
+    "and 2 * 3 = 6, which matches. "
     "Therefore the answer is x = 2 or x = 3. This is problem number {n} of the book, about topic {n}."
 )
 PLAIN = (

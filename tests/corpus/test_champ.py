@@ -1,4 +1,4 @@
-"""Worked solutions that nobody here wrote: a sample of CHAMP classified by the rules judge."""
+"""Worked solutions that nobody here wrote: a sample of CHAMP classified by the prose judge."""
 
 import json
 from pathlib import Path
@@ -23,11 +23,11 @@ def test_a_sample_is_classified_with_statistics(tmp_path: Path) -> None:
     assert found["judged"] > 0.95 * len(documents)
     assert found["statuses"] == {"ok": 4 * found["judged"]}
     shares = {name: found["behaviors"][name]["share"] for name in BEHAVIORS}
-    # A loose check against single words in the same texts: the rules find what is plainly there, and not everywhere.
-    assert 0.02 < shares["verification"] < 0.6
-    assert shares["backtracking"] < shares["verification"]
+    # Read by hand: these solutions set goals ("Now, let's check if x >= y") and hardly ever check a result of theirs.
+    assert 0 < shares["verification"] < 0.1
+    assert shares["backtracking"] < shares["subgoal"]
     assert 0.05 < shares["subgoal"] < 0.9
     assert shares["backward_chaining"] < 0.1
     assert all(found["behaviors"][name]["share_low"] <= shares[name] <= found["behaviors"][name]["share_high"] for name in BEHAVIORS)  # fmt: skip  # noqa: E501
     assert set(found["domains"]) <= {"Combinatorics", "Inequality", "Number-Theory", "Polynomial", "Sequence"}
-    assert json.loads((folder.artifacts / "judge_run.json").read_text())["judge"] == "rules"
+    assert json.loads((folder.artifacts / "judge_run.json").read_text())["judge"] == "prose"

@@ -1,4 +1,4 @@
-"""The classify stage by rules: everything counted, killed anywhere and in shards it is the same."""
+"""The classify stage by the offline judges: everything counted, killed anywhere and in shards it is the same."""
 
 import json
 import random
@@ -137,7 +137,8 @@ def test_a_document_about_a_puzzle_is_held_against_its_target(tmp_path: Path) ->
     text = "3 + 4 = 7, which is not 21. Instead, 3 * 7 = 21."
     path = jsonl(tmp_path / "a.jsonl", [{"text": text, "given": [3, 4, 7], "goal": 21}, {"text": text}])
     columns = {"numbers": "given", "target": "goal"}
-    folder = stage("classify", {"documents": [str(path)], "columns": columns, "language": ""}, tmp_path / "out")
+    config = {"documents": [str(path)], "columns": columns, "language": "", "judge": "rules"}
+    folder = stage("classify", config, tmp_path / "out")
     counts = {
         (tuple(record.problem.get("numbers", ())), each.behavior): each.count
         for record in read_rollouts(folder.path)
@@ -146,4 +147,4 @@ def test_a_document_about_a_puzzle_is_held_against_its_target(tmp_path: Path) ->
     }
     assert counts[(3, 4, 7), "verification"] == 1
     assert counts[(3, 4, 7), "backtracking"] == 1
-    assert json.loads((folder.artifacts / "judge_run.json").read_text())["params"]["documents"]
+    assert json.loads((folder.artifacts / "judge_run.json").read_text())["params"]["documents"].startswith("prose-")

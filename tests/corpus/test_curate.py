@@ -96,7 +96,7 @@ def test_rules_thresholds_and_required_facts(tmp_path: Path) -> None:
     source = classified(tmp_path, distinct(RICH, 10) + distinct(PLAIN, 10))
     config = {
         "tokenizer": "words",
-        "rich": {"least": {"backtracking": 2}, "least_total": 4},
+        "rich": {"least": {"backtracking": 1}, "least_total": 3},
         "minimised": {"most": {"verification": 0}, "most_total": 1},
         "require": ["solution"],
     }
@@ -142,7 +142,7 @@ def test_the_data_card_says_where_all_comes_from(tmp_path: Path) -> None:
 def test_the_corpus_in_miniature_is_rewritten_as_its_task_asks(tmp_path: Path) -> None:
     problems = problems_stage(tmp_path / "problems")
     corpus = stage("corpus", {"n": 300, "failed_attempts": [0, 6], "words": 30}, tmp_path / "corpus", problems)
-    source = stage("classify", {"language": ""}, tmp_path / "classify", corpus.path)
+    source = stage("classify", {"language": "", "judge": "rules"}, tmp_path / "classify", corpus.path)
     kinds = result(corpus)["kinds"]
     assert result(source)["rejected"].keys() <= {"empty", "binary"}
     assert sum(result(source)["rejected"].values()) == kinds["clutter"]

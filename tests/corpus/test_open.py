@@ -20,7 +20,7 @@ from pipelines.streams import read_rollouts
 from tests.app.driving import press, running, screen_text, visible_lines
 from tests.corpus.lab import PLAIN, RICH, distinct, jsonl
 
-HOSTILE = {"text": "[bold]Let us check[/] this \x1b[31mtext\x1b[0m. \u202e We can verify that it is harmless. \ud83d"}
+HOSTILE = {"text": "[bold]Let me double-check[/] this \x1b[31mtext\x1b[0m. \u202e Wait, let me verify that it is harmless. \ud83d"}
 
 
 @pytest.fixture
@@ -97,5 +97,5 @@ async def test_the_app_opens_a_document_from_mode_3(workspace: Workspace) -> Non
         text = screen_text(app)
         assert "document" in text
         assert "backtracking" in text
-        assert "First we need to find the roots" in text
+        assert "First, I need to find the roots" in text
         assert "→ 0" not in text

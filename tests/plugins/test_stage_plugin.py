@@ -186,7 +186,7 @@ KEYS: tuple[tuple[str, dict[str, Any], list[str], str], ...] = (
     ("priming_data", {"condition": "all_strategies"}, ["problems-1"], "priming_data-3a3604ea0e9f"),
     ("prime", {"seed": 2}, ["base-1", "priming_data-1"], "prime-c30b1d079a95"),
     ("corpus", {}, ["problems-1"], "corpus-7812915d77b3"),
-    ("classify", {}, ["corpus-1"], "classify-bc1c0c2610b6"),
+    ("classify", {"judge": "rules"}, ["corpus-1"], "classify-bc1c0c2610b6"),
     ("curate", {"tokens": 1000}, ["classify-1"], "curate-1a18ae5f6396"),
     ("pretrain", {"condition": "owm_rich"}, ["base-1", "curate-1"], "pretrain-96044a9336ab"),
     ("ppo", {"steps": 20}, ["base-1", "problems-1"], "ppo-5a27ca619dff"),

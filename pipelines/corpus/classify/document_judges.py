@@ -1,4 +1,4 @@
-"""Judges of documents: rules, a registered judge, or a language model."""
+"""Judges of documents: the prose judge, rules, a registered judge, or a language model."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
@@ -13,7 +13,7 @@ from pipelines.behaviors.judge import BehaviorVerdict, Judge, JudgedTask, JudgeT
 from pipelines.behaviors.judges.llm.config import ANSWER_TOKENS, LLMJudgeConfig, model_of
 from pipelines.behaviors.judges.llm.dialogue import JudgePromptConfig
 from pipelines.behaviors.judges.llm.prompts import JudgePrompts, load_prompts, prompt_names
-from pipelines.behaviors.judges.prose.rules import PROSE_VERSION, prose_spans
+from pipelines.behaviors.judges.prose.judge import ProseJudge
 from pipelines.behaviors.judges.rules.judge import RULES_VERSION, RulesJudge
 from pipelines.behaviors.segment import SEGMENTER
 from pipelines.behaviors.sets.four_habits import FOUR_HABITS
@@ -61,12 +61,15 @@ class DocumentJudge(Protocol):
 
 
 class RulesDocumentJudge:
-    """The rules judge for documents about puzzles, wordings for all others."""
+    """The rules judge for documents about puzzles, the prose judge for all others."""
+
+    def __init__(self) -> None:
+        self._prose = ProseJudge()
 
     @property
     def run(self) -> JudgeRun:
-        """The rules of these versions."""
-        return judge_run("rules", params={"version": RULES_VERSION, "documents": PROSE_VERSION})
+        """The rules of this version, and the run of the prose judge."""
+        return judge_run("rules", params={"version": RULES_VERSION, "documents": self._prose.run.id})
 
     def classify(self, tasks: Iterable[JudgeTask], work: Path, spent_before: float) -> Iterator[ClassifiedDocument]:
         """In order; keeps nothing in `work`."""
@@ -77,7 +80,8 @@ class RulesDocumentJudge:
                 judged = _by_section(rules, task, puzzles, work)
             else:
                 about_numbers = rules_context(task.task, task.problem) is not None
-                judged = next(iter(rules.judge([task], work))) if about_numbers else _by_prose(task)
+                judge: Judge = rules if about_numbers else self._prose
+                judged = next(iter(judge.judge([task], work)))
             yield ClassifiedDocument(judged, facts_by_rules(task.completion))
 
 
@@ -131,11 +135,6 @@ def _moved(span: Span, by: int) -> Span:
     assert span.start is not None
     assert span.end is not None
     return span.model_copy(update={"start": span.start + by, "end": span.end + by})
-
-
-def _by_prose(task: JudgeTask) -> JudgedTask:
-    found = prose_spans(task.completion)
-    return JudgedTask(task, {behavior: BehaviorVerdict("ok", len(spans), spans) for behavior, spans in found.items()})
 
 
 class ModelDocumentJudge:

@@ -37,6 +37,12 @@ _REPORT_INTERVAL_S: Final = 2.0
 class ClassifyConfig(DocumentSourceConfig, JudgeChoiceConfig):
     """Config of the `classify` stage."""
 
+    judge: str = Field(
+        default="prose",
+        description="Which judge: prose, rules (rules for documents about puzzles, prose for others), openai:MODEL, "
+        "anthropic:MODEL, vllm:MODEL (with url) or one of a plug-in.",
+    )
+
     language: str = Field(
         default="en", description="ISO 639-1 code of the language documents must be written in; empty takes all."
     )

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
-from pipelines.behaviors.judges.prose.rules import prose_spans
+from pipelines.behaviors.judges.prose import judge_text
 from pipelines.behaviors.judges.rules.judge import judge_completion
 from pipelines.behaviors.sets.four_habits import FOUR_HABITS
 from pipelines.corpus.curate.selection import SetName
@@ -66,11 +66,15 @@ class IdentityRewriter:
             yield RewriteResult(source, (TrainingText("", source.text, source.counts),))
 
 
-def counts_by_rules(text: str, numbers: Sequence[int] = (), target: int = 0) -> dict[str, int]:
-    """The four counts of a rewritten text, by the rules for puzzles or for prose."""
-    if numbers:
-        return {str(name): count for name, count in judge_completion(text, numbers, target).counts.items()}
-    return {behavior: len(spans) for behavior, spans in prose_spans(text).items()}
+def puzzle_counts(text: str, numbers: Sequence[int], target: int) -> dict[str, int]:
+    """Count the four behaviours of a rewritten puzzle by the rules judge."""
+    return {str(name): count for name, count in judge_completion(text, numbers, target).counts.items()}
+
+
+def prose_counts(text: str) -> dict[str, int] | None:
+    """Count the four behaviours of a rewritten document by the prose judge; None where it does not judge the text."""
+    result = judge_text(text)
+    return None if result.unjudged else {str(name): count for name, count in result.counts.items()}
 
 
 def behavior_violation(kind: SetName, before: dict[str, int], after: dict[str, int]) -> str | None:
@@ -136,7 +140,9 @@ class RewriteDialogue:
             return RewriteResult(self.source, dropped=("no_question",))
         if not is_answer_preserved(answer, self.source.text):
             return RewriteResult(self.source, dropped=("answer_lost",))
-        after = counts_by_rules(thought)
+        after = prose_counts(thought)
+        if after is None:
+            return RewriteResult(self.source, dropped=("unjudged",))
         why = behavior_violation(self._kind, self.source.counts, after)
         if why is not None:
             return RewriteResult(self.source, dropped=(why,))

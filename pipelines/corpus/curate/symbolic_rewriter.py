@@ -7,7 +7,7 @@ from pipelines.corpus.curate.rewriting import (
     RewriteSource,
     TrainingText,
     behavior_violation,
-    counts_by_rules,
+    puzzle_counts,
 )
 from pipelines.corpus.curate.selection import SetName
 from pipelines.corpus.miniature.puzzles import PuzzleSection, find_puzzles, thought_and_answer
@@ -44,7 +44,7 @@ class SymbolicRewriter:
         if parts is None:
             return "no_answer"
         thought, answer = parts
-        before = counts_by_rules(thought, puzzle.numbers, puzzle.target)
+        before = puzzle_counts(thought, puzzle.numbers, puzzle.target)
         if kind == "owm_minimised":
             thought = keep_last_attempt(thought)
         problem = make_problem(puzzle.numbers, puzzle.target)
@@ -54,7 +54,7 @@ class SymbolicRewriter:
         completion = f"{space}{thought}{close} {lexicon.ANSWER_OPEN} {answer} {lexicon.ANSWER_CLOSE}"
         if not self._task.score(completion, problem).correct:
             return "answer_wrong"
-        after = counts_by_rules(completion, puzzle.numbers, puzzle.target)
+        after = puzzle_counts(completion, puzzle.numbers, puzzle.target)
         return behavior_violation(kind, before, after) or TrainingText(prompt, completion, after)
 
 
