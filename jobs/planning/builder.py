@@ -1,6 +1,6 @@
 """Expands matrix × stages into instances, shared between cells where they are equal."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,8 +15,10 @@ from jobs.recipe.source import RecipeProblems
 from jobs.recipe.stages import RecipeStage
 from jobs.recipe.toml_lines import KeyPath
 from jobs.recipe.validation import add_validation_problems
+from pipelines.behaviors.judges.registry import default_judge
 from pipelines.files import canonical_json
 from pipelines.stages import StageConfig, Upstream, accepted_kinds, content_key
+from pipelines.tasks.registry import COUNTDOWN
 
 
 @dataclass(slots=True)
@@ -65,8 +67,8 @@ class PlanBuilder:
         for stage in self._recipe.stages.values():
             if stage.skipped(labels):
                 continue
-            config = self._config(stage, labels)
             needs = self._needs(stage, labels)
+            config = self._config(stage, labels, needs)
             self._check_needs(stage, needs, labels)
             if config is None or any(need not in here for need in needs):
                 continue  # the problem is noted already, here or upstream
@@ -82,13 +84,27 @@ class PlanBuilder:
                 shared.cells.append(index)
         return Cell(labels=labels, stages={name: found.key for name, found in here.items()})
 
-    def _config(self, stage: RecipeStage, labels: Mapping[str, Label]) -> StageConfig | None:
+    def _config(self, stage: RecipeStage, labels: Mapping[str, Label], needs: Sequence[str]) -> StageConfig | None:
         """Return the validated config in a cell, cached by filled-in text; None if it is invalid."""
         filled = interpolate(stage.config, labels)
+        if stage.kind.name == "judge" and "judge" not in filled and (task := self._task(needs, labels)) is not None:
+            filled["judge"] = default_judge(task)
         cached = (stage.name, repr(filled))
         if cached not in self._configs:
             self._configs[cached] = self._validated(stage, filled, labels)
         return self._configs[cached]
+
+    def _task(self, needs: Sequence[str], labels: Mapping[str, Label]) -> str | None:
+        """Return the task of the nearest `problems` stage upstream, or None."""
+        for need in needs:
+            stage = self._recipe.stages[need]
+            if stage.kind.name == "problems":
+                return str(interpolate(stage.config, labels).get("task", COUNTDOWN))
+        for need in needs:
+            task = self._task(self._needs(self._recipe.stages[need], labels), labels)
+            if task is not None:
+                return task
+        return None
 
     def _validated(self, stage: RecipeStage, filled: dict[str, Any], labels: Mapping[str, Label]) -> StageConfig | None:
         model = stage.kind.config_model()

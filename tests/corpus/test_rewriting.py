@@ -22,7 +22,11 @@ from pipelines.llm.requests import ModelReply, ModelRequest, ReplyStatus
 
 DOCUMENT = "Find x with 2x = 14. Let us check: 2 * 7 = 14. So the answer is \\boxed{x = 7}."
 COUNTS = {"verification": 1, "backtracking": 0, "subgoal": 0, "backward_chaining": 0}
-GOOD = {"question": "Find x with 2x = 14.", "thought": "Halve both sides. Let me double-check that: 2 * 7 = 14.", "answer": "x = 7"}
+GOOD = {
+    "question": "Find x with 2x = 14.",
+    "thought": "Halve both sides. Let me double-check that: 2 * 7 = 14.",
+    "answer": "x = 7",
+}
 
 
 def rewritten(kind: SetName, text: str, status: ReplyStatus = "ok") -> RewriteResult:

@@ -3,12 +3,14 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from jobs.planning.types import Cell, RecipePlan
 from pipelines.stages import content_key, stage_kind
+from pipelines.tasks.registry import TASKS
 from tests.jobs.planning.recipes import RECIPE, changed, plan
 
 
@@ -151,3 +153,17 @@ def test_a_file_beside_the_recipe_counts_by_content(tmp_path: Path) -> None:
     assert first.config["template_file"]["path"] == str(tmp_path / "prompt.txt")
     (tmp_path / "prompt.txt").write_text("Make {target} of {numbers}.")
     assert plan(tmp_path, text).stages[0].key != first.key
+
+
+@pytest.mark.parametrize(("task", "judge"), [("countdown", "rules"), ("riddles", "prose")])
+def test_a_judge_stage_that_names_no_judge_has_the_one_of_its_task(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, task: str, judge: str
+) -> None:
+    riddles = SimpleNamespace(name="riddles", problems=len, prompt=str, score=max, describe=str)  # no rules context
+    monkeypatch.setitem(TASKS._builtin, "riddles", riddles)
+    recipe = changed("train = 20", f'train = 20\ntask = "{task}"')
+    config = next(stage.config for stage in plan(tmp_path, recipe).stages if stage.name == "judge")
+    assert config["judge"] == judge
+    named = changed('needs = ["ppo"]', 'needs = ["ppo"]\njudge = "rules"', recipe)
+    config = next(stage.config for stage in plan(tmp_path, named).stages if stage.name == "judge")
+    assert config["judge"] == "rules"

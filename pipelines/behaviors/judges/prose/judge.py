@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
-from pipelines.behaviors.judge import BehaviorVerdict, Judged, JudgeKind, JudgeTask, judge_run
+from pipelines.behaviors.judge import BehaviorVerdict, JudgedTask, JudgeKind, JudgeTask, judge_run
 from pipelines.behaviors.judges.prose import backward
 from pipelines.behaviors.judges.prose.clauses import CUTTER, Clause, clauses
 from pipelines.behaviors.judges.prose.features import FEATURES, text_features
@@ -187,11 +187,11 @@ class ProseJudge:
         params = {"model_sha256": model.sha256, "cutter": CUTTER, "backward": backward.BACKWARD_VERSION}
         return judge_run("prose", params=params, segmenter=SEGMENTER)
 
-    def judge(self, tasks: Iterable[JudgeTask], work: Path) -> Iterator[Judged]:
+    def judge(self, tasks: Iterable[JudgeTask], work: Path) -> Iterator[JudgedTask]:
         """Judge in order; keep nothing in `work`."""
         model = load_model(self._path)
         for task in tasks:
-            yield Judged(task, verdicts_of(judge_text(task.completion, model)))
+            yield JudgedTask(task, verdicts_of(judge_text(task.completion, model)))
 
 
 def verdicts_of(result: ProseResult) -> dict[Behavior, BehaviorVerdict]:
