@@ -21,7 +21,7 @@ from tests.app.driving import press, running, screen_text, visible_lines
 from tests.corpus.lab import PLAIN, RICH, distinct, jsonl
 
 HOSTILE = {
-    "text": "[bold]Let me double-check[/] this \x1b[31mtext\x1b[0m. \u202e Wait, let me verify that it is harmless. \ud83d"
+    "text": "[bold]Let me double-check[/] this \x1b[31mtext\x1b[0m. \u202e Wait, let me verify it is harmless. \ud83d"
 }
 
 

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
-from pipelines.behaviors.segment import Place, segments
+from pipelines.behaviors.segment import TextRange, segments
 
 CUTTER: Final = "clauses-1"
 """Name and version of these cuts, on top of `SEGMENTER`."""
@@ -72,7 +72,7 @@ def _takes(text: str, clause: Clause, stop: int) -> bool:
     return stop - clause.start <= LONGEST and not text.endswith(_ANNOUNCES, clause.start, clause.stop)
 
 
-def _stripped(text: str) -> Iterator[Place]:
+def _stripped(text: str) -> Iterator[TextRange]:
     for start, end in segments(text):
         part = text[start:end]
         stripped = part.strip()
