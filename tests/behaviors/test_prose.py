@@ -21,7 +21,9 @@ from pipelines.behaviors.judges.prose.network import OUTPUTS
 from pipelines.behaviors.judges.registry import make_judge
 from pipelines.behaviors.sets.four_habits import FOUR_HABITS
 from pipelines.errors import InvalidInput
+from pipelines.run import prepare, run_stage
 from tests.behaviors import hostile
+from tests.behaviors.test_stage import judgements, upstream
 
 LONG = (
     "Okay, so a farmer has 40 metres of fence and wants the largest rectangular pen along a straight river. "
@@ -280,6 +282,20 @@ def test_as_a_judge_it_gives_four_verdicts_and_says_what_it_did_not_judge(tmp_pa
     assert [record.behavior for record in records] == [*FOUR_HABITS.names] * 2
     assert judge.run.judge == "prose"
     assert judge.run.params["model_sha256"] == read_model(MODEL).sha256
+
+
+def test_through_the_judge_stage_an_unjudged_text_is_in_no_mean(tmp_path: Path) -> None:
+    source = upstream(
+        tmp_path / "up", [LONG, "Wir prüfen nun, ob das stimmt. Das ist nicht der Fall, also noch einmal."]
+    )
+    folder = prepare("judge", {"judge": "prose"}, tmp_path / "judge", [source.path], base=tmp_path)
+    result = run_stage(folder)
+    assert result["statuses"] == {"ok": 4, "unjudged": 4}
+    assert {each["n"] for each in result["behaviors"].values()} == {1}
+    assert result["behaviors"]["verification"]["count"] >= 1
+    scores = [span.score for record in judgements(folder) for span in record.spans]
+    assert scores
+    assert all(0 < score < 1 for score in scores)
 
 
 def test_numpy_is_loaded_only_by_who_judges_and_torch_never() -> None:

@@ -27,7 +27,7 @@ def judge(
     ] = "",
     *,
     name: Annotated[
-        str, typer.Option("--judge", metavar="NAME", help="rules, openai:MODEL, anthropic:MODEL or vllm:MODEL.")
+        str, typer.Option("--judge", metavar="NAME", help="rules, prose, openai:MODEL, anthropic:MODEL or vllm:MODEL.")
     ] = "rules",
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show rollouts, requests, tokens and estimated cost; send nothing.")
