@@ -21,7 +21,7 @@ demo: install  ## Train, sample and judge two small models, then open the app on
 test: install  ## The whole test suite
 	$(BIN)/pytest $(SPREAD) $(PYTEST)
 
-test-fast: install  ## Without training, Slurm, and what takes long: in two minutes
+test-fast: install  ## Without training, Slurm, and what takes long
 	$(BIN)/pytest $(SPREAD) -m "not train and not slurm and not slow" $(PYTEST)
 
 test-nightly: install  ## The property tests, with examples that were never drawn before
