@@ -15,6 +15,7 @@ from cogtui.cli.judge import commands as judge_commands
 from cogtui.cli.rollouts import commands as rollout_commands
 from cogtui.cli.run import commands as run_commands
 from cogtui.cli.run import models as model_commands
+from cogtui.cli.run import recipes as recipe_commands
 from pipelines.errors import CogtuiError, InvalidInput
 
 # typer has its own copy of click since 0.27, with other exception classes than the installed click.
@@ -32,6 +33,7 @@ app = typer.Typer(
 for group in (
     app_commands,
     run_commands,
+    recipe_commands,
     model_commands,
     job_commands,
     rollout_commands,

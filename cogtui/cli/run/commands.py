@@ -30,7 +30,9 @@ def register(app: typer.Typer) -> None:
 
 
 def run(
-    recipe: Annotated[Path, typer.Argument(help="The recipe, a TOML file.", metavar="RECIPE")],
+    recipe: Annotated[
+        Path, typer.Argument(help="A TOML file, or the name of a bundled recipe (cogtui recipes).", metavar="RECIPE")
+    ],
     *,
     dry_run: Annotated[
         bool,

@@ -16,6 +16,7 @@ from cogtui.cli.run.display import DisplayName, make_display
 from cogtui.cli.run.summary import FinishedStage, cell_results, finished_stages, summary_lines
 from jobs.planning.plan import make_plan, materialise
 from jobs.planning.types import RecipePlan, StageInstance
+from jobs.recipe.bundled import find_recipe
 from jobs.recipe.load import load_recipe
 from jobs.recipe.source import suggest
 from jobs.state.types import RETRYABLE, StageState, Submission
@@ -62,7 +63,7 @@ def run_recipe(request: RunRequest) -> None:
             "--assert needs results, and --detach does not wait for them", remedy="Remove one of the two."
         )
     workspace = Workspace.locate(request.workspace)
-    recipe = load_recipe(request.recipe, request.overrides)
+    recipe = load_recipe(find_recipe(request.recipe), request.overrides)
     plan = make_plan(recipe, workspace)
     for assertion in assertions:
         check_names(assertion, recipe.stages, [cell.labels for cell in plan.cells])
