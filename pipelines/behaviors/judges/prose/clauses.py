@@ -26,7 +26,7 @@ _CUT: Final = re.compile(rf"{_HALT}|<think>[ \t]*|(?P<colon>:[*_]{{0,3}})[ \t]+(
 _ANNOUNCES: Final = (":", ":*", ":**", ":***", ":_", ":__")
 
 
-class Clause(NamedTuple):
+class ProseClause(NamedTuple):
     """A clause.
 
     Attributes:
@@ -39,9 +39,9 @@ class Clause(NamedTuple):
     stop: int
 
 
-def clauses(text: str) -> list[Clause]:
+def clauses(text: str) -> list[ProseClause]:
     """Return the clauses of a text, in order, without the white space around them; none for a blank text."""
-    found: list[Clause] = []
+    found: list[ProseClause] = []
     for low, high in _stripped(text):
         if _WORD.search(text, low, high) is None and found and _takes(text, found[-1], high):
             found[-1] = found[-1]._replace(stop=high)
@@ -53,9 +53,9 @@ def clauses(text: str) -> list[Clause]:
                 continue
             if at < high and (at - cut >= SHORTEST or text[match.start()] == "<"):
                 end = cut + len(text[cut:at].rstrip())
-                found.append(Clause(cut, end, end))
+                found.append(ProseClause(cut, end, end))
                 cut = at
-        found.append(Clause(cut, high, high))
+        found.append(ProseClause(cut, high, high))
     return found
 
 
@@ -67,7 +67,7 @@ def _is_announced(text: str, start: int, colon: re.Match[str], end: int) -> bool
     return not following.islower() or _LEADS.search(text, start, colon.start()) is not None
 
 
-def _takes(text: str, clause: Clause, stop: int) -> bool:
+def _takes(text: str, clause: ProseClause, stop: int) -> bool:
     """Whether a formula that ends at `stop` is joined to the clause: an announcement stands alone."""
     return stop - clause.start <= LONGEST and not text.endswith(_ANNOUNCES, clause.start, clause.stop)
 

@@ -6,8 +6,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.behaviors.judges.prose.clauses import Clause
-from pipelines.behaviors.judges.prose.tokens import N_CUES, SHAPES, TOKEN, TokenTable
+from pipelines.behaviors.judges.prose.clauses import ProseClause
+from pipelines.behaviors.judges.prose.tokens import N_CUES, SHAPES, TOKEN, ProseTokens
 
 FEATURES: Final = "features-1"
 """Version of what is computed here; a model made for another is refused."""
@@ -44,7 +44,7 @@ def _bucket(hashed: Any, salt: int) -> Any:
     return (hashed + np.uint64(salt)) * _M1 >> _SHIFT
 
 
-def text_features(text: str, places: list[Clause], table: TokenTable) -> TextFeatures:
+def text_features(text: str, places: list[ProseClause], table: ProseTokens) -> TextFeatures:
     """Compute the features of a text cut into `places` (at least one)."""
     n = len(places)
     tokens: list[str] = []
@@ -71,7 +71,7 @@ def text_features(text: str, places: list[Clause], table: TokenTable) -> TextFea
     return TextFeatures(n, grams, dense)
 
 
-def _repeated_numbers(rows: NDArray[np.int64], clause: NDArray[np.int64], n: int, table: TokenTable) -> Floats:
+def _repeated_numbers(rows: NDArray[np.int64], clause: NDArray[np.int64], n: int, table: ProseTokens) -> Floats:
     """(n, 2): share of a clause's numbers seen before, and seen before as a right-hand side (a check recomputes)."""
     out = np.zeros((n, 2), np.float32)
     at = np.flatnonzero(table.number[rows])
@@ -136,7 +136,7 @@ _BEFORE, _AFTER = 10, 8
 """Clauses looked at before and after."""
 
 
-def _dense(text: str, places: list[Clause], counts: Any, length: Any, fillers: Any, repeated: Floats) -> Floats:
+def _dense(text: str, places: list[ProseClause], counts: Any, length: Any, fillers: Any, repeated: Floats) -> Floats:
     n = len(places)
     number = np.arange(n)
     marks = np.zeros((n, 7), np.float32)

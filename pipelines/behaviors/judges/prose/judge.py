@@ -16,12 +16,12 @@ from pydantic import TypeAdapter
 
 from pipelines.behaviors.judge import BehaviorVerdict, JudgedTask, JudgeKind, JudgeTask, judge_run
 from pipelines.behaviors.judges.prose import backward
-from pipelines.behaviors.judges.prose.clauses import CUTTER, Clause, clauses
+from pipelines.behaviors.judges.prose.clauses import CUTTER, ProseClause, clauses
 from pipelines.behaviors.judges.prose.features import FEATURES, text_features
 from pipelines.behaviors.judges.prose.language import other_language
 from pipelines.behaviors.judges.prose.model_file import read_model
 from pipelines.behaviors.judges.prose.network import N_OUTPUTS, OUTPUTS, Network
-from pipelines.behaviors.judges.prose.tokens import TokenTable
+from pipelines.behaviors.judges.prose.tokens import ProseTokens
 from pipelines.behaviors.segment import SEGMENTER
 from pipelines.behaviors.sets.four_habits import FOUR_HABITS
 from pipelines.errors import InvalidInput
@@ -87,10 +87,10 @@ class ProseModel:
         self._slope, self._shift = slope, shift
         self.sha256 = stored.sha256
         self.facts: dict[str, Any] = stored.facts
-        self._tokens = TokenTable()
+        self._tokens = ProseTokens()
         self._lock = threading.Lock()
 
-    def logits(self, text: str, places: list[Clause]) -> NDArray[np.float32]:
+    def logits(self, text: str, places: list[ProseClause]) -> NDArray[np.float32]:
         """Compute the (clauses, 3) logits of a text cut into `places` (at least one)."""
         with self._lock:  # the table of tokens grows while it is read
             features = text_features(text, places, self._tokens)
@@ -140,7 +140,7 @@ def judge_text(text: str, model: ProseModel | None = None) -> ProseResult:
         (int(clause), int(output), float(probability[clause, output]))
         for clause, output in np.argwhere(probability > model.thresholds)
     ]
-    found: list[tuple[Clause, Behavior, float]] = [
+    found: list[tuple[ProseClause, Behavior, float]] = [
         (places[clause], _LEARNED[output], round(score, 4)) for clause, output, score in marked
     ]
     if backward.mentions(text.lower()):

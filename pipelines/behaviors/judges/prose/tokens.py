@@ -87,7 +87,7 @@ def mask(token: str) -> str:
     return token if first.isascii() else "<other>"
 
 
-class TokenTable:
+class ProseTokens:
     """What is known of each token met so far, as rows of arrays; emptied when large.
 
     Attributes:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from pipelines.behaviors.judges.prose.clauses import clauses
 from pipelines.behaviors.judges.prose.features import TextFeatures, text_features
 from pipelines.behaviors.judges.prose.network import OUTPUTS
-from pipelines.behaviors.judges.prose.tokens import TokenTable
+from pipelines.behaviors.judges.prose.tokens import ProseTokens
 from pipelines.errors import InvalidInput
 
 LOOPED: Final = 4
@@ -120,7 +120,7 @@ class Example:
 
 def examples(traces: Sequence[LabelledTrace]) -> list[Example]:
     """Make the examples of traces; one without text or steps makes none."""
-    table = TokenTable()
+    table = ProseTokens()
     found = []
     for trace in traces:
         places = clauses(trace.text)
