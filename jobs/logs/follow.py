@@ -1,12 +1,13 @@
 """Follows the logs of a stage over all its attempts, through rotation, truncation, requeues and retries."""
 
+import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from jobs.attempts import records as attempts
-from jobs.logs.reader import BLOCK, LogFile
+from jobs.logs.reader import BLOCK, LogFile, TextMark
 
 STREAMS: Final = (attempts.STDOUT, attempts.STDERR)
 
@@ -28,6 +29,7 @@ class FileFollower:
         self._log = LogFile(path)
         self._offset = offset
         self._identity: tuple[int, int] | None = None
+        self._mark: TextMark | None = None
 
     def from_end(self, lines: int) -> None:
         """Start with the last `lines` lines instead of the first."""
@@ -43,16 +45,19 @@ class FileFollower:
         kept = chunk.lines[-lines:] if lines else ()
         self._offset = kept[0].start if kept else chunk.size
         self._identity = chunk.identity
+        with contextlib.suppress(OSError):
+            self._mark = self._log.mark(self._offset)
 
     def read(self, *, last: bool = False) -> Iterator[str]:
         """Yield the lines since the last call. A line without a newline waits, unless this is the `last` call."""
         while True:
             try:
                 chunk = self._log.after(self._offset)
+                replaced = self._log.is_replaced(self._mark)
             except OSError:
                 return  # not created yet, or deleted
-            if self._identity not in (None, chunk.identity) or chunk.size < self._offset:
-                self._identity, self._offset = chunk.identity, 0
+            if replaced or self._identity not in (None, chunk.identity) or chunk.size < self._offset:
+                self._identity, self._offset, self._mark = chunk.identity, 0, None
                 continue
             self._identity = chunk.identity
             ready = [line for line in chunk.lines if line.complete or last]
@@ -61,6 +66,8 @@ class FileFollower:
             for line in ready:
                 yield line.text
             self._offset = ready[-1].end
+            with contextlib.suppress(OSError):
+                self._mark = self._log.mark(self._offset)
 
 
 class StageFollower:

@@ -9,11 +9,13 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from jobs.attempts import records as attempts
 
 BLOCK: Final = 1 << 16
+_SAMPLE: Final = 256
+"""Bytes of each of the two samples in a `TextMark`."""
 LONGEST_LINE: Final = 1 << 13
 """Bytes. A longer line is split into pieces, so that a file without newlines can be read too."""
 _SCAN_BLOCK: Final = 1 << 20
@@ -44,6 +46,19 @@ class LogLine:
     text: str
     complete: bool
     """False for a last line that has no newline yet."""
+
+
+class TextMark(NamedTuple):
+    """Samples of the text before an offset, by which a later reader sees that the file was emptied and written anew.
+
+    Size and inode do not show it: `copytruncate` keeps the inode, and the new text may be longer than the old.
+    """
+
+    offset: int
+    first: bytes
+    """At the start of the file."""
+    last: bytes
+    """Just before the offset."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +131,17 @@ class LogFile:
         if cut_short and len(lines) > 1 and not lines[-1].complete:
             lines.pop()
         return LogChunk(tuple(lines), status.st_size, (status.st_dev, status.st_ino))
+
+    def mark(self, offset: int) -> TextMark:
+        """Return samples of the text before `offset`."""
+        with self.path.open("rb") as stream:
+            number = stream.fileno()
+            start = max(0, offset - _SAMPLE)
+            return TextMark(offset, os.pread(number, min(_SAMPLE, offset), 0), os.pread(number, offset - start, start))
+
+    def is_replaced(self, mark: TextMark | None) -> bool:
+        """Return whether the text before a mark is another one now. Text that was appended makes no difference."""
+        return mark is not None and self.mark(mark.offset) != mark
 
     def find(
         self,

@@ -147,6 +147,19 @@ async def test_rotation_and_truncation_begin_anew(small: Builder) -> None:
         assert view.line_count == 3
 
 
+async def test_a_file_that_is_emptied_and_grows_past_its_old_size_is_shown_anew(small: Builder) -> None:
+    log_path(small).write_text("old one\nold two\n")
+    async with running(small.workspace, size=(80, 24)) as (app, pilot):
+        screen, view = await open_log(app, pilot)
+        log_path(small).write_text("".join(f"new {n}\n" for n in range(9)))
+        await poll(screen, pilot)
+        assert [line.strip() for line in visible_lines(view)] == [f"new {n}" for n in range(9)]
+        with log_path(small).open("a") as stream:
+            stream.write("and on\n")
+        await poll(screen, pilot)
+        assert [line.strip() for line in visible_lines(view)][-2:] == ["new 8", "and on"]
+
+
 async def test_lines_wrap_or_are_cut(small: Builder) -> None:
     log_path(small).write_text("word " * 100 + "\n")
     async with running(small.workspace, size=(80, 24)) as (app, pilot):

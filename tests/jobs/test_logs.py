@@ -92,6 +92,39 @@ def test_a_file_that_is_replaced_or_cut_short_is_read_anew(tmp_path: Path) -> No
     assert list(follower.read()) == ["cut"]
 
 
+@pytest.mark.parametrize("from_end", [False, True])
+@pytest.mark.parametrize("old", ["one\ntwo\n", "".join(f"old line {n}\n" for n in range(200))])
+def test_a_file_that_is_emptied_and_grows_past_its_old_size_is_read_anew(
+    tmp_path: Path, old: str, from_end: bool
+) -> None:
+    path = tmp_path / "a.log"
+    path.write_text(old)
+    follower = FileFollower(path)
+    if from_end:
+        follower.from_end(1)
+    before = list(follower.read())
+    assert before == old.splitlines()[-1 if from_end else 0 :]
+    inode = path.stat().st_ino
+    os.truncate(path, 0)
+    new = [f"new line {n}" for n in range(300)]
+    path.write_text("\n".join(new) + "\n")
+    assert path.stat().st_ino == inode, "as copytruncate does it"
+    assert list(follower.read()) == new
+    with path.open("a") as stream:
+        stream.write("and on\n")
+    assert list(follower.read()) == ["and on"]
+
+
+def test_a_file_that_is_emptied_and_written_to_the_same_size_is_read_anew(tmp_path: Path) -> None:
+    path = tmp_path / "a.log"
+    path.write_text("step 1\n")
+    follower = FileFollower(path)
+    assert list(follower.read()) == ["step 1"]
+    path.write_text("step 2\n")
+    assert list(follower.read()) == ["step 2"]
+    assert list(follower.read()) == []
+
+
 def test_the_last_lines_only(tmp_path: Path) -> None:
     path = tmp_path / "a.log"
     path.write_text("".join(f"line {number:06d} {'x' * 60}\n" for number in range(20_000)))

@@ -21,7 +21,7 @@ from cogtui.app.stages.log_view import LogView
 from cogtui.app.widgets.popup_input import PopupInput
 from cogtui.app.widgets.text_rows import TextRows
 from jobs.attempts.records import STDERR, STDOUT, attempt_numbers, attempt_of, stage_of
-from jobs.logs.reader import BLOCK, ERRORS, LogChunk, LogFile, attempt_logs, best_log
+from jobs.logs.reader import BLOCK, ERRORS, LogChunk, LogFile, TextMark, attempt_logs, best_log
 from pipelines.errors import CogtuiError
 
 _POLL_S = 1.0
@@ -57,6 +57,8 @@ class LogScreen(AppScreen):
         self._picked = False
         self._bytes = 0
         self._identity = (0, 0)
+        self._mark: TextMark | None = None
+        """Of text that is loaded, to see when the file is emptied and written anew."""
         self._pattern: re.Pattern[bytes] | None = None
         self._stop = threading.Event()
         self._loading = False
@@ -87,8 +89,9 @@ class LogScreen(AppScreen):
     async def _open(self, path: Path) -> None:
         self.file = LogFile(path)
         file = self.file
-        chunk = await self.fetch(self.context.work.call(lambda _: file.end()))
-        if chunk is not None:
+        read = await self.fetch(self.context.work.call(lambda _: _last_lines(file)))
+        if read is not None:
+            chunk, self._mark = read
             self._remember(chunk)
             self.query_one(LogView).set_lines(chunk.lines)
             self._show_where()
@@ -129,14 +132,17 @@ class LogScreen(AppScreen):
         ):
             await self._open_best()
             return
-        chunk = await self.fetch(self.context.work.call(lambda _: _new_lines(file, view.next_byte)))
-        if chunk is None or file is not self.file:
+        before = self._mark
+        read = await self.fetch(self.context.work.call(lambda _: _new_lines(file, view.next_byte, before)))
+        if read is None or file is not self.file:
             return
-        if chunk.identity != self._identity or chunk.size < self._bytes:
+        chunk, mark = read
+        if mark is None or chunk.identity != self._identity or chunk.size < self._bytes:
             await self._open(file.path)
             return
         if chunk.size == self._bytes:
             return
+        self._mark = mark
         behind = chunk.end < chunk.size
         self._remember(chunk)
         if behind and self.following:
@@ -327,9 +333,20 @@ def _outdated(path: Path) -> bool:
     return best is not None and best != path and (newer or best.name in (STDOUT, STDERR)) and best.stat().st_size > 0
 
 
-def _new_lines(file: LogFile, offset: int) -> LogChunk | None:
-    """Read lines from an offset; None between a rotation and the new file, so that the next poll tries again."""
+def _last_lines(file: LogFile) -> tuple[LogChunk, TextMark]:
+    """Read the last lines, with a mark behind them."""
+    chunk = file.end()
+    return chunk, file.mark(chunk.end)
+
+
+def _new_lines(file: LogFile, offset: int, before: TextMark | None) -> tuple[LogChunk, TextMark | None] | None:
+    """Read lines from an offset, with a mark behind them, or None instead of it if the text before is another now.
+
+    Returns:
+        None between a rotation and the new file, so that the next poll tries again.
+    """
     try:
-        return file.after(offset)
+        chunk = file.after(offset)
+        return chunk, None if file.is_replaced(before) else file.mark(max(offset, chunk.end))
     except OSError:
         return None
