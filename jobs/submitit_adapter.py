@@ -21,6 +21,8 @@ LOCAL_JOB_ID: Final = "local"
 _DEFAULT_MINUTES: Final = 5
 """Time limit that submitit assumes where none is given."""
 _SCRIPT: Final = "sbatch.sh"
+_PERCENT: Final = "\ue000"
+"""Stands for a `%` of the folder's name while submitit fills in patterns of file names; Slurm reads `%%` as `%`."""
 _NO_LIMIT: Final = 1_000_000
 """Time-outs after which submitit gives a job up. It counts every preemption of a short job as one."""
 
@@ -31,7 +33,29 @@ class SubmissionUnreadable(Exception):
 
 def local_command(folder: Path) -> list[str]:
     """Return the command that runs the pickle of a local job."""
-    return [sys.executable, "-u", "-m", "submitit.core._submit", str(folder)]
+    return [sys.executable, "-u", "-m", _program(folder), str(folder)]
+
+
+def _program(folder: Path) -> str:
+    """Return the module that runs a pickle: submitit's, or this one where submitit would misread the folder's name."""
+    return __name__ if "%" in str(folder) else "submitit.core._submit"
+
+
+def _take_folders_literally() -> None:
+    """Have submitit fill `%j` and the like into file names only: a folder may be named `100%j`."""
+    from submitit.core.utils import JobPaths
+
+    fill_in = JobPaths._format_id
+    if getattr(fill_in, "of_cogtui", False):
+        return
+
+    def fill_in_name(self: Any, path: Path | str) -> Path:
+        return Path(path).parent / str(fill_in(self, Path(path).name))
+
+    fill_in_name.of_cogtui = True  # type: ignore[attr-defined]
+    JobPaths._format_id = fill_in_name
+    JobPaths.folder = property(lambda self: self._folder)
+    JobPaths.get_first_id_independent_folder = staticmethod(lambda folder: Path(folder).expanduser().absolute())
 
 
 def local_environment() -> dict[str, str]:
@@ -69,6 +93,7 @@ def submit_local(
     """
     from submitit.local.local import LocalExecutor, LocalJob
 
+    _take_folders_literally()
     started: list[subprocess.Popen[bytes]] = []
 
     class Executor(LocalExecutor):  # type: ignore[misc]  # submitit's types are not followed
@@ -99,11 +124,18 @@ def _slurm_executor_class() -> Any:
             return 2  # a preview is made on machines without Slurm too
 
         def _make_submission_file_text(self, command: str, uid: str) -> str:
-            text: str = super()._make_submission_file_text(command, uid)
+            folder = Path(self.folder)
+            self.folder: Path = Path(str(folder).replace("%", _PERCENT))
+            text: str = super()._make_submission_file_text(command, uid).replace(_PERCENT, "%%")
+            self.folder = folder
             invented = ["#SBATCH --wckey=submitit"]
             if "time" not in self.parameters:
                 invented.append(f"#SBATCH --time={_DEFAULT_MINUTES}")
             return "\n".join(line for line in text.split("\n") if line not in invented)
+
+        @property
+        def _submitit_command_str(self) -> str:
+            return f"{self.python} -u -m {_program(self.folder)} {shlex.quote(str(self.folder))}"
 
         def _internal_process_submissions(self, delayed: list[Any]) -> list[Any]:
             if not self.as_array:
@@ -131,6 +163,7 @@ def _slurm_executor_class() -> Any:
 
 
 def _slurm_executor(folder: Path, parameters: Mapping[str, Any]) -> Any:
+    _take_folders_literally()
     executor = _slurm_executor_class()(folder, max_num_timeout=_NO_LIMIT, python=shlex.quote(sys.executable))
     executor._throttling = 0.0
     executor.update_parameters(**parameters)
@@ -199,3 +232,15 @@ def first_node(node_list: str) -> str:
     from submitit.slurm.slurm import _parse_node_list
 
     return str(_parse_node_list(node_list)[0])
+
+
+def run_pickle() -> None:
+    """Run the pickle of a job like `python -m submitit.core._submit`, in a folder whose name may contain `%`."""
+    from submitit.core.submission import submitit_main
+
+    _take_folders_literally()
+    submitit_main()
+
+
+if __name__ == "__main__":
+    run_pickle()

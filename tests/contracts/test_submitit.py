@@ -35,6 +35,8 @@ MEMBERS = (
     ("submitit.core.utils", "UncompletedJobError", "ends a stage that was warned and must not start again"),
     ("submitit.core.utils", "FailedSubmissionError", "else an unreadable answer of sbatch is a traceback"),
     ("submitit.core.utils", "JobPaths.move_temporary_file", "puts the pickle of a shard in its place"),
+    ("submitit.core.utils", "JobPaths._format_id", "else a workspace named `100%j` is taken for a pattern"),
+    ("submitit.core.utils", "JobPaths.get_first_id_independent_folder", "the same, for the pickle"),
     ("submitit.helpers", "DelayedSubmission", "asks for the same job again after a warning"),
 )
 _ATTRIBUTES = ("_throttling", "max_num_timeout")
@@ -103,6 +105,33 @@ def test_each_task_finds_its_pickle(array: bool, count: int, tmp_path: Path) -> 
     assert ("--array" in scripts[0]) is array
     names = [f"4242_{index}_submitted.pkl" for index in range(count)] if array else ["4242_submitted.pkl"]
     assert sorted(path.name for path in tmp_path.glob("*.pkl")) == names
+
+
+@pytest.mark.parametrize("array", [False, True])
+def test_a_percent_sign_in_the_folder_is_no_pattern(array: bool, tmp_path: Path) -> None:
+    folder = tmp_path / "runs 100%j %t %A %%"
+    folder.mkdir()
+    scripts: list[str] = []
+
+    def run_sbatch(script: Path) -> str:
+        scripts.append(script.read_text())
+        return "Submitted batch job 4242\n"
+
+    submitit_adapter.submit_slurm(folder, PARAMETERS, [os.getpid], run_sbatch, array=array)
+    assert [path.name for path in tmp_path.iterdir()] == [folder.name], "nothing is written beside the folder"
+    assert (folder / ("4242_0_submitted.pkl" if array else "4242_submitted.pkl")).is_file()
+    escaped = str(folder).replace("%", "%%")
+    number = "%A_%a" if array else "%j"
+    for ending in ("out", "err"):
+        assert f"={shlex.quote(f'{escaped}/{number}_0_log.{ending}')}\n" in scripts[0]
+        assert f" {shlex.quote(f'{escaped}/{number}_%t_log.{ending}')} " in scripts[0]
+    command = scripts[0].split("# command")[1]
+    assert f" -u -m jobs.submitit_adapter {shlex.quote(str(folder))}\n" in command
+    environment = {**os.environ, **submitit_adapter.local_environment(), "SUBMITIT_LOCAL_JOB_ID": "4242"}
+    if not array:
+        subprocess.run(submitit_adapter.local_command(folder), env=environment, cwd=tmp_path, check=True, timeout=60)
+        assert (folder / "4242_0_result.pkl").is_file()
+        assert [path.name for path in tmp_path.iterdir()] == [folder.name]
 
 
 def test_an_answer_without_a_job_id_is_an_error(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from jobs.slurm import client as slurm
 from jobs.state.reader import StageState, StateReader
 from pipelines.errors import MissingRequirement
 from tests.jobs.lab import ROOT, Lab, wait_for
-from tests.jobs.on_slurm.labs import job_id
+from tests.jobs.on_slurm.labs import job_id, lab_on
 
 pytestmark = pytest.mark.slurm
 
@@ -45,6 +45,23 @@ def test_a_chain_finishes_by_dependencies_alone_with_the_launcher_gone(lab: Lab)
     (lab.path / "go").touch()
     lab.wait("c", "done")
     assert [len(lab.starts(name)) for name in "abc"] == [1, 1, 1]
+
+
+def test_a_percent_sign_in_the_workspace_is_no_pattern(
+    plain: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "slurm 100%j"
+    folder.mkdir()
+    for lab in lab_on(plain, folder, monkeypatch):
+        lab.stage("a", until=str(tmp_path / "go"))
+        (tmp_path / "go").touch()
+        lab.submit()
+        lab.wait("a", "done")
+        (attempt,) = (lab.folder("a") / "attempts").iterdir()
+        number = job_id(lab, "a")
+        assert (attempt / f"{number}_0_log.out").is_file()
+        assert (attempt / f"{number}_submitted.pkl").is_file()
+    assert {path.name for path in tmp_path.iterdir()} == {folder.name, "go"}, "nothing is written beside the workspace"
 
 
 def test_resources_and_environment_reach_the_stage(lab: Lab) -> None:
