@@ -12,7 +12,7 @@ from pipelines.stages.builtin import IMPORT, STAGE_KINDS, accepted_kinds, find_k
 from pipelines.stages.kinds import RESERVED_FIELDS, StageKind, StageTable, Upstream
 
 if TYPE_CHECKING:
-    from pipelines.stages.configs import UNLESS_DEFAULT, InputFile, StageConfig, content_key
+    from pipelines.stages.configs import UNLESS_DEFAULT, ConfigModel, InputFile, StageConfig, content_key
     from pipelines.stages.inputs import Inputs
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "RESERVED_FIELDS",
     "STAGE_KINDS",
     "UNLESS_DEFAULT",
+    "ConfigModel",
     "InputFile",
     "Inputs",
     "StageConfig",
@@ -33,7 +34,9 @@ __all__ = [
 ]
 
 _ON_FIRST_USE: Final = {
-    **dict.fromkeys(("UNLESS_DEFAULT", "InputFile", "StageConfig", "content_key"), "pipelines.stages.configs"),
+    **dict.fromkeys(
+        ("UNLESS_DEFAULT", "ConfigModel", "InputFile", "StageConfig", "content_key"), "pipelines.stages.configs"
+    ),
     "Inputs": "pipelines.stages.inputs",
 }
 

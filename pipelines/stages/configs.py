@@ -1,11 +1,20 @@
 """Base of all stage configs, files named in configs, and the content key that a config leads to."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from types import UnionType
+from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, JsonValue, ValidationInfo, model_serializer, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    JsonValue,
+    ValidationInfo,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from pipelines.errors import InvalidInput
 from pipelines.files import canonical_json, file_sha256
@@ -22,7 +31,64 @@ It is not the version of the records (`pipelines.records.RECORD_VERSION`), which
 """
 
 
-class StageConfig(BaseModel):
+class ConfigModel(BaseModel):
+    """Base of every table of a config: refuses `true` and `false` where a number belongs.
+
+    pydantic would read them as 1 and 0, so a typing error would make another stage.
+    """
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_truth_value_for_a_number(cls, value: Any, info: ValidationInfo) -> Any:
+        field = cls.model_fields.get(info.field_name or "")
+        wrong = _wrong_truth_value(field.annotation, value) if field is not None else None
+        if wrong is not None:
+            raise ValueError(f"{str(wrong).lower()} is no number")
+        return value
+
+
+def _wrong_truth_value(annotation: Any, value: Any) -> bool | None:
+    """Return the first truth value in a raw value that its annotation would only take as a number."""
+    if isinstance(value, bool):
+        expected = set(_leaf_types(annotation))
+        return value if expected & {int, float} and not expected & {bool, Any, object} else None
+    if isinstance(value, list | tuple):
+        items: list[Any] = list(value)
+    elif isinstance(value, dict):
+        items = list(value.values())
+    else:
+        return None
+    inner = [each for each in _members(annotation) if get_origin(each) in _CONTAINERS]
+    arguments = [argument for each in inner for argument in get_args(each) if argument is not Ellipsis]
+    if not arguments:
+        return None
+    found = (_wrong_truth_value(Union[tuple(arguments)], item) for item in items)  # noqa: UP007  # made at run time
+    return next((wrong for wrong in found if wrong is not None), None)
+
+
+_CONTAINERS: Final = (list, tuple, dict, set, frozenset, Sequence, Mapping)
+
+
+def _members(annotation: Any) -> Iterator[Any]:
+    """Yield the alternatives of an annotation, without `Annotated`."""
+    if get_origin(annotation) is Annotated:
+        yield from _members(get_args(annotation)[0])
+    elif get_origin(annotation) in (Union, UnionType):
+        for argument in get_args(annotation):
+            yield from _members(argument)
+    else:
+        yield annotation
+
+
+def _leaf_types(annotation: Any) -> Iterator[Any]:
+    for member in _members(annotation):
+        if get_origin(member) is Literal:
+            yield from map(type, get_args(member))
+        else:
+            yield member
+
+
+class StageConfig(ConfigModel):
     """Base of all stage configs.
 
     Every field is part of the content key, with two exceptions, also in nested tables: a field with

@@ -3,7 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple, Protocol
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
+
+from pipelines.stages import ConfigModel
 
 JsonProblem = Mapping[str, Any]
 """One problem: a JSON object with a string `id` that no other problem of its stage has."""
@@ -40,7 +42,7 @@ class RulesContext(NamedTuple):
     """The number to reach."""
 
 
-class TaskConfig(BaseModel):
+class TaskConfig(ConfigModel):
     """Settings of a task's problems, from the recipe. A task with settings of its own declares a subclass.
 
     Fields may be of type `pipelines.stages.InputFile`, whose content, not its path, is part of the content key.

@@ -3,11 +3,12 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
 from pipelines.behaviors.sets.four_habits import FOUR_HABITS
 from pipelines.corpus.classify.chunks import DocumentCounts
 from pipelines.records import Behavior
+from pipelines.stages import ConfigModel
 
 SetName = Literal["owm_rich", "owm_minimised"]
 SETS: Final[tuple[SetName, ...]] = ("owm_rich", "owm_minimised")
@@ -15,7 +16,7 @@ SETS: Final[tuple[SetName, ...]] = ("owm_rich", "owm_minimised")
 NonNegativeInt = Annotated[int, Field(ge=0)]
 
 
-class SelectionRule(BaseModel):
+class SelectionRule(ConfigModel):
     """Bounds on the counts of a document; all of them must hold."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)

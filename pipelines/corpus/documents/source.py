@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
 from pipelines.errors import InvalidInput, MissingRequirement
-from pipelines.stages import InputFile, Inputs
+from pipelines.stages import ConfigModel, InputFile, Inputs
 
 DOCUMENTS_NAME: Final = "documents.jsonl"
 """Name of the artifact of a `corpus` stage."""
@@ -27,7 +27,7 @@ NumberFilter = Callable[[int], bool]
 """Document number → whether it is needed; other documents are skipped without parsing."""
 
 
-class ColumnMapping(BaseModel):
+class ColumnMapping(ConfigModel):
     """Names of the columns of a source."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
@@ -58,7 +58,7 @@ CORPUS_COLUMNS: Final = ColumnMapping(
 """Columns of the documents of a `corpus` stage."""
 
 
-class HubDataset(BaseModel):
+class HubDataset(ConfigModel):
     """A dataset of the Hugging Face hub, or a local folder that `datasets.load_dataset` reads."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
@@ -311,7 +311,7 @@ class _HubSource:
         return int(found.num_examples) if found is not None and found.num_examples else None
 
 
-class DocumentSourceConfig(BaseModel):
+class DocumentSourceConfig(ConfigModel):
     """Config fields of a stage that reads documents."""
 
     documents: tuple[InputFile, ...] = Field(

@@ -14,18 +14,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
 from pipelines.llm.clients.errors import ErrorTranslator, ServiceUnavailable
 from pipelines.llm.clients.openai_api import BATCH_ENDPOINT, chat_body, parse_batch_reply
 from pipelines.llm.clients.protocol import BatchStatus, ModelSpec
 from pipelines.llm.requests import ModelReply, ModelRequest
+from pipelines.stages import ConfigModel
 
 _MODULE: Final = "vllm.entrypoints.openai.run_batch"
 _SHOWN_LINES: Final = 8
 
 
-class OfflineVLLMConfig(BaseModel):
+class OfflineVLLMConfig(ConfigModel):
     """Settings of vLLM's offline batch runner."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)

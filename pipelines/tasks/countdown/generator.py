@@ -10,9 +10,10 @@ from collections.abc import Iterable, Iterator
 from itertools import combinations, combinations_with_replacement, islice
 from typing import Annotated, Final, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from pipelines.errors import InvalidInput
+from pipelines.stages import ConfigModel
 from pipelines.tasks.countdown.problem import MAX_NUMBERS, MIN_NUMBERS, Problem, ProblemKey, make_problem
 from pipelines.tasks.countdown.rules import ANY, Arithmetic
 from pipelines.tasks.countdown.solver import reachable, solve
@@ -31,7 +32,7 @@ _TRIES_BEFORE_LISTING: Final = 20_000
 _Range = tuple[int, int]
 
 
-class ProblemSpace(BaseModel):
+class ProblemSpace(ConfigModel):
     """Which problems there are to draw from."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from fractions import Fraction
 from typing import Final
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
+from pipelines.stages import ConfigModel
 from pipelines.tasks.countdown.expression import MAX_LENGTH, DivisionByZero, ExpressionError, TooLong, parse
 from pipelines.tasks.protocol import Score
 
@@ -26,7 +27,7 @@ REASONS: Final[dict[str, str]] = {
 """Each `Score.reason` as a sentence for a screen."""
 
 
-class RewardRules(BaseModel):
+class RewardRules(ConfigModel):
     """How much an answer earns."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")

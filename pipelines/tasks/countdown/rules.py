@@ -3,7 +3,9 @@
 import math
 from typing import Annotated, Final, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, model_validator
+
+from pipelines.stages import ConfigModel
 
 Operation = Literal["+", "-", "*", "/"]
 OPERATIONS: Final[tuple[Operation, ...]] = ("+", "-", "*", "/")
@@ -21,7 +23,7 @@ def _canonical_operations(text: str) -> str:
     return "".join(sign for sign in OPERATIONS if sign in text)
 
 
-class Arithmetic(BaseModel):
+class Arithmetic(ConfigModel):
     """Operations allowed, and bounds on the result of every one of them (the last included).
 
     Given numbers are not results: they may lie outside the bounds. The default allows all of rational arithmetic.

@@ -6,9 +6,9 @@ override them.
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
-from pipelines.stages import UNLESS_DEFAULT, StageConfig
+from pipelines.stages import UNLESS_DEFAULT, ConfigModel, StageConfig
 from pipelines.teachers.conditions import ConditionName
 from pipelines.training.shipped import SHIPPED_NAMES, shipped_model
 
@@ -21,7 +21,7 @@ NonNegativeFloat = Annotated[float, Field(ge=0)]
 _OUTSIDE_KEY: dict[str, Any] = {"in_key": False}
 
 
-class ConfigTable(BaseModel):
+class ConfigTable(ConfigModel):
     """A table inside a training config."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, use_attribute_docstrings=True)

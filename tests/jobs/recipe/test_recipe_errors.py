@@ -41,6 +41,27 @@ def refused(folder: Path, text: str, overrides: tuple[str, ...] = ()) -> Invalid
             "",
         ),
         (
+            "steps = 20",
+            "steps = true",
+            "steps = true",
+            "stages.ppo.steps: true is no number",
+            "",
+        ),
+        (
+            "actor.learning_rate = 1e-4",
+            "actor.learning_rate = false",
+            "actor.learning_rate = false",
+            "stages.ppo.actor.learning_rate: false is no number",
+            "",
+        ),
+        (
+            "train = 20",
+            "train = 20\nsizes = [true]",
+            "sizes = [true]",
+            "stages.problems.sizes: true is no number",
+            "",
+        ),
+        (
             "train = 20",
             "train = 20\nsizes = [2,\n  9]",
             "  9]",
