@@ -7,22 +7,22 @@ from cogtui.store.importing.protocol import BadRowError, FileSample, ImportColum
 
 
 class SeveralAnswers:
-    """Imports rows like `{"ask": …, "ys": [{"text": …, "points": …}, …]}`."""
+    """Imports rows like `{"ask": …, "tries": [{"text": …, "points": …}, …]}`."""
 
     name = "several"
     label = "a log of several answers per question"
     default_split = "test"
 
     def matches(self, sample: FileSample) -> float:
-        return 1.0 if {"ask", "ys"} <= set(sample.rows[0]) else 0.0
+        return 1.0 if {"ask", "tries"} <= set(sample.rows[0]) else 0.0
 
     def columns(self, sample: FileSample, given: Mapping[str, str]) -> ImportColumns:
         return ImportColumns()
 
     def rollouts(self, row: Mapping[str, Any], columns: ImportColumns) -> Iterable[ImportedRollout]:
-        if not isinstance(row.get("ys"), list):
-            raise BadRowError("no list of answers in ys")
-        for number, answer in enumerate(row["ys"]):
+        if not isinstance(row.get("tries"), list):
+            raise BadRowError("no list of answers in tries")
+        for number, answer in enumerate(row["tries"]):
             yield ImportedRollout(
                 completion=answer["text"],
                 prompt=row["ask"],

@@ -26,11 +26,11 @@ from pipelines.errors import InvalidInput
 from tests.app.driving import started, until
 
 ROWS: list[dict[str, Any]] = [
-    {"ask": "2 + 2?", "update": 3, "ys": [{"text": "It is 4.", "points": 1.0}, {"text": "Or 5?", "points": 0.0}]},
-    {"ask": "3 + 3?", "update": 3, "ys": []},
-    {"ask": "4 + 4?", "update": 4, "ys": "eight"},
-    {"ask": "5 + 5?", "update": 4, "ys": [{"text": "no points"}]},
-    {"ask": "6 + 6?", "update": 4, "ys": [{"text": "Twelve, I think.", "points": 0.5}]},
+    {"ask": "2 + 2?", "update": 3, "tries": [{"text": "It is 4.", "points": 1.0}, {"text": "Or 5?", "points": 0.0}]},
+    {"ask": "3 + 3?", "update": 3, "tries": []},
+    {"ask": "4 + 4?", "update": 4, "tries": "eight"},
+    {"ask": "5 + 5?", "update": 4, "tries": [{"text": "no points"}]},
+    {"ask": "6 + 6?", "update": 4, "tries": [{"text": "Twelve, I think.", "points": 0.5}]},
 ]
 
 
@@ -71,7 +71,7 @@ def test_it_is_chosen_by_content_and_its_rows_hold_several_rollouts(log: Path, t
     assert (state.rows, state.bad) == (3, 3)
     assert state.files[0].named == [
         "line 2: no rollout in this row",
-        "line 3: no list of answers in ys",
+        "line 3: no list of answers in tries",
         "line 4: the importer several failed: KeyError: 'points'",
     ]
     assert finish(run_import(plan, workspace)).rows == 3  # again: nothing is written twice
@@ -104,7 +104,7 @@ async def test_it_is_opened_in_the_app_like_any_file(log: Path) -> None:
 
 def test_fixed_fields_take_no_map_and_unknown_formats_are_named(log: Path) -> None:
     with pytest.raises(InvalidInput, match="whose fields are fixed"):
-        plan_import([log], mapping={"completion": "ys"})
+        plan_import([log], mapping={"completion": "tries"})
     with pytest.raises(InvalidInput, match="there is no import format 'severl'") as caught:
         plan_import([log], chosen="severl")
     assert "Did you mean several?" in caught.value.remedy

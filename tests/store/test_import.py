@@ -67,8 +67,9 @@ def test_a_verl_dump(lab: Lab, tmp_path: Path) -> None:
     assert (first.row.condition, first.row.seed, first.row.kind) == ("dots", 3, "import")
     assert (first.row.sample, second.row.sample) == (0, 1)
     assert (second.answer, second.row.correct, second.row.reward) == ("44 - 19", False, 0.1)
-    assert set(first.meta["worked_out"]) >= {"numbers", "target", "correct", "answer", "problem_id", "sample"}
-    assert first.meta["columns"] == {"acc": True}
+    assert set(first.meta["worked_out"]) >= {"numbers", "target", "answer", "problem_id", "sample"}
+    assert "correct" not in first.meta["worked_out"]  # `acc` states it
+    assert "columns" not in first.meta
     assert first.meta["source_id"] == "r1"
     assert first.row.n_tokens is None
     assert first.row.finish_reason == "unknown"
@@ -116,15 +117,15 @@ def test_the_papers_json(lab: Lab, tmp_path: Path) -> None:
 
 def test_plain_lines_with_names_of_their_own(lab: Lab, tmp_path: Path) -> None:
     path = lines(tmp_path / "mine.jsonl", [
-        {"question": PROMPT, "response": {"text": RIGHT}, "global_step": "7", "variant": "dots", "len": 12},
-        {"question": "no task at all", "response": {"text": "hm"}, "global_step": 8, "variant": None, "len": 1},
+        {"question": PROMPT, "response": {"said": RIGHT}, "global_step": "7", "variant": "dots", "len": 12},
+        {"question": "no task at all", "response": {"said": "hm"}, "global_step": 8, "variant": None, "len": 1},
     ])  # fmt: skip
     with pytest.raises(InvalidInput, match="looks like a completion") as caught:
         plan_import([path])
     assert "--map completion=COLUMN" in caught.value.remedy
-    plan = plan_import([path], mapping={"completion": "response.text", "n_tokens": "len"})
-    assert "completion     from response.text" in "\n".join(plan.lines())
-    task, chat = imported(lab, path, mapping={"completion": "response.text", "n_tokens": "len"})
+    plan = plan_import([path], mapping={"completion": "response.said", "n_tokens": "len"})
+    assert "completion     from response.said" in "\n".join(plan.lines())
+    task, chat = imported(lab, path, mapping={"completion": "response.said", "n_tokens": "len"})
     assert (task.completion, task.row.step, task.row.condition, task.row.n_tokens) == (RIGHT, 7, "dots", 12)
     assert (task.row.reward, task.row.correct, task.answer) == (1.0, True, "44 + 19 + 35")
     assert set(task.meta["worked_out"]) >= {"reward", "correct", "answer", "numbers", "target"}

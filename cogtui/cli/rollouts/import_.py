@@ -32,16 +32,19 @@ def import_files(
             emit_json(_plan_dict(plan))
         return
     state = finish(run_import(plan, workspace))
+    refuse_if_nothing_was_read(state)
     with open_store(workspace) as store:
         coverage = store.ingest()
     warnings = [f"{file.path}: {file.bad:,} rows could not be read" for file in state.files if file.bad]
     if as_json:
-        files = [{"path": one.path, "rows": one.rows, "bad": one.bad, "named": one.named} for one in state.files]
+        files = [one.as_json() for one in state.files]
         emit_json({**_plan_dict(plan), "rows": state.rows, "bad": state.bad, "files": files}, warnings)
         return
     for file in state.files:
         for named in file.named[:10]:
             narrate(f"{file.path}: {named}")
+        for remark in file.remarks():
+            narrate(f"{file.path}: {remark}")
     for warning in warnings:
         narrate(f"warning: {warning}")
     emit(plan.key)
@@ -52,6 +55,18 @@ def finish(steps: Iterator[ImportState]) -> ImportState:
     """Run an import to its end."""
     (last,) = deque(steps, maxlen=1)
     return last
+
+
+def refuse_if_nothing_was_read(state: ImportState) -> None:
+    """Raise InvalidInput if every row of an import is bad; name the first ones."""
+    if state.rows or not state.bad:
+        return
+    named = [f"{Path(file.path).name}, {row}" for file in state.files for row in file.named]
+    raise InvalidInput(
+        f"no row could be read as a rollout ({state.bad:,} rows)",
+        detail="\n".join(named[:5]),
+        remedy="Name the column of the completions with --map completion=COLUMN, or the layout with --format.",
+    )
 
 
 def pairs(given: Iterable[str], option: str) -> dict[str, str]:

@@ -1,22 +1,43 @@
-"""The base of importers whose fields are columns, and the reading of values from columns."""
+"""The base of importers whose fields are columns, and the reading of rollouts from columns."""
 
 from __future__ import annotations
 
-import json
-import math
-import re
-from collections.abc import Iterable, Mapping, Sequence, Set
-from typing import Any, ClassVar, Final
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from typing import Any, ClassVar, Final, TypeVar
 
-from cogtui.store.importing.columns import choose_columns, value_at
+from cogtui.store.importing.columns import FIELDS, choose_columns, value_at
+from cogtui.store.importing.completions import CompletionValue, as_text, read_completions
+from cogtui.store.importing.conversations import (
+    Turn,
+    last_question,
+    read_turns,
+    split_turns,
+    transcribe,
+    without_leading_questions,
+)
 from cogtui.store.importing.protocol import BadRowError, FileSample, ImportColumns, ImportedRollout
+from cogtui.store.importing.values import (
+    is_verdict,
+    other_columns,
+    read_answer,
+    read_label,
+    read_number,
+    read_object,
+    read_verdict,
+    read_whole,
+)
 
-_LONGEST_KEPT: Final = 2000
-_TRUE: Final = {True: True, False: False, "true": True, "false": False, "True": True, "False": False}
+_T = TypeVar("_T")
+_OF_ONE: Final = ("reward", "correct", "answer", "n_tokens", "finish_reason", "sample", "id", "thought")
+"""Fields of one completion: a row of several states them in lists, or in the objects of the completions."""
+_SCORES: Final = ("reward", "correct", "answer")
+"""Fields that stay empty where the file has their column but no value."""
+_COUNTED: Final = ("step", "sample", "n_tokens")
+"""Other fields whose unreadable values are counted."""
 
 
 class ColumnImporter:
-    """An importer of rows of which each is one rollout. A subclass names the columns of its layout."""
+    """An importer of rows whose fields are columns. A subclass names the columns of its layout."""
 
     name: ClassVar[str]
     label: ClassVar[str]
@@ -27,6 +48,8 @@ class ColumnImporter:
     """Columns that every file of this layout has."""
     any_of: ClassVar[Set[str]] = frozenset()
     """Columns of which a file has at least one; empty for no such condition."""
+    skips_null_rewards: ClassVar[bool] = False
+    """Whether the sum of several reward columns leaves out those that are null; otherwise one null leaves it empty."""
 
     def matches(self, sample: FileSample) -> float:
         """Return a high confidence if the first row has the columns of the layout, else 0."""
@@ -38,137 +61,191 @@ class ColumnImporter:
         return choose_columns(self.layout, sample.rows, given)
 
     def rollouts(self, row: Mapping[str, Any], columns: ImportColumns) -> Iterable[ImportedRollout]:
-        """Return the one rollout of a row."""
-        return (rollout_from_columns(row, columns),)
+        """Return the rollouts of a row: one for each completion in it."""
+        return rollouts_from_columns(row, columns, skip_null_rewards=self.skips_null_rewards)
 
 
-def rollout_from_columns(row: Mapping[str, Any], columns: ImportColumns) -> ImportedRollout:
-    """Read a rollout from the columns of a row.
+def rollouts_from_columns(
+    row: Mapping[str, Any], columns: ImportColumns, *, skip_null_rewards: bool = False
+) -> list[ImportedRollout]:
+    """Read the rollouts of a row: one for each completion in its column.
 
     Raises:
         BadRowError: there is no completion.
     """
-    fields = columns.fields
-
-    def value(name: str) -> Any:
-        return value_at(row, fields[name][0]) if name in fields else None
-
-    computed: list[str] = []
-
-    def text(name: str, speaker: str | None) -> str | None:
-        found = value(name)
-        if found is None or isinstance(found, str):
-            return found
-        joined = message_text(found, speaker)
-        if joined is not None:
-            computed.append(name)
-        return joined
-
-    completion = text("completion", "assistant")
-    if completion is None:
-        raise BadRowError(f"no text in {' + '.join(fields['completion'])}")
-    correct = value("correct")
-    answer = value("answer")
-    problem = value("problem_id")
-    split = value("split")
-    used = {column for names in fields.values() for column in names}
-    return ImportedRollout(
-        completion=completion,
-        prompt=text("prompt", None) or "",
-        step=whole_number(value("step")),
-        split=split if isinstance(split, str) and split else None,
-        sample=whole_number(value("sample")),
-        problem_id=None if problem is None or isinstance(problem, Mapping | list) else str(problem),
-        task=value("task") if isinstance(value("task"), str) else None,
-        problem=_json_object(value("problem")),
-        numbers=value("numbers"),
-        target=value("target"),
-        ground_truth=value("ground_truth"),
-        reward=_sum([value_at(row, column) for column in fields.get("reward", ())]),
-        correct=_TRUE.get(correct) if isinstance(correct, bool | int | float | str) else None,
-        answer=str(answer) if isinstance(answer, str | int | float) else None,
-        finish_reason=None if value("finish_reason") is None else str(value("finish_reason")),
-        n_tokens=whole_number(value("n_tokens")),
-        condition=_label(value("condition")),
-        seed=_label(value("seed")),
-        source_id=_label(value("id")),
-        columns=other_columns(row, used),
-        computed=computed,
-    )
+    place = columns.fields["completion"][0]
+    found = read_completions(value_at(row, place))
+    if found is None:
+        raise BadRowError(f"no text in {place}")
+    completions, listed = found
+    readers = [
+        _RowReader(row, columns, each or CompletionValue(), number, len(completions), listed, skip_null_rewards)
+        for number, each in enumerate(completions)
+    ]
+    return [reader.read() for reader in readers]
 
 
-def other_columns(row: Mapping[str, Any], used: Set[str]) -> dict[str, Any]:
-    """Return the columns of a row that no field is read from, as JSON, without long ones."""
-    return {name: kept for name, value in row.items() if name not in used and (kept := _as_json(value)) is not None}
+class _RowReader:
+    """Reads the fields of one of the completions of a row."""
 
+    def __init__(
+        self,
+        row: Mapping[str, Any],
+        columns: ImportColumns,
+        completion: CompletionValue,
+        number: int,
+        count: int,
+        listed: bool,
+        skip_null_rewards: bool,
+    ) -> None:
+        self._row = row
+        self._fields = columns.fields
+        self._completion = completion
+        self._number = number
+        self._count = count
+        self._listed = listed
+        self._skip_null_rewards = skip_null_rewards
+        self._computed: list[str] = []
+        self._empty: list[str] = []
+        self._used: set[str] = set()
+        self._used_inside: set[str] = {completion.text_name}
 
-def whole_number(value: Any) -> int | None:
-    """Return a value as a whole number; None if it is not one."""
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    if isinstance(value, str) and re.fullmatch(r"\d{1,15}", value):
-        value = int(value)
-    return value if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**62 else None
+    def read(self) -> ImportedRollout:
+        """Return the rollout."""
+        prompt, question, turns = self._read_prompt()
+        text = as_text(self._completion, turns)
+        completion, parts, stated = text.text, text.parts, text.is_stated
+        thought = self._value("thought")
+        if isinstance(thought, str) and thought.strip() and completion.strip() and "<think>" not in completion:
+            before = f"<think>\n{thought}\n</think>\n\n"
+            parts = [part._replace(start=part.start + len(before), end=part.end + len(before)) for part in parts]
+            completion, stated = before + completion, False
+        if not stated:
+            self._computed.append("completion")
+        reward, correct = self._read_scores()
+        problem_id, task, split = self._value("problem_id"), self._value("task"), self._value("split")
+        problem, target = read_object(self._value("problem")), self._value("target")
+        finish_reason = self._value("finish_reason")
+        truth = self._value("ground_truth")
+        return ImportedRollout(
+            completion=completion,
+            prompt=prompt,
+            question=question,
+            parts=parts,
+            step=self._parsed("step", read_whole),
+            split=split if isinstance(split, str) and split else None,
+            sample=self._parsed("sample", read_whole),
+            problem_id=None if (name := read_label(problem_id)) is None or name == "" else str(name),
+            task=task if isinstance(task, str) else None,
+            problem=problem,
+            numbers=self._value("numbers"),
+            target=target,
+            ground_truth=truth,
+            reward=reward,
+            correct=correct,
+            answer=self._parsed("answer", read_answer),
+            finish_reason=finish_reason if isinstance(finish_reason, str) else None,
+            n_tokens=self._parsed("n_tokens", _read_count),
+            condition=read_label(self._value("condition")),
+            seed=read_label(self._value("seed")),
+            source_id=read_label(self._value("id")),
+            columns={
+                **other_columns(self._row, self._used | {self._fields["completion"][0]}),
+                **other_columns(self._completion.fields, self._used_inside),
+            },
+            empty=self._empty,
+            computed=self._computed,
+        )
 
+    def _read_prompt(self) -> tuple[str, str, list[Turn] | None]:
+        """Prompt, the user's last question in it, and the turns of the completion that answer."""
+        value = self._value("prompt")
+        turns = self._completion.turns
+        if "prompt" in self._fields:
+            answering = None if turns is None else without_leading_questions(turns)
+            if isinstance(value, str):
+                return value, "", answering
+            asked = read_turns(value)
+            if asked is not None:
+                return self._transcribed(asked), last_question(asked), answering
+            if isinstance(value, list) and value and all(isinstance(each, str) for each in value):
+                if len(value) > 1:
+                    self._computed.append("prompt")
+                return "\n\n".join(value), "", answering
+            return "", "", answering
+        if turns is None:
+            return "", "", None
+        asking, answering = split_turns(turns)
+        return (self._transcribed(asking), last_question(asking), answering) if asking else ("", "", answering)
 
-def _sum(values: Sequence[Any]) -> float | None:
-    numbers = [float(v) for v in values if isinstance(v, int | float) and math.isfinite(v)]
-    return sum(numbers) if numbers and len(numbers) == len(values) else None
+    def _transcribed(self, turns: Sequence[Turn]) -> str:
+        transcript = transcribe(turns)
+        if not transcript.is_stated:
+            self._computed.append("prompt")
+        return transcript.text
 
+    def _read_scores(self) -> tuple[float | None, bool | None]:
+        correct = self._parsed("correct", read_verdict)
+        columns = self._fields.get("reward", ())
+        if len(columns) > 1 and not self._has_inside("reward"):
+            values = [value_at(self._row, column) for column in columns]
+            self._used |= set(columns)
+            numbers = [read_number(value) for value in values]
+            known = [number for number in numbers if number is not None]
+            may_skip = self._skip_null_rewards and known
+            if len(known) == len(numbers) or may_skip:
+                return sum(known), correct
+            self._empty.append("reward")
+            return None, correct
+        value = self._value("reward")
+        reward = self._parsed("reward", read_number)
+        if reward is not None and is_verdict(value):  # a verdict in the place of a reward: the number is ours
+            self._computed.append("reward")
+            if correct is None and "correct" not in self._empty:
+                correct = read_verdict(value)
+        return reward, correct
 
-def _json_object(value: Any) -> Mapping[str, Any] | None:
-    """A JSON object, also given as text: cells of CSV files and parquet columns hold text."""
-    if isinstance(value, str) and value.startswith("{"):
-        try:
-            value = json.loads(value)
-        except (ValueError, RecursionError):
+    def _has_inside(self, name: str) -> bool:
+        return any(column in self._completion.fields for column in _names_inside(name))
+
+    def _value(self, name: str) -> Any:
+        """The value of a field: of the completion's own object, of its place in a list, or of the row."""
+        if name in _OF_ONE:
+            inside = self._completion.fields
+            found = next((column for column in _names_inside(name) if inside.get(column) is not None), None)
+            if found is not None:
+                self._used_inside.add(found)
+                return inside[found]
+        if name not in self._fields:
             return None
-    return value if isinstance(value, Mapping) else None
+        column = self._fields[name][0]
+        value = value_at(self._row, column)
+        if name in _OF_ONE and self._listed:
+            if isinstance(value, list) and len(value) == self._count:
+                self._used.add(column)
+                return value[self._number]
+            if self._count > 1 or isinstance(value, list):
+                return None  # one value of several completions belongs to none of them; it stays among the columns
+        self._used.add(column)
+        return value
+
+    def _parsed(self, name: str, read: Callable[[Any], _T | None]) -> _T | None:
+        """The value of a field as its type. What the file has but cannot be read is left empty, and kept as it is."""
+        value = self._value(name)
+        parsed = read(value)
+        if parsed is None and (name in self._fields or value is not None):
+            if name in _SCORES or (name in _COUNTED and value is not None):
+                self._empty.append(name)
+            if name in self._fields and value is not None:
+                self._used.discard(self._fields[name][0])
+        return parsed
 
 
-def _label(value: Any) -> str | int | None:
-    return value if isinstance(value, str | int) and not isinstance(value, bool) else None
+def _names_inside(name: str) -> tuple[str, ...]:
+    """Names of a field in the object of a completion; its `answer` is the model's."""
+    return (*FIELDS[name], "answer") if name == "answer" else FIELDS[name]
 
 
-def message_text(messages: Any, speaker: str | None) -> str | None:
-    """Return the text of chat messages: what one role says, or all messages under their roles.
-
-    Args:
-        messages: a message, or a list of messages or strings.
-        speaker: a role; None for all.
-
-    Returns:
-        None if these are not messages.
-    """
-    if isinstance(messages, Mapping):
-        messages = [messages]
-    if not isinstance(messages, list) or not messages:
-        return None
-    texts = []
-    for message in messages:
-        if isinstance(message, str):
-            texts.append(("", message))
-            continue
-        if not isinstance(message, Mapping):
-            return None
-        content = message.get("content")
-        if isinstance(content, list):
-            content = "".join(str(part.get("text", "")) for part in content if isinstance(part, Mapping))
-        texts.append((str(message.get("role", "")), content if isinstance(content, str) else ""))
-    if speaker is not None:
-        own = [text for role, text in texts if role in (speaker, "")]
-        return "\n\n".join(own) if own else None
-    if len(texts) == 1:
-        return texts[0][1]
-    return "\n\n".join(f"[{role}]\n{text}" if role else text for role, text in texts)
-
-
-def _as_json(value: Any) -> Any:
-    """A value as JSON; None if it is None or too long to repeat."""
-    if value is None:
-        return None
-    try:
-        text = json.dumps(value, allow_nan=False)
-    except (TypeError, ValueError):
-        text = json.dumps(str(value))
-    return json.loads(text) if len(text) <= _LONGEST_KEPT else None
+def _read_count(value: Any) -> int | None:
+    count = read_whole(value)
+    return count if count is not None and count >= 0 else None

@@ -3,35 +3,53 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
+from cogtui.store.importing.completions import read_completions
 from cogtui.store.importing.protocol import ImportColumns
+from cogtui.store.importing.values import read_number, read_object
 from pipelines.errors import InvalidInput
 
 FIELDS: Final[dict[str, tuple[str, ...]]] = {
     "completion": ("completion", "response", "output", "generated", "generation", "generated_text", "model_output",
-                   "response_text", "completions", "responses", "text", "prediction", "trace"),
-    "prompt": ("prompt", "input", "question", "query", "instruction", "prompt_text", "messages"),
-    "reward": ("reward", "score", "rewards", "total_reward", "reward_score", "return"),
-    "correct": ("correct", "is_correct", "acc", "accuracy", "success", "passed"),
-    "step": ("step", "global_step", "training_step", "train_step", "iteration", "update"),
-    "problem_id": ("problem_id", "prompt_id", "question_id", "task_id", "problem", "index", "idx", "extra_info.index"),
+                   "response_text", "full_model_response", "model_response", "completions", "responses", "generations",
+                   "outputs", "model_outputs", "model_responses", "resps", "choices", "ys", "candidates", "samples",
+                   "text", "prediction", "trace", "code"),
+    "prompt": ("prompt", "input", "question", "query", "instruction", "prompt_text", "messages", "problem", "x"),
+    "thought": ("reasoning_content", "thinking", "thinking_trajectory"),
+    "reward": ("reward", "score", "rewards", "scores", "total_reward", "reward_score", "return"),
+    "correct": ("correct", "is_correct", "iscorrect", "acc", "accuracy", "success", "passed", "correctness",
+                "correctness_math_verify"),
+    "step": ("step", "global_step", "training_step", "train_step", "iteration", "update", "head_version", "version",
+             "policy_version", "weight_version"),
+    "problem_id": ("problem_id", "prompt_id", "question_id", "task_id", "problem", "example_id", "index", "idx",
+                   "extra_info.index"),
     "sample": ("sample", "sample_idx", "sample_index", "sample_id", "rollout_idx"),
     "task": ("task",),
     "problem": ("problem",),
     "numbers": ("numbers", "nums"),
     "target": ("target",),
-    "ground_truth": ("ground_truth", "gts", "gt", "reward_model.ground_truth"),
-    "answer": ("answer", "predicted_answer", "extracted_answer", "final_answer", "pred"),
+    "answer": ("predicted_answer", "extracted_answer", "model_answer", "parsed_answer", "pred", "preds", "final_answer",
+               "prediction", "predictions"),
+    "ground_truth": ("ground_truth", "gts", "gt", "gold", "gold_answer", "expected_answer", "correct_answer",
+                     "reference_answer", "reward_model.ground_truth"),
     "n_tokens": ("n_tokens", "response_length", "completion_length", "num_tokens", "completion_tokens"),
-    "finish_reason": ("finish_reason", "stop_reason"),
+    "finish_reason": ("finish_reason", "finish_reasons", "stop_reason"),
     "split": ("split",),
     "condition": ("condition", "variant"),
     "seed": ("seed",),
     "id": ("id", "uid", "uuid", "request_id", "rollout_id"),
 }  # fmt: skip
-"""Field of a rollout → names of columns that mean it, the surest first."""
+"""Field of a rollout → names of columns that mean it, the surest first.
+
+A column `answer` is not here: `_place_answer` tells whether it is the model's answer or the right one.
+"""
+
+_AGGREGATES: Final = re.compile(r"(?:^|_)(?:mean|avg|average|std|max|min|best|baseline|group)(?:_|$)", re.IGNORECASE)
+_DEEPEST: Final = 8
+_LONGEST_ID: Final = 200
 
 
 def choose_columns(
@@ -59,6 +77,7 @@ def choose_columns(
         if match is not None:
             fields[name] = (match,)
             taken.add(match)
+    _place_answer(fields, layout, columns - taken)
     if "reward" not in fields:
         rewards = tuple(_reward_columns(rows, columns, taken))
         if rewards:
@@ -73,12 +92,33 @@ def choose_columns(
     return ImportColumns({name: fields[name] for name in FIELDS if name in fields})
 
 
+def _place_answer(fields: dict[str, tuple[str, ...]], layout: Mapping[str, Sequence[str]], free: set[str]) -> None:
+    """Decide what a column `answer` is, unless the layout says so.
+
+    It is the model's beside a right answer or a problem that is stated elsewhere, else the right one.
+    """
+    if "answer" not in free or any("answer" in layout.get(name, ()) for name in ("answer", "ground_truth")):
+        return
+    knows_truth = "ground_truth" in fields or {"numbers", "target"} <= set(fields) or "problem" in fields
+    if not knows_truth and "ground_truth" in layout:
+        fields["ground_truth"] = ("answer",)
+    elif knows_truth and "answer" not in fields and "answer" in layout:
+        fields["answer"] = ("answer",)
+
+
 def _fits(name: str, column: str, rows: Sequence[Mapping[str, Any]]) -> bool:
-    """Whether a column can hold a field: completions and prompts are text or chat messages."""
-    if name not in ("completion", "prompt"):
-        return True
+    """Whether a column can hold a field, by its first value that is not null."""
     value = next((found for row in rows if (found := value_at(row, column)) is not None), None)
-    return isinstance(value, str | list) or (isinstance(value, Mapping) and "content" in value)
+    if name == "completion":
+        return read_completions(value) is not None
+    if name == "prompt":
+        is_text = isinstance(value, str) and (column != "problem" or any(each.isspace() for each in value.strip()))
+        return is_text or isinstance(value, list) or (isinstance(value, Mapping) and "content" in value)
+    if name == "problem_id":
+        return not isinstance(value, str) or len(value) <= _LONGEST_ID
+    if name == "problem":
+        return read_object(value) is not None
+    return True
 
 
 def _override(fields: dict[str, tuple[str, ...]], given: Mapping[str, str], columns: set[str]) -> None:
@@ -101,27 +141,31 @@ def _nearest(name: str, choices: Iterable[str]) -> str:
 
 
 def _reward_columns(rows: Sequence[Mapping[str, Any]], columns: set[str], taken: set[str]) -> list[str]:
-    """Columns of a reward in parts: TRL writes one per reward function."""
+    """Columns of a reward in parts: TRL writes one per reward function. Means and the like are no parts."""
     found = []
     for column in sorted(columns - taken):
         name = column.lower()
-        if ("reward" in name or name.endswith("_score")) and all(_is_number(value_at(row, column)) for row in rows):
+        is_named = ("reward" in name or name.endswith("_score")) and not _AGGREGATES.search(name)
+        if is_named and all(_is_number(value_at(row, column)) for row in rows):
             found.append(column)
     return found
 
 
 def _is_number(value: Any) -> bool:
-    return value is None or (isinstance(value, int | float) and not isinstance(value, bool))
+    """Whether a value is a number or empty."""
+    if isinstance(value, float) or value is None:
+        return True
+    return not isinstance(value, bool) and read_number(value) is not None
 
 
-def column_names(rows: Iterable[Mapping[str, Any]]) -> set[str]:
+def column_names(rows: Iterable[Mapping[str, Any]], depth: int = 0) -> set[str]:
     """Return all columns of some rows; those inside objects have dots in their names."""
     found: set[str] = set()
     for row in rows:
         for name, value in row.items():
             found.add(name)
-            if isinstance(value, Mapping):
-                found |= {f"{name}.{inner}" for inner in column_names([value])}
+            if isinstance(value, Mapping) and depth < _DEEPEST:
+                found |= {f"{name}.{inner}" for inner in column_names([value], depth + 1)}
     return found
 
 

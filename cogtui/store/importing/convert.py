@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from cogtui.store.importing.protocol import BadRowError, ImportColumns, ImportedRollout, RowImporter
+from cogtui.store.importing.repeated_prompt import repeated_prompt_end, repeats_prompt_inside
+from cogtui.store.importing.values import has_huge_whole, kept_json
 from pipelines.records import rollout_id
 from pipelines.tasks.registry import NO_TASK, TASKS, score_problem
 
 _STEP_IN_NAME: Final = re.compile(r"(?:step|global_step|completions?|iter)[_-]?(\d{1,15})|^(\d{1,15})$", re.IGNORECASE)
 _FINISHED: Final = {"stop": "stop", "eos": "stop", "eos_token": "stop", "end_turn": "stop", "length": "length",
-                    "max_tokens": "length", "max_length": "length", "error": "error", "abort": "error"}  # fmt: skip
+                    "stop_sequence": "stop", "completed": "stop", "tool_calls": "stop", "tool_use": "stop",
+                    "max_tokens": "length", "max_length": "length", "max_output_tokens": "length",
+                    "model_length": "length", "error": "error", "abort": "error"}  # fmt: skip
+CUT_PROMPT: Final = "repeated prompt cut off"
 
 
 @dataclass(slots=True)
@@ -29,6 +34,19 @@ class PlacedRollout:
     problem_id: str
     sample: int
     computed: list[str]
+    cut: str = ""
+    """The prompt that the completion in the file begins with, which is cut off."""
+    differing: dict[str, Any] = field(default_factory=dict)
+    """What the task finds where the file states another value: reward, correct, answer, and the name of the task."""
+
+
+@dataclass(slots=True)
+class ConvertedRow:
+    """The rollouts of a row, and the completions of it that are none."""
+
+    rollouts: list[PlacedRollout]
+    problems: list[str]
+    """What is wrong with each of the others."""
 
 
 class Converter:
@@ -51,14 +69,14 @@ class Converter:
         self._file_step = int(match[1] or match[2]) if match else None
         self._samples: dict[tuple[int, str], int] = {}
 
-    def convert(self, row: Mapping[str, Any]) -> list[PlacedRollout]:
+    def convert(self, row: Mapping[str, Any]) -> ConvertedRow:
         """Return the rollouts of a row, before their scores are computed.
 
         Raises:
             BadRowError: the row has none.
         """
         try:
-            found: Iterable[ImportedRollout] = list(self._importer.rollouts(row, self._columns))
+            found: list[ImportedRollout] = list(self._importer.rollouts(row, self._columns))
         except BadRowError:
             raise
         except Exception as error:  # a row of an unexpected shape, or a bug of a plug-in: the other rows go on
@@ -66,9 +84,22 @@ class Converter:
             raise BadRowError(f"the importer {self._importer.name} failed: {type(error).__name__}: {text}") from error
         if not found:
             raise BadRowError("no rollout in this row")
-        return [self._place(one) for one in found]
+        converted = ConvertedRow([], [])
+        for number, stated in enumerate(found, 1):
+            placed = self._place(stated)
+            if stated.completion.strip():
+                converted.rollouts.append(placed)
+                continue
+            problem = "the completion is only the prompt" if placed.cut else "the completion is empty"
+            converted.problems.append(problem if len(found) == 1 else f"{problem} (number {number} of {len(found)})")
+        return converted
 
     def _place(self, stated: ImportedRollout) -> PlacedRollout:
+        cut = ""
+        end = 0 if stated.parts else repeated_prompt_end(stated.completion, stated.prompt, stated.question)
+        if end:
+            cut, stated.completion = stated.completion[:end], stated.completion[end:]
+            stated.computed.append("completion")
         computed = list(stated.computed)
         step = stated.step
         if step is None:
@@ -86,7 +117,7 @@ class Converter:
             sample = self._samples.get(place, 0)
             self._samples[place] = sample + 1
             computed.append("sample")
-        return PlacedRollout(stated, step, task, problem, problem_id, sample, computed)
+        return PlacedRollout(stated, step, task, problem, problem_id, sample, list(dict.fromkeys(computed)), cut)
 
     def record(self, placed: PlacedRollout, number: int) -> dict[str, Any]:
         """Return the record of a rollout.
@@ -100,7 +131,7 @@ class Converter:
         unknown = []
         if placed.task == NO_TASK:
             unknown += ["problem", "numbers", "target"]
-        finish = _FINISHED.get(stated.finish_reason or "")
+        finish = _FINISHED.get((stated.finish_reason or "").lower())
         if finish is None:
             unknown.append("finish_reason")
         if stated.n_tokens is None:
@@ -129,26 +160,61 @@ class Converter:
         meta: dict[str, Any] = {"worked_out": placed.computed, "unknown": unknown}
         labels = (("condition", stated.condition), ("seed", stated.seed), ("source_id", stated.source_id))
         meta |= {name: value for name, value in labels if value is not None}
+        gold = _gold(placed)
+        if gold is not None:
+            meta["gold"] = gold
+        if placed.differing:
+            meta["checked"] = placed.differing
+        if stated.empty:
+            meta["left_empty"] = list(stated.empty)
+        if placed.cut:
+            meta[CUT_PROMPT.replace(" ", "_")] = len(placed.cut)
+        elif repeats_prompt_inside(stated.completion, stated.prompt, stated.question):
+            meta["repeats_prompt"] = True
+        if stated.parts:
+            meta["parts"] = [list(part) for part in stated.parts]
         if stated.columns:
             meta["columns"] = dict(stated.columns)
         return meta
 
     def _scores(self, placed: PlacedRollout) -> tuple[float | None, bool | None, str | None]:
-        reward, correct, answer = placed.stated.reward, placed.stated.correct, placed.stated.answer
-        score = None
-        if None in (reward, correct, answer):
-            score = score_problem(placed.task, placed.stated.completion, placed.problem)
-        if score is not None:
-            if reward is None:
-                reward = score.reward
-                placed.computed.append("reward")
-            if correct is None:
-                correct = score.correct
-                placed.computed.append("correct")
-            if answer is None and score.answer is not None:
-                answer = score.answer
-                placed.computed.append("answer")
+        """Reward, verdict and answer: as stated, else computed by the task unless the file leaves them empty."""
+        stated = placed.stated
+        score = score_problem(placed.task, stated.completion, placed.problem)
+        if score is None:
+            return stated.reward, stated.correct, stated.answer
+        reward, correct, answer = stated.reward, stated.correct, stated.answer
+        if reward is None and "reward" not in stated.empty:
+            reward = score.reward
+            placed.computed.append("reward")
+        if correct is None and "correct" not in stated.empty:
+            correct = score.correct
+            placed.computed.append("correct")
+        if answer is None and "answer" not in stated.empty and score.answer is not None:
+            answer = score.answer
+            placed.computed.append("answer")
+        if reward != score.reward and reward is not None:
+            placed.differing["reward"] = score.reward
+        if correct != score.correct and correct is not None:
+            placed.differing["correct"] = score.correct
+        if answer is not None and (score.answer is None or _squeezed(answer) != _squeezed(score.answer)):
+            placed.differing["answer"] = score.answer
+        if placed.differing:
+            placed.differing["task"] = placed.task
         return reward, correct, answer
+
+
+def _squeezed(answer: str) -> str:
+    return "".join(answer.split())
+
+
+def _gold(placed: PlacedRollout) -> Any:
+    """The right answer that the file states, unless it is the problem itself."""
+    stated = placed.stated
+    gold = stated.ground_truth if stated.ground_truth is not None else stated.target
+    if gold is None or (placed.task and (isinstance(gold, Mapping) or gold is stated.target)):
+        return None
+    return kept_json(gold)
 
 
 def _find_problem(stated: ImportedRollout, computed: list[str]) -> tuple[str, Mapping[str, Any]]:
@@ -160,7 +226,7 @@ def _find_problem(stated: ImportedRollout, computed: list[str]) -> tuple[str, Ma
     for name in TASKS.builtin_names():
         recognise = getattr(TASKS.get(name), "recognise", None)
         problem = None if recognise is None else recognise({**given, "prompt": stated.prompt})
-        if problem is not None:
+        if problem is not None and not has_huge_whole(problem):
             if not {"numbers", "target"} <= set(given):
                 computed += ["problem", *(field for field in ("numbers", "target") if field in problem)]
             return name, problem

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal, Protocol
 
+from cogtui.store.importing.conversations import PlacedPart
+
 RecordFamily = Literal["rollouts", "traces", "judgements"]
 """Families of cogtui's own records that an import can copy."""
 
@@ -70,8 +72,15 @@ class ImportedRollout:
     seed: str | int | None = None
     source_id: str | int | None = None
     """The id that the file gives the rollout."""
+    question: str = ""
+    """What the user asked last, if the prompt has other turns too; a completion may repeat it."""
+    parts: Sequence[PlacedPart] = ()
+    """Thoughts, texts, tool calls and results of a completion made of messages, with offsets; kept in `meta.parts`."""
     columns: Mapping[str, Any] = field(default_factory=dict)
     """Other values of the row, kept in `meta.columns`."""
+    empty: list[str] = field(default_factory=list)
+    """Fields that the file has, but as null, NaN or a value of another type. They stay empty: the import computes none
+    of them, lists them in `meta.left_empty` and counts them."""
     computed: list[str] = field(default_factory=list)
     """Fields that are not in the file as such, for instance text joined from chat messages."""
 
@@ -115,6 +124,8 @@ class RowImporter(Protocol):
 
     def rollouts(self, row: Mapping[str, Any], columns: ImportColumns) -> Iterable[ImportedRollout]:
         """Convert a row into zero or more rollouts, always the same ones in the same order.
+
+        A rollout with an empty completion is counted and named among the bad rows, the others of its row are kept.
 
         Raises:
             BadRowError: the row has no rollout.

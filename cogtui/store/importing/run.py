@@ -31,6 +31,15 @@ _SAY_EVERY: Final = 500
 
 
 @dataclass(slots=True)
+class EmptyValues:
+    """Values of one field that a file has but that cannot be read; they were left empty."""
+
+    count: int
+    first: str
+    """Place of the first."""
+
+
+@dataclass(slots=True)
 class FileImportState:
     """How far the import of one file is."""
 
@@ -38,10 +47,35 @@ class FileImportState:
     rows: int = 0
     """Rollouts written."""
     bad: int = 0
-    """Rows without a rollout."""
+    """Rows, or completions of a row, that are no rollout."""
     named: list[str] = field(default_factory=list)
     """Place and reason of the first bad rows."""
+    left_empty: dict[str, EmptyValues] = field(default_factory=dict)
+    """Field → its values that the file states as null, NaN or in another type."""
+    cut_prompts: int = 0
+    """Completions that began with their prompt, which was cut off."""
     done: bool = False
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what was read, as `result.json` and `cogtui import --json` have it."""
+        return {
+            "path": self.path,
+            "rows": self.rows,
+            "bad": self.bad,
+            "named": self.named,
+            "left_empty": {name: {"count": one.count, "first": one.first} for name, one in self.left_empty.items()},
+            "cut_prompts": self.cut_prompts,
+        }
+
+    def remarks(self) -> list[str]:
+        """Return sentences about values that were left empty and prompts that were cut off, for people."""
+        lines = [
+            f"{name} left empty in {one.count:,} rollouts, first {one.first}: the file states no readable value"
+            for name, one in self.left_empty.items()
+        ]
+        if self.cut_prompts:
+            lines.append(f"{self.cut_prompts:,} completions began with their prompt, which was cut off")
+        return lines
 
 
 @dataclass(slots=True)
@@ -137,7 +171,7 @@ def run_import(plan: ImportPlan, workspace: Workspace, *, link: bool = False) ->
         {
             "rows": state.rows,
             "bad": state.bad,
-            "files": [{"path": one.path, "rows": one.rows, "bad": one.bad, "named": one.named} for one in state.files],
+            "files": [one.as_json() for one in state.files],
         }
     )
     yield state
@@ -184,13 +218,16 @@ def _convert(file: PlannedFile, folder: StageFolder, imported: FileImportState, 
             try:
                 if row.value is None:
                     raise BadRowError(row.problem)
-                rollouts = converter.convert(row.value)
+                converted = converter.convert(row.value)
             except BadRowError as error:
-                imported.bad += 1
-                if len(imported.named) < MAX_NAMED:
-                    imported.named.append(f"{row.place}: {error}")
+                _name_bad(imported, f"{row.place}: {error}")
                 continue
-            for rollout in rollouts:
+            for problem in converted.problems:
+                _name_bad(imported, f"{row.place}: {problem}")
+            for rollout in converted.rollouts:
+                imported.cut_prompts += bool(rollout.cut)
+                for name in rollout.stated.empty:
+                    imported.left_empty.setdefault(name, EmptyValues(0, row.place)).count += 1
                 if imported.rows >= written:
                     writer.append(converter.record(rollout, imported.rows))
                 imported.rows += 1
@@ -198,6 +235,12 @@ def _convert(file: PlannedFile, folder: StageFolder, imported: FileImportState, 
                     writer.flush()
                     yield
     yield
+
+
+def _name_bad(imported: FileImportState, what: str) -> None:
+    imported.bad += 1
+    if len(imported.named) < MAX_NAMED:
+        imported.named.append(what)
 
 
 class _StreamWriter:

@@ -1,4 +1,4 @@
-"""verl's rollout dumps: `STEP.jsonl` with `input`, `output`, and `score` or `gts`."""
+"""verl's rollout dumps: `STEP.jsonl` with `input`, `output`, and `score` or `gts`; `acc` and `pred` of verifiers."""
 
 from typing import ClassVar, Final
 
@@ -15,6 +15,8 @@ class VerlImporter(ColumnImporter):
         "completion": ("output",),
         "prompt": ("input",),
         "reward": ("score",),
+        "correct": ("acc",),
+        "answer": ("pred",),
         "step": ("step",),
         "ground_truth": ("gts",),
         "id": ("request_id", "uid"),
