@@ -13,8 +13,8 @@ PYTEST  ?=
 
 .PHONY: demo test test-fast test-nightly check lint types imports install slow bench screenshots clean
 
-demo: install  ## Train, sample and judge two small models, then open the app on the result
-	@$(BIN)/cogtui run examples/smoke.toml --workspace $(DEMO)
+demo: install  ## The paper's effect in three minutes: prime one of two small models, train both by PPO, open the app
+	@$(BIN)/cogtui run examples/demo.toml --workspace $(DEMO)
 	@if [ -t 0 ] && [ -t 1 ]; then $(BIN)/cogtui --workspace $(DEMO); \
 	else echo "Look at it in a terminal: $(BIN)/cogtui --workspace $(DEMO)"; fi
 

@@ -1,52 +1,50 @@
-"""The paper's claims tested on the runs of an experiment: a claim holds, does not hold, or is undecided.
+"""Claims tested on the runs of an experiment: a claim holds, does not hold, or is undecided.
 
 A claim consists of comparisons of means over seeds. The 95 % interval of the difference decides a comparison: it holds
 if the whole interval is on the claimed side of zero, does not hold if the whole interval is on the other side, and is
-undecided otherwise, in particular with one seed. There is no correction for multiple comparisons.
+undecided otherwise, in particular with one seed. Beside that stand the interval over problems (`significance`), which
+one seed has too, the p-value corrected by Holm for the number of comparisons, and the number of seeds that would decide
+an undecided comparison.
+
+The claims are the paper's, those of every other dimension of the matrix against its reference value, and those that
+the recipe wrote down in its `[compare]` table.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, Final, Literal
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
 
-from cogtui.analysis.intervals import MeanEstimate, estimate_difference, estimate_mean
+from cogtui.analysis.comparisons import (
+    ClaimComparison,
+    Verdict,
+    compare_groups,
+    compare_pairs,
+    decide_comparison,
+    matching_pairs,
+)
+from cogtui.analysis.intervals import estimate_mean
 from cogtui.analysis.outcomes import ConditionGroup
+from cogtui.analysis.significance import adjust_holm
+from jobs.recipe.claims import CompareTable, Moment
+from jobs.recipe.labels import Label
 from pipelines.behaviors.sets.four_habits import FOUR_HABITS
 from pipelines.teachers.conditions import CONDITIONS
 
-Verdict = Literal["holds", "does not hold", "undecided"]
-
 UNPRIMED: Final = "none"
+CONDITION: Final = "condition"
 CATCH_UP_MARGIN: Final = 0.10
 """`catches up`: the final accuracy is less than this below that of the condition with right answers."""
 STAY_SHARE: Final = 0.5
 """`stay`: the final mean count is more than this share of the initial one."""
 ABSENT_BELOW: Final = 0.1
 """`absent`: fewer instances per completion than this."""
-
-
-@dataclass(frozen=True, slots=True)
-class ClaimComparison:
-    """A difference that is above zero if the claim holds."""
-
-    name: str
-    """Which difference it is, for example `all_strategies - none`."""
-    difference: MeanEstimate
-    verdict: Verdict
-
-    def as_data(self) -> dict[str, Any]:
-        """Return plain data for `--json`."""
-        return {
-            "name": self.name,
-            "verdict": self.verdict,
-            **self.difference.as_data(),
-            "paired": self.difference.paired,
-        }
+_STAYS: Final = f"count at the end − {STAY_SHARE:.0%} of the start"
+_ABSENT: Final = f"{ABSENT_BELOW:g} − count at the end"
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A claim of the paper with the comparisons that decide it."""
+    """A claim with the comparisons that decide it."""
 
     name: str
     """Short and stable, for use in programs."""
@@ -71,33 +69,60 @@ class Claim:
         }
 
 
-def decide_comparison(name: str, found: MeanEstimate) -> ClaimComparison:
-    """Decide a comparison by the interval of its difference."""
-    verdict: Verdict = "undecided"
-    if found.low is not None and found.high is not None:
-        if found.low > 0:
-            verdict = "holds"
-        elif found.high < 0:
-            verdict = "does not hold"
-    return ClaimComparison(name, found, verdict)
-
-
-def decide_claims(groups: Sequence[ConditionGroup]) -> list[Claim]:
+def decide_claims(groups: Sequence[ConditionGroup], table: CompareTable | None = None) -> list[Claim]:
     """Decide the claims whose conditions are present.
 
-    All claims are about training, so conditions that were only sampled are ignored.
+    The paper's claims and those of other dimensions are about training, so conditions that were only sampled are
+    ignored there.
+
+    Args:
+        groups: the cells of an experiment without their seeds.
+        table: the `[compare]` table of its recipe.
     """
-    known = {
-        group.condition: group
-        for group in groups
-        if group.condition in CONDITIONS and any(run.trained for run in group.finished)
-    }
+    table = table or CompareTable()
+    trained = [group for group in groups if any(run.trained for run in group.finished)]
+    claims = [*_paper_claims(trained, table), *_dimension_claims(trained, table), *_recipe_claims(groups, table)]
+    found = [claim for claim in claims if claim.comparisons]
+    return _with_holm(found)
+
+
+def _with_holm(claims: Sequence[Claim]) -> list[Claim]:
+    p_values = [one.p for claim in claims for one in claim.comparisons]
+    adjusted = iter(adjust_holm([p for p in p_values if p is not None]))
+    return [
+        replace(
+            claim,
+            comparisons=tuple(
+                one if one.p is None else replace(one, p_holm=next(adjusted)) for one in claim.comparisons
+            ),
+        )
+        for claim in claims
+    ]
+
+
+def _paper_claims(groups: Sequence[ConditionGroup], table: CompareTable) -> list[Claim]:
+    """Return the paper's claims, compared within each combination of the other dimensions."""
+    slices: dict[tuple[tuple[str, Label], ...], dict[str, ConditionGroup]] = {}
+    for group in groups:
+        if group.condition in CONDITIONS:
+            others = tuple((name, value) for name, value in group.labels.items() if name != CONDITION)
+            slices.setdefault(others, {})[group.condition] = group
+    claims: dict[str, Claim] = {}
+    for known in slices.values():
+        for claim in _claims_of_slice(known, str(table.reference.get(CONDITION, UNPRIMED))):
+            before = claims.get(claim.name)
+            so_far = () if before is None else before.comparisons
+            claims[claim.name] = replace(claim, comparisons=(*so_far, *claim.comparisons))
+    return list(claims.values())
+
+
+def _claims_of_slice(known: Mapping[str, ConditionGroup], reference: str) -> list[Claim]:
     primed = [group for group in known.values() if primed_behaviors(group) and not _wrong(group)]
     fillers = [known[name] for name in ("empty_cot", "dots") if name in known]
-    unprimed = known.get(UNPRIMED)
+    unprimed = known.get(reference)
     against = [unprimed] if unprimed is not None else []
     bare = [group for group in known.values() if not primed_behaviors(group)]
-    found = [
+    return [
         Claim("primed_above_unprimed", "primed ends above unprimed", _pairs(primed, against, "accuracy", "end")),
         Claim(
             "primed_above_fillers",
@@ -117,15 +142,14 @@ def decide_claims(groups: Sequence[ConditionGroup]) -> list[Claim]:
         Claim(
             "behaviors_stay",
             f"behaviours stay in primed runs: at the end above {STAY_SHARE:.0%} of their count at the start",
-            _each_behavior(primed, lambda start, end: end - STAY_SHARE * start, need_start=True),
+            _each_behavior(primed, lambda start, end: end - STAY_SHARE * start, _STAYS, need_start=True),
         ),
         Claim(
             "behaviors_absent",
             f"behaviours stay absent in runs without: below {ABSENT_BELOW:g} a completion at the end",
-            _each_behavior(bare, lambda _, end: ABSENT_BELOW - end),
+            _each_behavior(bare, lambda _, end: ABSENT_BELOW - end, _ABSENT),
         ),
     ]
-    return [claim for claim in found if claim.comparisons]
 
 
 def primed_behaviors(group: ConditionGroup) -> list[str]:
@@ -139,29 +163,66 @@ def _wrong(group: ConditionGroup) -> bool:
 
 
 def _pairs(
-    firsts: Sequence[ConditionGroup], seconds: Sequence[ConditionGroup], measure: str, when: str
+    firsts: Sequence[ConditionGroup], seconds: Sequence[ConditionGroup], measure: str, when: Moment
 ) -> tuple[ClaimComparison, ...]:
-    found = []
-    for first in firsts:
-        for second in seconds:
-            between = estimate_difference(first.values(measure, when), second.values(measure, when))
-            if between is not None:
-                found.append(decide_comparison(f"{first.name} - {second.name}", between))
-    return tuple(found)
+    pairs = ((first, second) for first in firsts for second in seconds if first is not second)
+    return compare_pairs(pairs, measure, when)
 
 
 def _catching_up(late: ConditionGroup | None, right: ConditionGroup | None) -> tuple[ClaimComparison, ...]:
     if late is None or right is None:
         return ()
-    raised = {seed: value + CATCH_UP_MARGIN for seed, value in late.values("accuracy", "end").items()}
-    between = estimate_difference(raised, right.values("accuracy", "end"))
-    if between is None:
-        return ()
-    return (decide_comparison(f"{late.name} + {CATCH_UP_MARGIN:.2f} - {right.name}", between),)
+    found = compare_groups(late, right, "accuracy", "end", CATCH_UP_MARGIN)
+    return () if found is None else (found,)
+
+
+def _dimension_claims(groups: Sequence[ConditionGroup], table: CompareTable) -> list[Claim]:
+    """Compare each value of every dimension but the condition with the reference, all other values being equal."""
+    values: dict[str, dict[Label, None]] = {}
+    for group in groups:
+        for name, value in group.labels.items():
+            if name != CONDITION:
+                values.setdefault(name, {})[value] = None
+    claims = []
+    for name, found in values.items():
+        reference = table.reference.get(name, next(iter(found)))
+        for value in found:
+            if value != reference:
+                for text, word, when in _DIMENSION_CLAIMS:
+                    pairs = matching_pairs(groups, {name: value}, {name: reference})
+                    claims.append(
+                        Claim(
+                            f"{name}_{value}_{word}_{reference}",
+                            f"{name} {value} {text} {reference}",
+                            compare_pairs(pairs, "accuracy", when),
+                        )
+                    )
+    return claims
+
+
+_DIMENSION_CLAIMS: Final[tuple[tuple[str, str, Moment], ...]] = (
+    ("ends above", "above", "end"),
+    ("gains more under RL than", "gains_more_than", "gain"),
+)
+
+
+def _recipe_claims(groups: Sequence[ConditionGroup], table: CompareTable) -> list[Claim]:
+    return [
+        Claim(
+            f"recipe_{number}",
+            claim.text,
+            compare_pairs(matching_pairs(groups, claim.above, claim.below), claim.measure, claim.when, claim.margin),
+        )
+        for number, claim in enumerate(table.claims, start=1)
+    ]
 
 
 def _each_behavior(
-    groups: Sequence[ConditionGroup], margin: Callable[[float, float], float], *, need_start: bool = False
+    groups: Sequence[ConditionGroup],
+    margin: Callable[[float, float], float],
+    quantity: str,
+    *,
+    need_start: bool = False,
 ) -> tuple[ClaimComparison, ...]:
     """Compare each behaviour that a condition primes, or all behaviours if it primes none."""
     found = []
@@ -171,5 +232,13 @@ def _each_behavior(
             seeds = [seed for seed in end if seed in start or not need_start]
             between = estimate_mean([margin(start.get(seed, 0.0), end[seed]) for seed in seeds])
             if between is not None:
-                found.append(decide_comparison(f"{group.name}: {behavior}", between))
+                found.append(
+                    decide_comparison(
+                        f"{group.name}: {behavior}",
+                        between,
+                        measure=behavior,
+                        planned=len(group.runs),
+                        quantity=quantity,
+                    )
+                )
     return tuple(found)

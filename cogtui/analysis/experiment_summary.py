@@ -8,6 +8,7 @@ from cogtui.analysis.claims import Claim, decide_claims
 from cogtui.analysis.outcomes import ConditionGroup, group_runs, list_unfinished, load_runs
 from cogtui.analysis.reference import PublishedPoint, published_points
 from jobs.planning.types import Cell
+from jobs.recipe.claims import read_compare_table
 from jobs.workspace import Workspace
 from pipelines.behaviors.sets.four_habits import FOUR_HABITS
 
@@ -56,7 +57,7 @@ class ExperimentSummary:
 
 
 def summarise_experiment(
-    name: str, cells: Iterable[Cell], workspace: Workspace, *, reference: bool = False
+    name: str, cells: Iterable[Cell], workspace: Workspace, *, recipe: str = "", reference: bool = False
 ) -> ExperimentSummary:
     """Summarise an experiment from the evaluations that its stages wrote.
 
@@ -64,12 +65,17 @@ def summarise_experiment(
         name: of the experiment.
         cells: its cells, with the keys of their stages.
         workspace: where the stages lie.
+        recipe: its text; its `[compare]` table names the reference cell and more claims.
         reference: whether to set the published figures of its conditions beside it.
     """
     groups = group_runs(load_runs(workspace, cells))
     rows = _published({group.condition for group in groups if group.condition}) if reference else []
     return ExperimentSummary(
-        name, tuple(groups), tuple(decide_claims(groups)), tuple(list_unfinished(groups)), tuple(rows)
+        name,
+        tuple(groups),
+        tuple(decide_claims(groups, read_compare_table(recipe))),
+        tuple(list_unfinished(groups)),
+        tuple(rows),
     )
 
 
@@ -99,8 +105,13 @@ def _group_data(group: ConditionGroup) -> dict[str, Any]:
             }
             for run in group.runs
         ],
+        "labels": dict(group.labels),
         "n": group.rollouts,
         "measures": measures,
+        "outcomes": {
+            when: {name: one.as_data() for name, one in group.outcome_estimates(when).items()}
+            for when in ("start", "end")
+        },
     }
 
 

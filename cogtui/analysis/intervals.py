@@ -29,6 +29,13 @@ class MeanEstimate:
     """Number of runs."""
     paired: bool = False
     """For a difference, whether both sides have the same seeds."""
+    freedom: int | None = None
+    """Degrees of freedom of the interval; None without one."""
+
+    @property
+    def standard_error(self) -> float | None:
+        """The standard error of the mean; None without an interval."""
+        return None if self.half is None or not self.freedom else self.half / student_t_quantile(self.freedom)
 
     @property
     def low(self) -> float | None:
@@ -59,7 +66,11 @@ def half_width(values: Sequence[float]) -> float | None:
 
 def estimate_mean(values: Sequence[float]) -> MeanEstimate | None:
     """Estimate a mean with its interval; None for no values."""
-    return MeanEstimate(statistics.fmean(values), half_width(values), len(values)) if values else None
+    return (
+        MeanEstimate(statistics.fmean(values), half_width(values), len(values), freedom=len(values) - 1)
+        if values
+        else None
+    )
 
 
 def estimate_difference(first: Mapping[int, float], second: Mapping[int, float]) -> MeanEstimate | None:
@@ -74,7 +85,7 @@ def estimate_difference(first: Mapping[int, float], second: Mapping[int, float])
     common = sorted(set(first) & set(second))
     if len(common) >= _PAIR or (common and len(first) == len(second) == 1):
         found = [first[seed] - second[seed] for seed in common]
-        return MeanEstimate(statistics.fmean(found), half_width(found), len(found), paired=True)
+        return MeanEstimate(statistics.fmean(found), half_width(found), len(found), paired=True, freedom=len(found) - 1)
     if not first or not second:
         return None
     mean = statistics.fmean(first.values()) - statistics.fmean(second.values())
@@ -84,6 +95,7 @@ def estimate_difference(first: Mapping[int, float], second: Mapping[int, float])
     parts = [statistics.variance(side.values()) / len(side) for side in (first, second)]
     spread = sum(parts)
     if spread == 0:
-        return MeanEstimate(mean, 0.0, n)
-    freedom = spread**2 / sum(part**2 / (len(side) - 1) for part, side in zip(parts, (first, second), strict=True))
-    return MeanEstimate(mean, student_t_quantile(max(1, int(freedom))) * math.sqrt(spread), n)
+        return MeanEstimate(mean, 0.0, n, freedom=n - 1)
+    shares = sum(part**2 / (len(side) - 1) for part, side in zip(parts, (first, second), strict=True))
+    freedom = max(1, int(spread**2 / shares))
+    return MeanEstimate(mean, student_t_quantile(freedom) * math.sqrt(spread), n, freedom=freedom)

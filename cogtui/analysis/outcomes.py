@@ -3,11 +3,13 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from cogtui.analysis.intervals import MeanEstimate, estimate_mean
+from cogtui.analysis.problem_outcomes import Outcomes, describe_outcomes, read_outcomes
 from jobs.planning.types import Cell
-from jobs.recipe.labels import label_text
+from jobs.recipe.labels import Label, label_text
 from jobs.workspace import Workspace
 from pipelines.folder import StageFolder
 from pipelines.stages.builtin import find_kind
@@ -30,6 +32,12 @@ class EvaluatedRun:
     """Metrics of the evaluation by step."""
     last: int | None
     """The last training step; None if the config does not state it."""
+    labels: Mapping[str, Label] = field(default_factory=dict)
+    """The matrix values of its cell, without the seed."""
+    folder: Path | None = None
+    """The stage folder; None for a run that is not on disk."""
+    stream: str = "eval"
+    """The stream of its evaluated completions."""
 
     @property
     def start(self) -> Mapping[str, float] | None:
@@ -78,6 +86,57 @@ class ConditionGroup:
             if value is not None:
                 found[run.seed if run.seed is not None else -1 - place] = value
         return found
+
+    @property
+    def labels(self) -> Mapping[str, Label]:
+        """The matrix values that its runs share: all but the seed."""
+        return self.runs[0].labels
+
+    @property
+    def seeds_text(self) -> str:
+        """`3 of 5 seeds` where some runs have no final evaluation, else `5 seeds`."""
+        done, planned = len(self.finished), len(self.runs)
+        return f"{done} of {planned} seeds" if done < planned else f"{done} {'seed' if done == 1 else 'seeds'}"
+
+    @cached_property
+    def _outcomes(self) -> dict[int, dict[int, Outcomes]]:
+        """Completions by problem, by seed and step, of the first and last evaluations of the finished runs."""
+        found = {}
+        for place, run in enumerate(self.finished):
+            if run.folder is not None:
+                last = max(run.points) if run.last is None else run.last
+                seed = run.seed if run.seed is not None else -1 - place
+                found[seed] = read_outcomes(run.folder, run.stream, frozenset((0, last)))
+        return found
+
+    def outcomes(self, when: str) -> dict[int, Outcomes]:
+        """Return the completions by problem, by seed, at the `start` or the `end`."""
+        return {
+            seed: steps[step]
+            for seed, steps in self._outcomes.items()
+            if steps and (step := 0 if when == "start" else max(steps)) in steps
+        }
+
+    def problem_accuracy(self, when: str) -> dict[int, dict[str, float]]:
+        """Return accuracy by problem, by seed; `when` as in `values`."""
+        if when == "gain":
+            starts, ends = self.problem_accuracy("start"), self.problem_accuracy("end")
+            return {
+                seed: {name: end - starts[seed][name] for name, end in ends[seed].items() if name in starts[seed]}
+                for seed in ends
+                if seed in starts
+            }
+        return {
+            seed: {problem: one.accuracy for problem, one in found.items()}
+            for seed, found in self.outcomes(when).items()
+        }
+
+    def outcome_estimates(self, when: str) -> dict[str, MeanEstimate]:
+        """Estimate pass@k and the number of distinct answers a problem, over seeds."""
+        by_seed = [describe_outcomes(found) for found in self.outcomes(when).values()]
+        names = [name for name in (by_seed[0] if by_seed else {}) if all(name in one for one in by_seed)]
+        estimates = {name: estimate_mean([one[name] for one in by_seed]) for name in names}
+        return {name: found for name, found in estimates.items() if found is not None}
 
     def estimate(self, measure: str, when: str) -> MeanEstimate | None:
         """Estimate the mean of a measure over seeds; None if no run has a value."""
@@ -153,6 +212,9 @@ def _run(folder: StageFolder, cell: Cell, group: str, name: str) -> EvaluatedRun
         name=name,
         points=dict(_points(folder, "eval" if trains else split)),
         last=int(config["steps"]) if trains and "steps" in config else None,
+        labels={name: value for name, value in cell.labels.items() if name != "seed"},
+        folder=folder.path,
+        stream="eval" if trains else split,
     )
 
 

@@ -7,6 +7,7 @@ from typing import Final
 from cogtui.analysis.experiment_summary import ExperimentSummary
 from cogtui.analysis.intervals import MeanEstimate
 from cogtui.analysis.outcomes import ConditionGroup
+from cogtui.analysis.sentences import describe_comparison, describe_missing, describe_multiplicity
 from pipelines.behaviors.sets.four_habits import FOUR_HABITS
 
 MISSING: Final = "–"
@@ -26,11 +27,12 @@ class TextTable:
 
 
 def build_tables(summary: ExperimentSummary) -> list[TextTable]:
-    """Build the tables that have content: accuracy, behaviours, search quality, claims, published figures."""
+    """Build the tables that have content: accuracy, pass@k, behaviours, search quality, claims, published figures."""
     trained = summary.trained
     moments = ("start", "end") if trained else ("end",)
     found = [
         _accuracy(summary.groups, trained=trained),
+        _outcomes(summary.groups, moments),
         _measures(
             "behaviours a completion, counted by the rules judge",
             summary.groups,
@@ -98,19 +100,28 @@ def _measures(
 
 
 def build_claims_table(summary: ExperimentSummary) -> TextTable:
-    """Build the table of claims, each with its verdict and the comparisons that decide it."""
+    """Build the table of claims: each with its verdict, the comparisons that decide it in words, and their number."""
     rows: list[tuple[str, ...]] = []
     for claim in summary.claims:
-        rows.append((claim.verdict, claim.text, "", ""))
-        rows += [
-            (f"  {one.verdict}", f"  {one.name}", format_estimate(one.difference, sign=True), _seeds(one.difference))
-            for one in claim.comparisons
-        ]
-    return TextTable("claims of the paper", ("verdict", "claim", "difference", "seeds"), tuple(rows))
+        rows.append((claim.verdict, claim.text))
+        rows += [("", describe_comparison(one)) for one in claim.comparisons]
+    notes = (describe_missing(summary), describe_multiplicity(summary.claims))
+    rows += [("", note) for note in notes if note and rows]
+    return TextTable("claims", ("verdict", "claim"), tuple(rows))
 
 
-def _seeds(found: MeanEstimate) -> str:
-    return f"{found.n} paired" if found.paired else str(found.n)
+def _outcomes(groups: Sequence[ConditionGroup], moments: Sequence[str]) -> TextTable:
+    """Build the table of pass@k and distinct answers a problem."""
+    found = [(group, {when: group.outcome_estimates(when) for when in moments}) for group in groups]
+    names = list(dict.fromkeys(name for _, by_moment in found for one in by_moment.values() for name in one))
+    if not names:
+        return TextTable("", (), ())
+    rows = [
+        (group.name, *(" → ".join(format_estimate(by_moment[when].get(name), 2) for when in moments) for name in names))
+        for group, by_moment in found
+    ]
+    head = ("", *(name.replace("_", " ") for name in names))
+    return TextTable("right answers among k completions of a problem, and how many answers differ", head, tuple(rows))
 
 
 def _published(summary: ExperimentSummary) -> TextTable:

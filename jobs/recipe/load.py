@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from jobs.recipe.claims import check_compare_table
 from jobs.recipe.labels import Label
 from jobs.recipe.matrix import expand_matrix
 from jobs.recipe.source import TOP_KEYS, RecipeProblems, RecipeSource, read_source, suggest
@@ -55,6 +56,7 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
     problems.raise_if_any()
     # A `skip` may name values that a `--set` removed from the matrix.
     written = expand_matrix(source.written, RecipeProblems(source))[0] if reduced else dimensions
+    check_compare_table(data, written, problems)
     tables = data.get("stages")
     if not isinstance(tables, dict) or not tables:
         problems.add(("stages",), "the recipe has no stages", "Add a table such as [stages.problems].")

@@ -13,7 +13,7 @@ from jobs.recipe.toml_lines import KeyPath, key_lines, read_toml
 from pipelines.errors import InvalidInput
 
 _ASSIGNMENT: Final = re.compile(r"\s*([A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*)\s*=(.*)", re.DOTALL)
-TOP_KEYS: Final = ("name", "seeds", "matrix", "stages", "resources")
+TOP_KEYS: Final = ("name", "seeds", "matrix", "stages", "resources", "compare")
 """Keys at the top of a recipe."""
 
 

@@ -1,11 +1,14 @@
 """Prints comparisons and writes reports of experiments."""
 
 import difflib
+import shutil
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
 from cogtui.analysis.experiment_summary import ExperimentSummary, summarise_experiment
-from cogtui.analysis.tables import HOW_TO_READ, build_tables
+from cogtui.analysis.sentences import describe_experiment
+from cogtui.analysis.tables import HOW_TO_READ, TextTable, build_claims_table, build_tables
 from cogtui.cli.console.alignment import align_columns
 from cogtui.cli.console.output import emit, emit_json, narrate
 from jobs.planning.experiments import Experiment, latest_experiments
@@ -20,7 +23,9 @@ def show_comparison(workspace: Workspace, names: Sequence[str], *, reference: bo
         NotFound: there is no experiment of that name.
     """
     found = [_experiment(workspace, name) for name in dict.fromkeys(names)]
-    summaries = [summarise_experiment(one.name, one.cells, workspace, reference=reference) for one in found]
+    summaries = [
+        summarise_experiment(one.name, one.cells, workspace, reference=reference, recipe=one.recipe) for one in found
+    ]
     warnings = [f"{one.name}: {warning}" for one in summaries for warning in one.warnings]
     if as_json:
         emit_json([summary.as_data() for summary in summaries], warnings)
@@ -37,11 +42,40 @@ def comparison_lines(summary: ExperimentSummary) -> list[str]:
     runs = [run for group in summary.groups for run in group.runs]
     done = sum(run.end is not None for run in runs)
     lines = [f"{summary.name}: {done} of {len(runs)} runs finished; {HOW_TO_READ}"]
+    claims = build_claims_table(summary)
     for table in build_tables(summary):
-        lines += ["", table.title, *(f"  {line}" for line in align_columns([table.head, *table.rows]))]
+        if table != claims:
+            lines += ["", table.title, *(f"  {line}" for line in align_columns([table.head, *table.rows]))]
+    lines += _claim_lines(claims)
+    words = sentence_lines(summary)
+    if words:
+        lines += ["", *words]
     if not runs:
         lines.append("no stage evaluates a model (kinds ppo and sample do)")
     return lines
+
+
+def _claim_lines(claims: TextTable) -> list[str]:
+    """Return the claims as wrapped text: a line with the verdict of each, and its comparisons below."""
+    lines = ["", claims.title] if claims.rows else []
+    for verdict, text in claims.rows:
+        if verdict:
+            lines.append(f"  {verdict}  {text}")
+        else:
+            lines += textwrap.wrap(text, _width(), initial_indent="    ", subsequent_indent="      ")
+    return lines
+
+
+def _width() -> int:
+    return min(120, max(60, shutil.get_terminal_size().columns))
+
+
+def sentence_lines(summary: ExperimentSummary) -> list[str]:
+    """Return what an experiment shows in a few sentences; no lines where it has no primed and unprimed runs."""
+    lines = []
+    for sentence in describe_experiment(summary):
+        lines += textwrap.wrap(sentence, _width(), initial_indent="  ", subsequent_indent="    ")
+    return [f"{summary.name} in words", *lines] if lines else []
 
 
 def write_report(workspace: Workspace, name: str, out: Path, *, as_json: bool) -> None:
@@ -54,7 +88,9 @@ def write_report(workspace: Workspace, name: str, out: Path, *, as_json: bool) -
     from cogtui.analysis.report import write_report
 
     experiment = _experiment(workspace, name)
-    summary = summarise_experiment(experiment.name, experiment.cells, workspace, reference=True)
+    summary = summarise_experiment(
+        experiment.name, experiment.cells, workspace, reference=True, recipe=experiment.recipe
+    )
     files = write_report(summary, experiment, out)
     if as_json:
         emit_json({"files": [str(file) for file in files]}, summary.warnings)

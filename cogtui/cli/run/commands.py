@@ -64,6 +64,10 @@ def run(
     display: Annotated[
         DisplayChoice | None, typer.Option(help="How progress is shown (default: rich on a terminal, else plain).")
     ] = None,
+    tables: Annotated[
+        bool,
+        typer.Option("--tables", help="Print all tables at the end, as compare does, not only the result in words."),
+    ] = False,
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -83,6 +87,7 @@ def run(
             overrides=tuple(settings or ()),
             assertions=tuple(assertions or ()),
             display=None if display is None else display.value,
+            tables=tables,
             as_json=as_json,
         )
     )

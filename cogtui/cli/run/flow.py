@@ -46,6 +46,7 @@ class RunRequest:
     overrides: tuple[str, ...] = ()
     assertions: tuple[str, ...] = ()
     display: DisplayName | None = None
+    tables: bool = False
     as_json: bool = False
 
 
@@ -86,10 +87,7 @@ def run_recipe(request: RunRequest) -> None:
     finished = finished_stages(stages, workspace)
     reused = sum(submission.action == "reused" for submission in submissions)
     if not request.as_json:
-        for line in summary_lines(plan, finished, reused, time.monotonic() - began):
-            emit(line)
-        for line in _comparison(plan, workspace):
-            emit(line)
+        _print_summary(request, plan, workspace, summary_lines(plan, finished, reused, time.monotonic() - began))
     _raise_if_unfinished(stages, states, finished)
     checks = [one for assertion in assertions for one in check_assertion(assertion, cell_results(plan, finished))]
     _report_checks(checks, request)
@@ -101,14 +99,22 @@ def run_recipe(request: RunRequest) -> None:
         emit(f"Browse it with: {_command(workspace)}")
 
 
-def _comparison(plan: RecipePlan, workspace: Workspace) -> list[str]:
-    """Return the output of `cogtui compare` if the recipe has several evaluated conditions."""
+def _print_summary(request: RunRequest, plan: RecipePlan, workspace: Workspace, lines: Sequence[str]) -> None:
+    """Print the result in words where there is a primed and an unprimed condition, else, or with `--tables`, tables."""
     from cogtui.analysis.experiment_summary import summarise_experiment
-    from cogtui.cli.compare.show import comparison_lines
+    from cogtui.cli.compare.show import comparison_lines, sentence_lines
 
-    summary = summarise_experiment(plan.name, plan.cells, workspace)
-    evaluated = [group for group in summary.groups if group.finished]
-    return ["", *comparison_lines(summary)] if len(evaluated) > 1 else []
+    summary = summarise_experiment(plan.name, plan.cells, workspace, recipe=plan.recipe_text)
+    words = sentence_lines(summary)
+    if words and not request.tables:
+        left_out = [f"warning: {warning}" for warning in summary.warnings]
+        place = "" if workspace == Workspace.locate() else f" --workspace {_place(workspace)}"
+        more = f"All tables, and each claim with its interval: cogtui compare {plan.name}{place}"
+        lines = [lines[0], *(line for line in lines if line.startswith("warning: ")), *left_out, "", *words, "", more]
+    elif sum(bool(group.finished) for group in summary.groups) > 1:
+        lines = [*lines, "", *comparison_lines(summary)]
+    for line in lines:
+        emit(line)
 
 
 def chosen_stages(plan: RecipePlan, only: Sequence[str]) -> list[StageInstance]:
@@ -295,7 +301,11 @@ def _command(workspace: Workspace) -> str:
     """Return the shortest command that opens this workspace from the current directory."""
     if workspace == Workspace.locate():
         return "cogtui"
+    return f"cogtui --workspace {_place(workspace)}"
+
+
+def _place(workspace: Workspace) -> str:
+    """Return the folder of a workspace, relative to the current directory where it lies in it."""
     path = workspace.path
     here = Path.cwd()
-    shown = path.relative_to(here) if path.is_relative_to(here) else path
-    return f"cogtui --workspace {shown}"
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)

@@ -1,0 +1,181 @@
+"""Comparisons of two cells of an experiment: a difference over seeds with its verdict, and the same over problems."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from cogtui.analysis.intervals import MeanEstimate, estimate_difference
+from cogtui.analysis.outcomes import ConditionGroup
+from cogtui.analysis.significance import (
+    ProblemEstimate,
+    bootstrap_over_problems,
+    mean_by_problem,
+    seeds_needed,
+    student_t_p,
+)
+from jobs.recipe.claims import Moment
+from jobs.recipe.labels import Label, label_text
+
+Verdict = Literal["holds", "does not hold", "undecided"]
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimComparison:
+    """A difference that is above zero if the claim holds."""
+
+    name: str
+    """Which difference it is, for example `all_strategies - none`."""
+    difference: MeanEstimate
+    verdict: Verdict
+    measure: str = "accuracy"
+    when: Moment = "end"
+    over_problems: ProblemEstimate | None = None
+    """The same difference with its interval over problems; None for measures that are not kept by problem."""
+    planned: int = 0
+    """Number of seeds in the recipe, of the side that has more."""
+    p_holm: float | None = None
+    """The p-value over seeds, corrected for the number of comparisons of the experiment."""
+    quantity: str = ""
+    """What is compared with zero, where it is no difference of two cells: `count at the end − 50 % of the start`."""
+
+    @property
+    def p(self) -> float | None:
+        """The two-sided p-value over seeds, by Student's t; None with one seed."""
+        error, freedom = self.difference.standard_error, self.difference.freedom
+        if error is None or not freedom:
+            return None
+        if error == 0:
+            return 1.0 if self.difference.mean == 0 else 0.0
+        return student_t_p(self.difference.mean / error, freedom)
+
+    @property
+    def seeds_needed(self) -> int | None:
+        """How many seeds would decide it with a probability of 0.8; None with one seed or where over 100 are needed."""
+        error = self.difference.standard_error
+        return None if error is None else seeds_needed(self.difference.mean, error * math.sqrt(self.difference.n))
+
+    @property
+    def verdict_over_problems(self) -> Verdict:
+        """The verdict for these seeds, by the interval over problems."""
+        if self.over_problems is None:
+            return "undecided"
+        return _verdict(self.over_problems.low, self.over_problems.high)
+
+    def as_data(self) -> dict[str, Any]:
+        """Return plain data for `--json`."""
+        return {
+            "name": self.name,
+            "verdict": self.verdict,
+            **self.difference.as_data(),
+            "paired": self.difference.paired,
+            "measure": self.measure,
+            "when": self.when,
+            "planned": self.planned,
+            "p": self.p,
+            "p_holm": self.p_holm,
+            "seeds_needed": self.seeds_needed,
+            "over_problems": None
+            if self.over_problems is None
+            else {**self.over_problems.as_data(), "verdict": self.verdict_over_problems},
+        }
+
+
+def decide_comparison(
+    name: str,
+    found: MeanEstimate,
+    *,
+    measure: str = "accuracy",
+    when: Moment = "end",
+    over_problems: ProblemEstimate | None = None,
+    planned: int = 0,
+    quantity: str = "",
+) -> ClaimComparison:
+    """Decide a comparison by the interval of its difference over seeds."""
+    verdict: Verdict = "undecided"
+    if found.low is not None and found.high is not None:
+        verdict = _verdict(found.low, found.high)
+    return ClaimComparison(name, found, verdict, measure, when, over_problems, planned, quantity=quantity)
+
+
+def _verdict(low: float, high: float) -> Verdict:
+    if low > 0:
+        return "holds"
+    return "does not hold" if high < 0 else "undecided"
+
+
+def compare_groups(
+    first: ConditionGroup, second: ConditionGroup, measure: str, when: Moment, margin: float = 0.0
+) -> ClaimComparison | None:
+    """Compare a measure of two groups: the first, raised by the margin, less the second.
+
+    Returns:
+        None where one side has no value.
+    """
+    raised = {seed: value + margin for seed, value in first.values(measure, when).items()}
+    between = estimate_difference(raised, second.values(measure, when))
+    if between is None:
+        return None
+    return decide_comparison(
+        _pair_name(first, second, margin),
+        between,
+        measure=measure,
+        when=when,
+        over_problems=_over_problems(first, second, when, margin) if measure == "accuracy" else None,
+        planned=max(len(first.runs), len(second.runs)),
+    )
+
+
+def _pair_name(first: ConditionGroup, second: ConditionGroup, margin: float) -> str:
+    """Name a pair by the labels in which the two differ; those they share follow in parentheses."""
+    shared = {name: value for name, value in first.labels.items() if second.labels.get(name) == value}
+    sides = []
+    for group in (first, second):
+        own = [str(value) for name, value in group.labels.items() if name not in shared]
+        sides.append(" ".join(own) or group.name)
+    raised = f" + {margin:.2f}" if margin else ""
+    return f"{sides[0]}{raised} - {sides[1]}{f' ({label_text(shared)})' if shared else ''}"
+
+
+def _over_problems(
+    first: ConditionGroup, second: ConditionGroup, when: Moment, margin: float
+) -> ProblemEstimate | None:
+    """Estimate the difference over problems, of the seeds that both sides have, or of all if they share none."""
+    sides = [first.problem_accuracy(when), second.problem_accuracy(when)]
+    common = set(sides[0]) & set(sides[1])
+    means = [mean_by_problem(found for seed, found in side.items() if seed in common or not common) for side in sides]
+    return bootstrap_over_problems(
+        {problem: value + margin - means[1][problem] for problem, value in means[0].items() if problem in means[1]}
+    )
+
+
+def compare_pairs(
+    pairs: Iterable[tuple[ConditionGroup, ConditionGroup]], measure: str, when: Moment, margin: float = 0.0
+) -> tuple[ClaimComparison, ...]:
+    """Compare a measure of pairs of groups; pairs without values are left out."""
+    compared = (compare_groups(first, second, measure, when, margin) for first, second in pairs)
+    return tuple(one for one in compared if one is not None)
+
+
+def matching_pairs(
+    groups: Sequence[ConditionGroup], above: Mapping[str, Label], below: Mapping[str, Label]
+) -> list[tuple[ConditionGroup, ConditionGroup]]:
+    """Return the pairs of groups with these labels that agree in every other label."""
+    named = above.keys() | below.keys()
+    return [
+        (first, second)
+        for first in groups
+        for second in groups
+        if first is not second
+        and _has(first, above)
+        and _has(second, below)
+        and _without(first, named) == _without(second, named)
+    ]
+
+
+def _has(group: ConditionGroup, labels: Mapping[str, Label]) -> bool:
+    return all(group.labels.get(name) == value for name, value in labels.items())
+
+
+def _without(group: ConditionGroup, names: Iterable[str]) -> dict[str, Label]:
+    return {name: value for name, value in group.labels.items() if name not in names}
