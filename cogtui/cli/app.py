@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from cogtui.cli.console.options import WorkspaceOption
+from cogtui.cli.console.options import WorkspaceOption, pass_on
 from cogtui.cli.rollouts.commands import ImportFormatOption
 
 
@@ -38,6 +38,7 @@ def show_app(
     Without a command: the app on the workspace.
     """
     if context.invoked_subcommand is not None:
+        pass_on(context, workspace=workspace)
         return
     from cogtui.app.main import run_app
     from jobs.workspace import Workspace

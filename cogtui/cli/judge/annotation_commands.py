@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cogtui.cli.console.options import JsonOption, WorkspaceOption
+from cogtui.cli.console.options import JsonOption, WorkspaceOption, pass_on
 
 if TYPE_CHECKING:
     from jobs.workspace import Workspace
@@ -39,6 +39,7 @@ def list_all(
 ) -> None:
     """List human annotations: who, which rollout, done or not, the counts."""
     if context.invoked_subcommand is not None:
+        pass_on(context, workspace=workspace, files=files)
         return
     from cogtui.cli.judge.annotations import list_annotations
 
