@@ -98,10 +98,12 @@ def _plan_dict(plan: ImportPlan) -> dict[str, object]:
         "labels": dict(plan.labels),
         "read_as": [
             {
-                "path": str(file.path),
+                "path": str(file.place),
                 "format": file.format,
+                **({"rows": file.rows_key} if file.rows_key else {}),
                 "columns": {name: list(columns) for name, columns in file.columns.fields.items()},
             }
             for file in plan.files
         ],
+        "left_out": [{"path": str(file.path), "reason": file.reason} for file in plan.left_out],
     }

@@ -4,20 +4,27 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
+from cogtui.store.importing.columns import value_at
+from cogtui.store.importing.documents import ROWS_FIELD, RowList, row_lists, split_rows
+from cogtui.store.importing.explaining import explain, has_completion, has_prompt_and_completion
+from cogtui.store.importing.finding import FoundFile, FoundFiles, find_files
 from cogtui.store.importing.protocol import FileSample, ImportColumns, RecordFamily, RowImporter
 from cogtui.store.importing.registry import AUTO, IMPORTERS, choose_importer
-from pipelines.errors import InvalidInput, NotFound
+from pipelines.errors import InvalidInput
 from pipelines.files import canonical_json
-from pipelines.row_files import SUFFIXES, container_of, read_rows
+from pipelines.row_files import LeftOutFile, RawRow, container_of, read_rows, row_stem
 from pipelines.stages.builtin import IMPORT
 
+PLAIN: Final = "plain"
 _SAMPLE_ROWS: Final = 50
+_NAMED: Final = 5
+"""Files named in one line; the others are counted."""
 _LABEL: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -36,6 +43,10 @@ class PlannedFile:
     """Empty for a layout with fixed fields."""
     stream: str
     """Name of the stream its rows are written to."""
+    member: str = ""
+    """Its name inside `path`, if that is a zip archive."""
+    rows_key: str = ""
+    """Name of the list inside its JSON documents that holds the rows."""
     is_record: bool = False
     """Whether its rows are records already, so that it is copied or linked."""
 
@@ -43,6 +54,15 @@ class PlannedFile:
     def importer(self) -> RowImporter:
         """The importer of its layout."""
         return IMPORTERS.get(self.format)
+
+    @property
+    def place(self) -> Path:
+        """The path to show: that of a member continues the path of its archive."""
+        return self.path / self.member if self.member else self.path
+
+    def rows(self) -> Iterator[RawRow]:
+        """Yield its rows, with documents split; one that cannot be read says why."""
+        return split_rows(read_rows(self.path, self.member), self.importer, self.rows_key)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,18 +72,31 @@ class ImportPlan:
     files: tuple[PlannedFile, ...]
     labels: Mapping[str, str | int]
     key: str
+    left_out: tuple[LeftOutFile, ...] = ()
+    """Files in the folders and archives that are not read."""
 
     def lines(self) -> list[str]:
         """Describe what was found and guessed, for people; files that are read alike are described once."""
         shown: dict[tuple[str, ...], list[str]] = {}
         for file in self.files:
-            what = (f"format {file.format}, {file.label}", *file.columns.lines())
-            shown.setdefault(what, []).append(file.path.name)
+            under = (f"rows           under {file.rows_key}",) if file.rows_key else ()
+            what = (f"format {file.format}, {file.label}", *under, *file.columns.lines())
+            shown.setdefault(what, []).append(file.place.name)
         lines = []
         for what, names in shown.items():
             more = f" and {len(names) - 1} more" if len(names) > 1 else ""
             lines += [f"{names[0]}{more}: {what[0]}", *(f"  {line}" for line in what[1:])]
-        return lines
+        return lines + self._left_out_lines()
+
+    def _left_out_lines(self) -> list[str]:
+        reasons: dict[str, list[str]] = {}
+        for file in self.left_out:
+            reasons.setdefault(file.reason, []).append(file.path.name)
+        return [
+            f"left out: {', '.join(names[:_NAMED])}{f' and {len(names) - _NAMED} more' if len(names) > _NAMED else ''}"
+            f" ({reason})"
+            for reason, names in reasons.items()
+        ]
 
 
 def plan_import(
@@ -76,9 +109,10 @@ def plan_import(
     """Look into files and decide how they will be read.
 
     Args:
-        paths: files, or folders of files.
+        paths: files, zip archives, or folders, which are searched at any depth.
         chosen: name of an importer; `auto` chooses one for each file.
-        mapping: field → column where the guess is wrong; an empty column for a field that is not there.
+        mapping: field → column where the guess is wrong; an empty column for a field that is not there. `rows` names
+            the list inside a JSON document that holds the rows.
         labels: of all imported rollouts, e.g. condition and seed.
 
     Raises:
@@ -90,72 +124,115 @@ def plan_import(
     for name in labels or {}:
         if not _LABEL.fullmatch(name):
             raise InvalidInput(f"{name!r} cannot be the name of a label")
-    files = tuple(_plan_file(path, chosen, mapping or {}) for path in find_files(paths))
+    found = find_files(paths)
+    files = _plan_files(found, chosen, mapping or {})
     identity = {
-        "files": [[str(file.path.resolve()), file.format, file.columns.fields] for file in files],
+        "files": [
+            [str(file.path.resolve()), file.format, file.columns.fields, *filter(None, (file.member, file.rows_key))]
+            for file in files
+        ],
         "labels": labels or {},
     }
     digest = hashlib.sha256(canonical_json(identity).encode("utf-8", "surrogatepass")).hexdigest()[:12]
-    return ImportPlan(files, labels or {}, f"{IMPORT.name}-{digest}")
+    return ImportPlan(files, labels or {}, f"{IMPORT.name}-{digest}", tuple(found.left_out))
 
 
-def find_files(paths: Iterable[Path]) -> list[Path]:
-    """Return the files to import: of a folder those with rows in it, in the order of the numbers in their names.
-
-    Raises:
-        NotFound: a path does not exist, or a folder has no such files.
-    """
-    found: list[Path] = []
-    for path in paths:
-        if path.is_dir():
-            inside = [each for each in path.iterdir() if each.suffix in SUFFIXES and each.is_file()]
-            if not inside:
-                raise NotFound(f"there are no rollout files in {path}", remedy=f"Looked for {', '.join(SUFFIXES)}.")
-            found += sorted(inside, key=_natural)
-        elif path.is_file():
-            found.append(path)
-        else:
-            raise NotFound(f"there is no file {path}")
-    return [path.absolute() for path in dict.fromkeys(found)]
+def _plan_files(found: FoundFiles, chosen: str, mapping: Mapping[str, str]) -> tuple[PlannedFile, ...]:
+    """Plan the files that can be read; add the others to those left out."""
+    planned = []
+    for file in found.files:
+        try:
+            planned.append(_plan_file(file, chosen, mapping))
+        except InvalidInput as error:
+            if file.is_named:
+                raise
+            found.left_out.append(LeftOutFile(file.place, _without_path(error, file)))
+    if not planned:
+        reasons = [f"{each.path.name}: {each.reason}" for each in found.left_out]
+        more = [f"and {len(reasons) - _NAMED} more"] if len(reasons) > _NAMED else []
+        raise InvalidInput("no file can be read as rollouts", detail="\n".join([*reasons[:_NAMED], *more]))
+    return tuple(planned)
 
 
-def _natural(path: Path) -> list[tuple[int, int, str]]:
-    pieces = re.split(r"([0-9]{1,18})", path.name)
-    return [(0, int(piece), "") if piece.isdecimal() else (1, 0, piece) for piece in pieces if piece]
+def _without_path(error: InvalidInput, file: FoundFile) -> str:
+    return error.summary.removeprefix(str(file.place)).removeprefix(":").strip()
 
 
-def _plan_file(path: Path, chosen: str, mapping: Mapping[str, str]) -> PlannedFile:
-    sample = FileSample(path, _first_rows(path))
-    importer = choose_importer(sample) if chosen == AUTO else IMPORTERS.get(chosen)
-    stem = re.sub(r"[^a-z0-9]+", "_", path.stem.lower())[:24].strip("_")
-    stream = f"{stem or 'rows'}_{hashlib.sha256(str(path.resolve()).encode('utf-8', 'replace')).hexdigest()[:8]}"
+def _plan_file(file: FoundFile, chosen: str, mapping: Mapping[str, str]) -> PlannedFile:
+    path = file.place
+    rows_key = mapping.get(ROWS_FIELD, "")
+    mapping = {name: column for name, column in mapping.items() if name != ROWS_FIELD}
+    raw = _first_rows(file)
+    container = container_of(file.path, file.member)
+    is_document = container == "document" or (len(raw) == 1 and container == "lines")
+    if rows_key:
+        raw = _rows_under(raw, rows_key, path)
+    importer = choose_importer(FileSample(path, raw)) if chosen == AUTO else IMPORTERS.get(chosen)
+    if is_document and not rows_key and importer.name == PLAIN:
+        inner = _only_rollout_list(raw[0], mapping)
+        if inner is not None:
+            rows_key, raw = inner.key, inner.rows[:_SAMPLE_ROWS]
+            importer = choose_importer(FileSample(path, raw)) if chosen == AUTO else importer
+        elif not file.is_named and not has_prompt_and_completion(raw):
+            raise InvalidInput(f"{path}: a JSON object of no layout known here")
+    digest = hashlib.sha256(str(file.path.resolve() / file.member).encode("utf-8", "replace")).hexdigest()[:8]
+    stem = re.sub(r"[^a-z0-9]+", "_", row_stem(path).lower())[:24].strip("_")
+    stream = f"{stem or 'rows'}_{digest}"
     record_family = getattr(importer, "record_family", None)
     if record_family is not None:
-        family: RecordFamily | None = record_family(sample)
+        family: RecordFamily | None = record_family(FileSample(path, raw))
         if family is None:
             raise InvalidInput(f"{path} does not hold {importer.label}", remedy="Use --format auto.")
-        return PlannedFile(path, importer.name, importer.label, family, ImportColumns(), stream, is_record=True)
+        return PlannedFile(
+            file.path, importer.name, importer.label, family, ImportColumns(), stream, file.member, is_record=True
+        )
+    rows = [row.value for row in split_rows((RawRow("", row) for row in raw), importer) if row.value is not None]
+    if not rows:
+        raise InvalidInput(f"{path}: {importer.label} without rows")
     try:
-        columns = importer.columns(sample, mapping)
+        columns = importer.columns(FileSample(path, rows[:_SAMPLE_ROWS]), mapping)
         if mapping and not columns.fields:
             raise InvalidInput(
                 f"it is {importer.label}, whose fields are fixed",
                 remedy="Leave --map out, or use --format plain to read its columns.",
             )
     except InvalidInput as error:
-        raise InvalidInput(f"{path}: {error.summary}", detail=error.detail, remedy=error.remedy) from error
-    return PlannedFile(path, importer.name, importer.label, "rollouts", columns, stream)
+        raise explain(error, path, raw, container, rows_key) from error
+    return PlannedFile(
+        file.path, importer.name, importer.label, "rollouts", columns, stream, file.member, rows_key=rows_key
+    )
 
 
-def _first_rows(path: Path) -> list[dict[str, Any]]:
+def _first_rows(file: FoundFile) -> list[dict[str, Any]]:
     rows, reasons = [], []
-    for row in islice(read_rows(path), _SAMPLE_ROWS):
+    for row in islice(read_rows(file.path, file.member), _SAMPLE_ROWS):
         if row.value is None:
             reasons.append(f"{row.place}: {row.problem}")
         else:
             rows.append(row.value)
     if not rows:
-        container = container_of(path)
+        container = container_of(file.path, file.member)
         what = "its JSON list is empty" if container == "list" and not reasons else "no row can be read"
-        raise InvalidInput(f"{path}: {what}", detail="\n".join(reasons[:3]))
+        raise InvalidInput(f"{file.place}: {what}", detail="\n".join(reasons[:3]))
     return rows
+
+
+def _rows_under(raw: Sequence[Mapping[str, Any]], key: str, path: Path) -> list[dict[str, Any]]:
+    """The first rows of the lists under a key of documents."""
+    lists = [found for row in raw if isinstance(found := value_at(row, key), list)]
+    rows = [row for each in lists for row in each if isinstance(row, dict)]
+    if not rows:
+        known = ", ".join(each.key for each in row_lists(raw[0]))
+        raise InvalidInput(
+            f"{path}: there is no list of objects under {key!r}",
+            remedy=f"Lists of objects: {known}." if known else "The file has no list of objects.",
+        )
+    return rows[:_SAMPLE_ROWS]
+
+
+def _only_rollout_list(document: Mapping[str, Any], mapping: Mapping[str, str]) -> RowList | None:
+    """The list in a document whose rows have completions, if there is exactly one."""
+    if has_completion([document], mapping):
+        return None
+    found = [each for each in row_lists(document) if has_completion(each.rows[:_SAMPLE_ROWS], mapping)]
+    return found[0] if len(found) == 1 else None

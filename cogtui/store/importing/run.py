@@ -20,7 +20,7 @@ from pipelines.errors import StageFailed
 from pipelines.files import read_json, write_json
 from pipelines.folder import StageFolder, StageInfo
 from pipelines.records import RECORD_VERSION
-from pipelines.row_files import read_rows
+from pipelines.row_files import COMPRESSED_SUFFIXES, container_of, read_rows, row_stem
 from pipelines.stages.builtin import IMPORT
 from pipelines.streams import ROTATE_BYTES, complete_lines, stream_files
 
@@ -111,7 +111,7 @@ def prepare(plan: ImportPlan, workspace: Workspace) -> StageFolder:
     folder = workspace.folder(plan.key)
     if not (folder.path / "stage.json").exists():
         folder.path.mkdir(exist_ok=True)
-        config = {"files": [str(file.path) for file in plan.files], "columns": [
+        config = {"files": [str(file.place) for file in plan.files], "columns": [
             {"format": file.format, **{name: "+".join(columns) for name, columns in file.columns.fields.items()}}
             for file in plan.files
         ]}  # fmt: skip
@@ -144,16 +144,16 @@ def run_import(plan: ImportPlan, workspace: Workspace, *, link: bool = False) ->
         StageFailed: the disk is full. InvalidInput: a file is damaged.
     """
     folder = prepare(plan, workspace)
-    state = ImportState(plan.key, [FileImportState(str(file.path)) for file in plan.files])
+    state = ImportState(plan.key, [FileImportState(str(file.place)) for file in plan.files])
     heads = _known_heads(folder)
     (folder.path / "result.json").unlink(missing_ok=True)
     try:
         for file, imported in zip(plan.files, state.files, strict=True):
             head = _head(file.path)
-            known = heads.get(str(file.path))
+            known = heads.get(str(file.place))
             if known is not None and known != head and not _same_beginning(file.path, known):
                 _wipe(folder, file)
-            heads[str(file.path)] = head
+            heads[str(file.place)] = head
             write_json(folder.artifacts / STATE, {"v": RECORD_VERSION, "heads": heads})
             for _ in (
                 _take_over(file, folder, imported, link=link)
@@ -212,9 +212,9 @@ def _parts(folder: StageFolder, file: PlannedFile) -> list[Path]:
 def _convert(file: PlannedFile, folder: StageFolder, imported: FileImportState, key: str) -> Iterator[None]:
     """Convert row by row. Rollouts written before are skipped: the same rows always give the same records."""
     written = sum(1 for path in _parts(folder, file) for _ in complete_lines(path))
-    converter = Converter(file.importer, file.columns, key, file.path.stem, file.stream)
+    converter = Converter(file.importer, file.columns, key, row_stem(file.place), file.stream)
     with _StreamWriter(folder, file) as writer:
-        for row in read_rows(file.path):
+        for row in file.rows():
             try:
                 if row.value is None:
                     raise BadRowError(row.problem)
@@ -296,14 +296,21 @@ def _take_over(file: PlannedFile, folder: StageFolder, imported: FileImportState
     else:
         place = folder.path / f"{file.family}-{file.stream}-001.jsonl"
     place.unlink(missing_ok=True)
-    if link:
+    is_plain = not file.member and file.path.suffix not in COMPRESSED_SUFFIXES and container_of(file.path) == "lines"
+    if link and is_plain:
         place.symlink_to(file.path)
     else:
         aside = place.with_name(f".{place.name}.tmp")
-        shutil.copyfile(file.path, aside)
+        if is_plain:
+            shutil.copyfile(file.path, aside)
+        else:
+            with aside.open("wb") as copy:
+                for row in read_rows(file.path, file.member):
+                    if row.value is not None:
+                        copy.write(json.dumps(row.value, separators=(",", ":")).encode() + b"\n")
         aside.replace(place)
     beside = file.path.parent / "artifacts" / "judge_run.json"
     if file.family == "judgements" and beside.is_file():
         shutil.copyfile(beside, folder.artifacts / "judge_run.json")
-    imported.rows = sum(1 for _ in complete_lines(place)) if not link else 0
+    imported.rows = sum(1 for _ in complete_lines(place)) if not (link and is_plain) else 0
     yield

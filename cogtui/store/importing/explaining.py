@@ -1,0 +1,79 @@
+"""What a file is, in words, and the `--map` that would read it, for files whose rollouts cannot be found."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from cogtui.store.importing.columns import FIELDS, choose_columns, column_names, value_at
+from cogtui.store.importing.documents import ROWS_FIELD, row_lists
+from pipelines.errors import InvalidInput
+from pipelines.row_files import Container
+
+_TEXT_HINTS: Final = ("completion", "response", "output", "generat", "answer", "text", "content", "message", "solution")
+_ROW_NAMES: Final[Mapping[Container, str]] = {
+    "lines": "JSON lines", "list": "a JSON list", "document": "a JSON object", "parquet": "a parquet file",
+    "arrow": "an Arrow file", "zip": "a zip archive",
+}  # fmt: skip
+
+
+def has_completion(rows: Sequence[Mapping[str, Any]], mapping: Mapping[str, str]) -> bool:
+    """Return whether rows have a column that looks like a completion, or that `--map` names as one."""
+    return "completion" in _guess(rows, mapping)
+
+
+def has_prompt_and_completion(rows: Sequence[Mapping[str, Any]]) -> bool:
+    """Return whether rows have columns that look like a prompt and a completion."""
+    return {"prompt", "completion"} <= set(_guess(rows, {}))
+
+
+def _guess(rows: Sequence[Mapping[str, Any]], mapping: Mapping[str, str]) -> Mapping[str, tuple[str, ...]]:
+    try:
+        return choose_columns(FIELDS, rows, mapping).fields
+    except InvalidInput:
+        return {}
+
+
+def explain(
+    error: InvalidInput, path: Path, rows: Sequence[Mapping[str, Any]], container: Container, rows_key: str
+) -> InvalidInput:
+    """Return an error of an importer with the path, what the file is, and the `--map` that would read it.
+
+    Args:
+        error: why the importer cannot read the rows.
+        path: of the file.
+        rows: its first rows, or the first ones under `rows_key`.
+        container: how the rows are stored.
+        rows_key: list inside the document that holds them; empty if it has none.
+    """
+    if "completion" not in error.summary:
+        return InvalidInput(f"{path}: {error.summary}", detail=error.detail, remedy=error.remedy)
+    lists = [] if rows_key or len(rows) != 1 else row_lists(rows[0])
+    if not lists:
+        what = f"{_ROW_NAMES[container]} with rows under {rows_key!r}" if rows_key else _ROW_NAMES[container]
+        column = _likely_text(rows)
+        example = f", for instance --map completion={column}" if column else ""
+        detail = f"It is {what}. {error.detail}"
+        return InvalidInput(f"{path}: {error.summary}", detail=detail, remedy=f"{error.remedy.rstrip('.')}{example}.")
+    described = "; ".join(f"{len(each.rows):,} objects under {each.key!r}" for each in lists[:3])
+    column = _likely_text(lists[0].rows[:50]) or "COLUMN"
+    inside = ", ".join(sorted(column_names(lists[0].rows[:50]))[:40])
+    return InvalidInput(
+        f"{path} is a JSON object with {described}, and no column of them looks like a completion",
+        detail=f"Columns under {lists[0].key!r}: {inside}.",
+        remedy=f"Name the list and the column: --map {ROWS_FIELD}={lists[0].key} --map completion={column}.",
+    )
+
+
+def _likely_text(rows: Sequence[Mapping[str, Any]]) -> str:
+    """The column that is most likely the completion: named like one, else with the longest text; empty if none."""
+    best, score = "", (False, 0)
+    for column in sorted(column_names(rows)):
+        texts = [value for row in rows if isinstance(value := value_at(row, column), str | list) and value]
+        if texts and isinstance(texts[0], str):
+            named = any(hint in column.lower() for hint in _TEXT_HINTS)
+            found = (named, sum(len(text) for text in texts) // len(texts))
+            if found > score:
+                best, score = column, found
+    return best
