@@ -125,10 +125,10 @@ def test_compressed_bombs_are_refused_by_name(tmp_path: Path, monkeypatch: pytes
     assert "expands" in list_zip(path, (".jsonl",)).left_out[0].reason
     with pytest.raises(InvalidInput, match=r"bomb\.jsonl expands"):  # what it declares
         values(path, "bomb.jsonl")
-    content = bytearray(path.read_bytes())
-    central = content.index(b"PK\x01\x02")
-    content[central + 24 : central + 28] = struct.pack("<I", 100)  # it declares less than it is
-    write(path, bytes(content))
+    lie = bytearray(path.read_bytes())
+    central = lie.index(b"PK\x01\x02")
+    lie[central + 24 : central + 28] = struct.pack("<I", 100)  # it declares less than it is
+    write(path, bytes(lie))
     with pytest.raises(InvalidInput, match=r"bomb\.jsonl|bomb\.zip"):
         values(path, "bomb.jsonl")
 
