@@ -186,7 +186,8 @@ def _submit(
 def _follow(request: RunRequest, stages: Sequence[StageInstance], workspace: Workspace) -> dict[str, StageState]:
     from cogtui.cli.run.follow import follow
 
-    display = make_display("none" if request.as_json and request.display is None else request.display)
+    name: DisplayName | None = "none" if request.as_json and request.display is None else request.display
+    display = make_display(name, lambda key: workspace.folder(key).path)
     return follow(workspace, stages, display, cluster=request.cluster)
 
 

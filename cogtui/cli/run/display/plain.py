@@ -13,6 +13,7 @@ from cogtui.cli.run.display.base import (
     state_word,
     values_text,
 )
+from cogtui.cli.run.display.evaluations import EvaluationFollower
 from jobs.formatting import format_duration, format_progress
 from jobs.planning.types import StageInstance
 from jobs.state.types import STATES, StageState
@@ -28,10 +29,18 @@ class PlainDisplay:
     Args:
         write: prints a line.
         now: seconds on a monotonic clock.
+        follower: of the evaluations, which get a line each.
     """
 
-    def __init__(self, write: Callable[[str], None] = narrate, now: Callable[[], float] = clock) -> None:
+    def __init__(
+        self,
+        write: Callable[[str], None] = narrate,
+        now: Callable[[], float] = clock,
+        follower: EvaluationFollower | None = None,
+    ) -> None:
         self._write = write
+        self._follower = follower
+        self._stages: tuple[StageInstance, ...] = ()
         self._now = now
         self._titles: dict[str, str] = {}
         self._shown: dict[str, str] = {}
@@ -40,6 +49,7 @@ class PlainDisplay:
 
     def start(self, stages: Sequence[StageInstance], states: Mapping[str, StageState]) -> None:
         """Print the number of stages by state."""
+        self._stages = tuple(stages)
         self._titles = {stage.key: stage.title for stage in stages}
         self._paces = {stage.key: ProgressRate() for stage in stages}
         counts = Counter(state.state for state in states.values())
@@ -48,6 +58,8 @@ class PlainDisplay:
         counted = ", ".join(f"{counts[name]} {name}" for name in STATES if counts[name])
         self._write(f"{_time()}  {len(stages)} stages: {counted}")
         self._spoke = self._now()
+        if self._follower is not None:
+            self._follower.poll(self._stages, states)  # evaluations from before this run are not repeated
         self.update(states)
 
     def update(self, states: Mapping[str, StageState]) -> None:
@@ -61,6 +73,12 @@ class PlainDisplay:
             if self._shown.get(key) != word:
                 self._shown[key] = word
                 self._line(title, state)
+        for one in [] if self._follower is None else self._follower.poll(self._stages, states):
+            n = f" of {one.n:,} completions" if one.n else ""
+            self._write(
+                f"{_time()}  evaluated  {self._titles[one.key]}: step {one.step}, accuracy {one.accuracy:.3f}{n}"
+            )
+            self._spoke = self._now()
         if self._now() - self._spoke < HEARTBEAT_S:
             return
         running = [key for key, state in states.items() if state.state in RUNNING and key in self._titles]

@@ -12,6 +12,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from cogtui.cli.run.display.accuracy_chart import draw_accuracy_chart
 from cogtui.cli.run.display.base import (
     RUNNING,
     ProgressRate,
@@ -19,6 +20,7 @@ from cogtui.cli.run.display.base import (
     state_word,
     values_text,
 )
+from cogtui.cli.run.display.evaluations import EvaluationFollower
 from jobs.formatting import format_duration, format_progress
 from jobs.planning.types import StageInstance
 from jobs.state.types import STATE_GLYPHS, STATES, StageState, StateName
@@ -44,6 +46,8 @@ _FIRST: Final[tuple[StateName, ...]] = (
 )  # fmt: skip
 """States in the order in which their rows are kept if the terminal has too few rows."""
 _CHROME_ROWS: Final = 3
+_STAGE_ROWS: Final = 4
+"""Rows of stages that the chart must leave."""
 _REDRAW_S: Final = 1.0
 _BAR_CELLS: Final = 16
 _WIDE: Final = 110
@@ -58,9 +62,16 @@ class TableDisplay:
     Args:
         console: where to draw; stderr by default.
         now: seconds on a monotonic clock.
+        follower: of the evaluations, which are drawn below the table where the terminal has the rows.
     """
 
-    def __init__(self, console: Console | None = None, now: Callable[[], float] = clock) -> None:
+    def __init__(
+        self,
+        console: Console | None = None,
+        now: Callable[[], float] = clock,
+        follower: EvaluationFollower | None = None,
+    ) -> None:
+        self._follower = follower
         self._console = console or Console(stderr=True)
         self._now = now
         self._live = Live(console=self._console, auto_refresh=False, vertical_overflow="crop")
@@ -77,6 +88,8 @@ class TableDisplay:
         self._began = self._now()
         self._live.start()
         self._states = dict(states)
+        if self._follower is not None:
+            self._follower.poll(self._stages, states)
         self._draw()
 
     def update(self, states: Mapping[str, StageState]) -> None:
@@ -84,7 +97,8 @@ class TableDisplay:
         for key, pace in self._paces.items():
             if key in states:
                 pace.observe(states[key].progress)
-        changed = _visible(states) != _visible(self._states)
+        evaluated = [] if self._follower is None else self._follower.poll(self._stages, states)
+        changed = bool(evaluated) or _visible(states) != _visible(self._states)
         self._states = dict(states)
         if changed or self._now() - self._drawn >= _REDRAW_S:
             self._draw()
@@ -100,13 +114,25 @@ class TableDisplay:
     def _picture(self) -> Group:
         present = [stage for stage in self._stages if stage.key in self._states]
         room = max(1, self._console.height - _CHROME_ROWS)
+        chart = self._chart(room)
+        room -= len(chart)
         chosen = present
         if len(present) > room:
             ranked = sorted(present, key=lambda stage: _FIRST.index(self._states[stage.key].state))
             kept = {stage.key for stage in ranked[:room]}
             chosen = [stage for stage in present if stage.key in kept]
         rows = [self._row(stage) for stage in chosen]
-        return Group(self._table(rows), self._fitted(self._foot(len(present) - len(chosen)), "dim"))
+        foot = self._fitted(self._foot(len(present) - len(chosen)), "dim")
+        return Group(self._table(rows), *(self._fitted(line, "") for line in chart), foot)
+
+    def _chart(self, room: int) -> list[str]:
+        """Return the lines of the chart; none where they would leave fewer than four rows for stages."""
+        if self._follower is None:
+            return []
+        curves = self._follower.curves(self._stages)
+        last = max((steps for stage in self._stages if isinstance(steps := stage.config.get("steps"), int)), default=0)
+        lines = draw_accuracy_chart(curves, last, self._console.width)
+        return lines if room - len(lines) >= min(len(self._stages), _STAGE_ROWS) else []
 
     def _table(self, rows: Sequence["_TableRow"]) -> Table:
         """Return the table: state, progress and time at full width, stage and note share the rest."""
