@@ -117,7 +117,6 @@ def _group_data(group: ConditionGroup) -> dict[str, Any]:
 
 def _published_data(row: PublishedRow) -> dict[str, Any]:
     def point(one: PublishedPoint) -> dict[str, Any]:
-        counts: dict[str, float] = dict(zip(FOUR_HABITS.names, one.counts, strict=True))
-        return {"step": one.step, "accuracy": one.accuracy, "length": one.length, "judged": one.judged, **counts}
+        return {"step": one.step, "accuracy": one.accuracy, "length": one.length, "judged": one.judged, **one.counts}
 
     return {"model": row.model, "condition": row.condition, "first": point(row.first), "last": point(row.last)}

@@ -1,6 +1,7 @@
 """The published curves, for comparison."""
 
 import csv
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -21,17 +22,14 @@ class PublishedPoint:
     accuracy: float
     length: float
     """As published; its unit is not stated."""
-    counts: tuple[float, float, float, float]
-    """Mean count per response, by behaviour."""
+    counts: Mapping[str, float]
+    """Behaviour → mean count per response."""
     judged: int | None
     """Number of responses that the counts are over; None where all counts are zero, so that it cannot be inferred."""
 
     def value(self, measure: Measure) -> float | None:
         """Return the value of a measure; None if it was not published."""
-        for behavior, count in zip(FOUR_HABITS.names, self.counts, strict=True):
-            if behavior == measure:
-                return count
-        return {"accuracy": self.accuracy, "length": self.length}.get(measure)
+        return {"accuracy": self.accuracy, "length": self.length, **self.counts}.get(measure)
 
 
 @cache
@@ -44,12 +42,7 @@ def published_points() -> tuple[PublishedPoint, ...]:
             step=int(row["step"]),
             accuracy=float(row["accuracy"]),
             length=float(row["length"]),
-            counts=(
-                float(row["verification"]),
-                float(row["backtracking"]),
-                float(row["subgoal"]),
-                float(row["backward_chaining"]),
-            ),
+            counts={behavior: float(row[behavior]) for behavior in FOUR_HABITS.names},
             judged=int(row["judged"]) if row["judged"] else None,
         )
         for row in _rows("curves.csv")

@@ -1,6 +1,6 @@
 """The tables of a summary as rows of text, for the terminal and for reports."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -125,14 +125,13 @@ def _outcomes(groups: Sequence[ConditionGroup], moments: Sequence[str]) -> TextT
 
 
 def _published(summary: ExperimentSummary) -> TextTable:
-    change: Callable[[float, float], str] = lambda first, last: f"{first:.2f} → {last:.2f}"  # noqa: E731
     rows = [
         (
             row.condition,
             f"{row.model} 3B",
             f"{row.first.step} → {row.last.step}",
             f"{row.first.accuracy:.3f} → {row.last.accuracy:.3f}",
-            *(change(first, last) for first, last in zip(row.first.counts, row.last.counts, strict=True)),
+            *(f"{row.first.counts[name]:.2f} → {row.last.counts[name]:.2f}" for name in FOUR_HABITS.names),
         )
         for row in summary.published
     ]

@@ -1,25 +1,61 @@
 """Outside packages for tests: distributions with entry points in a folder, and `cogtui` run with them."""
 
+import importlib
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final
+
+from pipelines.plugins import Registry
 
 REPOSITORY: Final = Path(__file__).parents[2]
 
 
-def install(site: Path, distribution: str, points: dict[str, str]) -> None:
-    """Make an installed distribution of the entry points `{group: lines}` in a folder of importable modules."""
+def install(
+    site: Path, distribution: str, points: dict[str, str], modules: Mapping[str, Path] = MappingProxyType({})
+) -> None:
+    """Make an installed distribution in a folder of importable modules.
+
+    Args:
+        site: the folder; made if it does not exist.
+        distribution: name of the distribution.
+        points: entry-point group to its lines.
+        modules: file name in the folder to the file it is a copy of.
+    """
+    site.mkdir(parents=True, exist_ok=True)
+    for name, source in modules.items():
+        shutil.copy(source, site / name)
     info = site / f"{distribution.replace('-', '_')}-1.0.dist-info"
     info.mkdir(parents=True)
     (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: 1.0\n")
     text = "".join(f"[{group}]\n{lines}\n" for group, lines in points.items())
     (info / "entry_points.txt").write_text(text)
+
+
+@contextmanager
+def importable_here(site: Path, registry: Registry[Any]) -> Iterator[None]:
+    """Let this process import from a folder, and find the plug-ins of one group there, until the block ends."""
+    before = set(sys.modules)
+    sys.path.insert(0, str(site))
+    importlib.invalidate_caches()
+    registry.reload()
+    try:
+        yield
+    finally:
+        sys.path.remove(str(site))
+        for path in site.glob("*.py"):
+            if path.stem not in before:
+                sys.modules.pop(path.stem, None)
+        registry.reload()
 
 
 @dataclass(frozen=True, slots=True)

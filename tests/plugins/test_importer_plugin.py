@@ -1,8 +1,6 @@
 """An importer of another package: recognised, imported, opened, filtered, shown by the app and exported."""
 
 import json
-import shutil
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -24,6 +22,7 @@ from cogtui.store.importing.run import run_import
 from jobs.workspace import Workspace
 from pipelines.errors import InvalidInput
 from tests.app.driving import started, until
+from tests.plugins.installing import documented, importable_here, install, install_documented
 
 ROWS: list[dict[str, Any]] = [
     {"ask": "2 + 2?", "update": 3, "tries": [{"text": "It is 4.", "points": 1.0}, {"text": "Or 5?", "points": 0.0}]},
@@ -38,22 +37,16 @@ ROWS: list[dict[str, Any]] = [
 def outside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """The outside package on this process's path, with entry points that cannot be used beside the good one."""
     site = tmp_path / "site"
-    site.mkdir()
-    shutil.copy(Path(__file__).with_name("several_answers.py"), site / "outside_importer.py")
-    info = site / "outside_importer-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: outside-importer\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text(
-        "[cogtui.importers]\nseveral = outside_importer:IMPORTER\nbare = outside_importer:BadRowError\n"
+    points = (
+        "several = outside_importer:IMPORTER\nbare = outside_importer:BadRowError\n"
         "verl = outside_importer:IMPORTER\nabsent = outside_importer:NOTHING\n"
     )
-    monkeypatch.syspath_prepend(str(site))
+    source = Path(__file__).with_name("several_answers.py")
+    install(site, "outside-importer", {"cogtui.importers": points}, {"outside_importer.py": source})
     monkeypatch.setenv("PYTHONPATH", str(site))
     monkeypatch.setenv("COGTUI_CACHE", str(tmp_path / "cache"))
-    IMPORTERS.reload()
-    yield tmp_path
-    sys.modules.pop("outside_importer", None)
-    IMPORTERS.reload()
+    with importable_here(site, IMPORTERS):
+        yield tmp_path
 
 
 @pytest.fixture
@@ -119,3 +112,23 @@ def test_doctor_names_the_plug_ins_that_were_skipped(outside: Path, tmp_path: Pa
         assert found[name].status == "problem"
         assert reason in found[name].detail
         assert found[name].degrades == "skipped"
+
+
+def test_the_documented_importer_works(tmp_path: Path) -> None:
+    files = documented("traces.md", "Add an importer")
+    assert set(files) == {"rated_answers.py", "pyproject.toml"}
+    install_documented(tmp_path / "site", files)
+    log = tmp_path / "rated.jsonl"
+    answers = [{"text": "It is 4.", "stars": 5}, {"text": "Or 5?", "stars": 1}]
+    rows = [{"question": "2 + 2?", "answers": answers}, {"question": "3 + 3?", "answers": "six"}]
+    log.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    with importable_here(tmp_path / "site", IMPORTERS):
+        plan = plan_import([log])
+        assert plan.lines() == ["rated.jsonl: format rated, rated answers"]
+        workspace = Workspace(tmp_path / "workspace")
+        state = finish(run_import(plan, workspace))
+    assert (state.rows, state.bad) == (2, 1)
+    assert state.files[0].named == ["line 2: no list of answers"]
+    with open_store(workspace) as store:
+        store.ingest()
+        assert [(row.sample, row.reward) for row in store.page(Query()).rows] == [(0, 1.0), (1, 0.2)]

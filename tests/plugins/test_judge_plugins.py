@@ -21,10 +21,9 @@ def site(tmp_path: Path) -> Path:
     """Both packages, installed."""
     site = tmp_path / "site"
     shutil.copytree(HERE / "five_moves", site / "five_moves")
-    shutil.copy(HERE / "loud_judge.py", site)
     points = {"cogtui.behaviors": "five_moves = five_moves", "cogtui.judges": "moves = five_moves:MOVES"}
     install(site, "five-moves", points)
-    install(site, "loud-judge", {"cogtui.judges": "loud = loud_judge:LOUD"})
+    install(site, "loud-judge", {"cogtui.judges": "loud = loud_judge:LOUD"}, {"loud_judge.py": HERE / "loud_judge.py"})
     return site
 
 

@@ -1,8 +1,6 @@
 """A stage kind of another package: in a recipe, run by a worker, judged, listed, shown, indexed and compared."""
 
 import json
-import shutil
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,8 +12,9 @@ from cogtui.app.experiments.matrix_data import build_matrix
 from jobs.planning.experiments import load_experiments
 from jobs.workspace import Workspace
 from pipelines.errors import InvalidInput
+from pipelines.run import prepare, run_stage
 from pipelines.stages import STAGE_KINDS, StageConfig, StageKind, content_key, find_kind, stage_kind
-from tests.plugins.installing import InstalledSite, install
+from tests.plugins.installing import InstalledSite, documented, importable_here, install, install_documented
 
 RECIPE = """\
 name = "outside"
@@ -38,10 +37,8 @@ needs = ["answers"]
 
 
 def install_stage(site: Path, points: str) -> None:
-    """Installs the outside package in a folder of importable modules."""
-    site.mkdir()
-    shutil.copy(Path(__file__).with_name("constant_answer.py"), site / "outside_stage.py")
-    install(site, "outside-stage", {"cogtui.stages": points})
+    source = Path(__file__).with_name("constant_answer.py")
+    install(site, "outside-stage", {"cogtui.stages": points}, {"outside_stage.py": source})
 
 
 @pytest.fixture(scope="module")
@@ -58,18 +55,15 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> InstalledSite:
 
 
 @pytest.fixture
-def outside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def outside(tmp_path: Path) -> Iterator[Path]:
     """The package on this process's path, with kinds that cannot be used beside the good one."""
     install_stage(
         tmp_path / "site",
         "constant_answer = outside_stage:KIND\nother_name = outside_stage:KIND\nrun = outside_stage:run\n"
         "ppo = outside_stage:KIND\nabsent = outside_stage:NOTHING",
     )
-    monkeypatch.syspath_prepend(str(tmp_path / "site"))
-    STAGE_KINDS.reload()
-    yield tmp_path
-    sys.modules.pop("outside_stage", None)
-    STAGE_KINDS.reload()
+    with importable_here(tmp_path / "site", STAGE_KINDS):
+        yield tmp_path
 
 
 def test_the_run_summary_has_its_table(ran: InstalledSite) -> None:
@@ -112,17 +106,12 @@ def test_a_second_run_reuses_it_and_a_wrong_field_is_named_by_line(ran: Installe
     assert "split" in error["remedy"]
 
 
-def test_the_matrix_and_the_curves_show_it(ran: InstalledSite, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_matrix_and_the_curves_show_it(ran: InstalledSite) -> None:
     workspace = Workspace(ran.folder / "cogtui-workspace")
     experiment = load_experiments(workspace)[0]
     assert "answers" in build_matrix(experiment).columns
-    monkeypatch.syspath_prepend(str(ran.site))
-    STAGE_KINDS.reload()
-    try:
+    with importable_here(ran.site, STAGE_KINDS):
         runs = load_runs(workspace, experiment.cells)
-    finally:
-        sys.modules.pop("outside_stage", None)
-        STAGE_KINDS.reload()
     assert [(run.name, run.seed, dict(run.points[0])["n"]) for run in runs] == [("answers", 1, 6), ("answers", 2, 6)]
 
 
@@ -178,6 +167,30 @@ def test_a_config_with_a_key_of_the_recipe_is_refused() -> None:
 
     problem = STAGE_KINDS.problem_of(StageKind("reserved", "", Reserved, lambda *_: None))
     assert problem == "its config has the reserved field needs"
+
+
+def test_the_documented_kind_works(tmp_path: Path) -> None:
+    files = documented("recipes.md", "Add a stage kind")
+    assert set(files) == {"answer_lengths.py", "pyproject.toml"}
+    site = tmp_path / "site"
+    install_documented(site, files)
+    upstream = prepare("problems", {"train": 3, "test": 3}, tmp_path / "problems", [], base=tmp_path)
+    run_stage(upstream)
+    source = Path(__file__).with_name("constant_answer.py")
+    install(
+        site, "outside-stage", {"cogtui.stages": "constant_answer = outside_stage:KIND"}, {"outside_stage.py": source}
+    )
+    with importable_here(site, STAGE_KINDS):
+        config = {"text": "x" * 2000}
+        answers = prepare("constant_answer", config, tmp_path / "answers", [upstream.path], base=tmp_path)
+        run_stage(answers)
+        measured = prepare("answer_lengths", {}, tmp_path / "measured", [answers.path], base=tmp_path)
+        result = run_stage(measured)
+        assert {name: result[name] for name in ("n", "mean", "long")} == {"n": 3, "mean": 2000, "long": 3}
+        table = stage_kind("answer_lengths").result_table_of([result])
+        assert table == (("completions", "long"), [("3", "3")])
+        assert stage_kind("answer_lengths").accepts(stage_kind("constant_answer"))
+        assert not stage_kind("answer_lengths").accepts(stage_kind("problems"))
 
 
 KEYS: tuple[tuple[str, dict[str, Any], list[str], str], ...] = (

@@ -4,8 +4,6 @@ import csv
 import io
 import json
 import re
-import shutil
-import sys
 from collections.abc import Iterator
 from html import unescape
 from pathlib import Path
@@ -22,7 +20,7 @@ from pipelines.streams import read_rollouts
 from pipelines.tasks.loading import load_problems
 from pipelines.tasks.registry import TASKS, describe_problem, score_problem, solve_problem
 from tests.app.driving import press, running
-from tests.plugins.installing import InstalledSite, documented, install, install_documented, run_python
+from tests.plugins.installing import InstalledSite, documented, importable_here, install, install_documented, run_python
 
 HERE = Path(__file__).parent
 RECIPE = """\
@@ -64,22 +62,17 @@ needs = ["ppo", "sample"]
 
 
 def install_task(site: Path, points: str = "next_letter = next_letter:TASK") -> None:
-    site.mkdir()
-    shutil.copy(HERE / "next_letter.py", site)
-    install(site, "next-letter", {"cogtui.tasks": points})
+    install(site, "next-letter", {"cogtui.tasks": points}, {"next_letter.py": HERE / "next_letter.py"})
 
 
 @pytest.fixture
-def outside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def outside(tmp_path: Path) -> Iterator[Path]:
     """The package on this process's path, with a task that cannot be used beside the good one."""
     install_task(
         tmp_path / "site", "next_letter = next_letter:TASK\nclass = next_letter:NextLetter\nbare = next_letter:random"
     )
-    monkeypatch.syspath_prepend(str(tmp_path / "site"))
-    TASKS.reload()
-    yield tmp_path
-    sys.modules.pop("next_letter", None)
-    TASKS.reload()
+    with importable_here(tmp_path / "site", TASKS):
+        yield tmp_path
 
 
 @pytest.mark.usefixtures("outside")
@@ -179,7 +172,7 @@ def test_its_rollouts_are_indexed_judged_and_filtered(ran: InstalledSite) -> Non
     rollouts = ran.data("rollouts", "task:next_letter split:test", "--limit", "100")
     sampled = [rollout for rollout in rollouts if rollout["kind"] == "sample"]
     assert len(sampled) == 8
-    assert {rollout["judge"].partition("-")[0] for rollout in rollouts} == {"rules"}
+    assert {rollout["judge"].partition("-")[0] for rollout in rollouts} == {"prose"}
     for rollout in sampled:
         assert rollout["problem"] == {"id": rollout["problem_id"], "letter": rollout["problem_id"][-1]}
         assert rollout["prompt"] == f"after {rollout['problem']['letter']} comes"
@@ -215,9 +208,7 @@ def test_its_rollouts_are_exported_and_imported_again(ran: InstalledSite, tmp_pa
 
 @pytest.mark.train
 @pytest.mark.slow
-async def test_the_app_shows_it_with_and_without_the_package(
-    ran: InstalledSite, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_the_app_shows_it_with_and_without_the_package(ran: InstalledSite) -> None:
     workspace = Workspace(ran.folder / "cogtui-workspace")
     with open_store(workspace) as store:
         store.ingest()
@@ -227,14 +218,8 @@ async def test_the_app_shows_it_with_and_without_the_package(
             await press(pilot, "3", "enter")
             return app.export_screenshot().replace("&#160;", " ")
 
-    with monkeypatch.context() as patched:
-        patched.syspath_prepend(str(ran.site))
-        TASKS.reload()
-        try:
-            with_package = await opened_trace()
-        finally:
-            sys.modules.pop("next_letter", None)
-            TASKS.reload()
+    with importable_here(ran.site, TASKS):
+        with_package = await opened_trace()
     assert re.search(r"\bafter [a-z]\b(?! comes)", with_package)
     assert '{"letter": ' not in unescape(with_package)
     without = unescape(await opened_trace())
