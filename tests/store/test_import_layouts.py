@@ -174,3 +174,200 @@ def test_integers_beyond_64_bits_keep_their_row(lab: Lab, tmp_path: Path) -> Non
     assert (second.task, second.reward) == ("", None)
     state = imported(lab, path)
     assert (state.rows, state.bad) == (2, 0)
+
+
+MESSAGES = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": ASK}]
+SAID = [{"role": "assistant", "content": RIGHT}]
+
+
+def only(tmp_path: Path, row: dict[str, Any], name: str, **options: Any) -> Rollout:
+    """The one rollout of a file of one row, which must be read by the importer of that name."""
+    path = write(tmp_path / "rows.jsonl", row)
+    if not options:
+        assert plan_import([path]).files[0].format == name
+    (rollout,) = read(path, **options)
+    return rollout
+
+
+def test_chat_messages(tmp_path: Path) -> None:
+    one = only(tmp_path, {"messages": MESSAGES + SAID, "id": "m1"}, "chat")
+    assert (one.prompt, one.completion) == (f"[system]\nBe brief.\n\n[user]\n{ASK}", RIGHT)
+    assert (one.reward, one.meta["source_id"]) == (1.0, "m1")
+    assert set(one.meta["worked_out"]) >= {"prompt", "reward"}
+    assert "completion" not in one.meta["worked_out"]
+    more = only(tmp_path, {"messages": [*MESSAGES, *SAID, {"role": "user", "content": "Sure?"},
+                                        {"role": "assistant", "content": "Yes."}]}, "chat")  # fmt: skip
+    assert more.completion == "Yes."
+    assert more.prompt.endswith(f"[assistant]\n{RIGHT}\n\n[user]\nSure?")
+
+
+def test_sharegpt_conversations(tmp_path: Path) -> None:
+    turns = [{"from": "human", "value": ASK}, {"from": "gpt", "value": RIGHT}]
+    one = only(tmp_path, {"conversations": turns, "system": "Be brief."}, "sharegpt")
+    assert (one.prompt, one.completion) == (f"[system]\nBe brief.\n\n[user]\n{ASK}", RIGHT)
+    mapped = only(tmp_path, {"conversations": turns}, "plain", chosen="plain", mapping={"completion": "conversations"})
+    assert (mapped.prompt, mapped.completion, mapped.correct) == (ASK, RIGHT, True)
+    tools = [{"from": "human", "value": "2 + 2?"}, {"from": "function_call", "value": '{"name": "add"}'},
+             {"from": "observation", "value": "4"}, {"from": "gpt", "value": "It is 4."}]  # fmt: skip
+    used = only(tmp_path, {"conversations": tools}, "sharegpt")
+    assert used.completion == '[assistant]\n[call] {"name": "add"}\n\n[tool]\n4\n\n[assistant]\nIt is 4.'
+
+
+def test_alpaca_instructions(tmp_path: Path) -> None:
+    path = write(
+        tmp_path / "a.jsonl",
+        {"instruction": "Add them.", "input": "4 and 5", "output": "9"},
+        {"instruction": "Name a tree.", "input": "", "output": "Oak."},
+    )
+    first, second = read(path)
+    assert [one.prompt for one in (first, second)] == ["Add them.\n\n4 and 5", "Name a tree."]
+    assert first.problem_id != second.problem_id
+    assert first.reward is None
+
+
+def test_openai_batch_output(tmp_path: Path) -> None:
+    def row(custom_id: str, *choices: dict[str, Any], **more: Any) -> dict[str, Any]:
+        body = {"id": "c", "model": "m", "choices": choices, "usage": {"completion_tokens": 9}}
+        response = {"status_code": 200, "body": body}
+        return {"id": "b", "custom_id": custom_id, "response": response, "error": None, **more}
+
+    def choice(text: str | None, reason: str, **more: Any) -> dict[str, Any]:
+        return {"index": 0, "message": {"role": "assistant", "content": text, **more}, "finish_reason": reason}
+
+    path = write(
+        tmp_path / "a.jsonl",
+        row("q1", choice("four", "stop")),
+        row("q2", choice("a", "length"), choice("b", "stop", reasoning_content="hm"), scores=[0.0, 1.0]),
+        row("q3", {"index": 0, "text": "plain", "finish_reason": "stop"}),
+    )
+    one, two, three, four = read(path)
+    assert (one.completion, one.finish_reason, one.n_tokens) == ("four", "stop", 9)
+    assert (one.meta["source_id"], one.problem_id, one.meta["columns"]["model"]) == ("q1", "q1", "m")
+    assert [(each.problem_id, each.sample, each.reward) for each in (two, three)] == [("q2", 0, 0.0), ("q2", 1, 1.0)]
+    assert (two.finish_reason, three.finish_reason) == ("length", "stop")
+    assert three.completion == "<think>\nhm\n</think>\n\nb"
+    assert "n_tokens" in three.meta["unknown"]  # 9 is the sum of both
+    assert four.completion == "plain"
+
+
+def test_failed_batch_rows_are_named_with_their_error(lab: Lab, tmp_path: Path) -> None:
+    path = write(
+        tmp_path / "a.jsonl",
+        {"id": "b", "custom_id": "q1", "response": None, "error": {"code": "expired", "message": "too late"}},
+        {"id": "b", "custom_id": "q2", "response": {"status_code": 500, "body": {"error": {"message": "no model"}}}},
+        {"id": "b", "custom_id": "q3", "response": {"status_code": 200, "body": {"choices": []}}, "error": None},
+        {"id": "b", "custom_id": "q4", "error": None,
+         "response": {"status_code": 200, "body": {"choices": [{"message": {"role": "assistant", "content": ""}}]}}},
+    )  # fmt: skip
+    state = imported(lab, path)
+    assert (state.rows, state.files[0].named) == (0, [
+        "line 1: the request failed: too late",
+        "line 2: the request failed: no model",
+        "line 3: the row has no answer",
+        "line 4: the completion is empty",
+    ])  # fmt: skip
+
+
+def test_responses_items_of_nemo_gym(tmp_path: Path) -> None:
+    row = {
+        "responses_create_params": {"input": [{"role": "user", "content": ASK}], "temperature": 1.0},
+        "response": {"id": "resp", "model": "m", "usage": {"output_tokens": 12}, "incomplete_details": None, "output": [
+            {"type": "reasoning", "summary": [{"type": "summary_text", "text": "2 * 6 + 9"}]},
+            {"type": "function_call", "name": "sum", "arguments": '{"of": [12, 9]}', "call_id": "c"},
+            {"type": "function_call_output", "call_id": "c", "output": "21"},
+            {"type": "message", "role": "assistant", "status": "completed",
+             "content": [{"type": "output_text", "text": "<answer>2 * 6 + 9</answer>"}]},
+        ]},
+        "reward": 0.0,
+        "expected_answer": "21",
+    }  # fmt: skip
+    one = only(tmp_path, row, "openai")
+    assert one.prompt == ASK
+    assert one.completion == (
+        '[assistant]\n<think>\n2 * 6 + 9\n</think>\n\n[call sum] {"of": [12, 9]}\n\n[tool]\n21\n\n'
+        "[assistant]\n<answer>2 * 6 + 9</answer>"
+    )
+    said = [(role, kind, one.completion[start:end]) for role, kind, start, end in one.meta["parts"]]
+    assert said == [
+        ("assistant", "thought", "2 * 6 + 9"),
+        ("assistant", "call", '[call sum] {"of": [12, 9]}'),
+        ("tool", "result", "21"),
+        ("assistant", "text", "<answer>2 * 6 + 9</answer>"),
+    ]
+    assert (one.reward, one.n_tokens, one.meta["gold"]) == (0.0, 12, "21")
+    assert one.meta["checked"]["reward"] == 1.0
+
+
+def test_anthropic_batch_results(tmp_path: Path) -> None:
+    content = [{"type": "thinking", "thinking": "hm"}, {"type": "text", "text": "Four."},
+               {"type": "tool_use", "name": "say", "input": {"n": 4}}]  # fmt: skip
+    message = {"type": "message", "role": "assistant", "content": content, "stop_reason": "max_tokens",
+               "usage": {"output_tokens": 3}}  # fmt: skip
+    one = only(tmp_path, {"custom_id": "q", "result": {"type": "succeeded", "message": message}}, "openai")
+    assert one.completion == '<think>\nhm\n</think>\n\nFour.\n[call say] {"n": 4}'
+    assert (one.finish_reason, one.n_tokens, one.meta["source_id"]) == ("length", 3, "q")
+
+
+def test_trl_adds_rewards_as_trl_does(tmp_path: Path) -> None:
+    row = {"step": 7, "prompt": "p", "completion": "c", "accuracy": 1.0, "format_reward": None, "note": "x",
+           "advantage": 0.5}  # fmt: skip
+    path = write(
+        tmp_path / "completions_00003.jsonl",
+        row,
+        {**row, "format_reward": 0.5},
+        {**row, "accuracy": None},
+        {**row, "accuracy": math.nan},
+    )
+    (file,) = plan_import([path]).files
+    assert (file.format, file.columns.fields["reward"]) == ("trl", ("accuracy", "format_reward"))
+    rollouts = read(path)
+    assert [one.reward for one in rollouts] == [1.0, 1.5, None, None]
+    assert [one.step for one in rollouts] == [7] * 4
+    assert rollouts[3].meta["left_empty"] == ["reward"]
+
+
+def test_areal_trajectories_take_their_step_from_the_version(tmp_path: Path) -> None:
+    path = write(tmp_path / "512.jsonl", {
+        "task_id": 512, "sample_idx": 3, "seqlen": 40, "prompt_len": 8, "head_version": 2, "tail_version": 4,
+        "reward": 1.0, "prompt": "p", "completion": "c",
+    })  # fmt: skip
+    assert plan_import([path]).files[0].format == "areal"
+    (one,) = read(path)
+    assert (one.step, one.problem_id, one.sample, one.reward, one.split) == (2, "512", 3, 1.0, "train")
+    assert one.meta["columns"]["tail_version"] == 4
+    (plain,) = read(write(tmp_path / "77.jsonl", {"prompt": "p", "completion": "c", "version": 5}))
+    assert plain.step == 5
+
+
+def test_worked_examples(tmp_path: Path) -> None:
+    one = only(tmp_path, {"question": ASK, "reasoning": "12 + 9", "answer": "<answer>2 * 6 + 9</answer>"}, "sft")
+    assert one.completion == "<think>\n12 + 9\n</think>\n\n<answer>2 * 6 + 9</answer>"
+    assert (one.correct, one.meta.get("gold")) == (True, None)
+    bare = only(tmp_path, {"question": "1 + 2?", "answer": "1 + 2 = 3\n#### 3"}, "sft")
+    assert bare.completion == "1 + 2 = 3\n#### 3"
+    verdicts = {"correctness_math_verify": [True, False]}
+    row = {"problem": "What is 1 + 2?", "answer": "3", "generations": ["3", "4"], **verdicts}
+    good, bad = read(write(tmp_path / "b.jsonl", row))
+    assert [(each.completion, each.correct, each.meta["gold"]) for each in (good, bad)] == [
+        ("3", True, "3"),
+        ("4", False, "3"),
+    ]
+
+
+def test_content_parts_reasoning_and_tool_calls_are_read_in_their_order(tmp_path: Path) -> None:
+    completion = [
+        {"role": "assistant", "content": [{"type": "text", "value": "Let me add."}], "reasoning_content": "2 and 2",
+         "tool_calls": [{"id": "c", "type": "function", "function": {"name": "add", "arguments": "{\"a\": 2}"}}]},
+        {"role": "tool", "tool_call_id": "c", "content": "4"},
+        {"role": "assistant", "content": [{"type": "text", "text": "It is "}, {"type": "text", "text": "4."},
+                                          {"type": "image_url", "image_url": {"url": "x"}}]},
+    ]  # fmt: skip
+    one = only(tmp_path, {"prompt": [{"role": "user", "content": "2 + 2?"}], "completion": completion}, "plain")
+    assert one.completion == (
+        '[assistant]\n<think>\n2 and 2\n</think>\n\nLet me add.\n[call add] {"a": 2}\n\n[tool]\n4\n\n'
+        "[assistant]\nIt is 4.[image_url]"
+    )
+    for role, kind, start, end in one.meta["parts"]:
+        said = ("2 and 2", "Let me add.", '[call add] {"a": 2}', "4", "It is 4.[image_url]")
+        assert one.completion[start:end] in said
+        assert (role == "tool") == (kind == "result")

@@ -36,6 +36,8 @@ class Turn(NamedTuple):
 
     role: str
     parts: tuple[TurnPart, ...]
+    is_joined: bool = False
+    """Whether a text in it is joined from several content parts."""
 
 
 class PlacedPart(NamedTuple):
@@ -78,7 +80,7 @@ def read_turns(value: Any) -> list[Turn] | None:
             return None
         joins = turns and message.get("type") in _ITEMS and turns[-1].role == turn.role == "assistant"
         if joins:  # reasoning, text and calls of one response are items of their own
-            turns[-1] = Turn(turn.role, turns[-1].parts + turn.parts)
+            turns[-1] = Turn(turn.role, turns[-1].parts + turn.parts, turns[-1].is_joined or turn.is_joined)
         else:
             turns.append(turn)
     return turns
@@ -138,7 +140,8 @@ def transcribe(turns: Sequence[Turn]) -> Transcript:
             parts.append(PlacedPart(turn.role, part.kind, start, add(part.text)))
             if part.kind == "thought":
                 add("\n</think>")
-    stated = len(turns) == 1 and len(turns[0].parts) == 1 and turns[0].parts[0].kind in ("text", "result")
+    alone = turns[0] if len(turns) == 1 and not turns[0].is_joined else None
+    stated = alone is not None and [part.kind for part in alone.parts] in (["text"], ["result"])
     return Transcript("".join(pieces), tuple(parts), stated)
 
 
@@ -167,7 +170,8 @@ def _read_message(message: Any, *, alone: bool) -> Turn | None:
     if said is None:
         return None
     thoughts = [TurnPart("thought", text) for name in _REASONING if isinstance(text := message.get(name), str) and text]
-    return Turn(role, (*thoughts[:1], *said, *_read_calls(message)))
+    is_joined = isinstance(content, list) and len(said) < len(content)
+    return Turn(role, (*thoughts[:1], *said, *_read_calls(message)), is_joined)
 
 
 def _read_content(content: Any, kind: PartKind) -> list[TurnPart] | None:
