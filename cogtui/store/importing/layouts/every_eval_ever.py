@@ -75,11 +75,10 @@ class EveryEvalEverImporter:
 
 def _exchanges(row: Mapping[str, Any]) -> Iterable[Exchange]:
     given = as_mapping(row.get("input"))
-    texts = [given.get(name) for name in ("formatted", "raw")]
-    prompt = next((text for text in texts if isinstance(text, str) and text), "")
+    prompt = next((text for text in (given.get("formatted"), given.get("raw")) if text and isinstance(text, str)), "")
     asked = [Turn("user", (TurnPart("text", prompt),))] if prompt else []
-    messages = row.get("messages") or row.get("interactions")
-    turns = read_turns([_with_reasoning(each) for each in messages]) if isinstance(messages, list) else None
+    messages = as_list(row.get("messages")) or as_list(row.get("interactions"))
+    turns = read_turns([_with_reasoning(each) for each in messages])
     if turns:
         exchange = exchange_of(turns)
         if exchange.completion:

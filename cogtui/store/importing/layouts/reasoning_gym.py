@@ -65,6 +65,8 @@ class ReasoningGymImporter:
                 prompt=question if isinstance(question, str) else "",
                 sample=sample,
                 problem_id=f"{dataset}-{index}" if isinstance(dataset, str) and isinstance(index, int) else None,
+                numbers=metadata.get("numbers") if dataset == "countdown" else None,
+                target=metadata.get("target") if dataset == "countdown" else None,
                 ground_truth=kept_json(result.get("expected_answer")),
                 reward=fields.read("reward", values, "score", read_number),
                 answer=fields.read("answer", values, "model_answer", read_answer),
