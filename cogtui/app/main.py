@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Final
 
 from cogtui.app.application import ALL_MODES, BROWSING_MODES, CogtuiApp
 from cogtui.app.shell.context import Context, FileImport
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from cogtui.app.shell.snapshot_reader import SnapshotReader
     from cogtui.store import Store
     from cogtui.store.importing.opening import OpenedFiles
+    from cogtui.store.showcase import Showcase
 
 
 def make_app(
@@ -24,6 +25,7 @@ def make_app(
     *,
     title: str = "",
     browse_only: bool = False,
+    modes: Sequence[str] | None = None,
     opener: Callable[[], Store] | None = None,
     file_import: FileImport | None = None,
 ) -> CogtuiApp:
@@ -33,6 +35,7 @@ def make_app(
         workspace: may not exist yet; it is then shown as empty.
         title: what to call the place; the workspace's folder by default.
         browse_only: offer the trace browser alone.
+        modes: titles of the modes to offer, the first one shown first; all by default.
         opener: opens the store to browse, in its own thread; the workspace's index by default.
         file_import: the files that are still being read into that store.
     """
@@ -58,7 +61,7 @@ def make_app(
         ResourceThread("cogtui-states", reader),
         file_import=file_import,
     )
-    return CogtuiApp(context, BROWSING_MODES if browse_only else ALL_MODES)
+    return CogtuiApp(context, modes or (BROWSING_MODES if browse_only else ALL_MODES))
 
 
 def require_terminal() -> None:
@@ -83,6 +86,19 @@ def run_app(workspace: Workspace) -> None:
     """
     require_terminal()
     make_app(workspace).run()
+
+
+SHOWCASE_MODES: Final = ("Traces", "Experiments", "Curves", "Judges")
+
+
+def show_showcase(showcase: Showcase) -> None:
+    """Run the app on the unpacked showcase, without the jobs, until the user quits.
+
+    Raises:
+        MissingRequirement: there is no terminal.
+    """
+    require_terminal()
+    make_app(showcase.workspace, title="showcase", modes=SHOWCASE_MODES).run()
 
 
 def browse(opened: OpenedFiles, title: str) -> None:

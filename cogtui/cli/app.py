@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from cogtui.cli.console.options import WorkspaceOption, pass_on
+from cogtui.cli.console.options import JsonOption, WorkspaceOption, pass_on
 from cogtui.cli.rollouts.commands import ImportFormatOption
 
 
@@ -15,6 +15,7 @@ def register(app: typer.Typer) -> None:
     app.command("open", help="Read the rollouts of any file in the trace browser: ours, verl's, TRL's, plain ones.")(
         open_files
     )
+    app.command("showcase", help="Read rollouts that come with cogtui, before anything is trained.")(showcase)
 
 
 def _print_version(wanted: bool) -> None:
@@ -75,3 +76,35 @@ def open_files(
     unreadable, first = opened.unreadable()
     if unreadable:
         narrate(f"warning: {unreadable:,} rows could not be read, the first of them {first}")
+
+
+def showcase(
+    *,
+    path: Annotated[
+        bool, typer.Option("--path", help="Print the folder of the unpacked workspace, for other commands.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """The command `showcase`."""
+    from cogtui.app.main import require_terminal, show_showcase
+    from cogtui.cli.console.output import emit, emit_json
+    from cogtui.store.showcase import unpack_showcase
+
+    if not path and not as_json:
+        require_terminal()
+    found = unpack_showcase()
+    card, folder = found.card, str(found.workspace.path)
+    if as_json:
+        emit_json(
+            {
+                "workspace": folder,
+                "experiment": card.experiment,
+                "summary": card.summary,
+                "rollouts": card.rollouts,
+                "judgements": card.judgements,
+            }
+        )
+    elif path:
+        emit(folder)
+    else:
+        show_showcase(found)

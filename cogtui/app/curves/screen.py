@@ -36,7 +36,7 @@ class CurvesScreen(AppScreen):
         Binding("M", "measure(-1)", "Previous measure", show=False),
         Binding("o", "choose_measure", "Choose a measure", show=False),
         Binding("s", "split", "Split"),
-        Binding("b", "published", "Published build_curves behind"),
+        Binding("b", "published", "Published curves behind"),
     ]
 
     def __init__(self) -> None:

@@ -140,11 +140,11 @@ def _cached(plan: ImportPlan) -> Workspace:
     workspace = Workspace(root / plan.key)
     workspace.create()
     os.utime(workspace.path)
-    _keep_what_people_write(workspace, plan.key)
+    keep_user_data(workspace, plan.key)
     return workspace
 
 
-def _keep_what_people_write(workspace: Workspace, key: str) -> None:
+def keep_user_data(workspace: Workspace, key: str) -> None:
     """Link the folders of notes and annotations to a place outside the cache, which may be emptied."""
     data = Path(os.environ.get("XDG_DATA_HOME", ""))
     home = data if data.is_absolute() else Path.home() / ".local" / "share"
