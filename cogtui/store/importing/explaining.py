@@ -56,7 +56,7 @@ def explain(
         example = f", for instance --map completion={column}" if column else ""
         detail = f"It is {what}. {error.detail}"
         return InvalidInput(f"{path}: {error.summary}", detail=detail, remedy=f"{error.remedy.rstrip('.')}{example}.")
-    described = "; ".join(f"{len(each.rows):,} objects under {each.key!r}" for each in lists[:3])
+    described = "; ".join(f"{_count(len(each.rows))} under {each.key!r}" for each in lists[:3])
     column = _likely_text(lists[0].rows[:50]) or "COLUMN"
     inside = ", ".join(sorted(column_names(lists[0].rows[:50]))[:40])
     return InvalidInput(
@@ -64,6 +64,10 @@ def explain(
         detail=f"Columns under {lists[0].key!r}: {inside}.",
         remedy=f"Name the list and the column: --map {ROWS_FIELD}={lists[0].key} --map completion={column}.",
     )
+
+
+def _count(number: int) -> str:
+    return "1 object" if number == 1 else f"{number:,} objects"
 
 
 def _likely_text(rows: Sequence[Mapping[str, Any]]) -> str:
