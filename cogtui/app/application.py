@@ -7,6 +7,7 @@ import select
 import sys
 from collections.abc import Callable, Iterable
 from importlib import import_module
+from pathlib import Path
 from typing import ClassVar, Final
 
 from textual import on
@@ -19,7 +20,15 @@ from textual.signal import Signal
 from cogtui.app.experiments.screen import ExperimentsScreen
 from cogtui.app.rendering.themes import THEMES, default_theme, span_variables
 from cogtui.app.shell.context import Context
-from cogtui.app.shell.opening import OpenAnnotation, OpenComparison, OpenReader, OpenRolloutList, PrepareReaders
+from cogtui.app.shell.opening import (
+    OpenAnnotation,
+    OpenComparison,
+    OpenLaunch,
+    OpenReader,
+    OpenRolloutList,
+    PrepareReaders,
+    ShowExperiment,
+)
 from cogtui.app.shell.screen_base import AppScreen
 from cogtui.app.shell.screen_pool import ReusableScreen, ScreenPool
 from cogtui.app.shell.snapshot import WorkspaceSnapshot
@@ -83,6 +92,7 @@ class CogtuiApp(App[None]):
         Binding("question_mark", "help", "Help"),
         Binding("colon", "command_palette", "Commands", show=False),
         Binding("q", "quit", "Quit"),
+        Binding("N", "launch", "Launch", show=False),
         *(
             Binding(str(number), f"mode('{title}')", title, show=False)
             for number, (title, _) in enumerate(MODE_SCREENS, start=1)
@@ -230,6 +240,70 @@ class CogtuiApp(App[None]):
                 )
             )
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        if action == "launch":
+            return "Experiments" in [title for _, title in self.modes_shown]
+        return super().check_action(action, parameters)
+
+    def action_launch(self) -> None:
+        """Choose a recipe, then open the launch screen."""
+        if isinstance(self.screen, AppScreen):
+            self.run_worker(self._choose_recipe(self.screen), group="launch", exclusive=True)
+
+    async def _choose_recipe(self, opener: AppScreen) -> None:
+        from cogtui.app.launch.choice import recipe_options
+        from cogtui.app.shell.dialogs import AskScreen, ChoiceScreen
+
+        experiments = self.context.snapshot.experiments
+        options = await opener.fetch(self.context.work.call(lambda _: recipe_options(experiments)))
+        if options is None or self.screen is not opener:
+            return
+
+        def named(path: str | None) -> None:
+            if path:
+                self.post_message(OpenLaunch(opener, Path(path).expanduser().absolute()))
+
+        def chosen(index: int | None) -> None:
+            option = None if index is None else options[index]
+            if option is None:
+                return
+            if option.recipe is None and option.experiment is None:
+                self.push_screen(AskScreen("Which recipe? The path of a TOML file.", wrong=_wrong_file), named)
+            else:
+                self.post_message(OpenLaunch(opener, option.recipe, option.experiment))
+
+        self.push_screen(ChoiceScreen("Which recipe?", [option.label for option in options]), chosen)
+
+    @on(OpenLaunch)
+    async def _open_launch(self, message: OpenLaunch) -> None:
+        from cogtui.app.launch.draft import LaunchDraft
+        from cogtui.app.launch.preview import recipe_of
+        from cogtui.app.launch.screen import LaunchScreen
+
+        opener, experiment, recipe = message.opener, message.experiment, message.recipe
+        if opener is not self.screen:
+            return
+        if experiment is not None:
+            workspace = self.context.workspace
+            found = await opener.fetch(self.context.work.call(lambda _: recipe_of(experiment, workspace)))
+            if found is not None and opener is self.screen:
+                self.push_screen(LaunchScreen(*found))
+        elif recipe is not None:
+            self.push_screen(LaunchScreen(LaunchDraft(recipe)))
+
+    @on(ShowExperiment)
+    def _show_experiment(self, message: ShowExperiment) -> None:
+        if message.opener is not self.screen:
+            return
+        self.pop_screen()
+        if self.current_mode != "Experiments":
+            self.switch_mode("Experiments")
+        while len(self.screen_stack) > 1:
+            self.pop_screen()
+        if isinstance(self.screen, ExperimentsScreen):
+            self.screen.select_experiment(message.name)
+        self.poll()
+
     @on(PrepareReaders)
     async def _prepare_reading(self) -> None:
         from cogtui.app.traces.compare.screen import CompareScreen
@@ -282,6 +356,12 @@ class CogtuiApp(App[None]):
                     f"key {binding.key_display or binding.key}",
                     _runner(self, binding.action, active.node),
                 )
+        if self.check_action("launch", ()):
+            yield SystemCommand(
+                "New experiment: run or launch a recipe",
+                "key N: choose a recipe, then its settings",
+                self.action_launch,
+            )
         yield SystemCommand("Theme", "Change the colours", self.action_change_theme)
 
     def on_unmount(self) -> None:
@@ -299,8 +379,15 @@ _LATER_SCREENS: Final = (
     "cogtui.app.traces.reader.screen",
     "cogtui.app.curves.screen",
     "cogtui.app.judges.screen",
+    "cogtui.app.launch.screen",
+    "cogtui.app.launch.scripts_screen",
+    "cogtui.app.launch.choice",
     "cogtui.app.shell.help",
 )
+
+
+def _wrong_file(text: str) -> str:
+    return "" if Path(text).expanduser().is_file() else f"there is no file {text}"
 
 
 def _import_screens() -> None:

@@ -65,6 +65,7 @@ class Store:
         self._readonly = readonly
         self._writer: IndexWriter | None = None
         self._follower: Follower | None = None
+        self._is_following = False
         self._seen = (-1, -1)
         self._results = LastResultCache()
         self._opens = 0
@@ -125,7 +126,11 @@ class Store:
         return self.coverage()
 
     def follow(self) -> None:
-        """Start a process that keeps the index up to date until this store is closed."""
+        """Start a process that keeps the index up to date until this store is closed.
+
+        For a workspace that does not exist yet, `version` starts it when the workspace appears.
+        """
+        self._is_following = True
         if self._follower is None and not self._readonly and self._location is not None:
             self._follower = Follower(self._workspace)
 
@@ -139,6 +144,8 @@ class Store:
             if self._workspace.path.is_dir():
                 self._location = locate_index(self._workspace)
                 self._reopen()
+                if self._is_following:
+                    self.follow()
         elif self._location.current() not in (None, self._path):
             self._reopen()
         return (self._opens << 40) + int(self._db.execute("PRAGMA data_version").fetchone()[0])

@@ -20,7 +20,7 @@ class Resources(BaseModel):
     account: str | None = Field(None, description="Slurm account to charge.")
     qos: str | None = Field(None, description="Slurm quality of service.")
     constraint: str | None = Field(None, description="Node features the job needs, as sbatch takes them.")
-    nodes: Annotated[int, Field(ge=1)] = Field(1, description="Nodes.")
+    nodes: Annotated[int, Field(ge=1)] = Field(1, description="Number of nodes.")
     processes: Annotated[int, Field(ge=1)] = Field(
         1, description="Processes a node; above 1 the stage starts under torchrun."
     )

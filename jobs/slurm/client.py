@@ -14,19 +14,29 @@ import time
 from collections.abc import Collection, Iterable
 from typing import Final
 
-from jobs.slurm.types import SlurmAnswer, SlurmJob
+from jobs.slurm.types import SlurmAnswer, SlurmJob, SlurmPartition
 
 TIMEOUT_S: Final = 10.0
 _JOB_ID: Final = re.compile(r"\d+(_\d+)?")
 _STATE: Final = re.compile(r"[A-Z_]+")
 _SQUEUE_FIELDS: Final = "%i|%T|%r|%N|%j"
+_SINFO_FIELDS: Final = "%P|%a|%l|%F|%G"
 _SACCT_FIELDS: Final = "JobID,State,ExitCode,NodeList,JobName"
 _SACCT_IDS: Final = 1000
 """Ids per call; the rest waits for the next poll."""
 
 
 class SlurmCommandError(Exception):
-    """A scheduler command is missing, hangs, fails, or prints unreadable output."""
+    """A scheduler command is missing, hangs, fails, or prints unreadable output.
+
+    Args:
+        text: what was wrong, in one line.
+        output: all that the command printed on stderr.
+    """
+
+    def __init__(self, text: str, output: str = "") -> None:
+        super().__init__(text)
+        self.output = output
 
 
 class SlurmRefusal(SlurmCommandError):
@@ -77,7 +87,8 @@ def run_command(arguments: list[str], *, timeout_s: float | None = None) -> str:
         said = errors.decode("utf-8", "replace").strip().splitlines()
         text = f"{name} failed: {said[-1] if said else f'exit code {child.returncode}'}"
         # after a time-out inside Slurm the command may have succeeded
-        raise SlurmCommandError(text) if "timed out" in text else SlurmRefusal(text)
+        whole = "\n".join(said)
+        raise SlurmCommandError(text, whole) if "timed out" in text else SlurmRefusal(text, whole)
     return output.decode("utf-8", "replace")
 
 
@@ -96,6 +107,23 @@ def squeue() -> dict[str, SlurmJob]:
         job_id, state, reason, nodes, name = fields
         found[job_id] = SlurmJob(job_id, state, "" if reason in ("None", "(null)") else reason, nodes, name)
     return found
+
+
+def partitions() -> list[SlurmPartition]:
+    """Return the partitions of this cluster, in the order of sinfo.
+
+    Raises:
+        SlurmCommandError: sinfo failed or its output is unreadable.
+    """
+    found: dict[str, SlurmPartition] = {}
+    for line in run_command(["sinfo", "-h", "-o", _SINFO_FIELDS]).splitlines():
+        fields = line.strip().split("|")
+        if len(fields) != len(_SINFO_FIELDS.split("|")):
+            raise SlurmCommandError(f"cannot read the output of sinfo: {line.strip()[:60]!r}")
+        name, available, limit, nodes, gres = fields
+        partition = SlurmPartition(name.rstrip("*"), name.endswith("*"), available == "up", limit, nodes, gres)
+        found.setdefault(partition.name, partition)  # a line for each kind of node; the first is enough for a choice
+    return list(found.values())
 
 
 def sacct(job_ids: Iterable[str]) -> dict[str, SlurmJob]:

@@ -1,10 +1,24 @@
 """Jobs and answers of Slurm, without the commands that query them."""
 
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
 UNDER_WAY: Final = frozenset({"PENDING", "RUNNING", "CONFIGURING", "SUSPENDED", "COMPLETING"})
 """States of jobs that have not ended."""
+
+
+class SlurmPartition(NamedTuple):
+    """A partition as sinfo shows it."""
+
+    name: str
+    is_default: bool
+    is_up: bool
+    time_limit: str
+    """`infinite`, or as D-HH:MM:SS."""
+    nodes: str
+    """Nodes allocated, idle, other and in all: `2/5/1/8`."""
+    gres: str
+    """Generic resources of a node, e.g. `gpu:h200:8`; `(null)` without."""
 
 
 @dataclass(frozen=True, slots=True)

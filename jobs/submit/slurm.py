@@ -99,7 +99,7 @@ def _submit(job: JobRecord, path: Path, instance: StageInstance, after: Sequence
         # otherwise the claim stays: if Slurm has accepted the job after all, it is found by its name
         raise MissingRequirement(
             f"Slurm did not accept {instance.key}: {problem}",
-            detail=f"The script: {path / 'sbatch.sh'}",
+            detail="\n".join(filter(None, (problem.output, f"The script: {path / 'sbatch.sh'}"))),
             remedy="Change [resources] of the recipe, or see cogtui doctor; then run the recipe again with --retry.",
         ) from problem
     attempts.write_record(path / attempts.JOB, job.model_copy(update={"job_id": job_id}))

@@ -18,6 +18,7 @@ from cogtui.store.db.location import is_network, locate_index, wal_works
 from cogtui.store.filter.parser import parse
 from cogtui.store.ingest.rebuild import rebuild
 from cogtui.store.ingest.writer import IndexWriter
+from jobs.workspace import Workspace
 from pipelines.errors import InvalidInput, MissingRequirement, NotFound
 from pipelines.files import read_json
 from tests.processes import children, runs
@@ -247,6 +248,21 @@ def test_a_followed_index_takes_up_what_is_written_and_ends_with_its_store(lab: 
     assert not runs(follower.pid)
     with open_store(lab.workspace) as store:
         assert store.writer() is None
+
+
+def test_a_workspace_that_appears_after_the_store_is_followed_too(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path / "later")
+    with open_store(workspace) as store:
+        store.follow()
+        assert children("cogtui.store.ingest.follower") == []
+        lab = Lab(workspace)
+        workspace.create()
+        folder = lab.stage("ppo", 1)
+        write_rollouts(folder, make_rollouts(folder.key, [0]))
+        store.version()
+        wait_for(store, 8, 30)
+        (follower,) = children("cogtui.store.ingest.follower")
+    assert not runs(follower.pid)
 
 
 def test_the_follower_ends_when_whoever_started_it_is_killed(lab: Lab) -> None:

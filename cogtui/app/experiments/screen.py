@@ -7,10 +7,12 @@ from textual.binding import Binding, BindingType
 
 from cogtui.app.experiments.matrix_data import build_matrix, count_states
 from cogtui.app.experiments.matrix_widget import MatrixView
+from cogtui.app.experiments.start_page import StartPage
 from cogtui.app.rendering.states import format_time, state_style
 from cogtui.app.rendering.styles import Part
 from cogtui.app.rendering.text import printable_line
 from cogtui.app.shell.dialogs import ChoiceScreen
+from cogtui.app.shell.opening import OpenLaunch
 from cogtui.app.shell.snapshot import WorkspaceSnapshot
 from cogtui.app.stages.stages_screen import StagesScreen
 from cogtui.app.widgets.detail_pane import DetailPane
@@ -28,11 +30,14 @@ class ExperimentsScreen(StagesScreen):
         Binding("n", "experiment(1)", "Next experiment"),
         Binding("p", "experiment(-1)", "Previous experiment", show=False),
         Binding("o", "choose_experiment", "Choose an experiment", show=False),
+        Binding("N", "app.launch", "Launch"),
+        Binding("C", "clone", "Clone with changes", show=False),
     ]
 
     def __init__(self) -> None:
         super().__init__()
         self._experiment_name: str | None = None
+        self._wanted: str | None = None
 
     def compose_body(self) -> ComposeResult:
         titles = TextRows(widget_id="titles")
@@ -54,12 +59,16 @@ class ExperimentsScreen(StagesScreen):
         view = self.query_one(MatrixView)
         summary = self.query_one("#summary", TextRows)
         if not snapshot.experiments:
-            text = (
-                "reading the workspace" if not snapshot.read else "no experiment yet: start one with  cogtui run RECIPE"
-            )
-            summary.show((f" {text}", "dim"))
+            summary.show((" reading the workspace", "dim"))
+            if snapshot.read:
+                self._show_start_page()
             return
+        if self.has_class("-empty"):
+            self.remove_class("-empty")
+            view.focus()
         names = [experiment.name for experiment in snapshot.experiments]
+        if self._wanted in names:
+            self._experiment_name, self._wanted = self._wanted, None
         if self._experiment_name not in names:
             self._experiment_name = names[0]
         place = names.index(self._experiment_name)
@@ -76,6 +85,28 @@ class ExperimentsScreen(StagesScreen):
         summary.show(*parts)
         view.show_matrix(build_matrix(experiment), snapshot.states)
         self.show_facts()
+
+    def _show_start_page(self) -> None:
+        if self.has_class("-empty"):
+            return
+        self.add_class("-empty")
+        if not self.query(StartPage):
+            self.mount(StartPage(), after="#facts")
+        else:
+            self.query_one(StartPage).focus_recipes()
+
+    def select_experiment(self, name: str) -> None:
+        """Show an experiment, as soon as the workspace is read if it is new."""
+        self._wanted = name
+        self.show_snapshot(self.context.snapshot)
+
+    def action_clone(self) -> None:
+        """Open the launch screen with the recipe and the changes of the experiment."""
+        for experiment in self.context.snapshot.experiments:
+            if experiment.name == self._experiment_name:
+                self.post_message(OpenLaunch(self, experiment=experiment))
+                return
+        self.show_message("there is no experiment to clone")
 
     def action_experiment(self, step: int) -> None:
         """Show another experiment of the workspace."""

@@ -6,6 +6,7 @@ The app knows all screens; screens do not know each other, so a feature can be r
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from textual.message import Message
@@ -15,6 +16,7 @@ if TYPE_CHECKING:  # importing the store takes half of the start-up time, and th
     from cogtui.app.shell.screen_base import AppScreen
     from cogtui.app.shell.trace_order import TraceOrder
     from cogtui.store import RolloutRow
+    from jobs.planning.experiments import Experiment
 
 
 class OpenRequest(Message):
@@ -96,6 +98,29 @@ class OpenAnnotation(OpenRequest):
         self.rollout = rollout
         self.judge_run = judge_run
         self.on_close = on_close
+
+
+class OpenLaunch(OpenRequest):
+    """Prepare a launch.
+
+    Args:
+        opener: the screen that asks.
+        recipe: file to launch.
+        experiment: to clone with changes, instead of a file.
+    """
+
+    def __init__(self, opener: AppScreen, recipe: Path | None = None, experiment: Experiment | None = None) -> None:
+        super().__init__(opener)
+        self.recipe = recipe
+        self.experiment = experiment
+
+
+class ShowExperiment(OpenRequest):
+    """Show the matrix of an experiment; closes the screen that asks."""
+
+    def __init__(self, opener: AppScreen, name: str) -> None:
+        super().__init__(opener)
+        self.name = name
 
 
 class PrepareReaders(Message):

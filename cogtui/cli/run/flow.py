@@ -147,7 +147,8 @@ def keys_of(plan: RecipePlan, names: Iterable[str], option: str) -> set[str]:
 def _dry_run(
     request: RunRequest, plan: RecipePlan, stages: Sequence[StageInstance], workspace: Workspace, force: Collection[str]
 ) -> None:
-    from cogtui.cli.run.dry_run import actions_of, plan_data, plan_lines
+    from cogtui.cli.run.dry_run import plan_data, plan_lines
+    from jobs.submit.actions import actions_of
 
     actions = actions_of(plan, stages, workspace, retry=request.retry, force=force)
     starting = [stage for stage in stages if actions[stage.key].starts]

@@ -1,0 +1,210 @@
+"""The first screen of a workspace without experiments: recipes to start, files to read, what this machine has."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import ClassVar, NamedTuple, cast
+
+from textual import on
+from textual.app import ComposeResult, SuspendNotSupported
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+
+from cogtui.app.rendering.styles import SPAN_STYLES, Part
+from cogtui.app.rendering.text import fit, printable_line
+from cogtui.app.shell.dialogs import AskScreen
+from cogtui.app.shell.opening import OpenLaunch
+from cogtui.app.shell.screen_base import AppScreen
+from cogtui.app.widgets.detail_pane import DetailPane, labelled_rows
+from cogtui.app.widgets.line_view import LineView
+from cogtui.app.widgets.text_rows import TextRows
+from jobs.recipe.bundled import RecipeSummary, bundled_recipes
+from pipelines.errors import CogtuiError
+
+_NAME = 24
+_TAKES = 12
+_API_KEYS = ("ANTHROPIC_API_KEY", "OPENAI_API_KEY")
+
+
+class MachineFacts(NamedTuple):
+    """What the start page says about this machine."""
+
+    cores: int
+    gpus: int
+    has_slurm: bool
+    free_bytes: int
+
+
+def machine_facts(place: Path) -> MachineFacts:
+    """Count cores and GPUs, look for Slurm, and measure the free space where a workspace would be."""
+    from jobs.local.slots import Machine
+    from jobs.slurm.client import is_installed
+
+    existing = next(path for path in (place, *place.parents) if path.exists())
+    return MachineFacts(os.cpu_count() or 1, len(Machine.here().gpus), is_installed(), shutil.disk_usage(existing).free)
+
+
+class RecipeList(LineView):
+    """The bundled recipes: name, what it shows, and how long it takes."""
+
+    TITLE = "recipes"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "choose", "Set up and launch"),
+        Binding("o", "open_file", "Open a file"),
+    ]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.recipes: Sequence[RecipeSummary] = ()
+
+    @property
+    def line_count(self) -> int:
+        return len(self.recipes)
+
+    def show_recipes(self, recipes: Sequence[RecipeSummary]) -> None:
+        """Show recipes."""
+        self.recipes = recipes
+        self.lines_changed(cursor=0)
+
+    def line_parts(self, line: int, width: int) -> Sequence[Part]:
+        recipe = self.recipes[line]
+        takes = _short(recipe)
+        room = max(0, width - _NAME - _TAKES - 1)
+        return [
+            (f" {fit(printable_line(recipe.name, 60), _NAME - 1)}", "strong" if line == self.cursor else ""),
+            (fit(printable_line(recipe.shows, 200), room), "dim"),
+            (f" {fit(takes, _TAKES, right=True)}", ""),
+        ]
+
+    def action_open_file(self) -> None:
+        """Ask for a rollout file and read it in the trace browser."""
+        self.app.push_screen(
+            AskScreen("Which rollout file, or folder of them?", wrong=_missing_path), self._open_chosen
+        )
+
+    def _open_chosen(self, path: str | None) -> None:
+        if not path:
+            return
+        screen = cast("AppScreen", self.screen)
+        try:
+            with self.app.suspend():
+                done = subprocess.run(
+                    [sys.executable, "-m", "cogtui", "open", str(Path(path).expanduser())],
+                    stderr=None,
+                    check=False,
+                )
+                if done.returncode:
+                    input(f"cogtui open ended with code {done.returncode}; Enter goes back ")
+        except (OSError, EOFError, SuspendNotSupported) as error:
+            screen.show_error(CogtuiError(f"cannot open {path} from here: {error}", remedy=f"Run: cogtui open {path}"))
+
+
+class StartPage(Vertical):
+    """Recipes with one line each, and what else one can do with nothing there."""
+
+    def compose(self) -> ComposeResult:
+        yield TextRows(widget_id="start-title")
+        with Vertical(classes="start-panels"):
+            with Vertical(classes="panel", id="recipes") as recipes:
+                recipes.border_title = "Start an experiment"
+                recipes.border_subtitle = "N from anywhere"
+                yield RecipeList()
+                yield DetailPane("recipe-facts")
+            with Vertical(classes="start-side"):
+                with Vertical(classes="panel", id="look") as look:
+                    look.border_title = "Look first"
+                    yield _still(DetailPane("look-rows"))
+                with Vertical(classes="panel", id="machine") as machine:
+                    machine.border_title = "This machine"
+                    machine.border_subtitle = "cogtui doctor"
+                    yield _still(DetailPane("machine-rows"))
+
+    def on_mount(self) -> None:
+        title: list[Part] = [(" Four habits of a reasoner  ", "strong")]
+        for behavior, style in SPAN_STYLES.items():
+            title += [(f" {behavior.replace('_', ' ')} ", style), (" ", "")]
+        self.query_one("#start-title", TextRows).show_rows(
+            [title, [(" Train small models with and without them, watch who learns, read why.", "dim")]]
+        )
+        self.query_one("#look-rows", DetailPane).show_rows(
+            [
+                [
+                    ("o ", "key"),
+                    ("Open a file   ", ""),
+                    ("verl, TRL, JSONL, parquet: rollouts and habits", "dim"),
+                ],
+                [("$ ", "key"), ("In the shell  ", ""), ("cogtui run RECIPE does the same as this page", "dim")],
+            ]
+        )
+        self.run_worker(self._load(), group="start")
+        self.focus_recipes()
+
+    def focus_recipes(self) -> None:
+        """Put the keys on the list of recipes."""
+        self.query_one(RecipeList).focus()
+
+    async def _load(self) -> None:
+        screen = cast("AppScreen", self.screen)
+        context = screen.context
+        # Not the thread `work`, which first imports the modules of other screens.
+        recipes = await screen.fetch(context.control.call(lambda _: bundled_recipes()))
+        self.query_one(RecipeList).show_recipes(recipes or ())
+        self._show_recipe()
+        facts = await screen.fetch(context.control.call(lambda _: machine_facts(context.workspace.path)))
+        if facts is not None:
+            self.query_one("#machine-rows", DetailPane).show_with(lambda width: _machine_rows(facts, width))
+
+    @on(LineView.CursorMoved)
+    def _show_recipe(self) -> None:
+        view = self.query_one(RecipeList)
+        recipe = view.recipes[view.cursor] if view.recipes else None
+        self.query_one("#recipe-facts", DetailPane).show_with(lambda width: _recipe_rows(recipe, width))
+
+    @on(LineView.LineSelected)
+    def _recipe_chosen(self, event: LineView.LineSelected) -> None:
+        event.stop()
+        recipe = self.query_one(RecipeList).recipes[event.line]
+        self.post_message(OpenLaunch(cast("AppScreen", self.screen), recipe.path))
+
+
+def _still(pane: DetailPane) -> DetailPane:
+    pane.can_focus = False
+    return pane
+
+
+def _short(recipe: RecipeSummary) -> str:
+    if recipe.gpus:
+        return f"{recipe.gpus} GPUs"
+    return recipe.takes.removesuffix(" on two cores").partition(":")[0]
+
+
+def _recipe_rows(recipe: RecipeSummary | None, width: int) -> list[list[Part]]:
+    if recipe is None:
+        return []
+    takes = recipe.takes or "not measured"
+    needs = f"{recipe.gpus} GPUs a node" if recipe.gpus else "no GPU"
+    return [
+        [],
+        *labelled_rows("shows", recipe.shows, width, limit=2),
+        *labelled_rows("takes", f"{takes}; {needs}", width, limit=1),
+        *labelled_rows("file", str(recipe.path), width, "dim", limit=1),
+    ]
+
+
+def _machine_rows(facts: MachineFacts, width: int) -> list[list[Part]]:
+    keys = ", ".join(f"{name} {'set' if os.environ.get(name) else 'not set'}" for name in _API_KEYS)
+    gpus = f"{facts.gpus} GPU{'s' if facts.gpus > 1 else ''}" if facts.gpus else "no GPU"
+    cores = f"{facts.cores} core{'s' if facts.cores > 1 else ''}, {gpus}, {facts.free_bytes / 1e9:.0f} GB free"
+    slurm = "installed: choose the cluster slurm when you launch" if facts.has_slurm else "not installed here"
+    return [
+        *labelled_rows("here", cores, width, limit=1),
+        *labelled_rows("Slurm", slurm, width, limit=1),
+        *labelled_rows("keys", keys, width, limit=2),
+    ]
+
+
+def _missing_path(text: str) -> str:
+    return "" if Path(text).expanduser().exists() else f"there is no file {text}"
