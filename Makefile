@@ -51,7 +51,7 @@ install: $(VENV)/.installed
 $(VENV)/.installed: Makefile pyproject.toml constraints.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "Installing into $(VENV) (the first time takes a few minutes)"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[train,judges,export,corpus,dev]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[train,judges,export,corpus,tasks,dev]'
 	@touch $@
 
 clean:

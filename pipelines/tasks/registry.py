@@ -31,7 +31,15 @@ def _problem_of(entry: object) -> str | None:
 
 
 TASKS: Final[Registry[Task]] = Registry(
-    "cogtui.tasks", "task", {COUNTDOWN: "pipelines.tasks.countdown.task:COUNTDOWN_TASK"}, _problem_of
+    "cogtui.tasks",
+    "task",
+    {
+        COUNTDOWN: "pipelines.tasks.countdown.task:COUNTDOWN_TASK",
+        # in the order in which they are asked to recognise a row
+        "choice": "pipelines.tasks.choice:TASK",
+        "math": "pipelines.tasks.math:TASK",
+    },
+    _problem_of,
 )
 
 
