@@ -15,7 +15,7 @@ from typing import Final
 from pipelines import signals
 from pipelines.errors import CogtuiError, Interrupted, InvalidInput, MissingRequirement, NotFound
 from pipelines.files import canonical_json, write_json
-from pipelines.folder import StageFolder
+from pipelines.folder import ATTEMPT_VARIABLE, StageFolder
 from pipelines.run import prepare, run_stage
 from pipelines.stages import STAGE_KINDS
 
@@ -25,9 +25,6 @@ EXIT_CODES: Final[tuple[tuple[type[CogtuiError], int], ...]] = (
     (NotFound, 4),
     (Interrupted, signals.EXIT_INTERRUPTED),
 )
-
-ATTEMPT_VARIABLE: Final = "COGTUI_ATTEMPT"
-"""Names the attempt folder; an error is then also written there, to `error.json`."""
 
 
 def exit_code(error: CogtuiError) -> int:

@@ -1,12 +1,17 @@
 """Small files written whole or not at all, and JSON in one canonical spelling."""
 
+import errno
 import hashlib
 import json
 import os
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from pipelines.errors import InvalidInput
+
+_NO_FOLDER_SYNC: Final = (errno.EINVAL, errno.EBADF, errno.EACCES, errno.ENOTSUP, errno.ENOSYS)
+"""Errors of file systems, and of folders without read permission, on which folders cannot be synced."""
 
 
 def canonical_json(value: Any) -> str:
@@ -14,8 +19,14 @@ def canonical_json(value: Any) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
-def write_atomic(path: Path, text: str) -> None:
-    """Write `path` by temporary file and rename, synced: readers see the old or the new text, never a part.
+def write_atomic(path: Path, text: str, *, durable: bool = True) -> None:
+    """Write `path` by temporary file and rename: readers see the old or the new text, never a part.
+
+    Args:
+        path: the file.
+        text: its content.
+        durable: also survive a loss of power, by syncing the file before the rename and its folder after. False for
+            files that are only shown and soon written again: each sync waits for the disk.
 
     Raises:
         OSError: the folder is missing or not writable, or the disk is full; `path` is then unchanged.
@@ -24,17 +35,57 @@ def write_atomic(path: Path, text: str) -> None:
     try:
         with aside.open("w", encoding="utf-8", errors="surrogatepass") as stream:
             stream.write(text)
-            stream.flush()
-            os.fsync(stream.fileno())
+            if durable:
+                stream.flush()
+                os.fsync(stream.fileno())
         aside.replace(path)
     except OSError:
-        aside.unlink(missing_ok=True)
+        with suppress(OSError):  # on a file system that has turned read-only even this fails
+            aside.unlink(missing_ok=True)
         raise
+    if durable:
+        sync_folder(path.parent)
 
 
-def write_json(path: Path, value: Any) -> None:
-    """Write a value as indented JSON, atomically."""
-    write_atomic(path, json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+def write_json(path: Path, value: Any, *, durable: bool = True) -> None:
+    """Write a value as indented JSON, atomically; `durable` as in `write_atomic`."""
+    write_atomic(path, json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n", durable=durable)
+
+
+def sync_file(path: Path) -> None:
+    """Wait until the content of a file is on the disk, whichever process wrote it.
+
+    Raises:
+        OSError: the disk is full or fails.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sync_folder(path: Path) -> None:
+    """Wait until the entries of a folder are on the disk: without it a rename may be undone by a loss of power.
+
+    Raises:
+        OSError: the disk fails.
+    """
+    try:
+        sync_file(path)
+    except OSError as error:
+        if error.errno not in _NO_FOLDER_SYNC:
+            raise
+
+
+def sync_tree(path: Path) -> None:
+    """Sync all files and folders below a folder to the disk, and the folder itself; links are not followed."""
+    for parent, _, names in os.walk(path):
+        for name in names:
+            file = Path(parent) / name
+            if file.is_file() and not file.is_symlink():
+                sync_file(file)
+        sync_folder(Path(parent))
 
 
 def read_json(path: Path) -> Any:
@@ -49,9 +100,10 @@ def read_json(path: Path) -> Any:
         return None
     try:
         return json.loads(text)
-    except json.JSONDecodeError as error:
+    except (json.JSONDecodeError, RecursionError) as error:
+        said = f"{error.msg} at line {error.lineno}" if isinstance(error, json.JSONDecodeError) else "nested too deeply"
         raise InvalidInput(
-            f"{path} is not valid JSON: {error.msg} at line {error.lineno}",
+            f"{path} is not valid JSON: {said}",
             remedy="Restore the file, or delete its folder and run the stage again.",
         ) from error
 

@@ -3,23 +3,29 @@
 import os
 import re
 import shutil
+import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TextIO
+from weakref import WeakSet
 
 import msgspec
 
-from pipelines.errors import InvalidInput, NotFound
+from pipelines.errors import InvalidInput, NotFound, StageFailed
 from pipelines.file_record import FileRecord
-from pipelines.files import read_json, write_json
+from pipelines.files import read_json, sync_folder, sync_tree, write_json
 
 if TYPE_CHECKING:
     from pipelines.streams import StreamWriter
 
 _CHECKPOINT = re.compile(r"step-(\d{6,})")
+ATTEMPT_VARIABLE: Final = "COGTUI_ATTEMPT"
+"""Names the attempt folder in the environment of a stage that runs as a job."""
+RESUMED: Final = "resumed.json"
+"""File of the attempt with the step that the stage really continues from."""
 _PROGRESS_EVERY_S: Final = 0.5
 _LINE_EVERY_S: Final = 2.0
 
@@ -78,6 +84,7 @@ class StageFolder:
         self.path = path
         self._log = log
         self._clock = _ProgressClock()
+        self._writers: WeakSet[StreamWriter] = WeakSet()
 
     def __repr__(self) -> str:
         return f"StageFolder({str(self.path)!r})"
@@ -125,7 +132,12 @@ class StageFolder:
         return raw if isinstance(raw, dict) else None
 
     def write_result(self, result: dict[str, Any]) -> None:
-        """Mark the stage as done. The last thing a stage writes."""
+        """Mark the stage as done, after its streams and artifacts are on the disk. The last thing a stage writes."""
+        from pipelines.manifest import sync_streams
+
+        self._check_writers()
+        sync_streams(self.path)
+        sync_tree(self.path / "artifacts")
         write_json(self.path / "result.json", result)
 
     def progress(self) -> Progress | None:
@@ -143,7 +155,7 @@ class StageFolder:
         self._clock.written = now
         progress = Progress(done=done, total=total, unit=unit, message=message, values=values or {}, time=now)
         with suppress(OSError, ValueError):  # for display only: other writes report a full disk
-            write_json(self.path / "progress.json", progress.model_dump())
+            write_json(self.path / "progress.json", progress.model_dump(), durable=False)
         self._tell(progress)
 
     def _tell(self, progress: Progress) -> None:
@@ -165,7 +177,23 @@ class StageFolder:
         """Return a writer for the stream `FAMILY-NAME`; see `pipelines.streams`."""
         from pipelines.streams import StreamWriter
 
-        return StreamWriter(self.path, family, name)
+        writer = StreamWriter(self.path, family, name)
+        self._writers.add(writer)
+        return writer
+
+    def _check_writers(self) -> None:
+        """Check that the open stream files are still in the folder, and as long as what was written.
+
+        Raises:
+            StageFailed: one was deleted, replaced or cut by another program.
+        """
+        for writer in self._writers:
+            if (name := writer.lost_file()) is not None:
+                raise StageFailed(
+                    f"the stream file {self.path / name} was deleted or cut while the stage wrote to it",
+                    detail="No checkpoint is written that the streams do not reach.",
+                    remedy="Run the recipe again with --retry: the stage continues from a checkpoint that they reach.",
+                )
 
     def checkpoints(self) -> list[tuple[int, Path]]:
         """Return the complete checkpoints as (step, folder), oldest first."""
@@ -180,14 +208,58 @@ class StageFolder:
         found = self.checkpoints()
         return found[-1] if found else None
 
+    def usable_checkpoint(
+        self, verify: Callable[[Path, int], object] | None = None, *, manifest: bool = True
+    ) -> tuple[int, Path] | None:
+        """Return the newest checkpoint to continue from as (step, folder), or None to start from the beginning.
+
+        Damaged checkpoints, and those that the streams no longer reach, are named on stderr and skipped. The steps
+        since the one returned are repeated. The step is recorded in the attempt, for display.
+
+        Args:
+            verify: further check, called with path and step; raises DamagedCheckpoint.
+            manifest: whether a checkpoint without a manifest counts as damaged.
+        """
+        from pipelines.manifest import DamagedCheckpoint, verify_files, verify_streams
+
+        for step, path in reversed(self.checkpoints()):
+            try:
+                lengths = verify_files(path, required=manifest)
+                if verify is not None:
+                    verify(path, step)
+                verify_streams(self.path, lengths)
+            except DamagedCheckpoint as error:
+                warn_of_damage(path, error)
+                continue
+            self.record_resume(step)
+            return step, path
+        self.record_resume(0)
+        return None
+
+    def record_resume(self, step: int) -> None:
+        """Record in the attempt the step that this start continues from; 0 without a usable checkpoint."""
+        attempt = os.environ.get(ATTEMPT_VARIABLE)
+        if not attempt or os.environ.get("RANK", "0") != "0":
+            return
+        with suppress(OSError):  # for display only
+            found = {"step": step, "checkpoints": len(self.checkpoints())}
+            write_json(Path(attempt) / RESUMED, found, durable=False)
+            if step:
+                sys.stderr.write(f"cogtui: continues from step {step}\n")
+
     @contextmanager
     def new_checkpoint(self, step: int, *, keep: int | None = None) -> Iterator[Path]:
         """A folder to fill; it becomes `checkpoints/step-NNNNNN` when the block ends without an error.
+
+        Before it appears, the streams and its files are synced to the disk and its manifest is written, so that after a
+        loss of power a checkpoint is whole and the streams reach it.
 
         Args:
             step: training step after which it was taken.
             keep: how many of the newest to leave in place; None keeps all.
         """
+        from pipelines.manifest import seal_checkpoint
+
         parent = self.path / "checkpoints"
         parent.mkdir(exist_ok=True)
         final = parent / f"step-{step:06d}"
@@ -196,12 +268,20 @@ class StageFolder:
         aside.mkdir()
         try:
             yield aside
+            self._check_writers()
+            seal_checkpoint(aside, self.path)
         except BaseException:
             shutil.rmtree(aside, ignore_errors=True)
             raise
         if final.exists():
             shutil.rmtree(final)
         aside.rename(final)
+        sync_folder(parent)
         if keep is not None:
             for _, old in self.checkpoints()[:-keep]:
                 shutil.rmtree(old, ignore_errors=True)
+
+
+def warn_of_damage(path: Path, error: Exception) -> None:
+    """Name a skipped checkpoint on stderr."""
+    sys.stderr.write(f"warning: checkpoint {path.name} is damaged and passed over: {error}\n")

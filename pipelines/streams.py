@@ -203,6 +203,19 @@ class StreamWriter:
         self._fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o644)
         self._size = 0
 
+    def lost_file(self) -> str | None:
+        """Return the name of the current file if it was deleted, replaced or cut by another program; else None."""
+        if self._fd is None:
+            return None
+        name = f"{self.family}-{self.name}-{self._part:03d}.jsonl"
+        try:
+            there = (self.folder / name).stat()
+        except OSError:
+            return name
+        own = os.fstat(self._fd)
+        same = (there.st_dev, there.st_ino) == (own.st_dev, own.st_ino)
+        return None if same and there.st_size >= self._size else name
+
     def close(self) -> None:
         """Close the current file; further appends are refused."""
         self._closed = True

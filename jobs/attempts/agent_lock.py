@@ -67,7 +67,7 @@ class AgentLock:
             self.release()
             return False
         with contextlib.suppress(OSError):
-            write_json(self._record, AgentRecord(process=process_id(), since=time.time()).model_dump())
+            write_json(self._record, AgentRecord(process=process_id(), since=time.time()).model_dump(), durable=False)
         return True
 
     def _try(self) -> bool:

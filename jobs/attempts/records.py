@@ -15,7 +15,7 @@ import msgspec
 from jobs.attempts.processes import ProcessId
 from pipelines.errors import MissingRequirement
 from pipelines.file_record import FileRecord
-from pipelines.files import read_json, write_json
+from pipelines.files import read_json, sync_file, sync_folder, write_json
 
 RECORD_VERSION: Final = 1
 Cluster = Literal["local", "slurm"]
@@ -82,6 +82,18 @@ class WorkerRun(_AttemptRecord, frozen=True, kw_only=True):
     signal: int | None = None
     why: EndCause = ""
     resumed_step: int | None = None
+    """The step it continued from, as the stage recorded it; None until then, and without a checkpoint."""
+    newest_checkpoint: int | None = None
+    """The newest checkpoint when it began, which may turn out to be damaged."""
+
+
+class ResumeRecord(_AttemptRecord, frozen=True, kw_only=True):
+    """`resumed.json`: the step that the stage really continues from. Absent until it has read its checkpoints."""
+
+    step: int
+    """0 if it starts from the beginning."""
+    checkpoints: int = 0
+    """How many checkpoints there were, usable or not."""
 
 
 class StartRecord(_AttemptRecord, frozen=True, kw_only=True):
@@ -195,7 +207,10 @@ def claim(stage: Path, job: JobRecord) -> Path | None:
     try:
         parent.mkdir(exist_ok=True)
         aside.mkdir()
-        write_json(aside / JOB, job.model_dump())
+        # the record is synced, because a damaged one makes the state unknown; the folders are not, because an attempt
+        # that a loss of power undoes leaves the stage planned, and each sync costs milliseconds
+        write_json(aside / JOB, job.model_dump(), durable=False)
+        sync_file(aside / JOB)
         final = attempt_path(stage, job.number)
         try:
             aside.rename(final)
@@ -268,5 +283,6 @@ def write_exit(attempt: Path, record: ExitRecord) -> None:
             stream.flush()
             os.fsync(stream.fileno())
         reserve.replace(attempt / EXIT)
+        sync_folder(attempt)
         return
     reserve.unlink(missing_ok=True)

@@ -1,7 +1,8 @@
 """The local queue on disk: `WORKSPACE/queue/`, a ticket for each local attempt that has not ended.
 
 Tickets are hints for the agent and explain why a job waits; the attempt folder records what happened to it. The
-submitter writes a ticket; then only the agent changes and removes it.
+submitter writes a ticket; then only the agent changes and removes it. Tickets are not synced: a loss of power ends the
+jobs too, and an attempt without a ticket is `lost` and continued by the next run.
 """
 
 import contextlib
@@ -111,4 +112,4 @@ class LocalQueue:
             (self.folder / queued.file).unlink()
 
     def _write(self, name: str, ticket: Ticket) -> None:
-        write_atomic(self.folder / name, canonical_json(ticket.model_dump()) + "\n")
+        write_atomic(self.folder / name, canonical_json(ticket.model_dump()) + "\n", durable=False)

@@ -8,7 +8,7 @@ from pathlib import Path
 from jobs import submitit_adapter
 from jobs.attempts import records as attempts
 from jobs.worker.entry import StageRun
-from pipelines.__main__ import ATTEMPT_VARIABLE
+from pipelines.folder import ATTEMPT_VARIABLE
 
 
 def start_worker(attempt: Path, *, gpus: str | None, environment: Mapping[str, str]) -> "subprocess.Popen[bytes]":

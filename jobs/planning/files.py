@@ -4,12 +4,12 @@ import errno
 import os
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
 from pipelines.errors import MissingRequirement, StageFailed
-from pipelines.files import write_json
+from pipelines.files import sync_file, write_json
 
 _NO_LINKS: Final = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
 
@@ -34,7 +34,9 @@ def explain_write_errors(path: Path) -> Iterator[None]:
 
 
 def write_once(path: Path, value: Any) -> bool:
-    """Write a value as JSON unless the file exists; readers see nothing or all of it.
+    """Write a value as JSON unless the file exists; readers see nothing or all of it, after a loss of power too.
+
+    The folder is not synced: the file may then be missing, which is as if it was never written.
 
     Returns:
         True if this call wrote it; False if it existed or another launcher was faster.
@@ -46,7 +48,8 @@ def write_once(path: Path, value: Any) -> bool:
         return False
     aside = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
     try:
-        write_json(aside, value)
+        write_json(aside, value, durable=False)
+        sync_file(aside)
         try:
             # A link, unlike a rename, never replaces the file of another launcher.
             os.link(aside, path)
@@ -56,6 +59,7 @@ def write_once(path: Path, value: Any) -> bool:
             if error.errno not in _NO_LINKS:
                 raise
             aside.rename(path)  # no hard links on this file system: the last of two equal writers wins
-        return True
     finally:
-        aside.unlink(missing_ok=True)
+        with suppress(OSError):
+            aside.unlink(missing_ok=True)
+    return True

@@ -8,6 +8,7 @@ from jobs.planning.files import explain_write_errors, write_once
 from jobs.planning.reuse import check_folder
 from jobs.planning.types import RecipePlan, StageInstance
 from jobs.workspace import Workspace
+from pipelines.files import sync_folder
 from pipelines.folder import StageInfo
 
 
@@ -47,4 +48,7 @@ def materialise(plan: RecipePlan | Iterable[StageInstance], workspace: Workspace
             written.append(stage.key)
             continue
         check_folder(stage, workspace)
+    if written:
+        with explain_write_errors(workspace.stages):
+            sync_folder(workspace.stages)
     return written

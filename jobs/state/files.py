@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from jobs.attempts import records as attempts
-from jobs.attempts.records import CancelRequest, ExitRecord, JobRecord, StartRecord
-from pipelines.folder import Progress, StageInfo
+from jobs.attempts.records import CancelRequest, ExitRecord, JobRecord, ResumeRecord, StartRecord
+from pipelines.folder import RESUMED, Progress, StageInfo
 
 STAGE: Final = "stage.json"
 PROGRESS: Final = "progress.json"
@@ -42,6 +42,8 @@ class AttemptFiles:
     cancel: CancelRequest | None = None
     error: dict[str, Any] | None = None
     heartbeat: dict[str, Any] | None = None
+    resumed: ResumeRecord | None = None
+    """The step that the current start continues from."""
     problems: list[str] = field(default_factory=list)
     """Files that exist but cannot be read."""
     written: dict[str, float] = field(default_factory=dict)
@@ -109,8 +111,12 @@ class FileReader:
             files.cancel = self._read(base, attempts.CANCEL, CancelRequest.model_validate_json, files)
         if attempts.ERROR in names:
             files.error = self._read(base, attempts.ERROR, _as_object, files)
+        problems = list(files.problems)
         if attempts.HEARTBEAT in names:
             files.heartbeat = self._read(base, attempts.HEARTBEAT, _as_object, files)
+        if RESUMED in names:
+            files.resumed = self._read(base, RESUMED, ResumeRecord.model_validate_json, files)
+        files.problems = problems  # those two are not synced and only shown: damage does not matter
         if files.job is not None and files.job.shards and files.job.shard is None:
             found = sorted(name for name in names if name.startswith("shard-") and name[6:].isdigit())
             files.shards = [self._attempt(f"{base}/{name}", int(name.removeprefix("shard-"))) for name in found]

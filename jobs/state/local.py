@@ -92,12 +92,25 @@ def decide_running(
     again = files.number > 1 or run.number > 1
     begun = files.written.get(attempts.STARTED, 0.0)
     moved = progress_written is not None and progress_written > begun
-    state: StateName = "resuming" if again and run.resumed_step is not None and not moved else "running"
-    reason = f"continues from step {run.resumed_step}" if state == "resuming" else ""
+    state, reason = _progress_of_resume(files) if again and not moved else ("running", "")
     stalled = _stall_reason(files, times)
     if stalled:
         return StateDecision(state, evidence, age, stalled, "See cogtui logs; cogtui cancel ends it.", True, True)
     return StateDecision(state, evidence, age, reason, active=True)
+
+
+def _progress_of_resume(files: AttemptFiles) -> tuple[StateName, str]:
+    """Return state and reason of a start that has made no progress yet: it continues only if the stage said so."""
+    assert files.started is not None
+    run = files.started.run
+    step = files.resumed.step if files.resumed is not None else run.resumed_step
+    if step:
+        return "resuming", f"continues from step {step}"
+    if files.resumed is not None and files.resumed.checkpoints:
+        return "running", "starts from the beginning: none of its checkpoints can be used"
+    if files.resumed is None and run.newest_checkpoint is not None:
+        return "resuming", "reads its checkpoints"
+    return "running", ""
 
 
 def _stall_reason(files: AttemptFiles, times: FileAges) -> str:

@@ -226,6 +226,8 @@ class _StateSnapshot:
         runs: tuple[RunRecord, ...] = ()
         if started is not None:
             current = started.run
+            if files.resumed is not None:
+                current = current.model_copy(update={"resumed_step": files.resumed.step or None})
             if ended is not None:
                 update = {"ended": ended.time, "code": ended.code, "signal": ended.signal, "why": ended.why}
                 current = current.model_copy(update=update)

@@ -11,7 +11,7 @@ from jobs import submitit_adapter
 from jobs.recipe.resources import Resources
 from jobs.slurm import client as slurm
 from jobs.worker.entry import StageRun
-from pipelines.__main__ import ATTEMPT_VARIABLE
+from pipelines.folder import ATTEMPT_VARIABLE
 
 WARN_S: Final = 90.0
 """Seconds before the time limit at which Slurm warns a stage, so that it can save."""

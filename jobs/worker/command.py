@@ -10,7 +10,7 @@ from typing import Final
 from jobs import submitit_adapter
 from jobs.attempts.records import JobRecord
 from jobs.recipe.resources import Resources
-from pipelines.__main__ import ATTEMPT_VARIABLE
+from pipelines.folder import ATTEMPT_VARIABLE
 from pipelines.shards import SHARD_VARIABLE
 
 THREAD_VARIABLES: Final = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")

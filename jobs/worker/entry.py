@@ -221,7 +221,7 @@ class Worker:
         if self.records.leads:
             beat = self._activity.sample([child, *process.descendants(child)], self.attempt)
             with contextlib.suppress(OSError):
-                write_json(self.attempt / attempts.HEARTBEAT, beat)
+                write_json(self.attempt / attempts.HEARTBEAT, beat, durable=False)
 
     # -- signals -----------------------------------------------------------------------------------
 

@@ -10,8 +10,9 @@ from typing import Final
 
 from jobs.attempts import processes as process
 from jobs.attempts import records as attempts
-from jobs.attempts.records import CancelRequest, EndCause, ExitRecord, JobRecord, StartRecord, WorkerRun
-from pipelines.folder import StageFolder
+from jobs.attempts.records import CancelRequest, EndCause, ExitRecord, JobRecord, ResumeRecord, StartRecord, WorkerRun
+from pipelines.errors import CogtuiError
+from pipelines.folder import RESUMED, StageFolder
 
 _WRITE_RETRY_S: Final = 30.0
 
@@ -51,7 +52,7 @@ class AttemptRecorder:
             number=len(earlier) + 1,
             host=process.host_name(),
             started=time.time(),
-            resumed_step=latest[0] if latest else None,
+            newest_checkpoint=latest[0] if latest else None,
         )
         self._started = StartRecord(
             worker=process.process_id(),
@@ -62,13 +63,14 @@ class AttemptRecorder:
             gpus=os.environ.get("CUDA_VISIBLE_DEVICES"),
         )
         if earlier:
-            where = f"from step {latest[0]}" if latest else "from the files of the stage folder"
-            self.note(f"start {run.number} on {run.host}, continues {where}")
+            where = f"the newest checkpoint is of step {latest[0]}" if latest else "without a checkpoint"
+            self.note(f"start {run.number} on {run.host}, {where}")
         self._patiently(self._write_started)
         with contextlib.suppress(OSError):
             # after started.json: a reader that finds both uses the later start
             (self._attempt / attempts.EXIT).unlink(missing_ok=True)
             (self._attempt / attempts.ERROR).unlink(missing_ok=True)
+            (self._attempt / RESUMED).unlink(missing_ok=True)
         if self.leads:
             attempts.reserve_exit(self._attempt)
 
@@ -124,6 +126,9 @@ class AttemptRecorder:
         if before is None:
             return ()
         last = before.run
+        with contextlib.suppress(OSError, ValueError, CogtuiError):
+            resumed = attempts.read_record(self._attempt / RESUMED, ResumeRecord)
+            last = last.model_copy(update={"resumed_step": resumed.step or None}) if resumed else last
         if ended is not None and ended.run == last.number:
             update = {"ended": ended.time, "code": ended.code, "signal": ended.signal, "why": ended.why}
             last = last.model_copy(update=update)

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from pipelines.__main__ import ATTEMPT_VARIABLE, main
+from pipelines.__main__ import main
 from pipelines.errors import InvalidInput, MissingRequirement, StageFailed
 from pipelines.files import write_json
-from pipelines.folder import StageFolder
+from pipelines.folder import ATTEMPT_VARIABLE, StageFolder
 from pipelines.run import prepare, require_packages, run_stage
 from pipelines.stages import Inputs, StageKind, stage_kind
 

@@ -52,7 +52,7 @@ def run(config: Any, inputs: Inputs, folder: StageFolder) -> None:
             {"items": sum(int(part.read_text().splitlines()[-1]) for part in parts), "parts": len(parts)}
         )
         return
-    latest = folder.latest_checkpoint()
+    latest = folder.usable_checkpoint()
     first = latest[0] if latest else 0
     with (folder.path / "starts.txt").open("a") as stream:
         stream.write(f"{first} {os.getpid()} {os.environ.get('CUDA_VISIBLE_DEVICES', '-')}\n")

@@ -14,6 +14,7 @@ from jobs.worker.command import stage_command
 from pipelines import __main__ as entry
 from pipelines.errors import CogtuiError, Interrupted, StageFailed
 from pipelines.files import read_json
+from pipelines.folder import ATTEMPT_VARIABLE
 
 
 def job(**resources: Any) -> JobRecord:
@@ -70,7 +71,7 @@ def test_the_launcher_survives_what_its_processes_are_told(number: signal.Signal
 def test_a_process_that_was_stopped_does_not_hide_why_another_failed(
     errors: list[CogtuiError], kept: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv(entry.ATTEMPT_VARIABLE, str(tmp_path))
+    monkeypatch.setenv(ATTEMPT_VARIABLE, str(tmp_path))
     for error in errors:
         entry._record(error)
     assert read_json(tmp_path / "error.json")["code"] == kept

@@ -1,6 +1,7 @@
 """The ppo stage end to end on a model of 12,000 parameters: records, resume to the bit, damage, refusals."""
 
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -14,15 +15,18 @@ from typing import Any
 import pytest
 import torch
 
-from pipelines.errors import Interrupted, InvalidInput
+from pipelines.errors import Interrupted, InvalidInput, StageFailed
+from pipelines.files import read_json
 from pipelines.folder import StageFolder
 from pipelines.records import Rollout, rollout_id
 from pipelines.run import run_stage
 from pipelines.streams import read_rollouts
 from pipelines.training.core.checkpoint import TrainingCheckpoint
+from pipelines.training.core.configs import PPOConfig
 from pipelines.training.core.metrics import read_metrics
 from pipelines.training.ppo.trainer import PPOTrainer
 from pipelines.training.rl.step_runner import problems_of_step
+from pipelines.training.rl.summary import summarise_training
 from pipelines.training.stages.ppo import PPOLoop
 from tests.processes import stop_signals
 from tests.training.helpers import PPO, run_alone
@@ -165,10 +169,11 @@ def test_a_checkpoint_of_any_step_leads_to_the_same_end(
         (again / "checkpoints").mkdir(parents=True)
         shutil.copytree(path, again / "checkpoints" / path.name)
         shutil.copy(every_step.path / "stage.json", again)
+        for name, length in read_json(path / "manifest.json")["streams"].items():
+            (again / name).write_bytes((every_step.path / name).read_bytes()[:length])
+        assert sorted(read_metrics(StageFolder(again), "train")) == list(range(step))
         run_stage(StageFolder(again))
-        assert read_metrics(StageFolder(again), "train") == {
-            key: value for key, value in read_metrics(undisturbed, "train").items() if key >= step
-        }
+        same_outcome(StageFolder(again), undisturbed)
 
 
 def test_a_stop_saves_a_checkpoint_and_is_continued(
@@ -200,7 +205,7 @@ def until_checkpoint(inputs: list[Path], tmp_path: Path, monkeypatch: pytest.Mon
     return StageFolder(tmp_path / "ppo")
 
 
-@pytest.mark.parametrize("damage", ["truncated", "missing", "garbled", "no manifest"])
+@pytest.mark.parametrize("damage", ["truncated", "missing", "flipped", "garbled", "no manifest"])
 def test_a_damaged_checkpoint_is_named_and_the_one_before_is_used(
     damage: str,
     inputs: list[Path],
@@ -216,13 +221,72 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_is_used(
         critic.write_bytes(critic.read_bytes()[:-100])
     elif damage == "missing":
         critic.unlink()
+    elif damage == "flipped":
+        data = bytearray(critic.read_bytes())
+        data[len(data) // 2] ^= 1
+        critic.write_bytes(data)
     elif damage == "garbled":
         critic.write_bytes(bytes(critic.stat().st_size))
     else:
         (path / "manifest.json").unlink()
     run_stage(folder)
-    assert "warning: checkpoint step-000003 is damaged" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "warning: checkpoint step-000003 is damaged" in said
+    assert "weights_only" not in said
     same_outcome(folder, undisturbed)
+
+
+@pytest.mark.parametrize("name", ["metrics-train-001.jsonl", "rollouts-train-001.jsonl"])
+def test_a_stream_that_was_cut_leads_back_to_a_checkpoint_it_reaches(
+    name: str,
+    inputs: list[Path],
+    undisturbed: StageFolder,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    folder = until_checkpoint(inputs, tmp_path, monkeypatch)
+    manifest = read_json(folder.path / "checkpoints" / "step-000002" / "manifest.json")
+    os.truncate(folder.path / name, manifest["streams"][name] + 7)
+    run_stage(folder)
+    assert f"checkpoint step-000003 is damaged and passed over: the stream file {name}" in capsys.readouterr().err
+    assert read_metrics(folder, "train") == read_metrics(undisturbed, "train")
+    assert {rollout.id for rollout in read_rollouts(folder.path)} == set(rollouts_of(undisturbed))
+    assert folder.result() == undisturbed.result()
+
+
+@pytest.mark.parametrize("family", ["metrics", "rollouts"])
+def test_a_stage_whose_records_were_deleted_while_it_ran_is_not_done(
+    family: str, inputs: list[Path], undisturbed: StageFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    update = PPOTrainer.update
+
+    def deleting(self: PPOTrainer, batch: Any, step: int) -> dict[str, float]:
+        if step == 2:
+            (tmp_path / "ppo" / f"{family}-train-001.jsonl").unlink()
+        return update(self, batch, step)
+
+    config = PPO | {"checkpoint_every": 1, "keep_checkpoints": 9}
+    with monkeypatch.context() as patch:
+        patch.setattr(PPOTrainer, "update", deleting)
+        with pytest.raises(StageFailed, match=f"{family}-train-001.jsonl was deleted or cut while"):
+            run_alone("ppo", config, tmp_path / "ppo", inputs)
+    folder = StageFolder(tmp_path / "ppo")
+    assert folder.result() is None
+    run_stage(folder)
+    assert set(rollouts_of(folder)) == set(rollouts_of(undisturbed))
+    assert folder.result() == undisturbed.result()
+
+
+def test_the_result_counts_what_is_on_the_disk(undisturbed: StageFolder, tmp_path: Path) -> None:
+    shutil.copytree(undisturbed.path, tmp_path / "ppo")
+    folder = StageFolder(tmp_path / "ppo")
+    config = PPOConfig.model_validate(folder.info().config)
+    assert summarise_training(folder, config, 48)["rollouts"] == 48
+    path = folder.path / "rollouts-train-001.jsonl"
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[:36]))
+    with pytest.raises(StageFailed, match="metrics of 4 of 4 steps and 36 of 48 rollouts"):
+        summarise_training(folder, config, 48)
 
 
 def test_a_checkpoint_of_another_config_is_refused_and_left_alone(

@@ -1,14 +1,14 @@
 """Checkpoints of training stages: network, optimizer and schedule states, all random states, the step.
 
-A checkpoint folder appears by rename, so it is complete or absent. Its `manifest.json` lists the files with their
-sizes, by which later damage (a full disk, a lost page) is detected.
+A checkpoint folder appears by rename, so it is complete or absent. Later damage is detected by its manifest
+(`pipelines/manifest.py`).
 """
 
 import random
-import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any, Final, Protocol
 
 import numpy as np
@@ -17,9 +17,9 @@ import torch
 from pipelines.errors import InvalidInput
 from pipelines.files import read_json, write_json
 from pipelines.folder import StageFolder
+from pipelines.manifest import DamagedCheckpoint
 
 LAYOUT: Final = 1
-_MANIFEST: Final = "manifest.json"
 _STATE: Final = "state.json"
 _RANDOM: Final = "random"
 
@@ -34,10 +34,6 @@ class Stateful(Protocol):
     def load_state_dict(self, state_dict: dict[str, Any]) -> Any:
         """Restore a saved state."""
         ...
-
-
-class DamagedCheckpoint(Exception):
-    """A checkpoint with a file that is missing, unreadable or of the wrong size."""
 
 
 class TrainingCheckpoint:
@@ -73,18 +69,21 @@ class TrainingCheckpoint:
         Raises:
             InvalidInput: a checkpoint belongs to another stage or config.
         """
-        for step, path in reversed(self._folder.checkpoints()):
-            try:
-                random_states = read_verified_state(path, self._key, step)
-                loaded = {name: load_tensors(path / f"{name}.pt") for name in self._parts}
-            except DamagedCheckpoint as error:
-                warn_of_damage(path, error)
-                continue
-            for name, part in self._parts.items():
-                part.load_state_dict(loaded[name])
-            random_states.restore()
-            return step
-        return 0
+        found: list[tuple[RandomStates, dict[str, dict[str, Any]]]] = []
+
+        def load(path: Path, step: int) -> None:
+            found.clear()  # one checkpoint in memory at a time
+            states = read_checkpoint_state(path, self._key, step)
+            found.append((states, {name: load_tensors(path / f"{name}.pt") for name in self._parts}))
+
+        usable = self._folder.usable_checkpoint(load)
+        if usable is None:
+            return 0
+        random_states, loaded = found[-1]
+        for name, part in self._parts.items():
+            part.load_state_dict(loaded[name])
+        random_states.restore()
+        return usable[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,30 +99,25 @@ class RandomStates:
 
 
 def write_state(path: Path, key: str, step: int, extra: Mapping[str, Any] | None) -> None:
-    """Complete a checkpoint folder: write random states, the stage's key and, last, the manifest of its files."""
+    """Complete a checkpoint folder: write random states and the stage's key."""
     torch.save(_torch_random(), path / f"{_RANDOM}.pt")
     state = {"layout": LAYOUT, "key": key, "step": step, "random": _python_random()}
     write_json(path / _STATE, {**state, "extra": dict(extra or {})})
-    write_json(path / _MANIFEST, {each.name: each.stat().st_size for each in sorted(path.iterdir())})
 
 
-def read_verified_state(path: Path, key: str, step: int) -> RandomStates:
-    """Check that a checkpoint is intact and of this stage and step; return its random states.
+def read_checkpoint_state(path: Path, key: str, step: int) -> RandomStates:
+    """Check that a checkpoint is of this stage and step; return its random states. Its manifest was verified before.
 
     Raises:
-        DamagedCheckpoint: a file is missing, unreadable or of another size.
+        DamagedCheckpoint: a file cannot be read.
         InvalidInput: it is the checkpoint of another stage or config.
     """
     try:
-        manifest, state = read_json(path / _MANIFEST), read_json(path / _STATE)
+        state = read_json(path / _STATE)
     except InvalidInput as error:
         raise DamagedCheckpoint(error.summary) from error
-    if not isinstance(manifest, dict) or not isinstance(state, dict):
-        raise DamagedCheckpoint(f"no {_MANIFEST} or no {_STATE}")
-    for name, size in manifest.items():
-        file = path / name
-        if not file.is_file() or file.stat().st_size != size:
-            raise DamagedCheckpoint(f"{name} is missing or not {size} bytes long")
+    if not isinstance(state, dict):
+        raise DamagedCheckpoint(f"there is no {_STATE}")
     found = {name: state.get(name) for name in ("key", "step", "layout")}
     if found != {"key": key, "step": step, "layout": LAYOUT}:
         raise InvalidInput(
@@ -134,31 +128,6 @@ def read_verified_state(path: Path, key: str, step: int) -> RandomStates:
     return RandomStates(state["random"], load_tensors(path / f"{_RANDOM}.pt"))
 
 
-def newest_checkpoint(folder: StageFolder, verify: Callable[[Path, int], object]) -> tuple[int, Path] | None:
-    """Return step and path of the newest checkpoint that passes a check; name damaged ones on stderr.
-
-    Args:
-        folder: the stage's folder.
-        verify: called with path and step; raises DamagedCheckpoint if the checkpoint cannot be used.
-
-    Raises:
-        InvalidInput: `verify` raised it; the checkpoint belongs to another stage or config.
-    """
-    for step, path in reversed(folder.checkpoints()):
-        try:
-            verify(path, step)
-        except DamagedCheckpoint as error:
-            warn_of_damage(path, error)
-            continue
-        return step, path
-    return None
-
-
-def warn_of_damage(path: Path, error: DamagedCheckpoint) -> None:
-    """Name a skipped checkpoint on stderr."""
-    sys.stderr.write(f"warning: checkpoint {path.name} is damaged and passed over: {error}\n")
-
-
 def load_tensors(path: Path) -> dict[str, Any]:
     """Read a dictionary of tensors that torch saved.
 
@@ -167,6 +136,9 @@ def load_tensors(path: Path) -> dict[str, Any]:
     """
     try:
         return dict(torch.load(path, map_location="cpu", weights_only=True))
+    except UnpicklingError as error:
+        # torch's message advises to load the file as trusted code
+        raise DamagedCheckpoint(f"{path.name} is not a file of tensors") from error
     except (OSError, RuntimeError, ValueError, EOFError, KeyError) as error:
         first = str(error).partition("\n")[0]
         raise DamagedCheckpoint(f"{path.name} cannot be read: {first}") from error

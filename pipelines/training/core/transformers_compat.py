@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from pipelines.training.core.checkpoint import DamagedCheckpoint
+from pipelines.manifest import DamagedCheckpoint
 
 if TYPE_CHECKING:
     from torch import nn

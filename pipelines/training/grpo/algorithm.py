@@ -14,7 +14,7 @@ from pipelines.stages import Inputs
 from pipelines.tasks.loading import load_problems
 from pipelines.tokenizer import load_tokenizer
 from pipelines.training.core import runtime
-from pipelines.training.core.checkpoint import newest_checkpoint, read_verified_state
+from pipelines.training.core.checkpoint import read_checkpoint_state
 from pipelines.training.core.configs import PPOConfig
 from pipelines.training.core.model import load_model, max_positions, save_model
 from pipelines.training.core.trl_compat import make_grpo_trainer
@@ -54,7 +54,7 @@ def run(config: PPOConfig, inputs: Inputs, folder: StageFolder) -> None:
     datasets.disable_progress_bars()
     scratch = folder.path / "checkpoints" / ".trainer"
     shutil.rmtree(scratch, ignore_errors=True)
-    checkpoint = newest_checkpoint(folder, lambda path, step: read_verified_state(path, folder.key, step))
+    checkpoint = folder.usable_checkpoint(lambda path, step: read_checkpoint_state(path, folder.key, step))
     first = 0 if checkpoint is None else checkpoint[0]
     with graceful() as stop, runner.open_streams(first):
         adapter = TRLRolloutAdapter(config, runner, first)
@@ -75,7 +75,9 @@ def run(config: PPOConfig, inputs: Inputs, folder: StageFolder) -> None:
         runner.evaluate(config.steps)
     shutil.rmtree(scratch, ignore_errors=True)
     save_model(folder, trainer.model, tokenizer)
-    folder.write_result(summarise_training(folder, config) | {"processes": 1} | run_on.describe())
+    folder.write_result(
+        summarise_training(folder, config, runner.planned_rollouts()) | {"processes": 1} | run_on.describe()
+    )
 
 
 def _micro(config: PPOConfig) -> int:

@@ -16,13 +16,12 @@ import torch.distributed.checkpoint as dcp
 from torch import Tensor
 from torch.distributed.checkpoint.api import CheckpointException
 
-from pipelines.folder import StageFolder
+from pipelines.folder import StageFolder, warn_of_damage
+from pipelines.manifest import DamagedCheckpoint, verify_files, verify_streams
 from pipelines.training.core.checkpoint import (
-    DamagedCheckpoint,
     RandomStates,
     load_tensors,
-    read_verified_state,
-    warn_of_damage,
+    read_checkpoint_state,
     write_state,
 )
 from pipelines.training.ppo.trainer import OptimizedNetwork
@@ -74,6 +73,7 @@ class ShardedTrainingCheckpoint:
         while True:
             step, name, states = self._ranks.broadcast(self._next(candidates))
             if states is None:
+                self._folder.record_resume(0)
                 return 0
             path = Path(name)
             try:
@@ -83,6 +83,7 @@ class ShardedTrainingCheckpoint:
                     warn_of_damage(path, error)
                 continue
             states.restore()
+            self._folder.record_resume(int(step))
             return int(step)
 
     def _next(self, candidates: list[tuple[int, Path]]) -> tuple[int, str, RandomStates | None]:
@@ -90,7 +91,10 @@ class ShardedTrainingCheckpoint:
         while candidates:
             step, path = candidates.pop()
             try:
-                return step, str(path), read_verified_state(path, self._key, step)
+                lengths = verify_files(path)
+                states = read_checkpoint_state(path, self._key, step)
+                verify_streams(self._folder.path, lengths)
+                return step, str(path), states
             except DamagedCheckpoint as error:
                 warn_of_damage(path, error)
         return 0, "", None

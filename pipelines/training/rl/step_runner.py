@@ -130,6 +130,14 @@ class RLStepRunner:
         self._eval_metrics.append([Metric(step=step, values=metrics | {"n": len(rollouts)})])
         return {"test_accuracy": metrics["accuracy"]} if metrics else {}
 
+    def planned_rollouts(self) -> int:
+        """Return the number of distinct training rollouts of the whole stage.
+
+        A step that crosses the end of a pass may hold a problem twice; its rollouts then have one id.
+        """
+        steps = (problems_of_step(self._train, step, self._config) for step in range(self._config.steps))
+        return self._config.rollouts * sum(len({problem["id"] for problem in problems}) for problems in steps)
+
     @property
     def _is_first(self) -> bool:
         return self._ranks.rank == 0

@@ -61,7 +61,8 @@ def run(config: PPOConfig, inputs: Inputs, folder: StageFolder) -> None:
         model = whole
     if ranks.rank == 0:
         save_model(folder, model, tokenizer)
-        folder.write_result(summarise_training(folder, config) | {"processes": ranks.size} | run_on.describe())
+        found = summarise_training(folder, config, runner.planned_rollouts())
+        folder.write_result(found | {"processes": ranks.size} | run_on.describe())
     ranks.barrier()
 
 

@@ -12,7 +12,6 @@ from pipelines.records import Metric
 from pipelines.signals import Stop, graceful
 from pipelines.streams import StreamWriter
 from pipelines.training.core import runtime
-from pipelines.training.core.checkpoint import newest_checkpoint
 from pipelines.training.core.configs import SupervisedConfig
 from pipelines.training.core.metrics import require_finite
 from pipelines.training.core.model import load_model
@@ -63,7 +62,8 @@ def fine_tune(
         trainer = make_sft_trainer(model, settings, dataset, tokenizer, callback)
         smaller = f"Set micro_batch to {max(1, (config.micro_batch or config.batch_size) // 2)}."
         with runtime.memory_guard(f"{stream} with batches of {config.micro_batch or config.batch_size}", smaller):
-            checkpoint = newest_checkpoint(folder, lambda path, _: check_trainer_checkpoint(path))
+            # version 0.1.0 wrote no manifest here
+            checkpoint = folder.usable_checkpoint(lambda path, _: check_trainer_checkpoint(path), manifest=False)
             trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint[1]))
         stop.raise_if_requested()
     shutil.rmtree(scratch, ignore_errors=True)
