@@ -11,7 +11,7 @@ WORKERS ?= 2
 SPREAD  := -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 PYTEST  ?=
 
-.PHONY: demo test test-fast test-nightly check lint types imports install slow bench screenshots clean
+.PHONY: demo test test-fast test-nightly check lint types imports install slow bench cases screenshots clean
 
 demo: install  ## The paper's effect in three minutes: prime one of two small models, train both by PPO, open the app
 	@$(BIN)/cogtui run examples/demo.toml --workspace $(DEMO)
@@ -41,6 +41,10 @@ imports: install
 
 bench: install  ## The figures of docs/performance.md
 	@for name in $(BENCHMARKS); do echo "== $$name"; $(BIN)/python -m benchmarks.$$name || exit 1; done
+
+cases: install  ## What is understood of each file in the folder CASES=DIR, for a person to look at
+	@test -n "$(CASES)" || { echo "Name a folder of rollout files: make cases CASES=DIR"; exit 2; }
+	@$(BIN)/python -m cogtui.store.importing.cases "$(CASES)"
 
 screenshots: install  ## docs/screenshots/*.svg from the demo's workspace
 	$(BIN)/python -m cogtui.app.screenshots $(DEMO) docs/screenshots

@@ -5,8 +5,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from cogtui.cli.console.output import emit, emit_json, narrate
+from cogtui.cli.rollouts.import_preview import print_previews
 from cogtui.store import open_store
 from cogtui.store.importing.plan import ImportPlan, plan_import
+from cogtui.store.importing.preview import previews
 from cogtui.store.importing.run import ImportState, run_import
 from jobs.workspace import Workspace
 from pipelines.errors import InvalidInput
@@ -29,7 +31,10 @@ def import_files(
             narrate(line)
     if dry_run:
         if as_json:
-            emit_json(_plan_dict(plan))
+            shown = [{"path": str(file.place), **preview.as_json()} for file, preview in previews(plan)]
+            emit_json({**_plan_dict(plan), "first_rows": shown})
+        else:
+            print_previews(plan)
         return
     state = finish(run_import(plan, workspace))
     refuse_if_nothing_was_read(state)

@@ -62,7 +62,8 @@ def _split(row: RawRow, importer: RowImporter) -> Iterator[RawRow]:
         return
     try:
         for place, part in importer.parts(row.value):
-            yield _object(place if row.place == "object 1" else ", ".join(filter(None, (row.place, place))), part)
+            inside = place and row.place == "object 1"  # the only object of the file
+            yield _object(place if inside else ", ".join(filter(None, (row.place, place))), part)
     except Exception as error:  # a document of an unexpected shape, or a bug of a plug-in: the others go on
         text = " ".join(str(error).split())
         yield RawRow(row.place, None, f"the importer {importer.name} failed: {type(error).__name__}: {text}")

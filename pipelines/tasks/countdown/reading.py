@@ -24,12 +24,12 @@ _NUMBERS_FIELDS: Final = ("numbers", "nums")
 _PROMPT_FIELDS: Final = ("prompt", "query", "question", "problem", "input", "text")
 _COLUMNS: Final = ("id", *_NUMBERS_FIELDS, "target", "reward_model", "ground_truth", *_PROMPT_FIELDS)
 
-_BRACKETED: Final = re.compile(r"\[\s*([0-9]+(?:\s*,\s*[0-9]+)+)\s*\]")
+_BRACKETED: Final = re.compile(r"\[\s*([0-9]+(?:(?:\s*,\s*|\s+)[0-9]+)+)\s*\]")
 _ENUMERATED: Final = re.compile(
     r"\bnumbers?\s*(?:are)?\s*:?\s*([0-9]+(?:(?:\s*,\s*and\s+|\s*,\s*|\s+and\s+|\s+)[0-9]+)+)"
 )
 _TARGETED: Final = re.compile(
-    r"\b(?:equals?(?:\s+to)?|target(?:\s+(?:number|value))?(?:\s+(?:is|of))?|goal(?:\s+is)?"
+    r"\b(?:equals?(?:\s+to)?|[Cc]alculates?|[Tt]arget(?:\s+(?:number|value))?(?:\s+(?:is|of))?|goal(?:\s+is)?"
     r"|value\s+is|reach(?:es)?|makes?|gets?|obtains?)\s*:?\s*(-?[0-9]+)\b(?!\s*[-+*/)])"
 )
 _DIGITS: Final = re.compile(r"[0-9]+")

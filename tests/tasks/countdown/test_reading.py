@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from pipelines.errors import CogtuiError, InvalidInput, NotFound
 from pipelines.tasks.countdown.problems import Problem, read_problems, write_problems
+from pipelines.tasks.countdown.reading import problem_of
 from pipelines.tasks.countdown.task import TEMPLATES, CountdownTask, shipped_template
 from tests.tasks.countdown.shapes import SHAPES, WANTED
 
@@ -144,3 +145,18 @@ def test_any_json_is_a_problem_or_a_named_error(tmp_path_factory: pytest.TempPat
     except CogtuiError:
         return
     assert all(isinstance(problem, Problem) for problem in problems)
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        "Calculate 21 using all of these numbers: 2, 6, 9.\nEach number may be used at most once.",
+        "Find a way to make 21 using all of these numbers: 2, 6, 9.",
+        "Numbers: [2, 6, 9]\nTarget: 21",
+        "Using all the numbers 2, 6, 9, create an expression that equals 21.\nYou can only use each number once.",
+        "Using the numbers [2 6 9], create an equation that equals 21.",
+    ],
+)
+def test_prompts_of_other_generators_are_read(prompt: str) -> None:
+    problem = problem_of({"prompt": prompt})
+    assert (problem.numbers, problem.target) == ((2, 6, 9), 21)
