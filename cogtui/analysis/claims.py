@@ -81,9 +81,22 @@ def decide_claims(groups: Sequence[ConditionGroup], table: CompareTable | None =
     """
     table = table or CompareTable()
     trained = [group for group in groups if any(run.trained for run in group.finished)]
-    claims = [*_paper_claims(trained, table), *_dimension_claims(trained, table), *_recipe_claims(groups, table)]
+    stated = _recipe_claims(groups, table)
+    claims = [*_paper_claims(trained, table), *_without_stated(_dimension_claims(trained, table), stated), *stated]
     found = [claim for claim in claims if claim.comparisons]
     return _with_holm(found)
+
+
+def _without_stated(claims: Sequence[Claim], stated: Sequence[Claim]) -> list[Claim]:
+    """Leave out the comparisons that a claim of the recipe makes too: each counts once in Holm's correction."""
+    made = {(one.name, one.measure, one.when) for claim in stated for one in claim.comparisons}
+    return [
+        replace(
+            claim,
+            comparisons=tuple(one for one in claim.comparisons if (one.name, one.measure, one.when) not in made),
+        )
+        for claim in claims
+    ]
 
 
 def _with_holm(claims: Sequence[Claim]) -> list[Claim]:

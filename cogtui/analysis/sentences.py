@@ -257,11 +257,11 @@ def _percent(groups: Sequence[ConditionGroup], when: str) -> str:
 
 
 def _points(value: float) -> str:
-    return f"{100 * value:+.1f}"
+    return f"{100 * value:+.1f}".replace("-", "−")
 
 
 def _signed(value: float) -> str:
-    return f"{value:+.3f}"
+    return f"{value:+.3f}".replace("-", "−")
 
 
 def _count(number: int, noun: str) -> str:

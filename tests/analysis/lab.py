@@ -11,6 +11,8 @@ from pipelines.behaviors.sets.registered import BEHAVIORS
 from pipelines.folder import StageFolder
 from pipelines.records import Metric
 
+PROBLEMS = 40
+
 Curve = Mapping[int, Mapping[str, float]]
 
 
@@ -45,6 +47,29 @@ def write_ppo(workspace: Workspace, key: str, steps: int, curve: Curve, *, label
         stream.append([Metric(step=step, values=dict(values)) for step, values in curve.items()])
     with folder.stream("metrics", "train") as stream:
         stream.append([Metric(step=0, values={"accuracy": 0.99})])  # of training problems: not to be taken
+
+
+def write_run(
+    workspace: Workspace, labels: Mapping[str, str | int], start: int, end: int, *, done: bool = True
+) -> Cell:
+    """A ppo stage of ten steps in which so many of 40 problems are solved at the start and at the end."""
+    key = "ppo-" + "-".join(map(str, labels.values()))
+    counts = dict.fromkeys(BEHAVIORS, 2.0 if labels.get("condition") != "none" else 0.0)
+    solved = {0: start, **({10: end} if done else {})}
+    write_ppo(
+        workspace,
+        key,
+        10,
+        {step: {"accuracy": right / PROBLEMS, "n": PROBLEMS, **counts} for step, right in solved.items()},
+        labels=labels,
+    )
+    lines = [
+        {"id": f"{step}-{place}", "step": step, "problem_id": f"p{place}", "correct": place < right, "answer": "1"}
+        for step, right in solved.items()
+        for place in range(PROBLEMS)
+    ]
+    (workspace.stages / key / "rollouts-eval-001.jsonl").write_text("".join(f"{json.dumps(one)}\n" for one in lines))
+    return Cell(labels=dict(labels), stages={"ppo": key})
 
 
 def write_sample(workspace: Workspace, key: str, split: str, values: Mapping[str, float]) -> None:

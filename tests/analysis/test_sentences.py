@@ -1,7 +1,6 @@
 """Results in words: what one seed shows, what a seed that failed changes, and claims about any dimension."""
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -13,34 +12,8 @@ from jobs.planning.types import Cell
 from jobs.recipe.claims import CompareTable, read_compare_table
 from jobs.recipe.load import load_recipe
 from jobs.workspace import Workspace
-from pipelines.behaviors.sets.registered import BEHAVIORS
 from pipelines.errors import InvalidInput
-from tests.analysis.lab import accuracies, groups, write_ppo
-
-PROBLEMS = 40
-
-
-def write_run(
-    workspace: Workspace, labels: Mapping[str, str | int], start: int, end: int, *, done: bool = True
-) -> Cell:
-    """A ppo stage of ten steps in which so many of 40 problems are solved at the start and at the end."""
-    key = "ppo-" + "-".join(map(str, labels.values()))
-    counts = dict.fromkeys(BEHAVIORS, 2.0 if labels.get("condition") != "none" else 0.0)
-    solved = {0: start, **({10: end} if done else {})}
-    write_ppo(
-        workspace,
-        key,
-        10,
-        {step: {"accuracy": right / PROBLEMS, "n": PROBLEMS, **counts} for step, right in solved.items()},
-        labels=labels,
-    )
-    lines = [
-        {"id": f"{step}-{place}", "step": step, "problem_id": f"p{place}", "correct": place < right, "answer": "1"}
-        for step, right in solved.items()
-        for place in range(PROBLEMS)
-    ]
-    (workspace.stages / key / "rollouts-eval-001.jsonl").write_text("".join(f"{json.dumps(one)}\n" for one in lines))
-    return Cell(labels=dict(labels), stages={"ppo": key})
+from tests.analysis.lab import accuracies, groups, write_run
 
 
 def summary(workspace: Workspace, cells: Sequence[Cell], recipe: str = "") -> ExperimentSummary:
@@ -118,6 +91,20 @@ def two_bases(workspace: Workspace) -> list[Cell]:
         for (base, condition), end in ends.items()
         for seed in (1, 2, 3)
     ]
+
+
+def test_a_comparison_that_the_recipe_states_is_counted_once(workspace: Workspace) -> None:
+    recipe = """
+    [[compare.claims]]
+    text = "habits gains more"
+    above = { base = "habits", condition = "none" }
+    below = { base = "plain", condition = "none" }
+    when = "gain"
+    """
+    claims = {claim.name: claim for claim in summary(workspace, two_bases(workspace), recipe).claims}
+    assert "base_habits_gains_more_than_plain" not in claims
+    assert claims["recipe_1"].comparisons[0].when == "gain"
+    assert "base_habits_above_plain" in claims
 
 
 RECIPE = """

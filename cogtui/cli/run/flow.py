@@ -87,7 +87,7 @@ def run_recipe(request: RunRequest) -> None:
     finished = finished_stages(stages, workspace)
     reused = sum(submission.action == "reused" for submission in submissions)
     if not request.as_json:
-        _print_summary(request, plan, workspace, summary_lines(plan, finished, reused, time.monotonic() - began))
+        print_summary(request, plan, workspace, summary_lines(plan, finished, reused, time.monotonic() - began))
     _raise_if_unfinished(stages, states, finished)
     checks = [one for assertion in assertions for one in check_assertion(assertion, cell_results(plan, finished))]
     _report_checks(checks, request)
@@ -99,7 +99,7 @@ def run_recipe(request: RunRequest) -> None:
         emit(f"Browse it with: {_command(workspace)}")
 
 
-def _print_summary(request: RunRequest, plan: RecipePlan, workspace: Workspace, lines: Sequence[str]) -> None:
+def print_summary(request: RunRequest, plan: RecipePlan, workspace: Workspace, lines: Sequence[str]) -> None:
     """Print the result in words where there is a primed and an unprimed condition, else, or with `--tables`, tables."""
     from cogtui.analysis.experiment_summary import summarise_experiment
     from cogtui.cli.compare.show import comparison_lines, sentence_lines
