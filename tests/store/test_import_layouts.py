@@ -64,15 +64,17 @@ def test_several_completions_of_a_row_are_rollouts_with_their_own_scores(tmp_pat
 
 @pytest.mark.parametrize("name", ["completions", "ys", "choices", "responses", "generations"])
 def test_completions_with_fields_of_their_own(tmp_path: Path, name: str) -> None:
-    path = write(tmp_path / "a.jsonl", {"question": "1 + 2?", "score": 0.5, name: [
+    path = write(tmp_path / "a.jsonl", {"question": ASK, "score": 0.5, name: [
         {"text": "3", "score": "1.0", "answer": "3", "finish_reason": "stop", "logprob": -2},
         {"message": {"role": "assistant", "content": "4"}, "score": math.nan, "finish_reason": "length"},
+        {"text": "<answer>2 * 6 + 9</answer>", "score": None},
     ]})  # fmt: skip
-    good, other = read(path)
+    good, other, null = read(path)
     assert (good.completion, good.reward, good.answer, good.finish_reason) == ("3", 1.0, "3", "stop")
     assert good.meta["columns"]["logprob"] == -2
     assert (other.completion, other.reward, other.answer, other.finish_reason) == ("4", None, None, "length")
-    assert (good.sample, other.sample) == (0, 1)
+    assert (null.reward, null.meta["left_empty"]) == (None, ["reward"])
+    assert (good.sample, other.sample, null.sample) == (0, 1, 2)
 
 
 def test_stated_scores_are_kept_and_ours_stands_beside_them(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from functools import cache
 from typing import Any, ClassVar, Final, TypeVar
 
 from cogtui.store.importing.columns import FIELDS, choose_columns, value_at
@@ -206,21 +207,25 @@ class _RowReader:
         return reward, correct
 
     def _has_inside(self, name: str) -> bool:
-        return any(column in self._completion.fields for column in _names_inside(name))
+        inside = self._completion.fields
+        return bool(inside) and any(column in inside for column in _names_inside(name))
 
     def _value(self, name: str) -> Any:
         """The value of a field: of the completion's own object, of its place in a list, or of the row."""
-        if name in _OF_ONE:
-            inside = self._completion.fields
-            found = next((column for column in _names_inside(name) if inside.get(column) is not None), None)
-            if found is not None:
-                self._used_inside.add(found)
-                return inside[found]
+        inside = self._completion.fields
+        if name not in self._fields and not inside:
+            return None
+        of_one = name in _OF_ONE
+        if of_one and self._has_inside(name):
+            stated = [column for column in _names_inside(name) if column in inside]
+            column = next((each for each in stated if inside[each] is not None), stated[0])
+            self._used_inside.add(column)
+            return inside[column]
         if name not in self._fields:
             return None
         column = self._fields[name][0]
         value = value_at(self._row, column)
-        if name in _OF_ONE and self._listed:
+        if of_one and self._listed:
             if isinstance(value, list) and len(value) == self._count:
                 self._used.add(column)
                 return value[self._number]
@@ -231,16 +236,20 @@ class _RowReader:
 
     def _parsed(self, name: str, read: Callable[[Any], _T | None]) -> _T | None:
         """The value of a field as its type. What the file has but cannot be read is left empty, and kept as it is."""
+        is_column = name in self._fields
+        if not is_column and not self._has_inside(name):
+            return None
         value = self._value(name)
         parsed = read(value)
-        if parsed is None and (name in self._fields or value is not None):
+        if parsed is None:
             if name in _SCORES or (name in _COUNTED and value is not None):
                 self._empty.append(name)
-            if name in self._fields and value is not None:
+            if is_column and value is not None:
                 self._used.discard(self._fields[name][0])
         return parsed
 
 
+@cache
 def _names_inside(name: str) -> tuple[str, ...]:
     """Names of a field in the object of a completion; its `answer` is the model's."""
     return (*FIELDS[name], "answer") if name == "answer" else FIELDS[name]

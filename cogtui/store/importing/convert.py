@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, Final
 
 from cogtui.store.importing.protocol import BadRowError, ImportColumns, ImportedRollout, RowImporter
@@ -68,6 +69,7 @@ class Converter:
         match = _STEP_IN_NAME.search(stem)
         self._file_step = int(match[1] or match[2]) if match else None
         self._samples: dict[tuple[int, str], int] = {}
+        self._last_problem: tuple[tuple[Any, ...], tuple[str, Mapping[str, Any], list[str]]] | None = None
 
     def convert(self, row: Mapping[str, Any]) -> ConvertedRow:
         """Return the rollouts of a row, before their scores are computed.
@@ -105,7 +107,7 @@ class Converter:
         if step is None:
             step = self._file_step or 0
             computed.append("step")
-        task, problem = _find_problem(stated, computed)
+        task, problem = self._find_problem(stated, computed)
         problem_id = stated.problem_id
         if problem_id is None:
             computed.append("problem_id")
@@ -118,6 +120,17 @@ class Converter:
             self._samples[place] = sample + 1
             computed.append("sample")
         return PlacedRollout(stated, step, task, problem, problem_id, sample, list(dict.fromkeys(computed)), cut)
+
+    def _find_problem(self, stated: ImportedRollout, computed: list[str]) -> tuple[str, Mapping[str, Any]]:
+        """Task and problem of a rollout. Samples of a problem follow each other: it is found once for all of them."""
+        key = (stated.prompt, stated.ground_truth, stated.task, stated.problem, stated.numbers, stated.target)
+        if self._last_problem is None or not _are_equal(self._last_problem[0], key):
+            fields: list[str] = []
+            task, problem = _find_problem(stated, fields)
+            self._last_problem = (key, (task, problem, fields))
+        task, problem, fields = self._last_problem[1]
+        computed += fields
+        return task, problem
 
     def record(self, placed: PlacedRollout, number: int) -> dict[str, Any]:
         """Return the record of a rollout.
@@ -204,6 +217,13 @@ class Converter:
         return reward, correct, answer
 
 
+def _are_equal(left: tuple[Any, ...], right: tuple[Any, ...]) -> bool:
+    try:
+        return left == right
+    except ValueError:  # arrays of numpy, which a plug-in may return, have no truth value
+        return False
+
+
 def _squeezed(answer: str) -> str:
     return "".join(answer.split())
 
@@ -223,14 +243,20 @@ def _find_problem(stated: ImportedRollout, computed: list[str]) -> tuple[str, Ma
         return stated.task, stated.problem
     hints = {"numbers": stated.numbers, "target": stated.target, "ground_truth": stated.ground_truth}
     given = {name: _lists_inside(_as_list(value)) for name, value in hints.items() if value is not None}
-    for name in TASKS.builtin_names():
-        recognise = getattr(TASKS.get(name), "recognise", None)
-        problem = None if recognise is None else recognise({**given, "prompt": stated.prompt})
+    for name, recognise in _recognisers():
+        problem = recognise({**given, "prompt": stated.prompt})
         if problem is not None and not has_huge_whole(problem):
             if not {"numbers", "target"} <= set(given):
                 computed += ["problem", *(field for field in ("numbers", "target") if field in problem)]
             return name, problem
     return NO_TASK, {}
+
+
+@cache
+def _recognisers() -> list[tuple[str, Callable[[Mapping[str, Any]], Mapping[str, Any] | None]]]:
+    """The built-in tasks that find their problem in a row; looking them up takes as long as half a conversion."""
+    found = ((name, getattr(TASKS.get(name), "recognise", None)) for name in TASKS.builtin_names())
+    return [(name, recognise) for name, recognise in found if recognise is not None]
 
 
 def _as_list(value: Any) -> Any:

@@ -39,11 +39,14 @@ def split_rows(rows: Iterable[RawRow], importer: RowImporter, rows_key: str = ""
         importer: of its layout; splits its documents if it is a `DocumentImporter`.
         rows_key: name of the list inside each document that holds the rows; empty if the file is not split so.
     """
+    splits = isinstance(importer, DocumentImporter)  # once a file: the check takes as long as reading a row
     for row in rows:
         if rows_key and row.value is not None:
             yield from _rows_under(row, rows_key, importer)
-        else:
+        elif splits:
             yield from _split(row, importer)
+        else:
+            yield row
 
 
 def _rows_under(row: RawRow, key: str, importer: RowImporter) -> Iterator[RawRow]:

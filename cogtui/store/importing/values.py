@@ -119,11 +119,15 @@ def kept_json(value: Any) -> Any:
 
 def has_huge_whole(value: Any) -> bool:
     """Return whether a JSON value has an integer beyond 64 bits, which the index cannot store."""
+    if isinstance(value, str | float) or value is None:
+        return False
     if isinstance(value, int):
         return abs(value) >= _LARGEST_INTEGER
-    if isinstance(value, Mapping):
-        return any(has_huge_whole(each) for each in value.values())
-    return isinstance(value, list | tuple) and any(has_huge_whole(each) for each in value)
+    if isinstance(value, dict | Mapping):
+        value = value.values()
+    elif not isinstance(value, list | tuple):
+        return False
+    return any(has_huge_whole(each) for each in value)
 
 
 def _without_huge(value: Any) -> Any:
