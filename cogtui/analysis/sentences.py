@@ -170,8 +170,9 @@ def _habit_sentence(contrast: PrimedContrast) -> str:
             parts.append(text(_DOINGS[habit], _mean(owners, habit, "start"), _mean(owners, habit, "end")))
         return _and(parts)
 
+    who = "a primed model on average" if len(contrast.primed) > 1 else "the primed model"
     return (
-        "In one completion the primed model "
+        f"In one completion {who} "
         f"{counts(contrast.primed, lambda doing, start, end: f'{doing} {end} times (before PPO {start})')}; the "
         f"unprimed model {counts([contrast.unprimed], lambda doing, start, end: f'{doing} {end} times ({start})')}."
     )
@@ -189,7 +190,8 @@ def _meaning_sentence(contrast: PrimedContrast, gaps: Sequence[ClaimComparison])
     primed, unprimed = _mean_gain(contrast.primed), _mean_gain([contrast.unprimed])
     if primed is None or unprimed is None or not gains:
         return limit
-    started = f"So PPO added {_points(primed)} points to the primed model and {_points(unprimed)} to the unprimed one"
+    who = "a primed model on average" if len(gains) > 1 else "the primed model"
+    started = f"So PPO added {_points(primed)} points to {who} and {_points(unprimed)} to the unprimed one"
     more = sum(_side(one) > 0 for one in gains)
     if len(gains) > 1:
         return f"{started} (more for {more} of {len(gains)} by their 95 % intervals). {limit}"

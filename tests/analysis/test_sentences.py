@@ -61,6 +61,20 @@ def test_an_effect_that_is_not_there_is_not_claimed(workspace: Workspace) -> Non
     assert "unlike in the paper" in fourth
 
 
+def test_several_primed_conditions_are_counted_and_averaged(workspace: Workspace) -> None:
+    cells = [
+        write_run(workspace, {"condition": condition, "seed": seed}, 5, end + seed)
+        for condition, end in (("none", 6), ("all_strategies", 12), ("only_backtracking", 18))
+        for seed in (1, 2, 3)
+    ]
+    first, second, third, fourth = describe_experiment(summary(workspace, cells))
+    assert "2 primed models, on average, 12.5 % before and 42.5 % after" in first
+    assert "+15.0 to +30.0 percentage points ahead" in second
+    assert "for 2 of 2 the 95 % interval lies above zero" in second
+    assert "a primed model on average checks a result 2.0 times" in third
+    assert "The intervals are over 3 seeds" in fourth
+
+
 def test_seeds_that_failed_are_counted(workspace: Workspace) -> None:
     cells = [
         write_run(
