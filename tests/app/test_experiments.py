@@ -6,6 +6,7 @@ from cogtui.app.jobs.screen import JobsScreen
 from cogtui.app.stages.log_screen import LogScreen
 from cogtui.app.widgets.keyed_table import KeyedTable
 from cogtui.app.widgets.text_rows import TextRows
+from jobs.attempts.records import ExitRecord
 from tests.app.conftest import MOMENT, Builder
 from tests.app.driving import press, running, screen_text, settle, until, visible_lines
 
@@ -141,3 +142,33 @@ async def test_q_quits(small: Builder) -> None:
         await pilot.pause()
         assert app.return_code == 0
         await settle(pilot)
+
+
+async def test_a_finished_stage_shows_its_result_not_its_last_step(small: Builder) -> None:
+    folder = small.workspace.folder("ppo-0000000000c1")
+    folder.report(100, 100, "steps", values={"test_accuracy": 0.25})
+    folder.write_result(
+        {
+            "accuracy_before": 0.05, "accuracy_after": 0.104, "accuracy_n": 480,
+            "reward_first": 0.1, "reward_last": 0.2, "reward_n": 96, "reward_steps": 1,
+            "warnings": ["kl_explosion: KL above 10 in step 31"],
+        }
+    )  # fmt: skip
+    small.attempt(folder, 2, end=ExitRecord(run=1, host="node1", time=MOMENT + 60, code=0, why="done"))
+    async with running(small.workspace) as (app, pilot):
+        view = app.screen.query_one(MatrixView)
+        assert visible_lines(view)[0].split()[-3:] == ["✓", ".104", "▲"]
+        await press(pilot, "right", "right")
+        text = screen_text(app)
+        assert "test accuracy, before → after  0.050 → 0.104 (n 480)" in text
+        assert "kl_explosion" in text
+        assert "▲ warnings in 1 stage" in text
+        assert "0.25" not in text
+
+
+async def test_a_damaged_or_odd_result_shows_the_state_alone(small: Builder) -> None:
+    key = "ppo-0000000000c1"
+    small.attempt(small.workspace.folder(key), 2, end=ExitRecord(run=1, host="n", time=MOMENT + 60, code=0, why="done"))
+    small.workspace.folder(key).write_result({"accuracy_after": "high", "warnings": 3, "accuracy_before": [1]})
+    async with running(small.workspace) as (app, _):
+        assert visible_lines(app.screen.query_one(MatrixView))[0].split()[-2:] == ["✓", "done"]

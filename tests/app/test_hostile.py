@@ -84,7 +84,7 @@ def test_rows_made_of_hostile_text_are_printable(text: str) -> None:
         evidence="exit.json", age_s=3.0, reason=text, remedy=text, attempts=(attempt,),
         progress=Progress(done=1, total=2, unit=text, message=text, values={text: 1.0}, time=0.0),
     )  # fmt: skip
-    for parts in stage_rows(stage, 60, attempts=True):
+    for parts in stage_rows(stage, None, 60, attempts=True):
         assert_printable(parts)
     cell = Cell(labels={"condition": text}, stages={text: "ppo-1"})
     experiment = Experiment(name=text, time=MOMENT, recipe_path=text, recipe=text, cells=(cell, cell))

@@ -9,9 +9,10 @@ from textual.binding import Binding, BindingType
 from textual.reactive import reactive
 
 from cogtui.app.experiments.matrix_data import ExperimentMatrix
-from cogtui.app.rendering.states import state_part
+from cogtui.app.rendering.states import format_share, state_part, state_style
 from cogtui.app.rendering.styles import Part, StyleName, StyleNames
 from cogtui.app.rendering.text import fit, printable_line
+from cogtui.app.shell.stage_figures import StageFigures
 from cogtui.app.widgets.line_view import LineView
 from cogtui.app.widgets.text_rows import TextRows
 from jobs.state.types import STATE_GLYPHS, StageState
@@ -39,6 +40,7 @@ class MatrixView(LineView):
         self._titles = titles
         self._matrix = ExperimentMatrix((), (), ())
         self._states: Mapping[str, StageState] = {}
+        self._figures: Mapping[str, StageFigures] = {}
         self._widths: list[int] = []
         self._first_column = 0
 
@@ -53,11 +55,13 @@ class MatrixView(LineView):
             return None
         return self._matrix.keys[self.cursor][self.column]
 
-    def show_matrix(self, matrix: ExperimentMatrix, states: Mapping[str, StageState]) -> None:
-        """Show a matrix and states; repaint only rows that changed."""
+    def show_matrix(
+        self, matrix: ExperimentMatrix, states: Mapping[str, StageState], figures: Mapping[str, StageFigures]
+    ) -> None:
+        """Show a matrix with states and the figures of finished stages; repaint only rows that changed."""
         if matrix == self._matrix:
             before = [self._row_cells(line) for line in range(self.line_count)]
-            self._states = states
+            self._states, self._figures = states, figures
             changed = [line for line in range(self.line_count) if self._row_cells(line) != before[line]]
             if changed and self._measure():
                 self._show_titles()
@@ -65,7 +69,7 @@ class MatrixView(LineView):
             for line in changed:
                 self.line_changed(line)
             return
-        self._matrix, self._states = matrix, states
+        self._matrix, self._states, self._figures = matrix, states, figures
         self._measure()
         self.column = min(self.column, max(0, len(matrix.columns) - 1))
         self._show_titles()
@@ -79,7 +83,11 @@ class MatrixView(LineView):
             return "–", "dim"
         if key not in self._states:
             return f"{STATE_GLYPHS['planned']} planned", "dim"
-        return state_part(self._states[key])
+        state, figures = self._states[key], self._figures.get(key)
+        if state.state == "done" and figures is not None and figures.accuracy is not None:
+            mark = " ▲" if figures.warnings else ""
+            return f"{STATE_GLYPHS['done']} {format_share(figures.accuracy)}{mark}", state_style("done")
+        return state_part(state)
 
     def _measure(self) -> bool:
         """Compute the column widths; return whether they changed."""

@@ -81,9 +81,13 @@ class ExperimentsScreen(StagesScreen):
         parts.append((" ", ""))
         for state, count in count_states(experiment, snapshot.states).items():
             parts.append((f" {STATE_GLYPHS[state]} {count} {state}", state_style(state)))
+        keys = {key for cell in experiment.cells for key in cell.stages.values()}
+        warned = sum(bool(snapshot.figures[key].warnings) for key in keys if key in snapshot.figures)
+        if warned:
+            parts.append((f"  ▲ warnings in {warned} stage{'s' if warned > 1 else ''}", "warn"))
         parts.append((f"  started {format_time(experiment.time)}", "dim"))
         summary.show(*parts)
-        view.show_matrix(build_matrix(experiment), snapshot.states)
+        view.show_matrix(build_matrix(experiment), snapshot.states, snapshot.figures)
         self.show_facts()
 
     def _show_start_page(self) -> None:

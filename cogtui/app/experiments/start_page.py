@@ -54,6 +54,7 @@ class RecipeList(LineView):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "choose", "Set up and launch"),
         Binding("o", "open_file", "Open a file"),
+        Binding("s", "showcase", "Showcase"),
     ]
 
     def __init__(self) -> None:
@@ -86,20 +87,25 @@ class RecipeList(LineView):
         )
 
     def _open_chosen(self, path: str | None) -> None:
-        if not path:
-            return
+        if path:
+            self._run("open", str(Path(path).expanduser()))
+
+    def action_showcase(self) -> None:
+        """Read the rollouts that come with cogtui."""
+        self._run("showcase")
+
+    def _run(self, *arguments: str) -> None:
+        """Run another cogtui in this terminal, and come back when it ends."""
         screen = cast("AppScreen", self.screen)
         try:
             with self.app.suspend():
-                done = subprocess.run(
-                    [sys.executable, "-m", "cogtui", "open", str(Path(path).expanduser())],
-                    stderr=None,
-                    check=False,
-                )
+                done = subprocess.run([sys.executable, "-m", "cogtui", *arguments], check=False)
                 if done.returncode:
-                    input(f"cogtui open ended with code {done.returncode}; Enter goes back ")
+                    input(f"cogtui {arguments[0]} ended with code {done.returncode}; Enter goes back ")
         except (OSError, EOFError, SuspendNotSupported) as error:
-            screen.show_error(CogtuiError(f"cannot open {path} from here: {error}", remedy=f"Run: cogtui open {path}"))
+            screen.show_error(
+                CogtuiError(f"it cannot be shown from here: {error}", remedy=f"Run: cogtui {' '.join(arguments)}")
+            )
 
 
 class StartPage(Vertical):
@@ -135,6 +141,11 @@ class StartPage(Vertical):
                     ("o ", "key"),
                     ("Open a file   ", ""),
                     ("verl, TRL, JSONL, parquet: rollouts and habits", "dim"),
+                ],
+                [
+                    ("s ", "key"),
+                    ("Showcase      ", ""),
+                    ("real rollouts that come with cogtui, nothing to train", "dim"),
                 ],
                 [("$ ", "key"), ("In the shell  ", ""), ("cogtui run RECIPE does the same as this page", "dim")],
             ]

@@ -62,6 +62,12 @@ def format_percent(progress: Progress) -> str:
     return f"{int(100 * min(1.0, max(0.0, progress.done / progress.total)))}%"
 
 
+def format_share(share: float) -> str:
+    """Format a share of 1 with three digits, as `.104` or `1.000`."""
+    text = f"{share:.3f}"
+    return text.removeprefix("0") if text.startswith("0.") else text
+
+
 def progress_text(progress: Progress | None) -> str:
     """Format progress as `40/100 steps · reward 0.31 · message`; empty if nothing is known."""
     if progress is None:

@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # the app paints first; the reading thread imports what it needs
+    from cogtui.app.shell.stage_figures import StageFigures
     from jobs.planning.experiments import Experiment
     from jobs.state.types import StageState
 
@@ -24,6 +25,8 @@ class WorkspaceSnapshot:
     """Unreadable files, one line each."""
     taken: float = 0.0
     """Seconds since the epoch; 0 before the first read."""
+    figures: Mapping[str, StageFigures] = field(default_factory=lambda: MappingProxyType({}))
+    """Final figures of finished stages, by key."""
 
     @property
     def read(self) -> bool:

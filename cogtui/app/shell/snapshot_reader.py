@@ -4,8 +4,10 @@ import time
 from types import MappingProxyType
 
 from cogtui.app.shell.snapshot import WorkspaceSnapshot
+from cogtui.app.shell.stage_figures import StageFigures, read_figures
 from jobs.planning.experiments import Experiment, load_experiments
 from jobs.state.reader import StateReader
+from jobs.state.types import StageState
 from jobs.workspace import Workspace
 
 
@@ -18,6 +20,7 @@ class SnapshotReader:
         self._experiments: tuple[Experiment, ...] = ()
         self._problems: tuple[str, ...] = ()
         self._reader = StateReader(workspace)
+        self._figures: dict[str, tuple[int, StageFigures]] = {}
 
     def read(self) -> WorkspaceSnapshot:
         """Read the workspace. May take seconds, because it asks the scheduler."""
@@ -32,4 +35,15 @@ class SnapshotReader:
             self._problems = tuple(damaged)
             self._files = files
         states = self._reader.read()
-        return WorkspaceSnapshot(self._experiments, MappingProxyType(states), self._problems, time.time())
+        figures = {key: self._figures_of(state) for key, state in states.items() if state.state == "done"}
+        return WorkspaceSnapshot(
+            self._experiments, MappingProxyType(states), self._problems, time.time(), MappingProxyType(figures)
+        )
+
+    def _figures_of(self, state: StageState) -> StageFigures:
+        """Return the figures of a finished stage, read once for each attempt."""
+        number = len(state.attempts)
+        known = self._figures.get(state.key)
+        if known is None or known[0] != number:
+            known = self._figures[state.key] = (number, read_figures(self.workspace, state.key, state.kind))
+        return known[1]

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from cogtui.app.rendering.states import format_time, progress_text, state_part
 from cogtui.app.rendering.styles import Part
 from cogtui.app.rendering.text import printable_line
+from cogtui.app.shell.stage_figures import StageFigures
 from cogtui.app.widgets.detail_pane import labelled_rows
 from jobs.formatting import format_duration
 from jobs.recipe.labels import Label, label_text
@@ -21,8 +22,8 @@ def short_title(labels: Mapping[str, Label]) -> str:
     return others if condition is None else f"{condition} {others}".rstrip()
 
 
-def stage_rows(stage: StageState | None, width: int, *, attempts: bool) -> Rows:
-    """Return state, evidence, progress, reason and remedy of a stage, and its attempts if requested.
+def stage_rows(stage: StageState | None, figures: StageFigures | None, width: int, *, attempts: bool) -> Rows:
+    """Return state, evidence, progress, final figures, reason and remedy of a stage, and its attempts if requested.
 
     Ages are shown as times of day, so that nothing changes while nothing happens.
     """
@@ -35,7 +36,14 @@ def stage_rows(stage: StageState | None, width: int, *, attempts: bool) -> Rows:
         ],
         [("state     ", "dim"), state_part(stage), (f"   by {evidence_text(stage)}", "dim")],
     ]
-    rows += labelled_rows("progress", progress_text(stage.progress), width, limit=2)
+    if stage.state == "done" and figures is not None and figures.values:
+        # The last progress report holds values of the last step, not of the result.
+        for index, (name, value) in enumerate(figures.values[:4]):
+            rows += labelled_rows("result" if index == 0 else "", f"{name}  {value}", width, limit=1)
+    else:
+        rows += labelled_rows("progress", progress_text(stage.progress), width, limit=2)
+    for index, warning in enumerate(figures.warnings if figures is not None else ()):
+        rows += labelled_rows("warning" if index == 0 else "", printable_line(warning), width, "warn", limit=2)
     rows += labelled_rows(
         "reason", stage.reason, width, "bad" if stage.state in ("failed", "timeout", "lost") else "warn"
     )

@@ -38,7 +38,10 @@ class StagesScreen(StageActions):
     def show_facts(self) -> None:
         """Show the details of the stage under the cursor."""
         stage, attempts = self.stage, self.SHOWS_ATTEMPTS
-        self.query_one("#facts", DetailPane).show_with(lambda width: stage_rows(stage, width, attempts=attempts))
+        figures = self.context.snapshot.figures.get(self.stage_key or "")
+        self.query_one("#facts", DetailPane).show_with(
+            lambda width: stage_rows(stage, figures, width, attempts=attempts)
+        )
 
     @on(LineView.LineSelected)
     def _stage_selected(self) -> None:
