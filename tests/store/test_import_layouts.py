@@ -7,13 +7,15 @@ from typing import Any
 
 import pytest
 
-from cogtui.cli.rollouts.import_ import finish, refuse_if_nothing_was_read
+from cogtui.cli.rollouts.import_ import finish
 from cogtui.store.importing.convert import ConvertedRow, Converter
+from cogtui.store.importing.opening import open_files
 from cogtui.store.importing.plan import plan_import
-from cogtui.store.importing.run import ImportState, run_import
+from cogtui.store.importing.run import ImportState, refuse_if_nothing_was_read, run_import
 from pipelines.errors import InvalidInput
 from pipelines.records import Rollout
 from pipelines.row_files import read_rows
+from tests.commands import cogtui_here
 from tests.store.lab import Lab
 
 ASK = "Using the numbers [2, 6, 9], create an equation that equals 21. For example <answer>(1 + 2) / 3</answer>."
@@ -136,11 +138,16 @@ def test_empty_values_and_empty_completions_are_counted_and_named(lab: Lab, tmp_
     assert any(line.startswith("reward left empty in 2 rollouts, first line 3") for line in file.remarks())
 
 
-def test_an_import_of_bad_rows_only_is_refused(lab: Lab, tmp_path: Path) -> None:
+def test_an_import_of_bad_rows_only_is_refused(lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write(tmp_path / "a.jsonl", {"prompt": "p", "completion": ""}, {"prompt": "q", "completion": " "})
+    state = imported(lab, path)
     with pytest.raises(InvalidInput, match=r"no row could be read as a rollout \(2 rows\)") as caught:
-        refuse_if_nothing_was_read(imported(lab, path))
+        refuse_if_nothing_was_read(state, lab.workspace)
     assert "line 1: the completion is empty" in caught.value.detail
+    assert not lab.workspace.folder(state.key).path.exists()
+    monkeypatch.setenv("COGTUI_CACHE", str(tmp_path / "cache"))
+    with pytest.raises(InvalidInput, match="no row could be read"):
+        open_files([path])
 
 
 @pytest.mark.parametrize(
@@ -373,3 +380,26 @@ def test_content_parts_reasoning_and_tool_calls_are_read_in_their_order(tmp_path
         said = ("2 and 2", "Let me add.", '[call add] {"a": 2}', "4", "It is 4.[image_url]")
         assert one.completion[start:end] in said
         assert (role == "tool") == (kind == "result")
+
+
+def test_commands_show_right_answers_checks_and_refusals(tmp_path: Path) -> None:
+    space = str(tmp_path / "space")
+    row = {"input": ASK, "output": RIGHT, "gts": "\x1b[2Jtwenty-one", "score": None, "acc": False, "pred": "2 + 6"}
+    path = write(tmp_path / "5.jsonl", row, {"input": "p", "output": ""})
+    done = cogtui_here("import", str(path), "--workspace", space, "--json")
+    assert done.returncode == 0
+    (file,) = json.loads(done.stdout)["data"]["files"]
+    assert (file["rows"], file["bad"], file["left_empty"]) == (1, 1, {"reward": {"count": 1, "first": "line 1"}})
+    (shown,) = json.loads(cogtui_here("rollouts", "--workspace", space, "--json").stdout)["data"]
+    assert (shown["reward"], shown["correct"], shown["answer"]) == (None, False, "2 + 6")
+    trace = cogtui_here("trace", shown["id"], "--workspace", space).stdout
+    assert 'gold      "␛[2Jtwenty-one"' in trace
+    assert "check     the task countdown finds correct, answer 2 * 6 + 9; the file states another" in trace
+    lone = write(tmp_path / "lone.jsonl", {"prompt": "Say hello.", "completion": "Hello."})
+    assert cogtui_here("import", str(lone), "--workspace", space).returncode == 0
+    (hello,) = json.loads(cogtui_here("rollouts", "text:hello", "--workspace", space, "--json").stdout)["data"]
+    assert (hello["target"], hello["reward"], hello["n_tokens"]) == (None, None, None)
+    empty = write(tmp_path / "empty.jsonl", {"prompt": "p", "completion": ""})
+    refused = cogtui_here("import", str(empty), "--workspace", space)
+    assert refused.returncode == 2
+    assert "no row could be read as a rollout (1 rows)" in refused.stderr

@@ -10,6 +10,7 @@ from cogtui.app.rollout.trace_data import JudgeRunView, ProblemFacts, RulesJudge
 from cogtui.app.widgets.detail_pane import labelled_rows
 from cogtui.store import RolloutDetail
 from cogtui.store.user_data.annotations import HUMAN, annotator_of
+from cogtui.store.values.import_facts import check_lines, gold_text
 from pipelines.behaviors.sets.registered import BEHAVIOR_LETTERS, DEFINITIONS
 from pipelines.records import JudgeRun, LabelledSpan
 from pipelines.tasks.registry import describe_problem
@@ -112,6 +113,9 @@ def problem_rows(detail: RolloutDetail, facts: ProblemFacts | None, now: RulesJu
     row = detail.row
     rows: Rows = labelled_rows("problem", describe_problem(row.task, row.problem).full, width, "strong", limit=12)
     rows += labelled_rows("answer", detail.answer if detail.answer is not None else "none", width, limit=3)
+    rows += labelled_rows("gold", gold_text(detail.meta) or "", width, limit=3)
+    for line in check_lines(detail.meta):
+        rows += labelled_rows("check", line, width, "warn")
     if facts is not None:
         rows += labelled_rows("value", facts.value or "none", width, limit=2)
         rows += labelled_rows("verdict", facts.verdict, width)

@@ -9,7 +9,7 @@ from cogtui.cli.rollouts.import_preview import print_previews
 from cogtui.store import open_store
 from cogtui.store.importing.plan import ImportPlan, plan_import
 from cogtui.store.importing.preview import previews
-from cogtui.store.importing.run import ImportState, run_import
+from cogtui.store.importing.run import ImportState, refuse_if_nothing_was_read, run_import
 from jobs.workspace import Workspace
 from pipelines.errors import InvalidInput
 
@@ -37,7 +37,7 @@ def import_files(
             print_previews(plan)
         return
     state = finish(run_import(plan, workspace))
-    refuse_if_nothing_was_read(state)
+    refuse_if_nothing_was_read(state, workspace)
     with open_store(workspace) as store:
         coverage = store.ingest()
     warnings = [f"{file.path}: {file.bad:,} rows could not be read" for file in state.files if file.bad]
@@ -60,18 +60,6 @@ def finish(steps: Iterator[ImportState]) -> ImportState:
     """Run an import to its end."""
     (last,) = deque(steps, maxlen=1)
     return last
-
-
-def refuse_if_nothing_was_read(state: ImportState) -> None:
-    """Raise InvalidInput if every row of an import is bad; name the first ones."""
-    if state.rows or not state.bad:
-        return
-    named = [f"{Path(file.path).name}, {row}" for file in state.files for row in file.named]
-    raise InvalidInput(
-        f"no row could be read as a rollout ({state.bad:,} rows)",
-        detail="\n".join(named[:5]),
-        remedy="Name the column of the completions with --map completion=COLUMN, or the layout with --format.",
-    )
 
 
 def pairs(given: Iterable[str], option: str) -> dict[str, str]:

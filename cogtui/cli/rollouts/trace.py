@@ -6,6 +6,7 @@ from cogtui.cli.console.output import emit, emit_json, narrate
 from cogtui.cli.rollouts.shared import fresh_store
 from cogtui.store import RolloutDetail
 from cogtui.store.query.serialize import detail_dict, shown_judgements
+from cogtui.store.values.import_facts import check_lines, gold_text
 from cogtui.store.values.types import BehaviorJudgement
 from jobs.workspace import Workspace
 from pipelines.behaviors.sets.registered import BEHAVIOR_LETTERS, BEHAVIORS, behaviors_counted, behaviors_in_use
@@ -36,7 +37,12 @@ def trace_lines(detail: RolloutDetail) -> Iterator[str]:
     yield f"condition {row.condition or '-'}" + ("" if row.seed is None else f"  seed {row.seed}")
     yield f"problem   {row.problem_id}: {picture_controls(row.describe('->'))}"
     yield f"answer    {quote_text(detail.answer) if detail.answer is not None else '(none)'}"
+    gold = gold_text(detail.meta)
+    if gold is not None:
+        yield f"gold      {quote_text(gold)}"
     yield f"reward    {_reward(detail)}  ({row.finish_reason}, {row.length:,} characters{_tokens(detail)})"
+    for line in check_lines(detail.meta):
+        yield f"check     {picture_controls(line)}"
     yield f"judge     {_judged(detail)}"
     if detail.note or detail.tags:
         yield f"note      {quote_text(detail.note)} {' '.join(f'#{tag}' for tag in detail.tags)}".rstrip()

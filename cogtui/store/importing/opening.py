@@ -15,7 +15,7 @@ from typing import Final
 
 from cogtui.store.db.location import cache_folder
 from cogtui.store.importing.plan import ImportPlan, plan_import
-from cogtui.store.importing.run import run_import
+from cogtui.store.importing.run import refuse_if_nothing_was_read, run_import
 from cogtui.store.index import Store, open_store
 from cogtui.store.user_data import annotations as human
 from cogtui.store.user_data import notes
@@ -41,12 +41,18 @@ class OpenedFiles:
         self._process: subprocess.Popen[bytes] | None = None
 
     def first_rows(self) -> bool:
-        """Import the first rows; return whether these are all."""
+        """Import the first rows; return whether these are all.
+
+        Raises:
+            InvalidInput: all rows are bad.
+        """
         done = False
         for state in run_import(self.plan, self.workspace, link=True):
             done = state.done
             if state.rows:
                 break
+        if done:
+            refuse_if_nothing_was_read(state, self.workspace)
         with open_store(self.workspace) as store:
             store.ingest(briefly=True)
         return done

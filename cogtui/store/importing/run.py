@@ -16,7 +16,7 @@ from cogtui.store.importing.plan import ImportPlan, PlannedFile
 from cogtui.store.importing.protocol import BadRowError
 from cogtui.store.stage_files.scan import head_digest
 from jobs.workspace import Workspace
-from pipelines.errors import StageFailed
+from pipelines.errors import InvalidInput, StageFailed
 from pipelines.files import read_json, write_json
 from pipelines.folder import StageFolder, StageInfo
 from pipelines.records import RECORD_VERSION
@@ -175,6 +175,23 @@ def run_import(plan: ImportPlan, workspace: Workspace, *, link: bool = False) ->
         }
     )
     yield state
+
+
+def refuse_if_nothing_was_read(state: ImportState, workspace: Workspace) -> None:
+    """Remove the stage of an import of which every row is bad.
+
+    Raises:
+        InvalidInput: it is such an import; names the first rows.
+    """
+    if state.rows or not state.bad:
+        return
+    shutil.rmtree(workspace.folder(state.key).path, ignore_errors=True)
+    named = [f"{Path(file.path).name}, {row}" for file in state.files for row in file.named]
+    raise InvalidInput(
+        f"no row could be read as a rollout ({state.bad:,} rows)",
+        detail="\n".join(named[:5]),
+        remedy="Name the column of the completions with --map completion=COLUMN, or the layout with --format.",
+    )
 
 
 def _head(path: Path) -> list[Any]:
