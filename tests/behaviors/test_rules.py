@@ -9,7 +9,10 @@ from hypothesis import given, settings
 
 from pipelines.behaviors.gold import GoldTrace, read_gold
 from pipelines.behaviors.judge import JudgeTask
-from pipelines.behaviors.judges.rules.judge import RulesJudge, judge_completion, judge_problem
+from pipelines.behaviors.judges.registry import judge_evidence
+from pipelines.behaviors.judges.rules.detect import find_behaviors
+from pipelines.behaviors.judges.rules.judge import NO_CONTEXT, RulesJudge, judge_completion, judge_problem
+from pipelines.behaviors.judges.rules.tokens import NUMBER, tokenize
 from pipelines.behaviors.metrics.matching import match_spans
 from pipelines.behaviors.metrics.scores import SpanTally, macro_f1
 from pipelines.behaviors.sets.registered import BEHAVIOR_LETTERS, BEHAVIORS
@@ -303,3 +306,58 @@ def test_a_problem_of_another_task_is_judged_by_language_alone(tmp_path: Path) -
     assert [(fact.kind, fact.quote) for fact in other.facts] == [("wrong_equation", "3 + 4 = 8")]
     assert "illegal_number" in {fact.kind for fact in known.facts}
     assert {record.status for record in other.records("r")} == {"ok"}
+
+
+ARITHMETIC = "The sum is 2 + 2 = 4. The other part is 2/2. We have 10 - 3 = 7 in total. Hence 5 * 6 = 30.\n"
+
+
+def test_without_given_numbers_bare_arithmetic_is_no_backtracking() -> None:
+    assert find_behaviors(ARITHMETIC, *NO_CONTEXT)[0] == []
+    followed, _ = find_behaviors(ARITHMETIC, (2, 10, 3, 5), 30)
+    assert [span.behavior for span in followed if span.behavior == "backtracking"], "with given numbers it is"
+
+
+def test_without_given_numbers_words_still_count() -> None:
+    text = "The sum is 2 + 2 = 4. That does not work. Let me try another way: 5 * 6 = 30.\n"
+    assert "backtracking" in {span.behavior for span in find_behaviors(text, *NO_CONTEXT)[0]}
+
+
+@pytest.mark.parametrize("zero", ["5 - 5 = 0", "0 - 3 = -3", "We get 0. 0 + 0 = 0"])
+def test_without_a_target_zero_is_no_target(zero: str) -> None:
+    behaviors = {span.behavior for span in find_behaviors(f"First 1 + 2 = 3. {zero}.\n", *NO_CONTEXT)[0]}
+    assert not behaviors & {"backward_chaining", "verification"}
+
+
+@pytest.mark.parametrize(
+    ("text", "values"),
+    [
+        ("1,000,000 + 1 = 1,000,001", [1_000_000, 1, 1_000_001]),
+        ("12,345 - 1,2", [12_345, 1, 2]),
+        ("1,000,00 + 2", [1, 0, 0, 2]),
+        ("[3, 5, 8]", [3, 5, 8]),
+        ("1,000.5", [1000.5]),
+        ("1234,567", [1234, 567]),
+    ],
+)
+def test_thousands_separators(text: str, values: list[float]) -> None:
+    table = tokenize(text)
+    found = [value for kind, value in zip(table.kinds, table.values, strict=True) if kind == NUMBER]
+    assert found == values
+
+
+@pytest.mark.parametrize(
+    ("judge", "task", "problem", "evidence"),
+    [
+        ("rules", "countdown", {"id": "1", "numbers": [3, 5, 8], "target": 16}, "wording, and arithmetic"),
+        ("rules", "", {}, "wording alone"),
+        ("rules", "math", {"id": "1", "question": "?", "answer": "4"}, "wording alone"),
+        ("prose", "math", {}, "wording, by a small learned model"),
+        ("openai:gpt-5", "math", {}, "a language model's reading"),
+        ("human", "", {}, "a person's reading"),
+        ("of_a_plugin", "", {}, ""),
+    ],
+)
+def test_the_evidence_of_each_judge(judge: str, task: str, problem: dict[str, object], evidence: str) -> None:
+    said = judge_evidence(judge, task, problem)
+    assert said.startswith(evidence)
+    assert bool(said) is bool(evidence)

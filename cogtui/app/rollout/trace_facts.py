@@ -11,6 +11,7 @@ from cogtui.app.widgets.detail_pane import labelled_rows
 from cogtui.store import RolloutDetail
 from cogtui.store.user_data.annotations import HUMAN, annotator_of
 from cogtui.store.values.import_facts import check_lines, gold_text
+from pipelines.behaviors.judges.registry import judge_evidence
 from pipelines.behaviors.sets.registered import BEHAVIOR_LETTERS, DEFINITIONS
 from pipelines.records import JudgeRun, LabelledSpan
 from pipelines.tasks.registry import describe_problem
@@ -125,6 +126,9 @@ def problem_rows(detail: RolloutDetail, facts: ProblemFacts | None, now: RulesJu
         rows += labelled_rows("solution", facts.solution or "none was found", width, limit=2)
     for index, fact in enumerate(now.facts[:5] if now is not None else ()):
         rows += labelled_rows("" if index else "wrong", f"{fact.quote}: {fact.why}", width, "bad", limit=2)
+    shown = next((run for run in detail.judge_runs if run.id == row.judge), None)
+    if shown is not None:
+        rows += labelled_rows("evidence", judge_evidence(shown.judge, row.task, row.problem), width, "dim", limit=2)
     rows += labelled_rows("prompt", detail.prompt, width, limit=12)
     rows += labelled_rows("note", detail.note, width)
     rows += labelled_rows("tags", " ".join(detail.tags), width)

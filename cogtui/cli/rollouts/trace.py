@@ -9,6 +9,7 @@ from cogtui.store.query.serialize import detail_dict, shown_judgements
 from cogtui.store.values.import_facts import check_lines, gold_text
 from cogtui.store.values.types import BehaviorJudgement
 from jobs.workspace import Workspace
+from pipelines.behaviors.judges.registry import judge_evidence
 from pipelines.behaviors.sets.registered import BEHAVIOR_LETTERS, BEHAVIORS, behaviors_counted, behaviors_in_use
 from pipelines.records import Behavior
 from pipelines.text_safety import picture_controls
@@ -44,6 +45,10 @@ def trace_lines(detail: RolloutDetail) -> Iterator[str]:
     for line in check_lines(detail.meta):
         yield f"check     {picture_controls(line)}"
     yield f"judge     {_judged(detail)}"
+    shown = next((run for run in detail.judge_runs if run.id == detail.row.judge), None)
+    evidence = "" if shown is None else judge_evidence(shown.judge, detail.row.task, detail.row.problem)
+    if evidence:
+        yield f"evidence  {evidence}"
     if detail.note or detail.tags:
         yield f"note      {quote_text(detail.note)} {' '.join(f'#{tag}' for tag in detail.tags)}".rstrip()
     yield ""

@@ -4,6 +4,7 @@ A judge that is no model is a `JudgeKind`, registered under its name here or by 
 `cogtui.judges`. A model is named `PROVIDER:MODEL` and needs no registration.
 """
 
+from collections.abc import Mapping
 from typing import Any, Final, cast
 
 from pipelines.behaviors.judge import Judge, JudgeKind
@@ -11,7 +12,7 @@ from pipelines.behaviors.sets.registered import SETS
 from pipelines.errors import InvalidInput
 from pipelines.llm.clients.protocol import KEY_VARIABLES
 from pipelines.plugins import Registry, missing_members
-from pipelines.tasks.registry import find_task
+from pipelines.tasks.registry import find_task, rules_context
 
 MODEL_JUDGES: Final = tuple(f"{provider}:MODEL" for provider in KEY_VARIABLES)
 
@@ -64,6 +65,24 @@ def check_judge_name(name: str) -> str:
 def default_judge(task: str) -> str:
     """Return the judge where none is named: `rules` if the task gives a rules context, else `prose`."""
     return "rules" if hasattr(find_task(task), "rules_context") else "prose"
+
+
+def judge_evidence(judge: str, task: str, problem: Mapping[str, Any]) -> str:
+    """Return in a few words what a judge went by for a completion of a problem; empty for a judge of another package.
+
+    Args:
+        judge: name of the judge, not of its run.
+        task: name of the task.
+        problem: the problem as the task's JSON.
+    """
+    if judge == "rules":
+        known = rules_context(task, problem) is not None
+        return "wording, and arithmetic from the numbers to the target" if known else "wording alone: no numbers known"
+    if judge == "prose":
+        return "wording, by a small learned model"
+    if judge == "human":
+        return "a person's reading"
+    return "a language model's reading" if is_model_name(judge) else ""
 
 
 def is_model_name(name: str) -> bool:

@@ -221,7 +221,9 @@ def take_forward(state: TraceState, index: int, sentence: int, line: int) -> Non
     if relation.leaves_path and _presents(state, computation, answers=answers):
         relation = StepRelation.RESTATES
     strong = marker is not None and marker.strong
-    drawn = not first and not answers and not state.covered and (strong or relation.leaves_path)
+    # Without given numbers a result that is not used next shows nothing: proofs and sums compute `2/2` anywhere.
+    turns_away = relation.leaves_path and (bool(flow.given) or marker is not None)
+    drawn = not first and not answers and not state.covered and (strong or turns_away)
     if state.growing:
         grow(state, computation, relation)
     if drawn:

@@ -19,11 +19,11 @@ from pipelines.records import ArithmeticFact, Behavior, JudgeRun, LabelledSpan, 
 from pipelines.tasks.protocol import RulesContext
 from pipelines.tasks.registry import rules_context
 
-RULES_VERSION: Final = "3"
+RULES_VERSION: Final = "4"
 """Raised whenever the rules give other results than before; part of the id of the judge run."""
 
-NO_CONTEXT: Final = RulesContext((), 0)
-"""What the rules are given for a text about no numbers: they then go by language alone."""
+NO_CONTEXT: Final = RulesContext((), 10**40)
+"""What the rules are given for a text about no numbers: they then go by language alone. No text computes the target."""
 
 _SPANS: Final = TypeAdapter(tuple[LabelledSpan, ...])
 """Validates all spans of a trace at once, in half the time of one by one."""

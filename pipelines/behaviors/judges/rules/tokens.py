@@ -37,7 +37,7 @@ _MARKS: Final = (
     r"|\\[dt]?frac\s*\{|\\[a-z]+|\\[()\[\],;!]|\}\s*\{"
     r"|[^\s\\]|\\"
 )
-_NUMERAL: Final = r"\d+(?:,\d{3}(?![\d,]))*(?:\.\d+(?:\.{2,3}|…)?)?"
+_NUMERAL: Final = r"(?:\d{1,3}(?:,\d{3})+(?!\d|,\d)|\d+)(?:\.\d+(?:\.{2,3}|…)?)?"
 _SPLIT: Final = r"|(?=[pmtd])(?:plus|minus|times|divided by|multiplied by)\b"
 """Operator words stand alone even where more words follow: `46 divided by | something`."""
 _TOKEN: Final = re.compile(r"((?=[\S\n])(?:" + _NUMERAL + _SPLIT + r"|[^\W\d_]+(?:[ '][^\W\d_]+)*" + _MARKS + "))")
