@@ -165,7 +165,7 @@ def test_a_long_text_takes_time_in_proportion_and_is_judged_to_its_end() -> None
 
 
 def test_a_window_of_a_long_text_is_scored_as_the_text_is() -> None:
-    model = load_model()
+    model = load_model(MODEL)
     text = (LONG + "\n\n") * 60  # more clauses than a window has
     places = clauses(text)
     assert len(places) > 512
@@ -176,7 +176,7 @@ def test_a_window_of_a_long_text_is_scored_as_the_text_is() -> None:
 
 
 def test_a_higher_logit_is_a_higher_probability() -> None:
-    model = load_model()
+    model = load_model(MODEL)
     logits = np.linspace(-12, 12, 200, dtype=np.float32)[:, None].repeat(len(OUTPUTS), 1)
     probability = model.probabilities(logits)
     assert (np.diff(probability, axis=0) > 0).all()
@@ -186,7 +186,7 @@ def test_a_higher_logit_is_a_higher_probability() -> None:
 
 
 def test_spans_are_scored_at_least_as_high_as_their_threshold() -> None:
-    model = load_model()
+    model = load_model(MODEL)
     least = dict(zip(OUTPUTS, model.thresholds, strict=True))
     for span in judge_text(LONG).spans:
         assert span.score >= least.get(span.behavior, 0) - 1e-4
@@ -315,4 +315,4 @@ def test_scores_are_finite_for_any_salad(words: list[str]) -> None:
     text = " ".join(words)
     places = clauses(text)
     if places:
-        assert np.isfinite(load_model().logits(text, places)).all()
+        assert np.isfinite(load_model(MODEL).logits(text, places)).all()

@@ -102,7 +102,7 @@ class ProseModel:
 
 
 @lru_cache(maxsize=2)
-def load_model(path: Path = MODEL) -> ProseModel:
+def load_model(path: Path) -> ProseModel:
     """Load a model once a process.
 
     Raises:
@@ -126,7 +126,7 @@ def judge_text(text: str, model: ProseModel | None = None) -> ProseResult:
         InvalidInput: the shipped model is missing, damaged or of another version.
     """
     if model is None:
-        model = load_model()
+        model = load_model(MODEL)
     language = other_language(text)
     if language is not None:
         return ProseResult(

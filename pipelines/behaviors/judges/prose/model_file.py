@@ -1,12 +1,14 @@
 """The model's file: a versioned container of arrays with a digest; no pickle.
 
 The file is the line `MAGIC`, a line of canonical JSON (the header), and the bytes of the arrays one after another,
-little-endian. The header names the version, each array's type and shape, the sha256 of the arrays' bytes, and the
-facts of training. Equal content gives equal bytes.
+little-endian, compressed by LZMA (2.05 MB become 1.84). The header names the version, each array's type and shape,
+the length and sha256 of the arrays' bytes, and the facts of training. Equal content gives equal bytes with one
+version of liblzma; the sha256 does not depend on it.
 """
 
 import hashlib
 import json
+import lzma
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,10 +21,12 @@ from pipelines.errors import InvalidInput
 from pipelines.files import canonical_json
 
 MAGIC: Final = b"cogtui prose model\n"
-FORMAT: Final = 1
+FORMAT: Final = 2
 _TYPES: Final = ("|i1", "<u4", "<f2", "<f4", "<f8")
-_LARGEST: Final = 2 * 1024 * 1024
-"""Bytes of a model at most."""
+_LARGEST: Final = 2_000_000
+"""Largest model file, in bytes."""
+_LARGEST_PAYLOAD: Final = 8_000_000
+"""Most bytes that a model file may decompress to."""
 _REMEDY: Final = "Install cogtui again, or make the model anew as docs/prose-judge.md says."
 
 
@@ -39,7 +43,7 @@ def write_model(path: Path, arrays: Mapping[str, NDArray[Any]], facts: Mapping[s
     """Write a model file.
 
     Raises:
-        ValueError: an array has a type the format does not know, or the file would exceed 2 MiB.
+        ValueError: an array has a type the format does not know, or the file would exceed 2 MB.
     """
     listed, parts = [], []
     for name, array in sorted(arrays.items()):
@@ -53,9 +57,11 @@ def write_model(path: Path, arrays: Mapping[str, NDArray[Any]], facts: Mapping[s
         "format": FORMAT,
         "arrays": listed,
         "facts": dict(facts),
+        "bytes": len(payload),
         "sha256": hashlib.sha256(payload).hexdigest(),
     }
-    content = MAGIC + canonical_json(header).encode() + b"\n" + payload
+    compressed = lzma.compress(payload, preset=9 | lzma.PRESET_EXTREME)
+    content = MAGIC + canonical_json(header).encode() + b"\n" + compressed
     if len(content) > _LARGEST:
         raise ValueError(f"the model has {len(content):,} bytes")
     path.write_bytes(content)
@@ -75,7 +81,7 @@ def read_model(path: Path) -> ModelFile:
         ) from error
     if not content.startswith(MAGIC):
         raise _damaged(path, "it does not begin like one")
-    line, _, payload = content[len(MAGIC) :].partition(b"\n")
+    line, _, compressed = content[len(MAGIC) :].partition(b"\n")
     try:
         header = json.loads(line)
         version = header["format"]
@@ -85,7 +91,8 @@ def read_model(path: Path) -> ModelFile:
         raise InvalidInput(
             f"the model of the prose judge is of format {version!r}, not {FORMAT}: {path}", remedy=_REMEDY
         )
-    if hashlib.sha256(payload).hexdigest() != header.get("sha256"):
+    payload = _decompress(compressed)
+    if payload is None or hashlib.sha256(payload).hexdigest() != header.get("sha256"):
         raise _damaged(path, "its digest does not fit its content")
     try:
         arrays = _arrays(header["arrays"], payload)
@@ -93,6 +100,16 @@ def read_model(path: Path) -> ModelFile:
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise _damaged(path, "its header does not fit its content") from error
     return ModelFile(arrays, facts, hashlib.sha256(content).hexdigest())
+
+
+def _decompress(compressed: bytes) -> bytes | None:
+    """Return the payload; None if the data are damaged, cut off, followed by others, or larger than any model."""
+    decompressor = lzma.LZMADecompressor()
+    try:
+        payload = decompressor.decompress(compressed, max_length=_LARGEST_PAYLOAD)
+    except lzma.LZMAError:
+        return None
+    return payload if decompressor.eof and not decompressor.unused_data else None
 
 
 def _arrays(listed: list[dict[str, Any]], payload: bytes) -> dict[str, NDArray[Any]]:
