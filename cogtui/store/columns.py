@@ -1,12 +1,14 @@
 """The one table of the value columns of a rollout: what can be filtered, sorted, counted in bins and listed.
 
 A column that is added here is in the index (`db/schema`), in the filter language (`filter/ast`, `query/filter_sql`),
-in sorts and histograms, and in the lists of the app and of commands (`values/fields`). Beside this table it needs its
-value at ingest (`ingest/parse`) and an attribute of `RolloutRow` (`query/details`).
+in sorts and histograms, in the lists of the app and of commands (`values/fields`), and in exports. A column with a
+function `compute` needs nothing else: ingest calls it, and the value is in `RolloutRow.values`. The others are fields
+of a record or of a judgement, which `ingest/parse` and `query/details` name one by one, as every rollout passes there.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Any, Final, Literal, Protocol
 
 from pipelines.behaviors.sets.registered import DEFINITIONS
 
@@ -14,6 +16,14 @@ FieldKind = Literal["text", "number", "truth", "choice", "prefix", "words"]
 """How a filter compares a field."""
 ValueType = Literal["whole", "real", "truth", "code"]
 """`code`: a number in the index that stands for a word."""
+
+
+class IndexedRecord(Protocol):
+    """The fields of a rollout or trace that a column can be computed from."""
+
+    completion: str
+    answer: str | None
+    problem: dict[str, Any] | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +49,8 @@ class ValueColumn:
     """Whether the index is sorted by it: for columns that lists of a million rollouts are sorted by."""
     behavior: bool = False
     """Whether it is the count of a behaviour."""
+    compute: Callable[[IndexedRecord], float | None] | None = None
+    """Returns its value when a record is indexed, a truth value as 0 or 1; None if another module fills it."""
 
     @property
     def column(self) -> str:
@@ -52,6 +64,12 @@ class ValueColumn:
         return f"{self.column} {storage}{'' if self.optional else ' NOT NULL'}"
 
 
+def _target(record: IndexedRecord) -> int | None:
+    """The problem's own field `target`, where it is a whole number that SQLite can store."""
+    target = record.problem.get("target") if record.problem else None
+    return target if type(target) is int and abs(target) < 2**63 else None
+
+
 VALUE_COLUMNS: Final = (
     ValueColumn(
         name="step", type="whole", description="training step", title="step", optional=False, indexed=True
@@ -61,6 +79,7 @@ VALUE_COLUMNS: Final = (
         type="whole",
         description="the number a problem names as its target, as those of countdown do",
         sortable=False,
+        compute=_target,
     ),
     ValueColumn(
         name="sample", type="whole", description="which completion of the problem, from 0", title="sample",
@@ -93,6 +112,7 @@ VALUE_COLUMNS: Final = (
     ),
 )  # fmt: skip
 BY_NAME: Final = {column.name: column for column in VALUE_COLUMNS}
+COMPUTED_COLUMNS: Final = tuple(column for column in VALUE_COLUMNS if column.compute)
 
 
 def columns_after(name: str) -> tuple[ValueColumn, ...]:

@@ -1,6 +1,10 @@
 """The table of value columns: each is in the index, in filters, sorts and histograms, in lists and in the docs."""
 
+import json
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,6 +17,7 @@ from cogtui.store.filter.ast import FIELDS
 from cogtui.store.filter.parser import parse
 from cogtui.store.values.fields import TEXTS
 from cogtui.store.values.types import SORT_FIELDS
+from tests.plugins.installing import REPOSITORY, documented
 from tests.store.lab import Lab, judge, make_rollouts, write_judgements, write_rollouts
 
 PAGE = (Path(__file__).parents[2] / "docs" / "traces.md").read_text(encoding="utf-8")
@@ -54,3 +59,48 @@ def test_a_column_is_everywhere(store: Store, column: ValueColumn) -> None:
 def test_no_two_columns_share_a_name_or_a_place_in_the_index() -> None:
     for names in ([column.name for column in VALUE_COLUMNS], [column.column for column in VALUE_COLUMNS]):
         assert len(set(names)) == len(names)
+
+
+WITH_THIS_TABLE = """
+import sys
+from importlib.util import module_from_spec, spec_from_file_location
+spec = spec_from_file_location("cogtui.store.columns", sys.argv[1])
+sys.modules[spec.name] = module_from_spec(spec)
+spec.loader.exec_module(sys.modules[spec.name])
+from cogtui.cli.main import run
+run(sys.argv[2:])
+"""
+
+
+def test_the_documented_entry_adds_a_column(store: Store, lab: Lab) -> None:
+    """Columns are settled at import, so a process of its own has one more; its index is rebuilt when it is opened."""
+    folder = lab.stage("ppo", 3, {"condition": "none", "seed": 1})
+    rollouts = make_rollouts(folder.key, [0])
+    asking = [one.model_copy(update={"completion": "What? " * number}) for number, one in enumerate(rollouts)]
+    write_rollouts(folder, asking)
+    with store:
+        total = store.count(Query()) + len(asking)
+    ((path, entry),) = documented("traces.md", "Add a column").items()
+    before, end, after = (REPOSITORY / path).read_text(encoding="utf-8").partition(")  # fmt: skip\nBY_NAME")
+    table = lab.workspace.path.with_name("columns.py")
+    table.write_text(f"{before}{entry},\n{end}{after}", encoding="utf-8")
+
+    def run(*arguments: str) -> str:
+        command = [sys.executable, "-c", WITH_THIS_TABLE, str(table), *arguments, "-w", str(lab.workspace.path)]
+        done = subprocess.run(
+            command, cwd=REPOSITORY, env=dict(os.environ), capture_output=True, text=True, timeout=300, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    found = json.loads(run("rollouts", "questions>=2", "--sort", "-questions", "--limit", "100", "--json"))["data"]
+    assert [row["questions"] for row in found] == list(range(len(asking) - 1, 1, -1))
+    assert all(row["completion"].count("?") == row["questions"] for row in found)
+    listed = run("rollouts", "--columns", "id,questions", "--limit", "100")
+    assert re.search(r"\basks\b", listed)
+    exported = [json.loads(line) for line in run("export", "--format", "jsonl").splitlines()]
+    assert len(exported) == total
+    assert {one["id"]: one["questions"] for one in exported} == {
+        one["id"]: one["completion"].count("?") for one in exported
+    }
+    assert run("export", "--format", "csv").splitlines()[0].split(",").count("questions") == 1

@@ -11,7 +11,7 @@ from typing import Final
 
 from cogtui.store.db import fts_index
 from cogtui.store.db.location import IndexLocation, wal_works
-from cogtui.store.db.schema import check_version, has_other_behaviors, is_outdated, migrate, schema_version
+from cogtui.store.db.schema import check_version, has_other_columns, is_outdated, migrate, schema_version
 from pipelines.errors import CogtuiError, MissingRequirement
 
 READER_CACHE_KIB: Final = 16 * 1024
@@ -116,7 +116,7 @@ def _usable_index(location: IndexLocation) -> Path | None:
         return None
     try:
         with contextlib.closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=BUSY_S)) as connection:
-            outdated = is_outdated(schema_version(connection)) or has_other_behaviors(connection)
+            outdated = is_outdated(schema_version(connection)) or has_other_columns(connection)
             return None if outdated else path
     except sqlite3.DatabaseError:
         return path  # `connect` reports the damage

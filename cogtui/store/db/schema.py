@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
-from cogtui.store.columns import VALUE_COLUMNS
+from cogtui.store.columns import COMPUTED_COLUMNS, VALUE_COLUMNS
 from pipelines.behaviors.sets.registered import BEHAVIOR_SETS, BEHAVIORS
 from pipelines.errors import InvalidInput
 
@@ -187,8 +187,8 @@ def is_outdated(version: int) -> bool:
     return 0 < version <= BASE_VERSION
 
 
-def has_other_behaviors(connection: sqlite3.Connection) -> bool:
-    """Return whether an index was made with other behaviour sets than those installed: it must then be rebuilt.
+def has_other_columns(connection: sqlite3.Connection) -> bool:
+    """Return whether an index lacks computed columns or was made with other behaviour sets: it must then be rebuilt.
 
     It lacks the columns of a set that was installed since, and the judgements that were passed over for want of them.
     """
@@ -197,7 +197,8 @@ def has_other_behaviors(connection: sqlite3.Connection) -> bool:
     columns = {row[1] for row in connection.execute("PRAGMA table_info(rollout_judgement)")}
     prefix = "address_"
     behaviors = {name.removeprefix(prefix) for name in columns if name.startswith(prefix)}
-    return bool(behaviors) and behaviors != set(BEHAVIORS)
+    values = {row[1] for row in connection.execute("PRAGMA table_info(rollout)")}
+    return bool(behaviors) and (behaviors != set(BEHAVIORS) or not values >= {one.column for one in COMPUTED_COLUMNS})
 
 
 def check_version(version: int) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, Final, NamedTuple
 
+from cogtui.store.columns import COMPUTED_COLUMNS
 from cogtui.store.db.schema import DISTANCE_COLUMNS
 from cogtui.store.stage_files.decode import JudgementLine, LabelledSpanLine, SpanLine
 from cogtui.store.values.encodings import STATUS_LETTERS
@@ -14,6 +15,7 @@ from pipelines.records import Behavior
 
 N: Final = len(BEHAVIORS)
 _COUNTS: Final = ", ".join(BEHAVIORS)
+_COMPUTED: Final = "".join(f"{column.column}, " for column in COMPUTED_COLUMNS)
 ADDRESS_BITS: Final = 40
 ADDRESS_MASK: Final = (1 << ADDRESS_BITS) - 1
 """The address of a line is `file id << ADDRESS_BITS | byte offset`."""
@@ -27,8 +29,8 @@ def _slots(count: int) -> str:
 
 INSERT_RECORD: Final = f"INSERT OR IGNORE INTO record (serial, uid, problem, file, byte) VALUES ({_slots(5)})"
 INSERT_ROLLOUT: Final = f"""INSERT INTO rollout (serial, series, step, reward, correct, n_tokens, length, sample,
-    finish, has_answer, target, ordinal, problem_id, task, judge, judged, unaligned, {_COUNTS}, has_note)
-    VALUES ({_slots(17 + N)}, 0)"""
+    finish, has_answer, ordinal, problem_id, {_COMPUTED}task, judge, judged, unaligned, {_COUNTS}, has_note)
+    VALUES ({_slots(16 + len(COMPUTED_COLUMNS) + N)}, 0)"""
 INSERT_JUDGEMENT: Final = f"""INSERT OR REPLACE INTO rollout_judgement (serial, run, statuses, {_COUNTS}, unaligned,
     {", ".join(f"address_{behavior}" for behavior in BEHAVIORS)}) VALUES ({_slots(4 + 2 * N)})"""
 UPDATE_SHOWN: Final = f"""UPDATE rollout SET judge = ?, judged = ?, unaligned = ?,

@@ -9,6 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import IO, Any, Final
 
+from cogtui.store.columns import COMPUTED_COLUMNS
 from cogtui.store.query.serialize import rollout_dict
 from cogtui.store.values.types import RolloutDetail
 from pipelines.behaviors.sets.registered import BEHAVIORS
@@ -76,10 +77,12 @@ def _schema(pa: Any) -> Any:
             "score": real, "ambiguous": truth, "why": text, "weak": truth, "repeat": truth,
         }
     )  # fmt: skip
+    computed = {"whole": whole, "code": whole, "real": real, "truth": truth}
     columns = {
         "id": text, "stage": text, "kind": text, "condition": text, "seed": whole, "step": whole, "split": text,
         "problem_id": text, "sample": whole, "task": text, "problem": text,
-        "numbers": pa.list_(whole), "target": whole, "prompt": text,
+        "numbers": pa.list_(whole), "target": whole,
+        **{column.name: computed[column.type] for column in COMPUTED_COLUMNS}, "prompt": text,
         "completion": text, "reward": real, "correct": truth, "answer": text, "finish_reason": text,
         "n_tokens": whole, "meta": text, "judge": text, "judged": text, **dict.fromkeys(BEHAVIORS, whole),
         "unaligned": whole, "spans": pa.list_(span), "note": text, "tags": pa.list_(text),

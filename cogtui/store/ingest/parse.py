@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+from cogtui.store.columns import COMPUTED_COLUMNS
 from cogtui.store.db.statements import RolloutJudgement, line_address, rollout_judgement, teacher_fields
 from cogtui.store.ingest.judgements_by_rollout import JudgementGrouper, JudgementRecord
 from cogtui.store.stage_files.decode import (
@@ -28,6 +29,7 @@ from cogtui.store.stage_files.line_reader import LineBlock, read_blocks
 from cogtui.store.stage_files.scan import head_digest, record_ordinal
 from cogtui.store.values.encodings import FINISH_CODES, FINISH_UNKNOWN, Family
 
+_COMPUTE: Final = [column.compute for column in COMPUTED_COLUMNS if column.compute]
 PRIMING_SPLIT: Final = "priming"
 _BITS: Final = {None: None, False: 0, True: 1}
 """Codes of `correct`: binding a bool takes `sqlite3` five times as long as binding a number."""
@@ -58,7 +60,6 @@ class RolloutColumns(NamedTuple):
     sample: int
     finish: int
     has_answer: int
-    target: int | None
     ordinal: int
     problem_id: str
 
@@ -83,6 +84,8 @@ class RolloutFields(NamedTuple):
     """As the record states it; None means that of its stage."""
     seed: int | None
     columns: RolloutColumns
+    computed: tuple[float | None, ...]
+    """By `COMPUTED_COLUMNS`."""
     teacher: TeacherJudgement | None
 
 
@@ -222,25 +225,24 @@ def _rollout_fields(record: RolloutLine, start: int, file: FileToParse) -> Rollo
         record.sample,
         finish,
         0 if record.answer is None else 1,
-        _target(record),
         record_ordinal(file.first_ordinal, start),
         record.problem_id,
     )
     problem = encode_problem(record.problem)
-    return RolloutFields(record.id, record.task, problem, start, record.split, condition, seed, columns, None)
+    return RolloutFields(
+        record.id, record.task, problem, start, record.split, condition, seed, columns, _computed(record), None
+    )
 
 
-def _target(record: RolloutLine | TraceLine) -> int | None:
-    """The problem's own field `target`, which can be filtered by, where it is a whole number."""
-    target = record.problem.get("target") if record.problem else None
-    return target if type(target) is int and abs(target) < 2**63 else None
+def _computed(record: RolloutLine | TraceLine) -> tuple[float | None, ...]:
+    return tuple([compute(record) for compute in _COMPUTE])
 
 
 def _trace_fields(record: TraceLine, start: int, file: FileToParse) -> RolloutFields:
     """The fields of a priming trace, which is a rollout of the split `priming`."""
     finish, answered = FINISH_CODES["stop"], int(record.answer is not None)
     columns = RolloutColumns(
-        0, record.reward, _BITS[record.correct], None, len(record.completion), 0, finish, answered, _target(record),
+        0, record.reward, _BITS[record.correct], None, len(record.completion), 0, finish, answered,
         record_ordinal(file.first_ordinal, start), record.problem_id,
     )  # fmt: skip
     judgement = rollout_judgement(teacher_fields(record.spans, line_address(file.id, start)))
@@ -249,7 +251,16 @@ def _trace_fields(record: TraceLine, start: int, file: FileToParse) -> RolloutFi
     teacher = TeacherJudgement(record.teacher, judgement) if labelled else None
     problem = encode_problem(record.problem)
     return RolloutFields(
-        record.id, record.task, problem, start, PRIMING_SPLIT, record.condition, None, columns, teacher
+        record.id,
+        record.task,
+        problem,
+        start,
+        PRIMING_SPLIT,
+        record.condition,
+        None,
+        columns,
+        _computed(record),
+        teacher,
     )
 
 

@@ -91,7 +91,8 @@ class RolloutWriter:
                 shown = shown_columns(run, judgement)
                 judgement_rows += [(serial, run, one) for run, one in found]
                 distances.append((serial, judgement.distances))
-            rows.append((serial, series, *fields.columns, self._registry.task(fields.task), *shown))
+            task = self._registry.task(fields.task)
+            rows.append((serial, series, *fields.columns, *fields.computed, task, *shown))
         self._db.executemany(INSERT_ROLLOUT, rows)
         self._judgements.insert_new(judgement_rows, distances)
         problems = {fields.columns.problem_id for _, fields in numbered} - self._problems

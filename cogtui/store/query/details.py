@@ -9,6 +9,7 @@ from typing import Any, Final, NamedTuple
 
 from pydantic import ValidationError
 
+from cogtui.store.columns import COMPUTED_COLUMNS
 from cogtui.store.db.statements import JUDGED_NAMES, split_address
 from cogtui.store.query.select import Hit
 from cogtui.store.stage_files.record_reader import RecordReader
@@ -23,8 +24,9 @@ from pipelines.errors import InvalidInput, NotFound
 from pipelines.records import Behavior, Judgement, JudgeRun, Span, text_sha256
 from pipelines.streams import parse_line, strip_envelope
 
+_MEASURED: Final = (*BEHAVIORS, *(column.column for column in COMPUTED_COLUMNS))
 _SELECT_ROWS: Final = f"""SELECT o.serial, r.uid, o.series, o.step, o.problem_id, o.sample, t.name, r.problem,
-    o.reward, o.correct, o.finish, o.n_tokens, o.length, {", ".join(f"o.{behavior}" for behavior in BEHAVIORS)},
+    o.reward, o.correct, o.finish, o.n_tokens, o.length, {"".join(f"o.{name}, " for name in _MEASURED)}
     j.run, o.judged, o.unaligned, o.has_note
     FROM rollout o CROSS JOIN record r ON r.serial = o.serial JOIN task t ON t.id = o.task
     LEFT JOIN judge_run j ON j.id = o.judge
@@ -48,7 +50,7 @@ def rows_of(db: sqlite3.Connection, series: Mapping[int, RolloutSeries], hits: S
 
 def _row(values: tuple[Any, ...], series: RolloutSeries, cursor: Cursor) -> RolloutRow:
     (serial, uid, _, step, problem_id, sample, task, problem, reward, correct, finish, n_tokens, length,
-     *counts, judge, judged, unaligned, noted) = values  # fmt: skip
+     *measured, judge, judged, unaligned, noted) = values  # fmt: skip
     return RolloutRow(
         id=uid,
         stage=series.stage,
@@ -66,14 +68,22 @@ def _row(values: tuple[Any, ...], series: RolloutSeries, cursor: Cursor) -> Roll
         finish_reason=FINISH_NAMES[finish],
         n_tokens=n_tokens,
         length=length,
-        counts=tuple(counts),
+        counts=tuple(measured[: len(BEHAVIORS)]),
         judge=judge,
         judged=JUDGED_NAMES[judged],
         unaligned=unaligned,
         noted=bool(noted),
         cursor=cursor,
         serial=serial,
+        values=_computed_values(measured[len(BEHAVIORS) :]),
     )
+
+
+def _computed_values(stored: Sequence[Any]) -> dict[str, Any]:
+    return {
+        column.name: bool(value) if column.type == "truth" and value is not None else value
+        for column, value in zip(COMPUTED_COLUMNS, stored, strict=True)
+    }
 
 
 def decode_problem(problem_id: str, stored: str) -> dict[str, Any]:

@@ -14,6 +14,7 @@ def rollout_dict(detail: RolloutDetail) -> dict[str, Any]:
     `text[start:end]` of a span, in code points of `completion`, is its `quote` where its alignment is `exact`.
     """
     row = detail.row
+    before = version_1_fields(row.problem)
     counts: dict[str, int | None] = dict(zip(BEHAVIORS, row.counts, strict=True))
     return {
         "id": row.id,
@@ -27,7 +28,8 @@ def rollout_dict(detail: RolloutDetail) -> dict[str, Any]:
         "sample": row.sample,
         "task": row.task,
         "problem": dict(row.problem),
-        **version_1_fields(row.problem),
+        **before,
+        **{name: value for name, value in row.values.items() if name not in before},
         "prompt": detail.prompt,
         "completion": detail.completion,
         "reward": row.reward,

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from operator import attrgetter
-from typing import Final
+from typing import Any, Final
 
 from cogtui.store.columns import BY_NAME, ValueColumn, columns_after
 from cogtui.store.values.types import RolloutRow
@@ -27,7 +27,9 @@ def _text_of(column: ValueColumn) -> Callable[[RolloutRow], str]:
     if column.behavior:
         place = BEHAVIORS.index(column.name)
         return lambda row: _or_dash(row.counts[place])
-    value = attrgetter(column.attribute or column.name)
+    value: Callable[[RolloutRow], Any] = attrgetter(column.attribute or column.name)
+    if column.compute:
+        value = lambda row: row.values.get(column.name)  # noqa: E731
     if column.type == "truth":
         return lambda row: {True: "yes", False: "no", None: MISSING}[value(row)]
     if column.type == "real":

@@ -115,6 +115,8 @@ class RolloutRow:
     """Its position in the list it came from."""
     serial: int
     """Order of insertion into this index. Not stable across rebuilds; for `newer_than` only."""
+    values: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    """Name → value of the computed columns (`cogtui.store.columns`)."""
 
     def describe(self, arrow: str = "→") -> str:
         """Return the problem in one line, with this arrow; `document` where there is none."""
