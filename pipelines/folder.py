@@ -72,14 +72,14 @@ class _ProgressClock:
 
 
 class StageFolder:
-    """One stage's folder. Cheap to make: nothing is read before it is asked for."""
+    """The folder of one stage. Creating this object reads nothing."""
 
     def __init__(self, path: Path, *, log: TextIO | None = None) -> None:
         """Open a stage folder without reading it.
 
         Args:
             path: the folder.
-            log: progress is also written there as lines of text, for whoever follows the log of a job.
+            log: a text stream that also gets each progress report as a line, for `cogtui logs -f`.
         """
         self.path = path
         self._log = log

@@ -1,4 +1,4 @@
-"""Runs one stage in its folder, in this process: what a job's child process and `python -m pipelines` call."""
+"""Prepares and runs one stage in this process, for the child process of a job and for `python -m pipelines`."""
 
 import errno
 import importlib.util
@@ -17,10 +17,10 @@ from pipelines.stages import Inputs, StageConfig, StageKind, content_key, stage_
 
 
 def validated_config(kind: StageKind, raw: dict[str, Any], base: Path) -> StageConfig:
-    """Return the config of a stage, checked; paths in it are relative to `base`.
+    """Validate the config of a stage; paths in it are relative to `base`.
 
     Raises:
-        InvalidInput: lists every field that is wrong, one a line.
+        InvalidInput: some fields are wrong; lists each on a line of its own.
     """
     try:
         return kind.config_model().model_validate(raw, context={"base": base})
@@ -32,7 +32,7 @@ def validated_config(kind: StageKind, raw: dict[str, Any], base: Path) -> StageC
 def prepare(
     kind_name: str, raw_config: dict[str, Any], out: Path, inputs: Iterable[Path], *, base: Path
 ) -> StageFolder:
-    """Make the folder of a stage that is run alone, outside any recipe, or find it again.
+    """Create the folder of a stage that runs without a recipe, or return the existing one.
 
     Raises:
         InvalidInput: the folder belongs to another stage, or the config is wrong.
@@ -64,12 +64,12 @@ def prepare(
 
 
 def run_stage(folder: StageFolder) -> dict[str, Any]:
-    """Run the stage of a folder, or continues it; returns its result. A finished stage is left alone.
+    """Run or continue the stage of a folder and return its result. A finished stage is not run again.
 
     Raises:
-        MissingRequirement: a package the stage needs is not installed here.
+        MissingRequirement: a package that the stage needs is not installed for this Python.
         StageFailed: the disk is full, or the stage ended without a result.
-        CogtuiError: as the stage itself raises.
+        CogtuiError: raised by the stage.
     """
     done = folder.result()
     if done is not None:
@@ -103,7 +103,7 @@ def run_stage(folder: StageFolder) -> dict[str, Any]:
 
 
 def _disk_was_full(error: BaseException) -> bool:
-    """Return whether an error, or one that led to it, is that of a full disk."""
+    """Return whether an error, or one of its causes, reports a full disk."""
     seen: BaseException | None = error
     while seen is not None:
         if isinstance(seen, OSError) and seen.errno in (errno.ENOSPC, errno.EDQUOT):
@@ -116,10 +116,10 @@ def _disk_was_full(error: BaseException) -> bool:
 
 
 def require_packages(kind: StageKind) -> None:
-    """Check that the packages of a kind are installed here, without importing them.
+    """Check that the packages of a kind are installed, without importing them.
 
     Raises:
-        MissingRequirement: names the packages and the extra that brings them.
+        MissingRequirement: some are missing; names them and the extra that installs them.
     """
     missing = [name for name in kind.packages if importlib.util.find_spec(name) is None]
     if missing:

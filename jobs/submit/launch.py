@@ -30,9 +30,9 @@ def submit(
 ) -> list[Submission]:
     """Start stages and return at once, with one entry for each stage in the same order.
 
-    A finished stage is reused; an active one is left alone, whoever started it; one that was stopped from outside
-    (preempted, time limit, lost, killed) is continued. A failed, cancelled or blocked stage is started again only
-    with `retry`.
+    A finished stage is reused; an active one is left alone, whichever process started it; one that was stopped
+    from outside (preempted, time limit, lost, killed) is continued. A failed, cancelled or blocked stage is started
+    again only with `retry`.
 
     Args:
         workspace: contains the `stage.json` of every instance (`jobs.planning.plan.materialise`).

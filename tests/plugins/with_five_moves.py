@@ -99,7 +99,7 @@ def test_an_llm_judge_asks_about_the_set_of_its_config() -> None:
     assert make_judge("openai:m", config).run.params["behaviors"] == "five_moves"
     assert config.key_fields()["behaviors"] == "five_moves"
     assert "behaviors" not in JudgeConfig(judge="openai:m").key_fields()
-    with pytest.raises(ValueError, match="only a model is told"):
+    with pytest.raises(ValueError, match="only a language model can be asked"):
         JudgeConfig(judge="rules", behaviors="five_moves")
 
 

@@ -52,7 +52,7 @@ class AnnotationWriter:
         return self.state.startswith("NOT SAVED")
 
     def save(self, draft: AnnotationDraft) -> None:
-        """Write the annotation; if somebody else wrote it meanwhile, `failed` becomes true."""
+        """Write the annotation; if another process has changed it, `failed` becomes true."""
         before = self._standing
         record = new_annotation(
             self._rollout, draft.text, self._annotator, after=before,

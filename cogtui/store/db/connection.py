@@ -49,7 +49,7 @@ def connect(path: Path, *, readonly: bool = False, search: bool = True) -> sqlit
         connection.execute("PRAGMA synchronous = NORMAL")
         if not readonly:
             migrate(connection)
-            if not fts_index.fts_path(path).exists():  # somebody deleted it; the next ingest fills it again
+            if not fts_index.fts_path(path).exists():  # the file was deleted; the next ingest fills it again
                 fts_index.create_fts(path, str(connection.execute("PRAGMA journal_mode").fetchone()[0]))
         else:
             check_version(schema_version(connection))  # reads the file, so that damage is found here
@@ -139,7 +139,7 @@ def translate_sqlite_errors(path: Path | None) -> Iterator[None]:
 
     Raises:
         DamagedIndex: the file is broken.
-        MissingRequirement: the disk is full or cannot be written, or somebody else holds the index for too long.
+        MissingRequirement: the disk is full or cannot be written, or another process locks the index for too long.
     """
     try:
         yield

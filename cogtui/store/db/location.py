@@ -163,7 +163,7 @@ def _usable(folder: Path, *, private: bool = True) -> bool:
     """Create the folder; return whether this user can write to it and, if it must be private, owns it."""
     try:
         folder.mkdir(mode=0o700 if private else 0o777, parents=True, exist_ok=True)
-        ours = not private or folder.stat().st_uid == os.getuid()  # /var/tmp: somebody else may have made it first
+        ours = not private or folder.stat().st_uid == os.getuid()  # in /var/tmp another user may have created it
         return ours and os.access(folder, os.W_OK | os.X_OK)
     except OSError:
         return False

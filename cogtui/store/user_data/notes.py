@@ -25,7 +25,7 @@ TAG: Final = re.compile(r"[^\s,:()\"']{1,60}")
 
 
 class Note(BaseModel):
-    """One line: a note or tags that somebody set on a rollout. A missing field is not changed."""
+    """One line: a note or tags that a person set on a rollout. A missing field is not changed."""
 
     model_config = ConfigDict(extra="ignore", frozen=True, defer_build=True)
 

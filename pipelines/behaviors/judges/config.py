@@ -32,7 +32,8 @@ class JudgeChoiceConfig(LLMJudgeConfig):
     def _judges_that_set(self) -> "JudgeChoiceConfig":
         if model_of(self) is None and self.behaviors not in (FOUR_HABITS.name, judge_kind(self.judge).behaviors):
             raise ValueError(
-                f"behaviors: only a model is told what to judge; {self.judge} judges {judge_kind(self.judge).behaviors}"
+                f"behaviors: {self.judge} judges {judge_kind(self.judge).behaviors}; "
+                f"only a language model can be asked about {self.behaviors}"
             )
         return self
 

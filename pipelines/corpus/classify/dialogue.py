@@ -1,4 +1,4 @@
-"""The dialogue about one document: questions about its behaviours, and one about its facts."""
+"""`DocumentDialogue`: the questions to a model about the behaviours and the facts of one document."""
 
 import hashlib
 import json
@@ -32,29 +32,29 @@ SCHEMA: Final[dict[str, Any]] = {
 
 @dataclass(frozen=True, slots=True)
 class FactsQuestion:
-    """What is asked about a document beside its behaviours."""
+    """The question about the facts of a document: problem, solution, domain."""
 
     text: str
 
     @classmethod
     def of(cls, template: str) -> Self:
-        """The question with the fields filled in."""
+        """Return the question with the list of domains filled in."""
         return cls(template.replace("{domains}", ", ".join(DOMAINS)))
 
     @property
     def sha256(self) -> str:
-        """Digest of what is sent."""
+        """SHA-256 of the question."""
         return hashlib.sha256(self.text.encode()).hexdigest()
 
 
 class DocumentDialogue:
-    """Judges one document, which has text.
+    """Judges one document that is not empty.
 
     Args:
         task: the document.
-        prompt_config: how it is asked about.
-        question: about the document itself.
-        price: of the model; None where it is unknown.
+        prompt_config: prompts and limits of the questions about behaviours.
+        question: about the facts of the document.
+        price: price of the model; None if unknown.
     """
 
     def __init__(
@@ -68,18 +68,18 @@ class DocumentDialogue:
         self._reply: ModelReply | None = None
 
     def pending_requests(self) -> Sequence[ModelRequest]:
-        """What has no answer yet."""
+        """Return the requests without a reply."""
         return [*self._behaviors.pending_requests(), *([self._request] if self._reply is None else [])]
 
     def receive_reply(self, request: ModelRequest, reply: ModelReply) -> None:
-        """Takes a reply."""
+        """Store a reply."""
         if self._reply is None and request == self._request:
             self._reply = reply
         else:
             self._behaviors.receive_reply(request, reply)
 
     def judged(self) -> JudgedTask:
-        """The verdicts. A count without a place that shows it is not believed of a document that gives orders."""
+        """Return the verdicts. In a document with a prompt injection, a count above the number of spans is an error."""
         judged = self._behaviors.judged()
         if not has_prompt_injection(self.task.completion):
             return judged
@@ -88,7 +88,7 @@ class DocumentDialogue:
         )
 
     def facts(self) -> DocumentFacts:
-        """What the document is."""
+        """Return the facts of the document."""
         reply = self._reply
         assert reply is not None
         usage = {"input_tokens": reply.usage.input_tokens, "output_tokens": reply.usage.output_tokens}
@@ -101,12 +101,12 @@ def _believed(behavior: Behavior, verdict: BehaviorVerdict) -> BehaviorVerdict:
     shown = sum(span.start is not None for span in verdict.spans)
     if verdict.count is None or verdict.count <= shown:
         return verdict
-    detail = f"the document gives orders, and of a count of {verdict.count} only {shown} are shown"
+    detail = f"the document addresses its judge, and only {shown} of {verdict.count} instances have a quote in it"
     return BehaviorVerdict("parse_error", None, (), verdict.raw, {**verdict.usage, "detail": detail})
 
 
 def read_facts(text: str) -> DocumentFacts:
-    """Reads `{problem, solution, domain}`, also between fences or prose. What cannot be read is a `parse_error`."""
+    """Parse `{problem, solution, domain}`, also inside code fences or prose; any other text is a `parse_error`."""
     for candidate in reversed(_OBJECT.findall(text)):
         try:
             value = json.loads(candidate)

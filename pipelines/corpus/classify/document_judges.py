@@ -35,7 +35,7 @@ PROMPTS: Final = files("pipelines.corpus") / "prompts"
 
 @dataclass(frozen=True, slots=True)
 class ClassifiedDocument:
-    """What a judge says of a document."""
+    """The judgement and the facts of a document."""
 
     judged: JudgedTask
     facts: DocumentFacts
@@ -46,33 +46,33 @@ class DocumentJudge(Protocol):
 
     @property
     def run(self) -> JudgeRun:
-        """Who judges with what."""
+        """Return judge, model, prompts and parameters."""
         ...
 
     def classify(self, tasks: Iterable[JudgeTask], work: Path, spent_before: float) -> Iterator[ClassifiedDocument]:
-        """Yields each task once, in any order; goes on from what `work` holds.
+        """Yield each task once, in any order; replies stored in `work` are used again.
 
         Args:
-            tasks: taken lazily.
-            work: an existing folder.
-            spent_before: US dollars spent elsewhere under the same cap.
+            tasks: the documents, consumed lazily.
+            work: an existing folder for replies and batches.
+            spent_before: US dollars that other processes spent under the same cap.
         """
         ...
 
 
 class RulesDocumentJudge:
-    """The rules judge for documents about puzzles, the prose judge for all others."""
+    """Judges documents about puzzles by rules, all others by the prose judge."""
 
     def __init__(self) -> None:
         self._prose = ProseJudge()
 
     @property
     def run(self) -> JudgeRun:
-        """The rules of this version, and the run of the prose judge."""
+        """Return a run that names the version of the rules and the run of the prose judge."""
         return judge_run("rules", params={"version": RULES_VERSION, "documents": self._prose.run.id})
 
     def classify(self, tasks: Iterable[JudgeTask], work: Path, spent_before: float) -> Iterator[ClassifiedDocument]:
-        """In order; keeps nothing in `work`."""
+        """Yield the documents in order; writes nothing to `work`."""
         rules = RulesJudge()
         for task in tasks:
             puzzles = find_puzzles(task.completion)
@@ -86,7 +86,7 @@ class RulesDocumentJudge:
 
 
 class RegisteredDocumentJudge:
-    """A registered judge for documents; what a document is about is read by the rules of this package.
+    """Judges documents by a registered judge; their facts are found by the rules of this package.
 
     Args:
         judge: judges the documents as completions.
@@ -97,7 +97,7 @@ class RegisteredDocumentJudge:
 
     @property
     def run(self) -> JudgeRun:
-        """The run of the judge itself."""
+        """Return the run of the registered judge."""
         return self._judge.run
 
     def classify(self, tasks: Iterable[JudgeTask], work: Path, spent_before: float) -> Iterator[ClassifiedDocument]:
@@ -107,7 +107,7 @@ class RegisteredDocumentJudge:
 
 
 def _by_section(rules: RulesJudge, task: JudgeTask, puzzles: Sequence[PuzzleSection], work: Path) -> JudgedTask:
-    """Each puzzle held against its own target, the counts added up."""
+    """Judge each puzzle against its own target and add up the counts."""
     text = task.completion
     parts = [
         JudgeTask("", **countdown_fields(each.numbers, each.target), completion=text[each.body : each.end])
@@ -138,11 +138,11 @@ def _moved(span: Span, by: int) -> Span:
 
 
 class ModelDocumentJudge:
-    """A model, asked four questions about behaviours and one about the document itself.
+    """Judges documents by a language model: four questions about behaviours, one about facts.
 
     Args:
-        config: how it is asked.
-        offline: how vLLM runs the model here; None where it is served.
+        config: model, prompts and limits.
+        offline: settings for running the model by vLLM in this job; None if a server has it.
 
     Raises:
         InvalidInput: the config names no model, or a prompt or price file cannot be used.
@@ -170,7 +170,7 @@ class ModelDocumentJudge:
 
     @property
     def run(self) -> JudgeRun:
-        """The model, the prompts, and all that changes what is asked."""
+        """Return the model, the digest of the prompts, and all parameters that change a request."""
         prompt_config = self.prompt_config
         params = {
             "of": "documents",
@@ -190,10 +190,10 @@ class ModelDocumentJudge:
         )
 
     def classify(self, tasks: Iterable[JudgeTask], work: Path, spent_before: float) -> Iterator[ClassifiedDocument]:
-        """As documents are finished.
+        """Yield documents in the order in which they finish.
 
         Raises:
-            As `pipelines.llm.run_dialogues.run_dialogues`.
+            CogtuiError: as `pipelines.llm.run_dialogues.run_dialogues`.
         """
         write_json(work / "prompts.json", {**self.prompt_config.prompts.texts, "facts": self._facts.text})
         dialogues = (DocumentDialogue(task, self.prompt_config, self._facts, self._price) for task in tasks)
@@ -214,7 +214,7 @@ class ModelDocumentJudge:
 
 
 def document_prompts(config: LLMJudgeConfig) -> JudgePrompts:
-    """The texts documents are asked about with: ours for documents, those for traces where they fit, the user's."""
+    """Load the prompts: the user's, else those of this package, else those for traces."""
     own = {name: file.unchanged() for name, file in config.prompts.items()}
     with as_file(PROMPTS) as folder:
         ours = {name: folder / f"{name}.md" for name in prompt_names("spans") if (folder / f"{name}.md").is_file()}
@@ -222,5 +222,5 @@ def document_prompts(config: LLMJudgeConfig) -> JudgePrompts:
 
 
 def read_prompt(name: str) -> str:
-    """A prompt of this package."""
+    """Read a prompt of this package."""
     return (PROMPTS / f"{name}.md").read_text(encoding="utf-8").strip()

@@ -31,7 +31,7 @@ from pipelines.stages import Inputs
 
 REJECTED_NAME: Final = "rejected.jsonl"
 _REPORT_INTERVAL_S: Final = 2.0
-"""How often what other shards have done is looked at."""
+"""Seconds between reads of the progress of other shards."""
 
 
 class ClassifyConfig(DocumentSourceConfig, JudgeChoiceConfig):
@@ -78,7 +78,7 @@ class ClassifyConfig(DocumentSourceConfig, JudgeChoiceConfig):
 
 
 def run(config: ClassifyConfig, inputs: Inputs, folder: StageFolder) -> None:
-    """Classifies what is not classified yet, of this shard or of all; the last run gathers the counts."""
+    """Classify the remaining documents of this shard, or of all; a run without a shard adds up the counts."""
     source = open_source(config.documents, config.dataset, config.columns, config.limit, inputs)
     judge = document_judge(config)
     write_json(folder.artifacts / "judge_run.json", judge.run.model_dump(mode="json"))
@@ -125,16 +125,16 @@ class _ClassifyRun:
         self._total = source.count()
         self._began = time.monotonic()
         self._here = 0
-        """Documents settled by this process."""
+        """Documents that this process classified or rejected."""
         self._before = 0
         self._looked = 0.0
         self._spent = 0.0
         self._chunks = 0
-        """How many chunks the source has, as far as it was read."""
+        """Number of chunks of the source, as far as it was read."""
         self._finished = self._found_done()
 
     def _found_done(self) -> set[int]:
-        """The chunks that are done already."""
+        """Return the numbers of the finished chunks, and take over their totals."""
         done = {int(path.parent.name.removeprefix("chunk-")) for path in self._marks()}
         chunks = [DocumentChunk(self._folder, number) for number in done]
         self._before = sum(tally.documents for chunk in chunks if (tally := chunk.tally()) is not None)
@@ -145,7 +145,7 @@ class _ClassifyRun:
         yield from (self._folder.path / "work").glob("chunk-*/done.json")
 
     def run(self) -> None:
-        """Does the chunks that are to be done here."""
+        """Classify the unfinished chunks of this shard."""
         size = self._config.chunk
 
         def wanted(number: int) -> bool:
@@ -169,11 +169,11 @@ class _ClassifyRun:
         self._report(last=True)
 
     def gather(self) -> None:
-        """Adds up the counts of all chunks and writes the result.
+        """Add up the counts of all chunks and write the result.
 
         Raises:
-            InvalidInput: there is no document at all.
-            StageFailed: a chunk has no count, which only a damaged folder can bring about.
+            InvalidInput: the source has no documents.
+            StageFailed: a chunk has no count; the folder is damaged.
         """
         if not self._chunks:
             raise InvalidInput("the source has no documents", remedy="Check `documents` or `dataset`.")
@@ -239,6 +239,6 @@ def _warnings(total: ClassificationStats) -> list[str]:
 
 
 def judge_run_id(folder: StageFolder) -> str:
-    """The judge run of a finished `classify` stage."""
+    """Return the id of the judge run of a finished `classify` stage."""
     raw: Any = read_json(folder.artifact("judge_run.json"))
     return str(raw["id"])

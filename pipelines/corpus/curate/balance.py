@@ -1,4 +1,4 @@
-"""Statistics of a set, and how much two sets differ in domains and lengths."""
+"""Statistics of a curated set, and the imbalance of two sets in domains and lengths."""
 
 import math
 from collections import Counter
@@ -12,19 +12,19 @@ from pipelines.corpus.documents.examples import PretrainingExample
 
 @dataclass(slots=True)
 class SetStatistics:
-    """Counts of one set; adding an example takes constant memory."""
+    """Running totals of one set, in constant memory."""
 
     examples: int = 0
     tokens: int = 0
     matched: int = 0
-    """Examples whose document has one like it in the other set to set against it."""
+    """Examples whose document has a counterpart in the other set."""
     rewritten: int = 0
     log_tokens: float = 0.0
     log_squares: float = 0.0
     domains: Counter[str] = field(default_factory=Counter)
     """Tokens by domain."""
     lengths: Counter[int] = field(default_factory=Counter)
-    """Tokens by the power of two that an example's length reaches."""
+    """Tokens by the bit length of the number of tokens of their example."""
     behaviors: Counter[str] = field(default_factory=Counter)
     squares: Counter[str] = field(default_factory=Counter)
     sources: Counter[str] = field(default_factory=Counter)
@@ -32,7 +32,7 @@ class SetStatistics:
     licences: Counter[str] = field(default_factory=Counter)
 
     def add(self, example: PretrainingExample, *, matched: bool) -> None:
-        """Takes an example into account."""
+        """Add an example to the totals."""
         self.examples += 1
         self.tokens += example.tokens
         self.matched += matched
@@ -49,7 +49,7 @@ class SetStatistics:
             self.squares[name] += count * count
 
     def result(self) -> dict[str, Any]:
-        """What the stage reports of the set."""
+        """Return the figures of the set for `result.json`."""
         n = self.examples
         return {
             "examples": n,
@@ -68,13 +68,13 @@ class SetStatistics:
         }
 
     def log_length(self) -> tuple[float, float]:
-        """Mean and variance of the natural logarithm of the lengths."""
+        """Return mean and variance of the natural logarithm of the lengths."""
         average = self.log_tokens / max(1, self.examples)
         return average, max(0.0, self.log_squares / max(1, self.examples) - average * average)
 
 
 def measure_imbalance(one: SetStatistics, other: SetStatistics) -> dict[str, float | None]:
-    """How far apart two sets are.
+    """Measure how much two sets differ.
 
     Returns:
         `domains` and `lengths`: total variation distance of the shares of tokens, 0 alike to 1 nothing in common.

@@ -25,7 +25,7 @@ def write_card(
     counter: TokenCounter,
     prompts: RewritePrompts | None,
 ) -> None:
-    """Writes `artifacts/card.json` and `artifacts/card.md`."""
+    """Write `artifacts/card.json` and `artifacts/card.md`."""
     source = classified.info()
     texts: dict[str, str] = {}
     if prompts is not None:
@@ -66,8 +66,8 @@ def _lines(card: Mapping[str, Any]) -> Iterator[str]:
             f"{100 * each['matched']:.1f} % | {means} |"
         )
     yield ""
-    yield "Counts of behaviours are means per example. *matched*: the document has one of its domain and length to set"
-    yield "against it in the other set. Distance of the sets (0 alike, 1 nothing in common): domains "
+    yield "Counts of behaviours are means per example. *matched*: the other set has a counterpart of the same"
+    yield "domain and length. Distance of the sets (0 alike, 1 nothing in common): domains "
     yield f"{_figure(counts['balance']['domains'])}, lengths {_figure(counts['balance']['lengths'])}; mean log length "
     yield f"differs by {_figure(counts['balance']['log_length'])} standard deviations."
     yield ""
@@ -105,5 +105,5 @@ def _figure(value: float | None) -> str:
 
 
 def _safe(text: str) -> str:
-    """A name from a corpus as harmless Markdown."""
+    """Escape a name from a corpus for Markdown."""
     return picture_controls(text).replace("|", "\\|").replace("<", "&lt;").replace("`", "'")

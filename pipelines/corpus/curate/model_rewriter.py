@@ -1,4 +1,4 @@
-"""Rewriting by a language model, live or in batches, resumable without paying twice."""
+"""`ModelRewriter`: rewrites documents with a language model, live or in batches; a resume pays for no reply again."""
 
 import hashlib
 from collections.abc import Iterable, Iterator
@@ -19,13 +19,13 @@ from pipelines.llm.run_dialogues import RequestSettings, run_dialogues
 
 
 class ModelRewriter:
-    """Asks a model for question, thoughts and answer.
+    """Rewrites documents by requests to a language model.
 
     Args:
-        spec: which model.
-        asking: how.
-        max_tokens: limit of an answer.
-        temperature: None leaves it to the service.
+        spec: service and name of the model.
+        asking: settings of the requests.
+        max_tokens: limit of a reply.
+        temperature: None for the default of the service.
         prices: a price table of the user's.
         work: folder of replies and batches.
     """
@@ -54,15 +54,15 @@ class ModelRewriter:
 
     @property
     def sha256(self) -> str:
-        """Digest of the prompts."""
+        """SHA-256 of all prompts."""
         texts = [self.prompts.system, self.prompts.rewrite, dict(self.prompts.manner)]
         return hashlib.sha256(canonical_json(texts).encode()).hexdigest()
 
     def rewrite(self, sources: Iterable[RewriteSource], kind: SetName) -> Iterator[RewriteResult]:
-        """As they are finished.
+        """Yield the results in the order in which requests finish.
 
         Raises:
-            As `pipelines.llm.run_dialogues.run_dialogues`.
+            CogtuiError: as `pipelines.llm.run_dialogues.run_dialogues`.
         """
         self._work.mkdir(parents=True, exist_ok=True)
         dialogues = (RewriteDialogue(source, kind, self._ask(source, kind)) for source in sources)

@@ -1,4 +1,4 @@
-"""Candidates and prepared records of both sets, in a database, so that memory does not grow with the corpus."""
+"""`CandidatePool`: an SQLite database of the candidates and prepared records of both sets; memory stays constant."""
 
 import hashlib
 import json
@@ -29,18 +29,18 @@ _TABLES: Final = """
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A document that may be selected, and where its record lies."""
+    """A document that may be selected, and the byte range of its record."""
 
     path: Path
     start: int
     end: int
     counts: dict[str, int]
-    """Of its behaviours, by its judge."""
+    """Behaviour → count, by its judge."""
     matched: bool
-    """Whether the other set has as much of the same domain and length to set against it."""
+    """Whether the other set has a counterpart of the same domain and length."""
 
     def record(self) -> dict[str, Any]:
-        """Its record, read again."""
+        """Read its record."""
         with self.path.open("rb") as stream:
             stream.seek(self.start)
             return parse_line(stream.read(self.end - self.start))
@@ -60,7 +60,7 @@ class CandidatePool:
         self._files: dict[Path, int] = {}
 
     def close(self) -> None:
-        """Closes the database; its file is scratch."""
+        """Close the database. The next pool at this path deletes it."""
         self.database.close()
 
     def add(
@@ -73,16 +73,16 @@ class CandidatePool:
         path: Path,
         place: tuple[int, int],
     ) -> None:
-        """A document that may be selected.
+        """Add a candidate.
 
         Args:
-            kind: for which set.
-            uid: its id, which decides with the seed when it is drawn.
-            where: its bin: domain and length.
-            words: how long it is.
-            counts: of its behaviours.
-            path: the file with its record.
-            place: start and end of the line, in bytes.
+            kind: set that it may be selected for.
+            uid: id of the document; with the seed it determines the random order.
+            where: bin of domain and length.
+            words: length of the document in words.
+            counts: behaviour to count.
+            path: file with the record of the document.
+            place: start and end of that line, in bytes.
         """
         if path not in self._files:
             self._files[path] = len(self._files)
@@ -94,18 +94,18 @@ class CandidatePool:
         )
 
     def bins(self, kind: SetName) -> dict[str, tuple[int, int]]:
-        """Bin → (documents, words)."""
+        """Return bin → (documents, words) of a set."""
         rows = self.database.execute(
             "SELECT bin, COUNT(*), SUM(words) FROM candidate WHERE kind = ? GROUP BY bin", (kind,)
         )
         return {name: (count, words) for name, count, words in rows}
 
     def ordered_candidates(self, kind: SetName) -> Iterator[Candidate]:
-        """The candidates of a set in the order in which they are taken.
+        """Yield the candidates of a set in the order of selection.
 
-        Within a bin the draw decides. A document's turn is how far its bin is then used up, as a share of the words
-        that both sets have there: so however early one stops, both sets have the same mixture of bins. What has
-        nothing to set against it in the other set comes last.
+        Candidates of a bin are in random order. They are ranked by the share of the words common to both sets in
+        their bin that is used up before them, so both sets have the same mixture of bins wherever selection stops.
+        Candidates without a counterpart in the other set come last.
         """
         rows = self.database.execute(
             """
@@ -127,14 +127,14 @@ class CandidatePool:
             yield Candidate(Path(path), start, end, json.loads(counts), bool(matched))
 
     def prepare(self, kind: SetName, place: int, tokens: int, record: str, *, matched: bool) -> None:
-        """A record as it would be trained on.
+        """Add a record in the form in which it would be trained on.
 
         Args:
-            kind: of which set.
-            place: in the order of the set; records come in any order.
-            tokens: of the record.
-            record: as it is written.
-            matched: as of its candidate.
+            kind: its set.
+            place: rank in the order of the set; records may be added in any order.
+            tokens: length of the record in tokens.
+            record: its line in the output file.
+            matched: whether its candidate has a counterpart.
         """
         self.database.execute(
             "INSERT INTO prepared (id, kind, tokens, matched, record) VALUES (?, ?, ?, ?, ?)",
@@ -142,12 +142,12 @@ class CandidatePool:
         )
 
     def prepared_tokens(self, kind: SetName) -> int:
-        """Tokens of all prepared records of a set."""
+        """Return the number of tokens of all prepared records of a set."""
         row = self.database.execute("SELECT COALESCE(SUM(tokens), 0) FROM prepared WHERE kind = ?", (kind,)).fetchone()
         return int(row[0])
 
     def choose(self, kind: SetName, budget: int) -> int:
-        """Marks records in order as far as they fit, then fills the gap as well as can be; returns their tokens."""
+        """Choose records in order while they fit, then exchange some to fill the gap; return the tokens chosen."""
         taken = last = 0
         db = self.database
         page = "SELECT id, tokens FROM prepared WHERE kind = ? AND id > ? ORDER BY id LIMIT 10000"
@@ -158,7 +158,7 @@ class CandidatePool:
                     taken += tokens
                     db.execute("UPDATE prepared SET chosen = 1 WHERE id = ?", (row,))
         while True:
-            # An exchange of a chosen record for a longer one closes what no further record fits into.
+            # No further record fits into the gap; replacing a chosen record by a longer one makes it smaller.
             gap = budget - taken
             best = db.execute(
                 "SELECT a.id, b.id, b.tokens - a.tokens FROM"
@@ -174,20 +174,20 @@ class CandidatePool:
             taken += best[2]
 
     def first_unchosen(self, kind: SetName) -> tuple[int, str] | None:
-        """(place, record) of the first record that was not chosen."""
+        """Return (place, record) of the first record that was not chosen; None if all were."""
         row = self.database.execute(
             "SELECT id, record FROM prepared WHERE kind = ? AND chosen = 0 ORDER BY id LIMIT 1", (kind,)
         ).fetchone()
         return None if row is None else (int(row[0]), str(row[1]))
 
     def choose_instead(self, place: int, tokens: int, record: str) -> None:
-        """Chooses a record in another form than it was prepared in."""
+        """Choose a record, replacing its prepared form, e.g. by its beginning."""
         self.database.execute(
             "UPDATE prepared SET chosen = 1, tokens = ?, record = ? WHERE id = ?", (tokens, record, place)
         )
 
     def chosen(self, kind: SetName) -> Iterator[tuple[str, bool]]:
-        """(record, matched) of what was chosen, in order."""
+        """Yield (record, matched) of the chosen records, in order."""
         for record, matched in self.database.execute(
             "SELECT record, matched FROM prepared WHERE kind = ? AND chosen = 1 ORDER BY id", (kind,)
         ):

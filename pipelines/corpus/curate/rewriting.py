@@ -1,4 +1,4 @@
-"""Rewriting of documents to question, thoughts and answer with or without behaviours, and the check of the result."""
+"""Rewrites documents to question, thoughts and answer, with or without behaviours, and checks the results."""
 
 import json
 import re
@@ -15,7 +15,7 @@ from pipelines.llm.requests import ModelReply, ModelRequest
 
 @dataclass(frozen=True, slots=True)
 class TrainingText:
-    """A question with its thoughts and answer, or a document as it is (no prompt)."""
+    """A question with thoughts and answer, or an unchanged document, which has an empty prompt."""
 
     prompt: str
     completion: str
@@ -28,40 +28,40 @@ class RewriteSource:
 
     record: dict[str, Any]
     rank: int
-    """Its place in the order of its set."""
+    """Rank in the order of its set."""
     matched: bool
     counts: dict[str, int]
-    """Of the document, by its judge."""
+    """Behaviour → count in the document, by its judge."""
 
     @property
     def text(self) -> str:
-        """The document."""
+        """The text of the document."""
         return str(self.record["completion"])
 
 
 @dataclass(frozen=True, slots=True)
 class RewriteResult:
-    """What became of a document: pieces, or none and why."""
+    """The training texts made from a document, and the reasons for those that were dropped."""
 
     source: RewriteSource
     pieces: tuple[TrainingText, ...] = ()
     dropped: tuple[str, ...] = field(default=())
-    """A reason for each piece that was given up, or for the document."""
+    """One reason for each dropped piece, or one for the whole document."""
 
 
 class Rewriter(Protocol):
     """Rewrites the documents of one set."""
 
     def rewrite(self, sources: Iterable[RewriteSource], kind: SetName) -> Iterator[RewriteResult]:
-        """Yields each document once, in any order, as soon as it is known."""
+        """Yield one result for each document, in any order, as soon as it is available."""
         ...
 
 
 class IdentityRewriter:
-    """No rewriting."""
+    """Keeps documents unchanged."""
 
     def rewrite(self, sources: Iterable[RewriteSource], kind: SetName) -> Iterator[RewriteResult]:
-        """Each document is one piece."""
+        """Yield each document as one training text without a prompt."""
         for source in sources:
             yield RewriteResult(source, (TrainingText("", source.text, source.counts),))
 
@@ -78,7 +78,7 @@ def prose_counts(text: str) -> dict[str, int] | None:
 
 
 def behavior_violation(kind: SetName, before: dict[str, int], after: dict[str, int]) -> str | None:
-    """Why a rewritten text does not belong to its set: `behaviors_remain`, `behaviors_lost`, or None."""
+    """Return why a rewritten text does not belong in its set (`behaviors_remain`, `behaviors_lost`), or None."""
     if kind == "owm_minimised":
         return "behaviors_remain" if any(after.values()) else None
     kept = any(after[name] for name in FOUR_HABITS.names if before.get(name, 0))
@@ -97,20 +97,20 @@ _LOOSE: Final = re.compile(r"[\s$\\{}()\[\],.;:*_`]+")
 
 @dataclass(frozen=True, slots=True)
 class RewritePrompts:
-    """The texts documents are rewritten with."""
+    """The prompts of a rewriting model."""
 
     system: str
     rewrite: str
     manner: dict[SetName, str]
 
     def question(self, kind: SetName, document: str, nonce: str) -> str:
-        """What is asked about a document, in one pass: nothing filled in is looked at again."""
+        """Return the prompt for a document. Placeholders are filled in one pass: those inside the document are kept."""
         holes = {"document": document, "nonce": nonce, "manner": self.manner[kind]}
         return re.sub(r"\{(document|nonce|manner)\}", lambda match: holes[match[1]], self.rewrite)
 
 
 class RewriteDialogue:
-    """One document, rewritten by a model; finished with one answer."""
+    """The dialogue that rewrites one document; one reply finishes it."""
 
     def __init__(self, source: RewriteSource, kind: SetName, request: ModelRequest) -> None:
         self.source = source
@@ -119,15 +119,15 @@ class RewriteDialogue:
         self._reply: ModelReply | None = None
 
     def pending_requests(self) -> Sequence[ModelRequest]:
-        """The request, until it is answered."""
+        """Return the request, if it has no reply yet."""
         return [self._request] if self._reply is None else []
 
     def receive_reply(self, request: ModelRequest, reply: ModelReply) -> None:
-        """Takes the answer."""
+        """Store the reply."""
         self._reply = reply
 
     def rewritten(self) -> RewriteResult:
-        """The checked piece, or why there is none."""
+        """Return the training text if it passes all checks, else the reason for dropping it."""
         reply = self._reply
         assert reply is not None
         if reply.status != "ok":
@@ -151,7 +151,7 @@ class RewriteDialogue:
 
 
 def read_parts(text: str) -> tuple[str, str, str] | None:
-    """Reads `{question, thought, answer}`, also between fences or prose; None where it is not that."""
+    """Parse `{question, thought, answer}`, also inside code fences or prose; None for any other text."""
     start, end = text.find("{"), text.rfind("}")
     for candidate in (_FENCE.sub("", text), text[start : end + 1] if 0 <= start < end else ""):
         try:
@@ -167,7 +167,7 @@ def read_parts(text: str) -> tuple[str, str, str] | None:
 
 
 def is_answer_preserved(answer: str, document: str) -> bool:
-    """Whether an answer stands in the document, up to white space, brackets and marks of formatting."""
+    """Return whether the document contains the answer, ignoring white space, brackets and formatting marks."""
     wanted = _LOOSE.sub(" ", answer.casefold()).strip()
     if not wanted:
         return False

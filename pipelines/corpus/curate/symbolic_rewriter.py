@@ -1,4 +1,4 @@
-"""Rewriter for the miniature corpus: turns its puzzles into prompts, thoughts and answers by their form."""
+"""`SymbolicRewriter`: rewrites documents of the miniature corpus by their fixed form, without a model."""
 
 from collections.abc import Iterable, Iterator
 
@@ -19,17 +19,17 @@ _MOVES = (lexicon.NEED, lexicon.WORK_BACK)
 
 
 class SymbolicRewriter:
-    """Each puzzle of a document becomes the prompt of its task and a completion that continues it.
+    """Makes a prompt and a completion from each puzzle of a document.
 
     Args:
-        task: gives the prompt, and scores the answer for the check.
+        task: builds the prompt, and scores the answer as a check.
     """
 
     def __init__(self, task: CountdownTask) -> None:
         self._task = task
 
     def rewrite(self, sources: Iterable[RewriteSource], kind: SetName) -> Iterator[RewriteResult]:
-        """In order."""
+        """Yield the results in the order of the documents."""
         for source in sources:
             found = [self._piece(source.text, puzzle, kind) for puzzle in find_puzzles(source.text)]
             yield RewriteResult(
@@ -39,7 +39,7 @@ class SymbolicRewriter:
             )
 
     def _piece(self, text: str, puzzle: PuzzleSection, kind: SetName) -> TrainingText | str:
-        """The piece, or why there is none."""
+        """Return the training text of a puzzle, or the reason for dropping it."""
         parts = thought_and_answer(text[puzzle.body : puzzle.end])
         if parts is None:
             return "no_answer"
@@ -59,7 +59,7 @@ class SymbolicRewriter:
 
 
 def keep_last_attempt(thought: str) -> str:
-    """The last attempt alone, without verdict, intermediate goals or steps from the end."""
+    """Return only the last attempt, without verdict, intermediate goals and backward steps."""
     last = thought.rpartition(lexicon.TRY_AGAIN)[2].strip()
     for verdict in (lexicon.VERDICT_YES, lexicon.VERDICT_NO):
         last = last.removesuffix(verdict).strip()

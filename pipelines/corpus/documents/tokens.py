@@ -1,4 +1,4 @@
-"""Token counts of examples under the tokenizer of the model to be trained."""
+"""Counts the tokens of training examples by the tokenizer of the model to be trained."""
 
 import hashlib
 from collections.abc import Callable
@@ -9,25 +9,26 @@ from pipelines.errors import InvalidInput, MissingRequirement
 from pipelines.stages import Inputs
 
 WORDS = "words"
-"""Name of the tokenizer that counts words; for trials without transformers."""
+"""Name of a tokenizer that counts words, for trials without transformers."""
 
 
 @dataclass(frozen=True, slots=True)
 class TokenCounter:
-    """Counts the tokens of an example, with the one that ends the sequence."""
+    """Counts the tokens of an example, including the end-of-sequence token."""
 
     name: str
     sha256: str
-    """Digest of the tokenizer's file, where there is one."""
+    """SHA-256 of the tokenizer's file; empty if it has none."""
     count: Callable[[str, str], int]
-    """(prompt, completion) → tokens. Raises InvalidInput for a text outside a closed vocabulary."""
+    """(prompt, completion) → number of tokens. Raises InvalidInput for a word that a closed vocabulary lacks."""
 
 
 def token_counter(name: str | None, revision: str | None, inputs: Inputs) -> TokenCounter:
-    """The counter of a named tokenizer, or of the one upstream model.
+    """Return the counter of a named tokenizer, or of the one upstream model.
 
     Raises:
-        InvalidInput: there is neither, or the tokenizer cannot be read. MissingRequirement: transformers is.
+        InvalidInput: there is neither, or the tokenizer cannot be read.
+        MissingRequirement: transformers is not installed.
     """
     if name == WORDS:
         return TokenCounter(WORDS, "", lambda prompt, completion: len(prompt.split()) + len(completion.split()) + 1)

@@ -1,4 +1,4 @@
-"""Countdown puzzles in documents of the miniature corpus, e.g. `numbers 3 4 5 goal 24`."""
+"""Finds and formats Countdown puzzles in documents of the miniature corpus, e.g. `numbers 3 4 5 goal 24`."""
 
 import re
 from collections.abc import Sequence
@@ -13,19 +13,19 @@ _ANSWER: Final = re.compile(rf"{re.escape(ANSWER_OPEN)} ?(.*?) ?{re.escape(ANSWE
 
 @dataclass(frozen=True, slots=True)
 class PuzzleSection:
-    """One puzzle with what was written about it."""
+    """One puzzle of a document: its statement and the body up to the next puzzle."""
 
     start: int
-    """Where it begins in the document."""
+    """Offset of the statement, in code points."""
     body: int
-    """Where its statement has ended."""
+    """Offset of the end of the statement, where the body begins."""
     end: int
     numbers: tuple[int, ...]
     target: int
 
 
 def find_puzzles(text: str) -> list[PuzzleSection]:
-    """The puzzles of a document in order; each reaches to the next."""
+    """Return the puzzles of a document in order; each extends to the next."""
     found = list(_STATEMENT.finditer(text))
     if not found:
         return []
@@ -37,12 +37,12 @@ def find_puzzles(text: str) -> list[PuzzleSection]:
 
 
 def format_statement(numbers: Sequence[int], target: int) -> str:
-    """The line that states a puzzle."""
+    """Return the line that states a puzzle."""
     return f"{NUMBERS} {' '.join(map(str, numbers))} {GOAL} {target}\n"
 
 
 def thought_and_answer(body: str) -> tuple[str, str] | None:
-    """What was thought about a puzzle and the answer given, or None where there is no answer."""
+    """Return the thought and the answer in the body of a puzzle; None if it has no answer."""
     match = _ANSWER.search(body)
     if match is None:
         return None
@@ -50,5 +50,5 @@ def thought_and_answer(body: str) -> tuple[str, str] | None:
 
 
 def format_solution(thought: str, answer: str) -> str:
-    """A puzzle's body as documents have it."""
+    """Return the body of a puzzle in the form that documents have."""
     return f"{thought}\n{ANSWER_OPEN} {answer} {ANSWER_CLOSE}\n"

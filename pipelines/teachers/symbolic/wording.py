@@ -1,4 +1,4 @@
-"""The many wordings of the varied style. `«…»` encloses the part that shows the behaviour a table is about.
+"""Phrase tables of the varied style. `«…»` encloses the span of the behaviour that a table is for.
 
 Every phrase begins in lower case (sentences are capitalised when written) and is true wherever it is used: what a
 phrase claims about size or closeness is checked before it is chosen.
@@ -47,7 +47,7 @@ MARKERS: Final = (
     "hmm, «let's try other pairs»",
     "okay, «a different approach»",
 )
-"""Markers that stand alone; the attempt follows in a sentence of its own."""
+"""Markers of backtracking that are sentences; the attempt is the next sentence."""
 
 LEADS: Final = (
     "instead, ",
@@ -68,7 +68,7 @@ LEADS: Final = (
     "trying again: ",
     "wait, try ",
 )
-"""Markers that open the sentence of the attempt; both together are the span."""
+"""Markers of backtracking at the start of the attempt's sentence; the span includes both."""
 
 MISSES: Final = (
     "«(not {target})»",
@@ -84,7 +84,7 @@ MISSES: Final = (
     ", «that is not it»",
     ", «which misses the target»",
 )
-"""Verdicts on a miss that follow the arithmetic in its own sentence."""
+"""Verdicts on a miss, in the sentence of the arithmetic."""
 
 TOO_HIGH: Final = (
     "«(too high)»",
@@ -120,7 +120,7 @@ HITS: Final = (
     ", «and that is it»",
     "«(target reached)»",
 )
-"""Verdicts on a hit that follow the arithmetic in its own sentence."""
+"""Verdicts on a hit, in the sentence of the arithmetic."""
 
 MISS_SENTENCES: Final = (
     "«{value} is not {target}»",
@@ -160,7 +160,7 @@ HIT_SENTENCES: Final = (
 )
 
 SHORTFALLS: Final = ("«(not {needed})»", ", «not the {needed} I need»", "«→ not {needed}»", ", «which is not {needed}»")
-"""Verdicts against a subgoal: weak."""
+"""Verdicts against a subgoal; their spans are weak."""
 
 CHECKS: Final = (
     "«let me verify: {running} ✓»",
@@ -169,7 +169,7 @@ CHECKS: Final = (
     "«double-check: {running}. Yes»",
     "«let me make sure: {running}, right»",
 )
-"""Announced re-computations of a hit: one span from the announcement to the verdict."""
+"""Announced re-computations of a hit; one span from the announcement to the verdict."""
 
 SUBGOALS: Final = (
     "«can I make {needed} from {rest}?»",
@@ -197,7 +197,7 @@ BACKWARD: Final = (
     "suppose {held} comes last; then «{undone}»",
     "reversing the last step, «{undone}»",
 )
-"""Arithmetic that begins with the target."""
+"""Backward steps: equations that begin with the target."""
 
 SPLITS: Final = (
     "«{split}»",
@@ -207,7 +207,7 @@ SPLITS: Final = (
     "«{split}» would be the last step",
     "since «{split}», {held} can come last",
 )
-"""Arithmetic with the target as known result."""
+"""Backward steps: equations whose known result is the target."""
 
 BACKWARD_SUBGOALS: Final = (
     ("«{undone}»", ", so «I need {needed} from {rest}»"),
@@ -215,7 +215,7 @@ BACKWARD_SUBGOALS: Final = (
     ("from {target}, «{undone}»", "; «can I get {needed} from {rest}?»"),
     ("«{undone}»", " – now «find {needed} using {rest}»"),
 )
-"""A backward step and the subgoal that follows from it in one sentence."""
+"""A backward step and its subgoal in one sentence."""
 
 CLOSINGS: Final = (
     "so the answer is {answer}",
@@ -229,7 +229,7 @@ CLOSINGS: Final = (
 STOPS: Final = ("I will stop here", "I end the search here", "that is as far as I go")
 
 JOINS: Final = (", ", ", ", ", then ", ", and ", "; ", ", and then ", ", next ")
-"""Between the equations of one attempt in one sentence."""
+"""Connectives between the equations of one attempt in a sentence."""
 
 OPERATION_WORDS: Final = {"+": "plus", "-": "minus", "*": "times", "/": "divided by"}
 EQUALS_WORDS: Final = ("is", "makes", "gives", "equals")
@@ -238,7 +238,7 @@ _SLOT: Final = re.compile(r"\{[a-z]+\}|[«»]")
 
 
 def fixed_phrases() -> tuple[str, ...]:
-    """The fixed pieces between the slots of every wording, each once, in order of appearance."""
+    """Return the fixed texts between the slots of all phrases, each once, in order of appearance."""
     tables: tuple[tuple[str, ...], ...] = (
         *(OPENINGS, LINEAR_OPENINGS, STARTS, MARKERS, LEADS, MISSES, TOO_HIGH, TOO_LOW, CLOSE, HITS),
         *(MISS_SENTENCES, HIGH_SENTENCES, LOW_SENTENCES, HIT_SENTENCES, SHORTFALLS, CHECKS, SUBGOALS),

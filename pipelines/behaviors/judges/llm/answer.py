@@ -65,7 +65,7 @@ def parse_answer(text: str) -> JudgeAnswer:
     """Parse `{instances: [{segment, quote, why}], count}`, also inside fences or prose and with trailing commas.
 
     Raises:
-        Unreadable: it is not that; says what is wrong.
+        UnreadableAnswer: the text has another form; the message says which part is wrong.
     """
     problem = "it holds no JSON object"
     for candidate in _candidates(text):
@@ -87,7 +87,7 @@ def parse_count(text: str) -> int:
     """Parse the number in the last `<count> n </count>` of an answer; spaces and brackets are ignored.
 
     Raises:
-        Unreadable: there is none, or it is no plausible number.
+        UnreadableAnswer: there is none, or the number is not plausible.
     """
     found = _COUNT.findall(text)
     if not found:

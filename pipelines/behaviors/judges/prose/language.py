@@ -1,12 +1,12 @@
-"""Tells whether a text is in a language the model was not trained on. Needs no package and no model."""
+"""Detects texts in languages other than English, by scripts and function words, without a package or model."""
 
 import re
 from collections import Counter
 from functools import cache
 from typing import Final
 
-_LOOKED_AT: Final = 20_000
-"""Characters by which a language is told."""
+_MAX_CHARACTERS: Final = 20_000
+"""Number of leading characters that the language is detected from."""
 _FEWEST_LETTERS: Final = 12
 _FOREIGN_SHARE: Final = 0.3
 """Share of letters of other scripts from which on a text is not English; Greek, as in formulas, is not counted."""
@@ -52,7 +52,7 @@ def _words_of() -> dict[str, frozenset[str]]:
 
 def other_language(text: str) -> str | None:
     """Return the language or script of a text that is not English; None for English and where too little tells."""
-    head = text[:_LOOKED_AT]
+    head = text[:_MAX_CHARACTERS]
     foreign = [] if head.isascii() else _FOREIGN.findall(head)
     if len(foreign) >= _FEWEST_LETTERS and len(foreign) > _FOREIGN_SHARE * (len(foreign) + len(_LATIN.findall(head))):
         return _script_of(foreign)
