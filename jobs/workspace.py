@@ -21,9 +21,19 @@ class Workspace:
 
     @classmethod
     def locate(cls, given: Path | None = None) -> "Workspace":
-        """Return the workspace of a command: the given one, else COGTUI_WORKSPACE, else ./cogtui-workspace."""
+        """Return the workspace of a command: the given one, else COGTUI_WORKSPACE, else ./cogtui-workspace.
+
+        Raises:
+            InvalidInput: the path is a file.
+        """
         chosen = given or Path(os.environ.get(WORKSPACE_VARIABLE) or DEFAULT_WORKSPACE)
-        return cls(chosen.expanduser().absolute())
+        path = chosen.expanduser().absolute()
+        if path.is_file():
+            raise InvalidInput(
+                f"{path} is a file, and a workspace is a folder",
+                remedy="Give --workspace a folder; cogtui open FILE reads a file of rollouts.",
+            )
+        return cls(path)
 
     @property
     def stages(self) -> Path:
@@ -53,6 +63,14 @@ class Workspace:
             raise MissingRequirement(
                 f"the workspace {self.path} cannot be written: permission denied",
                 remedy=f"Choose another with --workspace or {WORKSPACE_VARIABLE}.",
+            )
+
+    def require(self) -> None:
+        """Raise NotFound if the workspace does not exist: a command that only reads it has nothing to read."""
+        if not self.path.is_dir():
+            raise NotFound(
+                f"there is no workspace {self.path}",
+                remedy=f"Check --workspace, {WORKSPACE_VARIABLE} and the current folder; cogtui run RECIPE makes one.",
             )
 
     def keys(self) -> Iterator[str]:

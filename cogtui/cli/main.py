@@ -62,7 +62,7 @@ def _dispatch(given: list[str]) -> int:
         return stop.exit_code
     except _USAGE_ERROR as error:
         message = error.format_message() if isinstance(error, typer.BadParameter) else str(error)
-        emit_error(InvalidInput(message, remedy="See cogtui --help."), as_json=as_json)
+        emit_error(InvalidInput(message, remedy=f"See {_command_of(error)} --help."), as_json=as_json)
         return ExitCode.USAGE
     except (KeyboardInterrupt, typer.Abort):
         narrate("interrupted; jobs keep running")
@@ -71,3 +71,9 @@ def _dispatch(given: list[str]) -> int:
         sys.stderr.close()  # the reader closed the pipe, as in `cogtui rollouts | head`; this is no error
         return ExitCode.DONE
     return code if isinstance(code, int) else ExitCode.DONE
+
+
+def _command_of(error: Exception) -> str:
+    """Return the command that was used wrongly, e.g. `cogtui run`."""
+    path = getattr(getattr(error, "ctx", None), "command_path", "")
+    return f"cogtui {path.partition(' ')[2]}".rstrip()

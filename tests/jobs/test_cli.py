@@ -60,12 +60,48 @@ def _made(folder: Path) -> Path:
     return folder
 
 
-def test_an_empty_or_missing_workspace_is_no_error(tmp_path: Path) -> None:
+def test_an_empty_workspace_is_no_error_and_a_missing_one_is(tmp_path: Path) -> None:
     lab = Lab(tmp_path)
-    lab.workspace = type(lab.workspace)(tmp_path / "nowhere")
+    lab.workspace = type(lab.workspace)(_made(tmp_path / "empty"))
     done = cogtui(lab, "ls", "--json")
     assert (done.returncode, data(done)) == (0, [])
+    lab.workspace = type(lab.workspace)(tmp_path / "nowhere")
+    for command in ("ls", "retry"):
+        done = cogtui(lab, command, "--json")
+        assert done.returncode == 4
+        assert "there is no workspace" in json.loads(done.stdout)["error"]["summary"]
     assert not (tmp_path / "nowhere").exists()
+
+
+@pytest.mark.parametrize("command", [("ls",), ("doctor",), ("rollouts",), ("retry",), ("run", "smoke", "--dry-run")])
+def test_a_file_as_a_workspace_is_refused(tmp_path: Path, command: tuple[str, ...]) -> None:
+    lab = Lab(tmp_path)
+    (tmp_path / "file").touch()
+    lab.workspace = type(lab.workspace)(tmp_path / "file")
+    done = cogtui(lab, *command)
+    assert done.returncode == 2
+    assert "is a file, and a workspace is a folder" in done.stderr
+
+
+def test_wrong_usage_names_the_help_of_its_command(lab: Lab) -> None:
+    assert "See cogtui logs --help." in cogtui(lab, "logs", "--nope").stderr
+    assert "See cogtui cancel --help." in cogtui(lab, "cancel").stderr
+
+
+def test_retry_starts_what_failed_and_refuses_what_is_done(lab: Lab) -> None:
+    lab.stage("good")
+    lab.stage("bad", do="exit 7")
+    lab.submit("good", "bad")
+    lab.wait("good", "done")
+    lab.wait("bad", "failed")
+    done = cogtui(lab, "retry", lab.key("good"))
+    assert done.returncode == 2
+    assert "is done" in done.stderr
+    assert data(cogtui(lab, "retry", "--json")) == [{"key": lab.key("bad"), "was": "failed"}]
+    assert lab.attempt("bad", 2).is_dir()
+    lab.wait("bad", "failed")
+    assert "failed -> queued" in cogtui(lab, "retry", lab.key("bad")).stdout
+    assert lab.attempt("bad", 3).is_dir()
 
 
 def test_show_tells_state_evidence_attempts_and_inputs(lab: Lab) -> None:

@@ -140,14 +140,14 @@ class StartPage(Vertical):
                 [
                     ("o ", "key"),
                     ("Open a file   ", ""),
-                    ("verl, TRL, JSONL, parquet: rollouts and habits", "dim"),
+                    ("verl, TRL, JSONL, parquet …", "dim"),
                 ],
                 [
                     ("s ", "key"),
                     ("Showcase      ", ""),
-                    ("real rollouts that come with cogtui, nothing to train", "dim"),
+                    ("rollouts that come with cogtui", "dim"),
                 ],
-                [("$ ", "key"), ("In the shell  ", ""), ("cogtui run RECIPE does the same as this page", "dim")],
+                [("$ ", "key"), ("In the shell  ", ""), ("cogtui run RECIPE", "dim")],
             ]
         )
         self.run_worker(self._load(), group="start")
@@ -167,6 +167,8 @@ class StartPage(Vertical):
         facts = await screen.fetch(context.control.call(lambda _: machine_facts(context.workspace.path)))
         if facts is not None:
             self.query_one("#machine-rows", DetailPane).show_with(lambda width: _machine_rows(facts, width))
+        if recipes:
+            await screen.fetch(context.work.call(lambda _: _import_config_models(recipes[0].path)))
 
     @on(LineView.CursorMoved)
     def _show_recipe(self) -> None:
@@ -179,6 +181,14 @@ class StartPage(Vertical):
         event.stop()
         recipe = self.query_one(RecipeList).recipes[event.line]
         self.post_message(OpenLaunch(cast("AppScreen", self.screen), recipe.path))
+
+
+def _import_config_models(recipe: Path) -> None:
+    """Read a recipe's form, which imports what takes a third of a second, before the first launch needs it."""
+    from cogtui.app.launch.draft import LaunchDraft
+    from cogtui.app.launch.preview import read_form
+
+    read_form(LaunchDraft(recipe))
 
 
 def _still(pane: DetailPane) -> DetailPane:

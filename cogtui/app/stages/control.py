@@ -1,11 +1,7 @@
 """Functions that act on stages; the command line calls the same ones."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
-from jobs.planning.types import StageInstance
-from jobs.recipe.resources import Resources
-from jobs.state.types import CONTINUABLE, RETRYABLE, StageState
 from jobs.workspace import Workspace
 from pipelines.streams import stream_files
 
@@ -29,18 +25,9 @@ def list_dependents(workspace: Workspace, keys: Sequence[str]) -> list[str]:
 
 def retry_stages(workspace: Workspace, keys: Sequence[str]) -> list[str]:
     """Start stages again with their unfinished inputs, on the cluster and with the resources of their last attempt."""
-    from jobs.state.reader import stage_states
-    from jobs.submit.launch import submit
+    from jobs.submit import retry
 
-    states = stage_states(workspace)
-    wanted = list(dict.fromkeys(_with_inputs(workspace, states, keys)))
-    clusters = {_cluster(states.get(key)) for key in wanted}
-    started: list[str] = []
-    for cluster in sorted(clusters):
-        instances = [_instance(workspace, states, key) for key in wanted if _cluster(states.get(key)) == cluster]
-        done = submit(workspace, instances, cluster=cluster, retry=True)
-        started += [submission.key for submission in done if submission.action == "submitted"]
-    return started
+    return retry.retry_stages(workspace, keys)
 
 
 def stages_with_rollouts(workspace: Workspace, key: str) -> list[str]:
@@ -49,35 +36,3 @@ def stages_with_rollouts(workspace: Workspace, key: str) -> list[str]:
     if stream_files(folder.path, "rollouts"):
         return [key]
     return [name for name in folder.info().inputs if stream_files(workspace.folder(name).path, "rollouts")]
-
-
-def _with_inputs(workspace: Workspace, states: dict[str, StageState], keys: Sequence[str]) -> list[str]:
-    found: list[str] = []
-    for key in keys:
-        inputs = [name for name in workspace.folder(key).info().inputs if _to_start(states.get(name))]
-        found += [*_with_inputs(workspace, states, inputs), key]
-    return found
-
-
-def _to_start(stage: StageState | None) -> bool:
-    return stage is not None and stage.state in RETRYABLE | CONTINUABLE
-
-
-def _cluster(stage: StageState | None) -> str:
-    return stage.attempt.cluster if stage is not None and stage.attempt is not None else "local"
-
-
-def _instance(workspace: Workspace, states: dict[str, StageState], key: str) -> StageInstance:
-    info = workspace.folder(key).info()
-    stage = states.get(key)
-    resources: Any = dict(stage.attempt.resources) if stage is not None and stage.attempt is not None else {}
-    return StageInstance(
-        key=key,
-        kind=info.kind,
-        name=info.name,
-        config=info.config,
-        key_fields={},
-        inputs=info.inputs,
-        labels=info.labels,
-        resources=Resources.model_validate(resources),
-    )

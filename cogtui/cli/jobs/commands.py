@@ -1,4 +1,4 @@
-"""`cogtui ls`, `show`, `logs`, `cancel`, `doctor`: what runs, why it failed, and ending it."""
+"""`cogtui ls`, `show`, `logs`, `cancel`, `retry`, `doctor`: what runs, why it failed, ending and repeating it."""
 
 from typing import Annotated
 
@@ -15,6 +15,7 @@ def register(app: typer.Typer) -> None:
     app.command("show", help="Show one stage: state with its evidence, attempts, inputs, config, result.")(show)
     app.command("logs", help="Print the logs of a stage, all its attempts; -f follows across requeues.")(logs)
     app.command("cancel", help="Cancel stages and their queued dependents, and end all their processes.")(cancel)
+    app.command("retry", help="Start failed, cancelled and stopped stages again, with the inputs that need it.")(retry)
     app.command("doctor", help="Check this machine: workspace, queue, Slurm, GPUs, extras, keys.")(doctor)
 
 
@@ -76,6 +77,22 @@ def cancel(
     from jobs.workspace import Workspace
 
     cancel_stages(Workspace.locate(workspace), keys, yes=yes, grace_s=grace, as_json=as_json)
+
+
+def retry(
+    keys: Annotated[
+        list[str] | None,
+        typer.Argument(help="Keys or unique prefixes; without any, all that did not end well.", metavar="KEY"),
+    ] = None,
+    *,
+    workspace: WorkspaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """The command `retry`."""
+    from cogtui.cli.jobs.retry import retry_stages
+    from jobs.workspace import Workspace
+
+    retry_stages(Workspace.locate(workspace), keys or (), as_json=as_json)
 
 
 def doctor(*, workspace: WorkspaceOption = None, as_json: JsonOption = False) -> None:

@@ -17,8 +17,9 @@ def list_stages(workspace: Workspace, *, experiment: str | None, states: Sequenc
     """Print the stages of a workspace.
 
     Raises:
-        InvalidInput: no such state. NotFound: no such experiment.
+        InvalidInput: no such state. NotFound: no such workspace or experiment.
     """
+    workspace.require()
     wrong = [state for state in states if state not in STATES]
     if wrong:
         raise InvalidInput(f"there is no state {wrong[0]!r}", remedy=f"States: {', '.join(STATES)}.")

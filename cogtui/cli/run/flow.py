@@ -86,7 +86,12 @@ def run_recipe(request: RunRequest) -> None:
         raise typer.Exit(ExitCode.INTERRUPTED) from None
     finished = finished_stages(stages, workspace)
     reused = sum(submission.action == "reused" for submission in submissions)
-    if not request.as_json:
+    if not request.as_json and reused == len(stages) and not request.tables:
+        count = "its stage was" if len(stages) == 1 else f"all {len(stages)} stages were"
+        place = "" if workspace == Workspace.locate() else f" --workspace {_place(workspace)}"
+        emit(f"{plan.name}: {count} done before this run; nothing was started")
+        emit(f"What came out: cogtui compare {plan.name}{place}")
+    elif not request.as_json:
         print_summary(request, plan, workspace, summary_lines(plan, finished, reused, time.monotonic() - began))
     _raise_if_unfinished(stages, states, finished)
     checks = [one for assertion in assertions for one in check_assertion(assertion, cell_results(plan, finished))]
@@ -95,7 +100,8 @@ def run_recipe(request: RunRequest) -> None:
         elapsed = time.monotonic() - began
         emit_json(_data(request, plan, stages, workspace, submissions, finished, checks, elapsed))
     else:
-        emit()
+        if reused < len(stages):
+            emit()
         emit(f"Browse it with: {_command(workspace)}")
 
 

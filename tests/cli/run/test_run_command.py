@@ -122,9 +122,18 @@ def test_a_second_run_reuses_everything(ran: tuple[Path, dict[str, Any]]) -> Non
     assert [stage["result"] for stage in again["stages"]] == [stage["result"] for stage in report["stages"]]
 
 
+def test_a_run_that_reused_everything_says_so_in_three_lines(ran: tuple[Path, dict[str, Any]]) -> None:
+    folder, _ = ran
+    assert cogtui(folder, "light.toml", "--display", "plain").stdout.splitlines() == [
+        "light: all 5 stages were done before this run; nothing was started",
+        "What came out: cogtui compare light",
+        "Browse it with: cogtui",
+    ]
+
+
 def test_the_summary_shows_what_the_stages_reported(ran: tuple[Path, dict[str, Any]]) -> None:
     folder, report = ran
-    done = cogtui(folder, "light.toml", "--display", "plain")
+    done = cogtui(folder, "light.toml", "--display", "plain", "--tables")
     assert done.returncode == 0
     assert done.stdout.startswith("light: 5 stages done, 5 of them before this run, in ")
     primed = report["stages"][4]["result"]["behaviors"]
