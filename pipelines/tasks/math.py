@@ -8,7 +8,13 @@ from pydantic import Field, field_validator
 from pipelines.tasks.answers import final_answer, parse_number
 from pipelines.tasks.latex_equality import LONGEST_ANSWER, is_equal, require_math_verify
 from pipelines.tasks.protocol import Description, JsonProblem, Score
-from pipelines.tasks.question_files import QUESTION_FIELDS, QuestionFileConfig, choose_problems, text_field
+from pipelines.tasks.question_files import (
+    QUESTION_FIELDS,
+    QuestionFileConfig,
+    check_prompt,
+    choose_problems,
+    text_field,
+)
 
 ANSWER_FIELDS: Final = ("final_answer", "answer", "target", "expected_answer", "ground_truth", "solution")
 PROMPT: Final = "{question}\nPlease reason step by step, and put your final answer within \\boxed{{}}.\n"
@@ -22,16 +28,7 @@ class MathConfig(QuestionFileConfig):
 
     prompt: str = Field(default=PROMPT, description="The prompt, with {question} where the question goes.")
 
-    @field_validator("prompt")
-    @classmethod
-    def _prompt_has_the_question(cls, value: str) -> str:
-        try:
-            shown = value.format(question="QUESTION")
-        except (LookupError, ValueError) as error:
-            raise ValueError(f"only {{question}} may stand in braces; write {{{{ for a brace ({error})") from error
-        if "QUESTION" not in shown:
-            raise ValueError("{question} is missing")
-        return value
+    _check_prompt = field_validator("prompt")(check_prompt)
 
 
 class MathTask:

@@ -7,6 +7,9 @@ from pydantic import ConfigDict, Field
 
 from pipelines.stages import ConfigModel
 
+REASONING_GYM: Final = "reasoning_gym:"
+"""Beginning of the names of reasoning-gym's tasks, of which there is one for each generator."""
+
 JsonProblem = Mapping[str, Any]
 """One problem: a JSON object with a string `id` that no other problem of its stage has."""
 

@@ -105,3 +105,18 @@ def text_field(row: Mapping[str, Any], name: str | None, usual: Sequence[str], m
     if isinstance(value, bool) or not isinstance(value, str | int | float) or not str(value).strip():
         raise ValueError(f"the {meaning} in {found} is {value!r:.60}, neither text nor a number")
     return str(value).strip()
+
+
+def check_prompt(template: str) -> str:
+    """Return the template of a prompt itself, once it is known to have `{question}` and no other placeholder.
+
+    Raises:
+        ValueError: says what is missing or unknown.
+    """
+    try:
+        shown = template.format(question="QUESTION")
+    except (LookupError, ValueError) as error:
+        raise ValueError(f"only {{question}} may stand in braces; write {{{{ for a brace ({error})") from error
+    if "QUESTION" not in shown:
+        raise ValueError("{question} is missing")
+    return template

@@ -7,7 +7,15 @@ from typing import Final, cast
 
 from pipelines.errors import CogtuiError
 from pipelines.plugins import Registry, missing_members
-from pipelines.tasks.protocol import REQUIRED_MEMBERS, Description, JsonProblem, RulesContext, Score, Task
+from pipelines.tasks.protocol import (
+    REASONING_GYM,
+    REQUIRED_MEMBERS,
+    Description,
+    JsonProblem,
+    RulesContext,
+    Score,
+    Task,
+)
 
 COUNTDOWN: Final = "countdown"
 """Name of the default task."""
@@ -30,7 +38,24 @@ def _problem_of(entry: object) -> str | None:
     return None
 
 
-TASKS: Final[Registry[Task]] = Registry(
+class TaskRegistry(Registry[Task]):
+    """The registry of the group `cogtui.tasks`. `reasoning_gym:NAME` is a task for each generator of that library."""
+
+    def get(self, name: str) -> Task:
+        """Return the task of that name; see `Registry.get`."""
+        if name.startswith(REASONING_GYM):
+            from pipelines.tasks.reasoning_gym import make_task
+
+            return make_task(name)
+        return super().get(name)
+
+    def __contains__(self, name: object) -> bool:
+        if isinstance(name, str) and name.startswith(REASONING_GYM):
+            return find_task(name) is not None
+        return super().__contains__(name)
+
+
+TASKS: Final = TaskRegistry(
     "cogtui.tasks",
     "task",
     {

@@ -256,7 +256,7 @@ def test_rows_like_those_of_math_in_parquet_with_a_prompt_of_their_own(tmp_path:
         (['{"question": "a", "answer": null}'], "line 1: no answer in"),
         (['{"question": "a", "answer": "1"}', '{"q": 1}'], "line 2: no question in"),
         (['{"question": "a", "answer": true}'], "line 1: the answer in answer is True, neither text nor a number"),
-        (["{"], "line 1: not valid JSON"),
+        (['{"question": "a", "answer": 1}', "{"], "line 2: not valid JSON"),
         (['{"question": "a", "answer": 1}'] * 20, "there are 0 problems for train, not 8"),
     ],
 )
