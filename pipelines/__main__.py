@@ -14,7 +14,7 @@ from typing import Final
 
 from pipelines import signals
 from pipelines.errors import CogtuiError, Interrupted, InvalidInput, MissingRequirement, NotFound
-from pipelines.files import canonical_json, write_json
+from pipelines.files import canonical_json, write_reserved
 from pipelines.folder import ATTEMPT_VARIABLE, StageFolder
 from pipelines.run import prepare, run_stage
 from pipelines.stages import STAGE_KINDS
@@ -64,7 +64,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _record(error: CogtuiError) -> None:
-    """Write an error to the attempt's folder. On a full disk even that fails; the message still reaches the log."""
+    """Write an error to the attempt's folder; on a full disk into the space that the worker reserved for it."""
     attempt = os.environ.get(ATTEMPT_VARIABLE)
     if not attempt:
         return
@@ -72,7 +72,7 @@ def _record(error: CogtuiError) -> None:
     if isinstance(error, Interrupted) and path.exists():
         return  # another process of this stage failed, and torchrun stopped this one for it
     with contextlib.suppress(OSError):
-        write_json(path, error.as_dict())
+        write_reserved(path, error.as_dict())
 
 
 def _leave_group() -> None:

@@ -4,12 +4,14 @@ import errno
 import hashlib
 import json
 import os
+import stat
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
 from pipelines.errors import InvalidInput
 
+RESERVE_BYTES: Final = 4096
 _NO_FOLDER_SYNC: Final = (errno.EINVAL, errno.EBADF, errno.EACCES, errno.ENOTSUP, errno.ENOSYS)
 """Errors of file systems, and of folders without read permission, on which folders cannot be synced."""
 
@@ -50,6 +52,41 @@ def write_atomic(path: Path, text: str, *, durable: bool = True) -> None:
 def write_json(path: Path, value: Any, *, durable: bool = True) -> None:
     """Write a value as indented JSON, atomically; `durable` as in `write_atomic`."""
     write_atomic(path, json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n", durable=durable)
+
+
+def reserve_file(path: Path) -> None:
+    """Reserve disk space for a small JSON file, so that `write_reserved` can write it when the disk is full."""
+    with suppress(OSError):  # the reserve is optional
+        _reserve_of(path).write_bytes(b" " * RESERVE_BYTES)
+
+
+def write_reserved(path: Path, value: Any) -> None:
+    """Write a value as JSON, atomically; on a full disk into the space that `reserve_file` reserved.
+
+    Raises:
+        OSError: it cannot be written in the reserve either.
+    """
+    reserve = _reserve_of(path)
+    try:
+        write_json(path, value)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT) or not reserve.exists():
+            raise
+        text = json.dumps(value, ensure_ascii=True, allow_nan=False).encode()
+        if len(text) > RESERVE_BYTES:
+            raise
+        with reserve.open("r+b") as stream:
+            stream.write(text.ljust(RESERVE_BYTES))
+            stream.flush()
+            os.fsync(stream.fileno())
+        reserve.replace(path)
+        return
+    with suppress(OSError):
+        reserve.unlink(missing_ok=True)
+
+
+def _reserve_of(path: Path) -> Path:
+    return path.with_name(f".{path.stem}.reserve")
 
 
 def sync_file(path: Path) -> None:
@@ -95,6 +132,8 @@ def read_json(path: Path) -> Any:
         InvalidInput: the file is not JSON: another program wrote it, or it is damaged.
     """
     try:
+        if not stat.S_ISREG(path.stat().st_mode):  # opening a pipe would wait for its other end
+            raise InvalidInput(f"{path} is not a file", remedy="Remove it.")
         text = path.read_text(encoding="utf-8", errors="surrogatepass")
     except (FileNotFoundError, NotADirectoryError):
         return None

@@ -7,6 +7,7 @@ claim keeps two `cogtui run` from starting a stage twice.
 import errno
 import json
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, Literal, TypeVar
 
@@ -15,7 +16,7 @@ import msgspec
 from jobs.attempts.processes import ProcessId
 from pipelines.errors import MissingRequirement
 from pipelines.file_record import FileRecord
-from pipelines.files import read_json, sync_file, sync_folder, write_json
+from pipelines.files import RESERVE_BYTES, read_json, reserve_file, sync_file, write_json, write_reserved
 
 RECORD_VERSION: Final = 1
 Cluster = Literal["local", "slurm"]
@@ -33,8 +34,8 @@ RESULT: Final = "result.json"
 STDOUT, STDERR, WORKER_LOG = "stdout.log", "stderr.log", "worker.log"
 ARRAY: Final = "shards"
 """Folder in an attempt for submitit's files of its job array."""
-_RESERVE: Final = ".exit.reserve"
-_RESERVE_BYTES: Final = 4096
+_LONGEST_REASON: Final = 300
+"""Characters of a reason that fit into a reserve in any script, with the rest of the record."""
 
 
 class _AttemptRecord(FileRecord, frozen=True, kw_only=True):
@@ -83,6 +84,8 @@ class WorkerRun(_AttemptRecord, frozen=True, kw_only=True):
     why: EndCause = ""
     resumed_step: int | None = None
     """The step it continued from, as the stage recorded it; None until then, and without a checkpoint."""
+    progress: float | None = None
+    """How far `progress.json` was when it began."""
     newest_checkpoint: int | None = None
     """The newest checkpoint when it began, which may turn out to be damaged."""
 
@@ -148,7 +151,12 @@ def attempt_numbers(stage: Path) -> list[int]:
         names = os.listdir(attempts_folder(stage))  # noqa: PTH208
     except (FileNotFoundError, NotADirectoryError):
         return []
-    return sorted(int(name) for name in names if name.isdigit())
+    return sorted(int(name) for name in names if is_number(name))
+
+
+def is_number(name: str) -> bool:
+    """Whether a name consists of the digits 0 to 9; `str.isdigit` also accepts ², which is no number."""
+    return name.isascii() and name.isdigit()
 
 
 def attempt_path(stage: Path, number: int) -> Path:
@@ -179,7 +187,7 @@ def shard_folders(attempt: Path) -> list[Path]:
         names = os.listdir(attempt)  # noqa: PTH208
     except (FileNotFoundError, NotADirectoryError):
         return []
-    return [attempt / name for name in sorted(names) if name.startswith("shard-") and name[6:].isdigit()]
+    return [attempt / name for name in sorted(names) if name.startswith("shard-") and is_number(name[6:])]
 
 
 def attempt_of(path: Path) -> Path:
@@ -254,12 +262,10 @@ def write_record(path: Path, record: _AttemptRecord) -> None:
     write_json(path, record.model_dump())
 
 
-def reserve_exit(attempt: Path) -> None:
-    """Reserve disk space for `exit.json`, so that it can be written when the disk is full."""
-    try:
-        (attempt / _RESERVE).write_bytes(b" " * _RESERVE_BYTES)
-    except OSError:
-        return  # the reserve is optional
+def reserve_records(attempt: Path) -> None:
+    """Reserve disk space for the records that must be written when the disk is full: end, error, cancel request."""
+    for name in (EXIT, ERROR, CANCEL):
+        reserve_file(attempt / name)
 
 
 def write_exit(attempt: Path, record: ExitRecord) -> None:
@@ -268,21 +274,18 @@ def write_exit(attempt: Path, record: ExitRecord) -> None:
     Raises:
         OSError: it cannot be written in the reserve either.
     """
-    reserve = attempt / _RESERVE
-    try:
-        attempt.mkdir(parents=True, exist_ok=True)
-        write_record(attempt / EXIT, record)
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT) or not reserve.exists():
-            raise
-        text = json.dumps(record.model_dump(), ensure_ascii=True).encode()
-        if len(text) > _RESERVE_BYTES:
-            text = json.dumps(record.model_copy(update={"reason": ""}).model_dump()).encode()
-        with reserve.open("r+b") as stream:
-            stream.write(text.ljust(_RESERVE_BYTES))
-            stream.flush()
-            os.fsync(stream.fileno())
-        reserve.replace(attempt / EXIT)
-        sync_folder(attempt)
-        return
-    reserve.unlink(missing_ok=True)
+    attempt.mkdir(parents=True, exist_ok=True)
+    if len(json.dumps(record.model_dump())) > RESERVE_BYTES:
+        record = record.model_copy(update={"reason": record.reason[:_LONGEST_REASON]})
+    write_reserved(attempt / EXIT, record.model_dump())
+    for name in (ERROR, CANCEL):
+        with suppress(OSError):
+            (attempt / f".{Path(name).stem}.reserve").unlink(missing_ok=True)
+
+
+def discard_claim(attempt: Path) -> None:
+    """Remove an attempt that was claimed but could not be submitted; needs no free space."""
+    aside = attempt.with_name(f".{attempt.name}.{os.urandom(6).hex()}.tmp")
+    with suppress(OSError):
+        attempt.rename(aside)
+        _discard(aside)

@@ -6,6 +6,7 @@ and the next agent continues.
 """
 
 import contextlib
+import errno
 import logging
 import os
 import select
@@ -254,6 +255,8 @@ class Agent:
             attempts.write_exit(attempt, record)
         except OSError as error:
             log.warning("cannot write the end of %s: %s", attempt, error)
+            if error.errno == errno.EROFS:
+                self._stopping = True  # nothing can be recorded any more; the next command starts an agent
             return  # the ticket stays, so that the write is retried
         self.queue.remove(queued)
 

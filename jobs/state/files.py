@@ -2,6 +2,7 @@
 
 import json
 import os
+import stat
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -94,7 +95,7 @@ class FileReader:
         files.done = attempts.RESULT in names and self._read(base, attempts.RESULT, _as_object, files) is not None
         if "attempts" in names:
             folder = f"{base}/attempts"
-            numbers = sorted(int(name) for name in self._names(folder) if name.isdigit())
+            numbers = sorted(int(name) for name in self._names(folder) if attempts.is_number(name))
             files.attempts = [self._attempt(f"{folder}/{number:03d}", number) for number in numbers]
         return files
 
@@ -118,7 +119,7 @@ class FileReader:
             files.resumed = self._read(base, RESUMED, ResumeRecord.model_validate_json, files)
         files.problems = problems  # those two are not synced and only shown: damage does not matter
         if files.job is not None and files.job.shards and files.job.shard is None:
-            found = sorted(name for name in names if name.startswith("shard-") and name[6:].isdigit())
+            found = sorted(name for name in names if name.startswith("shard-") and attempts.is_number(name[6:]))
             files.shards = [self._attempt(f"{base}/{name}", int(name.removeprefix("shard-"))) for name in found]
         if files.exit is not None and files.started is not None and files.exit.run < files.started.run.number:
             files.exit = None  # the end of an earlier start
@@ -147,6 +148,9 @@ class FileReader:
         except OSError as error:
             files.problems.append(f"{name}: {error.strerror}")
             return None
+        if not stat.S_ISREG(status.st_mode):
+            files.problems.append(f"{name} is not a file")  # opening a pipe would wait for its other end
+            return None
         files.written[name] = status.st_mtime
         signature = (status.st_mtime_ns, status.st_ino, status.st_size)
         entry = self._known.get(path)
@@ -155,8 +159,11 @@ class FileReader:
                 value = parse(_bytes(path))
             except FileNotFoundError:
                 return None
+            except RecursionError:
+                files.problems.append(f"{name} cannot be read: it is nested too deeply")
+                return None
             except (OSError, ValueError) as error:
-                files.problems.append(f"{name} cannot be read: {str(error).splitlines()[0]}")
+                files.problems.append(f"{name} cannot be read: {(str(error).splitlines() or ['damaged'])[0]}")
                 return None
             entry = self._known[path] = _Entry(signature, value)
         found: T = entry.value

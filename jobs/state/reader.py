@@ -11,13 +11,13 @@ from typing import Final
 
 from jobs.attempts.clock import clock_skew_s
 from jobs.attempts.processes import is_alive
-from jobs.attempts.records import JOB, RESULT, WorkerRun, workspace_mark
+from jobs.attempts.records import EXIT, JOB, RESULT, WorkerRun, workspace_mark
 from jobs.attempts.tickets import SLURM_MARK, LocalQueue, Ticket, queue_folder
 from jobs.slurm.types import SlurmAnswer
 from jobs.state.files import AttemptFiles, FileReader, StageFiles
-from jobs.state.local import FileAges, StateDecision, decide_local
+from jobs.state.local import SETTLE_S, FileAges, StateDecision, decide_local
 from jobs.state.shards import count_done_shards, decide_shards
-from jobs.state.slurm import decide_slurm
+from jobs.state.slurm import decide_slurm, is_unconfirmed_end
 from jobs.state.types import (
     ACTIVE,
     CONTINUABLE,
@@ -162,13 +162,18 @@ class _StateSnapshot:
             last = stage.attempts[-1]
             if last.job is None or last.job.cluster != "slurm":
                 continue
-            if last.exit is not None and not last.exit.requeued and not always:
+            if last.exit is not None and not last.exit.requeued and not always and not self._may_be_requeued(last):
                 continue
             ask = True
             found.update(job_id for job_id in (last.job.job_id, last.job.shards_job_id) if job_id)
         if bare and not ask:
             ask = self._reader.uses_slurm  # the attempts of a stage without any may have been deleted
         return frozenset(found) if ask else None
+
+    def _may_be_requeued(self, files: AttemptFiles) -> bool:
+        """Whether Slurm may yet start an ended job again, as after the failure of its node."""
+        age = self._times.age_s(files.written.get(EXIT))
+        return is_unconfirmed_end(files) and age is not None and age < SETTLE_S
 
     def state(self, key: str) -> StageState | None:
         if key not in self._states:

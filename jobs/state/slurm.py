@@ -61,6 +61,9 @@ def decide_slurm(
         over = found is None or found.state not in _WAITING_STATES | _RUNNING_STATES or found.state == "COMPLETING"
         # Slurm takes a moment to notice that a job has ended
         ending = found is not None and found.state in _RUNNING_STATES and times.now - written < SETTLE_S
+        if ending and is_unconfirmed_end(files):
+            reason = "has ended; Slurm decides whether it starts again"
+            return StateDecision("running", "scheduler", max(0.0, times.now - answer.asked), reason, active=True)
         if over or ending or written > answer.asked:
             return _decide_recorded_end(files, files.exit, found, times)
     found = answer.find(job.job_id, job.name)
@@ -73,6 +76,12 @@ def decide_slurm(
     if found.state in _RUNNING_STATES or (found.state in _WAITING_STATES and began_since):
         return _decide_running(files, found, progress_written, times, age)
     return _decide_ended(files, found, inputs_failed, times, age)
+
+
+def is_unconfirmed_end(files: AttemptFiles) -> bool:
+    """Whether an exit record may not be the last word: Slurm starts a job again whose node failed."""
+    ended = files.exit
+    return ended is not None and not ended.requeued and ended.why in ("failed", "interrupted") and files.cancel is None
 
 
 def _decide_recorded_end(

@@ -17,6 +17,7 @@ from jobs.slurm.types import UNDER_WAY
 from jobs.state.reader import StageState, StateReader
 from jobs.workspace import Workspace
 from pipelines.errors import MissingRequirement
+from pipelines.files import write_reserved
 
 GRACE_S: Final = 10.0
 """Seconds that a stage has to end by itself after the first signal."""
@@ -56,7 +57,7 @@ def cancel(
         grace_s: seconds between SIGINT and SIGTERM; SIGKILL follows.
 
     Raises:
-        MissingRequirement: a cancel request cannot be saved, or Slurm cannot be reached.
+        MissingRequirement: stages were ended but that cannot be recorded, or Slurm cannot be reached.
     """
     named = list(dict.fromkeys(keys))
     reader = StateReader(workspace)
@@ -64,8 +65,8 @@ def cancel(
     because = _dependents(before, _inputs(workspace, before), named) if with_dependents else {}
     # dependents first, so that none of them starts when its input ends
     chosen = [key for key in (*because, *named) if key in before and before[key].active]
-    for key in chosen:
-        _request_cancel(before[key], because.get(key, ""), grace_s)
+    # a request that cannot be saved keeps no stage running: its processes are signalled all the same
+    unsaved = [error for key in chosen if (error := _request_cancel(before[key], because.get(key, ""), grace_s))]
     local = [before[key] for key in chosen if _cluster(before[key]) == "local"]
     remote = [before[key] for key in chosen if _cluster(before[key]) == "slurm"]
     if remote:
@@ -73,6 +74,14 @@ def cancel(
     if local:
         _end_local(workspace, local, grace_s)
     after = StateReader(workspace).read(before, ask_slurm=True)
+    wrong = [key for key in chosen if after[key].state != "cancelled"]
+    if unsaved and wrong:
+        left = [key for key in wrong if after[key].active]
+        raise MissingRequirement(
+            f"the cancellation could not be recorded: {unsaved[0].strerror}",
+            detail=f"Still active: {', '.join(left)}." if left else "Its processes were ended all the same.",
+            remedy="Free some space or fix the file system; then cogtui ls shows what is left.",
+        )
     return [
         CancelOutcome(key, after[key], before[key], because.get(key, ""))
         for key in dict.fromkeys((*named, *because))
@@ -117,21 +126,19 @@ def _path(state: StageState) -> Path | None:
     return Path(state.attempt.path) if state.attempt is not None else None
 
 
-def _request_cancel(state: StageState, because: str, grace_s: float) -> None:
+def _request_cancel(state: StageState, because: str, grace_s: float) -> OSError | None:
+    """Save a cancel request, on a full disk in the reserved space; return the error if it cannot be saved."""
     path = _path(state)
     if path is None:
-        return
+        return None
     request = CancelRequest(
         time=time.time(), host=process.host_name(), user=getpass.getuser(), grace_s=grace_s, because=because
     )
     try:
-        attempts.write_record(path / attempts.CANCEL, request)
+        write_reserved(path / attempts.CANCEL, request.model_dump())
     except OSError as error:
-        raise MissingRequirement(
-            f"cannot write in {path}: {error.strerror}",
-            detail="Nothing was cancelled." if not because else "",
-            remedy="Free some space or fix the permissions, then try again.",
-        ) from error
+        return error
+    return None
 
 
 def _scancel(states: Sequence[StageState]) -> None:

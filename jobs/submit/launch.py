@@ -1,10 +1,11 @@
 """Starts stages: finished ones are reused, active ones left alone, the others claimed and submitted."""
 
 from collections.abc import Collection, Sequence
+from pathlib import Path
 from typing import Final, get_args
 
 from jobs.attempts.agent_link import ensure_agent
-from jobs.attempts.records import Cluster
+from jobs.attempts.records import Cluster, discard_claim
 from jobs.attempts.tickets import LocalQueue, Ticket
 from jobs.local.slots import Machine
 from jobs.planning.types import StageInstance
@@ -114,6 +115,10 @@ def _queue(workspace: Workspace, tickets: list[Ticket], paths: list[str]) -> Non
     try:
         LocalQueue(workspace).add(tickets)
     except OSError as error:
+        queued = {(found.ticket.key, found.ticket.number) for found in LocalQueue(workspace).tickets()}
+        for ticket, path in zip(tickets, paths, strict=True):
+            if (ticket.key, ticket.number) not in queued:
+                discard_claim(Path(path))  # nobody would ever start it
         raise MissingRequirement(
             f"cannot write in {workspace.path}: {error.strerror}",
             remedy="Free some space, then run the same command again.",

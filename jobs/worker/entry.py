@@ -36,6 +36,9 @@ HEARTBEAT_S: Final = 10.0
 MAX_RESUMES: Final = 20
 """Interruptions from outside after which a start gives up."""
 
+MAX_STARTS_WITHOUT_PROGRESS: Final = 8
+"""Starts in a row without a new checkpoint or progress after which an attempt gives up: it never gets anywhere."""
+
 _CANNOT_START: Final = 127
 _NEVER: Final = float("inf")
 
@@ -106,6 +109,9 @@ class Worker:
             if self._superseded():
                 reason = "a newer attempt replaced it"
                 return self._finish(self.records.end(None, None, "cancelled", reason=reason))
+            if (starts := self.records.starts_without_progress()) >= MAX_STARTS_WITHOUT_PROGRESS:
+                reason = f"stopped after {starts} starts in a row without progress, each ended from outside"
+                return self._finish(self.records.end(None, None, "failed", reason=reason))
             ended = self._run_child()
             outside = ended.why == "interrupted" and not self._stop_signal
             if not outside or resume == MAX_RESUMES:

@@ -1,6 +1,7 @@
 """Writes the records of a worker's starts: `started.json` while it runs, `exit.json` at its end."""
 
 import contextlib
+import errno
 import os
 import sys
 import time
@@ -52,6 +53,7 @@ class AttemptRecorder:
             number=len(earlier) + 1,
             host=process.host_name(),
             started=time.time(),
+            progress=self._progress(),
             newest_checkpoint=latest[0] if latest else None,
         )
         self._started = StartRecord(
@@ -72,7 +74,25 @@ class AttemptRecorder:
             (self._attempt / attempts.ERROR).unlink(missing_ok=True)
             (self._attempt / RESUMED).unlink(missing_ok=True)
         if self.leads:
-            attempts.reserve_exit(self._attempt)
+            attempts.reserve_records(self._attempt)
+
+    def _progress(self) -> float | None:
+        with contextlib.suppress(OSError, ValueError, CogtuiError):
+            progress = self._stage.progress()
+            return None if progress is None else progress.done
+        return None
+
+    def starts_without_progress(self) -> int:
+        """Return how many of the latest starts, before this one, brought neither a checkpoint nor progress."""
+        if self._started is None:
+            return 0
+        count = 0
+        now = self._started.run
+        for run in reversed(self._started.earlier):
+            if (run.newest_checkpoint, run.progress) != (now.newest_checkpoint, now.progress):
+                break
+            count += 1
+        return count
 
     def child(self, pid: int, command: list[str]) -> None:
         """Add the stage's own process to the record."""
@@ -150,7 +170,7 @@ class AttemptRecorder:
             try:
                 write()
             except OSError as error:
-                if time.monotonic() >= deadline:
+                if time.monotonic() >= deadline or error.errno == errno.EROFS:
                     sys.stderr.write(f"cogtui: cannot write a record of this attempt: {error}\n")
                     return
                 time.sleep(1.0)

@@ -97,6 +97,10 @@ def _do(what: str, folder: StageFolder) -> None:
     elif verb == "children":
         _leave_children(folder)
         time.sleep(600)
+    elif verb == "fill":
+        with (folder.path / "filler").open("wb", buffering=0) as stream:
+            while True:
+                stream.write(bytes(512))
     elif verb == "leave":
         _leave_children(folder)
 

@@ -102,7 +102,7 @@ def test_cancelling_what_is_over_changes_nothing(lab: Lab) -> None:
     assert not (lab.attempt("a") / CANCEL).exists()
 
 
-def test_a_wish_that_cannot_be_written_down_is_refused(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_request_that_cannot_be_saved_ends_the_stage_all_the_same(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     lab.stage("a", until=str(lab.path / "go"))
     lab.submit()
     wait_for(lambda: lab.starts("a"))
@@ -110,12 +110,12 @@ def test_a_wish_that_cannot_be_written_down_is_refused(lab: Lab, monkeypatch: py
     def full(path: Path, record: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("jobs.attempts.records.write_record", full)
-    with pytest.raises(MissingRequirement, match="No space left"):
+    monkeypatch.setattr("jobs.submit.cancel.write_reserved", full)
+    with pytest.raises(MissingRequirement, match="could not be recorded: No space left") as caught:
         cancel(lab.workspace, [lab.key("a")])
-    assert lab.state("a").state == "running"
-    (lab.path / "go").touch()
-    lab.wait("a", "done")
+    assert caught.value.detail == "Its processes were ended all the same."
+    wait_for(lambda: not lab.processes())
+    assert (lab.state("a").state, lab.state("a").active) == ("preempted", False)
 
 
 def test_the_command_asks_and_says_what_went_along(lab: Lab) -> None:

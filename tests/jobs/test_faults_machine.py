@@ -23,10 +23,13 @@ from jobs.attempts.records import (
     JobRecord,
     claim,
     read_record,
-    reserve_exit,
+    reserve_records,
     write_exit,
 )
+from jobs.attempts.tickets import LocalQueue, Ticket
 from jobs.state.files import PROGRESS
+from jobs.state.reader import stage_states
+from jobs.submit.cancel import cancel
 from pipelines.errors import MissingRequirement
 from pipelines.files import read_json, write_json
 from tests.jobs.faults import held, release, worker_of
@@ -79,8 +82,6 @@ def test_pid_used_again(lab: Lab) -> None:
         started["worker"] |= {"pid": stranger.pid}
         write_json(path, started)
         assert lab.state("a").state == "lost"
-        from jobs.submit.cancel import cancel
-
         assert cancel(lab.workspace, [lab.key("a")])[0].state.state == "lost"
         assert stranger.poll() is None
         stranger.kill()
@@ -284,6 +285,79 @@ def test_disk_full_while_state_files_are_written(tmp_path: Path, small_disk: Pat
         full.close()
 
 
+def test_a_full_disk_is_named_as_the_cause(small_disk: Path) -> None:
+    full = Lab(small_disk)
+    try:
+        full.stage("a", do="fill")
+        full.submit()
+        state = full.wait("a", "failed")
+        assert state.reason.startswith("the disk is full")
+        assert "--retry" in state.remedy
+        wait_for(lambda: not full.processes())
+    finally:
+        full.close()
+
+
+def test_cancelling_works_on_a_full_disk(tmp_path: Path, small_disk: Path) -> None:
+    full = Lab(small_disk)
+    try:
+        full.stage("a", until=str(tmp_path / "go"))
+        full.submit()
+        wait_for(lambda: (full.folder("a") / PROGRESS).exists() and (full.attempt("a") / HEARTBEAT).exists())
+        fill(small_disk)
+        (found,) = cancel(full.workspace, [full.key("a")])
+        assert (found.state.state, found.state.reason) == ("cancelled", "cancelled")
+        wait_for(lambda: not full.processes())
+    finally:
+        full.close()
+
+
+def test_cancelling_works_on_a_file_system_that_has_turned_read_only(tmp_path: Path, small_disk: Path) -> None:
+    """The processes end, and the command says that it cannot be recorded; the agent ends too."""
+    broken = Lab(small_disk)
+    place = str(small_disk)
+    try:
+        broken.stage("a", until=str(tmp_path / "go"))
+        broken.submit()
+        wait_for(lambda: (broken.folder("a") / PROGRESS).exists() and (broken.attempt("a") / HEARTBEAT).exists())
+        # a second mount over the first, since files that are open for writing keep the first from turning read-only
+        subprocess.run(["mount", "--bind", place, place], check=True)
+        subprocess.run(["mount", "-o", "remount,bind,ro", place], check=True)
+        try:
+            with pytest.raises(MissingRequirement, match="could not be recorded: Read-only file system") as caught:
+                cancel(broken.workspace, [broken.key("a")])
+            assert caught.value.detail == "Its processes were ended all the same."
+            wait_for(lambda: not broken.processes())
+            assert broken.state("a").state == "lost"
+        finally:
+            subprocess.run(["umount", "-l", place], check=True)
+    finally:
+        broken.close()
+
+
+def test_a_submission_that_cannot_be_queued_leaves_no_claim(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    lab.stage("a")
+    lab.stage("b")
+    write = LocalQueue._write
+    written: list[str] = []
+
+    def full(self: LocalQueue, name: str, ticket: Ticket) -> None:
+        if written:
+            raise OSError(errno.ENOSPC, "No space left on device", name)
+        written.append(name)
+        write(self, name, ticket)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(LocalQueue, "_write", full)
+        with pytest.raises(MissingRequirement, match="No space left on device"):
+            lab.submit()
+    assert list((lab.folder("b") / "attempts").iterdir()) == []
+    assert lab.state("b").state == "planned"
+    assert [found.action for found in lab.submit()] == ["claimed", "submitted"]
+    for name in ("a", "b"):
+        lab.wait(name, "done")
+
+
 def test_disk_full_without_any_reserve(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     """A worker that cannot write its end at all: the state is lost, not wrong, and the next start continues."""
     held(lab)
@@ -300,15 +374,44 @@ def test_disk_full_without_any_reserve(lab: Lab, monkeypatch: pytest.MonkeyPatch
 
 
 def test_an_exit_record_fits_into_its_reserve_on_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    reserve_exit(tmp_path)
+    reserve_records(tmp_path)
 
     def full(path: Path, value: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device", str(path))
 
-    monkeypatch.setattr("jobs.attempts.records.write_json", full)
+    monkeypatch.setattr("pipelines.files.write_json", full)
     record = ExitRecord(run=1, host="h", time=1.0, code=1, why="failed", reason="ü" * 5000)
     write_exit(tmp_path, record)
     found = read_record(tmp_path / EXIT, ExitRecord)
-    assert found == record.model_copy(update={"reason": ""})
+    assert found == record.model_copy(update={"reason": "ü" * 300})
     with pytest.raises(OSError, match="No space left"):
         write_exit(tmp_path, record)
+
+
+def test_starts_without_progress_are_bounded(lab: Lab) -> None:
+    """A stage that is always stopped before it gets anywhere ends by name, whoever starts it again."""
+    lab.stage("a", do="exit 75")
+    lab.submit()
+    state = lab.wait("a", "failed")
+    assert state.reason == "stopped after 8 starts in a row without progress, each ended from outside"
+    assert [int(start[0]) for start in lab.starts("a")] == [0, *[1] * 8]  # the first brought a checkpoint
+    wait_for(lambda: not lab.processes())
+
+
+def test_strange_files_make_one_stage_unknown_and_hide_no_other(lab: Lab) -> None:
+    lab.stage("a")
+    lab.submit()
+    lab.wait("a", "done")
+    for name in ("deep", "pipe", "odd"):
+        lab.stage(name)
+    (lab.folder("deep") / "result.json").write_text("[" * 200_000)
+    os.mkfifo(lab.folder("pipe") / PROGRESS)
+    (lab.folder("odd") / "attempts" / "²").mkdir(parents=True)
+    (lab.folder("odd") / "attempts" / "001").mkdir()
+    os.mkfifo(lab.folder("odd") / "attempts" / "001" / "job.json")
+    states = stage_states(lab.workspace)
+    assert states[lab.key("a")].state == "done"
+    assert states[lab.key("pipe")].state == "planned"  # its progress is only shown
+    assert states[lab.key("deep")].reason == "result.json cannot be read: it is nested too deeply"
+    assert (states[lab.key("odd")].state, states[lab.key("odd")].reason) == ("unknown", "001/job.json is not a file")
+    assert {states[lab.key(name)].state for name in ("deep", "odd")} == {"unknown"}

@@ -139,11 +139,19 @@ def test_out_of_memory_wins_over_a_killed_child(tmp_path: Path) -> None:
 
 
 def test_started_again_after_its_end(tmp_path: Path) -> None:
-    """Somebody requeued a failed job: the scheduler's word is newer than the record."""
+    """Slurm requeued a failed job, as after the failure of its node: its word is newer than the record."""
     found = files(tmp_path, ended=FAILED)
     found.written["exit.json"] = time.time()
     assert judge(found, "PENDING").active
-    assert judge(found, "RUNNING").state == "failed"  # Slurm has not noticed yet
+    for word in ("RUNNING", "COMPLETING"):  # Slurm has not noticed yet, or is about to requeue it
+        ending = judge(found, word)
+        assert (ending.state, ending.active) == ("running", True)
+        assert ending.reason == "has ended; Slurm decides whether it starts again"
+    assert judge(found, "FAILED").state == "failed"
+    assert judge(found, None).state == "failed"
+    found.cancel = CancelRequest(time=1.0, host="h", user="u")
+    assert judge(found, "RUNNING").state == "failed"
+    found.cancel = None
     found.written["exit.json"] = time.time() - 500
     assert judge(found, "PENDING").active
     assert judge(found, "RUNNING").active

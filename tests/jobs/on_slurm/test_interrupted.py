@@ -66,8 +66,15 @@ def test_node_failure_is_survived(lab: Lab) -> None:
     wait_for(lambda: saved(lab, "a", 2))
     node = slurm.squeue()[job_id(lab, "a")].nodes
     slurm.run_command(["scontrol", "update", f"nodename={node}", "state=down", "reason=test"])
+    seen = []
+
+    def started_again() -> bool:
+        seen.append(lab.state("a"))
+        return len(lab.starts("a")) == 2
+
     try:
-        wait_for(lambda: len(lab.starts("a")) == 2)
+        wait_for(started_again)
+        assert [state for state in seen if not state.active] == []
     finally:
         with contextlib.suppress(slurm.SlurmRefusal):  # it may be back already
             slurm.run_command(["scontrol", "update", f"nodename={node}", "state=resume"])
