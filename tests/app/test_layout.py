@@ -85,3 +85,15 @@ def test_a_flood_of_combining_marks_is_not_one_line() -> None:
 def test_fit_fills_exactly(text: str, width: int, out: str) -> None:
     assert fit(text, width) == out
     assert cell_len(fit(text, width)) == width
+
+
+@pytest.mark.parametrize("raw", [False, True])
+def test_folds_hide_lines_and_offsets_in_them_are_at_the_line_before(raw: bool) -> None:
+    text = "ask\nfirst\nsecond\nthird\nafter\nlast\nend"
+    folds = {text.index("\nsecond"): text.index("after"), text.index("\nend"): len(text) + 1}
+    layout = TextLayout(text, 20, raw=raw, folds=folds)
+    assert [line.rstrip("\n") for line in lines_of(layout)] == ["ask", "first", "after", "last"]
+    assert layout.line_of(text.index("third")) == 1
+    assert layout.line_of(text.index("end")) == 3
+    assert [layout.hidden_after(line) for line in range(4)] == [None, (9, 23), None, (33, 38)]
+    assert not layout.continues(2)

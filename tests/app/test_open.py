@@ -8,13 +8,15 @@ import pytest
 from typer.testing import CliRunner
 
 from cogtui.app.main import make_app
+from cogtui.app.rollout.trace_text import TraceText
 from cogtui.app.traces.list.screen import TracesScreen
+from cogtui.app.traces.reader.screen import TraceScreen
 from cogtui.app.widgets.text_rows import TextRows
 from cogtui.cli.main import app as command_line
 from cogtui.store import open_store
 from cogtui.store.importing.opening import OpenedFiles, open_files
 from pipelines.errors import MissingRequirement
-from tests.app.driving import notices, press, settle, started, until
+from tests.app.driving import notices, press, settle, started, until, visible_lines
 
 
 @pytest.fixture
@@ -99,3 +101,44 @@ async def test_an_index_of_an_earlier_version_is_announced(opened: OpenedFiles) 
     app = make_app(opened.workspace, browse_only=True, opener=opened.store, file_import=opened)
     async with started(app):
         assert any("is being built again" in text for text in notices(app))
+
+
+async def test_tool_calls_and_thoughts_are_folded_and_unfolded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    thought = "Try 3 + 4 = 7.\nThat is not 32, so let me try again.\n(3 + 5) * 4 = 32, works."
+    call = {"function": {"name": "add", "arguments": '{\n"a": 2\n}'}}
+    said = [
+        {"role": "assistant", "reasoning_content": thought, "content": "I ask.", "tool_calls": [call]},
+        {"role": "tool", "content": "four\n(4)\n[/]"},
+        {"role": "assistant", "content": "It is 4."},
+    ]
+    row = {"prompt": [{"role": "user", "content": "Make 32 from [3, 5, 4]."}], "completion": said, "reward": 1.0}
+    (tmp_path / "a.jsonl").write_text(json.dumps(row) + "\n")
+    files = open_files([tmp_path / "a.jsonl"])
+    app = make_app(files.workspace, browse_only=True, opener=files.store, file_import=files)
+    async with started(app) as pilot:
+        await until(pilot, lambda: isinstance(app.screen, TracesScreen) and app.screen.total == 1)
+        await press(pilot, "enter")
+        await until(pilot, lambda: isinstance(app.screen, TraceScreen) and app.screen.detail is not None)
+        text = app.screen.query_one(TraceText)
+
+        def shown() -> list[str]:
+            return [line.strip() for line in visible_lines(text) if line.strip()]
+
+        await settle(pilot)
+        whole = shown()
+        assert [line[-8:] for line in whole[-2:]] == ["sistant]", "It is 4."]
+        await press(pilot, "f")
+        folded = shown()
+        assert any("[call add] { … 2 more lines" in line for line in folded)
+        assert any("four … 2 more lines" in line for line in folded)
+        assert any("let me try again" in line for line in folded)
+        assert not any("[/]" in line for line in folded)
+        assert "tool calls and results are folded: 4 lines hidden" in notices(app)[-1]
+        await press(pilot, "f")
+        assert any("Try 3 + 4 = 7. … 2 more lines" in line for line in shown())
+        text.go_to_span(0)  # a span in a folded thought is shown
+        await settle(pilot)
+        assert any("let me try again" in line for line in shown())
+        assert shown() == whole
+    files.cancel()

@@ -6,7 +6,7 @@ A layout is built once per text and width; strings and styles are made for visib
 import re
 from array import array
 from bisect import bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from itertools import pairwise
 from typing import Final
@@ -45,10 +45,18 @@ class TextLayout:
         raw: print escapes instead of pictures; newlines then show as `\\n` at the line's end.
         pieces: offsets, ascending, at which a line begins whatever stands before; a newline that ends a piece then
             opens no line of its own. None: only newlines begin lines.
+        folds: newline → offset at which the line after it begins; what is between is not shown. Not with `pieces`.
     """
 
     def __init__(
-        self, text: str, width: int, *, wrap: bool = True, raw: bool = False, pieces: Sequence[int] | None = None
+        self,
+        text: str,
+        width: int,
+        *,
+        wrap: bool = True,
+        raw: bool = False,
+        pieces: Sequence[int] | None = None,
+        folds: Mapping[int, int] | None = None,
     ) -> None:
         self.text = text
         self.width = max(2, width)
@@ -56,6 +64,7 @@ class TextLayout:
         self.show: Callable[[str], str] = escaped if raw else shown
         self._simple = _SIMPLE_ESCAPED if raw else _SIMPLE
         self._width_of = escaped_width if raw else shown_width
+        self._folds = folds or {}
         self._starts = array("L")
         self._ends = array("L")
         if pieces is None:
@@ -75,6 +84,14 @@ class TextLayout:
         """Return the visual line of an offset; the last line for offsets past the end."""
         return max(0, bisect_right(self._starts, offset) - 1)
 
+    def hidden_after(self, line: int) -> tuple[int, int] | None:
+        """Return the range of the text that is folded away behind a line; None if there is none."""
+        if not self._folds:
+            return None
+        newline = self._ends[line] - (self.raw and self._ends[line] > self._starts[line])
+        end = self._folds.get(newline)
+        return None if end is None or self.text[newline : newline + 1] != "\n" else (newline, end)
+
     def continues(self, line: int) -> bool:
         """Return whether a line continues the one before without a newline in the text."""
         return line > 0 and self.text[self._starts[line] - 1] != "\n"
@@ -91,7 +108,7 @@ class TextLayout:
                 self._add(position, end)
             if newline < 0:
                 return
-            position = newline + 1
+            position = self._folds.get(newline, newline + 1)
 
     def _lay_out_pieces(self, pieces: Sequence[int]) -> None:
         text = self.text

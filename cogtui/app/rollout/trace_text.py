@@ -1,7 +1,7 @@
 """The text of a completion with highlighted spans and a gutter of behaviour lanes; only visible lines are drawn."""
 
 from collections.abc import Iterable, Sequence
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from textual import events
 from textual.binding import Binding, BindingType
@@ -11,9 +11,16 @@ from cogtui.app.rendering.highlight import HighlightPiece, Highlights, is_reliab
 from cogtui.app.rendering.layout import TextLayout
 from cogtui.app.rendering.styles import SPAN_STYLES, Part, StyleName
 from cogtui.app.widgets.line_view import ScrollLines
+from cogtui.store.values.import_facts import TextPart
 from pipelines.behaviors.sets.registered import behavior_of_letter
 from pipelines.records import Behavior, LabelledSpan
 
+_FOLDED: Final[tuple[frozenset[str], ...]] = (
+    frozenset(),
+    frozenset(("call", "result")),
+    frozenset(("call", "result", "thought")),
+)
+"""Kinds of parts that are folded at each press of the key, in turn."""
 _CONTINUES = 3
 """Width in cells of the gutter without its lanes: a mark for continued lines, between spaces."""
 
@@ -24,6 +31,7 @@ class TraceText(ScrollLines):
     TITLE = "trace"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("e", "toggle_raw", "Show escapes", show=False),
+        Binding("f", "fold", "Fold tool calls, then thoughts too", show=False),
         Binding("space", "move_page(1)", "Page down", show=False),
         Binding("enter", "jump(1, '')", "Next span", show=False),
     ]
@@ -50,6 +58,14 @@ class TraceText(ScrollLines):
             super().__init__()
             self.direction = direction
 
+    class FoldingChanged(Message):
+        """Other parts of the completion are folded."""
+
+        def __init__(self, kinds: frozenset[str], hidden_lines: int) -> None:
+            super().__init__()
+            self.kinds = kinds
+            self.hidden_lines = hidden_lines
+
     class VisibleRangeChanged(Message):
         """The visible part of the text changed."""
 
@@ -60,6 +76,8 @@ class TraceText(ScrollLines):
         super().__init__()
         self._text = ""
         self._raw = False
+        self._parts: Sequence[TextPart] = ()
+        self._folding = 0
         self._marked = Highlights(0, ())
         self._layout_of_text = TextLayout("", 80)
         self._base: tuple[Sequence[LabelledSpan], Sequence[tuple[int, int]]] = ((), ())
@@ -104,6 +122,7 @@ class TraceText(ScrollLines):
         marks: Sequence[tuple[int, int]] = (),
         *,
         behaviors: Sequence[Behavior] | None = None,
+        parts: Sequence[TextPart] = (),
         stay: bool = False,
     ) -> None:
         """Show a text with its spans.
@@ -113,11 +132,13 @@ class TraceText(ScrollLines):
             spans: with offsets into it.
             marks: ranges to mark as wrong.
             behaviors: the lanes of the gutter; those of the sets that the spans belong to if not given.
+            parts: thoughts, tool calls and results in the text, which can be folded.
             stay: keep what is seen in place: the same text with other spans.
         """
         if not stay:
             self._layers, self._found = {}, None
         self._text, self._base, self._behaviors = text, (list(spans), marks), behaviors
+        self._parts = parts
         self._marked = Highlights(len(text), *self._base, self._layers, behaviors)
         self.current = None
         self._lay_out()
@@ -138,19 +159,47 @@ class TraceText(ScrollLines):
         return self._layers.get(name, ())
 
     def _lay_out(self) -> None:
-        self._layout_of_text = TextLayout(self._text, max(10, self.text_width - self.gutter_cells), raw=self._raw)
+        width = max(10, self.text_width - self.gutter_cells)
+        self._layout_of_text = TextLayout(self._text, width, raw=self._raw, folds=self._folds())
         self.lines_changed(cursor=0)
+
+    def _folds(self) -> dict[int, int]:
+        """The lines to hide: of each folded part all but the first, whose newline stands for them."""
+        folds = {}
+        for part in self._parts:
+            if part.kind in _FOLDED[self._folding]:
+                newline = self._text.find("\n", part.start, part.end)
+                after = self._text.find("\n", part.end)
+                if newline >= 0:
+                    folds[newline] = (len(self._text) if after < 0 else after) + 1
+        return folds
+
+    def _count_lines(self, newline: int, after: int) -> int:
+        """Lines between a newline and where the text goes on."""
+        return self._text.count("\n", newline + 1, after) + (after > len(self._text))
+
+    def action_fold(self) -> None:
+        """Fold tool calls and their results, then thoughts too, then nothing."""
+        seen = self.visible_part[0]
+        self._folding = (self._folding + 1) % len(_FOLDED)
+        self._lay_out()
+        self.scroll_lines(self._layout_of_text.line_of(seen))
+        hidden = sum(self._count_lines(*place) for place in self._folds().items())
+        self.post_message(self.FoldingChanged(_FOLDED[self._folding], hidden))
 
     def line_parts(self, line: int, width: int) -> Sequence[Part]:
         layout = self._layout_of_text
         start, end = layout.bounds(line)
-        lanes = self._marked.lanes(start, end)
+        hidden = layout.hidden_after(line)
+        lanes = self._marked.lanes(start, end if hidden is None else min(hidden[1], len(self._text)))
         parts: list[Part] = []
         for lane, behavior in zip(lanes, self._marked.behaviors, strict=True):
             parts.append((lane, (SPAN_STYLES[behavior], "strong") if lane != " " else ""))
         parts.append((" ↪ " if layout.continues(line) else "   ", "dim"))
         for piece in self._marked.pieces_between(start, end):
             parts.append((layout.show(self._text[piece.start : piece.end]), self._piece_styles(piece)))
+        if hidden is not None:
+            parts.append((f" … {self._count_lines(*hidden):,} more lines", "dim"))
         return parts
 
     def _piece_styles(self, piece: HighlightPiece) -> tuple[StyleName, ...]:
@@ -184,6 +233,9 @@ class TraceText(ScrollLines):
         self.post_message(self.CurrentSpanChanged(index))
 
     def _bring_into_view(self, place: tuple[int, int]) -> None:
+        if any(start < place[0] < end for start, end in self._folds().items()):
+            self._folding = 0  # what is searched for is shown
+            self._lay_out()
         first, last = (self._layout_of_text.line_of(offset) for offset in (place[0], place[1] - 1))
         top, height = self.scroll_offset.y, self.size.height
         if first < top + 1 or last >= top + height - 1:

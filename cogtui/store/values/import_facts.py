@@ -4,7 +4,34 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
+
+
+class TextPart(NamedTuple):
+    """A piece of a completion made of messages."""
+
+    role: str
+    kind: str
+    """`text`, `thought`, `call` or `result`."""
+    start: int
+    """Half-open code-point offsets into the completion."""
+    end: int
+
+
+def text_parts(meta: Mapping[str, Any], length: int) -> list[TextPart]:
+    """Return the parts of a completion in their order, without any that does not fit into `length` characters."""
+    stated = meta.get("parts")
+    found, last = [], 0
+    for part in stated if isinstance(stated, list) else ():
+        if not isinstance(part, list) or len(part) != 4:
+            continue
+        role, kind, start, end = part
+        if not isinstance(role, str) or not isinstance(kind, str) or type(start) is not int or type(end) is not int:
+            continue
+        if last <= start <= end <= length:
+            found.append(TextPart(role, kind, start, end))
+            last = end
+    return found
 
 
 def gold_text(meta: Mapping[str, Any]) -> str | None:

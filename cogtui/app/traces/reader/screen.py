@@ -36,6 +36,7 @@ from cogtui.app.widgets.detail_pane import DetailPane
 from cogtui.app.widgets.line_view import LineView
 from cogtui.app.widgets.text_rows import TextRows
 from cogtui.store import Query, RolloutRow, Store
+from cogtui.store.values.import_facts import text_parts
 from jobs.workspace import Workspace
 from pipelines.behaviors.sets.registered import BEHAVIOR_LETTERS
 from pipelines.errors import InvalidInput
@@ -185,7 +186,10 @@ class TraceScreen(SearchActions, ChordScreen, CompareActions, ReusableScreen):
         self._show_head()
         text = self.query_one(TraceText)
         self.show_legend()
-        text.show_trace(self.detail.completion, self.trace.spans, wrong, behaviors=self.trace.behaviors, stay=stay)
+        parts = text_parts(self.detail.meta, len(self.detail.completion))
+        text.show_trace(
+            self.detail.completion, self.trace.spans, wrong, behaviors=self.trace.behaviors, parts=parts, stay=stay
+        )
         self.query_one(SpanList).show_spans(self.trace.spans, self.trace.lost)
         self._show_problem()
         self._show_minimap()
@@ -210,6 +214,16 @@ class TraceScreen(SearchActions, ChordScreen, CompareActions, ReusableScreen):
         if self.detail is not None:
             detail, facts, now = self.detail, self.facts, self.rules
             pane.show_with(lambda width: problem_rows(detail, facts, now, width))
+
+    @on(TraceText.FoldingChanged)
+    def _folded(self, event: TraceText.FoldingChanged) -> None:
+        if self.detail is None or not text_parts(self.detail.meta, len(self.detail.completion)):
+            self.show_message("this completion is one text, without turns: there is nothing to fold")
+        elif not event.kinds:
+            self.show_message("nothing is folded")
+        else:
+            what = "tool calls, results and thoughts" if "thought" in event.kinds else "tool calls and results"
+            self.show_message(f"{what} are folded: {event.hidden_lines:,} lines hidden")
 
     @on(TraceText.CurrentSpanChanged)
     def _at_span(self, event: TraceText.CurrentSpanChanged) -> None:
