@@ -20,6 +20,21 @@ from cogtui.app.widgets.line_view import LineView
 from cogtui.app.widgets.text_rows import TextRows
 from jobs.state.types import STATE_GLYPHS
 
+_NEEDS_EXPERIMENT = frozenset(
+    {
+        "open_log",
+        "open_traces",
+        "cancel",
+        "retry",
+        "copy_path",
+        "copy_command",
+        "experiment",
+        "choose_experiment",
+        "clone",
+    }
+)
+"""Actions without effect on the start page, so that the key bar and the palette leave them out."""
+
 
 class ExperimentsScreen(StagesScreen):
     """The matrix, with details of the stage under the cursor below it."""
@@ -38,6 +53,11 @@ class ExperimentsScreen(StagesScreen):
         super().__init__()
         self._experiment_name: str | None = None
         self._wanted: str | None = None
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        if self.has_class("-empty") and action in _NEEDS_EXPERIMENT:
+            return False
+        return super().check_action(action, parameters)
 
     def compose_body(self) -> ComposeResult:
         titles = TextRows(widget_id="titles")
@@ -66,6 +86,7 @@ class ExperimentsScreen(StagesScreen):
         if self.has_class("-empty"):
             self.remove_class("-empty")
             view.focus()
+            self.refresh_bindings()
         names = [experiment.name for experiment in snapshot.experiments]
         if self._wanted in names:
             self._experiment_name, self._wanted = self._wanted, None
@@ -115,7 +136,9 @@ class ExperimentsScreen(StagesScreen):
     def action_experiment(self, step: int) -> None:
         """Show another experiment of the workspace."""
         names = [experiment.name for experiment in self.context.snapshot.experiments]
-        if self._experiment_name in names:
+        if len(names) < 2:
+            self.show_message("there is no other experiment")
+        elif self._experiment_name in names:
             self._experiment_name = names[(names.index(self._experiment_name) + step) % len(names)]
             self.show_snapshot(self.context.snapshot)
 

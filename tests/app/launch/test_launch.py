@@ -110,6 +110,20 @@ async def test_an_empty_workspace_shows_recipes_and_enter_sets_one_up(empty: Wor
         assert not empty.path.exists()  # looking writes nothing
 
 
+async def test_the_start_page_offers_what_works_there(empty: Workspace) -> None:
+    async with running(empty, size=(120, 36)) as (app, pilot):
+        await settle(pilot)
+        shown = {active.binding.description for active in app.screen.active_bindings.values() if active.enabled}
+        assert {"Set up and launch", "Open a file", "Showcase", "Launch"} <= shown
+        assert not shown & {"Log", "Cancel", "Clone with changes"}
+        await press(pilot, "s")  # a terminal under test cannot be handed over
+        assert any("Run: cogtui showcase" in notice for notice in notices(app))
+        await press(pilot, "o")
+        app.screen.query_one(Input).value = str(empty.path / "nowhere.jsonl")
+        await press(pilot, "enter")
+        assert "there is no file" in screen_text(app)
+
+
 async def test_one_changed_parameter_launch_and_the_matrix_moves_to_done(empty: Workspace, recipe: Path) -> None:
     async with running(empty, size=(80, 24)) as (app, pilot):
         screen = await opened(app, pilot, recipe)
