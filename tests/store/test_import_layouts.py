@@ -210,6 +210,13 @@ def test_chat_messages(tmp_path: Path) -> None:
     assert more.prompt.endswith(f"[assistant]\n{RIGHT}\n\n[user]\nSure?")
 
 
+def test_messages_as_json_text(tmp_path: Path) -> None:
+    one = only(tmp_path, {"messages": json.dumps(MESSAGES + SAID)}, "chat")
+    assert (one.completion, one.correct) == (RIGHT, True)
+    text = json.dumps(SAID)  # what a model wrote is never decoded
+    assert only(tmp_path, {"prompt": ASK, "completion": text}, "plain").completion == text
+
+
 def test_sharegpt_conversations(tmp_path: Path) -> None:
     turns = [{"from": "human", "value": ASK}, {"from": "gpt", "value": RIGHT}]
     one = only(tmp_path, {"conversations": turns, "system": "Be brief."}, "sharegpt")

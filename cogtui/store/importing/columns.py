@@ -14,7 +14,8 @@ from pipelines.errors import InvalidInput
 
 FIELDS: Final[dict[str, tuple[str, ...]]] = {
     "completion": ("completion", "response", "output", "generated", "generation", "generated_text", "model_output",
-                   "response_text", "full_model_response", "model_response", "completions", "responses", "generations",
+                   "response_text", "full_model_response", "model_response",
+                   "generated_solution", "completions", "responses", "generations",
                    "outputs", "model_outputs", "model_responses", "resps", "choices", "ys", "candidates", "samples",
                    "text", "prediction", "trace", "code"),
     "prompt": ("prompt", "input", "question", "query", "instruction", "prompt_text", "messages", "problem", "x"),

@@ -11,6 +11,7 @@ from cogtui.store.importing.columns import FIELDS, value_at
 from cogtui.store.importing.completions import read_completions
 from cogtui.store.importing.conversations import read_turns
 from cogtui.store.importing.protocol import FileSample, ImportColumns, ImportedRollout
+from cogtui.store.importing.values import decode_json_text
 
 _BESIDE_CHAT: Final = frozenset(("text", "trace", "prediction", "samples", "code"))
 """Columns that may stand beside a conversation without being the completion."""
@@ -28,7 +29,7 @@ class ChatImporter(ColumnImporter):
         column = next((name for name in self.conversation if name in row), None)
         if column is None:
             return 0.0
-        turns = read_turns(row[column])
+        turns = read_turns(decode_json_text(row[column]))
         if not turns or all(turn.role in ("system", "user") for turn in turns):
             return 0.0
         others = set(FIELDS["completion"]) - set(self.conversation) - _BESIDE_CHAT
@@ -36,6 +37,10 @@ class ChatImporter(ColumnImporter):
 
     def rollouts(self, row: Mapping[str, Any], columns: ImportColumns) -> Iterable[ImportedRollout]:
         """Return the rollout of the conversation; a system prompt in a column of its own comes first."""
+        column = columns.fields["completion"][0]
+        decoded = decode_json_text(row.get(column))
+        if read_turns(decoded) is not None:  # cells of parquet and CSV files may hold messages as text
+            row = {**row, column: decoded}
         system = row.get("system")
         for rollout in super().rollouts(row, columns):
             is_first = isinstance(system, str) and system.strip() and value_at(row, "system") is system
