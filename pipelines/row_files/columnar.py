@@ -69,7 +69,7 @@ def parquet_rows(
             largest = _largest_dictionary(table.metadata, stream, name, size)
             batch_rows = max(1, min(_BATCH_ROWS, _BATCH_BYTES // max(1, largest)))
             yield from _rows_of(table.iter_batches(batch_size=batch_rows, columns=columns), name, size)
-    except (pa.ArrowException, OSError, OverflowError) as error:
+    except _damage(pa) as error:
         raise InvalidInput(f"{name} is a damaged parquet file: {error}", remedy="Fetch it again.") from error
 
 
@@ -91,13 +91,19 @@ def arrow_rows(stream: IO[bytes], name: str, size: int) -> Iterator[RawRow]:
         else:
             batches = iter(ipc.open_stream(stream))
         yield from _rows_of(batches, name, size)
-    except (pa.ArrowException, OSError, OverflowError) as error:
+    except _damage(pa) as error:
         raise InvalidInput(f"{name} is a damaged Arrow file: {error}", remedy="Fetch it again.") from error
+
+
+def _damage(pa: Any) -> tuple[type[Exception], ...]:
+    """What decoding damaged data raises: beside Arrow's own errors those of texts, times and nested values."""
+    return (pa.ArrowException, OSError, MemoryError, OverflowError, ValueError, TypeError, KeyError, IndexError)
 
 
 def _rows_of(batches: Iterator[pa.RecordBatch], name: str, size: int) -> Iterator[RawRow]:
     number, left = 0, max_expanded(size)
     for batch in batches:
+        batch.validate(full=True)  # readers of Arrow trust offsets: a wrong one reads outside the buffers
         left -= batch.nbytes
         if left < 0:
             raise expands_too_far(name, size)

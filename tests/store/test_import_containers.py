@@ -3,17 +3,21 @@
 import gzip
 import json
 import os
+import tempfile
 import zipfile
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from cogtui.cli.rollouts.import_ import finish
 from cogtui.store.importing.opening import read_files
 from cogtui.store.importing.plan import plan_import
+from cogtui.store.importing.preview import previews
 from cogtui.store.importing.run import run_import
-from pipelines.errors import InvalidInput
+from pipelines.errors import CogtuiError, InvalidInput
 from pipelines.streams import read_rollouts
 from tests.commands import cogtui_here
 from tests.store.lab import Lab, make_rollouts, write_rollouts
@@ -100,3 +104,63 @@ def test_a_file_that_grows_while_it_is_read_keeps_what_was_there(lab: Lab, tmp_p
     with path.open("a") as stream:
         stream.write('", "output": "row", "score": 0}\n')
     assert len(imported(lab, path)) == 2401
+
+
+NAMES = [
+    "samples",
+    "eval",
+    "results",
+    "categories",
+    "datasets",
+    "request_states",
+    "steps",
+    "schema_version",
+    "messages",
+    "completion",
+    "prompt",
+    "doc_id",
+    "arguments",
+    "resps",
+    "question",
+    "expected_answer",
+    "completions",
+    "role",
+    "content",
+    "conversations",
+    "instance_id",
+    "predicted_text",
+    "input",
+    "output",
+    "epoch",
+    "data",
+    "x",
+]
+VALUES = st.recursive(
+    st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=5), st.just("ATIF-v1.4")),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3), st.dictionaries(st.sampled_from(NAMES), inner, max_size=5)
+    ),
+    max_leaves=12,
+)  # fmt: skip
+
+
+@given(
+    rows=st.lists(st.dictionaries(st.sampled_from(NAMES), VALUES, max_size=6), min_size=1, max_size=3),
+    is_document=st.booleans(),
+    key=st.sampled_from(["", "results", "data.samples"]),
+)
+def test_documents_of_any_shape_are_read_or_refused_by_name(
+    rows: list[dict[str, Any]], is_document: bool, key: str
+) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "the_file.json"
+        path.write_text(json.dumps(rows[0], indent=1) if is_document else "\n".join(map(json.dumps, rows)))
+        try:
+            plan = plan_import([path], mapping={"rows": key} if key else None)
+        except CogtuiError as error:
+            summary = error.summary
+            assert "the_file" in summary
+            return
+        for _, preview in previews(plan):
+            assert preview.rollouts or preview.problem
+            assert "the importer" not in preview.problem
