@@ -43,7 +43,7 @@ async def log(app: CogtuiApp, pilot: Pilot[None]) -> bool:
     """Show the log of a running stage, else of a failed one, else of the last one done."""
     from cogtui.app.stages.log_screen import LogScreen
 
-    found = sorted(app.context.snapshot.states.values(), key=_telling)
+    found = sorted(app.context.snapshot.states.values(), key=_screenshot_order)
     if not found or not found[0].attempts:
         return False
     app.push_screen(LogScreen("Jobs", found[0].key, failed=found[0].state == "failed"))
@@ -142,7 +142,7 @@ STEPS: Final[dict[str, Step]] = {
 }
 
 
-def _telling(stage: StageState) -> tuple[bool, bool, bool, float]:
+def _screenshot_order(stage: StageState) -> tuple[bool, bool, bool, float]:
     submitted = stage.attempt.submitted if stage.attempt is not None else 0.0
     return not stage.attempts, stage.state not in ("running", "resuming"), stage.state != "failed", -submitted
 

@@ -1,12 +1,11 @@
 """`cogtui` without a command and `cogtui open FILE...`: the app."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from cogtui.cli.console.options import JsonOption, WorkspaceOption, pass_on
-from cogtui.cli.rollouts.commands import ImportFormatOption
+from cogtui.cli.rollouts.commands import FilesArgument, ImportFormatOption, LabelOption, MappingOption
 
 
 def register(app: typer.Typer) -> None:
@@ -48,17 +47,11 @@ def show_app(
 
 
 def open_files(
-    files: Annotated[list[Path], typer.Argument(help="Files, or folders of them.", metavar="FILE...")],
+    files: FilesArgument,
     *,
     chosen: ImportFormatOption = "auto",
-    mapping: Annotated[
-        list[str] | None,
-        typer.Option("--map", metavar="FIELD=COLUMN", help="Read a field from this column; may be repeated."),
-    ] = None,
-    label: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NAME=VALUE", help="Label of all rollouts: condition=dots; may be repeated."),
-    ] = None,
+    mapping: MappingOption = None,
+    label: LabelOption = None,
 ) -> None:
     """The command `open`."""
     from cogtui.app.main import browse, require_terminal

@@ -6,7 +6,7 @@ one space; it closes with `⟧`.
 
 import re
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 from pipelines.behaviors.sets.registered import BEHAVIOR_LETTERS
 from pipelines.errors import InvalidInput
@@ -14,6 +14,28 @@ from pipelines.records import Behavior, LabelledSpan
 
 _MARK = re.compile(r"⟦([VBSC])(w?)(r?) |⟧")
 _BY_LETTER: Final[dict[str, Behavior]] = {letter: behavior for behavior, letter in BEHAVIOR_LETTERS.items()}
+
+
+class _OpenMark(NamedTuple):
+    """A mark that is not closed yet."""
+
+    start: int
+    """In the plain text."""
+    behavior: Behavior
+    weak: bool
+    repeat: bool
+    position: int
+    """In the annotated text."""
+
+
+class _ClosedMark(NamedTuple):
+    """A range of the plain text and its marks; sorted by range."""
+
+    start: int
+    end: int
+    behavior: Behavior
+    weak: bool
+    repeat: bool
 
 
 def parse_marked(marked: str) -> tuple[str, tuple[LabelledSpan, ...]]:
@@ -24,21 +46,21 @@ def parse_marked(marked: str) -> tuple[str, tuple[LabelledSpan, ...]]:
     """
     pieces: list[str] = []
     length = position = 0
-    opened: list[tuple[Behavior, bool, bool, int, int]] = []
-    closed: list[tuple[int, int, Behavior, bool, bool]] = []
+    opened: list[_OpenMark] = []
+    closed: list[_ClosedMark] = []
     for mark in _MARK.finditer(marked):
         pieces.append(marked[position : mark.start()])
         length += mark.start() - position
         position = mark.end()
         if mark[1]:
-            opened.append((_BY_LETTER[mark[1]], bool(mark[2]), bool(mark[3]), length, mark.start()))
+            opened.append(_OpenMark(length, _BY_LETTER[mark[1]], bool(mark[2]), bool(mark[3]), mark.start()))
         elif opened:
-            behavior, weak, repeat, start, _ = opened.pop()
-            closed.append((start, length, behavior, weak, repeat))
+            one = opened.pop()
+            closed.append(_ClosedMark(one.start, length, one.behavior, one.weak, one.repeat))
         else:
             raise InvalidInput(f"line {_line(marked, mark.start())}: ⟧ closes nothing")
     if opened:
-        raise InvalidInput(f"line {_line(marked, opened[-1][4])}: ⟦ is not closed")
+        raise InvalidInput(f"line {_line(marked, opened[-1].position)}: ⟦ is not closed")
     text = "".join([*pieces, marked[position:]])
     spans = tuple(
         LabelledSpan(behavior=behavior, start=start, end=end, quote=text[start:end], weak=weak, repeat=repeat)

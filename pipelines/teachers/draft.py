@@ -1,7 +1,7 @@
 """A completion under construction, which records where each behaviour is."""
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from pipelines.records import Behavior, LabelledSpan
 
@@ -23,12 +23,21 @@ class TextRange:
     end: int
 
 
+class _BehaviorMark(NamedTuple):
+    """A range that shows a behaviour."""
+
+    start: int
+    end: int
+    behavior: Behavior
+    weak: bool
+
+
 class TraceDraft:
     """Text that is only appended to, so that recorded ranges stay valid."""
 
     def __init__(self) -> None:
         self._parts: list[str] = []
-        self._marks: list[tuple[int, int, Behavior, bool]] = []
+        self._marks: list[_BehaviorMark] = []
         self.length = 0
 
     def add(self, text: str) -> TextRange:
@@ -40,7 +49,7 @@ class TraceDraft:
 
     def mark(self, behavior: Behavior, start: int, end: int, *, weak: bool = False) -> None:
         """Record that a range shows a behaviour."""
-        self._marks.append((start, end, behavior, weak))
+        self._marks.append(_BehaviorMark(start, end, behavior, weak))
 
     def text(self) -> str:
         """Return the text so far."""

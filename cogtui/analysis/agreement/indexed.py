@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 from cogtui.analysis.agreement.measures import (
     Agreement,
@@ -79,9 +79,10 @@ def compare_sides(
     conditions: dict[str, str] = {}
     found: tuple[dict[str, TraceFindings], dict[str, TraceFindings]] = ({}, {})
     total, walked = _walk(store, sides, limit)
-    for done, (text, condition, findings) in enumerate(walked, start=1):
-        texts[text.id], conditions[text.id] = text, condition
-        for traces, one in zip(found, findings, strict=True):
+    for done, compared in enumerate(walked, start=1):
+        text = compared.text
+        texts[text.id], conditions[text.id] = text, compared.condition
+        for traces, one in zip(found, (compared.reference, compared.judge), strict=True):
             if one:
                 traces[text.id] = TraceFindings(text.id, text.problem_id, one, text.group)
         report(done, min(total, limit))
@@ -100,10 +101,18 @@ def compare_sides(
     )
 
 
-_Walked = tuple[TextToJudge, str, tuple[Mapping[Behavior, BehaviorFinding], Mapping[Behavior, BehaviorFinding]]]
+class _ComparedText(NamedTuple):
+    """A trace of the sample with the findings of both sides; empty findings if a side did not judge it."""
+
+    text: TextToJudge
+    condition: str
+    reference: Mapping[Behavior, BehaviorFinding]
+    judge: Mapping[Behavior, BehaviorFinding]
 
 
-def _walk(store: Store, sides: tuple[ComparisonSide, ComparisonSide], limit: int) -> tuple[int, Iterator[_Walked]]:
+def _walk(
+    store: Store, sides: tuple[ComparisonSide, ComparisonSide], limit: int
+) -> tuple[int, Iterator[_ComparedText]]:
     """Return the number of traces, and for each trace of a sample its text, condition and both sides' findings."""
     gold = [side for side in sides if side.kind == "gold"]
     if gold:
@@ -117,13 +126,16 @@ def _walk(store: Store, sides: tuple[ComparisonSide, ComparisonSide], limit: int
     return total, _over_rollouts(store, sides, ids)
 
 
-def _over_rollouts(store: Store, sides: tuple[ComparisonSide, ComparisonSide], ids: list[str]) -> Iterator[_Walked]:
+def _over_rollouts(
+    store: Store, sides: tuple[ComparisonSide, ComparisonSide], ids: list[str]
+) -> Iterator[_ComparedText]:
     for detail in _details(store, ids):
         row = detail.row
         condition = row.condition or ""
         group = " ".join([*([condition] if condition else []), row.split, f"step {row.step}"])
         text = TextToJudge(row.id, row.task, row.problem, detail.completion, group)
-        yield text, condition, (_said(sides[0], text, detail), _said(sides[1], text, detail))
+        reference, judge = (_findings_of(side, text, detail) for side in sides)
+        yield _ComparedText(text, condition, reference, judge)
 
 
 def _details(store: Store, ids: list[str]) -> Iterator[RolloutDetail]:
@@ -131,12 +143,12 @@ def _details(store: Store, ids: list[str]) -> Iterator[RolloutDetail]:
         try:
             yield store.rollout(name)
         except CogtuiError:
-            continue  # deleted meanwhile; it enters no figure
+            continue  # deleted since the sample was drawn; left out of the figures
 
 
 def _over_gold(
     store: Store, sides: tuple[ComparisonSide, ComparisonSide], golds: list[LabelledTexts], limit: int
-) -> Iterator[_Walked]:
+) -> Iterator[_ComparedText]:
     sources = [gold.source() for gold in golds]
     for text in golds[0].texts[:limit]:
         detail = _rollout_like(store, text) if any(side.kind == "run" for side in sides) else None
@@ -147,8 +159,8 @@ def _over_gold(
                 trace = next(files).traces.get(text.id)
                 findings.append({} if trace is None else trace.findings)
             else:
-                findings.append({} if detail is None and side.kind == "run" else _said(side, text, detail))
-        yield text, "", (findings[0], findings[1])
+                findings.append({} if detail is None and side.kind == "run" else _findings_of(side, text, detail))
+        yield _ComparedText(text, "", *findings)
 
 
 def _rollout_like(store: Store, text: TextToJudge) -> RolloutDetail | None:
@@ -163,15 +175,17 @@ def _rollout_like(store: Store, text: TextToJudge) -> RolloutDetail | None:
     return None if name is None else store.rollout(name)
 
 
-def _said(side: ComparisonSide, text: TextToJudge, detail: RolloutDetail | None) -> Mapping[Behavior, BehaviorFinding]:
+def _findings_of(
+    side: ComparisonSide, text: TextToJudge, detail: RolloutDetail | None
+) -> Mapping[Behavior, BehaviorFinding]:
     if side.kind == "rules":
         from pipelines.behaviors.judges.rules.judge import judge_problem
 
         return findings_from_spans(judge_problem(text.text, text.task, text.problem).spans)
-    return {} if detail is None else _said_by_run(detail.judgements, side.run)
+    return {} if detail is None else _findings_of_run(detail.judgements, side.run)
 
 
-def _said_by_run(judgements: tuple[BehaviorJudgement, ...], run: str) -> Mapping[Behavior, BehaviorFinding]:
+def _findings_of_run(judgements: tuple[BehaviorJudgement, ...], run: str) -> Mapping[Behavior, BehaviorFinding]:
     """Return the findings of a judge run, without those that belong to another text."""
     return {
         one.behavior: BehaviorFinding(one.status, one.count, one.spans)

@@ -14,11 +14,11 @@ class AnnotationWriter:
     """Writes the annotation of one rollout and tracks what is on disk.
 
     Args:
-        store: where it is written.
+        store: the index of the workspace, in its thread.
         rollout: id of the rollout.
-        annotator: whose annotation it is.
-        saved: what is on disk already.
-        told: called when a write ended, well or not.
+        annotator: name of the annotator, `USER@HOST`.
+        saved: the annotation on disk; None if there is none.
+        on_written: called after every write, successful or not.
     """
 
     def __init__(
@@ -27,13 +27,13 @@ class AnnotationWriter:
         rollout: str,
         annotator: str,
         saved: HumanAnnotation | None,
-        told: Callable[[], None],
+        on_written: Callable[[], None],
     ) -> None:
         self._store = store
         self._rollout = rollout
         self._annotator = annotator
-        self._told = told
-        self._standing = saved
+        self._on_written = on_written
+        self._latest = saved
         """The last record written or being written."""
         self._saved = saved
         """The last record known to be on disk."""
@@ -53,13 +53,13 @@ class AnnotationWriter:
 
     def save(self, draft: AnnotationDraft) -> None:
         """Write the annotation; if another process has changed it, `failed` becomes true."""
-        before = self._standing
+        before = self._latest
         record = new_annotation(
             self._rollout, draft.text, self._annotator, after=before,
             spans=draft.spans, open=draft.open, rejected=draft.rejected, done=draft.done, basis=draft.basis,
         )  # fmt: skip
         expected = None if before is None else before.stamp
-        self._standing = record
+        self._latest = record
         self._writing += 1
         self.state = "saving"
         future = self._store.submit(lambda store: store.write_human([record], after=expected))
@@ -75,5 +75,5 @@ class AnnotationWriter:
         elif not self.failed:
             self.state = f"NOT SAVED: {error}"
         if not self._writing:
-            self._standing = self._saved  # a failed write is repeated with the next change
-        self._told()
+            self._latest = self._saved  # a failed write is repeated with the next change
+        self._on_written()

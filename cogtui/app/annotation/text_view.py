@@ -205,15 +205,7 @@ class AnnotateText(TraceText, inherit_bindings=False):
                 yield HighlightPiece(start, end, piece.active, piece.marked)
 
     def _piece_styles(self, piece: HighlightPiece) -> tuple[StyleName, ...]:
-        style_names: list[StyleName] = []
-        if piece.active:
-            style_names.append(SPAN_STYLES[self.spans[piece.active[0]].behavior])
-            if len({self.spans[index].behavior for index in piece.active}) > 1:
-                style_names.append("second")
-            if self.is_open(piece.active[0]):
-                style_names.append("unsure")
-        if piece.marked:
-            style_names.append("wrong")
+        style_names = self._span_styles(piece, unsure=bool(piece.active) and self.is_open(piece.active[0]))
         chosen = self.selection
         if chosen is not None and chosen.start <= piece.start < chosen.end:
             style_names.append("selected")

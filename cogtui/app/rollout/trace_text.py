@@ -202,16 +202,22 @@ class TraceText(ScrollLines):
             parts.append((f" … {self._count_lines(*hidden):,} more lines", "dim"))
         return parts
 
-    def _piece_styles(self, piece: HighlightPiece) -> tuple[StyleName, ...]:
+    def _span_styles(self, piece: HighlightPiece, *, unsure: bool) -> list[StyleName]:
+        """Return the styles of the active spans: the shortest gives the colour."""
         style_names: list[StyleName] = []
         if piece.active:
             style_names.append(SPAN_STYLES[self.spans[piece.active[0]].behavior])
             if len({self.spans[index].behavior for index in piece.active}) > 1:
                 style_names.append("second")
-            if any(not is_reliable_alignment(self.spans[index].alignment) for index in piece.active):
-                style_names.append("unsure")
+        if unsure:
+            style_names.append("unsure")
         if piece.marked:
             style_names.append("wrong")
+        return style_names
+
+    def _piece_styles(self, piece: HighlightPiece) -> tuple[StyleName, ...]:
+        unsure = any(not is_reliable_alignment(self.spans[index].alignment) for index in piece.active)
+        style_names = self._span_styles(piece, unsure=unsure)
         if "token" in piece.layers:
             style_names.append("second")
         if "found" in piece.layers:

@@ -14,6 +14,19 @@ from cogtui.app.rendering.styles import Part, StyleName
 from cogtui.app.textual_compat.line_scroll_view import LineScrollView
 
 
+class LineMessage(Message):
+    """A message about one line of a `LineView`."""
+
+    def __init__(self, view: "LineView", line: int) -> None:
+        super().__init__()
+        self.view = view
+        self.line = line
+
+    @property
+    def control(self) -> "LineView":
+        return self.view
+
+
 class LineView(LineScrollView, can_focus=True, inherit_bindings=False):
     """Draws `line_count` lines by asking for the visible ones, with a cursor on one of them.
 
@@ -38,32 +51,14 @@ class LineView(LineScrollView, can_focus=True, inherit_bindings=False):
         Binding("end,G", "last", "Last line", show=False),
     ]
 
-    class CursorMoved(Message):
+    class CursorMoved(LineMessage):
         """The cursor moved to another line."""
-
-        def __init__(self, view: "LineView", line: int) -> None:
-            super().__init__()
-            self.view = view
-            self.line = line
-
-        @property
-        def control(self) -> "LineView":
-            return self.view
 
         def can_replace(self, message: Message) -> bool:
             return isinstance(message, LineView.CursorMoved) and message.view is self.view
 
-    class LineSelected(Message):
+    class LineSelected(LineMessage):
         """Enter, or a click on the cursor's line."""
-
-        def __init__(self, view: "LineView", line: int) -> None:
-            super().__init__()
-            self.view = view
-            self.line = line
-
-        @property
-        def control(self) -> "LineView":
-            return self.view
 
     cursor: reactive[int] = reactive(0, repaint=False)
 

@@ -39,6 +39,17 @@ class ExportFormatChoice(StrEnum):
     HTML = "html"
 
 
+FilesArgument = Annotated[list[Path], typer.Argument(help="Files, or folders of them.", metavar="FILE...")]
+MappingOption = Annotated[
+    list[str] | None,
+    typer.Option("--map", metavar="FIELD=COLUMN", help="Read a field from this column; may be repeated."),
+]
+LabelOption = Annotated[
+    list[str] | None,
+    typer.Option("--label", metavar="NAME=VALUE", help="Label of all rollouts: condition=dots; may be repeated."),
+]
+
+
 def register(app: typer.Typer) -> None:
     """Add the commands of this group."""
     app.command("rollouts", help="List the rollouts that match a filter.")(rollouts)
@@ -155,17 +166,11 @@ def notes(
 
 
 def import_(
-    files: Annotated[list[Path], typer.Argument(help="Files, or folders of them.", metavar="FILE...")],
+    files: FilesArgument,
     *,
     chosen: ImportFormatOption = "auto",
-    mapping: Annotated[
-        list[str] | None,
-        typer.Option("--map", metavar="FIELD=COLUMN", help="Read a field from this column; may be repeated."),
-    ] = None,
-    label: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NAME=VALUE", help="Label of all rollouts: condition=dots; may be repeated."),
-    ] = None,
+    mapping: MappingOption = None,
+    label: LabelOption = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show how the files would be read; write nothing.")
     ] = False,

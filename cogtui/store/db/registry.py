@@ -2,12 +2,19 @@
 
 import json
 import sqlite3
+from typing import NamedTuple
 
 from cogtui.store.stage_files.scan import judge_rank
 from pipelines.records import JudgeRun
 
-SeriesKey = tuple[int, str, str | None, int | None]
-"""Stage id, split, and the condition and seed that the record itself states (None: those of the stage)."""
+
+class SeriesKey(NamedTuple):
+    """Identifies a series. Condition and seed are those that the record states; None means those of its stage."""
+
+    stage: int
+    split: str
+    condition: str | None
+    seed: int | None
 
 
 class IdRegistry:
@@ -28,7 +35,7 @@ class IdRegistry:
 
     def series(self, stage: int, split: str, condition: str | None = None, seed: int | None = None) -> int:
         """Return the id of the series of a rollout."""
-        key = (stage, split, condition, seed)
+        key = SeriesKey(stage, split, condition, seed)
         if key not in self._series:
             self._series[key] = self._find_or_make(key)
         return self._series[key]

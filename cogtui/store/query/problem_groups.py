@@ -148,10 +148,10 @@ def same_problem(
     rows = [_SiblingRow(*row) for row in found]
     (wanted,) = [(row.task, row.problem) for row in rows if row.serial == serial]
     known = [row for row in rows if row.series in series and (row.task, row.problem) == wanted]
-    known.sort(key=lambda row: (*_standing(series[row.series]), row.step, row.sample, row.ordinal))
+    known.sort(key=lambda row: (*_series_order(series[row.series]), row.step, row.sample, row.ordinal))
     return list(rows_of(db, series, [Hit(row.serial, Cursor(())) for row in known[:limit]]))
 
 
-def _standing(one: RolloutSeries) -> tuple[bool, str, bool, int, str]:
+def _series_order(one: RolloutSeries) -> tuple[bool, str, bool, int, str]:
     """Sort key of series; those without a label come last."""
     return one.condition is None, one.condition or "", one.seed is None, one.seed or 0, one.split
