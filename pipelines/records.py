@@ -41,7 +41,7 @@ class Span(Record):
     start: Annotated[int, Field(ge=0)] | None = None
     end: Annotated[int, Field(ge=0)] | None = None
     quote: str
-    """What the judge quoted; for `exact` spans it equals `completion[start:end]`."""
+    """The quoted text; for `exact` spans it equals `completion[start:end]`."""
     alignment: Alignment = "exact"
     score: float = 1.0
     """Similarity of quote and place, 0 to 1; of the prose judge, the probability that the place shows the behaviour."""

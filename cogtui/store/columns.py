@@ -13,9 +13,9 @@ from typing import Any, Final, Literal, Protocol
 from pipelines.behaviors.sets.registered import DEFINITIONS
 
 FieldKind = Literal["text", "number", "truth", "choice", "prefix", "words"]
-"""How a filter compares a field."""
+"""The kind of comparison that a filter makes with a field."""
 ValueType = Literal["whole", "real", "truth", "code"]
-"""`code`: a number in the index that stands for a word."""
+"""`code`: a number that encodes a word."""
 
 
 class IndexedRecord(Protocol):

@@ -96,7 +96,7 @@ class ResumeRecord(_AttemptRecord, frozen=True, kw_only=True):
     step: int
     """0 if it starts from the beginning."""
     checkpoints: int = 0
-    """How many checkpoints there were, usable or not."""
+    """Number of checkpoints, usable or not."""
 
 
 class StartRecord(_AttemptRecord, frozen=True, kw_only=True):

@@ -54,7 +54,7 @@ class Finding:
     """`missing`: something optional is not installed, which is no fault. `problem`: needs a fix."""
     detail: str
     degrades: str = ""
-    """What does not work, or is limited, because of it."""
+    """The functions that do not work or are limited as a consequence."""
 
 
 def examine(workspace: Workspace) -> Iterator[Finding]:

@@ -13,7 +13,7 @@ class InputsState:
     """The state of a job's inputs."""
 
     text: str = ""
-    """What the job waits for, or why it is blocked; empty if all inputs are done."""
+    """The inputs that the job waits for, or why it is blocked; empty if all inputs are done."""
     blocked: bool = False
     outside: bool = False
     """Whether the job waits for an input outside this queue."""

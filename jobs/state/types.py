@@ -125,7 +125,7 @@ class AttemptState:
 
     @property
     def restarts(self) -> int:
-        """How often it was started again: preemptions, requeues, restarts after an interruption."""
+        """Number of restarts: preemptions, requeues, restarts after an interruption."""
         return max(0, len(self.runs) - 1)
 
 

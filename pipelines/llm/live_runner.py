@@ -16,7 +16,7 @@ from pipelines.llm.requests import Dialogue, ModelReply, ModelRequest
 D = TypeVar("D", bound=Dialogue)
 
 _STOP_CHECK_S: Final = 0.5
-"""How often the wait for a reply checks for a stop signal."""
+"""Seconds between checks for a stop signal while waiting for replies."""
 
 
 @dataclass(slots=True)

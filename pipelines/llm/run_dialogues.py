@@ -25,7 +25,7 @@ MAX_OPEN_DIALOGUES: Final = 5_000
 
 
 class RequestSettings(Protocol):
-    """How requests are sent. Nothing here changes an answer."""
+    """Settings of sending requests, none of which changes a reply."""
 
     @property
     def batch(self) -> bool:

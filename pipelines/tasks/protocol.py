@@ -1,4 +1,4 @@
-"""What a task is: problems as JSON, the prompt that poses one, and the score of a completion (docs/tasks.md)."""
+"""The protocol of tasks: problems as JSON, prompts, and scores of completions (docs/tasks.md)."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple, Protocol
@@ -15,20 +15,20 @@ JsonProblem = Mapping[str, Any]
 
 
 class Score(NamedTuple):
-    """What a task says of one completion."""
+    """The score of one completion."""
 
     reward: float
     correct: bool
     answer: str | None
     """The final answer as written, stripped; None where the completion has none."""
     reason: str = ""
-    """Why, in one word such as `wrong_value`; the task's `reasons` has the sentence."""
+    """The reason as one word, e.g. `wrong_value`; the task's `reasons` has the sentence."""
     value: Any = None
-    """What the answer evaluates to, for a reader; None where that means nothing."""
+    """The value of the answer, for display; None if it has none."""
 
 
 class Description(NamedTuple):
-    """A problem for a reader."""
+    """A problem in words, for display."""
 
     short: str
     """One line of some 20 characters, for a list."""
@@ -37,7 +37,7 @@ class Description(NamedTuple):
 
 
 class RulesContext(NamedTuple):
-    """What the rules judge must know of a problem to follow its arithmetic."""
+    """The facts of a problem that the rules judge needs to follow its arithmetic."""
 
     numbers: tuple[int, ...]
     """The numbers that are given."""
@@ -75,7 +75,7 @@ class Task(Protocol):
 
     @property
     def name(self) -> str:
-        """The name recipes and records give it; also the name of its entry point."""
+        """Its name in recipes, records and its entry point."""
         ...
 
     def problems(self, config: Any) -> tuple[Sequence[JsonProblem], Sequence[JsonProblem]]:

@@ -18,7 +18,7 @@ _OF_EVERY_TASK = ("task", "task_config", "train", "test", "seed")
 
 
 class ProblemsConfig(CountdownConfig):
-    """Which problems there are, how they are put to a model, and what an answer earns.
+    """Config of the `problems` stage: the task, its settings, and the numbers of problems.
 
     Countdown's settings stand beside `task`; those of any other task are in `task_config`.
     """
@@ -68,7 +68,7 @@ class ProblemsConfig(CountdownConfig):
 
 
 def run(config: ProblemsConfig, inputs: Inputs, folder: StageFolder) -> None:
-    """Write the problems and the task of a config. Started again it writes the same files again.
+    """Write the problems and the task of a config. Another run writes identical files.
 
     Raises:
         InvalidInput: there are too few problems, or a file cannot be used.

@@ -1,4 +1,4 @@
-"""How states are shown: a glyph, a word and a style, with progress and times."""
+"""Formats states: a glyph, a word and a style, with progress and times."""
 
 import time
 from typing import Final

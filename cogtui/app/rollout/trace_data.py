@@ -86,7 +86,7 @@ class RulesJudgement:
 
 
 LIVE_RULES_RUN: Final = JudgeRun(id="", judge="rules, live")
-"""Stands for the judge run in views of a rollout that nobody judged."""
+"""Shown instead of a judge run if a rollout is not judged."""
 _LONGEST: Final = 500_000
 
 
@@ -125,7 +125,7 @@ class ProblemFacts:
     value: str | None
     """Exact value of the answer."""
     verdict: str
-    """What the published rule says of the answer, in words."""
+    """The verdict of the published rule on the answer, in words."""
     disputed: bool
     """Whether the run scored the answer differently, for example by its own rules."""
     solution: str | None

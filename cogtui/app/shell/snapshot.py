@@ -15,7 +15,7 @@ if TYPE_CHECKING:  # the app paints first; the reading thread imports what it ne
 
 @dataclass(frozen=True, slots=True)
 class WorkspaceSnapshot:
-    """What was read at `taken`."""
+    """The states read at the time `taken`."""
 
     experiments: tuple[Experiment, ...] = ()
     """The newest start of each experiment, the newest first."""

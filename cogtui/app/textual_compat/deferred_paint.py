@@ -15,7 +15,7 @@ from textual.worker import Worker
 
 _FRAME_S: Final = 1 / 60
 _MAX_DATA_WAIT_S: Final = 0.1
-"""How long a screen that is laid out waits for its data before it is painted without them."""
+"""Seconds that a laid-out screen waits for its data before it is painted without them."""
 _MAX_LAYOUTS: Final = 2
 _PAINT_GROUP: Final = "deferred-paint"
 

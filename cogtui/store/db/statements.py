@@ -62,7 +62,7 @@ class JudgementFields(NamedTuple):
     """As the judge gave it; None unless the status is ok."""
     ranges: Ranges
     unaligned: int
-    """How many spans have no offsets."""
+    """Number of spans without offsets."""
     address: int | None
 
 

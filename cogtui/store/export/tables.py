@@ -29,7 +29,7 @@ def write_jsonl(details: Iterable[RolloutDetail], stream: IO[str]) -> int:
 
 
 def write_csv(details: Iterable[RolloutDetail], stream: IO[str]) -> int:
-    """One row a rollout; problem, spans, meta and tags as JSON in their cells. Returns how many.
+    """Write one row per rollout, with problem, spans, meta and tags as JSON; return the number of rows.
 
     A missing value is an empty cell; a count of zero is 0.
     """
@@ -46,7 +46,7 @@ def write_csv(details: Iterable[RolloutDetail], stream: IO[str]) -> int:
 
 
 def write_parquet(details: Iterable[RolloutDetail], path: Path) -> int:
-    """A parquet file with typed columns; tags and spans nested, problem and meta as JSON. Returns how many rows.
+    """Write parquet with typed columns, tags and spans nested, problem and meta as JSON; return the number of rows.
 
     Raises:
         MissingRequirement: pyarrow is not installed.
@@ -114,7 +114,7 @@ def _is_whole(value: Any) -> bool:
 
 
 def _encodable(value: Any) -> Any:
-    """Text without lone surrogates, which no UTF-8 file can hold: each becomes one replacement character."""
+    """Replace lone surrogates, which UTF-8 cannot encode, each by one replacement character."""
     if not isinstance(value, str):
         return value
     return "".join("\ufffd" if "\ud800" <= char <= "\udfff" else char for char in value) if _lone(value) else value

@@ -57,7 +57,7 @@ _REPAIRED_AT_ONCE: Final = 4000
 
 @dataclass(frozen=True, slots=True)
 class IngestProgress:
-    """How far a round of ingest is."""
+    """The progress of a round of ingest."""
 
     done: int
     """Bytes."""

@@ -8,9 +8,9 @@ from pipelines.behaviors.sets.registered import BEHAVIORS, SET_OF
 
 
 def rollout_dict(detail: RolloutDetail) -> dict[str, Any]:
-    """A rollout with all fields of its record, where it comes from, counts and spans of the judge its row shows.
+    """Return a rollout with all fields of its record, its stage, and the counts and spans of the judge its row shows.
 
-    The counts stand both by name, beside the other fields, and together under `counts`; None is "not judged".
+    The counts are beside the other fields, by behaviour, and again under `counts`; None means not judged.
     `text[start:end]` of a span, in code points of `completion`, is its `quote` where its alignment is `exact`.
     """
     row = detail.row

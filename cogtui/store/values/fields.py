@@ -9,7 +9,7 @@ from cogtui.store.values.types import RolloutRow
 from pipelines.behaviors.sets.registered import BEHAVIORS
 
 MISSING: Final = "-"
-"""What stands where nothing is known; never a zero."""
+"""Shown for an unknown value, which is never shown as 0."""
 
 
 def _or_dash(value: int | None) -> str:
@@ -52,5 +52,5 @@ TEXTS: Final[dict[str, tuple[str, bool, Callable[[RolloutRow], str]]]] = {
     "stage": ("stage", False, lambda row: row.stage),
     "noted": ("note", False, lambda row: "*" if row.noted else ""),
 }  # fmt: skip
-"""Name → title, whether numbers stand to the right, and the text of a row."""
+"""Name → (title, whether it is right-aligned, function from row to text)."""
 COLUMN_NAMES: Final = tuple(TEXTS)

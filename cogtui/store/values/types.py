@@ -245,7 +245,7 @@ class Snippet:
 
 @dataclass(frozen=True, slots=True)
 class Coverage:
-    """How much of the data on disk is in the index."""
+    """The share of the data on disk that is in the index."""
 
     rollouts: int
     judgements: int

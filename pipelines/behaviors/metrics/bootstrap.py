@@ -51,7 +51,7 @@ def intervals(
     level: float = LEVEL,
     seed: int = 0,
 ) -> list[tuple[float, float] | None]:
-    """As `interval`, for several statistics of the same samples, which saves drawing them again."""
+    """Return the intervals of several statistics over the same samples, which are drawn once; see `interval`."""
     if len(clusters) < _TWO:
         return [None] * len(statistics)
     rng = random.Random(seed)

@@ -73,7 +73,7 @@ def presence_agreement(pairs: Sequence[tuple[bool, bool]]) -> PresenceAgreement:
 
 
 def krippendorff_alpha(units: Sequence[Sequence[float | None]], level: MeasurementLevel = "nominal") -> float | None:
-    """Krippendorff's alpha for any number of coders, with gaps (Krippendorff 2011, "Computing Krippendorff's
+    """Compute Krippendorff's alpha for any number of coders, with gaps (Krippendorff 2011, "Computing Krippendorff's
     Alpha-Reliability").
 
     Args:

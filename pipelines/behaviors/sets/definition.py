@@ -55,7 +55,7 @@ class BehaviorSet:
     default_judges: tuple[str, ...]
     """Names of judges that judge it, the usual one first."""
     folder: Traversable
-    """Where `set.toml` and the prompts are."""
+    """The folder of `set.toml` and the prompts."""
 
     @cached_property
     def names(self) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""All distinct solutions of a problem: expressions up to order, grouping and the place of signs."""
+"""Enumerates the distinct solutions of a problem: expressions up to order, grouping and position of signs."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
@@ -12,12 +12,12 @@ _TABULATED: Final = 4
 
 
 class _Form(NamedTuple):
-    """An expression with what tells it from all others: a canonical node and the sign in front of it."""
+    """An expression and its identity: a canonical node and a sign."""
 
     node: int
     sign: int
     operation: str
-    """Empty for a given number, which is then `node`'s."""
+    """Empty for a given number, whose value is that of `node`."""
     operands: "tuple[_Form, _Form] | None"
     leaf: int = 0
 
@@ -40,14 +40,14 @@ class _Nodes:
         self._terms: dict[int, _Terms] = {}
         self._factors: dict[int, tuple[tuple[int, ...], tuple[int, ...]]] = {}
         self._own_negative: set[int] = set()
-        """Nodes such as `3 - 3`, which exchanging equal numbers turns into their negative: they have no sign."""
+        """Nodes such as `3 - 3`, which become their negative if equal numbers are exchanged: they have no sign."""
 
     def given(self, value: int) -> _Form:
-        """Return a given number. Equal ones are the same."""
+        """Return the node of a given number; equal numbers share one."""
         return _Form(self._id(("given", value)), 1, "", None, value)
 
     def join(self, operation: str, left: _Form, right: _Form) -> _Form:
-        """`left operation right`."""
+        """Return `left operation right`."""
         if operation in "+-":
             node, sign = self._sum(left, right, 1 if operation == "+" else -1)
         else:
@@ -89,7 +89,7 @@ class _Nodes:
 
 
 def distinct_solutions(numbers: Multiset, target: Rational, arithmetic: Arithmetic) -> Iterator[str]:
-    """Yield the distinct expressions over all the numbers that are worth the target, each once.
+    """Yield the distinct expressions over all the numbers whose value is the target.
 
     Args:
         numbers: one to six given numbers, none negative, in order of size.
@@ -108,7 +108,7 @@ def _write(form: _Form, *, regroup: bool) -> Written:
 
 
 class Enumeration:
-    """Distinct expressions over parts of the numbers: by value for few numbers, by undoing operations for more."""
+    """Distinct expressions over subsets of the numbers: a table by value for few, inverted operations for more."""
 
     def __init__(self, arithmetic: Arithmetic) -> None:
         self._arithmetic = arithmetic
@@ -118,7 +118,7 @@ class Enumeration:
         self._worth: dict[tuple[Multiset, Rational], list[_Form]] = {}
 
     def worth(self, numbers: Multiset, target: Rational) -> list[_Form]:
-        """Return the distinct expressions over all the numbers that are worth the target."""
+        """Return the distinct expressions over all the numbers whose value is the target."""
         if len(numbers) <= _TABULATED:
             return self.table(numbers).get(target, [])
         if (numbers, target) not in self._worth:

@@ -1,4 +1,4 @@
-"""Arithmetic expressions over whole numbers, read by a parser of our own into exact fractions.
+"""Parses arithmetic expressions over whole numbers and evaluates them as exact fractions.
 
 The grammar is `+ - * /`, parentheses, unary signs and ASCII digits, nothing else: no powers, floor division,
 decimals, underscores or implied products. Nothing recurses and the length is limited, so no text can hurt.
@@ -12,10 +12,10 @@ from typing import ClassVar, Final
 from pipelines.errors import InvalidInput
 
 MAX_LENGTH: Final = 1_000
-"""Longest expression read, in characters. Six numbers of any sensible size need fewer than a hundred."""
+"""Characters of the longest expression that is parsed. Six numbers of usual size need fewer than a hundred."""
 
 MAX_DIGITS: Final = 1_000
-"""Longest number read, whatever the limit on the text: reading digits takes quadratic time."""
+"""Digits of the longest number that is parsed, because parsing digits takes quadratic time."""
 
 _TOKEN: Final = re.compile(r"[0-9]+|[-+*/()]")
 _STRANGE: Final = re.compile(r"[^0-9+\-*/() \t\n\r\f]")
@@ -41,7 +41,7 @@ class ExpressionError(InvalidInput):
 
 
 class TooLong(ExpressionError):
-    """Longer than the limit; it was not looked at."""
+    """An expression longer than the limit; it was not parsed."""
 
 
 class DivisionByZero(ExpressionError):
@@ -66,7 +66,7 @@ class Expression:
 
     @property
     def numbers(self) -> tuple[int, ...]:
-        """The numbers as they stand in the text, from left to right."""
+        """The numbers in the order of the text."""
         return tuple([token for token in self.postfix if isinstance(token, int)])
 
     def value(self) -> Fraction:
@@ -138,7 +138,7 @@ def _result(operation: str, left: Fraction, right: Fraction) -> Fraction:
 
 
 def parse(text: str, *, limit: int = MAX_LENGTH) -> Expression:
-    """Read an expression; whitespace, line breaks included, separates tokens.
+    """Parse an expression; white space and line breaks separate tokens.
 
     Operator precedence by two stacks (Dijkstra's shunting yard), in time linear in the text.
 

@@ -1,4 +1,4 @@
-"""Drawing solvable problems at random: made from an expression, checked by the solver, no two the same.
+"""Draws distinct solvable problems: each is built from a random expression and checked by the solver.
 
 A small space of problems is listed whole and shuffled, so every problem in it is as likely as any other and
 "too few" is a fact. From a large one, random numbers are joined by random operations and the result is the target.
@@ -19,21 +19,21 @@ from pipelines.tasks.countdown.rules import ANY, Arithmetic
 from pipelines.tasks.countdown.solver import reachable, solve
 
 _LISTING_MS: Final = {2: 0.02, 3: 0.15, 4: 3.0, 5: 150.0, 6: 5_000.0}
-"""About what it costs to list all targets of so many numbers."""
+"""Approximate cost of enumerating all targets of that many numbers, in milliseconds."""
 _LIST_FIRST_MS: Final = 500.0
-"""A space that is listed in less is never sampled."""
+"""A space that is enumerated in less time is never sampled."""
 _LIST_AT_LAST_MS: Final = 20_000.0
-"""A space that is listed in less is listed once sampling finds nothing new."""
+"""A space that is enumerated in less time is enumerated once sampling finds nothing new."""
 _TRIES: Final = 300_000
 """Random expressions in a row without a new problem after which sampling ends."""
 _TRIES_BEFORE_LISTING: Final = 20_000
-"""The same where the space can be listed then."""
+"""The same, if the space can be enumerated then."""
 
 _Range = tuple[int, int]
 
 
 class ProblemSpace(ConfigModel):
-    """Which problems there are to draw from."""
+    """The space of problems to draw from."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -78,12 +78,12 @@ class ProblemSpace(ConfigModel):
         return self
 
     def count_multisets(self, size: int) -> int:
-        """Return how many ways there are to choose the given numbers, their order apart."""
+        """Return the number of ways to choose the given numbers, regardless of order."""
         choices = self.number_range[1] - self.number_range[0] + 1
         return math.comb(choices, size) if self.distinct else math.comb(choices + size - 1, size)
 
     def listing_ms(self, size: int) -> float:
-        """About how long it takes to list every problem of a size, in milliseconds."""
+        """Estimate the time to enumerate every problem of a size, in milliseconds."""
         return self.count_multisets(size) * _LISTING_MS[size]
 
     def describe(self) -> str:
@@ -123,7 +123,7 @@ def generate(space: ProblemSpace, count: int, *, seed: int = 0, exclude: Iterabl
 
 
 def draw(space: ProblemSpace, *, seed: int = 0, exclude: Iterable[Problem] = ()) -> Iterator[Problem]:
-    """Yield different solvable problems until there are no more to be found. Arguments as for `generate`."""
+    """Yield distinct solvable problems until no more are found. Arguments as for `generate`."""
     rng = random.Random(seed)
     taken = {problem.key for problem in exclude}
     sources = {size: _source(space, size, rng, taken) for size in space.sizes}
@@ -141,7 +141,7 @@ def draw(space: ProblemSpace, *, seed: int = 0, exclude: Iterable[Problem] = ())
 
 
 def too_few(space: ProblemSpace, found: int, asked: int) -> InvalidInput:
-    """Return the error that says there are fewer problems than were asked for, and whether that is certain."""
+    """Return the error for a space with too few problems; it says whether the number found is exact."""
     remedy = "Widen number_range or target_range, allow more operations or sizes, or ask for fewer problems."
     detail = f"The space: {space.describe()}; excluded problems do not count."
     if not all(space.listing_ms(size) <= _LIST_AT_LAST_MS for size in space.sizes):
@@ -185,7 +185,7 @@ def _sampled(
 
 
 def _random_problem(space: ProblemSpace, size: int, rng: random.Random) -> ProblemKey | None:
-    """Join random numbers by random operations; None where that is not allowed or misses the targets."""
+    """Combine random numbers by random operations; None if a result or the target is out of bounds."""
     low, high = space.number_range
     if space.distinct:
         numbers = rng.sample(range(low, high + 1), size)

@@ -1,4 +1,4 @@
-"""The moves every search of the solver is made of: parting the numbers, doing an operation, undoing one."""
+"""The steps of the solver's searches: split the numbers, apply an operation, invert one."""
 
 import math
 from collections.abc import Iterator
@@ -11,12 +11,12 @@ from pipelines.tasks.countdown.rules import Arithmetic, Rational, combine
 ZERO: Final = (0, 1)
 
 Multiset = tuple[int, ...]
-"""Some of the given numbers, in order of size."""
+"""A subset of the given numbers, sorted."""
 
 
 @lru_cache(maxsize=4096)
 def splits(numbers: Multiset) -> tuple[tuple[Multiset, Multiset], ...]:
-    """Return all ways to part numbers in two, as (fewer, others), the most even first; the same two parts only once."""
+    """Return all distinct splits of numbers in two parts, as (smaller, larger), the most even first."""
     parts: dict[tuple[Multiset, Multiset], None] = {}
     indices = range(len(numbers))
     for size in range(len(numbers) // 2, 0, -1):
@@ -29,11 +29,11 @@ def splits(numbers: Multiset) -> tuple[tuple[Multiset, Multiset], ...]:
 
 
 Outcome = tuple[Rational, str, bool]
-"""A result, its operation, and whether the operands changed places (`right - left`)."""
+"""A result, its operation, and whether the operands are swapped (`right - left`)."""
 
 
 class Outcomes:
-    """All that the operations of an arithmetic give on two operands, in either order.
+    """The operations of an arithmetic on two operands, in both orders.
 
     The innermost work of the solver: written out in one function, with the bounds at hand.
     """
@@ -85,16 +85,16 @@ def _lowest(numerator: int, denominator: int) -> Rational:
 
 
 class Needed(NamedTuple):
-    """What the other operand must be worth so that an operation with a known one gives the target."""
+    """The value of the unknown operand for which an operation with a known one gives the target."""
 
     value: Rational | None
-    """None: any value will do (any but zero as a divisor)."""
+    """None: any value is possible (any but zero as a divisor)."""
     operation: str
     known_first: bool
 
 
 def undo(target: Rational, known: Rational, operations: str) -> Iterator[Needed]:
-    """Yield all that `other operation known` or `known operation other` needs to be worth the target."""
+    """Yield the values of `other` for which `other operation known` or `known operation other` is the target."""
     for operation in operations:
         if operation == "+":
             yield Needed(combine("-", target, known), "+", False)

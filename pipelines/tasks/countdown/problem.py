@@ -1,4 +1,4 @@
-"""A Countdown problem and what makes two of them the same."""
+"""A Countdown problem and its identity."""
 
 from collections.abc import Iterable
 from typing import Final
@@ -11,16 +11,16 @@ MIN_NUMBERS: Final = 2
 MAX_NUMBERS: Final = 6
 
 ProblemKey = tuple[tuple[int, ...], int]
-"""The sorted numbers and the target: problems that share it are the same problem."""
+"""The sorted numbers and the target, which identify a problem."""
 
 
 class Problem(Record):
     """Reach the target with all the numbers, each exactly once."""
 
     id: str
-    """Made of numbers and target (`problem_id`), unless the file it was read from has ids of its own."""
+    """Derived from numbers and target (`problem_id`), unless the problem file states an id."""
     numbers: tuple[int, ...]
-    """In the order the prompt shows them."""
+    """In the order of the prompt."""
     target: int
 
     @field_validator("numbers")
@@ -34,17 +34,17 @@ class Problem(Record):
 
     @property
     def key(self) -> ProblemKey:
-        """Identity of the problem: neither the order of the numbers nor the id counts."""
+        """Identity of the problem, independent of the order of the numbers and of the id."""
         return tuple(sorted(self.numbers)), self.target
 
 
 def problem_id(numbers: Iterable[int], target: int) -> str:
-    """Return an id that follows from the problem alone: `3-7-25_46` is 46 from 3, 7 and 25 in any order."""
+    """Return the id derived from numbers and target: `3-7-25_46` is 46 from 3, 7 and 25 in any order."""
     return f"{'-'.join(map(str, sorted(numbers)))}_{target}"
 
 
 def make_problem(numbers: Iterable[int], target: int) -> Problem:
-    """Return a problem with the id that follows from it.
+    """Return a problem with its derived id.
 
     Raises:
         ValueError: too few or too many numbers, or a negative one.

@@ -28,7 +28,7 @@ REASONS: Final[dict[str, str]] = {
 
 
 class RewardRules(ConfigModel):
-    """How much an answer earns."""
+    """The rewards of a right and of any other answer."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

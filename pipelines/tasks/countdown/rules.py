@@ -1,4 +1,4 @@
-"""Which arithmetic a Countdown problem allows: shared by generator, solver and teachers."""
+"""The arithmetic that a Countdown problem allows, shared by generator, solver and teachers."""
 
 import math
 from typing import Annotated, Final, Literal, Self
@@ -46,7 +46,7 @@ class Arithmetic(ConfigModel):
 
     @property
     def bounded(self) -> bool:
-        """Whether there is a smallest or a largest result."""
+        """Whether results have a lower or an upper bound."""
         return self.minimum is not None or self.maximum is not None
 
     def admits(self, value: Rational) -> bool:
@@ -71,7 +71,7 @@ ANY: Final = Arithmetic()
 
 
 def combine(operation: str, left: Rational, right: Rational) -> Rational | None:
-    """`left operation right` in lowest terms; None for a division by zero."""
+    """Return `left operation right` in lowest terms; None for a division by zero."""
     (a, b), (c, d) = left, right
     if b == d == 1 and operation != "/":
         return (a + c if operation == "+" else a - c if operation == "-" else a * c), 1

@@ -76,7 +76,7 @@ def _choices(numbers: Sequence[int], subset: bool) -> list[Multiset]:
 
 
 class _Origin(NamedTuple):
-    """How a value was made: an operation on two values over two parts of the numbers; written down only if asked."""
+    """The derivation of a value: an operation on two values over two parts of the numbers, formatted on demand."""
 
     operation: str
     left: Multiset
@@ -86,7 +86,7 @@ class _Origin(NamedTuple):
 
 
 _Found = tuple[_Origin | None]
-"""The origin of a value that was found, boxed, because that of a given number is None."""
+"""The origin of a value that was found, in a tuple, because the origin of a given number is None."""
 
 
 class _Search:
@@ -99,7 +99,7 @@ class _Search:
         self._failed: set[tuple[Multiset, Rational]] = set()
 
     def find(self, numbers: Multiset, target: Rational) -> _Found | None:
-        """Return how all the numbers make the target."""
+        """Return a derivation of the target from all the numbers."""
         if len(numbers) <= _TABULATED:
             table = self.values(numbers)
             return (table[target],) if target in table else None
@@ -120,7 +120,7 @@ class _Search:
         return None
 
     def values(self, numbers: Multiset) -> Mapping[Rational, _Origin | None]:
-        """Return every value that all the numbers make, each with one origin."""
+        """Return every value that uses all the numbers, each with one origin."""
         table = self._tables.get(numbers)
         if table is None:
             table = self._tables[numbers] = {}
@@ -136,7 +136,7 @@ class _Search:
         return table
 
     def write(self, numbers: Multiset, found: _Found) -> Written:
-        """Return the expression of what was found."""
+        """Return the expression of an origin."""
         (origin,) = found
         if origin is None:
             return number(numbers[0])
@@ -145,7 +145,7 @@ class _Search:
         return join(origin.operation, left, right, regroup=not self._arithmetic.bounded)
 
     def _anything(self, numbers: Multiset, *, nonzero: bool) -> _Found | None:
-        """Return how all the numbers make any value at all (but zero)."""
+        """Return a derivation of any value but zero from all the numbers."""
         return next(((origin,) for value, origin in self._lazily(numbers) if not (nonzero and value == ZERO)), None)
 
     def _lazily(self, numbers: Multiset) -> Iterator[tuple[Rational, _Origin | None]]:

@@ -1,4 +1,4 @@
-"""The problems of a Countdown config: drawn, or taken from files; what the `problems` stage runs for this task."""
+"""Makes the problems of a Countdown config, generated or from files, for the `problems` stage."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -29,7 +29,7 @@ from pipelines.tasks.registry import COUNTDOWN
 
 
 class CountdownConfig(ProblemSpace, StageConfig):
-    """Which problems there are, how they are put to a model, and what an answer earns."""
+    """Config of Countdown problems: their numbers and arithmetic, the prompt, and the reward."""
 
     seed: int = Field(default=0, description="Seed of the draw: the same config and seed give the same problems.")
     train: int = Field(default=1000, ge=0, description="How many training problems.")
@@ -81,7 +81,7 @@ class CountdownConfig(ProblemSpace, StageConfig):
 
 
 def run(config: CountdownConfig, inputs: Inputs, folder: StageFolder) -> None:
-    """Write the problems and the task. Started again it writes the same files again.
+    """Write the problems and the task. Another run writes identical files.
 
     Raises:
         InvalidInput: there are too few problems, or a file cannot be used.
@@ -107,7 +107,7 @@ def run(config: CountdownConfig, inputs: Inputs, folder: StageFolder) -> None:
 
 
 _LEFT_OUT: Final = ("repeated", "excluded", "in_test", "unsolvable")
-"""Why a problem of a file is not in the sets, as counted in the result."""
+"""Reason why a problem of a file is left out, as counted in the result."""
 
 
 class ChosenProblems(NamedTuple):
@@ -116,7 +116,7 @@ class ChosenProblems(NamedTuple):
     train: list[Problem]
     test: list[Problem]
     left_out: Counter[str]
-    """How many problems of files were left out, by reason."""
+    """Reason → number of problems of files that were left out."""
 
 
 def choose_problems(
@@ -153,15 +153,15 @@ def choose_problems(
 
 
 class _Source(NamedTuple):
-    """Where problems are taken from, one after the other."""
+    """A source of problems, taken in order."""
 
     problems: Iterator[Problem]
     shortage: Callable[[int, int], InvalidInput]
-    """The error for (problems found, problems asked for)."""
+    """Returns the error for (problems found, problems wanted)."""
 
 
 class _Chooser:
-    """Draws problems, or takes those of a file that may be used and counts the others."""
+    """Generates problems, or reads the usable ones of a file and counts the others."""
 
     def __init__(self, config: CountdownConfig) -> None:
         self.left_out: Counter[str] = Counter()
@@ -208,7 +208,7 @@ class _Chooser:
 
 
 def _check_ids(test: list[Problem], train: list[Problem]) -> None:
-    """Check that no two problems share an id, by which rollouts are told apart."""
+    """Check that ids are unique, since rollouts refer to problems by id."""
     seen: dict[str, Problem] = {}
     for problem in chain(test, train):
         other = seen.setdefault(problem.id, problem)

@@ -52,7 +52,7 @@ def shipped_template(name: TemplateName) -> str:
 
 
 class ChoosesProblems(Protocol):
-    """What this module uses of `CountdownConfig`, which is built on it."""
+    """The part of `CountdownConfig` that this module uses; a protocol, because `stage` imports this module."""
 
     def countdown_task(self) -> "CountdownTask":
         """Return the task of the config."""

@@ -1,4 +1,4 @@
-"""Writing expressions down with no more parentheses than they need."""
+"""Formats expressions with minimal parentheses."""
 
 from typing import Final, NamedTuple
 
@@ -6,19 +6,19 @@ _STRENGTH: Final = {"+": 1, "-": 1, "*": 2, "/": 2}
 
 
 class Written(NamedTuple):
-    """An expression as text, and how tightly its outermost operation binds."""
+    """An expression as text, with the precedence of its outermost operation."""
 
     text: str
     strength: int
 
 
 def number(value: int) -> Written:
-    """Return a given number."""
+    """Format a given number."""
     return Written(str(value), 3)
 
 
 def join(operation: str, left: Written, right: Written, *, regroup: bool) -> Written:
-    """`left operation right`.
+    """Format `left operation right`.
 
     Args:
         operation: one of `+ - * /`.

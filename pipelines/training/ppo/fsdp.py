@@ -21,7 +21,7 @@ from pipelines.training.core.transformers_compat import decoder_layers
 from pipelines.training.rl.ranks import Ranks, SingleProcess
 
 COLLECTIVE_TIMEOUT: Final = timedelta(minutes=60)
-"""How long a collective waits for other processes. A failed process is noticed at once: torchrun ends the rest."""
+"""The time that a collective waits for other processes. A failed process is noticed at once: torchrun ends the rest."""
 _PR_SET_PDEATHSIG: Final = 1
 
 

@@ -9,7 +9,7 @@ Axis = Literal["step", "sample", "series"]
 
 
 class _RunKey(NamedTuple):
-    """What the rollouts of one run and split have in common."""
+    """The fields that the rollouts of one run and split share."""
 
     stage: str
     split: str

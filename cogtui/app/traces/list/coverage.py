@@ -1,4 +1,4 @@
-"""How much of the data on disk a list or a search covers, in words."""
+"""Describes the share of the data on disk that a list or a search covers."""
 
 from cogtui.store.values.types import Coverage
 

@@ -45,7 +45,7 @@ from pipelines.records import Behavior
 R = TypeVar("R")
 Pane = Literal["none", "spans", "problem"]
 _TOGETHER_S: Final = 0.05
-"""How long a trace waits for derived facts before it is shown without them."""
+"""Seconds that a trace waits for derived facts before it is shown without them."""
 _READING: Final[list[list[Part]]] = [[(" reading", "dim")], []]
 _AFTER: dict[Pane, Pane] = {"none": "spans", "spans": "problem", "problem": "none"}
 

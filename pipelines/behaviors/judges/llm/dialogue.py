@@ -245,7 +245,7 @@ def _raw(parts: list[BehaviorQuestion]) -> str | None:
 
 
 def _problem_holes(task: JudgeTask) -> dict[str, str]:
-    """What prompts can say of the problem: always `{problem}`, and `{numbers}` and `{target}` where it has those."""
+    """Return the values of `{problem}` and, for problems that have them, of `{numbers}` and `{target}`."""
     holes = {"problem": describe_problem(task.task, task.problem).full}
     context = rules_context(task.task, task.problem)
     if context is not None:

@@ -1,4 +1,4 @@
-"""What the network sees of a text: n-grams of each clause and dense features of the clause and its surroundings."""
+"""Features of a text for the network: n-grams of each clause, and dense features of the clause and its neighbours."""
 
 from dataclasses import dataclass
 from typing import Any, Final
@@ -133,7 +133,7 @@ def _grams(hashed: Any, clause: Any, first: Any, length: Any, fillers: Any) -> N
 _N_LOCAL: Final = 17
 N_DENSE: Final = _N_LOCAL + 4 * N_CUES + 3
 _BEFORE, _AFTER = 10, 8
-"""Clauses looked at before and after."""
+"""Numbers of neighbouring clauses before and after."""
 
 
 def _dense(text: str, places: list[ProseClause], counts: Any, length: Any, fillers: Any, repeated: Floats) -> Floats:

@@ -37,7 +37,7 @@ assert _LEARNED == OUTPUTS
 
 @dataclass(frozen=True, slots=True)
 class ProseResult:
-    """What the prose judge found in one text.
+    """The spans that the prose judge found in one text.
 
     Attributes:
         spans: in order of start; `score` is the probability that the clause shows the behaviour.

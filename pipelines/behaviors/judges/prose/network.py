@@ -16,7 +16,7 @@ from pipelines.behaviors.judges.prose.features import TextFeatures
 Floats = NDArray[np.float32]
 
 OUTPUTS: Final = ("verification", "backtracking", "subgoal")
-"""What the columns of the logits are."""
+"""Names of the columns of the logits."""
 N_OUTPUTS: Final = len(OUTPUTS)
 BAG_SCALE: Final = 3.0
 DENSE_LIMIT: Final = 4.0

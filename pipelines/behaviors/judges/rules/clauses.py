@@ -69,7 +69,7 @@ class TextBreaks:
 
     clauses: list[Clause]
     sentence_at: list[int]
-    """For each computation the sentence it stands in."""
+    """For each computation, the number of its sentence."""
     line_at: list[int]
 
 

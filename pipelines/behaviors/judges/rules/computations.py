@@ -32,24 +32,24 @@ class Computation:
     sides: list[ArithmeticExpression]
     """The expressions left, between and right of the relations; at least one has an operator."""
     exact: list[bool]
-    """For each relation whether it states equality rather than approximation."""
+    """For each relation, whether it is an equality rather than an approximation."""
     result: Number | None
-    """The result as the trace states it; the actual value if it states none."""
+    """The stated result; the computed value if none is stated."""
     claimed: bool
     """Whether the trace states the result."""
     on_last: bool = False
-    """Whether its first operand is the last result, not named: `adding 14 makes 59`."""
+    """Whether its first operand is the last result, which is implied: `adding 14 makes 59`."""
     spoken: bool = False
     """Whether it is expressed with a verb (`multiply 5 by 8`)."""
     first_line_end: int = 0
-    """Offset of its end, or of the end of its first line if the chain continues below."""
+    """Offset of its end, or of the end of its first line if it has several."""
     main: ArithmeticExpression = field(init=False)
-    """The side that is computed: the first one with an operator."""
+    """The computed side: the first with an operator."""
     leads_with_result: bool = field(init=False)
-    """Whether a number alone stands first: `98 = 2 × 49`."""
+    """Whether the first side is a single number: `98 = 2 × 49`."""
     operands: tuple[Number, ...] = field(init=False)
     keys: tuple[Number, ...] = field(init=False)
-    """The operands as `key` gives them, to compare with results."""
+    """The keys of the operands, for comparison with results (`tokens.key`)."""
     result_key: Number | None = field(init=False)
     form: str = field(init=False)
     value: Number | None = field(init=False)
@@ -88,7 +88,7 @@ _SAYS: Final = re.compile(
     r"|negative )?"
     r"[*_`$\\(\[]{0,6}(?=-?\d)"
 )
-"""From the end of an expression over words to the number it is said to come to."""
+"""Matches from the end of an expression, over words, to its stated result."""
 _BEFORE_SAYING: Final = frozenset((WORDS, OTHER, GLUE))
 _SAYS_SPELLED: Final = re.compile(
     r",? ?(?:which |that |and )?(?:is|equals|gives|makes|yields|we get|to get|we have|leaves) (?=[a-z])"
@@ -96,7 +96,7 @@ _SAYS_SPELLED: Final = re.compile(
 
 
 def read_computations(tokens: TokenTable, folded: str) -> list[Computation]:
-    """All computations of a text, in order, none inside another."""
+    """Return all computations of a text, in order, without overlaps."""
     kinds = tokens.kinds
     found: list[Computation] = []
     speaks = any(stem in folded for stem in VERB_STEMS)
@@ -129,12 +129,12 @@ def read_computations(tokens: TokenTable, folded: str) -> list[Computation]:
 _NUMBER: Final = bytes((NUMBER,))
 _OPERATOR: Final = bytes((OPERATOR,))
 _BEGIN: Final = re.compile(b"%c(?=%c*([%c%c%c%c]))|%c" % (NUMBER, GLUE, OPERATOR, RELATION, OPEN, WORDS, OPEN))
-"""An open bracket, or a number with something behind it that can make it part of a computation."""
+"""Matches an open bracket, or a number followed by a token that can continue a computation."""
 _BEGIN_OR_WORDS: Final = re.compile(_BEGIN.pattern + b"|%c" % WORDS)
 
 
 def _signed(tokens: TokenTable, index: int, found: list[Computation]) -> bool:
-    """Whether the minus before a number is its sign. At the start of a line it is, unless it is a bullet."""
+    """Return whether the minus before a number is its sign. At the start of a line it may be a bullet."""
     before = index - 1
     if before < 0 or tokens.kinds[index] != NUMBER or tokens.kinds[before] != OPERATOR or tokens.values[before] != "-":
         return False
@@ -147,7 +147,7 @@ def _signed(tokens: TokenTable, index: int, found: list[Computation]) -> bool:
 
 
 def _chain(tokens: TokenTable, folded: str, first: ArithmeticExpression) -> tuple[Computation | None, int]:
-    """An expression with the sides that follow it over `=`, `≈`, `→` or words, and the token behind the last.
+    """Return an expression with the sides joined to it by `=`, `≈`, `→` or words, and the index after the last token.
 
     There is no computation where no side has an operator.
     """
@@ -199,7 +199,7 @@ _MAY_RELATE: Final = frozenset((RELATION, GLUE, NEWLINE, CLOSE))
 
 
 def _relation(tokens: TokenTable, index: int) -> tuple[int, str | None, bool]:
-    """Over glue and at most one line break to a relation and behind it: (index, sign or None, line crossed)."""
+    """Skip filler and at most one line break up to a relation: (index after it, sign or None, line crossed)."""
     kinds = tokens.kinds
     size = len(kinds)
     if index >= size or kinds[index] not in _MAY_RELATE:
@@ -230,7 +230,7 @@ def _relation(tokens: TokenTable, index: int) -> tuple[int, str | None, bool]:
 
 
 def _said(tokens: TokenTable, folded: str, expression: ArithmeticExpression) -> ArithmeticExpression | None:
-    """The number, or expression, that the words behind an expression say it comes to."""
+    """Return the number or expression that the following words state as the result."""
     if expression.after >= len(tokens.kinds) or tokens.kinds[expression.after] not in _BEFORE_SAYING:
         return None
     match = _SAYS.match(folded, expression.end)
@@ -252,7 +252,7 @@ def _said(tokens: TokenTable, folded: str, expression: ArithmeticExpression) -> 
 
 
 def _spoken(tokens: TokenTable, folded: str, index: int, found: list[Computation]) -> tuple[Computation, int] | None:
-    """A computation that words at a token tell: `multiply 20 by 3`, or going on with `plus 92 is 285`."""
+    """Return a computation in words at a token: `multiply 20 by 3`, or the continuation `plus 92 is 285`."""
     words = str(tokens.values[index])
     sign = WORD_OPERATORS.get(words)
     if sign is not None and found and index + 1 < len(tokens) and tokens.kinds[index + 1] == NUMBER:
@@ -279,7 +279,7 @@ def _spoken(tokens: TokenTable, folded: str, index: int, found: list[Computation
 def _with_result(
     tokens: TokenTable, folded: str, expression: ArithmeticExpression, *, on_last: bool
 ) -> tuple[Computation, int] | None:
-    """A told operation with its result. One on the last result is only an intention until it has a result."""
+    """Return an operation in words with its result. One on the last result counts only if a result follows."""
     sides = [expression]
     after = expression.after
     behind, relation, _ = _relation(tokens, after)

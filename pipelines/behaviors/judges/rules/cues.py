@@ -1,4 +1,4 @@
-"""What a clause does: judge a result, drop a path, set an intermediate goal, announce a check, restate.
+"""Classifies a clause: verdict, dropped path, intermediate goal, announced check, restatement.
 
 A clause comes folded to lower case, its numbers masked: `TT` where the target stands, `NN` for any other.
 So one lexicon serves every problem, and what was found for a clause is remembered for the next trace.
@@ -16,48 +16,48 @@ _LONGEST: Final = 400
 
 @dataclass(frozen=True, slots=True)
 class Cue:
-    """What was found in one clause."""
+    """The classification of one clause."""
 
     polarity: int = 0
-    """Of a verdict: 1 it fits, -1 it does not, 0 no verdict."""
+    """Verdict: 1 the result is right, -1 it is wrong, 0 none."""
     versus: str = ""
-    """`T` when measured against the target by name or number, `N` against another number, else empty."""
+    """Number that the verdict compares with: `T` the target, by name or value; `N` another number; else empty."""
     near: bool = False
-    """Close to the target: not a failure to be left behind."""
+    """Whether the verdict says that the result is close to the target, which ends no attempt."""
     mild: bool = False
-    """About the rules (`not valid`, `uses 5 twice`) rather than the value."""
+    """Whether the verdict is about the rules (`not valid`, `uses 5 twice`) rather than the value."""
     if_reached: bool = False
-    """Means something only when the last result is the target: `great`, `that's TT`."""
+    """Whether it is a verdict only if the last result is the target: `great`, `that's TT`."""
     alone: bool = False
-    """A mere yes or no."""
+    """Whether it is only yes or no."""
     strong: bool = False
-    """Says that a path is dropped or another begins: `let's try something else`."""
+    """Whether it drops a path or starts another: `let's try something else`."""
     weak: bool = False
-    """Introduces an attempt: `let me try`, `what if`, `a valid solution is`."""
+    """Whether it introduces an attempt: `let me try`, `what if`, `a valid solution is`."""
     aside: bool = False
-    """May stand before an attempt: `wait`, `hmm`, `however`."""
+    """Whether an attempt may follow: `wait`, `hmm`, `however`."""
     bare: bool = False
-    """Only `try` or the like: belongs to what follows, even on the next line."""
+    """Whether it is only `try` or similar, which belongs to the following words, even on the next line."""
     marker_at: int = 0
-    """Where the marker begins in the clause."""
+    """Offset of the marker in the clause."""
     goals: tuple[int, ...] = ()
-    """Places of the numbers that are intermediate goals; -1 for `close to the target`."""
+    """Offsets of the numbers that are intermediate goals; -1 for `close to the target`."""
     check: bool = False
-    """Announces a re-computation."""
+    """Whether it announces a re-computation."""
     restates: bool = False
     answers: bool = False
     doubts: bool = False
-    """Takes back a success: `but`, `however`, `unused`."""
+    """Whether it withdraws a success: `but`, `however`, `unused`."""
     turns: bool = False
-    """Turns to another operation: `what if I try division`."""
+    """Whether it switches to another operation: `what if I try division`."""
     breaks: bool = False
-    """Breaks off what was under way: `wait, maybe`."""
+    """Whether it interrupts the current attempt: `wait, maybe`."""
     after_failure: bool = False
-    """A marker only after a result was judged not to fit: `moving to node`."""
+    """Whether it is a marker only after a negative verdict: `moving to node`."""
     carries: bool = False
-    """Goes on with the computation before: `this gives us`."""
+    """Whether it continues the last computation: `this gives us`."""
     rejects: bool = False
-    """Lets go of what was just said: `not sure`, `not helpful`, `hmm`."""
+    """Whether it doubts the last statement: `not sure`, `not helpful`, `hmm`."""
 
 
 NOTHING: Final = Cue()
@@ -65,7 +65,7 @@ NOTHING: Final = Cue()
 
 @lru_cache(maxsize=1 << 15)
 def read_clause(clause: str) -> Cue:
-    """The cue of a folded, masked clause."""
+    """Return the cue of a folded, masked clause."""
     clause = clause[:_LONGEST]
     words = set(_WORD.findall(clause))
     aims = goals.find(clause, words)

@@ -25,15 +25,15 @@ from pipelines.behaviors.judges.rules.verdicts import announce_check, checks, cl
 _OUTSIDE: Final = re.compile(
     r"<answer>.*?(?:</answer>|\Z)|```(?:python|py|javascript|js|c|cpp|java|bash)\b.*?(?:```|\Z)", re.DOTALL
 )
-"""What is not the trace's reasoning: the answer itself, and programs."""
+"""Matches the answer element and programs, which are not reasoning."""
 _SPEAKERS: Final = ("user", "human", "question", "problem")
 _NEXT_TURN: Final = re.compile(r"\n\s*(?:user|human|question|problem|<\|im_start\|>\s*user)\s*:")
-"""A base model that goes on writes the next question itself; what follows is another problem."""
+"""Matches the next question, which a base model may write after its answer; the text from there is ignored."""
 _END_OF_THOUGHT: Final = "</think"
 
 
 def find_behaviors(text: str, numbers: Sequence[int], target: int) -> tuple[list[SpanDraft], list[Computation]]:
-    """Spans of the four behaviours in order of start, and the computations of the trace.
+    """Find the spans of the four behaviours, in order of start, and the computations of a trace.
 
     Args:
         text: a completion of the problem.
@@ -72,7 +72,7 @@ def _run(state: TraceState) -> None:
 
 
 def _in_sentence(state: TraceState, clause: Clause, index: int) -> Computation | None:
-    """The computation at an index, if it stands in the sentence of a clause."""
+    """Return the computation at an index, if it is in the sentence of a clause."""
     if index < len(state.computations) and state.breaks.sentence_at[index] == clause.sentence:
         return state.computations[index]
     return None
@@ -110,7 +110,7 @@ def _take_clause(state: TraceState, clause: Clause, ahead: int) -> None:
 
 
 def _reaches_down(clause: Clause, line: int) -> bool:
-    """Whether a line that only says `try:` belongs to the next line."""
+    """Return whether a line with only `try:` belongs to the next line."""
     return clause.cue.bare and line - clause.line <= 1
 
 

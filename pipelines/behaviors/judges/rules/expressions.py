@@ -1,4 +1,4 @@
-"""One arithmetic expression at a place in the tokens: where it ends, what it uses, what it is worth."""
+"""Parses one arithmetic expression from tokens: its extent, operands and value."""
 
 import re
 from collections.abc import Sequence
@@ -23,9 +23,9 @@ from pipelines.behaviors.judges.rules.tokens import (
 _PRECEDENCE: Final = {"+": 1, "-": 1, "*": 2, "/": 2, "^": 3}
 _LARGEST: Final = 10**15
 _DEEPEST: Final = 40
-"""Brackets and waiting operators an expression may hold open; no trace needs more, and none may cost its square."""
+"""Limit of open brackets and pending operators of an expression; it bounds the time to linear."""
 _MOST_TOKENS: Final = 400
-"""Tokens of one expression; a longer one is read in pieces."""
+"""Limit of tokens of an expression; a longer one is parsed in pieces."""
 _HOLE_WORDS: Final = frozenset(
     ("something", "remainder", "rest", "other", "unknown", "whatever", "n", "y", "z", "a", "b", "c", "something else")
 )
@@ -33,24 +33,24 @@ _HOLE_WORDS: Final = frozenset(
 
 @dataclass(slots=True)
 class ArithmeticExpression:
-    """An expression as written. `value` is None where it holds a hole or cannot be computed."""
+    """An expression as written. `value` is None if it has a placeholder or no value."""
 
     start: int
     end: int
     value: Number | None
     operands: tuple[Number, ...]
-    """The numbers in it, in order."""
+    """Its numbers, in order."""
     operators: int
     form: str
-    """Canonical spelling with a space around every sign, so that parts can be looked for: ` 94 + 86 `."""
+    """Canonical spelling with spaces around every sign, so that parts can be searched: ` 94 + 86 `."""
     holes: int = 0
     first: int = 0
-    """Index of its first token, and in `after` of the token behind its last."""
+    """Index of its first token; `after` is one past the last."""
     after: int = 0
 
 
 def read_expression(tokens: TokenTable, index: int) -> ArithmeticExpression | None:
-    """The longest expression that begins at a token, or None where none does.
+    """Return the longest expression that starts at a token, or None.
 
     Brackets that are opened and not closed belong to the sentence, not to the expression.
     """
@@ -171,11 +171,11 @@ def read_expression(tokens: TokenTable, index: int) -> ArithmeticExpression | No
 _PLAIN: Final = re.compile(
     rb"%c(?:%c%c){0,%d}(?![%c%c])" % (NUMBER, OPERATOR, NUMBER, _MOST_TOKENS // 2 - 1, OPERATOR, GLUE)
 )
-"""Numbers with operators between them, and behind them no operator or mark that might go on with them."""
+"""Matches numbers joined by operators, not followed by an operator or mark that may continue them."""
 
 
 def _plain_expression(tokens: TokenTable, index: int) -> ArithmeticExpression | None:
-    """A number, or numbers with signs between them and nothing else; None where more must be looked at."""
+    """Parse a number, or numbers joined by signs, without the general parser; None if that is needed."""
     kinds = tokens.kinds
     match = _PLAIN.match(kinds, index)
     if match is None:
@@ -201,7 +201,7 @@ def _plain_expression(tokens: TokenTable, index: int) -> ArithmeticExpression | 
 
 
 def _total(operands: Sequence[Number], signs: Sequence[str]) -> Number | None:
-    """The value of numbers with several signs between them."""
+    """Return the value of numbers joined by several signs."""
     if "^" in signs:
         return None
     if "*" not in signs and "/" not in signs:
@@ -236,7 +236,7 @@ def _wraps(form: list[str]) -> bool:
 
 
 def _operator(tokens: TokenTable, index: int) -> str | None:
-    """The operator a token stands for between two operands."""
+    """Return the operator that a token means between two operands."""
     kind = tokens.kinds[index]
     if kind == OPERATOR:
         return str(tokens.values[index])
@@ -246,7 +246,7 @@ def _operator(tokens: TokenTable, index: int) -> str | None:
 
 
 def _operand_behind(tokens: TokenTable, index: int) -> bool:
-    """Whether something an operator could work on follows it."""
+    """Return whether an operand follows an operator."""
     behind = _next(tokens, index)
     if behind >= len(tokens):
         return False
@@ -261,7 +261,7 @@ def _operand_behind(tokens: TokenTable, index: int) -> bool:
 
 
 def _closes(tokens: TokenTable, index: int) -> bool:
-    """Whether a bracket opens an expression rather than a remark: `(5 + 3)`, not `(5 too many)`."""
+    """Return whether a bracket opens an expression rather than a remark: `(5 + 3)`, not `(5 too many)`."""
     inside = _next(tokens, index)
     depth = 0
     while inside < len(tokens) and tokens.kinds[inside] == OPEN and depth < _DEEPEST:
@@ -280,7 +280,7 @@ def _closes(tokens: TokenTable, index: int) -> bool:
 
 
 def _is_sign(tokens: TokenTable, index: int, inside: bool) -> bool:
-    """Whether a minus is the sign of the number right behind it, not a bullet or a dash."""
+    """Return whether a minus is the sign of the next number, not a bullet or a dash."""
     behind = index + 1
     if behind >= len(tokens) or tokens.kinds[behind] != NUMBER or tokens.starts[behind] != tokens.ends[index]:
         return False
@@ -303,7 +303,7 @@ def _apply(numbers: list[Number | None], sign: str) -> None:
 
 
 def compute(left: Number, sign: str, right: Number) -> Number | None:
-    """The result of one operation; None where it has none or leaves the range traces compute in."""
+    """Return the result of an operation; None if it has none or exceeds the range of numbers in traces."""
     if sign == "+":
         result: Number = left + right
     elif sign == "-":

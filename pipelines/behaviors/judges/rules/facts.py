@@ -1,4 +1,4 @@
-"""Facts about the arithmetic of a trace, apart from the behaviours: wrong equations, numbers that may not be used."""
+"""Finds facts about the arithmetic of a trace: wrong equations and illegal numbers."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -10,13 +10,13 @@ from pipelines.behaviors.judges.rules.tokens import Number, key
 from pipelines.records import ArithmeticFact, FactKind
 
 _ROUNDED: Final = 0.01
-"""Share by which a rounded number may be off, and the least it may be."""
+"""Relative and absolute tolerance of a rounded number."""
 
 
 def arithmetic_facts(
     text: str, computations: Sequence[Computation], numbers: Sequence[int], target: int
 ) -> tuple[ArithmeticFact, ...]:
-    """The facts of a trace in order.
+    """Return the facts of a trace in order.
 
     Args:
         text: the completion.
@@ -38,7 +38,7 @@ def arithmetic_facts(
 
 
 def wrong_equations(text: str, computation: Computation) -> Iterator[ArithmeticFact]:
-    """The false equalities of a computation."""
+    """Return the false equalities of a computation."""
     sides = computation.sides
     for left, right, exact in zip(sides, sides[1:], computation.exact, strict=False):
         if left.value is None or right.value is None or not exact or _equal(left, right):
@@ -64,7 +64,7 @@ def _shown(value: Number) -> str:
 def _illegal_numbers(
     text: str, computation: Computation, given: Counter[Number], known: set[Number], target: int
 ) -> Iterator[ArithmeticFact]:
-    """Numbers of the computed side that are neither given nor a result, or given but used too often.
+    """Return the numbers of the computed side that are neither given nor a result, or that are used too often.
 
     Arithmetic that starts from the target is planning and may use anything.
     """

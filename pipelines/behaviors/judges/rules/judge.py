@@ -20,7 +20,7 @@ from pipelines.tasks.protocol import RulesContext
 from pipelines.tasks.registry import rules_context
 
 RULES_VERSION: Final = "4"
-"""Raised whenever the rules give other results than before; part of the id of the judge run."""
+"""Version of the rules; incremented when results change, and part of the id of the judge run."""
 
 NO_CONTEXT: Final = RulesContext((), 10**40)
 """What the rules are given for a text about no numbers: they then go by language alone. No text computes the target."""
@@ -31,7 +31,7 @@ _SPANS: Final = TypeAdapter(tuple[LabelledSpan, ...])
 
 @dataclass(frozen=True)
 class RulesResult:
-    """What the rules judge found in one completion."""
+    """The spans that the rules judge found in one completion."""
 
     spans: tuple[LabelledSpan, ...]
     """In order of start. A weak span is a verdict on an intermediate goal; a repeat restates an instance."""
@@ -43,7 +43,7 @@ class RulesResult:
 
     @cached_property
     def facts(self) -> tuple[ArithmeticFact, ...]:
-        """Wrong equations and illegal numbers, which are no behaviours; computed on first use."""
+        """Wrong equations and illegal numbers, apart from the behaviours; computed on first use."""
         return arithmetic_facts(self._text, self._computations, self._numbers, self._target)
 
     @cached_property
@@ -59,7 +59,7 @@ class RulesResult:
 
 
 def judge_completion(completion: str, numbers: Sequence[int], target: int) -> RulesResult:
-    """Finds the four behaviours, and arithmetic facts, in a completion of the problem (numbers, target).
+    """Find the four behaviours and arithmetic facts in a completion of the problem (numbers, target).
 
     Raises nothing, whatever the text holds. Spans are half-open code-point offsets into `completion`.
     """
@@ -96,11 +96,11 @@ class RulesJudge:
 
     @property
     def run(self) -> JudgeRun:
-        """The rules, with their version."""
+        """Return the judge run with the version of the rules."""
         return judge_run("rules", params={"version": RULES_VERSION})
 
     def judge(self, tasks: Iterable[JudgeTask], work: Path) -> Iterator[JudgedTask]:
-        """Judge the tasks in order. Keeps nothing in `work`."""
+        """Judge the tasks in order. Writes nothing to `work`."""
         for task in tasks:
             text = task.completion
             context = rules_context(task.task, task.problem)
@@ -110,7 +110,7 @@ class RulesJudge:
 
 
 def _facts(text: str, computations: Sequence[Computation], context: RulesContext | None) -> tuple[ArithmeticFact, ...]:
-    """Without given numbers no number is illegal; equations are wrong anywhere."""
+    """Drop facts about illegal numbers if no numbers are given; wrong equations remain."""
     if context is not None:
         return arithmetic_facts(text, computations, *context)
     return tuple(fact for computation in computations for fact in wrong_equations(text, computation))

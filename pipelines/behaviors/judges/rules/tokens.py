@@ -7,7 +7,7 @@ from itertools import accumulate
 from typing import Final
 
 Number = int | float
-"""Integers are exact; a division that does not come out even, or a decimal, is a float."""
+"""Integers are exact; decimals and divisions with a remainder are floats."""
 
 
 def key(value: Number) -> Number:
@@ -39,7 +39,7 @@ _MARKS: Final = (
 )
 _NUMERAL: Final = r"(?:\d{1,3}(?:,\d{3})+(?!\d|,\d)|\d+)(?:\.\d+(?:\.{2,3}|…)?)?"
 _SPLIT: Final = r"|(?=[pmtd])(?:plus|minus|times|divided by|multiplied by)\b"
-"""Operator words stand alone even where more words follow: `46 divided by | something`."""
+"""Operator words, which are tokens of their own before other words: `46 divided by | something`."""
 _TOKEN: Final = re.compile(r"((?=[\S\n])(?:" + _NUMERAL + _SPLIT + r"|[^\W\d_]+(?:[ '][^\W\d_]+)*" + _MARKS + "))")
 _TOKEN_BY_WORD: Final = re.compile(_NUMERAL + r"|[^\W\d_]+(?:'[^\W\d_]+)*" + _MARKS)
 
@@ -63,7 +63,7 @@ WORD_OPERATORS: Final = {
     **dict.fromkeys(("times", "x", "por", "mal", "fois", "乘", "乘以", "multiplied by"), "*"),
     **dict.fromkeys(("divided by", "entre", "geteilt durch", "durch", "divisé par", "除以"), "/"),
 }
-"""Words that stand between two numbers as an operator. Elsewhere they are ordinary words."""
+"""Words that are operators between two numbers and ordinary words elsewhere."""
 
 _UNITS: Final = (
     *("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"),
@@ -212,7 +212,7 @@ _OPERATOR_BEFORE: Final = re.compile(r"\b(?:plus|minus|times|by|is|equals|gives|
 
 
 def _spelled(folded: str, start: int, end: int) -> tuple[Number, int] | None:
-    """The number in words from `start` and its end; a small one only where it is computed with: not `one way`."""
+    """Return the number in words from `start` and its end; a small one only as an operand: not `one way`."""
     match = _COMPOUND.match(folded, start)
     if match is None:
         value = NUMBER_WORDS[folded[start:end]]
