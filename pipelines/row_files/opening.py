@@ -103,6 +103,7 @@ def zstd_reader(stream: IO[bytes], name: str) -> IO[bytes]:
     try:
         import zstandard
     except ImportError as error:
+        stream.close()
         raise MissingRequirement(
             f"reading zstd needs zstandard, not installed for this Python: {name}",
             remedy="Install it: pip install zstandard",

@@ -4,13 +4,14 @@ import gzip
 import io
 import json
 import struct
+import sys
 import zipfile
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from pipelines.errors import InvalidInput
+from pipelines.errors import InvalidInput, MissingRequirement
 from pipelines.row_files import container_of, list_zip, read_rows, row_stem
 from pipelines.row_files import rows as limits
 
@@ -176,6 +177,15 @@ def test_what_cannot_be_read_is_described(tmp_path: Path, content: bytes, what: 
     with pytest.raises(InvalidInput, match=what) as caught:
         list(read_rows(path))
     assert "odd.jsonl" in caught.value.summary
+
+
+def test_what_is_not_installed_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, content in (("zstandard", b"\x28\xb5\x2f\xfd"), ("pyarrow", b"PAR1")):
+        monkeypatch.setitem(sys.modules, name, None)
+        path = write(tmp_path / f"needs_{name}.jsonl", content)
+        with pytest.raises(MissingRequirement, match=f"needs {name}, not installed.*needs_{name}") as caught:
+            values(path)
+        assert "pip install" in caught.value.remedy
 
 
 def test_stems() -> None:

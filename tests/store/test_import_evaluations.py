@@ -224,6 +224,9 @@ def test_helm(tmp_path: Path) -> None:
     predictions = [{"instance_id": "id4", "predicted_text": "13", "stats": {"f1": 0.5, "exact_match": 1.0}}]
     (shown,) = read(write(tmp_path / "display_predictions.json", predictions))
     assert (shown.completion, shown.reward, shown.correct) == ("13", 1.0, True)
+    plan = plan_import([tmp_path])  # both are of the same requests
+    assert [file.path.name for file in plan.files] == ["scenario_state.json"]
+    assert [each.path.name for each in plan.left_out] == ["display_predictions.json"]
 
 
 def test_every_eval_ever(tmp_path: Path) -> None:

@@ -22,6 +22,8 @@ from pipelines.row_files import LeftOutFile, RawRow, container_of, read_rows, ro
 from pipelines.stages.builtin import IMPORT
 
 PLAIN: Final = "plain"
+REPEATED_FILES: Final = {"display_predictions.json": "scenario_state.json"}
+"""Files of HELM whose rollouts are also in another one beside them, which has the prompts too."""
 _SAMPLE_ROWS: Final = 50
 _NAMED: Final = 5
 """Files named in one line; the others are counted."""
@@ -140,7 +142,12 @@ def plan_import(
 def _plan_files(found: FoundFiles, chosen: str, mapping: Mapping[str, str]) -> tuple[PlannedFile, ...]:
     """Plan the files that can be read; add the others to those left out."""
     planned = []
+    places = {file.place for file in found.files}
     for file in found.files:
+        original = REPEATED_FILES.get(file.place.name)
+        if original is not None and not file.is_named and file.place.with_name(original) in places:
+            found.left_out.append(LeftOutFile(file.place, f"its rollouts are those of {original}"))
+            continue
         try:
             planned.append(_plan_file(file, chosen, mapping))
         except InvalidInput as error:
