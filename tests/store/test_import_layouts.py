@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from cogtui.cli.rollouts.import_ import finish
+from cogtui.store import open_store
 from cogtui.store.importing.convert import ConvertedRow, Converter
 from cogtui.store.importing.opening import open_files
 from cogtui.store.importing.plan import plan_import
@@ -179,10 +180,14 @@ def test_integers_beyond_64_bits_keep_their_row(lab: Lab, tmp_path: Path) -> Non
     )
     first, second = read(path)
     assert (first.task, "target" in first.problem, first.meta["gold"]) == ("", False, str(10**23))
+    assert (first.meta["columns"]["seed"], first.meta["left_empty"]) == (str(10**20), ["reward", "seed", "target"])
     assert first.meta["columns"]["deep"] == {"n": [str(10**30)]}
     assert (second.task, second.reward) == ("", None)
     state = imported(lab, path)
     assert (state.rows, state.bad) == (2, 0)
+    assert set(state.files[0].left_empty) == {"target", "seed", "numbers", "n_tokens", "reward"}
+    with open_store(lab.workspace) as store:
+        assert store.ingest().bad_lines == 0
 
 
 MESSAGES = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": ASK}]
@@ -196,6 +201,17 @@ def only(tmp_path: Path, row: dict[str, Any], name: str, **options: Any) -> Roll
         assert plan_import([path]).files[0].format == name
     (rollout,) = read(path, **options)
     return rollout
+
+
+def test_values_nested_too_deep_are_unknown(lab: Lab, tmp_path: Path) -> None:
+    deep: Any = 1
+    for _ in range(400):
+        deep = [deep]
+    fields = ("target", "numbers", "ground_truth", "reward", "correct", "answer", "step", "prompt", "other", "messages")
+    rows = [{"prompt": "p", "completion": "c", name: deep} for name in fields]
+    path = write(tmp_path / "a.jsonl", *rows, {"prompt": "p", "completion": deep})
+    state = imported(lab, path)
+    assert (state.rows, state.bad) == (len(fields), 1)
 
 
 def test_chat_messages(tmp_path: Path) -> None:

@@ -33,7 +33,7 @@ _OF_ONE: Final = ("reward", "correct", "answer", "n_tokens", "finish_reason", "s
 """Fields of one completion: a row of several states them in lists, or in the objects of the completions."""
 _SCORES: Final = ("reward", "correct", "answer")
 """Fields that stay empty where the file has their column but no value."""
-_COUNTED: Final = ("step", "sample", "n_tokens")
+_COUNTED: Final = ("step", "sample", "n_tokens", "seed")
 """Other fields whose unreadable values are counted."""
 
 
@@ -128,6 +128,7 @@ class _RowReader:
         problem, target = read_object(self._value("problem")), self._value("target")
         finish_reason = self._value("finish_reason")
         truth = self._value("ground_truth")
+        seed = self._parsed("seed", read_label)
         return ImportedRollout(
             completion=completion,
             prompt=prompt,
@@ -148,7 +149,7 @@ class _RowReader:
             finish_reason=finish_reason if isinstance(finish_reason, str) else None,
             n_tokens=self._parsed("n_tokens", _read_count),
             condition=read_label(self._value("condition")),
-            seed=read_label(self._value("seed")),
+            seed=seed if isinstance(seed, str | int) else None,
             source_id=read_label(self._value("id")),
             columns={
                 **other_columns(self._row, self._used | {self._fields["completion"][0]}),

@@ -102,6 +102,8 @@ class Converter:
         if end:
             cut, stated.completion = stated.completion[:end], stated.completion[end:]
             stated.computed.append("completion")
+        huge = (("numbers", stated.numbers), ("target", stated.target), ("problem", stated.problem))
+        stated.empty += [name for name, value in huge if has_huge_whole(value)]
         computed = list(stated.computed)
         step = stated.step
         if step is None:

@@ -70,11 +70,14 @@ class FileImportState:
     def remarks(self) -> list[str]:
         """Return sentences about values that were left empty and prompts that were cut off, for people."""
         lines = [
-            f"{name} left empty in {one.count:,} rollouts, first {one.first}: the file states no readable value"
+            f"{name} left empty in {one.count:,} {'rollout' if one.count == 1 else 'rollouts'}, first {one.first}:"
+            " the file states no value that can be read"
             for name, one in self.left_empty.items()
         ]
         if self.cut_prompts:
-            lines.append(f"{self.cut_prompts:,} completions began with their prompt, which was cut off")
+            many = self.cut_prompts > 1
+            began = "completions began with their prompts" if many else "completion began with its prompt"
+            lines.append(f"{self.cut_prompts:,} {began}, which {'were' if many else 'was'} cut off")
         return lines
 
 

@@ -17,6 +17,7 @@ _WHOLE: Final = re.compile(r"[+-]?[0-9]{1,19}")
 _NUMBER: Final = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?")
 _LARGEST_WHOLE: Final = 2**62
 _LARGEST_INTEGER: Final = 2**63
+_DEEPEST: Final = 50
 _TRUE_WORDS: Final = {"true": True, "false": False, "correct": True, "incorrect": False, "yes": True, "no": False}
 
 
@@ -117,8 +118,8 @@ def kept_json(value: Any) -> Any:
     return json.loads(text) if len(text) <= _LONGEST_KEPT else None
 
 
-def has_huge_whole(value: Any) -> bool:
-    """Return whether a JSON value has an integer beyond 64 bits, which the index cannot store."""
+def has_huge_whole(value: Any, depth: int = _DEEPEST) -> bool:
+    """Return whether a JSON value has an integer beyond 64 bits, which the index cannot store, or is nested deeply."""
     if isinstance(value, str | float) or value is None:
         return False
     if isinstance(value, int):
@@ -127,7 +128,7 @@ def has_huge_whole(value: Any) -> bool:
         value = value.values()
     elif not isinstance(value, list | tuple):
         return False
-    return any(has_huge_whole(each) for each in value)
+    return depth == 0 or any(has_huge_whole(each, depth - 1) for each in value)
 
 
 def _without_huge(value: Any) -> Any:
