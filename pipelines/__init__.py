@@ -1,1 +1,4 @@
-"""The science of cogtui: Countdown, behaviours, teachers, corpora, training. Knows nothing of jobs or screens."""
+"""The science of cogtui: tasks, behaviours, teachers, corpora, training. Knows nothing of jobs or screens.
+
+`records`, `folder`, `streams` and `stages` are the contract with the packages above; each package below has a stage.
+"""

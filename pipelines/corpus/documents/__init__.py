@@ -1,1 +1,4 @@
-"""Documents: sources, filters, near duplicates, leaks of test problems, curated examples."""
+"""Documents: sources, filters, near duplicates, leaks of test problems, curated examples.
+
+Shared by `classify` and `curate`; `pretrain` reads `examples`.
+"""

@@ -1,1 +1,5 @@
-"""Shared by PPO and GRPO: sampling and evaluation of a step, processes, health checks, the summary."""
+"""Shared by PPO and GRPO.
+
+`step_runner` samples and evaluates a step, `ranks` is the interface to several processes, `health` warns, `summary`
+writes the result.
+"""
