@@ -11,7 +11,7 @@ from cogtui.app.rendering.highlight import HighlightPiece, Highlights, is_reliab
 from cogtui.app.rendering.layout import TextLayout
 from cogtui.app.rendering.styles import SPAN_STYLES, Part, StyleName
 from cogtui.app.widgets.line_view import ScrollLines
-from cogtui.store.values.import_facts import TextPart
+from cogtui.store.values.import_facts import MessagePart
 from pipelines.behaviors.sets.registered import behavior_of_letter
 from pipelines.records import Behavior, LabelledSpan
 
@@ -76,7 +76,7 @@ class TraceText(ScrollLines):
         super().__init__()
         self._text = ""
         self._raw = False
-        self._parts: Sequence[TextPart] = ()
+        self._parts: Sequence[MessagePart] = ()
         self._folding = 0
         self._marked = Highlights(0, ())
         self._layout_of_text = TextLayout("", 80)
@@ -122,7 +122,7 @@ class TraceText(ScrollLines):
         marks: Sequence[tuple[int, int]] = (),
         *,
         behaviors: Sequence[Behavior] | None = None,
-        parts: Sequence[TextPart] = (),
+        parts: Sequence[MessagePart] = (),
         stay: bool = False,
     ) -> None:
         """Show a text with its spans.

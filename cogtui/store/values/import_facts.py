@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 
-class TextPart(NamedTuple):
+class MessagePart(NamedTuple):
     """A piece of a completion made of messages."""
 
     role: str
@@ -18,7 +18,7 @@ class TextPart(NamedTuple):
     end: int
 
 
-def text_parts(meta: Mapping[str, Any], length: int) -> list[TextPart]:
+def text_parts(meta: Mapping[str, Any], length: int) -> list[MessagePart]:
     """Return the parts of a completion in their order, without any that does not fit into `length` characters."""
     stated = meta.get("parts")
     found, last = [], 0
@@ -29,7 +29,7 @@ def text_parts(meta: Mapping[str, Any], length: int) -> list[TextPart]:
         if not isinstance(role, str) or not isinstance(kind, str) or type(start) is not int or type(end) is not int:
             continue
         if last <= start <= end <= length:
-            found.append(TextPart(role, kind, start, end))
+            found.append(MessagePart(role, kind, start, end))
             last = end
     return found
 
