@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 INSPECT_SAMPLES: Final = "samples/"
 """Stands for all samples of an Inspect log: they are one file of rows."""
+ARCHIVE_SUFFIXES: Final = (".zip", ".eval")
 _INSPECT_HEADERS: Final = ("header.json", "_journal/start.json")
 _ZSTD_METHOD: Final = 93
 _LOCAL_HEADER: Final = struct.Struct("<4s22xHH")
@@ -85,6 +86,8 @@ def list_zip(path: Path, suffixes: tuple[str, ...]) -> ZipContent:
             left_out.append(LeftOutFile(place, expands_too_far(info.filename, info.compress_size).summary))
         elif info.filename.lower().endswith(suffixes):
             members.append(info.filename)
+        elif info.filename.lower().endswith(ARCHIVE_SUFFIXES):
+            left_out.append(LeftOutFile(place, "it is an archive inside an archive: unpack the outer one"))
         else:
             left_out.append(LeftOutFile(place, "its name is not that of a file of rows"))
     return ZipContent(members, left_out, is_inspect_log=False)

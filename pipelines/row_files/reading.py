@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import IO, Final
 
 from pipelines.errors import InvalidInput
-from pipelines.row_files.archive import INSPECT_SAMPLES, inspect_rows, open_member
+from pipelines.row_files.archive import ARCHIVE_SUFFIXES, INSPECT_SAMPLES, inspect_rows, open_member
 from pipelines.row_files.columnar import ARROW_FILE_MAGIC, ARROW_STREAM_MAGIC, arrow_rows, parquet_rows
 from pipelines.row_files.json_rows import BYTE_ORDER_MARK, documents_of, lines_of, list_of, starts_document
 from pipelines.row_files.opening import PARQUET_MAGIC, DamagedDataError, open_file, seekable
@@ -16,7 +16,6 @@ from pipelines.row_files.rows import Container, RawRow
 
 SUFFIXES: Final = (".jsonl", ".json", ".parquet", ".ndjson", ".arrow")
 COMPRESSED_SUFFIXES: Final = (".gz", ".zst")
-ARCHIVE_SUFFIXES: Final = (".zip", ".eval")
 ROW_SUFFIXES: Final = (*SUFFIXES, *(suffix + packed for suffix in SUFFIXES for packed in COMPRESSED_SUFFIXES))
 _HEAD_BYTES: Final = 1 << 16
 _ZIP_MAGIC: Final = b"PK\x03\x04"

@@ -48,6 +48,16 @@ def test_an_archive_is_imported_whole_and_resumed_where_it_stopped(lab: Lab, tmp
     assert len(imported(lab, path)) == 2400
 
 
+def test_an_archive_of_logs_says_what_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "logs.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("a.eval", b"PK")
+        archive.writestr("notes.txt", b"")
+    with pytest.raises(InvalidInput, match="a zip archive without files of rows") as caught:
+        plan_import([path])
+    assert "a.eval: it is an archive inside an archive: unpack the outer one" in caught.value.detail
+
+
 def test_the_rows_of_a_document_are_counted_one_by_one(lab: Lab, tmp_path: Path) -> None:
     path = tmp_path / "log.json"
     samples = [{"id": n, "epoch": 1, "input": "1 + 1?", "messages": [{"role": "user", "content": "1 + 1?"}, *answer],
