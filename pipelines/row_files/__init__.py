@@ -1,7 +1,7 @@
 """Files of rows in any container: JSON lines, JSON documents, parquet, Arrow, also compressed or in a zip archive.
 
 A row is a JSON object. What its fields mean is for the caller: a layout of rollouts (`cogtui.store.importing`) or a
-file of problems (`pipelines.tasks`). Containers are told apart by content, not by name.
+file of problems (`pipelines.tasks`). Containers are recognised by content, not by name.
 """
 
 from pipelines.row_files.archive import ZipContent, list_zip, natural_key

@@ -1,4 +1,4 @@
-"""Reading the rows of a file in any container, which is told apart by content, not by name."""
+"""Reads the rows of a file in any container, which is recognised by content, not by name."""
 
 from __future__ import annotations
 

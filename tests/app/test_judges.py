@@ -174,7 +174,7 @@ async def test_annotating_shows_new_numbers_at_once(judged: Builder) -> None:
         assert "1/1" in report(app)
         await until(pilot, lambda: any("1 done" in row for row in visible_lines(screen.query_one(RunTable))))
         before = report(app)
-        # Somebody's command line adds to it: the numbers follow.
+        # A command in another terminal adds annotations: the numbers are updated.
         with open_store(judged.workspace) as store:
             uid = next(name for name in screen.found.reference.traces)  # type: ignore[union-attr]
             (standing,) = store.humans()

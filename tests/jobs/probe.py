@@ -1,4 +1,4 @@
-"""A stage kind for tests: real in every respect (signals, checkpoints, progress, result), doing what it is told.
+"""A stage kind for tests: real in every respect (signals, checkpoints, progress, result), controlled by its config.
 
 It is a plug-in like any other: the metadata of its distribution is in `probe_plugin`.
 """

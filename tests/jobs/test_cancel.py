@@ -1,4 +1,4 @@
-"""Cancelling local jobs: everything they started ends, whoever is dead, and nothing else."""
+"""Cancelling local jobs: all their processes end, even if agent or worker is dead, and no others."""
 
 import os
 import signal

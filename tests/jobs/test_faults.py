@@ -126,7 +126,7 @@ def test_a_claim_can_be_won_once(lab: Lab) -> None:
 
 
 def test_an_attempt_that_was_replaced_does_nothing(lab: Lab) -> None:
-    """As when somebody requeues a job by hand whose stage was started anew since."""
+    """As when a person requeues a job whose stage has been started again since."""
     held(lab)
     lab.stage("b", "a")
     lab.submit()

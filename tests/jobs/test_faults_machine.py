@@ -389,7 +389,7 @@ def test_an_exit_record_fits_into_its_reserve_on_a_full_disk(tmp_path: Path, mon
 
 
 def test_starts_without_progress_are_bounded(lab: Lab) -> None:
-    """A stage that is always stopped before it gets anywhere ends by name, whoever starts it again."""
+    """A stage that is always stopped before it makes progress fails with that reason, whichever process restarts it."""
     lab.stage("a", do="exit 75")
     lab.submit()
     state = lab.wait("a", "failed")

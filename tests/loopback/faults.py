@@ -60,7 +60,7 @@ class RandomFaults:
 
 
 BatchFault = Literal["lost_reply", "too_large", "invalid", "never_arrives"]
-"""What happens to a whole batch when it is created: it is taken, but the connection closes before its id is told;
+"""What happens to a whole batch when it is created: it is accepted, but the connection closes before its id is sent;
 it exceeds the account's limit of tokens; it fails its validation; the connection closes before it is taken."""
 
 

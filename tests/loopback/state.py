@@ -15,7 +15,7 @@ from tests.loopback.ledger import Bill, Ledger
 _CACHED_FROM: Final = 1024
 """Tokens from which on a prompt is cached."""
 _BLOCK: Final = 512
-"""Characters in which a common beginning is told, where the protocol has no cache marks."""
+"""Number of characters by which a common prefix is detected, where the protocol has no cache marks."""
 
 
 @dataclass(slots=True)

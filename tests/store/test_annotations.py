@@ -54,7 +54,7 @@ def test_export_and_import_are_inverse(filled: Lab, tmp_path: Path, capsys: pyte
     cogtui(capsys, "annotations", "export", str(out), "--unfinished", *place)
     before = cogtui(capsys, "annotations", *place)["data"]
     assert [one["done"] for one in before].count(True) == 2
-    # The same again changes nothing; for somebody else it is new.
+    # Importing it again changes nothing; for another annotator it is new.
     assert cogtui(capsys, "annotations", "import", str(out), *place)["data"]["taken"] == 0
     assert cogtui(capsys, "annotations", "import", str(out), "--annotator", BOB, *place)["data"]["taken"] == 3
     after = cogtui(capsys, "annotations", *place)["data"]

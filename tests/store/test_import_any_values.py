@@ -40,7 +40,7 @@ GOOD: dict[str, dict[str, Any]] = {
                "usage": {"completion_tokens": 3}}}, "reward": [0.25, 0.0]},
     "paper": {"index": 1, "prompt": ASK, "generated": RIGHT, "score": 0.25, "ground_truth": {"target": 21}},
 }  # fmt: skip
-"""A good row by the name of its importer. The stated scores are wrong on purpose: whoever replaces them is seen."""
+"""A good row by the name of its importer. Stated scores are wrong on purpose: replacing one is an error."""
 
 _WRONG = st.one_of(
     st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=6), st.just(2**70), st.just("nan"),

@@ -96,7 +96,7 @@ def write(path: Path, content: Any) -> Path:
 
 
 def read_plan(plan: ImportPlan) -> tuple[list[Rollout], list[str]]:
-    """The rollouts of a plan, and what is said of the bad rows."""
+    """The rollouts of a plan, and the messages about bad rows."""
     records: list[dict[str, Any]] = []
     problems: list[str] = []
     for file in plan.files:

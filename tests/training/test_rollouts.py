@@ -24,7 +24,7 @@ TOKENIZER = build_tokenizer(["<answer>", "</answer>", "+", "=", "(", ")"], [TASK
 
 
 class Scripted:
-    """An engine that says what it is told to."""
+    """An engine that returns scripted completions."""
 
     name = "scripted"
 

@@ -73,7 +73,7 @@ def test_sft_logs_what_we_keep_and_saves_where_we_look(tmp_path: Path) -> None:
     callback = recorder()
     make_sft_trainer(small_model(), settings, Dataset.from_list(rows), TOKENIZER, callback).train()
     assert set(SFT_LOG_NAMES) <= set(callback.logs[0])
-    assert "loss" not in callback.logs[-1], "the summary at the end is told from a step by its lack of a loss"
+    assert "loss" not in callback.logs[-1], "the final summary is recognised by its missing loss"
     check_trainer_checkpoint(trainer_checkpoint(tmp_path, 1))
 
 

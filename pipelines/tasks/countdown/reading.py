@@ -1,6 +1,6 @@
 """Problem files: our own JSONL, and the shapes in which Countdown problems have been published.
 
-Any of JSONL, a JSON list and parquet is read (told apart by content, not by name). A row holds numbers and target
+Any of JSONL, a JSON list and parquet is read (recognised by content, not by name). A row has numbers and target
 
 - as fields `numbers` or `nums`, and `target`;
 - inside `reward_model.ground_truth` (data prepared for verl);

@@ -151,7 +151,7 @@ async def test_one_changed_parameter_launch_and_the_matrix_moves_to_done(empty: 
         await press(pilot, "ctrl+l")
         await until(pilot, lambda: any("everything is there" in notice for notice in notices(app)))
         assert all(len(state.attempts) == 1 for state in stage_states(empty).values())
-        # a change is told by what differs, and estimated by what ran
+        # a change names the fields that differ; its estimate comes from finished stages
         await press(pilot, "C")
         again = top(app, LaunchScreen)
         await go_to(pilot, again, "stages.data.n")

@@ -1,4 +1,4 @@
-"""Watching a run: when it has come to rest, and when not yet. States are scripted; the clock is the test's."""
+"""Following a run until no stage can change any more. States are scripted; the clock is the test's."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -21,7 +21,7 @@ def seen(name: StateName, *, active: bool = False) -> StageState:
 
 
 class Recorder:
-    """A display that keeps what it is told."""
+    """A display that records its calls."""
 
     def __init__(self, break_at: int = -1) -> None:
         self.states: list[str] = []

@@ -1,4 +1,4 @@
-"""Chains on a real Slurm: dependencies, resources, what a failure holds back, what a submission is told."""
+"""Chains of jobs on a real Slurm: dependencies, resources, stages blocked by a failure, the text of a submission."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""What is said of a wrong recipe: file, line, what is wrong, the nearest valid key."""
+"""Errors of a wrong recipe: file, line, fault, the nearest valid key."""
 
 from pathlib import Path
 

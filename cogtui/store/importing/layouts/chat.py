@@ -24,7 +24,7 @@ class ChatImporter(ColumnImporter):
     """Names of the column of the conversation."""
 
     def matches(self, sample: FileSample) -> float:
-        """Return a high confidence if somebody answers in the conversation, and no other column is a completion."""
+        """Return a high confidence if the conversation has an answer, and no other column is a completion."""
         row = sample.rows[0]
         column = next((name for name in self.conversation if name in row), None)
         if column is None:
