@@ -34,6 +34,7 @@ _BUILTIN: Final = (
         packages=_TRAIN,
         extra="train",
         writes=("model",),
+        needs="pipelines.stages.needs:base_needs",
     ),
     StageKind(
         "priming_data",
@@ -71,6 +72,7 @@ _BUILTIN: Final = (
         writes=("documents",),
         result_table="pipelines.corpus.tables:classify_table",
         detail_table="pipelines.corpus.tables:classify_details",
+        needs="pipelines.stages.needs:classify_needs",
     ),
     StageKind(
         "curate",
@@ -80,6 +82,7 @@ _BUILTIN: Final = (
         upstream=(Upstream(("classify",)), Upstream(("problems",), required=False), _OPTIONAL_MODEL),
         result_table="pipelines.corpus.tables:curate_table",
         detail_table="pipelines.corpus.tables:curate_details",
+        needs="pipelines.stages.needs:curate_needs",
     ),
     StageKind(
         "pretrain",
@@ -103,6 +106,7 @@ _BUILTIN: Final = (
         writes=("model", "rollouts"),
         evaluates="training",
         result_table="pipelines.training.core.tables:ppo_table",
+        needs="pipelines.stages.needs:engine_needs",
     ),
     StageKind(
         "sample",
@@ -115,6 +119,7 @@ _BUILTIN: Final = (
         writes=("rollouts",),
         evaluates="once",
         result_table="pipelines.training.core.tables:sample_table",
+        needs="pipelines.stages.needs:engine_needs",
     ),
     StageKind(
         "judge",

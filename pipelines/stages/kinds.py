@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, Protocol, cas
 if TYPE_CHECKING:
     from pipelines.folder import StageFolder
     from pipelines.stages.configs import StageConfig
+    from pipelines.stages.needs import StageNeed
 
 Output = Literal["model", "rollouts", "traces", "documents"]
 """What other stages can use of a stage's folder:
@@ -87,6 +88,7 @@ class StageKind:
         result_table: from the results of several stages, a table with one row a stage, for the end of a run.
         detail_table: from the result of one stage, a table for `cogtui show`.
         cost: from a config as plain values, what the stage will be billed, in a few words; None if nothing.
+        needs: from a config as plain values, the `StageNeed`s that depend on it: packages, keys, paths.
     """
 
     name: str
@@ -101,6 +103,7 @@ class StageKind:
     result_table: str | Callable[[Sequence[Result]], StageTable] | None = None
     detail_table: str | Callable[[Result], StageTable] | None = None
     cost: str | Callable[[Mapping[str, Any]], str | None] | None = None
+    needs: str | Callable[[Mapping[str, Any]], Sequence[StageNeed]] | None = None
 
     @property
     def makes_model(self) -> bool:
@@ -130,6 +133,10 @@ class StageKind:
     def cost_of(self, config: Mapping[str, Any]) -> str | None:
         """Return what a stage of this config will be billed, in a few words; None where nothing is asked."""
         return None if self.cost is None else cast("str | None", _load(self.cost)(config))
+
+    def needs_of(self, config: Mapping[str, Any]) -> Sequence[StageNeed]:
+        """Return what a stage of this config needs beyond `packages`."""
+        return () if self.needs is None else cast("Sequence[StageNeed]", _load(self.needs)(config))
 
 
 def _load(target: Any) -> Any:

@@ -155,16 +155,23 @@ def _dry_run(
 ) -> None:
     from cogtui.cli.run.dry_run import plan_data, plan_lines
     from jobs.submit.actions import actions_of
+    from jobs.submit.preflight import preflight, problem_line
 
     actions = actions_of(plan, stages, workspace, retry=request.retry, force=force)
     starting = [stage for stage in stages if actions[stage.key].starts]
     commands = _previewed([stage for stage in starting if stage.resources.nodes == 1], "local", workspace)
     scripts = _previewed(starting, "slurm", workspace) if request.cluster == "slurm" else {}
+    problems = preflight(starting, request.cluster, workspace)
     if request.as_json:
-        emit_json(plan_data(plan, stages, actions, commands, scripts))
+        emit_json(
+            plan_data(plan, stages, actions, commands, scripts), [f"missing: {problem_line(one)}" for one in problems]
+        )
         return
     for line in plan_lines(plan, stages, actions, commands, scripts):
         emit(line)
+    for problem in problems:
+        narrate(f"missing: {problem_line(problem)}")
+        narrate(f"  {problem.remedy}")
 
 
 def _previewed(stages: Sequence[StageInstance], cluster: str, workspace: Workspace) -> dict[str, str]:
@@ -177,8 +184,12 @@ def _submit(
     request: RunRequest, plan: RecipePlan, stages: Sequence[StageInstance], workspace: Workspace, force: Collection[str]
 ) -> list[Submission]:
     from jobs.planning.experiments import record_experiment
+    from jobs.submit.actions import actions_of
     from jobs.submit.launch import submit
+    from jobs.submit.preflight import require_preflight
 
+    actions = actions_of(plan, stages, workspace, retry=request.retry, force=force)
+    require_preflight([stage for stage in stages if actions[stage.key].starts], request.cluster, workspace)
     materialise(stages, workspace)
     record_experiment(plan, workspace)
     submissions = submit(workspace, stages, cluster=request.cluster, retry=request.retry, force=sorted(force))
