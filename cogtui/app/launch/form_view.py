@@ -101,14 +101,14 @@ class FormView(LineView):
         assert self._draft is not None
         changed = self._draft.value_of(item.name)
         problem = self._problems.get(item.name, "")
-        label = min(_LABEL, max(8, width * 3 // 10))
+        label = min(_LABEL if width < 76 else _LABEL + 6, max(8, width * 3 // 10))
         value = min(_VALUE, max(8, width * 3 // 10))
         style: StyleName = "bad" if problem else "key" if changed is not None else "" if item.recipe else "dim"
         text = printable_line(item.value if changed is None else changed, 200)
         note, note_style = self._note(item, changed, problem)
-        room = max(0, width - label - value - 4)
+        room = max(0, width - label - value - 5)
         return [
-            (f"  {fit(printable_line(item.label, 80), label)}", "strong" if changed is not None else ""),
+            (f"  {fit(printable_line(item.label, 80), label)} ", "strong" if changed is not None else ""),
             (fit(text, value), style),
             (f"  {fit(printable_line(note, 200), room)}", note_style),
         ]
