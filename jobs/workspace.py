@@ -51,6 +51,12 @@ class Workspace:
         Raises:
             MissingRequirement: the folder cannot be written.
         """
+        if any(character in str(self.path) for character in "\n\r"):
+            raise InvalidInput(
+                f"the workspace {str(self.path)!r} has a line break in its path",
+                detail="Scripts for Slurm, and logs, take one path a line.",
+                remedy=f"Choose another with --workspace or {WORKSPACE_VARIABLE}.",
+            )
         try:
             self.stages.mkdir(parents=True, exist_ok=True)
             self.experiments.mkdir(exist_ok=True)

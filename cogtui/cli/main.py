@@ -1,5 +1,8 @@
 """The console script `cogtui`: collects the commands and turns errors into messages and exit codes."""
 
+import contextlib
+import errno
+import os
 import sys
 from typing import Final
 
@@ -16,10 +19,13 @@ from cogtui.cli.rollouts import commands as rollout_commands
 from cogtui.cli.run import commands as run_commands
 from cogtui.cli.run import models as model_commands
 from cogtui.cli.run import recipes as recipe_commands
-from pipelines.errors import CogtuiError, InvalidInput
+from pipelines.errors import CogtuiError, InvalidInput, MissingRequirement
 
 # typer has its own copy of click since 0.27, with other exception classes than the installed click.
 _USAGE_ERROR: Final[type[Exception]] = typer.BadParameter.__bases__[0]
+
+_DISK_ERRORS: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO})
+"""Errors of the disk that any command can meet; every other error of the system is a bug and keeps its traceback."""
 
 app = typer.Typer(
     name="cogtui",
@@ -48,7 +54,33 @@ for group in (
 def run(arguments: list[str] | None = None) -> None:
     """Entry point: runs a command and exits with its code."""
     given = sys.argv[1:] if arguments is None else arguments
-    sys.exit(_dispatch(given))
+    _open_closed_streams()
+    code: int = ExitCode.FAILED
+    try:
+        code = _dispatch(given)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        pass
+    except OSError as error:
+        if error.errno not in _DISK_ERRORS:
+            raise
+        narrate(f"error: standard output cannot be written: {error.strerror}")
+        code = code or ExitCode.FAILED
+    else:
+        sys.exit(code)
+    with contextlib.suppress(OSError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or Python tries again at its end, and prints a traceback
+    sys.exit(code)
+
+
+def _open_closed_streams() -> None:
+    """Open /dev/null for standard streams that the caller closed (`>&-`): the next file would get their number."""
+    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest free number, which is this one
+            setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))  # noqa: SIM115
 
 
 def _dispatch(given: list[str]) -> int:
@@ -70,6 +102,17 @@ def _dispatch(given: list[str]) -> int:
     except BrokenPipeError:
         sys.stderr.close()  # the reader closed the pipe, as in `cogtui rollouts | head`; this is no error
         return ExitCode.DONE
+    except OSError as error:
+        if error.errno not in _DISK_ERRORS:
+            raise
+        place = f": {error.filename}" if error.filename else ""
+        problem = MissingRequirement(
+            f"{error.strerror}{place}",
+            detail="Nothing written before is lost.",
+            remedy="Free some space or fix the file system, then run the same command again.",
+        )
+        emit_error(problem, as_json=as_json)
+        return ExitCode.MISSING
     return code if isinstance(code, int) else ExitCode.DONE
 
 

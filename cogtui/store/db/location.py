@@ -80,6 +80,8 @@ def locate_index(workspace: Workspace, *, mounts: str | None = None) -> IndexLoc
     kind = _file_system(workspace.path, table)
     if is_network(kind):
         reason = f"the workspace is on {kind}, where SQLite is not safe"
+    elif os.environ.get(CACHE_VARIABLE):
+        reason = f"{CACHE_VARIABLE} is set"  # also the way out where the disk of the workspace is full
     elif _usable(beside, private=False):
         return IndexLocation(beside, "beside the workspace")
     else:
