@@ -67,6 +67,8 @@ class Task(Protocol):
     - `settings(config) -> dict`, what `prompt` and `score` depend on besides the problem, as JSON, which the `problems`
       stage stores, and `with_settings(dict) -> Task`, with which later stages make the task again;
     - `solve(problem) -> str | None`: one solution, for a reader;
+    - `pretraining_text(problem, rng) -> str`: a solved problem as a completion, for the `base` stage to pretrain a
+      small model on; its words and those of the prompts become the vocabulary;
     - `rules_context(problem) -> RulesContext | None`: for the rules judge, which works from language alone without it;
     - `recognise(row) -> problem | None`: finds its problem in a row of another program's file, which has the prompt and
       what else the file tells;

@@ -142,8 +142,8 @@ class ReasoningGymTask:
         return None if answer is None else str(answer)
 
     def pretraining_text(self, problem: JsonProblem, rng: random.Random) -> str:
-        """Return a completion that a small model can learn the form of an answer from."""
-        return f"<answer>{problem['answer']}</answer>"
+        """Return the answer as a completion: text that a small model learns the form of answers from."""
+        return f"<answer> {problem['answer']} </answer>"
 
 
 def make_task(name: str) -> ReasoningGymTask:

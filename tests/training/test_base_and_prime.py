@@ -12,8 +12,9 @@ import torch
 from pipelines.errors import InvalidInput, StageFailed
 from pipelines.folder import StageFolder
 from pipelines.records import countdown_fields
-from pipelines.run import run_stage
+from pipelines.run import prepare, run_stage
 from pipelines.tasks.countdown.task import load_countdown
+from pipelines.tasks.loading import load_problems
 from pipelines.teachers.symbolic.base_texts import PretrainingSource, PretrainingText
 from pipelines.tokenizer import decode, encode, load_tokenizer
 from pipelines.traces import PrimingTrace, encode_trace
@@ -325,3 +326,33 @@ def test_sampling_continues_after_the_last_rollout(
     assert list(read_rollouts(torn.path)) == list(read_rollouts(whole.path))
     assert torn.result() == whole.result()
     assert not torch.is_inference_mode_enabled()
+
+
+def test_a_base_of_another_task_is_pretrained_on_its_solved_problems(tmp_path: Path) -> None:
+    options = {"min_terms": 2, "max_terms": 2, "min_digits": 1, "max_digits": 1}
+    fields = {"task": "reasoning_gym:chain_sum", "train": 8, "test": 4, "task_config": {"options": options}}
+    run_stage(prepare("problems", fields, tmp_path / "problems", [], base=tmp_path))
+    shape = {"layers": 1, "hidden_size": 16, "intermediate_size": 32}
+    few = {"steps": 3, "linear": 4, "documents": 0, "worksheets": 0}
+    folder = prepare(
+        "base", {"architecture": shape, "pretraining": few}, tmp_path / "base", [tmp_path / "problems"], base=tmp_path
+    )
+    result = run_stage(folder)
+    assert result["loss"] > 0
+    loaded = load_problems(StageFolder(tmp_path / "problems"))
+    tokenizer = load_tokenizer(tmp_path / "base" / "artifacts" / "model")
+    for problem in (*loaded.train, *loaded.test):
+        text = f"{loaded.task.prompt(problem)}<answer> {problem['answer']} </answer>"
+        assert decode(tokenizer, encode(tokenizer, text)) == text
+    for kind in ("documents", "worksheets", "habits"):
+        wrong = {"pretraining": {**few, kind: 1}}
+        with pytest.raises(InvalidInput, match=f"has no {kind}"):
+            run_stage(prepare("base", wrong, tmp_path / kind, [tmp_path / "problems"], base=tmp_path))
+
+
+def test_a_task_without_texts_needs_a_pretrained_base(tmp_path: Path) -> None:
+    (tmp_path / "rows.json").write_text('[{"question": "a", "answer": 1}, {"question": "b", "answer": 2}]')
+    fields = {"task": "math", "train": 1, "test": 1, "task_config": {"file": "rows.json"}}
+    run_stage(prepare("problems", fields, tmp_path / "problems", [], base=tmp_path))
+    with pytest.raises(InvalidInput, match="the task math has no texts to pretrain a model on"):
+        run_stage(prepare("base", {}, tmp_path / "base", [tmp_path / "problems"], base=tmp_path))

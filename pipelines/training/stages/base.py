@@ -1,20 +1,25 @@
 """The `base` stage: builds and pretrains a small model, or copies an existing one."""
 
+import random
 from typing import TYPE_CHECKING, Any
 
 from pipelines.errors import InvalidInput
 from pipelines.folder import StageFolder
 from pipelines.stages import Inputs
 from pipelines.tasks.countdown.task import LoadedCountdown, load_countdown
+from pipelines.tasks.loading import LoadedProblems, load_problems, task_name
+from pipelines.tasks.registry import COUNTDOWN
 from pipelines.tokenizer import build_tokenizer, encode, read_tokenizer, require_special_tokens
 from pipelines.training.core import runtime
-from pipelines.training.core.configs import BaseConfig
+from pipelines.training.core.configs import BaseConfig, PretrainingConfig
 from pipelines.training.core.metrics import read_last_metrics
 from pipelines.training.core.model import build_model, count_parameters, load_model, save_model
 from pipelines.training.shipped import SHIPPED_NAMES, shipped_model
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
+
+    from pipelines.training.supervised.pretraining import DrawTexts
 
 
 def run(config: BaseConfig, inputs: Inputs, folder: StageFolder) -> None:
@@ -23,8 +28,7 @@ def run(config: BaseConfig, inputs: Inputs, folder: StageFolder) -> None:
     if config.pretrained is not None:
         _copy_pretrained(config, folder, run_on)
         return
-    loaded = load_countdown(inputs.one("problems"))
-    tokenizer = build_task_tokenizer(config, loaded)
+    tokenizer, draw = _prepare(config, inputs.one("problems"))
     model = build_model(config.architecture, tokenizer).to(run_on.device)
     result: dict[str, Any] = {}
     if config.pretraining is not None:
@@ -34,7 +38,7 @@ def run(config: BaseConfig, inputs: Inputs, folder: StageFolder) -> None:
             config.pretraining,
             model,
             tokenizer,
-            loaded,
+            draw,
             folder,
             run_on,
             seed=config.seed,
@@ -45,6 +49,49 @@ def run(config: BaseConfig, inputs: Inputs, folder: StageFolder) -> None:
     folder.write_result(
         {"parameters": count_parameters(model), "vocabulary": len(tokenizer), **result, **run_on.describe()}
     )
+
+
+def _prepare(config: BaseConfig, problems: StageFolder) -> "tuple[PreTrainedTokenizerBase, DrawTexts]":
+    """Return the tokenizer of a task and its pretraining texts.
+
+    Raises:
+        InvalidInput: the task has no pretraining texts, or `pretraining` asks for other texts than it has.
+    """
+    from pipelines.training.supervised.pretraining import countdown_texts, solved_texts
+
+    pretraining = config.pretraining or PretrainingConfig()
+    if task_name(problems) == COUNTDOWN:
+        countdown = load_countdown(problems)
+        return build_task_tokenizer(config, countdown), countdown_texts(pretraining, countdown)
+    loaded = load_problems(problems)
+    name = loaded.task.name
+    if not hasattr(loaded.task, "pretraining_text"):
+        raise InvalidInput(
+            f"the task {name} has no texts to pretrain a model on",
+            remedy="Take a base model with `pretrained`, or give the task a `pretraining_text` (docs/tasks.md).",
+        )
+    for kind in ("documents", "worksheets", "habits"):
+        if getattr(pretraining, kind):
+            raise InvalidInput(
+                f"the task {name} has no {kind} to pretrain a model on",
+                remedy=f"Set pretraining.{kind} = 0; `linear` is the number of solved problems a step.",
+            )
+    return build_text_tokenizer(loaded), solved_texts(pretraining, loaded)
+
+
+def build_text_tokenizer(loaded: LoadedProblems) -> "PreTrainedTokenizerBase":
+    """Build the word-level tokenizer of a task from its prompts and the pretraining texts of all its problems.
+
+    The words of the test problems are tokens too; their texts are never trained on.
+    """
+    problems = [*loaded.train, *loaded.test]
+    prompts = [loaded.task.prompt(problem) for problem in problems]
+    rng = random.Random(0)
+    texts = [loaded.task.pretraining_text(problem, rng) for problem in problems]  # type: ignore[attr-defined]
+    tokenizer = build_tokenizer((), [*prompts, *texts], range(0))
+    for prompt in prompts:
+        encode(tokenizer, prompt, prompt=True)
+    return tokenizer
 
 
 def build_task_tokenizer(config: BaseConfig, loaded: LoadedCountdown) -> "PreTrainedTokenizerBase":

@@ -17,6 +17,7 @@ from pipelines.folder import StageFolder
 from pipelines.records import Metric
 from pipelines.signals import graceful
 from pipelines.tasks.countdown.task import LoadedCountdown
+from pipelines.tasks.loading import LoadedProblems
 from pipelines.teachers.symbolic.base_texts import PretrainingSource, PretrainingText
 from pipelines.training.core.checkpoint import TrainingCheckpoint
 from pipelines.training.core.configs import PretrainingConfig
@@ -35,7 +36,7 @@ def pretrain(
     config: PretrainingConfig,
     model: "PreTrainedModel",
     tokenizer: "PreTrainedTokenizerBase",
-    loaded: LoadedCountdown,
+    draw: "DrawTexts",
     folder: StageFolder,
     runtime: Runtime,
     *,
@@ -44,11 +45,20 @@ def pretrain(
 ) -> None:
     """Train the model in place, from the newest checkpoint if there is one.
 
+    Args:
+        config: how long and how fast.
+        model: trained in place.
+        tokenizer: of the model.
+        draw: returns the texts of one step by kind, from a generator of random numbers.
+        folder: of the stage.
+        runtime: the device.
+        seed: seeds the texts of every step.
+        checkpoint_every: steps between checkpoints; 0 for a default.
+
     Raises:
         InvalidInput: a text is longer than the model's positions.
         StageFailed: the loss is not finite, or out of memory.
     """
-    source = PretrainingSource(loaded.task, loaded.train)
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=config.learning_rate, betas=config.betas, weight_decay=config.weight_decay
     )
@@ -60,7 +70,7 @@ def pretrain(
     model.train()
     with graceful() as stop, folder.stream("metrics", "pretraining") as metrics:
         while done < config.steps:
-            texts = sample_texts(config, source, random.Random(f"{seed}/{done}"))
+            texts = draw(random.Random(f"{seed}/{done}"))
             values = _step(config, model, tokenizer, texts, optimizer, runtime, done)
             schedule.step()
             if done % shown == 0 or done + 1 == config.steps:
@@ -85,6 +95,30 @@ def learning_rate_multiplier(config: PretrainingConfig) -> Callable[[int], float
         return 0.5 * (1 + math.cos(math.pi * (step - constant) / max(1.0, config.steps - constant)))
 
     return rate
+
+
+DrawTexts = Callable[[random.Random], "dict[str, list[PretrainingText]]"]
+"""Returns the texts of one step, by kind, in the order of the loss weights."""
+
+
+def countdown_texts(config: PretrainingConfig, loaded: LoadedCountdown) -> DrawTexts:
+    """Return the texts of Countdown: linear solutions, documents and worksheets."""
+    source = PretrainingSource(loaded.task, loaded.train)
+    return lambda rng: sample_texts(config, source, rng)
+
+
+def solved_texts(config: PretrainingConfig, loaded: LoadedProblems) -> DrawTexts:
+    """Return the texts of another task: as many of its solved training problems as there are `linear` solutions."""
+    pretraining_text = loaded.task.pretraining_text  # type: ignore[attr-defined]  # optional member, checked by the stage
+
+    def draw(rng: random.Random) -> dict[str, list[PretrainingText]]:
+        problems = [rng.choice(loaded.train) for _ in range(config.linear)]
+        texts = [
+            PretrainingText(loaded.task.prompt(problem), pretraining_text(problem, rng), ()) for problem in problems
+        ]
+        return {"linear": texts, "documents": [], "worksheets": []}
+
+    return draw
 
 
 def sample_texts(
