@@ -1,5 +1,6 @@
 """What the pages for contributors name exists: paths, classes, functions and links."""
 
+import ast
 import re
 from pathlib import Path
 
@@ -60,3 +61,22 @@ def test_links_lead_somewhere(page: str) -> None:
         if not path.exists() or (anchor and anchor not in anchors(path)):
             broken.append(f"{target}#{anchor}")
     assert broken == []
+
+
+def test_names_in_docstrings_exist() -> None:
+    """A snake_case name in backticks is a name, a field or a text of the code, not one that was renamed since."""
+    code: set[str] = set()
+    named: list[tuple[str, str]] = []
+    for path in (path for package in PACKAGES for path in (ROOT / package).rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+                found = re.findall(r"`([a-z]+(?:_[a-z]+)+)`", str(node.value.value))
+                named += [(name, str(path.relative_to(ROOT))) for name in found]
+                node.value.value = None  # the docstring itself is no code
+            code.update(word for value in vars(node).values() for word in _words(value))
+        code.update(re.findall(r"\w+", path.stem))
+    assert sorted((name, page) for name, page in named if name not in code) == []
+
+
+def _words(value: object) -> list[str]:
+    return re.findall(r"\w+", value) if isinstance(value, str) else []

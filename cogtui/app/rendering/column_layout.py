@@ -48,8 +48,8 @@ def heading_parts(columns: Sequence[tuple[Column, int]], marks: Mapping[str, str
     """Return the line of titles.
 
     Args:
-        columns: as from `fitted`.
-        marks: a sign after a column's title, by name, e.g. the direction of sorting.
+        columns: with their widths, from `fit_columns`.
+        marks: column name to a sign after its title, e.g. the direction of sorting.
     """
     texts = [
         fit(column.title + (marks or {}).get(column.name, ""), width, right=column.right) for column, width in columns

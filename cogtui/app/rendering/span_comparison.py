@@ -91,7 +91,7 @@ class LinesWithMarks:
 
     Args:
         layout: the lines of the text.
-        shared: as from `shared_spans`.
+        shared: the matched spans, from `match_span_sets`.
     """
 
     def __init__(self, layout: TextLayout, shared: Sequence[SpanMatch]) -> None:
