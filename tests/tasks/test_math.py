@@ -21,6 +21,7 @@ from pipelines.tasks.latex_equality import LatexComparer, is_equal
 from pipelines.tasks.loading import load_problems
 from pipelines.tasks.math import MathTask, gold_answer
 from pipelines.tasks.registry import TASKS
+from tests.commands import cogtui_here
 
 TASK = MathTask()
 
@@ -297,3 +298,27 @@ def test_equal_questions_are_asked_once() -> None:
     assert is_equal("8", "2^3") is True
     assert is_equal.cache_info().hits == 1
     assert os.getpid() == latex_equality._COMPARER._owner
+
+
+def test_rows_of_another_program_are_imported_scored_shown_and_exported(tmp_path: Path) -> None:
+    rows = [
+        {
+            "prompt": f"Tom has {n} bags of 3 pears. How many pears? Put your final answer within \\boxed{{}}.",
+            "completion": f"Each bag has 3, so it is \\boxed{{{3 * n + n % 2}}}",
+            "ground_truth": str(3 * n),
+        }
+        for n in range(4)
+    ]
+    (tmp_path / "gsm.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    done = cogtui_here("import", "gsm.jsonl", folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    listed = json.loads(cogtui_here("rollouts", "task:math", "--json", folder=tmp_path).stdout)["data"]
+    assert {row["problem"]["answer"]: row["correct"] for row in listed} == {
+        "0": True, "3": False, "6": True, "9": False,
+    }  # fmt: skip
+    assert cogtui_here("judge", "--judge", "rules", folder=tmp_path).returncode == 0
+    shown = cogtui_here("trace", listed[0]["id"], folder=tmp_path).stdout
+    assert "evidence  wording alone: no numbers known" in shown
+    assert cogtui_here("export", "correct:yes", "--out", "out.jsonl", folder=tmp_path).returncode == 0
+    exported = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    assert {(row["task"], row["problem"]["answer"]) for row in exported} == {("math", "0"), ("math", "6")}
