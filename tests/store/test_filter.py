@@ -145,3 +145,8 @@ PIECES = st.sampled_from(
 def test_any_row_of_its_own_pieces_is_a_filter_or_a_mistake(text: str) -> None:
     error = mistake_in(text)
     assert error is None or error.message
+
+
+def test_more_terms_than_sqlite_takes_are_refused_with_a_caret() -> None:
+    with pytest.raises(FilterError, match="more than 400 terms"):
+        parse(" OR ".join(f"step:{step}" for step in range(3000)))

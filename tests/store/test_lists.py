@@ -198,3 +198,11 @@ def test_the_bars_of_a_histogram_are_filters_that_share_out_the_list(
         assert bar.count == store.count(Query(query.filter & parse(bar.filter)))
         assert bar.count > 0
     assert len(found.bins) <= max(bins, 2)
+
+
+@pytest.mark.parametrize("term", ["step:{0}", "backtracking>={0}", 'text:"word{0}"', "note:word{0}", "NOT tag:t{0}"])
+def test_as_many_terms_as_a_filter_may_have_are_answered(store: Store, term: str) -> None:
+    wide = " OR ".join(term.format(number) for number in range(1, 401))
+    matched, others = (store.count(Query(parse(text))) for text in (wide, f"NOT ({wide})"))
+    assert matched + others == store.count(Query())
+    assert bool(store.page(Query(parse(wide)), limit=3).rows) == bool(matched)

@@ -37,6 +37,8 @@ from pipelines.behaviors.sets.registered import BEHAVIORS, SET_OF
 from pipelines.records import Behavior
 
 MAX_DEPTH: Final = 100
+MAX_TERMS: Final = 400
+"""SQLite refuses expressions deeper than 1,000, and a chain of OR is as deep as it has terms."""
 _ORDERED: Final = ("<", "<=", ">", ">=")
 _KEYWORDS: Final = ("OR", "AND", "NOT")
 
@@ -82,6 +84,7 @@ class _FilterParser:
         self._tokens = tokenize(text)
         self._index = 0
         self._depth = 0
+        self._terms = 0
 
     @property
     def token(self) -> FilterToken:
@@ -146,6 +149,9 @@ class _FilterParser:
 
     def _leaf(self) -> Term:
         name = self.token
+        self._terms += 1
+        if self._terms > MAX_TERMS:
+            raise self.fail(name, f"more than {MAX_TERMS} terms", "Leave some out, or select rows outside with --json.")
         if name.kind == "end":
             raise self.fail(name, "a term is missing here")
         if name.kind == "quoted":
