@@ -204,5 +204,6 @@ def test_the_bars_of_a_histogram_are_filters_that_share_out_the_list(
 def test_as_many_terms_as_a_filter_may_have_are_answered(store: Store, term: str) -> None:
     wide = " OR ".join(term.format(number) for number in range(1, 401))
     matched, others = (store.count(Query(parse(text))) for text in (wide, f"NOT ({wide})"))
-    assert matched + others == store.count(Query())
+    unjudged = store.count(Query()) - matched - others  # neither a term on behaviours nor its negation matches them
+    assert (unjudged > 0) == term.startswith("backtracking")
     assert bool(store.page(Query(parse(wide)), limit=3).rows) == bool(matched)
