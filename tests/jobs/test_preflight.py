@@ -100,6 +100,9 @@ def test_run_and_dry_run_say_what_is_missing_and_start_nothing(tmp_path: Path) -
     dry = cogtui_here("run", "r.toml", "--dry-run", folder=tmp_path, environment=environment)
     assert dry.returncode == 0
     assert "missing: judge: ANTHROPIC_API_KEY is not set" in dry.stderr
+    plan = cogtui_here("run", "r.toml", "--dry-run", "--json", folder=tmp_path, environment=environment)
+    (missing,) = json.loads(plan.stdout)["data"]["missing"]
+    assert (missing["stages"], missing["summary"]) == (["judge"], "ANTHROPIC_API_KEY is not set")
     done = cogtui_here("run", "r.toml", "--json", folder=tmp_path, environment=environment)
     assert done.returncode == 3
     error = json.loads(done.stdout)["error"]

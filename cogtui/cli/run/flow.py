@@ -163,9 +163,8 @@ def _dry_run(
     scripts = _previewed(starting, "slurm", workspace) if request.cluster == "slurm" else {}
     problems = preflight(starting, request.cluster, workspace)
     if request.as_json:
-        emit_json(
-            plan_data(plan, stages, actions, commands, scripts), [f"missing: {problem_line(one)}" for one in problems]
-        )
+        missing = [{"stages": list(one.stages), "summary": one.summary, "remedy": one.remedy} for one in problems]
+        emit_json(plan_data(plan, stages, actions, commands, scripts) | {"missing": missing})
         return
     for line in plan_lines(plan, stages, actions, commands, scripts):
         emit(line)
