@@ -77,6 +77,7 @@ class StateReader:
         self._answer = SlurmAnswer()
         self._asked = float("-inf")
         self._asked_for: frozenset[str] = frozenset()
+        self._ends_asked: set[tuple[str, float]] = set()
 
     def read(self, keys: Iterable[str] | None = None, *, ask_slurm: bool = False) -> dict[str, StageState]:
         """Return the states now.
@@ -90,7 +91,10 @@ class StateReader:
         look = _StateSnapshot(self, FileAges(lambda: clock_skew_s(self.workspace.path)))
         for key in wanted:
             look.gather_with_inputs(key)
-        look.answer = self._ask(look.slurm_ids(ask_slurm), ask_slurm)
+        ids = look.slurm_ids(ask_slurm)
+        new_ends = look.unconfirmed_ends - self._ends_asked  # an answer from before the end of a job says nothing of it
+        self._ends_asked |= new_ends
+        look.answer = self._ask(ids, ask_slurm or bool(new_ends))
         return {key: state for key in wanted if (state := look.state(key)) is not None}
 
     @property
@@ -131,6 +135,8 @@ class _StateSnapshot:
         self._tickets: dict[tuple[str, int], Ticket] | None = None
         self._place = workspace_mark(reader.workspace.path)
         self.answer = SlurmAnswer()
+        self.unconfirmed_ends: set[tuple[str, float]] = set()
+        """Folder and time of exit records that Slurm has not confirmed, as `slurm_ids` found them."""
 
     def gather(self, key: str) -> StageFiles | None:
         if key not in self._stages:
@@ -172,8 +178,12 @@ class _StateSnapshot:
 
     def _may_be_requeued(self, files: AttemptFiles) -> bool:
         """Whether Slurm may yet start an ended job again, as after the failure of its node."""
-        age = self._times.age_s(files.written.get(EXIT))
-        return is_unconfirmed_end(files) and age is not None and age < SETTLE_S
+        written = files.written.get(EXIT)
+        age = self._times.age_s(written)
+        if written is None or age is None or age >= SETTLE_S or not is_unconfirmed_end(files):
+            return False
+        self.unconfirmed_ends.add((files.base, written))
+        return True
 
     def state(self, key: str) -> StageState | None:
         if key not in self._states:

@@ -136,6 +136,17 @@ def test_an_answer_from_before_its_end_does_not_keep_a_job_running(lab: Lab, com
     assert reader.read()[lab.key("a")].state == "running"
     ended = ExitRecord(run=1, host="node3", time=time.time(), code=9, why="failed", reason="no luck")
     attempts.write_exit(lab.attempt("a"), ended)
+    state = reader.read()[lab.key("a")]  # Slurm still says that it runs, and may start it again
+    assert (state.state, state.active, state.reason) == (
+        "running",
+        True,
+        "has ended; Slurm decides whether it starts again",
+    )
+    reader = StateReader(lab.workspace)
+    (lab.attempt("a") / attempts.EXIT).unlink()
+    assert reader.read()[lab.key("a")].state == "running"
+    script(commands, "squeue", "echo '7|FAILED|None|node3|x'; echo '8|FAILED|None|node3|y'")
+    attempts.write_exit(lab.attempt("a"), ended)
     assert reader.read()[lab.key("a")].state == "failed"  # though the answer of a moment ago said otherwise
     old = time.time() - 3600
     os.utime(lab.attempt("a") / attempts.EXIT, (old, old))
