@@ -100,7 +100,7 @@ def test_a_stage_folder_that_cannot_be_written(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_is_said_to_be_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(*_: object) -> None:
+    def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
     found = plan(tmp_path)
