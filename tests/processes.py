@@ -2,6 +2,7 @@
 
 import contextlib
 import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -33,6 +34,14 @@ def runs(pid: int) -> bool:
 def children(word: str) -> list[psutil.Process]:
     """The living children of this process whose command line has a word."""
     return list(_children(word))
+
+
+def children_once_started(word: str, patience_s: float = 90.0) -> list[psutil.Process]:
+    """Return the children whose command line has a word, once there are any: a new child has its parent's at first."""
+    deadline = time.monotonic() + patience_s
+    while not (found := children(word)) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return found
 
 
 def _children(word: str) -> Iterator[psutil.Process]:

@@ -73,7 +73,8 @@ def list_zip(path: Path, suffixes: tuple[str, ...]) -> ZipContent:
         InvalidInput: it is damaged, or has too many members.
     """
     with _open_zip(path) as archive:
-        infos = [info for info in archive.infolist() if not info.is_dir()]
+        # Not `is_dir()`: before Python 3.12 it raises IndexError for a member without a name.
+        infos = [info for info in archive.infolist() if not info.filename.endswith("/")]
     names = {info.filename for info in infos}
     if any(header in names for header in _INSPECT_HEADERS) and any(n.startswith(INSPECT_SAMPLES) for n in names):
         return ZipContent([INSPECT_SAMPLES], [], is_inspect_log=True)

@@ -90,7 +90,7 @@ async def test_it_is_opened_in_the_app_like_any_file(log: Path) -> None:
     async with started(app) as pilot:
         screen = app.screen
         assert isinstance(screen, TracesScreen)
-        await until(pilot, lambda: screen.total == 3)
+        await until(pilot, lambda: screen.total == 3 and opened.unreadable()[0] == 3)
     opened.cancel()
     assert opened.unreadable() == (3, "answers.jsonl: line 2: no rollout in this row")
 

@@ -92,3 +92,14 @@ def test_changed_and_cut_files_are_read_or_refused_by_name(kind: str, data: st.D
 )  # fmt: skip
 def test_any_bytes_are_read_or_refused_by_name(magic: bytes, rest: bytes) -> None:
     read_all(magic + rest)
+
+
+def test_a_zip_member_without_a_name_is_named_and_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "rows.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("rows.jsonl", "{}\n")
+    data = path.read_bytes().replace(b"rows.jsonl", b"\0ows.jsonl")  # a NUL ends the name
+    path.write_bytes(data)
+    content = list_zip(path, (".jsonl",))
+    assert content.members == []
+    assert [left.reason for left in content.left_out] == ["its name is not that of a file of rows"]

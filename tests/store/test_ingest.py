@@ -21,7 +21,7 @@ from cogtui.store.ingest.rebuild import rebuild
 from cogtui.store.values.types import Sort
 from pipelines.behaviors.sets.registered import BEHAVIORS
 from pipelines.records import Rollout
-from tests.processes import children
+from tests.processes import children_once_started
 from tests.store.lab import (
     OTHER,
     RULES,
@@ -372,7 +372,7 @@ def test_a_bulk_load_says_the_same_and_survives_the_loss_of_its_second_process(
     def dies_early(process: FtsProcess, job: FtsJob) -> Iterator[ReadPiece]:
         for count, chunk in enumerate(whole(process, job)):
             if count == 3:
-                (words,) = children("cogtui.store.ingest.fts_process")
+                (words,) = children_once_started("cogtui.store.ingest.fts_process")
                 words.kill()
             yield chunk
 
