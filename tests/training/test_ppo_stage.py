@@ -358,3 +358,22 @@ def test_killed_with_minus_nine_in_its_own_process_it_is_the_same_run(
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert json.loads(done.stdout) == undisturbed.result()
     same_outcome(folder, undisturbed)
+
+
+def test_the_judge_stage_does_not_judge_again_what_ppo_judged(
+    undisturbed: StageFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pipelines.behaviors.judges.rules import judge as rules
+
+    alone = tmp_path / "alone"
+    shutil.copytree(undisturbed.path, alone, ignore=shutil.ignore_patterns("verdicts"))
+    judged_anew = run_alone("judge", {}, tmp_path / "anew", [alone])
+
+    def judging(*given: object) -> None:
+        raise AssertionError("a text that PPO judged was judged again")
+
+    monkeypatch.setattr(rules, "find_behaviors", judging)
+    reused = run_alone("judge", {}, tmp_path / "reused", [undisturbed.path])
+    written = [(stage.path / "judgements-judge-001.jsonl").read_bytes() for stage in (judged_anew, reused)]
+    assert written[0] == written[1]
+    assert written[0].count(b"\n") == 4 * len(rollouts_of(undisturbed))

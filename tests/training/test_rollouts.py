@@ -14,7 +14,8 @@ from pipelines.tasks.protocol import Score
 from pipelines.tokenizer import build_tokenizer, encode
 from pipelines.training.core.configs import SamplingConfig
 from pipelines.training.generation.engine import Completion, GenerationRequest
-from pipelines.training.sampling.rollouts import RolloutSampler, rollout_keys, rollout_metrics
+from pipelines.training.sampling.metrics import rollout_metrics
+from pipelines.training.sampling.rollouts import RolloutSampler, rollout_keys
 
 pytestmark = pytest.mark.train
 
@@ -196,7 +197,7 @@ def test_a_bug_in_the_judge_costs_the_counts_and_nothing_else(
     def broken(*given: object) -> None:
         raise IndexError("list index out of range")
 
-    monkeypatch.setattr(rules, "judge_completion", broken)
+    monkeypatch.setattr(rules, "find_behaviors", broken)
     found = rollout_metrics([rollout("a", "2+3", 1.0, 10)], behaviors=True)
     assert found["accuracy"] == 1
     assert "verification" not in found

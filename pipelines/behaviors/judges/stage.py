@@ -7,10 +7,11 @@ from typing import Final
 
 from pydantic import Field
 
-from pipelines.behaviors.judge import JudgeTask
+from pipelines.behaviors.judge import JudgedTask, JudgeTask
 from pipelines.behaviors.judges.config import JudgeChoiceConfig
 from pipelines.behaviors.judges.registry import make_judge
 from pipelines.behaviors.recorded import first_judgements
+from pipelines.behaviors.verdict_files import StoredVerdicts
 from pipelines.files import read_json, write_json
 from pipelines.folder import StageFolder
 from pipelines.records import JudgeRun
@@ -33,7 +34,10 @@ class JudgeConfig(JudgeChoiceConfig):
 
 
 def run(config: JudgeConfig, inputs: Inputs, folder: StageFolder) -> None:
-    """Write a judgement a rollout and behaviour; continue where an earlier attempt stopped."""
+    """Write a judgement a rollout and behaviour; continue where an earlier attempt stopped.
+
+    Texts that an upstream stage judged by the same judge run for its metrics are not judged again.
+    """
     judge = make_judge(config.judge, config)
     behaviors = config.behavior_set().names
     write_json(folder.artifacts / "judge_run.json", judge.run.model_dump(mode="json"))
@@ -41,14 +45,28 @@ def run(config: JudgeConfig, inputs: Inputs, folder: StageFolder) -> None:
     work.mkdir(exist_ok=True)
     total = sum(1 for _ in _tasks(config, inputs))
     done = _judged_before(folder, judge.run, behaviors)
-    tasks = (task for task in _tasks(config, inputs) if task.rollout_id not in done)
+    stored = StoredVerdicts((upstream.path for upstream in inputs.all_writing("rollouts")), judge.run.id)
     n_done = len(done)
     with folder.stream("judgements", STREAM) as stream, graceful() as stop:
-        for judged in judge.judge(tasks, work):
+
+        def record(judged: JudgedTask) -> None:
+            nonlocal n_done
             stream.append(judged.records(judge.run.id, behaviors))
             n_done += 1
             folder.report(n_done, total, "rollouts")
             stop.raise_if_requested()
+
+        def tasks_to_judge() -> Iterator[JudgeTask]:
+            for task in _tasks(config, inputs):
+                if task.rollout_id in done:
+                    continue
+                if (known := stored.find(task)) is None:
+                    yield task
+                else:  # a judge takes tasks one by one, so that the records are in the order of the rollouts
+                    record(known)
+
+        for judged in judge.judge(tasks_to_judge(), work):
+            record(judged)
     spent = read_json(work / "spent.json")  # written by judges that cost money
     folder.write_result(_summary(folder, judge.run, total, behaviors) | ({} if spent is None else {"spent": spent}))
 

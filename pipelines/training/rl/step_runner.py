@@ -16,13 +16,8 @@ from pipelines.training.core.configs import PPOConfig, SamplingConfig
 from pipelines.training.core.metrics import read_metrics
 from pipelines.training.rl.health import HealthMonitor
 from pipelines.training.rl.ranks import Ranks, rank_folder, shard_items
-from pipelines.training.sampling.rollouts import (
-    RolloutKey,
-    RolloutSampler,
-    SampledRollout,
-    rollout_keys,
-    rollout_metrics,
-)
+from pipelines.training.sampling.metrics import rollout_metrics, rules_verdict_writer
+from pipelines.training.sampling.rollouts import RolloutKey, RolloutSampler, SampledRollout, rollout_keys
 
 
 class RLStepRunner:
@@ -79,6 +74,9 @@ class RLStepRunner:
             self._metrics, self._eval_metrics, self._speed = (
                 stack.enter_context(self.folder.stream("metrics", name)) for name in ("train", "eval", "speed")
             )
+            self._verdicts = None
+            if self._is_first and self._config.behaviors:
+                self._verdicts = stack.enter_context(rules_verdict_writer(self.folder.path))
             yield
 
     def sample_rollouts(self, step: int) -> list[SampledRollout]:
@@ -144,7 +142,9 @@ class RLStepRunner:
 
     def _rollout_metrics(self, rollouts: list[Rollout]) -> dict[str, float]:
         """Compute the metrics of rollouts; empty in processes that do not write."""
-        return rollout_metrics(rollouts, behaviors=self._config.behaviors) if self._is_first else {}
+        if not self._is_first:
+            return {}
+        return rollout_metrics(rollouts, behaviors=self._config.behaviors, verdicts=self._verdicts)
 
     def _sample(self, keys: list[RolloutKey], sampling: SamplingConfig) -> list[SampledRollout]:
         self._sampler.sync(keys[0].step)

@@ -16,7 +16,8 @@ from pipelines.training.core.model import load_model, max_positions
 from pipelines.training.generation.engine import Engine
 from pipelines.training.generation.factory import make_engine
 from pipelines.training.generation.vllm_sampler import StandaloneVLLMEngine, load_model_config
-from pipelines.training.sampling.rollouts import RolloutSampler, rollout_keys, rollout_metrics
+from pipelines.training.sampling.metrics import rollout_metrics, rules_verdict_writer
+from pipelines.training.sampling.rollouts import RolloutSampler, rollout_keys
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -46,7 +47,8 @@ def run(config: SampleConfig, inputs: Inputs, folder: StageFolder) -> None:
                 stream.append(each.rollout for each in sampled)
             folder.report(min(start + config.batch, len(todo)), len(todo), "rollouts")
     rollouts = list(read_rollouts(folder.path))
-    values = rollout_metrics(rollouts, behaviors=True)
+    with rules_verdict_writer(folder.path) as verdicts:
+        values = rollout_metrics(rollouts, behaviors=True, verdicts=verdicts)
     with folder.stream("metrics", config.split) as metrics:
         metrics.append([Metric(step=step, values=values | {"n": len(rollouts)})])
     folder.write_result({"n": len(rollouts), "step": step, **values, **run_on.describe()})

@@ -31,31 +31,59 @@ _SPANS: Final = TypeAdapter(tuple[LabelledSpan, ...])
 
 @dataclass(frozen=True)
 class RulesResult:
-    """The spans that the rules judge found in one completion."""
+    """What the rules judge found in one completion; each form of it is computed on first use."""
 
-    spans: tuple[LabelledSpan, ...]
-    """In order of start. A weak span is a verdict on an intermediate goal; a repeat restates an instance."""
     _text: str = field(repr=False)
-    _numbers: tuple[int, ...] = field(repr=False)
-    _target: int = field(repr=False)
+    _context: RulesContext | None = field(repr=False)
     _computations: tuple[Computation, ...] = field(repr=False)
     _found: tuple[SpanDraft, ...] = field(repr=False)
 
     @cached_property
+    def spans(self) -> tuple[LabelledSpan, ...]:
+        """The spans in order of start. A weak one is about an intermediate goal; a repeat restates an instance."""
+        return _SPANS.validate_python(
+            [{"behavior": span.behavior} | _span_fields(self._text, span) for span in self._found]
+        )
+
+    @cached_property
     def facts(self) -> tuple[ArithmeticFact, ...]:
-        """Wrong equations and illegal numbers, apart from the behaviours; computed on first use."""
-        return arithmetic_facts(self._text, self._computations, self._numbers, self._target)
+        """Wrong equations and, if numbers are given, illegal numbers; apart from the behaviours."""
+        if self._context is not None:
+            return arithmetic_facts(self._text, self._computations, *self._context)
+        return tuple(fact for computation in self._computations for fact in wrong_equations(self._text, computation))
 
     @cached_property
     def attempts(self) -> tuple[AttemptFact, ...]:
-        """The numbers, result and verdict of each attempt; computed on first use."""
-        return attempts_of(self._text, self._computations, self._found, self._numbers, self._target)
+        """The numbers, result and verdict of each attempt."""
+        return attempts_of(self._text, self._computations, self._found, *(self._context or NO_CONTEXT))
 
     @cached_property
     def counts(self) -> dict[Behavior, int]:
         """Number of distinct instances of each behaviour: spans that are neither weak nor a repeat."""
-        strict = [span.behavior for span in self.spans if not (span.weak or span.repeat)]
+        strict = [span.behavior for span in self._found if not (span.weak or span.repeat)]
         return {behavior: strict.count(behavior) for behavior in FOUR_HABITS.names}
+
+    def verdicts(self) -> dict[Behavior, BehaviorVerdict]:
+        """Return the verdict on each of the four behaviours."""
+        return {
+            behavior: BehaviorVerdict(
+                "ok",
+                self.counts[behavior],
+                tuple(Span(**_span_fields(self._text, span)) for span in self._found if span.behavior == behavior),
+            )
+            for behavior in FOUR_HABITS.names
+        }
+
+
+def _span_fields(text: str, span: SpanDraft) -> dict[str, Any]:
+    return {
+        "start": span.start,
+        "end": span.end,
+        "quote": text[span.start : span.end],
+        "weak": span.weak,
+        "repeat": span.repeat,
+        "why": span.why,
+    }
 
 
 def judge_completion(completion: str, numbers: Sequence[int], target: int) -> RulesResult:
@@ -63,32 +91,23 @@ def judge_completion(completion: str, numbers: Sequence[int], target: int) -> Ru
 
     Raises nothing, whatever the text holds. Spans are half-open code-point offsets into `completion`.
     """
-    found, computations = find_behaviors(completion, numbers, target)
-    spans = _SPANS.validate_python(
-        [
-            {
-                "behavior": span.behavior,
-                "start": span.start,
-                "end": span.end,
-                "quote": completion[span.start : span.end],
-                "weak": span.weak,
-                "repeat": span.repeat,
-                "why": span.why,
-            }
-            for span in found
-        ]
-    )
-    return RulesResult(spans, completion, tuple(numbers), target, tuple(computations), tuple(found))
+    return _judge_context(completion, RulesContext(tuple(numbers), target))
 
 
 def judge_problem(completion: str, task: str, problem: Mapping[str, Any]) -> RulesResult:
     """Find the behaviours in a completion of a problem of any task; see `judge_completion`.
 
     Args:
+        completion: the text.
         task: name of the task; numbers and target come from its `rules_context`.
         problem: the problem as the task's JSON.
     """
-    return judge_completion(completion, *(rules_context(task, problem) or NO_CONTEXT))
+    return _judge_context(completion, rules_context(task, problem))
+
+
+def _judge_context(completion: str, context: RulesContext | None) -> RulesResult:
+    found, computations = find_behaviors(completion, *(context or NO_CONTEXT))
+    return RulesResult(completion, context, tuple(computations), tuple(found))
 
 
 class RulesJudge:
@@ -102,34 +121,8 @@ class RulesJudge:
     def judge(self, tasks: Iterable[JudgeTask], work: Path) -> Iterator[JudgedTask]:
         """Judge the tasks in order. Writes nothing to `work`."""
         for task in tasks:
-            text = task.completion
-            context = rules_context(task.task, task.problem)
-            found, computations = find_behaviors(text, *(context or NO_CONTEXT))
-            verdicts = {behavior: _verdict(text, found, behavior) for behavior in FOUR_HABITS.names}
-            yield JudgedTask(task, verdicts, _facts(text, computations, context))
-
-
-def _facts(text: str, computations: Sequence[Computation], context: RulesContext | None) -> tuple[ArithmeticFact, ...]:
-    """Drop facts about illegal numbers if no numbers are given; wrong equations remain."""
-    if context is not None:
-        return arithmetic_facts(text, computations, *context)
-    return tuple(fact for computation in computations for fact in wrong_equations(text, computation))
-
-
-def _verdict(completion: str, found: Sequence[SpanDraft], behavior: Behavior) -> BehaviorVerdict:
-    spans = tuple(
-        Span(
-            start=span.start,
-            end=span.end,
-            quote=completion[span.start : span.end],
-            weak=span.weak,
-            repeat=span.repeat,
-            why=span.why,
-        )
-        for span in found
-        if span.behavior == behavior
-    )
-    return BehaviorVerdict("ok", sum(not (span.weak or span.repeat) for span in spans), spans)
+            result = judge_problem(task.completion, task.task, task.problem)
+            yield JudgedTask(task, result.verdicts(), result.facts)
 
 
 RULES_JUDGE: Final = JudgeKind("rules for Countdown traces", lambda config: RulesJudge())
