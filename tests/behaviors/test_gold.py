@@ -118,6 +118,13 @@ def test_the_shipped_gold_is_what_the_annotated_files_say() -> None:
     assert len(annotated) >= 40
 
 
+@pytest.mark.parametrize(("half", "traces"), [("tuned", 24), ("held-out", 16)])
+def test_the_gold_in_eight_styles_is_what_its_annotated_files_say(half: str, traces: int) -> None:
+    gold = read_gold(EXAMPLES / "styles" / f"{half}.jsonl")
+    assert gold == read_annotated(EXAMPLES / "styles" / f"{half}.txt")
+    assert len(gold) == traces
+
+
 def test_a_wrong_header_names_the_trace(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     path.write_text("=== x1 | style | 1 2\ntext")
