@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from cogtui.analysis.intervals import MeanEstimate, estimate_mean
-from cogtui.analysis.problem_outcomes import Outcomes, describe_outcomes, read_outcomes
+from cogtui.analysis.problem_outcomes import Outcomes, describe_outcomes, measure_outcomes, read_outcomes
 from jobs.planning.types import Cell
 from jobs.recipe.labels import Label, label_text
 from jobs.workspace import Workspace
@@ -74,7 +74,8 @@ class ConditionGroup:
         """Return a measure by seed.
 
         Args:
-            measure: a metric of the evaluation, e.g. `accuracy`.
+            measure: a metric of the evaluation, e.g. `accuracy`, or one over its problems, e.g. `pass@8`
+                (`measure_outcomes`).
             when: `start`, `end`, or `gain`, which is the end less the start; there is none without training.
 
         Only finished runs count, at the start too, so that start, end and gain are of the same runs. Runs without a
@@ -85,7 +86,17 @@ class ConditionGroup:
             value = _value(run, measure, when)
             if value is not None:
                 found[run.seed if run.seed is not None else -1 - place] = value
-        return found
+        return found or self._problem_measures(measure, when)
+
+    def _problem_measures(self, measure: str, when: str) -> dict[int, float]:
+        """Return a measure over problems by seed; empty if there is none of this name."""
+        if "@" not in measure:
+            return {}
+        if when == "gain":
+            starts, ends = (self._problem_measures(measure, moment) for moment in ("start", "end"))
+            return {seed: end - starts[seed] for seed, end in ends.items() if seed in starts}
+        measured = {seed: measure_outcomes(found, measure) for seed, found in self.outcomes(when).items()}
+        return {seed: value for seed, value in measured.items() if value is not None}
 
     @property
     def labels(self) -> Mapping[str, Label]:
@@ -132,7 +143,7 @@ class ConditionGroup:
         }
 
     def outcome_estimates(self, when: str) -> dict[str, MeanEstimate]:
-        """Estimate pass@k and the number of distinct answers a problem, over seeds."""
+        """Estimate pass@k, Cover@τ and the number of distinct answers a problem, over seeds."""
         by_seed = [describe_outcomes(found) for found in self.outcomes(when).values()]
         names = [name for name in (by_seed[0] if by_seed else {}) if all(name in one for one in by_seed)]
         estimates = {name: estimate_mean([one[name] for one in by_seed]) for name in names}

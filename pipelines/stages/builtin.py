@@ -11,6 +11,7 @@ from pipelines.stages.kinds import Output, StageKind, Upstream, problem_of_kind
 _PROBLEMS: Final = Upstream(("problems",))
 _MODEL: Final = Upstream(writes=("model",))
 _OPTIONAL_MODEL: Final = Upstream(writes=("model",), required=False)
+_SAMPLES: Final = Upstream(("sample",), required=False)
 _TRAIN: Final = ("torch", "transformers")
 
 IMPORT: Final = StageKind(
@@ -41,7 +42,7 @@ _BUILTIN: Final = (
         "traces of one condition by a teacher, scored by the exact reward; or a control set of another set",
         "pipelines.teachers.stage:PrimingDataConfig",
         "pipelines.teachers.stage:run",
-        upstream=(_PROBLEMS, Upstream(("priming_data",), required=False), _OPTIONAL_MODEL),
+        upstream=(_PROBLEMS, Upstream(("priming_data",), required=False), _SAMPLES, _OPTIONAL_MODEL),
         writes=("traces",),
         result_table="pipelines.teachers.tables:priming_table",
         cost="pipelines.teachers.costs:billed_text",

@@ -22,9 +22,10 @@ ConditionName = Literal[
     "dots",
     "no_positive_all_strategies",
     "human_cot",
+    "self_distilled",
 ]
 
-Origin = Literal["unprimed", "written", "derived", "imported"]
+Origin = Literal["unprimed", "written", "derived", "imported", "sampled"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,7 @@ class Condition:
     name: ConditionName
     origin: Origin
     """`unprimed`: no traces. `written`: by a teacher. `derived`: from traces of another condition.
-    `imported`: from a file."""
+    `imported`: from a file. `sampled`: arranged from a model's own samples."""
     behaviors: frozenset[Behavior] = frozenset()
     """Behaviours that every trace must show; backtracking only if an attempt failed."""
     free: bool = False
@@ -86,6 +87,7 @@ CONDITIONS: Final[dict[str, Condition]] = {
         Condition("dots", "derived"),
         Condition("no_positive_all_strategies", "derived", frozenset(FOUR_HABITS.names)),
         Condition("human_cot", "imported", free=True),
+        Condition("self_distilled", "sampled", frozenset({"backtracking", "verification"}), free=True),
     )
 }
 """All conditions by name, in the order of the design."""

@@ -10,15 +10,21 @@ from pipelines.folder import StageFolder
 from pipelines.llm.prices import find_price
 from pipelines.llm.run_dialogues import SPENDING_FILE
 from pipelines.stages import Inputs
+from pipelines.streams import read_rollouts
+from pipelines.tasks.countdown.problems import Problem
 from pipelines.tasks.countdown.task import CountdownTask, LoadedCountdown, as_problem, load_countdown
 from pipelines.teachers import derive
 from pipelines.teachers.collect import CollectionSettings, PrimingSetStats, collect, score_trace
 from pipelines.teachers.conditions import CONDITIONS
 from pipelines.teachers.configs import PrimingDataConfig
+from pipelines.teachers.draft import WrittenTrace
 from pipelines.teachers.human import HUMAN_TEACHER as HUMAN
 from pipelines.teachers.human import read_human_traces
 from pipelines.teachers.model.prompts import load_prompts
 from pipelines.teachers.model.teacher import ModelTeacher, ModelTeacherConfig
+from pipelines.teachers.self_distilled import PLAIN as PLAIN_PHRASES
+from pipelines.teachers.self_distilled import VARIED as VARIED_PHRASES
+from pipelines.teachers.self_distilled import arrange_samples, group_samples
 from pipelines.teachers.symbolic.teacher import SymbolicTeacher, SymbolicWritingConfig
 from pipelines.teachers.teacher import DroppedTrace, Teacher
 from pipelines.traces import TRACES_NAME, PrimingTrace, encode_trace, read_traces
@@ -26,6 +32,9 @@ from pipelines.traces import TRACES_NAME, PrimingTrace, encode_trace, read_trace
 __all__ = ["PrimingDataConfig", "run"]
 
 _UNIT = "traces"
+SAMPLES = "samples"
+"""Teacher of traces that are arranged from a model's own samples."""
+_TEACHER_OF_ORIGIN: dict[str, str] = {"imported": HUMAN, "sampled": SAMPLES}
 WORK = "work"
 """Folder in the stage folder for replies and batches of a model."""
 
@@ -44,6 +53,8 @@ def run(config: PrimingDataConfig, inputs: Inputs, folder: StageFolder) -> None:
         traces = _written(config, config.condition, config.n, loaded, folder, stats)
     elif origin == "imported":
         traces = _imported(config, loaded, folder, stats)
+    elif origin == "sampled":
+        source, traces = _self_distilled(config, inputs, loaded, folder, stats)
     else:
         source, traces = _derived(config, inputs, loaded, folder, stats)
     path = folder.artifacts / TRACES_NAME
@@ -69,7 +80,7 @@ def run(config: PrimingDataConfig, inputs: Inputs, folder: StageFolder) -> None:
     folder.write_result(
         {
             "condition": config.condition,
-            "teacher": HUMAN if origin == "imported" else config.teacher,
+            "teacher": _TEACHER_OF_ORIGIN.get(origin, config.teacher),
             "source": source,
             "asked_for": config.n,
             **stats.result(),
@@ -156,6 +167,49 @@ def _imported(
             stats.drops[result.reason] += 1
             continue
         yield score_trace(loaded.task, problem, result, key=key, index=index, condition=config.condition, teacher=HUMAN)
+
+
+def _self_distilled(
+    config: PrimingDataConfig, inputs: Inputs, loaded: LoadedCountdown, folder: StageFolder, stats: PrimingSetStats
+) -> tuple[str, Iterator[PrimingTrace]]:
+    """Return the key of the samples and the traces arranged from them; counts how many samples could be used."""
+    upstream = inputs.all_of("sample")
+    if len(upstream) != 1:
+        raise InvalidInput(
+            f"the condition {config.condition} is arranged from the samples of one stage, got {len(upstream)}",
+            remedy='Add a `sample` stage with split = "train" to this stage\'s `needs`.',
+        )
+    if upstream[0].info().config.get("split") != "train":
+        raise InvalidInput(
+            f"the samples of {upstream[0].key} answer test problems, on which the model will be evaluated",
+            remedy='Set split = "train" in that stage.',
+        )
+    samples = group_samples(read_rollouts(upstream[0].path))
+    stats.notes["problems_with_a_right_sample"] = sum(bool(each.right) for each in samples)
+    arranged = arrange_samples(
+        samples,
+        n=config.n,
+        failed_attempts=config.failed_attempts,
+        phrases=PLAIN_PHRASES if config.style == "plain" else VARIED_PHRASES,
+        space_first=bool(loaded.train) and not loaded.task.prompt(loaded.train[0])[-1:].isspace(),
+        seed=config.seed,
+    )
+    return upstream[0].key, _scored_arrangements(arranged, config, loaded, folder.key, stats)
+
+
+def _scored_arrangements(
+    arranged: Iterator[tuple[Problem, WrittenTrace]],
+    config: PrimingDataConfig,
+    loaded: LoadedCountdown,
+    key: str,
+    stats: PrimingSetStats,
+) -> Iterator[PrimingTrace]:
+    for index, (problem, written) in enumerate(arranged):
+        yield score_trace(
+            loaded.task, problem, written, key=key, index=index, condition=config.condition, teacher=SAMPLES
+        )
+    if stats.n < config.n:
+        stats.warnings.append(f"only {stats.n:,} of {config.n:,} traces could be arranged from the samples")
 
 
 def _derived(

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from cogtui.analysis.intervals import student_t_quantile
-from cogtui.analysis.problem_outcomes import ProblemOutcome, describe_outcomes, read_outcomes
+from cogtui.analysis.problem_outcomes import ProblemOutcome, describe_outcomes, measure_outcomes, read_outcomes
 from cogtui.analysis.significance import adjust_holm, bootstrap_over_problems, seeds_needed, student_t_p
 
 
@@ -45,8 +45,21 @@ def test_pass_at_k_has_no_bias() -> None:
     assert half.pass_at(1) == 0.5
     assert half.pass_at(2) == pytest.approx(1 - 1 / 6)
     assert describe_outcomes({"a": half, "b": ProblemOutcome(0, 4, {"3"})}) == pytest.approx(
-        {"pass@1": 0.25, "pass@2": 5 / 12, "pass@3": 0.5, "pass@4": 0.5, "distinct_answers": 1.5}
+        {"pass@1": 0.25, "pass@2": 5 / 12, "pass@3": 0.5, "pass@4": 0.5}
+        | {"cover@0.25": 0.5, "cover@0.5": 0.5, "cover@0.75": 0.0, "distinct_answers": 1.5}
     )
+
+
+def test_a_budget_of_tokens_pays_for_completions_by_their_mean_length() -> None:
+    direct = ProblemOutcome(correct=2, completions=4, tokens=40)
+    outcomes = {"a": direct}
+    assert measure_outcomes(outcomes, "pass@5tokens") == pytest.approx(0.25)  # half a completion
+    assert measure_outcomes(outcomes, "pass@20tokens") == measure_outcomes(outcomes, "pass@2")
+    assert measure_outcomes(outcomes, "pass@15tokens") == pytest.approx((direct.pass_at(1) + direct.pass_at(2)) / 2)
+    assert measure_outcomes(outcomes, "pass@1000tokens") == direct.pass_at(4) == 1.0
+    for missing in ("pass@5", "pass@0", "pass@1.5", "cover@2tokens", "accuracy"):
+        assert measure_outcomes(outcomes, missing) is None
+    assert measure_outcomes({}, "pass@1") is None
 
 
 def test_outcomes_skip_unscored_repeated_and_damaged_lines(tmp_path: Path) -> None:

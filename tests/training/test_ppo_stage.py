@@ -314,6 +314,23 @@ def test_equal_rewards_are_said_in_the_result(inputs: list[Path], tmp_path: Path
     assert all(torch.equal(before[name], after[name]) for name in before)
 
 
+@pytest.mark.parametrize(("reward", "wanted"), [("random", {0.0, 1.0}), ("format", {0.0})])
+def test_a_spurious_reward_is_trained_on_and_the_exact_one_kept(
+    reward: str, wanted: set[float], inputs: list[Path], tmp_path: Path
+) -> None:
+    config = PPO | {"steps": 1, "reward": reward, "sampling": {"max_new_tokens": 1}}
+    folder = run_alone("ppo", config, tmp_path / "ppo", inputs)
+    rollouts = list(rollouts_of(folder).values())
+    train = [each for each in rollouts if each.split == "train"]
+    assert {each.reward for each in train} == wanted
+    assert {(each.meta["trained_on"], each.meta["exact_reward"]) for each in train} == {(reward, 0.0)}
+    assert {(each.reward, "trained_on" in each.meta) for each in rollouts if each.split == "test"} == {(0.0, False)}
+    again = run_alone("ppo", config, tmp_path / "again", inputs)
+    assert {each.id: each.reward for each in train} == {
+        each.id: each.reward for each in rollouts_of(again).values() if each.split == "train"
+    }
+
+
 def test_completions_longer_than_the_model_are_refused_before_anything_runs(inputs: list[Path], tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match="do not fit into 96 positions"):
         run_alone("ppo", PPO | {"sampling": {"max_new_tokens": 90}}, tmp_path / "ppo", inputs)

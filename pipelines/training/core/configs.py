@@ -257,10 +257,15 @@ class EvaluationConfig(ConfigTable):
 
 
 class PPOConfig(TrainingConfig):
-    """`ppo`: reinforcement learning with the exact reward."""
+    """`ppo`: reinforcement learning with the exact reward, or with one that knows nothing of the answer."""
 
     algorithm: Literal["ppo", "grpo"] = "ppo"
     """`ppo` is our trainer, with a critic. `grpo` is TRL's, without: it ignores critic, gamma, lam and value_clip."""
+    reward: Literal["exact", "random", "format"] = Field(default="exact", json_schema_extra=UNLESS_DEFAULT)
+    """Reward of training rollouts. `random`: 1 with probability `random_reward`, else 0, whatever the completion.
+    `format`: 1 for any answer, else 0. Evaluations always use the exact reward."""
+    random_reward: Fraction = Field(default=0.5, json_schema_extra=UNLESS_DEFAULT)
+    """Probability of a reward of 1, for `random`."""
     steps: PositiveInt = 250
     """Steps, each of which samples rollouts and updates on them."""
     prompts: PositiveInt = 256

@@ -16,6 +16,7 @@ from pipelines.training.core.configs import PPOConfig, SamplingConfig
 from pipelines.training.core.metrics import read_metrics
 from pipelines.training.rl.health import HealthMonitor
 from pipelines.training.rl.ranks import Ranks, rank_folder, shard_items
+from pipelines.training.rl.spurious_reward import replace_reward
 from pipelines.training.sampling.metrics import rollout_metrics, rules_verdict_writer
 from pipelines.training.sampling.rollouts import RolloutKey, RolloutSampler, SampledRollout, rollout_keys
 
@@ -83,7 +84,7 @@ class RLStepRunner:
         """Sample the rollouts to learn from in a step, and write them."""
         problems = problems_of_step(self._train, step, self._config)
         keys = list(rollout_keys("train", step, problems, self._config.rollouts))
-        rollouts = self._sample(keys, self._config.sampling)
+        rollouts = [replace_reward(each, self._config) for each in self._sample(keys, self._config.sampling)]
         self._rollouts.append(each.rollout for each in rollouts)
         return rollouts
 

@@ -61,7 +61,9 @@ def test_the_unprimed_cells_start_from_the_base_model(path: Path, tmp_path: Path
         if "ppo" not in cell.stages:
             continue
         trained = "pretrain" if "curate" in cell.stages else "prime"
-        start = "base" if cell.labels.get("condition", "none") == "none" else trained
+        condition = cell.labels.get("condition")
+        unprimed = condition == "none" if condition else "prime" not in cell.stages
+        start = "base" if unprimed else trained
         assert cell.stages[start] in plan.instance(cell.stages["ppo"]).inputs
 
 
