@@ -1,28 +1,25 @@
 """Reaches the agent of a workspace: checks for it, notifies it of new work, starts it.
 
-The agent listens on a socket of the abstract namespace: it needs no file and disappears with the process, so an
-answered connection proves that the agent is alive on this machine. The environment of the submitting shell, API keys
-included, reaches the agent through it and is never written to disk.
+The agent listens on a socket in a folder that only this user can write to, and each side checks that the other belongs
+to this user. A socket outlives its process, so only an answer proves that the agent is alive on this machine.
 """
 
 import hashlib
-import json
 import os
 import socket
 import struct
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from jobs.attempts.tickets import LocalQueue, queue_folder
+from jobs.private_folder import private_folder, shared_roots
 from jobs.workspace import Workspace
 from pipelines.errors import MissingRequirement
 
 ANSWER: Final = b"here\n"
 _TIMEOUT_S: Final = 3.0
-_LIMIT_BYTES: Final = 4 << 20
 
 # Detaches the agent from the submitting process, which then need not reap it; no zombie remains.
 _DETACH: Final = """
@@ -34,10 +31,35 @@ os.execv(sys.argv[1], sys.argv[1:])
 """
 
 
-def socket_address(workspace: Workspace) -> str:
-    """Return the name of the socket, unique for each user and workspace."""
+def socket_address(workspace: Workspace) -> str | None:
+    """Return the path of the socket, unique for each user and workspace; None without a private folder for it.
+
+    The folder does not depend on the session, as `XDG_RUNTIME_DIR` does, which is removed when the user logs out.
+    """
     digest = hashlib.sha256(os.fsencode(os.path.realpath(workspace.path))).hexdigest()[:32]
-    return f"\0cogtui-agent-{os.getuid()}-{digest}"
+    folders = (private_folder(root, "agents") for root in shared_roots())
+    folder = next((found for found in folders if found is not None), None)
+    return None if folder is None else str(folder / digest)
+
+
+def listen(workspace: Workspace) -> socket.socket | None:
+    """Listen for `notify_agent`, in place of an earlier agent; None if that is impossible here.
+
+    Only the holder of the agent's lock may call this.
+    """
+    address = socket_address(workspace)
+    if address is None:
+        return None
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        Path(address).unlink(missing_ok=True)
+        listener.bind(address)
+        listener.listen(64)
+        listener.setblocking(False)
+    except OSError:
+        listener.close()
+        return None
+    return listener
 
 
 def peer_uid(connection: socket.socket) -> int:
@@ -47,61 +69,41 @@ def peer_uid(connection: socket.socket) -> int:
     return int(uid)
 
 
-def notify_agent(
-    workspace: Workspace, attempts: Sequence[str] = (), environment: Mapping[str, str] | None = None
-) -> bool:
-    """Notify the agent; return True if it answered.
-
-    Args:
-        workspace: of the agent.
-        attempts: folders of new attempts.
-        environment: environment of those attempts; None stands for the agent's own.
-    """
-    message = {"attempts": list(attempts), "environment": None if environment is None else dict(environment)}
+def notify_agent(workspace: Workspace) -> bool:
+    """Wake the agent; return True if it answered, and is of this user."""
+    address = socket_address(workspace)
+    if address is None:
+        return False
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
             connection.settimeout(_TIMEOUT_S)
-            connection.connect(socket_address(workspace))
-            if peer_uid(connection) != os.getuid():
-                return False  # another user's process has the name
-            connection.sendall(json.dumps(message).encode())
-            connection.shutdown(socket.SHUT_WR)
-            return connection.recv(len(ANSWER)) == ANSWER
+            connection.connect(address)
+            return peer_uid(connection) == os.getuid() and connection.recv(len(ANSWER)) == ANSWER
     except OSError:
         return False
 
 
-def receive_message(connection: socket.socket) -> dict[str, Any] | None:
-    """Read a message of `notify_agent` and acknowledge it; return None for another user's or a malformed one."""
+def answer(connection: socket.socket) -> bool:
+    """Answer a connection of `notify_agent`; return False for another user's, which gets no answer."""
     connection.settimeout(_TIMEOUT_S)
     try:
         if peer_uid(connection) != os.getuid():
-            return None
-        data = b""
-        while block := connection.recv(1 << 16):
-            data += block
-            if len(data) > _LIMIT_BYTES:
-                return None
-        message = json.loads(data)
+            return False
         connection.sendall(ANSWER)
-    except (OSError, ValueError):
-        return None
-    return message if isinstance(message, dict) else None
+    except OSError:
+        return False
+    return True
 
 
-def ensure_agent(workspace: Workspace, attempts: Sequence[str] = ()) -> None:
+def ensure_agent(workspace: Workspace) -> None:
     """Make sure that an agent serves the queue: notify it, or start one. Do nothing if the queue is empty.
-
-    Args:
-        workspace: of the queue.
-        attempts: folders of attempts just queued, which get the environment of this process.
 
     Raises:
         MissingRequirement: no agent can be started here.
     """
     if not LocalQueue(workspace).has_tickets():
         return
-    if notify_agent(workspace, attempts, os.environ):
+    if notify_agent(workspace):
         return
     folder = queue_folder(workspace)
     command = [sys.executable, "-m", "jobs.local.agent", str(workspace.path)]

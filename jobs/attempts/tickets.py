@@ -43,6 +43,8 @@ class Ticket(FileRecord, frozen=True, kw_only=True):
     """None while the job waits."""
     waits_for: str = ""
     """Why the job waits, as the agent last noted."""
+    environment: ProcessId | None = None
+    """The process whose environment the job gets (`environment_keeper`); None stands for the agent's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,17 +66,19 @@ class LocalQueue:
     def __init__(self, workspace: Workspace) -> None:
         self.folder = queue_folder(workspace)
 
-    def add(self, tickets: list[Ticket]) -> None:
-        """Append tickets to the queue, in this order.
+    def add(self, tickets: list[Ticket]) -> list[str]:
+        """Append tickets to the queue, in this order; return the names of their files.
 
         Raises:
             OSError: the disk is full or the folder cannot be written.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         place = time.time_ns()
+        names = []
         for offset, ticket in enumerate(tickets):
-            name = f"{place + offset:020d}-{ticket.key}-{ticket.number:03d}{_SUFFIX}"
-            self._write(name, ticket)
+            names.append(f"{place + offset:020d}-{ticket.key}-{ticket.number:03d}{_SUFFIX}")
+            self._write(names[-1], ticket)
+        return names
 
     def tickets(self) -> list[QueuedTicket]:
         """Return all tickets in queue order; a damaged one is left out."""

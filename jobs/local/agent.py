@@ -15,15 +15,17 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
 from jobs.attempts import processes as process
 from jobs.attempts import records as attempts
-from jobs.attempts.agent_link import receive_message, socket_address
+from jobs.attempts.agent_link import answer, listen
 from jobs.attempts.agent_lock import TOUCH_S, AgentLock
+from jobs.attempts.environment_keeper import kept_environment
 from jobs.attempts.records import ExitRecord, StartRecord
-from jobs.attempts.tickets import LocalQueue, Placement, QueuedTicket
+from jobs.attempts.tickets import LocalQueue, Placement, QueuedTicket, Ticket
 from jobs.local.executor import start_worker
 from jobs.local.inputs import inputs_of
 from jobs.local.slots import Machine, Slots
@@ -33,6 +35,8 @@ from pipelines.folder import StageFolder
 IDLE_S: Final = 1.0
 """Seconds an agent without work waits for more."""
 _LOCK_PATIENCE_S: Final = 5.0
+_POLL_S: Final = 2.0
+"""Seconds between checks for new work where there is no socket."""
 _INPUTS_S: Final = 10.0
 """Seconds between checks of inputs outside this queue, e.g. on Slurm."""
 
@@ -47,7 +51,6 @@ class Agent:
         self.queue = LocalQueue(workspace)
         self.machine = machine
         self._children: dict[str, subprocess.Popen[bytes]] = {}
-        self._environments: dict[str, dict[str, str]] = {}
         self._stopping = False
         self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
 
@@ -69,7 +72,7 @@ class Agent:
                 lock.release()
             # repeat: a ticket may have been added before the release, while its submitter found this agent alive
 
-    def _serve(self, listener: socket.socket, lock: AgentLock) -> None:
+    def _serve(self, listener: socket.socket | None, lock: AgentLock) -> None:
         log.info(
             "serves %s with %d cores and GPUs [%s]", self.workspace.path, self.machine.cpus, ",".join(self.machine.gpus)
         )
@@ -89,21 +92,27 @@ class Agent:
             else:
                 self._wait(listener, IDLE_S)
 
-    def _listen(self) -> socket.socket:
-        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        try:
-            listener.bind(socket_address(self.workspace))
-            listener.listen(64)
-            listener.setblocking(False)
-        except OSError as error:
-            log.warning("cannot listen (%s); new work is found by polling", error)
-        return listener
+    @contextlib.contextmanager
+    def _listen(self) -> Iterator[socket.socket | None]:
+        listener = listen(self.workspace)
+        if listener is None:
+            log.warning("there is no private folder for a socket; new work is found by polling")
+            yield None
+            return
+        address = listener.getsockname()
+        with listener:
+            yield listener
+        with contextlib.suppress(OSError):
+            Path(address).unlink()
 
-    def _wait(self, listener: socket.socket, seconds: float) -> None:
+    def _wait(self, listener: socket.socket | None, seconds: float) -> None:
         """Sleep until a worker ends, a client connects, a signal arrives, or the time is up."""
         poller = select.poll()
         poller.register(self._wake_read, select.POLLIN)
-        poller.register(listener, select.POLLIN)
+        if listener is None:
+            seconds = min(seconds, _POLL_S)
+        else:
+            poller.register(listener, select.POLLIN)
         descriptors = []
         try:
             for queued in self.queue.tickets():
@@ -122,20 +131,18 @@ class Agent:
         if self._wake_read in ready:
             with contextlib.suppress(BlockingIOError):
                 os.read(self._wake_read, 4096)
-        if listener.fileno() in ready:
+        if listener is not None and listener.fileno() in ready:
             self._hear(listener)
 
-    def _hear(self, listener: socket.socket) -> None:
+    @staticmethod
+    def _hear(listener: socket.socket) -> None:
         while True:
             try:
                 connection, _ = listener.accept()
             except OSError:
                 return
             with connection:
-                message = receive_message(connection)
-            if message and isinstance(message.get("environment"), dict):
-                for attempt in message.get("attempts", []):
-                    self._environments[str(attempt)] = message["environment"]
+                answer(connection)
 
     def _take_signals(self) -> None:
         def stop(number: int, frame: Any) -> None:
@@ -188,7 +195,11 @@ class Agent:
     def _start(self, queued: QueuedTicket, cpus: int, gpus: tuple[str, ...]) -> None:
         attempt = self._attempt(queued)
         visible = ",".join(gpus) if self.machine.gpus else None
-        environment = self._environments.pop(str(attempt), dict(os.environ))
+        environment = self._environment(queued.ticket)
+        if environment is None:
+            reason = "the environment of its submitter is gone with the process that kept it"
+            self._end(queued, ExitRecord(run=0, host=process.host_name(), time=time.time(), why="lost", reason=reason))
+            return
         try:
             child = start_worker(attempt, gpus=visible, environment=environment)
         except OSError as error:
@@ -199,6 +210,16 @@ class Agent:
         self._children[queued.file] = child
         placed = Placement(worker=process.process_id(child.pid), cpus=cpus, gpus=gpus)
         self.queue.update(queued, queued.ticket.model_copy(update={"placed": placed, "waits_for": ""}))
+
+    @staticmethod
+    def _environment(ticket: Ticket) -> dict[str, str] | None:
+        """Return the environment for a job; None if its submitter's is gone."""
+        if ticket.environment is None:
+            return dict(os.environ)
+        if not process.is_visible_here(ticket.environment):
+            log.warning("%s was submitted on %s: it gets the agent's environment", ticket.key, ticket.environment.host)
+            return dict(os.environ)
+        return kept_environment(ticket.environment)
 
     def _still_runs(self, queued: QueuedTicket) -> bool:
         """Return whether a started job runs; if not, end its leftover processes and record its end."""

@@ -167,6 +167,9 @@ def _decide_unstarted(files: AttemptFiles, ticket: Ticket | None, times: FileAge
             "cancelled", "queue", age, "cancelled before it started", "Run the recipe again with --retry."
         )
     if ticket is not None:
+        if ticket.environment is not None and process.is_alive(ticket.environment) is False:
+            reason = "the environment of its submitter is gone with the process that kept it"
+            return StateDecision("lost", "queue", age, reason, CONTINUE)
         return StateDecision("queued", "queue", age, ticket.waits_for or "waits for its turn", active=True)
     if age is not None and age < SETTLE_S:
         return StateDecision("queued", "queue", age, "is being submitted", active=True)

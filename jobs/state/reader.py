@@ -198,7 +198,10 @@ class _StateSnapshot:
         attempts = [self._attempt(files, attempt) for attempt in files.attempts]
         decision = self._decide_stage(files, attempts)
         if not decision.active and decision.evidence in _FROM_OUTSIDE:
-            # the job may have written its exit record after its files were read and before its process was looked for
+            # the job may have written its exit record after its files were read and before its process was looked for,
+            # or have been started after its ticket was read
+            if any((key, attempt.number) in (self._tickets or ()) for attempt in files.attempts):
+                self._tickets = None
             files = self._stages[key] = self._reader.files(key) or files
             attempts = [self._attempt(files, attempt) for attempt in files.attempts]
             decision = self._decide_stage(files, attempts)

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Final, get_args
 
 from jobs.attempts.agent_link import ensure_agent
+from jobs.attempts.environment_keeper import keep_environment
 from jobs.attempts.records import Cluster, discard_claim
 from jobs.attempts.tickets import LocalQueue, Ticket
 from jobs.local.slots import Machine
@@ -112,10 +113,16 @@ def _queue(workspace: Workspace, tickets: list[Ticket], paths: list[str]) -> Non
     if not tickets:
         ensure_agent(workspace)
         return
+    queue = LocalQueue(workspace)
     try:
-        LocalQueue(workspace).add(tickets)
+        with keep_environment(queue.folder) as keeper:
+            if keeper is not None:
+                tickets = [ticket.model_copy(update={"environment": keeper.process}) for ticket in tickets]
+            names = queue.add(tickets)
+            if keeper is not None:
+                keeper.watch(names)
     except OSError as error:
-        queued = {(found.ticket.key, found.ticket.number) for found in LocalQueue(workspace).tickets()}
+        queued = {(found.ticket.key, found.ticket.number) for found in queue.tickets()}
         for ticket, path in zip(tickets, paths, strict=True):
             if (ticket.key, ticket.number) not in queued:
                 discard_claim(Path(path))  # nobody would ever start it
@@ -123,7 +130,7 @@ def _queue(workspace: Workspace, tickets: list[Ticket], paths: list[str]) -> Non
             f"cannot write in {workspace.path}: {error.strerror}",
             remedy="Free some space, then run the same command again.",
         ) from error
-    ensure_agent(workspace, paths)
+    ensure_agent(workspace)
 
 
 def _check_cluster(cluster: str) -> None:

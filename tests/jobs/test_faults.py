@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -180,6 +181,46 @@ def test_agent_killed_and_taken_over(lab: Lab, monkeypatch: pytest.MonkeyPatch) 
     lab.wait("b", "done")
     lab.wait("c", "done")
     assert len(lab.starts("a")) == 1
+    wait_for(lambda: not lab.processes())
+
+
+def test_a_waiting_job_keeps_its_environment_when_another_agent_takes_over(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The agent that was killed had it from a shell that is gone; the next one is started by another shell."""
+    held(lab)
+    lab.stage("b", "a", until=str(lab.path / "go"))
+    monkeypatch.setenv("WHOSE_KEY", "the submitter's=1\n2")
+    lab.submit()
+    worker_of(lab, "a")
+    kill_agent(lab)
+    monkeypatch.setenv("WHOSE_KEY", "another shell's")
+    ensure_agent(lab.workspace)
+    wait_for(lab.agent_pid)
+    release(lab)
+    worker = worker_of(lab, "b")
+    environment = Path(f"/proc/{worker.pid}/environ").read_bytes().split(b"\0")
+    assert b"WHOSE_KEY=the submitter's=1\n2" in environment
+    lab.wait("b", "done")
+    wait_for(lambda: not lab.processes())
+
+
+def test_the_keeper_of_the_environment_is_killed(lab: Lab) -> None:
+    """The job is lost, and does not run with another environment; the next run starts it with its own."""
+    held(lab)
+    lab.stage("b", "a")
+    lab.submit()
+    worker_of(lab, "a")
+    (waiting,) = [found.ticket for found in LocalQueue(lab.workspace).tickets() if found.ticket.placed is None]
+    assert waiting.environment is not None
+    assert lab.state("b").state == "queued"
+    os.kill(waiting.environment.pid, signal.SIGKILL)
+    state = lab.wait("b", "lost")
+    assert state.reason == "the environment of its submitter is gone with the process that kept it"
+    assert [found.action for found in lab.submit()] == ["claimed", "submitted"]
+    release(lab)
+    lab.wait("b", "done")
+    assert len(lab.starts("b")) == 1
     wait_for(lambda: not lab.processes())
 
 

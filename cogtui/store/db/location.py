@@ -11,11 +11,11 @@ import re
 import socket
 import sqlite3
 import tempfile
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from jobs.private_folder import private_folder, private_folder_in, shared_roots
 from jobs.workspace import Workspace
 from pipelines.errors import CogtuiError, MissingRequirement
 from pipelines.files import read_json, write_atomic, write_json
@@ -82,16 +82,13 @@ def locate_index(workspace: Workspace, *, mounts: str | None = None) -> IndexLoc
         reason = f"the workspace is on {kind}, where SQLite is not safe"
     elif os.environ.get(CACHE_VARIABLE):
         reason = f"{CACHE_VARIABLE} is set"  # also the way out where the disk of the workspace is full
-    elif _usable(beside, private=False):
+    elif _usable(beside):
         return IndexLocation(beside, "beside the workspace")
     else:
         reason = "the workspace cannot be written"
-    for root in _cache_roots():
-        if is_network(_file_system(root, table)):
-            continue
-        folder = root / "index" / _identity(workspace.path)
-        if _usable(folder):
-            return IndexLocation(folder, reason)
+    folder = _cache_folder(("index", _identity(workspace.path)), table)
+    if folder is not None:
+        return IndexLocation(folder, reason)
     raise MissingRequirement(
         "there is no writable local folder for the index",
         detail=reason,
@@ -134,14 +131,21 @@ def _file_system(path: Path, table: list[tuple[str, str]]) -> str:
     return kind
 
 
-def _cache_roots() -> Iterator[Path]:
+def _cache_folder(parts: tuple[str, ...], table: list[tuple[str, str]]) -> Path | None:
+    """Return the first folder for caches that is local, writable and this user's alone, with `parts` below it."""
+    chosen = []
     if os.environ.get(CACHE_VARIABLE):
-        yield Path(os.environ[CACHE_VARIABLE]).expanduser().absolute()
+        chosen.append(Path(os.environ[CACHE_VARIABLE]).expanduser().absolute())
     base = os.environ.get("XDG_CACHE_HOME")
     with contextlib.suppress(RuntimeError):  # no home folder
-        yield (Path(base) if base else Path.home() / ".cache") / "cogtui"
-    for shared in ("/var/tmp", tempfile.gettempdir()):
-        yield Path(shared) / f"cogtui-{os.getuid()}"
+        chosen.append((Path(base) if base else Path.home() / ".cache") / "cogtui")
+    for root in chosen:
+        if not is_network(_file_system(root, table)) and (folder := private_folder_in(root, *parts)):
+            return folder
+    for root in shared_roots():
+        if not is_network(_file_system(root, table)) and (folder := private_folder(root, *parts)):
+            return folder
+    return None
 
 
 def cache_folder(name: str, *, mounts: str | None = None) -> Path:
@@ -150,23 +154,20 @@ def cache_folder(name: str, *, mounts: str | None = None) -> Path:
     Raises:
         MissingRequirement: there is no writable local folder.
     """
-    table = _mount_table(mounts)
-    for root in _cache_roots():
-        folder = root / name
-        if not is_network(_file_system(root, table)) and _usable(folder):
-            return folder
+    folder = _cache_folder((name,), _mount_table(mounts))
+    if folder is not None:
+        return folder
     raise MissingRequirement(
         "there is no writable local folder for a cache",
         remedy=f"Name one on a local disk: {CACHE_VARIABLE}=/some/local/folder",
     )
 
 
-def _usable(folder: Path, *, private: bool = True) -> bool:
-    """Create the folder; return whether this user can write to it and, if it must be private, owns it."""
+def _usable(folder: Path) -> bool:
+    """Create the folder; return whether this user can write to it."""
     try:
-        folder.mkdir(mode=0o700 if private else 0o777, parents=True, exist_ok=True)
-        ours = not private or folder.stat().st_uid == os.getuid()  # in /var/tmp another user may have created it
-        return ours and os.access(folder, os.W_OK | os.X_OK)
+        folder.mkdir(parents=True, exist_ok=True)
+        return os.access(folder, os.W_OK | os.X_OK)
     except OSError:
         return False
 

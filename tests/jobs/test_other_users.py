@@ -1,0 +1,131 @@
+"""What another user of the machine may try: take over folders, sockets and pickles. Each as a second uid."""
+
+import os
+import socket
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from jobs.attempts import agent_link
+from jobs.attempts.agent_link import answer, listen, notify_agent, socket_address
+from jobs.private_folder import private_folder, private_folder_in
+from jobs.workspace import Workspace
+from tests.jobs.lab import Lab, wait_for
+from tests.other_user import OTHER_UID, as_other, needs_second_user, other_process, shared
+
+__all__ = ["shared"]
+
+pytestmark = needs_second_user
+
+
+# -- folders that everybody may write to -------------------------------------------------------------
+
+
+def test_a_folder_that_another_user_made_first_is_not_used(shared: Path, tmp_path: Path) -> None:
+    root = shared / "cogtui-0"
+    assert as_other(lambda: root.mkdir(mode=0o777))
+    assert private_folder(root, "index") is None
+    assert as_other(root.rmdir)
+    assert as_other(lambda: root.symlink_to(tmp_path, target_is_directory=True))
+    assert private_folder(root, "index") is None
+    assert list(tmp_path.iterdir()) == []
+    assert as_other(root.unlink)
+    folder = private_folder(root, "index", "a")
+    assert folder == root / "index" / "a"
+    for path in (root, root / "index", folder):
+        assert stat.S_IMODE(path.stat().st_mode) == 0o700
+    assert not as_other(lambda: root.rename(shared / "away"))  # the folder above is sticky
+
+
+def test_a_folder_inside_that_others_may_write_to_is_closed_or_refused(shared: Path, tmp_path: Path) -> None:
+    root = shared / "cogtui-0"
+    (root / "index").mkdir(parents=True)
+    for path in (root, root / "index"):
+        path.chmod(0o777)
+    assert private_folder(root, "index") is not None
+    assert not as_other(lambda: (root / "index" / "planted").touch())
+    (root / "index").rmdir()
+    (root / "index").symlink_to(tmp_path, target_is_directory=True)
+    assert private_folder(root, "index") is None
+    os.lchown(root / "index", OTHER_UID, OTHER_UID)
+    assert private_folder(root, "index") is None
+    shared.chmod(0o777)  # without the sticky bit others can rename what is ours
+    assert private_folder(root, "other") is None
+
+
+def test_a_chosen_folder_keeps_its_permissions(shared: Path) -> None:
+    assert private_folder_in(shared, "index") == shared / "index"
+    assert stat.S_IMODE(shared.stat().st_mode) == 0o1777
+    os.chown(shared, OTHER_UID, OTHER_UID)
+    assert private_folder_in(shared, "index") is None  # its owner could replace what is in it, sticky or not
+
+
+# -- the socket of the agent -------------------------------------------------------------------------
+
+
+def _listen_forever(address: str) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
+        listener.bind(address)
+        os.chmod(address, 0o777)  # noqa: PTH101
+        listener.listen(8)
+        while True:
+            connection, _ = listener.accept()
+            connection.sendall(agent_link.ANSWER)
+
+
+def test_another_users_answer_does_not_count_as_the_agents(
+    shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(agent_link, "shared_roots", lambda: iter([shared / "cogtui-0"]))
+    workspace = Workspace(tmp_path)
+    address = socket_address(workspace)
+    assert address is not None
+    assert not as_other(lambda: Path(address).touch())  # the place itself cannot be taken
+    taken = shared / "taken"
+    monkeypatch.setattr(agent_link, "socket_address", lambda _: str(taken))
+    with other_process(lambda: _listen_forever(str(taken))):
+        wait_for(lambda: taken.exists() and stat.S_IMODE(taken.stat().st_mode) == 0o777)
+        assert not notify_agent(workspace)
+
+
+def test_another_user_gets_no_answer(shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    open_to_all = shared / "socket"
+    monkeypatch.setattr(agent_link, "socket_address", lambda _: str(open_to_all))
+    listener = listen(Workspace(tmp_path))
+    assert listener is not None
+    open_to_all.chmod(0o777)
+
+    def connect() -> None:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+            connection.connect(str(open_to_all))
+            assert connection.recv(5) == b""
+
+    with listener:
+        listener.setblocking(True)
+        child = os.fork()
+        if not child:
+            os._exit(0 if as_other(connect) else 1)
+        connection, _ = listener.accept()
+        with connection:
+            assert not answer(connection)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+def test_an_agent_without_a_private_folder_serves_the_queue(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It looks for work every two seconds; with a socket that cannot be bound it took a whole core."""
+    code = (
+        "import jobs.attempts.agent_link as link, sys; link.socket_address = lambda workspace: None; "
+        "from jobs.local.agent import main; main(sys.argv[1:])"
+    )
+    monkeypatch.setattr("jobs.submit.launch.ensure_agent", lambda workspace: None)
+    lab.stage("a")
+    lab.stage("b", "a")
+    lab.submit()
+    agent = subprocess.run(
+        [sys.executable, "-c", code, str(lab.workspace.path)], capture_output=True, text=True, check=True
+    )
+    assert "no private folder for a socket" in agent.stderr
+    assert lab.state("b").state == "done"
