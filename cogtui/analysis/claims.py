@@ -10,9 +10,9 @@ The claims are the paper's, those of every other dimension of the matrix against
 the recipe wrote down in its `[compare]` table.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from cogtui.analysis.comparisons import (
     ClaimComparison,
@@ -21,8 +21,10 @@ from cogtui.analysis.comparisons import (
     compare_pairs,
     decide_comparison,
     matching_pairs,
+    weighted_values,
 )
-from cogtui.analysis.intervals import estimate_mean
+from cogtui.analysis.gold_correction import widen_estimate
+from cogtui.analysis.intervals import MeanEstimate, estimate_mean
 from cogtui.analysis.outcomes import ConditionGroup
 from cogtui.analysis.significance import adjust_holm
 from jobs.recipe.claims import CompareTable, Moment
@@ -155,12 +157,12 @@ def _claims_of_slice(known: Mapping[str, ConditionGroup], reference: str) -> lis
         Claim(
             "behaviors_stay",
             f"behaviours stay in primed runs: at the end above {STAY_SHARE:.0%} of their count at the start",
-            _each_behavior(primed, lambda start, end: end - STAY_SHARE * start, _STAYS, need_start=True),
+            _each_behavior(primed, _WeightedSum(start=-STAY_SHARE, end=1.0), _STAYS),
         ),
         Claim(
             "behaviors_absent",
             f"behaviours stay absent in runs without: below {ABSENT_BELOW:g} a completion at the end",
-            _each_behavior(bare, lambda _, end: ABSENT_BELOW - end, _ABSENT),
+            _each_behavior(bare, _WeightedSum(end=-1.0, constant=ABSENT_BELOW), _ABSENT),
         ),
     ]
 
@@ -230,20 +232,22 @@ def _recipe_claims(groups: Sequence[ConditionGroup], table: CompareTable) -> lis
     ]
 
 
+class _WeightedSum(NamedTuple):
+    """A sum of a count at the start, the same at the end, and a constant."""
+
+    start: float = 0.0
+    end: float = 0.0
+    constant: float = 0.0
+
+
 def _each_behavior(
-    groups: Sequence[ConditionGroup],
-    margin: Callable[[float, float], float],
-    quantity: str,
-    *,
-    need_start: bool = False,
+    groups: Sequence[ConditionGroup], margin: _WeightedSum, quantity: str
 ) -> tuple[ClaimComparison, ...]:
     """Compare each behaviour that a condition primes, or all behaviours if it primes none."""
     found = []
     for group in groups:
         for behavior in primed_behaviors(group) or FOUR_HABITS.names:
-            start, end = group.values(behavior, "start"), group.values(behavior, "end")
-            seeds = [seed for seed in end if seed in start or not need_start]
-            between = estimate_mean([margin(start.get(seed, 0.0), end[seed]) for seed in seeds])
+            between = _margin(group, behavior, margin)
             if between is not None:
                 found.append(
                     decide_comparison(
@@ -255,3 +259,16 @@ def _each_behavior(
                     )
                 )
     return tuple(found)
+
+
+def _margin(group: ConditionGroup, behavior: str, margin: _WeightedSum) -> MeanEstimate | None:
+    corrected = weighted_values(group, behavior, margin.start, margin.end)
+    if corrected is not None:
+        values, errors = corrected
+        between = estimate_mean([value + margin.constant for value in values.values()])
+        return None if between is None else widen_estimate(between, errors)
+    start, end = group.values(behavior, "start"), group.values(behavior, "end")
+    seeds = [seed for seed in end if seed in start or not margin.start]
+    return estimate_mean(
+        [margin.start * start.get(seed, 0.0) + margin.end * end[seed] + margin.constant for seed in seeds]
+    )

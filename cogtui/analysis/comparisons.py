@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from cogtui.analysis.gold_correction import widen_estimate
 from cogtui.analysis.intervals import MeanEstimate, estimate_difference
 from cogtui.analysis.outcomes import ConditionGroup
 from cogtui.analysis.significance import (
@@ -16,6 +17,7 @@ from cogtui.analysis.significance import (
 )
 from jobs.recipe.claims import Moment
 from jobs.recipe.labels import Label, label_text
+from pipelines.behaviors.metrics.prediction_powered import CorrectedMean
 
 Verdict = Literal["holds", "does not hold", "undecided"]
 
@@ -53,7 +55,14 @@ class ClaimComparison:
     def seeds_needed(self) -> int | None:
         """How many seeds would decide it with a probability of 0.8; None with one seed or where over 100 are needed."""
         error = self.difference.standard_error
-        return None if error is None else seeds_needed(self.difference.mean, error * math.sqrt(self.difference.n))
+        if error is None or self.is_corrected:
+            return None  # of a corrected difference, seeds make only a part of the interval narrower
+        return seeds_needed(self.difference.mean, error * math.sqrt(self.difference.n))
+
+    @property
+    def is_corrected(self) -> bool:
+        """Whether the counts were corrected by gold, so that the interval contains the judge's error."""
+        return self.difference.judge_half is not None
 
     @property
     def verdict_over_problems(self) -> Verdict:
@@ -75,6 +84,7 @@ class ClaimComparison:
             "p": self.p,
             "p_holm": self.p_holm,
             "seeds_needed": self.seeds_needed,
+            "corrected": self.is_corrected,
             "over_problems": None
             if self.over_problems is None
             else {**self.over_problems.as_data(), "verdict": self.verdict_over_problems},
@@ -112,8 +122,14 @@ def compare_groups(
     Returns:
         None where one side has no value.
     """
-    raised = {seed: value + margin for seed, value in first.values(measure, when).items()}
-    between = estimate_difference(raised, second.values(measure, when))
+    sides = [corrected_values(group, measure, when) for group in (first, second)]
+    if sides[0] is not None and sides[1] is not None:
+        (above, errors), (below, more) = sides[0], sides[1]
+        between = estimate_difference({seed: value + margin for seed, value in above.items()}, below)
+        between = None if between is None else widen_estimate(between, [*errors, *more])
+    else:
+        raised = {seed: value + margin for seed, value in first.values(measure, when).items()}
+        between = estimate_difference(raised, second.values(measure, when))
     if between is None:
         return None
     return decide_comparison(
@@ -124,6 +140,39 @@ def compare_groups(
         over_problems=_over_problems(first, second, when, margin) if measure == "accuracy" else None,
         planned=max(len(first.runs), len(second.runs)),
     )
+
+
+Errors = list[tuple[float, CorrectedMean]]
+"""Corrected means with their weights in a sum."""
+
+
+def corrected_values(group: ConditionGroup, measure: str, when: str) -> tuple[dict[int, float], Errors] | None:
+    """Return a corrected measure by seed, as `ConditionGroup.values` returns it raw, and the errors it has.
+
+    Returns:
+        None where it is not corrected.
+    """
+    weights = {"start": (1.0, 0.0), "end": (0.0, 1.0), "gain": (-1.0, 1.0)}[when]
+    return weighted_values(group, measure, *weights)
+
+
+def weighted_values(
+    group: ConditionGroup, measure: str, start: float, end: float
+) -> tuple[dict[int, float], Errors] | None:
+    """Return a weighted sum of a corrected measure at the start and the end, by seed, with the errors it has.
+
+    Returns:
+        None where a part with a weight is not corrected.
+    """
+    parts: Errors = []
+    for weight, when in ((start, "start"), (end, "end")):
+        found = group.corrections.get((measure, when))
+        if weight and found is None:
+            return None
+        if weight and found is not None:
+            parts.append((weight, found))
+    seeds = set(parts[0][1].values).intersection(*(one.values for _, one in parts))
+    return {seed: math.fsum(weight * one.values[seed] for weight, one in parts) for seed in sorted(seeds)}, parts
 
 
 def _pair_name(first: ConditionGroup, second: ConditionGroup, margin: float) -> str:

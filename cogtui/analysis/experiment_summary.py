@@ -1,10 +1,11 @@
 """The summary of an experiment: one row per condition, the paper's claims, and the published figures for comparison."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from cogtui.analysis.claims import Claim, decide_claims
+from cogtui.analysis.gold_correction import GoldCorrections, corrections_data, find_corrections
 from cogtui.analysis.outcomes import ConditionGroup, group_runs, list_unfinished, load_runs
 from cogtui.analysis.reference import PublishedPoint, published_points
 from jobs.planning.types import Cell
@@ -40,6 +41,8 @@ class ExperimentSummary:
     warnings: tuple[str, ...]
     """The runs that are left out, each with its reason."""
     published: tuple[PublishedRow, ...] = ()
+    corrections: GoldCorrections | None = None
+    """Counts corrected by people's labels; None where the judge's error was not asked for."""
 
     @property
     def trained(self) -> bool:
@@ -50,14 +53,23 @@ class ExperimentSummary:
         """Return plain data for `--json`."""
         return {
             "experiment": self.name,
-            "groups": [_group_data(group) for group in self.groups],
+            "groups": [_group_data(group, self.corrections) for group in self.groups],
             "claims": [claim.as_data() for claim in self.claims],
             "published": [_published_data(row) for row in self.published],
+            "judge_error": None
+            if self.corrections is None
+            else {"labels": self.corrections.labels, "notes": self.corrections.notes()},
         }
 
 
 def summarise_experiment(
-    name: str, cells: Iterable[Cell], workspace: Workspace, *, recipe: str = "", reference: bool = False
+    name: str,
+    cells: Iterable[Cell],
+    workspace: Workspace,
+    *,
+    recipe: str = "",
+    reference: bool = False,
+    judge_error: bool = False,
 ) -> ExperimentSummary:
     """Summarise an experiment from the evaluations that its stages wrote.
 
@@ -67,8 +79,12 @@ def summarise_experiment(
         workspace: where the stages lie.
         recipe: its text; its `[compare]` table names the reference cell and more claims.
         reference: whether to set the published figures of its conditions beside it.
+        judge_error: whether to correct the counts of behaviours by people's labels, and to decide claims by them.
     """
     groups = group_runs(load_runs(workspace, cells))
+    corrections = find_corrections(workspace, groups) if judge_error else None
+    if corrections is not None:
+        groups = [replace(group, corrections=corrections.of_group(group.name)) for group in groups]
     rows = _published({group.condition for group in groups if group.condition}) if reference else []
     return ExperimentSummary(
         name,
@@ -76,6 +92,7 @@ def summarise_experiment(
         tuple(decide_claims(groups, read_compare_table(recipe))),
         tuple(list_unfinished(groups)),
         tuple(rows),
+        corrections,
     )
 
 
@@ -87,7 +104,7 @@ def _published(conditions: set[str]) -> list[PublishedRow]:
     return [PublishedRow(model, condition, found[0], found[-1]) for (model, condition), found in curves.items()]
 
 
-def _group_data(group: ConditionGroup) -> dict[str, Any]:
+def _group_data(group: ConditionGroup, corrections: GoldCorrections | None) -> dict[str, Any]:
     measures: dict[str, Any] = {}
     for measure in MEASURES:
         found = {when: group.estimate(measure, when) for when in MOMENTS}
@@ -108,6 +125,7 @@ def _group_data(group: ConditionGroup) -> dict[str, Any]:
         "labels": dict(group.labels),
         "n": group.rollouts,
         "measures": measures,
+        "corrected": None if corrections is None else corrections_data(corrections, group.name),
         "outcomes": {
             when: {name: one.as_data() for name, one in group.outcome_estimates(when).items()}
             for when in ("start", "end")

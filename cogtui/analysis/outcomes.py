@@ -11,6 +11,7 @@ from cogtui.analysis.problem_outcomes import Outcomes, describe_outcomes, measur
 from jobs.planning.types import Cell
 from jobs.recipe.labels import Label, label_text
 from jobs.workspace import Workspace
+from pipelines.behaviors.metrics.prediction_powered import CorrectedMean
 from pipelines.folder import StageFolder
 from pipelines.stages.builtin import find_kind
 from pipelines.stages.kinds import Evaluation
@@ -64,6 +65,8 @@ class ConditionGroup:
     name: str
     condition: str | None
     runs: tuple[EvaluatedRun, ...] = field(repr=False)
+    corrections: Mapping[tuple[str, str], CorrectedMean] = field(default_factory=dict, repr=False)
+    """Means corrected by gold, by measure and moment (`start` or `end`)."""
 
     @cached_property
     def finished(self) -> tuple[EvaluatedRun, ...]:

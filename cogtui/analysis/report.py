@@ -63,6 +63,7 @@ def render_html(summary: ExperimentSummary, experiment: Experiment) -> str:
             f"<p>{_safe(HOW_TO_READ)}.</p>",
             f"<p>Left out:</p><ul>{warnings}</ul>" if warnings else "",
             *(_html_table(table) for table in build_tables(summary)),
+            *(f'<p class="soft">{_safe(note)}</p>' for note in _notes(summary)),
             "<h2>curves; bands are 95 % intervals</h2>" if charts else "",
             *charts,
             f"<h2>recipe</h2><pre>{_safe(experiment.recipe)}</pre>",
@@ -85,12 +86,17 @@ def render_markdown(summary: ExperimentSummary, experiment: Experiment) -> str:
     for table in build_tables(summary):
         lines += ["", f"## {table.title}", "", _row(table.head), _row(["---"] * len(table.head))]
         lines += [_row(row) for row in table.rows]
+    lines += ["", *(f"- {_cell(note)}" for note in _notes(summary))] if _notes(summary) else []
     fence = "```" if "```" not in experiment.recipe else "~~~~"
     lines += ["", "## recipe", "", f"{fence}toml", picture_controls(experiment.recipe, "\n\t").rstrip("\n"), fence]
     lines += (
         ["", *(f"- `--set {_cell(override)}`" for override in experiment.overrides)] if experiment.overrides else []
     )
     return "\n".join(lines) + "\n"
+
+
+def _notes(summary: ExperimentSummary) -> list[str]:
+    return [] if summary.corrections is None else summary.corrections.notes()
 
 
 def _about(experiment: Experiment) -> list[str]:

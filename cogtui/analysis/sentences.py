@@ -29,6 +29,11 @@ def describe_comparison(one: ClaimComparison) -> str:
     what = f"{one.name.replace(' - ', ' − ')}, {quantity}"
     seeds = f"{found.n}{f' of {one.planned}' if found.n < one.planned else ''} {'seed' if found.n == 1 else 'seeds'}"
     if found.half is None:
+        if problems is None and found.judge_half is not None:
+            return (
+                f"{what}: {_signed(found.mean)}, {seeds} (judge error ± {found.judge_half:.3f}): undecided; no "
+                "interval over seeds with one seed, or with labels of one seed alone"
+            )
         if problems is None:
             return f"{what}: {_signed(found.mean)}, {seeds}: undecided; one seed has no interval"
         verdict = one.verdict_over_problems
@@ -38,13 +43,16 @@ def describe_comparison(one: ClaimComparison) -> str:
             "one seed says nothing about other seeds"
         )
     beside = "" if problems is None else f" (± {problems.half:.3f} over {problems.problems} problems)"
-    start = f"{what}: {_signed(found.mean)} ± {found.half:.3f} over {seeds}{beside}: {one.verdict}"
+    error = f" (judge error ± {found.judge_half:.3f})" if found.judge_half is not None else ""
+    start = f"{what}: {_signed(found.mean)} ± {found.half:.3f} over {seeds}{beside}{error}: {one.verdict}"
     if one.verdict == "undecided":
         return f"{start}; {_seeds_to_decide(one)}"
     return f"{start}; not after Holm's correction" if one.p_holm is not None and one.p_holm > _LEVEL else start
 
 
 def _seeds_to_decide(one: ClaimComparison) -> str:
+    if one.is_corrected:
+        return "more seeds or labels would narrow it (cogtui gold next)"
     needed = one.seeds_needed
     if needed is None:
         return "100 seeds like these would not decide it"

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from cogtui.analysis.experiment_summary import ExperimentSummary
+from cogtui.analysis.gold_correction import PRESENCE, estimate_corrected
 from cogtui.analysis.intervals import MeanEstimate
 from cogtui.analysis.outcomes import ConditionGroup
 from cogtui.analysis.sentences import describe_comparison, describe_missing, describe_multiplicity
@@ -39,6 +40,8 @@ def build_tables(summary: ExperimentSummary) -> list[TextTable]:
             [(behavior, behavior.replace("_", " ")) for behavior in FOUR_HABITS.names],
             moments,
         ),
+        _corrected(summary, moments, "behaviours a completion, corrected by people's labels", ""),
+        _corrected(summary, moments, "share of completions with a behaviour, corrected by people's labels", PRESENCE),
         _measures("length and form", summary.groups, _FORM, moments),
         _measures("attempts", summary.groups, _ATTEMPTS, moments),
         build_claims_table(summary),
@@ -64,6 +67,8 @@ def format_estimate(found: MeanEstimate | None, digits: int = 3, *, sign: bool =
         return MISSING
     form = f"{'+' if sign else ''}.{digits}f"
     mean = format(found.mean, form)
+    if found.half is None and found.judge_half is not None:
+        return f"{mean} (judge ± {found.judge_half:.{digits}f})"
     return mean if found.half is None else f"{mean} ± {found.half:.{digits}f}"
 
 
@@ -97,6 +102,26 @@ def _measures(
         ]
         rows.append((group.name, *cells))
     return TextTable(title, ("", *(name for _, name in present)), tuple(rows))
+
+
+def _corrected(summary: ExperimentSummary, moments: Sequence[str], title: str, prefix: str) -> TextTable:
+    """Build a table of corrected measures with the number of labels; without rows if nothing is corrected."""
+    if summary.corrections is None or not summary.corrections.any:
+        return TextTable(title, (), ())
+    rows = []
+    for group in summary.groups:
+        found = [
+            [group.corrections.get((f"{prefix}{behavior}", when)) for when in moments] for behavior in FOUR_HABITS.names
+        ]
+        cells = [
+            " → ".join(format_estimate(None if one is None else estimate_corrected(one), 2) for one in each)
+            for each in found
+        ]
+        labels = [[one.gold for one in column if one is not None] for column in zip(*found, strict=True)]
+        gold = " → ".join(str(max(column, default=0)) for column in labels)
+        rows.append((group.name, gold, *cells))
+    head = ("", "labels", *(name.replace("_", " ") for name in FOUR_HABITS.names))
+    return TextTable(f"{title}; ± contains seeds and judge error", head, tuple(rows))
 
 
 def build_claims_table(summary: ExperimentSummary) -> TextTable:

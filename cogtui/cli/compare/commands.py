@@ -22,6 +22,23 @@ ReferenceOption = Annotated[
 ]
 
 
+class JudgeErrorChoice(StrEnum):
+    """Whether counts are corrected by people's labels."""
+
+    ON = "on"
+    OFF = "off"
+
+
+JudgeErrorOption = Annotated[
+    JudgeErrorChoice,
+    typer.Option(
+        "--judge-error",
+        help="on: correct counts of behaviours by people's labels, with the judge's error in the intervals; off: as the"
+        " judge counts.",
+    ),
+]
+
+
 def register(app: typer.Typer) -> None:
     """Add the commands of this group."""
     app.command("compare", help="Accuracy and behaviours per condition, with intervals; the paper's claims.")(compare)
@@ -32,6 +49,7 @@ def compare(
     experiments: ExperimentsArgument,
     *,
     reference: ReferenceOption = None,
+    judge_error: JudgeErrorOption = JudgeErrorChoice.ON,
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -39,13 +57,20 @@ def compare(
     from cogtui.cli.compare.show import show_comparison
     from jobs.workspace import Workspace
 
-    show_comparison(Workspace.locate(workspace), experiments, reference=reference is not None, as_json=as_json)
+    show_comparison(
+        Workspace.locate(workspace),
+        experiments,
+        reference=reference is not None,
+        judge_error=judge_error is JudgeErrorChoice.ON,
+        as_json=as_json,
+    )
 
 
 def report(
     experiment: Annotated[str, typer.Argument(metavar="EXPERIMENT", help="Name of a recipe that ran.")],
     *,
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for report.html and report.md.")],
+    judge_error: JudgeErrorOption = JudgeErrorChoice.ON,
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -53,4 +78,6 @@ def report(
     from cogtui.cli.compare.show import write_report
     from jobs.workspace import Workspace
 
-    write_report(Workspace.locate(workspace), experiment, out, as_json=as_json)
+    write_report(
+        Workspace.locate(workspace), experiment, out, judge_error=judge_error is JudgeErrorChoice.ON, as_json=as_json
+    )

@@ -16,7 +16,9 @@ from jobs.workspace import Workspace
 from pipelines.errors import NotFound
 
 
-def show_comparison(workspace: Workspace, names: Sequence[str], *, reference: bool, as_json: bool) -> None:
+def show_comparison(
+    workspace: Workspace, names: Sequence[str], *, reference: bool, judge_error: bool, as_json: bool
+) -> None:
     """Print the tables of the newest start of each experiment.
 
     Raises:
@@ -24,7 +26,10 @@ def show_comparison(workspace: Workspace, names: Sequence[str], *, reference: bo
     """
     found = [_experiment(workspace, name) for name in dict.fromkeys(names)]
     summaries = [
-        summarise_experiment(one.name, one.cells, workspace, reference=reference, recipe=one.recipe) for one in found
+        summarise_experiment(
+            one.name, one.cells, workspace, reference=reference, recipe=one.recipe, judge_error=judge_error
+        )
+        for one in found
     ]
     warnings = [f"{one.name}: {warning}" for one in summaries for warning in one.warnings]
     if as_json:
@@ -46,12 +51,22 @@ def comparison_lines(summary: ExperimentSummary) -> list[str]:
     for table in build_tables(summary):
         if table != claims:
             lines += ["", table.title, *(f"  {line}" for line in align_columns([table.head, *table.rows]))]
+    lines += _judge_error_lines(summary)
     lines += _claim_lines(claims)
     words = sentence_lines(summary)
     if words:
         lines += ["", *words]
     if not runs:
         lines.append("no stage evaluates a model (kinds ppo and sample do)")
+    return lines
+
+
+def _judge_error_lines(summary: ExperimentSummary) -> list[str]:
+    """Return what is said about corrections by people's labels, wrapped."""
+    notes = [] if summary.corrections is None or not summary.groups else summary.corrections.notes()
+    lines = ["", "judge error"] if notes else []
+    for note in notes:
+        lines += textwrap.wrap(note, _width(), initial_indent="  ", subsequent_indent="    ")
     return lines
 
 
@@ -78,7 +93,7 @@ def sentence_lines(summary: ExperimentSummary) -> list[str]:
     return [f"{summary.name} in words", *lines] if lines else []
 
 
-def write_report(workspace: Workspace, name: str, out: Path, *, as_json: bool) -> None:
+def write_report(workspace: Workspace, name: str, out: Path, *, judge_error: bool, as_json: bool) -> None:
     """Write `report.html` and `report.md` into a folder, which is created if missing.
 
     Raises:
@@ -89,7 +104,12 @@ def write_report(workspace: Workspace, name: str, out: Path, *, as_json: bool) -
 
     experiment = _experiment(workspace, name)
     summary = summarise_experiment(
-        experiment.name, experiment.cells, workspace, reference=True, recipe=experiment.recipe
+        experiment.name,
+        experiment.cells,
+        workspace,
+        reference=True,
+        recipe=experiment.recipe,
+        judge_error=judge_error,
     )
     files = write_report(summary, experiment, out)
     if as_json:

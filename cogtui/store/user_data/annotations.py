@@ -2,6 +2,9 @@
 
 `annotations/USER@HOST.jsonl`: each line is the complete annotation of one rollout by one person. The latest line
 counts, by its time and then its id. Lines never repeat what judges found.
+
+An adjudication is such a line of the annotator `ADJUDICATED`: the final label of a rollout, with who decided it and
+which annotations it was decided from. The latest counts; earlier ones stay in the files.
 """
 
 import json
@@ -26,6 +29,8 @@ from pipelines.streams import complete_lines, parse_line
 
 FOLDER: Final = "annotations"
 HUMAN: Final = "human"
+ADJUDICATED: Final = "adjudicated"
+"""The annotator of final labels; no person can have this name."""
 
 
 class HumanAnnotation(BaseModel):
@@ -51,6 +56,15 @@ class HumanAnnotation(BaseModel):
     """Rejected proposals, which are not proposed again."""
     basis: str = ""
     """Id of the judge run whose spans were proposed last."""
+    adjudicator: Annotated[str, Field(max_length=200)] = ""
+    """Of an adjudication: who decided."""
+    considered: tuple[str, ...] = ()
+    """Of an adjudication: ids of the annotation lines it was decided from."""
+
+    @property
+    def is_adjudication(self) -> bool:
+        """Whether it is a final label decided by an adjudicator."""
+        return self.annotator == ADJUDICATED
 
     @property
     def stamp(self) -> str:
@@ -105,7 +119,7 @@ def new_annotation(
         text: its completion.
         annotator: `USER@HOST`, or a name given by an import.
         after: the annotation it replaces.
-        fields: `done`, `spans`, `open`, `rejected`, `basis`.
+        fields: `done`, `spans`, `open`, `rejected`, `basis`, `adjudicator`, `considered`.
     """
     now = time.time()
     return HumanAnnotation(
