@@ -1,13 +1,14 @@
 """The only module that touches submitit: its private parts, its environment variables, its exceptions.
 
-submitit gives the sbatch text, the pickle, and `submitit.core._submit`, the program that runs the pickle on the
-node. Its own controller, states and result files are not used (docs/jobs.md). The code below depends on private
-members of version 1.5, so pyproject.toml pins that minor version; `tests/contracts/test_submitit.py` names each
-member and what breaks without it.
+submitit gives the sbatch text, the pickle, and the code that runs the pickle on the node, which `run_pickle` calls. Its
+own controller, states and result files are not used (docs/jobs.md). The code below depends on private members of
+version 1.5, so pyproject.toml pins that minor version; `tests/contracts/test_submitit.py` names each member and what
+breaks without it.
 
 submitit is imported inside the functions: importing it takes 0.3 s, and no command but a submission needs it.
 """
 
+import os
 import shlex
 import subprocess
 import sys
@@ -15,6 +16,8 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
+
+from jobs.private_folder import is_written_by_others
 
 LOCAL_JOB_ID: Final = "local"
 """Job id in the names of submitit's files; each attempt has its own folder, so it need not be unique."""
@@ -33,12 +36,41 @@ class SubmissionUnreadable(Exception):
 
 def local_command(folder: Path) -> list[str]:
     """Return the command that runs the pickle of a local job."""
-    return [sys.executable, "-u", "-m", _program(folder), str(folder)]
+    return [sys.executable, "-u", "-m", __name__, str(folder)]
 
 
-def _program(folder: Path) -> str:
-    """Return the module that runs a pickle: submitit's, or this one where submitit would misread the folder's name."""
-    return __name__ if "%" in str(folder) else "submitit.core._submit"
+def _patch_submitit() -> None:
+    """Have submitit take the names of folders literally, and its pickles from this user only."""
+    _take_folders_literally()
+    _protect_pickles()
+
+
+def _protect_pickles() -> None:
+    """Have pickles written for this user alone, and load none that another user may have written.
+
+    Loading a pickle runs whatever its author wrote into it.
+    """
+    from submitit.core.utils import DelayedSubmission
+
+    load, dump = DelayedSubmission.load, DelayedSubmission.dump
+    if getattr(dump, "of_cogtui", False):
+        return
+
+    def load_own(filepath: Path | str) -> Any:
+        if is_written_by_others(Path(filepath)):
+            sys.exit(
+                f"other users may write to the pickle of this job, which would run as you: it was not started; "
+                f"remove their permission to write to {filepath} and its folder"
+            )
+        return load(filepath)
+
+    def dump_privately(self: Any, filepath: Path | str) -> None:
+        os.close(os.open(filepath, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600))
+        dump(self, filepath)
+
+    dump_privately.of_cogtui = True  # type: ignore[attr-defined]
+    DelayedSubmission.load = staticmethod(load_own)
+    DelayedSubmission.dump = dump_privately
 
 
 def _take_folders_literally() -> None:
@@ -93,7 +125,7 @@ def submit_local(
     """
     from submitit.local.local import LocalExecutor, LocalJob
 
-    _take_folders_literally()
+    _patch_submitit()
     started: list[subprocess.Popen[bytes]] = []
 
     class Executor(LocalExecutor):  # type: ignore[misc]  # submitit's types are not followed
@@ -135,7 +167,7 @@ def _slurm_executor_class() -> Any:
 
         @property
         def _submitit_command_str(self) -> str:
-            return f"{self.python} -u -m {_program(self.folder)} {shlex.quote(str(self.folder))}"
+            return f"{self.python} -u -m {__name__} {shlex.quote(str(self.folder))}"
 
         def _internal_process_submissions(self, delayed: list[Any]) -> list[Any]:
             if not self.as_array:
@@ -163,7 +195,7 @@ def _slurm_executor_class() -> Any:
 
 
 def _slurm_executor(folder: Path, parameters: Mapping[str, Any]) -> Any:
-    _take_folders_literally()
+    _patch_submitit()
     executor = _slurm_executor_class()(folder, max_num_timeout=_NO_LIMIT, python=shlex.quote(sys.executable))
     executor._throttling = 0.0
     executor.update_parameters(**parameters)
@@ -235,10 +267,10 @@ def first_node(node_list: str) -> str:
 
 
 def run_pickle() -> None:
-    """Run the pickle of a job like `python -m submitit.core._submit`, in a folder whose name may contain `%`."""
+    """Run the pickle of a job like `python -m submitit.core._submit`, unless other users may have written it."""
     from submitit.core.submission import submitit_main
 
-    _take_folders_literally()
+    _patch_submitit()
     submitit_main()
 
 

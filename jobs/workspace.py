@@ -46,7 +46,7 @@ class Workspace:
         return self.path / "experiments"
 
     def create(self) -> None:
-        """Create the folders.
+        """Create the folders. A new workspace is closed to other users, since rollouts, logs and replies are in it.
 
         Raises:
             MissingRequirement: the folder cannot be written.
@@ -58,6 +58,8 @@ class Workspace:
                 remedy=f"Choose another with --workspace or {WORKSPACE_VARIABLE}.",
             )
         try:
+            if not self.path.exists():
+                self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
             self.stages.mkdir(parents=True, exist_ok=True)
             self.experiments.mkdir(exist_ok=True)
         except OSError as error:

@@ -12,6 +12,9 @@ from typing import Any, Final
 from pipelines.errors import InvalidInput
 
 RESERVE_BYTES: Final = 4096
+_WRITE: Final = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
+_MODE: Final = 0o644
+"""Others may read where the umask lets them, and never write: records decide what runs as this user."""
 _NO_FOLDER_SYNC: Final = (errno.EINVAL, errno.EBADF, errno.EACCES, errno.ENOTSUP, errno.ENOSYS)
 """Errors of file systems, and of folders without read permission, on which folders cannot be synced."""
 
@@ -35,7 +38,7 @@ def write_atomic(path: Path, text: str, *, durable: bool = True) -> None:
     """
     aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with aside.open("w", encoding="utf-8", errors="surrogatepass") as stream:
+        with os.fdopen(os.open(aside, _WRITE, _MODE), "w", encoding="utf-8", errors="surrogatepass") as stream:
             stream.write(text)
             if durable:
                 stream.flush()

@@ -108,7 +108,7 @@ def ensure_agent(workspace: Workspace) -> None:
     folder = queue_folder(workspace)
     command = [sys.executable, "-m", "jobs.local.agent", str(workspace.path)]
     try:
-        with (folder / "agent.log").open("ab") as log:
+        with os.fdopen(os.open(folder / "agent.log", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600), "ab") as log:
             subprocess.run(
                 [sys.executable, "-I", "-S", "-c", _DETACH, *command],
                 stdin=subprocess.DEVNULL,

@@ -31,6 +31,8 @@ JOB, STARTED, HEARTBEAT, EXIT, CANCEL, ERROR = (
     "error.json",
 )
 RESULT: Final = "result.json"
+PRIVATE_WRITE: Final = 0o755
+"""Mode of the folders of an attempt: pickles in them are run, so nobody else may write there."""
 STDOUT, STDERR, WORKER_LOG = "stdout.log", "stderr.log", "worker.log"
 ARRAY: Final = "shards"
 """Folder in an attempt for submitit's files of its job array."""
@@ -214,7 +216,7 @@ def claim(stage: Path, job: JobRecord) -> Path | None:
     aside = parent / f".{job.number:03d}.{os.urandom(6).hex()}.tmp"
     try:
         parent.mkdir(exist_ok=True)
-        aside.mkdir()
+        aside.mkdir(mode=PRIVATE_WRITE)
         # the record is synced, because a damaged one makes the state unknown; the folders are not, because an attempt
         # that a loss of power undoes leaves the stage planned, and each sync costs milliseconds
         write_json(aside / JOB, job.model_dump(), durable=False)

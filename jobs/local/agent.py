@@ -29,6 +29,7 @@ from jobs.attempts.tickets import LocalQueue, Placement, QueuedTicket, Ticket
 from jobs.local.executor import start_worker
 from jobs.local.inputs import inputs_of
 from jobs.local.slots import Machine, Slots
+from jobs.state.failures import last_error
 from jobs.workspace import Workspace
 from pipelines.folder import StageFolder
 
@@ -260,7 +261,8 @@ class Agent:
         if code is not None and code < 0:
             reason = f"its worker was killed by signal {-code}"
         elif code:
-            reason = f"its worker ended with code {code} before the stage ended; see {attempts.WORKER_LOG}"
+            said = last_error(attempt / attempts.WORKER_LOG)
+            reason = f"its worker ended with code {code} before the stage ended: {said or f'see {attempts.WORKER_LOG}'}"
         return ExitRecord(
             run=started.run.number if started else 0,
             host=process.host_name(),

@@ -1,6 +1,8 @@
 """Package version and git commit of the running code."""
 
+import os
 import subprocess
+from collections.abc import Sequence
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -22,19 +24,40 @@ class GitState(BaseModel):
     dirty: bool
 
 
-def _git(folder: Path, *arguments: str) -> str | None:
+_HARMLESS: Final = (
+    "--no-optional-locks",  # the index is not refreshed, so the hook after that does not run
+    *("-c", "core.hooksPath=/dev/null"),
+    *("-c", "core.fsmonitor=false"),
+    *("-c", "diff.external="),
+)
+"""Options without which git runs programs that the configuration of a repository names."""
+_FILTERS: Final = r"^filter\..*\.(clean|smudge|process)$"
+
+
+def _git(folder: Path, *arguments: str, options: Sequence[str] = ()) -> str | None:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     try:
         done = subprocess.run(
-            ["git", "-C", str(folder), *arguments],
+            ["git", *_HARMLESS, *options, "-C", str(folder), *arguments],
             capture_output=True,
             text=True,
             timeout=_GIT_TIMEOUT_S,
             check=False,
             stdin=subprocess.DEVNULL,
+            env={**environment, "GIT_TERMINAL_PROMPT": "0"},
         )
     except (OSError, subprocess.TimeoutExpired):
         return None
     return done.stdout.strip() if done.returncode == 0 else None
+
+
+def _without_filters(folder: Path) -> list[str]:
+    """Return options that turn off the filters in the repository's own configuration; the user's own stay on."""
+    options = []
+    for scope in ("--local", "--worktree"):
+        for name in (_git(folder, "config", scope, "--name-only", "--get-regexp", _FILTERS) or "").splitlines():
+            options += ["-c", f"{name}=", "-c", f"{name.rpartition('.')[0]}.required=false"]
+    return options
 
 
 @cache
@@ -48,7 +71,11 @@ def git_state(path: Path) -> GitState | None:
     if _git(place.parent, "ls-files", "--error-unmatch", "--", place.name) is None:
         return None
     commit = _git(place.parent, "rev-parse", "HEAD")
-    changes = _git(place.parent, "status", "--porcelain", "--untracked-files=no")
+    changes = _git(
+        place.parent,
+        *("status", "--porcelain", "--untracked-files=no", "--ignore-submodules=dirty"),
+        options=_without_filters(place.parent),
+    )
     if commit is None or changes is None:
         return None
     return GitState(commit=commit, dirty=bool(changes))

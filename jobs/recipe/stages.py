@@ -12,7 +12,9 @@ from jobs.recipe.interpolation import placeholders
 from jobs.recipe.labels import Label
 from jobs.recipe.matrix import is_same_label
 from jobs.recipe.resources import Resources
+from jobs.recipe.secrets import find_secrets
 from jobs.recipe.source import RecipeProblems, nearest_word, suggest
+from jobs.recipe.toml_lines import KeyPath
 from jobs.recipe.validation import add_validation_problems
 from pipelines.errors import InvalidInput
 from pipelines.stages import RESERVED_FIELDS, STAGE_KINDS, StageKind, stage_kind
@@ -187,10 +189,22 @@ def read_resources(
         try:
             found[name] = Resources.model_validate({**common, **table}, context={"base": base})
             common = table if name == DEFAULT_RESOURCES else common
+            _refuse_secrets(found[name], path, table, problems)
         except ValidationError as error:
             add_validation_problems(error, Resources, table, path, problems)
             found[name] = Resources()
     return found
+
+
+def _refuse_secrets(resources: Resources, path: KeyPath, table: Mapping[str, Any], problems: RecipeProblems) -> None:
+    for secret in find_secrets(resources):
+        if secret.field in table:  # what comes from the default resources is named there
+            inner = (secret.name,) if secret.field == "environment" else ()
+            problems.add(
+                (*path, secret.field, *inner),
+                f"{secret.name} in {secret.field} looks like a secret, and would be kept in files of the workspace",
+                f"Export {secret.name} in the shell that runs cogtui: jobs get its environment.",
+            )
 
 
 def sort_by_needs(stages: Mapping[str, RecipeStage], problems: RecipeProblems) -> dict[str, RecipeStage]:

@@ -117,7 +117,7 @@ def _submit_shards(
     left = [index for index in range(job.shards) if index not in ended]
     for index in range(job.shards):
         folder = attempts.shard_path(path, index)
-        folder.mkdir()
+        folder.mkdir(mode=attempts.PRIVATE_WRITE)
         task = None if index in ended else left.index(index)
         attempts.write_record(folder / attempts.JOB, job.model_copy(update={"shard": index, "array_task": task}))
         if index in ended:
@@ -125,7 +125,7 @@ def _submit_shards(
     if not left:
         return None
     place = path / attempts.ARRAY
-    place.mkdir()
+    place.mkdir(mode=attempts.PRIVATE_WRITE)
     values = parameters(instance.resources, f"{job.name}.shards", after, path, shards=left)
     return sbatch(place, values, [attempts.shard_path(path, index) for index in left], array=True)
 

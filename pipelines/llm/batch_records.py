@@ -37,7 +37,7 @@ class BatchRecords:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.open: list[BatchRecord] = []
         """Batches that are not collected yet."""
         self.tries: Counter[str] = Counter()

@@ -37,7 +37,7 @@ class Ledger:
         self._index.execute("PRAGMA journal_mode = OFF")
         self._index.execute("PRAGMA synchronous = OFF")
         self._index.execute("CREATE TABLE place (id BLOB PRIMARY KEY, file INT, start INT, end INT) WITHOUT ROWID")
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # prompts and replies
         for path in sorted(folder.glob(f"{_NAME}-*.jsonl")):
             self._read(path)
 
@@ -96,7 +96,7 @@ class Ledger:
             return
         if self._writing is None:
             path = self._folder / f"{_NAME}-{len(self._files) + 1:03d}.jsonl"
-            self._writing = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o644)
+            self._writing = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o600)
             self._files.append(path)
             self._end = 0
         line = json.dumps({"id": request_id, "reply": reply.as_dict()}).encode() + b"\n"

@@ -18,7 +18,6 @@ ROOT = Path(__file__).parents[2]
 PARAMETERS = {"job_name": "ppo-1.001.abc", "nodes": 1, "ntasks_per_node": 1, "cpus_per_task": 2}
 
 MEMBERS = (
-    ("submitit.core._submit", "submitit_main", "the program of a local worker; without it no local stage starts"),
     ("submitit.core.core", "Executor._throttling", "else submitting 500 stages takes 100 s"),
     ("submitit.core.core", "Executor.submit_array", "else no array of shards"),
     ("submitit.core.core", "PicklingExecutor.max_num_timeout", "else a few preemptions end a short job for good"),
@@ -30,8 +29,9 @@ MEMBERS = (
     ("submitit.slurm.slurm", "SlurmExecutor._get_job_id_from_submission_command", "the job id in sbatch's output"),
     ("submitit.slurm.slurm", "SlurmExecutor._num_tasks", "the logs of a job of several nodes"),
     ("submitit.slurm.slurm", "_parse_node_list", "the node at which the processes of a job of several nodes meet"),
-    ("submitit.core.submission", "submitit_main", "runs the pickle on the node"),
-    ("submitit.core.utils", "DelayedSubmission", "the pickle"),
+    ("submitit.core.submission", "submitit_main", "runs the pickle of a worker, here and on the node"),
+    ("submitit.core.utils", "DelayedSubmission.load", "else pickles that another user wrote are run"),
+    ("submitit.core.utils", "DelayedSubmission.dump", "else pickles are written with the umask, perhaps for a group"),
     ("submitit.core.utils", "UncompletedJobError", "ends a stage that was warned and must not start again"),
     ("submitit.core.utils", "FailedSubmissionError", "else an unreadable answer of sbatch is a traceback"),
     ("submitit.core.utils", "JobPaths.move_temporary_file", "puts the pickle of a shard in its place"),
@@ -84,7 +84,7 @@ def test_the_script_asks_for_nothing_that_was_not_asked_for(tmp_path: Path) -> N
     options = [line for line in script.splitlines() if line.startswith("#SBATCH")]
     assert "#SBATCH --cpus-per-task=2" in options
     assert not [line for line in options if "wckey" in line or "time" in line or "array" in line]
-    assert f"{shlex.quote(sys.executable)} -u -m submitit.core._submit {tmp_path}" in script
+    assert f"{shlex.quote(sys.executable)} -u -m jobs.submitit_adapter {tmp_path}" in script
     limited = submitit_adapter.slurm_script(tmp_path, {**PARAMETERS, "time": 90}, tasks=3)
     assert "#SBATCH --time=90" in limited
     assert "#SBATCH --array=0-2%3" in limited or "#SBATCH --array=0-2" in limited

@@ -9,10 +9,16 @@ from pathlib import Path
 
 import pytest
 
+from jobs import submitit_adapter
 from jobs.attempts import agent_link
 from jobs.attempts.agent_link import answer, listen, notify_agent, socket_address
+from jobs.attempts.records import STARTED
+from jobs.planning.code_version import git_state
 from jobs.private_folder import private_folder, private_folder_in
 from jobs.workspace import Workspace
+from pipelines.files import write_json
+from pipelines.llm.ledger import Ledger
+from pipelines.llm.requests import ModelReply
 from tests.jobs.lab import Lab, wait_for
 from tests.other_user import OTHER_UID, as_other, needs_second_user, other_process, shared
 
@@ -129,3 +135,106 @@ def test_an_agent_without_a_private_folder_serves_the_queue(lab: Lab, monkeypatc
     )
     assert "no private folder for a socket" in agent.stderr
     assert lab.state("b").state == "done"
+
+
+# -- what would run as this user ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("what", ["pickle", "folder"])
+def test_a_pickle_that_others_may_write_is_not_run(lab: Lab, monkeypatch: pytest.MonkeyPatch, what: str) -> None:
+    """The group may write, as in a shared folder of a project."""
+    from jobs.local import executor
+
+    monkeypatch.setattr("jobs.submit.launch.ensure_agent", lambda workspace: None)
+    lab.stage("a")
+    lab.submit()
+    attempt = lab.attempt("a")
+    child = executor.start_worker(attempt, gpus=None, environment={**os.environ, "PYTHONPATH": ""})
+    child.kill()
+    child.wait()
+    (pickle,) = attempt.glob("*_submitted.pkl")
+    assert stat.S_IMODE(pickle.stat().st_mode) == 0o600
+    assert not attempt.stat().st_mode & 0o022
+    (attempt / STARTED).unlink(missing_ok=True)
+    (pickle if what == "pickle" else attempt).chmod(0o770)
+    environment = executor._worker_environment(attempt, None, os.environ)
+    command = submitit_adapter.local_command(attempt)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "other users may write to the pickle of this job" in done.stderr
+    assert not (attempt / STARTED).exists()
+
+
+def test_no_umask_lets_others_write_records(lab: Lab) -> None:
+    before = os.umask(0)
+    try:
+        lab.stage("a")
+        lab.submit()
+        lab.wait("a", "done")
+        wait_for(lambda: not lab.processes())
+    finally:
+        os.umask(before)
+    for path in (lab.attempt("a"), *lab.attempt("a").glob("*.json"), *lab.attempt("a").glob("*.pkl")):
+        assert not path.stat().st_mode & 0o022 or path.name.endswith("_result.pkl"), path
+
+
+@pytest.mark.parametrize("scope", ["--local", "--worktree"])
+def test_a_repository_runs_nothing_when_its_commit_is_recorded(tmp_path: Path, scope: str) -> None:
+    """Its configuration and hooks are whoever's made the archive it came from."""
+    repository, ran = tmp_path / "repository", tmp_path / "ran"
+    repository.mkdir()
+    ran.mkdir()
+
+    def git(*arguments: str) -> None:
+        identity = ("-c", "user.name=a", "-c", "user.email=a@b")
+        subprocess.run(["git", *identity, "-C", str(repository), *arguments], check=True, capture_output=True)
+
+    git("init", "-q")
+    (repository / "recipe.toml").write_text("name = 'a'")
+    git("add", ".")
+    git("commit", "-qm", "first")
+    git("config", "extensions.worktreeConfig", "true")
+    for name in ("core.fsmonitor", "filter.evil.clean", "filter.evil.process", "diff.external"):
+        script = tmp_path / name
+        script.write_text(f"#!/bin/sh\ntouch {ran}/{name}\ncat\n")
+        script.chmod(0o755)
+        git("config", scope, name, str(script))
+    hook = repository / ".git/hooks/post-index-change"
+    hook.write_text(f"#!/bin/sh\ntouch {ran}/hook\n")
+    hook.chmod(0o755)
+    (repository / ".gitattributes").write_text("*.toml filter=evil diff=evil\n")
+    (repository / "recipe.toml").write_text("name = 'b'")
+    state = git_state(repository / "recipe.toml")
+    assert [path.name for path in ran.iterdir()] == []
+    assert state is not None
+    assert state.dirty
+    subprocess.run(["git", "-C", str(repository), "status"], check=False, capture_output=True)
+    assert {path.name for path in ran.iterdir()} >= {"core.fsmonitor", "filter.evil.process"}
+
+
+# -- what another user may read ----------------------------------------------------------------------
+
+
+def test_a_new_workspace_is_closed_to_others(shared: Path) -> None:
+    workspace = Workspace(shared / "workspace")
+    workspace.create()
+    assert not as_other(lambda: list(workspace.path.iterdir()))
+    workspace.path.chmod(0o755)
+    workspace.create()
+    assert as_other(lambda: list(workspace.path.iterdir()))  # its owner has shared it
+
+
+def test_prompts_and_replies_of_models_are_private_in_a_shared_workspace(shared: Path) -> None:
+    before = os.umask(0)
+    try:
+        (shared / "folder").mkdir()
+        ledger = Ledger(shared / "folder")
+        ledger.put("ab" * 16, ModelReply("ok", text="a secret"))
+        write_json(shared / "readable.json", 1)
+    finally:
+        os.umask(before)
+    (file,) = (shared / "folder").glob("replies-*.jsonl")
+    assert b"a secret" in file.read_bytes()
+    assert not as_other(file.read_bytes)
+    assert as_other((shared / "readable.json").read_bytes)
+    assert not as_other(lambda: (shared / "readable.json").write_text("2"))

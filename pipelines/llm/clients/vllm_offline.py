@@ -74,7 +74,7 @@ class OfflineVLLMClient:
         self._folder = folder
         self._failures = ErrorTranslator(self.name, spec.key_variable, "")
         self._running: _RunningBatch | None = None
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # prompts and replies
 
     def request_body(self, request: ModelRequest) -> dict[str, Any]:
         """The body of a chat completion."""
