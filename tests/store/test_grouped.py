@@ -43,7 +43,7 @@ def _lines(place: random.Random, rollouts: int) -> list[JudgementLine]:
 
 
 def _by_key(fields: Sequence[JudgementRecord]) -> list[JudgementRecord]:
-    return sorted(fields, key=lambda one: one[:2])
+    return sorted(fields, key=lambda one: (one.rollout, one.run))
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -67,10 +67,10 @@ def test_a_range_that_is_none_is_refused_either_way(tmp_path: Path, span: tuple[
     parsed = parse_chunk(FileToParse(3, 0, "judgements", path, 0, path.stat().st_size, False), 0, 1 << 20)
     third = sum(len(line) + 1 for line in written[:2])
     assert [byte for byte, _ in parsed.bad] == [third]
-    ((_, _, (statuses, _, _, places, _)),) = parsed.judgements
-    assert statuses == "oo-o"
-    assert places[2] is None
-    assert places[1] == 3 << 40 | len(written[0]) + 1
+    (record,) = parsed.judgements
+    assert record.judgement.statuses == "oo-o"
+    assert record.judgement.addresses[2] is None
+    assert record.judgement.addresses[1] == 3 << 40 | len(written[0]) + 1
 
 
 def test_blank_lines_move_no_place(tmp_path: Path) -> None:
@@ -79,6 +79,6 @@ def test_blank_lines_move_no_place(tmp_path: Path) -> None:
     data = b"\n  \n" + lines[0] + b"\n\n" + b"\n \n".join(lines[1:]) + b"\n"
     path.write_bytes(data)
     parsed = parse_chunk(FileToParse(1, 0, "judgements", path, 0, len(data), False), 0, 1 << 20)
-    ((_, _, (statuses, _, _, places, _)),) = parsed.judgements
-    assert (statuses, parsed.bad) == ("oooo", [])
-    assert places == tuple(1 << 40 | data.index(line) for line in lines)
+    (record,) = parsed.judgements
+    assert (record.judgement.statuses, parsed.bad) == ("oooo", [])
+    assert record.judgement.addresses == tuple(1 << 40 | data.index(line) for line in lines)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, Final, NamedTuple
 
+from msgspec import Struct
+
 from cogtui.store.columns import COMPUTED_COLUMNS
 from cogtui.store.db.schema import DISTANCE_COLUMNS
 from cogtui.store.stage_files.decode import JudgementLine, LabelledSpanLine, SpanLine
@@ -66,7 +68,7 @@ class JudgementFields(NamedTuple):
     address: int | None
 
 
-class RolloutJudgement(NamedTuple):
+class RolloutJudgement(Struct, array_like=True, gc=False):
     """The judgements of one rollout by one judge run: a row of `rollout_judgement`."""
 
     statuses: str

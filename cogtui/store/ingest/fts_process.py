@@ -17,6 +17,8 @@ from queue import Queue
 from threading import Thread
 from typing import IO, Final, NamedTuple
 
+import msgspec
+
 from cogtui.store.db.fts_index import FtsIndex
 from cogtui.store.ingest.parse import FileToParse, ParsedChunk, no_garbage_collection, parse_files
 
@@ -27,7 +29,6 @@ COMMIT_BYTES: Final = 32 * 2**20
 small because rows wait for their texts; the last are small because then only the row writer has work left."""
 _LENGTH: Final = struct.Struct("<Q")
 _COMMAND: Final = "from cogtui.store.ingest.fts_process import main; main()"
-"""Not `-m`: the chunks would then be pickled as classes of `__main__`, which the parent cannot load."""
 _AHEAD: Final = 12
 """Chunks that may wait for the row writer."""
 
@@ -58,6 +59,11 @@ class IndexedChunk(NamedTuple):
     """The records, without their texts."""
 
 
+encode_chunk: Final = msgspec.msgpack.Encoder().encode
+decode_chunk: Final = msgspec.msgpack.Decoder(IndexedChunk).decode
+"""Together a quarter of the time that pickle takes for NamedTuples."""
+
+
 class FtsProcess:
     """Parses files in a child process. A context manager: leaving it ends the child."""
 
@@ -81,7 +87,7 @@ class FtsProcess:
         Thread(target=_receive, args=(self._process.stdout, self._frames), daemon=True).start()
         while frame := self._frames.get():
             with no_garbage_collection():
-                chunk: IndexedChunk = pickle.loads(frame)
+                chunk = decode_chunk(frame)
             yield chunk
 
     def __enter__(self) -> FtsProcess:
@@ -133,7 +139,7 @@ def _write(fts: FtsIndex, token: str, group: Sequence[IndexedChunk]) -> None:
     if texts:
         fts.add(token, texts, texts[-1][0])
     for chunk in group:
-        frame = pickle.dumps(chunk._replace(parsed=chunk.parsed._replace(texts=[])), pickle.HIGHEST_PROTOCOL)
+        frame = encode_chunk(chunk._replace(parsed=chunk.parsed._replace(texts=[])))
         sys.stdout.buffer.write(_LENGTH.pack(len(frame)))
         sys.stdout.buffer.write(frame)
     sys.stdout.buffer.flush()

@@ -25,7 +25,6 @@ from cogtui.store.ingest.catalog import Catalog, PendingFile
 from cogtui.store.ingest.fts_process import FtsJob, FtsProcess, IndexedChunk
 from cogtui.store.ingest.interleave import NumberedChunk, batch_chunks, interleave
 from cogtui.store.ingest.judgement_rows import JudgementWriter
-from cogtui.store.ingest.judgements_by_rollout import JudgementRecord
 from cogtui.store.ingest.parse import (
     BadLineFields,
     FileToParse,
@@ -280,16 +279,16 @@ class Ingester:
     def _write_rows(self, batch: list[tuple[PendingFile, int, ParsedChunk]]) -> None:
         judgements: JudgementsByRollout = {}
         for _, _, parsed in batch:
-            for uid, run, judgement in parsed.judgements:
-                found = judgements.get(uid)
+            for record in parsed.judgements:
+                found = judgements.get(record.rollout)
                 if found is None:
-                    judgements[uid] = [(run, judgement)]
+                    judgements[record.rollout] = [record]
                 else:
-                    found.append((run, judgement))
+                    found.append(record)
         for file, first, parsed in batch:
             self._rollouts.write(file, first, parsed, judgements)
         turn = 0
-        while rest := [JudgementRecord(uid, *found[turn]) for uid, found in judgements.items() if turn < len(found)]:
+        while rest := [found[turn] for found in judgements.values() if turn < len(found)]:
             self._judgements.apply(rest)
             turn += 1
         for file, _, parsed in batch:

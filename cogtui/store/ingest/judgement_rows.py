@@ -79,12 +79,12 @@ class JudgementWriter:
         runs = {run: self._registry.judge_run(run) for run in {record.run for record in records}}
         judgements: dict[tuple[int, int], RolloutJudgement] = {}
         orphans: list[tuple[str, int, int]] = []
-        for uid, run, judgement in records:
-            rollout = rollouts.get(uid)
+        for record in records:
+            rollout, judgement = rollouts.get(record.rollout), record.judgement
             if rollout is None:
-                orphans += [(uid, *split_address(at)) for at in judgement.addresses if at is not None]
+                orphans += [(record.rollout, *split_address(at)) for at in judgement.addresses if at is not None]
                 continue
-            key = (rollout.serial, runs[run])
+            key = (rollout.serial, runs[record.run])
             if key in known:
                 judgement = self._reread(self._earlier_lines(known[key], judgement.addresses))
             judgements[key] = judgement

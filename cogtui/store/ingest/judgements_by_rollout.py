@@ -7,7 +7,9 @@ formed. Such groups of four take a fast path; all other lines are added one by o
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
+
+from msgspec import Struct
 
 from cogtui.store.db.schema import DISTANCE_COLUMNS
 from cogtui.store.db.statements import (
@@ -33,7 +35,7 @@ _OTHER_DISTANCES: Final = (NO_DISTANCE,) * (len(DISTANCE_COLUMNS) - _SIZE**2)
 """The fields of the other installed behaviour sets in a judgement of the four habits; usually empty."""
 
 
-class JudgementRecord(NamedTuple):
+class JudgementRecord(Struct, array_like=True, gc=False):
     """The judgements of one rollout by one judge run, not yet resolved to ids of the index."""
 
     rollout: str

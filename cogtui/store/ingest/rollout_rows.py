@@ -5,6 +5,8 @@ from __future__ import annotations
 import sqlite3
 from typing import Any
 
+from msgspec.structs import astuple
+
 from cogtui.store.db.registry import IdRegistry
 from cogtui.store.db.statements import (
     INSERT_RECORD,
@@ -16,12 +18,13 @@ from cogtui.store.db.statements import (
 )
 from cogtui.store.ingest.catalog import PendingFile
 from cogtui.store.ingest.judgement_rows import JudgementOfSerial, JudgementWriter
+from cogtui.store.ingest.judgements_by_rollout import JudgementRecord
 from cogtui.store.ingest.parse import ParsedChunk, RolloutFields
 from cogtui.store.stage_files.scan import problem_number
 from pipelines.records import JudgeRun
 
-JudgementsByRollout = dict[str, list[tuple[str, RolloutJudgement]]]
-"""Rollout id → (judge run, judgement), in the order they were read."""
+JudgementsByRollout = dict[str, list[JudgementRecord]]
+"""By rollout id, in the order they were read."""
 NumberedRollouts = list[tuple[int, RolloutFields]]
 """Serial and fields of rollouts."""
 
@@ -64,9 +67,9 @@ class RolloutWriter:
         """The judgements of a rollout, by id of the judge run."""
         found: list[tuple[int, RolloutJudgement]] = []
         read = judgements.get(fields.id)
-        if read is not None and (len(read) == 1 or len({run for run, _ in read}) == len(read)):
+        if read is not None and (len(read) == 1 or len({record.run for record in read}) == len(read)):
             del judgements[fields.id]  # otherwise its lines came in two chunks, and `JudgementWriter.apply` merges them
-            found = [(self._registry.judge_run(run), judgement) for run, judgement in read]
+            found = [(self._registry.judge_run(record.run), record.judgement) for record in read]
         if fields.teacher is not None:
             teacher, judgement = fields.teacher
             run = self._registry.describe(JudgeRun(id=f"teacher-{teacher}", judge="teacher", model=teacher))
@@ -79,20 +82,20 @@ class RolloutWriter:
         rows: list[tuple[Any, ...]] = []
         judgement_rows: list[JudgementOfSerial] = []
         distances: list[tuple[int, SpanDistances]] = []
-        series, key = 0, None
+        series, task, key = 0, 0, None
         for (serial, fields), found in zip(numbered, judgements, strict=True):
-            own = (fields.split, fields.condition, fields.seed)
+            own = (fields.split, fields.condition, fields.seed, fields.task)
             if key != own:  # the same for long stretches of a file
                 key = own
-                series = self._registry.series(stage, *own)
+                series = self._registry.series(stage, *own[:3])
+                task = self._registry.task(fields.task)
             shown = UNJUDGED
             if found:
                 run, judgement = self._judgements.choose_shown(found)
                 shown = shown_columns(run, judgement)
                 judgement_rows += [(serial, run, one) for run, one in found]
                 distances.append((serial, judgement.distances))
-            task = self._registry.task(fields.task)
-            rows.append((serial, series, *fields.columns, *fields.computed, task, *shown))
+            rows.append((serial, series, *astuple(fields.columns), *fields.computed, task, *shown))
         self._db.executemany(INSERT_ROLLOUT, rows)
         self._judgements.insert_new(judgement_rows, distances)
         problems = {fields.columns.problem_id for _, fields in numbered} - self._problems

@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
+import msgspec
 from pydantic import ValidationError
 
 from cogtui.store.columns import COMPUTED_COLUMNS
@@ -25,12 +26,14 @@ from pipelines.records import Behavior, Judgement, JudgeRun, Span, text_sha256
 from pipelines.streams import parse_line, strip_envelope
 
 _MEASURED: Final = (*BEHAVIORS, *(column.column for column in COMPUTED_COLUMNS))
-_SELECT_ROWS: Final = f"""SELECT o.serial, r.uid, o.series, o.step, o.problem_id, o.sample, t.name, r.problem,
+_SELECT_ROWS: Final = f"""SELECT o.serial, r.uid, o.series, o.step, o.problem_id, o.sample, o.task, r.problem,
     o.reward, o.correct, o.finish, o.n_tokens, o.length, {"".join(f"o.{name}, " for name in _MEASURED)}
-    j.run, o.judged, o.unaligned, o.has_note
-    FROM rollout o CROSS JOIN record r ON r.serial = o.serial JOIN task t ON t.id = o.task
-    LEFT JOIN judge_run j ON j.id = o.judge
+    o.judge, o.judged, o.unaligned, o.has_note
+    FROM rollout o CROSS JOIN record r ON r.serial = o.serial
     WHERE o.serial IN (SELECT value FROM json_each(?))"""
+_decode_json: Final = msgspec.json.Decoder(dict).decode
+_COMPUTED_NAMES: Final = tuple(column.name for column in COMPUTED_COLUMNS)
+_TRUTH_NAMES: Final = tuple(column.name for column in COMPUTED_COLUMNS if column.type == "truth")
 Records = Mapping[tuple[int, int], dict[str, Any]]
 """Decoded lines by file id and byte offset."""
 
@@ -40,15 +43,19 @@ _ADDRESS_COLUMNS: Final = ", ".join(f"v.address_{behavior}" for behavior in BEHA
 def rows_of(db: sqlite3.Connection, series: Mapping[int, RolloutSeries], hits: Sequence[Hit]) -> tuple[RolloutRow, ...]:
     """Return the rows of hits, in their order. Rows deleted meanwhile are left out."""
     cursors = {hit.serial: hit.cursor for hit in hits}
-    found = {
-        row[0]: _row(row, series[row[2]], cursors[row[0]])
-        for row in db.execute(_SELECT_ROWS, (json.dumps(list(cursors)),))
-        if row[2] in series
-    }
+    rows = db.execute(_SELECT_ROWS, (json.dumps(list(cursors)),)).fetchall()
+    # After the rows, so that no name is missing. Both tables are small; a join would look into them for every row.
+    names = _Names(dict(db.execute("SELECT id, name FROM task")), dict(db.execute("SELECT id, run FROM judge_run")))
+    found = {row[0]: _row(row, series[row[2]], cursors[row[0]], names) for row in rows if row[2] in series}
     return tuple(found[hit.serial] for hit in hits if hit.serial in found)
 
 
-def _row(values: tuple[Any, ...], series: RolloutSeries, cursor: Cursor) -> RolloutRow:
+class _Names(NamedTuple):
+    tasks: dict[int, str]
+    judge_runs: dict[int, str]
+
+
+def _row(values: tuple[Any, ...], series: RolloutSeries, cursor: Cursor, names: _Names) -> RolloutRow:
     (serial, uid, _, step, problem_id, sample, task, problem, reward, correct, finish, n_tokens, length,
      *measured, judge, judged, unaligned, noted) = values  # fmt: skip
     return RolloutRow(
@@ -61,7 +68,7 @@ def _row(values: tuple[Any, ...], series: RolloutSeries, cursor: Cursor) -> Roll
         split=series.split,
         problem_id=problem_id,
         sample=sample,
-        task=task,
+        task=names.tasks[task],
         problem=decode_problem(problem_id, problem),
         reward=reward,
         correct=None if correct is None else bool(correct),
@@ -69,7 +76,7 @@ def _row(values: tuple[Any, ...], series: RolloutSeries, cursor: Cursor) -> Roll
         n_tokens=n_tokens,
         length=length,
         counts=tuple(measured[: len(BEHAVIORS)]),
-        judge=judge,
+        judge=None if judge is None else names.judge_runs[judge],
         judged=JUDGED_NAMES[judged],
         unaligned=unaligned,
         noted=bool(noted),
@@ -80,15 +87,18 @@ def _row(values: tuple[Any, ...], series: RolloutSeries, cursor: Cursor) -> Roll
 
 
 def _computed_values(stored: Sequence[Any]) -> dict[str, Any]:
-    return {
-        column.name: bool(value) if column.type == "truth" and value is not None else value
-        for column, value in zip(COMPUTED_COLUMNS, stored, strict=True)
-    }
+    values = dict(zip(_COMPUTED_NAMES, stored, strict=True))
+    for name in _TRUTH_NAMES:
+        if values[name] is not None:
+            values[name] = bool(values[name])
+    return values
 
 
 def decode_problem(problem_id: str, stored: str) -> dict[str, Any]:
     """Return a problem from what `encode_problem` made of it."""
-    return {"id": problem_id, **json.loads(stored)}
+    problem: dict[str, Any] = {"id": problem_id}
+    problem.update(_decode_json(stored))
+    return problem
 
 
 def find_serial(db: sqlite3.Connection, prefix: str) -> int:

@@ -44,10 +44,14 @@ class ProblemFields(Struct, gc=False, kw_only=True):
         """
         if self.problem is not None:
             return
-        if self.numbers is None or self.target is None:
+        numbers, target = self.numbers, self.target
+        if numbers is None or target is None:
             raise ValueError("Object missing required field `problem`")
-        fields = countdown_fields(self.numbers, self.target, self.problem_id)
-        self.task, self.problem = fields["task"], fields["problem"]
+        if numbers:  # as `countdown_fields` does, in a third of the time
+            self.task = "countdown"
+            self.problem = {"id": self.problem_id, "numbers": numbers, "target": target}
+        else:
+            self.problem = countdown_fields(numbers, target, self.problem_id)["problem"]
 
 
 _encode_sorted: Final = msgspec.json.Encoder(order="sorted").encode
@@ -55,7 +59,9 @@ _encode_sorted: Final = msgspec.json.Encoder(order="sorted").encode
 
 def encode_problem(problem: Mapping[str, Any] | None) -> str:
     """Return a problem as the index keeps it: JSON with sorted keys and without its id, which has a column."""
-    return _encode_sorted({name: value for name, value in (problem or {}).items() if name != "id"}).decode()
+    fields = dict(problem or ())
+    fields.pop("id", None)
+    return _encode_sorted(fields).decode()
 
 
 class RolloutLine(ProblemFields, gc=False, kw_only=True):

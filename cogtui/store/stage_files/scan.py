@@ -22,6 +22,7 @@ TRACES: Final = "traces*.jsonl"
 JUDGE_RUN: Final = Path("artifacts") / "judge_run.json"
 _PART: Final = re.compile(r"-(\d+)\.jsonl$")
 _OFFSET_BITS: Final = 27  # streams are rotated at 128 MiB, so a line starts below 2**27
+_LAST_OFFSET: Final = (1 << _OFFSET_BITS) - 1
 _PART_BITS: Final = 16
 
 
@@ -106,7 +107,7 @@ def record_ordinal(first_ordinal: int, byte: int) -> int:
     It does not depend on when files are read, so an index that grew over days and one that was rebuilt in a minute
     list the same rows in the same order.
     """
-    return first_ordinal | min(byte, (1 << _OFFSET_BITS) - 1)
+    return first_ordinal | (byte if byte < _LAST_OFFSET else _LAST_OFFSET)
 
 
 def judge_run_of(stage: Stage) -> JudgeRun | None:
