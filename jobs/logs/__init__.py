@@ -1,4 +1,5 @@
 """Reads (`reader`) and follows (`follow`) the logs of stages, at any size.
 
-Import `LogFile`, `LogLine`, `attempt_logs`, `best_log` from `reader`, and `StageFollower` from `follow`.
+Import `LogFile`, `LogLine`, `attempt_logs`, `best_log` from `reader`, `LogPattern` from `pattern`, and
+`StageFollower` from `follow`.
 """

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from jobs.attempts import records as attempts
+from jobs.logs.pattern import LogPattern
 
 BLOCK: Final = 1 << 16
 _SAMPLE: Final = 256
@@ -145,7 +146,7 @@ class LogFile:
 
     def find(
         self,
-        pattern: "re.Pattern[bytes]",
+        pattern: "re.Pattern[bytes] | LogPattern",
         offset: int,
         *,
         backwards: bool = False,
@@ -158,6 +159,9 @@ class LogFile:
             offset: start of the search in bytes; a match at `offset` itself counts forwards, not backwards.
             backwards: towards the beginning of the file.
             stop: called between blocks; True ends the search with None.
+
+        Raises:
+            SearchTooSlow: the pattern takes too long.
         """
         with self.path.open("rb") as stream:
             number = stream.fileno()
@@ -173,7 +177,7 @@ class LogFile:
 
 
 def _find_forwards(
-    number: int, pattern: "re.Pattern[bytes]", offset: int, size: int, stop: Callable[[], bool]
+    number: int, pattern: "re.Pattern[bytes] | LogPattern", offset: int, size: int, stop: Callable[[], bool]
 ) -> int | None:
     while offset < size and not stop():
         data = os.pread(number, _SCAN_BLOCK, offset)
@@ -188,14 +192,16 @@ def _find_forwards(
     return None
 
 
-def _may_match(pattern: "re.Pattern[bytes]", data: bytes) -> bool:
+def _may_match(pattern: "re.Pattern[bytes] | LogPattern", data: bytes) -> bool:
     if pattern is not ERRORS:
         return True
     small = data.lower()
     return any(word in small for word in _ERROR_WORDS)
 
 
-def _find_backwards(number: int, pattern: "re.Pattern[bytes]", offset: int, stop: Callable[[], bool]) -> int | None:
+def _find_backwards(
+    number: int, pattern: "re.Pattern[bytes] | LogPattern", offset: int, stop: Callable[[], bool]
+) -> int | None:
     while offset > 0 and not stop():
         start = max(0, offset - _SCAN_BLOCK)
         data = os.pread(number, offset - start, start)

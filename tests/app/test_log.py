@@ -8,6 +8,7 @@ from textual.strip import Strip
 from cogtui.app.application import CogtuiApp
 from cogtui.app.stages.log_screen import LogScreen
 from cogtui.app.stages.log_view import LogView
+from cogtui.app.widgets.popup_input import PopupInput
 from cogtui.app.widgets.text_rows import TextRows
 from tests.app.conftest import Builder
 from tests.app.driving import AppPilot, notices, press, running, screen_text, settle, visible_lines
@@ -120,6 +121,26 @@ async def test_a_wrong_pattern_is_said_and_changes_nothing(small: Builder) -> No
         await press(pilot, "slash", "(", "enter", "n")
         assert view.cursor == before, "no search is on"
         assert any("not a regular expression" in notice for notice in notices(app))
+
+
+async def test_a_search_that_takes_for_ever_is_given_up_and_stops_nothing_else(
+    small: Builder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("jobs.logs.pattern.BLOCK_LIMIT_S", 0.2)
+    log_path(small).write_text(f"{'a' * 6000}!\n" * 20)
+    async with running(small.workspace, size=(80, 24)) as (app, pilot):
+        _, view = await open_log(app, pilot)
+        ticks: list[int] = []
+        app.set_interval(0.02, lambda: ticks.append(len(ticks)))
+        await press(pilot, "g", "slash")
+        await pilot.press(*"(a+)+$")
+        await press(pilot, "enter")
+        assert any("was given up: it takes too long on this log" in notice for notice in notices(app))
+        assert len(ticks) > 5, "the app went on meanwhile"
+        await press(pilot, "n")
+        assert app.screen.query_one(PopupInput).has_focus, "no search is on, so n asks for one"
+        await press(pilot, "escape", "down")
+        assert view.cursor == 1
 
 
 async def test_e_goes_to_the_first_error_and_n_to_the_next(small: Builder) -> None:

@@ -1,6 +1,7 @@
 """What leaves the index: every value in every format, and a page on which hostile text is only text."""
 
 import csv
+import dataclasses
 import io
 import json
 import shutil
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 from cogtui.store import Query, RolloutDetail, Store
 from cogtui.store.export.html import write_html
 from cogtui.store.export.selection import ExportSelection
-from cogtui.store.export.tables import write_csv, write_jsonl, write_parquet
+from cogtui.store.export.tables import safe_cell, write_csv, write_jsonl, write_parquet
 from cogtui.store.filter.parser import parse
 from cogtui.store.values.types import BehaviorJudgement
 from pipelines.behaviors.sets.registered import BEHAVIORS
@@ -88,6 +89,46 @@ def test_json_lines_and_csv_say_the_same(store: Store) -> None:
             assert row[behavior] == ("" if count is None else str(count))
         for span in value["spans"]:
             assert value["completion"][span["start"] : span["end"]] == span["quote"]
+
+
+def cells_of(details: list[RolloutDetail], *, raw: bool = False) -> list[dict[str, str]]:
+    stream = io.StringIO(newline="")
+    write_csv(details, stream, raw=raw)
+    return list(csv.DictReader(io.StringIO(stream.getvalue(), newline="")))
+
+
+@given(
+    st.one_of(
+        st.text(),
+        st.builds("{}{}".format, st.sampled_from("=+-@\t\r\n＝"), st.text()),
+        st.floats(allow_nan=False, allow_infinity=False).map(str),
+        st.integers().map(str),
+    )
+)
+def test_no_cell_is_a_formula_and_numbers_stay_numbers(text: str) -> None:
+    cell = safe_cell(text)
+    try:
+        is_number = text.isascii() and text.strip() == text and "_" not in text and abs(float(text)) >= 0
+    except ValueError:
+        is_number = False
+    assert "\x1b" not in cell
+    if is_number and text[-1] in "0123456789.":
+        assert cell == text
+    else:
+        assert not cell.startswith(("=", "+", "-", "@", "\t", "\r", "\n", "＝"))
+        assert cell.removeprefix("'") == picture_controls(text, "\n\r\t").removeprefix("'")
+    assert safe_cell(-0.5) == -0.5
+
+
+def test_a_formula_in_a_completion_is_text_unless_it_is_asked_for(store: Store) -> None:
+    (first, *_) = details_of(store)
+    hostile = [
+        dataclasses.replace(first, completion='=HYPERLINK("http://x","y")'),
+        dataclasses.replace(first, completion="- a list\x1b]0;title\x07"),
+    ]
+    assert [row["completion"] for row in cells_of(hostile)] == ['\'=HYPERLINK("http://x","y")', "'- a list␛]0;title␇"]
+    assert [row["completion"] for row in cells_of(hostile, raw=True)] == [one.completion for one in hostile]
+    assert cells_of(hostile)[0]["reward"] == cells_of(hostile, raw=True)[0]["reward"]
 
 
 def test_parquet_has_types_and_keeps_missing_values_missing(store: Store, tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from cogtui.app.stages.log_view import LogView
 from cogtui.app.widgets.popup_input import PopupInput
 from cogtui.app.widgets.text_rows import TextRows
 from jobs.attempts.records import STDERR, STDOUT, attempt_numbers, attempt_of, stage_of
+from jobs.logs.pattern import LogPattern
 from jobs.logs.reader import BLOCK, ERRORS, LogChunk, LogFile, TextMark, attempt_logs, best_log
 from pipelines.errors import CogtuiError
 
@@ -59,7 +60,7 @@ class LogScreen(AppScreen):
         self._identity = (0, 0)
         self._mark: TextMark | None = None
         """Of text that is loaded, to see when the file is emptied and written anew."""
-        self._pattern: re.Pattern[bytes] | None = None
+        self._pattern: re.Pattern[bytes] | LogPattern | None = None
         self._stop = threading.Event()
         self._loading = False
 
@@ -223,13 +224,13 @@ class LogScreen(AppScreen):
         self.query_one(LogView).focus()
         if not event.value:
             return
-        flags = re.IGNORECASE if event.value == event.value.lower() else re.NOFLAG
         try:
-            self._pattern = re.compile(event.value.encode("utf-8", "replace"), flags)
-            self.query_one(LogView).mark(re.compile(event.value, flags))
-        except re.error as error:
-            self.show_error(CogtuiError(f"{event.value!r} is not a regular expression: {error.msg}"))
+            pattern = LogPattern(event.value)
+        except CogtuiError as error:
+            self.show_error(error)
             return
+        self._pattern = pattern
+        self.query_one(LogView).mark(pattern)
         self.action_again(1)
 
     @on(PopupInput.InputCancelled)
@@ -250,7 +251,9 @@ class LogScreen(AppScreen):
         self.query_one(LogView).mark(None)
         self.run_worker(self._seek(ERRORS, 0, backwards=False), group="log", exclusive=True)
 
-    async def _seek(self, pattern: "re.Pattern[bytes]", offset: int, *, backwards: bool, quiet: bool = False) -> None:
+    async def _seek(
+        self, pattern: "re.Pattern[bytes] | LogPattern", offset: int, *, backwards: bool, quiet: bool = False
+    ) -> None:
         file = self.file
         if file is None:
             return
@@ -258,10 +261,11 @@ class LogScreen(AppScreen):
         stop = self._stop = threading.Event()
         self._pattern = pattern
         self.query_one("#where", TextRows).show((" searching, / searches for something else", "dim"))
-        found = await self.fetch(
-            self.context.work.call(lambda _: file.find(pattern, offset, backwards=backwards, stop=stop.is_set))
-        )
-        if found is not None:
+        found = await self.fetch(self.context.work.call(lambda _: _find(file, pattern, offset, backwards, stop)))
+        if found is None:
+            self.query_one(LogView).mark(None)  # it failed, which was shown
+            self._pattern = None
+        elif found >= 0:
             await self._show_byte(found)
         elif not quiet and not stop.is_set():
             self.show_message(f"no {'earlier' if backwards else 'further'} match")
@@ -316,6 +320,14 @@ class LogScreen(AppScreen):
         """Stop a search and go one level up."""
         self._stop.set()
         super().action_up()
+
+
+def _find(
+    file: LogFile, pattern: "re.Pattern[bytes] | LogPattern", offset: int, backwards: bool, stop: threading.Event
+) -> int:
+    """Return the offset of the line with the nearest match, or -1."""
+    found = file.find(pattern, offset, backwards=backwards, stop=stop.is_set)
+    return -1 if found is None else found
 
 
 def _short(path: Path) -> str:

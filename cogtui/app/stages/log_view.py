@@ -11,6 +11,7 @@ from cogtui.app.rendering.layout import TextLayout
 from cogtui.app.rendering.styles import Part, StyleName
 from cogtui.app.rendering.text import crop, shown
 from cogtui.app.widgets.window_view import WindowView
+from jobs.logs.pattern import LogPattern, SearchTooSlow
 from jobs.logs.reader import ERRORS, LogLine
 
 _MOST_ROWS = 12_000
@@ -40,7 +41,7 @@ class LogView(WindowView):
         self._rows: list[Row] = []
         self._wrap = True
         self._pan = 0
-        self._pattern: re.Pattern[str] | None = None
+        self._pattern: LogPattern | None = None
 
     @property
     def line_count(self) -> int:
@@ -118,7 +119,7 @@ class LogView(WindowView):
         self.show_line(self.cursor, context=min(5, self.size.height // 3))
         return True
 
-    def mark(self, pattern: re.Pattern[str] | None) -> None:
+    def mark(self, pattern: LogPattern | None) -> None:
         """Mark the matches of a pattern."""
         self._pattern = pattern
         self.refresh()
@@ -145,13 +146,21 @@ class LogView(WindowView):
         style: StyleName = "bad" if _ERROR_TEXT.search(entry.text) else ""
         parts: list[Part] = []
         position = 0
-        for match in self._pattern.finditer(text) if self._pattern else ():
-            if match.end() > match.start():
-                parts.append((shown(text[position : match.start()]), style))
-                parts.append((shown(match.group()), "match"))
-                position = match.end()
+        for begin, stop in self._matches_in(text):
+            parts.append((shown(text[position:begin]), style))
+            parts.append((shown(text[begin:stop]), "match"))
+            position = stop
         parts.append((crop(shown(text[position:]), 2 * width), style))
         return parts
+
+    def _matches_in(self, text: str) -> Sequence[tuple[int, int]]:
+        if self._pattern is None:
+            return ()
+        try:
+            return self._pattern.spans_in(text)
+        except SearchTooSlow:
+            self._pattern = None  # no line is marked rather than every repaint delayed
+            return ()
 
     def action_toggle_wrap(self) -> None:
         """Wrap long lines, or cuts them."""

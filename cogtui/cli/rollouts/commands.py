@@ -113,6 +113,7 @@ def export(
     ] = None,
     sort: SortOption = "step",
     limit: Annotated[int | None, typer.Option(min=1, metavar="N", help="At most N (default: all).")] = None,
+    raw: Annotated[bool, typer.Option("--raw", help="CSV: keep texts that a spreadsheet would run.")] = False,
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -127,6 +128,7 @@ def export(
         chosen=None if chosen is None else chosen.value,
         sort=sort,
         limit=limit,
+        raw=raw,
         as_json=as_json,
     )
 

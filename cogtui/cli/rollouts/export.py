@@ -27,23 +27,25 @@ def export_rollouts(
     chosen: str | None,
     sort: str,
     limit: int | None,
+    raw: bool,
     as_json: bool,
 ) -> None:
-    """Write the rollouts of a filter to a file, or as JSON lines or CSV to standard output."""
+    """Write the rollouts of a filter to a file, or as JSON lines or CSV to standard output; `raw` is for CSV alone."""
     query = Query(parse(filter_text), parse_sort(sort))
     wanted = format_of(out or Path("out.jsonl"), chosen)
     if out is None and (wanted in ("parquet", "html") or as_json):
         raise InvalidInput("this format needs a file", remedy="Name one with --out.")
+    if raw and wanted != "csv":
+        raise InvalidInput("--raw is for CSV: the other formats hold texts unchanged", remedy="Leave it out.")
     store, warnings = fresh_store(workspace)
     with store:
         selection = ExportSelection(store, query, limit)
         if out is None:
             # A pipe gets the data unchanged, a terminal gets control characters replaced.
-            _write_text(
-                selection, wanted, filter_text, _PrintableStream(sys.stdout) if sys.stdout.isatty() else sys.stdout
-            )
+            stream: IO[str] = _PrintableStream(sys.stdout) if sys.stdout.isatty() else sys.stdout
+            _write_text(selection, wanted, filter_text, stream, raw)
             return
-        count = _to_file(selection, wanted, filter_text, out)
+        count = _to_file(selection, wanted, filter_text, out, raw)
     if as_json:
         emit_json({"path": str(out.absolute()), "format": wanted, "rollouts": count}, warnings)
         return
@@ -63,7 +65,7 @@ class _PrintableStream(io.StringIO):
         return self._stream.write(printable(text))
 
 
-def _to_file(selection: ExportSelection, wanted: ExportFormat, filter_text: str, out: Path) -> int:
+def _to_file(selection: ExportSelection, wanted: ExportFormat, filter_text: str, out: Path, raw: bool) -> int:
     """Write to a temporary file and rename it, so that readers never see half an export."""
     aside = out.with_name(f".{out.name}.{os.getpid()}.tmp")
     try:
@@ -73,7 +75,7 @@ def _to_file(selection: ExportSelection, wanted: ExportFormat, filter_text: str,
             count = write_parquet(selection, aside)
         else:
             with aside.open("w", encoding="utf-8", newline="") as stream:
-                count = _write_text(selection, wanted, filter_text, stream)
+                count = _write_text(selection, wanted, filter_text, stream, raw)
         aside.replace(out)
     except OSError as error:
         raise MissingRequirement(f"cannot write {out}: {error.strerror}") from error
@@ -82,12 +84,12 @@ def _to_file(selection: ExportSelection, wanted: ExportFormat, filter_text: str,
     return count
 
 
-def _write_text(selection: ExportSelection, wanted: ExportFormat, filter_text: str, stream: IO[str]) -> int:
+def _write_text(selection: ExportSelection, wanted: ExportFormat, filter_text: str, stream: IO[str], raw: bool) -> int:
     from cogtui.store.export.tables import write_csv, write_jsonl
 
     writers: dict[str, Callable[[], int]] = {
         "jsonl": lambda: write_jsonl(selection, stream),
-        "csv": lambda: write_csv(selection, stream),
+        "csv": lambda: write_csv(selection, stream, raw=raw),
         "html": lambda: _write_page(selection, filter_text, stream),
     }
     return writers[wanted]()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections.abc import Iterable
 from itertools import islice
 from pathlib import Path
@@ -14,8 +15,12 @@ from cogtui.store.query.serialize import rollout_dict
 from cogtui.store.values.types import RolloutDetail
 from pipelines.behaviors.sets.registered import BEHAVIORS
 from pipelines.errors import MissingRequirement
+from pipelines.text_safety import picture_controls
 
 _ROWS_AT_ONCE: Final = 2000
+_FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+"""First characters by which Excel, LibreOffice or Google Sheets take a cell for a formula, as OWASP lists them."""
+_NUMBER: Final = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _NESTED: Final = ("problem", "numbers", "meta", "spans", "tags")
 
 
@@ -28,11 +33,17 @@ def write_jsonl(details: Iterable[RolloutDetail], stream: IO[str]) -> int:
     return count
 
 
-def write_csv(details: Iterable[RolloutDetail], stream: IO[str]) -> int:
+def write_csv(details: Iterable[RolloutDetail], stream: IO[str], *, raw: bool = False) -> int:
     """Write one row per rollout, with problem, spans, meta and tags as JSON; return the number of rows.
 
     A missing value is an empty cell; a count of zero is 0.
+
+    Args:
+        details: the rollouts.
+        stream: opened with `newline=""`.
+        raw: leave texts as they are that a spreadsheet would run as formulas, and control characters.
     """
+    cell = _encodable if raw else safe_cell
     writer: csv.DictWriter[str] | None = None
     count = 0
     for detail in details:
@@ -40,9 +51,21 @@ def write_csv(details: Iterable[RolloutDetail], stream: IO[str]) -> int:
         if writer is None:
             writer = csv.DictWriter(stream, list(row), lineterminator="\n")
             writer.writeheader()
-        writer.writerow({name: _encodable(value) for name, value in row.items()})
+        writer.writerow({name: cell(value) for name, value in row.items()})
         count += 1
     return count
+
+
+def safe_cell(value: Any) -> Any:
+    """Return a cell that no spreadsheet takes for a formula and no terminal obeys.
+
+    A text that begins like a formula gets an apostrophe in front; control characters except line breaks become visible
+    ones. Numbers, also written as text, stay as they are.
+    """
+    if not isinstance(value, str):
+        return value
+    text = picture_controls(value, keep="\n\r\t")
+    return f"'{text}" if text.startswith(_FORMULA_STARTS) and not _NUMBER.fullmatch(text) else text
 
 
 def write_parquet(details: Iterable[RolloutDetail], path: Path) -> int:
