@@ -1,6 +1,7 @@
 """Finds backtracking, subgoals and backward chaining: markers, new attempts, goals, arithmetic from the target."""
 
 import re
+from bisect import bisect_left
 from typing import Final
 
 from pipelines.behaviors.judges.rules.clauses import Clause
@@ -36,7 +37,15 @@ def take_marker(state: TraceState, clause: Clause, *, judged: bool) -> None:
                 break
             start = before.start
     state.marker = PendingMarker(
-        start, clause.end, clause.sentence, clause.line, cue.strong, cue.turns, cue.breaks or cue.strong, cue.bare
+        start,
+        clause.end,
+        clause.sentence,
+        clause.line,
+        cue.strong,
+        cue.turns,
+        cue.breaks or cue.strong,
+        cue.bare,
+        cue.heading,
     )
 
 
@@ -61,8 +70,10 @@ def settle_marker(state: TraceState, *, dropped: bool = False) -> None:
 
 
 def reaches(marker: PendingMarker, sentence: int, line: int) -> bool:
-    """Return whether a marker belongs to the sentence of a computation; `try:` also to the line below."""
-    return marker.sentence == sentence or (marker.bare and line - marker.line <= 1)
+    """Return whether a marker belongs to a computation of its sentence, `Case 2.` of its line, `try:` of the next."""
+    if marker.sentence == sentence or (marker.heading and marker.line == line):
+        return True
+    return marker.bare and line - marker.line <= 1
 
 
 # --- goals and arithmetic from the target ------------------------------------------------------------------
@@ -96,7 +107,7 @@ def take_goal(state: TraceState, clause: Clause, ahead: Computation | None) -> b
     flow.new_plan = not flow.belongs(goals)
     flow.goals = goals if flow.new_plan else flow.goals | goals
     flow.licence = True
-    aimed = {clause.start + place for place in clause.cue.goals}
+    aimed = {clause.start + place + mark for place in clause.cue.goals for mark in range(_LONGEST_MARK)}
     flow.resources = set(state.numbers_between(clause.start, clause.end, leave_out=aimed))
     state.under_goal = bool(goals)
     state.idle_goal = True
@@ -112,9 +123,11 @@ def _is_goal(state: TraceState, clause: Clause, values: set[Number], ahead: Comp
     return not (values <= set(state.flow.given) and _USES_UP.search(clause.text))
 
 
+_LONGEST_MARK: Final = 3
+"""One more than the characters of a mark before a number: `**`."""
 _AIMS: Final = re.compile(
     r"\b(?:need|want|if|how|try|let's|let me|first|aim|look|like|must|should|goal|requires?|faut|besoin|necesit\w+"
-    r"|brauch\w*|quiero)\b|[需想]要"
+    r"|brauch\w*|quiero)\b|要"
 )
 _USES_UP: Final = re.compile(r"\b(?:need|have|want) (?:to use )?(?:the )?N+(?: and N+|,| too| as well| also| left|$)")
 
@@ -125,21 +138,23 @@ def is_backward(state: TraceState, index: int) -> bool:
     computation = state.computations[index]
     target = flow.target
     main = computation.main
+    if flow.is_formula_part(computation):
+        return False
     if target not in computation.keys and computation.result_key != target and not flow.backward:
         return False
     told = main.value == target and _target_before(state, computation) is not None
     if told or (computation.leads_with_result and computation.sides[0].value == target):
         unknown = any(value not in flow.given and value not in flow.results for value in computation.keys)
         return not flow.reached and (unknown or main.operators == 1)
-    if main.holes == 1 and main.operators == 1 and computation.claimed and computation.result == target:
-        return True
+    if main.holes == 1 and computation.claimed and computation.result == target:
+        return main.operators == 1 or all(value in flow.given or value in flow.results for value in computation.keys)
     if main.operators != 1 or len(main.operands) != 2 or computation.on_last:
         return False
     if flow.at_target:
         return False
     left, right = computation.keys
     if left == target:
-        return target not in flow.given
+        return target not in flow.given and not _is_tried(state, computation)
     if right == target and target not in flow.given:
         return "-" in main.form and left in flow.results and _is_aimed_for(state, index)
     if left in flow.backward and left not in flow.results and left not in flow.given:
@@ -150,6 +165,17 @@ def is_backward(state: TraceState, index: int) -> bool:
     return False
 
 
+def _is_tried(state: TraceState, computation: Computation) -> bool:
+    """Return whether a verdict right behind compares the result with the target: `96 - 60 = 36 (not 96)`."""
+    clauses = state.breaks.clauses
+    index = bisect_left(clauses, computation.end, key=lambda clause: clause.start)
+    if index >= len(clauses) or not clauses[index].touches:
+        return False
+    clause = clauses[index]
+    return clause.cue.polarity < 0 and clause.cue.versus == "T" and clause.start - computation.end <= _ADJACENT
+
+
+_ADJACENT: Final = 8
 _TAKEN_APART: Final = re.compile(
     r"\b(T+)\b[*`$ ]*(?:(?:can|could) be )?(?:(?:is|equals|as|be|also|just|simply|really|the same as|written|expressed"
     r"|rewritten|thought of|seen|made|the (?:product|sum|difference) of)[*`$ ]+)+$"
@@ -189,6 +215,8 @@ def take_backward(state: TraceState, computation: Computation, sentence: int) ->
     """Add the span of arithmetic from the target, which opens a goal."""
     named = _target_before(state, computation)
     start, end = computation.start if named is None else named, computation.first_line_end
+    if computation.main.holes and (solved := _SOLVED.match(state.text, end)) is not None:
+        end = solved.end()
     marker = state.marker
     if marker is not None and marker.strong:
         if marker.sentence == sentence and state.flow.last is not None and not state.covered:
@@ -203,6 +231,12 @@ def take_backward(state: TraceState, computation: Computation, sentence: int) ->
     state.under_goal = True
     state.idle_goal = False
 
+
+_SOLVED: Final = re.compile(
+    r"[*_`$)\\ ]*[,;]? ?(?:so |then |hence |thus |which means |and |=> ?)?[*_`$(\\ ]*"
+    r"(?:something|x|y|n|\?|□|(?:the )?(?:rest|unknown|remainder|missing number)) ?(?:=|is|must be|would be|→|->) ?\d+"
+)
+"""Matches the value of the placeholder behind an equation with one: `, so x = 79`."""
 
 # --- attempts ----------------------------------------------------------------------------------------------
 
@@ -230,6 +264,9 @@ def take_forward(state: TraceState, index: int, sentence: int, line: int) -> Non
         _draw(state, computation, relation, sentence, line)
     if strong or (relation.leaves_path and marker is not None):
         state.under_goal = False
+    if relation.leaves_path and flow.takes_reserved(computation):
+        state.under_goal = False
+        flow.leave_backward()
     state.covered = computation.main.holes > 0 and (drawn or state.covered)
     state.marker = None
     state.idle_goal = False
@@ -250,7 +287,7 @@ def _relation(state: TraceState, index: int) -> StepRelation:
     lead = state.lead
     if lead and lead[-1].cue.carries:
         return StepRelation.CONTINUES
-    joined = bool(lead) and lead[0].text.startswith("and") and state.marker is None
+    joined = bool(lead) and lead[0].text.startswith("and") and state.marker is None and not flow.failed
     if flow.fits_beside(computation) and (joined or _combined_in_words(state, index)):
         return StepRelation.SECOND_OPERAND
     return relation
@@ -326,7 +363,10 @@ def grow(state: TraceState, computation: Computation, relation: StepRelation) ->
         state.growing = False
 
 
-_JOINS: Final = re.compile(r"[*_`$ ]*(?:[,，;]? ?(?:and |so |then |and then |and so |next )?)[*_`$ ]*")
+_MARKS: Final = r"(?:[*_`$ ]|\\(?:[,;()\[\]]|q?quad))*"
+_JOINS: Final = re.compile(
+    rf"{_MARKS}(?:[,，;]? ?(?:and |so |then |here |and then |and so |so that |next )?|[,;]?{_MARKS}|: ?){_MARKS}"
+)
 
 
 _TRYING: Final = re.compile(

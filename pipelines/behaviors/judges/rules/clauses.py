@@ -39,7 +39,10 @@ class Clause:
 
 
 def mask(folded: str, tokens: TokenTable, computations: list[Computation], target: Number) -> str:
-    """Return the folded text with numbers outside computations masked: `T` for the target, `N` for any other."""
+    """Return the folded text with numbers outside computations masked: `T` for the target, `N` for any other.
+
+    Marks that wrap one number (`**9**`, `$9$`) are masked with it, so that they cut no clause.
+    """
     kinds, starts = tokens.kinds, tokens.starts
     pieces: list[str] = []
     position = behind = 0
@@ -49,9 +52,11 @@ def mask(folded: str, tokens: TokenTable, computations: list[Computation], targe
         nonlocal position
         index = kinds.find(NUMBER, behind)
         while index >= 0 and starts[index] < until:
-            end = tokens.ends[index]
-            pieces.append(folded[position : starts[index]])
-            pieces.append(("T" if tokens.values[index] == target else "N") * (end - starts[index]))
+            start, end = starts[index], tokens.ends[index]
+            if folded[end : end + 1] in _CLOSING:
+                start, end = _with_marks(folded, start, end)
+            pieces.append(folded[position:start])
+            pieces.append(("T" if tokens.values[index] == target else "N") * (end - start))
             position = end
             index = kinds.find(NUMBER, index + 1)
 
@@ -61,6 +66,18 @@ def mask(folded: str, tokens: TokenTable, computations: list[Computation], targe
     cover(len(folded))
     pieces.append(folded[position:])
     return "".join(pieces)
+
+
+_MARKS: Final = (("**", "**"), ("__", "__"), ("\\(", "\\)"), ("$$", "$$"), ("`", "`"), ("$", "$"), ("*", "*"))
+_CLOSING: Final = frozenset("*_\\$`")
+
+
+def _with_marks(folded: str, start: int, end: int) -> tuple[int, int]:
+    """Return the range of a number with the Markdown or LaTeX marks that wrap it."""
+    for opening, closing in _MARKS:
+        if folded.startswith(closing, end) and folded.endswith(opening, 0, start):
+            return start - len(opening), end + len(closing)
+    return start, end
 
 
 @dataclass(slots=True)
@@ -144,7 +161,11 @@ class _Scissors:
         """Return whether punctuation ends a clause: not a decimal point, nor a comma in a list of numbers."""
         masked = self.masked
         if sign in ".!?。":
-            return behind >= len(masked) or behind - at > 1 or masked[behind] in _BEHIND_STOP or sign == "。"
+            if behind >= len(masked) or behind - at > 1 or sign == "。":
+                return True
+            if masked[behind] in _BEHIND_STOP:
+                return True
+            return sign != "." and (masked[behind] >= _FIRST_CJK or masked[max(0, at - 1)] >= _FIRST_CJK)
         if sign == ",":
             number_behind = masked[behind : behind + 1] in _NUMBERS or masked[behind + 1 : behind + 2] in _NUMBERS
             number_before = masked[at - 1 : at] in _NUMBERS or masked[at - 2 : at - 1] in _NUMBERS
@@ -182,6 +203,8 @@ class _Scissors:
         return clause
 
 
+_FIRST_CJK: Final = "\u2e80"
+"""Chinese and Japanese put no space behind `！` and `？`, which `fold` writes in ASCII."""
 _SIGN: Final = 2
 _SHORT_GAP: Final = 12
 _COMPARING: Final = frozenset("!=>")

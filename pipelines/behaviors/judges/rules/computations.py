@@ -118,6 +118,8 @@ def read_computations(tokens: TokenTable, folded: str) -> list[Computation]:
                 continue
             if kinds[index - 1 : index] == _OPERATOR and _signed(tokens, index, found):
                 index -= 1
+            elif index and kinds[index - 1] == WORDS and _in_a_name(tokens, index, folded):
+                continue
         expression = read_expression(tokens, index)
         if expression is not None:
             computation, position = _chain(tokens, folded, expression)
@@ -126,11 +128,24 @@ def read_computations(tokens: TokenTable, folded: str) -> list[Computation]:
     return found
 
 
+_OTHER: Final = bytes((OTHER,))
+_CELL_STARTS: Final = (bytes((NUMBER,)), bytes((GLUE,)), bytes((OPERATOR,)))
 _NUMBER: Final = bytes((NUMBER,))
 _OPERATOR: Final = bytes((OPERATOR,))
 _BEGIN: Final = re.compile(b"%c(?=%c*([%c%c%c%c]))|%c" % (NUMBER, GLUE, OPERATOR, RELATION, OPEN, WORDS, OPEN))
 """Matches an open bracket, or a number followed by a token that can continue a computation."""
 _BEGIN_OR_WORDS: Final = re.compile(_BEGIN.pattern + b"|%c" % WORDS)
+
+
+def _in_a_name(tokens: TokenTable, index: int, folded: str) -> bool:
+    """Return whether a number ends a name: `x2 = x1 + 14`. Chinese has no space before numbers; `3x4` is a product."""
+    start = tokens.starts[index]
+    if tokens.ends[index - 1] != start or not folded[start - 1].isascii():
+        return False
+    return tokens.values[index - 1] != "x" or index < _OPERANDS or tokens.kinds[index - 2] not in (NUMBER, CLOSE)
+
+
+_OPERANDS: Final = 2
 
 
 def _signed(tokens: TokenTable, index: int, found: list[Computation]) -> bool:
@@ -161,7 +176,7 @@ def _chain(tokens: TokenTable, folded: str, first: ArithmeticExpression) -> tupl
         if relation is None:
             break
         side = read_expression(tokens, index)
-        if side is None:
+        if side is None or (relation == "=" and _is_distance(tokens, folded, index, side)):
             break
         if crossed and not line_end:
             line_end = sides[-1].end
@@ -170,7 +185,11 @@ def _chain(tokens: TokenTable, folded: str, first: ArithmeticExpression) -> tupl
         operators += side.operators
         index = side.after
     last = sides[-1]
-    if last.operators and (said := _said(tokens, folded, last)) is not None:
+    if last.operators and (cell := _next_cell(tokens, last)) is not None:
+        sides.append(cell)
+        exact.append(True)
+        last = cell
+    elif last.operators and (said := _said(tokens, folded, last)) is not None:
         sides.append(said)
         exact.append("about" not in folded[last.end : said.start])
         last = said
@@ -193,6 +212,30 @@ def _computation(
     leading = main == 1 and len(sides) == 2
     result = last.value if claimed else first.value if leading else sides[main].value
     return Computation(first.start, last.end, sides, exact, result, claimed or leading, on_last, spoken, first_line_end)
+
+
+def _next_cell(tokens: TokenTable, expression: ArithmeticExpression) -> ArithmeticExpression | None:
+    """Return the number in the table cell behind an expression, if it is its value: `| 22 + 19 | 41 |`."""
+    index = expression.after
+    if tokens.kinds[index : index + 1] != _OTHER or tokens.values[index] != "|":
+        return None
+    side = read_expression(tokens, index + 1) if tokens.kinds[index + 1 : index + 2] in _CELL_STARTS else None
+    if side is None or side.operators or side.value is None or side.value != expression.value:
+        return None
+    behind = side.after
+    return side if tokens.kinds[behind : behind + 1] == _OTHER and tokens.values[behind] == "|" else None
+
+
+def _is_distance(tokens: TokenTable, folded: str, index: int, side: ArithmeticExpression) -> bool:
+    """Return whether a number behind an arrow says how far off the result is: `99 → 9 too many`."""
+    if side.operators or folded[tokens.starts[index] - 1 : tokens.starts[index]] == "=":
+        return False
+    return _DISTANCE.match(folded, side.end) is not None
+
+
+_DISTANCE: Final = re.compile(
+    r"[*_`$)\\]* (?:too|more|less|short|over|under|off|away|above|below|higher|lower|left|missing|beyond|shy|needed)\b"
+)
 
 
 _MAY_RELATE: Final = frozenset((RELATION, GLUE, NEWLINE, CLOSE))

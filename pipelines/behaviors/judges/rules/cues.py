@@ -38,6 +38,8 @@ class Cue:
     """Whether an attempt may follow: `wait`, `hmm`, `however`."""
     bare: bool = False
     """Whether it is only `try` or similar, which belongs to the following words, even on the next line."""
+    heading: bool = False
+    """Whether it numbers an attempt: `Case 2`."""
     marker_at: int = 0
     """Offset of the marker in the clause."""
     goals: tuple[int, ...] = ()
@@ -83,6 +85,7 @@ def read_clause(clause: str) -> Cue:
         weak=marker.weak,
         aside=marker.aside,
         bare=marker.bare,
+        heading=marker.heading,
         marker_at=marker.at,
         goals=aims,
         check=check,

@@ -25,7 +25,7 @@ from pipelines.behaviors.judges.rules.verdicts import announce_check, checks, cl
 _OUTSIDE: Final = re.compile(
     r"<answer>.*?(?:</answer>|\Z)|```(?:python|py|javascript|js|c|cpp|java|bash)\b.*?(?:```|\Z)", re.DOTALL
 )
-"""Matches the answer element and programs, which are not reasoning."""
+"""Matches the answer element and programs, which are not reasoning; but see `_blank`."""
 _SPEAKERS: Final = ("user", "human", "question", "problem")
 _NEXT_TURN: Final = re.compile(r"\n\s*(?:user|human|question|problem|<\|im_start\|>\s*user)\s*:")
 """Matches the next question, which a base model may write after its answer; the text from there is ignored."""
@@ -44,7 +44,7 @@ def find_behaviors(text: str, numbers: Sequence[int], target: int) -> tuple[list
     if any(name in folded for name in _SPEAKERS) and (turn := _NEXT_TURN.search(folded)) is not None:
         folded = folded[: turn.start()]
     if "<answer>" in folded or "```" in folded:
-        folded = _OUTSIDE.sub(lambda match: " " * (match.end() - match.start()), folded)
+        folded = _OUTSIDE.sub(_blank, folded)
     tokens = tokenize(folded)
     computations = read_computations(tokens, folded)
     if not computations:
@@ -57,6 +57,14 @@ def find_behaviors(text: str, numbers: Sequence[int], target: int) -> tuple[list
     settle_marker(state, dropped=True)
     close_check(state)
     return sorted(state.found, key=lambda span: (span.start, span.end)), computations
+
+
+def _blank(outside: re.Match[str]) -> str:
+    """Return spaces for an answer or a program; an answer element that computes more than once is reasoning."""
+    text = outside[0]
+    if text.startswith("<answer>") and text.count("=") > 1 and len(read_computations(tokenize(text), text)) > 1:
+        return text
+    return " " * len(text)
 
 
 def _run(state: TraceState) -> None:
@@ -84,6 +92,7 @@ def _take_clause(state: TraceState, clause: Clause, ahead: int) -> None:
     if state.lead and state.lead[-1].sentence != clause.sentence and not _reaches_down(state.lead[-1], clause.line):
         state.lead.clear()
     if cue is NOTHING:
+        _extend_heading(state, clause)
         state.lead.append(clause)
         return
     if cue.goals and take_goal(state, clause, _in_sentence(state, clause, ahead)):
@@ -95,6 +104,8 @@ def _take_clause(state: TraceState, clause: Clause, ahead: int) -> None:
         state.asked = None
     elif "T" in clause.text and (clause.question or cue.check) and flow.last is not None:
         state.asked = clause
+    if cue.rejects and state.idle_goal:
+        flow.licence = False
     if cue.rejects and state.marker is not None and state.marker.sentence != clause.sentence:
         settle_marker(state, dropped=True)
     elif cue.rejects or (judged and cue.polarity < 0):
@@ -107,6 +118,18 @@ def _take_clause(state: TraceState, clause: Clause, ahead: int) -> None:
         take_marker(state, clause, judged=judged)
     if not judged:
         state.lead.append(clause)
+
+
+def _extend_heading(state: TraceState, clause: Clause) -> None:
+    """Let a strong marker reach over the words behind its colon: `Option B: begin with 33`."""
+    marker = state.marker
+    if marker is None or not marker.strong or marker.sentence != clause.sentence:
+        return
+    if _COLON.fullmatch(state.masked, marker.end, clause.start):
+        marker.end = clause.end
+
+
+_COLON: Final = re.compile(r"[*_` ]*:[*_` ]*")
 
 
 def _reaches_down(clause: Clause, line: int) -> bool:

@@ -27,7 +27,22 @@ _DEEPEST: Final = 40
 _MOST_TOKENS: Final = 400
 """Limit of tokens of an expression; a longer one is parsed in pieces."""
 _HOLE_WORDS: Final = frozenset(
-    ("something", "remainder", "rest", "other", "unknown", "whatever", "n", "y", "z", "a", "b", "c", "something else")
+    (
+        "something",
+        "remainder",
+        "rest",
+        "other",
+        "unknown",
+        "whatever",
+        "n",
+        "x",
+        "y",
+        "z",
+        "a",
+        "b",
+        "c",
+        "something else",
+    )
 )
 
 

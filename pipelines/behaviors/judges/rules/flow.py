@@ -7,6 +7,7 @@ from enum import Enum
 from typing import Final
 
 from pipelines.behaviors.judges.rules.computations import Computation
+from pipelines.behaviors.judges.rules.formula import WholeFormula, contains
 from pipelines.behaviors.judges.rules.tokens import Number, key
 
 _AHEAD: Final = 4
@@ -72,6 +73,8 @@ class ResultFlow:
     """Whether words before the current computation introduce an attempt."""
     new_plan: bool = False
     """Whether the goal just stated belongs to another plan: the first computation for it is a new attempt."""
+    reserved: set[Number] = field(default_factory=set)
+    """The given numbers that the arithmetic from the target has set aside: 50 after `96 - 50 = 46`."""
     resources: set[Number] = field(default_factory=set)
     """The numbers named as operands of the goal."""
     used: set[Number] = field(default_factory=set)
@@ -80,6 +83,8 @@ class ResultFlow:
     """Whether the last result was rejected."""
     reached: bool = False
     """Whether the target was reached and not rejected since."""
+    formula: WholeFormula | None = None
+    """What is still to be computed of a formula that was written whole before its parts."""
 
     @property
     def at_target(self) -> bool:
@@ -100,20 +105,26 @@ class ResultFlow:
             return StepRelation.SERVES_GOAL
         if self._second_operand(computations, place):
             return StepRelation.SECOND_OPERAND
+        if self.is_formula_part(computation):
+            return StepRelation.CONTINUES
         return StepRelation.BACK if self._goes_back(computation) else StepRelation.FRESH
+
+    def is_formula_part(self, computation: Computation) -> bool:
+        """Return whether a computation is the next part of the formula that was written whole."""
+        return self.formula is not None and not self.failed and self.formula.without(computation) is not None
 
     def _goes_back(self, computation: Computation) -> bool:
         return any(value in self.results and value not in self.given for value in computation.keys)
 
     def _goes_on(self, computation: Computation, last: Computation) -> bool:
         form = computation.form
-        if len(last.form) > _TRIVIAL and last.form in form:
-            return True  # contains the last expression
-        if len(form) > _TRIVIAL and form in last.form and not (last.claimed and (self.marked or self.failed)):
+        if len(last.form) > _TRIVIAL and contains(form, last.form):
+            return True
+        if len(form) > _TRIVIAL and not (last.claimed and (self.marked or self.failed)) and contains(last.form, form):
             return True  # computes a part of it
         if not self.failed:
             for earlier in self.attempt.forms[-_RECENT:]:
-                if earlier in form and earlier != form:
+                if earlier != form and contains(form, earlier):
                     return True
         result = last.result_key
         if result is None or result not in computation.keys:
@@ -239,6 +250,7 @@ class ResultFlow:
             self.forms.setdefault(form, 0)
         if relation is not StepRelation.RESTATES:
             self._spend(computation, relation)
+        self.formula = self._formula_after(computation)
         result = computation.result_key
         if result is not None:
             self.attempt.results.append(result)
@@ -249,6 +261,12 @@ class ResultFlow:
         self.licence = False
         self.new_plan = False
         self.resources = set()
+
+    def _formula_after(self, computation: Computation) -> WholeFormula | None:
+        rest = None if self.formula is None else self.formula.without(computation)
+        if rest is not None:
+            return None if rest.is_done else rest
+        return WholeFormula.of(computation)
 
     def _spend(self, computation: Computation, relation: StepRelation) -> None:
         attempt = self.attempt
@@ -265,12 +283,23 @@ class ResultFlow:
         if len(computation.form) > _TRIVIAL:
             attempt.forms.append(computation.form)
 
+    def takes_reserved(self, computation: Computation) -> bool:
+        """Return whether a computation uses a number that backward chaining has set aside, and so leaves its plan."""
+        return any(value in self.reserved and self.given[value] == 1 for value in computation.keys)
+
+    def leave_backward(self) -> None:
+        """Forget what was computed from the target and its goals: another plan has begun."""
+        self.backward = set()
+        self.goals = set()
+        self.reserved = set()
+
     def note_backward(self, computation: Computation) -> None:
         """Update the state with arithmetic from the target, which is a plan and not an attempt."""
         result = computation.result_key
         uses_result = any(value in self.results or value in self.backward for value in computation.keys)
         self.new_plan = self.last is not None and not uses_result and (self.failed or self._unmet())
         starts = [value for value in computation.keys if value in self.given]
+        self.reserved = self.reserved | set(starts) if uses_result else set(starts)
         if starts and not uses_result:
             self.attempt = SolutionAttempt(numbers=dict.fromkeys(starts, 1))
         if result is not None and result != self.target:

@@ -19,7 +19,7 @@ from pipelines.records import ArithmeticFact, Behavior, JudgeRun, LabelledSpan, 
 from pipelines.tasks.protocol import RulesContext
 from pipelines.tasks.registry import rules_context
 
-RULES_VERSION: Final = "4"
+RULES_VERSION: Final = "5"
 """Version of the rules; incremented when results change, and part of the id of the judge run."""
 
 NO_CONTEXT: Final = RulesContext((), 10**40)

@@ -20,7 +20,23 @@ VERB_STEMS: Final = (
 
 _SIGN: Final = {"a": "+", "s": "+", "m": "*", "p": "*", "q": "/"}
 _BEFORE: Final = frozenset(
-    ("", "the", "number", "numbers", "both", "up", "just", "all", "of", "together", "result", "by", "another", "only")
+    (
+        "",
+        "the",
+        "away",
+        "number",
+        "numbers",
+        "both",
+        "up",
+        "just",
+        "all",
+        "of",
+        "together",
+        "result",
+        "by",
+        "another",
+        "only",
+    )
 )
 _LINK: Final = re.compile(r"^(?:and|to|from|by|with|plus|into)(?: (?:the|number|both))*$")
 _RESULT_OF_LAST: Final = re.compile(

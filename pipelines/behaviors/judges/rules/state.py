@@ -3,12 +3,15 @@
 from bisect import bisect_left
 from collections.abc import Collection
 from dataclasses import dataclass, field
+from typing import Final
 
 from pipelines.behaviors.judges.rules.clauses import Clause, TextBreaks
 from pipelines.behaviors.judges.rules.computations import Computation
 from pipelines.behaviors.judges.rules.flow import ResultFlow
-from pipelines.behaviors.judges.rules.tokens import NUMBER, Number, TokenTable
+from pipelines.behaviors.judges.rules.tokens import GLUE, NUMBER, Number, TokenTable
 from pipelines.records import Behavior
+
+_GLUE: Final = bytes((GLUE,))
 
 
 @dataclass(slots=True)
@@ -39,6 +42,8 @@ class PendingMarker:
     breaks: bool
     """Whether it interrupts the current attempt: `wait`, `alternatively`."""
     bare: bool
+    heading: bool
+    """Whether it numbers an attempt, which may follow behind a full stop: `Case 2. 11 * 7 = 77`."""
 
 
 @dataclass(slots=True)
@@ -92,8 +97,11 @@ class TraceState:
         self.found.append(found)
 
     def number_at(self, place: int) -> Number | None:
-        """Return the number whose token begins at an offset; None if there is none."""
+        """Return the number that begins at an offset, after at most the mark that wraps it; None if there is none."""
         index = bisect_left(self.tokens.starts, place)
+        if self.tokens.kinds[index : index + 1] == _GLUE and self.tokens.starts[index] == place:
+            index += 1
+            place = self.tokens.ends[index - 1]
         if index < len(self.tokens) and self.tokens.starts[index] == place and self.tokens.kinds[index] == NUMBER:
             value = self.tokens.values[index]
             assert isinstance(value, int | float)

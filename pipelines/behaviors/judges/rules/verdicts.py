@@ -9,6 +9,8 @@ from pipelines.behaviors.judges.rules.cues import Cue, read_clause
 from pipelines.behaviors.judges.rules.state import AnnouncedCheck, SpanDraft, TraceState
 from pipelines.behaviors.judges.rules.tokens import key
 
+_BEFORE: Final = 16
+"""Characters searched for the equals sign of an equation whose rest a clause is."""
 _FAR: Final = 2
 """Most lines between a result and a verdict that does not name the target."""
 
@@ -46,11 +48,11 @@ def take_verdict(state: TraceState, clause: Clause) -> bool:
 def _may_judge(state: TraceState, clause: Clause) -> bool:
     cue = clause.cue
     flow = state.flow
-    if flow.last is None or (clause.line - state.line > _FAR and cue.versus != "T"):
+    if flow.last is None or (clause.line - state.line > _FAR and cue.versus != "T" and not _is_near(state, clause)):
         return False
     if cue.if_reached and not (flow.reached or (clause.touches and not cue.alone)):
         return False
-    if clause.start and state.masked[: clause.start].rstrip(" *`$").endswith(("=", "≈")):
+    if clause.start and state.masked[max(0, clause.start - _BEFORE) : clause.start].rstrip(" *`$").endswith(("=", "≈")):
         return False  # the rest of an equation
     if clause.question and (cue.polarity > 0 or cue.versus or _ASKS.match(clause.text)):
         return False
@@ -61,6 +63,16 @@ def _may_judge(state: TraceState, clause: Clause) -> bool:
     return _subject_fits(state, clause)
 
 
+def _is_near(state: TraceState, clause: Clause) -> bool:
+    """Return whether a verdict stands at most two paragraphs behind the result, blank lines aside."""
+    last = state.flow.last
+    if last is None or clause.start - last.end > _WINDOW:
+        return False
+    return len(_PARAGRAPH.findall(state.masked, last.end, clause.start)) <= _FAR
+
+
+_WINDOW: Final = 160
+_PARAGRAPH: Final = re.compile(r"\n\s*(?=\S)")
 _ASKS: Final = re.compile(r"(?:is|are|was|does|do|did|can|could|would|will|should|what|how|why)\b")
 
 
@@ -129,7 +141,7 @@ def _own_end(text: str) -> int:
 
 
 _SIGN: Final = re.compile(r"([✓✔✅☑❌✗✘✖][\ufe0e\ufe0f]?)\s+(?=\w)")
-_BUT: Final = re.compile(r",? (?:but|though|although|yet|except|however)\b ?")
+_BUT: Final = re.compile(r",? (?:but|though|although|yet|except|however|and (?=(?:each|every|all|no) ))\b ?")
 _EXCLAIMS: Final = re.compile(
     r"(?:oh|ah|yes|great|nice|wow|aha|perfect|excellent|hey|awesome)(?: (?:nice|great|wow|yes|good))?"
 )

@@ -21,8 +21,9 @@ _WORDS: Final = words_of(
 
 _BAD: Final = compiled(
     r"不等于|不是|不对|不行|不符合|不满足|不正确|不够|不成立|不可行|错误"
-    r"|太大|太小|太高|太低|太多|太少|超过|超出|大于 ?T|小于 ?T",
-    r"大了|小了|差 ?N|接近|没有达到|失败|不合适|也不|≠",
+    r"|太大|太小|太高|太低|太多|太少|偏[大小高低多少]|超过|超出|大于 ?T|小于 ?T|比 ?(?:T+"
+    r"|目标值?) ?还?要?[大小多少高低]",
+    r"大了|小了|高了|低了|多了? ?N|少了 ?N|差 ?N|差一点|差一些|不够|接近|没有达到|失败|不合适|也不|凑不[出成]|≠",
     r"\bdemasiado\b|\btampoco\b|\bmuy (?:alto|bajo|grande|pequeño|cerca)\b",
     r"\bno (?:es|da|son|llega|funciona|sirve|vale|coincide)\b|\b(?:se pasa|nos pasamos|casi|cerca|incorrecto)\b",
     r"\bzu (?:groß|gross|hoch|klein|niedrig|viel|wenig)\b|\bnicht (?:T|das ziel|richtig|gleich|ganz|genug)",
@@ -44,7 +45,9 @@ _TALK: Final = compiled(
 )
 
 STRONG: Final = compiled(
-    r"换(?:一|个|种|成|其他|别|用)|重新|另一|另外|其他(?:组合|方法|方式)|试试(?:别|其他|另)|再(?:试|来|尝试)|改(?:用|变|为)|回到",
+    r"换(?:一|个|种|成|其他|别|用)|重新|另一|另外|其他(?:组合|方法|方式)|试试(?:别|其他|另)|再(?:试|来|尝试)"
+    r"|改(?:用|变|为)|回到"
+    r"|倒推|反推|逆推|从目标|反过来|换[成为到]?[ NT]|放弃|推倒重来|从头",
     r"\botr[ao]s? (?:cosa|combinaci|forma|manera|opci|idea|v[ií]a|enfoque|camino|intento)|\ben (?:su lugar|vez de"
     r"|cambio)",
     r"\bde nuevo\b|\bvolvamos\b|\balternativamente\b",
@@ -58,15 +61,17 @@ NUMBERED: Final = compiled(
     r"^(?:方法|尝试|第)(?:二|三|四|五|六| ?N)",
 )
 WEAK: Final = compiled(
-    r"试试|尝试|试|也许|或许|如果|或者|可能|不妨|让我们|先",
+    r"试试|尝试|试|也许|或许|如果|或者|可能|不妨|不如|要不|要么|那么|让我们|先",
     r"\bprob(?:emos|ar|ando|aré)\b|\bintent(?:emos|ar|o|aré)\b|\btal vez\b|\bquizás?\b|\bqué tal\b|\by si\b|\bo bien\b",
     r"\bversuch\w*|\bprobier\w*|\bvielleicht\b|\boder\b|\bwie wäre\b|\bwas ist mit\b|\bwenn\b",
     r"\bessay\w*|\btent\w+|\bpeut-être\b|\bet si\b|\bou\b",
 )
 GOAL: Final = re.compile(
-    r"(?:需要|想要|如何|怎么|能否|能不能|可以|要|试着|先)[^。.TN]{0,12}?(?:(?:用|由|从)[N ,，和以及]{1,40})?"
-    r"(?:得到|凑出|凑成|凑|变成|做出|找到|组成)[^。.NT]{0,4}(?P<zh>N+)"
-    r"|(?:还差|还需要?|需要) ?(?P<zh2>N+)(?! ?[,和]| ?[NT])"
+    r"(?:需要|想要|想办法|设法|如何|怎么|能否|能不能|可以|要|试着|先)[^。.TN]{0,12}?(?:(?:用|由"
+    r"|从)?[N ,，、和以及]{1,40})?"
+    r"(?:得到|得|凑出|凑成|凑|变成|做出|找到|组成)[^。.NT]{0,4}(?P<zh>N+)"
+    r"|(?:还差|还需要?|还要|还缺|需要) ?(?P<zh2>N+)(?! ?[,、和]| ?[NT])"
+    r"|(?:需要|要|想办法|设法)让 ?(?P<zh3>N+)(?:[N ,，、和]{0,20})(?:消失|抵消|变成? ?0|为 ?0)"
     r"|\b(?:necesit\w+|requier\w+|quiero|busco|buscamos)\b (?:(?:obtener|conseguir|hacer|llegar a|formar|lograr|un|el"
     r"|otro)"
     r" )*(?P<es>N+)"
@@ -75,6 +80,10 @@ GOAL: Final = re.compile(
     r"|\b(?:il (?:me|nous) faut|besoin (?:de|d')|(?:puis-je|peut-on|pouvons-nous|comment) (?:obtenir"
     r"|faire)) ?(?P<fr>N+)"
 )
+
+
+_COMPARED: Final = re.compile(r"(?:不是|不等于|不到|≠|大于|小于|超过|凑不[出成]|[得是]) ?N|比 ?N")
+"""Chinese that compares with a number; elsewhere the number is a distance: `大了 5`."""
 
 
 def speaks(clause: str, words: set[str]) -> bool:
@@ -93,5 +102,5 @@ def verdict(clause: str) -> tuple[int, str]:
         return 0, ""
     versus = "T" if "T" in clause or "目标" in clause else ""
     if _BAD.search(clause):
-        return -1, versus or ("N" if "N" in clause and _LATIN.search(clause) is None else "")
+        return -1, versus or ("N" if _LATIN.search(clause) is None and _COMPARED.search(clause) else "")
     return (1, versus) if _GOOD.search(clause) else (0, "")

@@ -7,7 +7,7 @@ from pipelines.behaviors.judges.rules.lexicon.wording import compiled, words_of
 
 _MAKE: Final = (
     r"(?:make|makes|making|get|gets|getting|reach|reaching|find|finding|obtain|obtaining|form|forming|create|creating"
-    r"|build"
+    r"|represent|express|build"
     r"|building|produce|producing|give|gives|give us|construct|generate|generating|have|end up with|come up with|hit"
     r"|arrive at|leave|equal|equals|gain|lose|combine (?:in)?to|add up to|sum (?:up )?to|come to|turn into|amount to)"
 )
@@ -27,7 +27,7 @@ _PLAIN: Final = compiled(
 _MEANS: Final = compiled(
     r"\b(?:can|could|how|if|way|ways|possible|want|wants|try|trying|like|let's|let me|aim|hope|hoping|must|should|able"
     r"|where|maybe|goal|need|needs|might|see|perhaps|first|next|now|idea|combine|using|use|find|is there|are there"
-    r"|numbers"
+    r"|numbers|have to|has to|remains|suffices|enough"
     r"|sub-?goal|target)\b"
     rf"[^.!?;]{{0,60}}?\b(?P<make>{_MAKE}) {_SOME}(?P<goal>N+)\b{_NOT_COUNTED}"
 )
@@ -35,7 +35,8 @@ _ADD_MORE: Final = compiled(
     r"\b(?:if|can|could) (?:i|we) (?:\w+ )?(?:add|subtract|lose|gain|remove) (?P<goal>N+) (?:more|extra)\b"
 )
 _NEAR: Final = compiled(
-    r"\b(?:get|gets|getting|come|coming|reach|start|starting|begin|be|bring|land|go|aim|something|number|value|result|make"
+    r"\b(?:get|gets|getting|come|coming|reach|start|starting|begin|be|bring|land|go|aim|something|number|value"
+    r"|result|make"
     r"|making"
     r"|build|find|product|sum|combination|operations?|work|stay|approach)\b[^.!?;]{0,30}?"
     r"\b(?:close|closer|near|nearer|around|in the (?:vicinity|neighborhood|neighbourhood|range|ballpark) of"
@@ -64,7 +65,27 @@ _LEFT: Final = compiled(
     r"\b(?:would|will) (?:have|need) to (?:be|equal|give|make|become) (?:an? )?(?P<be>N+)\b",
     r"\bis (?P<is>N+) (?:possible|doable|feasible|reachable|makeable|obtainable|achievable)\b",
     r"\bleaves? (?:us |me )?(?:with )?(?P<leaves>N+) to (?:make|get|find|form)",
+    r"\b(?P<comes>N+) (?:now |then |still )?(?:has|have|had|must|needs?|would have|will have|ought)(?: now"
+    r"| then| still)?"
+    r" (?:to )?(?:come|be (?:made|built|formed|found|produced|obtained|expressed|represented|written))\b",
+    r"\bleaving (?P<leaving>N+) (?:for|to be made|from)\b",
+    r"\b(?:still|another|extra|further)(?: an?)? (?P<missing>N+) (?:more )?(?:missing|needed|to go|lacking)\b",
+    r"\b(?P<lacks>N+) (?:is|are) (?:still |now |then )(?:needed|missing|required|lacking|wanted)\b",
+    r"\b(?:diff\w*|gap|rest|remainder)(?: of)? (?P<gap>N+) (?:is )?(?:needed|wanted|required|from)\b",
 )
+_TOWARDS: Final = compiled(
+    r"\b(?:need|needs|want|have|try|trying|how|must|should|would|like|aim)\b[^.!?;]{0,20}?"
+    r"\b(?:add|subtract|remove|take|lose|gain|put)\b[^.!?;]{0,24}?\b(?:to|from) N+ to (?:reach|get|make|hit|arrive)",
+    r"\b(?:need|needs|want|have|try|trying|how|must|should|would|like|aim)\b[^.!?;]{0,16}?"
+    r"\b(?:get|go|come|move|bridge|climb|descend)\b[^.!?;]{0,10}? from N+ (?:up |down )?to T",
+    r"\b(?:see|look|check|test)\b[^.!?;]{0,20}?\b(?:whether|if)\b[^.!?;]{0,30}?"
+    r"\b(?:near|close|closer|nearer|around)\b(?: to)? (?:the |our )?(?:target|goal|T)",
+    r"^\W*(?:which |and |this |that )?(?:must|has to|have to|needs? to|is to) (?:now |then |still )?"
+    r"be (?:expressed|found|made|formed|obtained|produced|built|represented)\b",
+    r"\bN+(?:,| and|, and) [^.!?;]{0,12}?N+ (?:to |must |have to |should )?(?:cancel|vanish|disappear|annihilate)",
+    r"\b(?:turn|turning|make|making) [^.!?;]{0,24}?N+[^.!?;]{0,16}? (?:into |become |be )?(?:an? )?zero\b",
+)
+"""The way to the target as a goal: what to add to a result, nearness, or numbers that must cancel out."""
 _REPORT: Final = compiled(
     r"\b(?:we|i|you|which|that|this|it|and|then|us|to) (?:will |would |then |now )?"
     r"(?:get|gets|obtain|have|give|gives|makes?|reach|equals?)$"
@@ -81,7 +102,8 @@ _TRIGGERS: Final = words_of(
     can could how if way ways possible try trying like let's let hope hoping must should able where maybe goal
     might see perhaps first next now idea find is are multiple multiples factor factors divisor divisors more
     remaining so get getting start starting close near subgoal sub leaves go make target will other from out using
-    with for would
+    with for would have has must leaving still extra gap turn turning cancel vanish disappear remains suffices enough
+    rest remainder diff difference further ought check test see
     """
 )
 
@@ -101,6 +123,8 @@ def find(clause: str, words: set[str]) -> tuple[int, ...]:
     near = _NEAR.search(clause)
     if near and _WILL.search(clause[: near.end()]) and not clause.startswith(("which", "that", "this")):
         found.append(near.start("goal") if near["goal"] else -1)
+    if _TOWARDS.search(clause):
+        found.append(-1)
     for pattern in (_FACTOR, _ADD_MORE, _LEFT, *((foreign.GOAL,) if other else ())):
         match_one = pattern.search(clause)
         if match_one is not None and match_one.lastgroup:

@@ -15,6 +15,7 @@ class Marker:
     weak: bool = False
     aside: bool = False
     bare: bool = False
+    heading: bool = False
     turns: bool = False
     breaks: bool = False
     at: int = 0
@@ -25,7 +26,8 @@ NONE: Final = Marker()
 _NOUN: Final = (
     r"(?:approach|way|combination|option|attempt|idea|try|method|strategy|possibility|route|path|arrangement|order"
     r"|solution"
-    r"|expression|equation|pair|set|split|decomposition|breakdown|angle|factori[sz]ation|pairing|grouping|permutation|sequence|alternative"
+    r"|expression|equation|pair|set|split|decomposition|breakdown|angle|factori[sz]ation|pairing|grouping"
+    r"|permutation|sequence|alternative"
     r"|valid expression|starting point|direction|tactic|plan|configuration|trick|thought)(?:s|es)?"
 )
 _LEAD: Final = (
@@ -41,8 +43,10 @@ _STRONG: Final = compiled(
     rf" ?(?:different|alternative|new))(?: \w+)? {_NOUN}\b",
     r"\b(?:try|use|using|with|consider|switch to|maybe|perhaps|what about|how about) (?:an? )?(?:different"
     r"|other) operations?\b",
-    rf"{_LEAD}\b(?:another|second|third|fourth|fifth) (?:one|try|attempt|option|way|approach|possibility)\b",
-    rf"{_LEAD}\b(?:try|attempt|tried|trying|do|use|think|approach|consider|start|begin|combin\w+)\b[^,.;:]{{0,40}}?\b"
+    rf"{_LEAD}\b(?:another|second|third|fourth|fifth) (?:one|try|attempt|option|way|approach|possibility)\b"
+    r"(?! (?:is|was|seems|looks|has|uses|gives|works|being|closer|simpler|shorter)\b)",
+    rf"{_LEAD}\b(?:try|attempt|tried|trying|do|use|think|approach|consider|start|begin|pair|group|split|arrange"
+    r"|order|combin\w+)\b[^,.;:]{0,40}?\b"
     r"(?:again|another|something else|something different|differently|anew|else|otherwise)\b",
     rf"{_LEAD}\balternative(?:ly)?\b",
     r"(?:(?:if|so|but|maybe|perhaps|what if) )?(?:(?:we|i|let's|let me|try) )?\binstead\b(?! of)",
@@ -50,8 +54,12 @@ _STRONG: Final = compiled(
     r"\bnext (?:attempt|try|combination|option|approach|possibility)\b",
     rf"{_LEAD}\bstart(?:ing)? (?:over|again|afresh|from scratch|fresh|from (?:the )?(?:N+|beginning))\b",
     r"\bfrom scratch\b",
+    r"\ba(?:nother)? (?:correct|valid|better|possible|right|working|proper) (?:path|way|route|solution|approach"
+    r"|combination)"
+    r" (?:might|could|may) be\b",
     r"^\W*(?:back(?:ing)? up|revis(?:e|ing))(?: again)?\W*$",
-    rf"{_LEAD}\b(?:go|going|goes|went|come|coming|return|returning|returns|step|stepping|back|backing|get|circle|head"
+    rf"{_LEAD}\b(?<!keep )(?<!keeps )(?<!kept )(?:go|going|goes|went|come|coming|return|returning|returns|step"
+    rf"|stepping|back|backing|get|circle|head"
     rf"|move)"
     r" (?:back|up a step)\b(?! and forth)",
     r"\bback to (?:the (?:start|beginning|drawing board|original)|square one|N+|basics|where)",
@@ -70,8 +78,9 @@ _STRONG: Final = compiled(
     r"(?:backwards?|in reverse|(?:back )?from the (?:target|goal|end|result|other (?:end|side)))\b",
 )
 _NUMBERED: Final = compiled(
-    r"^\W*(?:attempt|option|try|approach|combination|method|trial|possibility|candidate|path|branch|idea|strategy)s?"
-    r" ?#?(?:N+|T+|two|three|four|five|six)\b",
+    r"^\W*(?:attempt|option|case|try|approach|combination|method|trial|possibility|candidate|path|branch|idea"
+    r"|strategy)s?"
+    r" ?#?(?:N+|T+|[b-h]|two|three|four|five|six)\b(?! \w+ (?:is|was)\b)",
     r"^\W*(?:second|third|fourth|fifth|sixth|next|last) (?:attempt|option|try|approach|combination|method|possibility"
     r"|idea)\b",
 )
@@ -96,12 +105,14 @@ _WEAK: Final = compiled(
     r"\bconsider(?:ing)?\b",
     r"\bpossib(?:ly|le)\b",
     r"\bif (?:we|i|you)\b",
+    r"\b(?:we|i|one) (?:may|might|can|could) also\b",
     r"\bcould be\b",
     r"\bor (?:maybe|perhaps|else|try|we|i|use)\b|^\W*or\b",
     r"\bhow would\b",
     r"\bexploring\b",
     r"\b(?:a|an|the|here's a|here is a|more|this|one|simple|valid|correct|possible|straightforward) (?:\w+ ){0,3}"
-    r"(?:solution|expression|equation|combination|option|way|answer|possibility|approach|one|alternative)"
+    r"(?:solution|expression|equation|combination|option|way|answer|possibility|approach|one|alternative|path|route"
+    r"|plan|idea|candidate|grouping|choice)"
     r" (?:is|would be|could be|might be|can be|may be)\b",
 )
 _TURNS: Final = compiled(
@@ -147,20 +158,26 @@ _TRIGGERS: Final = words_of(
     going want what how maybe perhaps suppose consider considering possibly possible if could or would exploring
     solution expression equation combination option way answer possibility approach one wait hmm hm ok okay but
     however so then now no oh well actually aha ah alright hold first think thinking still for say and also
+    pair group split arrange order may might case
     method trial candidate path branch idea strategy hmmm multiplication division subtraction addition
     multiplying dividing subtracting adding revised revise revising plan backing updated alternate
     """
 )
+
+_RETURNS: Final = compiled(r"\bke(?:ep|eps|pt) (?:coming|going|getting|circling|returning)\b")
+"""A habit told of, not a path taken up again."""
 
 CHECK_WORDS: Final = words_of(
     """
     verify verifying verification verifies check checking checks double recheck rechecking confirm confirming
     validate validating recalculate recalculating recompute recomputing reevaluate sanity sure proof probe
     prüfen prüfe überprüfen überprüfung kontrolle comprobemos comprobar comprobación verifiquemos verificar
-    verificación verifica vérifions vérification vérifie
+    verificación verifica vérifions vérification vérifie indeed really
     """
 )
 CHECK: Final = compiled(
+    r"^\W*(?:(?:oh|wait|no|hm+|but)\W+)*(?:indeed|really|(?:is|was) (?:that|it) (?:really )?(?:so|true|right"
+    r"|correct))\W*$",
     r"\b(?:verif(?:y|ying|ication|ies)|double[- ]?check(?:ing)?|re-?check(?:ing)?|check(?:ing|s)?\b(?! out\b)"
     r"|confirm(?:ing)?|validat(?:e|ing)|re-?calculat(?:e|ing)|re-?comput(?:e|ing)|re-?evaluat(?:e|ing)|make sure"
     r"|proof|probe|(?:über)?prüf\w*|kontrolle|comprob\w+|verific\w+|vérifi\w+)\b",
@@ -176,6 +193,7 @@ RESTATE_WORDS: Final = words_of(
 ANSWER: Final = compiled(
     r"\b(?:final|the|my|our) answer\b(?! (?:is )?(?:not|incorrect|wrong))",
     r"\bfinal (?:equation|expression|solution|result)\b",
+    r"\b(?:the|my|our) (?:closest|nearest|best)\b(?: \w+){0,5}? (?:is|was)\b",
     r"^\W*answer\W*$|\bboxed\b|答案|最终|\brespuesta\b|\bantwort\b|\blösung\b|\bréponse\b",
     r"\b(?:so|thus|therefore|hence)\b[^.]{0,12}\b(?:equation|expression|solution|answer|combination)\b",
 )
@@ -189,6 +207,7 @@ REJECTS: Final = compiled(
     r"\bnot (?:be |seem )?(?:sure|helpful|useful|promising|going to|helping|feasible|possible)\b|n't (?:help|seem"
     r"|look|useful|helpful"
     r"|feasible|have|possible)|\bnot the way\b|\bno use\b|\bstuck\b|\bunlikely\b|\buseless\b|\bnot seeing\b"
+    r"|\bimpossible\b|\b(?:cannot|can't) be (?:done|made|built|formed)\b|做不到|办不到"
 )
 DOUBT_WORDS: Final = words_of(
     """
@@ -203,9 +222,9 @@ def find(clause: str, words: set[str]) -> Marker:
     other = foreign.speaks(clause, words)
     if not (other or words & _TRIGGERS):
         return NONE
-    strong = _NUMBERED.search(clause)
+    strong = heading = _NUMBERED.search(clause)
     opening = _OPENING.search(clause)
-    if strong is None and not (opening and "other" not in words):
+    if strong is None and not (opening and "other" not in words) and _RETURNS.search(clause) is None:
         strong = _STRONG.search(clause)
     weak = _WEAK.search(clause)
     if other:
@@ -224,6 +243,7 @@ def find(clause: str, words: set[str]) -> Marker:
         weak=weak is not None or opening is not None or turns,
         aside=aside,
         bare=_BARE.search(clause) is not None,
+        heading=heading is not None,
         turns=turns,
         breaks=weak is not None and _BREAKS.search(clause) is not None,
         at=first.start() if first else 0,

@@ -30,6 +30,7 @@ _NAMED: Final = any_of(
     r"|of))*(?: T+)?",
     r"(?:the |our )?(?:desired|required|needed|wanted|requested|expected|intended)"
     r" (?:number|value|result|total|sum|outcome|answer|amount|T+)(?: (?:of )?T+)?",
+    r"(?:the |our )?(?:number|value|result|total) (?:sought|asked for|looked for|in question|wanted)\b",
     r"(?:what|the (?:number|value|result|total|one)) (?:we|i|you)(?:'re| are| were|'d| need(?:ed)?| want(?:ed)?)\b",
 )
 _TARGET: Final = any_of("T+", _NAMED)
@@ -75,6 +76,10 @@ _TOO: Final = compiled(
     r"\b(?:falls?|falling|comes?|fell|came) (?:\w+ )?(?:up )?short\b",
     r"\b(?:way|far|bit|still|just|slightly|only) off\b",
     r"\boff by\b",
+    r"\b(?:miles|leagues|nowhere|a long way|far|still) (?:away|off)\b",
+    r"\b(?:target|goal) (?:is |was |has )?(?:not|never) (?:been )?(?:reached|met|hit|matched|achieved|attained)\b",
+    r"\b(?:misses|we miss|fall short of|short of) (?:the )?(?:target|goal)\b",
+    r"^\W*(?:again |still |here |and )?(?:we|i|it) (?:again |still )?miss(?:ed|es)?\W*$",
     r"\bnot (?:\w+ )?enough\b",
     r"(?:\bnot(?: even)?|\bnowhere|n't(?: even)?)(?: \w+)? (?:close|near)\b",
     r"\bexceed(?:s|ed|ing)?\b",
@@ -87,7 +92,8 @@ _COMPARED: Final = compiled(
     rf"(?: than| to| of| by| from| exactly)?(?: (?:N+|one|two|a))*(?: \w+)? ?{_TARGET}",
     rf"\b{_FEW}(?: \w+)? (?:less|more|higher|lower|fewer|above|below|over|under|short|away|off|shy)\b"
     rf"(?: than| of| from)? (?:{_TARGET}|(?:we|i) (?:need|want)|needed|required)",
-    rf"\b{_HIGHER} than (?:needed|required|(?:what )?(?:we|i) (?:need|want))",
+    rf"(?:\b{_FEW} )?\b{_HIGHER} than (?:needed|required|wanted|desired|asked|allowed|(?:what )?(?:we"
+    rf"|i) (?:need|want))",
 )
 _FILLER: Final = (
     "but|and|that's|it's|this is|which is|that is|still|just|a|bit|little|slightly|way|only|now|again|very|quite|so"
@@ -111,6 +117,7 @@ _FAILS: Final = compiled(
     r"\b(?:does|do|did)(?:n't| not) (?:match|fit|equal|help us reach)\b",
     r"(?:n't|\bnot) (?:\w+ )?(?:correct|right|equal|it|a match|exact)\b(?! (?:to|number))",
     r"\bincorrect\b",
+    r"^\W*(?:the |it's |that's )?same (?:miss|failure|wrong result|as before)\b",
     r"\bwrong\b(?! (?:way|order|direction))",
     r"\bfail(?:s|ed|ure)?\b(?! to)",
     r"\bdead end\b",
@@ -128,7 +135,7 @@ _WORKS: Final = compiled(
 _CORRECT: Final = compiled(
     r"(?<!\bthe )(?<!\ba )\bcorrect(?:ly)?\b(?! (?:equation|answer|expression|solution|combination|order|way|operation"
     r"|result|one|approach|number|numbers|is|would|formula|sequence))",
-    r"\b(?:that|this|it)(?:'s| is) (?:right|true)\b",
+    r"\b(?:(?:that|this|it)(?:'s| is)|(?:value|result|total|sum|number|outcome) is) (?:indeed )?(?:right|true)\b",
     r"^\W*(?:so )?(?:this|that|which) is (?:the|a) (?:correct|right|valid) (?:equation|answer|expression|solution"
     r"|combination|one)\b",
 )
@@ -149,7 +156,9 @@ _REACHED: Final = compiled(
     r"^= ?(?:the |our )?target",
     r"^\W*this one (?:is|fits|does it)\b",
     r"\b(?:equals?|match(?:es)?|hits?|is indeed|is now) (?:to )?T+",
-    r"\b(?:target|goal) (?:is |was |has been )?(?:reached|achieved|hit|met|found|matched)\b",
+    r"^T+ (?:is|=|equals) T+\W*$",
+    r"\b(?:target|goal) (?:is |was |has been )?(?:reached|achieved|hit|met|found|matched|attained)\b",
+    r"\b(?:total|sum|value|result) (?:is|equals|comes to) (?:then |now |indeed )?(?:exactly |precisely )?T+",
     r"\bas (?:required|desired|needed|wanted)\b",
     r"\bexactly (?:right|what|it|the number|the (?:value|result) we)\b",
 )
@@ -164,7 +173,8 @@ _HURRAH: Final = compiled(
     r"|done|wonderful|fantastic|amazing|exact|ok|solved|voil[aà]|woohoo"
     r"|(?:we |i |we've |i've )?(?:got|found|did|have|made|solved) it|there (?:we|you) (?:go|are)|there it is|that's it"
     r"|this is it|that is it|problem solved|jackpot|match|matches|found|a match|it matches|that matches|this matches"
-    r"|we have a (?:match|solution|winner)|works|working|reached|hit|target(?=\W*$)|on target|bullseye|good match"
+    r"|we have a (?:match|solution|winner)|(?:that|this) does it|works|working|reached|hit|target(?=\W*$)"
+    r"|on target|bullseye|good match"
     r"|winner)\b"
     r"(?! (?:enough|try|idea|start|point))"
 )
@@ -176,7 +186,7 @@ _GROAN: Final = compiled(
     r"^\W*(?:(?:but|and|so|hmm|oh|still|again|ah|damn|unfortunately|sadly|also)\W+)*(?:no|nope|nah|not|not quite"
     r"|not good"
     r"|not there yet|not there|not yet|not exactly|not really|no luck|no good|no match|fail|fails|failed|bad|wrong"
-    r"|incorrect|not it"
+    r"|incorrect|not it|nothing|no success|mismatch|insufficient|too bad|miss|to no avail"
     r"|not this|dead end|not either|neither|no again|doesn't|way too (?:big|small|high|low)|not close|it's not"
     r"|that's not|not quite right|not what we (?:want|need)|not equal|no solution)\W*$",
     r"^no (?:N+|but|because|since|as)\b",
@@ -184,8 +194,8 @@ _GROAN: Final = compiled(
 _NEAR: Final = compiled(r"\b(?:close|closer|almost|nearly|near)\b")
 _TALK: Final = compiled(
     r"\b(?:need|needs|want|must|should|aim|trying|tries) to\b",
-    r"\b(?:goal|target|objective|aim|task) (?:number |value )?(?:is|was|=)(?! (?:reached|hit|met|achieved))",
-    r"^\W*(?:our |the |my )?(?:target|goal)\b(?! (?:reached|hit|met|achieved))",
+    r"\b(?:goal|target|objective|aim|task) (?:number |value )?(?:is|was|=)(?! (?:reached|hit|met|achieved|attained))",
+    r"^\W*(?:our |the |my )?(?:target|goal)\b(?! (?:reached|hit|met|achieved|attained|(?:is )?attained))",
     r"\bto (?:get|reach|make|equal|hit|match|obtain|achieve|find|produce|create|give|arrive|be|check|see|verify|ensure"
     r"|form|have)\b",
     r"\b(?:equations?|expressions?|combinations?|solutions?|way|ways|formula|something|results?|anything|pairs?"
@@ -198,7 +208,7 @@ _TALK: Final = compiled(
     r"\bwhat (?:if|about)\b",
     r"\blet(?:'s| me| us)\b",
     r"\busing the numbers\b",
-    r"\b(?:so|thus|therefore|hence) the\b(?! result)",
+    r"\b(?:so|thus|therefore|hence) the\b(?! (?:result|total|value|sum|outcome|number is|(?:target|goal) is))",
     r"\bcreate\b",
     r"\bwould\b(?! be (?:too|way|over|under|above|below))",
     r"\bcan (?:we|i|you)\b",
@@ -226,7 +236,9 @@ _TRIGGERS: Final = words_of(
     once again exactly precisely indeed finally equals equal hits hit reached reaches achieved achieves meets
     satisfies checks is are was gives got yields produces target goal required desired needed yes yeah yep yay hooray
     great excellent nice awesome perfect bingo eureka success done wonderful fantastic amazing exact ok solved
-    found there that's it's no nope nah bad doesn't isn't don't didn't won't can't aren't wasn't we've that this
+    found miles leagues long wanted desired asked allowed attained nothing mismatch insufficient avail does total
+    sum value same
+    there that's it's no nope nah bad doesn't isn't don't didn't won't can't aren't wasn't we've that this
     which voilà we have jackpot bullseye winner way on
     """
 )
