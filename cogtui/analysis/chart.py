@@ -9,6 +9,7 @@ from html import escape
 from typing import Final
 
 from cogtui.analysis.intervals import MeanEstimate
+from cogtui.palette import SERIES, series_slots
 
 _WIDTH: Final = 760
 _HEIGHT: Final = 360
@@ -18,18 +19,6 @@ _TOP: Final = 28
 _BOTTOM: Final = 40
 _TICKS: Final = 5
 _LABEL_GAP: Final = 13.0
-_COLOURS: Final = (
-    "#0072b2",
-    "#d55e00",
-    "#009e73",
-    "#cc79a7",
-    "#b8860b",
-    "#56b4e9",
-    "#555555",
-    "#8a3fa8",
-    "#a0522d",
-    "#00868b",
-)
 _DASHES: Final = ("", "7 3", "2 3", "9 3 2 3")
 _NICE: Final = (1.0, 2.0, 2.5, 5.0, 10.0)
 
@@ -60,8 +49,9 @@ def render_line_chart(title: str, lines: Sequence[ChartSeries]) -> str:
         *_axes(top, last),
     ]
     ends = _spread([_y(line.points[-1][1].mean, top) for line in lines])
+    slots = series_slots(line.name for line in lines)
     for place, line in enumerate(lines):
-        parts += _line(place, line, top, last, ends[place])
+        parts += _line(place, line, slots[line.name], top, last, ends[place])
     return "\n".join([*parts, "</svg>"])
 
 
@@ -98,8 +88,9 @@ def _axes(top: float, last: int) -> list[str]:
     return parts
 
 
-def _line(place: int, line: ChartSeries, top: float, last: int, label: float) -> list[str]:
-    colour = _COLOURS[place % len(_COLOURS)]
+def _line(place: int, line: ChartSeries, slot: int, top: float, last: int, label: float) -> list[str]:
+    # On a page with the app's style sheet the colour follows its scheme; alone the chart is for light paper.
+    colour = f"var(--series-{slot}, {SERIES[slot].light})"
     dash = _DASHES[place % len(_DASHES)]
     banded = [(step, found) for step, found in line.points if found.half is not None]
     parts = []

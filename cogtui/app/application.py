@@ -5,7 +5,7 @@ import gc
 import os
 import select
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import ClassVar, Final
@@ -14,11 +14,14 @@ from textual import on
 from textual.app import App, SystemCommand
 from textual.await_complete import AwaitComplete
 from textual.binding import Binding, BindingType
+from textual.filter import LineFilter, Monochrome
 from textual.screen import Screen
 from textual.signal import Signal
+from textual.theme import Theme
 
 from cogtui.app.experiments.screen import ExperimentsScreen
-from cogtui.app.rendering.themes import THEMES, default_theme, span_variables
+from cogtui.app.rendering.terminal_colors import PaletteFilter, color_depth
+from cogtui.app.rendering.themes import THEMES, default_theme, theme_variables
 from cogtui.app.shell.context import Context
 from cogtui.app.shell.opening import (
     OpenAnnotation,
@@ -32,6 +35,7 @@ from cogtui.app.shell.opening import (
 from cogtui.app.shell.screen_base import AppScreen
 from cogtui.app.shell.screen_pool import ReusableScreen, ScreenPool
 from cogtui.app.shell.snapshot import WorkspaceSnapshot
+from cogtui.preferences import read_preferences, remember
 from pipelines.errors import CogtuiError
 
 POLL_S = 1.0
@@ -104,6 +108,8 @@ class CogtuiApp(App[None]):
         self.context = context
         super().__init__()
         self.animation_level = "none"
+        depth = color_depth(self.console.color_system, no_color=self.no_color)
+        self._palette_filter = None if depth is None else PaletteFilter(depth)
         chosen = list(modes)
         self.modes_shown = tuple(
             (str(number), title) for number, (title, _) in enumerate(MODE_SCREENS, start=1) if title in chosen
@@ -114,7 +120,7 @@ class CogtuiApp(App[None]):
                 self.add_mode(title, screen)
         for theme in THEMES:
             self.register_theme(theme)
-        wanted = default_theme()
+        wanted = default_theme(remembered=read_preferences().get("theme", ""))
         chosen_theme = self.get_theme(wanted)
         # NO_COLOR with an ANSI theme gives black text on black.
         self._refused_theme = wanted if chosen_theme is None or (chosen_theme.ansi and self.no_color) else ""
@@ -129,12 +135,20 @@ class CogtuiApp(App[None]):
         self._store_asked = False
         self._problems: dict[str, str] = {}
 
+    def get_line_filters(self) -> Sequence[LineFilter]:
+        filters = super().get_line_filters()
+        if self._palette_filter is None or self.current_theme.ansi:
+            return filters
+        # Without colour attributes stand for colours; Textual's own filter would still send greys.
+        return [*(one for one in filters if not isinstance(one, Monochrome)), self._palette_filter]
+
     def get_theme_variable_defaults(self) -> dict[str, str]:
-        return span_variables(self.current_theme)
+        return theme_variables(self.current_theme)
 
     def on_mount(self) -> None:
         if self._refused_theme:
             self.notify(f"theme {self._refused_theme!r} cannot be used here", severity="warning", markup=False)
+        self.theme_changed_signal.subscribe(self, self._remember_theme)
         self.switch_mode(self._first_mode)
         self.set_interval(POLL_S, self.poll)
         # Paint before reading any file.
@@ -184,6 +198,15 @@ class CogtuiApp(App[None]):
         if version != self._store_version:
             self._store_version = version
             self.store_signal.publish(version)
+
+    def _remember_theme(self, theme: Theme) -> None:
+        self.run_worker(self._write_theme(theme.name), group="theme", exclusive=True)
+
+    async def _write_theme(self, name: str) -> None:
+        try:
+            await self.context.work.call(lambda _: remember("theme", name))
+        except OSError as error:
+            self._problem("theme", f"the theme cannot be remembered: {error}")
 
     def _problem(self, what: str, text: str) -> None:
         if self._problems.get(what) != text:  # shown once, not at every poll

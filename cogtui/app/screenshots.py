@@ -4,7 +4,7 @@ import argparse
 import asyncio
 import contextlib
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -55,15 +55,15 @@ async def traces(app: CogtuiApp, pilot: Pilot[None]) -> bool:
     """Show the list of rollouts."""
     app.action_mode("Traces")
     await settle(app, pilot)
-    screen = app.screen
-    assert isinstance(screen, TracesScreen)
-    return bool(screen.total)
+    return isinstance(app.screen, TracesScreen) and bool(app.screen.total)
 
 
 async def trace(app: CogtuiApp, pilot: Pilot[None]) -> bool:
     """Show a solved rollout with several behaviours, else any with behaviours, at its first span."""
+    app.action_mode("Traces")
     screen = app.screen
-    assert isinstance(screen, TracesScreen)
+    if not isinstance(screen, TracesScreen):
+        return False
     from cogtui.app.shell.list_query import ListQuery
     from cogtui.store import Sort
 
@@ -90,8 +90,11 @@ async def compare(app: CogtuiApp, pilot: Pilot[None]) -> bool:
     from cogtui.store import Sort
 
     app.action_mode("Traces")
+    await settle(app, pilot)
+    app.action_mode("Traces")  # from the reader back to the list
     screen = app.screen
-    assert isinstance(screen, TracesScreen)
+    if not isinstance(screen, TracesScreen):
+        return False
     for wanted in ("kind:ppo split:test backtracking>=1", "kind:ppo", ""):
         screen.change(ListQuery(typed=wanted, sort=Sort("step", descending=True)))
         await settle(app, pilot)
@@ -159,8 +162,16 @@ async def settle(app: CogtuiApp, pilot: Pilot[None]) -> None:
                 await worker.wait()
 
 
-async def export(workspace: Workspace, out: Path, size: tuple[int, int] = SIZE) -> list[Path]:
+async def export(
+    workspace: Workspace, out: Path, size: tuple[int, int] = SIZE, *, steps: Mapping[str, Step] = STEPS
+) -> list[Path]:
     """Write an SVG of each screen that the workspace can fill; return the paths in the order of the modes.
+
+    Args:
+        workspace: with an experiment, if the screens are to be filled.
+        out: folder, created if missing.
+        size: columns and rows.
+        steps: the screens to show, one after the other.
 
     Raises:
         OSError: `out` cannot be written.
@@ -178,7 +189,7 @@ async def export(workspace: Workspace, out: Path, size: tuple[int, int] = SIZE) 
         while not app.context.snapshot.read:
             app.poll()
             await settle(app, pilot)
-        for name, step in STEPS.items():
+        for name, step in steps.items():
             if await step(app, pilot):
                 path = out / f"{name}.svg"
                 path.write_text(app.export_screenshot(title="cogtui", simplify=True), encoding="utf-8")

@@ -38,10 +38,10 @@ STATES: Final[tuple[StateName, ...]] = get_args(StateName)
 """
 
 STATE_GLYPHS: Final[dict[StateName, str]] = {
-    "planned": "·",
-    "queued": "○",
+    "planned": "○",
+    "queued": "·",
     "blocked": "⊘",
-    "running": "▶",
+    "running": "◐",
     "resuming": "↻",
     "done": "✓",
     "failed": "✗",

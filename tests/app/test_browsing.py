@@ -97,6 +97,7 @@ async def test_problems_keep_the_filter_and_page_both_ways(problems: Builder) ->
         seen = {last}
         for _ in range(299):
             await pilot.press("up")
+            await pilot.pause()
             seen.add(groups.view.group.problem_id)
             if groups.view.cursor < 60:
                 await settle(pilot)

@@ -55,10 +55,10 @@ async def test_a_rollout_is_put_beside_the_first_step_of_its_run(steps: Builder)
         rows = [line.rstrip() for line in visible_lines(text)]
         middle = rows[0].index("Try 3 + 4 = 7.", 20) - 5
         assert [row[middle - 2] for row in rows] == [" ", "≠", ">", " "]
-        assert rows[1].startswith("      That is not 32, so I stop.")
-        assert rows[1][middle:] == "VB   That is not 32, so let me try again."
+        assert rows[1].startswith(" ···· That is not 32, so I stop.")
+        assert rows[1][middle:] == "VB·· That is not 32, so let me try again."
         assert rows[2][:middle].strip(" >") == ""
-        assert rows[2][middle:] == "  S  First make 8."
+        assert rows[2][middle:] == "··S· First make 8."
         assert (
             "2 the same, 1 changed ≠, 0 only in A <, 1 only in B >" in screen.query_one("#pair-summary", TextRows).text
         )
@@ -84,12 +84,12 @@ async def test_at_80_columns_they_stand_one_below_the_other(steps: Builder) -> N
         text = screen.query_one(PairText)
         assert text.stacked
         assert [line.rstrip() for line in visible_lines(text)] == [
-            "         Try 3 + 4 = 7.",
-            " A≠      That is not 32, so I stop.",
-            " B≠ VB   That is not 32, so let me try again.",
-            " B>   S  First make 8.",
-            " A       (3 + 5) * 4 = 32, works.",
-            " B  V    (3 + 5) * 4 = 32, works.",
+            "    ···· Try 3 + 4 = 7.",
+            " A≠ ···· That is not 32, so I stop.",
+            " B≠ VB·· That is not 32, so let me try again.",
+            " B> ··S· First make 8.",
+            " A  ···· (3 + 5) * 4 = 32, works.",
+            " B  V··· (3 + 5) * 4 = 32, works.",
         ], "the same words under other spans stand twice"
 
 

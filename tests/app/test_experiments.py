@@ -16,8 +16,8 @@ async def test_the_matrix_tells_each_state_by_glyph_and_word(small: Builder) -> 
         assert isinstance(app.screen, ExperimentsScreen)
         lines = visible_lines(app.screen.query_one(MatrixView))
         assert [line.split() for line in lines] == [
-            ["none", "seed=1", "›", "✓", "done", "✓", "done", "▶", "running", "40%"],
-            ["all_strategies", "seed=2", "✓", "done", "✗", "failed", "·", "planned"],
+            ["none", "seed=1", "›", "✓", "done", "✓", "done", "◐", "running", "40%"],
+            ["all_strategies", "seed=2", "✓", "done", "✗", "failed", "○", "planned"],
         ]
         summary = app.screen.query_one("#summary", TextRows).text
         assert "mini (1 of 2)" in summary
@@ -105,7 +105,7 @@ async def test_jobs_lists_what_needs_a_person_before_what_is_done(small: Builder
         rows = visible_lines(app.screen.query_one(KeyedTable))
         words = [row.split()[1] for row in rows]
         assert words == ["running", "failed", "planned", "done", "done"]
-        assert "all_strategies seed=2      RuntimeError: out" in rows[1]
+        assert "all_strategies seed=2     RuntimeError: out" in rows[1]
         await press(pilot, "down")
         assert "attempt 1" in screen_text(app)
         assert "exit 1" in screen_text(app)

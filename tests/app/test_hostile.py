@@ -16,7 +16,7 @@ from cogtui.app import application
 from cogtui.app.experiments.matrix_data import build_matrix, count_states
 from cogtui.app.rendering.pairing import pair_segments
 from cogtui.app.rendering.styles import Part
-from cogtui.app.rendering.themes import span_variables
+from cogtui.app.rendering.themes import theme_variables
 from cogtui.app.rollout.rollout_columns import rollout_cells, snippet_parts
 from cogtui.app.rollout.span_list import span_parts
 from cogtui.app.rollout.trace_data import JudgeRunView
@@ -110,7 +110,7 @@ class OneView(App[None]):
     CSS_PATH = Path(application.__file__).with_name("styles.tcss")
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
-        return span_variables(self.current_theme)
+        return theme_variables(self.current_theme)
 
     def compose(self) -> ComposeResult:
         yield TraceText()
@@ -138,7 +138,7 @@ class OnePair(App[None]):
     CSS_PATH = Path(application.__file__).with_name("styles.tcss")
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
-        return span_variables(self.current_theme)
+        return theme_variables(self.current_theme)
 
     def compose(self) -> ComposeResult:
         yield PairText()

@@ -83,6 +83,7 @@ async def test_paging_down_meets_every_row_once(judged: Builder) -> None:
             assert view.rollout is not None
             seen.append(view.rollout.id)
             await pilot.press("down")
+            await pilot.pause()
             if view.cursor >= view.line_count - 50:
                 await settle(pilot)
         assert len(set(seen)) == 200
@@ -255,9 +256,9 @@ async def test_the_trace_has_head_legend_gutter_and_minimap(judged: Builder) -> 
         assert "1 not found" in legend
         lines = visible_lines(screen.query_one(TraceText))
         assert [line.rstrip() for line in lines] == [
-            "       Try 3 + 4 = 7.",
-            "VBS    That is not 32, so let me try again. First make 8.",
-            "V      (3 + 5) * 4 = 32, works.",
+            "····   Try 3 + 4 = 7.",
+            "VBS·   That is not 32, so let me try again. First make 8.",
+            "V···   (3 + 5) * 4 = 32, works.",
         ]
         strip = screen.query_one("#minimap", TextRows).text
         assert set(strip) >= {"V", "B", "S"}

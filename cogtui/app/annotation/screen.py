@@ -23,6 +23,7 @@ from cogtui.app.shell.chords import ChordScreen
 from cogtui.app.shell.dialogs import ChoiceScreen, ConfirmScreen
 from cogtui.app.shell.trace_order import TraceOrder
 from cogtui.app.widgets.detail_pane import DetailPane
+from cogtui.app.widgets.panel import Panel
 from cogtui.app.widgets.text_rows import TextRows
 from cogtui.store import RolloutDetail, RolloutRow
 from cogtui.store.user_data.annotations import human_judge_run, new_annotation
@@ -114,10 +115,13 @@ class AnnotateScreen(ChordScreen):
         yield TextRows(widget_id="counts")
         yield TextRows(widget_id="hint")
         with Container(classes="reading"):
-            yield AnnotateText()
+            with Panel(title="Completion", panel_id="text-panel"):
+                yield AnnotateText()
             with Container(classes="beside"):
-                yield DraftList()
-                yield DetailPane("problem")
+                with Panel(title="Your spans", panel_id="spans-panel"):
+                    yield DraftList()
+                with Panel(title="Problem", panel_id="problem-panel", text=True):
+                    yield DetailPane("problem")
 
     def on_mount(self) -> None:
         self.text.focus()
@@ -167,10 +171,10 @@ class AnnotateScreen(ChordScreen):
             self.query_one("#head", TextRows).show_rows(head_parts(self.detail.row, self.annotator, ""))
         detail, now = self.detail, self.rules
         self.query_one("#problem", DetailPane).show_with(lambda width: problem_rows(detail, None, now, width))
-        self._show_counts()
+        self._show_status()
         self._show_hint()
 
-    def _show_counts(self) -> None:
+    def _show_status(self) -> None:
         self.query_one("#counts", TextRows).show(
             *count_parts(self.draft, "" if self._saving is None else self._saving.state)
         )
@@ -221,7 +225,7 @@ class AnnotateScreen(ChordScreen):
 
     def _written(self) -> None:
         if self.is_attached and self.query(AnnotateText):
-            self._show_counts()
+            self._show_status()
 
     def action_accept(self) -> None:
         """Apply the new boundaries, or accept the proposal and go to the next one."""

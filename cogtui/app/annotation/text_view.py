@@ -9,7 +9,7 @@ from textual.message import Message
 from cogtui.app.annotation.boundaries import TextSelection, TextUnit, move_boundary
 from cogtui.app.annotation.draft import AnnotationDraft, SpanKey, span_key
 from cogtui.app.rendering.highlight import HighlightPiece, Highlights
-from cogtui.app.rendering.styles import SPAN_STYLES, Part, StyleName
+from cogtui.app.rendering.styles import INK_STYLES, Part, StyleName
 from cogtui.app.rollout.trace_text import TraceText
 from pipelines.behaviors.sets.registered import BEHAVIOR_LETTERS
 from pipelines.records import LabelledSpan
@@ -172,7 +172,7 @@ class AnnotateText(TraceText, inherit_bindings=False):
         start, end = layout.bounds(line)
         parts: list[Part] = []
         for lane, behavior in zip(self._lanes(start, end), self._marked.behaviors, strict=True):
-            parts.append((lane, (SPAN_STYLES[behavior], "strong") if lane != " " else ""))
+            parts.append((lane, INK_STYLES[behavior]) if lane != " " else ("·", "faint"))
         parts.append((" ↪ " if layout.continues(line) else "   ", "dim"))
         for piece in self._cut(self._marked.pieces_between(start, end)):
             parts.append((layout.show(self._text[piece.start : piece.end]), self._piece_styles(piece)))

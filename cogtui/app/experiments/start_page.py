@@ -13,7 +13,7 @@ from textual.app import ComposeResult, SuspendNotSupported
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 
-from cogtui.app.rendering.styles import SPAN_STYLES, Part
+from cogtui.app.rendering.styles import INK_STYLES, Part
 from cogtui.app.rendering.text import fit, printable_line
 from cogtui.app.shell.dialogs import AskScreen
 from cogtui.app.shell.opening import OpenLaunch
@@ -75,7 +75,7 @@ class RecipeList(LineView):
         takes = _short(recipe)
         room = max(0, width - _NAME - _TAKES - 1)
         return [
-            (f" {fit(printable_line(recipe.name, 60), _NAME - 1)}", "strong" if line == self.cursor else ""),
+            (f" {fit(printable_line(recipe.name, 60), _NAME - 1)}", "chosen" if line == self.cursor else ""),
             (fit(printable_line(recipe.shows, 200), room), "dim"),
             (f" {fit(takes, _TAKES, right=True)}", ""),
         ]
@@ -130,8 +130,8 @@ class StartPage(Vertical):
 
     def on_mount(self) -> None:
         title: list[Part] = [(" Four habits of a reasoner  ", "strong")]
-        for behavior, style in SPAN_STYLES.items():
-            title += [(f" {behavior.replace('_', ' ')} ", style), (" ", "")]
+        for behavior, style in INK_STYLES.items():
+            title.append((f" {behavior.replace('_', ' ')} ", style))
         self.query_one("#start-title", TextRows).show_rows(
             [title, [(" Train small models with and without them, watch who learns, read why.", "dim")]]
         )

@@ -16,6 +16,7 @@ from cogtui.app.stages.stages_screen import StagesScreen
 from cogtui.app.widgets.detail_pane import DetailPane
 from cogtui.app.widgets.keyed_table import Cells, KeyedTable
 from cogtui.app.widgets.line_view import LineView
+from cogtui.app.widgets.panel import Panel
 from cogtui.app.widgets.text_rows import TextRows
 from jobs.state.types import STATE_GLYPHS, StageState
 
@@ -48,10 +49,11 @@ class JobsScreen(StagesScreen):
         titles = TextRows(widget_id="titles")
         yield TextRows(widget_id="summary")
         with Container(classes="split"):
-            with Container(classes="list"):
+            with Panel(title="Stages", panel_id="stages-panel"):
                 yield titles
                 yield KeyedTable(COLUMNS, titles)
-            yield DetailPane("facts")
+            with Panel(title="Why", panel_id="facts-panel", text=True):
+                yield DetailPane("facts")
 
     @property
     def stage_view(self) -> LineView:

@@ -19,6 +19,7 @@ from cogtui.app.shell.opening import OpenAnnotation
 from cogtui.app.shell.trace_order import QueueOrder
 from cogtui.app.widgets.detail_pane import DetailPane, labelled_rows
 from cogtui.app.widgets.line_view import LineView
+from cogtui.app.widgets.panel import Panel
 from cogtui.app.widgets.text_rows import TextRows
 from cogtui.store import RolloutRow
 from pipelines.behaviors.sets.registered import BEHAVIOR_LETTERS, behaviors_in_use
@@ -66,10 +67,13 @@ class DisagreementScreen(ChordScreen):
         yield TextRows(widget_id="legend")
         yield TextRows(widget_id="counts")
         with Container(classes="reading"):
-            yield SpanComparisonText()
+            with Panel(title="Completion", panel_id="text-panel"):
+                yield SpanComparisonText()
             with Container(classes="beside"):
-                yield InstanceList()
-                yield DetailPane("span")
+                with Panel(title="Instances", panel_id="spans-panel"):
+                    yield InstanceList()
+                with Panel(title="This instance", panel_id="span-panel", text=True):
+                    yield DetailPane("span")
 
     def on_mount(self) -> None:
         self.query_one(SpanComparisonText).focus()

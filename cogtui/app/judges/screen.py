@@ -18,6 +18,7 @@ from cogtui.app.shell.screen_base import AppScreen
 from cogtui.app.widgets.detail_pane import DetailPane
 from cogtui.app.widgets.keyed_table import KeyedTable
 from cogtui.app.widgets.line_view import LineView
+from cogtui.app.widgets.panel import Panel
 from cogtui.app.widgets.popup_input import PopupInput
 from cogtui.app.widgets.text_rows import TextRows
 from cogtui.store import Store
@@ -93,11 +94,14 @@ class JudgesScreen(AppScreen):
         yield PopupInput("a gold file (JSONL), or a teacher's traces.jsonl", "gold-entry")
         with Container(classes="judging"):
             with Vertical(classes="judging-lists"):
-                yield runs
-                yield RunTable(RUN_COLUMNS, runs)
-                yield queue
-                yield QueueTable(QUEUE_COLUMNS, queue)
-            yield DetailPane("report")
+                with Panel(title="Judges", panel_id="runs-panel"):
+                    yield runs
+                    yield RunTable(RUN_COLUMNS, runs)
+                with Panel(title="Where they disagree", panel_id="queue-panel"):
+                    yield queue
+                    yield QueueTable(QUEUE_COLUMNS, queue)
+            with Panel(title="How well they agree", panel_id="report-panel", text=True):
+                yield DetailPane("report")
 
     def on_mount(self) -> None:
         self.query_one(RunTable).focus()

@@ -12,7 +12,7 @@ from textual.message import Message
 from cogtui.app.rendering.highlight import Highlights
 from cogtui.app.rendering.layout import TextLayout
 from cogtui.app.rendering.span_comparison import LinesWithMarks, SpanMatch
-from cogtui.app.rendering.styles import SPAN_STYLES, Part, StyleName
+from cogtui.app.rendering.styles import INK_STYLES, SPAN_STYLES, Part, StyleName
 from cogtui.app.rendering.text import fit, printable_line
 from cogtui.app.widgets.line_view import LineView, ScrollLines
 from pipelines.behaviors.sets.registered import BEHAVIOR_LETTERS
@@ -69,7 +69,7 @@ class SpanComparisonText(ScrollLines):
         layout = self._rows.layout
         start, end = layout.bounds(text_line)
         if behavior is not None:
-            parts: list[Part] = [(f" {BEHAVIOR_LETTERS[behavior]}  ", (SPAN_STYLES[behavior], "strong"))]
+            parts: list[Part] = [(f" {BEHAVIOR_LETTERS[behavior]}  ", INK_STYLES[behavior])]
             for a, b, sign in self._rows.marks(text_line, behavior):
                 style: StyleName = "dim" if sign in " =" else "warn"
                 parts.append((sign * cell_len(layout.show(self._text[a:b])), style))
@@ -150,7 +150,7 @@ class InstanceList(LineView):
         span = one.first or one.second
         flags = "".join(f" {name}" for name in ("weak", "repeat") if span is not None and getattr(span, name))
         return [
-            (BEHAVIOR_LETTERS[one.behavior], (SPAN_STYLES[one.behavior], "strong")),
+            (BEHAVIOR_LETTERS[one.behavior], INK_STYLES[one.behavior]),
             (f" {fit(whose + flags, 8)}", "warn" if one.counts else "dim"),
             (f" {fit(f'{one.start}–{one.end}', 10)} ", "dim"),
             (fit(f"“{quote}”", width - 22), ""),

@@ -16,7 +16,7 @@ _SIGNS: dict[str, tuple[str, StyleName]] = {
     "continued": ("▷", "busy"),
     "retried": ("▷", "busy"),
     "forced": ("▷", "busy"),
-    "claimed": ("▶", "busy"),
+    "claimed": ("◐", "busy"),
     "left": ("✗", "bad"),
 }
 _ABSENT: tuple[str, StyleName] = ("·", "dim")

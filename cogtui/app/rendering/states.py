@@ -1,6 +1,7 @@
 """Formats states: a glyph, a word and a style, with progress and times."""
 
 import time
+from collections.abc import Mapping
 from typing import Final
 
 from cogtui.app.rendering.styles import Part, StyleName
@@ -10,8 +11,8 @@ from pipelines.folder import Progress
 
 _STYLES: Final[dict[StateName, StyleName]] = {
     "planned": "dim",
-    "queued": "",
-    "blocked": "warn",
+    "queued": "dim",
+    "blocked": "dim",
     "running": "busy",
     "resuming": "busy",
     "done": "good",
@@ -32,13 +33,29 @@ ENDED_BADLY: Final[frozenset[StateName]] = frozenset({"failed", "timeout", "lost
 """States whose log explains why the stage ended."""
 
 
+def state_counts(states: Mapping[str, StageState]) -> list[Part]:
+    """Return how many stages run, failed and wait, with their glyphs; nothing about what is done."""
+    running = failed = queued = 0
+    for stage in states.values():
+        running += stage.state in ("running", "resuming")
+        failed += stage.state in ("failed", "timeout", "lost")
+        queued += stage.state == "queued"
+    parts: list[Part] = []
+    counts: tuple[tuple[StateName, int], ...] = (("running", running), ("failed", failed), ("queued", queued))
+    for state, count in counts:
+        if count:
+            gap: list[Part] = [("  ", "")] if parts else []
+            parts += [*gap, (f"{STATE_GLYPHS[state]} ", state_style(state)), (f"{count} {state}", "dim")]
+    return parts
+
+
 def state_style(state: StateName) -> StyleName:
     """Return the style of a state's glyph and word."""
     return _STYLES[state]
 
 
 def state_text(stage: StageState) -> str:
-    """Return glyph and word, with the percentage while it runs: `▶ running 42%`."""
+    """Return glyph and word, with the percentage while it runs: `◐ running 42%`."""
     words = f"{STATE_GLYPHS[stage.state]} {stage.state}"
     if stage.state in ("running", "resuming") and stage.progress is not None:
         words += f" {format_percent(stage.progress)}"

@@ -11,43 +11,52 @@ from rich.color import Color as RichColor
 from rich.style import Style
 from textual.color import Color
 
-from cogtui.app.rendering.themes import span_variable
+from cogtui.app.rendering.themes import ink_variable, span_variable
+from cogtui.palette import SERIES_SLOTS
 from pipelines.behaviors.sets.registered import BEHAVIORS
 from pipelines.records import Behavior
 
 StyleName = Literal[
-    "", "dim", "strong", "key", "good", "bad", "warn", "busy", "cursor", "cursor-blurred", "match", "heading",
-    "second", "unsure", "current", "wrong",
-    "differs", "selected", "held",
+    "", "dim", "faint", "strong", "key", "focus", "good", "bad", "warn", "busy", "cursor", "cursor-blurred",
+    "chosen", "match", "heading", "second", "unsure", "current", "mode", "wrong", "differs", "selected", "held",
     "series-0", "series-1", "series-2", "series-3", "series-4", "series-5",
+    "series-6", "series-7", "series-8", "series-9", "series-10", "series-11",
 ]  # fmt: skip
 StyleNames = StyleName | tuple[StyleName, ...]
 """One style name, or several that are combined from left to right."""
 Part = tuple[str, StyleNames]
 """Printable text (see `text.shown`) and its style."""
 
-SERIES_STYLES: Final[tuple[StyleName, ...]] = ("series-0", "series-1", "series-2", "series-3", "series-4", "series-5")
-"""Styles of curves, in the order in which curves get them."""
+SERIES_STYLES: Final[tuple[StyleName, ...]] = tuple(cast("StyleName", f"series-{slot}") for slot in range(SERIES_SLOTS))
+"""Styles of curves by slot (`cogtui.palette.series_slots`)."""
 SPAN_STYLES: Final[Mapping[Behavior, StyleName]] = {
     behavior: cast("StyleName", span_variable(behavior)) for behavior in BEHAVIORS
 }
 """Styles of the spans of each behaviour; which behaviours there are depends on the sets installed."""
+INK_STYLES: Final[Mapping[Behavior, StyleName]] = {
+    behavior: cast("StyleName", ink_variable(behavior)) for behavior in BEHAVIORS
+}
+"""Styles of the letters and lines of each behaviour."""
 
 _STYLE_SPECS: Final[dict[StyleName, tuple[str, str, str]]] = {
-    # style: text colour, background colour (theme variables; `a/40` blends 40 % of a into the background), attributes
+    # style: text colour, background colour (theme variables), attributes
     "": ("", "", ""),
-    "dim": ("foreground/60", "", ""),
+    "dim": ("muted", "", ""),
+    "faint": ("faint", "", ""),
     "strong": ("", "", "bold"),
-    "key": ("primary", "", "bold"),
+    "key": ("accent", "", "bold"),
+    "focus": ("primary", "", "bold"),
     "good": ("success", "", ""),
     "bad": ("error", "", "bold"),
-    "warn": ("warning", "", "bold"),
-    "busy": ("primary", "", "bold"),
-    "heading": ("", "", "bold underline"),
+    "warn": ("warning", "", ""),
+    "busy": ("running", "", ""),
+    "heading": ("muted", "", ""),
     "match": ("background", "accent", ""),
-    "cursor": ("", "primary/35", "bold"),
-    "cursor-blurred": ("", "primary/15", ""),
+    "cursor": ("", "row", ""),
+    "cursor-blurred": ("", "row", ""),
+    "chosen": ("accent", "", "bold"),
     "current": ("", "", "reverse"),
+    "mode": ("background", "primary", "bold"),
     "selected": ("background", "accent", "underline"),
     "held": ("", "", "bold underline"),
     "second": ("", "", "underline"),
@@ -55,12 +64,8 @@ _STYLE_SPECS: Final[dict[StyleName, tuple[str, str, str]]] = {
     "wrong": ("error", "", "underline"),
     "differs": ("", "", "bold underline"),
     **{style: ("", str(style), "") for style in SPAN_STYLES.values()},
-    "series-0": ("primary", "", ""),
-    "series-1": ("warning", "", ""),
-    "series-2": ("success", "", ""),
-    "series-3": ("error", "", ""),
-    "series-4": ("foreground", "", ""),
-    "series-5": ("secondary", "", ""),
+    **{style: (str(style), "", "bold") for style in INK_STYLES.values()},
+    **{style: (str(style), "", "") for style in SERIES_STYLES},
 }
 
 
@@ -71,20 +76,15 @@ def resolve_styles(variables: Mapping[str, str], *, no_color: bool) -> dict[Styl
         variables: the theme's CSS variables.
         no_color: whether colours will be turned into greys; spans are then bold as well, so that they stand out.
     """
-    background = Color.parse(variables["background"])
 
-    def color(recipe: str) -> RichColor | None:
-        name, _, share = recipe.partition("/")
-        if not name:
-            return None
-        solid = Color.parse(variables[name])
-        if share and solid.ansi is None and background.ansi is None:
-            solid = background.blend(solid, int(share) / 100, alpha=1)
-        return solid.rich_color
+    def color(name: str) -> RichColor | None:
+        return Color.parse(variables[name]).rich_color if name else None
 
     styles: dict[StyleName, Style] = {}
     for style, (text, behind, attributes) in _STYLE_SPECS.items():
         if no_color and style in SPAN_STYLES.values():
             attributes = "bold"
+        elif no_color and style in ("mode", "cursor", "match"):
+            attributes = "reverse" if style != "cursor" else "bold"
         styles[style] = Style.parse(attributes) + Style(color=color(text), bgcolor=color(behind))
     return styles

@@ -7,7 +7,7 @@ from typing import Final
 from rich.cells import cell_len
 
 from cogtui.app.rendering.column_layout import Column
-from cogtui.app.rendering.styles import SPAN_STYLES, Part
+from cogtui.app.rendering.styles import INK_STYLES, Part
 from cogtui.app.rendering.text import crop, fit, printable_line, shown
 from cogtui.app.widgets.keyed_table import Cells
 from cogtui.store import RolloutRow
@@ -123,7 +123,7 @@ def rollout_cells(rollout: RolloutRow) -> Cells:
     for column in _OTHERS:
         cells[column.name] = (TEXTS[column.name][2](rollout), "dim")
     for behavior, count in zip(BEHAVIORS, rollout.counts, strict=True):
-        cells[behavior] = (_known(count), SPAN_STYLES[behavior] if count else "dim")
+        cells[behavior] = (_known(count), INK_STYLES[behavior] if count else "faint")
     return cells
 
 

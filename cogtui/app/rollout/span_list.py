@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from textual.binding import Binding, BindingType
 
-from cogtui.app.rendering.styles import SPAN_STYLES, Part
+from cogtui.app.rendering.styles import INK_STYLES, Part
 from cogtui.app.rendering.text import fit, printable_line
 from cogtui.app.widgets.line_view import LineView
 from pipelines.behaviors.sets.registered import BEHAVIOR_LETTERS
@@ -51,7 +51,7 @@ def span_parts(span: LabelledSpan, width: int) -> list[Part]:
     for name, on in (("weak", span.weak), ("repeat", span.repeat)):
         alignment += f" {name}" if on else ""
     parts: list[Part] = [
-        (BEHAVIOR_LETTERS[span.behavior], (SPAN_STYLES[span.behavior], "strong")),
+        (BEHAVIOR_LETTERS[span.behavior], INK_STYLES[span.behavior]),
         (f" {fit(place, 11)} ", "dim"),
         (fit(alignment, 11), "bad" if span.start is None else ""),
     ]

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from cogtui.app.rendering.highlight import minimap
-from cogtui.app.rendering.styles import SPAN_STYLES, Part, StyleName
+from cogtui.app.rendering.styles import INK_STYLES, SPAN_STYLES, Part, StyleName
 from cogtui.app.rendering.text import fit, printable_line
 from cogtui.app.rollout.rollout_columns import MISSING, answer_part
 from cogtui.app.rollout.trace_data import JudgeRunView, ProblemFacts, RulesJudgement
@@ -80,7 +80,7 @@ def minimap_parts(length: int, spans: Sequence[LabelledSpan], seen: tuple[int, i
             parts.append(("─" if inside else "·", "" if inside else "dim"))
             continue
         letter = BEHAVIOR_LETTERS[behaviors[0]] if len(behaviors) == 1 else "+"
-        parts.append((letter, (SPAN_STYLES[behaviors[0]], "strong") if inside else SPAN_STYLES[behaviors[0]]))
+        parts.append((letter, SPAN_STYLES[behaviors[0]] if inside else INK_STYLES[behaviors[0]]))
     return [*parts, ("▏", "dim")]
 
 

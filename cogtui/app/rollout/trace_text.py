@@ -9,7 +9,7 @@ from textual.message import Message
 
 from cogtui.app.rendering.highlight import HighlightPiece, Highlights, is_reliable_alignment
 from cogtui.app.rendering.layout import TextLayout
-from cogtui.app.rendering.styles import SPAN_STYLES, Part, StyleName
+from cogtui.app.rendering.styles import INK_STYLES, SPAN_STYLES, Part, StyleName
 from cogtui.app.widgets.line_view import ScrollLines
 from cogtui.store.values.import_facts import MessagePart
 from pipelines.behaviors.sets.registered import behavior_of_letter
@@ -194,7 +194,7 @@ class TraceText(ScrollLines):
         lanes = self._marked.lanes(start, end if hidden is None else min(hidden[1], len(self._text)))
         parts: list[Part] = []
         for lane, behavior in zip(lanes, self._marked.behaviors, strict=True):
-            parts.append((lane, (SPAN_STYLES[behavior], "strong") if lane != " " else ""))
+            parts.append((lane, INK_STYLES[behavior]) if lane != " " else ("·", "faint"))
         parts.append((" ↪ " if layout.continues(line) else "   ", "dim"))
         for piece in self._marked.pieces_between(start, end):
             parts.append((layout.show(self._text[piece.start : piece.end]), self._piece_styles(piece)))

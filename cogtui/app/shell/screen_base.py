@@ -13,8 +13,10 @@ from textual.signal import Signal
 from textual.strip import Strip
 from textual.timer import Timer
 
+from cogtui.app.rendering.states import state_counts
 from cogtui.app.rendering.text import shown
 from cogtui.app.shell.context import Context, SharesContext, shared
+from cogtui.app.shell.snapshot import WorkspaceSnapshot
 from cogtui.app.textual_compat.deferred_paint import DeferredPaintScreen
 from cogtui.app.textual_compat.styled_widget import line_filter
 from cogtui.app.widgets.bars import KeyBar, TopBar
@@ -67,6 +69,15 @@ class AppScreen(DeferredPaintScreen):
         yield from self.compose_body()
         yield KeyBar()
 
+    @on(events.Mount)
+    def _follow_counts(self) -> None:
+        self.watch_signal(self.shared.snapshot_signal, self._show_counts)
+        self._show_counts(self.context.snapshot)
+
+    def _show_counts(self, snapshot: WorkspaceSnapshot) -> None:
+        for bar in self.query(TopBar):
+            bar.show_counts(state_counts(snapshot.states))
+
     def compose_body(self) -> ComposeResult:
         """Return the widgets between the bars."""
         raise NotImplementedError
@@ -109,6 +120,7 @@ class AppScreen(DeferredPaintScreen):
             for signal, callback in self._watches:
                 signal.subscribe(self, callback)
             self._watching = True
+            self._show_counts(self.context.snapshot)
             self.catch_up()
         if self._clock is not None:
             self._clock.resume()

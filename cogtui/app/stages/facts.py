@@ -72,7 +72,7 @@ def attempt_rows(attempt: AttemptState, width: int) -> Rows:
         where += f" on {attempt.host}" + (f" (pid {attempt.pid})" if attempt.pid else "")
     head = f"{attempt.state} · {where} · submitted {format_time(attempt.submitted)}"
     head += format_ending(attempt.code, attempt.signal)
-    rows = labelled_rows(f"attempt {attempt.number}", head, width, limit=2)
+    rows = labelled_rows(f"attempt {attempt.number}", head, width, limit=3)
     if len(attempt.runs) > 1 or any(run.resumed_step is not None for run in attempt.runs):
         for run in attempt.runs:
             rows += labelled_rows("", run_text(run), width, "dim", limit=1)

@@ -18,6 +18,7 @@ from cogtui.app.rendering.text import printable_line
 from cogtui.app.shell.dialogs import ChoiceScreen
 from cogtui.app.shell.screen_base import AppScreen
 from cogtui.app.stages.log_view import LogView
+from cogtui.app.widgets.panel import Panel
 from cogtui.app.widgets.popup_input import PopupInput
 from cogtui.app.widgets.text_rows import TextRows
 from jobs.attempts.records import STDERR, STDOUT, attempt_numbers, attempt_of, stage_of
@@ -66,7 +67,8 @@ class LogScreen(AppScreen):
 
     def compose_body(self) -> ComposeResult:
         yield TextRows((" looking for the log", "dim"), widget_id="where")
-        yield LogView()
+        with Panel(title="Log", panel_id="log-panel"):
+            yield LogView()
         yield PopupInput("search: a regular expression; lower case finds both cases", "search")
 
     def on_mount(self) -> None:

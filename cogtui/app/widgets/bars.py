@@ -1,7 +1,10 @@
 """The first and the last row of every screen: modes and path, and the keys that apply."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 
+from rich.cells import cell_len
+from textual import events
 from textual.screen import Screen
 from textual.strip import Strip
 from textual.widgets import Input
@@ -46,16 +49,18 @@ def key_name(key: str) -> str:
 
 
 class TopBar(StyledWidget):
-    """The modes, the path within the mode, and the workspace at the right."""
+    """The modes, the path within the mode, and at the right the workspace with what goes on in it."""
 
-    DEFAULT_CSS = "TopBar { height: 1; dock: top; background: $panel; }"
+    DEFAULT_CSS = "TopBar { height: 1; dock: top; background: $bar; }"
 
     def __init__(self, modes: Iterable[tuple[str, str]], active: str, path: str, place: str) -> None:
         super().__init__()
         self._modes = list(modes)
         self._active = active
         self._path = path
-        self._place = printable_line(place, 200)
+        self._place = _without_home(printable_line(place, 200))
+        self._counts: Sequence[Part] = ()
+        self._mode_ends: list[tuple[int, str]] = []
 
     def show_mode(self, title: str) -> None:
         """Mark another mode."""
@@ -63,28 +68,70 @@ class TopBar(StyledWidget):
             self._active = title
             self.refresh()
 
+    def show_counts(self, counts: Sequence[Part]) -> None:
+        """Show how many stages run, wait and failed; repaints only if that changed."""
+        if counts != self._counts:
+            self._counts = counts
+            self.refresh()
+
+    def show_path(self, path: str) -> None:
+        """Show another path within the mode."""
+        if path != self._path:
+            self._path = path
+            self.refresh()
+
     def render_line(self, y: int) -> Strip:
-        parts: list[Part] = [("cogtui ", "strong")]
+        parts: list[Part] = [(" cogtui ", "key")]
+        used = cell_len(parts[0][0])
+        self._mode_ends = []
         for key, title in self._modes:
-            label = f" {key} {title} " if len(self._modes) > 1 else f" {title} "
-            parts.append((label, "current") if title == self._active else (label, ""))
-        width = self.size.width
-        used = sum(len(text) for text, _ in parts)
-        path = f" › {printable_line(self._path, 200)}" if self._path else ""
-        room = max(0, width - used)
-        shown = fit(path, min(len(path), room)) if path else ""
-        parts.append((shown, "dim"))
-        left = room - len(shown) - 2
-        if left >= 8:
-            place = self._place if len(self._place) <= left else "…" + self._place[1 - left :]
-            parts.append((fit("  " + place, left + 2, right=True), "dim"))
-        return self.strip(parts, width)
+            if title == self._active:
+                label = f" {key} {title} " if len(self._modes) > 1 else f" {title} "
+                parts.append((label, "mode"))
+                used += cell_len(label)
+            else:
+                parts += [(f" {key} ", "key"), (f"{title} ", "dim")]
+                used += len(key) + len(title) + 3
+            self._mode_ends.append((used, title))
+        room = max(0, self.size.width - used)
+        path = f"  › {printable_line(self._path, 200)}" if self._path else ""
+        path = fit(path, room) if cell_len(path) > room else path
+        parts.append((path, "strong"))
+        room -= cell_len(path)
+        counts = list(self._counts)
+        while counts and sum(cell_len(text) for text, _ in counts) + 3 > room:
+            counts.pop()  # the last one matters least
+        right = sum(cell_len(text) for text, _ in counts) + 1
+        place = self._place + (" · " if counts else "")
+        if room - right >= cell_len(place) + 2:
+            counts.insert(0, (place, "dim"))
+            right += cell_len(place)
+        elif not counts and room >= 10:
+            text = f"…{self._place[3 - room :]}"
+            counts, right = [(text, "dim")], cell_len(text) + 1
+        parts += [(" " * max(0, room - right), ""), *counts, (" ", "")]
+        return self.strip(parts, self.size.width)
+
+    async def on_click(self, event: events.Click) -> None:
+        for end, title in self._mode_ends:
+            if event.x < end:
+                await self.app.run_action(f"app.mode({title!r})")
+                return
+
+
+def _without_home(place: str) -> str:
+    home = str(Path.home())
+    return f"~{place[len(home) :]}" if place == home or place.startswith(f"{home}/") else place
 
 
 class KeyBar(StyledWidget):
-    """The most important keys at the focus, generated from the bindings."""
+    """The most important keys at the focus, generated from the bindings; a click does what the key does."""
 
-    DEFAULT_CSS = "KeyBar { height: 1; dock: bottom; background: $panel; }"
+    DEFAULT_CSS = "KeyBar { height: 1; dock: bottom; background: $bar; }"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._key_ends: list[tuple[int, str]] = []
 
     def on_mount(self) -> None:
         self.screen.bindings_updated_signal.subscribe(self, self._bindings_updated)
@@ -93,27 +140,46 @@ class KeyBar(StyledWidget):
         if screen is self.screen:
             self.refresh()
 
-    def render_line(self, y: int) -> Strip:
-        keys: dict[str, list[str]] = {}
+    def _shown_keys(self) -> list[tuple[str, str, str]]:
+        """Return (name as typed, description, key) of the keys to show, the most important first."""
+        keys: dict[str, tuple[str, str]] = {}
         focused = self.screen.focused
         for key, active in self.screen.active_bindings.items():
             if isinstance(focused, Input) and active.node is not focused:
                 continue  # while the user types, other keys are letters
             binding = active.binding
             if binding.show and not binding.system and active.enabled:
-                keys.setdefault(binding.description, []).append(binding.key_display or key_name(key))
-        parts: list[Part] = []
-        room = self.size.width
-        tail = [(name, found) for name, found in keys.items() if name in ("Help", "Quit")]
-        head = [(name, found) for name, found in keys.items() if name not in ("Help", "Quit")]
+                keys.setdefault(binding.description, (binding.key_display or key_name(key), key))
         first: tuple[str, ...] = getattr(self.screen, "FOOTER", ())
-        head.sort(key=lambda pair: first.index(pair[1][0]) if pair[1][0] in first else len(first))
-        room -= sum(len(found[0]) + len(name) + 3 for name, found in tail)
-        for name, found in head:
-            room -= len(found[0]) + len(name) + 3
-            if room < 0:
-                break
-            parts += [(f" {found[0]} ", "key"), (f"{name} ", "dim")]
-        for name, found in tail:
-            parts += [(f" {found[0]} ", "key"), (f"{name} ", "dim")]
+        found = [(name, description, key) for description, (name, key) in keys.items()]
+        head = [one for one in found if one[1] not in ("Help", "Quit")]
+        head.sort(key=lambda one: first.index(one[0]) if one[0] in first else len(first))
+        return head + [one for one in found if one[1] in ("Help", "Quit")]
+
+    def render_line(self, y: int) -> Strip:
+        shown = self._shown_keys()
+        room = self.size.width
+        tail = [one for one in shown if one[1] in ("Help", "Quit")]
+        room -= sum(len(name) + len(description) + 3 for name, description, _ in tail)
+        parts: list[Part] = []
+        self._key_ends = []
+        at = 0
+        for name, description, key in shown:
+            width = len(name) + len(description) + 3
+            if description not in ("Help", "Quit"):
+                room -= width
+                if room < 0:
+                    room = -1  # cut from the right: what matters less is not shown instead
+                    continue
+            at += width
+            parts += [(f" {name} ", "key"), (f"{description} ", "dim")]
+            self._key_ends.append((at, key))
         return self.strip(parts, self.size.width)
+
+    async def on_click(self, event: events.Click) -> None:
+        for end, key in self._key_ends:
+            if event.x < end:
+                active = self.screen.active_bindings.get(key)
+                if active is not None and active.enabled:
+                    await self.app.run_action(active.binding.action, active.node)
+                return

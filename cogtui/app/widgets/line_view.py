@@ -128,7 +128,7 @@ class LineView(LineScrollView, can_focus=True, inherit_bindings=False):
         over = self.line_styles(line)
         parts = self.line_parts(line, self.text_width)
         if self.CURSOR_GLYPH:
-            parts = [("›" if over else " ", ""), *parts]
+            parts = [("›", "key") if over else (" ", ""), *parts]
         return self.strip(parts, width, over)
 
     def line_styles(self, line: int) -> Sequence[StyleName]:

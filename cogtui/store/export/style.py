@@ -2,13 +2,27 @@
 
 from typing import Final
 
-from pipelines.behaviors.sets.definition import BehaviorDefinition
+from cogtui.palette import DARK, LIGHT, SERIES, Palette
+from pipelines.behaviors.sets.definition import BehaviorDefinition, ThemeKind
+from pipelines.behaviors.sets.four_habits import FOUR_HABITS
 
-STYLE: Final = """
-:root { color-scheme: light dark; --ink: #1b1b1b; --paper: #fdfdfc; --soft: #6b6b6b; --line: #d9d9d6;
-  --v: #0a7d55; --b: #b8500f; --s: #1f62b8; --c: #8a3fa8; --v-bg: #d3f0e2; }
-@media (prefers-color-scheme: dark) { :root { --ink: #e6e6e3; --paper: #17181a; --soft: #9b9b98; --line: #3a3b3e;
-  --v: #5fd6a4; --b: #f2a05c; --s: #7fb2f5; --c: #d59af0; --v-bg: #143d2e; } }
+
+def _variables(palette: Palette, kind: ThemeKind) -> str:
+    """Return the CSS variables of a colour scheme: those of the app's theme."""
+    found = {"ink": palette.text, "paper": palette.background, "soft": palette.muted, "line": palette.border}
+    for behavior in FOUR_HABITS.behaviors:
+        colors = behavior.colors[kind]
+        found |= {behavior.letter.lower(): colors.ink, f"{behavior.letter.lower()}-bg": colors.background}
+    found |= {f"series-{slot}": one.of(kind) for slot, one in enumerate(SERIES)}
+    return " ".join(f"--{name}: {color};" for name, color in found.items())
+
+
+STYLE: Final = (
+    f"""
+:root {{ color-scheme: light dark; {_variables(LIGHT, "light")} }}
+@media (prefers-color-scheme: dark) {{ :root {{ {_variables(DARK, "dark")} }} }}
+"""
+    """
 * { box-sizing: border-box; }
 body { margin: 0 auto; max-width: 62rem; padding: 1.5rem; background: var(--paper); color: var(--ink);
   font: 16px/1.5 system-ui, sans-serif; }
@@ -34,6 +48,7 @@ a { color: inherit; }
 .letter.ls { color: var(--s); } .letter.lc { color: var(--c); }
 .legend span { margin-right: 1.2rem; }
 """
+)
 
 
 def behavior_style(behavior: BehaviorDefinition, name: str) -> str:

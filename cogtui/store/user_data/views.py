@@ -13,6 +13,7 @@ from typing import Annotated, Final, Literal, cast, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from cogtui.preferences import config_folder
 from cogtui.store.filter.lexer import FilterError
 from cogtui.store.filter.parser import parse
 from cogtui.store.values.fields import COLUMN_NAMES
@@ -122,10 +123,7 @@ def check_columns(names: tuple[str, ...]) -> tuple[str, ...]:
 
 def views_path(environment: Mapping[str, str] = os.environ) -> Path:
     """Return the path of the file: in `COGTUI_CONFIG`, else `XDG_CONFIG_HOME/cogtui`, else `~/.config/cogtui`."""
-    own = environment.get("COGTUI_CONFIG", "")
-    base = environment.get("XDG_CONFIG_HOME", "")
-    folder = Path(own) if own else (Path(base) if base else Path.home() / ".config") / "cogtui"
-    return folder / FILE
+    return config_folder(environment) / FILE
 
 
 def read_views() -> ViewsFile:

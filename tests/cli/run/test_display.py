@@ -134,7 +134,7 @@ def test_the_table_shows_state_progress_and_values() -> None:
     base, first, second = (line for line in text.splitlines() if " ppo " in line or " base " in line)
     assert "✓ done" in base
     assert "accuracy 0.5" in base
-    assert "▶ running" in first
+    assert "◐ running" in first
     assert "40/100 steps" in first
     assert "reward 0.31 · [bold]epoch 1[/]" in first
     assert "✗ failed" in second

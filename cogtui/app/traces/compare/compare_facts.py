@@ -2,7 +2,7 @@
 
 from cogtui.app.rendering.highlight import minimap
 from cogtui.app.rendering.pairing import Pairing
-from cogtui.app.rendering.styles import SPAN_STYLES, Part
+from cogtui.app.rendering.styles import INK_STYLES, SPAN_STYLES, Part
 from cogtui.app.rendering.text import fit, printable_line
 from cogtui.app.rollout.rollout_columns import MISSING, answer_part
 from cogtui.app.rollout.trace_data import JudgeRunView
@@ -27,7 +27,7 @@ def side_parts(side: int, row: RolloutRow, trace: JudgeRunView, width: int, *, a
         count = trace.count(behavior)
         text = count if count.isdigit() else MISSING if count == MISSING else "!"
         letter = BEHAVIOR_LETTERS[behavior]
-        parts.append((f" {letter}{text}", (SPAN_STYLES[behavior], "strong") if count not in ("0", MISSING) else "dim"))
+        parts.append((f" {letter}{text}", INK_STYLES[behavior] if count not in ("0", MISSING) else "dim"))
     length = f"{row.length:,} chars" if row.n_tokens is None else f"{row.n_tokens:,} tokens"
     parts.append((f"  {length:>10}  ", "dim"))
     room = width - sum(len(text) for text, _ in parts)
@@ -63,5 +63,5 @@ def strip_parts(side: int, length: int, longest: int, trace: JudgeRunView, seen:
             parts.append(("─" if inside else "·", "" if inside else "dim"))
         else:
             letter = BEHAVIOR_LETTERS[behaviors[0]] if len(behaviors) == 1 else "+"
-            parts.append((letter, (SPAN_STYLES[behaviors[0]], "strong") if inside else SPAN_STYLES[behaviors[0]]))
+            parts.append((letter, SPAN_STYLES[behaviors[0]] if inside else INK_STYLES[behaviors[0]]))
     return [*parts, ("▏", "dim")]

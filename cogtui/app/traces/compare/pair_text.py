@@ -12,7 +12,7 @@ from textual.message import Message
 from cogtui.app.rendering.highlight import Highlights, is_reliable_alignment
 from cogtui.app.rendering.pair_layout import PairLayout
 from cogtui.app.rendering.pairing import Pairing, PairKind, SegmentPair, find_differing_ranges
-from cogtui.app.rendering.styles import SPAN_STYLES, Part, StyleName
+from cogtui.app.rendering.styles import INK_STYLES, SPAN_STYLES, Part, StyleName
 from cogtui.app.rendering.text import crop
 from cogtui.app.widgets.line_view import ScrollLines
 from pipelines.behaviors.segment import TextRange
@@ -159,7 +159,7 @@ class PairText(ScrollLines):
         show = self._lines.sides[side].show
         lanes = marked.lanes(*place)
         parts: list[Part] = [
-            (lane, (SPAN_STYLES[behavior], "strong") if lane != " " else "")
+            (lane, INK_STYLES[behavior]) if lane != " " else ("·", "faint")
             for lane, behavior in zip(lanes, marked.behaviors, strict=True)
         ]
         parts.append((" ", ""))

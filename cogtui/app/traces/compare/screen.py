@@ -18,6 +18,7 @@ from cogtui.app.shell.screen_pool import ReusableScreen
 from cogtui.app.traces.compare.compare_facts import LETTERS, side_parts, strip_parts, summary_parts
 from cogtui.app.traces.compare.pair_text import PairSide, PairText
 from cogtui.app.traces.compare.siblings import Axis, describe_rollout, find_neighbour
+from cogtui.app.widgets.panel import Panel
 from cogtui.app.widgets.text_rows import TextRows
 from cogtui.store import RolloutDetail, RolloutRow
 
@@ -66,7 +67,8 @@ class CompareScreen(ChordScreen, ReusableScreen):
         yield TextRows(widget_id="pair-summary")
         yield TextRows(widget_id="strip-0")
         yield TextRows(widget_id="strip-1")
-        yield PairText()
+        with Panel(title="Side by side", text=True):
+            yield PairText()
 
     def read(self, mode: str, left: RolloutRow, right: RolloutRow) -> None:
         """Open two rollouts.

@@ -13,6 +13,7 @@ from cogtui.app.shell.dialogs import ChoiceScreen
 from cogtui.app.shell.list_query import ListQuery
 from cogtui.app.shell.screen_base import AppScreen
 from cogtui.app.widgets.line_view import LineView
+from cogtui.app.widgets.panel import Panel
 from cogtui.app.widgets.text_rows import TextRows
 from cogtui.store.columns import VALUE_COLUMNS
 from cogtui.store.values.types import Histogram, SortField
@@ -105,7 +106,8 @@ class HistogramScreen(AppScreen):
 
     def compose_body(self) -> ComposeResult:
         yield TextRows((" reading", "dim"), widget_id="summary")
-        yield HistogramBars()
+        with Panel(title="Distribution", subtitle="Enter filters by a bar"):
+            yield HistogramBars()
 
     def on_mount(self) -> None:
         self.query_one(HistogramBars).focus()

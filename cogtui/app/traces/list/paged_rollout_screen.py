@@ -17,6 +17,7 @@ from cogtui.app.traces.list.coverage import coverage_text, searched_text
 from cogtui.app.traces.list.filter_bar import FilterBar
 from cogtui.app.traces.list.rollout_list import RolloutList
 from cogtui.app.widgets.line_view import LineView
+from cogtui.app.widgets.panel import Panel
 from cogtui.app.widgets.text_rows import TextRows
 from cogtui.store import END, Query, RolloutRow
 from cogtui.store.query.snippets import phrases_of
@@ -60,8 +61,9 @@ class PagedRolloutScreen(CompareActions):
         titles = TextRows(widget_id="titles")
         yield TextRows((" opening the index", "dim"), widget_id="summary")
         yield FilterBar()
-        yield titles
-        yield RolloutList(titles)
+        with Panel(title="Rollouts", panel_id="rollouts-panel"):
+            yield titles
+            yield RolloutList(titles)
 
     @property
     def view(self) -> RolloutList:

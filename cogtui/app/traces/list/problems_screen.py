@@ -15,6 +15,7 @@ from cogtui.app.shell.opening import OpenRolloutList
 from cogtui.app.traces.list.problem_list import ProblemList
 from cogtui.app.traces.list.saved_view_actions import SavedViewActions
 from cogtui.app.widgets.line_view import LineView
+from cogtui.app.widgets.panel import Panel
 from cogtui.app.widgets.text_rows import TextRows
 from cogtui.store import END, Cursor, Page
 from cogtui.store.user_data.views import View
@@ -57,8 +58,9 @@ class ProblemsScreen(SavedViewActions):
     def compose_body(self) -> ComposeResult:
         titles = TextRows(widget_id="titles")
         yield TextRows((" reading", "dim"), widget_id="summary")
-        yield titles
-        yield ProblemList(titles)
+        with Panel(title="Problems"):
+            yield titles
+            yield ProblemList(titles)
 
     @property
     def view(self) -> ProblemList:

@@ -34,6 +34,7 @@ from cogtui.app.traces.compare.compare_actions import CompareActions
 from cogtui.app.traces.reader.search_actions import SearchActions
 from cogtui.app.widgets.detail_pane import DetailPane
 from cogtui.app.widgets.line_view import LineView
+from cogtui.app.widgets.panel import Panel
 from cogtui.app.widgets.text_rows import TextRows
 from cogtui.store import Query, RolloutRow, Store
 from cogtui.store.values.import_facts import text_parts
@@ -89,11 +90,15 @@ class TraceScreen(SearchActions, ChordScreen, CompareActions, ReusableScreen):
         yield TextRows(widget_id="legend")
         yield TextRows(widget_id="minimap")
         with Container(classes="reading"):
-            yield TraceText()
+            with Panel(title="Completion", panel_id="text-panel"):
+                yield TraceText()
             with Container(classes="beside"):
-                yield SpanList()
-                yield DetailPane("span")
-                yield DetailPane("problem")
+                with Panel(title="Spans", panel_id="spans-panel"):
+                    yield SpanList()
+                with Panel(title="This span", panel_id="span-panel", text=True):
+                    yield DetailPane("span")
+                with Panel(title="Problem", panel_id="problem-panel", text=True):
+                    yield DetailPane("problem")
 
     def on_mount(self) -> None:
         self._show_pane()
@@ -191,6 +196,8 @@ class TraceScreen(SearchActions, ChordScreen, CompareActions, ReusableScreen):
             self.detail.completion, self.trace.spans, wrong, behaviors=self.trace.behaviors, parts=parts, stay=stay
         )
         self.query_one(SpanList).show_spans(self.trace.spans, self.trace.lost)
+        self.query_one("#text-panel", Panel).show_subtitle(self.detail.row.id)
+        self.query_one("#spans-panel", Panel).show_subtitle(str(len(self.trace.spans) + len(self.trace.lost)))
         self._show_problem()
         self._show_minimap()
 

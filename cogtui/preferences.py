@@ -1,0 +1,40 @@
+"""Settings that the app remembers from one start to the next. A small file, read before the first paint."""
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+FILE: Final = "app.json"
+
+
+def config_folder(environment: Mapping[str, str] = os.environ) -> Path:
+    """Return the folder of a person's settings: `COGTUI_CONFIG`, `XDG_CONFIG_HOME/cogtui`, or `~/.config/cogtui`."""
+    own = environment.get("COGTUI_CONFIG", "")
+    base = environment.get("XDG_CONFIG_HOME", "")
+    return Path(own) if own else (Path(base) if base else Path.home() / ".config") / "cogtui"
+
+
+def read_preferences(environment: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """Read what was remembered; empty where there is no file or it cannot be read, since nothing depends on it."""
+    try:
+        found = json.loads((config_folder(environment) / FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return (
+        {str(key): value for key, value in found.items() if isinstance(value, str)} if isinstance(found, dict) else {}
+    )
+
+
+def remember(name: str, value: str, environment: Mapping[str, str] = os.environ) -> None:
+    """Remember a value.
+
+    Raises:
+        OSError: the folder cannot be written.
+    """
+    folder = config_folder(environment)
+    folder.mkdir(parents=True, exist_ok=True)
+    aside = folder / f".{FILE}.{os.getpid()}.tmp"
+    aside.write_text(json.dumps({**read_preferences(environment), name: value}, indent=1) + "\n", encoding="utf-8")
+    aside.replace(folder / FILE)
