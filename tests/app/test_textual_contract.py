@@ -49,9 +49,10 @@ GENERATED = {
 MEANT = {
     # Class variables and methods that Textual documents for subclasses.
     "BINDINGS", "COMMAND_PALETTE_BINDING", "CSS_PATH", "DEFAULT_CSS", "ENABLE_COMMAND_PALETTE", "TITLE",
-    "border_subtitle", "border_title", "HORIZONTAL_BREAKPOINTS", "VERTICAL_BREAKPOINTS", "action_command_palette", "action_help_quit", "animation_level",
+    "border_subtitle", "border_title", "get_line_filters",
+    "HORIZONTAL_BREAKPOINTS", "VERTICAL_BREAKPOINTS", "action_command_palette", "action_help_quit", "animation_level",
     "can_replace", "check_action", "compose", "control", "cursor_blink", "cursor_position", "get_content_height",
-    "get_line_filters", "get_system_commands", "get_theme_variable_defaults", "pop_screen", "render_line", "render_lines", "value",
+    "get_system_commands", "get_theme_variable_defaults", "pop_screen", "render_line", "render_lines", "value",
     "watch_scroll_y",
     # Overridden on purpose in textual_compat.
     "_layout_required", "_set_dirty", "_vertical_scrollbar", "is_current", "vertical_scrollbar", "virtual_size",
