@@ -70,8 +70,8 @@ def attempt_rows(attempt: AttemptState, width: int) -> Rows:
     where = f"{attempt.cluster} job {attempt.job_id or 'not known'}"
     if attempt.host:
         where += f" on {attempt.host}" + (f" (pid {attempt.pid})" if attempt.pid else "")
-    head = f"{attempt.state} · {where} · submitted {format_time(attempt.submitted)}"
-    head += format_ending(attempt.code, attempt.signal)
+    ending = format_ending(attempt.code, attempt.signal)
+    head = f"{attempt.state}{ending} · {where} · submitted {format_time(attempt.submitted)}"
     rows = labelled_rows(f"attempt {attempt.number}", head, width, limit=3)
     if len(attempt.runs) > 1 or any(run.resumed_step is not None for run in attempt.runs):
         for run in attempt.runs:
