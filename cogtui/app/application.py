@@ -24,6 +24,7 @@ from cogtui.app.rendering.terminal_colors import PaletteFilter, color_depth
 from cogtui.app.rendering.themes import THEMES, default_theme, theme_variables
 from cogtui.app.shell.context import Context
 from cogtui.app.shell.opening import (
+    OpenAdjudication,
     OpenAnnotation,
     OpenComparison,
     OpenLaunch,
@@ -262,6 +263,13 @@ class CogtuiApp(App[None]):
                     opener.mode, message.order, message.rollout, judge=message.judge_run, on_close=message.on_close
                 )
             )
+
+    @on(OpenAdjudication)
+    def _open_adjudication(self, message: OpenAdjudication) -> None:
+        from cogtui.app.annotation.adjudication_screen import AdjudicateScreen
+
+        if message.opener is self.screen:
+            self.push_screen(AdjudicateScreen(message.opener.mode, message.ids, message.rollout, message.on_close))
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         if action == "launch":

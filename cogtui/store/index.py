@@ -29,6 +29,7 @@ from cogtui.store.stage_files.record_reader import RecordReader
 from cogtui.store.user_data import notes
 from cogtui.store.user_data.annotations import HumanAnnotation, check_annotation, latest_annotations
 from cogtui.store.user_data.annotations import append_annotations as append_human
+from cogtui.store.user_data.final_labels import FinalLabel, final_labels
 from cogtui.store.values.last_result import LastResultCache
 from cogtui.store.values.series import RolloutSeries, load_series
 from cogtui.store.values.types import (
@@ -334,6 +335,15 @@ class Store:
         """Return all current annotations, by annotator and rollout, also of rollouts that are not in the index."""
         return list(latest_annotations(self._workspace))
 
+    def final_labels(self) -> dict[str, FinalLabel]:
+        """Return what people say of each rollout, after adjudication; also of rollouts that are not in the index."""
+        return final_labels(self.humans())
+
+    def existing(self, ids: Iterable[str]) -> list[str]:
+        """Return those of some full rollout ids that are in the index, in the order given."""
+        found = "SELECT 1 FROM record WHERE uid = ?"
+        return [uid for uid in ids if self._db.execute(found, (uid,)).fetchone() is not None]
+
     def same_text(self, problem: Mapping[str, Any], text: str) -> str | None:
         """Return the id of the first rollout of a problem with exactly this completion."""
         asked = (encode_problem(problem), len(text))
@@ -360,15 +370,22 @@ class Store:
         if self._readonly:
             raise InvalidInput("this store was opened for reading only")
         kept = list(annotations)
+        writer = self._writing()
+        if after != "" and writer is not None:
+            writer.sync_annotations()  # another host writes its own file, which this index may not have read yet
         for one in kept:
             check_annotation(one, self.rollout(one.rollout).completion)
             standing = self.human(one.rollout, one.annotator) if after != "" else None
             if after != "" and (None if standing is None else standing.stamp) != after:
+                if one.is_adjudication and standing is not None:
+                    raise InvalidInput(
+                        f"{standing.adjudicator} decided this rollout meanwhile",
+                        remedy="Leave it and come back to see that decision; a new one then replaces it.",
+                    )
                 raise InvalidInput(
                     f"{one.annotator} annotated this rollout elsewhere meanwhile", remedy="Leave it and come back."
                 )
         append_human(self._workspace, kept)
-        writer = self._writing()
         if writer is not None:
             writer.sync_annotations()
 

@@ -92,6 +92,37 @@ def test_import_takes_what_fits_and_says_what_does_not(
     assert "subgoal spans overlap" in error["summary"]
 
 
+def test_import_names_texts_that_changed_and_people_of_one_name(
+    filled: Lab, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (uid, *_) = annotate(filled)
+    place, file = ("--workspace", str(filled.workspace.path)), tmp_path / "in.jsonl"
+    with open_store(filled.workspace) as store:
+        detail = store.rollout(uid)
+    row, text = detail.row, detail.completion
+    gold = GoldTrace(id=uid, task=row.task, problem=dict(row.problem), text=f"{text} More.", annotator=BOB)
+    write_gold(file, [gold])
+    answer = cogtui(capsys, "annotations", "import", str(file), *place)
+    assert answer["data"]["absent"] == 1
+    assert any("the id of a rollout with another text" in warning for warning in answer["warnings"])
+    # Another ann, who annotated later: what the first one said stays in the files, and the import says so.
+    span = LabelledSpan(behavior="subgoal", start=0, end=4, quote=text[:4])
+    later = gold.model_copy(update={"text": text, "annotator": ANN, "spans": (span,), "annotated": 4e9})
+    write_gold(file, [later])
+    answer = cogtui(capsys, "annotations", "import", str(file), *place)
+    assert answer["data"]["taken"] == 1
+    assert any(f"if {ANN} of in.jsonl is another person" in warning for warning in answer["warnings"])
+    with open_store(filled.workspace) as store:
+        first = [one for one in store.humans() if one.rollout == uid]
+    assert [one.spans for one in first] == [(span,)]
+    lines = "".join(path.read_text() for path in (filled.workspace.path / "annotations").glob("*.jsonl"))
+    assert lines.count(uid) == 2
+    # Final labels are decided, not imported.
+    write_gold(file, [later.model_copy(update={"annotator": "adjudicated"})])
+    error = cogtui(capsys, "annotations", "import", str(file), *place, code=2)["error"]
+    assert "the name of final labels" in error["summary"]
+
+
 def test_a_person_is_compared_like_any_judge(filled: Lab, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     ids = annotate(filled)
     place = ("--workspace", str(filled.workspace.path))

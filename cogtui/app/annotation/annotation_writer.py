@@ -1,7 +1,8 @@
 """Saving of one trace's annotation after each change, one write after another."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from cogtui.app.annotation.draft import AnnotationDraft
 from cogtui.app.shell.resource_thread import ResourceThread
@@ -19,6 +20,7 @@ class AnnotationWriter:
         annotator: name of the annotator, `USER@HOST`.
         saved: the annotation on disk; None if there is none.
         on_written: called after every write, successful or not.
+        more: further fields of every record that is written.
     """
 
     def __init__(
@@ -28,11 +30,13 @@ class AnnotationWriter:
         annotator: str,
         saved: HumanAnnotation | None,
         on_written: Callable[[], None],
+        more: Mapping[str, Any] | None = None,
     ) -> None:
         self._store = store
         self._rollout = rollout
         self._annotator = annotator
         self._on_written = on_written
+        self._more = dict(more or {})
         self._latest = saved
         """The last record written or being written."""
         self._saved = saved
@@ -57,6 +61,7 @@ class AnnotationWriter:
         record = new_annotation(
             self._rollout, draft.text, self._annotator, after=before,
             spans=draft.spans, open=draft.open, rejected=draft.rejected, done=draft.done, basis=draft.basis,
+            **self._more,
         )  # fmt: skip
         expected = None if before is None else before.stamp
         self._latest = record

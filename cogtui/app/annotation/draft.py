@@ -80,6 +80,13 @@ class AnnotationDraft:
         """Turn an open proposal into one of the annotator's spans."""
         return self._with(add=span, drop=span)
 
+    def accept_version(self, span: LabelledSpan) -> Self:
+        """Accept an open proposal and reject the open ones of its behaviour that overlap it: other versions of it."""
+        accepted = self.accept(span)
+        others = tuple(one for one in accepted.open if _overlap(one, span))
+        left = tuple(one for one in accepted.open if one not in others)
+        return replace(accepted, open=left, rejected=_ordered((*accepted.rejected, *others)))
+
     def accept_all(self) -> Self:
         """Accept all open proposals except those that overlap a span of the annotator."""
         draft = self
@@ -166,6 +173,11 @@ class AnnotationDraft:
             open=tuple(one for one in self.open if one != drop and span_key(one) != place),
             rejected=tuple(one for one in self.rejected if span_key(one) != place),
         )
+
+
+def _overlap(one: LabelledSpan, other: LabelledSpan) -> bool:
+    (behavior, start, end), (other_behavior, other_start, other_end) = span_key(one), span_key(other)
+    return behavior == other_behavior and start < other_end and other_start < end
 
 
 def span_key(span: LabelledSpan) -> SpanKey:

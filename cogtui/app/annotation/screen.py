@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import ClassVar
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
 
 from textual import on
 from textual.app import ComposeResult
@@ -25,8 +25,8 @@ from cogtui.app.shell.trace_order import TraceOrder
 from cogtui.app.widgets.detail_pane import DetailPane
 from cogtui.app.widgets.panel import Panel
 from cogtui.app.widgets.text_rows import TextRows
-from cogtui.store import RolloutDetail, RolloutRow
-from cogtui.store.user_data.annotations import human_judge_run, new_annotation
+from cogtui.store import RolloutDetail, RolloutRow, Store
+from cogtui.store.user_data.annotations import HumanAnnotation, human_judge_run, new_annotation
 from cogtui.store.user_data.append_log import identity
 from pipelines.behaviors.sets.registered import BEHAVIOR_LETTERS, BEHAVIORS, behavior_of_letter
 from pipelines.records import Behavior, LabelledSpan
@@ -54,6 +54,8 @@ class AnnotateScreen(ChordScreen):
     """
 
     HELP_TITLE = "Annotate"
+    PATH = "annotate"
+    FINISHED = "done"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter,a", "accept", "Accept, next", key_display="Enter"),
         Binding("x", "remove", "Reject, delete"),
@@ -85,7 +87,7 @@ class AnnotateScreen(ChordScreen):
         judge: str = "",
         on_close: Callable[[RolloutRow, str], None] | None = None,
     ) -> None:
-        super().__init__("annotate", mode=mode)
+        super().__init__(self.PATH, mode=mode)
         self.add_class(f"-pane-{_PANES[0]}", update=False)
         self.order = order
         self.rollout = rollout
@@ -132,11 +134,35 @@ class AnnotateScreen(ChordScreen):
         """Load another trace with this annotator's annotation."""
         self.run_worker(self._load(rollout), group="load", exclusive=True)
 
+    def read_trace(self, store: Store, rollout: RolloutRow) -> tuple[RolloutDetail, HumanAnnotation | None]:
+        """Read a trace and this annotator's annotation; runs in the store's thread."""
+        return store.rollout_of(rollout), store.human(rollout.id, self.annotator)
+
+    @property
+    def byline(self) -> str:
+        """Who annotates, for the header."""
+        return f"annotated by {self.annotator}"
+
+    @property
+    def record_fields(self) -> Mapping[str, Any]:
+        """Further fields of every record of this screen."""
+        return {}
+
+    def first_draft(self, saved: HumanAnnotation | None, text: str) -> AnnotationDraft:
+        """Return the draft to begin with."""
+        return AnnotationDraft(text) if saved is None else AnnotationDraft.of(saved, text)
+
+    def proposed_by(self, span: LabelledSpan) -> str:
+        """Return whose span it is, where that is shown."""
+        return ""
+
+    def accepted(self, draft: AnnotationDraft, span: LabelledSpan) -> AnnotationDraft:
+        """Return the draft with a proposal accepted."""
+        return draft.accept(span)
+
     async def _load(self, rollout: RolloutRow) -> None:
-        store, annotator = self.context.store, self.annotator
-        found = await self.fetch(
-            store.call(lambda opened: (opened.rollout_of(rollout), opened.human(rollout.id, annotator)))
-        )
+        store = self.context.store
+        found = await self.fetch(store.call(lambda opened: self.read_trace(opened, rollout)))
         if found is None:
             return
         detail, saved = found
@@ -147,10 +173,8 @@ class AnnotateScreen(ChordScreen):
             )
             self.history = DraftHistory(AnnotationDraft(detail.completion))
         else:
-            self.history = DraftHistory(
-                AnnotationDraft(detail.completion) if saved is None else AnnotationDraft.of(saved, detail.completion)
-            )
-        self._saving = AnnotationWriter(store, rollout.id, annotator, saved, self._written)
+            self.history = DraftHistory(self.first_draft(saved, detail.completion))
+        self._saving = AnnotationWriter(store, rollout.id, self.annotator, saved, self._written, self.record_fields)
         self._show(stay=False)
         if self.text.spans:
             self.text.go_to_span(self.text.next_open(0) or 0)
@@ -158,7 +182,7 @@ class AnnotateScreen(ChordScreen):
         self._show(stay=True)
         order = self.order
         place = await self.fetch(store.call(lambda opened: order.position_text(opened, rollout)))
-        self.query_one("#head", TextRows).show_rows(head_parts(detail.row, annotator, place or ""))
+        self.query_one("#head", TextRows).show_rows(head_parts(detail.row, self.byline, place or ""))
 
     # Display
 
@@ -168,7 +192,7 @@ class AnnotateScreen(ChordScreen):
         marks = [(fact.start, fact.end) for fact in self.rules.facts] if self.rules is not None else []
         self.text.show_draft(self.draft, marks, stay=stay)
         if not stay:
-            self.query_one("#head", TextRows).show_rows(head_parts(self.detail.row, self.annotator, ""))
+            self.query_one("#head", TextRows).show_rows(head_parts(self.detail.row, self.byline, ""))
         detail, now = self.detail, self.rules
         self.query_one("#problem", DetailPane).show_with(lambda width: problem_rows(detail, None, now, width))
         self._show_status()
@@ -182,8 +206,9 @@ class AnnotateScreen(ChordScreen):
     @on(AnnotateText.CaretMoved)
     def _show_hint(self) -> None:
         text = self.text
-        self.query_one("#hint", TextRows).show(*hint_parts(self.draft, text.span, text.selection))
-        self.query_one(DraftList).show_draft(self.draft, text.spans, text.current)
+        names = "" if text.span is None else self.proposed_by(text.span)
+        self.query_one("#hint", TextRows).show(*hint_parts(self.draft, text.span, text.selection, names))
+        self.query_one(DraftList).show_draft(self.draft, text.spans, text.current, self.proposed_by)
 
     # Edits
 
@@ -238,7 +263,7 @@ class AnnotateScreen(ChordScreen):
         elif span is None:
             self._go_to_next_open()
         elif self.draft.is_open(span):
-            if self.change(lambda draft: draft.accept(span)):
+            if self.change(lambda draft: self.accepted(draft, span)):
                 self._go_to_next_open()
         elif not self._go_to_next_open():
             self.show_message(f"this {BEHAVIOR_LETTERS[span.behavior]} is already yours; no proposal is open")
@@ -337,7 +362,7 @@ class AnnotateScreen(ChordScreen):
             self.change(AnnotationDraft.reopen)
         elif not self.draft.open:
             if self.change(AnnotationDraft.finish):
-                self.show_message("done: behaviours without a span count as zero; n goes to the next trace")
+                self.show_message(f"{self.FINISHED}: behaviours without a span count as zero; n goes to the next trace")
         else:
             ends: list[Callable[[AnnotationDraft], AnnotationDraft]] = [
                 AnnotationDraft.accept_all,

@@ -1,11 +1,11 @@
 """The lines around an annotated text: annotator, counts, and the keys that apply."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from cogtui.app.annotation.boundaries import TextSelection
 from cogtui.app.annotation.draft import AnnotationDraft
 from cogtui.app.rendering.styles import SPAN_STYLES, Part, StyleName
-from cogtui.app.rendering.text import printable_line
+from cogtui.app.rendering.text import fit, printable_line
 from cogtui.app.rollout.span_list import SpanList, span_parts
 from cogtui.store import RolloutRow
 from pipelines.behaviors.sets.registered import BEHAVIOR_LETTERS
@@ -14,14 +14,14 @@ from pipelines.records import LabelledSpan
 _QUOTE = 60
 
 
-def head_parts(row: RolloutRow, annotator: str, place: str) -> list[list[Part]]:
-    """Return the two header lines: which trace it is and who annotates."""
+def head_parts(row: RolloutRow, by: str, place: str) -> list[list[Part]]:
+    """Return the two header lines: which trace it is and who annotates or decides."""
     origin = [text for text in (row.condition, None if row.seed is None else f"seed {row.seed}") if text]
     origin += [f"step {row.step}", row.split, f"problem {row.problem_id} #{row.sample}"]
     first: list[Part] = [(f" {place}  " if place else " ", "dim"), (printable_line(" · ".join(origin), 200), "strong")]
     problem = "" if row.is_document else f" {printable_line(row.describe(), 100)} "
     second: list[Part] = [(problem, "strong")]
-    second += [(" annotated by ", "dim"), (printable_line(annotator, 80), ""), (f"  {row.id}", "dim")]
+    second += [(f" {printable_line(by, 120)}", ""), (f"  {row.id}", "dim")]
     return [first, second]
 
 
@@ -50,8 +50,17 @@ def count_parts(draft: AnnotationDraft, saved: str) -> list[Part]:
     return parts
 
 
-def hint_parts(draft: AnnotationDraft, span: LabelledSpan | None, selection: TextSelection | None) -> list[Part]:
-    """Return what the caret is on and the keys that apply there."""
+def hint_parts(
+    draft: AnnotationDraft, span: LabelledSpan | None, selection: TextSelection | None, proposed_by: str = ""
+) -> list[Part]:
+    """Return what the caret is on and the keys that apply there.
+
+    Args:
+        draft: as it stands.
+        span: under the caret.
+        selection: being made.
+        proposed_by: whose the span is, where annotators are compared.
+    """
     if selection is not None:
         what = "boundaries" if selection.origin is not None else "selected"
         quote = printable_line(draft.text[selection.start : selection.end][:_QUOTE], _QUOTE)
@@ -71,18 +80,31 @@ def hint_parts(draft: AnnotationDraft, span: LabelledSpan | None, selection: Tex
     keys = "Enter accepts, x rejects" if open_one else "x deletes, W weak, R repeat"
     return [
         (f" {BEHAVIOR_LETTERS[span.behavior]} ", (SPAN_STYLES[span.behavior], "strong")),
-        (" proposed" if open_one else " yours", style),
+        (f" {_origin(proposed_by, open_one=open_one)}", style),
         (f"{flags} {span.start}–{span.end}  ", ""),
         (f"{keys}, e boundaries, V B S C relabels", "dim"),
     ]
 
 
+def _origin(proposed_by: str, *, open_one: bool) -> str:
+    if not proposed_by:
+        return "proposed" if open_one else "yours"
+    return f"proposed by {proposed_by}" if open_one else f"taken from {proposed_by}"
+
+
 class DraftList(SpanList, can_focus=False):
     """The spans of a draft, with `?` before open proposals."""
 
-    def show_draft(self, draft: AnnotationDraft, shown: Sequence[LabelledSpan], current: int | None) -> None:
-        """Show the spans in the order of the text."""
+    def show_draft(
+        self,
+        draft: AnnotationDraft,
+        shown: Sequence[LabelledSpan],
+        current: int | None,
+        proposed_by: Callable[[LabelledSpan], str] = lambda span: "",
+    ) -> None:
+        """Show the spans in the order of the text, with the names of those who proposed them."""
         self._draft = draft
+        self._proposed_by = proposed_by
         self.show_spans(shown, ())
         if current is not None:
             self.cursor = current
@@ -90,4 +112,7 @@ class DraftList(SpanList, can_focus=False):
     def line_parts(self, line: int, width: int) -> Sequence[Part]:
         span = self._spans[line]
         open_one = self._draft.is_open(span)
-        return [("? ", "warn") if open_one else ("✓ ", "good"), *span_parts(span, width - 2)]
+        names = self._proposed_by(span)
+        who: list[Part] = [(f"{fit(names, min(14, len(names)))} ", "strong")] if names else []
+        room = width - 2 - sum(len(text) for text, _ in who)
+        return [("? ", "warn") if open_one else ("✓ ", "good"), *who, *span_parts(span, room)]

@@ -14,6 +14,7 @@ from cogtui.app.judges.comparison_rows import QUEUE_COLUMNS, RUN_COLUMNS, queue_
 from cogtui.app.rendering.styles import Part
 from cogtui.app.rendering.text import printable_line
 from cogtui.app.rollout.trace_facts import judge_name
+from cogtui.app.shell.opening import OpenAdjudication
 from cogtui.app.shell.screen_base import AppScreen
 from cogtui.app.widgets.detail_pane import DetailPane
 from cogtui.app.widgets.keyed_table import KeyedTable
@@ -23,10 +24,12 @@ from cogtui.app.widgets.popup_input import PopupInput
 from cogtui.app.widgets.text_rows import TextRows
 from cogtui.store import Store
 from cogtui.store.query.judge_runs import JudgeRunSummary
-from cogtui.store.user_data.annotations import HUMAN
+from cogtui.store.user_data.annotations import ADJUDICATED, HUMAN, human_judge_run
+from cogtui.store.user_data.final_labels import awaiting_adjudication
 from pipelines.errors import CogtuiError, Interrupted
 
 _RULES = ComparisonSide("rules", "rules, live")
+_FINAL = human_judge_run(ADJUDICATED)
 _LOOK_S = 0.3
 _REST = 5.0
 """After reading the index, wait this many times as long as reading it took."""
@@ -65,6 +68,7 @@ class JudgesScreen(AppScreen):
         Binding("b", "side(1)", "B: the judge measured"),
         Binding("s", "swap", "Swap A and B"),
         Binding("o", "gold", "Gold file"),
+        Binding("d", "adjudicate", "Adjudicate"),
         Binding("plus", "more", "Ten times as many traces", show=False, key_display="+"),
         Binding("minus", "fewer", "A tenth of the traces", show=False, key_display="-"),
         Binding("full_stop", "again", "Compare again", show=False),
@@ -79,6 +83,8 @@ class JudgesScreen(AppScreen):
         self._gold: list[ComparisonSide] = []
         self._summaries: list[JudgeRunSummary] = []
         self._total: int | None = None
+        self._awaiting: list[str] = []
+        """Rollouts on which annotators differ and nobody decided."""
         self._cache: dict[_CacheKey, JudgeComparison] = {}
         self._progress = (0, 0)
         self._asked = 0
@@ -130,7 +136,7 @@ class JudgesScreen(AppScreen):
         if answer is None:
             self.query_one("#summary", TextRows).show((" the index cannot be read", "bad"))
             return
-        self._summaries, self._total = answer
+        self._summaries, self._total, self._awaiting = answer
         # A large index must not be scanned each time a training run appends a line.
         self._rest_until = time.monotonic() + _REST * max(0.0, time.monotonic() - began - 0.2)
         self._read = True
@@ -160,6 +166,7 @@ class JudgesScreen(AppScreen):
         others = [
             ComparisonSide("run", judge_name(one.run), one.run.id) for one in self._summaries if one.run.judge != HUMAN
         ]
+        people.sort(key=lambda side: side.run != _FINAL.id)  # final labels before those of one annotator
         ranked = [*people[:1], *others, *people[1:], _RULES]
         first = self.sides[0] or next(side for side in ranked if side != self.sides[1])
         self.sides = [first, self.sides[1] or next(side for side in ranked if side != first)]
@@ -225,6 +232,21 @@ class JudgesScreen(AppScreen):
     @on(PopupInput.InputCancelled)
     def _gold_abandoned(self) -> None:
         self.query_one(RunTable).focus()
+
+    def action_adjudicate(self) -> None:
+        """Decide the final labels of the traces on which annotators differ."""
+        if self._awaiting:
+            self.run_worker(self._adjudicate(list(self._awaiting)), group="go", exclusive=True)
+        else:
+            self.show_message("annotators differ on no trace; two people must have marked the same trace done")
+
+    async def _adjudicate(self, ids: list[str]) -> None:
+        row = await self.fetch(self.context.store.call(lambda store: store.rollout(ids[0]).row))
+        if row is not None:
+            self.post_message(OpenAdjudication(self, ids, row, self._decided))
+
+    def _decided(self) -> None:
+        self._changed = True
 
     # Comparison
 
@@ -302,6 +324,8 @@ class JudgesScreen(AppScreen):
                 traces, queue = self.found.agreement.traces, len(self.found.agreement.queue)
                 of = f" of {self.found.total:,} (+ for more)" if traces < self.found.total else ""
                 parts.append((f"   {traces:,} traces{of}, {queue:,} differ", "dim"))
+        if self._awaiting:
+            parts.append((f"   {len(self._awaiting):,} to adjudicate (d)", "warn"))
         self.query_one("#summary", TextRows).show(*((printable_line(text, 300), style) for text, style in parts))
 
     @on(LineView.LineSelected)
@@ -314,9 +338,10 @@ class JudgesScreen(AppScreen):
             self.app.push_screen(DisagreementScreen(self.mode, found, queue.key, on_close=queue.go_to))
 
 
-def _overview(store: Store) -> tuple[list[JudgeRunSummary], int]:
+def _overview(store: Store) -> tuple[list[JudgeRunSummary], int, list[str]]:
     store.version()  # another process may have built a newer index
-    return store.judge_summaries(), store.coverage().rollouts
+    awaiting = [label.rollout for label in awaiting_adjudication(store.final_labels())]
+    return store.judge_summaries(), store.coverage().rollouts, store.existing(awaiting)
 
 
 def _fingerprint(store: Store, sides: tuple[ComparisonSide, ComparisonSide]) -> Fingerprint:

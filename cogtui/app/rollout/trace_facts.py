@@ -9,7 +9,7 @@ from cogtui.app.rollout.rollout_columns import MISSING, answer_part
 from cogtui.app.rollout.trace_data import JudgeRunView, ProblemFacts, RulesJudgement
 from cogtui.app.widgets.detail_pane import labelled_rows
 from cogtui.store import RolloutDetail
-from cogtui.store.user_data.annotations import HUMAN, annotator_of
+from cogtui.store.user_data.annotations import ADJUDICATED, HUMAN, annotator_of
 from cogtui.store.values.import_facts import check_lines, gold_text
 from pipelines.behaviors.judges.registry import judge_evidence
 from pipelines.behaviors.sets.registered import BEHAVIOR_LETTERS, DEFINITIONS
@@ -65,6 +65,8 @@ def _legend(trace: JudgeRunView, *, short: bool) -> list[Part]:
 
 def judge_name(run: JudgeRun) -> str:
     """Return the judge's name with its model, or the annotator's name."""
+    if annotator_of(run) == ADJUDICATED:
+        return "people, final labels"
     if run.judge == HUMAN:
         return printable_line(f"{HUMAN} {annotator_of(run)}".rstrip(), 60)
     return printable_line(run.judge if run.model is None or run.model in run.judge else f"{run.judge} {run.model}", 60)

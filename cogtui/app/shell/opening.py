@@ -5,7 +5,7 @@ The app knows all screens; screens do not know each other, so a feature can be r
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -97,6 +97,25 @@ class OpenAnnotation(OpenRequest):
         self.order = order
         self.rollout = rollout
         self.judge_run = judge_run
+        self.on_close = on_close
+
+
+class OpenAdjudication(OpenRequest):
+    """Decide the final labels of rollouts on which annotators differ.
+
+    Args:
+        opener: the screen that asks.
+        ids: of the rollouts, in this order.
+        rollout: the first of them.
+        on_close: called when the screen is closed.
+    """
+
+    def __init__(
+        self, opener: AppScreen, ids: Sequence[str], rollout: RolloutRow, on_close: Callable[[], None]
+    ) -> None:
+        super().__init__(opener)
+        self.ids = tuple(ids)
+        self.rollout = rollout
         self.on_close = on_close
 
 

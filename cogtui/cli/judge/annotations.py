@@ -7,7 +7,7 @@ from pathlib import Path
 from cogtui.cli.console.output import emit, emit_json, narrate
 from cogtui.cli.rollouts.shared import fresh_store
 from cogtui.store import RolloutDetail, Store
-from cogtui.store.user_data.annotations import HumanAnnotation, find_overlap, new_annotation
+from cogtui.store.user_data.annotations import ADJUDICATED, HumanAnnotation, find_overlap, new_annotation
 from cogtui.store.user_data.append_log import identity
 from jobs.workspace import Workspace
 from pipelines.behaviors.gold import GoldTrace, gold_lines, read_gold
@@ -136,17 +136,26 @@ def import_annotations(
     store, warnings = fresh_store(workspace)
     with store:
         taken: list[HumanAnnotation] = []
-        kept = absent = 0
+        kept = absent = other_text = 0
+        replaced: set[str] = set()
         for trace in traces:
             uid = _rollout_of(store, trace)
             if uid is None:
                 absent += 1
+                other_text += bool(store.existing([trace.id]))
                 continue
             who = annotator or trace.annotator or identity()
             standing = store.human(uid, who)
+            if who == ADJUDICATED:
+                raise InvalidInput(
+                    f"{file}: trace {trace.id}: {ADJUDICATED!r} is the name of final labels, which have an adjudicator",
+                    remedy="Name who annotated with --annotator.",
+                )
             if standing is not None and not replace and (trace.annotated or 0.0) <= standing.time:
                 kept += standing.spans != trace.spans or standing.done != trace.done
                 continue
+            if standing is not None and standing.spans != trace.spans:
+                replaced.add(who)
             new = new_annotation(uid, trace.text, who, after=standing, spans=trace.spans, done=trace.done)
             if trace.annotated is not None and standing is None:
                 new = new.model_copy(update={"time": trace.annotated})
@@ -154,6 +163,15 @@ def import_annotations(
         store.write_human(taken)
     if absent:
         warnings.append(f"{absent:,} of {len(traces):,} traces are not rollouts of this workspace")
+    if other_text:
+        warnings.append(
+            f"{other_text:,} of these have the id of a rollout with another text, to which their offsets do not belong"
+        )
+    for who in sorted(replaced):
+        warnings.append(
+            f"annotations of {who} with other spans are replaced (the files keep them); if {who} of {file.name} is "
+            "another person, import with --annotator and another name, then the file of the first again with --replace"
+        )
     if kept:
         warnings.append(f"{kept:,} were annotated later here and are kept; --replace uses those of the file")
     if as_json:
