@@ -5,7 +5,7 @@ file of problems (`pipelines.tasks`). Containers are recognised by content, not 
 """
 
 from pipelines.row_files.archive import ZipContent, list_zip, natural_key
-from pipelines.row_files.columnar import read_parquet
+from pipelines.row_files.columnar import count_parquet_rows, read_parquet
 from pipelines.row_files.json_rows import read_lines, read_list
 from pipelines.row_files.opening import is_parquet, open_file
 from pipelines.row_files.reading import (
@@ -26,6 +26,7 @@ __all__ = [
     "RawRow",
     "ZipContent",
     "container_of",
+    "count_parquet_rows",
     "has_row_suffix",
     "is_parquet",
     "list_zip",

@@ -9,7 +9,7 @@ from typing import IO, Final
 
 from pipelines.errors import InvalidInput
 from pipelines.row_files.archive import ARCHIVE_SUFFIXES, INSPECT_SAMPLES, inspect_rows, open_member
-from pipelines.row_files.columnar import ARROW_FILE_MAGIC, ARROW_STREAM_MAGIC, arrow_rows, parquet_rows
+from pipelines.row_files.columnar import ARROW_FILE_MAGIC, ARROW_STREAM_MAGIC, columnar_rows
 from pipelines.row_files.json_rows import BYTE_ORDER_MARK, documents_of, lines_of, list_of, starts_document
 from pipelines.row_files.opening import PARQUET_MAGIC, DamagedDataError, open_file, seekable
 from pipelines.row_files.rows import Container, RawRow
@@ -122,11 +122,10 @@ def _raw_rows(path: Path, member: str, container: Container) -> Iterator[RawRow]
         yield from inspect_rows(path)
         return
     name = str(path / member) if member else str(path)
-    if container in ("parquet", "arrow"):
-        read = parquet_rows if container == "parquet" else arrow_rows
+    if container == "parquet" or container == "arrow":
         try:
             with seekable(partial(_open, path, member)) as stream:
-                yield from read(stream, name, path.stat().st_size)
+                yield from columnar_rows(stream, container, name, path.stat().st_size)
         except DamagedDataError as error:
             raise InvalidInput(f"{name} is damaged: {error}", remedy="Fetch it again.") from error
     elif container == "zip":

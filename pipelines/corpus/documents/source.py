@@ -5,7 +5,7 @@ All of them are streamed. Every record has a number over the whole source, reada
 
 import gzip
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -13,13 +13,13 @@ from typing import Any, Final, Protocol
 from pydantic import ConfigDict, Field
 
 from pipelines.errors import InvalidInput, MissingRequirement
+from pipelines.row_files import count_parquet_rows, is_parquet, read_parquet
 from pipelines.stages import ConfigModel, InputFile, Inputs
 
 DOCUMENTS_NAME: Final = "documents.jsonl"
 """Name of the artifact of a `corpus` stage."""
 MAX_LINE_BYTES: Final = 64 * 2**20
 """Longest JSONL line that is read."""
-_PARQUET_ROWS: Final = 256
 _COUNTED_BYTES: Final = 20 * 2**30
 """Largest file whose lines are counted."""
 
@@ -243,34 +243,34 @@ class _ParquetSource:
         self._path = path
         self._columns = columns
 
-    def _open(self) -> Any:
-        try:
-            from pyarrow.parquet import ParquetFile
-        except ModuleNotFoundError as error:
-            raise MissingRequirement(
-                "reading parquet needs pyarrow", remedy="Install the extra: pip install 'cogtui[corpus]'"
-            ) from error
-        try:
-            return ParquetFile(self._path)
-        except (OSError, ValueError) as error:
-            raise InvalidInput(f"{self._path} is no parquet file that can be read", detail=str(error)) from error
-
     def read(self, wanted: NumberFilter, end: int | None = None) -> Iterator[RawDocument]:
-        file = self._open()
+        self._check()
         columns = self._columns.named()
-        _check_columns(self._columns, file.schema_arrow.names, str(self._path))
-        number = -1
-        for batch in file.iter_batches(_PARQUET_ROWS, columns=list(dict.fromkeys(columns.values()))):
-            for row in range(batch.num_rows):
-                number += 1
-                if number == end:
-                    return
-                if wanted(number):
-                    record = {name: batch.column(name)[row].as_py() for name in batch.schema.names}
-                    yield RawDocument(number, f"{self._path.name}:{number + 1}", _mapped(columns, record))
+
+        def choose(names: Sequence[str]) -> list[str]:
+            _check_columns(self._columns, names, str(self._path))
+            return list(dict.fromkeys(columns.values()))
+
+        for number, row in enumerate(read_parquet(self._path, choose)):
+            if number == end:
+                return
+            if wanted(number):
+                place = f"{self._path.name}:{number + 1}"
+                if row.value is None:
+                    yield RawDocument(number, place, None, "too_large")
+                else:
+                    yield RawDocument(number, place, _mapped(columns, row.value))
 
     def count(self) -> int | None:
-        return int(self._open().metadata.num_rows)
+        self._check()
+        return count_parquet_rows(self._path)
+
+    def _check(self) -> None:
+        try:
+            if not is_parquet(self._path):
+                raise InvalidInput(f"{self._path} is no parquet file")
+        except OSError as error:
+            raise InvalidInput(f"cannot read {self._path}: {error.strerror}") from error
 
 
 class _HubSource:
