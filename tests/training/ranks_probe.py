@@ -14,7 +14,6 @@ from pipelines.errors import StageFailed
 from pipelines.folder import StageFolder
 from pipelines.run import prepare, run_stage
 from pipelines.training.core.model import gather_parameters
-from pipelines.training.core.trl_compat import GatheredModelView
 from pipelines.training.generation.inference_copy import copy_weights
 from pipelines.training.ppo.batch import RolloutBatch
 from pipelines.training.ppo.fsdp import connect_ranks
@@ -54,7 +53,7 @@ def compare_updates() -> dict[str, Any]:
     shards = [parameter.to_local().numel() for parameter in together.policy.parameters()]
     copy = tiny_model(seed=9)
     copy_weights(together.policy.model, copy)
-    view = {name: parameter.data for name, parameter in GatheredModelView(together.policy.model).named_parameters()}
+    view = dict(gather_parameters(together.policy.model))  # what vLLM loads
     return {
         "policy": furthest(whole(together.policy), whole(alone.policy)),
         "critic": furthest(whole(together.value_network), whole(alone.value_network)),

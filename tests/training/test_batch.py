@@ -19,6 +19,7 @@ class Row:
     prompt: tuple[int, ...]
     completion: tuple[int, ...]
     reward: float = 0.0
+    log_probs: tuple[float, ...] | None = None
 
 
 ROWS: list[Any] = [

@@ -1,20 +1,18 @@
 """Engines: what a row draws depends on its prompt and seed alone; HF generate agrees where it must."""
 
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 
-from pipelines.errors import InvalidInput, MissingRequirement, StageFailed
+from pipelines.errors import MissingRequirement, StageFailed
 from pipelines.training.core.configs import EngineConfig, SamplingConfig, VLLMConfig
+from pipelines.training.generation import vllm_settings
 from pipelines.training.generation.engine import Completion, GenerationRequest, rollout_seed, truncate_at_eos
 from pipelines.training.generation.factory import make_engine
 from pipelines.training.generation.hf import HFEngine
 from pipelines.training.generation.row_dropping import RowDroppingEngine, sample_tokens
-from pipelines.training.generation.vllm import SyncedVLLMEngine
-from pipelines.training.generation.vllm_sampler import StandaloneVLLMEngine, load_model_config
 from tests.training.helpers import CPU, EOS, TinyTokenizer, tiny_model
 
 pytestmark = pytest.mark.train
@@ -135,136 +133,18 @@ def test_out_of_memory_names_the_batch(model: Any, monkeypatch: pytest.MonkeyPat
 
 
 def test_auto_is_our_loop_on_a_cpu(model: Any) -> None:
-    assert make_engine(EngineConfig(), model, TOKENIZER, CPU).name == "dropping"
-    assert make_engine(EngineConfig(name="hf"), model, TOKENIZER, CPU).name == "hf"
+    assert engine_named("auto", model).name == "dropping"
+    assert engine_named("hf", model).name == "hf"
+
+
+def engine_named(name: Any, model: Any, **vllm: Any) -> Any:
+    """The engine of a training stage."""
+    config = EngineConfig(name=name, vllm=VLLMConfig(**vllm))
+    return make_engine(config, model, TOKENIZER, CPU, path=Path("model"), max_sequence=40)
 
 
 def test_vllm_that_is_not_there_is_named(model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    import importlib.util
-
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(MissingRequirement, match="vllm"):
-        make_engine(EngineConfig(name="vllm"), model, TOKENIZER, CPU)
-
-
-class FakeLibrary:
-    """Answers like the `vllm` package."""
-
-    def __init__(self) -> None:
-        self.settings: list[dict[str, Any]] = []
-        self.started: dict[str, Any] = {}
-
-    def SamplingParams(self, **given: Any) -> dict[str, Any]:  # noqa: N802 # vLLM's name
-        self.settings.append(given)
-        return given
-
-    def LLM(self, **given: Any) -> "FakeLibrary":  # noqa: N802
-        self.started = given
-        return self
-
-    def generate(self, prompts: list[dict[str, Any]], *, sampling_params: list[Any], use_tqdm: bool) -> list[Any]:
-        assert len(sampling_params) == len(prompts)
-        return [
-            SimpleNamespace(outputs=[SimpleNamespace(token_ids=[*each["prompt_token_ids"], EOS, 3])])
-            for each in prompts
-        ]
-
-
-def test_a_sample_by_vllm_reads_the_files_and_seeds_every_request(tmp_path: Path) -> None:
-    model = tiny_model()
-    model.save_pretrained(tmp_path)
-    library = FakeLibrary()
-    seen = load_model_config(tmp_path)
-    config = VLLMConfig(tensor_parallel=8, gpu_memory=0.9)
-    engine = StandaloneVLLMEngine(tmp_path, seen, TOKENIZER, config, max_sequence=40, vllm=library)
-    found = engine.generate(REQUESTS[:2], SamplingConfig(max_new_tokens=9, temperature=0.5, top_p=0.9, top_k=3))
-    assert found == [Completion((5, 6, 7, EOS), "stop"), Completion((2, EOS), "stop")]
-    assert library.started == {
-        "model": str(tmp_path),
-        "tensor_parallel_size": 8,
-        "gpu_memory_utilization": 0.9,
-        "max_model_len": 40,
-    }
-    assert [each["seed"] for each in library.settings] == [request.seed for request in REQUESTS[:2]]
-    assert library.settings[0].items() >= {"temperature": 0.5, "top_p": 0.9, "top_k": 3, "max_tokens": 9}.items()
-    assert seen.config.max_position_embeddings == model.config.max_position_embeddings
-    with pytest.raises(InvalidInput, match=r"engine\.vllm\.mode is server"):
-        StandaloneVLLMEngine(tmp_path, seen, TOKENIZER, VLLMConfig(mode="server"), max_sequence=40, vllm=library)
-
-
-def test_processes_ask_vllm_for_equally_much(model: Any) -> None:
-    backend = FakeVLLM()
-    asked: list[int] = []
-
-    def most(n: int) -> int:
-        asked.append(n)
-        return 3
-
-    engine = SyncedVLLMEngine(model, TOKENIZER, VLLMConfig(), backend=backend, all_reduce_max=most)
-    assert len(engine.generate(REQUESTS[:2], SamplingConfig(max_new_tokens=9))) == 2
-    assert engine.generate([], SamplingConfig(max_new_tokens=9)) == []
-    assert (backend.asked, asked) == ([3, 3], [2, 0])
-
-
-def test_trl_gets_whole_parameters_and_how_long_a_sequence_may_be(model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The real `VLLMGeneration` around a stand-in for vLLM: its signature, and how it walks our parameters."""
-    import importlib.util
-    import types
-
-    from trl.generation import vllm_generation
-
-    loaded: dict[str, torch.Tensor] = {}
-
-    class LLM:
-        def __init__(self, **given: Any) -> None:
-            self.given = given
-            runner = types.SimpleNamespace(model=types.SimpleNamespace(load_weights=loaded.update))
-            worker = types.SimpleNamespace(model_runner=runner)
-            executor = types.SimpleNamespace(driver_worker=worker)
-            self.llm_engine = types.SimpleNamespace(model_executor=executor)
-
-        def reset_prefix_cache(self) -> None:
-            """Nothing is kept."""
-
-    found = importlib.util.find_spec
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: name if name == "vllm" else found(name))
-    monkeypatch.setattr(vllm_generation, "is_vllm_available", lambda: True)
-    monkeypatch.setattr(vllm_generation, "LLM", LLM, raising=False)
-    for name in ("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"):
-        monkeypatch.delenv(name, raising=False)
-        monkeypatch.setenv(name, {"WORLD_SIZE": "1", "MASTER_ADDR": "localhost", "MASTER_PORT": "0"}.get(name, "0"))
-    engine = SyncedVLLMEngine(model, TOKENIZER, VLLMConfig(gpu_memory=0.4), max_sequence=40)
-    engine.sync(0)
-    assert loaded.keys() == dict(model.named_parameters()).keys()
-    assert all(torch.equal(loaded[name], value) for name, value in model.named_parameters())
-    given = engine._vllm.llm.given
-    assert (given["max_model_len"], given["gpu_memory_utilization"]) == (40, 0.4)
-
-
-class FakeVLLM:
-    """Answers like trl.generation.VLLMGeneration."""
-
-    temperature = top_p = top_k = max_completion_length = 0.0
-    synced = 0
-
-    def __init__(self) -> None:
-        self.asked: list[int] = []
-
-    def sync_weights(self) -> None:
-        self.synced += 1
-
-    def generate(self, prompts: list[list[int]], images: None, num_generations: int) -> tuple[Any, ...]:
-        assert (images, num_generations) == (None, 1)
-        self.asked.append(len(prompts))
-        return prompts, [[*prompt, EOS] for prompt in prompts], None, None
-
-
-def test_vllm_gets_weights_once_a_step_and_the_sampling_of_each_call(model: Any) -> None:
-    backend = FakeVLLM()
-    engine = SyncedVLLMEngine(model, TOKENIZER, VLLMConfig(), backend=backend)
-    for step in (0, 0, 1):
-        engine.sync(step)
-    assert backend.synced == 2
-    found = engine.generate(REQUESTS[:2], SamplingConfig(max_new_tokens=9, temperature=0.5, top_p=0.9, top_k=3))
-    assert found == [Completion((5, 6, 7, EOS), "stop"), Completion((2, EOS), "stop")]
-    assert (backend.temperature, backend.top_p, backend.top_k, backend.max_completion_length) == (0.5, 0.9, 3, 9)
+    monkeypatch.setattr(vllm_settings, "find_spec", lambda name: None)
+    for mode in ("colocate", "server"):
+        with pytest.raises(MissingRequirement, match="vllm"):
+            engine_named("vllm", model, mode=mode)

@@ -37,6 +37,9 @@ class Scripted:
     def sync(self, step: int) -> None:
         self.synced.append(step)
 
+    def close(self) -> None:
+        """Nothing is held."""
+
     def generate(self, requests: Sequence[GenerationRequest], sampling: SamplingConfig) -> list[Completion]:
         self.requests += requests
         return list(self.completions)

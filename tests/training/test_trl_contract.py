@@ -1,6 +1,5 @@
 """What the adapters expect of TRL and of transformers' private parts; a failure says what a new version changed."""
 
-import inspect
 import tomllib
 from importlib.metadata import version
 from pathlib import Path
@@ -13,6 +12,7 @@ from pipelines.training.core.configs import ArchitectureConfig
 from pipelines.training.core.model import build_model, load_model
 from pipelines.training.core.transformers_compat import check_trainer_checkpoint, decoder_layers, trainer_checkpoint
 from pipelines.training.core.trl_compat import (
+    GRPO_IMPORTANCE_LOG_NAMES,
     GRPO_LOG_NAMES,
     SFT_LOG_NAMES,
     TRL_MINOR,
@@ -113,17 +113,35 @@ def test_packing_cuts_the_rows_into_blocks() -> None:
     assert packed["input_ids"] == [[0, 0, 0, 1], [1, 1, 2, 2], [2, 3, 3, 3]]
 
 
-def test_vllm_generation_has_the_arguments_and_methods_we_use() -> None:
-    from trl.generation.vllm_generation import VLLMGeneration
+def test_grpo_corrects_for_the_log_probabilities_we_give_it(tmp_path: Path) -> None:
+    """TRL corrects only for a vLLM of its own; ours samples in the rollout function."""
+    settings = COMMON | {
+        "output_dir": str(tmp_path),
+        "per_device_train_batch_size": 4,
+        "num_generations": 2,
+        "generation_batch_size": 4,
+        "max_completion_length": 2,
+        "beta": 0.0,
+        "learning_rate": 1e-2,
+    }
+    small_model().save_pretrained(tmp_path / "model")
 
-    made_with = inspect.signature(VLLMGeneration.__init__).parameters
-    assert {
-        "model", "accelerator", "processing_class", "mode", "server_base_url", "tensor_parallel_size",
-        "gpu_memory_utilization", "max_model_length", "enable_sleep_mode", "logprobs",
-        "temperature", "top_p", "top_k", "max_completion_length",
-    } <= set(made_with)  # fmt: skip
-    assert {"prompts", "images", "num_generations"} <= set(inspect.signature(VLLMGeneration.generate).parameters)
-    assert list(inspect.signature(VLLMGeneration.sync_weights).parameters) == ["self"]
+    def trained(log_probs: float | None, importance: Any) -> Any:
+        def rollouts(prompts: list[str], trainer: Any) -> dict[str, Any]:
+            given = None if log_probs is None else [[log_probs] * 2] * 4
+            return rollout_output([(5, 6)] * 4, [(7, 1), (8, 1), (7, 7), (8, 8)], [1.0, 0.0, 0.5, 0.25], given)
+
+        rollouts.__name__ = "rollouts"
+        callback = recorder()
+        model = load_model(tmp_path / "model")
+        make_grpo_trainer(model, settings, 2, TOKENIZER, rollouts, callback, importance).train()
+        return callback.logs[0]
+
+    plain = trained(None, None)
+    capped = trained(-1000.0, ("token", 3.0))  # every ratio is beyond any cap
+    assert capped["grad_norm"] == pytest.approx(3 * plain["grad_norm"], rel=1e-4)
+    assert trained(-1000.0, ("sequence", 2.0))["grad_norm"] == pytest.approx(2 * plain["grad_norm"], rel=1e-4)
+    assert set(GRPO_IMPORTANCE_LOG_NAMES) <= set(capped)
 
 
 @pytest.mark.parametrize("family", ["llama", "qwen2"])

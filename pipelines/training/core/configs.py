@@ -243,6 +243,18 @@ class OptimizerConfig(ConfigTable):
     """Decoupled weight decay."""
 
 
+class ImportanceSamplingConfig(ConfigTable):
+    """Correction of the loss for an engine that samples from another distribution than the trainer computes."""
+
+    level: Literal["auto", "none", "token", "sequence"] = "auto"
+    """Truncated importance sampling (Yao et al. 2025, https://fengyao.notion.site/off-policy-rl): the loss of a token
+    is multiplied by the ratio of its probabilities, the trainer's over the engine's, or with `sequence` by the product
+    of these over the completion. `auto` is `token` for engine vllm and `none` for the others, which run the trainer's
+    own model. `none` computes what the published runs computed."""
+    cap: PositiveFloat = 2.0
+    """Largest weight."""
+
+
 class EvaluationConfig(ConfigTable):
     """Evaluation on the test problems during training."""
 
@@ -309,6 +321,10 @@ class PPOConfig(TrainingConfig):
     """Gradients of each network are clipped to this norm."""
     whiten: bool = True
     """Whether to normalise advantages to zero mean and unit variance over the valid tokens of a batch."""
+    importance_sampling: ImportanceSamplingConfig = Field(
+        default=ImportanceSamplingConfig(), json_schema_extra=UNLESS_DEFAULT
+    )
+    """Correction for the mismatch of the engine and the trainer."""
     evaluation: EvaluationConfig = EvaluationConfig()
     """Periodic evaluation on the test problems."""
     behaviors: bool = True
@@ -319,6 +335,27 @@ class PPOConfig(TrainingConfig):
     """Recompute activations in the backward pass: a third slower, far less memory, the same result."""
     keep_checkpoints: PositiveInt = Field(default=2, json_schema_extra=_OUTSIDE_KEY)
     """Number of newest checkpoints that stay on disk."""
+
+    def importance_level(self) -> Literal["none", "token", "sequence"]:
+        """Return whose probabilities weight the loss, with `auto` resolved."""
+        level = self.importance_sampling.level
+        if level == "auto":
+            return "token" if self.engine.name == "vllm" else "none"
+        return level
+
+    @model_validator(mode="after")
+    def _sampler_returns_log_probs(self) -> Self:
+        if self.importance_level() != "none" and self.engine.name != "vllm":
+            raise ValueError(
+                f"importance_sampling.level is {self.importance_sampling.level}, which needs the log-probabilities "
+                f"that engine vllm returns; engine.name is {self.engine.name}"
+            )
+        return self
+
+    def longest_sequence(self) -> int:
+        """Return the most tokens of a prompt and its completion, in training or evaluation."""
+        asked = [self.sampling, *filter(None, [self.evaluation.sampling])]
+        return self.max_prompt_tokens + max(each.max_new_tokens for each in asked)
 
     @model_validator(mode="after")
     def _can_learn(self) -> Self:

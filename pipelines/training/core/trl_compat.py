@@ -1,21 +1,17 @@
-"""All uses of TRL in one module, written for trl 1.16: trainers, names in logs, rollout function, vLLM generation.
+"""All uses of TRL in one module, written for trl 1.16: trainers, names in logs, rollout function.
 
-TRL marks `rollout_func` as experimental and `trl.generation.vllm_generation` is no public module, so both may change
-with any minor version. `tests/training/test_trl_contract.py` fails and names what changed; pyproject pins the version.
+TRL marks `rollout_func` as experimental, so it may change with any minor version. `tests/training/test_trl_contract.py`
+fails and names what changed; pyproject pins the version.
 """
 
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, Final
-
-from pipelines.training.core.configs import VLLMConfig
-from pipelines.training.core.model import gather_parameters
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 if TYPE_CHECKING:
     from datasets import Dataset
-    from torch import nn
     from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallback
     from trl import GRPOTrainer, SFTTrainer
 
@@ -40,6 +36,9 @@ GRPO_LOG_NAMES: Final = {
     "frac_reward_zero_std": "equal_groups",
 }
 """GRPOTrainer's log → metric, under the names that PPO uses for the same quantities."""
+
+GRPO_IMPORTANCE_LOG_NAMES: Final = {"sampling/sampling_logp_difference/max": "sampler_log_ratio_max"}
+"""Of what it logs only with importance sampling."""
 
 RolloutFunction = Callable[[list[str], Any], dict[str, Any]]
 """(prompts, trainer) → output as `rollout_output` builds it."""
@@ -78,6 +77,7 @@ def make_grpo_trainer(
     tokenizer: "PreTrainedTokenizerBase",
     rollouts: RolloutFunction,
     callback: "TrainerCallback",
+    importance: tuple[Literal["token", "sequence"], float] | None = None,
 ) -> "GRPOTrainer":
     """Build a GRPOTrainer that learns from rollouts made elsewhere.
 
@@ -88,10 +88,18 @@ def make_grpo_trainer(
         tokenizer: of the model.
         rollouts: returns the rollouts of a step.
         callback: receives logs and moves checkpoints.
+        importance: level and cap of truncated importance sampling; `rollouts` then returns log-probabilities too.
     """
     from datasets import Dataset
     from trl import GRPOConfig, GRPOTrainer
 
+    if importance is not None:
+        level, cap = importance
+        settings = settings | {
+            "vllm_importance_sampling_correction": True,
+            "vllm_importance_sampling_mode": f"{level}_truncate",
+            "vllm_importance_sampling_clip_max": cap,
+        }
     with _quiet():
         arguments: GRPOConfig = GRPOConfig(**settings)
         trainer = GRPOTrainer(
@@ -103,11 +111,19 @@ def make_grpo_trainer(
             rollout_func=rollouts,
             callbacks=[callback],
         )
+    if importance is not None:
+        # The trainer corrects only for a vLLM of its own. Ours samples in the rollout function and has the weights.
+        trainer.use_vllm = True
+        trainer.vllm_generation = SimpleNamespace(sync_weights=lambda: None)
+        trainer._last_loaded_step = -1
     return _without_printer(trainer)
 
 
 def rollout_output(
-    prompts: Sequence[Sequence[int]], completions: Sequence[Sequence[int]], rewards: Sequence[float]
+    prompts: Sequence[Sequence[int]],
+    completions: Sequence[Sequence[int]],
+    rewards: Sequence[float],
+    log_probs: Sequence[Sequence[float]] | None = None,
 ) -> dict[str, Any]:
     """Build what a rollout function returns to GRPOTrainer.
 
@@ -115,11 +131,13 @@ def rollout_output(
         prompts: token ids of each rollout's prompt.
         completions: token ids of each completion.
         rewards: one reward per rollout.
+        log_probs: of each completion's tokens by the engine, if the loss is corrected for them.
     """
     return {
         "prompt_ids": [list(each) for each in prompts],
         "completion_ids": [list(each) for each in completions],
-        "logprobs": None,  # the trainer computes them itself
+        # Without them the trainer takes its own.
+        "logprobs": None if log_probs is None else [list(each) for each in log_probs],
         "score": list(rewards),  # an extra field: handed to the reward function by name
     }
 
@@ -134,51 +152,6 @@ def pack_texts(dataset: "Dataset", length: int) -> "Dataset":
     from trl import pack_dataset
 
     return pack_dataset(dataset, length, "wrapped", {"load_from_cache_file": False})
-
-
-def make_vllm_generation(
-    model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase", config: VLLMConfig, max_sequence: int | None
-) -> Any:
-    """Build TRL's vLLM backend: an engine in this process or a server, to which weights are pushed.
-
-    Args:
-        model: the model in training; may be sharded.
-        tokenizer: of the model.
-        config: mode, memory share, tensor parallelism.
-        max_sequence: most tokens of a prompt and its completion; None leaves it to vLLM.
-    """
-    from accelerate import Accelerator
-    from trl.generation.vllm_generation import VLLMGeneration
-
-    return VLLMGeneration(
-        model=GatheredModelView(model),
-        accelerator=Accelerator(),
-        processing_class=tokenizer,
-        mode=config.mode,
-        server_base_url=config.server_url,
-        tensor_parallel_size=config.tensor_parallel,
-        gpu_memory_utilization=config.gpu_memory,
-        max_model_length=max_sequence,
-        enable_sleep_mode=config.sleep,
-        logprobs=0,
-    )
-
-
-class GatheredModelView:
-    """The attributes that `VLLMGeneration` reads of a model, with sharded parameters gathered one at a time."""
-
-    def __init__(self, model: "PreTrainedModel") -> None:
-        self._model = model
-        self.name_or_path = model.name_or_path
-
-    def named_modules(self) -> Iterator[tuple[str, "nn.Module"]]:
-        """Iterate over the model's modules."""
-        return iter(self._model.named_modules())
-
-    def named_parameters(self) -> Iterator[tuple[str, Any]]:
-        """Iterate over names and gathered parameters; VLLMGeneration reads only `data` of a parameter."""
-        for name, value in gather_parameters(self._model):
-            yield name, SimpleNamespace(data=value)
 
 
 def _without_printer(trainer: Any) -> Any:

@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from pipelines.records import FinishReason
 from pipelines.training.core.configs import SamplingConfig
@@ -30,6 +30,27 @@ class Completion:
     tokens: tuple[int, ...]
     """Token ids; with finish reason `stop` the last one is the end-of-sequence token."""
     finish_reason: FinishReason
+    log_probs: tuple[float, ...] | None = None
+    """Log-probability of each token under the distribution it was sampled from; None if the engine returns none."""
+
+
+class ProcessGroup(Protocol):
+    """The processes of a stage, as engines use them; every method is a collective."""
+
+    rank: int
+    size: int
+
+    def all_gather(self, items: Sequence[Any]) -> list[Any]:
+        """Return the items of all processes; one item of each comes in the order of the ranks."""
+        ...
+
+    def broadcast(self, value: Any) -> Any:
+        """Return the first process's value in all of them."""
+        ...
+
+    def all_reduce_max(self, number: int) -> int:
+        """Return the largest number over the processes."""
+        ...
 
 
 class Engine(Protocol):
@@ -43,6 +64,10 @@ class Engine(Protocol):
 
     def sync(self, step: int) -> None:
         """Load the weights of `step` into the engine; engines that share the model's memory do nothing."""
+        ...
+
+    def close(self) -> None:
+        """Free what the engine holds outside the model. Every process must call it, after its last collective."""
         ...
 
 
@@ -83,9 +108,14 @@ def generate_in_batches(
         model.train(was_training)
 
 
-def truncate_at_eos(tokens: Sequence[int], eos: frozenset[int]) -> Completion:
-    """Build a completion from generated ids, without the padding after the first end-of-sequence token."""
-    for index, token in enumerate(tokens):
-        if token in eos:
-            return Completion(tuple(tokens[: index + 1]), "stop")
-    return Completion(tuple(tokens), "length")
+def truncate_at_eos(tokens: Sequence[int], eos: frozenset[int], log_probs: Sequence[float] | None = None) -> Completion:
+    """Build a completion from generated ids, without the padding after the first end-of-sequence token.
+
+    Args:
+        tokens: generated token ids, (n,).
+        eos: the ids that end a completion.
+        log_probs: of the tokens, (n,), if the engine returned them.
+    """
+    end = next((index + 1 for index, token in enumerate(tokens) if token in eos), None)
+    kept = None if log_probs is None else tuple(log_probs[:end])
+    return Completion(tuple(tokens[:end]), "length" if end is None else "stop", kept)

@@ -1,11 +1,11 @@
 """Choice of the generation engine."""
 
-from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipelines.training.core.configs import EngineConfig
 from pipelines.training.core.runtime import Runtime
-from pipelines.training.generation.engine import Engine
+from pipelines.training.generation.engine import Engine, ProcessGroup
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -17,14 +17,22 @@ def make_engine(
     tokenizer: "PreTrainedTokenizerBase",
     runtime: Runtime,
     *,
-    max_sequence: int | None = None,
-    all_reduce_max: Callable[[int], int] = lambda n: n,
+    path: Path,
+    max_sequence: int,
+    group: ProcessGroup | None = None,
 ) -> Engine:
     """Build the engine a config names; `auto` is the row-dropping loop on a CPU and HF generate on a GPU.
 
+    vLLM is not started before the first `sync`, so that prompts can be checked first.
+
     Args:
+        config: names the engine.
+        model: the model in training.
+        tokenizer: of the model.
+        runtime: device and number type of the stage.
+        path: folder the model was loaded from; vLLM reads it too.
         max_sequence: most tokens of a prompt and its completion; vLLM reserves memory for one such sequence.
-        all_reduce_max: returns the largest number over the processes of the stage; vLLM needs equal batches in all.
+        group: the processes of the stage; None if there is one.
     """
     name = config.name
     if name == "auto":
@@ -37,6 +45,10 @@ def make_engine(
         from pipelines.training.generation.hf import HFEngine
 
         return HFEngine(model, tokenizer, runtime, config.batch)
-    from pipelines.training.generation.vllm import SyncedVLLMEngine
+    from pipelines.training.generation.vllm import ColocatedVLLMEngine
+    from pipelines.training.generation.vllm_server import ServedVLLMEngine
+    from pipelines.training.generation.vllm_settings import vllm_model
 
-    return SyncedVLLMEngine(model, tokenizer, config.vllm, max_sequence=max_sequence, all_reduce_max=all_reduce_max)
+    described = vllm_model(path, model, tokenizer, max_sequence)
+    kind = ServedVLLMEngine if config.vllm.mode == "server" else ColocatedVLLMEngine
+    return kind(described, config.vllm, runtime, model, group)

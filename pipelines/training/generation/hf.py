@@ -35,6 +35,9 @@ class HFEngine:
     def sync(self, step: int) -> None:
         """Do nothing: generate reads the model's own weights."""
 
+    def close(self) -> None:
+        """Do nothing: the model belongs to the caller."""
+
     def generate(self, requests: Sequence[GenerationRequest], sampling: SamplingConfig) -> list[Completion]:
         """Return one completion per request, in order."""
         with torch.inference_mode():

@@ -50,6 +50,10 @@ class InferenceCopyEngine:
             copy_weights(self._sharded, self._copy)
             self._synced = step
 
+    def close(self) -> None:
+        """Close the engine of the copy."""
+        self._engine.close()
+
     def generate(self, requests: Sequence[GenerationRequest], sampling: SamplingConfig) -> list[Completion]:
         """Return one completion per request, in order."""
         return self._engine.generate(requests, sampling) if requests else []

@@ -1,70 +1,183 @@
-"""vLLM as the engine of a training stage, through TRL's backend: colocated or a server, with weights pushed to it."""
+"""vLLM without a server: in processes of its own for a model that stays as it is, or colocated with training.
 
-from collections.abc import Callable, Sequence
+Colocated, each process of the stage holds one engine, or `tensor_parallel` processes share one; the weights of the
+policy are loaded into it once a step. The seed of a request decides its completion in both.
+"""
+
+import random
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from pipelines.errors import InvalidInput, MissingRequirement
+import numpy as np
+import torch
+
+from pipelines.errors import InvalidInput, StageFailed
 from pipelines.training.core.configs import SamplingConfig, VLLMConfig
-from pipelines.training.core.trl_compat import make_vllm_generation
-from pipelines.training.generation.engine import Completion, GenerationRequest, truncate_at_eos
-from pipelines.training.generation.row_dropping import eos_token_ids
+from pipelines.training.core.model import gather_parameters
+from pipelines.training.core.runtime import Runtime
+from pipelines.training.generation.engine import Completion, GenerationRequest, ProcessGroup, truncate_at_eos
+from pipelines.training.generation.vllm_settings import (
+    VLLMModel,
+    check_tensor_parallel,
+    check_tokens,
+    check_vllm,
+    engine_arguments,
+    request_arguments,
+    set_environment,
+)
+from pipelines.training.generation.vllm_worker import load_weights
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import PreTrainedModel
 
 
-class SyncedVLLMEngine:
-    """vLLM that receives the weights once per step. It ignores seeds: a resumed run samples other completions."""
+class VLLMEngine:
+    """vLLM in its own processes, with the weights of files. It starts with the first request.
+
+    Args:
+        model: the model to load.
+        config: settings of vLLM.
+        runtime: device and number type of the stage.
+        library: the package `vllm`, for tests.
+    """
 
     name = "vllm"
 
-    def __init__(
-        self,
-        model: "PreTrainedModel",
-        tokenizer: "PreTrainedTokenizerBase",
-        config: VLLMConfig,
-        *,
-        max_sequence: int | None = None,
-        all_reduce_max: Callable[[int], int] = lambda n: n,
-        backend: Any = None,
-    ) -> None:
-        self._eos = frozenset(eos_token_ids(model, tokenizer))
-        self._vllm = backend or _backend(model, tokenizer, config, max_sequence)
-        self._all_reduce_max = all_reduce_max
-        self._synced: int | None = None
+    def __init__(self, model: VLLMModel, config: VLLMConfig, runtime: Runtime, *, library: Any = None) -> None:
+        if config.mode != "colocate" and type(self) is VLLMEngine:
+            raise InvalidInput(
+                f"engine.vllm.mode is {config.mode}: a sample stage starts vLLM itself",
+                remedy="Leave engine.vllm.mode out.",
+            )
+        if library is None:
+            check_vllm(config, runtime)
+        self._model = model
+        self._config = config
+        self._runtime = runtime
+        self._library = library
+        self._llm: Any = None
 
     def sync(self, step: int) -> None:
-        """Push the weights of `step` to vLLM, once."""
-        if self._synced != step:
-            self._vllm.sync_weights()
-            self._synced = step
+        """Do nothing: the weights are those of the files."""
 
     def generate(self, requests: Sequence[GenerationRequest], sampling: SamplingConfig) -> list[Completion]:
         """Return one completion per request, in order."""
-        self._vllm.temperature = sampling.temperature
-        self._vllm.top_p = sampling.top_p
-        self._vllm.top_k = sampling.top_k
-        self._vllm.max_completion_length = sampling.max_new_tokens
-        prompts = [list(request.prompt) for request in requests]
-        # TRL sends the prompts of all processes to a server or tensor-parallel group and splits the result evenly.
-        filler = prompts[-1] if prompts else [min(self._eos)]
-        prompts += [filler] * (self._all_reduce_max(len(prompts)) - len(prompts))
-        if not prompts:
-            return []
-        _, completions, *_ = self._vllm.generate(prompts=prompts, images=None, num_generations=1)
-        return [truncate_at_eos(tokens, self._eos) for tokens in completions[: len(requests)]]
+        check_tokens(requests, self._model)
+        llm = self._engine()
+        settings = [
+            self._library.SamplingParams(
+                **request_arguments(request, sampling, self._model.eos), detokenize=False, flat_logprobs=True
+            )
+            for request in requests
+        ]
+        prompts = [{"prompt_token_ids": list(request.prompt)} for request in requests]
+        outputs = llm.generate(prompts, sampling_params=settings, use_tqdm=False) if prompts else []
+        return [self._completion(output.outputs[0]) for output in outputs]
+
+    def close(self) -> None:
+        """End the engine. Left to the interpreter's exit, vLLM would find its process groups gone."""
+        if self._llm is not None:
+            self._llm.llm_engine.engine_core.shutdown()
+            self._llm = None
+
+    def _completion(self, output: Any) -> Completion:
+        # Flat log-probabilities hold one entry per token, since `logprobs` is 0: that of the sampled one.
+        return truncate_at_eos(output.token_ids, self._model.eos, output.logprobs.logprobs)
+
+    def _engine(self) -> Any:
+        if self._llm is None:
+            self._llm = self._start({}, in_process=False)
+        return self._llm
+
+    def _start(self, more: dict[str, Any], *, in_process: bool) -> Any:
+        set_environment(self._runtime, in_process=in_process)
+        if self._library is None:
+            import vllm
+
+            self._library = vllm
+        arguments = engine_arguments(self._model, self._config, self._runtime, shared=in_process)
+        try:
+            return self._library.LLM(**arguments, **more)
+        except Exception as error:
+            raise StageFailed(
+                "vLLM did not start",
+                detail=f"{error}\nIts own messages stand above in the log of this attempt.",
+                remedy="If memory ran out: change engine.vllm.gpu_memory, lower sampling.max_new_tokens or "
+                "max_prompt_tokens, or raise engine.vllm.tensor_parallel.",
+            ) from error
 
 
-def _backend(
-    model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase", config: VLLMConfig, max_sequence: int | None
-) -> Any:
-    import importlib.util
+class ColocatedVLLMEngine(VLLMEngine):
+    """vLLM in the training processes. `sync` and `generate` are collective: every process must call them.
 
-    if importlib.util.find_spec("vllm") is None:
-        raise MissingRequirement(
-            "engine is vllm, which is not installed for this Python",
-            remedy="Install the extra vllm in an environment of its own, or set engine.name to hf.",
-        )
-    if config.mode == "server" and config.server_url is None:
-        raise InvalidInput("engine.vllm.mode is server but server_url is not set", remedy="Set engine.vllm.server_url.")
-    return make_vllm_generation(model, tokenizer, config, max_sequence)
+    Args:
+        policy: the model in training; may be sharded.
+        group: the processes of the stage; None if there is one.
+    """
+
+    def __init__(
+        self,
+        model: VLLMModel,
+        config: VLLMConfig,
+        runtime: Runtime,
+        policy: "PreTrainedModel",
+        group: ProcessGroup | None = None,
+        *,
+        library: Any = None,
+    ) -> None:
+        check_tensor_parallel(config)
+        super().__init__(model, config, runtime, library=library)
+        self._policy = policy
+        self._group = group
+        self._synced: int | None = None
+
+    def sync(self, step: int) -> None:
+        """Load the policy's weights of `step` into the engine, once."""
+        if self._synced == step:
+            return
+        llm = self._engine()
+        if self._config.sleep:
+            llm.wake_up(tags=["weights"])
+        llm.collective_rpc(load_weights, args=(gather_parameters(self._policy),))
+        if self._config.sleep:
+            llm.wake_up(tags=["kv_cache"])
+        llm.reset_prefix_cache()
+        self._synced = step
+
+    def generate(self, requests: Sequence[GenerationRequest], sampling: SamplingConfig) -> list[Completion]:
+        """Return one completion per request, in order."""
+        width = self._config.tensor_parallel
+        if self._group is None or width == 1:
+            found = super().generate(requests, sampling)
+        else:
+            # These processes hold parts of one model: each must ask for what all of them want.
+            shares: list[list[GenerationRequest]] = self._group.all_gather([list(requests)])
+            first = self._group.rank - self._group.rank % width
+            before = sum(map(len, shares[first : self._group.rank]))
+            wanted = [request for share in shares[first : first + width] for request in share]
+            found = super().generate(wanted, sampling)[before : before + len(requests)]
+        if self._config.sleep:
+            self._engine().sleep(level=2)  # weights are dropped, so the next `sync` loads them again
+            self._synced = None
+        return found
+
+    def _engine(self) -> Any:
+        if self._llm is None:
+            launched = {} if self._group is None else {"distributed_executor_backend": "external_launcher"}
+            with _own_random_state():
+                self._llm = self._start(launched | {"enable_sleep_mode": self._config.sleep}, in_process=True)
+        return self._llm
+
+
+@contextmanager
+def _own_random_state() -> Iterator[None]:
+    """Keep the global generators as they are: vLLM seeds those of its process when it starts."""
+    python, numbers = random.getstate(), np.random.get_state()
+    devices = [torch.cuda.current_device()] if torch.cuda.is_available() else []
+    with torch.random.fork_rng(devices=devices):
+        try:
+            yield
+        finally:
+            random.setstate(python)
+            np.random.set_state(numbers)

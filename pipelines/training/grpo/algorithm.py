@@ -5,8 +5,9 @@ stage is one batch of rollouts, `optimizer_steps_per_step` of the trainer's own 
 """
 
 import shutil
+from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from pipelines.folder import StageFolder
 from pipelines.signals import graceful
@@ -25,6 +26,9 @@ from pipelines.training.rl.step_runner import RLStepRunner, checkpoint_interval
 from pipelines.training.rl.summary import summarise_training
 from pipelines.training.sampling.rollouts import RolloutSampler
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
 
 def run(config: PPOConfig, inputs: Inputs, folder: StageFolder) -> None:
     """Train from the newest checkpoint if there is one; write `artifacts/model` and the result."""
@@ -33,22 +37,28 @@ def run(config: PPOConfig, inputs: Inputs, folder: StageFolder) -> None:
     path = inputs.model()
     tokenizer = load_tokenizer(path)
     model = load_model(path).to(run_on.device)
-    sampler = RolloutSampler(
-        folder.key,
-        loaded.task,
-        tokenizer,
-        make_engine(
-            config.engine,
-            model,
-            tokenizer,
-            run_on,
-            max_sequence=config.max_prompt_tokens + config.sampling.max_new_tokens,
-        ),
-        seed=config.seed,
-        max_prompt_tokens=config.max_prompt_tokens,
-    )
-    runner = RLStepRunner(config, folder, loaded, sampler, SingleProcess(), positions=max_positions(model))
+    engine = make_engine(config.engine, model, tokenizer, run_on, path=path, max_sequence=config.longest_sequence())
+    with closing(engine):
+        sampler = RolloutSampler(
+            folder.key, loaded.task, tokenizer, engine, seed=config.seed, max_prompt_tokens=config.max_prompt_tokens
+        )
+        runner = RLStepRunner(config, folder, loaded, sampler, SingleProcess(), positions=max_positions(model))
+        trained = _train(config, folder, runner, model, tokenizer, run_on)
+        save_model(folder, trained, tokenizer)
+        folder.write_result(
+            summarise_training(folder, config, runner.planned_rollouts()) | {"processes": 1} | run_on.describe()
+        )
 
+
+def _train(
+    config: PPOConfig,
+    folder: StageFolder,
+    runner: RLStepRunner,
+    model: "PreTrainedModel",
+    tokenizer: "PreTrainedTokenizerBase",
+    run_on: runtime.Runtime,
+) -> "PreTrainedModel":
+    """Train from the newest checkpoint if there is one; return the trained model."""
     import datasets
 
     datasets.disable_progress_bars()
@@ -65,6 +75,7 @@ def run(config: PPOConfig, inputs: Inputs, folder: StageFolder) -> None:
             tokenizer,
             adapter,
             GRPOStageCallback(config, runner, adapter, stop, every=checkpoint_interval(config)),
+            importance=_importance(config),
         )
         with runtime.memory_guard(
             f"GRPO with micro-batches of {_micro(config)} rollouts",
@@ -74,10 +85,12 @@ def run(config: PPOConfig, inputs: Inputs, folder: StageFolder) -> None:
         stop.raise_if_requested()
         runner.evaluate(config.steps)
     shutil.rmtree(scratch, ignore_errors=True)
-    save_model(folder, trainer.model, tokenizer)
-    folder.write_result(
-        summarise_training(folder, config, runner.planned_rollouts()) | {"processes": 1} | run_on.describe()
-    )
+    return trainer.model
+
+
+def _importance(config: PPOConfig) -> tuple[Literal["token", "sequence"], float] | None:
+    level = config.importance_level()
+    return None if level == "none" else (level, config.importance_sampling.cap)
 
 
 def _micro(config: PPOConfig) -> int:

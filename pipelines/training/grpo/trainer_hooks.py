@@ -16,7 +16,7 @@ from pipelines.training.core.checkpoint import write_state
 from pipelines.training.core.configs import PPOConfig
 from pipelines.training.core.metrics import require_finite
 from pipelines.training.core.trainer_callback import StageTrainerCallback
-from pipelines.training.core.trl_compat import GRPO_LOG_NAMES, rollout_output
+from pipelines.training.core.trl_compat import GRPO_IMPORTANCE_LOG_NAMES, GRPO_LOG_NAMES, rollout_output
 from pipelines.training.rl.step_runner import RLStepRunner
 from pipelines.training.sampling.rollouts import SampledRollout
 
@@ -34,6 +34,7 @@ class TRLRolloutAdapter:
     def __init__(self, config: PPOConfig, runner: RLStepRunner, first: int) -> None:
         self._runner = runner
         self._n = config.prompts * config.rollouts
+        self._corrected = config.importance_level() != "none"
         self.step = first
         """The step whose rollouts are sampled next, or were sampled last."""
         self.rollouts: list[SampledRollout] = []
@@ -55,6 +56,7 @@ class TRLRolloutAdapter:
             prompts=[each.prompt for each in self.rollouts],
             completions=[each.completion for each in self.rollouts],
             rewards=[each.reward for each in self.rollouts],
+            log_probs=[each.log_probs or () for each in self.rollouts] if self._corrected else None,
         )
 
 
@@ -64,7 +66,7 @@ class GRPOStageCallback(StageTrainerCallback):
     def __init__(
         self, config: PPOConfig, runner: RLStepRunner, adapter: TRLRolloutAdapter, stop: Stop, *, every: int
     ) -> None:
-        super().__init__(runner.folder, stop, GRPO_LOG_NAMES)
+        super().__init__(runner.folder, stop, GRPO_LOG_NAMES | GRPO_IMPORTANCE_LOG_NAMES)
         self._config = config
         self._updates = optimizer_steps_per_step(config)
         self._runner = runner

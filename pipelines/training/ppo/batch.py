@@ -29,18 +29,22 @@ class RolloutBatch:
     """True on generated tokens, (n, completion)."""
     scores: Tensor
     """Rewards of the completions, (n,)."""
+    sampler_log_probs: Tensor | None = None
+    """Log-probabilities of the generated tokens by the engine, (n, completion); None if it returned none."""
 
     @classmethod
     def from_rollouts(cls, rollouts: Sequence[SampledRollout], pad: int) -> "RolloutBatch":
         """Build the batch of these rollouts; `pad` fills up the rows."""
         rows = [torch.tensor(each.prompt + each.completion, dtype=torch.long) for each in rollouts]
         lengths = torch.tensor([len(each.completion) for each in rollouts])
+        sampled = [torch.tensor(each.log_probs) for each in rollouts if each.log_probs is not None]
         return cls(
             ids=torch.nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=pad),
             prompt_lengths=torch.tensor([len(each.prompt) for each in rollouts]),
             lengths=lengths,
             mask=completion_mask(lengths, int(lengths.max())),
             scores=torch.tensor([each.reward for each in rollouts], dtype=torch.float32),
+            sampler_log_probs=_padded(sampled) if len(sampled) == len(rollouts) else None,
         )
 
     def __len__(self) -> int:
@@ -70,6 +74,11 @@ class RolloutBatch:
             else:
                 groups.append([row])
         return groups
+
+
+def _padded(rows: Sequence[Tensor]) -> Tensor:
+    padded: Tensor = torch.nn.utils.rnn.pad_sequence(list(rows), batch_first=True)
+    return padded
 
 
 @dataclass(frozen=True, slots=True)

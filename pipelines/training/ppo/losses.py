@@ -19,7 +19,14 @@ class PolicyLoss:
 
 
 def policy_loss(
-    log_probs: Tensor, old_log_probs: Tensor, advantages: Tensor, entropy: Tensor, *, clip: float, bonus: float
+    log_probs: Tensor,
+    old_log_probs: Tensor,
+    advantages: Tensor,
+    entropy: Tensor,
+    *,
+    clip: float,
+    bonus: float,
+    weights: Tensor | None = None,
 ) -> PolicyLoss:
     """Compute the clipped surrogate (Schulman et al. 2017, eq. 7) with an entropy bonus.
 
@@ -30,12 +37,15 @@ def policy_loss(
         entropy: entropies of the policy's distribution at each token, (n,), nats.
         clip: the probability ratio is clipped to 1 ± this.
         bonus: coefficient of the entropy.
+        weights: importance weights of the surrogate, (n,), constants; None weights all tokens alike.
     """
     log_ratio = log_probs - old_log_probs
     ratio = log_ratio.exp()
     unclipped = ratio * advantages
     bounded = ratio.clamp(1 - clip, 1 + clip) * advantages
     surrogate = torch.minimum(unclipped, bounded)
+    if weights is not None:
+        surrogate = surrogate * weights
     with torch.no_grad():
         clipped = (bounded < unclipped).sum()
         # The tokens come from the old policy, so KL(old || new) is the mean of r - 1 - log r with r = new / old

@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import torch
@@ -15,6 +16,7 @@ from pipelines.training.core.configs import OptimizerConfig, PPOConfig
 from pipelines.training.core.runtime import Runtime, memory_guard
 from pipelines.training.ppo.advantages import explained_variance, gae, token_rewards, whiten
 from pipelines.training.ppo.batch import MICRO_BATCH_TOKENS, MicroBatch, RolloutBatch, RolloutEstimates
+from pipelines.training.ppo.importance import importance_weights, log_ratios, sampler_metrics
 from pipelines.training.ppo.losses import policy_loss, value_loss
 from pipelines.training.ppo.networks import PolicyNetwork, ValueNetwork
 from pipelines.training.rl.ranks import Ranks, shard_items
@@ -56,6 +58,19 @@ class OptimizedNetwork:
         self.schedule.step()
         self.optimizer.zero_grad(set_to_none=True)
         return length
+
+
+@dataclass(frozen=True, slots=True)
+class _Learning:
+    """What a batch is learnt from; tensors are (rollouts, completion)."""
+
+    old: RolloutEstimates
+    advantages: Tensor
+    returns: Tensor
+    weights: Tensor | None
+    """Importance weights of the policy loss; None weights all tokens alike."""
+    actor: bool
+    """Whether the policy is updated, and not the critic alone."""
 
 
 @dataclass(slots=True)
@@ -114,6 +129,8 @@ class PPOTrainer:
         metrics = {"entropy": float(estimates.entropy[batch.mask].mean())}
         if estimates.reference is not None:
             metrics["kl"] = float(divergence[batch.mask].mean())
+        weights, mismatch = self._importance(batch, estimates)
+        metrics |= mismatch
         explained = explained_variance(returns, estimates.values, batch.mask)
         if explained is not None:
             metrics["explained_variance"] = explained
@@ -126,7 +143,18 @@ class PPOTrainer:
         metrics["equal_rewards"] = float(equal)
         epochs = config.critic_warmup_epochs if warming else config.epochs
         learns = not warming and not equal
-        return metrics | self._learn(batch, estimates, advantages, returns, step=step, epochs=epochs, actor=learns)
+        learning = _Learning(estimates, advantages, returns, weights, actor=learns)
+        return metrics | self._learn(batch, learning, step=step, epochs=epochs)
+
+    def _importance(self, batch: RolloutBatch, estimates: RolloutEstimates) -> tuple[Tensor | None, dict[str, float]]:
+        """Return the importance weights of a batch, None where none are wanted, and the metrics of the mismatch."""
+        if batch.sampler_log_probs is None:
+            return None, {}
+        level, cap = self.config.importance_level(), self.config.importance_sampling.cap
+        ratios = log_ratios(estimates.log_probs, batch.sampler_log_probs, batch.mask)
+        compared: Literal["token", "sequence"] = "sequence" if level == "sequence" else "token"
+        metrics = sampler_metrics(ratios, batch.mask, compared, cap)
+        return (None if level == "none" else importance_weights(ratios, level, cap)), metrics
 
     def estimate(self, batch: RolloutBatch, step: int) -> RolloutEstimates:
         """Compute log-probabilities, values and entropies of a batch under the current networks."""
@@ -148,17 +176,8 @@ class PPOTrainer:
         log_probs, reference, values, entropy = (self.ranks.all_reduce_sum(each) for each in found)
         return RolloutEstimates(log_probs, reference if self.reference is not None else None, values, entropy)
 
-    def _learn(
-        self,
-        batch: RolloutBatch,
-        old: RolloutEstimates,
-        advantages: Tensor,
-        returns: Tensor,
-        *,
-        step: int,
-        epochs: int,
-        actor: bool,
-    ) -> dict[str, float]:
+    def _learn(self, batch: RolloutBatch, learning: "_Learning", *, step: int, epochs: int) -> dict[str, float]:
+        actor = learning.actor
         sums = torch.zeros(5, dtype=torch.float64)
         tokens = 0
         norms: dict[str, list[float]] = {"actor": [], "critic": []}
@@ -173,7 +192,7 @@ class PPOTrainer:
                     # Sharded gradients are averaged over the processes, but each holds only its share of the sum.
                     weight = self.ranks.size / n if counted else 0.0
                     with self._guard(micro_batch, step):
-                        found = self._backward(micro_batch, old, advantages, returns, weight, actor=actor)
+                        found = self._backward(micro_batch, learning, weight)
                     if counted:
                         sums += found
                 norms["critic"].append(self.critic.step("critic"))
@@ -194,40 +213,32 @@ class PPOTrainer:
             }
         return metrics
 
-    def _backward(
-        self,
-        micro_batch: MicroBatch,
-        old: RolloutEstimates,
-        advantages: Tensor,
-        returns: Tensor,
-        scale: float,
-        *,
-        actor: bool,
-    ) -> Tensor:
+    def _backward(self, micro_batch: MicroBatch, learning: "_Learning", scale: float) -> Tensor:
         """Accumulate a micro-batch's gradients, times `scale`; return sums over its tokens for the metrics.
 
         Returns:
             Policy loss, clipped tokens, divergence, value loss, tokens with a clipped value: (5,), float64.
         """
-        config = self.config
+        config, old = self.config, learning.old
         sums = torch.zeros(5, dtype=torch.float64)
-        if actor:
+        if learning.actor:
             with self.runtime.autocast():
                 log_probs, entropy = self.policy(*self._inputs(micro_batch))
             found = policy_loss(
                 log_probs,
                 micro_batch.gather(old.log_probs),
-                micro_batch.gather(advantages),
+                micro_batch.gather(learning.advantages),
                 entropy,
                 clip=config.clip,
                 bonus=config.entropy,
+                weights=None if learning.weights is None else micro_batch.gather(learning.weights),
             )
             (found.loss * scale).backward()
             sums[:3] = torch.stack([found.loss.detach(), found.clipped, found.divergence]).double().cpu()
         with self.runtime.autocast():
             values = self.value_network(micro_batch.ids, micro_batch.target_mask)
         loss, clipped = value_loss(
-            values, micro_batch.gather(old.values), micro_batch.gather(returns), clip=config.value_clip
+            values, micro_batch.gather(old.values), micro_batch.gather(learning.returns), clip=config.value_clip
         )
         (loss * scale).backward()
         sums[3:] = torch.stack([loss.detach(), clipped]).double().cpu()

@@ -23,6 +23,8 @@ class SampledRollout:
     rollout: Rollout
     prompt: tuple[int, ...]
     completion: tuple[int, ...]
+    log_probs: tuple[float, ...] | None = None
+    """Log-probability of each token of the completion by the engine; None if it returns none."""
 
     @property
     def reward(self) -> float:
@@ -173,7 +175,7 @@ class RolloutSampler:
                 "sampling": sampling.model_dump(mode="json"),
             },
         )
-        return SampledRollout(rollout, request.prompt, completion.tokens)
+        return SampledRollout(rollout, request.prompt, completion.tokens, completion.log_probs)
 
 
 def rollout_keys(split: str, step: int, problems: Iterable[JsonProblem], samples: int) -> Iterator[RolloutKey]:

@@ -1,6 +1,8 @@
 """The `ppo` stage: rollouts, updates, evaluations and checkpoints until all steps are done."""
 
 import time
+from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -45,25 +47,21 @@ def run(config: PPOConfig, inputs: Inputs, folder: StageFolder) -> None:
     tokenizer = load_tokenizer(path)
     model = load_model(path)
     trainer = build_trainer(config, model, run_on, ranks)
-    sampler = RolloutSampler(
-        folder.key,
-        loaded.task,
-        tokenizer,
-        build_engine(config, path, model, tokenizer, run_on, ranks),
-        seed=config.seed,
-        max_prompt_tokens=config.max_prompt_tokens,
-    )
-    runner = RLStepRunner(config, folder, loaded, sampler, ranks, positions=max_positions(model))
-    PPOLoop(config, runner, trainer, pad=int(tokenizer.pad_token_id)).run()
-    if ranks.size > 1:
-        whole = load_model(path) if ranks.rank == 0 else None
-        copy_weights(model, whole)
-        model = whole
-    if ranks.rank == 0:
-        save_model(folder, model, tokenizer)
-        found = summarise_training(folder, config, runner.planned_rollouts())
-        folder.write_result(found | {"processes": ranks.size} | run_on.describe())
-    ranks.barrier()
+    with closing(build_engine(config, path, model, tokenizer, run_on, ranks)) as engine:
+        sampler = RolloutSampler(
+            folder.key, loaded.task, tokenizer, engine, seed=config.seed, max_prompt_tokens=config.max_prompt_tokens
+        )
+        runner = RLStepRunner(config, folder, loaded, sampler, ranks, positions=max_positions(model))
+        PPOLoop(config, runner, trainer, pad=int(tokenizer.pad_token_id)).run()
+        if ranks.size > 1:
+            whole = load_model(path) if ranks.rank == 0 else None
+            copy_weights(model, whole)
+            model = whole
+        if ranks.rank == 0:
+            save_model(folder, model, tokenizer)
+            found = summarise_training(folder, config, runner.planned_rollouts())
+            folder.write_result(found | {"processes": ranks.size} | run_on.describe())
+        ranks.barrier()
 
 
 def build_trainer(config: PPOConfig, model: "PreTrainedModel", run_on: runtime.Runtime, ranks: Ranks) -> PPOTrainer:
@@ -100,14 +98,12 @@ def build_engine(
     ranks: Ranks,
 ) -> Engine:
     """Build the engine, on the model itself or on an unsharded copy of a sharded one."""
-    asked = [config.sampling, *filter(None, [config.evaluation.sampling])]
-    longest = config.max_prompt_tokens + max(each.max_new_tokens for each in asked)
+    make = partial(make_engine, config.engine, tokenizer=tokenizer, runtime=run_on, path=path)
+    longest = config.longest_sequence()
     if ranks.size == 1 or config.engine.name == "vllm":
-        return make_engine(
-            config.engine, model, tokenizer, run_on, max_sequence=longest, all_reduce_max=ranks.all_reduce_max
-        )
+        return make(model=model, max_sequence=longest, group=ranks if ranks.size > 1 else None)
     copy = make_inference_copy(load_model(path), run_on.compute).to(run_on.device)
-    return InferenceCopyEngine(model, copy, make_engine(config.engine, copy, tokenizer, run_on))
+    return InferenceCopyEngine(model, copy, make(model=copy, max_sequence=longest))
 
 
 class PPOLoop:

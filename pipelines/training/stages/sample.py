@@ -1,5 +1,6 @@
 """The `sample` stage: scored completions of a model on problems. It resumes after the last rollout written."""
 
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,8 @@ from pipelines.training.core.configs import SampleConfig
 from pipelines.training.core.model import load_model, max_positions
 from pipelines.training.generation.engine import Engine
 from pipelines.training.generation.factory import make_engine
-from pipelines.training.generation.vllm_sampler import StandaloneVLLMEngine, load_model_config
+from pipelines.training.generation.vllm import VLLMEngine
+from pipelines.training.generation.vllm_settings import load_model_config, vllm_model
 from pipelines.training.sampling.metrics import rollout_metrics, rules_verdict_writer
 from pipelines.training.sampling.rollouts import RolloutSampler, rollout_keys
 
@@ -30,15 +32,15 @@ def run(config: SampleConfig, inputs: Inputs, folder: StageFolder) -> None:
     problems = (loaded.test if config.split == "test" else loaded.train)[: config.problems]
     path = inputs.model()
     tokenizer = load_tokenizer(path)
-    engine, longest = _engine(config, path, tokenizer, run_on)
+    engine, positions = _engine(config, path, tokenizer, run_on)
     sampler = RolloutSampler(
         folder.key, loaded.task, tokenizer, engine, seed=config.seed, max_prompt_tokens=config.max_prompt_tokens
     )
-    sampler.check_prompts(problems, new_tokens=config.sampling.max_new_tokens, positions=longest)
+    sampler.check_prompts(problems, new_tokens=config.sampling.max_new_tokens, positions=positions)
     step = _step_of(inputs)
-    sampler.sync(step)
     todo = list(rollout_keys(config.split, step, problems, config.samples))
-    with graceful() as stop, folder.stream("rollouts", config.split) as stream:
+    with closing(engine), graceful() as stop, folder.stream("rollouts", config.split) as stream:
+        sampler.sync(step)
         for start in range(0, len(todo), config.batch):
             stop.raise_if_requested()
             # Batches are equal in all attempts, and a batch is skipped only if all of it was written.
@@ -58,15 +60,14 @@ def _engine(
     config: SampleConfig, path: Path, tokenizer: "PreTrainedTokenizerBase", run_on: runtime.Runtime
 ) -> tuple[Engine, int | None]:
     """Build the engine; return it with the longest sequence of the model, in tokens."""
+    longest = config.max_prompt_tokens + config.sampling.max_new_tokens
     if config.engine.name == "vllm":
         # vLLM loads the weights itself; a second copy would only take memory.
-        model = load_model_config(path)
-        longest = config.max_prompt_tokens + config.sampling.max_new_tokens
-        return StandaloneVLLMEngine(path, model, tokenizer, config.engine.vllm, max_sequence=longest), max_positions(
-            model
-        )
+        described = load_model_config(path)
+        engine = VLLMEngine(vllm_model(path, described, tokenizer, longest), config.engine.vllm, run_on)
+        return engine, max_positions(described)
     model = load_model(path).to(run_on.device)
-    return make_engine(config.engine, model, tokenizer, run_on), max_positions(model)
+    return make_engine(config.engine, model, tokenizer, run_on, path=path, max_sequence=longest), max_positions(model)
 
 
 def _step_of(inputs: Inputs) -> int:
