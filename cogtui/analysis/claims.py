@@ -16,6 +16,7 @@ from typing import Any, Final, NamedTuple
 
 from cogtui.analysis.comparisons import (
     ClaimComparison,
+    ComparedCell,
     Verdict,
     compare_groups,
     compare_pairs,
@@ -239,6 +240,11 @@ class _WeightedSum(NamedTuple):
     end: float = 0.0
     constant: float = 0.0
 
+    def cells(self, group: str) -> tuple[ComparedCell, ...]:
+        """Return the cells of a condition that have a weight."""
+        found = (ComparedCell(group, "start", self.start), ComparedCell(group, "end", self.end))
+        return tuple(cell for cell in found if cell.weight)
+
 
 def _each_behavior(
     groups: Sequence[ConditionGroup], margin: _WeightedSum, quantity: str
@@ -256,6 +262,7 @@ def _each_behavior(
                         measure=behavior,
                         planned=len(group.runs),
                         quantity=quantity,
+                        cells=margin.cells(group.name),
                     )
                 )
     return tuple(found)

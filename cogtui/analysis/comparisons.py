@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Final, Literal, NamedTuple
 
 from cogtui.analysis.gold_correction import widen_estimate
 from cogtui.analysis.intervals import MeanEstimate, estimate_difference
@@ -20,6 +20,14 @@ from jobs.recipe.labels import Label, label_text
 from pipelines.behaviors.metrics.prediction_powered import CorrectedMean
 
 Verdict = Literal["holds", "does not hold", "undecided"]
+
+
+class ComparedCell(NamedTuple):
+    """A condition at a moment, with its weight in a comparison."""
+
+    group: str
+    when: Literal["start", "end"]
+    weight: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +48,8 @@ class ClaimComparison:
     """The p-value over seeds, corrected for the number of comparisons of the experiment."""
     quantity: str = ""
     """What is compared with zero, where it is no difference of two cells: `count at the end − 50 % of the start`."""
+    cells: tuple[ComparedCell, ...] = ()
+    """What the difference is the weighted sum of, apart from a margin."""
 
     @property
     def p(self) -> float | None:
@@ -100,12 +110,13 @@ def decide_comparison(
     over_problems: ProblemEstimate | None = None,
     planned: int = 0,
     quantity: str = "",
+    cells: tuple[ComparedCell, ...] = (),
 ) -> ClaimComparison:
     """Decide a comparison by the interval of its difference over seeds."""
     verdict: Verdict = "undecided"
     if found.low is not None and found.high is not None:
         verdict = _verdict(found.low, found.high)
-    return ClaimComparison(name, found, verdict, measure, when, over_problems, planned, quantity=quantity)
+    return ClaimComparison(name, found, verdict, measure, when, over_problems, planned, quantity=quantity, cells=cells)
 
 
 def _verdict(low: float, high: float) -> Verdict:
@@ -139,7 +150,19 @@ def compare_groups(
         when=when,
         over_problems=_over_problems(first, second, when, margin) if measure == "accuracy" else None,
         planned=max(len(first.runs), len(second.runs)),
+        cells=tuple(
+            ComparedCell(group.name, moment, sign * weight)
+            for group, sign in ((first, 1.0), (second, -1.0))
+            for moment, weight in _MOMENT_WEIGHTS[when].items()
+        ),
     )
+
+
+_MOMENT_WEIGHTS: Final[Mapping[str, Mapping[Literal["start", "end"], float]]] = {
+    "start": {"start": 1.0},
+    "end": {"end": 1.0},
+    "gain": {"start": -1.0, "end": 1.0},
+}
 
 
 Errors = list[tuple[float, CorrectedMean]]
@@ -152,8 +175,8 @@ def corrected_values(group: ConditionGroup, measure: str, when: str) -> tuple[di
     Returns:
         None where it is not corrected.
     """
-    weights = {"start": (1.0, 0.0), "end": (0.0, 1.0), "gain": (-1.0, 1.0)}[when]
-    return weighted_values(group, measure, *weights)
+    weights = _MOMENT_WEIGHTS[when]
+    return weighted_values(group, measure, weights.get("start", 0.0), weights.get("end", 0.0))
 
 
 def weighted_values(

@@ -143,13 +143,13 @@ def find_corrections(
     cells: dict[tuple[str, Moment], CellGold] = {}
     for group in groups:
         for when in _MOMENTS:
-            runs = _runs_at(group, when)
+            runs = runs_at(group, when)
             if runs:
                 cells[group.name, when] = _correct_cell(group, when, runs, known, used)
     return GoldCorrections(cells, len(known), len(known.keys() - used))
 
 
-def _runs_at(group: ConditionGroup, when: Moment) -> dict[int, tuple[EvaluatedRun, int]]:
+def runs_at(group: ConditionGroup, when: str) -> dict[int, tuple[EvaluatedRun, int]]:
     """Return run and step by seed, of the finished runs that are on disk."""
     found = {}
     for place, run in enumerate(group.finished):

@@ -13,7 +13,7 @@ from cogtui.cli.compare import commands as compare_commands
 from cogtui.cli.console.output import ExitCode, emit_error, exit_code, narrate
 from cogtui.cli.jobs import commands as job_commands
 from cogtui.cli.judge import agreement_commands as judging_commands
-from cogtui.cli.judge import annotation_commands
+from cogtui.cli.judge import annotation_commands, gold_commands
 from cogtui.cli.judge import commands as judge_commands
 from cogtui.cli.rollouts import commands as rollout_commands
 from cogtui.cli.run import commands as run_commands
@@ -47,6 +47,7 @@ for group in (
     judging_commands,
     compare_commands,
     annotation_commands,
+    gold_commands,
 ):
     group.register(app)
 

@@ -24,7 +24,7 @@ def show_comparison(
     Raises:
         NotFound: there is no experiment of that name.
     """
-    found = [_experiment(workspace, name) for name in dict.fromkeys(names)]
+    found = [find_experiment(workspace, name) for name in dict.fromkeys(names)]
     summaries = [
         summarise_experiment(
             one.name, one.cells, workspace, reference=reference, recipe=one.recipe, judge_error=judge_error
@@ -102,7 +102,7 @@ def write_report(workspace: Workspace, name: str, out: Path, *, judge_error: boo
     """
     from cogtui.analysis.report import write_report
 
-    experiment = _experiment(workspace, name)
+    experiment = find_experiment(workspace, name)
     summary = summarise_experiment(
         experiment.name,
         experiment.cells,
@@ -121,7 +121,12 @@ def write_report(workspace: Workspace, name: str, out: Path, *, judge_error: boo
         narrate(f"warning: {warning}")
 
 
-def _experiment(workspace: Workspace, name: str) -> Experiment:
+def find_experiment(workspace: Workspace, name: str) -> Experiment:
+    """Return the newest start of an experiment.
+
+    Raises:
+        NotFound: there is no experiment of that name.
+    """
     damaged: list[str] = []
     known = latest_experiments(workspace, damaged=damaged)
     if name in known:
