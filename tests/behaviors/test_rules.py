@@ -1,5 +1,6 @@
 """The rules judge: each habit of the guideline, what is none, and how good it is on gold."""
 
+import time
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -270,6 +271,20 @@ BREAKERS = {
 @pytest.mark.parametrize("text", BREAKERS.values(), ids=BREAKERS)
 def test_texts_that_break_parsers_end_soon(text: str) -> None:
     judge_completion(text, (3, 5, 12), 24)
+
+
+@pytest.mark.parametrize(
+    "step", ["3 + 5 = 8 (no). Try 5 * 3 = 15, too low. ", "<answer>3 + 5 = 8\n5 - 3 = 2</answer> "]
+)
+def test_time_is_linear_in_length(step: str) -> None:
+    def seconds(size: int) -> float:
+        text = step * (size // len(step))
+        began = time.process_time()
+        judge_completion(text, (3, 5, 12), 24)
+        return time.process_time() - began
+
+    seconds(5_000)  # the code is loaded and the clauses are known
+    assert seconds(160_000) < 4 * 16 * max(seconds(10_000), seconds(10_000))  # quadratic time would be 256 times
 
 
 def test_counts_leave_out_what_is_weak_or_said_again() -> None:

@@ -73,7 +73,10 @@ def read_clause(clause: str) -> Cue:
     aims = goals.find(clause, words)
     verdict = verdicts.NONE if aims else verdicts.find(clause, words)
     marker = markers.find(clause, words)
-    check = bool(words & markers.CHECK_WORDS or _CJK.search(clause)) and markers.CHECK.search(clause) is not None
+    other = not clause.isascii() and _CJK.search(clause) is not None
+    check = (other or not words.isdisjoint(markers.CHECK_WORDS)) and markers.CHECK.search(clause) is not None
+    answers = (other or not words.isdisjoint(markers.ANSWER_WORDS)) and markers.ANSWER.search(clause) is not None
+    rejects = (other or not words.isdisjoint(markers.REJECT_WORDS)) and markers.REJECTS.search(clause) is not None
     cue = Cue(
         polarity=verdict.polarity,
         versus=verdict.versus,
@@ -90,13 +93,13 @@ def read_clause(clause: str) -> Cue:
         goals=aims,
         check=check,
         restates=bool(words & markers.RESTATE_WORDS),
-        answers=markers.ANSWER.search(clause) is not None,
+        answers=answers,
         doubts=bool(words & markers.DOUBT_WORDS),
         turns=marker.turns,
         breaks=marker.breaks,
         after_failure="moving to node" in clause,
         carries=markers.CARRIES.search(clause) is not None,
-        rejects=markers.REJECTS.search(clause) is not None,
+        rejects=rejects,
     )
     return NOTHING if cue == NOTHING else cue
 

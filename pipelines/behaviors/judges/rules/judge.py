@@ -10,9 +10,12 @@ from pydantic import TypeAdapter
 
 from pipelines.behaviors.judge import BehaviorVerdict, JudgedTask, JudgeKind, JudgeTask, judge_run
 from pipelines.behaviors.judges.rules.computations import Computation
+from pipelines.behaviors.judges.rules.cues import read_clause
 from pipelines.behaviors.judges.rules.detect import find_behaviors
 from pipelines.behaviors.judges.rules.facts import arithmetic_facts, wrong_equations
+from pipelines.behaviors.judges.rules.spoken import find_verb
 from pipelines.behaviors.judges.rules.state import SpanDraft
+from pipelines.behaviors.judges.rules.tokens import clear_tokens
 from pipelines.behaviors.judges.rules.tries import AttemptFact, attempts_of
 from pipelines.behaviors.sets.four_habits import FOUR_HABITS
 from pipelines.records import ArithmeticFact, Behavior, JudgeRun, LabelledSpan, Span
@@ -92,6 +95,13 @@ def judge_completion(completion: str, numbers: Sequence[int], target: int) -> Ru
     Raises nothing, whatever the text holds. Spans are half-open code-point offsets into `completion`.
     """
     return _judge_context(completion, RulesContext(tuple(numbers), target))
+
+
+def clear_caches() -> None:
+    """Forget all clauses, words and tokens met so far, for measurements of the first traces of a process."""
+    read_clause.cache_clear()
+    find_verb.cache_clear()
+    clear_tokens()
 
 
 def judge_problem(completion: str, task: str, problem: Mapping[str, Any]) -> RulesResult:

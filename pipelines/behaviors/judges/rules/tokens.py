@@ -124,6 +124,11 @@ class _Memory(dict[str, tuple[int, object]]):
 _memory: Final = _Memory()
 
 
+def clear_tokens() -> None:
+    """Forget the tokens met so far."""
+    _memory.clear()
+
+
 def tokenize(folded: str) -> TokenTable:
     """Split a folded text into tokens."""
     if any(sign in folded for sign in _SPELLED_SIGNS):

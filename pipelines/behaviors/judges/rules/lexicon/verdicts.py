@@ -225,6 +225,27 @@ _CONDITION: Final = compiled(
 _GOOD_SIGNS: Final = re.compile("[✓✔✅☑🎉👍]")
 _BAD_SIGNS: Final = re.compile("[❌✗✘✖🚫👎☒]")
 
+_NOT_WORDS: Final = words_of(
+    """
+    not cannot never none neither no unequal nowhere far differ differs different fail fails failed instead rather
+    miss misses missed
+    """
+)
+_DENIES: Final = re.compile(r"n't|[≠!<]|=/=|\\ne")
+_TOO_WORDS: Final = words_of(
+    """
+    miss misses missed missing too overshoot overshoots overshot overshooting undershoot undershoots undershot
+    undershooting fall falls falling fell come comes came off enough not nowhere isn't wasn't doesn't aren't n't near
+    close exceed exceeds exceeded exceeding surpass surpasses surpassed surpassing way away target goal we i it short
+    won't can't didn't don't
+    """
+)
+_VALID_WORDS: Final = words_of(
+    """
+    valid invalid uses use used using not isn't aren't wasn't can't don't doesn't didn't won't cannot
+    """
+)
+"""A clause without any of these words is not searched for the phrases: looking up words is the faster."""
 _TRIGGERS: Final = words_of(
     """
     not n't cannot never none neither unequal nowhere far differ differs different fail fails failed failure
@@ -266,11 +287,12 @@ def find(clause: str, words: set[str]) -> VerdictPhrase:
     if _SIGNS.search(clause) or (has_target and _INSTEAD.search(clause)):
         return VerdictPhrase(-1, versus="T")
     if not conditional:
-        if _AGAINST_TARGET.search(clause):
+        denies = not words.isdisjoint(_NOT_WORDS) or _DENIES.search(clause) is not None
+        if denies and _AGAINST_TARGET.search(clause):
             return VerdictPhrase(-1, versus="T")
-        if _AGAINST_NUMBER.search(clause):
+        if denies and _AGAINST_NUMBER.search(clause):
             return VerdictPhrase(-1, versus="N")
-        if _TOO.search(clause):
+        if not words.isdisjoint(_TOO_WORDS) and _TOO.search(clause):
             return VerdictPhrase(-1, versus="T" if named else "")
     talk = _TALK.search(clause) is not None
     if not talk or "which" in words:
@@ -281,7 +303,7 @@ def find(clause: str, words: set[str]) -> VerdictPhrase:
             return VerdictPhrase(-1, near=near)
     if not conditional and _FAILS.search(clause):
         return VerdictPhrase(-1)
-    if _VALID.search(clause):
+    if not words.isdisjoint(_VALID_WORDS) and _VALID.search(clause):
         return VerdictPhrase(-1, mild=True)
     return NONE if talk and not clause.startswith(_ASSERTS) else _positive(clause)
 
