@@ -1,13 +1,13 @@
-"""Mode 1: the live matrix of an experiment."""
+"""Mode 1: the live matrix of an experiment, or the start page while there is none."""
 
-from typing import ClassVar
+import asyncio
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 
 from cogtui.app.experiments.matrix_data import build_matrix, count_states
 from cogtui.app.experiments.matrix_widget import MatrixView
-from cogtui.app.experiments.start_page import StartPage
 from cogtui.app.rendering.states import format_time, state_style
 from cogtui.app.rendering.styles import Part
 from cogtui.app.rendering.text import printable_line
@@ -20,6 +20,14 @@ from cogtui.app.widgets.line_view import LineView
 from cogtui.app.widgets.text_rows import TextRows
 from jobs.state.types import STATE_GLYPHS
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from cogtui.app.experiments.start_page import MachineFacts
+    from jobs.recipe.bundled import RecipeSummary
+
+_MACHINE_WAIT_S: Final = 0.3
+"""Seconds that the start page waits for the facts about the machine: asking for GPUs can take long."""
 _NEEDS_EXPERIMENT = frozenset(
     {
         "open_log",
@@ -53,6 +61,7 @@ class ExperimentsScreen(StagesScreen):
         super().__init__()
         self._experiment_name: str | None = None
         self._wanted: str | None = None
+        self._is_opening_start_page = False
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         if self.has_class("-empty") and action in _NEEDS_EXPERIMENT:
@@ -79,9 +88,10 @@ class ExperimentsScreen(StagesScreen):
         view = self.query_one(MatrixView)
         summary = self.query_one("#summary", TextRows)
         if not snapshot.experiments:
-            summary.show((" reading the workspace", "dim"))
             if snapshot.read:
                 self._show_start_page()
+            else:
+                summary.show((" reading the workspace", "dim"))
             return
         if self.has_class("-empty"):
             self.remove_class("-empty")
@@ -112,13 +122,37 @@ class ExperimentsScreen(StagesScreen):
         self.show_facts()
 
     def _show_start_page(self) -> None:
-        if self.has_class("-empty"):
-            return
+        if not self.has_class("-empty") and not self._is_opening_start_page:
+            self._is_opening_start_page = True
+            self.run_worker(self._open_start_page(), group="start", exclusive=True)
+
+    async def _open_start_page(self) -> None:
+        """Show the start page once its facts are read, so that it is painted once."""
+        # Not the thread `work`, which first imports the modules of other screens.
+        context = self.context
+        recipes = await self.fetch(context.control.call(lambda _: _read_recipes())) or []
+        place = context.workspace.path
+        machine = asyncio.ensure_future(self.fetch(context.control.call(lambda _: _machine_facts(place))))
+        await asyncio.wait({machine}, timeout=_MACHINE_WAIT_S)
+        self._is_opening_start_page = False
+        if context.snapshot.experiments:
+            return  # one was started meanwhile
+        from cogtui.app.experiments.start_page import StartPage, import_config_models
+
+        self.paint_changes_once()
         self.add_class("-empty")
-        if not self.query(StartPage):
-            self.mount(StartPage(), after="#facts")
-        else:
-            self.query_one(StartPage).focus_recipes()
+        page = self.query(StartPage).first() if self.query(StartPage) else StartPage(recipes)
+        if not page.is_mounted:
+            await self.mount(page, after="#facts")
+        page.focus_recipes()
+        if machine.done() and (facts := machine.result()) is not None:
+            page.show_machine(facts)
+        self.refresh_bindings()
+        self.paint_changes_once()
+        if (facts := await machine) is not None:
+            page.show_machine(facts)
+        if recipes:
+            await self.fetch(context.work.call(lambda _: import_config_models(recipes[0].path)))
 
     def select_experiment(self, name: str) -> None:
         """Show an experiment, as soon as the workspace is read if it is new."""
@@ -155,3 +189,17 @@ class ExperimentsScreen(StagesScreen):
 
         now = names.index(self._experiment_name) if self._experiment_name in names else 0
         self.app.push_screen(ChoiceScreen("Which experiment?", names, now), chosen)
+
+
+def _read_recipes() -> "list[RecipeSummary]":
+    """Read the bundled recipes, after importing in this thread what shows them."""
+    import cogtui.app.experiments.start_page  # noqa: F401
+    from jobs.recipe.bundled import bundled_recipes
+
+    return bundled_recipes()
+
+
+def _machine_facts(place: "Path") -> "MachineFacts":
+    from cogtui.app.experiments.start_page import machine_facts
+
+    return machine_facts(place)

@@ -21,7 +21,7 @@ from cogtui.app.shell.screen_base import AppScreen
 from cogtui.app.widgets.detail_pane import DetailPane, labelled_rows
 from cogtui.app.widgets.line_view import LineView
 from cogtui.app.widgets.text_rows import TextRows
-from jobs.recipe.bundled import RecipeSummary, bundled_recipes
+from jobs.recipe.bundled import RecipeSummary
 from pipelines.errors import CogtuiError
 
 _NAME = 24
@@ -109,7 +109,15 @@ class RecipeList(LineView):
 
 
 class StartPage(Vertical):
-    """Recipes with one line each, and what else one can do with nothing there."""
+    """Recipes with one line each, and what else one can do with nothing there.
+
+    Args:
+        recipes: the bundled recipes; read before the page is made, so that it is painted once.
+    """
+
+    def __init__(self, recipes: Sequence[RecipeSummary]) -> None:
+        super().__init__()
+        self._recipes = recipes
 
     def compose(self) -> ComposeResult:
         yield TextRows(widget_id="start-title")
@@ -150,25 +158,16 @@ class StartPage(Vertical):
                 [("$ ", "key"), ("In the shell  ", ""), ("cogtui run RECIPE", "dim")],
             ]
         )
-        self.run_worker(self._load(), group="start")
-        self.focus_recipes()
+        self.query_one(RecipeList).show_recipes(self._recipes)
+        self._show_recipe()
 
     def focus_recipes(self) -> None:
         """Put the keys on the list of recipes."""
         self.query_one(RecipeList).focus()
 
-    async def _load(self) -> None:
-        screen = cast("AppScreen", self.screen)
-        context = screen.context
-        # Not the thread `work`, which first imports the modules of other screens.
-        recipes = await screen.fetch(context.control.call(lambda _: bundled_recipes()))
-        self.query_one(RecipeList).show_recipes(recipes or ())
-        self._show_recipe()
-        facts = await screen.fetch(context.control.call(lambda _: machine_facts(context.workspace.path)))
-        if facts is not None:
-            self.query_one("#machine-rows", DetailPane).show_with(lambda width: _machine_rows(facts, width))
-        if recipes:
-            await screen.fetch(context.work.call(lambda _: _import_config_models(recipes[0].path)))
+    def show_machine(self, facts: MachineFacts) -> None:
+        """Show what this machine has."""
+        self.query_one("#machine-rows", DetailPane).show_with(lambda width: _machine_rows(facts, width))
 
     @on(LineView.CursorMoved)
     def _show_recipe(self) -> None:
@@ -183,7 +182,7 @@ class StartPage(Vertical):
         self.post_message(OpenLaunch(cast("AppScreen", self.screen), recipe.path))
 
 
-def _import_config_models(recipe: Path) -> None:
+def import_config_models(recipe: Path) -> None:
     """Read a recipe's form, which imports what takes a third of a second, before the first launch needs it."""
     from cogtui.app.launch.draft import LaunchDraft
     from cogtui.app.launch.preview import read_form
