@@ -6,6 +6,7 @@ import json
 import os
 import stat
 from contextlib import suppress
+from io import BufferedReader
 from pathlib import Path
 from typing import Any, Final
 
@@ -126,6 +127,19 @@ def sync_tree(path: Path) -> None:
             if file.is_file() and not file.is_symlink():
                 sync_file(file)
         sync_folder(Path(parent))
+
+
+def open_regular(path: Path) -> BufferedReader:
+    """Open a file for reading. A pipe or a device in its place is an error, since reading it could wait for ever.
+
+    Raises:
+        OSError: it cannot be opened, or is not a file.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "is not a file", str(path))
+    return os.fdopen(descriptor, "rb")
 
 
 def read_json(path: Path) -> Any:

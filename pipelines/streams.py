@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from pipelines.errors import InvalidInput
+from pipelines.files import open_regular
 from pipelines.records import RECORD_VERSION, Judgement, Metric, Record, Rollout
 
 ROTATE_BYTES: Final = 128 * 2**20
@@ -43,7 +44,7 @@ def complete_lines(path: Path, offset: int = 0) -> Iterator[Line]:
 
     Blank lines are skipped. Reads in blocks: memory is bounded by the longest line.
     """
-    with path.open("rb") as stream:
+    with open_regular(path) as stream:
         stream.seek(offset)
         tail = b""
         start = offset

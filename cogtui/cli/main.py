@@ -114,7 +114,28 @@ def _dispatch(given: list[str]) -> int:
         )
         emit_error(problem, as_json=as_json)
         return ExitCode.MISSING
+    except Exception as error:
+        problem_of_index = _index_error(error)
+        if problem_of_index is None:
+            raise
+        emit_error(problem_of_index, as_json=as_json)
+        return exit_code(problem_of_index)
     return code if isinstance(code, int) else ExitCode.DONE
+
+
+def _index_error(error: Exception) -> CogtuiError | None:
+    """Return what an error of SQLite means for the user: a full disk, a damaged index; None for any other error."""
+    if type(error).__module__ != "sqlite3":
+        return None
+    from cogtui.store.db.connection import translate_sqlite_errors
+
+    try:
+        with translate_sqlite_errors(None):
+            raise error
+    except CogtuiError as problem:
+        return problem
+    except Exception:
+        return None
 
 
 def _command_of(error: Exception) -> str:

@@ -15,7 +15,7 @@ from typing import Final
 from jobs.attempts.processes import ProcessId
 from jobs.workspace import Workspace
 from pipelines.file_record import FileRecord
-from pipelines.files import canonical_json, write_atomic
+from pipelines.files import canonical_json, open_regular, write_atomic
 
 SLURM_MARK: Final = "slurm"
 """File in the queue folder that marks a workspace with jobs submitted to Slurm."""
@@ -91,7 +91,8 @@ class LocalQueue:
             if not name[:20].isdigit():
                 continue
             try:
-                ticket = Ticket.model_validate_json((self.folder / name).read_bytes())
+                with open_regular(self.folder / name) as stream:
+                    ticket = Ticket.model_validate_json(stream.read())
             except (OSError, ValueError):
                 continue
             found.append(QueuedTicket(name, ticket))

@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 
 from jobs.attempts import records as attempts
 from jobs.logs.pattern import LogPattern
+from pipelines.files import open_regular
 
 BLOCK: Final = 1 << 16
 _SAMPLE: Final = 256
@@ -110,7 +111,7 @@ class LogFile:
 
     def before(self, offset: int | None, wanted: int = BLOCK) -> LogChunk:
         """Return lines that end at the line start `offset`, or at the end of the file."""
-        with self.path.open("rb") as stream:
+        with open_regular(self.path) as stream:
             status = os.fstat(stream.fileno())
             stop = status.st_size if offset is None else min(offset, status.st_size)
             start = max(0, stop - wanted)
@@ -124,7 +125,7 @@ class LogFile:
 
     def after(self, offset: int, wanted: int = BLOCK) -> LogChunk:
         """Return lines from the line start `offset` on, as many as fit into `wanted` bytes."""
-        with self.path.open("rb") as stream:
+        with open_regular(self.path) as stream:
             status = os.fstat(stream.fileno())
             data = os.pread(stream.fileno(), wanted, min(offset, status.st_size))
         lines = list(_lines(data, offset))
@@ -135,7 +136,7 @@ class LogFile:
 
     def mark(self, offset: int) -> TextMark:
         """Return samples of the text before `offset`."""
-        with self.path.open("rb") as stream:
+        with open_regular(self.path) as stream:
             number = stream.fileno()
             start = max(0, offset - _SAMPLE)
             return TextMark(offset, os.pread(number, min(_SAMPLE, offset), 0), os.pread(number, offset - start, start))
@@ -163,7 +164,7 @@ class LogFile:
         Raises:
             SearchTooSlow: the pattern takes too long.
         """
-        with self.path.open("rb") as stream:
+        with open_regular(self.path) as stream:
             number = stream.fileno()
             if backwards:
                 found = _find_backwards(number, pattern, offset, stop)

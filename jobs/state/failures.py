@@ -8,6 +8,7 @@ from typing import Any, Final
 from jobs.attempts import records as attempts
 from jobs.attempts.records import ExitRecord, JobRecord
 from jobs.formatting import format_duration
+from pipelines.files import open_regular
 from pipelines.text_safety import one_line, picture_controls
 
 _TAIL_BYTES: Final = 64 * 1024
@@ -90,7 +91,7 @@ def _remedy(said: str) -> str:
 def last_error(log: Path) -> str:
     """Return the last error in a log: the last line of its last traceback, else its last line."""
     try:
-        with log.open("rb") as stream:
+        with open_regular(log) as stream:
             stream.seek(0, 2)
             stream.seek(max(0, stream.tell() - _TAIL_BYTES))
             text = stream.read().decode("utf-8", "replace")

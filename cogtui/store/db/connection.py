@@ -49,7 +49,7 @@ def connect(path: Path, *, readonly: bool = False, search: bool = True) -> sqlit
         connection.execute("PRAGMA synchronous = NORMAL")
         if not readonly:
             migrate(connection)
-            if not fts_index.fts_path(path).exists():  # the file was deleted; the next ingest fills it again
+            if _is_empty(fts_index.fts_path(path)):  # it was deleted or emptied; the next ingest fills it again
                 fts_index.create_fts(path, str(connection.execute("PRAGMA journal_mode").fetchone()[0]))
         else:
             check_version(schema_version(connection))  # reads the file, so that damage is found here
@@ -60,14 +60,21 @@ def connect(path: Path, *, readonly: bool = False, search: bool = True) -> sqlit
 
 def _attach(connection: sqlite3.Connection, index: Path) -> None:
     path = fts_index.fts_path(index)
-    if not path.exists():
+    if _is_empty(path):
         raise DamagedIndex(
-            f"the full-text file of the index {index} is missing",
+            f"the full-text file of the index {index} is missing or empty",
             detail="Nothing is lost: it is made from the stage folders.",
             remedy="Build it again with cogtui reindex.",
         )
     connection.execute(f"ATTACH ? AS {fts_index.SCHEMA}", (f"{path.as_uri()}?mode=ro",))
     connection.execute(f"PRAGMA {fts_index.SCHEMA}.cache_size = -{READER_CACHE_KIB}")
+
+
+def _is_empty(path: Path) -> bool:
+    try:
+        return path.stat().st_size == 0
+    except FileNotFoundError:
+        return True
 
 
 def connect_memory() -> sqlite3.Connection:
@@ -81,15 +88,25 @@ def connect_memory() -> sqlite3.Connection:
 
 
 def make_generation(location: IndexLocation) -> Path:
-    """Create an empty index file that is not the current one yet; return its path."""
+    """Create an empty index file that is not the current one yet; return its path.
+
+    Raises:
+        MissingRequirement: the disk is full or cannot be written; nothing of it is left.
+    """
     path = location.next_generation()
-    journal = "WAL" if wal_works(location.folder) else "TRUNCATE"
-    fts_index.create_fts(path, journal)
-    with contextlib.closing(sqlite3.connect(path, isolation_level=None, timeout=BUSY_S)) as connection:
-        connection.execute(f"PRAGMA page_size = {fts_index.PAGE_BYTES}")
-        connection.execute("PRAGMA auto_vacuum = NONE")
-        connection.execute(f"PRAGMA journal_mode = {journal}")
-        migrate(connection)
+    with translate_sqlite_errors(path):
+        try:
+            journal = "WAL" if wal_works(location.folder) else "TRUNCATE"
+            fts_index.create_fts(path, journal)
+            with contextlib.closing(sqlite3.connect(path, isolation_level=None, timeout=BUSY_S)) as connection:
+                connection.execute(f"PRAGMA page_size = {fts_index.PAGE_BYTES}")
+                connection.execute("PRAGMA auto_vacuum = NONE")
+                connection.execute(f"PRAGMA journal_mode = {journal}")
+                migrate(connection)
+        except (sqlite3.Error, OSError):
+            for left in location.folder.glob(f"{path.name}*"):
+                left.unlink(missing_ok=True)
+            raise
     return path
 
 
@@ -133,6 +150,11 @@ def generation_lock(location: IndexLocation) -> Iterator[None]:
         os.close(descriptor)
 
 
+def name_of_index(path: Path | None) -> str:
+    """Return `the index PATH`, or `the index` where the path is not known."""
+    return "the index" if path is None else f"the index {path}"
+
+
 @contextmanager
 def translate_sqlite_errors(path: Path | None) -> Iterator[None]:
     """Translate the SQLite errors that a user can fix; any other error stays a bug with its traceback.
@@ -145,15 +167,15 @@ def translate_sqlite_errors(path: Path | None) -> Iterator[None]:
         yield
     except sqlite3.DatabaseError as error:
         name = getattr(error, "sqlite_errorname", "")
-        if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
+        if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")) or str(error).startswith("no such table"):
             raise DamagedIndex(
-                f"the index {path} is damaged: {error}",
+                f"{name_of_index(path)} is damaged: {error}",
                 detail="Nothing is lost: it is made from the stage folders.",
                 remedy="Build it again with cogtui reindex.",
             ) from error
         if name.startswith(("SQLITE_FULL", "SQLITE_IOERR", "SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_BUSY")):
             raise MissingRequirement(
-                f"the index {path} cannot be used: {error}",
+                f"{name_of_index(path)} cannot be used: {error}",
                 detail="Nothing is lost: it is made from the stage folders.",
                 remedy="Free some space, or name another folder on a local disk with COGTUI_CACHE; then try again.",
             ) from error

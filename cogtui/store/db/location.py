@@ -18,7 +18,7 @@ from typing import Final
 from jobs.private_folder import private_folder, private_folder_in, shared_roots
 from jobs.workspace import Workspace
 from pipelines.errors import CogtuiError, MissingRequirement
-from pipelines.files import read_json, write_atomic, write_json
+from pipelines.files import open_regular, read_json, write_atomic, write_json
 
 CACHE_VARIABLE: Final = "COGTUI_CACHE"
 # fmt: off
@@ -45,7 +45,8 @@ class IndexLocation:
     def current(self) -> Path | None:
         """Return the current index file, or None if there is none yet."""
         try:
-            name = (self.folder / _POINTER).read_text(encoding="ascii").strip()
+            with open_regular(self.folder / _POINTER) as stream:
+                name = stream.read(200).decode("ascii").strip()
         except (OSError, UnicodeDecodeError):
             return None
         path = self.folder / name
@@ -58,6 +59,8 @@ class IndexLocation:
 
     def point_to(self, index: Path) -> None:
         """Make `index` the current one and delete the older ones."""
+        with contextlib.suppress(OSError):
+            (self.folder / _POINTER).rmdir()  # somebody made a folder of that name
         write_atomic(self.folder / _POINTER, index.name + "\n")
         for path in self.folder.glob("index-*.db*"):
             match = _GENERATION.match(path.name)

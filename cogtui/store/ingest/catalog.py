@@ -4,6 +4,7 @@ import json
 import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
+from stat import S_ISREG
 
 from cogtui.store.db.connection import transaction
 from cogtui.store.db.lease import Lease
@@ -154,6 +155,8 @@ class Catalog:
     ) -> PendingFile | None:
         try:
             stat = source.path.stat()
+            if not S_ISREG(stat.st_mode):
+                return None  # a folder or a pipe with the name of a stream
             seen = (stat.st_ino, stat.st_size, stat.st_mtime_ns)
             if known is not None and seen != (known.inode, known.size, known.mtime_ns):
                 shrunk = stat.st_size < known.offset

@@ -140,7 +140,9 @@ def parse_files(
         while True:
             try:
                 parsed = parse_chunk(files[number], offset, limit)
-            except FileNotFoundError:  # deleted since it was listed; the next look finds that
+            except OSError:
+                # Deleted since it was listed, which the next scan finds, or unreadable: the other files are read, and
+                # coverage shows what is missing.
                 break
             if parsed.end == offset:
                 break

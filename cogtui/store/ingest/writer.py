@@ -4,7 +4,7 @@ import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
-from cogtui.store.db.connection import connect, transaction
+from cogtui.store.db.connection import connect, transaction, translate_sqlite_errors
 from cogtui.store.db.fts_index import FtsIndex
 from cogtui.store.db.lease import Lease
 from cogtui.store.ingest.annotation_rows import sync_annotations
@@ -25,8 +25,13 @@ class IndexWriter:
         self._fts: FtsIndex | None = None
 
     def take(self) -> bool:
-        """Take the lease if it is free; return whether this process has it."""
-        return self.lease.take()
+        """Take the lease if it is free; return whether this process has it.
+
+        Raises:
+            MissingRequirement: the disk is full or cannot be written. DamagedIndex: the index is.
+        """
+        with translate_sqlite_errors(self.path):
+            return self.lease.take()
 
     def release(self) -> None:
         """Give the lease up."""
@@ -45,12 +50,12 @@ class IndexWriter:
 
     def sync_notes(self) -> None:
         """Index new notes without the lease: a short transaction with the same result from any process."""
-        with transaction(self._db):
+        with translate_sqlite_errors(self.path), transaction(self._db):
             sync_notes(self._db, self._workspace)
 
     def sync_annotations(self) -> None:
         """Index new annotations without the lease, likewise."""
-        with transaction(self._db):
+        with translate_sqlite_errors(self.path), transaction(self._db):
             sync_annotations(self._db, self._workspace)
 
     def close(self) -> None:

@@ -19,6 +19,7 @@ from cogtui.store.filter.ast import TextPhrase
 from cogtui.store.query.filter_sql import match_expression
 from cogtui.store.stage_files.record_reader import RecordReader
 from pipelines.errors import NotFound
+from pipelines.files import open_regular
 
 _WORD: Final = re.compile(r"[A-Za-z0-9]+")
 _BETWEEN: Final = "[^A-Za-z0-9]+"
@@ -58,7 +59,7 @@ class PhraseMatcher:
         try:
             if file not in self._open:
                 path, _ = self._files.file(file)
-                self._open[file] = self._stack.enter_context(path.open("rb"))
+                self._open[file] = self._stack.enter_context(open_regular(path))
             stream = self._open[file]
             stream.seek(byte)
             return completion_of(stream.readline())

@@ -10,6 +10,7 @@ from pathlib import Path
 from cogtui.store.values.encodings import Family
 from jobs.workspace import Workspace
 from pipelines.errors import NotFound
+from pipelines.files import open_regular
 
 
 class RecordReader:
@@ -57,7 +58,7 @@ class RecordReader:
         for number, starts in by_file.items():
             path, _ = self.file(number)
             try:
-                with path.open("rb") as stream:
+                with open_regular(path) as stream:
                     for byte in sorted(starts):
                         stream.seek(byte)
                         found[number, byte] = stream.readline()

@@ -10,7 +10,7 @@ from typing import Final
 from cogtui.store.values.encodings import FAMILIES, Family
 from jobs.workspace import Workspace
 from pipelines.errors import CogtuiError
-from pipelines.files import read_json
+from pipelines.files import open_regular, read_json
 from pipelines.folder import StageInfo
 from pipelines.records import JudgeRun
 from pipelines.stages.builtin import IMPORT, find_kind
@@ -125,7 +125,7 @@ def stage_paths(workspace: Workspace) -> list[Path]:
 
 def head_digest(path: Path, length: int) -> str:
     """Return a digest of the first bytes of a file, which tells a file that grew from one that was replaced."""
-    with path.open("rb") as stream:
+    with open_regular(path) as stream:
         return hashlib.sha256(stream.read(min(length, 4096))).hexdigest()[:16]
 
 

@@ -218,7 +218,7 @@ def read_annotation(data: bytes) -> HumanAnnotation:
 def annotation_files(workspace: Workspace) -> list[Path]:
     """Return the annotation files of all people, sorted by name."""
     folder = workspace.path / FOLDER
-    return sorted(folder.glob("*.jsonl")) if folder.is_dir() else []
+    return sorted(path for path in folder.glob("*.jsonl") if path.is_file()) if folder.is_dir() else []
 
 
 def latest_annotations(workspace: Workspace) -> Iterator[HumanAnnotation]:

@@ -98,7 +98,7 @@ def sync_notes(db: sqlite3.Connection, workspace: Workspace) -> None:
     """Read new notes into the index, inside a write transaction of the caller."""
     known = dict(db.execute("SELECT path, offset FROM note_file").fetchall())
     folder = workspace.path / FOLDER
-    paths = sorted(folder.glob("*.jsonl")) if folder.is_dir() else []
+    paths = sorted(path for path in folder.glob("*.jsonl") if path.is_file()) if folder.is_dir() else []
     sizes = {path.name: path.stat().st_size for path in paths}
     if any(sizes.get(name, -1) < offset for name, offset in known.items()):
         # A file is gone or shorter: read all of them again.
