@@ -10,6 +10,8 @@ from typing import Any, NamedTuple, TypeVar
 import msgspec
 
 from cogtui.store.user_data.final_labels import FinalLabel
+from pipelines.behaviors.judge import JudgeTask
+from pipelines.behaviors.verdict_files import StoredVerdicts
 from pipelines.records import Behavior, text_sha256, upgrade_record
 from pipelines.streams import complete_lines, stream_files
 
@@ -72,7 +74,8 @@ def judge_evaluation(
     """Count behaviours in the completions of some steps of an evaluation.
 
     The metrics of the stage have means only, perhaps of an earlier version of the rules. A correction compares the
-    judge on labelled completions with the same judge on all of them, so all are judged here.
+    judge on labelled completions with the same judge on all of them, so all are judged here, unless the stage stored
+    the verdicts of these very rules.
 
     Args:
         folder: the stage folder.
@@ -80,8 +83,9 @@ def judge_evaluation(
         steps: training steps to read.
         labels: final labels by rollout.
     """
-    from pipelines.behaviors.judges.rules.judge import judge_problem
+    from pipelines.behaviors.judges.rules.judge import RulesJudge, judge_problem
 
+    stored = StoredVerdicts([folder], RulesJudge().run.id)
     found: dict[int, JudgedEvaluation] = {}
     seen: set[str] = set()
     for line in _lines(folder, stream, msgspec.json.Decoder(_EvaluatedLine)):
@@ -98,7 +102,11 @@ def judge_evaluation(
             if line.problem is None and line.numbers is not None
             else {"task": line.task or "", "problem": line.problem or {}}
         )
-        counts = judge_problem(line.completion, raw["task"], raw["problem"]).counts
+        known = stored.find(JudgeTask(line.id, raw["task"], raw["problem"], line.completion))
+        if known is not None:
+            counts = {name: verdict.count or 0 for name, verdict in known.verdicts.items()}
+        else:
+            counts = judge_problem(line.completion, raw["task"], raw["problem"]).counts
         evaluation.completions.append(JudgedCompletion(line.id, line.problem_id, counts, label))
     return found
 

@@ -124,12 +124,14 @@ class JudgeKind:
         make: makes the judge from the config of the judge stage, which is None where there is none. Cheap.
         behaviors: name of the behaviour set it judges.
         needs_config: whether `make` needs a config; the fields of LLM judges are then part of the content key.
+        gives_probabilities: whether the score of a span is the probability that it shows the behaviour.
     """
 
     title: str
     make: Callable[[Any], Judge]
     behaviors: str = "four_habits"
     needs_config: bool = False
+    gives_probabilities: bool = False
 
 
 def judge_run(

@@ -70,10 +70,8 @@ def judge_stage(workspace: Path, key: str, judge: str, verdicts: dict[str, dict[
                 )
 
 
-@pytest.fixture
-def workspace(tmp_path: Path) -> Path:
-    """Three rollouts, judged by two models; one of them failed on a behaviour."""
-    root = tmp_path / "workspace"
+def sample_stage(root: Path) -> None:
+    """Three rollouts with the texts."""
     folder = root / "stages" / "sample-000000000001"
     folder.mkdir(parents=True)
     info = StageInfo(kind="sample", key=folder.name, config={}, labels={"condition": "dots"})
@@ -97,6 +95,13 @@ def workspace(tmp_path: Path) -> Path:
             )
             for index, (name, body) in enumerate(TEXTS.items())
         )
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Path:
+    """Three rollouts, judged by two models; one of them failed on a behaviour."""
+    root = tmp_path / "workspace"
+    sample_stage(root)
     first: dict[str, dict[Behavior, tuple[str, str]]] = {
         "r0": {"verification": ("ok", "(not 24)"), "backtracking": ("ok", "8 * 3 = 24")},
         "r1": {"verification": ("ok", "(too high)")},

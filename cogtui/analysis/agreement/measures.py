@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any, Final
 
 from pipelines.behaviors.metrics.bootstrap import Vector, cluster_sums, intervals
+from pipelines.behaviors.metrics.calibration import Calibration, ScoredSpan, measure_calibration
 from pipelines.behaviors.metrics.matching import ANY_OVERLAP, SpanMatching, intersection_over_union, match_spans
 from pipelines.behaviors.metrics.reliability import (
     CountAgreement,
@@ -52,6 +53,8 @@ class JudgementSource:
     traces: Mapping[str, TraceFindings]
     run: str = ""
     """Id of the judge run, if there is one."""
+    probabilities: bool = False
+    """Whether the scores of its spans are probabilities."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +111,8 @@ class Agreement:
     queue: tuple[Disagreement, ...]
     """Traces with a disagreement, the largest disagreement first."""
     warnings: tuple[str, ...] = field(default=())
+    calibration: Mapping[Behavior, Calibration | None] = field(default_factory=dict)
+    """Of the judge's probabilities, by behaviour; empty if its scores are none."""
 
 
 def measure_agreement(reference: JudgementSource, judge: JudgementSource, *, seed: int = 0) -> Agreement:
@@ -140,6 +145,12 @@ def measure_agreement(reference: JudgementSource, judge: JudgementSource, *, see
         },
         queue=_queue(rows, matched["any_overlap"]),
         warnings=tuple(_warnings(reference, judge, rows, behaviors)),
+        calibration={
+            behavior: measure_calibration(_scored_spans(rows, behavior, matched["any_overlap"][behavior]))
+            for behavior in behaviors
+        }
+        if judge.probabilities
+        else {},
     )
 
 
@@ -204,6 +215,19 @@ def _score(rows: Sequence[_TracePair], matched: Mapping[Behavior, Mapping[str, S
         macro=macro_f1(tallies.values()),
         macro_interval=whole,
     )
+
+
+def _scored_spans(
+    rows: Sequence[_TracePair], behavior: Behavior, matched: Mapping[str, SpanMatching]
+) -> list[ScoredSpan]:
+    """Return the judge's spans with their probability, without those matched to weak or repeat gold."""
+    found = []
+    for row in rows:
+        if row.first.id in matched:
+            spans, match = row.second.findings[behavior].spans, matched[row.first.id]
+            found += [ScoredSpan(spans[index].score, right=True) for index, _ in match.hits]
+            found += [ScoredSpan(spans[index].score, right=False) for index in match.extra]
+    return found
 
 
 def _mean_iou(rows: Sequence[_TracePair], behavior: Behavior, matched: Mapping[str, SpanMatching]) -> float | None:
@@ -317,6 +341,12 @@ def as_data(agreement: Agreement) -> dict[str, Any]:
                 "alpha": found.alpha,
             }
             for behavior, found in agreement.presence.items()
+        },
+        "calibration": {
+            behavior: None
+            if found is None
+            else {"n": found.n, "ece": found.ece, "brier": found.brier, "bins": [one._asdict() for one in found.bins]}
+            for behavior, found in agreement.calibration.items()
         },
         "disagreements": [
             {"id": item.id, "only_reference": item.only_reference, "only_judge": item.only_judge, "both": item.both}

@@ -20,6 +20,8 @@ from pipelines.streams import complete_lines, parse_line, read_rollouts, read_st
 from pipelines.tasks.registry import describe_problem
 
 RULES_NAME: Final = "rules"
+REPEAT: Final = "repeat"
+"""The parameter by which judge runs differ that asked the same again."""
 _LABELS_OF_A_GROUP: Final = ("condition",)
 
 
@@ -147,7 +149,16 @@ def registered_source(name: str, texts: Iterable[TextToJudge]) -> JudgementSourc
                 name: BehaviorFinding(one.status, one.count, one.spans) for name, one in judged.verdicts.items()
             }
             traces[judged.task.rollout_id] = _trace(by_id[judged.task.rollout_id], findings)
-    return JudgementSource(name, {uid: traces[uid] for uid in by_id if uid in traces}, judge.run.id)
+    return JudgementSource(
+        name, {uid: traces[uid] for uid in by_id if uid in traces}, judge.run.id, gives_probabilities(name)
+    )
+
+
+def gives_probabilities(judge: str) -> bool:
+    """Return whether the scores of a judge's spans are probabilities."""
+    from pipelines.behaviors.judges.registry import JUDGES
+
+    return judge in JUDGES and JUDGES.get(judge).gives_probabilities
 
 
 @dataclass(slots=True)
@@ -167,7 +178,7 @@ class WorkspaceJudgeRun:
     @property
     def name(self) -> str:
         """Name of the judge in a comparison; the annotator's name where annotators are compared with each other."""
-        return self.run.judge if self.run.judge != HUMAN or not self.by_name else _called(self.run)
+        return self.run.judge if self.run.judge != HUMAN or not self.by_name else judge_label(self.run)
 
 
 def find_run(workspace: Workspace, name: str) -> WorkspaceJudgeRun:
@@ -187,21 +198,24 @@ def find_run(workspace: Workspace, name: str) -> WorkspaceJudgeRun:
         if name in (HUMAN, f"{HUMAN}:{annotator_of(found.run)}") or found.run.id.startswith(name)
     ]
     fits: list[tuple[StageFolder, JudgeRun]] = []
-    for folder, run in _judge_stages(workspace):
+    for folder, run in judge_stages(workspace):
         runs.setdefault(run.id, run)
         hexadecimal = folder.path.name.rpartition("-")[2]
         if run.judge == name or run.id.startswith(name) or folder.path.name.startswith(name) or hexadecimal == name:
             fits.append((folder, run))
+    first = [(folder, run) for folder, run in fits if REPEAT not in run.params]
+    if len({run.id for _, run in first}) == 1 and all(run.id != name for _, run in fits):
+        fits = first  # repeats of a judge are named by their ids
     chosen = {run.id for _, run in fits} | {person.run.id for person in persons}
     if not chosen:
-        known = ", ".join(sorted(f"{_called(run)} ({run.id})" for run in runs.values())) or "none yet"
+        known = ", ".join(sorted(f"{judge_label(run)} ({run.id})" for run in runs.values())) or "none yet"
         raise NotFound(
             f"no judge run {name!r} in {workspace.path}",
             detail=f"Judge runs in this workspace: {known}.",
             remedy="Run cogtui judge first.",
         )
     if len(chosen) > 1:
-        detail = ", ".join(f"{_called(runs[run])} ({_how(runs[run])})" for run in sorted(chosen))
+        detail = ", ".join(f"{judge_label(runs[run])} ({_how(runs[run])})" for run in sorted(chosen))
         raise InvalidInput(f"{name!r} matches {len(chosen)} judge runs", detail=detail, remedy="Name one of them.")
     if persons:
         persons[0].by_name = name != HUMAN
@@ -212,10 +226,19 @@ def find_run(workspace: Workspace, name: str) -> WorkspaceJudgeRun:
     return found
 
 
+def read_judge_run(workspace: Workspace, run: JudgeRun) -> WorkspaceJudgeRun:
+    """Read all judgements of a judge run that judged in stages."""
+    found = WorkspaceJudgeRun(run)
+    for folder, other in judge_stages(workspace):
+        if other.id == run.id:
+            _collect(workspace, folder, found)
+    return found
+
+
 def _how(run: JudgeRun) -> str:
     """Return the id of a judge run and its mode, which is what usually distinguishes two runs of one name."""
-    mode = run.params.get("mode")
-    return f"{run.id}, {mode}" if mode else run.id
+    parts = [run.id, str(run.params.get("mode", "")), f"repeat {run.params[REPEAT]}" if REPEAT in run.params else ""]
+    return ", ".join(part for part in parts if part)
 
 
 def human_runs(workspace: Workspace) -> list[WorkspaceJudgeRun]:
@@ -234,12 +257,18 @@ def human_runs(workspace: Workspace) -> list[WorkspaceJudgeRun]:
     return list(found.values())
 
 
-def _called(run: JudgeRun) -> str:
+def judge_label(run: JudgeRun) -> str:
+    """Return how a judge run is named on the command line: the judge, for a person with their name."""
     annotator = annotator_of(run)
     return run.judge if annotator is None else f"{HUMAN}:{annotator}"
 
 
-def _judge_stages(workspace: Workspace) -> Iterator[tuple[StageFolder, JudgeRun]]:
+def judge_stages(workspace: Workspace) -> Iterator[tuple[StageFolder, JudgeRun]]:
+    """Yield the stages that have judgements, with their judge runs.
+
+    Raises:
+        InvalidInput: a stage describes no judge run.
+    """
     for folder in map(workspace.folder, workspace.keys()):
         raw = read_json(folder.path / "artifacts" / "judge_run.json")
         if raw is None:
@@ -281,7 +310,7 @@ def run_source(found: WorkspaceJudgeRun, texts: Iterable[TextToJudge]) -> Judgem
                 text,
                 {behavior: BehaviorFinding(one.status, one.count, one.spans) for behavior, one in verdicts.items()},
             )
-    return JudgementSource(found.name, traces, found.run.id)
+    return JudgementSource(found.name, traces, found.run.id, gives_probabilities(found.run.judge))
 
 
 def texts_of(found: WorkspaceJudgeRun) -> Iterator[TextToJudge]:

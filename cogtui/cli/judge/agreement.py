@@ -1,14 +1,21 @@
 """Prints the agreement of two sources of judgements."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from cogtui.analysis.agreement.judge_history import judge_versions, repetitions
 from cogtui.analysis.agreement.measures import Agreement, JudgementSource, as_data, measure_agreement
 from cogtui.analysis.agreement.ordering import GroupOrdering, compare_orderings
+from cogtui.analysis.agreement.panel import measure_panel
 from cogtui.analysis.agreement.sources import (
     RULES_NAME,
     TextToJudge,
     find_run,
+    human_runs,
+    judge_label,
+    judge_stages,
     read_gold_source,
     registered_source,
     run_source,
@@ -16,25 +23,50 @@ from cogtui.analysis.agreement.sources import (
 )
 from cogtui.cli.console.alignment import align_columns
 from cogtui.cli.console.output import emit, emit_json, narrate
+from cogtui.cli.judge.agreement_tables import calibration_lines, format_number, format_range, show_panel, show_versions
 from jobs.workspace import Workspace
 from pipelines.behaviors.judges.registry import JUDGES
 from pipelines.errors import InvalidInput, NotFound
 from pipelines.records import Behavior
 
-_USAGE = "Give --gold FILE --judge NAME, or --judge A --judge B."
+_USAGE = "Give --gold FILE --judge NAME, or --judge A --judge B; more judges are compared together."
 
 
-def show_agreement(
-    workspace: Workspace, gold: Path | None, judges: Sequence[str], *, seed: int, limit: int, as_json: bool
-) -> None:
-    """Compare two sources of judgements and print the comparison.
+@dataclass(frozen=True, slots=True)
+class AgreementRequest:
+    """The arguments of `cogtui agreement`."""
+
+    gold: Path | None = None
+    judges: tuple[str, ...] = ()
+    itself: str | None = None
+    """Judge whose repetitions are compared."""
+    versions: str | None = None
+    """Judge whose versions are compared."""
+    seed: int = 0
+    limit: int = 10
+
+
+def show_agreement(workspace: Workspace, request: AgreementRequest, *, as_json: bool) -> None:
+    """Compare sources of judgements and print the comparison.
 
     Raises:
-        InvalidInput: not one judge with gold, nor two without; a gold file with a wrong row.
+        InvalidInput: too few judges; a gold file with a wrong row.
         NotFound: no such file or judge run.
     """
-    reference, judge = _sources(workspace, gold, judges)
-    agreement = measure_agreement(reference, judge, seed=seed)
+    judges = _expand(workspace, request.judges)
+    if request.itself is not None:
+        show_panel(measure_panel(repetitions(workspace, request.itself), seed=request.seed), as_json=as_json)
+        return
+    if request.versions is not None:
+        reference, texts = _reference(workspace, request.gold, judges)
+        show_versions(judge_versions(workspace, request.versions, reference, texts, seed=request.seed), as_json=as_json)
+        return
+    if len(judges) + (request.gold is not None) > _PAIR:
+        show_panel(measure_panel(_panel_sources(workspace, request.gold, judges), seed=request.seed), as_json=as_json)
+        return
+    limit = request.limit
+    reference, judge = _sources(workspace, request.gold, judges)
+    agreement = measure_agreement(reference, judge, seed=request.seed)
     ordered = compare_orderings(reference, judge)
     if as_json:
         emit_json(as_data(agreement) | {"orderings": _orderings_data(ordered)}, agreement.warnings)
@@ -43,6 +75,47 @@ def show_agreement(
         emit(line)
     for warning in agreement.warnings:
         narrate(f"warning: {warning}")
+
+
+def _expand(workspace: Workspace, judges: Sequence[str]) -> list[str]:
+    """Replace `all` by every judge run and person of the workspace."""
+    if ALL not in judges:
+        return list(judges)
+    people = [judge_label(found.run) for found in human_runs(workspace)]
+    runs = [run.id for _, run in judge_stages(workspace)]
+    return list(dict.fromkeys([*(name for name in judges if name != ALL), *people, *runs]))
+
+
+def _reference(
+    workspace: Workspace, gold: Path | None, judges: Sequence[str]
+) -> tuple[JudgementSource, Sequence[TextToJudge]]:
+    if gold is not None and not judges:
+        traces = read_gold_source(gold)
+        return traces.source(), traces.texts
+    if gold is not None or len(judges) != 1:
+        raise InvalidInput(
+            "--versions is compared with one reference", remedy="Give --gold FILE, or --judge human once."
+        )
+    texts = _common_texts(workspace, judges)
+    return _judge(workspace, judges[0], texts), texts
+
+
+def _panel_sources(workspace: Workspace, gold: Path | None, judges: Sequence[str]) -> list[JudgementSource]:
+    """Read all judges over all texts that any of them judged, and name each as it was asked for if names collide."""
+    files = [gold] if gold is not None else []
+    texts: dict[str, TextToJudge] = {}
+    for name in [*map(str, files), *judges]:
+        with suppress(InvalidInput):  # a judge that runs live has no texts of its own
+            texts |= {text.id: text for text in _common_texts(workspace, [name])}
+    if not texts:
+        raise InvalidInput("none of these judges has judged texts in this workspace", remedy=_USAGE)
+    sources = [_judge(workspace, name, list(texts.values())) for name in [*map(str, files), *judges]]
+    names = [source.name for source in sources]
+    asked = [*map(str, files), *judges]
+    return [
+        replace(source, name=other) if names.count(source.name) > 1 else source
+        for source, other in zip(sources, asked, strict=True)
+    ]
 
 
 def _sources(workspace: Workspace, gold: Path | None, judges: Sequence[str]) -> tuple[JudgementSource, JudgementSource]:
@@ -58,6 +131,8 @@ def _sources(workspace: Workspace, gold: Path | None, judges: Sequence[str]) -> 
     return first, second
 
 
+ALL = "all"
+"""Means every judge run and person of the workspace."""
 _PAIR = 2
 _SPAN_HEAD = ("", "hits", "extra", "missed", "ignored", "P", "R", "F1", "95 %", "F1 IoU>=0.5", "95 %")
 _COUNT_HEAD = ("counts", "n", "reference", "judge", "bias", "exact", "MAE", "alpha", "presence kappa", "alpha")
@@ -120,17 +195,18 @@ def _report(agreement: Agreement, limit: int) -> list[str]:
             (
                 behavior,
                 *(str(value) for value in (tally.hits, tally.extra, tally.missed, tally.ignored)),
-                *(_number(value) for value in (tally.precision, tally.recall, tally.f1)),
-                _range(any_overlap.intervals[behavior]),
-                _number(strict.tallies[behavior].f1),
-                _range(strict.intervals[behavior]),
+                *(format_number(value) for value in (tally.precision, tally.recall, tally.f1)),
+                format_range(any_overlap.intervals[behavior]),
+                format_number(strict.tallies[behavior].f1),
+                format_range(strict.intervals[behavior]),
             )
         )
     blank = ("", "", "", "", "", "")
-    macro = (_number(any_overlap.macro), _range(any_overlap.macro_interval))
-    rows.append(("macro", *blank, *macro, _number(strict.macro), _range(strict.macro_interval)))
+    macro = (format_number(any_overlap.macro), format_range(any_overlap.macro_interval))
+    rows.append(("macro", *blank, *macro, format_number(strict.macro), format_range(strict.macro_interval)))
     lines += [*align_columns(rows, range(1, len(rows[0]))), ""]
     lines += [*_count_lines(agreement), ""]
+    lines += calibration_lines(agreement.calibration)
     if agreement.queue and limit:
         lines.append(f"most disagreement, {min(limit, len(agreement.queue))} of {len(agreement.queue)} traces:")
         rows = [("trace", f"only {agreement.reference}", f"only {agreement.judge}", "both")]
@@ -146,8 +222,8 @@ def _count_lines(agreement: Agreement) -> list[str]:
     rows: list[tuple[str, ...]] = [_COUNT_HEAD]
     for behavior in agreement.compared:
         counts, presence = agreement.counts[behavior], agreement.presence[behavior]
-        values = (counts.mean_first, counts.mean_second, counts.bias, counts.exact, counts.mae, counts.alpha)
-        rows.append((behavior, str(counts.n), *map(_number, values), _number(presence.kappa), _number(presence.alpha)))
+        figures = (counts.mean_first, counts.mean_second, counts.bias, counts.exact, counts.mae, counts.alpha)
+        rows.append((behavior, str(counts.n), *map(format_number, (*figures, presence.kappa, presence.alpha))))
     return align_columns(rows, range(1, len(rows[0])))
 
 
@@ -155,7 +231,7 @@ def _order_lines(ordered: Mapping[Behavior, GroupOrdering]) -> list[str]:
     groups = max((len(one.groups) for one in ordered.values()), default=0)
     if groups < _PAIR:
         return []
-    taus = ", ".join(f"{behavior} {_number(one.tau)}" for behavior, one in ordered.items())
+    taus = ", ".join(f"{behavior} {format_number(one.tau)}" for behavior, one in ordered.items())
     return ["", f"ordering of {groups} groups by mean count (Kendall's tau): {taus}"]
 
 
@@ -170,11 +246,3 @@ def _orderings_data(ordered: Mapping[Behavior, GroupOrdering]) -> dict[str, obje
         }
         for behavior, one in ordered.items()
     }
-
-
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3f}"
-
-
-def _range(values: tuple[float, float] | None) -> str:
-    return "-" if values is None else f"{values[0]:.2f}-{values[1]:.2f}"

@@ -42,6 +42,15 @@ def judge(
         list[str] | None,
         typer.Option("--prompt", metavar="NAME=FILE", help="A prompt file of your own; may be repeated."),
     ] = None,
+    repeat: Annotated[
+        int,
+        typer.Option(
+            "--repeat",
+            min=0,
+            metavar="N",
+            help="Ask a model the same again, as its N-th repetition; for agreement --self.",
+        ),
+    ] = 0,
     max_tokens: Annotated[int | None, typer.Option(min=1, metavar="N", help="Limit of an answer in tokens.")] = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before spending.")] = False,
     workspace: WorkspaceOption = None,
@@ -59,6 +68,7 @@ def judge(
         "spending_cap": cap,
         "prices": None if prices is None else str(prices),
         "max_tokens": max_tokens,
+        "repeat": repeat or None,
     }
     judge_rollouts(
         JudgeRequest(filter_text, fields, tuple(prompts or ()), workspace, dry_run=dry_run, yes=yes, as_json=as_json)

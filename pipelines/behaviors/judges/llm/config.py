@@ -40,6 +40,13 @@ class LLMJudgeConfig(ModelServiceConfig):
     reasks: int = Field(
         default=1, ge=0, le=1, description="Corrective questions about an answer that cannot be read or placed."
     )
+    repeat: int = Field(
+        default=0,
+        ge=0,
+        description="Number of an independent repetition: the same questions asked again, to see how a model agrees"
+        " with itself.",
+        json_schema_extra=UNLESS_DEFAULT,
+    )
     window: int = Field(
         default=6_000, ge=500, description="Characters of a trace shown at once; longer ones are judged in parts."
     )

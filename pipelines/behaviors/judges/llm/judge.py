@@ -93,6 +93,8 @@ class LLMJudge:
         params: dict[str, Any] = {"mode": prompt_config.prompts.mode, "max_tokens": prompt_config.max_tokens}
         if self._config.behaviors != FOUR_HABITS.name:
             params["behaviors"] = self._config.behaviors
+        if self._config.repeat:
+            params["repeat"] = self._config.repeat
         if prompt_config.temperature is not None:
             params["temperature"] = prompt_config.temperature
         if spans:

@@ -207,4 +207,4 @@ def verdicts_of(result: ProseResult) -> dict[Behavior, BehaviorVerdict]:
     }
 
 
-PROSE_JUDGE: Final = JudgeKind("learned judge of prose", lambda config: ProseJudge())
+PROSE_JUDGE: Final = JudgeKind("learned judge of prose", lambda config: ProseJudge(), gives_probabilities=True)
