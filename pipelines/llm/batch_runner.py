@@ -19,6 +19,7 @@ from pipelines.llm.clients.errors import (
 from pipelines.llm.clients.protocol import ModelClient
 from pipelines.llm.ledger import Ledger
 from pipelines.llm.prices import Budget
+from pipelines.llm.refusals import RefusalMonitor
 from pipelines.llm.requests import Dialogue, ModelReply, ModelRequest, TokenUsage
 
 D = TypeVar("D", bound=Dialogue)
@@ -48,6 +49,7 @@ class BatchRunner(Generic[D]):
         patience_s: how long to retry a service that does not answer.
         report: receives a line about each change.
         check: called twice per second; raises an error to stop.
+        refusals: counts requests that are refused for good.
     """
 
     def __init__(
@@ -63,6 +65,7 @@ class BatchRunner(Generic[D]):
         patience_s: float = 1800.0,
         report: Callable[[str], None] = lambda line: None,
         check: Callable[[], None] = lambda: None,
+        refusals: RefusalMonitor | None = None,
     ) -> None:
         self._client = client
         self._ledger = ledger
@@ -76,6 +79,7 @@ class BatchRunner(Generic[D]):
         self._patience_s = patience_s
         self._report = report
         self._check = check
+        self._refusals = refusals or RefusalMonitor(client.name, ledger)
         self._most = MAX_REQUESTS
         self._missed: dict[str, float] = {}
         """Tag of a batch not found at the service → when it was first missing, on the monotonic clock."""
@@ -258,16 +262,16 @@ class BatchRunner(Generic[D]):
         """Keep the replies of an ended batch.
 
         Raises:
-            TooManyFailures: all of its requests failed. ServiceRefused: a person cancelled it.
+            TooManyFailures: all of its requests failed. ServiceRefused: all were refused, or a person cancelled it.
         """
         unanswered = dict.fromkeys(batch.ids)
-        errors: list[str] = []
+        errors: list[ModelReply] = []
         for request_id, reply in self._client.batch_results(batch_id):
             if reply is None or request_id not in unanswered:
                 continue
             if not reply.is_final:
                 self._final[request_id] = reply
-                errors.append(reply.detail)
+                errors.append(reply)
             elif request_id not in self._ledger:
                 self._ledger.put(request_id, reply)
                 self._budget.settle(0.0, reply.usage, batch=True)
@@ -276,8 +280,10 @@ class BatchRunner(Generic[D]):
         self._budget.settle(batch.reserved, TokenUsage(), batch=True)
         self._files.mark_collected(batch, list(unanswered))
         self._report(f"collected batch {batch_id}: {total - len(unanswered)} of {total} requests answered")
-        if len(errors) == total >= MIN_FAILURES_IN_A_ROW:
-            raise TooManyFailures(self._client.name, total, errors[-1])
+        if len(errors) == total:
+            self._refusals.receive_batch(errors)
+            if total >= MIN_FAILURES_IN_A_ROW:
+                raise TooManyFailures(self._client.name, total, errors[-1].detail)
         if cancelled and unanswered:
             raise ServiceRefused(
                 f"{self._client.name}: the batch {batch_id} was cancelled at the service",

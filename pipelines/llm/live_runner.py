@@ -11,6 +11,7 @@ from pipelines.llm.clients.errors import MIN_FAILURES_IN_A_ROW, TooManyFailures
 from pipelines.llm.clients.protocol import ModelClient
 from pipelines.llm.ledger import Ledger
 from pipelines.llm.prices import Budget
+from pipelines.llm.refusals import RefusalMonitor
 from pipelines.llm.requests import Dialogue, ModelReply, ModelRequest
 
 D = TypeVar("D", bound=Dialogue)
@@ -38,6 +39,7 @@ def run_live(
     *,
     concurrency: int,
     check: Callable[[], None] = lambda: None,
+    refusals: RefusalMonitor | None = None,
 ) -> Generator[D]:
     """Run each dialogue to completion and yield it, in the order in which they finish.
 
@@ -52,13 +54,16 @@ def run_live(
         budget: the spending cap.
         concurrency: requests in flight at once.
         check: called twice per second; raises an error to stop.
+        refusals: counts requests that are refused for good.
 
     Raises:
+        ServiceRefused: all requests are refused.
         SpendingCapReached: no request is in flight, and the next one exceeds the cap.
         TooManyFailures: many requests in a row failed, so the others would too.
         CogtuiError: as `ModelClient.send` and `check` raise.
     """
-    loop: _LiveLoop[D] = _LiveLoop(client, ledger, budget, concurrency, check)
+    watched = refusals or RefusalMonitor(client.name, ledger)
+    loop: _LiveLoop[D] = _LiveLoop(client, ledger, budget, concurrency, check, watched)
     try:
         yield from loop.run(iter(dialogues))
     finally:
@@ -67,8 +72,15 @@ def run_live(
 
 class _LiveLoop(Generic[D]):
     def __init__(
-        self, client: ModelClient, ledger: Ledger, budget: Budget, concurrency: int, check: Callable[[], None]
+        self,
+        client: ModelClient,
+        ledger: Ledger,
+        budget: Budget,
+        concurrency: int,
+        check: Callable[[], None],
+        refusals: RefusalMonitor,
     ) -> None:
+        self._refusals = refusals
         self._client = client
         self._ledger = ledger
         self._budget = budget
@@ -169,6 +181,7 @@ class _LiveLoop(Generic[D]):
         assert flight.reply is not None
         reply = flight.reply
         self._keep(flight, reply)
+        self._refusals.receive(flight.request, reply)
         self._failed_in_a_row = self._failed_in_a_row + 1 if reply.status == "api_error" else 0
         if self._failed_in_a_row >= max(MIN_FAILURES_IN_A_ROW, 2 * self._concurrency):
             raise TooManyFailures(self._client.name, self._failed_in_a_row, reply.detail)

@@ -83,6 +83,8 @@ class ModelReply:
     usage: TokenUsage = field(default_factory=TokenUsage)
     batch: bool = False
     """Whether it came through a batch, which is cheaper."""
+    permanent: bool = False
+    """Whether the service would refuse the same request again (HTTP 400 and the like); only of an `api_error`."""
 
     @property
     def is_final(self) -> bool:
@@ -92,7 +94,8 @@ class ModelReply:
     def as_dict(self) -> dict[str, Any]:
         """Return JSON values for the ledger."""
         usage = {name: getattr(self.usage, name) for name in TokenUsage.__slots__}
-        return {name: getattr(self, name) for name in ModelReply.__slots__} | {"usage": usage}
+        kept = (name for name in ModelReply.__slots__ if name != "permanent")  # never true of a reply that is kept
+        return {name: getattr(self, name) for name in kept} | {"usage": usage}
 
     @classmethod
     def from_dict(cls, value: dict[str, Any]) -> Self:

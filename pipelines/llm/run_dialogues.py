@@ -13,6 +13,7 @@ from pipelines.llm.clients.protocol import ModelClient
 from pipelines.llm.ledger import Ledger
 from pipelines.llm.live_runner import run_live
 from pipelines.llm.prices import Budget, Price
+from pipelines.llm.refusals import RefusalMonitor
 from pipelines.llm.requests import Dialogue
 from pipelines.signals import graceful
 
@@ -87,17 +88,28 @@ def run_dialogues(
         spent = 0.0 if price is None else price.ledger_cost(ledger)
         budget = Budget(price, asking.spending_cap, spent + spent_before)
         service = client()
+        refusals = RefusalMonitor(service.name, ledger)
         batches: BatchRunner[D] = BatchRunner(
-            service, ledger, budget, work, poll_s=asking.poll_s, at_once=MAX_OPEN_DIALOGUES, report=_log, check=_check
+            service,
+            ledger,
+            budget,
+            work,
+            poll_s=asking.poll_s,
+            at_once=MAX_OPEN_DIALOGUES,
+            report=_log,
+            check=_check,
+            refusals=refusals,
         )
         finished: Generator[D]
         if asking.batch:
             finished = batches.run(dialogues)
         else:
             batches.drain()  # batches of an earlier attempt are paid for already
-            finished = run_live(dialogues, service, ledger, budget, concurrency=asking.concurrency, check=_check)
+            finished = run_live(
+                dialogues, service, ledger, budget, concurrency=asking.concurrency, check=_check, refusals=refusals
+            )
         with closing(finished):  # requests in flight finish before the ledger is closed
-            yield from finished
+            yield from refusals.withhold_refused(finished)
     finally:
         write_json(work / SPENDING_FILE, _spending_summary(ledger, price))
         ledger.close()

@@ -175,32 +175,51 @@ def test_a_shard_killed_at_random_pays_twice_at_most_what_was_in_flight(tmp_path
 
 STAND_IN = """
 import argparse, json, pathlib, sys
-parser = argparse.ArgumentParser()
-for name in ("-i", "-o", "--model", "--tensor-parallel-size", "--gpu-memory-utilization", "--max-model-len"):
-    parser.add_argument(name, required=name != "--max-model-len")
-given = parser.parse_args()
 here = pathlib.Path(__file__).parent
-with (here / "calls").open("a") as calls:
-    calls.write(f"{given.model} {given.tensor_parallel_size}\\n")
-if (here / "fail").exists():
-    (here / "fail").unlink()
-    sys.exit("CUDA out of memory, as it were")
-with open(given.o, "w") as out:
-    for line in open(given.i):
-        request = json.loads(line)
-        schema = request["body"]["response_format"]["json_schema"]["schema"]
-        facts = "problem" in schema["properties"]
-        said = {"problem": True, "solution": False, "domain": "algebra"} if facts else {"instances": [], "count": 0}
-        choice = {"finish_reason": "stop", "message": {"content": json.dumps(said)}}
-        usage = {"prompt_tokens": 10, "completion_tokens": 5}
-        body = {"status_code": 200, "body": {"choices": [choice], "usage": usage}}
-        out.write(json.dumps({"custom_id": request["custom_id"], "response": body, "error": None}) + "\\n")
+
+def parse_args():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("-i", dest="input_file", required=True)
+    parser.add_argument("-o", dest="output_file", required=True)
+    for name in ("--model", "--tensor-parallel-size", "--gpu-memory-utilization"):
+        parser.add_argument(name, required=True)
+    return parser.parse_args()
+
+def answer(request):
+    body = request["body"]
+    if body.get("max_tokens", 0) > 4096:
+        return {"status_code": 400, "body": {"error": {"message": "max_tokens is too large"}}}
+    schema = body["response_format"]["json_schema"]["schema"]
+    facts = "problem" in schema["properties"]
+    said = {"problem": True, "solution": False, "domain": "algebra"} if facts else {"instances": [], "count": 0}
+    choice = {"finish_reason": "stop", "message": {"content": json.dumps(said)}}
+    usage = {"prompt_tokens": 10, "completion_tokens": 5}
+    return {"status_code": 200, "body": {"choices": [choice], "usage": usage}}
+
+async def run_batch(engine_client, args):
+    assert engine_client == "the engine"
+    with open(args.output_file, "w") as out:
+        for line in open(args.input_file):
+            request = json.loads(line)
+            record = {"custom_id": request["custom_id"], "response": answer(request), "error": None}
+            out.write(json.dumps(record) + "\\n")
+
+async def main(args):
+    with (here / "loads").open("a") as loads:
+        loads.write(f"{args.model} {args.tensor_parallel_size}\\n")
+    if (here / "fail").exists():
+        (here / "fail").unlink()
+        sys.exit("CUDA out of memory, as it were")
+    await run_batch("the engine", args)
 """
 
 
-def test_vllm_runs_in_a_process_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """By a stand-in for vLLM's runner, which takes its arguments and speaks its format."""
-    package = tmp_path / "site" / "vllm" / "entrypoints" / "openai"
+@pytest.mark.parametrize("home", ["launchers", "openai"])
+def test_vllm_loads_the_model_once_for_all_batches_of_a_stage(
+    home: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a stand-in for vLLM's runner, which has its functions and speaks its format, wherever vLLM has it."""
+    package = tmp_path / "site" / "vllm" / "entrypoints" / home
     package.mkdir(parents=True)
     for parent in (package, *list(package.parents)[:2]):
         (parent / "__init__.py").touch()
@@ -212,7 +231,7 @@ def test_vllm_runs_in_a_process_of_its_own(tmp_path: Path, monkeypatch: pytest.M
         "documents": [str(path)],
         "judge": "vllm:Qwen/Qwen2.5-32B-Instruct",
         "offline": {"tensor_parallel": 2},
-        "chunk": 10,
+        "chunk": 5,
     }
     folder = prepare("classify", config, tmp_path / "out", [], base=tmp_path)
     with pytest.raises(CogtuiError) as error:
@@ -221,7 +240,8 @@ def test_vllm_runs_in_a_process_of_its_own(tmp_path: Path, monkeypatch: pytest.M
     run_stage(folder)
     check_whole(folder)
     assert result(folder)["domains"] == {"algebra": 16}
-    assert (package / "calls").read_text().splitlines() == ["Qwen/Qwen2.5-32B-Instruct 2"] * 3
+    assert len(list(folder.path.glob("work/chunk-*/vllm/*.out.jsonl"))) == 4, "a batch for each chunk"
+    assert (package / "loads").read_text().splitlines() == ["Qwen/Qwen2.5-32B-Instruct 2"] * 2
 
 
 def test_offline_goes_with_a_model_and_without_a_server(tmp_path: Path) -> None:

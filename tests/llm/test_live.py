@@ -71,9 +71,11 @@ def test_the_cap_stops_before_it_is_passed_and_loses_nothing(tmp_path: Path, cli
 
 def test_an_outage_ends_the_run_and_not_every_dialogue(tmp_path: Path, client: ModelClient, state: State) -> None:
     state.faults = FaultsByText({"text": "bad_request"})
+    ledger = Ledger(tmp_path)
+    assert len(list(run_live([Chat("fine")], client, ledger, FREE, concurrency=4))) == 1
     dialogues = iter([Chat(f"text {n}") for n in range(500)])
     with pytest.raises(TooManyFailures, match="16 requests in a row failed") as error:
-        list(run_live(dialogues, client, Ledger(tmp_path), FREE, concurrency=4))
+        list(run_live(dialogues, client, ledger, FREE, concurrency=4))
     assert "this request cannot be processed" in str(error.value)
     assert len(list(dialogues)) > 450
 

@@ -83,9 +83,8 @@ class _Handler(BaseHTTPRequestHandler):
         if path.startswith("/v1/batches"):
             return self._batches(path, body)
         if path == "/v1/models":
-            return _dump(
-                {"object": "list", "data": [{"id": "loopback", "object": "model", "created": 0, "owned_by": "t"}]}
-            )
+            model = {"id": "loopback", "object": "model", "created": 0, "owned_by": "t"}
+            return _dump({"object": "list", "data": [model | {"max_model_len": self.state.context}]})
         raise RejectedError(404, f"no route {path}")
 
     def _said(

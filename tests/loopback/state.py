@@ -71,6 +71,8 @@ class State:
     delay_s: float = 0.0
     """How long an answer takes: a model's thinking time, for tests of concurrency."""
     polls_before_done: int = 2
+    context: int | None = None
+    """Most tokens of a prompt and its answer, refused beyond as vLLM does; None takes everything."""
     batch_faults: deque[BatchFault] = field(default_factory=deque)
     """What happens to the next batches that are created, one each."""
     cut_results: int = 0
@@ -104,6 +106,15 @@ class State:
             _raise_transient(fault)
         if fault == "bad_request":
             raise RejectedError(400, "this request cannot be processed")
+        if self.context is not None:
+            limit = int(body.get("max_tokens") or 0)
+            prompt = tokens(question.system) + tokens(question.user)
+            if prompt + limit > self.context:
+                raise RejectedError(
+                    400,
+                    f"'max_tokens' or 'max_completion_tokens' is too large: {limit}. This model's maximum context "
+                    f"length is {self.context} tokens and your request has {prompt} input tokens",
+                )
         return self._paid(identity, question, fault, batch=False)
 
     def batched(self, question: Question, body: dict[str, Any]) -> Answer | Fault:

@@ -15,7 +15,19 @@ ROOT = Path(__file__).parents[2]
 SMALL = BASE | {"architecture": BASE["architecture"] | {"hidden_size": 64}}
 """vLLM's attention on a CPU knows heads of 32 and more."""
 COLOCATED: dict[str, Any] = {"engine": {"name": "vllm"}}
-TRAINING = PPO | {"steps": 2, "prompts": 4, "evaluation": {"every": 2}, "mini_batch": 4} | COLOCATED
+TRAINING: dict[str, Any] = (
+    PPO
+    | COLOCATED
+    | {
+        "steps": 3,
+        "prompts": 4,
+        "mini_batch": 4,
+        "critic_warmup_steps": 0,
+        "sampling": {"max_new_tokens": 24, "temperature": 1.2},
+        "evaluation": {"every": 3, "sampling": {"temperature": 0, "max_new_tokens": 20}},
+    }
+)
+"""Three updates of a policy that vLLM samples, evaluated greedily."""
 
 
 def make_inputs(root: Path) -> list[Path]:

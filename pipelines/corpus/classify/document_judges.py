@@ -24,7 +24,7 @@ from pipelines.errors import InvalidInput
 from pipelines.files import write_json
 from pipelines.llm.clients.connect import connect
 from pipelines.llm.clients.protocol import ModelClient
-from pipelines.llm.clients.vllm_offline import OfflineVLLMClient, OfflineVLLMConfig
+from pipelines.llm.clients.vllm_offline import OfflineVLLMClient, OfflineVLLMConfig, OfflineVLLMRunner
 from pipelines.llm.prices import Price, find_price
 from pipelines.llm.run_dialogues import BatchRequestConfig, RequestSettings, run_dialogues
 from pipelines.records import JudgeRun, Span, countdown_fields
@@ -59,6 +59,10 @@ class DocumentJudge(Protocol):
         """
         ...
 
+    def close(self) -> None:
+        """End what the judge started."""
+        ...
+
 
 class RulesDocumentJudge:
     """Judges documents about puzzles by rules, all others by the prose judge."""
@@ -84,6 +88,9 @@ class RulesDocumentJudge:
                 judged = next(iter(judge.judge([task], work)))
             yield ClassifiedDocument(judged, facts_by_rules(task.completion))
 
+    def close(self) -> None:
+        """Do nothing: nothing was started."""
+
 
 class RegisteredDocumentJudge:
     """Judges documents by a registered judge; their facts are found by the rules of this package.
@@ -104,6 +111,9 @@ class RegisteredDocumentJudge:
         """Yield the documents in the order in which the judge finishes them."""
         for judged in self._judge.judge(tasks, work):
             yield ClassifiedDocument(judged, facts_by_rules(judged.task.completion))
+
+    def close(self) -> None:
+        """Do nothing: nothing was started."""
 
 
 def _by_section(rules: RulesJudge, task: JudgeTask, puzzles: Sequence[PuzzleSection], work: Path) -> JudgedTask:
@@ -156,7 +166,7 @@ class ModelDocumentJudge:
             raise InvalidInput("documents are judged with spans only", remedy='Leave out mode, or set mode = "spans".')
         self._spec = spec
         self._config = config
-        self._offline = offline
+        self._runner = None if offline is None else OfflineVLLMRunner(spec, offline)
         self.prompt_config = JudgePromptConfig(
             prompts=document_prompts(config),
             max_tokens=config.max_tokens or ANSWER_TOKENS["spans"],
@@ -199,18 +209,18 @@ class ModelDocumentJudge:
         dialogues = (DocumentDialogue(task, self.prompt_config, self._facts, self._price) for task in tasks)
         asking: RequestSettings = self._config
         client: Callable[[], ModelClient] = partial(connect, self._spec)
-        runner: OfflineVLLMClient | None = None
-        if self._offline is not None:
-            runner = OfflineVLLMClient(self._spec, self._offline, work / "vllm")
-            asking, client = BatchRequestConfig(self._config.spending_cap), lambda: runner
-        try:
-            finished = run_dialogues(dialogues, asking, client, self._price, work, spent_before=spent_before)
-            with closing(finished):
-                for dialogue in finished:
-                    yield ClassifiedDocument(dialogue.judged(), dialogue.facts())
-        finally:
-            if runner is not None:
-                runner.close()
+        if self._runner is not None:
+            asking = BatchRequestConfig(self._config.spending_cap)
+            client = partial(OfflineVLLMClient, self._runner, work / "vllm")
+        finished = run_dialogues(dialogues, asking, client, self._price, work, spent_before=spent_before)
+        with closing(finished):
+            for dialogue in finished:
+                yield ClassifiedDocument(dialogue.judged(), dialogue.facts())
+
+    def close(self) -> None:
+        """End the process of vLLM, if this started one."""
+        if self._runner is not None:
+            self._runner.close()
 
 
 def document_prompts(config: LLMJudgeConfig) -> JudgePrompts:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from itertools import groupby
 from pathlib import Path
 from typing import Any, Final
@@ -83,7 +84,8 @@ def run(config: ClassifyConfig, inputs: Inputs, folder: StageFolder) -> None:
     judge = document_judge(config)
     write_json(folder.artifacts / "judge_run.json", judge.run.model_dump(mode="json"))
     work = _ClassifyRun(config, source, judge, folder, current_shard())
-    work.run()
+    with closing(judge):
+        work.run()
     if work.shard is None:
         work.gather()
 

@@ -63,7 +63,7 @@ class AnthropicClient:
             message: Any = self._client.messages.create(**params, extra_body=extra)
         except self._errors as error:
             self._failures.raise_if_permanent(error)
-            return ModelReply("api_error", detail=self._failures.describe(error))
+            return ModelReply("api_error", detail=self._failures.describe(error), permanent=not is_retryable(error))
         if isinstance(message, str):
             return ModelReply("api_error", detail=self._failures.redact(f"the answer is not JSON: {message[:200]}"))
         return _reply(message.model_dump(warnings=False), batch=False)
@@ -138,7 +138,8 @@ class AnthropicClient:
         if result.type == "succeeded":
             return _reply(result.message.model_dump(warnings=False), batch=True)
         if result.type == "errored" and result.error.error.type in ("invalid_request_error", "request_too_large"):
-            return ModelReply("api_error", detail=self._failures.redact(result.error.error.message), batch=True)
+            said = self._failures.redact(result.error.error.message)
+            return ModelReply("api_error", detail=said, batch=True, permanent=True)
         return None  # expired, cancelled or a server error: send it again
 
 

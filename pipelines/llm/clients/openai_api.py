@@ -1,5 +1,6 @@
 """Client of OpenAI's service and of every server with its protocol, vLLM among them."""
 
+import contextlib
 import io
 import json
 from collections.abc import Collection, Iterator, Sequence
@@ -26,6 +27,8 @@ class OpenAIClient:
         self._failures = ErrorTranslator(self.name, spec.key_variable, key)
         self._client = openai.OpenAI(api_key=key, base_url=spec.url, max_retries=max_retries, timeout=timeout_s)
         self._errors = sdk_errors(openai)
+        self._context: int | None = None
+        """Most tokens of a prompt and its answer, once a vLLM server was asked."""
 
     def request_body(self, request: ModelRequest) -> dict[str, Any]:
         """Return the body of a chat completion."""
@@ -33,14 +36,39 @@ class OpenAIClient:
 
     def send(self, request: ModelRequest) -> ModelReply:
         """Send a chat completion and wait for the reply."""
+        body = self._fitted(self.request_body(request))
         try:
-            done: Any = self._client.chat.completions.create(**self.request_body(request))
+            try:
+                done: Any = self._client.chat.completions.create(**body)
+            except self._errors as error:
+                if self._spec.provider != "vllm" or "max_tokens" not in body or not _is_too_long(error):
+                    raise
+                # Prompt and limit exceed the context. Without a limit the server takes what the prompt leaves.
+                self._learn_context()
+                del body["max_tokens"]
+                done = self._client.chat.completions.create(**body)
         except self._errors as error:
             self._failures.raise_if_permanent(error)
-            return ModelReply("api_error", detail=self._failures.describe(error))
+            return ModelReply("api_error", detail=self._failures.describe(error), permanent=not is_retryable(error))
         if isinstance(done, str):  # the SDK returns a body that is not labelled as JSON as a string
             return ModelReply("api_error", detail=self._failures.redact(f"the answer is not JSON: {done[:200]}"))
         return _reply(done.model_dump(warnings=False), batch=False)
+
+    def _fitted(self, body: dict[str, Any]) -> dict[str, Any]:
+        """Return a body without a limit that no prompt could leave room for; the server then takes what is left."""
+        if self._context is None or body.get("max_tokens", 0) < self._context:
+            return body
+        return {name: value for name, value in body.items() if name != "max_tokens"}
+
+    def _learn_context(self) -> None:
+        """Ask a vLLM server for the longest context of the model, once; it stays unknown if it does not say."""
+        if self._context is not None:
+            return
+        with contextlib.suppress(*self._errors):
+            for model in self._client.models.list():
+                limit = getattr(model, "max_model_len", None)
+                if model.id == self._spec.model and isinstance(limit, int):
+                    self._context = limit
 
     def submit_batch(self, requests: Sequence[tuple[str, ModelRequest]], tag: str) -> str:
         """Upload the requests and start a batch labelled with the tag."""
@@ -148,6 +176,12 @@ def chat_body(spec: ModelSpec, request: ModelRequest) -> dict[str, Any]:
     return body
 
 
+def _is_too_long(error: Exception) -> bool:
+    """Return whether a server refused a request because prompt and limit exceed the model's context."""
+    said = str(error)
+    return http_status(error) == 400 and ("context length" in said or "max_tokens" in said)
+
+
 def parse_batch_reply(record: dict[str, Any], failures: ErrorTranslator) -> ModelReply | None:
     """Parse the reply in a line of a batch's output; None if the request should be sent again."""
     response = record.get("response") or {}
@@ -156,7 +190,8 @@ def parse_batch_reply(record: dict[str, Any], failures: ErrorTranslator) -> Mode
         return _reply(response["body"], batch=True)
     if status is not None and 400 <= status < 500 and status not in (408, 409, 429):
         message = ((response.get("body") or {}).get("error") or {}).get("message", "")
-        return ModelReply("api_error", detail=failures.redact(f"HTTP {status}: {message}"), batch=True)
+        detail = failures.redact(f"HTTP {status}: {message}")
+        return ModelReply("api_error", detail=detail, batch=True, permanent=True)
     return None  # expired or a server error: send it again
 
 

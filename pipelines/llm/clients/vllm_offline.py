@@ -1,18 +1,19 @@
 """vLLM's offline batch runner behind the client protocol, with batches as files.
 
-Each batch is a file in the format of OpenAI's Batch API, which `vllm.entrypoints.openai.run_batch` reads and answers in
-the same format. It runs in a process of its own, whose Python may have other packages than ours, and one batch at a
-time, since a model fills the GPUs. Batches that a killed run had not finished are run again, at no cost.
+Each batch is a file in the format of OpenAI's Batch API, which vLLM's `run_batch` reads and answers in the same format.
+It runs in a process of its own, whose Python may have other packages than ours. The process loads the model with the
+first batch and answers one batch after another until the stage ends (`vllm_batches`). Batches that a killed run had
+not finished are run again, at no cost.
 """
 
+import contextlib
 import json
 import os
 import subprocess
 import sys
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import IO, Any, Final
 
 from pydantic import ConfigDict, Field
 
@@ -22,8 +23,9 @@ from pipelines.llm.clients.protocol import BatchStatus, ModelSpec
 from pipelines.llm.requests import ModelReply, ModelRequest
 from pipelines.stages import ConfigModel
 
-_MODULE: Final = "vllm.entrypoints.openai.run_batch"
+_DRIVER: Final = Path(__file__).with_name("vllm_batches.py")
 _SHOWN_LINES: Final = 8
+_END_S: Final = 30.0
 
 
 class OfflineVLLMConfig(ConfigModel):
@@ -42,39 +44,101 @@ class OfflineVLLMConfig(ConfigModel):
     arguments: tuple[str, ...] = ()
     """Further command-line arguments of vLLM."""
 
-    def command(self, model: str, source: Path, target: Path) -> list[str]:
-        """Return the command that answers the requests of a file."""
+    def command(self, model: str, folder: Path) -> list[str]:
+        """Return the command that answers files of requests; the two files it names are never read."""
         limit = [] if self.max_model_tokens is None else ["--max-model-len", str(self.max_model_tokens)]
         return [
-            str(self.python or sys.executable), "-m", _MODULE, "-i", str(source), "-o", str(target), "--model", model,
-            "--tensor-parallel-size", str(self.tensor_parallel), "--gpu-memory-utilization", str(self.gpu_memory),
-            *limit, *self.arguments,
+            str(self.python or sys.executable), str(_DRIVER), "-i", str(folder / "none"), "-o", str(folder / "none"),
+            "--model", model, "--tensor-parallel-size", str(self.tensor_parallel),
+            "--gpu-memory-utilization", str(self.gpu_memory), *limit, *self.arguments,
         ]  # fmt: skip
 
 
-@dataclass(slots=True)
-class _RunningBatch:
-    tag: str
-    process: "subprocess.Popen[bytes]"
+class OfflineVLLMRunner:
+    """The process that holds the model of a stage; it starts with the first batch.
+
+    Args:
+        spec: the model, a hub id or folder.
+        settings: of vLLM.
+    """
+
+    def __init__(self, spec: ModelSpec, settings: OfflineVLLMConfig) -> None:
+        self.spec = spec
+        self._settings = settings
+        self._process: subprocess.Popen[bytes] | None = None
+        self._log: Path | None = None
+
+    def run(self, source: Path, target: Path, log: Path) -> None:
+        """Have a file of requests answered after those before it; `target` appears once it is.
+
+        Args:
+            source: requests.
+            target: answers.
+            log: where vLLM's messages go if this starts it.
+        """
+        if self._process is None:
+            self._log = log
+            command = self._settings.command(self.spec.model, log.parent)
+            environment = {"VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1", **os.environ}
+            with log.open("ab") as stream:
+                self._process = subprocess.Popen(
+                    command, stdin=subprocess.PIPE, stdout=stream, stderr=stream, env=environment
+                )
+        stdin: IO[bytes] | None = self._process.stdin
+        assert stdin is not None
+        with contextlib.suppress(BrokenPipeError):  # it ended, which `exit_code` tells
+            stdin.write(json.dumps({"input": str(source), "output": str(target)}).encode() + b"\n")
+            stdin.flush()
+
+    def exit_code(self) -> int | None:
+        """Return the exit code of the process, None while it runs; after it ended the next `run` starts another."""
+        code = None if self._process is None else self._process.poll()
+        if code is not None:
+            self.close()
+        return code
+
+    def log_end(self) -> str:
+        """Return the last lines of the log."""
+        if self._log is None:
+            return ""
+        with self._log.open("rb") as stream:
+            stream.seek(max(0, self._log.stat().st_size - 8_192))
+            lines = stream.read().decode("utf-8", "replace").splitlines()
+        return "\n".join(lines[-_SHOWN_LINES:])
+
+    def close(self) -> None:
+        """End the process; batches it had not answered are run again by the next attempt."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        process.terminate()
+        try:
+            process.wait(_END_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        if process.stdin is not None:
+            with contextlib.suppress(BrokenPipeError):
+                process.stdin.close()
 
 
 class OfflineVLLMClient:
     """Answers batches with vLLM on this machine; there are no live requests.
 
     Args:
-        spec: the model, a hub id or folder.
-        settings: of vLLM.
+        runner: holds the model; outlives this client.
         folder: for requests, answers and the log.
     """
 
-    def __init__(self, spec: ModelSpec, settings: OfflineVLLMConfig, folder: Path) -> None:
-        self.name = str(spec)
-        self._spec = spec
-        self._settings = settings
+    def __init__(self, runner: OfflineVLLMRunner, folder: Path) -> None:
+        self._spec = runner.spec
+        self.name = str(self._spec)
+        self._runner = runner
         self._folder = folder
-        self._failures = ErrorTranslator(self.name, spec.key_variable, "")
-        self._running: _RunningBatch | None = None
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # prompts and replies
+        self._failures = ErrorTranslator(self.name, self._spec.key_variable, "")
+        self._handed: set[str] = set()
+        """Tags of the batches that the running process was given."""
+        folder.mkdir(parents=True, exist_ok=True)
 
     def request_body(self, request: ModelRequest) -> dict[str, Any]:
         """The body of a chat completion."""
@@ -85,7 +149,7 @@ class OfflineVLLMClient:
         raise NotImplementedError("the offline runner answers batches only")
 
     def submit_batch(self, requests: Sequence[tuple[str, ModelRequest]], tag: str) -> str:
-        """Write the requests to a file; vLLM runs it when no other batch runs."""
+        """Write the requests to a file; vLLM runs it after those before it."""
         target = self._file(tag, "in")
         aside = target.with_suffix(".tmp")
         with aside.open("w", encoding="utf-8") as stream:
@@ -105,22 +169,19 @@ class OfflineVLLMClient:
         return tag if self._file(tag, "in").exists() else None
 
     def get_batch_status(self, batch_id: str) -> BatchStatus:
-        """Return the state of a batch, after starting it if no other batch runs."""
+        """Return the state of a batch, after handing it to vLLM if it was not."""
         if self._file(batch_id, "out").exists():
             return BatchStatus("ended")
-        if self._running is None:
-            self._start(batch_id)
-        running = self._running
-        assert running is not None
-        code = running.process.poll()
+        if batch_id not in self._handed:
+            self._handed.add(batch_id)
+            self._runner.run(self._file(batch_id, "in"), self._file(batch_id, "out"), self._folder / "vllm.log")
+        code = self._runner.exit_code()
         if code is None:
             return BatchStatus("running")
-        self._running = None
-        written = self._file(running.tag, "part")
-        if code == 0 and written.exists():
-            written.replace(self._file(running.tag, "out"))
-            return BatchStatus("ended" if running.tag == batch_id else "running")
-        return BatchStatus("refused", f"vLLM ended with code {code}:\n{self._log_end()}")
+        self._handed.clear()
+        if self._file(batch_id, "out").exists():
+            return BatchStatus("ended")
+        return BatchStatus("refused", f"vLLM ended with code {code}:\n{self._runner.log_end()}")
 
     def batch_results(self, batch_id: str) -> Iterator[tuple[str, ModelReply | None]]:
         """Iterate over the lines of the answers."""
@@ -135,27 +196,5 @@ class OfflineVLLMClient:
         except OSError as error:
             raise ServiceUnavailable(f"the answers of vLLM cannot be read: {error}") from error
 
-    def close(self) -> None:
-        """End the running process; the next attempt runs its requests again."""
-        if self._running is not None:
-            self._running.process.terminate()
-            self._running.process.wait()
-            self._running = None
-
-    def _start(self, tag: str) -> None:
-        self._file(tag, "part").unlink(missing_ok=True)
-        command = self._settings.command(self._spec.model, self._file(tag, "in"), self._file(tag, "part"))
-        environment = {"VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1", **os.environ}
-        with (self._folder / "vllm.log").open("ab") as log:
-            process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment)
-        self._running = _RunningBatch(tag, process)
-
     def _file(self, tag: str, kind: str) -> Path:
         return self._folder / f"{tag}.{kind}.jsonl"
-
-    def _log_end(self) -> str:
-        path = self._folder / "vllm.log"
-        with path.open("rb") as stream:
-            stream.seek(max(0, path.stat().st_size - 8_192))
-            lines = stream.read().decode("utf-8", "replace").splitlines()
-        return "\n".join(lines[-_SHOWN_LINES:])
