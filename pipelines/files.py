@@ -5,10 +5,13 @@ import hashlib
 import json
 import os
 import stat
+from collections.abc import Sequence
 from contextlib import suppress
 from io import BufferedReader
 from pathlib import Path
 from typing import Any, Final
+
+import msgspec
 
 from pipelines.errors import InvalidInput
 
@@ -16,8 +19,13 @@ RESERVE_BYTES: Final = 4096
 _WRITE: Final = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
 _MODE: Final = 0o644
 """Others may read where the umask lets them, and never write: records decide what runs as this user."""
+_SYNC_THREADS: Final = 16
 _NO_FOLDER_SYNC: Final = (errno.EINVAL, errno.EBADF, errno.EACCES, errno.ENOTSUP, errno.ENOSYS)
 """Errors of file systems, and of folders without read permission, on which folders cannot be synced."""
+
+
+class DamagedFile(InvalidInput, ValueError):
+    """A file that should hold JSON and does not. Also a ValueError, as content of the wrong shape is to its readers."""
 
 
 def canonical_json(value: Any) -> str:
@@ -55,7 +63,19 @@ def write_atomic(path: Path, text: str, *, durable: bool = True) -> None:
 
 def write_json(path: Path, value: Any, *, durable: bool = True) -> None:
     """Write a value as indented JSON, atomically; `durable` as in `write_atomic`."""
-    write_atomic(path, json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n", durable=durable)
+    write_atomic(path, indented_json(value) + "\n", durable=durable)
+
+
+def indented_json(value: Any) -> str:
+    """Return JSON as `json.dumps(value, indent=1)` gives it, but for NaN, which is refused.
+
+    With `indent`, the standard library encodes in Python: a third of the time of submitting thousands of stages.
+    """
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False)
+    try:
+        return msgspec.json.format(text, indent=1)
+    except UnicodeEncodeError:  # lone surrogates, which msgspec refuses
+        return json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False)
 
 
 def reserve_file(path: Path) -> None:
@@ -119,6 +139,33 @@ def sync_folder(path: Path) -> None:
             raise
 
 
+def sync_all(paths: Sequence[Path]) -> None:
+    """Sync files and folders, in any order.
+
+    Threads wait for several at a time, because a file system writes what is waited for together in one go: 2,000 on
+    ext4 take 0.3 s so, and 8 s one after the other.
+
+    Raises:
+        OSError: the disk is full or fails; the first error.
+    """
+    if len(paths) < _SYNC_THREADS:
+        for path in paths:
+            _sync_any(path)
+        return
+    from concurrent.futures import ThreadPoolExecutor  # here: most commands sync a file or two
+
+    with ThreadPoolExecutor(_SYNC_THREADS, "sync") as pool:
+        for _ in pool.map(_sync_any, paths):
+            pass
+
+
+def _sync_any(path: Path) -> None:
+    if path.is_dir():
+        sync_folder(path)
+    else:
+        sync_file(path)
+
+
 def sync_tree(path: Path) -> None:
     """Sync all files and folders below a folder to the disk, and the folder itself; links are not followed."""
     for parent, _, names in os.walk(path):
@@ -146,11 +193,11 @@ def read_json(path: Path) -> Any:
     """Return the value in a JSON file, or None where there is no such file.
 
     Raises:
-        InvalidInput: the file is not JSON: another program wrote it, or it is damaged.
+        DamagedFile: the file is not JSON: another program wrote it, or it is damaged.
     """
     try:
         if not stat.S_ISREG(path.stat().st_mode):  # opening a pipe would wait for its other end
-            raise InvalidInput(f"{path} is not a file", remedy="Remove it.")
+            raise DamagedFile(f"{path} is not a file", remedy="Remove it.")
         text = path.read_text(encoding="utf-8", errors="surrogatepass")
     except (FileNotFoundError, NotADirectoryError):
         return None
@@ -158,7 +205,7 @@ def read_json(path: Path) -> Any:
         return json.loads(text)
     except (json.JSONDecodeError, RecursionError) as error:
         said = f"{error.msg} at line {error.lineno}" if isinstance(error, json.JSONDecodeError) else "nested too deeply"
-        raise InvalidInput(
+        raise DamagedFile(
             f"{path} is not valid JSON: {said}",
             remedy="Restore the file, or delete its folder and run the stage again.",
         ) from error

@@ -7,6 +7,7 @@ claim keeps two `cogtui run` from starting a stage twice.
 import errno
 import json
 import os
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, Literal, TypeVar
@@ -16,7 +17,7 @@ import msgspec
 from jobs.attempts.processes import ProcessId
 from pipelines.errors import MissingRequirement
 from pipelines.file_record import FileRecord
-from pipelines.files import RESERVE_BYTES, read_json, reserve_file, sync_file, write_json, write_reserved
+from pipelines.files import RESERVE_BYTES, read_json, reserve_file, sync_all, write_json, write_reserved
 
 RECORD_VERSION: Final = 1
 Cluster = Literal["local", "slurm"]
@@ -212,30 +213,56 @@ def claim(stage: Path, job: JobRecord) -> Path | None:
     Raises:
         MissingRequirement: the disk is full or the folder cannot be written.
     """
-    parent = attempts_folder(stage)
-    aside = parent / f".{job.number:03d}.{os.urandom(6).hex()}.tmp"
+    return claim_all([(stage, job)])[0]
+
+
+def claim_all(wanted: Sequence[tuple[Path, JobRecord]]) -> list[Path | None]:
+    """Claim attempts of several stages; return the folder of each, or None if its number is already claimed.
+
+    All records are written before the first is synced, so that the disk writes them together; then the folders appear.
+    After a loss of power a folder has its whole record, or does not exist and its stage is planned.
+
+    Raises:
+        MissingRequirement: the disk is full or a folder cannot be written; nothing is claimed then.
+    """
+    asides: list[Path] = []
+    claimed: list[Path | None] = []
+    parent = Path()
     try:
-        parent.mkdir(exist_ok=True)
-        aside.mkdir(mode=PRIVATE_WRITE)
-        # the record is synced, because a damaged one makes the state unknown; the folders are not, because an attempt
-        # that a loss of power undoes leaves the stage planned, and each sync costs milliseconds
-        write_json(aside / JOB, job.model_dump(), durable=False)
-        sync_file(aside / JOB)
-        final = attempt_path(stage, job.number)
-        try:
-            aside.rename(final)
-        except OSError as error:
-            if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
-                raise
-            _discard(aside)
-            return None
+        for stage, job in wanted:
+            parent = attempts_folder(stage)
+            parent.mkdir(exist_ok=True)
+            aside = parent / f".{job.number:03d}.{os.urandom(6).hex()}.tmp"
+            aside.mkdir(mode=PRIVATE_WRITE)
+            asides.append(aside)
+            write_json(aside / JOB, job.model_dump(), durable=False)
+        sync_all([path for aside in asides for path in (aside / JOB, aside)])
+        for aside, (stage, job) in zip(asides, wanted, strict=True):
+            parent = attempts_folder(stage)
+            claimed.append(_appear(aside, attempt_path(stage, job.number)))
     except OSError as error:
-        _discard(aside)
+        for aside in asides:
+            _discard(aside)
+        for path in claimed:
+            if path is not None:
+                discard_claim(path)
         raise MissingRequirement(
             f"cannot write in {parent}: {error.strerror}",
-            detail="The stage was not started.",
+            detail="The stage was not started." if len(wanted) == 1 else "None of the stages was started.",
             remedy="Free some space or fix the permissions, then run the same command again.",
         ) from error
+    return claimed
+
+
+def _appear(aside: Path, final: Path) -> Path | None:
+    """Rename a finished folder to its final name; discard it and return None if that exists."""
+    try:
+        aside.rename(final)
+    except OSError as error:
+        if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
+            raise
+        _discard(aside)
+        return None
     return final
 
 
@@ -249,7 +276,7 @@ def read_record(path: Path, model: type[R]) -> R | None:
     """Return a record of an attempt, or None if the file does not exist.
 
     Raises:
-        InvalidInput: the file is not JSON. ValueError: it is not such a record.
+        ValueError: it is not such a record; DamagedFile, which is one: the file is not JSON.
     """
     raw = read_json(path)
     return None if raw is None else model.model_validate(raw)

@@ -82,14 +82,8 @@ class LocalQueue:
 
     def tickets(self) -> list[QueuedTicket]:
         """Return all tickets in queue order; a damaged one is left out."""
-        try:
-            names = sorted(name for name in os.listdir(self.folder) if name.endswith(_SUFFIX))  # noqa: PTH208
-        except (FileNotFoundError, NotADirectoryError):
-            return []
         found = []
-        for name in names:
-            if not name[:20].isdigit():
-                continue
+        for name in self._names():
             try:
                 with open_regular(self.folder / name) as stream:
                     ticket = Ticket.model_validate_json(stream.read())
@@ -98,12 +92,27 @@ class LocalQueue:
             found.append(QueuedTicket(name, ticket))
         return found
 
+    def remove_damaged(self) -> list[str]:
+        """Remove tickets that are no tickets, as a loss of power may leave them; return their file names.
+
+        Their attempts are then `lost`, and continued by the next run. For the agent only, before it serves.
+        """
+        removed = []
+        for name in self._names():
+            try:
+                with open_regular(self.folder / name) as stream:
+                    Ticket.model_validate_json(stream.read())
+            except OSError:
+                continue  # cannot be read now, which says nothing about its content
+            except ValueError:
+                with contextlib.suppress(OSError):
+                    (self.folder / name).unlink()
+                    removed.append(name)
+        return removed
+
     def has_tickets(self) -> bool:
         """Whether any job is queued or running."""
-        try:
-            return any(name[:20].isdigit() for name in os.listdir(self.folder))  # noqa: PTH208
-        except (FileNotFoundError, NotADirectoryError):
-            return False
+        return bool(self._names())
 
     def update(self, queued: QueuedTicket, ticket: Ticket) -> QueuedTicket:
         """Replace a ticket at its position. On a full disk the old one remains, which does no harm."""
@@ -115,6 +124,13 @@ class LocalQueue:
         """Remove a ticket."""
         with contextlib.suppress(OSError):
             (self.folder / queued.file).unlink()
+
+    def _names(self) -> list[str]:
+        try:
+            names = os.listdir(self.folder)  # noqa: PTH208
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        return sorted(name for name in names if name.endswith(_SUFFIX) and name[:20].isdigit())
 
     def _write(self, name: str, ticket: Ticket) -> None:
         write_atomic(self.folder / name, canonical_json(ticket.model_dump()) + "\n", durable=False)

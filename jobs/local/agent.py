@@ -296,7 +296,9 @@ class Agent:
         return attempts.attempt_path(stage.path, queued.ticket.number)
 
     def _adopt(self) -> None:
-        """Adopt workers whose agent died before it could update their ticket."""
+        """Adopt workers whose agent died before it could update their ticket; remove damaged tickets."""
+        for name in self.queue.remove_damaged():
+            log.warning("ticket %s was damaged and is removed; the next run continues its attempt", name)
         for queued in self.queue.tickets():
             if queued.ticket.placed is not None:
                 continue

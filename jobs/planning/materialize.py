@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterable
 
 from jobs.planning.code_version import code_version
-from jobs.planning.files import explain_write_errors, write_once
+from jobs.planning.files import explain_write_errors, write_all_once
 from jobs.planning.reuse import check_folder
 from jobs.planning.types import RecipePlan, StageInstance
 from jobs.workspace import Workspace
@@ -27,10 +27,10 @@ def materialise(plan: RecipePlan | Iterable[StageInstance], workspace: Workspace
         InvalidInput: the folder of a key belongs to another stage.
     """
     workspace.create()
-    stages = plan.stages if isinstance(plan, RecipePlan) else plan
-    written = []
+    stages = list(plan.stages if isinstance(plan, RecipePlan) else plan)
+    now, version = time.time(), code_version()
+    wanted = []
     for stage in stages:
-        path = workspace.folder(stage.key).path
         info = StageInfo(
             kind=stage.kind,
             key=stage.key,
@@ -38,17 +38,17 @@ def materialise(plan: RecipePlan | Iterable[StageInstance], workspace: Workspace
             inputs=stage.inputs,
             labels=stage.labels,
             name=stage.name,
-            code_version=code_version(),
-            created=time.time(),
+            code_version=version,
+            created=now,
         )
-        with explain_write_errors(path):
+        wanted.append((workspace.folder(stage.key).path, info.model_dump(mode="json")))
+    with explain_write_errors(workspace.stages):
+        for path, _ in wanted:
             path.mkdir(exist_ok=True)
-            new = write_once(path / "stage.json", info.model_dump(mode="json"))
-        if new:
-            written.append(stage.key)
-            continue
-        check_folder(stage, workspace)
-    if written:
-        with explain_write_errors(workspace.stages):
+        new = write_all_once([(path / "stage.json", info) for path, info in wanted])
+        if any(new):
             sync_folder(workspace.stages)
-    return written
+    for stage, is_new in zip(stages, new, strict=True):
+        if not is_new:
+            check_folder(stage, workspace)
+    return [stage.key for stage, is_new in zip(stages, new, strict=True) if is_new]

@@ -1,6 +1,7 @@
 """Claims the next attempt of a stage and reports on it; the same for both clusters."""
 
 import time
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -41,19 +42,29 @@ def _shards(instance: StageInstance) -> int:
     return given if isinstance(given, int) and given > 1 else 0
 
 
-def claim_attempt(
-    workspace: Workspace, choice: StageChoice, cluster: Cluster, *, like: JobRecord | None = None
-) -> tuple[JobRecord, Path] | None:
+def claim_attempt(workspace: Workspace, choice: StageChoice, cluster: Cluster) -> tuple[JobRecord, Path] | None:
     """Claim the next attempt of a stage; return None if another process was faster."""
-    latest = choice.state.attempts[-1].number if choice.state.attempts else 0
-    job = like or new_job_record(workspace, choice.instance, latest + 1, cluster)
-    stage = workspace.stages / choice.instance.key
-    path = attempts.claim(stage, job)
-    if path is None:
-        return None
-    if choice.state.state == "done":
-        set_aside(stage, latest)
-    return job, path
+    return next(claim_attempts(workspace, [choice], cluster))
+
+
+def claim_attempts(
+    workspace: Workspace, choices: Sequence[StageChoice], cluster: Cluster
+) -> Iterator[tuple[JobRecord, Path] | None]:
+    """Claim the next attempt of each stage, all before the first is yielded; None where another process was faster.
+
+    Raises:
+        MissingRequirement: the disk is full or a folder cannot be written.
+    """
+    jobs = []
+    for choice in choices:
+        latest = choice.state.attempts[-1].number if choice.state.attempts else 0
+        jobs.append(new_job_record(workspace, choice.instance, latest + 1, cluster))
+    stages = [workspace.stages / choice.instance.key for choice in choices]
+    paths = attempts.claim_all(list(zip(stages, jobs, strict=True)))
+    for choice, stage, job, path in zip(choices, stages, jobs, paths, strict=True):
+        if path is not None and choice.state.state == "done":
+            set_aside(stage, job.number - 1)
+        yield None if path is None else (job, path)
 
 
 def submission(choice: StageChoice, **changes: object) -> Submission:

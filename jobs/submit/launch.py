@@ -13,7 +13,7 @@ from jobs.planning.types import StageInstance
 from jobs.state.reader import StateReader
 from jobs.state.types import Submission
 from jobs.submit.choice import StageChoice, choose
-from jobs.submit.claims import claim_attempt, claimed_by_other, new_job_record, submission
+from jobs.submit.claims import claim_attempts, claimed_by_other, new_job_record, submission
 from jobs.workspace import Workspace
 from pipelines.errors import InvalidInput, MissingRequirement, NotFound
 
@@ -88,12 +88,13 @@ def _submit_local(workspace: Workspace, choices: Sequence[StageChoice]) -> list[
     found: list[Submission] = []
     tickets: list[Ticket] = []
     paths: list[str] = []
+    claims = claim_attempts(workspace, starting, "local")
     try:
         for choice in choices:
             if choice.action != "submitted":
                 found.append(submission(choice))
                 continue
-            claimed = claim_attempt(workspace, choice, "local")
+            claimed = next(claims)
             if claimed is None:
                 found.append(claimed_by_other(choice))
                 continue

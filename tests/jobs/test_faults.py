@@ -21,12 +21,16 @@ from jobs.attempts.records import (
     ExitRecord,
     JobRecord,
     claim,
+    claim_all,
     read_record,
 )
 from jobs.attempts.tickets import LocalQueue
 from jobs.submit.cancel import cancel
+from pipelines.errors import MissingRequirement
+from pipelines.files import sync_folder
 from tests.jobs.faults import held, ignored, kill_agent, launcher, release, worker_of
 from tests.jobs.lab import ROOT, Lab, wait_for
+from tests.power_loss import PowerLoss
 
 # -- the launcher ------------------------------------------------------------------------------------
 
@@ -124,6 +128,40 @@ def test_a_claim_can_be_won_once(lab: Lab) -> None:
     assert claim(lab.folder("a"), job) == lab.attempt("a")
     assert claim(lab.folder("a"), job) is None
     assert [path.name for path in (lab.folder("a") / "attempts").iterdir()] == ["001"]
+
+
+def test_claims_are_whole_after_a_loss_of_power(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The folders above are not synced, so that an attempt may vanish; what exists has its record."""
+    root = tmp_path / "stages"
+    root.mkdir()
+    jobs = []
+    for number in range(40):  # more than are synced one after the other
+        (root / str(number) / "attempts").mkdir(parents=True)
+        jobs.append(
+            JobRecord(key=str(number), number=1, cluster="local", name="n", submitted=0.0, submitter=process_id())
+        )
+    disk = PowerLoss(root, monkeypatch)
+    paths = claim_all([(root / job.key, job) for job in jobs])
+    for folder in (root, *root.iterdir(), *root.glob("*/attempts")):
+        sync_folder(folder)  # as when the disk had written the renames by chance
+    left = disk.crash(tmp_path / "left")
+    for job, path in zip(jobs, paths, strict=True):
+        assert path is not None
+        assert read_record(left / path.relative_to(root) / JOB, JobRecord) == job
+
+
+def test_claims_are_all_made_or_none(tmp_path: Path) -> None:
+    good, bad = tmp_path / "good", tmp_path / "bad"
+    good.mkdir()
+    bad.mkdir()
+    (bad / "attempts").write_text("not a folder")
+    jobs = [
+        JobRecord(key=path.name, number=1, cluster="local", name="n", submitted=0.0, submitter=process_id())
+        for path in (good, bad)
+    ]
+    with pytest.raises(MissingRequirement, match=r"cannot write in .*bad"):
+        claim_all([(good, jobs[0]), (bad, jobs[1])])
+    assert list((good / "attempts").iterdir()) == []
 
 
 def test_an_attempt_that_was_replaced_does_nothing(lab: Lab) -> None:

@@ -169,6 +169,22 @@ def test_a_damaged_record_makes_the_state_unknown(lab: Lab) -> None:
     assert lab.state("a").state == "unknown"
 
 
+@pytest.mark.parametrize("damage", ['{"process": {"host":', "\0" * 90], ids=["cut", "zeros"])
+def test_records_of_the_queue_that_a_loss_of_power_damaged_stop_no_job(lab: Lab, damage: str) -> None:
+    """`agent.json` and tickets are not synced: what is left of them must neither kill nor hold an agent."""
+    lab.stage("a")
+    lab.stage("b")
+    queue = lab.workspace.path / "queue"
+    queue.mkdir()
+    (queue / "agent.json").write_text(damage)
+    ticket = queue / f"{1:020d}-{lab.key('b')}-001.json"
+    ticket.write_text(damage)
+    lab.submit("a")
+    lab.wait("a", "done")
+    wait_for(lambda: not lab.processes())  # the agent too: it does not wait for the damaged ticket
+    assert not ticket.exists()
+
+
 # -- clocks ------------------------------------------------------------------------------------------
 
 
