@@ -122,7 +122,7 @@ def _tell(report: RoundReport) -> None:
         for line in report.faults:
             _say(f"    {line}")
         for finding in report.findings:
-            _say(f"  FOUND {finding}")
+            _say(f"  FOUND {str(finding)[:1500]}")
 
 
 def main(arguments: list[str] | None = None) -> int:
