@@ -9,6 +9,7 @@ from typing import Any, Final
 from cogtui.analysis.agreement.measures import BehaviorFinding, JudgementSource, TraceFindings
 from cogtui.store import open_store
 from cogtui.store.user_data.annotations import HUMAN, annotator_of, human_judge_run, latest_annotations
+from cogtui.store.user_data.final_labels import final_labels
 from jobs.workspace import Workspace
 from pipelines.behaviors.gold import GoldTrace, read_gold
 from pipelines.behaviors.sets.registered import behaviors_in_use
@@ -255,6 +256,26 @@ def human_runs(workspace: Workspace) -> list[WorkspaceJudgeRun]:
             for behavior in one.behaviors
         }  # fmt: skip
     return list(found.values())
+
+
+def final_label_source(workspace: Workspace) -> tuple[JudgementSource, tuple[TextToJudge, ...]]:
+    """Return the people's final labels with their texts; traces on which annotators differ are left out."""
+    labels = {uid: one for uid, one in final_labels(latest_annotations(workspace)).items() if not one.differ}
+    texts = tuple(
+        text for text in _annotated_texts(workspace, labels) if text_sha256(text.text) == labels[text.id].text_sha256
+    )
+    traces = {
+        text.id: _trace(
+            text,
+            {
+                behavior: BehaviorFinding(one.status(behavior), one.count(behavior), one.spans_of(behavior))
+                for one in labels[text.id].deciding[:1]
+                for behavior in one.behaviors
+            },
+        )
+        for text in texts
+    }
+    return JudgementSource("people, final labels", traces), texts
 
 
 def judge_label(run: JudgeRun) -> str:

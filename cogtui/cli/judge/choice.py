@@ -68,6 +68,23 @@ def select_rollouts(workspace: Workspace, filter_text: str, config: JudgeConfig)
     return chosen
 
 
+def select_ids(workspace: Workspace, ids: Iterable[str], config: JudgeConfig) -> RolloutSelection:
+    """Find which of some rollouts an equal judge has judged.
+
+    Raises:
+        NotFound: one of them is not in the index. InvalidInput: the judge cannot be created.
+    """
+    run = make_judge(config.judge, config).run.id
+    store, warnings = fresh_store(workspace)
+    chosen = RolloutSelection(warnings=warnings)
+    with store:
+        for detail in store.rollouts(ids):
+            chosen.by_stage.setdefault(detail.row.stage, []).append(detail.row.id)
+    _leave_out_unfinished(workspace, chosen)
+    _subtract_held(workspace, chosen, run)
+    return chosen
+
+
 def _leave_out_unfinished(workspace: Workspace, chosen: RolloutSelection) -> None:
     """Leave out rollouts of unfinished stages and of kinds that a judge stage does not accept; add warnings."""
     judge = stage_kind("judge")

@@ -57,7 +57,7 @@ def judge_rollouts(request: JudgeRequest) -> None:
     config = validated_config(stage_kind("judge"), fields, Path.cwd())
     assert isinstance(config, JudgeConfig)
     if not request.dry_run:
-        _require(config)
+        require_service(config)
     chosen = select_rollouts(workspace, request.filter_text, config)
     if not chosen.rollouts:
         raise NotFound("no rollout to judge", detail="\n".join(chosen.warnings), remedy="Try cogtui rollouts FILTER.")
@@ -70,10 +70,7 @@ def judge_rollouts(request: JudgeRequest) -> None:
             emit_json(_data(chosen, config, estimate, every), chosen.warnings)
         return
     _confirm(request, estimate)
-    stages = [continued_stage(workspace, key, fields) for key in chosen.unfinished]
-    if chosen.left:
-        stages.append(new_stage(workspace, chosen, fields))
-    _run(request, workspace, stages)
+    stages = _judge_left(request, workspace, chosen, fields)
     results = [workspace.folder(stage.key).result() or {} for stage in stages]
     if request.as_json:
         done = [{"key": stage.key, "result": result} for stage, result in zip(stages, results, strict=True)]
@@ -84,6 +81,37 @@ def judge_rollouts(request: JudgeRequest) -> None:
             emit(line)
 
 
+def judge_selection(
+    request: JudgeRequest,
+    workspace: Workspace,
+    chosen: RolloutSelection,
+    fields: Mapping[str, Any],
+    config: JudgeConfig,
+) -> None:
+    """Judge what is left of a selection, after showing the cost and asking as `cogtui judge` does.
+
+    Raises:
+        CogtuiError: by the exit codes of docs/cli.md. typer.Exit after Ctrl-C or a "no".
+    """
+    require_service(config)
+    estimate, every = _estimate(workspace, chosen, config)
+    if not request.as_json:
+        for line in _plan_lines(chosen, config, estimate, every):
+            narrate(line)
+    _confirm(request, estimate)
+    _judge_left(request, workspace, chosen, fields)
+
+
+def _judge_left(
+    request: JudgeRequest, workspace: Workspace, chosen: RolloutSelection, fields: Mapping[str, Any]
+) -> list[StageInstance]:
+    stages = [continued_stage(workspace, key, fields) for key in chosen.unfinished]
+    if chosen.left:
+        stages.append(new_stage(workspace, chosen, fields))
+    _run(request, workspace, stages)
+    return stages
+
+
 def _named_file(text: str) -> tuple[str, str]:
     name, sign, path = text.partition("=")
     if not sign or not name or not path:
@@ -91,7 +119,7 @@ def _named_file(text: str) -> tuple[str, str]:
     return name, str(Path(path).absolute())
 
 
-def _require(config: JudgeConfig) -> None:
+def require_service(config: JudgeConfig) -> None:
     """Check API key and SDK before a stage is started that needs them."""
     spec = model_of(config)
     if spec is not None:

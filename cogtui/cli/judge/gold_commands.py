@@ -1,5 +1,6 @@
-"""`cogtui gold`: the people's labels of a workspace, and which completions to label next."""
+"""`cogtui gold`: people's labels, which completions to label next, examples for a judge's prompts."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -60,3 +61,31 @@ def next_(
 
     request = QueueRequest(experiment, claim, about, half_width, limit, tag)
     show_queue(Workspace.locate(workspace), request, as_json=as_json)
+
+
+@gold.command("examples")
+def examples(
+    judge: Annotated[str, typer.Argument(metavar="JUDGE", help="An LLM judge of the workspace: its run id or name.")],
+    *,
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for the prompt files.")],
+    gold_file: Annotated[
+        Path | None, typer.Option("--gold", metavar="FILE", help="Gold file instead of the workspace's labels.")
+    ] = None,
+    most: Annotated[int, typer.Option("--examples", min=1, metavar="N", help="Examples of a behaviour at most.")] = 6,
+    share: Annotated[
+        float, typer.Option("--hold-out", min=0.1, max=0.9, metavar="SHARE", help="Share of the traces held out.")
+    ] = 0.5,
+    evaluate: Annotated[
+        bool, typer.Option("--evaluate", help="Judge the held-out traces with the new prompts; this may cost money.")
+    ] = False,
+    cap: Annotated[float | None, typer.Option("--cap", metavar="USD", help="Spend at most this much.")] = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before spending.")] = False,
+    workspace: WorkspaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Turn people's disagreements with an LLM judge into examples for its prompts; measure them on held-out traces."""
+    from cogtui.cli.judge.examples import ExamplesRequest, write_examples
+    from jobs.workspace import Workspace
+
+    request = ExamplesRequest(judge, out, gold_file, most, share, evaluate, cap, yes)
+    write_examples(Workspace.locate(workspace), request, as_json=as_json)
