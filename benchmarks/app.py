@@ -6,6 +6,7 @@ without one it makes a small workspace in a temporary folder.
 
 import asyncio
 import fcntl
+import math
 import os
 import pty
 import select
@@ -18,6 +19,9 @@ import termios
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Self
+
+from textual.geometry import Size
 
 from cogtui.app.main import make_app
 from cogtui.app.screenshots import settle
@@ -207,6 +211,54 @@ async def keys(workspace: Workspace) -> list[Row]:
     return rows
 
 
+def dashboard(charts: int = 12, lines: int = 4, points: int = 10_000) -> list[Row]:
+    """CPU to draw a dashboard of long curves: at first, when the cursor moves, and when the size changes."""
+    from cogtui.analysis.curves import Curve, CurvePoint
+    from cogtui.app.curves.chart import ChartView, make_lines
+    from cogtui.app.curves.chart_grid import Chart, ChartGrid
+
+    class DrawnGrid(ChartGrid):
+        """A grid without an app: drawn, not painted."""
+
+        size = Size(160, 40)
+        has_focus = False
+
+        def refresh(self, *regions: object, **options: object) -> Self:
+            return self
+
+    names = [f"group {number}" for number in range(lines)]
+    curves = [
+        Curve(None, "", "kl", tuple(
+            CurvePoint(step, math.sin(step / 900 + number) + 0.1 * math.sin(step * 7.7), None, None, 1, 1, 0)
+            for step in range(points)
+        ), name)
+        for number, name in enumerate(names)
+    ]  # fmt: skip
+    drawn = [
+        Chart(str(number), f"chart {number}", make_lines(curves, names, {}, ChartView())) for number in range(charts)
+    ]
+    for chart in drawn:
+        for line in chart.lines:
+            _ = line.segments, line.extent  # made once when data arrive, in the worker that reads them
+    grid = DrawnGrid()
+    rows: list[Row] = []
+
+    def measure(name: str, times: int, prepare: Callable[[int], None]) -> None:
+        costs = []
+        for number in range(times):
+            prepare(number)
+            start = time.process_time()
+            grid.show_charts(drawn, names[0], float(number), ChartView())
+            costs.append(time.process_time() - start)
+        shown = f"{1000 * statistics.median(costs):.1f} ms, worst {1000 * max(costs):.0f}"
+        rows.append((name, shown, "50 ms"))
+
+    what = f"{charts} charts x {lines} lines x {points:,} points"
+    measure(f"{what}: size changed", 5, lambda number: setattr(grid, "size", Size(158 + number, 40)))
+    measure(f"{what}: cursor moved", 20, lambda number: None)
+    return rows
+
+
 def small_workspace(folder: Path) -> tuple[Workspace, Path]:
     """A stage with 2,000 rollouts and a log."""
     workspace = Workspace(folder)
@@ -244,10 +296,11 @@ def main(given: Path | None = None) -> None:
         share = f"{ours:.3f} s = {ours / empty:.2f} x an empty Textual app"
         rows.append(("process start to first paint, CPU", share, "2 x"))
         rows += asyncio.run(keys(measured))
+        rows += dashboard()
         with open_store(measured) as store:
             print(f"the app over {store.coverage().rollouts:,} rollouts, {SIZE[0]} x {SIZE[1]}, {os.cpu_count()} cores")
         for name, value, budget in rows:
-            print(f"  {name:34} {value:44} {f'budget {budget}' if budget else ''}")
+            print(f"  {name:52} {value:44} {f'budget {budget}' if budget else ''}")
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ Lines differ by dash, marker and label as well as by colour.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
-from typing import Final
+from typing import Final, NamedTuple
 
 from cogtui.analysis.intervals import MeanEstimate
 from cogtui.palette import SERIES, series_slots
@@ -32,6 +32,14 @@ class ChartSeries:
     """(step, mean with interval), in order of the steps."""
 
 
+class ChartScale(NamedTuple):
+    """The ranges of both axes; steps begin at 0."""
+
+    bottom: float
+    top: float
+    last: int
+
+
 def render_line_chart(title: str, lines: Sequence[ChartSeries]) -> str:
     """Render the chart as one `<svg>` element without external references; empty if there are no points."""
     lines = [line for line in lines if line.points]
@@ -40,19 +48,30 @@ def render_line_chart(title: str, lines: Sequence[ChartSeries]) -> str:
     top = nice_ceiling(
         max(found.high if found.high is not None else found.mean for line in lines for _, found in line.points)
     )
-    last = max(step for line in lines for step, _ in line.points) or 1
+    bottom = -nice_ceiling(
+        -min(0.0, *(found.low if found.low is not None else found.mean for line in lines for _, found in line.points))
+    )
+    scale = ChartScale(
+        bottom if bottom < -1e-9 and _has_negative(lines) else 0.0,
+        top,
+        max(step for line in lines for step, _ in line.points) or 1,
+    )
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT}" width="{_WIDTH}" height="{_HEIGHT}"'
         f' role="img" aria-label="{escape(title)}" font-family="system-ui, sans-serif" font-size="12"'
         ' fill="currentColor">',
         f'<text x="{_LEFT}" y="16" font-weight="600">{escape(title)}</text>',
-        *_axes(top, last),
+        *_axes(scale),
     ]
-    ends = _spread([_y(line.points[-1][1].mean, top) for line in lines])
+    ends = _spread([_y(line.points[-1][1].mean, scale) for line in lines])
     slots = series_slots(line.name for line in lines)
     for place, line in enumerate(lines):
-        parts += _line(place, line, slots[line.name], top, last, ends[place])
+        parts += _line(place, line, slots[line.name], scale, ends[place])
     return "\n".join([*parts, "</svg>"])
+
+
+def _has_negative(lines: Sequence[ChartSeries]) -> bool:
+    return any(found.mean < 0 for line in lines for _, found in line.points)
 
 
 def nice_ceiling(value: float) -> float:
@@ -69,36 +88,36 @@ def nice_ceiling(value: float) -> float:
     return next(factor * power for factor in _NICE if factor * power >= value - 1e-12)
 
 
-def _axes(top: float, last: int) -> list[str]:
+def _axes(scale: ChartScale) -> list[str]:
     right = _WIDTH - _RIGHT
     parts = []
     for tick in range(_TICKS + 1):
-        value = top * tick / _TICKS
-        y = _y(value, top)
+        value = scale.bottom + (scale.top - scale.bottom) * tick / _TICKS
+        y = _y(value, scale)
         parts.append(
             f'<line x1="{_LEFT}" y1="{y:.1f}" x2="{right}" y2="{y:.1f}" stroke="currentColor" opacity="0.15"/>'
         )
         parts.append(f'<text x="{_LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{value:.3g}</text>')
     for tick in range(_TICKS + 1):
-        step = round(last * tick / _TICKS)
-        x = _x(step, last)
+        step = round(scale.last * tick / _TICKS)
+        x = _x(step, scale)
         parts.append(f'<text x="{x:.1f}" y="{_HEIGHT - _BOTTOM + 18}" text-anchor="middle">{step}</text>')
     middle = (_LEFT + right) / 2
     parts.append(f'<text x="{middle:.1f}" y="{_HEIGHT - 6}" text-anchor="middle">training step</text>')
     return parts
 
 
-def _line(place: int, line: ChartSeries, slot: int, top: float, last: int, label: float) -> list[str]:
+def _line(place: int, line: ChartSeries, slot: int, scale: ChartScale, label: float) -> list[str]:
     # On a page with the app's style sheet the colour follows its scheme; alone the chart is for light paper.
     colour = f"var(--series-{slot}, {SERIES[slot].light})"
     dash = _DASHES[place % len(_DASHES)]
     banded = [(step, found) for step, found in line.points if found.half is not None]
     parts = []
     if banded:
-        upper = [(_x(step, last), _y(min(top, found.mean + (found.half or 0)), top)) for step, found in banded]
-        lower = [(_x(step, last), _y(max(0.0, found.mean - (found.half or 0)), top)) for step, found in banded]
+        upper = [(_x(step, scale), _y(min(scale.top, one.mean + (one.half or 0)), scale)) for step, one in banded]
+        lower = [(_x(step, scale), _y(max(scale.bottom, one.mean - (one.half or 0)), scale)) for step, one in banded]
         parts.append(f'<polygon points="{_path([*upper, *reversed(lower)])}" fill="{colour}" opacity="0.12"/>')
-    points = [(_x(step, last), _y(found.mean, top)) for step, found in line.points]
+    points = [(_x(step, scale), _y(found.mean, scale)) for step, found in line.points]
     dashes = f' stroke-dasharray="{dash}"' if dash else ""
     parts.append(f'<polyline points="{_path(points)}" fill="none" stroke="{colour}" stroke-width="2"{dashes}/>')
     parts += [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="2.5" fill="{colour}"/>' for x, y in points]
@@ -129,9 +148,9 @@ def _path(points: Sequence[tuple[float, float]]) -> str:
     return " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
 
 
-def _x(step: int, last: int) -> float:
-    return _LEFT + (_WIDTH - _RIGHT - _LEFT) * step / last
+def _x(step: int, scale: ChartScale) -> float:
+    return _LEFT + (_WIDTH - _RIGHT - _LEFT) * step / scale.last
 
 
-def _y(value: float, top: float) -> float:
-    return _HEIGHT - _BOTTOM - (_HEIGHT - _BOTTOM - _TOP) * value / top
+def _y(value: float, scale: ChartScale) -> float:
+    return _HEIGHT - _BOTTOM - (_HEIGHT - _BOTTOM - _TOP) * (value - scale.bottom) / (scale.top - scale.bottom)

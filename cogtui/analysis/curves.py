@@ -8,13 +8,17 @@ from __future__ import annotations
 
 import statistics
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 from cogtui.analysis.intervals import half_width
-from cogtui.store.values.types import StepSummary
+from cogtui.store.values.types import MetricStep, StepSummary
+from jobs.planning.types import Cell
+from jobs.recipe.labels import label_text
 from pipelines.behaviors.sets.registered import BEHAVIORS, behaviors_counted
+from pipelines.stages.builtin import find_kind
+from pipelines.stages.kinds import Evaluation
 
 Measure: TypeAlias = str
 """One of `available_measures`."""
@@ -43,40 +47,164 @@ class CurvePoint:
     """Number of rollouts with a value: scored for accuracy and reward, judged for a behaviour."""
     missing: int
     """Number of rollouts without a value."""
+    bottom: float | None = None
+    """The smallest value among the steps that this point stands for, averaged over seeds; None for a single step."""
+    top: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """A measure over the steps of one condition and split."""
+    """A measure over the steps of one group of runs and one split."""
 
     condition: str | None
     split: str
     measure: Measure
     points: tuple[CurvePoint, ...]
+    group: str = ""
+    """Name of the group; empty where it is the condition alone."""
+    stages: tuple[str, ...] = ()
+    """Keys of its stages, where it is about stages of an experiment."""
+
+    @property
+    def name(self) -> str:
+        """The group or condition as shown."""
+        return self.group or self.condition or "no condition"
 
 
-def build_curves(summaries: Iterable[StepSummary], measure: Measure) -> list[Curve]:
-    """Build the curves of a measure, one per condition and split.
+class RunPlace(NamedTuple):
+    """Where a stage belongs among the runs of an experiment."""
+
+    group: str
+    condition: str | None
+    seed: int | str
+    """A stage without a seed counts as a run of its own, under its key."""
+
+
+Places: TypeAlias = Mapping[str, RunPlace]
+"""Stage key → its place."""
+
+
+def place_runs(cells: Iterable[Cell], prefix: str = "") -> dict[str, RunPlace]:
+    """Return the places of the evaluated stages of an experiment's cells.
+
+    Where a cell has stages that evaluate while they train, these are its runs, as in `outcomes.load_runs`. A stage that
+    several groups share belongs to none of them and is left out.
+
+    Args:
+        cells: of the experiment.
+        prefix: put before each group's name, to tell experiments apart.
+    """
+    cells = list(cells)
+    dimensions = {name for cell in cells for name in cell.labels} - {"seed"}
+    found: dict[str, RunPlace] = {}
+    shared: set[str] = set()
+    for cell in cells:
+        others = {name: value for name, value in cell.labels.items() if name != "seed"}
+        group = str(cell.labels["condition"]) if dimensions == {"condition"} else label_text(others)
+        condition, seed = cell.labels.get("condition"), cell.labels.get("seed")
+        evaluations = {key: _evaluation_of(key) for key in cell.stages.values()}
+        wanted: Evaluation = "training" if "training" in evaluations.values() else "once"
+        for name, key in cell.stages.items():
+            if evaluations[key] == wanted:
+                whole = f"{prefix}{group or name}"
+                if key in found and found[key].group != whole:
+                    shared.add(key)
+                run = seed if isinstance(seed, int) and not isinstance(seed, bool) else key
+                found[key] = RunPlace(whole, None if condition is None else str(condition), run)
+    return {key: place for key, place in found.items() if key not in shared}
+
+
+def _evaluation_of(key: str) -> Evaluation:
+    kind = find_kind(key.partition("-")[0])
+    return "none" if kind is None else kind.evaluates
+
+
+def places_by_condition(summaries: Iterable[StepSummary]) -> dict[str, RunPlace]:
+    """Return the places of all stages with rollouts, grouped by condition alone: where no experiment is known."""
+    return {one.stage: RunPlace("", one.condition, one.stage if one.seed is None else one.seed) for one in summaries}
+
+
+def build_curves(summaries: Iterable[StepSummary], measure: Measure, places: Places | None = None) -> list[Curve]:
+    """Build the curves of a measure, one per group of runs and split.
 
     Stages of the same seed that share a step are pooled, each rollout with equal weight. A step without any value has
     no point: missing is not zero.
+
+    Args:
+        summaries: of stages.
+        measure: one of `available_measures`.
+        places: the runs of an experiment; other stages are left out. Without it, stages are grouped by condition.
     """
-    # Without a seed, each stage counts as a run of its own.
-    runs: defaultdict[tuple[str | None, str, int], defaultdict[int | str, list[StepSummary]]]
+    summaries = list(summaries)
+    known = places_by_condition(summaries) if places is None else places
+    runs: defaultdict[tuple[str, str | None, str, int], defaultdict[int | str, list[StepSummary]]]
     runs = defaultdict(lambda: defaultdict(list))
+    stages: defaultdict[tuple[str, str | None, str], dict[str, None]] = defaultdict(dict)
     for one in summaries:
-        runs[one.condition, one.split, one.step][one.stage if one.seed is None else one.seed].append(one)
-    points: defaultdict[tuple[str | None, str], list[CurvePoint]] = defaultdict(list)
-    for (condition, split, step), seeds in runs.items():
+        place = known.get(one.stage)
+        if place is not None:
+            condition = one.condition if places is None else place.condition
+            run = (one.stage if one.seed is None else one.seed) if places is None else place.seed
+            runs[place.group, condition, one.split, one.step][run].append(one)
+            stages[place.group, condition, one.split][one.stage] = None
+    points: defaultdict[tuple[str, str | None, str], list[CurvePoint]] = defaultdict(list)
+    for (group, condition, split, step), seeds in runs.items():
         point = _point(step, seeds.values(), measure)
         if point is not None:
-            points[condition, split].append(point)
+            points[group, condition, split].append(point)
     return [
-        Curve(condition, split, measure, tuple(sorted(found, key=lambda point: point.step)))
-        for (condition, split), found in sorted(
-            points.items(), key=lambda item: (item[0][0] is None, item[0][0] or "", item[0][1])
+        Curve(
+            condition,
+            split,
+            measure,
+            tuple(sorted(found, key=lambda point: point.step)),
+            group,
+            () if places is None else tuple(stages[group, condition, split]),
+        )
+        for (group, condition, split), found in sorted(
+            points.items(), key=lambda item: (item[0][0], item[0][1] is None, item[0][1] or "", item[0][2])
         )
     ]
+
+
+def build_metric_curves(rows: Iterable[MetricStep], stream: str, name: str, places: Places) -> list[Curve]:
+    """Build the curves of a metric that training wrote, one per group of runs.
+
+    Args:
+        rows: of all stages.
+        stream, name: of the metric.
+        places: the runs.
+    """
+    found: defaultdict[tuple[str, str | None], defaultdict[int, list[MetricStep]]]
+    found = defaultdict(lambda: defaultdict(list))
+    stages: defaultdict[tuple[str, str | None], dict[str, None]] = defaultdict(dict)
+    for row in rows:
+        place = places.get(row.stage)
+        if place is not None and row.stream == stream and row.name == name:
+            found[place.group, place.condition][round(row.step)].append(row)
+            stages[place.group, place.condition][row.stage] = None
+    curves = []
+    for (group, condition), steps in sorted(found.items(), key=lambda item: (item[0][0], item[0][1] or "")):
+        points = []
+        for step, seeds in sorted(steps.items()):
+            mean = statistics.fmean(one.value for one in seeds)
+            half = half_width([one.value for one in seeds])
+            several = any(one.steps > 1 for one in seeds)
+            points.append(
+                CurvePoint(
+                    step,
+                    mean,
+                    None if half is None else mean - half,
+                    None if half is None else mean + half,
+                    len(seeds),
+                    sum(one.steps for one in seeds),
+                    0,
+                    statistics.fmean(one.low for one in seeds) if several else None,
+                    statistics.fmean(one.high for one in seeds) if several else None,
+                )
+            )
+        curves.append(Curve(condition, "", name, tuple(points), group, tuple(stages[group, condition])))
+    return curves
 
 
 def _point(step: int, seeds: Iterable[Sequence[StepSummary]], measure: Measure) -> CurvePoint | None:

@@ -112,7 +112,7 @@ async def curves(app: CogtuiApp, pilot: Pilot[None]) -> bool:
 
     app.action_mode("Curves")
     await settle(app, pilot)
-    return isinstance(app.screen, CurvesScreen) and bool(app.screen.series)
+    return isinstance(app.screen, CurvesScreen) and bool(app.screen.grid.charts)
 
 
 async def judges(app: CogtuiApp, pilot: Pilot[None]) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
@@ -38,6 +38,7 @@ from cogtui.store.values.types import (
     Cursor,
     GroupSort,
     Histogram,
+    MetricStep,
     Page,
     ProblemGroup,
     Query,
@@ -280,6 +281,14 @@ class Store:
     def metrics(self, stage: str) -> list[Metric]:
         """Return the metrics of a stage by step; values of several streams at a step are merged."""
         return aggregates.metrics(self._db, stage)
+
+    def metric_names(self, stages: Collection[str]) -> set[tuple[str, str]]:
+        """Return (stream, name) of the metrics that stages wrote."""
+        return aggregates.metric_names(self._db, stages)
+
+    def metric_steps(self, stage: str, stream: str, names: Collection[str], *, at_most: int = 2000) -> list[MetricStep]:
+        """Return some metrics of one stream of a stage by step, at most so many points of each."""
+        return aggregates.metric_steps(self._db, stage, stream, names, at_most)
 
     def judge_runs(self) -> list[JudgeRun]:
         """Return all judge runs of the index."""

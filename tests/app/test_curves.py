@@ -1,21 +1,39 @@
 """Mode 4: the braille field, the plot of curves, and the way from a point to its rollouts."""
 
+import csv
 import math
+from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from textual.widgets import Input
 
 from cogtui.analysis.curves import Curve, CurvePoint
-from cogtui.app.curves.curve_plot import make_series, plot_rows
+from cogtui.app.curves.chart import ChartLine, ChartView, chart_rows, make_lines
+from cogtui.app.curves.chart_grid import ChartGrid
+from cogtui.app.curves.legend import CurveLegend
 from cogtui.app.curves.screen import CurvesScreen
-from cogtui.app.curves.widget import CurveList, CurvePlot
-from cogtui.app.rendering.plot import BrailleCanvas, PlotBounds, find_bounds, format_number
+from cogtui.app.rendering.plot import (
+    BrailleCanvas,
+    PlotBounds,
+    decimate,
+    find_bounds,
+    format_number,
+    format_tick,
+    nice_ticks,
+)
+from cogtui.app.shell.dialogs import AskScreen, ChoiceScreen
 from cogtui.app.traces.list.rollout_list import RolloutList
 from cogtui.app.traces.list.screen import TracesScreen
+from cogtui.app.widgets.bars import TopBar
 from cogtui.app.widgets.text_rows import TextRows
-from tests.app.conftest import Builder
-from tests.app.driving import press, running, settle, visible_lines
+from cogtui.store import open_store
+from jobs.planning.types import Cell
+from pipelines.records import Metric
+from tests.app.conftest import MOMENT, Builder
+from tests.app.driving import notices, press, running, settle, top, until
 
 UNIT = PlotBounds(0.0, 1.0, 0.0, 1.0)
 numbers = st.one_of(st.floats(-1e6, 1e6), st.sampled_from([math.nan, math.inf, -math.inf]))
@@ -72,27 +90,93 @@ def curve(condition: str, values: list[tuple[int, float, float | None]]) -> Curv
     return Curve(condition, "test", "accuracy", points)
 
 
+def lines_of(*curves: Curve, view: ChartView = ChartView()) -> list[ChartLine]:  # noqa: B008
+    return make_lines(curves, [one.name for one in curves], {}, view)
+
+
+def chart_text(lines: list[ChartLine], width: int = 60, height: int = 20, **options: Any) -> list[str]:
+    return ["".join(text for text, _ in row) for row in chart_rows(lines, width, height, **options)]
+
+
 def test_curves_are_told_apart_without_colour() -> None:
-    series = make_series([curve(f"c{n}", [(0, n / 10, None), (9, n / 10, None)]) for n in range(10)], {})
-    assert len({one.letter for one in series}) == 10
-    assert len({(one.style, one.pattern) for one in series}) == 10
-    text = "\n".join("".join(part for part, _ in row) for row in plot_rows(series, 60, 24))
+    curves = [curve(f"c{n}", [(0, n / 10, None), (9, n / 10, None)]) for n in range(10)]
+    lines = lines_of(*curves, view=ChartView(no_color=True))
+    assert len({one.letter for one in lines}) == 10
+    assert len({one.pattern for one in lines[:4]}) == 4
+    assert len({one.style for one in lines_of(*curves)}) == 10
+    text = "\n".join(chart_text(lines, 60, 24))
     assert all(letter in text for letter in "abcdefghij")
 
 
 def test_only_the_chosen_curve_has_its_band_and_only_where_there_is_an_interval() -> None:
-    series = make_series(
-        [curve("x", [(0, 0.5, 0.3), (5, 0.5, 0.3), (9, 0.5, None)]), curve("y", [(0, 0.1, 0.1), (9, 0.1, 0.1)])], {}
+    lines = lines_of(
+        curve("x", [(0, 0.5, 0.3), (5, 0.5, 0.3), (9, 0.5, None)]), curve("y", [(0, 0.1, 0.1), (9, 0.1, 0.1)])
     )
 
-    def filled(chosen: int) -> int:
-        rows = plot_rows(series, 60, 20, chosen=chosen)
-        return sum(0x2800 < ord(char) <= 0x28FF for row in rows for text, _ in row for char in text)
+    def shaded(chosen: str) -> list[int]:
+        rows = chart_rows(lines, 60, 20, chosen=chosen)
+        return [y for y, row in enumerate(rows) if any(style == "faint" and text.strip() for text, style in row)]
 
-    assert filled(0) > filled(1)
-    right_half = [row[2 + 45 :] for row in plot_rows(series, 60, 20, chosen=0)[1:-1]]
-    shaded = [row for row in right_half if any(0x2800 < ord(text) <= 0x28FF for text, _ in row if len(text) == 1)]
-    assert len(shaded) <= 3, "no interval at the last point, so no band towards it"
+    assert len(shaded("x")) > len(shaded("y")) > 0
+    assert shaded("") == []
+    rows = chart_rows(lines, 60, 20, chosen="x")
+    ends = [
+        sum(len(text) for text, _ in row[:index])
+        for row in rows
+        for index, (text, style) in enumerate(row)
+        if style == "faint"
+    ]
+    assert max(ends) < 45, "no interval at the last point, so no band towards it"
+
+
+def test_ticks_are_round_and_cover_the_values() -> None:
+    assert nice_ticks(0.03, 0.41, 5) == pytest.approx([0.0, 0.2, 0.4, 0.6])
+    assert nice_ticks(0, 250, 6) == pytest.approx([0, 50, 100, 150, 200, 250])
+    assert [format_tick(value, 2.5) for value in (0, 2.5, 5)] == ["0", "2.5", "5.0"]
+    assert [format_tick(value, 5000) for value in (5000, 10_000)] == ["5000", "10k"]
+
+
+@given(st.floats(-1e6, 1e6), st.floats(0.001, 1e6), st.integers(2, 8))
+def test_ticks_never_are_too_many_nor_leave_a_value_out(low: float, span: float, most: int) -> None:
+    ticks = nice_ticks(low, low + span, most)
+    assert 2 <= len(ticks) <= most
+    assert ticks[0] <= low + 1e-6 * span
+    assert ticks[-1] >= low + span - 1e-6 * span
+
+
+def test_a_long_curve_keeps_its_peak_and_its_ends() -> None:
+    xs = [float(step) for step in range(100_000)]
+    ys = [0.0] * 100_000
+    ys[50_003], ys[-1] = 1.0, 0.5
+    kept = decimate(xs, ys, 0.0, 99_999.0, 80)
+    assert len(kept) <= 4 * 80
+    assert max(y for _, y in kept) == 1.0
+    assert kept[0][1] == 0.0
+    assert kept[-1][1] == 0.5
+
+
+def test_a_missing_stretch_of_steps_is_a_gap() -> None:
+    (whole,) = lines_of(curve("x", [(step, 0.5, None) for step in range(40)]))
+    (torn,) = lines_of(curve("x", [(step, 0.5, None) for step in range(40) if not 10 <= step < 25]))
+    assert len(whole.segments) == 1
+    assert [(xs[0], xs[-1]) for xs, _ in torn.segments] == [(0, 9), (25, 39)]
+
+
+def test_a_point_over_many_steps_shows_their_extremes() -> None:
+    points = [CurvePoint(step, 0.5, None, None, 1, 50, 0, 0.0, 1.0 if step == 100 else 0.6) for step in (0, 50, 100)]
+    (line,) = lines_of(Curve("x", "", "kl", tuple(points)))
+    assert line.extent == PlotBounds(0, 100, 0.0, 1.0)
+
+
+def test_smoothing_and_the_logarithmic_axis() -> None:
+    values: list[tuple[int, float, float | None]] = [(step, float(step % 2), None) for step in range(20)]
+    (smooth,) = lines_of(curve("x", values), view=ChartView(smoothing=0.9))
+    ends = smooth.segments[-1][1][-4:]
+    assert max(ends) - min(ends) < 0.2
+    (log,) = lines_of(curve("x", [(0, 0.001, None), (1, 0.0, None), (2, 1000.0, None)]), view=ChartView(log_axis=True))
+    assert [ys for _, ys in log.segments] == [[-3.0], [3.0]], "zero has no place: a gap"
+    text = chart_text([log], view=ChartView(log_axis=True))
+    assert text[0].lstrip().startswith("1000")
 
 
 @pytest.mark.parametrize(
@@ -113,23 +197,26 @@ def trained(builder: Builder) -> Builder:
     return builder
 
 
+def grid_of(screen: CurvesScreen) -> ChartGrid:
+    return screen.query_one(ChartGrid)
+
+
 async def test_curves_show_means_intervals_and_what_is_missing(trained: Builder) -> None:
     async with running(trained.workspace, (100, 32)) as (app, pilot):
         await press(pilot, "4")
-        assert isinstance(app.screen, CurvesScreen)
-        names = [one.name for one in app.screen.series]
-        assert names == ["all_strategies", "none"]
-        assert "accuracy  train  at step 20" in app.screen.query_one("#summary", TextRows).text
-        lines = visible_lines(app.screen.query_one(CurveList))
-        assert "0.50" in lines[0]
-        assert "1 seed, n 6" in lines[0]
-        assert "2 seeds, n 14" in lines[1]
-        assert "±0.00" in lines[1]
-        plot = app.screen.query_one(CurvePlot).text
-        assert "step 20" in plot
-        await press(pilot, "m", "m", "m", "m")
-        assert app.screen.measure == "verification"
-        assert [one.name for one in app.screen.series] == ["none"], "what nobody judged has no point, not a zero"
+        screen = top(app, CurvesScreen)
+        assert screen.names == ["all_strategies", "none"]
+        grid = grid_of(screen)
+        assert [one.title for one in grid.charts][:2] == ["accuracy, train", "reward, train"]
+        legend = screen.query_one(CurveLegend)
+        assert "step 20" in legend.text
+        assert "all_strategies 0.50 1 seed, no interval, n 6" in legend.text
+        await press(pilot, "down")
+        assert "none 0.50 ±0.00 2 seeds, n 14" in legend.text
+        assert "95 % interval" in screen.query_one("#summary", TextRows).text
+        assert "accuracy, train" in grid.text
+        verification = next(one for one in grid.charts if one.title.startswith("V verification"))
+        assert [one.name for one in verification.lines] == ["none"], "what nobody judged has no point, not a zero"
 
 
 async def test_a_point_opens_its_rollouts_and_esc_comes_back(trained: Builder) -> None:
@@ -140,18 +227,17 @@ async def test_a_point_opens_its_rollouts_and_esc_comes_back(trained: Builder) -
         assert {(row.condition, row.step) for row in rows} == {("none", 10)}
         assert len(rows) == 14
         await press(pilot, "escape")
-        assert "at step 10" in app.screen.query_one("#summary", TextRows).text
+        assert "step 10" in app.screen.query_one(CurveLegend).text
 
 
 async def test_published_curves_stand_behind_the_same_conditions(trained: Builder) -> None:
     async with running(trained.workspace, (100, 32)) as (app, pilot):
         await press(pilot, "4")
-        screen = app.screen
-        assert isinstance(screen, CurvesScreen)
-        before = screen.query_one(CurvePlot).text
-        await press(pilot, "b")
+        screen = top(app, CurvesScreen)
+        before = grid_of(screen).text
+        await press(pilot, "p")
         assert "published, llama 3B" in screen.query_one("#summary", TextRows).text
-        assert screen.query_one(CurvePlot).text != before
+        assert grid_of(screen).text != before
         await press(pilot, "b", "b")
         assert "published" not in screen.query_one("#summary", TextRows).text
 
@@ -160,6 +246,141 @@ async def test_no_rollouts_no_curves(builder: Builder) -> None:
     async with running(builder.workspace, (80, 24)) as (app, pilot):
         await press(pilot, "4")
         assert "no rollout here yet" in app.screen.query_one("#summary", TextRows).text
-        await press(pilot, "s", "m", "b", "left", "enter")
+        await press(pilot, "s", "m", "b", "left", "enter", "z", "e", "tab", "w", "g", "n", "o")
         await settle(pilot)
         assert isinstance(app.screen, CurvesScreen)
+
+
+@pytest.fixture
+def two_experiments(builder: Builder) -> Builder:
+    """Two experiments with the same conditions and other figures, with metrics of training and evaluations."""
+    for number, name in enumerate(("first", "second")):
+        cells = []
+        for place, condition in enumerate(("none", "all_strategies")):
+            for seed in (1, 2):
+                labels = {"condition": condition, "seed": seed}
+                folder = builder.stage("ppo", f"{number}{place}{seed}", labels)
+                level = 0.1 + 0.4 * number + 0.1 * place
+                with folder.stream("metrics", "eval") as writer:
+                    writer.append(
+                        Metric(step=step, values={"accuracy": level + step / 1000, "length": 20.0}) for step in (0, 20)
+                    )
+                with folder.stream("metrics", "train") as writer:
+                    writer.append(
+                        Metric(step=step, values={"reward": level, "kl": step / 100, "strange": 1.0})
+                        for step in range(20)
+                        if not 5 <= step < 12
+                    )
+                builder.rollouts(folder, ["words"] * 4, step=20, stream="s20")
+                cells.append(Cell(labels=labels, stages={"ppo": folder.key}))
+        builder.experiment(name, cells, MOMENT + number)
+    return builder
+
+
+async def test_one_experiment_is_shown_and_two_are_never_spliced(two_experiments: Builder) -> None:
+    async with running(two_experiments.workspace, (160, 48)) as (app, pilot):
+        await press(pilot, "4")
+        screen = top(app, CurvesScreen)
+        grid = grid_of(screen)
+        assert list(screen.experiments) == ["second"]
+        assert "second" in screen.query_one(TopBar).render_line(0).text
+        assert [one.title for one in grid.charts][:4] == [
+            "test accuracy", "reward, training", "response length, tokens", "V verification a trace, train",
+        ]  # fmt: skip
+        assert "KL to the base" in [one.title for one in grid.charts]
+        assert "strange, train" not in [one.title for one in grid.charts], "offered under m, not shown"
+        accuracy = grid.charts[0].lines
+        assert {one.name: round(one.curve.points[0].mean, 3) for one in accuracy} == {
+            "all_strategies": 0.6,
+            "none": 0.5,
+        }
+        kl = next(one for one in grid.charts if one.title == "KL to the base")
+        assert len(kl.lines[0].segments) == 2, "steps without a record are a gap"
+        await press(pilot, "n")
+        assert list(screen.experiments) == ["first"]
+        assert {round(one.curve.points[0].mean, 3) for one in grid.charts[0].lines} == {0.1, 0.2}
+        assert app.context.experiment == "first"
+        await press(pilot, "O")
+        assert isinstance(app.screen, ChoiceScreen)
+        await press(pilot, "home", "enter")
+        assert list(screen.experiments) == ["first", "second"]
+        assert len(screen.names) == 4
+        assert len({(one.letter, one.style) for one in grid.charts[0].lines}) == 4
+
+
+async def test_enter_opens_the_rollouts_of_that_experiment_alone(two_experiments: Builder) -> None:
+    async with running(two_experiments.workspace, (160, 48)) as (app, pilot):
+        await press(pilot, "4", "end", "enter")
+        rows = top(app, TracesScreen).query_one(RolloutList).rollouts
+        assert {row.stage for row in rows} == {"ppo-000000000101", "ppo-000000000102"}
+
+
+async def test_zoom_measures_and_pages(two_experiments: Builder) -> None:
+    async with running(two_experiments.workspace, (80, 24)) as (app, pilot):
+        await press(pilot, "4")
+        screen = top(app, CurvesScreen)
+        grid = grid_of(screen)
+        assert len(grid.page()) == 4
+        await press(pilot, "tab", "tab", "tab", "tab")
+        assert grid.page().start == 4, "Tab past the last chart shows the next page"
+        await press(pilot, "z")
+        assert len(grid.page()) == 1
+        assert grid.chart is not None
+        assert grid.chart.title in grid.text
+        await press(pilot, "escape")
+        assert len(grid.page()) > 1
+        await press(pilot, "m")
+        choices = top(app, ChoiceScreen).choices
+        await press(pilot, "end", "enter")
+        assert "strange" in choices[-1]
+        assert any("strange" in one.title for one in grid.charts)
+
+
+@pytest.mark.parametrize("ending", ["svg", "png", "csv"])
+async def test_a_chart_is_exported(two_experiments: Builder, tmp_path: Path, ending: str) -> None:
+    if ending == "png":
+        pytest.importorskip("matplotlib")
+    path = tmp_path / f"figure.{ending}"
+    async with running(two_experiments.workspace, (120, 36)) as (app, pilot):
+        await press(pilot, "4", "e")
+        dialog = top(app, AskScreen)
+        dialog.query_one(Input).value = str(path)
+        await press(pilot, "enter")
+        await until(pilot, path.exists)
+        assert any(str(path) in notice for notice in notices(app))
+    written = path.read_bytes()
+    if ending == "csv":
+        rows = list(csv.DictReader(written.decode().splitlines()))
+        assert [(row["group"], row["step"], row["seeds"]) for row in rows][:2] == [
+            ("all_strategies", "0", "2"), ("all_strategies", "20", "2"),
+        ]  # fmt: skip
+        assert float(rows[0]["mean"]) == pytest.approx(0.6)
+    else:
+        assert written.startswith(b"<svg" if ending == "svg" else b"\x89PNG")
+
+
+async def test_a_click_moves_the_cursor_and_a_double_click_zooms(two_experiments: Builder) -> None:
+    async with running(two_experiments.workspace, (120, 36)) as (app, pilot):
+        await press(pilot, "4")
+        screen = top(app, CurvesScreen)
+        await pilot.click(ChartGrid, offset=(10, 4))
+        await settle(pilot)
+        assert screen.step == 0
+        await pilot.click(ChartGrid, offset=(50, 4), times=2)
+        await settle(pilot)
+        assert grid_of(screen).zoomed
+        assert grid_of(screen).focused_chart == 1
+
+
+def test_a_hundred_thousand_steps_are_read_as_two_thousand_points_with_their_extremes(builder: Builder) -> None:
+    folder = builder.stage("ppo", "c1", {"condition": "none", "seed": 1})
+    with folder.stream("metrics", "train") as writer:
+        writer.append(Metric(step=step, values={"kl": 9.0 if step == 70_001 else 0.1}) for step in range(100_000))
+    with open_store(builder.workspace) as store:
+        store.ingest()
+        rows = store.metric_steps(folder.key, "metrics-train", ["kl"])
+        assert store.metric_names([folder.key]) == {("metrics-train", "kl")}
+    assert len(rows) == 2000
+    assert sum(row.steps for row in rows) == 100_000
+    assert max(row.high for row in rows) == 9.0
+    assert rows[0].step < rows[-1].step

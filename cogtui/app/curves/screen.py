@@ -1,72 +1,114 @@
-"""Mode 4: a measure over training steps by condition, with intervals over seeds; Enter opens a point's rollouts."""
+"""Mode 4: the curves of an experiment as small multiples, with intervals over seeds; Enter opens a point's rollouts."""
 
 import time
-from typing import ClassVar
+from collections import defaultdict
+from collections.abc import Mapping
+from pathlib import Path
+from typing import ClassVar, Final
 
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Container
 
-from cogtui.analysis.curves import Measure, available_measures, build_curves
-from cogtui.analysis.reference import published_curve
-from cogtui.app.curves.curve_plot import PlotSeries, list_steps, make_series
-from cogtui.app.curves.widget import CurveList, CurvePlot
+from cogtui.analysis.curves import (
+    RunPlace,
+    available_measures,
+    place_runs,
+    places_by_condition,
+)
+from cogtui.analysis.figures import Figure, export_figure
+from cogtui.analysis.measures import ROLLOUTS, ChartMeasure, list_measures
+from cogtui.app.curves.building import ChartRequest, build_charts
+from cogtui.app.curves.chart import ChartLine, ChartView, list_steps
+from cogtui.app.curves.chart_grid import Chart, ChartGrid
+from cogtui.app.curves.experiment_choice import ExperimentChoice
+from cogtui.app.curves.legend import CurveLegend
+from cogtui.app.curves.reading import CurveData, read_curves
 from cogtui.app.rendering.styles import Part
 from cogtui.app.rendering.text import printable_line
-from cogtui.app.shell.dialogs import ChoiceScreen
+from cogtui.app.shell.dialogs import AskScreen, ChoiceScreen
 from cogtui.app.shell.list_query import quote_value
 from cogtui.app.shell.opening import OpenRolloutList
-from cogtui.app.shell.screen_base import AppScreen
-from cogtui.app.widgets.line_view import LineView
+from cogtui.app.shell.snapshot import WorkspaceSnapshot
+from cogtui.app.widgets.bars import TopBar
+from cogtui.app.widgets.panel import Panel
 from cogtui.app.widgets.text_rows import TextRows
-from cogtui.store.values.types import StepSummary
+from cogtui.store.values.types import MetricStep
+from pipelines.behaviors.sets.registered import BEHAVIORS
+from pipelines.errors import CogtuiError
 
-_AT_MOST_EVERY_S = 5.0
-_PUBLISHED = ("", "llama", "qwen")
+_AT_MOST_EVERY_S: Final = 5.0
+_SHARE_OF_TIME: Final = 10
+"""Reading takes at most one part in so many of the time, where curves are very long."""
+_PUBLISHED: Final = ("", "llama", "qwen")
+_SMOOTHINGS: Final = (0.0, 0.6, 0.9)
 
 
-class CurvesScreen(AppScreen):
-    """Curves of one measure and one split."""
+class CurvesScreen(ExperimentChoice):
+    """The dashboard."""
 
     MODE = "Curves"
     HELP_TITLE = "Curves"
+    FOOTER = ("Tab", "Enter", "z", "m", "p", "e")
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("m", "measure(1)", "Measure"),
-        Binding("M", "measure(-1)", "Previous measure", show=False),
-        Binding("o", "choose_measure", "Choose a measure", show=False),
-        Binding("s", "split", "Split"),
-        Binding("b", "published", "Published curves behind"),
+        Binding("z", "zoom", "Zoom"),
+        Binding("m", "measures", "Measures"),
+        Binding("p,b", "published", "Published behind", key_display="p"),
+        Binding("e", "export", "Export"),
+        Binding("s", "split", "Split of the rollouts", show=False),
+        Binding("w", "smooth", "Smooth", show=False),
+        Binding("g", "log_axis", "Logarithmic axis", show=False),
     ]
 
     def __init__(self) -> None:
         super().__init__()
-        self.measure: Measure = "accuracy"
+        self.measures: list[ChartMeasure] = []
+        """The measures that there are."""
+        self.hidden: set[str] = set()
+        """Keys of measures that are not shown."""
         self.split = ""
         self.published = ""
-        self.series: list[PlotSeries] = []
-        self.step: int | None = None
-        self._summaries: list[StepSummary] = []
+        self.chosen = ""
+        """Name of the group whose band is shown and whose rollouts Enter opens."""
+        self.view = ChartView()
+        self.names: list[str] = []
+        """Names of all groups, in the order of their letters."""
+        self._data = CurveData([], frozenset())
+        self._rows: Mapping[tuple[str, str], list[MetricStep]] = {}
+        self._places: Mapping[str, RunPlace] = {}
+        self._others: set[str] = set()
         self._read_at = 0.0
+        self._took = 0.0
         self._read = False
         self._waiting = False
 
     def compose_body(self) -> ComposeResult:
         yield TextRows((" reading the index", "dim"), widget_id="summary")
-        with Container(classes="curves"):
-            yield CurvePlot()
-            yield CurveList()
+        yield ChartGrid()
+        with Panel(title="At the cursor", panel_id="legend-panel", text=True):
+            yield CurveLegend()
+
+    @property
+    def grid(self) -> ChartGrid:
+        """The charts."""
+        return self.query_one(ChartGrid)
 
     def on_mount(self) -> None:
-        self.query_one(CurveList).focus()
+        self.view = ChartView(no_color=self.app.no_color)
+        self.grid.focus()
         self.watch_signal(self.shared.store_signal, lambda _: self.catch_up())
-        self.run_worker(self._load(), group="load", exclusive=True)
+        self.watch_signal(self.shared.snapshot_signal, self._experiments_changed)
+        self.load_soon()
+
+    def _experiments_changed(self, snapshot: WorkspaceSnapshot) -> None:
+        if self.wanted_experiments(snapshot) != self.experiments:
+            self.load_soon()
 
     def catch_up(self) -> None:
-        """Read again, at most every few seconds: a plot is many bytes over a slow connection."""
-        wait = _AT_MOST_EVERY_S - (time.monotonic() - self._read_at)
+        """Read again, at most every few seconds: charts are many bytes over a slow connection."""
+        wait = max(_AT_MOST_EVERY_S, _SHARE_OF_TIME * self._took) - (time.monotonic() - self._read_at)
         if wait <= 0:
-            self.run_worker(self._load(), group="load", exclusive=True)
+            self.load_soon()
         elif not self._waiting:
             self._waiting = True
             self.set_timer(wait, self._waited)
@@ -76,98 +118,288 @@ class CurvesScreen(AppScreen):
         if self.app.screen is self:
             self.catch_up()
 
+    def load_soon(self) -> None:
+        self.run_worker(self._load(), group="load", exclusive=True)
+
     async def _load(self) -> None:
         self._read_at = time.monotonic()
-        found = await self.fetch(self.context.store.call(lambda store: store.per_step()))
-        if found is not None:
-            self._summaries, self._read = found, True
-            self.draw()
+        snapshot = self.context.snapshot
+        wanted = self.wanted_experiments(snapshot)
+        places: dict[str, RunPlace] = {}
+        for experiment in snapshot.experiments:
+            if experiment.name in wanted:
+                prefix = f"{experiment.name} · " if len(wanted) > 1 else ""
+                places |= place_runs(experiment.cells, prefix)
+        found = await self.fetch(self.context.store.call(lambda store: read_curves(store, places)))
+        if found is None:
+            return
+        self.experiments = wanted
+        self._data, self._read = found, True
+        self._places = places or places_by_condition(found.summaries)
+        self._list_measures()
+        # The usual charts first; what else there is, is read when it is chosen.
+        rows: defaultdict[tuple[str, str], list[MetricStep]] = defaultdict(list)
+        for stage in self._places:
+            streams = self._streams()
+            if streams:
+                read = await self.fetch(
+                    self.context.store.call(
+                        lambda store, stage=stage, streams=streams: [  # type: ignore[misc]
+                            row for stream, names in streams.items() for row in store.metric_steps(stage, stream, names)
+                        ]
+                    )
+                )
+                for row in read or ():
+                    rows[row.stream, row.name].append(row)
+        self._rows = rows
+        await self._draw()
+        self._took = time.monotonic() - self._read_at
+
+    def _list_measures(self) -> None:
+        of_rollouts = available_measures(self._data.summaries) if self._data.summaries else ()
+        behaviors = [name for name in BEHAVIORS if name in of_rollouts or ("metrics-eval", name) in self._data.names]
+        usual, others = list_measures(of_rollouts, self._data.names, behaviors)
+        self.measures = [*usual, *others]
+        new = {one.key for one in others} - self._others
+        self._others |= new
+        self.hidden |= new  # offered under `m`, not shown at first
+
+    def _streams(self) -> dict[str, list[str]]:
+        """Return the names of the metrics to read, by stream."""
+        streams: dict[str, list[str]] = {}
+        for one in self.shown_measures:
+            if one.source != ROLLOUTS:
+                streams.setdefault(one.source, []).append(one.name)
+        return streams
+
+    @property
+    def shown_measures(self) -> list[ChartMeasure]:
+        """The measures that have a chart."""
+        return [one for one in self.measures if one.key not in self.hidden]
 
     @property
     def splits(self) -> list[str]:
-        """The splits in the index, test first."""
-        return sorted({one.split for one in self._summaries}, key=lambda name: (name != "test", name))
-
-    @property
-    def measures(self) -> tuple[Measure, ...]:
-        """The measures to choose from, the one shown among them."""
-        found = available_measures(self._summaries)
-        return found if self.measure in found else (*found, self.measure)
+        """The splits of the rollouts, test first."""
+        known = {one.split for one in self._data.summaries if one.stage in self._places}
+        return sorted(known, key=lambda name: (name != "test", name))
 
     def draw(self) -> None:
-        """Draw the curves of the chosen measure and split."""
+        """Draw the charts anew from what was read."""
+        self.run_worker(self._draw(), group="draw", exclusive=True)
+
+    async def _draw(self) -> None:
         if self.split not in self.splits:
             self.split = self.splits[0] if self.splits else ""
-        found = [curve for curve in build_curves(self._summaries, self.measure) if curve.split == self.split]
-        conditions = [curve.condition for curve in found if curve.condition]
-        behind = {name: published_curve(self.published, name, self.measure) for name in conditions}
-        self.series = make_series(found, behind if self.published else {})
-        steps = list_steps(self.series)
-        if self.step not in steps:
-            self.step = steps[-1] if steps else None
-        self.query_one(CurveList).show_series(self.series, self.step)
-        self._show()
+        request = ChartRequest(
+            self.shown_measures,
+            self._data.summaries,
+            self._rows,
+            self._places,
+            not self.experiments,
+            self.split,
+            self.published,
+            self.view,
+        )
+        built = await self.fetch(self.context.work.call(lambda _: build_charts(request)))
+        if built is None:
+            return
+        self.names = built.names
+        if self.chosen not in self.names:
+            self.chosen = self.names[0] if self.names else ""
+        self._show(built.charts)
 
-    @on(LineView.CursorMoved)
-    def _show(self) -> None:
-        chosen = self.query_one(CurveList).cursor
-        self.query_one(CurvePlot).show_series(self.series, chosen, self.step)
+    def _show(self, charts: list[Chart] | None = None) -> None:
+        grid = self.grid
+        shown = list(grid.charts) if charts is None else charts
+        keys = [one.key for one in shown]
+        focused = grid.chart.key if grid.chart is not None and grid.chart.key in keys else ""
+        here = next((one for one in shown if one.key == focused), shown[0] if shown else None)
+        steps = list_steps(here.lines) if here is not None else []
+        if steps and (self.step is None or self.step not in steps):
+            near = steps[-1] if self.step is None else min(steps, key=lambda step: abs(step - (self.step or 0)))
+            self.step = near
+        grid.show_charts(shown, self.chosen, self.step, self.view)
+        self.query_one(CurveLegend).show_lines(here.lines if here is not None else (), self.chosen, self.step)
+        panel = self.query_one("#legend-panel", Panel)
+        panel.display = bool(shown)
+        panel.show_title(here.title if here is not None else "")
+        self._show_summary(shown)
+        for bar in self.query(TopBar):
+            bar.show_path(" + ".join(self.experiments))
+
+    def _show_summary(self, charts: list[Chart]) -> None:
         if not self._read:
             return
-        parts: list[Part] = [(f" {self.measure.replace('_', ' ')}", "strong")]
-        if self.series:
-            parts.append((f"  {printable_line(self.split, 30)}  at step {self.step}", ""))
-            parts.append(("  mean ± 95 %", "dim"))
+        parts: list[Part] = []
+        if not charts:
+            words = "no chart chosen; m lists the measures" if self.measures else "no rollout here yet"
+            parts.append((f" {words}", "dim"))
         else:
-            parts.append(("  nothing has a value yet" if self._summaries else "  no rollout here yet", "dim"))
+            page = self.grid.page()
+            if len(page) < len(charts):
+                parts.append((f" charts {page.start + 1}–{page.stop} of {len(charts)}", ""))
+                parts.append((", Tab goes on", "dim"))
+            else:
+                parts.append((f" {len(charts)} chart{'' if len(charts) == 1 else 's'}", ""))
+            seeds = max(
+                (point.seeds for chart in charts for one in chart.lines for point in one.curve.points), default=0
+            )
+            over = f"mean of {seeds} seeds, 95 % interval (Student's t)" if seeds > 1 else "one seed: no interval"
+            parts.append((f"  {over}", "dim"))
+            if self.view.smoothing:
+                parts.append((f"  smoothed {self.view.smoothing:g}", "warn"))
+            if self.view.log_axis:
+                parts.append(("  logarithmic axis", "warn"))
         if self.published:
-            known = any(one.published for one in self.series)
+            known = any(one.published for chart in charts for one in chart.lines)
             words = f"  dots: published, {self.published} 3B" if known else f"  nothing published for {self.published}"
             parts.append((words, "dim"))
         self.query_one("#summary", TextRows).show(*parts)
 
-    @on(CurveList.Stepped)
-    def _stepped(self, event: CurveList.Stepped) -> None:
-        steps = list_steps(self.series)
+    def _steps_here(self) -> list[int]:
+        chart = self.grid.chart
+        return [] if chart is None else list_steps(chart.lines)
+
+    @on(ChartGrid.Stepped)
+    def _stepped(self, event: ChartGrid.Stepped) -> None:
+        steps = self._steps_here()
         if self.step in steps:
             self.step = steps[max(0, min(len(steps) - 1, steps.index(self.step) + event.by))]
-            self.query_one(CurveList).show_series(self.series, self.step)
             self._show()
 
-    @on(LineView.LineSelected)
-    def _chosen(self, event: LineView.LineSelected) -> None:
+    @on(ChartGrid.StepPointed)
+    def _pointed(self, event: ChartGrid.StepPointed) -> None:
+        steps = self._steps_here()
+        if steps:
+            self.step = min(steps, key=lambda step: abs(step - event.step))
+            self._show()
+
+    @on(ChartGrid.GroupStepped)
+    def _group_stepped(self, event: ChartGrid.GroupStepped) -> None:
+        if self.chosen in self.names:
+            self.chosen = self.names[(self.names.index(self.chosen) + event.by) % len(self.names)]
+            self._show()
+
+    @on(ChartGrid.ChartChanged)
+    def _chart_changed(self) -> None:
+        self._show()
+
+    def _line_here(self) -> ChartLine | None:
+        chart = self.grid.chart
+        return None if chart is None else next((one for one in chart.lines if one.name == self.chosen), None)
+
+    @on(ChartGrid.PointChosen)
+    def _open_point(self) -> None:
         """Open the rollouts that a point stands for."""
-        one = self.series[event.line]
-        terms = [f"split:{quote_value(one.curve.split)}", f"step:{self.step}"]
-        if one.curve.condition is not None:
-            terms.insert(0, f"condition:{quote_value(one.curve.condition)}")
-        path = f"{one.name}, step {self.step}"
-        self.post_message(OpenRolloutList(self, path, " ".join(terms)))
+        line = self._line_here()
+        if line is None or self.step is None or line.at(self.step) is None:
+            self.show_message(f"{printable_line(self.chosen, 60) or 'nothing'} has no value at this step")
+            return
+        curve = line.curve
+        # A metric of training has no split: the rollouts of that step, whichever there are.
+        terms = [f"step:{self.step}"]
+        if curve.split:
+            terms.insert(0, f"split:{quote_value(curve.split)}")
+        if self.experiments:
+            stages = curve.stages or tuple(key for key, place in self._places.items() if place.group == curve.group)
+            terms.insert(0, "(" + " OR ".join(f"stage:{stage}" for stage in stages) + ")")
+        elif curve.condition is not None:
+            terms.insert(0, f"condition:{quote_value(curve.condition)}")
+        self.post_message(OpenRolloutList(self, f"{line.name}, step {self.step}", " ".join(terms)))
 
-    def action_measure(self, by: int) -> None:
-        """Show the next or previous measure."""
-        self.measure = self.measures[(self.measures.index(self.measure) + by) % len(self.measures)]
-        self.draw()
+    @on(ChartGrid.ZoomToggled)
+    def action_zoom(self) -> None:
+        """Show the chart in focus alone over the whole screen, or all charts again."""
+        if self.grid.charts:
+            self.grid.zoomed = not self.grid.zoomed
+            self._show()
 
-    def action_choose_measure(self) -> None:
-        """Ask which measure to show."""
+    def action_up(self) -> None:
+        """Leave the zoom first."""
+        if self.grid.zoomed:
+            self.action_zoom()
+        else:
+            super().action_up()
+
+    def action_measures(self) -> None:
+        """Ask for a measure to show or hide; a shown one that is not in focus is brought into focus."""
+        if not self.measures:
+            self.show_message("no measure yet: nothing was read")
+            return
+        here = self.grid.chart.key if self.grid.chart is not None else ""
 
         def chosen(index: int | None) -> None:
-            if index is not None:
-                self.measure = measures[index]
+            if index is None:
+                return
+            key = self.measures[index].key
+            if key in self.hidden:
+                self.hidden.discard(key)
+                self.load_soon()
+            elif key == here:
+                self.hidden.add(key)
                 self.draw()
+            else:
+                keys = [one.key for one in self.grid.charts]
+                if key in keys:
+                    self.grid.focused_chart = keys.index(key)
+                    self._show()
+                else:
+                    self.show_message("this measure has no value yet")
 
-        measures = self.measures
-        names = [name.replace("_", " ") for name in measures]
-        self.app.push_screen(ChoiceScreen("Which measure?", names, measures.index(self.measure)), chosen)
+        names = [f"{'●' if one.key not in self.hidden else '○'} {one.title}" for one in self.measures]
+        keys = [one.key for one in self.measures]
+        self.app.push_screen(
+            ChoiceScreen(
+                "Which measure? ● is shown; the one in focus is hidden", names, keys.index(here) if here in keys else 0
+            ),
+            chosen,
+        )
 
     def action_split(self) -> None:
-        """Show the next split."""
+        """Show the rollouts of the next split."""
         if self.splits:
             self.split = self.splits[(self.splits.index(self.split) + 1) % len(self.splits)]
             self.draw()
+            self.show_message(f"rollouts of split {printable_line(self.split, 30)}")
 
     def action_published(self) -> None:
-        """Show the published curves of the next model behind the plot, or none."""
+        """Show the published curves of the next model behind the charts, or none."""
         self.published = _PUBLISHED[(_PUBLISHED.index(self.published) + 1) % len(_PUBLISHED)]
         self.draw()
+
+    def action_smooth(self) -> None:
+        """Smooth the lines more, or not at all."""
+        now = _SMOOTHINGS.index(self.view.smoothing)
+        self.view = self.view._replace(smoothing=_SMOOTHINGS[(now + 1) % len(_SMOOTHINGS)])
+        self.draw()
+
+    def action_log_axis(self) -> None:
+        """Switch the vertical axis between linear and logarithmic."""
+        self.view = self.view._replace(log_axis=not self.view.log_axis)
+        self.draw()
+
+    def action_export(self) -> None:
+        """Ask for a file and write the chart in focus: SVG, PNG or CSV by its ending."""
+        chart = self.grid.chart
+        if chart is None:
+            self.show_message("there is no chart to export")
+            return
+        figure = Figure(chart.title, [one.curve for one in chart.lines])
+        name = "-".join([*self.experiments, chart.key.rpartition(":")[2]])
+        safe = "".join(char if char.isalnum() or char in "-_." else "-" for char in name)
+
+        def named(path: str | None) -> None:
+            if path:
+                self.run_worker(self._export(figure, Path(path).expanduser()), group="export")
+
+        self.app.push_screen(
+            AskScreen("Write this chart to which file? .svg, .png or .csv", str(Path.cwd() / f"{safe}.svg")), named
+        )
+
+    async def _export(self, figure: Figure, path: Path) -> None:
+        try:
+            written = await self.context.work.call(lambda _: export_figure(figure, path))
+        except CogtuiError as error:
+            self.show_error(error)
+        else:
+            self.show_message(f"written: {written}")

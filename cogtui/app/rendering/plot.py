@@ -1,22 +1,23 @@
 """Curves in braille characters of 2 × 4 dots: lines over bands, gaps left open."""
 
 import math
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Final, Literal
+from typing import Final, Literal, cast
 
 from cogtui.app.rendering.styles import Part, StyleName, StyleNames
 
-Pattern = Literal["solid", "dashed", "dotted"]
-PATTERNS: Final[tuple[Pattern, ...]] = ("solid", "dashed", "dotted")
-SWATCHES: Final[dict[Pattern, str]] = {"solid": "━━━", "dashed": "━ ━", "dotted": "┅┅┅"}
+Pattern = Literal["solid", "dashed", "dotted", "sparse"]
+PATTERNS: Final[tuple[Pattern, ...]] = ("solid", "dashed", "dotted", "sparse")
+SWATCHES: Final[dict[Pattern, str]] = {"solid": "━━━", "dashed": "━ ━", "dotted": "┅┅┅", "sparse": "┄ ┄"}
 
 _DOTS: Final = ((0x01, 0x02, 0x04, 0x40), (0x08, 0x10, 0x20, 0x80))
 """Bits of a braille character by dot column and by row from the top."""
 
-_PERIOD: Final[dict[Pattern, int]] = {"solid": 1, "dashed": 6, "dotted": 3}
-_STROKE: Final[dict[Pattern, int]] = {"solid": 1, "dashed": 4, "dotted": 1}
+_PERIOD: Final[dict[Pattern, int]] = {"solid": 1, "dashed": 6, "dotted": 3, "sparse": 6}
+_STROKE: Final[dict[Pattern, int]] = {"solid": 1, "dashed": 4, "dotted": 1, "sparse": 2}
 """Number of dot columns of each period that a line fills."""
 
 XY = tuple[float, float]
@@ -117,6 +118,7 @@ class BrailleCanvas:
         drawn: list[list[Part]] = []
         for row in range(self.height):
             parts: list[Part] = []
+            run, style_of_run = "", cast("StyleNames", "")
             for column in range(self.width):
                 bits, style = self._bits[row][column], self._cell_styles[row][column]
                 text = chr(0x2800 + bits) if bits else " "
@@ -125,7 +127,11 @@ class BrailleCanvas:
                 if column == cursor:
                     style_names: tuple[StyleName, ...] = (style,) if isinstance(style, str) else style
                     text, style = ("│" if text == " " else text), (*style_names, "cursor-blurred")
-                parts.append((text, style))
+                if style != style_of_run and run:
+                    parts.append((run, style_of_run))
+                    run = ""
+                run, style_of_run = run + text, style
+            parts.append((run, style_of_run))
             drawn.append(parts)
         return drawn
 
@@ -140,9 +146,9 @@ def _line_dots(start: tuple[int, int] | None, end: tuple[int, int]) -> Iterable[
     if start is None:
         return [end]
     (x0, y0), (x1, y1) = start, end
+    if x0 == x1:  # most of a noisy line of many points
+        return [(x1, y) for y in (range(y0, y1 + 1) if y1 >= y0 else range(y0, y1 - 1, -1))]
     steps = max(abs(x1 - x0), abs(y1 - y0))
-    if steps == 0:
-        return [end]
     return [
         (x0 + round((x1 - x0) * step / steps), y0 + round((y1 - y0) * step / steps)) for step in range(1, steps + 1)
     ]
@@ -156,3 +162,59 @@ def format_number(value: float) -> str:
     if size >= 100:
         return f"{value:.0f}"
     return f"{value:.1f}" if size >= 10 else f"{value:.2f}"
+
+
+def nice_ticks(low: float, high: float, most: int) -> list[float]:
+    """Return at most `most` round values that cover a range: multiples of 1, 2, 2.5 or 5 times a power of ten.
+
+    The first is at most `low` and the last at least `high`, so that a chart between them has room for every point.
+    """
+    span = high - low
+    if not (math.isfinite(low) and math.isfinite(high)) or span <= 0 or most < 2:
+        return [low, high]
+    power = 10.0 ** math.floor(math.log10(span / (most - 1)))
+    for factor in (1, 2, 2.5, 5, 10, 20, 25, 50):
+        step = factor * power
+        first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
+        if last - first + 1 <= most:
+            return [number * step for number in range(first, last + 1)]
+    return [low, high]
+
+
+def format_tick(value: float, step: float) -> str:
+    """Format a tick with as many decimals as its distance to the next one needs: `0.4`, `100`, `12k`."""
+    if abs(value) < step * 1e-6:
+        return "0"
+    if abs(value) >= 10_000:
+        return f"{value / 1000:g}k"
+    decimals = max(0, -math.floor(math.log10(step) + 1e-9)) if step > 0 else 2
+    if abs(step * 10**decimals - round(step * 10**decimals)) > 1e-6:
+        decimals += 1  # 2.5 times a power of ten
+    return f"{value:.{min(decimals, 6)}f}" if decimals <= 4 else f"{value:.1e}"
+
+
+def decimate(xs: Sequence[float], ys: Sequence[float], left: float, right: float, columns: int) -> list[XY]:
+    """Reduce a line to what differs on screen: of each column the first, the lowest, the highest and the last point.
+
+    Args:
+        xs: ascending.
+        ys: finite.
+        left, right: the visible range.
+        columns: dot columns.
+    """
+    if len(xs) <= 4 * columns or right <= left:
+        return list(zip(xs, ys, strict=True))
+    kept: list[XY] = []
+    width = (right - left) / columns
+    start = bisect_left(xs, left)
+    for column in range(columns):
+        end = bisect_left(xs, left + (column + 1) * width, start) if column < columns - 1 else bisect_right(xs, right)
+        if end > start:
+            part = ys[start:end]
+            low, high, x = min(part), max(part), xs[start]
+            kept.append((x, part[0]))
+            if low < part[0] or high > part[0]:
+                # Which comes first does not show within one column of dots.
+                kept += [(x, low), (x, high), (x, part[-1])]
+            start = end
+    return kept

@@ -17,7 +17,8 @@ from pipelines.behaviors.sets.registered import BEHAVIORS
 from pipelines.records import Behavior
 
 StyleName = Literal[
-    "", "dim", "faint", "strong", "key", "focus", "good", "bad", "warn", "busy", "cursor", "cursor-blurred",
+    "", "dim", "faint", "rule", "frame", "strong", "key", "focus", "good", "bad", "warn", "busy",
+    "cursor", "cursor-blurred",
     "chosen", "match", "heading", "second", "unsure", "current", "mode", "wrong", "differs", "selected", "held",
     "series-0", "series-1", "series-2", "series-3", "series-4", "series-5",
     "series-6", "series-7", "series-8", "series-9", "series-10", "series-11",
@@ -43,6 +44,8 @@ _STYLE_SPECS: Final[dict[StyleName, tuple[str, str, str]]] = {
     "": ("", "", ""),
     "dim": ("muted", "", ""),
     "faint": ("faint", "", ""),
+    "rule": ("rule", "", ""),
+    "frame": ("primary", "", ""),
     "strong": ("", "", "bold"),
     "key": ("accent", "", "bold"),
     "focus": ("primary", "", "bold"),

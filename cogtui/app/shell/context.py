@@ -51,6 +51,8 @@ class Context:
     """Files that are being read; None for a workspace."""
     snapshot: WorkspaceSnapshot = field(default_factory=WorkspaceSnapshot)
     """The latest snapshot."""
+    experiment: str = ""
+    """Name of the experiment chosen last, which modes show first; empty before one was chosen."""
     marked: RolloutRow | None = None
     """The rollout marked for a comparison."""
     judging: ResourceThread[Store] = field(init=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Final
 
 from cogtui.store.columns import VALUE_COLUMNS
@@ -12,7 +12,7 @@ from cogtui.store.db.summaries import AVERAGES
 from cogtui.store.query.filter_sql import FilterConditions, series_sql
 from cogtui.store.query.select import RowSelector, join_conditions
 from cogtui.store.values.series import RolloutSeries, values_of
-from cogtui.store.values.types import Bin, Coverage, Histogram, SortField, StepSummary
+from cogtui.store.values.types import Bin, Coverage, Histogram, MetricStep, SortField, StepSummary
 from pipelines.behaviors.sets.registered import BEHAVIORS
 from pipelines.errors import InvalidInput
 from pipelines.records import Metric
@@ -217,6 +217,58 @@ def metrics(db: sqlite3.Connection, stage: str) -> list[Metric]:
     for step, name, value in rows:
         by_step.setdefault(step, {})[name] = value
     return [Metric(step=step, values=values) for step, values in by_step.items()]
+
+
+def metric_names(db: sqlite3.Connection, stages: Collection[str]) -> set[tuple[str, str]]:
+    """Return (stream, name) of all metrics that these stages wrote, as far as their first and last records say."""
+    found: set[tuple[str, str]] = set()
+    for (stage,) in db.execute(f"SELECT id FROM stage WHERE key IN ({_marks(stages)})", tuple(stages)).fetchall():
+        # Not DISTINCT over all rows: a stage of 100,000 steps has two million.
+        for (stream,) in db.execute("SELECT DISTINCT stream FROM metric WHERE stage = ?", (stage,)).fetchall():
+            for extreme in ("min", "max"):
+                found |= {
+                    (stream, name)
+                    for (name,) in db.execute(
+                        f"""SELECT name FROM metric WHERE stage = ?1 AND stream = ?2 AND step =
+                        (SELECT {extreme}(step) FROM metric WHERE stage = ?1 AND stream = ?2)""",
+                        (stage, stream),
+                    )
+                }
+    return found
+
+
+def metric_steps(
+    db: sqlite3.Connection, stage: str, stream: str, names: Collection[str], at_most: int
+) -> list[MetricStep]:
+    """Return some metrics of one stream of a stage by step.
+
+    Args:
+        db: the index.
+        stage: key.
+        stream: of metrics, e.g. `train`.
+        names: of the metrics.
+        at_most: points of one metric; with more steps than these, neighbouring steps are put together.
+    """
+    found = db.execute(
+        """SELECT t.id, min(m.step), max(m.step) FROM metric m JOIN stage t ON t.id = m.stage
+        WHERE t.key = ? AND m.stream = ?""",
+        (stage, stream),
+    ).fetchone()
+    number, first, last = found
+    if first is None or not names:
+        return []
+    width = max(1, math.ceil((last - first + 1) / at_most))
+    rows = db.execute(
+        f"""SELECT name, avg(step), avg(value), min(value), max(value), count(*) FROM metric
+        WHERE stage = ? AND stream = ? AND name IN ({_marks(names)})
+        GROUP BY name, (step - ?) / ? ORDER BY name, min(step)""",
+        (number, stream, *names, first, width),
+    )
+    return [MetricStep(stage, stream, *row) for row in rows]
+
+
+def _marks(values: Collection[str]) -> str:
+    return ", ".join("?" * len(values))
 
 
 def values(

@@ -233,6 +233,24 @@ class StepSummary:
 
 
 @dataclass(frozen=True, slots=True)
+class MetricStep:
+    """A metric of one stage at a step, or over several neighbouring steps where there are very many."""
+
+    stage: str
+    stream: str
+    name: str
+    step: float
+    """The middle of the steps."""
+    value: float
+    """Mean over the steps."""
+    low: float
+    high: float
+    """The smallest and the largest value among the steps."""
+    steps: int
+    """Number of steps."""
+
+
+@dataclass(frozen=True, slots=True)
 class Snippet:
     """A match of a `text:` filter in a completion, with some text around it."""
 
