@@ -19,7 +19,7 @@ from pipelines.run import prepare, run_stage
 from pipelines.streams import read_rollouts
 from pipelines.training.shipped import SHIPPED_NAMES, shipped_model
 
-PROBLEMS: Final[dict[str, Any]] = {
+MINI_PROBLEMS: Final[dict[str, Any]] = {
     "train": 363,
     "test": 120,
     "sizes": [3],
@@ -63,7 +63,7 @@ def measure(pretrained: str, *, samples: int = 4) -> dict[str, float]:
             run_stage(prepare(kind, config, out, inputs, base=root))
             return out
 
-        problems = run("problems", PROBLEMS, [])
+        problems = run("problems", MINI_PROBLEMS, [])
         base = run("base", {"pretrained": pretrained, "device": "cpu"}, [problems])
         config = {"split": "test", "samples": samples, "sampling": {"max_new_tokens": 192}, "device": "cpu"}
         rollouts = list(read_rollouts(run("sample", config, [problems, base])))

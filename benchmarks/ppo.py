@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 
+from benchmarks.bases import MINI_PROBLEMS
 from pipelines.folder import StageFolder
 from pipelines.records import Rollout
 from pipelines.run import prepare, run_stage
@@ -22,16 +23,7 @@ from pipelines.streams import read_rollouts
 from pipelines.tasks.countdown.problems import Problem
 from pipelines.tasks.countdown.task import CountdownTask
 
-PROBLEMS: dict[str, Any] = {
-    "train": 200,
-    "test": 20,
-    "sizes": [3],
-    "number_range": [1, 9],
-    "target_range": [10, 30],
-    "distinct": True,
-    "arithmetic": {"operations": "+-*", "minimum": 0, "maximum": 50},
-    "template": "mini",
-}
+PROBLEMS: dict[str, Any] = MINI_PROBLEMS | {"train": 200, "test": 20}
 BASE: dict[str, Any] = {"pretraining": {"steps": 120, "documents": 2, "worksheets": 1, "text_tokens": 60}}
 DATA: dict[str, Any] = {"condition": "backtracking_verification", "style": "plain", "n": 200, "failed_attempts": [0, 6]}
 PRIME: dict[str, Any] = {"epochs": 4, "batch_size": 32, "learning_rate": 2e-3, "max_tokens": 256}

@@ -8,7 +8,7 @@ import torch
 from pipelines.training.core.configs import SamplingConfig
 from pipelines.training.core.runtime import Runtime
 from pipelines.training.generation.decoders import Decoder, FusedDecoder, FusedWeights, TransformersDecoder, can_fuse
-from pipelines.training.generation.row_dropping import left_pad
+from pipelines.training.generation.in_process import left_pad
 
 pytestmark = pytest.mark.train
 

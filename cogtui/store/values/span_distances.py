@@ -81,11 +81,11 @@ def fast_span_distances(placed: Sequence[PlacedSpan]) -> tuple[int, ...] | None:
     if a >= _NEAR or b >= _NEAR or c >= _NEAR or d >= _NEAR:
         return None
     least = (aa, ab, ac, ad, ba, bb, bc, bd, ca, cb, cc, cd, da, db, dc, dd)
-    return tuple([NO_DISTANCE if gap >= _NEAR else gap if gap > 0 else 0 for gap in least])
+    return _bounded(least, _NEAR)
 
 
-def _bounded(least: Sequence[int]) -> tuple[int, ...]:
-    return tuple([NO_DISTANCE if gap >= _FAR else gap if gap > 0 else 0 for gap in least])
+def _bounded(least: Sequence[int], infinite: int) -> tuple[int, ...]:
+    return tuple([NO_DISTANCE if gap >= infinite else gap if gap > 0 else 0 for gap in least])
 
 
 def _distances_of_ties(placed: Sequence[PlacedSpan], n: int) -> tuple[int, ...]:
@@ -99,7 +99,7 @@ def _distances_of_ties(placed: Sequence[PlacedSpan], n: int) -> tuple[int, ...]:
             following += 1
         _follow_together(placed[index:following], ends, least)
         index = following
-    return _bounded(least)
+    return _bounded(least, _FAR)
 
 
 def _follow_together(group: Sequence[PlacedSpan], ends: list[int], least: list[int]) -> None:

@@ -5,10 +5,12 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from importlib.resources.abc import Traversable
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from pipelines.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from importlib.resources.abc import Traversable
 
 SET_FILE: Final = "set.toml"
 PROMPTS: Final = "prompts"
@@ -54,7 +56,7 @@ class BehaviorSet:
     behaviors: tuple[BehaviorDefinition, ...]
     default_judges: tuple[str, ...]
     """Names of judges that judge it, the usual one first."""
-    folder: Traversable
+    folder: "Traversable"
     """The folder of `set.toml` and the prompts."""
 
     @cached_property
@@ -63,7 +65,7 @@ class BehaviorSet:
         return tuple(behavior.name for behavior in self.behaviors)
 
 
-def read_set(folder: Traversable) -> BehaviorSet:
+def read_set(folder: "Traversable") -> BehaviorSet:
     """Read the behaviour set of a folder.
 
     Raises:

@@ -5,7 +5,6 @@ them. A set takes part in a screen or a table only where its behaviours occur, s
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from importlib.resources import files
 from itertools import chain
 from types import ModuleType
 from typing import Any, Final
@@ -28,6 +27,8 @@ class BehaviorSetRegistry(Registry[BehaviorSet]):
         Raises:
             InvalidInput: it has no usable `set.toml`, or a behaviour of that name belongs to another set.
         """
+        from importlib.resources import files  # here: the first screen of the app needs no package of another set
+
         assert isinstance(loaded, ModuleType)
         found = read_set(files(loaded.__name__))
         if found.name != name:

@@ -1,47 +1,18 @@
 """HF generate as an engine, for models and devices on which it is faster than our loop."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import torch
 
 from pipelines.training.core.configs import SamplingConfig
-from pipelines.training.core.runtime import Runtime
-from pipelines.training.generation.engine import Completion, GenerationRequest, generate_in_batches, truncate_at_eos
-from pipelines.training.generation.row_dropping import eos_token_ids, left_pad
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from pipelines.training.generation.engine import Completion, GenerationRequest, truncate_at_eos
+from pipelines.training.generation.in_process import InProcessEngine, left_pad
 
 
-class HFEngine:
+class HFEngine(InProcessEngine):
     """`model.generate` on a model in this process. A batch has one seed, so a row depends on the other rows of it."""
 
     name = "hf"
-
-    def __init__(
-        self,
-        model: "PreTrainedModel",
-        tokenizer: "PreTrainedTokenizerBase",
-        runtime: Runtime,
-        batch: int | None = None,
-    ) -> None:
-        self._model = model
-        self._runtime = runtime
-        self._batch = batch
-        self._pad = int(tokenizer.pad_token_id)
-        self._eos = frozenset(eos_token_ids(model, tokenizer))
-
-    def sync(self, step: int) -> None:
-        """Do nothing: generate reads the model's own weights."""
-
-    def close(self) -> None:
-        """Do nothing: the model belongs to the caller."""
-
-    def generate(self, requests: Sequence[GenerationRequest], sampling: SamplingConfig) -> list[Completion]:
-        """Return one completion per request, in order."""
-        with torch.inference_mode():
-            return generate_in_batches(self._model, requests, self._batch, lambda part: self._generate(part, sampling))
 
     def _generate(self, requests: Sequence[GenerationRequest], sampling: SamplingConfig) -> list[Completion]:
         from transformers import GenerationConfig

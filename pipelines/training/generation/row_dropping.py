@@ -5,13 +5,12 @@ does not depend on the other rows of the batch.
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import numpy as np
 import torch
 
 from pipelines.training.core.configs import SamplingConfig
-from pipelines.training.core.runtime import Runtime
 from pipelines.training.generation.decoders import (
     Decoder,
     FusedDecoder,
@@ -19,43 +18,17 @@ from pipelines.training.generation.decoders import (
     TransformersDecoder,
     can_fuse,
 )
-from pipelines.training.generation.engine import Completion, GenerationRequest, generate_in_batches
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from pipelines.training.generation.engine import Completion, GenerationRequest
+from pipelines.training.generation.in_process import InProcessEngine, left_pad
 
 _DROP_SHARE: Final = 1 / 16
 """Finished rows are dropped once they are this fraction of the batch, since dropping copies the whole cache."""
 
 
-class RowDroppingEngine:
+class RowDroppingEngine(InProcessEngine):
     """The row-dropping loop on a model in this process."""
 
     name = "dropping"
-
-    def __init__(
-        self,
-        model: "PreTrainedModel",
-        tokenizer: "PreTrainedTokenizerBase",
-        runtime: Runtime,
-        batch: int | None = None,
-    ) -> None:
-        self._model = model
-        self._runtime = runtime
-        self._batch = batch
-        self._pad = int(tokenizer.pad_token_id)
-        self._eos = torch.tensor(sorted(eos_token_ids(model, tokenizer)), device=runtime.device)
-
-    def sync(self, step: int) -> None:
-        """Do nothing: the loop reads the model's own weights."""
-
-    def close(self) -> None:
-        """Do nothing: the model belongs to the caller."""
-
-    def generate(self, requests: Sequence[GenerationRequest], sampling: SamplingConfig) -> list[Completion]:
-        """Return one completion per request, in order."""
-        with torch.inference_mode():
-            return generate_in_batches(self._model, requests, self._batch, lambda part: self._generate(part, sampling))
 
     def _decoder(self, prompt_tokens: int, new_tokens: int) -> Decoder:
         if not can_fuse(self._model, self._runtime.device, self._runtime.compute):
@@ -65,6 +38,7 @@ class RowDroppingEngine:
 
     def _generate(self, requests: Sequence[GenerationRequest], sampling: SamplingConfig) -> list[Completion]:
         device = self._runtime.device
+        ends = torch.tensor(sorted(self._eos), device=device)
         ids, mask, positions = left_pad([request.prompt for request in requests], self._pad, device)
         uniforms = _uniforms([request.seed for request in requests], sampling).to(device)
         tokens = torch.full((len(requests), sampling.max_new_tokens), self._pad, device=device)
@@ -79,7 +53,7 @@ class RowDroppingEngine:
             drawn = sample_tokens(logits, uniforms[rows, index], sampling)
             tokens[rows, index] = torch.where(live, drawn, self._pad)
             lengths[rows[live]] = index + 1
-            live &= ~torch.isin(drawn, self._eos)
+            live &= ~torch.isin(drawn, ends)
             alive = int(live.sum())
             if alive == 0 or index + 1 == sampling.max_new_tokens:
                 break
@@ -90,11 +64,10 @@ class RowDroppingEngine:
             last = last + 1
             with self._runtime.autocast():
                 logits = decoder.step(drawn, last)
-        eos = set(self._eos.tolist())
         found = []
         for row, length in zip(tokens.tolist(), lengths.tolist(), strict=True):
             kept_tokens = tuple(row[:length])
-            found.append(Completion(kept_tokens, "stop" if kept_tokens[-1] in eos else "length"))
+            found.append(Completion(kept_tokens, "stop" if kept_tokens[-1] in self._eos else "length"))
         return found
 
 
@@ -123,34 +96,6 @@ def sample_tokens(logits: torch.Tensor, uniforms: torch.Tensor, sampling: Sampli
     cumulative = probabilities.cumsum(dim=-1)
     chosen = torch.searchsorted(cumulative, uniforms.unsqueeze(1).double() * cumulative[:, -1:], right=True)
     return chosen.squeeze(1).clamp_max(logits.shape[-1] - 1)
-
-
-def eos_token_ids(model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase") -> set[int]:
-    """Return the ids that end a completion: the tokenizer's and those of the model's generation config."""
-    configured = getattr(getattr(model, "generation_config", None), "eos_token_id", None)
-    more = configured if isinstance(configured, list) else [configured]
-    return {int(tokenizer.eos_token_id)} | {int(token) for token in more if token is not None}
-
-
-def left_pad(
-    prompts: Sequence[Sequence[int]], pad: int, device: torch.device
-) -> tuple[torch.Tensor, torch.Tensor | None, torch.Tensor]:
-    """Pad prompts on the left into one batch.
-
-    Returns:
-        Ids, attention mask and positions, each (rows, longest); the mask is None if all prompts are equally long.
-    """
-    longest = max(len(prompt) for prompt in prompts)
-    ids = torch.full((len(prompts), longest), pad, dtype=torch.long)
-    positions = torch.zeros((len(prompts), longest), dtype=torch.long)
-    mask = torch.zeros((len(prompts), longest), dtype=torch.long)
-    for row, prompt in enumerate(prompts):
-        first = longest - len(prompt)
-        ids[row, first:] = torch.tensor(prompt, dtype=torch.long)
-        positions[row, first:] = torch.arange(len(prompt))
-        mask[row, first:] = 1
-    even = bool(mask.all())
-    return ids.to(device), None if even else mask.to(device), positions.to(device)
 
 
 def _uniforms(seeds: Sequence[int], sampling: SamplingConfig) -> torch.Tensor:

@@ -14,7 +14,7 @@ from pipelines.training.core.configs import SamplingConfig, VLLMConfig
 from pipelines.training.core.model import max_positions
 from pipelines.training.core.runtime import Runtime, world_size
 from pipelines.training.generation.engine import GenerationRequest
-from pipelines.training.generation.row_dropping import eos_token_ids
+from pipelines.training.generation.in_process import eos_token_ids
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

@@ -1,8 +1,8 @@
 """The four habits of Gandhi et al. (2025), the default behaviour set."""
 
-from importlib.resources import files
+from pathlib import Path
 from typing import Final
 
 from pipelines.behaviors.sets.definition import BehaviorSet, read_set
 
-FOUR_HABITS: Final[BehaviorSet] = read_set(files(__name__))
+FOUR_HABITS: Final[BehaviorSet] = read_set(Path(__file__).parent)
