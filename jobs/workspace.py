@@ -81,6 +81,15 @@ class Workspace:
                 remedy=f"Check --workspace, {WORKSPACE_VARIABLE} and the current folder; cogtui run RECIPE makes one.",
             )
 
+    def require_still_there(self) -> None:
+        """Raise NotFound if the workspace, which was there before, is not any more: it must not look empty."""
+        if not self.path.is_dir():
+            raise NotFound(
+                f"there is no workspace {self.path} any more: it was moved or deleted, or its disk is not mounted",
+                detail="What is shown is what was read last.",
+                remedy="Put it back, or open it at its new place.",
+            )
+
     def keys(self) -> Iterator[str]:
         """Yield the keys of all stage folders, sorted."""
         if self.stages.is_dir():

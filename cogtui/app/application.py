@@ -6,9 +6,10 @@ import os
 import select
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
-from typing import ClassVar, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from textual import on
 from textual.app import App, SystemCommand
@@ -37,7 +38,10 @@ from cogtui.app.shell.screen_base import AppScreen
 from cogtui.app.shell.screen_pool import ReusableScreen, ScreenPool
 from cogtui.app.shell.snapshot import WorkspaceSnapshot
 from cogtui.preferences import read_preferences, remember
-from pipelines.errors import CogtuiError
+from pipelines.errors import CogtuiError, NotFound
+
+if TYPE_CHECKING:
+    from cogtui.store import Store
 
 POLL_S = 1.0
 
@@ -180,18 +184,25 @@ class CogtuiApp(App[None]):
             snapshot = await self.context.snapshots.call(lambda reader: reader.read())
         except (CogtuiError, OSError) as error:
             self._problem("workspace", f"the workspace cannot be read: {error}")
+            stale = "workspace gone" if isinstance(error, NotFound) else "workspace unreadable"
+            if self.context.snapshot.stale != stale:
+                self._show_snapshot(replace(self.context.snapshot, stale=stale))
             return
         finally:
             self._polling = False
         self._problems.pop("workspace", None)
+        self._show_snapshot(snapshot)
+
+    def _show_snapshot(self, snapshot: WorkspaceSnapshot) -> None:
         self.context.snapshot = snapshot
         self.snapshot_signal.publish(snapshot)
 
     async def _read_store_version(self) -> None:
         try:
-            version = await self.context.store.call(lambda store: store.version())
+            version = await self.context.store.call(_version_of)
         except (CogtuiError, OSError) as error:
-            self._problem("index", f"the index cannot be opened: {error}")
+            if not self.context.snapshot.stale:  # else it has been said
+                self._problem("index", f"the index cannot be opened: {error}")
             return
         finally:
             self._store_asked = False
@@ -401,6 +412,17 @@ class CogtuiApp(App[None]):
         self.context.work.stop(0.2)
         self.context.judging.stop(0.2)
         self.context.control.stop(0.2)
+
+
+def _version_of(store: "Store") -> int:
+    """Return the version of an index whose workspace is still there.
+
+    Raises:
+        NotFound: it was moved; lists could still be read, and no text.
+    """
+    if store.path is not None:
+        store.workspace.require_still_there()
+    return store.version()
 
 
 _LATER_SCREENS: Final = (

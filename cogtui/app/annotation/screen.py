@@ -164,6 +164,7 @@ class AnnotateScreen(ChordScreen):
         store = self.context.store
         found = await self.fetch(store.call(lambda opened: self.read_trace(opened, rollout)))
         if found is None:
+            self.query_one("#head", TextRows).show_rows([[(" this rollout cannot be read", "bad")], []])
             return
         detail, saved = found
         self.rollout, self.detail, self.rules = rollout, detail, None

@@ -14,6 +14,7 @@ from textual.strip import Strip
 from textual.timer import Timer
 
 from cogtui.app.rendering.states import state_counts
+from cogtui.app.rendering.styles import Part
 from cogtui.app.rendering.text import shown
 from cogtui.app.shell.context import Context, SharesContext, shared
 from cogtui.app.shell.snapshot import WorkspaceSnapshot
@@ -76,7 +77,8 @@ class AppScreen(DeferredPaintScreen):
 
     def _show_counts(self, snapshot: WorkspaceSnapshot) -> None:
         for bar in self.query(TopBar):
-            bar.show_counts(state_counts(snapshot.states))
+            stale: list[Part] = [(f"✗ {snapshot.stale}  ", "bad")] if snapshot.stale else []
+            bar.show_counts([*stale, *state_counts(snapshot.states)])
 
     def compose_body(self) -> ComposeResult:
         """Return the widgets between the bars."""

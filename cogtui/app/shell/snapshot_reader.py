@@ -16,6 +16,7 @@ class SnapshotReader:
 
     def __init__(self, workspace: Workspace) -> None:
         self.workspace = workspace
+        self._was_there = False
         self._files: tuple[str, ...] = ()
         self._experiments: tuple[Experiment, ...] = ()
         self._problems: tuple[str, ...] = ()
@@ -23,7 +24,12 @@ class SnapshotReader:
         self._figures: dict[str, tuple[int, StageFigures]] = {}
 
     def read(self) -> WorkspaceSnapshot:
-        """Read the workspace. May take seconds, because it asks the scheduler."""
+        """Read the workspace. May take seconds, because it asks the scheduler.
+
+        Raises:
+            NotFound: the workspace is not there any more.
+        """
+        self._require_workspace()
         files = tuple(sorted(str(path) for path in self.workspace.experiments.glob("*/[!.]*.json")))
         if files != self._files:
             damaged: list[str] = []
@@ -35,10 +41,16 @@ class SnapshotReader:
             self._problems = tuple(damaged)
             self._files = files
         states = self._reader.read()
+        self._require_workspace()  # it may have been moved while it was read
         figures = {key: self._figures_of(state) for key, state in states.items() if state.state == "done"}
         return WorkspaceSnapshot(
             self._experiments, MappingProxyType(states), self._problems, time.time(), MappingProxyType(figures)
         )
+
+    def _require_workspace(self) -> None:
+        if self._was_there:
+            self.workspace.require_still_there()
+        self._was_there = self.workspace.path.is_dir()
 
     def _figures_of(self, state: StageState) -> StageFigures:
         """Return the figures of a finished stage, read once for each attempt."""

@@ -48,6 +48,7 @@ Pane = Literal["none", "spans", "problem"]
 _TOGETHER_S: Final = 0.05
 """Seconds that a trace waits for derived facts before it is shown without them."""
 _READING: Final[list[list[Part]]] = [[(" reading", "dim")], []]
+_UNREADABLE: Final[list[list[Part]]] = [[(" this rollout cannot be read", "bad")], []]
 _AFTER: dict[Pane, Pane] = {"none": "spans", "spans": "problem", "problem": "none"}
 
 
@@ -140,6 +141,7 @@ class TraceScreen(SearchActions, ChordScreen, CompareActions, ReusableScreen):
         store, work = self.context.store, self.context.work
         detail = await self.fetch(store.call(lambda found: found.rollout_of(rollout)))
         if detail is None:
+            self.query_one("#head", TextRows).show_rows(_UNREADABLE)
             return
         query = self.list_query.query()
         now = work.submit(lambda _: rules_judgement(detail))
