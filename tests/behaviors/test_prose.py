@@ -17,7 +17,7 @@ from pipelines.behaviors.judges.prose.clauses import clauses
 from pipelines.behaviors.judges.prose.judge import MODEL, ProseJudge, ProseModel, load_model
 from pipelines.behaviors.judges.prose.language import other_language
 from pipelines.behaviors.judges.prose.model_file import FORMAT, MAGIC, read_model, write_model
-from pipelines.behaviors.judges.prose.network import OUTPUTS
+from pipelines.behaviors.judges.prose.network import OUTPUTS, VocabularyIndex
 from pipelines.behaviors.judges.registry import make_judge
 from pipelines.behaviors.sets.four_habits import FOUR_HABITS
 from pipelines.errors import InvalidInput
@@ -173,6 +173,19 @@ def test_a_window_of_a_long_text_is_scored_as_the_text_is() -> None:
     whole = model._network._gru(driven[None], np.array([len(places)]))[0]
     windows = model._network._context(driven)
     assert np.abs(whole - windows).max() < 0.02
+
+
+@given(
+    st.lists(st.integers(0, 2**32 - 1), min_size=1, max_size=60, unique=True),
+    st.lists(st.integers(0, 2**32 - 1), max_size=40),
+    st.integers(0, 17),
+)
+def test_hashes_are_found_as_by_a_binary_search(known: list[int], others: list[int], crowd: int) -> None:
+    dense = [value >> crowd for value in known]  # many under the same upper bits
+    vocabulary = np.unique(np.array(dense, np.uint32))
+    asked = np.array([*dense, *others, 0, 2**32 - 1], np.uint32)
+    at = VocabularyIndex(vocabulary).find(asked)
+    assert ((vocabulary[at] == asked) == np.isin(asked, vocabulary)).all()
 
 
 def test_a_higher_logit_is_a_higher_probability() -> None:

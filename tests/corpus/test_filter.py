@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipelines.corpus.documents import filter as filter_module
 from pipelines.corpus.documents.filter import (
     Document,
     DocumentFilter,
@@ -46,6 +47,23 @@ def test_what_is_no_document_is_named(text: object, reason: str) -> None:
 @pytest.mark.parametrize("text", [LATEX, "3 + 4 = 7", "x" * 500, "A short text.", "mot juste", "🙂 2 + 2"])
 def test_too_few_words_tell_no_language(text: str) -> None:
     assert isinstance(look(text), Document)
+
+
+def test_plain_english_needs_no_language_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    class Identifier:
+        def classify(self, text: str) -> tuple[str, float]:
+            asked.append(text)
+            return "de", 1.0
+
+    monkeypatch.setattr(filter_module, "_identifier", Identifier)
+    english = "We want to find the number of ways in which this can be done, and that is not what they have. " * 3
+    assert isinstance(look(english), Document)
+    assert not asked
+    names = "the Berlin Hamburg Bremen Dresden Leipzig Potsdam Rostock Kassel Weimar Erfurt Jena Gera Trier Mainz " * 2
+    assert isinstance(look(names), RejectedDocument)  # one English word, however often, says nothing
+    assert len(asked) == 1
 
 
 def test_every_language_is_taken_where_none_is_asked_for() -> None:

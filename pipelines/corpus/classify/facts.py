@@ -25,13 +25,11 @@ DOMAINS: Final[tuple[str, ...]] = get_args(Domain)
 
 _PROBLEM: Final = re.compile(
     r"\?|\b(?:find|prove|show that|determine|compute|evaluate|calculate|solve|how many|how much|what is|exercise"
-    r"|problem|question|puzzle|is it possible|goal)\b",
-    re.IGNORECASE,
+    r"|problem|question|puzzle|is it possible|goal)\b"
 )
 _SOLUTION: Final = re.compile(
     r"\b(?:therefore|hence|thus|it follows|the (?:final )?answer|the solution|solution:|proof|we (?:get|have"
-    r"|obtain|conclude)|q\.?e\.?d|so the|is the goal)\b|∎|\\boxed|= *-?\d",
-    re.IGNORECASE,
+    r"|obtain|conclude)|q\.?e\.?d|so the|is the goal)\b|∎|\\boxed|= *-?\d"
 )
 _WORDS: Final[dict[str, str]] = {
     "geometry": "triangle triangles circle circles angle angles polygon polygons perpendicular parallel radius tangent "
@@ -71,12 +69,17 @@ class DocumentFacts:
 
 def facts_by_rules(text: str) -> DocumentFacts:
     """Return the facts that single words indicate."""
-    words = _LETTERS.findall(text.lower())
-    counts = Counter(domain for word in words if (domain := _DOMAIN_OF.get(word)) is not None)
+    lowered = text.lower()
+    words = Counter(_LETTERS.findall(lowered))
+    counts: Counter[str] = Counter()
+    for word in words:  # in order of their first occurrence, which decides between equals
+        domain_of_word = _DOMAIN_OF.get(word)
+        if domain_of_word is not None:
+            counts[domain_of_word] += words[word]
     domain = max(counts, key=lambda name: counts[name]) if counts else "other"
     return DocumentFacts(
         "ok",
-        problem=_PROBLEM.search(text) is not None,
-        solution=_SOLUTION.search(text) is not None,
+        problem="?" in text or _PROBLEM.search(lowered) is not None,
+        solution=_SOLUTION.search(lowered) is not None,
         domain=domain if counts[domain] >= _FEWEST else "other",
     )

@@ -23,6 +23,8 @@ _WORD: Final = re.compile(r"(?<![\\A-Za-z])[A-Za-z]{3,}")
 _HALT: Final = r"(?:[,;)]|[ \t][-–—])[ \t]+(?=(?:but |so |oh |no, )?(?:wait|hold on|hmm|actually, (?:no|wait|let))\b)"
 _LEADS: Final = re.compile(r"\b(?:let|check|verify|compute|need|approach|think|consider)\b", re.IGNORECASE)
 _CUT: Final = re.compile(rf"{_HALT}|<think>[ \t]*|(?P<colon>:[*_]{{0,3}})[ \t]+(?=(?P<next>\S))", re.IGNORECASE)
+_MAY_CUT: Final = ("wait", "hold on", "hmm", "actually", "<think>")
+"""A text without any of these is cut at colons only."""
 _ANNOUNCES: Final = (":", ":*", ":**", ":***", ":_", ":__")
 
 
@@ -42,11 +44,16 @@ class ProseClause(NamedTuple):
 def clauses(text: str) -> list[ProseClause]:
     """Return the clauses of a text, in order, without the white space around them; none for a blank text."""
     found: list[ProseClause] = []
+    lowered = text.lower()
+    cuts = any(word in lowered for word in _MAY_CUT)
     for low, high in _stripped(text):
         if _WORD.search(text, low, high) is None and found and _takes(text, found[-1], high):
             found[-1] = found[-1]._replace(stop=high)
             continue
         cut = low
+        if not cuts and text.find(":", low, high) < 0:
+            found.append(ProseClause(low, high, high))
+            continue
         for match in _CUT.finditer(text, low, high):
             at = match.end()
             if match["colon"] and not _is_announced(text, cut, match, high):

@@ -50,6 +50,11 @@ def _words_of() -> dict[str, frozenset[str]]:
     return {language: frozenset(words.split()) for language, words in _FUNCTION_WORDS.items()}
 
 
+@cache
+def _foreign_words() -> frozenset[str]:
+    return frozenset(word for language, words in _words_of().items() if language != "English" for word in words)
+
+
 def other_language(text: str) -> str | None:
     """Return the language or script of a text that is not English; None for English and where too little tells."""
     head = text[:_MAX_CHARACTERS]
@@ -57,8 +62,11 @@ def other_language(text: str) -> str | None:
     if len(foreign) >= _FEWEST_LETTERS and len(foreign) > _FOREIGN_SHARE * (len(foreign) + len(_LATIN.findall(head))):
         return _script_of(foreign)
     counts = Counter(_WORD.findall(head.lower()))
+    english = sum(counts[word] for word in _words_of()["English"] if word in counts)
+    if sum(counts[word] for word in counts.keys() & _foreign_words()) <= max(_FEWEST_WORDS - 1, 1.5 * english):
+        return None  # no language can have more
     score = {language: sum(counts[word] for word in words if word in counts) for language, words in _words_of().items()}
-    english = score.pop("English")
+    del score["English"]
     best = max(score, key=lambda language: score[language])
     return best if score[best] >= _FEWEST_WORDS and score[best] > 1.5 * english else None
 

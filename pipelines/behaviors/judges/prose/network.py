@@ -31,11 +31,41 @@ _OWNER: Final = np.uint64(32)
 _HALF: Final = np.uint64(0xFFFFFFFF)
 
 
-def vocabulary_rows(vocabulary: NDArray[np.uint32], features: TextFeatures) -> tuple[NDArray[np.int64], Any]:
+class VocabularyIndex:
+    """Finds hashes in a sorted vocabulary by their upper bits: half the time of a binary search.
+
+    Args:
+        vocabulary: (v,) sorted hashes, at least one.
+    """
+
+    _BITS: Final = 18
+
+    def __init__(self, vocabulary: NDArray[np.uint32]) -> None:
+        self.vocabulary = vocabulary
+        self._shift = np.uint32(32 - self._BITS)
+        upper = vocabulary >> self._shift
+        self._first = np.searchsorted(upper, np.arange(1 << self._BITS, dtype=np.uint32)).astype(np.int64)
+        np.minimum(self._first, len(vocabulary) - 1, out=self._first)
+        self._most = int(np.bincount(upper).max(initial=1))
+
+    def find(self, hashed: NDArray[np.uint32]) -> NDArray[np.int64]:
+        """Return the index of each hash that is in the vocabulary; another index for one that is not."""
+        at: NDArray[np.int64] = self._first[hashed >> self._shift]
+        short = np.flatnonzero(self.vocabulary[at] < hashed)
+        last = len(self.vocabulary) - 1
+        for _ in range(self._most):
+            if not len(short):
+                break
+            at[short] = np.minimum(at[short] + 1, last)
+            short = short[(self.vocabulary[at[short]] < hashed[short]) & (at[short] < last)]
+        return at
+
+
+def vocabulary_rows(lookup: VocabularyIndex, features: TextFeatures) -> tuple[NDArray[np.int64], Any]:
     """Look up the n-grams of a text.
 
     Args:
-        vocabulary: (v,) sorted hashes.
+        lookup: the vocabulary.
         features: of the text.
 
     Returns:
@@ -43,8 +73,8 @@ def vocabulary_rows(vocabulary: NDArray[np.uint32], features: TextFeatures) -> t
         of each clause. An n-gram that a clause repeats counts once; one outside the vocabulary is left out.
     """
     hashed = (features.grams & _HALF).astype(np.uint32)
-    at = np.minimum(np.searchsorted(vocabulary, hashed), len(vocabulary) - 1)
-    known = vocabulary[at] == hashed
+    at = lookup.find(hashed)
+    known = lookup.vocabulary[at] == hashed
     owner = (features.grams[known] >> _OWNER).astype(np.int64)
     keys = np.concatenate([np.arange(features.n) << 32, (owner << 32) + at[known] + 1])
     keys.sort()
@@ -69,6 +99,7 @@ class Network:
         wide, wide_bias: (d, 3), (3,) linear weights of the dense features.
         gru_in, gru_in_bias: (width + e, 6 h), (6 h,): forward reset, update, candidate; then backward.
         gru_hidden, gru_hidden_bias: (2, h, 3 h), (2, 1, 3 h).
+        lookup: finds hashes in the vocabulary.
         out, out_bias: (width + e + 2 h, 3), (3,).
     """
 
@@ -88,6 +119,7 @@ class Network:
     gru_hidden_bias: Floats
     out: Floats
     out_bias: Floats
+    lookup: VocabularyIndex
 
     @classmethod
     def of(cls, arrays: dict[str, NDArray[Any]]) -> Self:
@@ -99,8 +131,9 @@ class Network:
         kept: dict[str, Any] = {
             name: arrays[name] if name in ("vocabulary", "table") else arrays[name].astype(np.float32)
             for name in cls.__slots__
+            if name != "lookup"
         }
-        network = cls(**kept)
+        network = cls(**kept, lookup=VocabularyIndex(kept["vocabulary"]))
         network._check()
         return network
 
@@ -144,7 +177,7 @@ class Network:
 
     def _bag(self, features: TextFeatures) -> Floats:
         out = np.empty((features.n, self.table.shape[1]), np.float32)
-        rows, count = vocabulary_rows(self.vocabulary, features)
+        rows, count = vocabulary_rows(self.lookup, features)
         first = np.concatenate([[0], count.cumsum()])
         scale = (BAG_SCALE / np.sqrt(count)).astype(np.float32)
         for low in range(0, features.n, _BLOCK):
@@ -188,14 +221,26 @@ class Network:
         inputs[:, 1] = np.take_along_axis(both[:, :, 1], turned, 1).swapaxes(0, 1)
         states = np.empty((time, 2, windows, hidden), np.float32)
         state = np.zeros((2, windows, hidden), np.float32)
-        for at in range(time):
-            recurrent = state @ self.gru_hidden + self.gru_hidden_bias
+        recurrent = np.empty((2, windows, 3 * hidden), np.float32)
+        gates, candidate = recurrent[..., : 2 * hidden], recurrent[..., 2 * hidden :]
+        reset, update = gates[..., :hidden], gates[..., hidden:]
+        for at in range(time):  # in place: half the time of a step is that of new arrays
+            np.matmul(state, self.gru_hidden, out=recurrent)
+            recurrent += self.gru_hidden_bias
             driving = inputs[at]
-            # The logistic function as a hyperbolic tangent: it cannot overflow.
-            gates = 0.5 + 0.5 * np.tanh(0.5 * (driving[..., : 2 * hidden] + recurrent[..., : 2 * hidden]))
-            candidate = np.tanh(driving[..., 2 * hidden :] + gates[..., :hidden] * recurrent[..., 2 * hidden :])
-            state = candidate + gates[..., hidden:] * (state - candidate)
-            states[at] = state
+            gates += driving[..., : 2 * hidden]
+            gates *= 0.5  # the logistic function as a hyperbolic tangent: it cannot overflow
+            np.tanh(gates, out=gates)
+            gates *= 0.5
+            gates += 0.5
+            candidate *= reset
+            candidate += driving[..., 2 * hidden :]
+            np.tanh(candidate, out=candidate)
+            following = states[at]
+            np.subtract(state, candidate, out=following)
+            following *= update
+            following += candidate
+            state = following
         out = np.empty((windows, time, 2 * hidden), np.float32)
         out[..., :hidden] = states[:, 0].swapaxes(0, 1)
         out[..., hidden:] = np.take_along_axis(states[:, 1].swapaxes(0, 1), turned, 1)

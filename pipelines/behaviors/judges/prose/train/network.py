@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.behaviors.judges.prose.network import BAG_SCALE, DENSE_LIMIT, N_OUTPUTS, vocabulary_rows
+from pipelines.behaviors.judges.prose.network import BAG_SCALE, DENSE_LIMIT, N_OUTPUTS, VocabularyIndex, vocabulary_rows
 from pipelines.behaviors.judges.prose.train.labelled import Example
 
 _HASH: Final = np.uint64(0xFFFFFFFF)
@@ -56,7 +56,8 @@ class _Clauses:
     """The clauses of all examples, ready for batches: table rows, dense features."""
 
     def __init__(self, examples: Sequence[Example], vocabulary: NDArray[np.uint32]) -> None:
-        found = [vocabulary_rows(vocabulary, example.features) for example in examples]
+        lookup = VocabularyIndex(vocabulary)
+        found = [vocabulary_rows(lookup, example.features) for example in examples]
         self.rows = np.concatenate([rows for rows, _ in found])
         self.count = np.concatenate([count for _, count in found])
         self.first = np.concatenate([[0], self.count.cumsum()[:-1]])
