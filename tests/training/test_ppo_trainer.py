@@ -47,6 +47,24 @@ def test_the_size_of_chunks_changes_nothing() -> None:
         assert metrics == pytest.approx(ends[0][2], rel=1e-3, abs=1e-4)
 
 
+def test_actor_and_critic_may_have_mini_batches_of_their_own() -> None:
+    """Each network ends as it does where both have its mini-batch: they share rollouts and order, and no weights."""
+    fields: dict[str, Any] = {"learning_rate": 1e-2, "weight_decay": 0}
+    ends = {}
+    for actor, critic in ((4, 1), (4, 4), (1, 1)):
+        sizes = {"actor": fields | {"mini_batch": actor}, "critic": fields | {"mini_batch": critic}}
+        trainer = trainer_of(tiny_model(), epochs=2, **sizes)
+        metrics = trainer.update(RolloutBatch.from_rollouts(ROWS, PAD), step=0)
+        ends[actor, critic] = (weights(trainer.policy), weights(trainer.value_network), metrics)
+    policy, critic_weights, metrics = ends[4, 1]
+    assert same(policy, ends[4, 4][0], atol=2e-4)
+    assert same(critic_weights, ends[1, 1][1], atol=2e-4)
+    assert not same(policy, ends[1, 1][0], atol=2e-3)
+    assert not same(critic_weights, ends[4, 4][1], atol=2e-3)
+    assert metrics["policy_loss"] == pytest.approx(ends[4, 4][2]["policy_loss"], rel=1e-3, abs=1e-5)
+    assert metrics["value_loss"] == pytest.approx(ends[1, 1][2]["value_loss"], rel=1e-3, abs=1e-5)
+
+
 def test_recomputing_activations_keeps_less_and_changes_nothing() -> None:
     ends, kept = [], []
     for recompute in (False, True):

@@ -163,6 +163,8 @@ class SupervisedConfig(TrainingConfig):
     """Fraction of the steps during which the learning rate rises linearly from zero."""
     weight_decay: NonNegativeFloat = 0.0
     """Decoupled weight decay."""
+    betas: tuple[Fraction, Fraction] = Field(default=(0.9, 0.999), json_schema_extra=UNLESS_DEFAULT)
+    """Decay rates of AdamW's moments."""
     max_grad_norm: PositiveFloat = 1.0
     """Gradients are clipped to this norm."""
 
@@ -241,6 +243,8 @@ class OptimizerConfig(ConfigTable):
     """Added to the denominator."""
     weight_decay: NonNegativeFloat = 0.01
     """Decoupled weight decay."""
+    mini_batch: PositiveInt | None = Field(default=None, json_schema_extra=UNLESS_DEFAULT)
+    """Rollouts per optimizer step of this network; by default the stage's `mini_batch`."""
 
 
 class ImportanceSamplingConfig(ConfigTable):
@@ -301,7 +305,7 @@ class PPOConfig(TrainingConfig):
     epochs: PositiveInt = 1
     """Passes over each batch of rollouts."""
     mini_batch: PositiveInt = 128
-    """Rollouts per optimizer step."""
+    """Rollouts per optimizer step of the networks that set no `mini_batch` of their own."""
     micro_batch: PositiveInt | None = None
     """Rollouts per forward pass, grouped by length; by default a token budget (`ppo`) or the mini-batch
     (`grpo`). Changes memory and speed only."""
@@ -335,6 +339,10 @@ class PPOConfig(TrainingConfig):
     """Recompute activations in the backward pass: a third slower, far less memory, the same result."""
     keep_checkpoints: PositiveInt = Field(default=2, json_schema_extra=_OUTSIDE_KEY)
     """Number of newest checkpoints that stay on disk."""
+
+    def mini_batch_of(self, network: Literal["actor", "critic"]) -> int:
+        """Return the rollouts per optimizer step of a network."""
+        return (self.actor if network == "actor" else self.critic).mini_batch or self.mini_batch
 
     def importance_level(self) -> Literal["none", "token", "sequence"]:
         """Return whose probabilities weight the loss, with `auto` resolved."""
@@ -375,10 +383,11 @@ class PPOConfig(TrainingConfig):
         if self.rollouts < 2:
             raise ValueError("algorithm grpo compares the completions of a problem: rollouts must be at least 2")
         batch = self.prompts * self.rollouts
-        micro = self.micro_batch or self.mini_batch
-        if batch % self.mini_batch or self.mini_batch % micro:
+        mini = self.mini_batch_of("actor")
+        micro = self.micro_batch or mini
+        if batch % mini or mini % micro:
             raise ValueError(
-                f"algorithm grpo needs batches that divide: {batch} rollouts a step, mini_batch {self.mini_batch}, "
+                f"algorithm grpo needs batches that divide: {batch} rollouts a step, mini_batch {mini}, "
                 f"micro_batch {micro}"
             )
         return self

@@ -94,7 +94,7 @@ def _importance(config: PPOConfig) -> tuple[Literal["token", "sequence"], float]
 
 
 def _micro(config: PPOConfig) -> int:
-    return config.micro_batch or config.mini_batch
+    return config.micro_batch or config.mini_batch_of("actor")
 
 
 def _settings(config: PPOConfig, run_on: runtime.Runtime, scratch: Path) -> dict[str, Any]:
@@ -103,7 +103,7 @@ def _settings(config: PPOConfig, run_on: runtime.Runtime, scratch: Path) -> dict
         "output_dir": str(scratch),
         "max_steps": config.steps * optimizer_steps_per_step(config),
         "per_device_train_batch_size": _micro(config),
-        "gradient_accumulation_steps": config.mini_batch // _micro(config),
+        "gradient_accumulation_steps": config.mini_batch_of("actor") // _micro(config),
         "generation_batch_size": config.prompts * config.rollouts,
         "num_generations": config.rollouts,
         "num_iterations": config.epochs,

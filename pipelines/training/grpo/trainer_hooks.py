@@ -23,7 +23,7 @@ from pipelines.training.sampling.rollouts import SampledRollout
 
 def optimizer_steps_per_step(config: PPOConfig) -> int:
     """Return the number of optimizer steps in a step of the stage."""
-    return config.prompts * config.rollouts // config.mini_batch * config.epochs
+    return config.prompts * config.rollouts // config.mini_batch_of("actor") * config.epochs
 
 
 class TRLRolloutAdapter:

@@ -1,7 +1,7 @@
 """The PPO update of a step: estimates for a batch, advantages, then mini-batches of policy and value losses."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Literal
@@ -177,34 +177,32 @@ class PPOTrainer:
         return RolloutEstimates(log_probs, reference if self.reference is not None else None, values, entropy)
 
     def _learn(self, batch: RolloutBatch, learning: "_Learning", *, step: int, epochs: int) -> dict[str, float]:
-        actor = learning.actor
         sums = torch.zeros(5, dtype=torch.float64)
-        tokens = 0
+        tokens = epochs * int(batch.lengths.sum())
         norms: dict[str, list[float]] = {"actor": [], "critic": []}
         for epoch in range(epochs):
             order = np.random.default_rng([self.config.seed, step, epoch]).permutation(len(batch)).tolist()
-            for start in range(0, len(order), self.config.mini_batch):
-                rows = order[start : start + self.config.mini_batch]
-                n = int(batch.lengths[rows].sum())
-                tokens += n
-                for part, counted in self._shared(batch, rows):
-                    micro_batch = batch.micro_batch(part, self.runtime.device)
-                    # Sharded gradients are averaged over the processes, but each holds only its share of the sum.
-                    weight = self.ranks.size / n if counted else 0.0
-                    with self._guard(micro_batch, step):
-                        found = self._backward(micro_batch, learning, weight)
-                    if counted:
-                        sums += found
-                norms["critic"].append(self.critic.step("critic"))
-                if actor:
-                    norms["actor"].append(self.actor.step("actor"))
+            for size, networks in self._passes(learning):
+                for start in range(0, len(order), size):
+                    rows = order[start : start + size]
+                    n = int(batch.lengths[rows].sum())
+                    for part, counted in self._shared(batch, rows):
+                        micro_batch = batch.micro_batch(part, self.runtime.device)
+                        # Sharded gradients are averaged over the processes, but each holds only its share of the sum.
+                        weight = self.ranks.size / n if counted else 0.0
+                        with self._guard(micro_batch, step):
+                            found = self._backward(micro_batch, learning, weight, networks)
+                        if counted:
+                            sums += found
+                    for name in networks:
+                        norms[name].append(self.networks()[name].step(name))
         policy, clipped, policy_change, value, value_clipped = (self.ranks.all_reduce_sum(sums) / tokens).tolist()
         metrics = {
             "value_loss": value,
             "value_clip_fraction": value_clipped,
             "critic_grad_norm": sum(norms["critic"]) / len(norms["critic"]),
         }
-        if actor:
+        if learning.actor:
             metrics |= {
                 "policy_loss": policy,
                 "clip_fraction": clipped,
@@ -213,15 +211,31 @@ class PPOTrainer:
             }
         return metrics
 
-    def _backward(self, micro_batch: MicroBatch, learning: "_Learning", scale: float) -> Tensor:
+    def _passes(self, learning: "_Learning") -> list[tuple[int, tuple[str, ...]]]:
+        """Return the passes over a batch in one epoch: rollouts per optimizer step, and the networks it updates.
+
+        Networks with equal mini-batches are updated in one pass, so that each micro-batch is made once. Otherwise the
+        critic comes first, as in the published runs.
+        """
+        sizes = {"critic": self.config.mini_batch_of("critic")}
+        if learning.actor:
+            sizes["actor"] = self.config.mini_batch_of("actor")
+        if len(set(sizes.values())) == 1:
+            return [(sizes["critic"], tuple(sizes))]
+        return [(size, (name,)) for name, size in sizes.items()]
+
+    def _backward(
+        self, micro_batch: MicroBatch, learning: "_Learning", scale: float, networks: Sequence[str]
+    ) -> Tensor:
         """Accumulate a micro-batch's gradients, times `scale`; return sums over its tokens for the metrics.
 
         Returns:
-            Policy loss, clipped tokens, divergence, value loss, tokens with a clipped value: (5,), float64.
+            Policy loss, clipped tokens, divergence, value loss, tokens with a clipped value: (5,), float64; zero for a
+            network that is not among `networks`.
         """
         config, old = self.config, learning.old
         sums = torch.zeros(5, dtype=torch.float64)
-        if learning.actor:
+        if "actor" in networks:
             with self.runtime.autocast():
                 log_probs, entropy = self.policy(*self._inputs(micro_batch))
             found = policy_loss(
@@ -235,13 +249,14 @@ class PPOTrainer:
             )
             (found.loss * scale).backward()
             sums[:3] = torch.stack([found.loss.detach(), found.clipped, found.divergence]).double().cpu()
-        with self.runtime.autocast():
-            values = self.value_network(micro_batch.ids, micro_batch.target_mask)
-        loss, clipped = value_loss(
-            values, micro_batch.gather(old.values), micro_batch.gather(learning.returns), clip=config.value_clip
-        )
-        (loss * scale).backward()
-        sums[3:] = torch.stack([loss.detach(), clipped]).double().cpu()
+        if "critic" in networks:
+            with self.runtime.autocast():
+                values = self.value_network(micro_batch.ids, micro_batch.target_mask)
+            loss, clipped = value_loss(
+                values, micro_batch.gather(old.values), micro_batch.gather(learning.returns), clip=config.value_clip
+            )
+            (loss * scale).backward()
+            sums[3:] = torch.stack([loss.detach(), clipped]).double().cpu()
         return sums
 
     def _inputs(self, micro_batch: MicroBatch) -> tuple[Tensor, Tensor, Tensor, float]:
