@@ -201,7 +201,9 @@ class CogtuiApp(App[None]):
         try:
             version = await self.context.store.call(_version_of)
         except (CogtuiError, OSError) as error:
-            if not self.context.snapshot.stale:  # else it has been said
+            if isinstance(error, NotFound):
+                self._problem("workspace", f"the workspace cannot be read: {error}")
+            else:
                 self._problem("index", f"the index cannot be opened: {error}")
             return
         finally:
