@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 
 from pipelines.errors import InvalidInput
 
@@ -20,8 +20,7 @@ MAX_EXPANSION: Final = 500
 """Beyond the free size, compressed data may expand by this factor; gzip and zstd reach 20 on rollouts."""
 
 
-@dataclass(frozen=True, slots=True)
-class RawRow:
+class RawRow(NamedTuple):
     """A row of a file."""
 
     place: str

@@ -82,10 +82,12 @@ class ChoiceTask:
         gold, prompt = row.get("ground_truth"), row.get("prompt")
         if not isinstance(prompt, str) or not isinstance(gold, str):
             return None
+        gold = gold.strip().strip("().")
+        if len(gold) != 1:
+            return None
         found = list(_OPTION_LINE.finditer(prompt))
         letters = "".join(match[1] for match in found)
-        gold = gold.strip().strip("().")
-        if len(found) < 2 or not ascii_uppercase.startswith(letters) or len(gold) != 1 or gold not in letters:
+        if len(found) < 2 or not ascii_uppercase.startswith(letters) or gold not in letters:
             return None
         options = [match[2].strip() for match in found]
         return {"question": prompt[: found[0].start()].strip() or "?", "options": options, "answer": gold}

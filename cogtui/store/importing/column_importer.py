@@ -17,24 +17,19 @@ from cogtui.store.importing.conversations import (
     without_leading_questions,
 )
 from cogtui.store.importing.protocol import BadRowError, FileSample, ImportColumns, ImportedRollout
+from cogtui.store.importing.text_rows import COUNTED, FIELD_PARSERS, PLAIN_FIELDS, SCORES, plan_text_rows, read_text_row
 from cogtui.store.importing.values import (
     is_verdict,
     other_columns,
-    read_answer,
     read_label,
     read_number,
     read_object,
     read_verdict,
-    read_whole,
 )
 
 _T = TypeVar("_T")
 _OF_ONE: Final = ("reward", "correct", "answer", "n_tokens", "finish_reason", "sample", "id", "thought")
 """Fields of one completion: a row of several states them in lists, or in the objects of the completions."""
-_SCORES: Final = ("reward", "correct", "answer")
-"""Fields that stay empty where the file has their column but no value."""
-_COUNTED: Final = ("step", "sample", "n_tokens", "seed")
-"""Other fields whose unreadable values are counted."""
 
 
 class ColumnImporter:
@@ -75,7 +70,13 @@ def rollouts_from_columns(
         BadRowError: there is no completion.
     """
     place = columns.fields["completion"][0]
-    found = read_completions(value_at(row, place))
+    value = value_at(row, place)
+    if isinstance(value, str):
+        plan = plan_text_rows(tuple(columns.fields.items()))
+        rollout = None if plan is None else read_text_row(row, plan, value)
+        if rollout is not None:
+            return [rollout]
+    found = read_completions(value)
     if found is None:
         raise BadRowError(f"no text in {place}")
     completions, listed = found
@@ -116,7 +117,8 @@ class _RowReader:
         prompt, question, turns = self._read_prompt()
         text = as_text(self._completion, turns)
         completion, parts, stated = text.text, text.parts, text.is_stated
-        thought = self._value("thought")
+        values = self._plain_values()
+        thought = values.get("thought")
         if isinstance(thought, str) and thought.strip() and completion.strip() and "<think>" not in completion:
             before = f"<think>\n{thought}\n</think>\n\n"
             parts = [part._replace(start=part.start + len(before), end=part.end + len(before)) for part in parts]
@@ -124,33 +126,32 @@ class _RowReader:
         if not stated:
             self._computed.append("completion")
         reward, correct = self._read_scores()
-        problem_id, task, split = self._value("problem_id"), self._value("task"), self._value("split")
-        problem, target = read_object(self._value("problem")), self._value("target")
-        finish_reason = self._value("finish_reason")
-        truth = self._value("ground_truth")
-        seed = self._parsed("seed", read_label)
+        problem_id, task, split = values.get("problem_id"), values.get("task"), values.get("split")
+        finish_reason = values.get("finish_reason")
+        parsed = self._parsed_values()
+        seed = parsed.get("seed")
         return ImportedRollout(
             completion=completion,
             prompt=prompt,
             question=question,
             parts=parts,
-            step=self._parsed("step", read_whole),
+            step=parsed.get("step"),
             split=split if isinstance(split, str) and split else None,
-            sample=self._parsed("sample", read_whole),
+            sample=parsed.get("sample"),
             problem_id=None if (name := read_label(problem_id)) is None or name == "" else str(name),
             task=task if isinstance(task, str) else None,
-            problem=problem,
-            numbers=self._value("numbers"),
-            target=target,
-            ground_truth=truth,
+            problem=read_object(values.get("problem")),
+            numbers=values.get("numbers"),
+            target=values.get("target"),
+            ground_truth=values.get("ground_truth"),
             reward=reward,
             correct=correct,
-            answer=self._parsed("answer", read_answer),
+            answer=parsed.get("answer"),
             finish_reason=finish_reason if isinstance(finish_reason, str) else None,
-            n_tokens=self._parsed("n_tokens", _read_count),
-            condition=read_label(self._value("condition")),
+            n_tokens=parsed.get("n_tokens"),
+            condition=read_label(values.get("condition")),
             seed=seed if isinstance(seed, str | int) else None,
-            source_id=read_label(self._value("id")),
+            source_id=read_label(values.get("id")),
             columns={
                 **other_columns(self._row, self._used | {self._fields["completion"][0]}),
                 **other_columns(self._completion.fields, self._used_inside),
@@ -158,6 +159,17 @@ class _RowReader:
             empty=self._empty,
             computed=self._computed,
         )
+
+    def _plain_values(self) -> dict[str, Any]:
+        """The values of fields that are checked where they are used; those that the row has not are left out."""
+        if self._completion.fields:
+            return {name: self._value(name) for name in PLAIN_FIELDS}
+        return {name: self._value(name) for name in PLAIN_FIELDS if name in self._fields}
+
+    def _parsed_values(self) -> dict[str, Any]:
+        if self._completion.fields:
+            return {name: self._parsed(name, read) for name, read in FIELD_PARSERS.items()}
+        return {name: self._parsed(name, read) for name, read in FIELD_PARSERS.items() if name in self._fields}
 
     def _read_prompt(self) -> tuple[str, str, list[Turn] | None]:
         """Prompt, the user's last question in it, and the turns of the completion that answer."""
@@ -198,6 +210,8 @@ class _RowReader:
             if len(known) == len(numbers) or may_skip:
                 return sum(known), correct
             self._empty.append("reward")
+            return None, correct
+        if not columns and not self._completion.fields:
             return None, correct
         value = self._value("reward")
         reward = self._parsed("reward", read_number)
@@ -243,7 +257,7 @@ class _RowReader:
         value = self._value(name)
         parsed = read(value)
         if parsed is None:
-            if name in _SCORES or (name in _COUNTED and value is not None):
+            if name in SCORES or (name in COUNTED and value is not None):
                 self._empty.append(name)
             if is_column and value is not None:
                 self._used.discard(self._fields[name][0])
@@ -254,8 +268,3 @@ class _RowReader:
 def _names_inside(name: str) -> tuple[str, ...]:
     """Names of a field in the object of a completion; its `answer` is the model's."""
     return (*FIELDS[name], "answer") if name == "answer" else FIELDS[name]
-
-
-def _read_count(value: Any) -> int | None:
-    count = read_whole(value)
-    return count if count is not None and count >= 0 else None

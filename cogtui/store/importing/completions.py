@@ -49,6 +49,8 @@ def read_completions(value: Any) -> tuple[list[CompletionValue | None], bool] | 
     Returns:
         None if the value is no completion.
     """
+    if isinstance(value, str):
+        return [CompletionValue(value)], False
     if isinstance(value, Mapping) and isinstance(value.get("choices"), list):
         value = value["choices"]
     if not isinstance(value, list) or read_turns(value) is not None:

@@ -102,8 +102,9 @@ class Converter:
         if end:
             cut, stated.completion = stated.completion[:end], stated.completion[end:]
             stated.computed.append("completion")
-        huge = (("numbers", stated.numbers), ("target", stated.target), ("problem", stated.problem))
-        stated.empty += [name for name, value in huge if has_huge_whole(value)]
+        for name, value in (("numbers", stated.numbers), ("target", stated.target), ("problem", stated.problem)):
+            if value is not None and has_huge_whole(value):
+                stated.empty.append(name)
         computed = list(stated.computed)
         step = stated.step
         if step is None:
@@ -113,8 +114,7 @@ class Converter:
         problem_id = stated.problem_id
         if problem_id is None:
             computed.append("problem_id")
-            digest = hashlib.sha256(stated.prompt.encode("utf-8", "surrogatepass")).hexdigest()[:12]
-            problem_id = str(problem.get("id", f"prompt-{digest}"))
+            problem_id = str(problem["id"]) if "id" in problem else _prompt_id(stated.prompt)
         sample = stated.sample
         if sample is None:
             place = (step, problem_id)
@@ -219,6 +219,10 @@ class Converter:
         return reward, correct, answer
 
 
+def _prompt_id(prompt: str) -> str:
+    return f"prompt-{hashlib.sha256(prompt.encode('utf-8', 'surrogatepass')).hexdigest()[:12]}"
+
+
 def _are_equal(left: tuple[Any, ...], right: tuple[Any, ...]) -> bool:
     try:
         return left == right
@@ -243,12 +247,17 @@ def _find_problem(stated: ImportedRollout, computed: list[str]) -> tuple[str, Ma
     """Task and problem of a rollout: as the file states them, or as a built-in task recognises them."""
     if stated.task and stated.problem is not None:
         return stated.task, stated.problem
-    hints = {"numbers": stated.numbers, "target": stated.target, "ground_truth": stated.ground_truth}
-    given = {name: _lists_inside(_as_list(value)) for name, value in hints.items() if value is not None}
+    given: dict[str, Any] = {"prompt": stated.prompt}
+    if stated.numbers is not None:
+        given["numbers"] = _as_list(stated.numbers)
+    if stated.target is not None:
+        given["target"] = _as_list(stated.target)
+    if stated.ground_truth is not None:
+        given["ground_truth"] = _lists_inside(_as_list(stated.ground_truth))
     for name, recognise in _recognisers():
-        problem = recognise({**given, "prompt": stated.prompt})
+        problem = recognise(given)
         if problem is not None and not has_huge_whole(problem):
-            if not {"numbers", "target"} <= set(given):
+            if not ("numbers" in given and "target" in given):
                 computed += ["problem", *(field for field in ("numbers", "target") if field in problem)]
             return name, problem
     return NO_TASK, {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from functools import lru_cache
 from typing import Final
 
 _SHORTEST: Final = 16
@@ -48,8 +48,9 @@ def repeats_prompt_inside(completion: str, prompt: str, question: str = "") -> b
     return any(len(asked) >= _SHORTEST_INSIDE and asked in completion for asked in _forms(prompt, question))
 
 
-def _forms(prompt: str, question: str) -> Iterable[str]:
+@lru_cache(maxsize=4)  # both questions are asked of each rollout
+def _forms(prompt: str, question: str) -> tuple[str, ...]:
     """The texts by which a completion may repeat its prompt: whole, or only the user's turn of a rendered template."""
     inner = _TEMPLATE_START.match(_TEMPLATE_END.sub("", prompt)) if "user\n" in prompt.lower() else None
     forms = (prompt.strip(), question.strip(), inner[1].strip() if inner else "")
-    return (form for form in dict.fromkeys(forms) if len(form) >= _SHORTEST)
+    return tuple(form for form in dict.fromkeys(forms) if len(form) >= _SHORTEST)

@@ -28,6 +28,8 @@ STATE: Final = "import.json"
 MAX_NAMED: Final = 100
 """Bad rows listed per file; all are counted."""
 _SAY_EVERY: Final = 500
+_encode: Final = json.JSONEncoder(separators=(",", ":"), allow_nan=False, check_circular=False).encode
+"""`json.dumps` with these settings would make an encoder for each record."""
 
 
 @dataclass(slots=True)
@@ -275,9 +277,7 @@ class _StreamWriter:
 
     def append(self, record: dict[str, Any]) -> None:
         """Write a record as a line; readers see it after `flush`."""
-        line = json.dumps(
-            {"v": RECORD_VERSION, "stream": self._stream, "seq": 0, **record}, separators=(",", ":"), allow_nan=False
-        ).encode()
+        line = _encode({"v": RECORD_VERSION, "stream": self._stream, "seq": 0, **record}).encode()
         if self._file is None or self._size + len(line) > ROTATE_BYTES:
             self._next()
         assert self._file is not None

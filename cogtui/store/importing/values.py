@@ -18,6 +18,7 @@ _NUMBER: Final = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]
 _LARGEST_WHOLE: Final = 2**62
 _LARGEST_INTEGER: Final = 2**63
 _DEEPEST: Final = 50
+_SURELY_SHORT: Final = 300
 _TRUE_WORDS: Final = {"true": True, "false": False, "correct": True, "incorrect": False, "yes": True, "no": False}
 
 
@@ -33,7 +34,7 @@ def read_number(value: Any) -> float | None:
         if len(text) > _LONGEST_NUMBER or not _NUMBER.fullmatch(text):
             return None
         value = float(text)
-    if not isinstance(value, int | float):
+    if not isinstance(value, (int, float)):
         return None
     try:
         number = float(value)
@@ -109,8 +110,12 @@ def other_columns(row: Mapping[str, Any], used: Set[str]) -> dict[str, Any]:
 
 def kept_json(value: Any) -> Any:
     """Return a value as JSON that the index can read; None if it is None or too long to repeat."""
-    if value is None:
-        return None
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, str) and len(value) <= _SURELY_SHORT:
+        return value
+    if type(value) is int and abs(value) < _LARGEST_INTEGER:
+        return value
     try:
         text = json.dumps(_without_huge(value), allow_nan=False)
     except (TypeError, ValueError, RecursionError):
@@ -120,15 +125,23 @@ def kept_json(value: Any) -> Any:
 
 def has_huge_whole(value: Any, depth: int = _DEEPEST) -> bool:
     """Return whether a JSON value has an integer beyond 64 bits, which the index cannot store, or is nested deeply."""
-    if isinstance(value, str | float) or value is None:
+    if value is None or isinstance(value, (str, float)):
         return False
     if isinstance(value, int):
         return abs(value) >= _LARGEST_INTEGER
-    if isinstance(value, dict | Mapping):
+    if isinstance(value, (dict, Mapping)):
         value = value.values()
-    elif not isinstance(value, list | tuple):
+    elif not isinstance(value, (list, tuple)):
         return False
-    return depth == 0 or any(has_huge_whole(each, depth - 1) for each in value)
+    if depth == 0:
+        return True
+    for each in value:  # most values are flat, and every rollout has some
+        if type(each) is int:
+            if abs(each) >= _LARGEST_INTEGER:
+                return True
+        elif type(each) is not str and has_huge_whole(each, depth - 1):
+            return True
+    return False
 
 
 def _without_huge(value: Any) -> Any:

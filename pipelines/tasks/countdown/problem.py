@@ -1,6 +1,6 @@
 """A Countdown problem and its identity."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from pydantic import field_validator
@@ -26,16 +26,21 @@ class Problem(Record):
     @field_validator("numbers")
     @classmethod
     def _as_the_task_has_them(cls, numbers: tuple[int, ...]) -> tuple[int, ...]:
-        if not MIN_NUMBERS <= len(numbers) <= MAX_NUMBERS:
-            raise ValueError(f"a problem has {MIN_NUMBERS} to {MAX_NUMBERS} numbers, not {len(numbers)}")
-        if min(numbers) < 0:
-            raise ValueError(f"the number {min(numbers)} is negative")
+        check_numbers(numbers)
         return numbers
 
     @property
     def key(self) -> ProblemKey:
         """Identity of the problem, independent of the order of the numbers and of the id."""
         return tuple(sorted(self.numbers)), self.target
+
+
+def check_numbers(numbers: Sequence[int]) -> None:
+    """Raise ValueError where a problem has too few or too many numbers, or a negative one."""
+    if not MIN_NUMBERS <= len(numbers) <= MAX_NUMBERS:
+        raise ValueError(f"a problem has {MIN_NUMBERS} to {MAX_NUMBERS} numbers, not {len(numbers)}")
+    if min(numbers) < 0:
+        raise ValueError(f"the number {min(numbers)} is negative")
 
 
 def problem_id(numbers: Iterable[int], target: int) -> str:

@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from pipelines.errors import InvalidInput, NotFound
 from pipelines.files import canonical_json, write_atomic
 from pipelines.row_files import RawRow, is_parquet, read_lines, read_list, read_parquet
-from pipelines.tasks.countdown.problem import Problem, make_problem
+from pipelines.tasks.countdown.problem import Problem, check_numbers, make_problem, problem_id
 
 _NUMBERS_FIELDS: Final = ("numbers", "nums")
 _PROMPT_FIELDS: Final = ("prompt", "query", "question", "problem", "input", "text")
@@ -29,7 +29,7 @@ _ENUMERATED: Final = re.compile(
     r"\bnumbers?\s*(?:are)?\s*:?\s*([0-9]+(?:(?:\s*,\s*and\s+|\s*,\s*|\s+and\s+|\s+)[0-9]+)+)"
 )
 _TARGETED: Final = re.compile(
-    r"\b(?:equals?(?:\s+to)?|[Cc]alculates?|[Tt]arget(?:\s+(?:number|value))?(?:\s+(?:is|of))?|goal(?:\s+is)?"
+    r"\b(?=[eCctTgvrmo])(?:equals?(?:\s+to)?|[Cc]alculates?|[Tt]arget(?:\s+(?:number|value))?(?:\s+(?:is|of))?|goal(?:\s+is)?"
     r"|value\s+is|reach(?:es)?|makes?|gets?|obtains?)\s*:?\s*(-?[0-9]+)\b(?!\s*[-+*/)])"
 )
 _DIGITS: Final = re.compile(r"[0-9]+")
@@ -115,13 +115,27 @@ def problem_of(row: Any) -> Problem:
     """
     if not isinstance(row, Mapping):
         raise ValueError("not an object")
+    problem = make_problem(*_numbers_and_target(row))
+    own_id = row.get("id")
+    return problem.model_copy(update={"id": own_id}) if isinstance(own_id, str) and own_id else problem
+
+
+def problem_json_of(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the problem a row holds as JSON, with the id that follows from it; raises what `problem_of` does.
+
+    It makes no model: an import does this for every row.
+    """
+    numbers, target = _numbers_and_target(row)
+    check_numbers(numbers)
+    return {"id": problem_id(numbers, target), "numbers": numbers, "target": target}
+
+
+def _numbers_and_target(row: Mapping[Any, Any]) -> tuple[list[int], int]:
     stated = _stated(row) or _stated(_ground_truth(row)) or _in_prompt(row)
     if stated is None:
         fields = ", ".join(map(str, row)) or "none"
         raise ValueError(f"neither numbers and target nor a prompt with them (fields: {fields})")
-    problem = make_problem(*stated)
-    own_id = row.get("id")
-    return problem.model_copy(update={"id": own_id}) if isinstance(own_id, str) and own_id else problem
+    return stated
 
 
 def _stated(row: Mapping[Any, Any]) -> tuple[list[int], int] | None:
@@ -167,13 +181,19 @@ def _in_prompt(row: Mapping[Any, Any]) -> tuple[list[int], int] | None:
     if field is None:
         return None
     prompt = _prompt_text(row[field])
-    lists = set(_BRACKETED.findall(prompt)) or set(_ENUMERATED.findall(prompt))
+    lists = set(_BRACKETED.findall(prompt)) if "[" in prompt else set()
+    if not lists and "number" in prompt:
+        lists = set(_ENUMERATED.findall(prompt))
+    _check_one(field, "list of numbers", lists)
     targets = set(_TARGETED.findall(prompt))
-    for what, found in (("list of numbers", lists), ("target", targets)):
-        if len(found) != 1:
-            shown = f"several: {', '.join(sorted(found)[:4])}" if found else "none"
-            raise ValueError(f"`{field}` does not name exactly one {what} ({shown})")
+    _check_one(field, "target", targets)
     return [int(each) for each in _DIGITS.findall(lists.pop())], int(targets.pop())
+
+
+def _check_one(field: str, what: str, found: set[str]) -> None:
+    if len(found) != 1:
+        shown = f"several: {', '.join(sorted(found)[:4])}" if found else "none"
+        raise ValueError(f"`{field}` does not name exactly one {what} ({shown})")
 
 
 def _prompt_text(value: Any) -> str:

@@ -14,7 +14,7 @@ from pipelines.files import read_json
 from pipelines.folder import StageFolder
 from pipelines.tasks.countdown.describing import describe
 from pipelines.tasks.countdown.problems import Problem, read_problems
-from pipelines.tasks.countdown.reading import problem_of
+from pipelines.tasks.countdown.reading import problem_json_of
 from pipelines.tasks.countdown.reward import PUBLISHED, REASONS, RewardRules, score_completion
 from pipelines.tasks.countdown.rules import ANY, Arithmetic
 from pipelines.tasks.countdown.solver import solve
@@ -128,12 +128,16 @@ class CountdownTask(BaseModel):
         Args:
             row: any of `numbers` and `target`, `ground_truth`, and the `prompt`.
         """
-        candidates = [{name: row[name]} for name in ("ground_truth", "prompt") if name in row]
+        truth = row.get("ground_truth")
+        is_object = isinstance(truth, Mapping) or (isinstance(truth, str) and truth.lstrip().startswith("{"))
+        candidates = [{"ground_truth": truth}] if is_object else []
+        if "prompt" in row:
+            candidates.append({"prompt": row["prompt"]})
         if "numbers" in row and "target" in row:
             candidates.insert(0, {name: row[name] for name in ("numbers", "target")})
         for candidate in candidates:
             try:
-                return problem_json(problem_of(candidate))
+                return problem_json_of(candidate)
             except ValueError:
                 continue
         return None
