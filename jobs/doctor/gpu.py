@@ -25,8 +25,8 @@ GPU; only a node that has one can."""
 _NEEDS: Final = {
     "torch": "no training stage runs with it",
     "transformers": "no training stage runs with it",
-    "trl": "prime, and ppo with algorithm grpo or engine vllm, do not run with it",
-    "accelerate": "prime, and ppo with algorithm grpo or engine vllm, do not run with it",
+    "trl": "prime, and ppo with algorithm grpo, do not run with it",
+    "accelerate": "prime, and ppo with algorithm grpo, do not run with it",
     "vllm": "stages with engine vllm fail with it",
 }
 

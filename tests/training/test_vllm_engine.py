@@ -321,3 +321,13 @@ def test_a_request_that_the_server_refuses_ends_with_its_message(tmp_path: Path)
     assert "prompt is too long" in caught.value.detail
     with pytest.raises(vllm_process.ServerGone):
         ask(tmp_path / "nowhere", "GET", "/health")
+
+
+def test_a_vllm_of_another_version_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(vllm_settings, "find_spec", lambda name: name)
+    for version, warned in (("0.32.0", False), ("0.40.1", True), ("", False)):
+        monkeypatch.setattr(vllm_settings, "_installed_version", lambda version=version: version)
+        VLLMEngine(described(tmp_path), VLLMConfig(), CPU)
+        assert (f"vLLM {version} is installed; the engine was written for 0.31" in capsys.readouterr().err) is warned

@@ -205,12 +205,13 @@ class SamplingConfig(ConfigTable):
 
 
 class VLLMConfig(ConfigTable):
-    """vLLM as the engine; needs the extra `vllm` and a GPU."""
+    """vLLM as the engine; needs the extra `vllm`."""
 
     mode: Literal["colocate", "server"] = "colocate"
-    """`colocate` runs vLLM in the training process on the same GPUs; `server` uses one started elsewhere."""
+    """`colocate` runs vLLM in the training processes on the same GPUs; `server` in a server that the stage starts
+    beside them, on the GPUs of the node that training leaves free."""
     server_url: str | None = None
-    """Base URL of the server, for mode `server`."""
+    """Refused: stages that share a server would overwrite each other's weights. The stage starts its own."""
     gpu_memory: Annotated[float, Field(gt=0, lt=1)] = 0.3
     """Fraction of the GPU memory that colocated vLLM may use."""
     tensor_parallel: PositiveInt = 1

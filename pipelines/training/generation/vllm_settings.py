@@ -142,7 +142,7 @@ def check_vllm(config: VLLMConfig, runtime: Runtime) -> None:
         )
     found = _installed_version()
     if found and ".".join(found.split(".")[:2]) not in TESTED_MINORS:
-        sys.stderr.write(f"warning: vLLM {found} is installed; this version was written for {TESTED_MINORS}\n")
+        sys.stderr.write(f"warning: vLLM {found} is installed; the engine was written for {', '.join(TESTED_MINORS)}\n")
 
 
 def check_tensor_parallel(config: VLLMConfig) -> None:
