@@ -300,6 +300,29 @@ def test_equal_questions_are_asked_once() -> None:
     assert os.getpid() == latex_equality._COMPARER._owner
 
 
+def _default_judge(chosen: str, folder: Path) -> str:
+    planned = cogtui_here("judge", chosen, "--dry-run", "--json", folder=folder)
+    assert planned.returncode == 0, planned.stderr
+    return str(json.loads(planned.stdout)["data"]["judge"])
+
+
+def test_the_default_judge_goes_by_the_tasks_of_the_rollouts(tmp_path: Path) -> None:
+    rows = [
+        {"prompt": "q", "completion": "3 + 4 = 7 (not 9)", "numbers": [3, 4, 2], "target": 9, "step": 0},
+        {"prompt": "Add. Put your answer within \\boxed{}.", "completion": "It is \\boxed{7}", "ground_truth": "7"},
+    ]
+    for number, row in enumerate(rows):
+        (tmp_path / f"{number}.jsonl").write_text(json.dumps(row) + "\n")
+        done = cogtui_here("import", f"{number}.jsonl", folder=tmp_path)
+        assert done.returncode == 0, done.stderr
+    assert _default_judge("task:countdown", tmp_path) == "rules"
+    assert _default_judge("task:math", tmp_path) == "prose"
+    mixed = cogtui_here("judge", "--dry-run", folder=tmp_path)
+    assert mixed.returncode == 2
+    assert "these rollouts are about tasks with different judges" in mixed.stderr
+    assert "countdown: 1 rollouts, rules" in mixed.stderr
+
+
 def test_rows_of_another_program_are_imported_scored_shown_and_exported(tmp_path: Path) -> None:
     rows = [
         {
@@ -316,6 +339,7 @@ def test_rows_of_another_program_are_imported_scored_shown_and_exported(tmp_path
     assert {row["problem"]["answer"]: row["correct"] for row in listed} == {
         "0": True, "3": False, "6": True, "9": False,
     }  # fmt: skip
+    assert _default_judge("", tmp_path) == "prose"
     assert cogtui_here("judge", "--judge", "rules", folder=tmp_path).returncode == 0
     shown = cogtui_here("trace", listed[0]["id"], folder=tmp_path).stdout
     assert "evidence  wording alone: no numbers known" in shown

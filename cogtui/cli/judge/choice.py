@@ -1,18 +1,19 @@
 """Selects the rollouts of a `cogtui judge`, and the judge stages for them: unfinished ones, and a new one."""
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from cogtui.cli.rollouts.shared import fresh_store
-from cogtui.store import Page, Query, RolloutRow
+from cogtui.store import Page, Query, RolloutRow, Store
 from cogtui.store.filter.parser import parse
 from jobs.planning.types import StageInstance
 from jobs.workspace import Workspace
-from pipelines.behaviors.judges.registry import make_judge
+from pipelines.behaviors.judges.registry import default_judge, make_judge
 from pipelines.behaviors.judges.stage import JudgeConfig
-from pipelines.errors import CogtuiError
+from pipelines.errors import CogtuiError, InvalidInput
 from pipelines.files import write_atomic
 from pipelines.folder import StageInfo
 from pipelines.stages import content_key, find_kind, stage_kind
@@ -53,19 +54,44 @@ def select_rollouts(workspace: Workspace, filter_text: str, config: JudgeConfig)
     Raises:
         FilterError: the filter is invalid. InvalidInput: the judge cannot be created.
     """
-    query = Query(parse(filter_text))
     run = make_judge(config.judge, config).run.id
     store, warnings = fresh_store(workspace)
     chosen = RolloutSelection(warnings=warnings)
     with store:
-        page: Page[RolloutRow] | None = None
-        while page is None or page.after is not None:
-            page = store.page(query, page.after if page else None, limit=_PAGE)
-            for row in page.rows:
-                chosen.by_stage.setdefault(row.stage, []).append(row.id)
+        for row in _rows(store, filter_text):
+            chosen.by_stage.setdefault(row.stage, []).append(row.id)
     _leave_out_unfinished(workspace, chosen)
     _subtract_held(workspace, chosen, run)
     return chosen
+
+
+def judge_of_tasks(workspace: Workspace, filter_text: str) -> str:
+    """Return the default judge of the tasks that the rollouts of a filter are about.
+
+    Raises:
+        FilterError: the filter is invalid. InvalidInput: their tasks have different defaults.
+    """
+    store, _ = fresh_store(workspace)
+    with store:
+        tasks = Counter(row.task for row in _rows(store, filter_text))
+    judges = {task: default_judge(task) for task in tasks}
+    names = sorted(set(judges.values()))
+    if len(names) > 1:
+        lines = [f"{task or 'no task'}: {n:,} rollouts, {judges[task]}" for task, n in tasks.most_common()]
+        raise InvalidInput(
+            "these rollouts are about tasks with different judges",
+            detail="\n".join(lines),
+            remedy="Name one for all with --judge, or choose a task with the filter, e.g. task:countdown.",
+        )
+    return names[0] if names else "rules"
+
+
+def _rows(store: Store, filter_text: str) -> Iterator[RolloutRow]:
+    query = Query(parse(filter_text))
+    page: Page[RolloutRow] | None = None
+    while page is None or page.after is not None:
+        page = store.page(query, page.after if page else None, limit=_PAGE)
+        yield from page.rows
 
 
 def select_ids(workspace: Workspace, ids: Iterable[str], config: JudgeConfig) -> RolloutSelection:

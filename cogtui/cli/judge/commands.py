@@ -18,7 +18,9 @@ class JudgeMode(StrEnum):
 
 def register(app: typer.Typer) -> None:
     """Add the command `judge`."""
-    app.command("judge", help="Judge rollouts for the four behaviours, by rules or by a language model.")(judge)
+    app.command(
+        "judge", help="Judge rollouts for the four behaviours, by rules, a small learned model or a language model."
+    )(judge)
 
 
 def judge(
@@ -27,8 +29,14 @@ def judge(
     ] = "",
     *,
     name: Annotated[
-        str, typer.Option("--judge", metavar="NAME", help="rules, prose, openai:MODEL, anthropic:MODEL or vllm:MODEL.")
-    ] = "rules",
+        str | None,
+        typer.Option(
+            "--judge",
+            metavar="NAME",
+            help="rules, prose, openai:MODEL, anthropic:MODEL or vllm:MODEL (default: rules for tasks about given "
+            "numbers, as Countdown; else prose).",
+        ),
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show rollouts, requests, tokens and estimated cost; send nothing.")
     ] = False,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import typer
 
 from cogtui.cli.console.output import ExitCode, emit, emit_error, emit_json, narrate
-from cogtui.cli.judge.choice import RolloutSelection, continued_stage, new_stage, select_rollouts
+from cogtui.cli.judge.choice import RolloutSelection, continued_stage, judge_of_tasks, new_stage, select_rollouts
 from cogtui.cli.run.display import make_display
 from jobs.planning.plan import materialise
 from jobs.planning.types import StageInstance
@@ -54,6 +54,8 @@ def judge_rollouts(request: JudgeRequest) -> None:
     workspace = Workspace.locate(request.workspace)
     fields = {name: value for name, value in request.fields.items() if value is not None}
     fields |= {"prompts": dict(_named_file(text) for text in request.prompts)}
+    if "judge" not in fields:
+        fields["judge"] = judge_of_tasks(workspace, request.filter_text)
     config = validated_config(stage_kind("judge"), fields, Path.cwd())
     assert isinstance(config, JudgeConfig)
     if not request.dry_run:
