@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple, TypeAlias
 
-from cogtui.analysis.intervals import half_width
+from cogtui.analysis.intervals import MeanEstimate, half_width
 from cogtui.store.values.types import MetricStep, StepSummary
 from jobs.planning.types import Cell
 from jobs.recipe.labels import label_text
@@ -50,6 +50,10 @@ class CurvePoint:
     bottom: float | None = None
     """The smallest value among the steps that this point stands for, averaged over seeds; None for a single step."""
     top: float | None = None
+    corrected: MeanEstimate | None = None
+    """The mean corrected by people's labels (`curve_corrections`); None with too few of them."""
+    labels: int = 0
+    """Rollouts with a label."""
 
 
 @dataclass(frozen=True, slots=True)

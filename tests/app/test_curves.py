@@ -30,8 +30,9 @@ from cogtui.app.traces.list.screen import TracesScreen
 from cogtui.app.widgets.bars import TopBar
 from cogtui.app.widgets.text_rows import TextRows
 from cogtui.store import open_store
+from cogtui.store.user_data.annotations import append_annotations, new_annotation
 from jobs.planning.types import Cell
-from pipelines.records import Metric
+from pipelines.records import LabelledSpan, Metric
 from tests.app.conftest import MOMENT, Builder
 from tests.app.driving import notices, press, running, settle, top, until
 
@@ -384,3 +385,45 @@ def test_a_hundred_thousand_steps_are_read_as_two_thousand_points_with_their_ext
     assert sum(row.steps for row in rows) == 100_000
     assert max(row.high for row in rows) == 9.0
     assert rows[0].step < rows[-1].step
+
+
+async def test_points_that_people_labelled_are_corrected(builder: Builder) -> None:
+    text = "No. No."
+    span = [LabelledSpan(behavior="verification", start=0, end=2, quote="No")]
+    both = [*span, LabelledSpan(behavior="verification", start=4, end=6, quote="No")]
+    annotations = []
+    for digits, seed in (("c1", 1), ("c2", 2)):
+        folder = builder.stage("ppo", digits, {"condition": "none", "seed": seed})
+        for step in (0, 10, 20):
+            made = builder.rollouts(folder, [text] * 12, step=step, spans=[span] * 12, stream=f"s{step}")
+            labelled = {0: made[:2], 10: made[:6], 20: []}[step]
+            annotations += [new_annotation(one.id, text, "ann@desk", spans=tuple(both), done=True) for one in labelled]
+    append_annotations(builder.workspace, annotations)
+    async with running(builder.workspace, (100, 32)) as (app, pilot):
+        await press(pilot, "4")
+        screen = top(app, CurvesScreen)
+        grid, legend = grid_of(screen), screen.query_one(CurveLegend)
+        summary = screen.query_one("#summary", TextRows)
+        while grid.chart is None or not grid.chart.title.startswith("V verification"):
+            await press(pilot, "tab")
+        await press(pilot, "z")
+        (line,) = grid.chart.lines
+        points = {point.step: point for point in line.curve.points}
+        assert points[10].mean == 1.0
+        assert points[10].corrected is not None
+        assert points[10].corrected.mean == 2.0  # people see twice what the judge sees
+        assert (points[10].labels, points[0].labels, points[20].labels) == (12, 4, 0)
+        assert points[0].corrected is None  # four labels
+        assert "corrected by labels" in summary.text
+        assert "labels" not in legend.text
+        await press(pilot, "left")
+        assert "1.00 ±0.00 ◆ 2.00 ±" in legend.text
+        assert "12 labels" in legend.text
+        assert "◆" in grid.text
+        await press(pilot, "left")
+        assert "4 of 5 labels" in legend.text
+        await press(pilot, "c")
+        assert "◆" not in grid.text
+        assert "labels" not in legend.text + summary.text
+        await press(pilot, "c")
+        assert "◆" in grid.text

@@ -51,12 +51,12 @@ class AdjudicateScreen(AnnotateScreen):
         return detail, saved
 
     @property
-    def byline(self) -> str:
+    def byline(self) -> tuple[str, str]:
         names = short_names([one.annotator for one in self.annotations])
         who = f"annotators: {', '.join(names.values()) or 'none'}"
         if self._earlier is None or not self._earlier.done:
-            return f"{who}; {self.adjudicator} decides"
-        return f"{who}; decided by {self._earlier.adjudicator or 'an import'}"
+            return f"{who}; to be decided by", self.adjudicator
+        return f"{who}; decided by", self._earlier.adjudicator or "an import"
 
     @property
     def record_fields(self) -> Mapping[str, Any]:

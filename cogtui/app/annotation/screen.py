@@ -139,9 +139,9 @@ class AnnotateScreen(ChordScreen):
         return store.rollout_of(rollout), store.human(rollout.id, self.annotator)
 
     @property
-    def byline(self) -> str:
-        """Who annotates, for the header."""
-        return f"annotated by {self.annotator}"
+    def byline(self) -> tuple[str, str]:
+        """A label and a name, for the header: who annotates."""
+        return "annotated by", self.annotator
 
     @property
     def record_fields(self) -> Mapping[str, Any]:

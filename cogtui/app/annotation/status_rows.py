@@ -14,14 +14,20 @@ from pipelines.records import LabelledSpan
 _QUOTE = 60
 
 
-def head_parts(row: RolloutRow, by: str, place: str) -> list[list[Part]]:
-    """Return the two header lines: which trace it is and who annotates or decides."""
+def head_parts(row: RolloutRow, by: tuple[str, str], place: str) -> list[list[Part]]:
+    """Return the two header lines: which trace it is and who annotates or decides.
+
+    Args:
+        row: of the trace.
+        by: a label, and a name.
+        place: in the list or queue.
+    """
     origin = [text for text in (row.condition, None if row.seed is None else f"seed {row.seed}") if text]
     origin += [f"step {row.step}", row.split, f"problem {row.problem_id} #{row.sample}"]
     first: list[Part] = [(f" {place}  " if place else " ", "dim"), (printable_line(" · ".join(origin), 200), "strong")]
     problem = "" if row.is_document else f" {printable_line(row.describe(), 100)} "
     second: list[Part] = [(problem, "strong")]
-    second += [(f" {printable_line(by, 120)}", ""), (f"  {row.id}", "dim")]
+    second += [(f" {printable_line(by[0], 120)} ", "dim"), (printable_line(by[1], 80), ""), (f"  {row.id}", "dim")]
     return [first, second]
 
 

@@ -3,12 +3,14 @@
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from cogtui.analysis.curve_corrections import LabelledRollout, correct_curves
 from cogtui.analysis.curves import Curve, Places, build_curves, build_metric_curves
 from cogtui.analysis.measures import ROLLOUTS, ChartMeasure
 from cogtui.analysis.reference import published_curve
 from cogtui.app.curves.chart import ChartView, make_lines
 from cogtui.app.curves.chart_grid import Chart
 from cogtui.store.values.types import MetricStep, StepSummary
+from pipelines.behaviors.sets.registered import BEHAVIORS
 
 
 class ChartRequest(NamedTuple):
@@ -25,6 +27,8 @@ class ChartRequest(NamedTuple):
     published: str
     """The model whose published curves stand behind; empty for none."""
     view: ChartView
+    labelled: Sequence[LabelledRollout] = ()
+    """Rollouts that people labelled: points of behaviours are corrected by them."""
 
 
 class BuiltCharts(NamedTuple):
@@ -63,4 +67,7 @@ def _curves(request: ChartRequest, measure: ChartMeasure) -> list[Curve]:
         return build_metric_curves(rows, measure.source, measure.name, request.places)
     places = None if request.by_condition else request.places
     built = build_curves(request.summaries, measure.name, places)
-    return [curve for curve in built if curve.split == request.split]
+    shown = [curve for curve in built if curve.split == request.split]
+    if request.labelled and measure.name in BEHAVIORS:
+        return correct_curves(shown, request.summaries, request.labelled, places)
+    return shown

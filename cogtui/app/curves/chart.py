@@ -29,6 +29,8 @@ _GAP: Final = 3.5
 """A distance between neighbouring points of so many times the usual one is a gap: no line crosses it."""
 _FEW: Final = 8
 """Lines of fewer points have no usual distance."""
+CORRECTED: Final = "◆"
+"""The sign of a mean that was corrected by people's labels."""
 Edge = tuple[float, float, float]
 """Step, lower and upper end."""
 
@@ -107,6 +109,19 @@ class ChartLine:
                 if low is not None and high is not None:
                     edges.append((float(point.step), low, high))
         return edges
+
+    @cached_property
+    def corrected(self) -> list[tuple[float, ...]]:
+        """Step and mean corrected by people's labels, and the ends of its interval where it has one."""
+        found: list[tuple[float, ...]] = []
+        for point in self.curve.points:
+            one = point.corrected
+            if one is not None:
+                ends = (one.mean,) if one.low is None or one.high is None else (one.mean, one.low, one.high)
+                drawn = [value for end in ends if (value := transform(end, self.view)) is not None]
+                if drawn:
+                    found.append((float(point.step), *drawn))
+        return found
 
     @cached_property
     def extent(self) -> PlotBounds | None:
@@ -198,6 +213,7 @@ def _vertical_range(lines: Sequence[ChartLine], chosen: str, right: float, view:
         if one.name == chosen:
             values += [max(floor, edge) for _, low, high in one.band for edge in (low, high)]
         values += [value for at, value in one.published if at <= right]
+        values += [max(floor, value) for _, *ends in one.corrected for value in ends[: 3 if one.name == chosen else 1]]
     bounds = find_bounds([(0.0, value) for value in values])
     low, high = bounds.bottom, bounds.top
     if not view.log_axis and 0 < low < 0.6 * high:
@@ -247,6 +263,11 @@ def chart_rows(
             xs, ys = one.segments[-1]
             strong: StyleNames = (one.style, "strong")
             canvas.letter(xs[-1], ys[-1], one.letter, strong)
+    for one in order:
+        for at, mean, *ends in one.corrected:
+            if one.name == chosen and len(ends) == 2:
+                canvas.line([(at, ends[0]), (at, ends[1])], one.style)
+            canvas.letter(at, mean, CORRECTED, (one.style, "strong"))
     marks = {canvas.dot_of(left, tick)[1] // 4: label for tick, label in zip(ticks, labels, strict=True)}
     cursor = None if step is None or not left <= step <= right else canvas.column_of(step)
     rows: list[list[Part]] = []

@@ -5,14 +5,29 @@ from collections.abc import Sequence
 from rich.cells import cell_len
 from textual import events
 
-from cogtui.app.curves.chart import ChartLine
+from cogtui.analysis.curves import CurvePoint
+from cogtui.app.curves.chart import CORRECTED, ChartLine
 from cogtui.app.rendering.plot import SWATCHES, format_number
 from cogtui.app.rendering.styles import Part
 from cogtui.app.rendering.text import printable_line
 from cogtui.app.widgets.text_rows import TextRows
+from pipelines.behaviors.metrics.prediction_powered import MIN_GOLD
 
 MOST_ROWS = 4
 _HIGH = 32
+
+
+def _corrected_parts(point: CurvePoint) -> list[Part]:
+    """Return the corrected mean of a point, or how many labels it has that are too few."""
+    found = point.corrected
+    if found is None:
+        return [(f" {point.labels} of {MIN_GOLD} labels", "dim")] if point.labels else []
+    parts: list[Part] = [(f" {CORRECTED} {format_number(found.mean)}", "strong")]
+    if found.half is not None:
+        parts.append((f" ±{format_number(found.half)}", "dim"))
+    elif found.judge_half is not None:
+        parts.append((f" (judge ±{format_number(found.judge_half)})", "dim"))
+    return [*parts, (f" {point.labels} labels", "dim")]
 
 
 class CurveLegend(TextRows):
@@ -41,6 +56,7 @@ class CurveLegend(TextRows):
                 item.append((f" {format_number(point.mean)}", "strong"))
                 if point.high is not None:
                     item.append((f" ±{format_number(point.high - point.mean)}", "dim"))
+                item += _corrected_parts(point)
                 if here:
                     seeds = "1 seed, no interval" if point.seeds == 1 else f"{point.seeds} seeds"
                     missing = f", {point.missing:,} without a value" if point.missing else ""

@@ -1,8 +1,9 @@
 """Reads from the index what the dashboard shows."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from cogtui.analysis.curve_corrections import LabelledRollout, labelled_rollouts
 from cogtui.analysis.curves import RunPlace
 from cogtui.store import Store
 from cogtui.store.values.types import StepSummary
@@ -14,6 +15,8 @@ class CurveData(NamedTuple):
     summaries: list[StepSummary]
     names: frozenset[tuple[str, str]]
     """(stream, name) of the metrics of these runs."""
+    labelled: Sequence[LabelledRollout] = ()
+    """The rollouts that people labelled."""
 
 
 def read_curves(store: Store, places: Mapping[str, RunPlace]) -> CurveData:
@@ -24,4 +27,4 @@ def read_curves(store: Store, places: Mapping[str, RunPlace]) -> CurveData:
         keys = list(places)
     else:
         keys = sorted({one.stage for one in summaries})
-    return CurveData(summaries, frozenset(store.metric_names(keys)))
+    return CurveData(summaries, frozenset(store.metric_names(keys)), labelled_rollouts(store))

@@ -19,7 +19,7 @@ from cogtui.analysis.curves import (
 from cogtui.analysis.figures import Figure, export_figure
 from cogtui.analysis.measures import ROLLOUTS, ChartMeasure, list_measures
 from cogtui.app.curves.building import ChartRequest, build_charts
-from cogtui.app.curves.chart import ChartLine, ChartView, list_steps
+from cogtui.app.curves.chart import CORRECTED, ChartLine, ChartView, list_steps
 from cogtui.app.curves.chart_grid import Chart, ChartGrid
 from cogtui.app.curves.experiment_choice import ExperimentChoice
 from cogtui.app.curves.legend import CurveLegend
@@ -57,6 +57,7 @@ class CurvesScreen(ExperimentChoice):
         Binding("e", "export", "Export"),
         Binding("s", "split", "Split of the rollouts", show=False),
         Binding("w", "smooth", "Smooth", show=False),
+        Binding("c", "corrected", "Corrected by labels, or as judged", show=False),
         Binding("g", "log_axis", "Logarithmic axis", show=False),
     ]
 
@@ -70,6 +71,7 @@ class CurvesScreen(ExperimentChoice):
         self.published = ""
         self.chosen = ""
         """Name of the group whose band is shown and whose rollouts Enter opens."""
+        self.shows_corrected = True
         self.view = ChartView()
         self.names: list[str] = []
         """Names of all groups, in the order of their letters."""
@@ -199,6 +201,7 @@ class CurvesScreen(ExperimentChoice):
             self.split,
             self.published,
             self.view,
+            self._data.labelled if self.shows_corrected else (),
         )
         built = await self.fetch(self.context.work.call(lambda _: build_charts(request)))
         if built is None:
@@ -250,6 +253,8 @@ class CurvesScreen(ExperimentChoice):
                 parts.append((f"  smoothed {self.view.smoothing:g}", "warn"))
             if self.view.log_axis:
                 parts.append(("  logarithmic axis", "warn"))
+            if any(one.corrected for chart in charts for one in chart.lines):
+                parts.append((f"  {CORRECTED} corrected by labels (c)", "dim"))
         if self.published:
             known = any(one.published for chart in charts for one in chart.lines)
             words = f"  dots: published, {self.published} 3B" if known else f"  nothing published for {self.published}"
@@ -366,6 +371,13 @@ class CurvesScreen(ExperimentChoice):
         """Show the published curves of the next model behind the charts, or none."""
         self.published = _PUBLISHED[(_PUBLISHED.index(self.published) + 1) % len(_PUBLISHED)]
         self.draw()
+
+    def action_corrected(self) -> None:
+        """Show counts corrected by people's labels beside those of the judge, or the judge's alone."""
+        self.shows_corrected = not self.shows_corrected
+        self.draw()
+        if self.shows_corrected and not self._data.labelled:
+            self.show_message("no rollout is labelled by a person (cogtui gold next)")
 
     def action_smooth(self) -> None:
         """Smooth the lines more, or not at all."""
