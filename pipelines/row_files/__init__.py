@@ -4,7 +4,7 @@ A row is a JSON object. What its fields mean is for the caller: a layout of roll
 file of problems (`pipelines.tasks`). Containers are recognised by content, not by name.
 """
 
-from pipelines.row_files.archive import ZipContent, list_zip, natural_key
+from pipelines.row_files.archive import ZipContent, list_zip, natural_key, open_member
 from pipelines.row_files.columnar import count_parquet_rows, read_parquet
 from pipelines.row_files.json_rows import read_lines, read_list
 from pipelines.row_files.opening import is_parquet, open_file
@@ -32,6 +32,7 @@ __all__ = [
     "list_zip",
     "natural_key",
     "open_file",
+    "open_member",
     "read_lines",
     "read_list",
     "read_parquet",

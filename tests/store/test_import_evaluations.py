@@ -229,6 +229,78 @@ def test_helm(tmp_path: Path) -> None:
     assert [each.path.name for each in plan.left_out] == ["display_predictions.json"]
 
 
+def test_scores_of_a_helm_run_are_read_from_its_other_files(tmp_path: Path) -> None:
+    one = {**HELM_STATE, "result": {"completions": [{"text": " 13"}]}}
+    noisy = {**one, "instance": {**one["instance"], "perturbation": {"name": "typos", "fairness": True}}}
+    choice = {**one, "reference_index": 1}
+    write(tmp_path / "scenario_state.json", {"adapter_spec": {}, "request_states": [one, noisy, HELM_STATE, choice]})
+
+    def stats(value: float, **more: Any) -> dict[str, Any]:
+        means = {"num_references": 2.0, "inference_runtime": 0.7, "quasi_exact_match": value, "f1_score": 0.5}
+        listed = [{"name": {"name": name, "split": "valid"}, "count": 1, "mean": each} for name, each in means.items()]
+        return {"instance_id": "id4", "train_trial_index": 0, "stats": listed, **more}
+
+    perturbed = stats(0.0, perturbation={"fairness": True, "name": "typos"})
+    (tmp_path / "per_instance_stats.json").write_text(json.dumps([stats(1.0), perturbed]))
+    plan = plan_import([tmp_path])
+    assert [(each.path.name, each.reason) for each in plan.left_out] == [
+        ("per_instance_stats.json", "it is read with scenario_state.json")
+    ]
+    rollouts, problems = read_plan(plan)
+    assert problems == []
+    assert [(each.reward, each.correct) for each in rollouts] == [
+        (1.0, True), (0.0, False), (None, None), (None, None), (None, None),
+    ]  # fmt: skip
+    assert "reward" not in rollouts[0].meta["worked_out"]
+    assert rollouts[0].meta["columns"]["reward_from"] == "quasi_exact_match"
+    with zipfile.ZipFile(tmp_path / "run.zip", "w") as archive:
+        for name in ("scenario_state.json", "per_instance_stats.json"):
+            archive.write(tmp_path / name, f"run/{name}")
+    zipped, _ = read_plan(plan_import([tmp_path / "run.zip"]))
+    assert [each.reward for each in zipped] == [each.reward for each in rollouts]
+
+
+def test_predictions_of_helm_have_the_prompts_of_their_run(tmp_path: Path) -> None:
+    shown = {"instance_id": "id4", "predicted_text": "13", "train_trial_index": 0}
+    counts = {**shown, "stats": {"num_references": 1.0, "rouge_l": 0.25}}
+    write(tmp_path / "display_predictions.json", [counts, {**shown, "stats": {"num_output_tokens": 7.0}}])
+    (tmp_path / "display_requests.json").write_text(
+        json.dumps([{"instance_id": "id4", "request": HELM_STATE["request"]}])
+    )
+    (tmp_path / "instances.json").write_text(json.dumps([HELM_STATE["instance"]]))
+    (first, second), _ = read_plan(plan_import([tmp_path]))
+    assert (first.prompt, first.split, first.meta["gold"]) == ("Question: 6 + 7?\nAnswer:", "valid", "13")
+    assert (first.reward, first.correct) == (0.25, None)
+    assert (second.reward, second.correct) == (None, None)  # a number of tokens is no score
+
+
+@pytest.mark.parametrize(
+    ("files", "reward"),
+    [
+        ({"result.json": {"task_name": "sums", "verifier_result": {"rewards": {"reward": 0.5, "tests": 3}}}}, 0.5),
+        ({"result.json": {"task_name": "sums", "verifier_result": {"rewards": {"score": 0.5}}}}, 0.5),
+        ({"result.json": {"task_name": "sums", "verifier_result": {"rewards": {"a": 0.5, "b": 1}}}}, None),
+        ({"result.json": {"task_name": "sums", "verifier_result": None, "exception_info": {"exception_type": "T"}},
+          "verifier/reward.txt": "1"}, None),
+        ({"verifier/reward.txt": "1\n"}, 1.0),
+        ({"verifier/reward.txt": "0", "verifier/reward.json": {"reward": 0.75}}, 0.75),
+        ({"result.json": "[", "verifier/reward.txt": "none"}, None),
+    ],
+)  # fmt: skip
+def test_rewards_of_harbor_are_read_from_the_trial(tmp_path: Path, files: dict[str, Any], reward: float | None) -> None:
+    write(tmp_path / "sums__a" / "agent" / "trajectory.json", ATIF)
+    for name, content in files.items():
+        path = tmp_path / "sums__a" / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(content if isinstance(content, str) else json.dumps(content))
+    plan = plan_import([tmp_path])
+    assert {each.reason for each in plan.left_out} == {"it is read with trajectory.json"}
+    (rollout,), problems = read_plan(plan)
+    assert (rollout.reward, rollout.correct, problems) == (reward, None, [])
+    if isinstance(files.get("result.json"), dict):
+        assert rollout.problem_id == "sums"
+
+
 def test_every_eval_ever(tmp_path: Path) -> None:
     talk = {**EVERY_EVAL, "interaction_type": "agentic", "output": None, "messages": [
         {"turn_idx": 0, "role": "user", "content": "6 + 7?"},

@@ -16,6 +16,7 @@ from cogtui.store.importing.explaining import explain, has_completion, has_promp
 from cogtui.store.importing.finding import FoundFile, FoundFiles, find_files
 from cogtui.store.importing.protocol import FileSample, ImportColumns, RecordFamily, RowImporter
 from cogtui.store.importing.registry import AUTO, IMPORTERS, choose_importer
+from cogtui.store.importing.siblings import sibling_places, with_siblings
 from pipelines.errors import InvalidInput
 from pipelines.files import canonical_json
 from pipelines.row_files import LeftOutFile, RawRow, container_of, read_rows, row_stem
@@ -54,8 +55,8 @@ class PlannedFile:
 
     @property
     def importer(self) -> RowImporter:
-        """The importer of its layout."""
-        return IMPORTERS.get(self.format)
+        """The importer of its layout, which may read scores from files beside it."""
+        return with_siblings(IMPORTERS.get(self.format), self.path, self.member)
 
     @property
     def place(self) -> Path:
@@ -154,6 +155,15 @@ def _plan_files(found: FoundFiles, chosen: str, mapping: Mapping[str, str]) -> t
             if file.is_named:
                 raise
             found.left_out.append(LeftOutFile(file.place, _without_path(error, file)))
+    read_with = {
+        place: file.place.name
+        for file in planned
+        for place in sibling_places(IMPORTERS.get(file.format), file.path, file.member)
+    }
+    found.left_out = [
+        LeftOutFile(file.path, f"it is read with {read_with[file.path]}") if file.path in read_with else file
+        for file in found.left_out
+    ]
     if not planned:
         reasons = [f"{each.path.name}: {each.reason}" for each in found.left_out]
         more = [f"and {len(reasons) - _NAMED} more"] if len(reasons) > _NAMED else []

@@ -18,7 +18,8 @@ from cogtui.store.importing.conversations import (
 T = TypeVar("T")
 
 VERDICT_METRICS: Final = ("exact_match", "acc", "accuracy", "em", "is_correct", "correct", "pass@1", "math_verify",
-                          "prompt_level_strict_acc", "quasi_exact_match")  # fmt: skip
+                          "prompt_level_strict_acc", "quasi_exact_match", "final_number_exact_match", "math_equiv",
+                          "math_equiv_chain_of_thought", "chain_of_thought_correctness", "code_eval_acc")  # fmt: skip
 """Metrics of which 1 means a right answer and 0 a wrong one."""
 
 

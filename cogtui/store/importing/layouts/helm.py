@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from cogtui.store.importing.conversations import read_turns, transcribe
 from cogtui.store.importing.protocol import BadRowError, FileSample, ImportColumns, ImportedRollout
+from cogtui.store.importing.siblings import SiblingFiles
 from cogtui.store.importing.stated_fields import (
     VERDICT_METRICS,
     StatedFields,
@@ -18,13 +20,36 @@ from cogtui.store.importing.stated_fields import (
 )
 from cogtui.store.importing.values import kept_json, read_answer, read_label, read_number, read_verdict
 
+_STATS: Final = "per_instance_stats.json"
+_REQUESTS: Final = "display_requests.json"
+_INSTANCES: Final = "instances.json"
+_SCORES: Final = (
+    *VERDICT_METRICS, "f1_score", "f1_set_match", "rouge_l", "rouge_2", "rouge_1", "bleu_4", "bleu_1", "bleu", "comet",
+    "NDCG@10", "RR@10", "wildbench_score_rescaled", "wildbench_score", "safety_score", "air_score",
+)  # fmt: skip
+"""Metrics that say how good a completion is; the first that a run has is its reward. Others count tokens, or time."""
+
 
 class HelmImporter:
-    """Imports the requests of a HELM run."""
+    """Imports the requests of a HELM run, with the scores in the files beside them."""
 
+    sibling_names = (_STATS, _REQUESTS, _INSTANCES)
     name = "helm"
     label = "a run of HELM"
     default_split = "test"
+
+    def __init__(self, siblings: SiblingFiles | None = None) -> None:
+        self._siblings = siblings
+        self._run: _Run | None = None
+
+    def beside(self, siblings: SiblingFiles) -> HelmImporter:
+        """Return the importer for a file of a run."""
+        return HelmImporter(siblings)
+
+    def _read_run(self) -> _Run:
+        if self._run is None:
+            self._run = _Run() if self._siblings is None else _read_siblings(self._siblings)
+        return self._run
 
     def matches(self, sample: FileSample) -> float:
         """Return a high confidence for the state of a scenario, or for predictions with their instances."""
@@ -53,7 +78,7 @@ class HelmImporter:
             BadRowError: the request failed.
         """
         if "state" not in row:
-            yield _from_prediction(row)
+            yield _from_prediction(row, self._read_run())
             return
         state = as_mapping(row["state"])
         instance, request, result = (as_mapping(state.get(name)) for name in ("instance", "request", "result"))
@@ -69,9 +94,15 @@ class HelmImporter:
             "train_trial_index": state.get("train_trial_index"),
             "perturbation": instance.get("perturbation"),
         }
+        # The scores of an instance are those of its one completion; references scored one by one have no own ones.
+        is_only = len(completions) == 1 and state.get("reference_index") is None
+        stats = self._read_run().stats.get(_key(instance.get("id"), state, instance), {}) if is_only else {}
+        if stats:
+            kept |= {"stats": stats, "reward_from": next((name for name in _SCORES if name in stats), None)}
         split, instance_id = instance.get("split"), read_label(instance.get("id"))
         for completion in completions:
             fields = StatedFields()
+            reward, correct = _score(stats, fields)
             values = as_mapping(completion)
             prompt = _prompt(request, instance, fields)
             text = values.get("text")
@@ -88,6 +119,8 @@ class HelmImporter:
                 split=split if isinstance(split, str) and split else None,
                 problem_id=None if instance_id is None else str(instance_id),
                 ground_truth=_right_answers(instance),
+                reward=reward,
+                correct=correct,
                 finish_reason=reason if isinstance(reason, str) else None,
                 columns={name: kept_json(value) for name, value in kept.items() if value is not None},
                 empty=fields.empty,
@@ -117,21 +150,66 @@ def _right_answers(instance: Mapping[str, Any]) -> Any:
     return kept_json(only(right)) if right else None
 
 
-def _from_prediction(row: Mapping[str, Any]) -> ImportedRollout:
+class _Run(NamedTuple):
+    """What the files of a run beside its completions say, by instance, trial and perturbation."""
+
+    stats: Mapping[tuple[str, ...], Mapping[str, Any]] = {}
+    requests: Mapping[tuple[str, ...], Mapping[str, Any]] = {}
+    instances: Mapping[str, Mapping[str, Any]] = {}
+
+
+def _read_siblings(siblings: SiblingFiles) -> _Run:
+    stats = {
+        _key(row.get("instance_id"), row, row): {
+            str(as_mapping(stat.get("name")).get("name")): stat.get("mean")
+            for stat in map(as_mapping, as_list(row.get("stats")))
+            if as_mapping(stat.get("name")).get("name") in _SCORES and stat.get("count") != 0
+        }
+        for row in siblings.rows(_STATS)
+    }
+    requests = {
+        _key(row.get("instance_id"), row, row): as_mapping(row.get("request")) for row in siblings.rows(_REQUESTS)
+    }
+    return _Run(stats, requests, {str(row.get("id")): row for row in siblings.rows(_INSTANCES)})
+
+
+def _key(instance_id: Any, trial: Mapping[str, Any], perturbed: Mapping[str, Any]) -> tuple[str, ...]:
+    perturbation = perturbed.get("perturbation")
+    named = json.dumps(perturbation, sort_keys=True, default=str) if perturbation else ""
+    return str(instance_id), str(trial.get("train_trial_index") or 0), named
+
+
+def _score(stats: Mapping[str, Any], fields: StatedFields) -> tuple[float | None, bool | None]:
+    metric = next((name for name in _SCORES if name in stats), None)
+    if metric is None:
+        return None, None
+    return (
+        fields.read("reward", stats, metric, read_number),
+        read_verdict(stats[metric]) if metric in VERDICT_METRICS else None,
+    )
+
+
+def _from_prediction(row: Mapping[str, Any], run: _Run) -> ImportedRollout:
     fields = StatedFields()
     stats = as_mapping(row.get("stats"))
-    metric = next((name for name in VERDICT_METRICS if name in stats), next(iter(stats), None))
+    reward, correct = _score(stats, fields)
     text, instance_id = row.get("predicted_text"), read_label(row.get("instance_id"))
+    instance = as_mapping(run.instances.get(str(instance_id)))
     kept = {name: row.get(name) for name in ("stats", "train_trial_index", "perturbation")}
-    kept["reward_from"] = metric
+    kept["reward_from"] = next((name for name in _SCORES if name in stats), None)
+    split = instance.get("split")
     return ImportedRollout(
         completion=text if isinstance(text, str) else "",
+        prompt=_prompt(run.requests.get(_key(instance_id, row, row), {}), instance, fields),
+        split=split if isinstance(split, str) and split else None,
         problem_id=None if instance_id is None else str(instance_id),
-        reward=None if metric is None else fields.read("reward", stats, metric, read_number),
-        correct=read_verdict(stats[metric]) if metric in VERDICT_METRICS else None,
+        ground_truth=_right_answers(instance),
+        reward=reward,
+        correct=correct,
         answer=fields.read("answer", row, "mapped_output", read_answer),
         columns={name: kept_json(value) for name, value in kept.items() if value is not None},
         empty=fields.empty,
+        computed=fields.computed,
     )
 
 
