@@ -85,6 +85,30 @@ class ArithmeticFact(Record):
     why: str = ""
 
 
+class AttemptFact(Record):
+    """One attempt at a problem with numbers and a target, by its place in the completion."""
+
+    start: Annotated[int, Field(ge=0)]
+    end: Annotated[int, Field(gt=0)]
+    """Of its last computation."""
+    legal: bool
+    """Whether it uses given numbers at most as often as given, and its own results at most once each."""
+    complete: bool
+    """Whether it is legal and uses all given numbers."""
+    equations: int
+    wrong: int
+    """Number of its false equations."""
+    reached: bool
+    """Whether its last result, as written, is the target."""
+    said: bool | None
+    """Whether the verdict on it states that the target is reached; None without a verdict."""
+
+    @property
+    def hit(self) -> bool:
+        """Whether it solves the problem."""
+        return self.reached and self.complete and not self.wrong
+
+
 class Rollout(Record):
     """One completion of one problem, with its exact reward."""
 
@@ -155,6 +179,8 @@ class Judgement(Record):
     facts: tuple[ArithmeticFact, ...] = ()
     """Arithmetic errors that the judge found. They belong to the completion, not to the behaviour, so only the first
     judgement of a rollout has them."""
+    attempts: tuple[AttemptFact, ...] = ()
+    """The attempts that the judge read, on the first judgement of a rollout too."""
 
     @model_validator(mode="after")
     def _missing_is_not_zero(self) -> Self:

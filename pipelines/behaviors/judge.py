@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from pipelines.behaviors.sets.four_habits import FOUR_HABITS
 from pipelines.files import canonical_json
-from pipelines.records import ArithmeticFact, Behavior, Judgement, JudgeRun, JudgeStatus, Span, text_sha256
+from pipelines.records import ArithmeticFact, AttemptFact, Behavior, Judgement, JudgeRun, JudgeStatus, Span, text_sha256
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,17 +49,19 @@ class JudgedTask:
     verdicts: dict[Behavior, BehaviorVerdict]
     facts: tuple[ArithmeticFact, ...] = ()
     """Wrong equations and illegal numbers, if the judge looks for them."""
+    attempts: tuple[AttemptFact, ...] = ()
+    """The attempts at a problem with numbers and a target, if the judge looks for them."""
 
     def records(self, judge_run: str, behaviors: Sequence[str] = FOUR_HABITS.names) -> list[Judgement]:
-        """Return one record a behaviour, in their order; the first has the facts.
+        """Return one record a behaviour, in their order; the first has the facts and attempts.
 
         Args:
             judge_run: id of the judge run.
             behaviors: those of the set that was judged; one without a verdict is recorded as unjudged.
 
         Raises:
-            ValueError: a span or fact lies outside the text, or one called exact does not quote it; or a verdict
-                is about another behaviour. A bug in a judge.
+            ValueError: a span, fact or attempt lies outside the text, or one called exact does not quote it; or a
+                verdict is about another behaviour. A bug in a judge.
         """
         if not self.verdicts.keys() <= set(behaviors):
             raise ValueError(f"verdicts on {', '.join(sorted(self.verdicts.keys() - set(behaviors)))}, another set")
@@ -69,6 +71,9 @@ class JudgedTask:
         for fact in self.facts:
             if text[fact.start : fact.end] != fact.quote:
                 raise ValueError(f"fact {fact.start}:{fact.end} does not quote the text")
+        for attempt in self.attempts:
+            if not attempt.start < attempt.end <= len(text):
+                raise ValueError(f"attempt {attempt.start}:{attempt.end} is not in the text")
         for behavior in behaviors:
             verdict = self.verdicts.get(behavior, UNJUDGED)
             for span in verdict.spans:
@@ -85,6 +90,7 @@ class JudgedTask:
                     usage=verdict.usage,
                     text_sha256=sha256,
                     facts=self.facts if behavior == behaviors[0] else (),
+                    attempts=self.attempts if behavior == behaviors[0] else (),
                 )
             )
         return found

@@ -16,7 +16,7 @@ from typing import Any, Final, Self
 
 from pipelines.behaviors.judge import BehaviorVerdict, JudgedTask, JudgeTask, check_span
 from pipelines.files import canonical_json
-from pipelines.records import ArithmeticFact, Span
+from pipelines.records import ArithmeticFact, AttemptFact, Span
 from pipelines.streams import complete_lines
 
 FOLDER: Final = "verdicts"
@@ -149,6 +149,7 @@ def _payload(judged: JudgedTask) -> bytes:
             for behavior, verdict in judged.verdicts.items()
         },
         "facts": [fact.model_dump(exclude_defaults=True, exclude={"quote"}) for fact in judged.facts],
+        "attempts": [attempt.model_dump() for attempt in judged.attempts],
     }
     return json.dumps(fields, separators=(",", ":"), allow_nan=False).encode()
 
@@ -162,7 +163,8 @@ def _judged(task: JudgeTask, fields: dict[str, Any]) -> JudgedTask:
     facts = tuple(ArithmeticFact(quote=text[fact["start"] : fact["end"]], **fact) for fact in fields["facts"])
     for span in (span for verdict in verdicts.values() for span in verdict.spans):
         check_span(span, text)
-    return JudgedTask(task, verdicts, facts)
+    attempts = tuple(AttemptFact(**attempt) for attempt in fields["attempts"])
+    return JudgedTask(task, verdicts, facts, attempts)
 
 
 def _span(text: str, fields: dict[str, Any]) -> Span:

@@ -75,7 +75,11 @@ def test_facts_of_the_arithmetic_are_kept_once_and_apart_from_behaviours(tmp_pat
     assert kinds["wrong_equation"] == "3 + 4 = 8"
     assert kinds["illegal_number"] == "8 * 9"
     assert all(text[fact.start : fact.end] == fact.quote for fact in first.facts)
-    assert not any(record.facts for record in others)
+    assert not any(record.facts or record.attempts for record in others)
+    assert [(text[one.start : one.end], one.legal, one.equations, one.wrong) for one in first.attempts] == [
+        (text, False, 2, 1)
+    ]
+    assert result["attempts"] == {"n": 1}
     assert result["facts"] == {"wrong_equation": 1, "illegal_number": 1}
     assert sum(record.count or 0 for record in (first, *others)) == sum(len(r.spans) for r in (first, *others))
 

@@ -27,7 +27,7 @@ def task(text: str, numbers: tuple[int, ...] = (3, 4, 5), target: int = 24) -> J
 
 def judged(one: JudgeTask) -> JudgedTask:
     result = judge_problem(one.completion, one.task, one.problem)
-    return JudgedTask(one, result.verdicts(), result.facts)
+    return JudgedTask(one, result.verdicts(), result.facts, result.attempts)
 
 
 def store(stage: Path, texts: list[str]) -> Path:

@@ -11,7 +11,7 @@ from cogtui.store.values.types import BehaviorJudgement
 from jobs.workspace import Workspace
 from pipelines.behaviors.judges.registry import judge_evidence
 from pipelines.behaviors.sets.registered import BEHAVIOR_LETTERS, BEHAVIORS, behaviors_counted, behaviors_in_use
-from pipelines.records import Behavior
+from pipelines.records import AttemptFact, Behavior
 from pipelines.text_safety import picture_controls
 
 _QUOTE_WIDTH = 100
@@ -64,6 +64,17 @@ def trace_lines(detail: RolloutDetail) -> Iterator[str]:
             yield from _span_lines(one, detail.completion)
         for fact in (fact for one in said for fact in one.facts):
             yield f"  {fact.kind.replace('_', ' ')} {fact.start}:{fact.end}  {quote_text(fact.quote)}: {fact.why}"
+        for attempt in (attempt for one in said for attempt in one.attempts):
+            yield f"  attempt {attempt.start}:{attempt.end}  {_attempt(attempt)}"
+
+
+def _attempt(attempt: AttemptFact) -> str:
+    parts = ["complete" if attempt.complete else "legal" if attempt.legal else "illegal numbers"]
+    parts.append(f"{attempt.equations} equations, {attempt.wrong} wrong")
+    parts.append("reaches the target" if attempt.reached else "misses the target")
+    if attempt.said is not None:
+        parts.append("judged right" if attempt.said else "judged wrong")
+    return ", ".join(parts)
 
 
 def gutter_lines(detail: RolloutDetail) -> Iterator[str]:

@@ -259,6 +259,7 @@ class DetailReader:
             judgement.usage,
             stale,
             () if stale else judgement.facts,
+            () if stale else judgement.attempts,
         )
 
 

@@ -71,7 +71,7 @@ def span_dicts(judgement: BehaviorJudgement) -> list[dict[str, Any]]:
 
 
 def detail_dict(detail: RolloutDetail) -> dict[str, Any]:
-    """Return a rollout with the judgements of all judge runs, and facts about its arithmetic apart from them."""
+    """Return a rollout with the judgements of all judge runs, and its arithmetic and attempts apart from them."""
     return {
         **rollout_dict(detail),
         "judge_runs": [run.model_dump(mode="json") for run in detail.judge_runs],
@@ -92,6 +92,11 @@ def detail_dict(detail: RolloutDetail) -> dict[str, Any]:
             {"judge_run": one.judge_run, **fact.model_dump(mode="json")}
             for one in detail.judgements
             for fact in one.facts
+        ],
+        "attempts": [
+            {"judge_run": one.judge_run, **attempt.model_dump(mode="json"), "hit": attempt.hit}
+            for one in detail.judgements
+            for attempt in one.attempts
         ],
         "source": detail.source,
     }

@@ -12,7 +12,7 @@ from pipelines.tasks.registry import NO_TASK, describe_problem
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from pipelines.records import ArithmeticFact, Behavior, JudgeRun, JudgeStatus, Span
+    from pipelines.records import ArithmeticFact, AttemptFact, Behavior, JudgeRun, JudgeStatus, Span
 
 Label = str | int | float | bool
 CountOfBehavior = tuple[int | None, ...]
@@ -143,6 +143,8 @@ class BehaviorJudgement:
     """The judge saw another text than the stored one, so its offsets are not valid."""
     facts: tuple[ArithmeticFact, ...] = ()
     """Facts about the arithmetic of the completion, on the first behaviour only; empty if `stale`."""
+    attempts: tuple[AttemptFact, ...] = ()
+    """The attempts that the judge read, on the first behaviour only; empty if `stale`."""
 
 
 @dataclass(frozen=True, slots=True)

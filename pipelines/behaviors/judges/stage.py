@@ -110,9 +110,12 @@ def _summary(folder: StageFolder, run: JudgeRun, total: int, behaviors: Sequence
     judged: Counter[str] = Counter()
     statuses: Counter[str] = Counter()
     facts: Counter[str] = Counter()
+    attempts: Counter[str] = Counter()
     for record in first_judgements(read_stream(folder.path, "judgements"), run.id):
         statuses[str(record["status"])] += 1
         facts.update(str(fact["kind"]) for fact in record.get("facts", ()))
+        for attempt in record.get("attempts", ()):
+            attempts.update(["n", *(name for name in ("legal", "complete", "reached") if attempt[name])])
         if record["status"] == "ok":
             judged[str(record["behavior"])] += 1
             counts[str(record["behavior"])] += int(record["count"])
@@ -122,6 +125,7 @@ def _summary(folder: StageFolder, run: JudgeRun, total: int, behaviors: Sequence
         "rollouts": total,
         "statuses": dict(statuses),
         "facts": dict(facts),
+        **({"attempts": dict(attempts)} if attempts else {}),
         "behaviors": {
             behavior: {
                 "n": judged[behavior],

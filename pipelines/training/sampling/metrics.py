@@ -7,13 +7,11 @@ from typing import TYPE_CHECKING
 from pipelines.behaviors.judge import JudgedTask, JudgeTask
 from pipelines.behaviors.sets.four_habits import FOUR_HABITS
 from pipelines.behaviors.verdict_files import VerdictWriter
-from pipelines.records import Rollout
+from pipelines.records import AttemptFact, Rollout
 from pipelines.tasks.registry import rules_context
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from pipelines.behaviors.judges.rules.tries import AttemptFact
 
 
 def rules_verdict_writer(stage: "Path") -> VerdictWriter:
@@ -72,7 +70,7 @@ def _behavior_counts(rollouts: Sequence[Rollout], verdicts: VerdictWriter | None
             found = list(result.attempts) if rules_context(rollout.task, rollout.problem) else None
             if verdicts is not None:
                 task = JudgeTask(rollout.id, rollout.task, rollout.problem, rollout.completion)
-                judged.append(JudgedTask(task, result.verdicts(), result.facts))
+                judged.append(JudgedTask(task, result.verdicts(), result.facts, result.attempts))
         except Exception as error:
             sys.stderr.write(
                 f"warning: behaviours of step {rollout.step} not counted, rollout {rollout.id}: {error!r}\n"
@@ -89,7 +87,7 @@ def _behavior_counts(rollouts: Sequence[Rollout], verdicts: VerdictWriter | None
     return values | attempt_metrics(attempts) if attempts else values
 
 
-def attempt_metrics(rollouts: Sequence[Sequence["AttemptFact"]]) -> dict[str, float]:
+def attempt_metrics(rollouts: Sequence[Sequence[AttemptFact]]) -> dict[str, float]:
     """How the attempts of some rollouts went; a share of nothing is left out.
 
     Returns:

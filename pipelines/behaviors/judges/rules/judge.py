@@ -16,9 +16,9 @@ from pipelines.behaviors.judges.rules.facts import arithmetic_facts, wrong_equat
 from pipelines.behaviors.judges.rules.spoken import find_verb
 from pipelines.behaviors.judges.rules.state import SpanDraft
 from pipelines.behaviors.judges.rules.tokens import clear_tokens
-from pipelines.behaviors.judges.rules.tries import AttemptFact, attempts_of
+from pipelines.behaviors.judges.rules.tries import attempts_of
 from pipelines.behaviors.sets.four_habits import FOUR_HABITS
-from pipelines.records import ArithmeticFact, Behavior, JudgeRun, LabelledSpan, Span
+from pipelines.records import ArithmeticFact, AttemptFact, Behavior, JudgeRun, LabelledSpan, Span
 from pipelines.tasks.protocol import RulesContext
 from pipelines.tasks.registry import rules_context
 
@@ -57,8 +57,10 @@ class RulesResult:
 
     @cached_property
     def attempts(self) -> tuple[AttemptFact, ...]:
-        """The numbers, result and verdict of each attempt."""
-        return attempts_of(self._text, self._computations, self._found, *(self._context or NO_CONTEXT))
+        """The numbers, result and verdict of each attempt; none if no numbers are given."""
+        if self._context is None:
+            return ()
+        return attempts_of(self._text, self._computations, self._found, *self._context)
 
     @cached_property
     def counts(self) -> dict[Behavior, int]:
@@ -132,7 +134,7 @@ class RulesJudge:
         """Judge the tasks in order. Writes nothing to `work`."""
         for task in tasks:
             result = judge_problem(task.completion, task.task, task.problem)
-            yield JudgedTask(task, result.verdicts(), result.facts)
+            yield JudgedTask(task, result.verdicts(), result.facts, result.attempts)
 
 
 RULES_JUDGE: Final = JudgeKind("rules for Countdown traces", lambda config: RulesJudge())

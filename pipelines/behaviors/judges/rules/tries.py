@@ -6,37 +6,12 @@ what stands between two verdicts or markers.
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from pipelines.behaviors.judges.rules.computations import Computation
 from pipelines.behaviors.judges.rules.facts import wrong_equations
 from pipelines.behaviors.judges.rules.state import SpanDraft
 from pipelines.behaviors.judges.rules.tokens import Number
-
-
-@dataclass(frozen=True, slots=True)
-class AttemptFact:
-    """One attempt, by its place in the completion."""
-
-    start: int
-    end: int
-    """Of its last computation."""
-    legal: bool
-    """Whether it uses given numbers at most as often as given, and its own results at most once each."""
-    complete: bool
-    """Whether it is legal and uses all given numbers."""
-    equations: int
-    wrong: int
-    """Number of its false equations."""
-    reached: bool
-    """Whether its last result, as written, is the target."""
-    said: bool | None
-    """Whether the verdict on it states that the target is reached; None without a verdict."""
-
-    @property
-    def hit(self) -> bool:
-        """Whether it solves the problem."""
-        return self.reached and self.complete and not self.wrong
+from pipelines.records import AttemptFact
 
 
 def attempts_of(
