@@ -41,6 +41,7 @@ class MatrixView(LineView):
         self._matrix = ExperimentMatrix((), (), ())
         self._states: Mapping[str, StageState] = {}
         self._figures: Mapping[str, StageFigures] = {}
+        self._row_styles: Sequence[StyleName] = ()
         self._widths: list[int] = []
         self._first_column = 0
 
@@ -56,9 +57,20 @@ class MatrixView(LineView):
         return self._matrix.keys[self.cursor][self.column]
 
     def show_matrix(
-        self, matrix: ExperimentMatrix, states: Mapping[str, StageState], figures: Mapping[str, StageFigures]
+        self,
+        matrix: ExperimentMatrix,
+        states: Mapping[str, StageState],
+        figures: Mapping[str, StageFigures],
+        row_styles: Sequence[StyleName] = (),
     ) -> None:
-        """Show a matrix with states and the figures of finished stages; repaint only rows that changed."""
+        """Show a matrix with states and the figures of finished stages; repaint only rows that changed.
+
+        Args:
+            matrix: what stands where.
+            states, figures: by stage key.
+            row_styles: of the titles of the rows; plain ones if there are none.
+        """
+        self._row_styles = row_styles
         if matrix == self._matrix:
             before = [self._row_cells(line) for line in range(self.line_count)]
             self._states, self._figures = states, figures
@@ -130,7 +142,8 @@ class MatrixView(LineView):
 
     def line_parts(self, line: int, width: int) -> Sequence[Part]:
         title, shown = self._visible_columns(width)
-        parts: list[Part] = [(fit(printable_line(self._matrix.rows[line], 80), title), "")]
+        title_style: StyleName = self._row_styles[line] if line < len(self._row_styles) else ""
+        parts: list[Part] = [(fit(printable_line(self._matrix.rows[line], 80), title), title_style)]
         cells = self._row_cells(line)
         for column in shown:
             text, style = cells[column]

@@ -3,10 +3,21 @@
 import asyncio
 from typing import TYPE_CHECKING, ClassVar, Final
 
+from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
+from textual.containers import Container
 
-from cogtui.app.experiments.matrix_data import build_matrix, count_states
+from cogtui.app.experiments.accuracy_chart import AccuracyChart
+from cogtui.app.experiments.claim_rows import claim_rows
+from cogtui.app.experiments.experiment_list import ExperimentList
+from cogtui.app.experiments.matrix_data import (
+    build_matrix,
+    build_seed_matrix,
+    condition_styles,
+    count_states,
+    has_seeds,
+)
 from cogtui.app.experiments.matrix_widget import MatrixView
 from cogtui.app.rendering.states import format_time, state_style
 from cogtui.app.rendering.styles import Part
@@ -17,17 +28,22 @@ from cogtui.app.shell.snapshot import WorkspaceSnapshot
 from cogtui.app.stages.stages_screen import StagesScreen
 from cogtui.app.widgets.detail_pane import DetailPane
 from cogtui.app.widgets.line_view import LineView
+from cogtui.app.widgets.panel import Panel
 from cogtui.app.widgets.text_rows import TextRows
 from jobs.state.types import STATE_GLYPHS
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from cogtui.app.experiments.overview import ExperimentOverview, OverviewReader
     from cogtui.app.experiments.start_page import MachineFacts
     from jobs.recipe.bundled import RecipeSummary
 
 _MACHINE_WAIT_S: Final = 0.3
 """Seconds that the start page waits for the facts about the machine: asking for GPUs can take long."""
+_HIGH: Final = 32
+_BROAD: Final = 150
+"""Columns from which claims, curve and explanation stand side by side."""
 _NEEDS_EXPERIMENT = frozenset(
     {
         "open_log",
@@ -38,6 +54,7 @@ _NEEDS_EXPERIMENT = frozenset(
         "copy_command",
         "experiment",
         "choose_experiment",
+        "by_seed",
         "clone",
     }
 )
@@ -54,6 +71,7 @@ class ExperimentsScreen(StagesScreen):
         Binding("p", "experiment(-1)", "Previous experiment", show=False),
         Binding("o", "choose_experiment", "Choose an experiment", show=False),
         Binding("N", "app.launch", "Launch"),
+        Binding("v", "by_seed", "Seeds or stages", show=False),
         Binding("C", "clone", "Clone with changes", show=False),
     ]
 
@@ -62,6 +80,11 @@ class ExperimentsScreen(StagesScreen):
         self._experiment_name: str | None = None
         self._wanted: str | None = None
         self._is_opening_start_page = False
+        self._by_seed: bool | None = None
+        """Whether the matrix has a column per seed; None until the user chose, then by whether there are seeds."""
+        self._overviews: tuple[ExperimentOverview, ...] = ()
+        self._reader: OverviewReader | None = None
+        self._matrix_height: int | None = None
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         if self.has_class("-empty") and action in _NEEDS_EXPERIMENT:
@@ -70,10 +93,20 @@ class ExperimentsScreen(StagesScreen):
 
     def compose_body(self) -> ComposeResult:
         titles = TextRows(widget_id="titles")
-        yield TextRows(widget_id="summary")
-        yield titles
-        yield MatrixView(titles)
-        yield DetailPane("facts")
+        with Container(id="overview"):
+            with Panel(title="Experiments", panel_id="experiments-panel"):
+                yield ExperimentList()
+            with Panel(panel_id="matrix-panel"):
+                yield TextRows(widget_id="summary")
+                yield titles
+                yield MatrixView(titles)
+            with Container(id="answers"):
+                with Panel(title="Do the habits pay?", subtitle="c for the tables", panel_id="claims-panel", text=True):
+                    yield DetailPane("claims")
+                with Panel(title="Test accuracy", subtitle="4 for all curves", panel_id="accuracy-panel"):
+                    yield AccuracyChart()
+                with Panel(title="Why", panel_id="facts-panel", text=True):
+                    yield DetailPane("facts")
 
     @property
     def stage_view(self) -> LineView:
@@ -118,8 +151,94 @@ class ExperimentsScreen(StagesScreen):
             parts.append((f"  ▲ warnings in {warned} stage{'s' if warned > 1 else ''}", "warn"))
         parts.append((f"  started {format_time(experiment.time)}", "dim"))
         summary.show(*parts)
-        view.show_matrix(build_matrix(experiment), snapshot.states, snapshot.figures)
+        self.context.experiment = experiment.name
+        by_seed = has_seeds(experiment) if self._by_seed is None else self._by_seed
+        matrix = (
+            build_seed_matrix(experiment, snapshot.states, snapshot.figures) if by_seed else build_matrix(experiment)
+        )
+        panel = self.query_one("#matrix-panel", Panel)
+        panel.show_title(experiment.name)
+        shape = f"{len(matrix.rows)} × {len(matrix.columns)} {'seeds' if by_seed else 'stages'}"
+        panel.show_subtitle(f"{shape} · accuracy at the end · v: {'stages' if by_seed else 'seeds'}")
+        styles = condition_styles(experiment, matrix) if by_seed else ()
+        view.show_matrix(matrix, snapshot.states, snapshot.figures, styles)
+        # What the matrix does not need goes to the answers below it.
+        room = None if self.app.size.height < _HIGH else min(len(matrix.rows) + 4, self.app.size.height // 2)
+        if room != self._matrix_height:
+            self._matrix_height = room
+            panel.styles.height = "1fr" if room is None else room
+        self.query_one(AccuracyChart).show_experiment(experiment)
+        self.query_one("#experiments-panel", Panel).show_subtitle(str(len(names)))
+        self._show_overviews(names, place)
         self.show_facts()
+        self._choose_answer()
+        self.run_worker(self._read_overviews(snapshot), group="overviews", exclusive=True)
+
+    async def _read_overviews(self, snapshot: WorkspaceSnapshot) -> None:
+        found = await self.fetch(self.context.work.call(lambda _: self._compute_overviews(snapshot)))
+        if found is not None and found != self._overviews:
+            self._overviews = found
+            names = [experiment.name for experiment in snapshot.experiments]
+            if self._experiment_name in names:
+                self._show_overviews(names, names.index(self._experiment_name))
+                self._choose_answer()
+
+    def _compute_overviews(self, snapshot: WorkspaceSnapshot) -> "tuple[ExperimentOverview, ...]":
+        from cogtui.app.experiments.overview import OverviewReader  # in the thread: it imports the analysis
+
+        if self._reader is None:
+            self._reader = OverviewReader()
+        return self._reader.read(snapshot)
+
+    def _show_overviews(self, names: list[str], place: int) -> None:
+        self.query_one(ExperimentList).show_experiments(names, self._overviews, place)
+        found = next((one for one in self._overviews if one.name == names[place]), None)
+        self.query_one("#claims", DetailPane).show_with(lambda width: claim_rows(found, width))
+
+    @on(LineView.CursorMoved)
+    def _experiment_moved(self, event: LineView.CursorMoved) -> None:
+        names = [experiment.name for experiment in self.context.snapshot.experiments]
+        view = self.query_one(ExperimentList)
+        moved = event.view is view and view.has_focus and view.cursor < len(names)
+        if moved and names[view.cursor] != self._experiment_name:
+            self._experiment_name = names[view.cursor]
+            self.show_snapshot(self.context.snapshot)
+        elif names:
+            self._choose_answer()
+
+    @on(LineView.LineSelected)
+    def _line_selected(self, event: LineView.LineSelected) -> None:
+        if isinstance(event.view, ExperimentList):
+            event.stop()
+            event.prevent_default()
+            self.query_one(MatrixView).focus()
+
+    def _choose_answer(self) -> None:
+        # Where there is room for one of the two, a stage comes before what is claimed if it needs explaining or if the
+        # cursor was moved to it.
+        stage, view = self.stage, self.query_one(MatrixView)
+        moved = (view.cursor, view.column) != (0, 0)
+        explained = stage is not None and (moved or stage.state != "done" or not self._has_claims())
+        if explained != self.has_class("-explain"):
+            self.set_class(explained, "-explain")
+
+    @on(events.Resize)
+    def _resized(self) -> None:
+        self.set_class(self.app.size.width >= _BROAD, "-broad")
+        if self._experiment_name is not None:
+            self.show_snapshot(self.context.snapshot)
+
+    def _has_claims(self) -> bool:
+        found = next((one for one in self._overviews if one.name == self._experiment_name), None)
+        return found is not None and bool(found.claims or found.warnings)
+
+    def action_by_seed(self) -> None:
+        """Switch the matrix between a column per seed and a column per stage."""
+        experiment = next((one for one in self.context.snapshot.experiments if one.name == self._experiment_name), None)
+        if experiment is not None:
+            now = has_seeds(experiment) if self._by_seed is None else self._by_seed
+            self._by_seed = not now
+            self.show_snapshot(self.context.snapshot)
 
     def _show_start_page(self) -> None:
         if not self.has_class("-empty") and not self._is_opening_start_page:
@@ -143,7 +262,7 @@ class ExperimentsScreen(StagesScreen):
         self.add_class("-empty")
         page = self.query(StartPage).first() if self.query(StartPage) else StartPage(recipes)
         if not page.is_mounted:
-            await self.mount(page, after="#facts")
+            await self.mount(page, after="#overview")
         page.focus_recipes()
         if machine.done() and (facts := machine.result()) is not None:
             page.show_machine(facts)

@@ -39,7 +39,7 @@ def stage_rows(stage: StageState | None, figures: StageFigures | None, width: in
     if stage.state == "done" and figures is not None and figures.values:
         # The last progress report holds values of the last step, not of the result.
         for index, (name, value) in enumerate(figures.values[:4]):
-            rows += labelled_rows("result" if index == 0 else "", f"{name}  {value}", width, limit=1)
+            rows += labelled_rows("result" if index == 0 else "", f"{name}  {value}", width, limit=2)
     else:
         rows += labelled_rows("progress", progress_text(stage.progress), width, limit=2)
     for index, warning in enumerate(figures.warnings if figures is not None else ()):

@@ -26,11 +26,13 @@ class Panel(Vertical):
 
     def show_title(self, title: str) -> None:
         """Show another title; text of users and models is shown, never interpreted."""
-        self.border_title = _escaped(title)
+        if (escaped := _escaped(title)) != self.border_title:  # Textual repaints also for an equal one
+            self.border_title = escaped
 
     def show_subtitle(self, subtitle: str) -> None:
         """Show another subtitle."""
-        self.border_subtitle = _escaped(subtitle)
+        if (escaped := _escaped(subtitle)) != self.border_subtitle:
+            self.border_subtitle = escaped
 
 
 def _escaped(text: str) -> str:

@@ -1,0 +1,108 @@
+"""Mode 1 as an overview: the list of experiments, the matrix by seed, claims in words, and warnings."""
+
+import pytest
+
+from cogtui.app.experiments.experiment_list import ExperimentList
+from cogtui.app.experiments.matrix_widget import MatrixView
+from cogtui.app.experiments.screen import ExperimentsScreen
+from cogtui.app.widgets.detail_pane import DetailPane
+from jobs.attempts.records import ExitRecord
+from jobs.planning.types import Cell
+from tests.app.conftest import MOMENT, Builder
+from tests.app.driving import press, running, top, until, visible_lines
+
+ACCURACIES = {
+    ("none", 1): (0.08, 0.12), ("none", 2): (0.09, 0.14), ("none", 3): (0.07, 0.12),
+    ("all_strategies", 1): (0.10, 0.35), ("all_strategies", 2): (0.11, 0.37), ("all_strategies", 3): (0.12, 0.39),
+}  # fmt: skip
+
+
+def finish(builder: Builder, key: str, before: float, after: float, warnings: tuple[str, ...] = ()) -> None:
+    folder = builder.workspace.folder(key)
+    builder.attempt(folder, end=ExitRecord(run=1, host="node1", time=MOMENT + 60, code=0, why="done"))
+    folder.write_result(
+        {
+            "accuracy_before": before, "accuracy_after": after, "accuracy_n": 480, "reward_first": 0.1,
+            "reward_last": 0.2, "reward_n": 96, "reward_steps": 1, "warnings": list(warnings),
+        }
+    )  # fmt: skip
+
+
+@pytest.fixture
+def measured(builder: Builder) -> Builder:
+    """Two conditions with three seeds, of which one run still trains; another experiment with one failure."""
+    cells = []
+    for number, ((condition, seed), (before, after)) in enumerate(ACCURACIES.items()):
+        labels = {"condition": condition, "seed": seed}
+        folder = builder.stage("ppo", f"c{number}", labels)
+        cells.append(Cell(labels=labels, stages={"ppo": folder.key}))
+        if (condition, seed) == ("all_strategies", 3):
+            builder.attempt(folder)
+            folder.report(25, 100, "steps")
+        else:
+            warnings = ("kl_explosion: KL above 10 in step 31",) if seed == 2 else ()
+            finish(builder, folder.key, before, after, warnings)
+    broken = builder.stage("ppo", "d1", {"condition": "none", "seed": 1})
+    builder.failed(broken, stderr="", reason="RuntimeError: out of memory")
+    builder.experiment("other", [Cell(labels={"condition": "none", "seed": 1}, stages={"ppo": broken.key})], MOMENT - 9)
+    builder.experiment("mini", cells)
+    return builder
+
+
+async def test_the_list_tells_state_accuracy_gain_and_warnings(measured: Builder) -> None:
+    async with running(measured.workspace, (140, 40)) as (app, pilot):
+        screen = top(app, ExperimentsScreen)
+        view = screen.query_one(ExperimentList)
+        await until(pilot, lambda: "→" in visible_lines(view)[0])
+        mini, other = visible_lines(view)
+        assert "◐ 5 of 6" in mini
+        assert ".10 → .36  +.26 ±" in mini, "the best condition, over its two finished seeds"
+        assert "▲ 2" in mini
+        assert "all_strategies" in mini
+        assert "✗ 1 failed" in other
+        assert "no result yet" in other
+
+
+async def test_claims_are_told_in_words_with_interval_and_seeds(measured: Builder) -> None:
+    async with running(measured.workspace, (140, 40)) as (app, pilot):
+        screen = top(app, ExperimentsScreen)
+        pane = screen.query_one("#claims", DetailPane)
+        await until(pilot, lambda: "primed" in pane.text)
+        words = " ".join(pane.text.split())
+        assert "▲ kl_explosion in 2 stages" in words
+        assert "primed ends above unprimed: +.23 ± " in words
+        assert "2 of 3 seeds" in words
+
+
+async def test_the_matrix_has_a_key_figure_for_each_condition_and_seed(measured: Builder) -> None:
+    async with running(measured.workspace, (140, 40)) as (app, pilot):
+        screen = top(app, ExperimentsScreen)
+        view = screen.query_one(MatrixView)
+        none, primed = visible_lines(view)
+        assert none.split() == ["none", "›", "✓", ".120", "✓", ".140", "▲", "✓", ".120"]
+        assert primed.split() == ["all_strategies", "✓", ".350", "✓", ".370", "▲", "◐", "running", "25%"]
+        await press(pilot, "down", "right", "right")
+        assert screen.stage_key == "ppo-0000000000c5"
+        await press(pilot, "v")
+        assert view.line_count == 6, "a row per run and a column per stage"
+        assert app.context.experiment == "mini"
+
+
+async def test_the_list_chooses_what_the_matrix_shows(measured: Builder) -> None:
+    async with running(measured.workspace, (140, 40)) as (app, pilot):
+        screen = top(app, ExperimentsScreen)
+        screen.query_one(ExperimentList).focus()
+        await press(pilot, "down")
+        assert screen.query_one(MatrixView).line_count == 1
+        assert app.context.experiment == "other"
+        await press(pilot, "enter")
+        assert screen.query_one(MatrixView).has_focus
+
+
+async def test_a_narrow_screen_shows_claims_until_the_cursor_is_on_a_stage(measured: Builder) -> None:
+    async with running(measured.workspace, (80, 24)) as (app, pilot):
+        screen = top(app, ExperimentsScreen)
+        await until(pilot, lambda: screen.query_one("#claims-panel").display and not screen.has_class("-explain"))
+        await press(pilot, "down", "right", "right")
+        assert screen.query_one("#facts-panel").size.height > 0
+        assert screen.query_one("#claims-panel").size.height == 0
