@@ -187,7 +187,8 @@ def _slurm_executor_class() -> Any:
 
         def _submit_command(self, command: str) -> Any:
             script = Path(self.folder) / _SCRIPT
-            script.write_text(self._make_submission_file_text(command, ""), encoding="utf-8")
+            # a path that is not UTF-8 is passed on byte by byte
+            script.write_bytes(self._make_submission_file_text(command, "").encode("utf-8", "surrogateescape"))
             job_id = self._get_job_id_from_submission_command(self.run_sbatch(script))
             return SlurmJob(folder=self.folder, job_id=job_id, tasks=list(range(self._num_tasks())))
 

@@ -5,7 +5,6 @@ an error, never an empty queue.
 """
 
 import contextlib
-import getpass
 import os
 import re
 import shutil
@@ -15,6 +14,7 @@ from collections.abc import Collection, Iterable
 from typing import Final
 
 from jobs.slurm.types import SlurmAnswer, SlurmJob, SlurmPartition
+from jobs.user import user_name
 
 TIMEOUT_S: Final = 10.0
 _JOB_ID: Final = re.compile(r"\d+(_\d+)?")
@@ -98,7 +98,7 @@ def squeue() -> dict[str, SlurmJob]:
     Raises:
         SlurmCommandError: squeue failed, or its output is unreadable.
     """
-    output = run_command(["squeue", "-h", "-r", "-u", getpass.getuser(), "-t", "all", "-o", _SQUEUE_FIELDS])
+    output = run_command(["squeue", "-h", "-r", "-u", user_name(), "-t", "all", "-o", _SQUEUE_FIELDS])
     found = {}
     for line in output.splitlines():
         fields = line.strip().split("|", 4)

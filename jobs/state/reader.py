@@ -16,6 +16,7 @@ from jobs.attempts.tickets import SLURM_MARK, LocalQueue, Ticket, queue_folder
 from jobs.slurm.types import SlurmAnswer
 from jobs.state.files import AttemptFiles, FileReader, StageFiles
 from jobs.state.local import SETTLE_S, FileAges, StateDecision, decide_local
+from jobs.state.scheduler import SchedulerPoll
 from jobs.state.shards import count_done_shards, decide_shards
 from jobs.state.slurm import decide_slurm, is_unconfirmed_end
 from jobs.state.types import (
@@ -65,18 +66,26 @@ def stage_states(workspace: Workspace, keys: Iterable[str] | None = None) -> dic
 class StateReader:
     """Reads states repeatedly: a file only when it changed, Slurm only every few seconds.
 
-    Not thread-safe. `read` may block as long as Slurm's commands do (10 s each at most), so an app calls it
-    from a worker thread.
+    Not thread-safe. `read` blocks as long as Slurm's commands do (10 s each at most), or at most for a given patience;
+    then it returns what files and the previous answer say.
+
+    Args:
+        workspace: of the stages.
+        scheduler_every_s: shortest interval between two queries of Slurm.
+        scheduler_patience_s: longest wait for its answer; None waits until it comes.
     """
 
-    def __init__(self, workspace: Workspace, *, scheduler_every_s: float = SCHEDULER_EVERY_S) -> None:
+    def __init__(
+        self,
+        workspace: Workspace,
+        *,
+        scheduler_every_s: float = SCHEDULER_EVERY_S,
+        scheduler_patience_s: float | None = None,
+    ) -> None:
         self.workspace = workspace
         self._stages = str(workspace.stages)
-        self._every_s = scheduler_every_s
         self._files = FileReader()
-        self._answer = SlurmAnswer()
-        self._asked = float("-inf")
-        self._asked_for: frozenset[str] = frozenset()
+        self._scheduler = SchedulerPoll(scheduler_every_s, scheduler_patience_s)
         self._ends_asked: set[tuple[str, float]] = set()
 
     def read(self, keys: Iterable[str] | None = None, *, ask_slurm: bool = False) -> dict[str, StageState]:
@@ -115,13 +124,7 @@ class StateReader:
     def _ask(self, job_ids: "frozenset[str] | None", now: bool) -> SlurmAnswer:
         if job_ids is None:
             return SlurmAnswer()  # an old answer would contradict newer records of the jobs
-        due = time.monotonic() - self._asked >= self._every_s
-        if now or due or not job_ids <= self._asked_for:
-            from jobs.slurm import client as slurm
-
-            self._answer = slurm.query_jobs(job_ids)
-            self._asked, self._asked_for = time.monotonic(), job_ids
-        return self._answer
+        return self._scheduler.ask(job_ids, now=now)
 
 
 class _StateSnapshot:

@@ -1,6 +1,5 @@
 """Cancels stages and their dependents, from any process, even if the agent or the worker is dead."""
 
-import getpass
 import signal
 import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -15,6 +14,7 @@ from jobs.attempts.records import CancelRequest, ExitRecord, StartRecord
 from jobs.attempts.tickets import SLURM_MARK, LocalQueue
 from jobs.slurm.types import UNDER_WAY
 from jobs.state.reader import StageState, StateReader
+from jobs.user import user_name
 from jobs.workspace import Workspace
 from pipelines.errors import MissingRequirement
 from pipelines.files import write_reserved
@@ -132,7 +132,7 @@ def _request_cancel(state: StageState, because: str, grace_s: float) -> OSError 
     if path is None:
         return None
     request = CancelRequest(
-        time=time.time(), host=process.host_name(), user=getpass.getuser(), grace_s=grace_s, because=because
+        time=time.time(), host=process.host_name(), user=user_name(), grace_s=grace_s, because=because
     )
     try:
         write_reserved(path / attempts.CANCEL, request.model_dump())

@@ -25,8 +25,11 @@ def submit_slurm(
 
     Raises:
         MissingRequirement: Slurm is not installed here or refuses a job; earlier jobs stay submitted.
-        InvalidInput: an input is active in the local queue, which Slurm cannot wait for.
+        InvalidInput: an input is active in the local queue, which Slurm cannot wait for, or the path of the workspace
+            has a backslash.
     """
+    if any(choice.action == "submitted" for choice in choices):
+        check_path(workspace)
     if any(choice.action == "submitted" for choice in choices) and not slurm.is_installed():
         raise MissingRequirement(
             "Slurm is not installed here: there is no sbatch",
@@ -49,6 +52,20 @@ def submit_slurm(
         ids[job.key] = job_id
         found.append(submission(choice, attempt=job.number, cluster="slurm", job_id=job_id))
     return found
+
+
+def check_path(workspace: Workspace) -> None:
+    """Refuse a workspace whose path Slurm would change.
+
+    Raises:
+        InvalidInput: its path has a backslash.
+    """
+    if "\\" in str(workspace.path):
+        raise InvalidInput(
+            f"the workspace {workspace.path} has a backslash in its path",
+            detail="Slurm removes it from the names of log files, and would write them to another folder.",
+            remedy="Choose another with --workspace, or use --cluster local.",
+        )
 
 
 def _mark(workspace: Workspace) -> None:

@@ -140,7 +140,7 @@ class Lab:
             with contextlib.suppress(OSError):
                 raw = Path(f"/proc/{pid}/environ").read_bytes() + Path(f"/proc/{pid}/cmdline").read_bytes()
                 if os.fsencode(self.workspace.path) in raw and pid != os.getpid() and runs(pid):
-                    line = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
+                    line = os.fsdecode(Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" "))
                     found.append(f"{pid} {line}")
         return found
 

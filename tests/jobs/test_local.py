@@ -8,6 +8,7 @@ import pytest
 
 from jobs.attempts.records import EXIT, JOB, STARTED, ExitRecord, StartRecord, read_record
 from jobs.submit.launch import preview, submit
+from jobs.workspace import Workspace
 from pipelines.errors import InvalidInput, MissingRequirement
 from pipelines.files import read_json, write_json
 from tests.jobs.lab import Lab, wait_for
@@ -203,6 +204,17 @@ def test_the_environment_of_the_submitter_reaches_the_stage_but_no_file(
     lab.wait("later", "done")
     for path in lab.path.rglob("*"):
         assert not path.is_file() or b"sk-very-secret-93" not in path.read_bytes(), path
+
+
+@pytest.mark.parametrize("name", [b"w \xff\xfe", b"back\\slash 100%j $(touch x) 'q'"], ids=["not UTF-8", "odd"])
+def test_odd_characters_in_the_workspace(lab: Lab, name: bytes) -> None:
+    lab.workspace = Workspace(lab.path / os.fsdecode(name))
+    lab.workspace.create()
+    lab.stage("a")
+    lab.stage("b", "a")
+    lab.submit()
+    lab.wait("b", "done")
+    wait_for(lambda: not lab.processes())
 
 
 def test_forcing_starts_anew_and_keeps_the_old_files(lab: Lab) -> None:

@@ -14,7 +14,7 @@ from jobs.state.reader import StateReader
 from jobs.submit.launch import submit
 from pipelines.errors import MissingRequirement
 from pipelines.files import write_json
-from tests.jobs.lab import Lab
+from tests.jobs.lab import Lab, wait_for
 
 
 @pytest.fixture
@@ -118,6 +118,29 @@ def test_a_forgotten_job_is_lost_only_where_accounting_does_not_contradict(lab: 
     assert (lab.state("a").state, lab.state("a").reason) == ("lost", "its node failed on node3")
     script(commands, "sacct", "echo '7|CANCELLED by 1000|0:15|node3|x'")
     assert (lab.state("a").state, lab.state("a").reason) == ("cancelled", "cancelled outside cogtui")
+
+
+def test_a_scheduler_that_hangs_delays_no_screen(lab: Lab, commands: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What files say is there at once, and nothing is called lost because nobody answered; the answer comes later."""
+    monkeypatch.setattr("jobs.slurm.client.TIMEOUT_S", 60.0)
+    answers = lab.path / "answers"
+    script(commands, "squeue", f"while [ ! -e {answers} ]; do :; done; echo '7|RUNNING|None|node3|x'")
+    lab.stage("b")
+    on_slurm(lab, heartbeat_age=1000.0)
+    reader = StateReader(lab.workspace, scheduler_every_s=0.0, scheduler_patience_s=0.05)
+    for _ in range(3):
+        states = reader.read()
+        assert states[lab.key("b")].state == "planned"
+        assert (states[lab.key("a")].state, states[lab.key("a")].active) == ("unknown", True)
+        assert states[lab.key("a")].reason == "Slurm has not answered yet"
+    beat = lab.attempt("a") / attempts.HEARTBEAT
+    os.utime(beat)
+    assert (reader.read()[lab.key("a")].state, reader.read()[lab.key("a")].evidence) == ("running", "heartbeat")
+    answers.touch()
+    wait_for(lambda: reader.read()[lab.key("a")].evidence == "scheduler")
+    answers.unlink()
+    assert reader.read()[lab.key("a")].evidence == "scheduler", "the previous answer, until there is a newer one"
+    answers.touch()
 
 
 def test_a_job_that_gives_signs_of_life_is_not_called_lost(lab: Lab, commands: Path) -> None:

@@ -2,6 +2,7 @@
 
 import time
 from types import MappingProxyType
+from typing import Final
 
 from cogtui.app.shell.snapshot import WorkspaceSnapshot
 from cogtui.app.shell.stage_figures import StageFigures, read_figures
@@ -9,6 +10,9 @@ from jobs.planning.experiments import Experiment, load_experiments
 from jobs.state.reader import StateReader
 from jobs.state.types import StageState
 from jobs.workspace import Workspace
+
+SCHEDULER_PATIENCE_S: Final = 0.5
+"""Seconds that a screen waits for Slurm, which mostly answers in a tenth of it; a late answer shows at a later poll."""
 
 
 class SnapshotReader:
@@ -20,11 +24,11 @@ class SnapshotReader:
         self._files: tuple[str, ...] = ()
         self._experiments: tuple[Experiment, ...] = ()
         self._problems: tuple[str, ...] = ()
-        self._reader = StateReader(workspace)
+        self._reader = StateReader(workspace, scheduler_patience_s=SCHEDULER_PATIENCE_S)
         self._figures: dict[str, tuple[int, StageFigures]] = {}
 
     def read(self) -> WorkspaceSnapshot:
-        """Read the workspace. May take seconds, because it asks the scheduler.
+        """Read the workspace, and what Slurm says if it answers at once.
 
         Raises:
             NotFound: the workspace is not there any more.

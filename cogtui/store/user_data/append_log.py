@@ -1,21 +1,13 @@
 """Append-only files of whole lines, one per user and host (notes, annotations)."""
 
-import getpass
 import os
 import re
 import socket
 from pathlib import Path
 
+from jobs.user import user_name
 from jobs.workspace import Workspace
 from pipelines.errors import MissingRequirement
-
-
-def user_name() -> str:
-    """Return the name of the current user."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return str(os.getuid())
 
 
 def identity() -> str:

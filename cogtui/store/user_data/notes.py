@@ -15,7 +15,8 @@ from typing import Annotated, Final
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from cogtui.store.user_data.append_log import append_lines, own_file, user_name
+from cogtui.store.user_data.append_log import append_lines, own_file
+from jobs.user import user_name
 from jobs.workspace import Workspace
 from pipelines.errors import InvalidInput
 from pipelines.streams import complete_lines

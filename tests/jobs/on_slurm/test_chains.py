@@ -1,5 +1,6 @@
 """Chains of jobs on a real Slurm: dependencies, resources, stages blocked by a failure, the text of a submission."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -8,7 +9,8 @@ import pytest
 
 from jobs.slurm import client as slurm
 from jobs.state.reader import StageState, StateReader
-from pipelines.errors import MissingRequirement
+from jobs.workspace import Workspace
+from pipelines.errors import InvalidInput, MissingRequirement
 from tests.jobs.lab import ROOT, Lab, wait_for
 from tests.jobs.on_slurm.labs import job_id, lab_on
 
@@ -45,6 +47,30 @@ def test_a_chain_finishes_by_dependencies_alone_with_the_launcher_gone(lab: Lab)
     (lab.path / "go").touch()
     lab.wait("c", "done")
     assert [len(lab.starts(name)) for name in "abc"] == [1, 1, 1]
+
+
+@pytest.mark.parametrize("name", [b"w \xff\xfe", "w ü $(touch x) 'q' \"d\" #; &".encode()], ids=["not UTF-8", "shell"])
+def test_odd_characters_in_the_workspace(lab: Lab, name: bytes) -> None:
+    lab.workspace = Workspace(lab.path / os.fsdecode(name))
+    lab.workspace.create()
+    lab.stage("a")
+    lab.stage("b", "a")
+    lab.submit()
+    lab.wait("b", "done")
+    assert list(lab.attempt("b").glob("*_log.out"))
+
+
+def test_a_backslash_in_the_workspace_is_refused_at_once(lab: Lab) -> None:
+    lab.workspace = Workspace(lab.path / "back\\slash")
+    lab.workspace.create()
+    lab.stage("a")
+    with pytest.raises(InvalidInput, match="has a backslash in its path") as caught:
+        lab.submit()
+    assert "Slurm" in caught.value.detail
+    assert lab.state("a").state == "planned"
+    lab.cluster = "local"
+    lab.submit()
+    lab.wait("a", "done")
 
 
 def test_a_percent_sign_in_the_workspace_is_no_pattern(
