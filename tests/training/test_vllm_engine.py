@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import torch
 
-from pipelines.errors import InvalidInput, StageFailed
+from pipelines.errors import Interrupted, InvalidInput, StageFailed
 from pipelines.training.core.configs import SamplingConfig, VLLMConfig
 from pipelines.training.core.runtime import Runtime
 from pipelines.training.generation import vllm_process, vllm_settings
@@ -226,6 +226,17 @@ def test_what_vllm_says_when_it_does_not_start_is_kept_whole(tmp_path: Path) -> 
         VLLMEngine(described(tmp_path), VLLMConfig(), CPU, library=library).generate(REQUESTS, SAMPLING)
     assert "No available memory for the cache blocks.\nTry increasing" in caught.value.detail
     assert "engine.vllm.gpu_memory" in caught.value.remedy
+
+
+def test_a_stop_while_vllm_starts_is_a_stop(tmp_path: Path) -> None:
+    library = CheckedLibrary()
+
+    def stopped(**given: Any) -> CheckedLibrary:
+        raise Interrupted("stopped by SIGTERM")
+
+    library.LLM = stopped  # type: ignore[method-assign]
+    with pytest.raises(Interrupted):
+        VLLMEngine(described(tmp_path), VLLMConfig(), CPU, library=library).generate(REQUESTS, SAMPLING)
 
 
 SERVER = Path(__file__).with_name("vllm_server_stand_in.py")

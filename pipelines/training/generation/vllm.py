@@ -1,4 +1,4 @@
-"""vLLM without a server: in processes of its own for a model that stays as it is, or colocated with training.
+"""vLLM without a server: for a model that stays as it is, or colocated with training.
 
 Colocated, each process of the stage holds one engine, or `tensor_parallel` processes share one; the weights of the
 policy are loaded into it once a step. The seed of a request decides its completion in both.
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from pipelines.errors import InvalidInput, StageFailed
+from pipelines.errors import CogtuiError, InvalidInput, StageFailed
 from pipelines.training.core.configs import SamplingConfig, VLLMConfig
 from pipelines.training.core.model import gather_parameters
 from pipelines.training.core.runtime import Runtime
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 
 class VLLMEngine:
-    """vLLM in its own processes, with the weights of files. It starts with the first request.
+    """vLLM with the weights of files, on a GPU in processes of its own. It starts with the first request.
 
     Args:
         model: the model to load.
@@ -87,18 +87,23 @@ class VLLMEngine:
 
     def _engine(self) -> Any:
         if self._llm is None:
-            self._llm = self._start({}, in_process=False)
+            # In a process of its own vLLM would bind a CPU's cores, the same ones for every stage that samples.
+            here = self._runtime.device.type == "cpu" and self._config.tensor_parallel == 1
+            self._llm = self._start({}, in_process=here, shared=False)
         return self._llm
 
-    def _start(self, more: dict[str, Any], *, in_process: bool) -> Any:
+    def _start(self, more: dict[str, Any], *, in_process: bool, shared: bool) -> Any:
         set_environment(self._runtime, in_process=in_process)
         if self._library is None:
             import vllm
 
             self._library = vllm
-        arguments = engine_arguments(self._model, self._config, self._runtime, shared=in_process)
+        arguments = engine_arguments(self._model, self._config, self._runtime, shared=shared)
         try:
-            return self._library.LLM(**arguments, **more)
+            with _own_random_state():
+                return self._library.LLM(**arguments, **more)
+        except CogtuiError:
+            raise  # a stop signal that arrived meanwhile
         except Exception as error:
             raise StageFailed(
                 "vLLM did not start",
@@ -165,8 +170,8 @@ class ColocatedVLLMEngine(VLLMEngine):
     def _engine(self) -> Any:
         if self._llm is None:
             launched = {} if self._group is None else {"distributed_executor_backend": "external_launcher"}
-            with _own_random_state():
-                self._llm = self._start(launched | {"enable_sleep_mode": self._config.sleep}, in_process=True)
+            more = launched | {"enable_sleep_mode": self._config.sleep}
+            self._llm = self._start(more, in_process=True, shared=True)
         return self._llm
 
 
@@ -174,7 +179,7 @@ class ColocatedVLLMEngine(VLLMEngine):
 def _own_random_state() -> Iterator[None]:
     """Keep the global generators as they are: vLLM seeds those of its process when it starts."""
     python, numbers = random.getstate(), np.random.get_state()
-    devices = [torch.cuda.current_device()] if torch.cuda.is_available() else []
+    devices = [torch.cuda.current_device()] if torch.cuda.is_initialized() else []
     with torch.random.fork_rng(devices=devices):
         try:
             yield
