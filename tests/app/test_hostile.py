@@ -2,6 +2,7 @@
 
 import unicodedata
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -102,6 +103,19 @@ def test_rows_made_of_hostile_text_are_printable(text: str) -> None:
         *span_rows(lost, trace, 50), *problem_rows(detail, None, None, 50), span_parts(lost, 60),
     ]:  # fmt: skip
         assert_printable(parts)
+
+
+@pytest.mark.parametrize("width", [80, 100, 160])
+@pytest.mark.parametrize("question", ["How many?", "How many apples are left? " * 8, "有几个苹果？" * 20])
+def test_a_long_problem_does_not_push_the_length_off_the_screen(question: str, width: int) -> None:
+    about = replace(row("x"), task="math", problem={"question": question, "answer": "72"}, n_tokens=None, length=1234)
+    detail = RolloutDetail(
+        row=about, prompt=question, completion="x", answer="72", meta={}, judge_runs=(), judgements=(), note="",
+        tags=(), source="",
+    )  # fmt: skip
+    line = "".join(part for part, _ in head_rows(detail, "1 of 2", width)[1])
+    assert cell_len(line) <= width
+    assert "answer 72  1234 characters" in line
 
 
 class OneView(App[None]):

@@ -12,7 +12,7 @@ from cogtui.store.filter.parser import parse
 from cogtui.store.importing import run as import_run
 from cogtui.store.importing.opening import open_files
 from cogtui.store.importing.plan import plan_import
-from cogtui.store.importing.run import run_import
+from cogtui.store.importing.run import ImportRunningError, run_import
 from jobs.workspace import Workspace
 from pipelines.errors import InvalidInput, NotFound
 from pipelines.streams import read_rollouts
@@ -233,6 +233,26 @@ def test_opening_shows_the_first_rows_at_once_and_the_rest_soon(cache: Path, tmp
     with open_store(again.workspace) as store:
         assert store.count(Query()) == 3000
     again.cancel()
+
+
+def test_files_that_another_process_opens_are_read_once(cache: Path, tmp_path: Path) -> None:
+    rows = [{"input": PROMPT, "output": RIGHT, "score": 1.0, "step": number} for number in range(1500)]
+    path = lines(tmp_path / "dump.jsonl", rows)
+    first = open_files([path])
+    first.cancel()
+    steps = run_import(first.plan, first.workspace, link=True)  # stands for the other process
+    next(steps)
+    again = open_files([path])  # shows what is there, and reads on when the other has ended
+    try:
+        with pytest.raises(ImportRunningError):
+            next(run_import(first.plan, first.workspace, link=True, wait=False))
+        finish(steps)
+        with again.store() as store:
+            wait_until_all_is_there(store, 1500)
+    finally:
+        again.cancel()
+    written = list(read_rollouts(first.workspace.folder(first.plan.key).path))
+    assert len(written) == len({one.id for one in written}) == 1500
 
 
 def test_our_own_files_are_opened_where_they_lie(cache: Path, lab: Lab) -> None:

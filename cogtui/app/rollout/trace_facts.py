@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+from rich.cells import cell_len
+
 from cogtui.app.rendering.highlight import minimap
 from cogtui.app.rendering.styles import INK_STYLES, SPAN_STYLES, Part, StyleName
 from cogtui.app.rendering.text import fit, printable_line
@@ -17,10 +19,11 @@ from pipelines.records import JudgeRun, LabelledSpan
 from pipelines.tasks.registry import describe_problem
 
 Rows = list[list[Part]]
+_LEAST_PROBLEM = 16
 
 
-def head_rows(detail: RolloutDetail, place: str) -> Rows:
-    """Return the header: which rollout it is and how it ended."""
+def head_rows(detail: RolloutDetail, place: str, width: int = 1000) -> Rows:
+    """Return the header: which rollout it is and how it ended. The problem is shortened where a line is too long."""
     row = detail.row
     origin = [text for text in (row.condition, None if row.seed is None else f"seed {row.seed}") if text]
     origin += [f"step {row.step}", row.split, f"problem {row.problem_id} #{row.sample}"]
@@ -31,10 +34,16 @@ def head_rows(detail: RolloutDetail, place: str) -> Rows:
     length = f"{row.length} characters" if row.n_tokens is None else f"{row.n_tokens} tokens"
     text, style = answer_part(row)
     second: list[Part] = [(f" {text if text != MISSING else 'not scored'}", style), (f"  reward {reward}", "")]
-    second += [(f"  {printable_line(row.describe(), 100)}", "strong")]
-    second += [(f"  answer {printable_line(detail.answer, 80)}" if detail.answer is not None else "  no answer", "")]
-    second += [(f"  {length}{ended.get(row.finish_reason, '')}", "dim")]
-    return [first, second]
+    answer = f"  answer {printable_line(detail.answer, 80)}" if detail.answer is not None else "  no answer"
+    problem = printable_line(row.describe(), 100)
+    how = ended.get(row.finish_reason, "")
+    for end in (f"  {length}{how}", f"  {length}"):
+        room = width - cell_len("".join(part for part, _ in second)) - cell_len(answer + end) - 2
+        if cell_len(problem) <= room or room >= _LEAST_PROBLEM:
+            break
+    if cell_len(problem) > room:
+        problem = fit(problem, max(room, _LEAST_PROBLEM))
+    return [first, [*second, (f"  {problem}", "strong"), (answer, ""), (end, "dim")]]
 
 
 def legend_parts(trace: JudgeRunView, width: int = 1000, more: Sequence[Part] = ()) -> list[Part]:

@@ -25,7 +25,7 @@ ImportFormatOption = Annotated[
     typer.Option(
         "--format",
         metavar="FORMAT",
-        help="Layout of the files: cogtui, verl, trl, paper, plain, or one of a plug-in; auto detects it for each.",
+        help="Layout of the files, for instance verl, chat, inspect or plain (all: docs/traces.md); auto detects it.",
     ),
 ]
 

@@ -53,7 +53,11 @@ def import_files(
     for warning in warnings:
         narrate(f"warning: {warning}")
     emit(plan.key)
-    narrate(f"{state.rows:,} rows from {len(state.files)} files; the index has {coverage.rollouts:,} rollouts")
+    narrate(f"{state.rows:,} rows from {_files(len(state.files))}; the index has {coverage.rollouts:,} rollouts")
+
+
+def _files(count: int) -> str:
+    return "1 file" if count == 1 else f"{count:,} files"
 
 
 def finish(steps: Iterator[ImportState]) -> ImportState:

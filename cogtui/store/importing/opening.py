@@ -15,7 +15,7 @@ from typing import Final
 
 from cogtui.store.db.location import cache_folder
 from cogtui.store.importing.plan import ImportPlan, plan_import
-from cogtui.store.importing.run import refuse_if_nothing_was_read, run_import
+from cogtui.store.importing.run import ImportRunningError, refuse_if_nothing_was_read, run_import
 from cogtui.store.index import Store, open_store
 from cogtui.store.user_data import annotations as human
 from cogtui.store.user_data import notes
@@ -24,6 +24,7 @@ from pipelines.folder import Progress
 
 _FORGET_AFTER_S: Final = 14 * 24 * 3600.0
 _STOP_WITHIN_S: Final = 5.0
+_LOOK_AGAIN_S: Final = 0.05
 
 
 class OpenedFiles:
@@ -47,15 +48,26 @@ class OpenedFiles:
             InvalidInput: all rows are bad.
         """
         done = False
-        for state in run_import(self.plan, self.workspace, link=True):
-            done = state.done
-            if state.rows:
+        while True:
+            try:
+                for state in run_import(self.plan, self.workspace, link=True, wait=False):
+                    done = state.done
+                    if state.rows:
+                        break
                 break
+            except ImportRunningError:  # somebody opened the same files just now
+                if self._has_rows():
+                    break
+                time.sleep(_LOOK_AGAIN_S)
         if done:
             refuse_if_nothing_was_read(state, self.workspace)
         with open_store(self.workspace) as store:
             store.ingest(briefly=True)
         return done
+
+    def _has_rows(self) -> bool:
+        folder = self.workspace.folder(self.plan.key).path
+        return any(path.stat().st_size > 0 for path in folder.glob("*.jsonl"))
 
     def store(self) -> Store:
         """Open the index of the files and keep it up to date until it is closed. An opener for the app."""

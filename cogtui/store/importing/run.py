@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
 import time
 from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, Final
@@ -132,7 +134,29 @@ def prepare(plan: ImportPlan, workspace: Workspace) -> StageFolder:
     return folder
 
 
-def run_import(plan: ImportPlan, workspace: Workspace, *, link: bool = False) -> Generator[ImportState]:
+class ImportRunningError(Exception):
+    """Another process runs the same import."""
+
+
+@contextmanager
+def _import_lock(folder: StageFolder, *, wait: bool) -> Iterator[None]:
+    """Hold the lock under which records of an import are written. It ends with the process."""
+    descriptor = os.open(folder.path / ".import.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError:
+            raise ImportRunningError from None
+        except OSError:  # a file system without locks
+            pass
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def run_import(
+    plan: ImportPlan, workspace: Workspace, *, link: bool = False, wait: bool = True
+) -> Generator[ImportState]:
     """Run an import, resume one that was stopped, or add the rows that its files have gained since.
 
     A file whose beginning changed is imported again. May be abandoned at any yield and resumed later.
@@ -141,14 +165,21 @@ def run_import(plan: ImportPlan, workspace: Workspace, *, link: bool = False) ->
         plan: what to import.
         workspace: where to.
         link: link files of cogtui records instead of copying them, for opening them once.
+        wait: wait for another process that runs the same import, then go on where it ended.
 
     Yields:
         The state, every few hundred rows and at the end.
 
     Raises:
         StageFailed: the disk is full. InvalidInput: a file is damaged.
+        ImportRunningError: another process runs the same import, and `wait` is false.
     """
     folder = prepare(plan, workspace)
+    with _import_lock(folder, wait=wait):
+        yield from _run_import(plan, folder, link=link)
+
+
+def _run_import(plan: ImportPlan, folder: StageFolder, *, link: bool) -> Generator[ImportState]:
     state = ImportState(plan.key, [FileImportState(str(file.place)) for file in plan.files])
     heads = _known_heads(folder)
     (folder.path / "result.json").unlink(missing_ok=True)

@@ -175,7 +175,7 @@ class TraceScreen(SearchActions, ChordScreen, CompareActions, ReusableScreen):
 
     def _show_head(self) -> None:
         if self.detail is not None:
-            self.query_one("#head", TextRows).show_rows(head_rows(self.detail, self._place))
+            self.query_one("#head", TextRows).show_rows(head_rows(self.detail, self._place, self.size.width))
 
     def _show_rules(self) -> None:
         """Show the live rules judgement that arrived late: marks, and spans if nobody else judged."""
@@ -263,6 +263,7 @@ class TraceScreen(SearchActions, ChordScreen, CompareActions, ReusableScreen):
     @on(events.Resize)
     def _resized(self) -> None:
         if self.detail is not None:
+            self._show_head()
             self.show_legend()
         self.call_after_refresh(self._show_minimap)
 
