@@ -32,6 +32,17 @@ async def experiments(app: CogtuiApp, pilot: Pilot[None]) -> bool:
     return bool(app.context.snapshot.experiments)
 
 
+async def results(app: CogtuiApp, pilot: Pilot[None]) -> bool:
+    """Show the tables and claims of the experiment."""
+    app.action_mode("Experiments")
+    await settle(app, pilot)
+    if not app.context.snapshot.experiments:
+        return False
+    await pilot.press("c")
+    await settle(app, pilot)
+    return True
+
+
 async def jobs(app: CogtuiApp, pilot: Pilot[None]) -> bool:
     """Show the table of stages."""
     app.action_mode("Jobs")
@@ -134,6 +145,7 @@ async def help_screen(app: CogtuiApp, pilot: Pilot[None]) -> bool:
 
 STEPS: Final[dict[str, Step]] = {
     "1-experiments": experiments,
+    "1-compare": results,
     "2-jobs": jobs,
     "2-log": log,
     "3-traces": traces,

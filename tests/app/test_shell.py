@@ -198,7 +198,7 @@ def test_screenshots_are_written_for_what_there_is(
     small.rollouts(folder, ["That is not 32."])
     assert screenshots_main([str(small.workspace.path), str(tmp_path / "shots")]) == 0
     names = [Path(line).name for line in capsys.readouterr().out.splitlines()]
-    expected = ["1-experiments.svg", "2-jobs.svg", "2-log.svg", "3-traces.svg", "3-trace.svg"]
+    expected = ["1-experiments.svg", "1-compare.svg", "2-jobs.svg", "2-log.svg", "3-traces.svg", "3-trace.svg"]
     expected += ["4-curves.svg", "5-judges.svg", "help.svg"]  # the judge there is, against the rules judge run live
     assert names == expected
     for name in names:

@@ -55,6 +55,7 @@ _NEEDS_EXPERIMENT = frozenset(
         "experiment",
         "choose_experiment",
         "by_seed",
+        "compare",
         "clone",
     }
 )
@@ -66,11 +67,13 @@ class ExperimentsScreen(StagesScreen):
 
     MODE = "Experiments"
     HELP_TITLE = "Experiments"
+    FOOTER = ("Enter", "c", "N", "l", "t", "n")
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("n", "experiment(1)", "Next experiment"),
         Binding("p", "experiment(-1)", "Previous experiment", show=False),
         Binding("o", "choose_experiment", "Choose an experiment", show=False),
         Binding("N", "app.launch", "Launch"),
+        Binding("c", "compare", "Compare"),
         Binding("v", "by_seed", "Seeds or stages", show=False),
         Binding("C", "clone", "Clone with changes", show=False),
     ]
@@ -231,6 +234,14 @@ class ExperimentsScreen(StagesScreen):
     def _has_claims(self) -> bool:
         found = next((one for one in self._overviews if one.name == self._experiment_name), None)
         return found is not None and bool(found.claims or found.warnings)
+
+    def action_compare(self) -> None:
+        """Open the tables and claims of the experiment."""
+        from cogtui.app.experiments.results_screen import ResultsScreen
+
+        for experiment in self.context.snapshot.experiments:
+            if experiment.name == self._experiment_name:
+                self.app.push_screen(ResultsScreen(experiment))
 
     def action_by_seed(self) -> None:
         """Switch the matrix between a column per seed and a column per stage."""

@@ -1,0 +1,71 @@
+"""Compare in the app: tables, claims, and the differences of two experiments and of two runs."""
+
+from cogtui.app.experiments.results_screen import ResultsScreen
+from cogtui.app.widgets.detail_pane import DetailPane
+from jobs.planning.types import Cell
+from pipelines.records import Metric
+from tests.app.conftest import MOMENT, Builder
+from tests.app.driving import notices, press, running, top, until
+
+
+def evaluated(builder: Builder, name: str, digit: str, steps: int, moment: float) -> None:
+    """An experiment of two conditions and two seeds with evaluations before and after."""
+    cells = []
+    for place, condition in enumerate(("none", "all_strategies")):
+        for seed in (1, 2):
+            labels = {"condition": condition, "seed": seed}
+            config = {"steps": steps, "optimizer": {"learning_rate": 1e-4}, "seed": seed}
+            folder = builder.stage("ppo", f"{digit}{place}{seed}", labels, config=config)
+            with folder.stream("metrics", "eval") as writer:
+                values = [(0, 0.1), (steps, 0.2 + 0.3 * place + seed / 1000)]
+                writer.append(Metric(step=step, values={"accuracy": value, "n": 100.0}) for step, value in values)
+            builder.done(folder)
+            cells.append(Cell(labels=labels, stages={"ppo": folder.key}))
+    builder.experiment(name, cells, moment)
+
+
+async def test_tables_and_claims_are_those_of_compare(builder: Builder) -> None:
+    evaluated(builder, "mini", "a", 40, MOMENT)
+    async with running(builder.workspace, (120, 40)) as (app, pilot):
+        await press(pilot, "c")
+        screen = top(app, ResultsScreen)
+        pane = screen.query_one(DetailPane)
+        await until(pilot, lambda: "primed ends above unprimed: holds" in pane.text)
+        assert "accuracy on the test problems" in pane.text
+        assert "all_strategies" in pane.text
+        await press(pilot, "d")
+        assert "there is no other experiment in this workspace" in notices(app)[-1]
+        await press(pilot, "escape")
+        assert not isinstance(app.screen, ResultsScreen)
+
+
+async def test_the_differences_of_two_experiments_and_of_two_runs(builder: Builder) -> None:
+    evaluated(builder, "short", "a", 40, MOMENT - 10)
+    evaluated(builder, "long", "b", 60, MOMENT)
+    async with running(builder.workspace, (120, 40)) as (app, pilot):
+        await press(pilot, "c", "d", "enter")
+        screen = top(app, ResultsScreen)
+        pane = screen.query_one(DetailPane)
+        await until(pilot, lambda: "long beside short" in pane.text)
+        (row,) = [line.split() for line in pane.text.splitlines() if line.startswith("stages.ppo.steps")]
+        assert row == ["stages.ppo.steps", "60", "40"]
+        assert "learning_rate" not in pane.text, "what is equal is not a difference"
+        await press(pilot, "D", "enter", "enter")
+        await until(pilot, lambda: "seed=1 beside" in pane.text or "beside condition" in pane.text)
+        assert any(line.split()[:3] == ["seed", "1", "2"] for line in pane.text.splitlines())
+
+
+async def test_an_experiment_without_results_says_so_and_tables_fit_forty_columns(builder: Builder) -> None:
+    evaluated(builder, "mini", "a", 40, MOMENT)
+    empty = builder.stage("prime", "c1", {"condition": "none", "seed": 1})
+    builder.experiment(
+        "empty", [Cell(labels={"condition": "none", "seed": 1}, stages={"prime": empty.key})], MOMENT + 5
+    )
+    async with running(builder.workspace, (40, 12)) as (app, pilot):
+        await press(pilot, "c")
+        pane = top(app, ResultsScreen).query_one(DetailPane)
+        await until(pilot, lambda: "no stage of this experiment evaluates" in pane.text)
+        await press(pilot, "escape", "n", "c")
+        pane = top(app, ResultsScreen).query_one(DetailPane)
+        await until(pilot, lambda: "all_strategies" in pane.text)
+        assert max(len(line) for line in pane.text.splitlines()) <= 40
