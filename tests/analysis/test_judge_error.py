@@ -7,7 +7,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from cogtui.analysis.intervals import MeanEstimate, add_judge_error, estimate_mean, student_t_quantile
+from cogtui.analysis.gold_correction import widen_estimate
+from cogtui.analysis.intervals import (
+    MeanEstimate,
+    add_judge_error,
+    estimate_difference,
+    estimate_mean,
+    student_t_quantile,
+)
 from pipelines.behaviors.metrics.prediction_powered import (
     CorrectedMean,
     GoldPair,
@@ -193,3 +200,30 @@ def test_quantiles_of_students_t_go_on_beyond_the_table() -> None:
     for freedom, value in ((1, 12.706), (30, 2.042), (40, 2.021), (60, 2.000), (100, 1.984), (10_000, 1.960)):
         assert student_t_quantile(freedom) == pytest.approx(value, abs=1e-3)
     assert student_t_quantile(2.5) == pytest.approx((4.303 + 3.182) / 2)
+
+
+def test_the_difference_of_two_conditions_is_covered_where_the_judge_errs_differently_in_each() -> None:
+    rng = np.random.default_rng(2)
+    covered = raw = 0
+    for _ in range(300):
+        problems = np.exp(rng.normal(-0.045, 0.3, (1, PROBLEMS, 1)))
+        sides, uncorrected = [], []
+        for mean, found in ((2.0, 0.7), (1.5, 0.95)):
+            rates = np.maximum(mean * problems + rng.normal(0, 0.15, (SEEDS, 1, 1)), 0.002)
+            truth = rng.poisson(np.broadcast_to(rates, (SEEDS, PROBLEMS, SAMPLES)))
+            judged = rng.binomial(truth, found)
+            places = [(i % SEEDS, problem, 0) for i, problem in enumerate(rng.permutation(PROBLEMS)[:20])]
+            pairs = [GoldPair(at[0], int(at[1]), float(judged[at]), float(truth[at])) for at in places]
+            runs = {seed: JudgedRun(float(one.mean()), one.size) for seed, one in enumerate(judged)}
+            corrected = correct_mean(runs, pairs)
+            assert corrected is not None
+            sides.append(corrected)
+            uncorrected.append({s: float(judged[s].mean()) for s in range(SEEDS)})
+        between = estimate_difference(sides[0].values, sides[1].values)
+        widened = widen_estimate(between, [(1.0, sides[0]), (-1.0, sides[1])])
+        difference = 0.5 * float(problems.mean())
+        covered += _contains(widened, difference)
+        before = estimate_difference(uncorrected[0], uncorrected[1])
+        raw += before is not None and _contains(before, difference)
+    assert covered / 300 >= 0.93
+    assert raw / 300 < 0.5

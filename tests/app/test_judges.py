@@ -11,20 +11,22 @@ from textual.widgets import Input
 from cogtui.analysis.agreement.indexed import ComparisonSide, compare_sides
 from cogtui.app.application import CogtuiApp
 from cogtui.app.judges.disagreement_screen import DisagreementScreen
+from cogtui.app.judges.panel_screen import JudgePanelScreen
 from cogtui.app.judges.screen import JudgesScreen, QueueTable, RunTable
 from cogtui.app.judges.span_comparison_widget import InstanceList, SpanComparisonText
 from cogtui.app.rendering.layout import TextLayout
 from cogtui.app.rendering.span_comparison import LinesWithMarks, match_span_sets
 from cogtui.app.widgets.detail_pane import DetailPane
 from cogtui.app.widgets.text_rows import TextRows
-from cogtui.store import open_store
-from cogtui.store.user_data.annotations import human_judge_run, new_annotation
+from cogtui.store import Query, open_store
+from cogtui.store.user_data.annotations import ADJUDICATED, human_judge_run, new_annotation
 from cogtui.store.user_data.append_log import identity
 from pipelines.behaviors.gold import GoldTrace, write_gold
 from pipelines.behaviors.metrics.matching import match_spans
 from pipelines.behaviors.sets.registered import BEHAVIORS
 from pipelines.files import write_json
 from pipelines.records import Judgement, JudgeRun, LabelledSpan, Rollout, Span, countdown_fields, text_sha256
+from tests.app import driving
 from tests.app.conftest import Builder
 from tests.app.driving import AppPilot, press, running, until, visible_lines
 from tests.app.strategies import hostile_text, texts_with_spans
@@ -302,3 +304,34 @@ def test_a_text_without_spans_has_no_marks(text: str) -> None:
     assert len(LinesWithMarks(layout, ())) == len(layout)
     assert InstanceList().line_count == 0
     assert DisagreementScreen.HELP_TITLE
+
+
+async def test_all_judges_and_people_are_compared_together(judged: Builder) -> None:
+    with open_store(judged.workspace) as store:
+        store.ingest()
+        rows = store.page(Query(), limit=100).rows
+        marked = next(row for row in rows if store.rollout(row.id).completion == TEXT)
+        plain = next(row for row in rows if store.rollout(row.id).completion == "plain 1")
+        store.write_human(
+            [
+                new_annotation(marked.id, TEXT, "ann@desk", spans=(SPANS[0],), done=True),
+                new_annotation(plain.id, "plain 1", "ann@desk", done=True),
+                new_annotation(plain.id, "plain 1", ADJUDICATED, done=True, adjudicator="eve"),  # made of the others
+            ]
+        )
+    async with running(judged.workspace, SIZE) as (app, pilot):
+        await press(pilot, "5", "t")
+        screen = driving.top(app, JudgePanelScreen)
+        assert screen.found is not None
+        assert len(screen.found.judges) == 3
+        assert screen.found.counts["verification"].traces == 2  # those that a person labelled
+        text = screen.query_one(DetailPane).text
+        assert "Krippendorff's alpha" in text
+        assert "human ann@desk" in text
+        assert_screen_is_plain(app)
+        await press(pilot, "escape")
+        driving.top(app, JudgesScreen)
+    async with running(judged.workspace, (80, 24)) as (app, pilot):
+        await press(pilot, "5", "t")
+        assert "3 judges and people" in driving.top(app, JudgePanelScreen).query_one("#summary", TextRows).text
+        assert_screen_is_plain(app)

@@ -15,14 +15,22 @@ from cogtui.analysis.agreement.measures import (
     measure_agreement,
 )
 from cogtui.analysis.agreement.ordering import GroupOrdering, compare_orderings
-from cogtui.analysis.agreement.sources import LabelledTexts, TextToJudge, findings_from_spans, read_gold_source
+from cogtui.analysis.agreement.panel import PanelAgreement, measure_panel
+from cogtui.analysis.agreement.sources import (
+    LabelledTexts,
+    TextToJudge,
+    findings_from_spans,
+    is_independent,
+    read_gold_source,
+)
 from cogtui.store import RolloutDetail, Store
 from cogtui.store.values.types import BehaviorJudgement
 from pipelines.errors import CogtuiError, Interrupted, InvalidInput
-from pipelines.records import Behavior
+from pipelines.records import Behavior, JudgeRun
 
 DEFAULT_SAMPLE_SIZE: Final = 500
 """Number of traces compared unless the user asks for more."""
+_PAIR: Final = 2
 ProgressCallback = Callable[[int, int], None]
 """Called with the number of traces read and the total; may raise `Interrupted`."""
 
@@ -99,6 +107,40 @@ def compare_sides(
         texts={name: text for name, text in texts.items() if name in queued},
         total=total,
     )
+
+
+def compare_all(store: Store, *, limit: int, name_of: Callable[[JudgeRun], str]) -> PanelAgreement | None:
+    """Compare all judge runs and people of an index with each other.
+
+    Final labels and repetitions of a model are left out: they are made of others, or are one judge twice.
+
+    Args:
+        store: of the thread this runs in.
+        limit: traces at most. Those that people labelled come first; without any, a sample of the largest judge run.
+        name_of: the name of a judge run; runs of one name are told apart by their ids.
+
+    Returns:
+        None with fewer than two judges.
+    """
+    summaries = [one for one in store.judge_summaries() if is_independent(one.run)]
+    if len(summaries) < _PAIR:
+        return None
+    ids = store.existing(store.final_labels())[:limit]
+    if not ids:
+        _, ids = store.judged_in_common([summaries[0].run.id], limit=limit)
+    names = [name_of(one.run) for one in summaries]
+    traces: dict[str, dict[str, TraceFindings]] = {one.run.id: {} for one in summaries}
+    for detail in _details(store, ids):
+        for run, found in traces.items():
+            findings = _findings_of_run(detail.judgements, run)
+            if findings:
+                found[detail.row.id] = TraceFindings(detail.row.id, detail.row.problem_id, findings)
+    sources = [
+        JudgementSource(name if names.count(name) == 1 else f"{name} {one.run.id}", traces[one.run.id], one.run.id)
+        for name, one in zip(names, summaries, strict=True)
+        if traces[one.run.id]
+    ]
+    return measure_panel(sources) if len(sources) >= _PAIR else None
 
 
 class _ComparedText(NamedTuple):

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from cogtui.analysis.agreement.measures import BehaviorFinding, JudgementSource, TraceFindings
 from cogtui.store import open_store
-from cogtui.store.user_data.annotations import HUMAN, annotator_of, human_judge_run, latest_annotations
+from cogtui.store.user_data.annotations import ADJUDICATED, HUMAN, annotator_of, human_judge_run, latest_annotations
 from cogtui.store.user_data.final_labels import final_labels
 from jobs.workspace import Workspace
 from pipelines.behaviors.gold import GoldTrace, read_gold
@@ -153,6 +153,11 @@ def registered_source(name: str, texts: Iterable[TextToJudge]) -> JudgementSourc
     return JudgementSource(
         name, {uid: traces[uid] for uid in by_id if uid in traces}, judge.run.id, gives_probabilities(name)
     )
+
+
+def is_independent(run: JudgeRun) -> bool:
+    """Return whether a judge run is neither made of others, as final labels are, nor the repetition of another."""
+    return annotator_of(run) != ADJUDICATED and REPEAT not in run.params
 
 
 def gives_probabilities(judge: str) -> bool:

@@ -105,7 +105,8 @@ def _health_rows(found: JudgeComparison, width: int) -> Rows:
     return rows
 
 
-def _label(behavior: Behavior) -> list[Part]:
+def behavior_label(behavior: Behavior) -> list[Part]:
+    """Return the letter and the name of a behaviour as the start of a row."""
     return [
         ("  ", ""),
         (f" {BEHAVIOR_LETTERS[behavior]} ", (SPAN_STYLES[behavior], "strong")),
@@ -126,7 +127,7 @@ def _span_rows(agreement: Agreement, width: int) -> Rows:
         if wide:
             cells += f" {format_figure(tally.precision):>6} {format_figure(tally.recall):>6}"
             cells += f" {tally.hits:>6,} {tally.extra:>6,} {tally.missed:>6,}"
-        rows.append([*_label(behavior), (cells, ""), *_compared_part(agreement, behavior)])
+        rows.append([*behavior_label(behavior), (cells, ""), *_compared_part(agreement, behavior)])
     whole = f"{format_figure(any_overlap.macro):>6} {format_interval(any_overlap.macro_interval):>11}"
     whole += f" {format_figure(strict.macro):>6} {format_interval(strict.macro_interval):>11}"
     rows.append([(f"  {fit('macro', 21)}", "strong"), (whole, "strong")])
@@ -148,7 +149,7 @@ def _count_rows(agreement: Agreement) -> Rows:
         bias = MISSING if one.bias is None else f"{one.bias:+.2f}"
         cells = f"{format_figure(one.mean_first):>7} {format_figure(one.mean_second):>7} {bias:>7}"
         cells += f" {format_figure(one.exact):>6} {format_figure(one.mae):>6} {format_figure(one.alpha):>6}"
-        rows.append([*_label(behavior), (cells, ""), *_compared_part(agreement, behavior)])
+        rows.append([*behavior_label(behavior), (cells, ""), *_compared_part(agreement, behavior)])
     return rows
 
 
@@ -158,7 +159,7 @@ def _presence_rows(agreement: Agreement) -> Rows:
     for behavior in agreement.compared:
         one = agreement.presence[behavior]
         cells = f"{format_figure(one.kappa):>7} {format_figure(one.alpha):>7} {one.both:>6,} {one.only_first:>7,}"
-        rows.append([*_label(behavior), (f"{cells} {one.only_second:>7,} {one.neither:>6,}", "")])
+        rows.append([*behavior_label(behavior), (f"{cells} {one.only_second:>7,} {one.neither:>6,}", "")])
     return rows
 
 
@@ -174,7 +175,9 @@ def _order_rows(what: str, ordered: Mapping[Behavior, GroupOrdering]) -> Rows:
                 f"{printable_line(group.group, 40)} {group.reference:.2f}/{group.judge:.2f} (n {group.n:,})"
                 for group in first
             )
-            rows.append([*_label(behavior), (f"{format_figure(one.tau):>6}  ", "strong"), (f"A/B: {shown}", "dim")])
+            rows.append(
+                [*behavior_label(behavior), (f"{format_figure(one.tau):>6}  ", "strong"), (f"A/B: {shown}", "dim")]
+            )
     return rows
 
 

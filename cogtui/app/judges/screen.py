@@ -69,6 +69,7 @@ class JudgesScreen(AppScreen):
         Binding("s", "swap", "Swap A and B"),
         Binding("o", "gold", "Gold file"),
         Binding("d", "adjudicate", "Adjudicate"),
+        Binding("t", "all_judges", "All judges together", show=False),
         Binding("plus", "more", "Ten times as many traces", show=False, key_display="+"),
         Binding("minus", "fewer", "A tenth of the traces", show=False, key_display="-"),
         Binding("full_stop", "again", "Compare again", show=False),
@@ -244,6 +245,12 @@ class JudgesScreen(AppScreen):
         row = await self.fetch(self.context.store.call(lambda store: store.rollout(ids[0]).row))
         if row is not None:
             self.post_message(OpenAdjudication(self, ids, row, self._decided))
+
+    def action_all_judges(self) -> None:
+        """Show the agreement of all judges and people together."""
+        from cogtui.app.judges.panel_screen import JudgePanelScreen
+
+        self.app.push_screen(JudgePanelScreen(self.mode))
 
     def _decided(self) -> None:
         self._changed = True

@@ -14,6 +14,7 @@ from cogtui.analysis.agreement.sources import (
     TextToJudge,
     find_run,
     human_runs,
+    is_independent,
     judge_label,
     judge_stages,
     read_gold_source,
@@ -78,11 +79,11 @@ def show_agreement(workspace: Workspace, request: AgreementRequest, *, as_json: 
 
 
 def _expand(workspace: Workspace, judges: Sequence[str]) -> list[str]:
-    """Replace `all` by every judge run and person of the workspace."""
+    """Replace `all` by every independent judge run and person of the workspace."""
     if ALL not in judges:
         return list(judges)
-    people = [judge_label(found.run) for found in human_runs(workspace)]
-    runs = [run.id for _, run in judge_stages(workspace)]
+    people = [judge_label(found.run) for found in human_runs(workspace) if is_independent(found.run)]
+    runs = [run.id for _, run in judge_stages(workspace) if is_independent(run)]
     return list(dict.fromkeys([*(name for name in judges if name != ALL), *people, *runs]))
 
 
