@@ -4,6 +4,8 @@ from cogtui.app.experiments.results_screen import ResultsScreen
 from cogtui.app.widgets.detail_pane import DetailPane
 from jobs.planning.types import Cell
 from pipelines.records import Metric
+from tests.analysis.gold_lab import annotate, write_texts
+from tests.analysis.test_gold_correction import NOT_SEEN
 from tests.app.conftest import MOMENT, Builder
 from tests.app.driving import notices, press, running, top, until
 
@@ -69,3 +71,20 @@ async def test_an_experiment_without_results_says_so_and_tables_fit_forty_column
         pane = top(app, ResultsScreen).query_one(DetailPane)
         await until(pilot, lambda: "all_strategies" in pane.text)
         assert max(len(line) for line in pane.text.splitlines()) <= 40
+
+
+async def test_counts_are_corrected_by_labels_and_shown_as_judged_on_request(builder: Builder) -> None:
+    cells = [write_texts(builder.workspace, {"condition": "none", "seed": seed}, {10: NOT_SEEN}) for seed in (1, 2, 3)]
+    for seed in (1, 2, 3):
+        annotate(builder.workspace, f"ppo-none-{seed}", 10, NOT_SEEN, range(8))
+    builder.experiment("mini", cells, MOMENT)
+    async with running(builder.workspace, (120, 40)) as (app, pilot):
+        await press(pilot, "c")
+        screen = top(app, ResultsScreen)
+        pane = screen.query_one(DetailPane)
+        await until(pilot, lambda: "corrected by people's labels" in pane.text)
+        assert "1.00 ± " in pane.text
+        assert "behaviours stay absent in runs without: below 0.1 a completion at the end: does not hold" in pane.text
+        await press(pilot, "c")
+        await until(pilot, lambda: "corrected by people's labels" not in pane.text)
+        assert "below 0.1 a completion at the end: holds" in pane.text

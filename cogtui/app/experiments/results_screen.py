@@ -36,6 +36,8 @@ class Results(NamedTuple):
     claims: TextTable
     tables: tuple[TextTable, ...]
     left_out: tuple[str, ...]
+    judge_error: tuple[str, ...] = ()
+    """What is said about counts corrected by people's labels."""
 
 
 class ResultsScreen(AppScreen):
@@ -52,6 +54,7 @@ class ResultsScreen(AppScreen):
         Binding("d", "differences", "Differences to an experiment"),
         Binding("D", "run_differences", "Differences of two runs"),
         Binding("p", "published", "Published figures"),
+        Binding("c", "judge_error", "Corrected by labels, or as judged", show=False),
         Binding("y", "copy_command", "Copy the command that prints it", show=False),
     ]
 
@@ -61,6 +64,7 @@ class ResultsScreen(AppScreen):
         self.results: Results | None = None
         self.differences: tuple[str, list[Difference]] | None = None
         self.published = False
+        self.judge_error = True
 
     def compose_body(self) -> ComposeResult:
         yield TextRows((" reading evaluations", "dim"), widget_id="summary")
@@ -75,8 +79,11 @@ class ResultsScreen(AppScreen):
         self.run_worker(self._read(), group="load", exclusive=True)
 
     async def _read(self) -> None:
-        workspace, experiment, published = self.context.workspace, self.experiment, self.published
-        found = await self.fetch(self.context.work.call(lambda _: _read_results(experiment, workspace, published)))
+        workspace, experiment = self.context.workspace, self.experiment
+        published, judge_error = self.published, self.judge_error
+        found = await self.fetch(
+            self.context.work.call(lambda _: _read_results(experiment, workspace, published, judge_error))
+        )
         if found is not None:
             self.results = found
             self._show()
@@ -96,6 +103,7 @@ class ResultsScreen(AppScreen):
             if results.claims.rows:
                 sections.append(claim_table_rows(results.claims, width))
             sections += [table_rows(table, width) for table in results.tables]
+            sections.append([row for text in results.judge_error for row in wrapped(text, width, style="dim")])
             sections.append([row for text in results.left_out for row in wrapped(text, width, style="warn")])
             return joined(sections) or [[("no stage of this experiment evaluates a model yet", "dim")]]
 
@@ -110,9 +118,15 @@ class ResultsScreen(AppScreen):
         self.published = not self.published
         self._load()
 
+    def action_judge_error(self) -> None:
+        """Show counts corrected by people's labels with claims decided by them, or the judge's alone."""
+        self.judge_error = not self.judge_error
+        self._load()
+
     def action_copy_command(self) -> None:
         """Copy the command that prints the same."""
         reference = " --reference paper" if self.published else ""
+        reference += "" if self.judge_error else " --judge-error off"
         place = f" --workspace {self.context.workspace.path}"
         self.copy(f"cogtui compare {self.experiment.name}{reference}{place}", "the command")
 
@@ -171,14 +185,20 @@ class ResultsScreen(AppScreen):
             self._show()
 
 
-def _read_results(experiment: Experiment, workspace: Workspace, published: bool) -> Results:
+def _read_results(experiment: Experiment, workspace: Workspace, published: bool, judge_error: bool) -> Results:
     from cogtui.analysis.experiment_summary import summarise_experiment
     from cogtui.analysis.sentences import describe_experiment
     from cogtui.analysis.tables import build_claims_table, build_tables
 
     summary = summarise_experiment(
-        experiment.name, experiment.cells, workspace, reference=published, recipe=experiment.recipe
+        experiment.name,
+        experiment.cells,
+        workspace,
+        reference=published,
+        recipe=experiment.recipe,
+        judge_error=judge_error,
     )
     claims = build_claims_table(summary)
     tables = tuple(table for table in build_tables(summary) if table != claims)
-    return Results(tuple(describe_experiment(summary)), claims, tables, summary.warnings)
+    notes = summary.corrections.notes() if summary.corrections is not None and summary.groups else ()
+    return Results(tuple(describe_experiment(summary)), claims, tables, summary.warnings, tuple(notes))
