@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from jobs.planning.types import RecipePlan, StageInstance
 from jobs.state.reader import stage_states
 from jobs.state.types import RETRYABLE, StageState
-from jobs.submit.choice import choose
+from jobs.submit.choice import StageChoice, choose
 from jobs.workspace import Workspace
+from pipelines.errors import NotFound
 
 STARTING = frozenset({"new", "continued", "retried", "forced"})
 """Verbs of stages that would be submitted."""
@@ -35,11 +36,8 @@ def actions_of(
     Raises:
         InvalidInput: a forced stage is active.
     """
-    keys = dict.fromkeys(key for stage in stages for key in (*stage.inputs, stage.key))
-    known = stage_states(workspace, keys)
-    states = {key: known.get(key) or _planned(plan.instance(key)) for key in keys}
     actions = {}
-    for choice in choose(stages, states, retry=retry, force=force):
+    for choice in choices_of(stages, workspace, retry=retry, force=force, plan=plan):
         stage = choice.instance
         why = plan.reuse[stage.key].reason(stage.kind)
         if choice.action != "submitted":
@@ -53,6 +51,38 @@ def actions_of(
         else:
             actions[stage.key] = PlannedAction("new", why)
     return actions
+
+
+def choices_of(
+    stages: Sequence[StageInstance],
+    workspace: Workspace,
+    *,
+    retry: bool,
+    force: Collection[str],
+    plan: RecipePlan | None = None,
+) -> list[StageChoice]:
+    """Return the choice that `submit` would make for each stage, whether or not its folder exists yet.
+
+    Args:
+        stages: each after its inputs.
+        workspace: they would run in.
+        retry: as for `submit`.
+        force: as for `submit`.
+        plan: has the inputs that are neither among the stages nor in the workspace.
+
+    Raises:
+        InvalidInput: a forced stage is active. NotFound: an input is unknown.
+    """
+    keys = dict.fromkeys(key for stage in stages for key in (*stage.inputs, stage.key))
+    known = stage_states(workspace, keys)
+    given = {stage.key: stage for stage in stages}
+    states = {}
+    for key in keys:
+        instance = given.get(key) or (plan.instance(key) if plan is not None else None)
+        if key not in known and instance is None:
+            raise NotFound(f"stage {key} has no folder in {workspace.stages}")
+        states[key] = known[key] if instance is None else known.get(key) or _planned(instance)
+    return choose(stages, states, retry=retry, force=force)
 
 
 def _planned(stage: StageInstance) -> StageState:

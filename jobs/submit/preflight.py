@@ -18,7 +18,7 @@ from jobs.planning.types import StageInstance
 from jobs.slurm import client as slurm
 from jobs.workspace import Workspace
 from pipelines.errors import MissingRequirement
-from pipelines.stages import stage_kind
+from pipelines.stages.builtin import find_kind
 from pipelines.stages.needs import StageNeed, stage_needs
 from pipelines.text_safety import one_line
 
@@ -93,11 +93,19 @@ def _stage_problems(stage: StageInstance, cluster: str) -> Iterator[tuple[str, s
                 f"asks for {resources.gpus} GPUs, this machine has {have}",
                 "Use --cluster slurm, or change [resources] of the recipe.",
             )
-    for need in stage_needs(stage_kind(stage.kind), stage.config):
+    if resources.python is None and find_kind(stage.kind) is None:
+        yield f"there is no stage kind {stage.kind!r} here", "Install the plug-in that brings it; see cogtui doctor."
+    for need in _needs(stage):
         if need.sort == "key" and not (os.environ.get(need.name) or resources.environment.get(need.name)):
             yield f"{need.name} is not set", need.remedy
         if need.sort == "path" and not Path(need.name).expanduser().exists():
             yield f"{need.name} does not exist", need.remedy
+
+
+def _needs(stage: StageInstance) -> Sequence[StageNeed]:
+    """Return the needs of a stage; none that are known if only the stage's own Python has its kind."""
+    kind = find_kind(stage.kind)
+    return () if kind is None else tuple(stage_needs(kind, stage.config))
 
 
 def _package_problems(stages: Sequence[StageInstance], cluster: str) -> Iterator[tuple[StageInstance, str, str]]:
@@ -106,7 +114,7 @@ def _package_problems(stages: Sequence[StageInstance], cluster: str) -> Iterator
     for stage in stages:
         if cluster == "slurm" and stage.resources.setup:
             continue  # `module load` on the node may bring packages
-        for need in stage_needs(stage_kind(stage.kind), stage.config):
+        for need in _needs(stage):
             if need.sort == "package":
                 wanted.setdefault(stage.resources.python, {}).setdefault(need.name, []).append((stage, need))
     for python, needs in wanted.items():

@@ -7,19 +7,27 @@ from jobs.planning.types import StageInstance
 from jobs.recipe.resources import Resources
 from jobs.state.reader import stage_states
 from jobs.state.types import CONTINUABLE, RETRYABLE, StageState
-from jobs.submit.launch import submit
+from jobs.submit.start import check_stages, start_stages
 from jobs.workspace import Workspace
 
 
 def retry_stages(workspace: Workspace, keys: Sequence[str]) -> list[str]:
-    """Start stages again with their unfinished inputs, on the cluster and with the resources of their last attempt."""
+    """Start stages again with their unfinished inputs, on the cluster and with the resources of their last attempt.
+
+    Raises:
+        MissingRequirement: something that one of them needs is missing; nothing was started.
+    """
     states = stage_states(workspace)
     wanted = list(dict.fromkeys(_with_inputs(workspace, states, keys)))
-    clusters = {_cluster(states.get(key)) for key in wanted}
+    groups: dict[str, list[StageInstance]] = {}
+    for key in wanted:
+        groups.setdefault(_cluster(states.get(key)), []).append(_instance(workspace, states, key))
+    if len(groups) > 1:  # all are checked before the first of them starts
+        for cluster, instances in groups.items():
+            check_stages(workspace, instances, cluster=cluster, retry=True)
     started: list[str] = []
-    for cluster in sorted(clusters):
-        instances = [_instance(workspace, states, key) for key in wanted if _cluster(states.get(key)) == cluster]
-        done = submit(workspace, instances, cluster=cluster, retry=True)
+    for cluster, instances in sorted(groups.items()):
+        done = start_stages(workspace, instances, cluster=cluster, retry=True)
         started += [submission.key for submission in done if submission.action == "submitted"]
     return started
 

@@ -8,15 +8,16 @@ from typing import NamedTuple
 
 from cogtui.app.launch.draft import LaunchDraft, changes_of
 from cogtui.app.launch.fields import FormField, form_fields
-from jobs.planning.experiments import Experiment, record_experiment
-from jobs.planning.plan import make_plan, materialise
+from jobs.planning.experiments import Experiment
+from jobs.planning.plan import make_plan
 from jobs.planning.types import RecipePlan, StageInstance
 from jobs.recipe.bundled import summarise_recipe
 from jobs.recipe.load import load_recipe
 from jobs.recipe.source import read_source
 from jobs.state.types import StageState, Submission
 from jobs.submit.actions import PlannedAction, actions_of
-from jobs.submit.launch import preview, submit
+from jobs.submit.launch import preview
+from jobs.submit.start import start_stages
 from jobs.workspace import Workspace
 from pipelines.errors import InvalidInput
 from pipelines.stages import stage_kind
@@ -133,7 +134,8 @@ def launch(draft: LaunchDraft, workspace: Workspace, text: str) -> tuple[str, li
 
     Raises:
         InvalidInput: the recipe or a change is wrong, or the recipe is no longer the one shown.
-        MissingRequirement: the workspace cannot be written, or the cluster refuses; with the scheduler's message.
+        MissingRequirement: something that a stage needs is missing, the workspace cannot be written, or the cluster
+            refuses; with the scheduler's message.
     """
     recipe = load_recipe(draft.recipe, draft.overrides)
     if recipe.text != text:
@@ -142,9 +144,7 @@ def launch(draft: LaunchDraft, workspace: Workspace, text: str) -> tuple[str, li
             remedy="Look at the plan again, then launch.",
         )
     plan = make_plan(recipe, workspace)
-    materialise(plan, workspace)
-    record_experiment(plan, workspace)
-    return plan.name, submit(workspace, plan.stages, cluster=draft.cluster, retry=draft.retry)
+    return plan.name, start_stages(workspace, plan.stages, cluster=draft.cluster, retry=draft.retry, plan=plan)
 
 
 def recipe_of(experiment: Experiment, workspace: Workspace) -> tuple[LaunchDraft, str]:

@@ -11,7 +11,6 @@ import typer
 from cogtui.cli.console.output import ExitCode, emit, emit_error, emit_json, narrate
 from cogtui.cli.judge.choice import RolloutSelection, continued_stage, judge_of_tasks, new_stage, select_rollouts
 from cogtui.cli.run.display import make_display
-from jobs.planning.plan import materialise
 from jobs.planning.types import StageInstance
 from jobs.workspace import Workspace
 from pipelines.behaviors.judge import JudgeTask
@@ -189,15 +188,12 @@ def _confirm(request: JudgeRequest, estimate: "JudgeCostEstimate | None") -> Non
 
 def _run(request: JudgeRequest, workspace: Workspace, stages: Sequence[StageInstance]) -> None:
     from cogtui.cli.run.follow import follow
-    from jobs.submit.launch import submit
+    from jobs.submit.start import start_stages
 
     if not stages:
         return
-    materialise(stages, workspace)
-    for stage in stages:
-        _renew(workspace, stage)
     # retry: a stage that failed before, e.g. at a spending cap, continues
-    submit(workspace, stages, retry=True)
+    start_stages(workspace, stages, retry=True, prepare=lambda stage: _renew(workspace, stage))
     try:
         states = follow(workspace, stages, make_display("none" if request.as_json else None), cluster="local")
     except KeyboardInterrupt:

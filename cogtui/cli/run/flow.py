@@ -14,7 +14,7 @@ from cogtui.cli.run.assertions import parse_assertion
 from cogtui.cli.run.check import AssertionCheck, check_assertion, check_names
 from cogtui.cli.run.display import DisplayName, make_display
 from cogtui.cli.run.summary import FinishedStage, cell_results, finished_stages, summary_lines
-from jobs.planning.plan import make_plan, materialise
+from jobs.planning.plan import make_plan
 from jobs.planning.types import RecipePlan, StageInstance
 from jobs.recipe.bundled import find_recipe
 from jobs.recipe.load import load_recipe
@@ -182,16 +182,9 @@ def _previewed(stages: Sequence[StageInstance], cluster: str, workspace: Workspa
 def _submit(
     request: RunRequest, plan: RecipePlan, stages: Sequence[StageInstance], workspace: Workspace, force: Collection[str]
 ) -> list[Submission]:
-    from jobs.planning.experiments import record_experiment
-    from jobs.submit.actions import actions_of
-    from jobs.submit.launch import submit
-    from jobs.submit.preflight import require_preflight
+    from jobs.submit.start import start_stages
 
-    actions = actions_of(plan, stages, workspace, retry=request.retry, force=force)
-    require_preflight([stage for stage in stages if actions[stage.key].starts], request.cluster, workspace)
-    materialise(stages, workspace)
-    record_experiment(plan, workspace)
-    submissions = submit(workspace, stages, cluster=request.cluster, retry=request.retry, force=sorted(force))
+    submissions = start_stages(workspace, stages, cluster=request.cluster, retry=request.retry, force=force, plan=plan)
     titles = {stage.key: stage.title for stage in stages}
     for submission in submissions:
         if submission.action == "left":
