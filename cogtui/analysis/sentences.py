@@ -170,20 +170,35 @@ def _gap_sentence(gaps: Sequence[ClaimComparison], several: bool) -> str:
 
 def _habit_sentence(contrast: PrimedContrast) -> str:
     habits = [name for name in _DOINGS if any(name in primed_behaviors(group) for group in contrast.primed)]
+    everyone = [*contrast.primed, contrast.unprimed]
+    # A corrected count beside one as judged would show the judge's error as a change, so all are or none is.
+    corrected = all((habit, when) in group.corrections for group in everyone for habit in habits for when in _ENDS)
+    any_labels = any(group.corrections for group in everyone)
 
     def counts(groups: Sequence[ConditionGroup], text: Callable[[str, str, str], str]) -> str:
         parts = []
         for habit in habits:
             owners = [group for group in groups if habit in primed_behaviors(group)] or groups
-            parts.append(text(_DOINGS[habit], _mean(owners, habit, "start"), _mean(owners, habit, "end")))
+            start, end = (_mean_count(owners, habit, when, corrected=corrected) for when in _ENDS)
+            parts.append(text(_DOINGS[habit], start, end))
         return _and(parts)
 
     who = "a primed model on average" if len(contrast.primed) > 1 else "the primed model"
+    how = " (corrected by people's labels)" if corrected else " (as the rules judge counts)" if any_labels else ""
     return (
-        f"In one completion {who} "
+        f"In one completion{how} {who} "
         f"{counts(contrast.primed, lambda doing, start, end: f'{doing} {end} times (before PPO {start})')}; the "
         f"unprimed model {counts([contrast.unprimed], lambda doing, start, end: f'{doing} {end} times ({start})')}."
     )
+
+
+_ENDS: Final = ("start", "end")
+
+
+def _mean_count(groups: Sequence[ConditionGroup], habit: str, when: str, *, corrected: bool) -> str:
+    if not corrected:
+        return _mean(groups, habit, when)
+    return f"{math.fsum(group.corrections[habit, when].mean for group in groups) / len(groups):.1f}"
 
 
 def _meaning_sentence(contrast: PrimedContrast, gaps: Sequence[ClaimComparison]) -> str:

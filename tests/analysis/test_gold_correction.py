@@ -193,3 +193,21 @@ def test_annotators_who_differ_count_as_their_mean_until_somebody_decides(worksp
     later = final_labels(latest_annotations(workspace))[label.rollout]
     assert later.count("verification") == 2.0
     assert later.outdated
+
+
+def test_the_sentences_never_mix_corrected_counts_and_others(
+    workspace: Workspace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def words() -> str:
+        _, out, _ = call(capsys, "compare", "mini", "-w", str(workspace.path))
+        return " ".join(out[out.index("mini in words") :].split())
+
+    assert "In one completion the primed model checks a result 2.1 times (before PPO 1.0)" in words()
+    label_ends(workspace)
+    assert "In one completion (as the rules judge counts) the primed model checks a result 2.1 times" in words()
+    for seed in (1, 2, 3):
+        annotate(workspace, f"ppo-{PRIMED}-{seed}", 0, START, range(8))
+        annotate(workspace, f"ppo-{BARE}-{seed}", 0, FEW, range(8))
+    text = words()
+    assert "(corrected by people's labels) the primed model checks a result 3.1 times (before PPO 2.0)" in text
+    assert "the unprimed model checks a result 1.0 times (0.0)" in text
