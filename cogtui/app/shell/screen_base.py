@@ -16,6 +16,7 @@ from textual.timer import Timer
 from cogtui.app.rendering.states import state_counts
 from cogtui.app.rendering.styles import Part
 from cogtui.app.rendering.text import shown
+from cogtui.app.shell.clipboard import copy_to_tmux
 from cogtui.app.shell.context import Context, SharesContext, shared
 from cogtui.app.shell.snapshot import WorkspaceSnapshot
 from cogtui.app.textual_compat.deferred_paint import DeferredPaintScreen
@@ -166,6 +167,12 @@ class AppScreen(DeferredPaintScreen):
             self.app.pop_screen()
 
     def copy(self, text: str, what: str) -> None:
-        """Copy a text to the terminal's clipboard (OSC 52, which tmux and SSH pass on)."""
-        self.app.copy_to_clipboard(text.encode("utf-8", "replace").decode("utf-8"))
-        self.show_message(f"copied {what}")
+        """Copy a text: inside tmux to its buffer, else to the terminal's clipboard; say which."""
+        self.run_worker(self._copy(text.encode("utf-8", "replace").decode("utf-8"), what), group="copy")
+
+    async def _copy(self, text: str, what: str) -> None:
+        if await self.context.work.call(lambda _: copy_to_tmux(text)):
+            self.show_message(f"copied {what} to tmux's buffer; prefix ] pastes it")
+            return
+        self.app.copy_to_clipboard(text)
+        self.show_message(f"sent {what} to the terminal's clipboard (OSC 52; some terminals refuse it)")

@@ -56,8 +56,12 @@ class FilterBar(Vertical):
     class EditCancelled(Message):
         """Editing ended without a change."""
 
+    def __init__(self, scope: str = "") -> None:
+        super().__init__()
+        self._scope = scope
+
     def compose(self) -> ComposeResult:
-        yield TextRows((" no filter; / to type one", "dim"), widget_id="filter-text")
+        yield TextRows(*self._filter_parts(""), widget_id="filter-text")
         yield FilterEntry("filter, empty for everything", "filter-entry")
         yield TextRows(widget_id="filter-help")
 
@@ -67,11 +71,16 @@ class FilterBar(Vertical):
             self._paint_changes_once()
         self.remove_class("open")
         self.query_one("#filter-entry", PopupInput).close()
-        line = self.query_one("#filter-text", TextRows)
+        self.query_one("#filter-text", TextRows).show(*self._filter_parts(text))
+
+    def _filter_parts(self, text: str) -> list[Part]:
+        """Return what limits the list: the scope it was opened with, then the filter."""
+        parts: list[Part] = []
+        if self._scope:
+            parts += [(" within  ", "dim"), (printable_line(self._scope, 200), "")]
         if text:
-            line.show((" filter  ", "dim"), (printable_line(text), "strong"))
-        else:
-            line.show((" no filter; / to type one", "dim"))
+            return [*parts, (" filter  ", "dim"), (printable_line(text), "strong")]
+        return [*parts, (" no filter; / to type one" if not self._scope else "  / filters further", "dim")]
 
     def open(self, text: str) -> None:
         """Start editing."""

@@ -5,6 +5,7 @@ from typing import ClassVar
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
+from textual.containers import Container
 
 from cogtui.app.rendering.states import format_percent
 from cogtui.app.rendering.styles import Part
@@ -15,7 +16,9 @@ from cogtui.app.shell.opening import OpenReader, PrepareReaders
 from cogtui.app.traces.compare.compare_actions import CompareActions
 from cogtui.app.traces.list.coverage import coverage_text, searched_text
 from cogtui.app.traces.list.filter_bar import FilterBar
+from cogtui.app.traces.list.preview import PreviewPane
 from cogtui.app.traces.list.rollout_list import RolloutList
+from cogtui.app.traces.note_actions import NoteActions
 from cogtui.app.widgets.line_view import LineView
 from cogtui.app.widgets.panel import Panel
 from cogtui.app.widgets.text_rows import TextRows
@@ -29,7 +32,7 @@ _READ = " "
 """Text for files that are read, or whose reading was stopped."""
 
 
-class PagedRolloutScreen(CompareActions):
+class PagedRolloutScreen(CompareActions, NoteActions, PreviewPane):
     """The rollouts of one query, loaded in pages as the list requests them.
 
     Args:
@@ -60,10 +63,12 @@ class PagedRolloutScreen(CompareActions):
     def compose_body(self) -> ComposeResult:
         titles = TextRows(widget_id="titles")
         yield TextRows((" opening the index", "dim"), widget_id="summary")
-        yield FilterBar()
-        with Panel(title="Rollouts", panel_id="rollouts-panel"):
-            yield titles
-            yield RolloutList(titles)
+        yield FilterBar(self.list_query.scope)
+        with Container(classes="listing"):
+            with Panel(title="Rollouts", panel_id="rollouts-panel"):
+                yield titles
+                yield RolloutList(titles)
+            yield from self.compose_preview()
 
     @property
     def view(self) -> RolloutList:
@@ -282,6 +287,7 @@ class PagedRolloutScreen(CompareActions):
         if self._unreadable:
             parts.append((f" {self._unreadable:,} {'row' if self._unreadable == 1 else 'rows'} not readable", "warn"))
         self.query_one("#summary", TextRows).show(*parts)
+        self.preview_soon()
 
     @on(RolloutList.VisibleRowsChanged)
     def _want_snippets(self) -> None:
@@ -322,6 +328,10 @@ class PagedRolloutScreen(CompareActions):
         """Move the cursor to the rollout at which the reader was closed."""
         if not self.view.go_to(rollout.id):
             self.load(keep=rollout)
+
+    def note_written(self) -> None:
+        self.previewed = None
+        self.load(keep=self.view.rollout)
 
     def action_reload(self) -> None:
         """Load rollouts that arrived meanwhile; the cursor stays on its rollout."""

@@ -35,7 +35,7 @@ class TracesScreen(PagedRolloutScreen, SavedViewActions):
 
     MODE = "Traces"
     HELP_TITLE = "Traces"
-    FOOTER = ("Enter", "/", "s", "b", "h", "d", "v")
+    FOOTER = ("Enter", "/", "s", "b", "h", "d", "v", "w")
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("slash", "filter", "Filter"),
         Binding("s", "sort", "Sort"),

@@ -31,6 +31,7 @@ from cogtui.app.shell.opening import OpenAnnotation
 from cogtui.app.shell.screen_pool import ReusableScreen
 from cogtui.app.shell.trace_order import ListOrder
 from cogtui.app.traces.compare.compare_actions import CompareActions
+from cogtui.app.traces.note_actions import NoteActions
 from cogtui.app.traces.reader.search_actions import SearchActions
 from cogtui.app.widgets.detail_pane import DetailPane
 from cogtui.app.widgets.line_view import LineView
@@ -52,11 +53,11 @@ _UNREADABLE: Final[list[list[Part]]] = [[(" this rollout cannot be read", "bad")
 _AFTER: dict[Pane, Pane] = {"none": "spans", "spans": "problem", "problem": "none"}
 
 
-class TraceScreen(SearchActions, ChordScreen, CompareActions, ReusableScreen):
+class TraceScreen(SearchActions, ChordScreen, CompareActions, NoteActions, ReusableScreen):
     """One rollout, with keys that go to its neighbours in the list. `read` sets both."""
 
     HELP_TITLE = "Trace"
-    FOOTER = ("]v", "n", "p", "i", "a", "d", "y")
+    FOOTER = ("]v", "n", "d", "a", "w", "y", "i", "p")
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("p", "neighbour(-1)", "Previous rollout"),
         Binding("i", "pane", "Spans, problem"),
@@ -282,6 +283,9 @@ class TraceScreen(SearchActions, ChordScreen, CompareActions, ReusableScreen):
     @property
     def rollout_here(self) -> RolloutRow:
         return self.rollout
+
+    def note_written(self) -> None:
+        self.show_rollout(self.rollout)
 
     def jump(self, direction: int, letter: str) -> None:
         self.query_one(TraceText).action_jump(direction, letter)
