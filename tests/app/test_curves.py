@@ -130,6 +130,13 @@ def test_only_the_chosen_curve_has_its_band_and_only_where_there_is_an_interval(
     assert max(ends) < 45, "no interval at the last point, so no band towards it"
 
 
+def test_a_single_step_is_labelled_once_and_counts_are_not_below_zero() -> None:
+    *rows, steps = chart_text(lines_of(curve("x", [(0, 0.0, None)])), 40, 12)
+    assert steps.split("└")[1].split() == ["0"]
+    assert not any("-" in row.split("┤")[0] for row in rows if "┤" in row)
+    assert chart_text(lines_of(curve("x", [(250, 0.0, None)])), 40, 12)[-1].split("└")[1].split() == ["250"]
+
+
 def test_ticks_are_round_and_cover_the_values() -> None:
     assert nice_ticks(0.03, 0.41, 5) == pytest.approx([0.0, 0.2, 0.4, 0.6])
     assert nice_ticks(0, 250, 6) == pytest.approx([0, 50, 100, 150, 200, 250])

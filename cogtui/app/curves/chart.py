@@ -215,7 +215,7 @@ def _vertical_range(lines: Sequence[ChartLine], chosen: str, right: float, view:
         values += [value for at, value in one.published if at <= right]
         values += [max(floor, value) for _, *ends in one.corrected for value in ends[: 3 if one.name == chosen else 1]]
     bounds = find_bounds([(0.0, value) for value in values])
-    low, high = bounds.bottom, bounds.top
+    low, high = max(floor, bounds.bottom), bounds.top  # the bounds of one value are around it
     if not view.log_axis and 0 < low < 0.6 * high:
         low = 0.0
     return low, high
@@ -243,7 +243,8 @@ def chart_rows(
     if not extents or height < 3 or width < 14:
         return []
     left, right = min(one.left for one in extents), max(one.right for one in extents)
-    if left == right:
+    only_step = left if left == right else None
+    if only_step is not None:
         left, right = left - 0.5, right + 0.5
     ticks = _vertical_ticks(*_vertical_range(lines, chosen, right, view), max(2, min(5, (height - 1) // 3 + 1)), view)
     gap = ticks[1] - ticks[0]
@@ -275,7 +276,7 @@ def chart_rows(
         label = marks.get(row)
         head = fit(label or "", margin - 1, right=True)
         rows.append([(head, "dim"), (" ┤" if label is not None else " │", "rule"), *parts])
-    rows.append([(" " * margin, ""), ("└", "rule"), (_step_labels(left, right, canvas), "dim")])
+    rows.append([(" " * margin, ""), ("└", "rule"), (_step_labels(left, right, canvas, only_step), "dim")])
     return rows
 
 
@@ -295,15 +296,15 @@ def _axis_label(tick: float, gap: float, view: ChartView) -> str:
     return f"{value:g}" if 1e-3 <= value < 1e6 and tick == int(tick) else f"{value:.2g}"
 
 
-def _step_labels(left: float, right: float, canvas: BrailleCanvas) -> str:
+def _step_labels(left: float, right: float, canvas: BrailleCanvas, only_step: float | None) -> str:
     """Return the labels of the horizontal axis, each centred below its step, as many as there is room for."""
     ticks = [tick for tick in nice_ticks(left, right, max(2, canvas.width // 9)) if left <= tick <= right]
     gap = ticks[1] - ticks[0] if len(ticks) > 1 else 1.0
-    ends = [left, *(tick for tick in ticks if left < tick < right), right]
+    ends = [left, *(tick for tick in ticks if left < tick < right), right] if only_step is None else [only_step]
     text = [" "] * canvas.width
     placed: list[tuple[int, str]] = []
     for tick in (ends[0], ends[-1], *ends[1:-1]):  # the ends first: the inner ones give way
-        label = format_tick(tick, gap if tick not in (left, right) else 1.0)
+        label = format_tick(tick, gap if tick not in (left, right, only_step) else 1.0)
         at = canvas.column_of(tick) - len(label) // 2
         at = max(0, min(canvas.width - len(label), at))
         if all(at + len(label) + 1 <= start or at > start + len(other) for start, other in placed):

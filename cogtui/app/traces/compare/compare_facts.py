@@ -1,5 +1,7 @@
 """The lines above a comparison: origin and outcome of both rollouts, and how much they differ."""
 
+from rich.cells import cell_len
+
 from cogtui.app.rendering.highlight import minimap
 from cogtui.app.rendering.pairing import Pairing
 from cogtui.app.rendering.styles import INK_STYLES, SPAN_STYLES, Part
@@ -12,6 +14,7 @@ from pipelines.behaviors.segment import TextRange
 from pipelines.behaviors.sets.registered import BEHAVIOR_LETTERS
 
 LETTERS = ("A", "B")
+_LEAST_PROBLEM = 8
 
 
 def side_parts(side: int, row: RolloutRow, trace: JudgeRunView, width: int, *, active: bool) -> list[Part]:
@@ -34,22 +37,29 @@ def side_parts(side: int, row: RolloutRow, trace: JudgeRunView, width: int, *, a
     return [*parts, (fit(printable_line(describe_rollout(row), 300), max(0, room)), "strong" if active else "")]
 
 
-def summary_parts(left: RolloutRow, right: RolloutRow, pairing: Pairing | None, reading: bool) -> list[Part]:
-    """Return the problem, and how many segments are equal, changed, or in one text only."""
+def summary_parts(
+    left: RolloutRow, right: RolloutRow, pairing: Pairing | None, reading: bool, width: int = 1000
+) -> list[Part]:
+    """Return the problem, and how many segments are equal, changed, or in one text only.
+
+    The problem is shortened where the line is too long, and left out where there is no room for it.
+    """
     problem = f" {printable_line(right.describe(), 100)}"
     if (left.task, left.problem) != (right.task, right.problem):
         problem = f" two problems: {printable_line(left.describe(), 100)} and{problem}"
-    parts: list[Part] = [(problem, "strong")]
     if pairing is None:
-        return [*parts, ("  reading" if reading else "", "dim")]
+        return [(problem, "strong"), ("  reading" if reading else "", "dim")]
     counts = [
         f"{pairing.count('same'):,} the same", f"{pairing.count('changed'):,} changed ≠",
         f"{pairing.count('left'):,} only in A <", f"{pairing.count('right'):,} only in B >",
     ]  # fmt: skip
-    parts.append((f"  segments: {', '.join(counts)}", ""))
+    parts: list[Part] = [(f"  segments: {', '.join(counts)}", "")]
     if pairing.by_place:
         parts.append(("  too long to align: side by side from the start", "warn"))
-    return parts
+    room = width - sum(len(text) for text, _ in parts)
+    if cell_len(problem) > room:
+        problem = fit(problem, room) if room >= _LEAST_PROBLEM else ""
+    return [(problem, "strong"), *parts]
 
 
 def strip_parts(side: int, length: int, longest: int, trace: JudgeRunView, seen: TextRange, width: int) -> list[Part]:

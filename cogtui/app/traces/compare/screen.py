@@ -129,11 +129,16 @@ class CompareScreen(ChordScreen, ReusableScreen):
             line = self.query_one(f"#side-{side}", TextRows)
             line.show(*side_parts(side, self.rows[side], self.traces[side], width, active=side == self.active))
         pairing = None if reading else self.pairing
-        self.query_one("#pair-summary", TextRows).show(*summary_parts(self.rows[0], self.rows[1], pairing, reading))
+        left, right = self.rows
+        self.query_one("#pair-summary", TextRows).show(*summary_parts(left, right, pairing, reading, width))
         self._show_strips()
 
-    @on(PairText.VisiblePairsChanged)
     @on(events.Resize)
+    def _resized(self) -> None:
+        if self.rows and self.traces:
+            self._show_lines()
+
+    @on(PairText.VisiblePairsChanged)
     def _moved(self) -> None:
         self._show_strips()
 
