@@ -176,3 +176,25 @@ def test_the_prose_judge_shows_how_calibrated_it_is(tmp_path: Path, capsys: pyte
     assert "ECE" in out
     code, out, _ = call(capsys, "agreement", "--gold", str(gold), "--judge", "rules")
     assert "ECE" not in out
+
+
+def test_a_repetition_is_another_judge_run_that_sends_the_same(tmp_path: Path) -> None:
+    from pipelines.behaviors.judge import JudgeTask
+    from pipelines.behaviors.judges.llm.dialogue import TraceDialogue
+    from pipelines.behaviors.judges.llm.judge import LLMJudge
+    from pipelines.behaviors.judges.stage import JudgeConfig
+    from pipelines.stages import content_key
+
+    first, again = (JudgeConfig(judge="openai:gpt-4o-mini", repeat=repeat) for repeat in (0, 1))
+    assert "repeat" not in first.key_fields()  # stages that were run before there were repetitions keep their keys
+    assert content_key("judge", first, ("a",)) != content_key("judge", again, ("a",))
+    assert LLMJudge(first).run.id != LLMJudge(again).run.id
+    assert LLMJudge(first).run.prompt_sha256 == LLMJudge(again).run.prompt_sha256
+    task = JudgeTask("r", "countdown", {"id": "p", "numbers": [3, 4], "target": 7}, "3 + 4 = 7, done.")
+    requests = [
+        [one.id("m") for one in TraceDialogue(task, LLMJudge(config)._prompt_config, None).pending_requests()]
+        for config in (first, again)
+    ]
+    assert requests[0] == requests[1]
+    # A judge that asks no model reads none of these fields.
+    assert content_key("judge", JudgeConfig(), ("a",)) == content_key("judge", JudgeConfig(repeat=1), ("a",))

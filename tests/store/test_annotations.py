@@ -10,7 +10,7 @@ import pytest
 from cogtui.cli.main import _dispatch
 from cogtui.store import Query, open_store
 from cogtui.store.importing.opening import read_files
-from cogtui.store.user_data.annotations import new_annotation
+from cogtui.store.user_data.annotations import ADJUDICATED, new_annotation
 from pipelines.behaviors.gold import GoldTrace, read_gold, write_gold
 from pipelines.behaviors.sets.registered import BEHAVIORS
 from pipelines.records import LabelledSpan
@@ -172,3 +172,23 @@ def test_what_is_annotated_in_an_opened_file_outlives_the_cache(
     out = tmp_path / "gold.jsonl"
     cogtui(capsys, "annotations", "export", str(out), "--file", str(rows))
     assert read_gold(out)[0].spans == (span,)
+
+
+def test_final_labels_are_a_reference_like_any_other(filled: Lab, capsys: pytest.CaptureFixture[str]) -> None:
+    ids = annotate(filled, ANN, unfinished=False)
+    place = ("--workspace", str(filled.workspace.path))
+    with open_store(filled.workspace) as store:
+        # Bob saw nothing in the first trace, and nobody decided; in the second eve decided that he was right.
+        texts = {uid: store.rollout(uid).completion for uid in ids}
+        store.write_human([new_annotation(uid, texts[uid], BOB, done=True) for uid in ids[:2]])
+        decided = new_annotation(ids[1], texts[ids[1]], ADJUDICATED, done=True, adjudicator="eve@desk")
+        store.write_human([decided])
+    data = cogtui(capsys, "agreement", "--judge", "labels", "--judge", f"human:{ANN}", *place)["data"]
+    assert data["traces"] == 2  # the first waits for a decision
+    assert data["counts"]["verification"]["n"] == 2
+    rows = cogtui(capsys, "annotations", *place)["data"]
+    assert [row["adjudicator"] for row in rows if row["annotator"] == ADJUDICATED] == ["eve@desk"]
+    # `human` still means the one person who annotated, whatever was decided since.
+    for path in (filled.workspace.path / "annotations").glob("*.jsonl"):
+        path.write_text("".join(line for line in path.read_text().splitlines(keepends=True) if BOB not in line))
+    assert cogtui(capsys, "agreement", "--judge", "human", "--judge", "rules", *place)["data"]["reference"] == "human"

@@ -21,6 +21,8 @@ from pipelines.streams import complete_lines, parse_line, read_rollouts, read_st
 from pipelines.tasks.registry import describe_problem
 
 RULES_NAME: Final = "rules"
+LABELS_NAME: Final = "labels"
+"""Means the people's final labels of a workspace."""
 REPEAT: Final = "repeat"
 """The parameter by which judge runs differ that asked the same again."""
 _LABELS_OF_A_GROUP: Final = ("condition",)
@@ -201,7 +203,8 @@ def find_run(workspace: Workspace, name: str) -> WorkspaceJudgeRun:
     persons = [
         found
         for found in people.values()
-        if name in (HUMAN, f"{HUMAN}:{annotator_of(found.run)}") or found.run.id.startswith(name)
+        if name == f"{HUMAN}:{annotator_of(found.run)}"
+        or (is_independent(found.run) if name == HUMAN else found.run.id.startswith(name))
     ]
     fits: list[tuple[StageFolder, JudgeRun]] = []
     for folder, run in judge_stages(workspace):

@@ -10,8 +10,10 @@ from cogtui.analysis.agreement.measures import Agreement, JudgementSource, as_da
 from cogtui.analysis.agreement.ordering import GroupOrdering, compare_orderings
 from cogtui.analysis.agreement.panel import measure_panel
 from cogtui.analysis.agreement.sources import (
+    LABELS_NAME,
     RULES_NAME,
     TextToJudge,
+    final_label_source,
     find_run,
     human_runs,
     is_independent,
@@ -144,6 +146,8 @@ def _judge(workspace: Workspace, name: str, texts: Sequence[TextToJudge]) -> Jud
         return read_gold_source(Path(name)).source()
     if name == RULES_NAME:
         return registered_source(name, texts)
+    if name == LABELS_NAME:
+        return final_label_source(workspace)[0]
     try:
         return run_source(find_run(workspace, name), texts)
     except NotFound:
@@ -163,6 +167,8 @@ def _common_texts(workspace: Workspace, judges: Sequence[str]) -> list[TextToJud
             return list(read_gold_source(Path(name)).texts)
         if name == RULES_NAME:
             continue
+        if name == LABELS_NAME:
+            return list(final_label_source(workspace)[1])
         try:
             return list(texts_of(find_run(workspace, name)))
         except NotFound:

@@ -16,7 +16,8 @@ JudgesOption = Annotated[
     typer.Option(
         "--judge",
         metavar="NAME",
-        help="Judge to compare: rules, human (human:USER@HOST where several annotated), a judge run of the workspace"
+        help="Judge to compare: rules, human (human:USER@HOST where several annotated), labels (people's final ones,"
+        " adjudicated where they differed), a judge run of the workspace"
         " (its id, judge or stage key), or a gold-format file. Once with --gold, twice without; more of them, or all"
         " (every judge run and person of the workspace), are compared by Krippendorff's alpha.",
     ),

@@ -29,7 +29,8 @@ def list_annotations(workspace: Workspace, *, as_json: bool) -> None:
         by_name = {behavior: one.count(behavior) for behavior in one.behaviors}
         counts = " ".join(f"{BEHAVIOR_LETTERS[name]} {'–' if n is None else n}" for name, n in by_name.items())
         undecided = f"  {len(one.open)} to decide" if one.open else ""
-        emit(f"{one.rollout}  {one.annotator}  {'done    ' if one.done else 'not done'}  {counts}{undecided}")
+        who = f"adjudicated by {one.adjudicator or '?'}" if one.is_adjudication else one.annotator
+        emit(f"{one.rollout}  {who}  {'done    ' if one.done else 'not done'}  {counts}{undecided}")
     done = sum(one.done for one in found)
     narrate(f"{len(found):,} traces annotated, {done:,} of them done")
 
@@ -38,6 +39,7 @@ def _as_data(one: HumanAnnotation) -> dict[str, object]:
     return {
         "rollout": one.rollout,
         "annotator": one.annotator,
+        "adjudicator": one.adjudicator or None,
         "done": one.done,
         "counts": {behavior: one.count(behavior) for behavior in one.behaviors},
         "spans": [span.model_dump(mode="json") for span in one.spans],
