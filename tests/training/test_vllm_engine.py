@@ -302,6 +302,16 @@ def test_a_server_that_dies_is_started_again_with_the_weights_and_asked_only_for
     assert sorted(answered) == list(range(8)), "nothing is drawn twice"
 
 
+def test_a_server_that_dies_while_it_loads_weights_is_started_again(
+    served: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    engine = served(tiny_model(), "--die-on-load")
+    engine.sync(0)
+    assert [each.tokens for each in engine.generate(REQUESTS, SAMPLING)] == [(5, 6, 7, EOS), (2, EOS)]
+    assert "started again" in capsys.readouterr().err
+    assert [each["method"] for each in log(tmp_path) if "method" in each] == ["load_weight_files"]
+
+
 def test_a_server_that_will_not_live_fails_the_stage_with_its_log(served: Any, tmp_path: Path) -> None:
     with pytest.raises(StageFailed, match="ended with code 3 before it answered") as caught:
         served(tiny_model(), "--refuse").sync(0)

@@ -1,7 +1,7 @@
-"""A server that answers like vLLM's, over a Unix socket: `vllm_server_stand_in.py LOG [--die-after N] [--refuse] ...`.
+"""A server that answers like vLLM's, over a Unix socket: `vllm_server_stand_in.py LOG [--die-after N] ...`.
 
 It answers a prompt with the prompt, EOS and 3, and writes what it was asked to LOG. With `--die-after N` the first one
-ends itself in the middle of the request after N answers.
+ends itself in the middle of the request after N answers, with `--die-on-load` when it is to load weights.
 """
 
 import json
@@ -41,6 +41,9 @@ class Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         if self.path == "/collective_rpc":
+            if "--die-on-load" in ARGUMENTS and not LOG.with_suffix(".died").exists():
+                LOG.with_suffix(".died").touch()
+                os._exit(9)
             files = Path(body["args"][0]).glob("*.safetensors")
             weights = [tensor for file in files for tensor in load_file(file).values()]
             write({"method": body["method"], "sum": sum(float(tensor.sum(dtype="float64")) for tensor in weights)})

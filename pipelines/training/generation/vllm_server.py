@@ -105,7 +105,8 @@ class ServedVLLMEngine:
             self._ask_all(requests, sampling, found)
             if not self._most(sum(each is None for each in found)):
                 return [each for each in found if each is not None]
-            self._restart()
+            self._start_again()
+            self._push()
         raise StageFailed(
             f"the vLLM server died {_RESTARTS + 1} times on the same requests",
             detail=self._server.log_end() if self._server else "",
@@ -126,24 +127,23 @@ class ServedVLLMEngine:
         place = self._server.socket if self._server else None
         self._socket = place if self._group is None else self._group.broadcast(place)
 
-    def _restart(self) -> None:
+    def _start_again(self) -> None:
         if self._is_first:
             sys.stderr.write("warning: the vLLM server does not answer; it is started again with this step's weights\n")
         self.restarts += 1
         self._start()
-        self._push()
 
     def _push(self) -> None:
-        """Load the policy's weights into the server; one that dies meanwhile is started again, once."""
-        if self._try_push():
-            return
-        self._start()
-        if not self._try_push():
-            raise StageFailed(
-                "the vLLM server died while it loaded weights",
-                detail=self._server.log_end() if self._server else "",
-                remedy="Fix what its log names; the stage continues from its last checkpoint.",
-            )
+        """Load the policy's weights into the server; one that dies meanwhile is started again."""
+        for _ in range(_RESTARTS + 1):
+            if self._try_push():
+                return
+            self._start_again()
+        raise StageFailed(
+            f"the vLLM server died {_RESTARTS + 1} times while it loaded weights",
+            detail=self._server.log_end() if self._server else "",
+            remedy="Fix what its log names; the stage continues from its last checkpoint.",
+        )
 
     def _try_push(self) -> bool:
         """Gather the weights, which takes every process, and load them; return whether the server took them."""
