@@ -191,6 +191,8 @@ class CogtuiApp(App[None]):
         finally:
             self._polling = False
         self._problems.pop("workspace", None)
+        if snapshot is self.context.snapshot:
+            return  # nothing changed
         self._show_snapshot(snapshot)
 
     def _show_snapshot(self, snapshot: WorkspaceSnapshot) -> None:

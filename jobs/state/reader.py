@@ -7,6 +7,7 @@ then the record of this machine (process, ticket). If it is missing or contradic
 import os
 import time
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Final
 
 from jobs.attempts.clock import clock_skew_s
@@ -16,6 +17,7 @@ from jobs.attempts.tickets import SLURM_MARK, LocalQueue, Ticket, queue_folder
 from jobs.slurm.types import SlurmAnswer
 from jobs.state.files import AttemptFiles, FileReader, StageFiles
 from jobs.state.local import SETTLE_S, FileAges, StateDecision, decide_local
+from jobs.state.scan_schedule import ScanSchedule
 from jobs.state.scheduler import SchedulerPoll
 from jobs.state.shards import count_done_shards, decide_shards
 from jobs.state.slurm import decide_slurm, is_unconfirmed_end
@@ -73,6 +75,8 @@ class StateReader:
         workspace: of the stages.
         scheduler_every_s: shortest interval between two queries of Slurm.
         scheduler_patience_s: longest wait for its answer; None waits until it comes.
+        watching: look at quiet stages rarely, as `ScanSchedule` decides: for callers that read again and again. A stage
+            whose state is the same as before is the same object.
     """
 
     def __init__(
@@ -81,8 +85,11 @@ class StateReader:
         *,
         scheduler_every_s: float = SCHEDULER_EVERY_S,
         scheduler_patience_s: float | None = None,
+        watching: bool = False,
     ) -> None:
         self.workspace = workspace
+        self._schedule = ScanSchedule(workspace) if watching else None
+        self._last: dict[str, StageState] = {}
         self._stages = str(workspace.stages)
         self._files = FileReader()
         self._scheduler = SchedulerPoll(scheduler_every_s, scheduler_patience_s)
@@ -97,14 +104,35 @@ class StateReader:
                 stages depending on the answer.
         """
         wanted = self._keys() if keys is None else list(keys)
+        due = wanted
+        if self._schedule is not None and not ask_slurm:
+            self._schedule.begin()
+            due = [key for key in wanted if key not in self._last or self._schedule.is_due(key)]
         look = _StateSnapshot(self, FileAges(lambda: clock_skew_s(self.workspace.path)))
-        for key in wanted:
+        for key in due:
             look.gather_with_inputs(key)
         ids = look.slurm_ids(ask_slurm)
         new_ends = look.unconfirmed_ends - self._ends_asked  # an answer from before the end of a job says nothing of it
         self._ends_asked |= new_ends
         look.answer = self._ask(ids, ask_slurm or bool(new_ends))
-        return {key: state for key in wanted if (state := look.state(key)) is not None}
+        if self._schedule is None:
+            return {key: state for key in wanted if (state := look.state(key)) is not None}
+        for key in due:
+            self._note(key, look.state(key), self._schedule)
+        return {key: self._last[key] for key in wanted if key in self._last}
+
+    def _note(self, key: str, state: StageState | None, schedule: ScanSchedule) -> None:
+        """Keep a state for the reads in which its stage is not due."""
+        before = self._last.get(key)
+        if state is None:
+            self._last.pop(key, None)
+            return
+        same = before is not None and replace(state, age_s=before.age_s) == before
+        if not same:
+            self._last[key] = state
+        waits = state.state == "queued" and state.attempt is not None and state.attempt.cluster == "local"
+        changed = (before is not None and not same) or state.state == "unknown" or (state.active and not waits)
+        schedule.looked(key, changed=changed, age_s=state.age_s or 0.0)
 
     @property
     def uses_slurm(self) -> bool:
@@ -133,6 +161,7 @@ class _StateSnapshot:
     def __init__(self, reader: StateReader, times: FileAges) -> None:
         self._reader = reader
         self._times = times
+        self._now = time.time()
         self._stages: dict[str, StageFiles | None] = {}
         self._states: dict[str, StageState | None] = {}
         self._tickets: dict[tuple[str, int], Ticket] | None = None
@@ -223,6 +252,7 @@ class _StateSnapshot:
             attempts=tuple(state for state, _ in attempts),
             active=decision.active,
             stalled=decision.stalled,
+            read_at=self._now,
         )
 
     def _decide_stage(self, files: StageFiles, attempts: list[tuple[AttemptState, StateDecision]]) -> StateDecision:

@@ -140,7 +140,7 @@ class StageState:
     state: StateName
     evidence: Evidence
     age_s: float | None
-    """Age of the evidence in seconds, never negative; None where it has none."""
+    """Age of the evidence in seconds at `read_at`, never negative; None where it has none."""
     reason: str = ""
     remedy: str = ""
     progress: Progress | None = None
@@ -149,6 +149,8 @@ class StageState:
     """It runs or will run without user action: starting it again would do the work twice."""
     stalled: bool = False
     """It runs, but has written no heartbeat, or done no work, for too long; `reason` says for how long."""
+    read_at: float = field(default=0.0, compare=False)
+    """When it was read, seconds since the epoch."""
 
     @property
     def attempt(self) -> AttemptState | None:

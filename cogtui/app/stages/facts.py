@@ -1,6 +1,5 @@
 """Facts about a stage as lines of a detail pane."""
 
-import time
 from collections.abc import Mapping
 
 from cogtui.app.rendering.states import format_time, progress_text, state_part
@@ -62,7 +61,7 @@ def evidence_text(stage: StageState) -> str:
         return stage.evidence
     if stage.state in ("running", "resuming") and stage.age_s < 60:
         return f"{stage.evidence}, less than a minute old"
-    return f"{stage.evidence}, {format_time(time.time() - stage.age_s)}"
+    return f"{stage.evidence}, {format_time(stage.read_at - stage.age_s)}"
 
 
 def attempt_rows(attempt: AttemptState, width: int) -> Rows:

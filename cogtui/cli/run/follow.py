@@ -40,7 +40,7 @@ def follow(
     from jobs.attempts.agent_link import ensure_agent
     from jobs.state.reader import StateReader
 
-    reader = StateReader(workspace)
+    reader = StateReader(workspace, watching=True)
     keys = [stage.key for stage in stages]
     states = reader.read(keys)
     active_at = agent_at = now()

@@ -48,9 +48,11 @@ class Lease:
         """Take the lease if it is free, stale or already held; return whether this process has it now."""
         with transaction(self.connection):
             row = self.connection.execute("SELECT token, host, pid, started, heartbeat FROM lease").fetchone()
-            if row is not None and row[0] != self.token and _alive(*row[1:]):
+            mine = row is not None and row[0] == self.token
+            if row is not None and not mine and _alive(*row[1:]):
                 return False
-            self._write()
+            if not mine or time.time() - self._renewed > RENEW_S:  # a follower asks every second
+                self._write()
         return True
 
     def check(self) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import sqlite3
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from stat import S_ISREG
@@ -16,11 +17,12 @@ from cogtui.store.stage_files.scan import (
     head_digest,
     judge_run_of,
     read_stage,
-    stage_paths,
+    stage_names,
     stream_files_of,
 )
 from cogtui.store.values.encodings import FAMILIES
 from jobs.planning.experiments import load_experiments
+from jobs.state.scan_schedule import ScanSchedule
 from jobs.workspace import Workspace
 
 Labels = dict[str, object]
@@ -63,6 +65,8 @@ class Catalog:
         lease: Lease,
         registry: IdRegistry,
         judgements: JudgementWriter,
+        *,
+        watching: bool,
     ) -> None:
         self._db = connection
         self._workspace = workspace
@@ -70,25 +74,33 @@ class Catalog:
         self._registry = registry
         self._judgements = judgements
         self._cell_labels: dict[str, Labels] | None = None
+        self._schedule = ScanSchedule(workspace) if watching else None
 
     def sync(self) -> list[PendingFile]:
-        """Scan the workspace; return the files with unread bytes, in reading order."""
+        """Scan the workspace; return the files with unread bytes, in reading order.
+
+        While watching, stages that did not change for long are looked at rarely, as `ScanSchedule` decides.
+        """
+        schedule = self._schedule
+        everything = schedule is None or schedule.begin()
         self._sync_experiments()
-        known = {
-            row[0]: row[1:] for row in self._db.execute("SELECT key, id, info_mtime, fully_indexed_mtime FROM stage")
-        }
+        due = [key for key in stage_names(self._workspace) if schedule is None or schedule.is_due(key)]
+        known = self._known_stages(None if everything else due)
         pending: list[PendingFile] = []
-        for path in stage_paths(self._workspace):
+        for key in due:
+            path = self._workspace.stages / key
             info_mtime, folder_mtime = _mtime(path / "stage.json"), _mtime(path)
-            entry = known.pop(path.name, None)
+            entry = known.pop(key, None) if info_mtime >= 0 else None
             if entry is not None and entry[1:] == (info_mtime, folder_mtime):
+                self._looked(key, folder_mtime, changed=False)
                 continue  # finished and fully indexed
             stage = read_stage(path)
-            if stage is None or stage.key != path.name:
+            if stage is None or stage.key != key:
                 continue
             done = (path / "result.json").is_file()
             stage_id = self._stage_row(stage, info_mtime)
             waiting = self._pending_files(stage, stage_id)
+            self._looked(key, folder_mtime, changed=bool(waiting))
             for one in waiting:
                 one.done = done
             pending += waiting
@@ -97,6 +109,20 @@ class Catalog:
         for entry in known.values():
             self._remove_stage(entry[0])
         return sorted(pending, key=_reading_order)
+
+    def _looked(self, key: str, folder_mtime: int, *, changed: bool) -> None:
+        if self._schedule is not None:
+            age_s = max(0.0, time.time() - folder_mtime / 1e9)
+            self._schedule.looked(key, changed=changed, age_s=age_s)
+
+    def _known_stages(self, keys: list[str] | None) -> dict[str, tuple[int, int, int]]:
+        """Id and times of the indexed stages with these keys, or of all."""
+        query = "SELECT key, id, info_mtime, fully_indexed_mtime FROM stage"
+        if keys is None:
+            rows = self._db.execute(query)
+        else:
+            rows = self._db.execute(f"{query} WHERE key IN (SELECT value FROM json_each(?))", (json.dumps(keys),))
+        return {row[0]: row[1:] for row in rows}
 
     def _write(self, sql: str, values: tuple[object, ...]) -> sqlite3.Cursor:
         with transaction(self._db):

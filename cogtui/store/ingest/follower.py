@@ -64,7 +64,7 @@ def follow(workspace: Workspace, stdin: int) -> None:
                     writer.close()
                     writer = None
                 if writer is None and path is not None:
-                    writer = IndexWriter(path, workspace)
+                    writer = IndexWriter(path, workspace, watching=True)
                 if writer is not None:
                     _one_round(writer, stdin)
             except (CogtuiError, OSError, sqlite3.Error):

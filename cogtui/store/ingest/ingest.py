@@ -8,6 +8,7 @@ nothing and write nothing twice.
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -52,6 +53,8 @@ BULK_BYTES: Final = 96 * 2**20
 MAX_BAD_LINES: Final = 1000
 """Bad lines listed per file; all are counted."""
 _REPAIRED_AT_ONCE: Final = 4000
+_QUIET_S: Final = 30.0
+"""Seconds between two whole rounds while watching and nothing changes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +70,9 @@ class IngestProgress:
 class Ingester:
     """Brings an index up to date with its workspace. The caller holds the lease."""
 
-    def __init__(self, connection: sqlite3.Connection, fts: FtsIndex, workspace: Workspace, lease: Lease) -> None:
+    def __init__(
+        self, connection: sqlite3.Connection, fts: FtsIndex, workspace: Workspace, lease: Lease, *, watching: bool
+    ) -> None:
         self._db = connection
         self._fts = fts
         self._lease = lease
@@ -75,8 +80,11 @@ class Ingester:
         self._registry = IdRegistry(connection)
         self._files = RecordReader(connection, workspace)
         self._judgements = JudgementWriter(connection, self._registry, self._files)
-        self._catalog = Catalog(connection, workspace, lease, self._registry, self._judgements)
+        self._catalog = Catalog(connection, workspace, lease, self._registry, self._judgements, watching=watching)
+        self._watching = watching
         self._rollouts = RolloutWriter(connection, self._registry, self._judgements)
+        self._finished = float("-inf")
+        """When the last round was finished that looked at everything."""
         self._recent: set[str] = set()
         """Rollouts of the previous batch."""
         self._postponed: set[tuple[int, int]] = set()
@@ -96,7 +104,12 @@ class Ingester:
             raise LeaseLost(error.summary) from error
 
     def _round(self) -> Iterator[IngestProgress]:
+        changes = self._db.total_changes
         pending = self._catalog.sync()
+        quiet = not pending and self._db.total_changes == changes
+        if self._watching and quiet and time.monotonic() - self._finished < _QUIET_S:
+            yield IngestProgress(0, 0, "")
+            return
         total = sum(file.size - file.offset for file in pending)
         with transaction(self._db):
             self._lease.check()
@@ -115,6 +128,7 @@ class Ingester:
         self._write(early)
         self._catalog.mark_torn_tails(pending)
         self._finish_round()
+        self._finished = time.monotonic()
         yield IngestProgress(total, total, "")
 
     def _repair_fts(self) -> None:

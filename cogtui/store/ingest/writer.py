@@ -16,8 +16,16 @@ from jobs.workspace import Workspace
 class IndexWriter:
     """Writes one index file."""
 
-    def __init__(self, path: Path, workspace: Workspace) -> None:
+    def __init__(self, path: Path, workspace: Workspace, *, watching: bool = False) -> None:
+        """Open an index for writing.
+
+        Args:
+            path: the index file.
+            workspace: whose records it holds.
+            watching: look at quiet stages rarely: for a process that runs round after round.
+        """
         self.path = path
+        self._watching = watching
         self._workspace = workspace
         self._db: sqlite3.Connection = connect(path, search=False)
         self.lease = Lease(self._db)
@@ -45,7 +53,7 @@ class IndexWriter:
         """
         if self._ingester is None:
             self._fts = FtsIndex(self.path)
-            self._ingester = Ingester(self._db, self._fts, self._workspace, self.lease)
+            self._ingester = Ingester(self._db, self._fts, self._workspace, self.lease, watching=self._watching)
         return self._ingester.round()
 
     def sync_notes(self) -> None:

@@ -1,6 +1,7 @@
 """Listing the stage folders of a workspace and their stream files, in a fixed order."""
 
 import hashlib
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -118,9 +119,12 @@ def judge_run_of(stage: Stage) -> JudgeRun | None:
         return None
 
 
-def stage_paths(workspace: Workspace) -> list[Path]:
-    """Return all stage folders, sorted by key."""
-    return [workspace.stages / key for key in workspace.keys()]  # noqa: SIM118  (a method, not a mapping's)
+def stage_names(workspace: Workspace) -> list[str]:
+    """Return the names of all folders of stages, sorted; one may have no `stage.json` yet."""
+    try:
+        return sorted(os.listdir(workspace.stages))  # noqa: PTH208
+    except OSError:
+        return []
 
 
 def head_digest(path: Path, length: int) -> str:

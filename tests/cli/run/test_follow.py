@@ -48,7 +48,7 @@ def watch(
     woken: list[Workspace] = []
 
     class Reader:
-        def __init__(self, workspace: Workspace) -> None:
+        def __init__(self, workspace: Workspace, *, watching: bool) -> None:
             self.left = list(script)
 
         def read(self, keys: Iterable[str]) -> dict[str, StageState]:
