@@ -157,9 +157,9 @@ def choose_comparison(
     """
     claims = [one for one in summary.claims if claim in (None, one.name)]
     if not claims:
-        known = ", ".join(one.name for one in summary.claims if _countable(one)) or "none"
+        known = ", ".join(one.name for one in summary.claims if countable_comparisons(one)) or "none"
         raise NotFound(f"no claim {claim!r}", remedy=f"Claims about behaviours: {known}.")
-    countable = [(one, each) for one in claims for each in _countable(one)]
+    countable = [(one, each) for one in claims for each in countable_comparisons(one)]
     if not countable:
         what = "no claim" if claim is None else f"the claim {claim} is not"
         raise InvalidInput(
@@ -177,7 +177,8 @@ def choose_comparison(
     return max(fitting, key=width)
 
 
-def _countable(claim: Claim) -> list[ClaimComparison]:
+def countable_comparisons(claim: Claim) -> list[ClaimComparison]:
+    """Return the comparisons of a claim that people's labels can correct."""
     return [one for one in claim.comparisons if one.measure in corrected_measures() and one.cells]
 
 

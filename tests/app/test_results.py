@@ -1,7 +1,10 @@
 """Compare in the app: tables, claims, and the differences of two experiments and of two runs."""
 
+from cogtui.app.annotation.screen import AnnotateScreen
 from cogtui.app.experiments.results_screen import ResultsScreen
+from cogtui.app.shell.dialogs import ChoiceScreen
 from cogtui.app.widgets.detail_pane import DetailPane
+from cogtui.store.user_data.annotations import latest_annotations
 from jobs.planning.types import Cell
 from pipelines.records import Metric
 from tests.analysis.gold_lab import annotate, write_texts
@@ -88,3 +91,26 @@ async def test_counts_are_corrected_by_labels_and_shown_as_judged_on_request(bui
         await press(pilot, "c")
         await until(pilot, lambda: "corrected by people's labels" not in pane.text)
         assert "below 0.1 a completion at the end: holds" in pane.text
+
+
+async def test_a_claim_leads_to_the_completions_to_label(builder: Builder) -> None:
+    cells = [write_texts(builder.workspace, {"condition": "none", "seed": seed}, {10: NOT_SEEN}) for seed in (1, 2, 3)]
+    builder.experiment("mini", cells, MOMENT)
+    async with running(builder.workspace, (120, 40)) as (app, pilot):
+        await press(pilot, "c")
+        screen = top(app, ResultsScreen)
+        await until(pilot, lambda: screen.results is not None)
+        await press(pilot, "l")
+        choices = top(app, ChoiceScreen).choices
+        assert "none: verification" in choices[0]
+        assert choices[0].startswith("judge ?")
+        await press(pilot, "enter")
+        first = top(app, AnnotateScreen)
+        seen = [first.rollout.seed]
+        for _ in range(2):
+            await press(pilot, "D", "n")
+            seen.append(top(app, AnnotateScreen).rollout.seed)
+        assert sorted(seen, key=str) == [1, 2, 3]  # seeds take turns
+        await press(pilot, "D", "escape")
+        await until(pilot, lambda: "none at the end (3)" in screen.query_one(DetailPane).text)
+    assert sum(one.done for one in latest_annotations(builder.workspace)) == 3

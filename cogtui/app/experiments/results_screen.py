@@ -17,16 +17,26 @@ from cogtui.app.experiments.results_rows import (
 )
 from cogtui.app.rendering.text import printable_line
 from cogtui.app.shell.dialogs import ChoiceScreen
+from cogtui.app.shell.opening import OpenAnnotation
 from cogtui.app.shell.screen_base import AppScreen
+from cogtui.app.shell.trace_order import QueueOrder
 from cogtui.app.widgets.detail_pane import DetailPane
 from cogtui.app.widgets.panel import Panel
 from cogtui.app.widgets.text_rows import TextRows
 
 if TYPE_CHECKING:
+    from cogtui.analysis.claims import Claim
+    from cogtui.analysis.comparisons import ClaimComparison
     from cogtui.analysis.config_differences import Difference
+    from cogtui.analysis.experiment_summary import ExperimentSummary
     from cogtui.analysis.tables import TextTable
+    from cogtui.store import RolloutRow, Store
     from jobs.planning.experiments import Experiment
     from jobs.workspace import Workspace
+
+
+_QUEUED = 50
+"""Completions that a queue of labels offers at once."""
 
 
 class Results(NamedTuple):
@@ -36,6 +46,7 @@ class Results(NamedTuple):
     claims: TextTable
     tables: tuple[TextTable, ...]
     left_out: tuple[str, ...]
+    summary: ExperimentSummary
     judge_error: tuple[str, ...] = ()
     """What is said about counts corrected by people's labels."""
 
@@ -55,6 +66,7 @@ class ResultsScreen(AppScreen):
         Binding("D", "run_differences", "Differences of two runs"),
         Binding("p", "published", "Published figures"),
         Binding("c", "judge_error", "Corrected by labels, or as judged", show=False),
+        Binding("l", "label", "Label what narrows a claim most", show=False),
         Binding("y", "copy_command", "Copy the command that prints it", show=False),
     ]
 
@@ -123,6 +135,42 @@ class ResultsScreen(AppScreen):
         self.judge_error = not self.judge_error
         self._load()
 
+    def action_label(self) -> None:
+        """Ask for a claim about behaviours, and annotate the completions whose labels narrow its interval most."""
+        from cogtui.analysis.gold_queue import countable_comparisons
+
+        if self.results is None:
+            return
+        summary = self.results.summary
+        found = [(claim, each) for claim in summary.claims for each in countable_comparisons(claim)]
+        if not found:
+            self.show_message("no claim here is about counts of behaviours; others need no labels")
+            return
+
+        def chosen(index: int | None) -> None:
+            if index is not None:
+                self.run_worker(self._label(summary, *found[index]), group="label", exclusive=True)
+
+        names = [_comparison_name(each) for _, each in found]
+        self.app.push_screen(ChoiceScreen("Label for which comparison?", names), chosen)
+
+    async def _label(self, summary: ExperimentSummary, claim: Claim, comparison: ClaimComparison) -> None:
+        from cogtui.analysis.gold_queue import build_queue
+
+        def read(store: Store) -> tuple[list[str], RolloutRow | None]:
+            queue = build_queue(summary, store.final_labels(), (claim, comparison), limit=_QUEUED)
+            ids = store.existing(one.rollout for one in queue.completions)
+            return ids, store.rollout(ids[0]).row if ids else None
+
+        found = await self.fetch(self.context.judging.call(read))
+        if found is None:
+            return
+        ids, row = found
+        if row is None:
+            self.show_message("every completion of this comparison is labelled, or the index has none of them yet")
+        else:
+            self.post_message(OpenAnnotation(self, QueueOrder(ids), row, "", lambda *_: self._load()))
+
     def action_copy_command(self) -> None:
         """Copy the command that prints the same."""
         reference = " --reference paper" if self.published else ""
@@ -185,6 +233,12 @@ class ResultsScreen(AppScreen):
             self._show()
 
 
+def _comparison_name(one: ClaimComparison) -> str:
+    half = one.difference.judge_half
+    error = "judge ?    " if half is None else f"judge ±{half:.2f}"  # first: a narrow list cuts the end
+    return printable_line(f"{error}  {one.name}, {one.quantity or one.measure}", 100)
+
+
 def _read_results(experiment: Experiment, workspace: Workspace, published: bool, judge_error: bool) -> Results:
     from cogtui.analysis.experiment_summary import summarise_experiment
     from cogtui.analysis.sentences import describe_experiment
@@ -201,4 +255,4 @@ def _read_results(experiment: Experiment, workspace: Workspace, published: bool,
     claims = build_claims_table(summary)
     tables = tuple(table for table in build_tables(summary) if table != claims)
     notes = summary.corrections.notes() if summary.corrections is not None and summary.groups else ()
-    return Results(tuple(describe_experiment(summary)), claims, tables, summary.warnings, tuple(notes))
+    return Results(tuple(describe_experiment(summary)), claims, tables, summary.warnings, summary, tuple(notes))
