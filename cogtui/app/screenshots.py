@@ -72,6 +72,7 @@ async def traces(app: CogtuiApp, pilot: Pilot[None]) -> bool:
 async def trace(app: CogtuiApp, pilot: Pilot[None]) -> bool:
     """Show a solved rollout with several behaviours, else any with behaviours, at its first span."""
     app.action_mode("Traces")
+    await settle(app, pilot)
     screen = app.screen
     if not isinstance(screen, TracesScreen):
         return False

@@ -183,12 +183,12 @@ class MatrixView(LineView):
         for column in shown:
             right = left + self._widths[column] + 2
             if left <= event.x < right:
-                if (line, column) == (self.cursor, self.column):
-                    self.action_choose()
                 self.column = column
                 break
             left = right
         self.cursor = line
+        if event.chain == 2:
+            self.action_choose()
 
     def on_resize(self, event: events.Resize) -> None:
         super().on_resize(event)

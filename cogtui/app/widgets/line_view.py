@@ -58,7 +58,7 @@ class LineView(LineScrollView, can_focus=True, inherit_bindings=False):
             return isinstance(message, LineView.CursorMoved) and message.view is self.view
 
     class LineSelected(LineMessage):
-        """Enter, or a click on the cursor's line."""
+        """Enter, or a double click on a line."""
 
     cursor: reactive[int] = reactive(0, repaint=False)
 
@@ -175,10 +175,9 @@ class LineView(LineScrollView, can_focus=True, inherit_bindings=False):
         line = self.scroll_offset.y + event.y
         if line >= self.line_count:
             return
-        if line == self.cursor:
+        self.cursor = line
+        if event.chain == 2:
             self.action_choose()
-        else:
-            self.cursor = line
 
 
 class ScrollLines(LineView):
