@@ -89,15 +89,19 @@ def _overflow_uid() -> int:
         return 0
 
 
-def is_written_by_others(path: Path) -> bool:
+def is_written_by_others(descriptor: int, parent: Path) -> bool:
     """Whether another user could have written a file: it, or its folder, is not ours or others may write to it.
 
     Root's files are trusted, and a folder with the sticky bit keeps our entries.
 
+    Args:
+        descriptor: of the open file.
+        parent: its folder.
+
     Raises:
-        OSError: the file cannot be looked at.
+        OSError: the folder cannot be looked at.
     """
-    file, folder = path.stat(), path.parent.stat()
+    file, folder = os.fstat(descriptor), parent.stat()
     trusted = (os.getuid(), 0, _overflow_uid())
     if file.st_uid not in trusted or folder.st_uid not in trusted or file.st_mode & _OTHERS_WRITE:
         return True

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from jobs.private_folder import is_written_by_others
+from pipelines.files import open_regular
 
 LOCAL_JOB_ID: Final = "local"
 """Job id in the names of submitit's files; each attempt has its own folder, so it need not be unique."""
@@ -36,7 +37,7 @@ class SubmissionUnreadable(Exception):
 
 def local_command(folder: Path) -> list[str]:
     """Return the command that runs the pickle of a local job."""
-    return [sys.executable, "-u", "-m", __name__, str(folder)]
+    return [sys.executable, "-P", "-u", "-m", __name__, str(folder)]
 
 
 def _patch_submitit() -> None:
@@ -57,12 +58,14 @@ def _protect_pickles() -> None:
         return
 
     def load_own(filepath: Path | str) -> Any:
-        if is_written_by_others(Path(filepath)):
-            sys.exit(
-                f"other users may write to the pickle of this job, which would run as you: it was not started; "
-                f"remove their permission to write to {filepath} and its folder"
-            )
-        return load(filepath)
+        # the file that was checked is the one that is loaded, whatever its name means by then
+        with open_regular(Path(filepath)) as stream:
+            if is_written_by_others(stream.fileno(), Path(filepath).parent):
+                sys.exit(
+                    f"other users may write to the pickle of this job, which would run as you: it was not started; "
+                    f"remove their permission to write to {filepath} and its folder"
+                )
+            return load(f"/proc/self/fd/{stream.fileno()}")
 
     def dump_privately(self: Any, filepath: Path | str) -> None:
         os.close(os.open(filepath, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600))
@@ -167,7 +170,7 @@ def _slurm_executor_class() -> Any:
 
         @property
         def _submitit_command_str(self) -> str:
-            return f"{self.python} -u -m {__name__} {shlex.quote(str(self.folder))}"
+            return f"{self.python} -P -u -m {__name__} {shlex.quote(str(self.folder))}"
 
         def _internal_process_submissions(self, delayed: list[Any]) -> list[Any]:
             if not self.as_array:

@@ -16,7 +16,7 @@ import msgspec
 from pipelines.errors import InvalidInput
 
 RESERVE_BYTES: Final = 4096
-_WRITE: Final = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
+_WRITE: Final = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
 _MODE: Final = 0o644
 """Others may read where the umask lets them, and never write: records decide what runs as this user."""
 _SYNC_THREADS: Final = 16

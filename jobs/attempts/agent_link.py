@@ -106,7 +106,7 @@ def ensure_agent(workspace: Workspace) -> None:
     if notify_agent(workspace):
         return
     folder = queue_folder(workspace)
-    command = [sys.executable, "-m", "jobs.local.agent", str(workspace.path)]
+    command = [sys.executable, "-P", "-m", "jobs.local.agent", str(workspace.path)]
     try:
         with os.fdopen(os.open(folder / "agent.log", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600), "ab") as log:
             subprocess.run(

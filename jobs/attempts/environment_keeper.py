@@ -7,6 +7,7 @@ starts it, and if the process is gone the job is `lost` instead of running with 
 """
 
 import contextlib
+import errno
 import os
 import subprocess
 import sys
@@ -66,35 +67,30 @@ class EnvironmentKeeper:
 
 
 @contextlib.contextmanager
-def keep_environment(folder: Path) -> Iterator[EnvironmentKeeper | None]:
+def keep_environment(folder: Path) -> Iterator[EnvironmentKeeper]:
     """Start a keeper of this process's environment; inside the block its tickets are written and given to `watch`.
-
-    None stands for a keeper that cannot be started: the agent's own environment is then used.
 
     Args:
         folder: of the tickets.
+
+    Raises:
+        OSError: no process can be started.
     """
-    try:
-        child = subprocess.Popen(
-            [sys.executable, "-I", "-S", "-c", _KEEPER, str(folder)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            cwd="/",
-        )
-    except OSError:
-        yield None
-        return
+    child = subprocess.Popen(
+        [sys.executable, "-I", "-S", "-c", _KEEPER, str(folder)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        cwd="/",
+    )
     assert child.stdin is not None
     assert child.stdout is not None
     with child.stdin, child.stdout:
         said = os.read(child.stdout.fileno(), 20)
         child.wait()
-        try:
-            keeper = EnvironmentKeeper(process.process_id(int(said)), child.stdin.fileno())
-        except (ValueError, ProcessLookupError):
-            keeper = None
-        yield keeper
+        if not said:  # its fork failed, for lack of memory or processes
+            raise OSError(errno.EAGAIN, "no process can be started to keep the environment")
+        yield EnvironmentKeeper(process.process_id(int(said)), child.stdin.fileno())
 
 
 def kept_environment(keeper: ProcessId) -> dict[str, str] | None:

@@ -226,6 +226,7 @@ def _interpreter(python: str) -> Iterator[Finding]:
     try:
         done = subprocess.run(
             [python, "-c", doctor_gpu.PROBE],
+            env={**os.environ, "PYTHONSAFEPATH": "1"},
             capture_output=True,
             text=True,
             timeout=_PYTHON_TIMEOUT_S,

@@ -117,19 +117,17 @@ def _queue(workspace: Workspace, tickets: list[Ticket], paths: list[str]) -> Non
     queue = LocalQueue(workspace)
     try:
         with keep_environment(queue.folder) as keeper:
-            if keeper is not None:
-                tickets = [ticket.model_copy(update={"environment": keeper.process}) for ticket in tickets]
-            names = queue.add(tickets)
-            if keeper is not None:
-                keeper.watch(names)
+            tickets = [ticket.model_copy(update={"environment": keeper.process}) for ticket in tickets]
+            keeper.watch(queue.add(tickets))
     except OSError as error:
         queued = {(found.ticket.key, found.ticket.number) for found in queue.tickets()}
         for ticket, path in zip(tickets, paths, strict=True):
             if (ticket.key, ticket.number) not in queued:
                 discard_claim(Path(path))  # nobody would ever start it
         raise MissingRequirement(
-            f"cannot write in {workspace.path}: {error.strerror}",
-            remedy="Free some space, then run the same command again.",
+            f"cannot queue stages in {workspace.path}: {error.strerror}",
+            detail="Those that are not in its queue were not started.",
+            remedy="Free some space, or end some processes, then run the same command again.",
         ) from error
     ensure_agent(workspace)
 

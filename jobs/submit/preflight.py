@@ -136,6 +136,7 @@ def _missing_packages(python: Path | None, names: list[str], cluster: str) -> li
             timeout=_PYTHON_TIMEOUT_S,
             stdin=subprocess.DEVNULL,
             check=True,
+            env={**os.environ, "PYTHONSAFEPATH": "1"},  # modules in the current folder may be anybody's
         )
         found = json.loads(done.stdout)
     except (OSError, subprocess.SubprocessError, ValueError):

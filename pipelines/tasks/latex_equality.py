@@ -71,7 +71,7 @@ class LatexComparer:
     def _start(self) -> None:
         require_math_verify()
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "pipelines.tasks.latex_worker"],
+            [sys.executable, "-P", "-m", "pipelines.tasks.latex_worker"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

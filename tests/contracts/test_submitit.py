@@ -84,7 +84,7 @@ def test_the_script_asks_for_nothing_that_was_not_asked_for(tmp_path: Path) -> N
     options = [line for line in script.splitlines() if line.startswith("#SBATCH")]
     assert "#SBATCH --cpus-per-task=2" in options
     assert not [line for line in options if "wckey" in line or "time" in line or "array" in line]
-    assert f"{shlex.quote(sys.executable)} -u -m jobs.submitit_adapter {tmp_path}" in script
+    assert f"{shlex.quote(sys.executable)} -P -u -m jobs.submitit_adapter {tmp_path}" in script
     limited = submitit_adapter.slurm_script(tmp_path, {**PARAMETERS, "time": 90}, tasks=3)
     assert "#SBATCH --time=90" in limited
     assert "#SBATCH --array=0-2%3" in limited or "#SBATCH --array=0-2" in limited
@@ -126,7 +126,7 @@ def test_a_percent_sign_in_the_folder_is_no_pattern(array: bool, tmp_path: Path)
         assert f"={shlex.quote(f'{escaped}/{number}_0_log.{ending}')}\n" in scripts[0]
         assert f" {shlex.quote(f'{escaped}/{number}_%t_log.{ending}')} " in scripts[0]
     command = scripts[0].split("# command")[1]
-    assert f" -u -m jobs.submitit_adapter {shlex.quote(str(folder))}\n" in command
+    assert f" -P -u -m jobs.submitit_adapter {shlex.quote(str(folder))}\n" in command
     environment = {**os.environ, **submitit_adapter.local_environment(), "SUBMITIT_LOCAL_JOB_ID": "4242"}
     if not array:
         subprocess.run(submitit_adapter.local_command(folder), env=environment, cwd=tmp_path, check=True, timeout=60)

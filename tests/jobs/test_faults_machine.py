@@ -374,6 +374,18 @@ def test_a_submission_that_cannot_be_queued_leaves_no_claim(lab: Lab, monkeypatc
         lab.wait(name, "done")
 
 
+def test_without_a_process_for_its_environment_nothing_is_queued(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would run with the environment of whichever shell started the agent."""
+    lab.stage("a")
+    with monkeypatch.context() as patch:
+        patch.setattr("jobs.attempts.environment_keeper._KEEPER", "raise SystemExit(1)")
+        with pytest.raises(MissingRequirement, match="no process can be started to keep the environment"):
+            lab.submit()
+    assert list((lab.folder("a") / "attempts").iterdir()) == []
+    lab.submit()
+    lab.wait("a", "done")
+
+
 def test_disk_full_without_any_reserve(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     """A worker that cannot write its end at all: the state is lost, not wrong, and the next start continues."""
     held(lab)

@@ -1,6 +1,7 @@
 """What another user of the machine may try: take over folders, sockets and pickles. Each as a second uid."""
 
 import os
+import re
 import socket
 import stat
 import subprocess
@@ -210,6 +211,48 @@ def test_a_repository_runs_nothing_when_its_commit_is_recorded(tmp_path: Path, s
     assert state.dirty
     subprocess.run(["git", "-C", str(repository), "status"], check=False, capture_output=True)
     assert {path.name for path in ran.iterdir()} >= {"core.fsmonitor", "filter.evil.process"}
+
+
+def test_modules_in_the_current_folder_are_not_run(shared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`python -m` looks for modules in the current folder first, and that may be one where anybody writes."""
+    from cogtui.store.ingest.follower import Follower
+    from cogtui.store.ingest.fts_process import FtsProcess
+    from tests.store.lab import Lab as Rollouts
+    from tests.store.lab import make_rollouts, write_rollouts
+
+    def plant() -> None:
+        for name in ("cogtui", "jobs", "pipelines", "json", "sqlite3", "msgspec"):
+            (shared / f"{name}.py").write_text(f"open({str(shared / 'ran')!r}, 'a').write(__name__)")
+
+    assert as_other(plant)
+    lab = Rollouts(Workspace(shared / "workspace"))
+    lab.workspace.create()
+    folder = lab.stage("ppo", 1)
+    write_rollouts(folder, make_rollouts(folder.key, [0]))
+    monkeypatch.chdir(shared)
+    follower = Follower(lab.workspace)
+    wait_for(
+        lambda: (lab.workspace.path / "index").exists() and list((lab.workspace.path / "index").glob("index-*.db"))
+    )
+    follower.stop()
+    with FtsProcess() as texts:
+        assert texts._process.stdin is not None
+        texts._process.stdin.close()
+        texts._process.wait()
+    monkeypatch.delenv("PYTHONSAFEPATH", raising=False)
+    subprocess.run([sys.executable, "-m", "json"], check=False)
+    assert (shared / "ran").read_text() == "__main__", "only what this test itself ran"
+
+
+def test_every_python_that_is_started_ignores_the_current_folder() -> None:
+    source = Path(agent_link.__file__).parents[2]
+    unsafe = [
+        f"{path.relative_to(source)}: {match[0]}"
+        for package in ("cogtui", "jobs", "pipelines")
+        for path in sorted((source / package).rglob("*.py"))
+        for match in re.finditer(r'\[[^\[\]]*sys\.executable, "-[cm]"[^\]]*', path.read_text("utf-8"))
+    ]
+    assert unsafe == []
 
 
 # -- what another user may read ----------------------------------------------------------------------

@@ -99,7 +99,7 @@ class RecipeList(LineView):
         screen = cast("AppScreen", self.screen)
         try:
             with self.app.suspend():
-                done = subprocess.run([sys.executable, "-m", "cogtui", *arguments], check=False)
+                done = subprocess.run([sys.executable, "-P", "-m", "cogtui", *arguments], check=False)
                 if done.returncode:
                     input(f"cogtui {arguments[0]} ended with code {done.returncode}; Enter goes back ")
         except (OSError, EOFError, SuspendNotSupported) as error:

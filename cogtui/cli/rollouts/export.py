@@ -67,7 +67,7 @@ class _PrintableStream(io.StringIO):
 
 def _to_file(selection: ExportSelection, wanted: ExportFormat, filter_text: str, out: Path, raw: bool) -> int:
     """Write to a temporary file and rename it, so that readers never see half an export."""
-    aside = out.with_name(f".{out.name}.{os.getpid()}.tmp")
+    aside = out.with_name(f".{out.name}.{os.getpid()}.{os.urandom(6).hex()}.tmp")  # nobody can put a link there first
     try:
         if wanted == "parquet":
             from cogtui.store.export.tables import write_parquet

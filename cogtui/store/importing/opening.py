@@ -78,7 +78,7 @@ class OpenedFiles:
     def read_on(self) -> None:
         """Start a process that imports the rest."""
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "cogtui.store.importing.opening", self._request],
+            [sys.executable, "-P", "-m", "cogtui.store.importing.opening", self._request],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

@@ -29,7 +29,7 @@ class Follower:
 
     def __init__(self, workspace: Workspace) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "cogtui.store.ingest.follower", str(workspace.path)],
+            [sys.executable, "-P", "-m", "cogtui.store.ingest.follower", str(workspace.path)],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

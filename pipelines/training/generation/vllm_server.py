@@ -77,7 +77,7 @@ class ServedVLLMEngine:
         self._runtime = runtime
         self._policy = policy
         self._group = group
-        self._command = command or [sys.executable, "-m", _MODULE]
+        self._command = command or [sys.executable, "-P", "-m", _MODULE]
         self._server: VLLMServer | None = None
         self._socket: Path | None = None
         self._synced: int | None = None

@@ -76,7 +76,7 @@ def main() -> None:
     if any(os.environ.get(name) != value for name, value in _PORTABLE.items()):
         os.execve(
             sys.executable,
-            [sys.executable, "-m", __package__, *sys.argv[1:]],
+            [sys.executable, "-P", "-m", __package__, *sys.argv[1:]],
             {**os.environ, **_PORTABLE},
         )
     settings = TrainingSettings()
