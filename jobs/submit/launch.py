@@ -118,7 +118,12 @@ def _queue(workspace: Workspace, tickets: list[Ticket], paths: list[str]) -> Non
     try:
         with keep_environment(queue.folder) as keeper:
             tickets = [ticket.model_copy(update={"environment": keeper.process}) for ticket in tickets]
-            keeper.watch(queue.add(tickets))
+            try:
+                names = queue.add(tickets)
+            except OSError:
+                keeper.watch([one.file for one in queue.tickets() if one.ticket.environment == keeper.process])
+                raise
+            keeper.watch(names)
     except OSError as error:
         queued = {(found.ticket.key, found.ticket.number) for found in queue.tickets()}
         for ticket, path in zip(tickets, paths, strict=True):
