@@ -91,7 +91,7 @@ def _container(head: bytes, name: str) -> Container:
         return "list"
     if start.startswith(b"{"):
         return "document" if starts_document(start, complete=len(head) < _HEAD_BYTES) else "lines"
-    if not head.strip():
+    if not start:
         raise InvalidInput(f"{name} is empty", remedy=_READABLE)
     for magic, what, remedy in _KNOWN:
         if start.startswith(magic):

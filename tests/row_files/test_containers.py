@@ -160,6 +160,7 @@ def test_long_lines_are_rows_that_cannot_be_read(tmp_path: Path, monkeypatch: py
     [
         (b"", "is empty"),
         (b" \n", "is empty"),
+        (b"\xef\xbb\xbf", "is empty"),
         (b"a,b\n1,2\n", "holds no rows"),
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:0", "Git LFS pointer"),
         (b"SQLite format 3\0", "SQLite"),

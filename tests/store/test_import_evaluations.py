@@ -19,6 +19,7 @@ from cogtui.store.importing.registry import IMPORTERS
 from pipelines.errors import InvalidInput
 from pipelines.records import Rollout
 from pipelines.row_files import row_stem
+from tests.store.benchmark_rows import LIGHTEVAL, OPENCOMPASS, SWE, TAU
 
 LM_EVAL: Final[dict[str, Any]] = {
     "doc_id": 17, "doc": {"question": "What is 6 + 7?"}, "target": "13", "resps": [["Six and seven are 13."]],
@@ -405,10 +406,15 @@ LAYOUTS: Final[dict[str, Callable[[Any], dict[str, Any]]]] = {
     "helm": lambda state: {"adapter_spec": {}, "request_states": [state]},
     "every-eval-ever": lambda row: row,
     "atif": lambda row: row,
+    "swe-agent": lambda row: row,
+    "tau-bench": lambda row: row,
+    "opencompass": lambda row: {"0": row},
+    "lighteval": lambda row: row,
 }
 GOOD: Final[dict[str, dict[str, Any]]] = {
     "lm-eval": LM_EVAL, "inspect": INSPECT_SAMPLE, "reasoning-gym": GYM_RESULT, "verifiers": VERIFIERS,
     "helm": HELM_STATE, "every-eval-ever": EVERY_EVAL, "atif": ATIF,
+    "swe-agent": SWE, "tau-bench": TAU, "opencompass": OPENCOMPASS["0"], "lighteval": LIGHTEVAL,
 }  # fmt: skip
 
 

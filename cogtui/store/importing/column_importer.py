@@ -179,6 +179,8 @@ class _RowReader:
             answering = None if turns is None else without_leading_questions(turns)
             if isinstance(value, str):
                 return value, "", answering
+            if isinstance(value, Mapping) and isinstance(value.get("raw"), str):  # promptfoo
+                return value["raw"], "", answering
             asked = read_turns(value)
             if asked is not None:
                 return self._transcribed(asked), last_question(asked), answering

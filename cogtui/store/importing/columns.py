@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from cogtui.store.importing.completions import read_completions
+from cogtui.store.importing.conversations import read_turns
 from cogtui.store.importing.protocol import ImportColumns
 from cogtui.store.importing.values import read_number, read_object
 from pipelines.errors import InvalidInput
@@ -17,12 +18,13 @@ FIELDS: Final[dict[str, tuple[str, ...]]] = {
                    "response_text", "full_model_response", "model_response",
                    "generated_solution", "completions", "responses", "generations",
                    "outputs", "model_outputs", "model_responses", "resps", "choices", "ys", "candidates", "samples",
-                   "text", "prediction", "trace", "code"),
-    "prompt": ("prompt", "input", "question", "query", "instruction", "prompt_text", "messages", "problem", "x"),
+                   "output_response", "output_list", "text", "prediction", "trace", "code", "predicted_answer"),
+    "prompt": ("prompt", "input", "question", "query", "instruction", "prompt_text", "messages", "problem", "x",
+               "input_prompt", "question_content", "full_prompt", "problem_statement"),
     "thought": ("reasoning_content", "thinking", "thinking_trajectory"),
     "reward": ("reward", "score", "rewards", "scores", "total_reward", "reward_score", "return"),
     "correct": ("correct", "is_correct", "iscorrect", "acc", "accuracy", "success", "passed", "correctness",
-                "correctness_math_verify"),
+                "correctness_math_verify", "graded_list"),
     "step": ("step", "global_step", "training_step", "train_step", "iteration", "update", "head_version", "version",
              "policy_version", "weight_version"),
     "problem_id": ("problem_id", "prompt_id", "question_id", "task_id", "problem", "example_id", "index", "idx",
@@ -114,12 +116,19 @@ def _fits(name: str, column: str, rows: Sequence[Mapping[str, Any]]) -> bool:
         return read_completions(value) is not None
     if name == "prompt":
         is_text = isinstance(value, str) and (column != "problem" or any(each.isspace() for each in value.strip()))
-        return is_text or isinstance(value, list) or (isinstance(value, Mapping) and "content" in value)
+        is_object = isinstance(value, Mapping) and bool({"content", "raw"} & set(value))
+        return is_text or is_object or (isinstance(value, list) and not _is_answered(value))
     if name == "problem_id":
         return not isinstance(value, str) or len(value) <= _LONGEST_ID
     if name == "problem":
         return read_object(value) is not None
     return True
+
+
+def _is_answered(value: list[Any]) -> bool:
+    """Whether messages end with an answer, and hold more than what was asked."""
+    turns = read_turns(value)
+    return bool(turns) and turns is not None and turns[-1].role == "assistant" and len(turns) > 1
 
 
 def _override(fields: dict[str, tuple[str, ...]], given: Mapping[str, str], columns: set[str]) -> None:

@@ -7,11 +7,26 @@ from pathlib import Path
 from typing import Any, Final
 
 from cogtui.store.importing.columns import FIELDS, choose_columns, column_names, value_at
+from cogtui.store.importing.completions import as_text, read_completions
+from cogtui.store.importing.conversations import read_turns
 from cogtui.store.importing.documents import ROWS_FIELD, row_lists
 from pipelines.errors import InvalidInput
 from pipelines.row_files import Container
 
-_TEXT_HINTS: Final = ("completion", "response", "output", "generat", "answer", "text", "content", "message", "solution")
+_TEXT_HINTS: Final = (
+    "completion",
+    "response",
+    "output",
+    "generat",
+    "answer",
+    "text",
+    "content",
+    "message",
+    "solution",
+    "sampled",
+    "chosen",
+)
+_ASKED_HINTS: Final = ("prompt", "question", "query", "input", "instruction", "reject", "gold", "target", "expected")
 _ROW_NAMES: Final[Mapping[Container, str]] = {
     "lines": "JSON lines", "list": "a JSON list", "document": "a JSON object", "parquet": "a parquet file",
     "arrow": "an Arrow file", "zip": "a zip archive",
@@ -49,7 +64,7 @@ def explain(
     """
     if "completion" not in error.summary:
         return InvalidInput(f"{path}: {error.summary}", detail=error.detail, remedy=error.remedy)
-    lists = [] if rows_key or len(rows) != 1 else row_lists(rows[0])
+    lists = [] if rows_key or len(rows) != 1 else [one for one in row_lists(rows[0]) if read_turns(one.rows) is None]
     if not lists:
         what = f"{_ROW_NAMES[container]} with rows under {rows_key!r}" if rows_key else _ROW_NAMES[container]
         column = _likely_text(rows)
@@ -71,13 +86,19 @@ def _count(number: int) -> str:
 
 
 def _likely_text(rows: Sequence[Mapping[str, Any]]) -> str:
-    """The column that is most likely the completion: named like one, else with the longest text; empty if none."""
+    """The column that is most likely the completion: named like one, else with the longest text; empty if none.
+
+    A conversation, or a list of texts, can be one too; what was asked cannot, nor can a word.
+    """
     best, score = "", (False, 0)
     for column in sorted(column_names(rows)):
-        texts = [value for row in rows if isinstance(value := value_at(row, column), str | list) and value]
-        if texts and isinstance(texts[0], str):
-            named = any(hint in column.lower() for hint in _TEXT_HINTS)
-            found = (named, sum(len(text) for text in texts) // len(texts))
-            if found > score:
-                best, score = column, found
+        if any(hint in column.lower() for hint in _ASKED_HINTS):
+            continue
+        found = [read_completions(value) for row in rows if (value := value_at(row, column))]
+        texts = [as_text(each).text for one in found if one is not None for each in one[0] if each is not None]
+        named = any(hint in column.lower() for hint in _TEXT_HINTS)
+        length = sum(map(len, texts)) // max(1, len(texts))
+        is_word = not named and not any(" " in text for text in texts)
+        if texts and not is_word and (named, length) > score:
+            best, score = column, (named, length)
     return best

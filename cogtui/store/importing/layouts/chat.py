@@ -13,7 +13,7 @@ from cogtui.store.importing.conversations import read_turns
 from cogtui.store.importing.protocol import FileSample, ImportColumns, ImportedRollout
 from cogtui.store.importing.values import decode_json_text
 
-_BESIDE_CHAT: Final = frozenset(("text", "trace", "prediction", "samples", "code"))
+_BESIDE_CHAT: Final = frozenset(("text", "trace", "prediction", "samples", "code", "predicted_answer"))
 """Columns that may stand beside a conversation without being the completion."""
 
 
