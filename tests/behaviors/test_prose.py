@@ -164,6 +164,19 @@ def test_a_long_text_takes_time_in_proportion_and_is_judged_to_its_end() -> None
         judge_text(odd)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("judge", ["prose", "rules"])
+def test_a_document_of_five_megabytes_is_judged_to_its_end(judge: str, tmp_path: Path) -> None:
+    filler = "The pen lies by the river and the fence is long, which nobody has measured so far. "
+    last = LONG if judge == "prose" else "3 + 5 = 8. 8 + 20 = 28. Too high. "
+    text = filler * (5_000_000 // len(filler)) + last
+    numbers = {"numbers": [3, 5, 8, 20], "target": 24}
+    (judged,) = make_judge(judge).judge([JudgeTask("a", "countdown", numbers, text)], tmp_path)
+    records = judged.records("run")  # which checks every offset and quote
+    assert {record.status for record in records} == {"ok"}
+    assert max(span.end or 0 for record in records for span in record.spans) > len(text) - len(last)
+
+
 def test_a_window_of_a_long_text_is_scored_as_the_text_is() -> None:
     model = load_model(MODEL)
     text = (LONG + "\n\n") * 60  # more clauses than a window has

@@ -4,6 +4,7 @@ Made for health signs of a training run. Exact for one-attempt-a-sentence traces
 what stands between two verdicts or markers.
 """
 
+from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Sequence
 
@@ -28,27 +29,31 @@ def attempts_of(
     """
     planning = [(span.start, span.end) for span in found if span.behavior == "backward_chaining"]
     turns = [span for span in found if span.behavior in ("verification", "backtracking")]
+    starts = [span.start for span in turns]
     groups: list[list[Computation]] = []
+    plan = 0
     for computation in computations:
-        if any(start <= computation.start < end for start, end in planning):
+        while plan < len(planning) and planning[plan][1] <= computation.start:
+            plan += 1  # spans of one behaviour do not overlap, so that one pass over both lists suffices
+        if plan < len(planning) and planning[plan][0] <= computation.start:
             continue
-        if not groups or _turns(text, groups[-1][-1], computation, turns):
+        if not groups or _turns(text, groups[-1][-1], computation, starts):
             groups.append([])
         groups[-1].append(computation)
     if not groups:
         return ()
     ends = [group[0].start for group in groups[1:]] + [len(text)]
     return tuple(
-        _fact(text, group, [span for span in turns if group[-1].start < span.start < end], numbers, target)
+        _fact(text, group, turns[bisect_right(starts, group[-1].start) : bisect_left(starts, end)], numbers, target)
         for group, end in zip(groups, ends, strict=True)
     )
 
 
-def _turns(text: str, last: Computation, computation: Computation, turns: Sequence[SpanDraft]) -> bool:
+def _turns(text: str, last: Computation, computation: Computation, starts: Sequence[int]) -> bool:
     """Return whether a computation starts another attempt. After a comma alone it continues the last one."""
     if text[last.end : computation.start].strip() == ",":
         return False
-    return any(last.start < span.start <= computation.start for span in turns)
+    return bisect_right(starts, last.start) < bisect_right(starts, computation.start)
 
 
 def _fact(
