@@ -51,6 +51,8 @@ class CellGold:
     differ: int
     """Of these, how many annotators label differently and nobody decided."""
     other_text: int
+    led: int
+    """Labels of annotators who started from the spans of a judge."""
     corrections: Mapping[str, CorrectedMean]
     """By measure; empty with too few labels."""
 
@@ -101,6 +103,11 @@ class GoldCorrections:
                 lines.append(
                     f"{where}: annotators differ on {cell.differ} of {cell.labels} labelled completions; their mean is "
                     "used until somebody adjudicates"
+                )
+            if cell.led:
+                lines.append(
+                    f"{where}: {cell.led} of {cell.labels} labels were made from the spans of a judge, which lead "
+                    "people to agree with it; annotate without (no J)"
                 )
             lines += self._sample_notes(cell, where)
         return lines
@@ -175,7 +182,7 @@ def _correct_cell(
         used |= mine
         labelled += len(mine)
     if not labelled:
-        return CellGold(group.name, when, 0, 0, 0, {})
+        return CellGold(group.name, when, 0, 0, 0, 0, {})
     judged: dict[int, JudgedEvaluation] = {}
     for seed, (run, step) in runs.items():
         assert run.folder is not None
@@ -195,6 +202,7 @@ def _correct_cell(
         labels=len(mine_labels),
         differ=sum(label.differ for label in mine_labels),
         other_text=sum(found.other_text for found in judged.values()),
+        led=sum(label.is_led for label in mine_labels),
         corrections=corrections,
     )
 

@@ -211,3 +211,14 @@ def test_the_sentences_never_mix_corrected_counts_and_others(
     text = words()
     assert "(corrected by people's labels) the primed model checks a result 3.1 times (before PPO 2.0)" in text
     assert "the unprimed model checks a result 1.0 times (0.0)" in text
+
+
+def test_labels_that_were_made_from_a_judges_spans_are_reported(
+    workspace: Workspace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rules, people, nobody = "rules", "human-0123456789ab", ""
+    for place, basis in enumerate((rules, rules, people, nobody, nobody, nobody)):
+        one = annotation_of(rollout_of(f"ppo-{BARE}-1", 10, place), completion(*NOT_SEEN[place], place))
+        append_annotations(workspace, [one.model_copy(update={"basis": basis})])
+    notes = compared(workspace, capsys)["judge_error"]["notes"]
+    assert any(f"{BARE} at the end: 2 of 6 labels were made from the spans of a judge" in note for note in notes)

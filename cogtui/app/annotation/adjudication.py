@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from cogtui.app.annotation.draft import AnnotationDraft, SpanKey, span_key
-from cogtui.store.user_data.annotations import HumanAnnotation
+from cogtui.store.user_data.annotations import ANNOTATORS, HumanAnnotation
 from pipelines.records import LabelledSpan
 
 
@@ -25,7 +25,7 @@ def adjudication_draft(
     versions = [{_version(span) for span in one.spans} for one in annotations]
     shared = [span for span in spans if all(_version(span) in one for one in versions)]
     draft = AnnotationDraft(text, spans=tuple(shared))
-    return draft.propose((span for span in spans if span not in shared), "annotators")
+    return draft.propose((span for span in spans if span not in shared), ANNOTATORS)
 
 
 def _version(span: LabelledSpan) -> tuple[SpanKey, bool, bool]:

@@ -31,6 +31,8 @@ FOLDER: Final = "annotations"
 HUMAN: Final = "human"
 ADJUDICATED: Final = "adjudicated"
 """The annotator of final labels; no person can have this name."""
+ANNOTATORS: Final = "annotators"
+"""The basis of an adjudication: the spans of the annotators, not those of a judge."""
 
 
 class HumanAnnotation(BaseModel):

@@ -4,7 +4,7 @@ import statistics
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from cogtui.store.user_data.annotations import HumanAnnotation
+from cogtui.store.user_data.annotations import ANNOTATORS, HUMAN, HumanAnnotation
 from pipelines.records import Behavior
 
 
@@ -46,6 +46,14 @@ class FinalLabel:
     def differ(self) -> bool:
         """Whether annotators placed different spans and nobody decided since."""
         return self.adjudication is None and len({_places(one) for one in self.annotations}) > 1
+
+    @property
+    def is_led(self) -> bool:
+        """Whether an annotator started from the spans of a judge, which lead a person to agree with it."""
+        return any(
+            one.basis and one.basis != ANNOTATORS and not one.basis.startswith(f"{HUMAN}-")
+            for one in (*self.annotations, *((self.adjudication,) if self.adjudication is not None else ()))
+        )
 
     @property
     def outdated(self) -> bool:
