@@ -69,7 +69,7 @@ def evaluated_ids(folder: Path, stream: str, steps: frozenset[int]) -> dict[int,
 
 
 def judge_evaluation(
-    folder: Path, stream: str, steps: frozenset[int], labels: Mapping[str, FinalLabel]
+    folder: Path, stream: str, steps: frozenset[int], labels: Mapping[str, FinalLabel], *, only_labelled: bool = False
 ) -> dict[int, JudgedEvaluation]:
     """Count behaviours in the completions of some steps of an evaluation.
 
@@ -82,6 +82,7 @@ def judge_evaluation(
         stream: name of the stream, e.g. `eval`.
         steps: training steps to read.
         labels: final labels by rollout.
+        only_labelled: leave out the completions without a label.
     """
     from pipelines.behaviors.judges.rules.judge import RulesJudge, judge_problem
 
@@ -89,7 +90,7 @@ def judge_evaluation(
     found: dict[int, JudgedEvaluation] = {}
     seen: set[str] = set()
     for line in _lines(folder, stream, msgspec.json.Decoder(_EvaluatedLine)):
-        if line.step not in steps or line.id in seen:
+        if line.step not in steps or line.id in seen or (only_labelled and line.id not in labels):
             continue
         seen.add(line.id)
         evaluation = found.setdefault(line.step, JudgedEvaluation())

@@ -149,10 +149,18 @@ def find_corrections(
     used: set[str] = set()
     cells: dict[tuple[str, Moment], CellGold] = {}
     for group in groups:
-        for when in _MOMENTS:
-            runs = runs_at(group, when)
-            if runs:
-                cells[group.name, when] = _correct_cell(group, when, runs, known, used)
+        moments = {when: runs for when in _MOMENTS if (runs := runs_at(group, when))}
+        steps: dict[str, set[int]] = {}
+        for runs in moments.values():
+            for run, step in runs.values():
+                steps.setdefault(run.key, set()).add(step)
+        ids = {
+            run.key: evaluated_ids(run.folder, run.stream, frozenset(steps[run.key]))
+            for run in group.finished
+            if run.folder is not None and run.key in steps
+        }
+        for when, runs in moments.items():
+            cells[group.name, when] = _correct_cell(group, when, runs, known, ids, used)
     return GoldCorrections(cells, len(known), len(known.keys() - used))
 
 
@@ -172,13 +180,21 @@ def _correct_cell(
     when: Moment,
     runs: Mapping[int, tuple[EvaluatedRun, int]],
     labels: Mapping[str, FinalLabel],
+    ids: Mapping[str, Mapping[int, Mapping[str, str]]],
     used: set[str],
 ) -> CellGold:
+    """Correct a condition at a moment.
+
+    Args:
+        group, when: which.
+        runs: run and step by seed.
+        labels: final labels by rollout.
+        ids: completions by run and step.
+        used: receives the labelled completions.
+    """
     labelled = 0
     for run, step in runs.values():
-        assert run.folder is not None
-        ids = evaluated_ids(run.folder, run.stream, frozenset((step,)))[step]
-        mine = ids.keys() & labels.keys()
+        mine = ids[run.key][step].keys() & labels.keys()
         used |= mine
         labelled += len(mine)
     if not labelled:
@@ -186,9 +202,8 @@ def _correct_cell(
     judged: dict[int, JudgedEvaluation] = {}
     for seed, (run, step) in runs.items():
         assert run.folder is not None
-        judged[seed] = judge_evaluation(run.folder, run.stream, frozenset((step,)), labels).get(
-            step, JudgedEvaluation()
-        )
+        found = judge_evaluation(run.folder, run.stream, frozenset((step,)), labels, only_labelled=labelled < MIN_GOLD)
+        judged[seed] = found.get(step, JudgedEvaluation())
     mine_labels = [one.label for found in judged.values() for one in found.completions if one.label is not None]
     corrections = {}
     if len(mine_labels) >= MIN_GOLD:

@@ -8,8 +8,8 @@ from jobs.planning.types import Cell
 from jobs.workspace import Workspace
 from pipelines.behaviors.judges.rules.judge import judge_completion
 from pipelines.behaviors.sets.registered import BEHAVIORS
-from pipelines.records import LabelledSpan, text_sha256
-from tests.analysis.lab import experiment, write_ppo
+from pipelines.records import LabelledSpan
+from tests.analysis.lab import write_ppo
 
 NUMBERS, TARGET = [3, 5, 7], 22
 SEEN = "3 + 5 = 8 (not 22)\n"
@@ -85,6 +85,3 @@ def annotate(
             for place in places
         ],
     )
-
-
-__all__ = ["experiment", "text_sha256"]

@@ -10,7 +10,8 @@ from cogtui.store.user_data.annotations import ADJUDICATED, append_annotations, 
 from cogtui.store.user_data.final_labels import final_labels
 from jobs.planning.types import Cell
 from jobs.workspace import Workspace
-from tests.analysis.gold_lab import annotate, annotation_of, completion, experiment, rollout_of, write_texts
+from tests.analysis.gold_lab import annotate, annotation_of, completion, rollout_of, write_texts
+from tests.analysis.lab import experiment
 from tests.analysis.test_compare import call
 
 PRIMED, BARE = "all_strategies", "none"
