@@ -94,7 +94,9 @@ def ingest(report: Report, workspace: Workspace) -> None:
     report.line("  ingest in shares of that", f"{share:.2f}", f"> {SHARE_BUDGET}", share > SHARE_BUDGET)
 
 
-def bare_times(workspace: Workspace, sample: int = 50_000) -> tuple[float, float]:
+def bare_times(
+    workspace: Workspace, sample: int = 50_000, *, clock: Callable[[], float] = time.monotonic
+) -> tuple[float, float]:
     """Microseconds a rollout where rows that are ready are only inserted, in one process: rows, and words."""
     with open_store(workspace) as store:
         db = store._db
@@ -117,21 +119,21 @@ def bare_times(workspace: Workspace, sample: int = 50_000) -> tuple[float, float
             connection.execute(f"DROP INDEX {name}")
         spent = [0.0, 0.0]
         for at in range(0, len(texts), 8000):
-            started = time.monotonic()
+            started = clock()
             connection.execute("BEGIN")
             for table, rows in tables.items():
                 part = rows[at : at + 8000]
                 if part:
                     connection.executemany(f"INSERT INTO {table} VALUES ({', '.join('?' * len(part[0]))})", part)
             connection.execute("COMMIT")
-            spent[0] += time.monotonic() - started
-            started = time.monotonic()
+            spent[0] += clock() - started
+            started = clock()
             words.add("", texts[at : at + 8000], texts[min(at + 8000, len(texts)) - 1][0])
-            spent[1] += time.monotonic() - started
-        started = time.monotonic()
+            spent[1] += clock() - started
+        started = clock()
         for statement in BULK_INDEXES.values():
             connection.execute(statement)
-        spent[0] += time.monotonic() - started
+        spent[0] += clock() - started
         words.close()
         connection.close()
     return spent[0] * 1e6 / len(texts), spent[1] * 1e6 / len(texts)

@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -173,6 +173,14 @@ def import_(
     chosen: ImportFormatOption = "auto",
     mapping: MappingOption = None,
     label: LabelOption = None,
+    judge: Annotated[
+        Literal["auto", "rules", "prose", "none"],
+        typer.Option(
+            "--judge",
+            help="Judge the behaviours: by rules, by the prose judge, not at all, or (auto) by the one that suits the"
+            " task if that takes no longer than the import or 20 s.",
+        ),
+    ] = "auto",
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show how the files would be read; write nothing.")
     ] = False,
@@ -189,6 +197,7 @@ def import_(
         chosen=chosen,
         mapping=mapping or (),
         labels=label or (),
+        judge=judge,
         dry_run=dry_run,
         as_json=as_json,
     )

@@ -7,6 +7,7 @@ from pathlib import Path
 from cogtui.cli.console.output import emit, emit_json, narrate
 from cogtui.cli.rollouts.import_preview import print_previews
 from cogtui.store import open_store
+from cogtui.store.importing.judging import JudgeChoice
 from cogtui.store.importing.plan import ImportPlan, plan_import
 from cogtui.store.importing.preview import previews
 from cogtui.store.importing.run import ImportState, refuse_if_nothing_was_read, run_import
@@ -21,6 +22,7 @@ def import_files(
     chosen: str,
     mapping: Sequence[str],
     labels: Sequence[str],
+    judge: JudgeChoice,
     dry_run: bool,
     as_json: bool,
 ) -> None:
@@ -36,14 +38,17 @@ def import_files(
         else:
             print_previews(plan)
         return
-    state = finish(run_import(plan, workspace))
+    state = finish(run_import(plan, workspace, judge=judge))
     refuse_if_nothing_was_read(state, workspace)
     with open_store(workspace) as store:
         coverage = store.ingest()
     warnings = [f"{file.path}: {file.bad:,} rows could not be read" for file in state.files if file.bad]
     if as_json:
         files = [one.as_json() for one in state.files]
-        emit_json({**_plan_dict(plan), "rows": state.rows, "bad": state.bad, "files": files}, warnings)
+        judging = state.judging.as_json()
+        emit_json(
+            {**_plan_dict(plan), "rows": state.rows, "bad": state.bad, "files": files, "judging": judging}, warnings
+        )
         return
     for file in state.files:
         for named in file.named[:10]:
@@ -52,6 +57,10 @@ def import_files(
             narrate(f"{file.path}: {remark}")
     for warning in warnings:
         narrate(f"warning: {warning}")
+    if state.judging.skipped:
+        narrate(f"not judged: {state.judging.skipped}")
+    elif state.judging.judge:
+        narrate(f"{state.judging.rollouts:,} rollouts judged by {state.judging.judge}")
     emit(plan.key)
     narrate(f"{state.rows:,} rows from {_files(len(state.files))}; the index has {coverage.rollouts:,} rollouts")
 
