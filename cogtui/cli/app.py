@@ -58,14 +58,17 @@ def open_files(
     from cogtui.cli.console.output import narrate
     from cogtui.cli.rollouts.import_ import pairs, read_labels
     from cogtui.store.importing import opening
+    from cogtui.store.importing.hub import fetch_hub_paths
 
     require_terminal()
+    named = files
+    files = fetch_hub_paths(files, narrate)
     opened = opening.open_files(
         files, chosen=chosen, mapping=pairs(mapping or (), "--map"), labels=read_labels(label or ())
     )
     for line in opened.plan.lines():
         narrate(line)
-    browse(opened, files[0].name if len(files) == 1 else f"{files[0].name} and {len(files) - 1} more")
+    browse(opened, named[0].name if len(named) == 1 else f"{named[0].name} and {len(named) - 1} more")
     unreadable, first = opened.unreadable()
     if unreadable:
         narrate(f"warning: {unreadable:,} rows could not be read, the first of them {first}")

@@ -39,7 +39,9 @@ class ExportFormatChoice(StrEnum):
     HTML = "html"
 
 
-FilesArgument = Annotated[list[Path], typer.Argument(help="Files, or folders of them.", metavar="FILE...")]
+FilesArgument = Annotated[
+    list[Path], typer.Argument(help="Files, folders of them, or hf://datasets/OWNER/NAME[/PATH].", metavar="FILE...")
+]
 MappingOption = Annotated[
     list[str] | None,
     typer.Option("--map", metavar="FIELD=COLUMN", help="Read a field from this column; may be repeated."),

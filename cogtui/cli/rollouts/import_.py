@@ -7,6 +7,7 @@ from pathlib import Path
 from cogtui.cli.console.output import emit, emit_json, narrate
 from cogtui.cli.rollouts.import_preview import print_previews
 from cogtui.store import open_store
+from cogtui.store.importing.hub import fetch_hub_paths
 from cogtui.store.importing.judging import JudgeChoice
 from cogtui.store.importing.plan import ImportPlan, plan_import
 from cogtui.store.importing.preview import previews
@@ -27,6 +28,7 @@ def import_files(
     as_json: bool,
 ) -> None:
     """Import files and print the result; with `dry_run`, print how they would be read."""
+    paths = fetch_hub_paths(paths, narrate)
     plan = plan_import(paths, chosen=chosen, mapping=pairs(mapping, "--map"), labels=read_labels(labels))
     if not as_json:
         for line in plan.lines():
