@@ -184,3 +184,30 @@ def test_examples_are_of_llm_judges_only(
     code, answer, _ = call(capsys, "gold", "examples", "openai:m", *place)
     assert code == 4
     assert "no judge run 'openai:m'" in answer["error"]["summary"]
+
+
+@pytest.mark.slow
+def test_a_model_that_is_asked_again_is_compared_with_itself(
+    workspace: Workspace, state: State, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    fields = settings_for("openai", state, url, tmp_path)
+    judge = ("judge", "--judge", fields["judge"], "--url", fields["url"], "--prices", fields["prices"], "-y")
+    place = ("-w", str(workspace.path))
+    assert call(capsys, *judge, *place)[0] == 0
+    # Asked again it marks nothing in the texts with number 1, 10 and 11.
+    state.brain = lambda question: (
+        learning(question) if "number 1" not in question.user else '{"instances": [], "count": 0}'
+    )
+    code, answer, err = call(capsys, *judge, "--repeat", "1", *place)
+    assert code == 0, err
+    assert answer["data"]["to_judge"] == 12  # another judge run: nothing counts as judged
+    code, answer, err = call(capsys, "agreement", "--self", fields["judge"], *place)
+    assert code == 0, err
+    assert [one["name"] for one in answer["data"]["judges"]] == ["repeat 0", "repeat 1"]
+    found = answer["data"]["counts"]["verification"]
+    assert found["traces"] == 12
+    assert found["alpha"] < 1
+    (pair,) = [one for one in answer["data"]["pairs"] if one["behavior"] == "verification"]
+    assert pair["f1"] == pytest.approx(2 * 18 / (2 * 18 + 6))  # 9 of 12 texts alike, two spans each
