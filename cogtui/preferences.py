@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
+from jobs.user import home_folder
+
 FILE: Final = "app.json"
 
 
@@ -13,7 +15,11 @@ def config_folder(environment: Mapping[str, str] = os.environ) -> Path:
     """Return the folder of a person's settings: `COGTUI_CONFIG`, `XDG_CONFIG_HOME/cogtui`, or `~/.config/cogtui`."""
     own = environment.get("COGTUI_CONFIG", "")
     base = environment.get("XDG_CONFIG_HOME", "")
-    return Path(own) if own else (Path(base) if base else Path.home() / ".config") / "cogtui"
+    if own or base:
+        return Path(own) if own else Path(base) / "cogtui"
+    home = home_folder()
+    # without a home nothing is remembered: the file can neither be read nor written
+    return Path(os.devnull) / "cogtui" if home is None else home / ".config" / "cogtui"
 
 
 def read_preferences(environment: Mapping[str, str] = os.environ) -> dict[str, str]:

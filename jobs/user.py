@@ -1,7 +1,8 @@
-"""The name of the current user."""
+"""The name and the home folder of the current user."""
 
 import getpass
 import os
+from pathlib import Path
 
 
 def user_name() -> str:
@@ -10,3 +11,11 @@ def user_name() -> str:
         return getpass.getuser()
     except (KeyError, OSError):
         return str(os.getuid())
+
+
+def home_folder() -> Path | None:
+    """Return the home folder of the current user; None for one without an account or HOME."""
+    try:
+        return Path.home()
+    except RuntimeError:
+        return None

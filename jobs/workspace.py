@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from pipelines.errors import InvalidInput, MissingRequirement, NotFound
+from pipelines.files import expand_user
 from pipelines.folder import StageFolder
 
 WORKSPACE_VARIABLE: Final = "COGTUI_WORKSPACE"
@@ -24,10 +25,10 @@ class Workspace:
         """Return the workspace of a command: the given one, else COGTUI_WORKSPACE, else ./cogtui-workspace.
 
         Raises:
-            InvalidInput: the path is a file.
+            InvalidInput: the path is a file, or begins with an unknown `~USER`.
         """
         chosen = given or Path(os.environ.get(WORKSPACE_VARIABLE) or DEFAULT_WORKSPACE)
-        path = chosen.expanduser().absolute()
+        path = expand_user(chosen).absolute()
         if path.is_file():
             raise InvalidInput(
                 f"{path} is a file, and a workspace is a folder",

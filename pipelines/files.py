@@ -176,6 +176,19 @@ def sync_tree(path: Path) -> None:
         sync_folder(Path(parent))
 
 
+def expand_user(path: Path) -> Path:
+    """Return a path with `~` or `~USER` replaced by the home folder.
+
+    Raises:
+        InvalidInput: there is no such user, or no home folder.
+    """
+    try:
+        return path.expanduser()
+    except RuntimeError as error:
+        summary = f"{path}: there is no home folder for {path.parts[0]}"
+        raise InvalidInput(summary, remedy="Write the path out.") from error
+
+
 def open_regular(path: Path) -> BufferedReader:
     """Open a file for reading. A pipe or a device in its place is an error, since reading it could wait for ever.
 

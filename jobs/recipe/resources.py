@@ -6,6 +6,9 @@ from typing import Annotated, Final
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
+from pipelines.errors import InvalidInput
+from pipelines.files import expand_user
+
 _MEMORY: Final = re.compile(r"\d+(\.\d+)?[KMGT]B?", re.IGNORECASE)
 _TIME: Final = re.compile(r"(?:(?P<days>\d+)-)?(?P<hours>\d+):(?P<minutes>[0-5]\d)(?::(?P<seconds>[0-5]\d))?")
 _VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -45,7 +48,11 @@ class Resources(BaseModel):
         if value is None:
             return None
         # Not resolved: the `python` of a virtual environment is a link, and works only through it.
-        return (Path((info.context or {}).get("base", ".")) / value.expanduser()).absolute()
+        try:
+            expanded = expand_user(value)
+        except InvalidInput as error:
+            raise ValueError(error.summary) from error
+        return (Path((info.context or {}).get("base", ".")) / expanded).absolute()
 
     @field_validator("memory")
     @classmethod

@@ -18,6 +18,7 @@ from jobs.planning.types import StageInstance
 from jobs.slurm import client as slurm
 from jobs.workspace import Workspace
 from pipelines.errors import MissingRequirement
+from pipelines.files import expand_user
 from pipelines.stages.builtin import find_kind
 from pipelines.stages.needs import StageNeed, stage_needs
 from pipelines.text_safety import one_line
@@ -98,7 +99,7 @@ def _stage_problems(stage: StageInstance, cluster: str) -> Iterator[tuple[str, s
     for need in _needs(stage):
         if need.sort == "key" and not (os.environ.get(need.name) or resources.environment.get(need.name)):
             yield f"{need.name} is not set", need.remedy
-        if need.sort == "path" and not Path(need.name).expanduser().exists():
+        if need.sort == "path" and not expand_user(Path(need.name)).exists():
             yield f"{need.name} does not exist", need.remedy
 
 

@@ -17,7 +17,7 @@ from pydantic import (
 )
 
 from pipelines.errors import InvalidInput
-from pipelines.files import canonical_json, file_sha256
+from pipelines.files import canonical_json, expand_user, file_sha256
 
 UNLESS_DEFAULT: Final[dict[str, JsonValue]] = {"in_key": "unless_default"}
 """`json_schema_extra` of a field that was added after stages were run with a version that lacked it: it is part of
@@ -152,7 +152,10 @@ class InputFile(BaseModel):
         if not isinstance(value, str | Path):
             return value
         base = Path((info.context or {}).get("base", "."))
-        path = (base / Path(value).expanduser()).absolute()
+        try:
+            path = (base / expand_user(Path(value))).absolute()
+        except InvalidInput as error:
+            raise ValueError(error.summary) from error
         if not path.is_file():
             raise ValueError(f"no such file: {path}")
         return {"path": path, "sha256": file_sha256(path)}

@@ -1,7 +1,6 @@
 """The first and the last row of every screen: modes and path, and the keys that apply."""
 
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 
 from rich.cells import cell_len
 from textual import events
@@ -12,6 +11,7 @@ from textual.widgets import Input
 from cogtui.app.rendering.styles import Part
 from cogtui.app.rendering.text import fit, printable_line
 from cogtui.app.textual_compat.styled_widget import StyledWidget
+from jobs.user import home_folder
 
 
 def key_name(key: str) -> str:
@@ -120,8 +120,10 @@ class TopBar(StyledWidget):
 
 
 def _without_home(place: str) -> str:
-    home = str(Path.home())
-    return f"~{place[len(home) :]}" if place == home or place.startswith(f"{home}/") else place
+    home = home_folder()
+    if home is None or not f"{place}/".startswith(f"{home}/"):
+        return place
+    return f"~{place[len(str(home)) :]}"
 
 
 class KeyBar(StyledWidget):

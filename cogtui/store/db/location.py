@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import Final
 
 from jobs.private_folder import private_folder, private_folder_in, shared_roots
+from jobs.user import home_folder
 from jobs.workspace import Workspace
 from pipelines.errors import CogtuiError, MissingRequirement
-from pipelines.files import open_regular, read_json, write_atomic, write_json
+from pipelines.files import expand_user, open_regular, read_json, write_atomic, write_json
 
 CACHE_VARIABLE: Final = "COGTUI_CACHE"
 # fmt: off
@@ -138,10 +139,13 @@ def _cache_folder(parts: tuple[str, ...], table: list[tuple[str, str]]) -> Path 
     """Return the first folder for caches that is local, writable and this user's alone, with `parts` below it."""
     chosen = []
     if os.environ.get(CACHE_VARIABLE):
-        chosen.append(Path(os.environ[CACHE_VARIABLE]).expanduser().absolute())
+        chosen.append(expand_user(Path(os.environ[CACHE_VARIABLE])).absolute())
     base = os.environ.get("XDG_CACHE_HOME")
-    with contextlib.suppress(RuntimeError):  # no home folder
-        chosen.append((Path(base) if base else Path.home() / ".cache") / "cogtui")
+    home = home_folder()
+    if base:
+        chosen.append(Path(base) / "cogtui")
+    elif home is not None:
+        chosen.append(home / ".cache" / "cogtui")
     for root in chosen:
         if not is_network(_file_system(root, table)) and (folder := private_folder_in(root, *parts)):
             return folder

@@ -19,6 +19,7 @@ from cogtui.store.importing.run import ImportRunningError, refuse_if_nothing_was
 from cogtui.store.index import Store, open_store
 from cogtui.store.user_data import annotations as human
 from cogtui.store.user_data import notes
+from jobs.user import home_folder
 from jobs.workspace import Workspace
 from pipelines.folder import Progress
 
@@ -165,7 +166,10 @@ def _cached(plan: ImportPlan) -> Workspace:
 def keep_user_data(workspace: Workspace, key: str) -> None:
     """Link the folders of notes and annotations to a place outside the cache, which may be emptied."""
     data = Path(os.environ.get("XDG_DATA_HOME", ""))
-    home = data if data.is_absolute() else Path.home() / ".local" / "share"
+    user_home = home_folder()
+    if not data.is_absolute() and user_home is None:
+        return  # they stay in the cache, where imports with notes are never removed
+    home = data if data.is_absolute() or user_home is None else user_home / ".local" / "share"
     for name in (notes.FOLDER, human.FOLDER):
         link = workspace.path / name
         with contextlib.suppress(OSError):
