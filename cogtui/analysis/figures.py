@@ -11,6 +11,7 @@ from cogtui.analysis.chart import ChartSeries, render_line_chart
 from cogtui.analysis.curves import Curve
 from cogtui.analysis.intervals import MeanEstimate
 from cogtui.palette import SERIES, series_slots
+from cogtui.store.export.cells import safe_cell
 from pipelines.errors import InvalidInput, MissingRequirement
 
 FORMATS: Final = (".svg", ".png", ".csv")
@@ -38,7 +39,7 @@ def export_figure(figure: Figure, path: Path) -> Path:
         raise InvalidInput(f"{figure.title} has no point yet")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        aside = path.with_name(f".{path.name}.{os.urandom(6).hex()}.tmp")  # nobody can put a link there
         if ending == ".png":
             _write_png(figure, aside)
         else:
@@ -78,7 +79,8 @@ def figure_csv(figure: Figure) -> str:
     for curve in figure.curves:
         for point in curve.points:
             ends = ["" if edge is None else repr(edge) for edge in (point.low, point.high)]
-            writer.writerow((figure.title, curve.name, point.step, repr(point.mean), *ends, point.seeds, point.n))
+            names = (safe_cell(figure.title), safe_cell(curve.name))
+            writer.writerow((*names, point.step, repr(point.mean), *ends, point.seeds, point.n))
     return text.getvalue()
 
 

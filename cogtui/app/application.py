@@ -38,7 +38,8 @@ from cogtui.app.shell.screen_base import AppScreen
 from cogtui.app.shell.screen_pool import ReusableScreen, ScreenPool
 from cogtui.app.shell.snapshot import WorkspaceSnapshot
 from cogtui.preferences import read_preferences, remember
-from pipelines.errors import CogtuiError, NotFound
+from pipelines.errors import CogtuiError, InvalidInput, NotFound
+from pipelines.files import expand_user
 
 if TYPE_CHECKING:
     from cogtui.store import Store
@@ -444,7 +445,10 @@ _LATER_SCREENS: Final = (
 
 
 def _wrong_file(text: str) -> str:
-    return "" if Path(text).expanduser().is_file() else f"there is no file {text}"
+    try:
+        return "" if expand_user(Path(text)).is_file() else f"there is no file {text}"
+    except InvalidInput as error:
+        return error.summary
 
 
 def _import_screens() -> None:

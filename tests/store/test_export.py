@@ -4,6 +4,7 @@ import csv
 import dataclasses
 import io
 import json
+import re
 import shutil
 import subprocess
 from html.parser import HTMLParser
@@ -13,10 +14,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from cogtui.analysis.curves import Curve, CurvePoint
+from cogtui.analysis.figures import Figure, figure_csv
 from cogtui.store import Query, RolloutDetail, Store
+from cogtui.store.export.cells import safe_cell
 from cogtui.store.export.html import write_html
 from cogtui.store.export.selection import ExportSelection
-from cogtui.store.export.tables import safe_cell, write_csv, write_jsonl, write_parquet
+from cogtui.store.export.tables import write_csv, write_jsonl, write_parquet
 from cogtui.store.filter.parser import parse
 from cogtui.store.values.types import BehaviorJudgement
 from pipelines.behaviors.sets.registered import BEHAVIORS
@@ -129,6 +133,17 @@ def test_a_formula_in_a_completion_is_text_unless_it_is_asked_for(store: Store) 
     assert [row["completion"] for row in cells_of(hostile)] == ['\'=HYPERLINK("http://x","y")', "'- a list␛]0;title␇"]
     assert [row["completion"] for row in cells_of(hostile, raw=True)] == [one.completion for one in hostile]
     assert cells_of(hostile)[0]["reward"] == cells_of(hostile, raw=True)[0]["reward"]
+
+
+def test_every_csv_that_is_written_has_safe_cells() -> None:
+    source = Path(__file__).parents[2] / "cogtui"
+    writers = [
+        path for path in source.rglob("*.py") if re.search(r"csv\.(?:Dict)?[wW]riter\(", path.read_text("utf-8"))
+    ]
+    assert len(writers) >= 2
+    assert [path for path in writers if "safe_cell" not in path.read_text("utf-8")] == []
+    curve = Curve("=1+1", "train", "reward", (CurvePoint(1, -0.5, None, None, 1, 4, 0),))
+    assert figure_csv(Figure("@title", [curve])).splitlines()[1] == "'@title,'=1+1,1,-0.5,,,1,4"
 
 
 def test_parquet_has_types_and_keeps_missing_values_missing(store: Store, tmp_path: Path) -> None:

@@ -36,6 +36,7 @@ from cogtui.app.widgets.text_rows import TextRows
 from cogtui.store.values.types import MetricStep
 from pipelines.behaviors.sets.registered import BEHAVIORS
 from pipelines.errors import CogtuiError
+from pipelines.files import expand_user
 
 _AT_MOST_EVERY_S: Final = 5.0
 _SHARE_OF_TIME: Final = 10
@@ -402,7 +403,7 @@ class CurvesScreen(ExperimentChoice):
 
         def named(path: str | None) -> None:
             if path:
-                self.run_worker(self._export(figure, Path(path).expanduser()), group="export")
+                self.run_worker(self._export(figure, Path(path)), group="export")
 
         self.app.push_screen(
             AskScreen("Write this chart to which file? .svg, .png or .csv", str(Path.cwd() / f"{safe}.svg")), named
@@ -410,7 +411,7 @@ class CurvesScreen(ExperimentChoice):
 
     async def _export(self, figure: Figure, path: Path) -> None:
         try:
-            written = await self.context.work.call(lambda _: export_figure(figure, path))
+            written = await self.context.work.call(lambda _: export_figure(figure, expand_user(path)))
         except CogtuiError as error:
             self.show_error(error)
         else:

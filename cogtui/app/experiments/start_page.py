@@ -22,7 +22,8 @@ from cogtui.app.widgets.detail_pane import DetailPane, labelled_rows
 from cogtui.app.widgets.line_view import LineView
 from cogtui.app.widgets.text_rows import TextRows
 from jobs.recipe.bundled import RecipeSummary
-from pipelines.errors import CogtuiError
+from pipelines.errors import CogtuiError, InvalidInput
+from pipelines.files import expand_user
 
 _NAME = 24
 _TAKES = 12
@@ -227,4 +228,7 @@ def _machine_rows(facts: MachineFacts, width: int) -> list[list[Part]]:
 
 
 def _missing_path(text: str) -> str:
-    return "" if Path(text).expanduser().exists() else f"there is no file {text}"
+    try:
+        return "" if expand_user(Path(text)).exists() else f"there is no file {text}"
+    except InvalidInput as error:
+        return error.summary

@@ -4,23 +4,19 @@ from __future__ import annotations
 
 import csv
 import json
-import re
 from collections.abc import Iterable
 from itertools import islice
 from pathlib import Path
 from typing import IO, Any, Final
 
 from cogtui.store.columns import COMPUTED_COLUMNS
+from cogtui.store.export.cells import safe_cell
 from cogtui.store.query.serialize import rollout_dict
 from cogtui.store.values.types import RolloutDetail
 from pipelines.behaviors.sets.registered import BEHAVIORS
 from pipelines.errors import MissingRequirement
-from pipelines.text_safety import picture_controls
 
 _ROWS_AT_ONCE: Final = 2000
-_FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
-"""First characters by which Excel, LibreOffice or Google Sheets take a cell for a formula, as OWASP lists them."""
-_NUMBER: Final = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _NESTED: Final = ("problem", "numbers", "meta", "spans", "tags")
 
 
@@ -54,18 +50,6 @@ def write_csv(details: Iterable[RolloutDetail], stream: IO[str], *, raw: bool = 
         writer.writerow({name: cell(value) for name, value in row.items()})
         count += 1
     return count
-
-
-def safe_cell(value: Any) -> Any:
-    """Return a cell that no spreadsheet takes for a formula and no terminal obeys.
-
-    A text that begins like a formula gets an apostrophe in front; control characters except line breaks become visible
-    ones. Numbers, also written as text, stay as they are.
-    """
-    if not isinstance(value, str):
-        return value
-    text = picture_controls(value, keep="\n\r\t")
-    return f"'{text}" if text.startswith(_FORMULA_STARTS) and not _NUMBER.fullmatch(text) else text
 
 
 def write_parquet(details: Iterable[RolloutDetail], path: Path) -> int:
