@@ -4,6 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 DEMO   ?= cogtui-workspace
 VLLM   ?= .venv-vllm
+VERL   ?= .venv-verl
 # a file with data for others has an underscore in its name
 BENCHMARKS := $(filter-out %_data,$(patsubst benchmarks/%.py,%,$(wildcard benchmarks/[a-z]*.py)))
 
@@ -12,7 +13,7 @@ WORKERS ?= 2
 SPREAD  := -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 PYTEST  ?=
 
-.PHONY: demo test test-fast test-nightly test-vllm vllm-env check lint types imports install slow soak soak-short bench cases screenshots clean
+.PHONY: demo test test-fast test-nightly test-vllm vllm-env test-verl verl-env check lint types imports install slow soak soak-short bench cases screenshots clean
 
 demo: install  ## The paper's effect in three minutes: prime one of two small models, train both by PPO, open the app
 	@$(BIN)/cogtui run examples/demo.toml --workspace $(DEMO)
@@ -47,6 +48,19 @@ soak: install  ## An hour of random faults, local and Slurm, and an independent 
 soak-short: install  ## The same for five minutes
 	$(BIN)/python -m tests.soak --minutes 4 --round 30 $(SOAK)
 
+test-verl: verl-env  ## verl's own code on our settings, data, reward and dumps, without a GPU: a minute
+	$(VERL)/bin/python -m pytest -m verl tests/verl $(PYTEST)
+
+verl-env: $(VERL)/.installed  ## An environment with verl beside a torch for CPUs, for test-verl
+
+# Complete and pinned, so nothing is resolved: see the comment in the file.
+$(VERL)/.installed: requirements-verl-cpu.txt pyproject.toml
+	@test -x $(VERL)/bin/python || $(PYTHON) -m venv $(VERL)
+	@echo "Installing into $(VERL) (1.9 GB)"
+	@$(VERL)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --requirement requirements-verl-cpu.txt
+	@$(VERL)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $@
+
 check: lint types imports  ## What CI checks besides the tests
 
 lint: install
@@ -79,4 +93,4 @@ $(VENV)/.installed: Makefile pyproject.toml constraints.txt
 	@touch $@
 
 clean:
-	rm -rf $(VENV) $(VLLM) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(VLLM) $(VERL) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

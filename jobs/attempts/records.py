@@ -63,6 +63,8 @@ class JobRecord(_AttemptRecord, frozen=True, kw_only=True):
     submitter: ProcessId
     inputs: tuple[str, ...] = ()
     resources: dict[str, Any] = msgspec.field(default_factory=dict)
+    launches_itself: bool = False
+    """Whether the stage starts the processes of a node itself, so that it is not put under torchrun."""
     time_limit_s: float | None = None
     warn_s: float = 90.0
     """Seconds before the limit at which the stage is asked to stop."""

@@ -14,6 +14,7 @@ from jobs.state.types import Submission
 from jobs.submit.choice import StageChoice
 from jobs.workspace import Workspace
 from pipelines.errors import MissingRequirement
+from pipelines.stages import stage_kind
 
 _KEPT_FILES: Final = frozenset({"stage.json", "attempts", "replaced"})
 """Files of a stage folder that a forced attempt keeps."""
@@ -31,6 +32,7 @@ def new_job_record(workspace: Workspace, instance: StageInstance, number: int, c
         submitter=process_id(),
         inputs=instance.inputs,
         resources=instance.resources.model_dump(mode="json"),
+        launches_itself=stage_kind(instance.kind).is_launching_itself(instance.config),
         time_limit_s=None if limit is None else limit * 60.0,
         shards=_shards(instance) if cluster == "slurm" else 0,
     )

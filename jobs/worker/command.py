@@ -22,11 +22,14 @@ _HANDLES: Final = "--signals-to-handle=SIGQUIT"
 
 
 def stage_command(job: JobRecord, stage: Path, environment: Mapping[str, str] = os.environ) -> list[str]:
-    """Return the command of a stage: its Python, under torchrun if it asks for several processes or nodes."""
+    """Return the command of a stage: its Python, under torchrun if it asks for several processes or nodes.
+
+    A stage that launches its processes itself is started alone on each node.
+    """
     resources = Resources.model_validate(job.resources)
     python = str(resources.python or sys.executable)
     tail = ["-m", "pipelines", "--folder", str(stage)]
-    if resources.processes == 1 and resources.nodes == 1:
+    if job.launches_itself or (resources.processes == 1 and resources.nodes == 1):
         return [python, *tail]
     launcher = [*_IGNORING_SIGNALS, python, "-m", "torch.distributed.run", f"--nproc-per-node={resources.processes}"]
     if resources.nodes == 1:
@@ -57,6 +60,12 @@ def child_environment(job: JobRecord, attempt: Path, base: Mapping[str, str] = o
         PYTHONFAULTHANDLER="1",  # so that a segmentation fault leaves a traceback
         PYTHONSAFEPATH="1",  # a folder named `jobs` in the current directory must not shadow this package
     )
+    if job.launches_itself and resources.nodes > 1:
+        environment.update(  # as torchrun names them
+            RANK=base["SLURM_NODEID"],
+            WORLD_SIZE=str(resources.nodes),
+            MASTER_ADDR=submitit_adapter.first_node(base["SLURM_JOB_NODELIST"]),
+        )
     environment.update(resources.environment)
     environment[ATTEMPT_VARIABLE] = os.path.realpath(attempt)
     environment.pop(SHARD_VARIABLE, None)

@@ -108,6 +108,7 @@ _BUILTIN: Final = (
         evaluates="training",
         result_table="pipelines.training.core.tables:ppo_table",
         needs="pipelines.stages.needs:engine_needs",
+        launches_itself="pipelines.stages.needs:engine_launches_itself",
     ),
     StageKind(
         "sample",

@@ -122,7 +122,7 @@ def _drop_outside_key(value: Any, dumped: Any) -> None:
             extra = field.json_schema_extra
             rule = extra.get("in_key") if isinstance(extra, dict) else None
             inner = getattr(value, name)
-            is_default = inner == field.get_default(call_default_factory=True, validated_data={})
+            is_default = _same_in_key(inner, field.get_default(call_default_factory=True, validated_data={}))
             if rule is False or (rule == "unless_default" and is_default):
                 dumped.pop(name, None)
             elif name in dumped:
@@ -133,6 +133,18 @@ def _drop_outside_key(value: Any, dumped: Any) -> None:
     elif isinstance(value, dict) and isinstance(dumped, dict):
         for key, each in value.items():
             _drop_outside_key(each, dumped.get(str(key)))
+
+
+def _same_in_key(value: Any, other: Any) -> bool:
+    """Return whether two values are equal in what is part of the key."""
+    if not (isinstance(value, BaseModel) and type(value) is type(other)):
+        return bool(value == other)
+    dumps = []
+    for each in (value, other):
+        dumped = each.model_dump(mode="json", context={"for_key": True})
+        _drop_outside_key(each, dumped)
+        dumps.append(dumped)
+    return bool(dumps[0] == dumps[1])
 
 
 class InputFile(BaseModel):

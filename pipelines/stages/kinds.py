@@ -89,6 +89,8 @@ class StageKind:
         detail_table: from the result of one stage, a table for `cogtui show`.
         cost: from a config as plain values, what the stage will be billed, in a few words; None if nothing.
         needs: from a config as plain values, the `StageNeed`s that depend on it: packages, keys, paths.
+        launches_itself: from a config as plain values, whether a stage starts the processes of a node itself; it
+            is then one process a node, and not under torchrun.
     """
 
     name: str
@@ -104,6 +106,7 @@ class StageKind:
     detail_table: str | Callable[[Result], StageTable] | None = None
     cost: str | Callable[[Mapping[str, Any]], str | None] | None = None
     needs: str | Callable[[Mapping[str, Any]], Sequence[StageNeed]] | None = None
+    launches_itself: str | Callable[[Mapping[str, Any]], bool] | None = None
 
     @property
     def makes_model(self) -> bool:
@@ -133,6 +136,10 @@ class StageKind:
     def cost_of(self, config: Mapping[str, Any]) -> str | None:
         """Return what a stage of this config will be billed, in a few words; None where nothing is asked."""
         return None if self.cost is None else cast("str | None", _load(self.cost)(config))
+
+    def is_launching_itself(self, config: Mapping[str, Any]) -> bool:
+        """Return whether a stage of this config starts the processes of a node itself."""
+        return self.launches_itself is not None and bool(_load(self.launches_itself)(config))
 
     def needs_of(self, config: Mapping[str, Any]) -> Sequence[StageNeed]:
         """Return what a stage of this config needs beyond `packages`."""

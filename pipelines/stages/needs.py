@@ -91,6 +91,14 @@ def engine_needs(config: Mapping[str, Any]) -> list[StageNeed]:
     found = []
     if isinstance(engine, Mapping) and engine.get("name") == "vllm":
         found.append(StageNeed("package", "vllm", _install("vllm")))
+    if engine_launches_itself(config):
+        found.append(StageNeed("package", "pyarrow", _install("export")))
     if config.get("algorithm") == "grpo":
         found.append(StageNeed("package", "trl", _install("train")))
     return found
+
+
+def engine_launches_itself(config: Mapping[str, Any]) -> bool:
+    """Return whether the engine of a `ppo` stage starts the processes of a node: verl does, by Ray."""
+    engine = config.get("engine")
+    return isinstance(engine, Mapping) and engine.get("name") == "verl"

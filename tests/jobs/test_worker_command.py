@@ -10,11 +10,12 @@ import pytest
 
 from jobs.attempts.processes import process_id
 from jobs.attempts.records import JobRecord
-from jobs.worker.command import stage_command
+from jobs.worker.command import child_environment, stage_command
 from pipelines import __main__ as entry
 from pipelines.errors import CogtuiError, Interrupted, StageFailed
 from pipelines.files import read_json
 from pipelines.folder import ATTEMPT_VARIABLE
+from pipelines.stages import stage_kind
 
 
 def job(**resources: Any) -> JobRecord:
@@ -48,6 +49,27 @@ def test_nodes_meet_at_the_first_of_them() -> None:
         "--rdzv-id=4242",
     } <= set(command)
     assert "--standalone" not in command
+
+
+def test_a_stage_that_launches_its_processes_itself_is_alone_on_each_node(tmp_path: Path) -> None:
+    two = JobRecord(
+        key="ppo-0", number=1, cluster="slurm", name="x", submitted=0.0, submitter=process_id(),
+        resources={"processes": 4, "nodes": 2, "cpus": 8}, launches_itself=True,
+    )  # fmt: skip
+    environment = {"SLURM_JOB_NODELIST": "node[07-08]", "SLURM_JOB_ID": "4242", "SLURM_NODEID": "1"}
+    command = stage_command(two, Path("/stage"), environment)
+    assert command == [sys.executable, "-m", "pipelines", "--folder", "/stage"]
+    variables = child_environment(two, tmp_path, environment)
+    assert {name: variables[name] for name in ("RANK", "WORLD_SIZE", "MASTER_ADDR")} == {
+        "RANK": "1", "WORLD_SIZE": "2", "MASTER_ADDR": "node07",
+    }  # fmt: skip
+
+
+def test_only_ppo_with_verl_launches_its_processes_itself() -> None:
+    ppo, prime = stage_kind("ppo"), stage_kind("prime")
+    assert ppo.is_launching_itself({"engine": {"name": "verl"}})
+    assert not ppo.is_launching_itself({"engine": {"name": "vllm"}})
+    assert not prime.is_launching_itself({})
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGUSR2])

@@ -220,15 +220,39 @@ class VLLMConfig(ConfigTable):
     """Whether vLLM releases its GPU memory during updates."""
 
 
-class EngineConfig(ConfigTable):
-    """The engine that generates completions."""
+class VerlConfig(ConfigTable):
+    """verl as the engine of the whole `ppo` stage, generation and training, on one node or several."""
 
-    name: Literal["auto", "dropping", "hf", "vllm"] = "auto"
-    """`dropping`: our loop that drops finished rows (`auto` on a CPU). `hf`: `model.generate` (`auto` on a GPU)."""
+    python: str | None = Field(default=None, json_schema_extra=_OUTSIDE_KEY)
+    """Interpreter with verl; by default that of the stage. verl pins other versions of torch and vLLM than ours."""
+    rollout: Literal["vllm", "sglang"] = "vllm"
+    """verl's own engine for generation."""
+    tensor_parallel: PositiveInt = 1
+    """Number of GPUs over which each copy of the model is split for generation."""
+    gpu_memory: Annotated[float, Field(gt=0, lt=1)] = Field(default=0.4, json_schema_extra=_OUTSIDE_KEY)
+    """Fraction of the GPU memory that generation may use."""
+    overrides: tuple[str, ...] = ()
+    """Further Hydra overrides of `verl.trainer.main_ppo`, e.g. `actor_rollout_ref.actor.strategy=fsdp2`."""
+
+
+class EngineConfig(ConfigTable):
+    """The engine that generates completions; with `verl` also the one that trains."""
+
+    name: Literal["auto", "dropping", "hf", "vllm", "verl"] = "auto"
+    """`dropping`: our loop that drops finished rows (`auto` on a CPU). `hf`: `model.generate` (`auto` on a GPU).
+    `verl`: verl's PPO under Ray, in the place of ours (stage `ppo` only)."""
     batch: PositiveInt | None = None
     """Completions generated at once; by default all."""
     vllm: VLLMConfig = VLLMConfig()
     """Settings of vLLM."""
+    verl: VerlConfig = Field(default=VerlConfig(), json_schema_extra=UNLESS_DEFAULT)
+    """Settings of verl."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _name_alone(cls, value: Any) -> Any:
+        """Take `engine = "verl"` as `engine.name = "verl"`."""
+        return {"name": value} if isinstance(value, str) else value
 
 
 class OptimizerConfig(ConfigTable):
@@ -411,3 +435,9 @@ class SampleConfig(TrainingConfig):
     """Completions sampled together; results are written after each such batch."""
     engine: EngineConfig = EngineConfig()
     """Engine that generates them."""
+
+    @model_validator(mode="after")
+    def _engine_only_generates(self) -> Self:
+        if self.engine.name == "verl":
+            raise ValueError("engine verl trains with PPO; sample with vllm, hf or dropping")
+        return self

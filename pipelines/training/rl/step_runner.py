@@ -130,12 +130,8 @@ class RLStepRunner:
         return {"test_accuracy": metrics["accuracy"]} if metrics else {}
 
     def planned_rollouts(self) -> int:
-        """Return the number of distinct training rollouts of the whole stage.
-
-        A step that crosses the end of a pass may hold a problem twice; its rollouts then have one id.
-        """
-        steps = (problems_of_step(self._train, step, self._config) for step in range(self._config.steps))
-        return self._config.rollouts * sum(len({problem["id"] for problem in problems}) for problems in steps)
+        """Return the number of distinct training rollouts of the whole stage."""
+        return planned_rollouts(self._train, self._config)
 
     @property
     def _is_first(self) -> bool:
@@ -155,6 +151,15 @@ class RLStepRunner:
 def checkpoint_interval(config: PPOConfig) -> int:
     """Return the number of steps between checkpoints."""
     return config.checkpoint_every or max(1, min(10, config.steps // 4))
+
+
+def planned_rollouts(problems: Sequence[JsonProblem], config: PPOConfig) -> int:
+    """Return the number of distinct training rollouts of a whole stage.
+
+    A step that crosses the end of a pass may hold a problem twice; its rollouts then have one id.
+    """
+    steps = (problems_of_step(problems, step, config) for step in range(config.steps))
+    return config.rollouts * sum(len({problem["id"] for problem in chosen}) for chosen in steps)
 
 
 def problems_of_step(problems: Sequence[JsonProblem], step: int, config: PPOConfig) -> list[JsonProblem]:

@@ -35,6 +35,11 @@ if TYPE_CHECKING:
 
 def run(config: PPOConfig, inputs: Inputs, folder: StageFolder) -> None:
     """Train from the newest checkpoint if there is one; write `artifacts/model` and the result."""
+    if config.engine.name == "verl":
+        from pipelines.training.verl.stage import run as run_verl
+
+        run_verl(config, inputs, folder)
+        return
     if config.algorithm == "grpo":
         from pipelines.training.grpo.algorithm import run as run_grpo
 
