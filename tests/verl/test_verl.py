@@ -17,6 +17,7 @@ from hydra import compose, initialize_config_module
 from verl.trainer.ppo.utils import create_rl_dataset, need_critic, need_reference_policy
 from verl.utils.config import validate_config
 
+from pipelines.errors import StageFailed
 from pipelines.folder import StageFolder
 from pipelines.run import prepare, run_stage
 from pipelines.signals import Stop
@@ -353,17 +354,24 @@ def test_ray_starts_with_our_arguments_and_ends_with_its_process(tmp_path: Path)
     interpreter = VerlInterpreter(sys.executable, tmp_path / "output.log")
     interpreter.require()
     address = ray_address("localhost", str(os.getpid()))
-    head = interpreter.start(
-        ray_arguments(address, is_head=True, cpus=1, gpus=0), {"RAY_TMPDIR": str(tmp_path), "RAY_ADDRESS": ""}
-    )
+    head = interpreter.start(ray_arguments(address, is_head=True, cpus=1, gpus=0), {})
     try:
-        wait_for_nodes(interpreter, address, 1, Stop())
+        wait_for_nodes(interpreter, head, address, 1, Stop())
         assert head.poll() is None
     finally:
         end_process(head)
     left = [one for one in psutil.process_iter() if address in " ".join(_command(one))]
     psutil.wait_procs(left, timeout=30)
     assert not [one for one in left if one.is_running() and one.status() != psutil.STATUS_ZOMBIE]
+
+
+def test_a_ray_that_cannot_start_is_named_at_once(tmp_path: Path) -> None:
+    interpreter = VerlInterpreter(sys.executable, tmp_path / "output.log")
+    address = ray_address("192.0.2.255", "0")  # no address of this machine
+    head = interpreter.start([*ray_arguments(address, is_head=True, cpus=1, gpus=0), "--no-such-option"], {})
+    with pytest.raises(StageFailed, match="Ray ended with code 2") as caught:
+        wait_for_nodes(interpreter, head, address, 1, Stop())
+    assert "no-such-option" in caught.value.detail
 
 
 def _command(process: psutil.Process) -> list[str]:
@@ -386,7 +394,7 @@ def test_its_trainer_starts_with_our_settings_up_to_the_gpus(
     )  # fmt: skip
     overrides.append("transfer_queue.backend.SimpleStorage.num_data_storage_units=1")  # of two cores
     interpreter = VerlInterpreter(sys.executable, tmp_path / "output.log")
-    process = interpreter.start(["-m", "verl.trainer.main_ppo", *overrides], {"RAY_TMPDIR": str(tmp_path)})
+    process = interpreter.start(["-m", "verl.trainer.main_ppo", *overrides], LOCAL_RAY)
     try:
         code = process.wait(300)
     finally:

@@ -85,7 +85,7 @@ class VerlInterpreter:
         return ""
 
     def _environment(self, variables: Mapping[str, str]) -> dict[str, str]:
-        own = (
+        foreign = (
             "PYTHONPATH",
             "PYTHONHOME",
             "VIRTUAL_ENV",
@@ -95,9 +95,20 @@ class VerlInterpreter:
             "MASTER_ADDR",
             "MASTER_PORT",
         )
-        base = {name: value for name, value in os.environ.items() if name not in own}
+        base = {name: value for name, value in os.environ.items() if name not in foreign}
+        own = {"RAY_TMPDIR": _ray_folder(), "PYTHONUNBUFFERED": "1", "PYTHONSAFEPATH": "1"}
         # Ray would write a token into the home directory, which may be read-only.
-        return base | {"RAY_AUTH_MODE": "disabled", "PYTHONUNBUFFERED": "1", "PYTHONSAFEPATH": "1"} | dict(variables)
+        return {"RAY_AUTH_MODE": "disabled"} | own | base | dict(variables)
+
+
+def _ray_folder() -> str:
+    """Return a folder of this user for Ray's sockets: its own, `/tmp/ray`, belongs to whoever came first.
+
+    It is short, because the path of a socket may have 107 characters only.
+    """
+    path = Path("/tmp") / f"ray-{os.getuid()}"  # as Ray's own
+    path.mkdir(mode=0o700, exist_ok=True)
+    return str(path)
 
 
 def _ignore_warnings_of_slurm() -> None:
@@ -124,6 +135,10 @@ def _ip_of(host: str) -> str:
     return address
 
 
+LOCAL_RAY: Final = {"RAY_ADDRESS": "local"}
+"""Variables with which verl starts a Ray of its own: it would otherwise join one of another job on this node."""
+
+
 def ray_arguments(address: str, *, is_head: bool, cpus: int, gpus: int) -> list[str]:
     """Return the arguments of the interpreter that starts Ray on this node and stays until Ray ends."""
     host, _, port = address.rpartition(":")
@@ -134,11 +149,20 @@ def ray_arguments(address: str, *, is_head: bool, cpus: int, gpus: int) -> list[
     ]  # fmt: skip
 
 
-def wait_for_nodes(interpreter: VerlInterpreter, address: str, nodes: int, stop: Stop) -> None:
+def wait_for_nodes(
+    interpreter: VerlInterpreter, head: "subprocess.Popen[bytes]", address: str, nodes: int, stop: Stop
+) -> None:
     """Wait until every node has joined Ray.
 
+    Args:
+        interpreter: verl's.
+        head: the process of `ray_arguments` on this node.
+        address: of Ray.
+        nodes: how many there must be.
+        stop: of the stage.
+
     Raises:
-        StageFailed: one is missing after five minutes.
+        StageFailed: Ray ended, or a node is missing after five minutes.
         Interrupted: a stop was requested.
     """
     code = (
@@ -146,14 +170,21 @@ def wait_for_nodes(interpreter: VerlInterpreter, address: str, nodes: int, stop:
         "sys.exit(sum(node['Alive'] for node in ray.nodes()) < int(sys.argv[2]))"
     )
     deadline = time.monotonic() + _JOIN_S
-    while interpreter.start(["-c", code, address, str(nodes)], {}).wait():
-        stop.raise_if_requested()
+    while True:
+        probe = interpreter.start(["-c", code, address, str(nodes)], {})
+        while (found := wait_for_end(probe, stop)) is None:
+            if head.poll() is not None or time.monotonic() > deadline:
+                end_process(probe)
+                break
+        if found == 0:
+            return
+        if head.poll() is not None:
+            raise StageFailed(f"Ray ended with code {head.returncode}", detail=interpreter.last_lines())
         if time.monotonic() > deadline:
             raise StageFailed(
                 f"not all {nodes} nodes joined Ray at {address} within {_JOIN_S:.0f} s",
                 detail=interpreter.last_lines(),
             )
-        time.sleep(_POLL_S)
 
 
 def wait_for_end(process: "subprocess.Popen[bytes]", stop: Stop) -> int | None:

@@ -23,6 +23,7 @@ from pipelines.training.verl.checkpoints import latest_saved, take_over, usable_
 from pipelines.training.verl.data import TEST_FILE, TRAIN_FILE, write_problem_tables
 from pipelines.training.verl.dumps import DumpConverter
 from pipelines.training.verl.process import (
+    LOCAL_RAY,
     VerlInterpreter,
     end_process,
     ray_address,
@@ -119,14 +120,14 @@ def _train(
 ) -> None:
     """Run verl to its end, recording its steps and taking over its checkpoints."""
     with ExitStack() as running, graceful() as stop, recorder.open_streams():
-        variables: dict[str, str] = {}
+        variables = LOCAL_RAY
         if machines.nodes > 1:
             variables = {"RAY_ADDRESS": _address()}
             head = interpreter.start(
                 ray_arguments(_address(), is_head=True, cpus=machines.cpus, gpus=machines.gpus), {}
             )
             running.callback(end_process, head)
-            wait_for_nodes(interpreter, _address(), machines.nodes, stop)
+            wait_for_nodes(interpreter, head, _address(), machines.nodes, stop)
         process = interpreter.start(["-m", "verl.trainer.main_ppo", *overrides], variables)
         running.callback(end_process, process)
         taken = recorder.step
