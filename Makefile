@@ -48,7 +48,7 @@ soak: install  ## An hour of random faults, local and Slurm, and an independent 
 soak-short: install  ## The same for five minutes
 	$(BIN)/python -m tests.soak --minutes 4 --round 30 $(SOAK)
 
-test-verl: verl-env  ## verl's own code on our settings, data, reward and dumps, without a GPU: a minute
+test-verl: verl-env  ## verl's own code on our settings, data, reward and dumps, without a GPU: some minutes
 	$(VERL)/bin/python -m pytest -m verl tests/verl $(PYTEST)
 
 verl-env: $(VERL)/.installed  ## An environment with verl beside a torch for CPUs, for test-verl

@@ -29,8 +29,22 @@ from pipelines.training.verl import settings
 from pipelines.training.verl.data import TEST_FILE, TRAIN_FILE, write_problem_tables
 from pipelines.training.verl.dumps import DumpConverter, read_dump
 from pipelines.training.verl.metrics import MetricsFollower
-from pipelines.training.verl.process import VerlInterpreter, end_process, ray_address, ray_arguments, wait_for_nodes
-from pipelines.training.verl.settings import VerlMachines, VerlPaths, hydra_value, require_supported, verl_overrides
+from pipelines.training.verl.process import (
+    LOCAL_RAY,
+    VerlInterpreter,
+    end_process,
+    ray_address,
+    ray_arguments,
+    wait_for_nodes,
+)
+from pipelines.training.verl.settings import (
+    RAY_CPUS,
+    VerlMachines,
+    VerlPaths,
+    hydra_value,
+    require_supported,
+    verl_overrides,
+)
 
 pytestmark = pytest.mark.verl
 
@@ -138,9 +152,11 @@ def test_the_published_settings_are_accepted_and_mean_the_same(
 )  # fmt: skip
 def test_every_field_is_accepted(change: dict[str, Any], problems: StageFolder, model: Path, tmp_path: Path) -> None:
     config = PPOConfig.model_validate(SMALL | change)
-    found = composed(config, paths_in(tmp_path, problems, model), VerlMachines(1, 2, 4), tmp_path / "global_step_10")
+    found = composed(
+        config, paths_in(tmp_path, problems, model), VerlMachines(1, 2, RAY_CPUS), tmp_path / "global_step_10"
+    )
     assert found.trainer.resume_from_path == str(tmp_path / "global_step_10")
-    assert found.ray_kwargs.ray_init.num_cpus == 16
+    assert found.ray_kwargs.ray_init.num_cpus == RAY_CPUS
     assert found.critic.cliprange_value == (config.value_clip or 1e9)
     assert found.trainer.critic_warmup == config.critic_warmup_steps
     if config.engine.verl.overrides:
@@ -154,7 +170,7 @@ def test_an_override_that_verl_does_not_know_is_refused_by_verl(
 
     config = PPOConfig.model_validate(SMALL | {"engine": {"name": "verl", "verl": {"overrides": ["trainer.nope=1"]}}})
     with pytest.raises(ConfigCompositionException, match="nope"):
-        composed(config, paths_in(tmp_path, problems, model), VerlMachines(1, 2, 4))
+        composed(config, paths_in(tmp_path, problems, model), VerlMachines(1, 2, RAY_CPUS))
 
 
 @pytest.mark.parametrize(
@@ -172,7 +188,7 @@ def test_its_data_loader_reads_our_problems_in_the_order_of_the_steps(
     config = PPOConfig.model_validate(SMALL)
     write_problem_tables(tmp_path, loaded, config)
     tokenizer = tokenizer_of(loaded)
-    found = composed(config, paths_in(tmp_path, problems, model), VerlMachines(1, 2, 4))
+    found = composed(config, paths_in(tmp_path, problems, model), VerlMachines(1, 2, RAY_CPUS))
     train = create_rl_dataset(found.data.train_files, found.data, tokenizer, None)
     test = create_rl_dataset(found.data.val_files, found.data, tokenizer, None)
     assert (len(train), len(test)) == (3 * 6, len(loaded.test))
@@ -226,7 +242,7 @@ def test_its_reward_manager_calls_our_reward(
     problems: StageFolder, loaded: LoadedProblems, model: Path, tmp_path: Path
 ) -> None:
     tokenizer = tokenizer_of(loaded)
-    found = composed(PPOConfig.model_validate(SMALL), paths_in(tmp_path, problems, model), VerlMachines(1, 2, 4))
+    found = composed(PPOConfig.model_validate(SMALL), paths_in(tmp_path, problems, model), VerlMachines(1, 2, RAY_CPUS))
     for problem in (dict(loaded.train[0]), dict(loaded.train[1])):
         first, second = problem["numbers"]
         texts = [f"<answer> {first} {sign} {second} </answer>" for sign in "+-"] + ["<answer> 1", "1 + 1"]
@@ -385,14 +401,14 @@ def test_its_trainer_starts_with_our_settings_up_to_the_gpus(
     problems: StageFolder, loaded: LoadedProblems, model: Path, tmp_path: Path
 ) -> None:
     """The settings are checked, Ray starts, our data is read, the steps are counted; then a GPU is missing."""
-    config = PPOConfig.model_validate(SMALL)
+    fewer = ["transfer_queue.backend.SimpleStorage.num_data_storage_units=1"]  # eight take three minutes on two cores
+    config = PPOConfig.model_validate(SMALL | {"engine": {"name": "verl", "verl": {"overrides": fewer}}})
     write_problem_tables(tmp_path, loaded, config)
     paths = paths_in(tmp_path, problems, model)
     overrides = verl_overrides(
-        config, paths, VerlMachines(1, 1, 2), checkpoint_every=2, chat_template="{{ messages[0]['content'] }}",
+        config, paths, VerlMachines(1, 1, RAY_CPUS), checkpoint_every=2, chat_template="{{ messages[0]['content'] }}",
         resume_from=None,
     )  # fmt: skip
-    overrides.append("transfer_queue.backend.SimpleStorage.num_data_storage_units=1")  # of two cores
     interpreter = VerlInterpreter(sys.executable, tmp_path / "output.log")
     process = interpreter.start(["-m", "verl.trainer.main_ppo", *overrides], LOCAL_RAY)
     try:

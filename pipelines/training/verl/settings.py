@@ -7,8 +7,9 @@ from typing import Any, Final, NamedTuple
 from pipelines.errors import InvalidInput
 from pipelines.training.core.configs import OptimizerConfig, PPOConfig, SamplingConfig
 
-RAY_CPUS: Final = 16
-"""Least logical CPUs that Ray is told of: with fewer, verl waits for ever without a message."""
+RAY_CPUS: Final = 64
+"""Least logical CPUs of a node that Ray is told of. verl reserves one for each of its some twenty helpers, and some for
+each GPU; with too few it waits for ever without a message. They cost nothing."""
 TOKENS_PER_PASS: Final = 16384
 """Token budget of a forward pass and GPU where the config names no `micro_batch`."""
 _NO_CLIP: Final = 1e9
@@ -57,7 +58,7 @@ class VerlMachines(NamedTuple):
     gpus: int
     """On each node."""
     cpus: int
-    """On each node."""
+    """Logical CPUs of each node, at least `RAY_CPUS`."""
 
 
 def require_supported(config: PPOConfig) -> None:
@@ -243,7 +244,7 @@ def _trainer(config: PPOConfig, paths: VerlPaths, machines: VerlMachines, checkp
         "+ray_kwargs.ray_init.runtime_env.env_vars.VERL_FILE_LOGGER_PATH": str(paths.metrics),
     }
     if machines.nodes == 1:  # on several nodes the cluster is there already, and verl must not size it
-        values["ray_kwargs.ray_init.num_cpus"] = max(RAY_CPUS, machines.cpus)
+        values["ray_kwargs.ray_init.num_cpus"] = machines.cpus
     return values
 
 

@@ -32,7 +32,7 @@ from pipelines.training.verl.process import (
     wait_for_nodes,
 )
 from pipelines.training.verl.recorder import VerlRecorder
-from pipelines.training.verl.settings import VerlMachines, VerlPaths, require_supported, verl_overrides
+from pipelines.training.verl.settings import RAY_CPUS, VerlMachines, VerlPaths, require_supported, verl_overrides
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -58,7 +58,7 @@ def run(config: PPOConfig, inputs: Inputs, folder: StageFolder) -> None:
     rank = int(os.environ.get("RANK", "0"))
     interpreter = VerlInterpreter(config.engine.verl.python, scratch / f"output-{rank}.log")
     interpreter.require()
-    machines = VerlMachines(int(os.environ.get("WORLD_SIZE", "1")), _gpus_here(), len(os.sched_getaffinity(0)))
+    machines = _machines()
     if rank > 0:
         _lend_node(folder, interpreter, machines)
         return
@@ -189,6 +189,11 @@ def _lend_node(folder: StageFolder, interpreter: VerlInterpreter, machines: Verl
 
 def _address() -> str:
     return ray_address(os.environ["MASTER_ADDR"], os.environ.get("SLURM_JOB_ID", "0"))
+
+
+def _machines() -> VerlMachines:
+    nodes, cpus = int(os.environ.get("WORLD_SIZE", "1")), len(os.sched_getaffinity(0))
+    return VerlMachines(nodes, _gpus_here(), max(RAY_CPUS, cpus))
 
 
 def _gpus_here() -> int:
