@@ -64,6 +64,7 @@ class VerlInterpreter:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 env=self._environment(variables),
+                cwd=self._log.parent,  # Hydra writes a folder `outputs` into it
                 preexec_fn=_ignore_warnings_of_slurm,
                 process_group=0,
             )
