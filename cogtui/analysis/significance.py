@@ -50,10 +50,10 @@ def bootstrap_over_problems(values: Mapping[str, float]) -> ProblemEstimate | No
     Returns:
         None with fewer than two problems.
     """
-    import numpy as np
-
     if len(values) < 2:
         return None
+    import numpy as np
+
     # In the order of the ids, so that the resamples do not depend on the order of the files.
     found = np.array([values[problem] for problem in sorted(values)])
     generator = np.random.default_rng(_SEED)

@@ -62,6 +62,29 @@ _NEEDS_EXPERIMENT = frozenset(
 """Actions without effect on the start page, so that the key bar and the palette leave them out."""
 
 
+class Overview(Container):
+    """The list of experiments, the matrix of one, and below it what is claimed, its curve and details of a stage."""
+
+    def __init__(self) -> None:
+        super().__init__(id="overview")
+
+    def compose(self) -> ComposeResult:
+        titles = TextRows(widget_id="titles")
+        with Panel(title="Experiments", panel_id="experiments-panel"):
+            yield ExperimentList()
+        with Panel(panel_id="matrix-panel"):
+            yield TextRows(widget_id="summary")
+            yield titles
+            yield MatrixView(titles)
+        with Container(id="answers"):
+            with Panel(title="Do the habits pay?", subtitle="c for the tables", panel_id="claims-panel", text=True):
+                yield DetailPane("claims")
+            with Panel(title="Test accuracy", subtitle="4 for all curves", panel_id="accuracy-panel"):
+                yield AccuracyChart()
+            with Panel(title="Why", panel_id="facts-panel", text=True):
+                yield DetailPane("facts")
+
+
 class ExperimentsScreen(StagesScreen):
     """The matrix, with details of the stage under the cursor below it."""
 
@@ -83,11 +106,14 @@ class ExperimentsScreen(StagesScreen):
         self._experiment_name: str | None = None
         self._wanted: str | None = None
         self._is_opening_start_page = False
+        self._is_opening_overview = False
         self._by_seed: bool | None = None
         """Whether the matrix has a column per seed; None until the user chose, then by whether there are seeds."""
         self._overviews: tuple[ExperimentOverview, ...] = ()
         self._reader: OverviewReader | None = None
         self._matrix_height: int | None = None
+        self._list_height: int | None = None
+        self._overviews_of: WorkspaceSnapshot | None = None
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         if self.has_class("-empty") and action in _NEEDS_EXPERIMENT:
@@ -95,40 +121,34 @@ class ExperimentsScreen(StagesScreen):
         return super().check_action(action, parameters)
 
     def compose_body(self) -> ComposeResult:
-        titles = TextRows(widget_id="titles")
-        with Container(id="overview"):
-            with Panel(title="Experiments", panel_id="experiments-panel"):
-                yield ExperimentList()
-            with Panel(panel_id="matrix-panel"):
-                yield TextRows(widget_id="summary")
-                yield titles
-                yield MatrixView(titles)
-            with Container(id="answers"):
-                with Panel(title="Do the habits pay?", subtitle="c for the tables", panel_id="claims-panel", text=True):
-                    yield DetailPane("claims")
-                with Panel(title="Test accuracy", subtitle="4 for all curves", panel_id="accuracy-panel"):
-                    yield AccuracyChart()
-                with Panel(title="Why", panel_id="facts-panel", text=True):
-                    yield DetailPane("facts")
+        # The rest is mounted when the workspace is read: the first paint needs none of its twelve widgets.
+        yield TextRows((" reading the workspace", "dim"), widget_id="reading")
 
     @property
     def stage_view(self) -> LineView:
         return self.query_one(MatrixView)
 
     @property
+    def has_stage_view(self) -> bool:
+        return bool(self.query(MatrixView))
+
+    @property
     def stage_key(self) -> str | None:
-        return self.query_one(MatrixView).key
+        return self.query_one(MatrixView).key if self.has_stage_view else None
 
     def show_snapshot(self, snapshot: WorkspaceSnapshot) -> None:
         """Draw the changes of a snapshot."""
-        view = self.query_one(MatrixView)
-        summary = self.query_one("#summary", TextRows)
         if not snapshot.experiments:
             if snapshot.read:
                 self._show_start_page()
-            else:
-                summary.show((" reading the workspace", "dim"))
             return
+        if not self.has_stage_view:
+            if not self._is_opening_overview:
+                self._is_opening_overview = True
+                self.run_worker(self._open_overview(), group="overview", exclusive=True)
+            return
+        view = self.query_one(MatrixView)
+        summary = self.query_one("#summary", TextRows)
         if self.has_class("-empty"):
             self.remove_class("-empty")
             view.focus()
@@ -171,11 +191,22 @@ class ExperimentsScreen(StagesScreen):
             self._matrix_height = room
             panel.styles.height = "1fr" if room is None else room
         self.query_one(AccuracyChart).show_experiment(experiment)
-        self.query_one("#experiments-panel", Panel).show_subtitle(str(len(names)))
+        self._show_number(len(names))
         self._show_overviews(names, place)
         self.show_facts()
         self._choose_answer()
-        self.run_worker(self._read_overviews(snapshot), group="overviews", exclusive=True)
+        if snapshot is not self._overviews_of:
+            self._overviews_of = snapshot
+            self.run_worker(self._read_overviews(snapshot), group="overviews", exclusive=True)
+
+    def _show_number(self, count: int) -> None:
+        """Give the list of experiments as many rows as it needs, up to seven, three where rows are scarce."""
+        panel = self.query_one("#experiments-panel", Panel)
+        panel.show_subtitle(f"{count}, Tab moves there" if count > 1 else "1")
+        rows = min(count, 7 if self.app.size.height >= _HIGH else 3) + 2
+        if rows != self._list_height:
+            self._list_height = rows
+            panel.styles.height = rows
 
     async def _read_overviews(self, snapshot: WorkspaceSnapshot) -> None:
         found = await self.fetch(self.context.work.call(lambda _: self._compute_overviews(snapshot)))
@@ -200,6 +231,8 @@ class ExperimentsScreen(StagesScreen):
 
     @on(LineView.CursorMoved)
     def _experiment_moved(self, event: LineView.CursorMoved) -> None:
+        if not self.has_stage_view:
+            return
         names = [experiment.name for experiment in self.context.snapshot.experiments]
         view = self.query_one(ExperimentList)
         moved = event.view is view and view.has_focus and view.cursor < len(names)
@@ -217,6 +250,8 @@ class ExperimentsScreen(StagesScreen):
             self.query_one(MatrixView).focus()
 
     def _choose_answer(self) -> None:
+        if not self.has_stage_view:
+            return
         # Where there is room for one of the two, a stage comes before what is claimed if it needs explaining or if the
         # cursor was moved to it.
         stage, view = self.stage, self.query_one(MatrixView)
@@ -251,6 +286,16 @@ class ExperimentsScreen(StagesScreen):
             self._by_seed = not now
             self.show_snapshot(self.context.snapshot)
 
+    async def _open_overview(self) -> None:
+        """Mount the list, the matrix and the answers, fill them, and paint them once."""
+        self.paint_changes_once()
+        await self.mount(Overview(), after="#reading")
+        self.query_one("#reading").display = False
+        self.query_one(MatrixView).focus()
+        self.show_snapshot(self.context.snapshot)
+        self.refresh_bindings()
+        self.paint_changes_once()
+
     def _show_start_page(self) -> None:
         if not self.has_class("-empty") and not self._is_opening_start_page:
             self._is_opening_start_page = True
@@ -273,7 +318,8 @@ class ExperimentsScreen(StagesScreen):
         self.add_class("-empty")
         page = self.query(StartPage).first() if self.query(StartPage) else StartPage(recipes)
         if not page.is_mounted:
-            await self.mount(page, after="#overview")
+            self.query_one("#reading").display = False
+            await self.mount(page, after="#reading")
         page.focus_recipes()
         if machine.done() and (facts := machine.result()) is not None:
             page.show_machine(facts)

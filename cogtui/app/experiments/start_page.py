@@ -13,6 +13,7 @@ from textual.app import ComposeResult, SuspendNotSupported
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 
+from cogtui.app.experiments.published_chart import PublishedChart
 from cogtui.app.rendering.styles import INK_STYLES, Part
 from cogtui.app.rendering.text import fit, printable_line
 from cogtui.app.shell.dialogs import AskScreen
@@ -25,7 +26,8 @@ from jobs.recipe.bundled import RecipeSummary
 from pipelines.errors import CogtuiError, InvalidInput
 from pipelines.files import expand_user
 
-_NAME = 24
+_NAME = 26
+_HIGH = 32
 _TAKES = 12
 _API_KEYS = ("ANTHROPIC_API_KEY", "OPENAI_API_KEY")
 
@@ -136,6 +138,13 @@ class StartPage(Vertical):
                     machine.border_title = "This machine"
                     machine.border_subtitle = "cogtui doctor"
                     yield _still(DetailPane("machine-rows"))
+                with Vertical(classes="panel", id="published") as published:
+                    published.border_title = "Accuracy in the paper, 3B models"
+                    published.border_subtitle = "four-habits-mini repeats it in small"
+                    yield PublishedChart()
+                with Vertical(classes="panel", id="after") as after:
+                    after.border_title = "What you launch goes on when you leave"
+                    yield _still(DetailPane("after-rows"))
 
     def on_mount(self) -> None:
         title: list[Part] = [(" Four habits of a reasoner  ", "strong")]
@@ -159,7 +168,11 @@ class StartPage(Vertical):
                 [("$ ", "key"), ("In the shell  ", ""), ("cogtui run RECIPE", "dim")],
             ]
         )
-        self.query_one(RecipeList).show_recipes(self._recipes)
+        view = self.query_one(RecipeList)
+        if self.app.size.height >= _HIGH:
+            view.styles.height = len(self._recipes)  # what the list does not need, the facts get
+        view.show_recipes(self._recipes)
+        self.query_one("#after-rows", DetailPane).show_with(_after_rows)
         self._show_recipe()
 
     def focus_recipes(self) -> None:
@@ -199,7 +212,7 @@ def _still(pane: DetailPane) -> DetailPane:
 def _short(recipe: RecipeSummary) -> str:
     if recipe.gpus:
         return f"{recipe.gpus} GPUs"
-    return recipe.takes.removesuffix(" on two cores").partition(":")[0]
+    return recipe.takes.partition(" on ")[0].partition(":")[0]
 
 
 def _recipe_rows(recipe: RecipeSummary | None, width: int) -> list[list[Part]]:
@@ -207,12 +220,24 @@ def _recipe_rows(recipe: RecipeSummary | None, width: int) -> list[list[Part]]:
         return []
     takes = recipe.takes or "not measured"
     needs = f"{recipe.gpus} GPUs a node" if recipe.gpus else "no GPU"
+    text: list[list[Part]] = []
+    for line in _recipe_text(recipe):
+        text.append([(printable_line(line, 200), "faint" if line.startswith("#") else "dim")])
     return [
         [],
-        *labelled_rows("shows", recipe.shows, width, limit=2),
+        *labelled_rows("shows", recipe.shows, width, limit=4),
         *labelled_rows("takes", f"{takes}; {needs}", width, limit=1),
         *labelled_rows("file", str(recipe.path), width, "dim", limit=1),
+        [],
+        *text,
     ]
+
+
+def _recipe_text(recipe: RecipeSummary) -> list[str]:
+    try:
+        return recipe.path.read_text(encoding="utf-8").splitlines()[:60]
+    except (OSError, UnicodeDecodeError):
+        return []  # a recipe that changed on disk meanwhile; launching it says what is wrong
 
 
 def _machine_rows(facts: MachineFacts, width: int) -> list[list[Part]]:
@@ -225,6 +250,11 @@ def _machine_rows(facts: MachineFacts, width: int) -> list[list[Part]]:
         *labelled_rows("Slurm", slurm, width, limit=1),
         *labelled_rows("keys", keys, width, limit=2),
     ]
+
+
+def _after_rows(width: int) -> list[list[Part]]:
+    text = "Close the app, the shell or the connection, and find it again with `cogtui` in the same folder."
+    return labelled_rows("", text, width, "dim", indent=0, limit=3)
 
 
 def _missing_path(text: str) -> str:

@@ -26,8 +26,14 @@ class StagesScreen(StageActions):
         """Draw the changes of a snapshot."""
         raise NotImplementedError
 
+    @property
+    def has_stage_view(self) -> bool:
+        """Whether the view is mounted."""
+        return True
+
     def on_mount(self) -> None:
-        self.stage_view.focus()
+        if self.has_stage_view:
+            self.stage_view.focus()
         self.watch_signal(self.shared.snapshot_signal, self.show_snapshot)
         self.show_snapshot(self.context.snapshot)
 
@@ -37,6 +43,8 @@ class StagesScreen(StageActions):
     @on(LineView.CursorMoved)
     def show_facts(self) -> None:
         """Show the details of the stage under the cursor."""
+        if not self.has_stage_view:
+            return  # the screen shows something else, with a cursor of its own
         stage, attempts = self.stage, self.SHOWS_ATTEMPTS
         figures = self.context.snapshot.figures.get(self.stage_key or "")
         self.query_one("#facts", DetailPane).show_with(
