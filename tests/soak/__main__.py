@@ -3,18 +3,23 @@
 import argparse
 import contextlib
 import random
+import signal
 import sys
 import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Final
 
 from tests.soak.fault_library import missing_tool
-from tests.soak.faults import disturb, faults_of, heal
+from tests.soak.faults import LONG_STOP, disturb, faults_of, heal
 from tests.soak.processes import kill_all
 from tests.soak.recipe import write_recipe
 from tests.soak.round import RoundReport, SoakRound, run_undisturbed
+
+_LONG_ROUND_S: Final = 50.0
+"""Seconds of a round from which on processes are also stopped for long."""
 
 
 @contextlib.contextmanager
@@ -85,8 +90,9 @@ def soak(
             usable = [cluster for cluster in clusters if cluster == "local" or conf]
             cluster = usable[number % len(usable)]
             here = SoakRound(place / f"round-{number:03d}", recipe, f"{seed}/{number}", cluster, conf)
-            here.rng.random()
             names = [each for each in faults_of(cluster) if not only or each in only]
+            if round_s < _LONG_ROUND_S and not only:
+                names.remove(LONG_STOP)
             began = time.monotonic()
             try:
                 disturb(here, names, round_s, here.folder / "faults.log")
@@ -145,6 +151,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 3
     seed = random.SystemRandom().randrange(10**6) if given.seed is None else given.seed
     _say(f"seed {seed}; repeat a round with --seed {seed} --first ROUND --rounds 1")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what runs is ended
     began = time.monotonic()
     reports = soak(
         seed,

@@ -16,6 +16,8 @@ from tests.soak.processes import kill_all, send
 from tests.soak.round import SoakRound
 
 Fault = Callable[[SoakRound], str]
+LONG_STOP: Final = "long-stop"
+"""Longer than leases and heartbeats last; for long rounds."""
 
 
 def _kill(role: str) -> Fault:
@@ -30,17 +32,19 @@ def _kill(role: str) -> Fault:
     return fault
 
 
-def stop_for_a_while(here: SoakRound) -> str:
-    """SIGSTOP of any process, and SIGCONT after up to four seconds."""
-    found = here.processes()
-    if not found:
-        return ""
-    chosen = here.rng.choice(found)
-    seconds = here.rng.uniform(0.3, 4.0)
-    send(chosen.pid, signal.SIGSTOP)
-    here.pause(seconds)
-    send(chosen.pid, signal.SIGCONT)
-    return f"SIGSTOP of {chosen.role} {chosen.pid} for {seconds:.1f} s"
+def _stop(shortest_s: float, longest_s: float) -> Fault:
+    def fault(here: SoakRound) -> str:
+        found = here.processes()
+        if not found:
+            return ""
+        chosen = here.rng.choice(found)
+        seconds = here.rng.uniform(shortest_s, longest_s)
+        send(chosen.pid, signal.SIGSTOP)
+        here.pause(seconds)
+        send(chosen.pid, signal.SIGCONT)
+        return f"SIGSTOP of {chosen.role} {chosen.pid} for {seconds:.1f} s"
+
+    return fault
 
 
 def stop_stage(here: SoakRound) -> str:
@@ -208,7 +212,8 @@ COMMON: Final[dict[str, Fault]] = {
     "kill-worker": _kill("worker"),
     "kill-run": _kill("run"),
     "kill-follower": _kill("follower"),
-    "stop": stop_for_a_while,
+    "stop": _stop(0.3, 4.0),
+    LONG_STOP: _stop(15.0, 40.0),
     "disk-full": _disk(DiskFault.FULL, "full disk"),
     "write-errors": _disk(DiskFault.WRITE_ERROR, "EIO when writing"),
     "read-errors": _disk(DiskFault.READ_ERROR, "EIO when reading"),

@@ -12,7 +12,7 @@ import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from tests.soak.checker import Finding, check
 from tests.soak.fault_library import DiskFault, FaultLibrary
@@ -183,8 +183,7 @@ class SoakRound:
     def stop(self, *, settled: bool = True) -> None:
         """End what would go on for ever, and wait for the rest; a process that stays is a finding."""
         if self._follower is not None:
-            self._follower.kill()
-            self._follower.wait()
+            self._end_follower(self._follower)
         left = wait_until_gone(self.mark, 30.0 if settled else 0.0)
         if settled:
             self.report.findings += [Finding("process-left", each.command, f"process {each.pid}") for each in left]
@@ -270,7 +269,17 @@ class SoakRound:
             return []
         return sorted(path.name for path in stages.iterdir() if (path / "stage.json").exists())
 
+    @staticmethod
+    def _end_follower(follower: "subprocess.Popen[bytes]") -> None:
+        follower.kill()
+        follower.wait()
+        if follower.stdin is not None:
+            with contextlib.suppress(OSError):
+                follower.stdin.close()
+
     def _start_follower(self) -> None:
+        if self._follower is not None:
+            self._end_follower(self._follower)
         with (self.folder / "follower.err").open("ab") as err:
             self._follower = subprocess.Popen(
                 [sys.executable, "-m", "cogtui.store.ingest.follower", str(self.workspace)],
@@ -288,8 +297,13 @@ def run_undisturbed(folder: Path, recipe: Path) -> WorkspaceContent:
         RuntimeError: it failed.
     """
     workspace = folder / "undisturbed"
+    environment = {**base_environment(), "COGTUI_SOAK_UNDISTURBED": str(workspace)}
     line = [sys.executable, "-m", "cogtui", "run", str(recipe), "--workspace", str(workspace), "--json"]
-    done: Any = subprocess.run(line, env=base_environment(), capture_output=True, text=True, check=False, timeout=900)
+    try:
+        done = subprocess.run(line, env=environment, capture_output=True, text=True, check=False, timeout=1800)
+    except BaseException:
+        kill_all(f"COGTUI_SOAK_UNDISTURBED={workspace}")
+        raise
     if done.returncode:
         raise RuntimeError(f"the undisturbed run failed: {done.stdout} {done.stderr}")
     return read_files(workspace)
