@@ -79,7 +79,7 @@ def start(name: str, path: Path, threads: int) -> tuple[Any, Any]:
 
 
 def speed(path: Path, prompts: int, tokens: int, threads: int) -> None:
-    """Print tokens per second of the engine and of bare calls, each the best of five in turn."""
+    """Print tokens per second of the engine and of bare calls, each the best of ten in turn."""
     import vllm
 
     from pipelines.training.core.configs import SamplingConfig
@@ -106,12 +106,12 @@ def speed(path: Path, prompts: int, tokens: int, threads: int) -> None:
     # On one thread of a shared machine, the CPU time of this process is what the work costs.
     clock = time.process_time if threads == 1 else time.perf_counter
     best = dict.fromkeys(calls, 0.0)
-    for _ in range(5):
+    for _ in range(10):
         for name, call in calls.items():
             began = clock()
             best[name] = max(best[name], call() / (clock() - began))
     engine.close()
-    print(f"{prompts} prompts of 32 tokens, up to {tokens} new ones, {threads} threads:")
+    print(f"{prompts} prompts of 32 tokens, up to {tokens} new ones, threads: {threads}")
     for name, found in best.items():
         print(f"  {name}: {found:.0f} tokens/s, {best['colocated'] / found:.2f}")
 
@@ -119,16 +119,15 @@ def speed(path: Path, prompts: int, tokens: int, threads: int) -> None:
 def sync(path: Path, threads: int) -> None:
     """Print how long the weights of a model of 135 million parameters take into the engine."""
     model, engine = start("135m", path, threads)
-    times = []
+    found = []
     for step in range(1, 6):
-        began = time.perf_counter()
+        began = time.perf_counter(), time.process_time()
         engine.sync(step)
-        times.append(time.perf_counter() - began)
+        found.append((time.perf_counter() - began[0], time.process_time() - began[1]))
     engine.close()
+    wall, processor = (sorted(each)[2] for each in zip(*found, strict=True))
     millions = sum(each.numel() for each in model.parameters()) / 1e6
-    print(
-        f"weights of {millions:.0f} million parameters: {sorted(times)[2]:.2f} s (median of 5; best {min(times):.2f})"
-    )
+    print(f"weights of {millions:.0f} million parameters: {wall:.2f} s, {processor:.2f} s of CPU (medians of 5)")
 
 
 def main() -> None:
