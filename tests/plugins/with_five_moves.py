@@ -190,7 +190,7 @@ async def test_the_app_has_five_lanes_a_legend_and_jumps(judged: Judged) -> None
         assert " V  conclusion 1" in legend
         assert "backtracking" not in legend
         text = app.screen.query_one(TraceText)
-        assert [line[:5] for line in visible_lines(text)[:3]] == ["R    ", " E K ", "  H V"]
+        assert [line[:5] for line in visible_lines(text)[:3]] == ["R····", "·E·K·", "··H·V"]
         await press(pilot, "right_square_bracket", "h")
         assert text.current is not None
         assert text.spans[text.current].behavior == "hedging"
