@@ -1,5 +1,6 @@
 """A person annotates in the trace view, by keyboard alone."""
 
+import json
 from functools import partial
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from cogtui.app.shell.dialogs import ChoiceScreen
 from cogtui.app.shell.help import help_sections
 from cogtui.app.widgets.text_rows import TextRows
 from cogtui.store import open_store
+from cogtui.store.importing.plan import plan_import
+from cogtui.store.importing.run import run_import
 from cogtui.store.ingest.rebuild import rebuild
 from cogtui.store.user_data.annotations import FOLDER, HumanAnnotation, human_judge_run, latest_annotations
 from cogtui.store.user_data.append_log import identity
@@ -52,6 +55,42 @@ async def to_annotate(app: CogtuiApp, pilot: AppPilot) -> AnnotateScreen:
     screen = app.screen
     assert isinstance(screen, AnnotateScreen)
     return screen
+
+
+async def test_messages_are_folded_and_the_caret_steps_over_them(builder: Builder, tmp_path: Path) -> None:
+    result = "\n".join(f"line {number}" for number in range(20))
+    path = tmp_path / "agent.jsonl"
+    messages = [
+        {"role": "user", "content": "Find it."},
+        {"role": "assistant", "content": "I look.", "tool_calls": [{"function": {"name": "ls", "arguments": "{}"}}]},
+        {"role": "tool", "content": result},
+        {"role": "assistant", "content": "Wait, let me check. It is there."},
+    ]
+    path.write_text(json.dumps({"messages": messages}) + "\n")
+    for _ in run_import(plan_import([path]), builder.workspace):
+        pass
+    async with running(builder.workspace, SIZE) as (app, pilot):
+        screen = await to_annotate(app, pilot)
+        assert "line 12" in screen_text(app)
+        await press(pilot, "f")
+        assert "line 12" not in screen_text(app)
+        assert "… 19 more lines" in screen_text(app)
+        assert any("19 lines hidden" in notice for notice in notices(app))
+        assert screen.detail is not None
+        text, shown = screen.text, screen.detail.completion
+        folded = shown.index("line 0") + len("line 0")
+        await press(pilot, *["j"] * 6)
+        text.go_to(folded)
+        await press(pilot, "l")
+        assert shown[text.caret :].startswith("\n[assistant]\nWait"), "the caret is behind the fold"
+        await press(pilot, "h")
+        assert text.caret == folded
+        text.go_to(shown.index("line 12"))  # a place in the fold is shown
+        await settle(pilot)
+        assert "line 12" in screen_text(app)
+        text.go_to(shown.index("Wait"))
+        await press(pilot, "space", "right_parenthesis", "V")
+        assert [span.quote for span in saved(builder.workspace).spans] == ["Wait, let me check."]
 
 
 def saved(workspace: Workspace) -> HumanAnnotation:

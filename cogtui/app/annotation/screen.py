@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
 from textual import on
@@ -28,6 +28,7 @@ from cogtui.app.widgets.text_rows import TextRows
 from cogtui.store import RolloutDetail, RolloutRow, Store
 from cogtui.store.user_data.annotations import HumanAnnotation, human_judge_run, new_annotation
 from cogtui.store.user_data.append_log import identity
+from cogtui.store.values.import_facts import MessagePart, text_parts
 from pipelines.behaviors.sets.registered import BEHAVIOR_LETTERS, BEHAVIORS, behavior_of_letter
 from pipelines.records import Behavior, LabelledSpan
 
@@ -191,7 +192,7 @@ class AnnotateScreen(ChordScreen):
         if self.detail is None:
             return
         marks = [(fact.start, fact.end) for fact in self.rules.facts] if self.rules is not None else []
-        self.text.show_draft(self.draft, marks, stay=stay)
+        self.text.show_draft(self.draft, marks, parts=self._parts(), stay=stay)
         if not stay:
             self.query_one("#head", TextRows).show_rows(head_parts(self.detail.row, self.byline, ""))
         detail, now = self.detail, self.rules
@@ -405,6 +406,13 @@ class AnnotateScreen(ChordScreen):
 
     def jump(self, direction: int, letter: str) -> None:
         self.text.action_jump(direction, letter)
+
+    def _parts(self) -> Sequence[MessagePart]:
+        return () if self.detail is None else text_parts(self.detail.meta, len(self.detail.completion))
+
+    @on(TraceText.FoldingChanged)
+    def _folded(self, event: TraceText.FoldingChanged) -> None:
+        self.show_message(event.describe(self._parts()))
 
     @on(TraceText.NoFurtherSpan)
     def _no_more(self, event: TraceText.NoFurtherSpan) -> None:

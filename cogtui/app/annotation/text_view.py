@@ -11,6 +11,7 @@ from cogtui.app.annotation.draft import AnnotationDraft, SpanKey, span_key
 from cogtui.app.rendering.highlight import HighlightPiece, Highlights
 from cogtui.app.rendering.styles import INK_STYLES, Part, StyleName
 from cogtui.app.rollout.trace_text import TraceText
+from cogtui.store.values.import_facts import MessagePart
 from pipelines.behaviors.sets.registered import BEHAVIOR_LETTERS
 from pipelines.records import LabelledSpan
 
@@ -34,6 +35,7 @@ class AnnotateText(TraceText, inherit_bindings=False):
         Binding("pageup,ctrl+b", "move_page(-1)", "Page up", show=False),
         Binding("g", "first", "Start of the text", show=False),
         Binding("G", "last", "End of the text", show=False),
+        Binding("f", "fold", "Fold tool calls, then thoughts too", show=False),
     ]
 
     class CaretMoved(Message):
@@ -49,12 +51,20 @@ class AnnotateText(TraceText, inherit_bindings=False):
         self.selection: TextSelection | None = None
         self._open: frozenset[LabelledSpan] = frozenset()
 
-    def show_draft(self, draft: AnnotationDraft, marks: Sequence[tuple[int, int]] = (), *, stay: bool) -> None:
+    def show_draft(
+        self,
+        draft: AnnotationDraft,
+        marks: Sequence[tuple[int, int]] = (),
+        *,
+        parts: Sequence[MessagePart] = (),
+        stay: bool,
+    ) -> None:
         """Show a draft.
 
         Args:
             draft: with its text.
             marks: ranges to mark as wrong.
+            parts: thoughts, tool calls and results in the text, which can be folded.
             stay: the same text: caret and view stay where they are.
         """
         kept = self.span if stay else None
@@ -63,7 +73,7 @@ class AnnotateText(TraceText, inherit_bindings=False):
             self._marked = Highlights(len(draft.text), draft.items, marks, behaviors=draft.behaviors)
         else:
             self.caret, self.selection = 0, None
-            self.show_trace(draft.text, draft.items, marks, behaviors=draft.behaviors)
+            self.show_trace(draft.text, draft.items, marks, behaviors=draft.behaviors, parts=parts)
         self.caret = max(0, min(self.caret, len(draft.text) - 1))
         if kept is not None and kept in self.spans:
             self.current = list(self.spans).index(kept)
@@ -123,7 +133,27 @@ class AnnotateText(TraceText, inherit_bindings=False):
             self.caret = self.selection.caret
             self._moved()
         else:
-            self.go_to(move_boundary(self._text, self.caret, unit, direction, "start"))
+            self.go_to(self._beside_fold(move_boundary(self._text, self.caret, unit, direction, "start"), direction))
+
+    def action_fold(self) -> None:
+        """Fold as `TraceText` does. A caret in what is hidden moves to where it is folded."""
+        super().action_fold()
+        if self.selection is None:
+            self.go_to(self._beside_fold(self.caret, -1))
+        else:
+            self._moved()
+
+    def _fold_of(self, offset: int) -> tuple[int, int] | None:
+        """The hidden range that an offset is in."""
+        return next(((start, end) for start, end in self._folds().items() if start < offset < end), None)
+
+    def _beside_fold(self, offset: int, direction: int) -> int:
+        """The nearest offset that is shown, in a direction."""
+        fold = self._fold_of(offset)
+        if fold is None:
+            return offset
+        newline, after = fold
+        return after if direction > 0 and after < len(self._text) else newline
 
     def action_move(self, lines: int) -> None:
         """Move the caret by lines, keeping its column where possible."""
@@ -158,6 +188,8 @@ class AnnotateText(TraceText, inherit_bindings=False):
         self.current = here[0].active[0] if here and here[0].active else None
 
     def _moved(self) -> None:
+        if self._fold_of(self.caret) is not None:  # a span or the end of a selection in what was hidden
+            self.unfold()
         line = self._layout_of_text.line_of(self.caret)
         top, height = self.scroll_offset.y, max(1, self.size.height)
         if line < top or line >= top + height:
@@ -170,14 +202,18 @@ class AnnotateText(TraceText, inherit_bindings=False):
     def line_parts(self, line: int, width: int) -> Sequence[Part]:
         layout = self._layout_of_text
         start, end = layout.bounds(line)
+        hidden = layout.hidden_after(line)
+        shown_until = end if hidden is None else min(hidden[1], len(self._text))
         parts: list[Part] = []
-        for lane, behavior in zip(self._lanes(start, end), self._marked.behaviors, strict=True):
+        for lane, behavior in zip(self._lanes(start, shown_until), self._marked.behaviors, strict=True):
             parts.append((lane, INK_STYLES[behavior]) if lane != " " else ("·", "faint"))
         parts.append((" ↪ " if layout.continues(line) else "   ", "dim"))
         for piece in self._cut(self._marked.pieces_between(start, end)):
             parts.append((layout.show(self._text[piece.start : piece.end]), self._piece_styles(piece)))
         if self.has_focus and layout.line_of(self.caret) == line and not start <= self.caret < end:
             parts.append((" ", "current"))
+        if hidden is not None:
+            parts.append((f" … {self._count_lines(*hidden):,} more lines", "dim"))
         return parts
 
     def _lanes(self, start: int, end: int) -> str:

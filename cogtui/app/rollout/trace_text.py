@@ -66,6 +66,15 @@ class TraceText(ScrollLines):
             self.kinds = kinds
             self.hidden_lines = hidden_lines
 
+        def describe(self, parts: Sequence[MessagePart]) -> str:
+            """Return what is folded of a completion with these parts, as a sentence."""
+            if not parts:
+                return "this completion is one text, without turns: there is nothing to fold"
+            if not self.kinds:
+                return "nothing is folded"
+            what = "tool calls, results and thoughts" if "thought" in self.kinds else "tool calls and results"
+            return f"{what} are folded: {self.hidden_lines:,} lines hidden"
+
     class VisibleRangeChanged(Message):
         """The visible part of the text changed."""
 
@@ -187,6 +196,11 @@ class TraceText(ScrollLines):
         hidden = sum(self._count_lines(*place) for place in self._folds().items())
         self.post_message(self.FoldingChanged(_FOLDED[self._folding], hidden))
 
+    def unfold(self) -> None:
+        """Show all parts."""
+        self._folding = 0
+        self._lay_out()
+
     def line_parts(self, line: int, width: int) -> Sequence[Part]:
         layout = self._layout_of_text
         start, end = layout.bounds(line)
@@ -240,8 +254,7 @@ class TraceText(ScrollLines):
 
     def _bring_into_view(self, place: tuple[int, int]) -> None:
         if any(start < place[0] < end for start, end in self._folds().items()):
-            self._folding = 0  # what is searched for is shown
-            self._lay_out()
+            self.unfold()  # what is searched for is shown
         first, last = (self._layout_of_text.line_of(offset) for offset in (place[0], place[1] - 1))
         top, height = self.scroll_offset.y, self.size.height
         if first < top + 1 or last >= top + height - 1:

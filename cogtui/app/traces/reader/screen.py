@@ -227,13 +227,9 @@ class TraceScreen(SearchActions, ChordScreen, CompareActions, NoteActions, Reusa
 
     @on(TraceText.FoldingChanged)
     def _folded(self, event: TraceText.FoldingChanged) -> None:
-        if self.detail is None or not text_parts(self.detail.meta, len(self.detail.completion)):
-            self.show_message("this completion is one text, without turns: there is nothing to fold")
-        elif not event.kinds:
-            self.show_message("nothing is folded")
-        else:
-            what = "tool calls, results and thoughts" if "thought" in event.kinds else "tool calls and results"
-            self.show_message(f"{what} are folded: {event.hidden_lines:,} lines hidden")
+        detail = self.detail
+        parts = () if detail is None else text_parts(detail.meta, len(detail.completion))
+        self.show_message(event.describe(parts))
 
     @on(TraceText.CurrentSpanChanged)
     def _at_span(self, event: TraceText.CurrentSpanChanged) -> None:
