@@ -63,7 +63,7 @@ def start(name: str, path: Path, threads: int) -> tuple[Any, Any]:
     """Start a colocated engine on a model of this shape; return both."""
     import torch
 
-    from pipelines.training.core.configs import VLLMConfig
+    from pipelines.training.core.engine_configs import VLLMConfig
     from pipelines.training.core.runtime import Runtime
     from pipelines.training.generation.vllm import ColocatedVLLMEngine
     from pipelines.training.generation.vllm_settings import vllm_model
@@ -82,7 +82,7 @@ def speed(path: Path, prompts: int, tokens: int, threads: int) -> None:
     """Print tokens per second of the engine and of bare calls, each the best of ten in turn."""
     import vllm
 
-    from pipelines.training.core.configs import SamplingConfig
+    from pipelines.training.core.engine_configs import SamplingConfig
     from pipelines.training.generation.engine import GenerationRequest
 
     _, engine = start("small", path, threads)

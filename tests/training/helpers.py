@@ -13,7 +13,8 @@ from pipelines.tasks.countdown.problems import make_problem, write_problems
 from pipelines.tasks.countdown.rules import Arithmetic
 from pipelines.tasks.countdown.task import CountdownTask, shipped_template
 from pipelines.tasks.loading import TASK_FILE, TEST_FILE, TRAIN_FILE
-from pipelines.training.core.configs import OptimizerConfig, PPOConfig, SamplingConfig
+from pipelines.training.core.configs import OptimizerConfig, PPOConfig
+from pipelines.training.core.engine_configs import SamplingConfig
 from pipelines.training.core.runtime import Runtime
 from pipelines.training.ppo.networks import PolicyNetwork, ValueNetwork, freeze_copy
 from pipelines.training.ppo.trainer import OptimizedNetwork, PPOTrainer

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import torch
 
-from pipelines.training.core.configs import SamplingConfig
+from pipelines.training.core.engine_configs import SamplingConfig
 from pipelines.training.core.runtime import Runtime
 from pipelines.training.generation.decoders import Decoder, FusedDecoder, FusedWeights, TransformersDecoder, can_fuse
 from pipelines.training.generation.in_process import left_pad

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from pipelines.errors import MissingRequirement, StageFailed
-from pipelines.training.core.configs import EngineConfig, SamplingConfig, VLLMConfig
+from pipelines.training.core.engine_configs import EngineConfig, SamplingConfig, VLLMConfig
 from pipelines.training.generation import vllm_settings
 from pipelines.training.generation.engine import Completion, GenerationRequest, rollout_seed, truncate_at_eos
 from pipelines.training.generation.factory import make_engine

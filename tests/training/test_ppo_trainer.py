@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from pipelines.errors import StageFailed
-from pipelines.training.core.configs import OptimizerConfig, SamplingConfig
+from pipelines.training.core.configs import OptimizerConfig
+from pipelines.training.core.engine_configs import SamplingConfig
 from pipelines.training.core.runtime import memory_guard
 from pipelines.training.generation.engine import GenerationRequest, rollout_seed
 from pipelines.training.generation.row_dropping import RowDroppingEngine

@@ -12,7 +12,7 @@ from pipelines.tasks.countdown.problems import make_problem
 from pipelines.tasks.countdown.task import CountdownTask, problem_json, shipped_template
 from pipelines.tasks.protocol import Score
 from pipelines.tokenizer import build_tokenizer, encode
-from pipelines.training.core.configs import SamplingConfig
+from pipelines.training.core.engine_configs import SamplingConfig
 from pipelines.training.generation.engine import Completion, GenerationRequest
 from pipelines.training.sampling.metrics import rollout_metrics
 from pipelines.training.sampling.rollouts import RolloutSampler, rollout_keys

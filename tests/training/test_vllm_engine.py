@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from pipelines.errors import Interrupted, InvalidInput, StageFailed
-from pipelines.training.core.configs import SamplingConfig, VLLMConfig
+from pipelines.training.core.engine_configs import SamplingConfig, VLLMConfig
 from pipelines.training.core.runtime import Runtime
 from pipelines.training.generation import vllm_process, vllm_settings
 from pipelines.training.generation.engine import Completion, GenerationRequest

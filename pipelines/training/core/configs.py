@@ -4,27 +4,23 @@ Defaults of `prime` and `ppo` are the settings of the published runs (3B models,
 override them.
 """
 
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
-from pipelines.stages import UNLESS_DEFAULT, ConfigModel, StageConfig
+from pipelines.stages import UNLESS_DEFAULT, StageConfig
 from pipelines.teachers.conditions import ConditionName
+from pipelines.training.core.config_fields import (
+    OUTSIDE_KEY,
+    ConfigTable,
+    Fraction,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+)
+from pipelines.training.core.engine_configs import EngineConfig, SamplingConfig
 from pipelines.training.shipped import SHIPPED_NAMES, shipped_model
-
-PositiveInt = Annotated[int, Field(ge=1)]
-NonNegativeInt = Annotated[int, Field(ge=0)]
-PositiveFloat = Annotated[float, Field(gt=0)]
-Fraction = Annotated[float, Field(ge=0, le=1)]
-NonNegativeFloat = Annotated[float, Field(ge=0)]
-
-_OUTSIDE_KEY: dict[str, Any] = {"in_key": False}
-
-
-class ConfigTable(ConfigModel):
-    """A table inside a training config."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, use_attribute_docstrings=True)
 
 
 class TrainingConfig(StageConfig):
@@ -41,7 +37,7 @@ class TrainingConfig(StageConfig):
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
     """Number type of the forward and backward passes (autocast); weights and optimizer states are always float32.
     `auto` is bfloat16 on a GPU and float32 on a CPU, where bfloat16 is slow."""
-    checkpoint_every: NonNegativeInt = Field(default=0, json_schema_extra=_OUTSIDE_KEY)
+    checkpoint_every: NonNegativeInt = Field(default=0, json_schema_extra=OUTSIDE_KEY)
     """Steps between checkpoints; 0 lets the stage choose. A stop signal always saves a checkpoint."""
 
 
@@ -191,70 +187,6 @@ class PretrainConfig(SupervisedConfig):
     """Tokens of a block. Without packing, most tokens of a text; a longer text is an error, never truncated."""
 
 
-class SamplingConfig(ConfigTable):
-    """Sampling of completions."""
-
-    max_new_tokens: PositiveInt = 1024
-    """Most tokens of a completion, including the end-of-sequence token."""
-    temperature: NonNegativeFloat = 1.0
-    """Divides the logits; 0 is greedy decoding."""
-    top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
-    """Sample from the most likely tokens whose probabilities add up to this; 1 is off."""
-    top_k: NonNegativeInt = 0
-    """Sample from this many most likely tokens; 0 is off."""
-
-
-class VLLMConfig(ConfigTable):
-    """vLLM as the engine; needs the extra `vllm`."""
-
-    mode: Literal["colocate", "server"] = "colocate"
-    """`colocate` runs vLLM in the training processes on the same GPUs; `server` in a server that the stage starts
-    beside them, on the GPUs of the node that training leaves free."""
-    server_url: str | None = None
-    """Refused: stages that share a server would overwrite each other's weights. The stage starts its own."""
-    gpu_memory: Annotated[float, Field(gt=0, lt=1)] = 0.3
-    """Fraction of the GPU memory that colocated vLLM may use."""
-    tensor_parallel: PositiveInt = 1
-    """Number of GPUs over which each copy of the model is split."""
-    sleep: bool = False
-    """Whether vLLM releases its GPU memory during updates."""
-
-
-class VerlConfig(ConfigTable):
-    """verl as the engine of the whole `ppo` stage, generation and training, on one node or several."""
-
-    python: str | None = Field(default=None, json_schema_extra=_OUTSIDE_KEY)
-    """Interpreter with verl; by default that of the stage. verl pins other versions of torch and vLLM than ours."""
-    rollout: Literal["vllm", "sglang"] = "vllm"
-    """verl's own engine for generation."""
-    tensor_parallel: PositiveInt = 1
-    """Number of GPUs over which each copy of the model is split for generation."""
-    gpu_memory: Annotated[float, Field(gt=0, lt=1)] = Field(default=0.4, json_schema_extra=_OUTSIDE_KEY)
-    """Fraction of the GPU memory that generation may use."""
-    overrides: tuple[str, ...] = ()
-    """Further Hydra overrides of `verl.trainer.main_ppo`, e.g. `actor_rollout_ref.actor.strategy=fsdp2`."""
-
-
-class EngineConfig(ConfigTable):
-    """The engine that generates completions; with `verl` also the one that trains."""
-
-    name: Literal["auto", "dropping", "hf", "vllm", "verl"] = "auto"
-    """`dropping`: our loop that drops finished rows (`auto` on a CPU). `hf`: `model.generate` (`auto` on a GPU).
-    `verl`: verl's PPO under Ray, in the place of ours (stage `ppo` only)."""
-    batch: PositiveInt | None = None
-    """Completions generated at once; by default all."""
-    vllm: VLLMConfig = VLLMConfig()
-    """Settings of vLLM."""
-    verl: VerlConfig = Field(default=VerlConfig(), json_schema_extra=UNLESS_DEFAULT)
-    """Settings of verl."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _name_alone(cls, value: Any) -> Any:
-        """Take `engine = "verl"` as `engine.name = "verl"`."""
-        return {"name": value} if isinstance(value, str) else value
-
-
 class OptimizerConfig(ConfigTable):
     """AdamW with a linear warm-up, then a constant learning rate."""
 
@@ -360,9 +292,9 @@ class PPOConfig(TrainingConfig):
     """Whether the metrics include the rules judge's counts of behaviours in the rollouts."""
     sharding: Literal["none", "fsdp"] = "none"
     """`fsdp` shards policy, critic, reference and optimizers over the `processes` of the stage's resources."""
-    recompute: bool = Field(default=False, json_schema_extra=_OUTSIDE_KEY)
+    recompute: bool = Field(default=False, json_schema_extra=OUTSIDE_KEY)
     """Recompute activations in the backward pass: a third slower, far less memory, the same result."""
-    keep_checkpoints: PositiveInt = Field(default=2, json_schema_extra=_OUTSIDE_KEY)
+    keep_checkpoints: PositiveInt = Field(default=2, json_schema_extra=OUTSIDE_KEY)
     """Number of newest checkpoints that stay on disk."""
 
     def mini_batch_of(self, network: Literal["actor", "critic"]) -> int:

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipelines.training.core.configs import EngineConfig
+from pipelines.training.core.engine_configs import EngineConfig
 from pipelines.training.core.runtime import Runtime
 from pipelines.training.generation.engine import Engine, ProcessGroup
 

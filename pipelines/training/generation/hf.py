@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import torch
 
-from pipelines.training.core.configs import SamplingConfig
+from pipelines.training.core.engine_configs import SamplingConfig
 from pipelines.training.generation.engine import Completion, GenerationRequest, truncate_at_eos
 from pipelines.training.generation.in_process import InProcessEngine, left_pad
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from pipelines.training.core.configs import SamplingConfig
+from pipelines.training.core.engine_configs import SamplingConfig
 from pipelines.training.core.runtime import Runtime
 from pipelines.training.generation.engine import Completion, GenerationRequest, generate_in_batches
 

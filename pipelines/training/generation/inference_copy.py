@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from pipelines.training.core.configs import SamplingConfig
+from pipelines.training.core.engine_configs import SamplingConfig
 from pipelines.training.core.model import gather_parameters
 from pipelines.training.generation.engine import Completion, Engine, GenerationRequest
 

@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 import torch
 
-from pipelines.training.core.configs import SamplingConfig
+from pipelines.training.core.engine_configs import SamplingConfig
 from pipelines.training.generation.decoders import (
     Decoder,
     FusedDecoder,

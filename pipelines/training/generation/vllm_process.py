@@ -17,7 +17,7 @@ from typing import Any, Final
 import torch
 
 from pipelines.errors import StageFailed
-from pipelines.training.core.configs import VLLMConfig
+from pipelines.training.core.engine_configs import VLLMConfig
 from pipelines.training.core.runtime import Runtime
 from pipelines.training.generation.vllm_settings import VLLMModel, engine_arguments
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 import torch
 
 from pipelines.errors import InvalidInput, StageFailed
-from pipelines.training.core.configs import SamplingConfig, VLLMConfig
+from pipelines.training.core.engine_configs import SamplingConfig, VLLMConfig
 from pipelines.training.core.model import gather_parameters
 from pipelines.training.core.runtime import Runtime
 from pipelines.training.generation.engine import Completion, GenerationRequest, ProcessGroup, truncate_at_eos

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from pipelines.errors import InvalidInput, MissingRequirement
-from pipelines.training.core.configs import SamplingConfig, VLLMConfig
+from pipelines.training.core.engine_configs import SamplingConfig, VLLMConfig
 from pipelines.training.core.model import max_positions
 from pipelines.training.core.runtime import Runtime, world_size
 from pipelines.training.generation.engine import GenerationRequest

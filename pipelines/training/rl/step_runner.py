@@ -12,7 +12,8 @@ from pipelines.folder import StageFolder
 from pipelines.records import Metric, Rollout
 from pipelines.tasks.loading import LoadedProblems
 from pipelines.tasks.protocol import JsonProblem
-from pipelines.training.core.configs import PPOConfig, SamplingConfig
+from pipelines.training.core.configs import PPOConfig
+from pipelines.training.core.engine_configs import SamplingConfig
 from pipelines.training.core.metrics import read_metrics
 from pipelines.training.rl.health import HealthMonitor
 from pipelines.training.rl.ranks import Ranks, rank_folder, shard_items

@@ -9,7 +9,7 @@ from pipelines.errors import InvalidInput, StageFailed
 from pipelines.records import Rollout, rollout_id
 from pipelines.tasks.protocol import JsonProblem, Task
 from pipelines.tokenizer import decode, encode
-from pipelines.training.core.configs import SamplingConfig
+from pipelines.training.core.engine_configs import SamplingConfig
 from pipelines.training.generation.engine import Completion, Engine, GenerationRequest, rollout_seed
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from pipelines.errors import StageFailed
 from pipelines.records import FinishReason, Rollout, rollout_id
 from pipelines.tasks.protocol import JsonProblem, Task
-from pipelines.training.core.configs import SamplingConfig
+from pipelines.training.core.engine_configs import SamplingConfig
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

@@ -31,7 +31,9 @@ class VerlInterpreter:
     """
 
     def __init__(self, python: str | None, log: Path) -> None:
-        self.python = str(Path(python).expanduser()) if python else sys.executable
+        self.python = sys.executable
+        if python:  # not resolved: the `python` of a virtual environment is a link, and works only through it
+            self.python = str(Path(python).expanduser().absolute()) if "/" in python else python
         self._log = log
 
     def require(self) -> None:

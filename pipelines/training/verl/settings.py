@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from pipelines.errors import InvalidInput
-from pipelines.training.core.configs import OptimizerConfig, PPOConfig, SamplingConfig
+from pipelines.training.core.configs import OptimizerConfig, PPOConfig
+from pipelines.training.core.engine_configs import SamplingConfig
 
 RAY_CPUS: Final = 64
 """Least logical CPUs of a node that Ray is told of. verl reserves one for each of its some twenty helpers, and some for
