@@ -14,7 +14,7 @@ from jobs.state.types import Submission
 from jobs.submit.choice import StageChoice
 from jobs.workspace import Workspace
 from pipelines.errors import MissingRequirement
-from pipelines.stages import stage_kind
+from pipelines.stages.builtin import find_kind
 
 _KEPT_FILES: Final = frozenset({"stage.json", "attempts", "replaced"})
 """Files of a stage folder that a forced attempt keeps."""
@@ -23,6 +23,7 @@ _KEPT_FILES: Final = frozenset({"stage.json", "attempts", "replaced"})
 def new_job_record(workspace: Workspace, instance: StageInstance, number: int, cluster: Cluster) -> JobRecord:
     """Return the job record of a new attempt."""
     limit = instance.resources.minutes
+    kind = find_kind(instance.kind)  # a stage with a Python of its own may have a kind that only that one has
     return JobRecord(
         key=instance.key,
         number=number,
@@ -32,7 +33,7 @@ def new_job_record(workspace: Workspace, instance: StageInstance, number: int, c
         submitter=process_id(),
         inputs=instance.inputs,
         resources=instance.resources.model_dump(mode="json"),
-        launches_itself=stage_kind(instance.kind).is_launching_itself(instance.config),
+        launches_itself=kind is not None and kind.is_launching_itself(instance.config),
         time_limit_s=None if limit is None else limit * 60.0,
         shards=_shards(instance) if cluster == "slurm" else 0,
     )
