@@ -26,6 +26,7 @@ class Workspace:
 
         Raises:
             InvalidInput: the path is a file, or begins with an unknown `~USER`.
+            MissingRequirement: the folder cannot be read.
         """
         chosen = given or Path(os.environ.get(WORKSPACE_VARIABLE) or DEFAULT_WORKSPACE)
         path = expand_user(chosen).absolute()
@@ -33,6 +34,11 @@ class Workspace:
             raise InvalidInput(
                 f"{path} is a file, and a workspace is a folder",
                 remedy="Give --workspace a folder; cogtui open FILE reads a file of rollouts.",
+            )
+        if path.is_dir() and not os.access(path, os.R_OK | os.X_OK):
+            raise MissingRequirement(
+                f"the workspace {path} cannot be read: permission denied",
+                remedy="Ask its owner to share it (chmod g+rx), or name another with --workspace.",
             )
         return cls(path)
 

@@ -24,8 +24,10 @@ from pipelines.errors import CogtuiError, InvalidInput, MissingRequirement
 # typer has its own copy of click since 0.27, with other exception classes than the installed click.
 _USAGE_ERROR: Final[type[Exception]] = typer.BadParameter.__bases__[0]
 
-_DISK_ERRORS: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO})
-"""Errors of the disk that any command can meet; every other error of the system is a bug and keeps its traceback."""
+_DISK_ERRORS: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ESTALE})
+_PERMISSION_ERRORS: Final = frozenset({errno.EACCES, errno.EPERM})
+"""Errors of the disk and of other people's files, which any command can meet; every other error of the system is a bug
+and keeps its traceback."""
 
 app = typer.Typer(
     name="cogtui",
@@ -104,13 +106,16 @@ def _dispatch(given: list[str]) -> int:
         sys.stderr.close()  # the reader closed the pipe, as in `cogtui rollouts | head`; this is no error
         return ExitCode.DONE
     except OSError as error:
-        if error.errno not in _DISK_ERRORS:
+        if error.errno not in _DISK_ERRORS | _PERMISSION_ERRORS:
             raise
         place = f": {error.filename}" if error.filename else ""
+        denied = error.errno in _PERMISSION_ERRORS
         problem = MissingRequirement(
             f"{error.strerror}{place}",
-            detail="Nothing written before is lost.",
-            remedy="Free some space or fix the file system, then run the same command again.",
+            detail="" if denied else "Nothing written before is lost.",
+            remedy="Fix the permissions or ask the owner, then run the same command again."
+            if denied
+            else "Free some space or fix the file system, then run the same command again.",
         )
         emit_error(problem, as_json=as_json)
         return ExitCode.MISSING

@@ -1,5 +1,6 @@
 """Snapshots of started recipes: `experiments/NAME/TIMESTAMP.json` (docs/workspace.md, a contract)."""
 
+import os
 import platform
 import time
 from datetime import UTC, datetime, timedelta
@@ -89,6 +90,12 @@ def load_experiments(workspace: Workspace, *, damaged: list[str] | None = None) 
         damaged: receives a line for each unreadable file; such files are left out.
     """
     found = []
+    if (
+        damaged is not None
+        and workspace.experiments.is_dir()
+        and not os.access(workspace.experiments, os.R_OK | os.X_OK)
+    ):
+        damaged.append(f"{workspace.experiments} cannot be read: permission denied")  # `glob` would find nothing
     for path in sorted(workspace.experiments.glob("*/*.json")):
         if path.name.startswith("."):
             continue

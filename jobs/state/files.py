@@ -84,10 +84,10 @@ class FileReader:
         Never raises: unreadable files are listed as problems.
         """
         base = str(path)
-        names = self._names(base)
-        if STAGE not in names:
-            return None
         files = StageFiles(base.rpartition("/")[2])
+        names = self._names(base, files)
+        if STAGE not in names:
+            return files if files.problems else None
         if PROGRESS in names:
             files.progress = self._read(base, PROGRESS, Progress.model_validate_json, files)
             files.problems.clear()  # a damaged progress file does not matter
@@ -95,13 +95,13 @@ class FileReader:
         files.done = attempts.RESULT in names and self._read(base, attempts.RESULT, _as_object, files) is not None
         if "attempts" in names:
             folder = f"{base}/attempts"
-            numbers = sorted(int(name) for name in self._names(folder) if attempts.is_number(name))
+            numbers = sorted(int(name) for name in self._names(folder, files) if attempts.is_number(name))
             files.attempts = [self._attempt(f"{folder}/{number:03d}", number) for number in numbers]
         return files
 
     def _attempt(self, base: str, number: int) -> AttemptFiles:
         files = AttemptFiles(number, base)
-        names = self._names(base)
+        names = self._names(base, files)
         if attempts.JOB in names:
             files.job = self._read(base, attempts.JOB, JobRecord.model_validate_json, files)
         if attempts.STARTED in names:
@@ -125,15 +125,21 @@ class FileReader:
             files.exit = None  # the end of an earlier start
         return files
 
-    def _names(self, folder: str) -> frozenset[str]:
-        """Return the names in a folder, listed again only after it changed. A rename into it changes it too."""
+    def _names(self, folder: str, files: "AttemptFiles | StageFiles") -> frozenset[str]:
+        """Return the names in a folder, listed again only after it changed. A rename into it changes it too.
+
+        A folder that is there and cannot be read is a problem: what it holds may be a running attempt.
+        """
         try:
             changed = os.stat(folder).st_mtime_ns  # noqa: PTH116
             known = self._listed.get(folder)
             if known is not None and known[0] == changed:
                 return known[1]
             names = frozenset(os.listdir(folder))  # noqa: PTH208
-        except OSError:
+        except (FileNotFoundError, NotADirectoryError):
+            return frozenset()
+        except OSError as error:
+            files.problems.append(f"its folder {folder.rpartition('/')[2]} cannot be read: {error.strerror}")
             return frozenset()
         if time.time_ns() - changed > _SETTLED_NS:
             self._listed[folder] = (changed, names)

@@ -10,12 +10,14 @@ from pathlib import Path
 
 import pytest
 
+from cogtui.cli import main
 from jobs import submitit_adapter
 from jobs.attempts import agent_link
 from jobs.attempts.agent_link import answer, listen, notify_agent, socket_address
 from jobs.attempts.records import STARTED
 from jobs.planning.code_version import git_state
 from jobs.private_folder import private_folder, private_folder_in
+from jobs.state.reader import stage_states
 from jobs.workspace import Workspace
 from pipelines.files import write_json
 from pipelines.llm.ledger import Ledger
@@ -136,6 +138,50 @@ def test_an_agent_without_a_private_folder_serves_the_queue(lab: Lab, monkeypatc
     )
     assert "no private folder for a socket" in agent.stderr
     assert lab.state("b").state == "done"
+
+
+# -- what belongs to another user and cannot be read -------------------------------------------------
+
+
+def test_stages_that_cannot_be_read_are_unknown_and_hide_no_other(lab: Lab, shared: Path) -> None:
+    """A running attempt may be in a folder that cannot be listed: it is never `planned`, and not started again."""
+    lab.workspace = Workspace(shared / "workspace")
+    lab.workspace.create()
+    for name in ("closed", "attempts", "open"):
+        lab.stage(name, do="exit 3")
+    lab.submit()
+    for name in ("closed", "attempts", "open"):
+        lab.wait(name, "failed")
+    wait_for(lambda: not lab.processes())
+    lab.workspace.path.chmod(0o755)
+    lab.folder("closed").chmod(0o700)
+    (lab.folder("attempts") / "attempts").chmod(0o700)
+
+    def look() -> None:
+        states = stage_states(lab.workspace)
+        assert states[lab.key("open")].state == "failed"
+        for name in ("closed", "attempts"):
+            state = states[lab.key(name)]
+            assert state.state == "unknown", state
+            assert "cannot be read: Permission denied" in state.reason
+
+    assert as_other(look)
+
+
+def test_a_workspace_that_cannot_be_read_is_no_traceback(
+    shared: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    workspace = Workspace(shared / "workspace")
+    workspace.create()
+    monkeypatch.setenv("COGTUI_WORKSPACE", str(workspace.path))
+
+    def look() -> None:
+        assert main._dispatch(["ls", "--json"]) == 3
+
+    look_first = main._dispatch(["ls", "--json"])
+    assert look_first == 0
+    assert as_other(look)
+    assert "cannot be read: permission denied" in capfd.readouterr().out
 
 
 # -- what would run as this user ---------------------------------------------------------------------
