@@ -396,10 +396,11 @@ class CogtuiApp(App[None]):
         seen: set[str] = set()
         for active in screen.active_bindings.values():
             binding = active.binding
-            if binding.description and not binding.system and active.enabled and binding.description not in seen:
-                seen.add(binding.description)
+            name = command_name(binding.description)
+            if name and not binding.system and active.enabled and name not in seen:
+                seen.add(name)
                 yield SystemCommand(
-                    binding.description,
+                    name,
                     f"key {binding.key_display or binding.key}",
                     _runner(self, binding.action, active.node),
                 )
@@ -409,7 +410,7 @@ class CogtuiApp(App[None]):
                 "key N: choose a recipe, then its settings",
                 self.action_launch,
             )
-        yield SystemCommand("Theme", "Change the colours", self.action_change_theme)
+        yield SystemCommand("Theme (colours, light, dark, contrast)", "Change the colours", self.action_change_theme)
 
     def on_unmount(self) -> None:
         self.context.store.stop()
@@ -442,6 +443,44 @@ _LATER_SCREENS: Final = (
     "cogtui.app.launch.choice",
     "cogtui.app.shell.help",
 )
+
+
+_MOVES: Final = frozenset(
+    {
+        "Next line", "Previous line", "Page down", "Page up", "First line", "Last line", "Focus Next", "Focus Previous",
+        "Copy selected text", "Up", "Commands",
+    }
+)  # fmt: skip
+"""Descriptions of keys that move, which nobody looks for in the palette."""
+_WORDS: Final = {
+    "Cancel": "stop, kill",
+    "Choose an experiment": "switch, open",
+    "Clone with changes": "copy, edit, again",
+    "Compare": "tables, claims, diff",
+    "Experiments": "overview, matrix, home",
+    "Export": "save, SVG, PNG, CSV",
+    "Filter": "search, find, where",
+    "Help": "keys, shortcuts",
+    "Histogram": "distribution",
+    "Jobs": "queue, stages, Slurm",
+    "Judges": "agreement, annotators",
+    "Curves": "charts, plots, metrics",
+    "Log": "output, stderr, error",
+    "Note": "comment",
+    "Quit": "exit, leave",
+    "Start again": "retry, rerun, resume",
+    "Tags": "label",
+    "Traces": "rollouts, completions",
+}
+"""Further words under which the palette finds an action."""
+
+
+def command_name(description: str) -> str:
+    """Return the name of an action in the palette, with the words people use for it; empty for keys that move."""
+    if not description or description in _MOVES:
+        return ""
+    words = _WORDS.get(description)
+    return description if words is None else f"{description} ({words})"
 
 
 def _wrong_file(text: str) -> str:

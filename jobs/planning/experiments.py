@@ -11,6 +11,7 @@ from typing import Final
 from pydantic import BaseModel, ConfigDict, Field
 
 import pipelines
+from jobs.planning.archive import ARCHIVED, is_archived
 from jobs.planning.code_version import GitState, git_state
 from jobs.planning.files import explain_write_errors, write_once
 from jobs.planning.types import Cell, RecipePlan
@@ -72,6 +73,7 @@ def record_experiment(plan: RecipePlan, workspace: Workspace) -> Experiment:
     folder = workspace.experiments / plan.name
     with explain_write_errors(folder):
         _write_new(folder, experiment)
+        (folder / ARCHIVED).unlink(missing_ok=True)  # whoever starts it wants to see it
     return experiment
 
 
@@ -83,7 +85,7 @@ def _write_new(folder: Path, experiment: Experiment) -> None:
 
 
 def load_experiments(workspace: Workspace, *, damaged: list[str] | None = None) -> list[Experiment]:
-    """Return all snapshots of a workspace, oldest first.
+    """Return the snapshots of a workspace, oldest first; those of archived experiments are left out.
 
     Args:
         workspace: one that does not exist has none.
@@ -97,7 +99,7 @@ def load_experiments(workspace: Workspace, *, damaged: list[str] | None = None) 
     ):
         damaged.append(f"{workspace.experiments} cannot be read: permission denied")  # `glob` would find nothing
     for path in sorted(workspace.experiments.glob("*/*.json")):
-        if path.name.startswith("."):
+        if path.name.startswith(".") or is_archived(path.parent):
             continue
         try:
             found.append(Experiment.model_validate(read_json(path)))

@@ -7,7 +7,9 @@ from cogtui.app.experiments.matrix_widget import MatrixView
 from cogtui.app.experiments.screen import ExperimentsScreen
 from cogtui.app.widgets.detail_pane import DetailPane
 from jobs.attempts.records import ExitRecord
+from jobs.planning.archive import archive_experiment, archived_names, restore_experiment
 from jobs.planning.types import Cell
+from pipelines.errors import NotFound
 from tests.app.conftest import MOMENT, Builder
 from tests.app.driving import press, running, top, until, visible_lines
 
@@ -106,3 +108,27 @@ async def test_a_narrow_screen_shows_claims_until_the_cursor_is_on_a_stage(measu
         await press(pilot, "down", "right", "right")
         assert screen.query_one("#facts-panel").size.height > 0
         assert screen.query_one("#claims-panel").size.height == 0
+
+
+async def test_an_archived_experiment_is_hidden_and_nothing_is_deleted(measured: Builder) -> None:
+    async with running(measured.workspace, (140, 40)) as (app, pilot):
+        await press(pilot, "A", "n")
+        assert len(app.context.snapshot.experiments) == 2, "only y confirms"
+        await press(pilot, "A", "y")
+        await until(pilot, lambda: [one.name for one in app.context.snapshot.experiments] == ["other"])
+        assert top(app, ExperimentsScreen).query_one(MatrixView).line_count == 1
+        assert measured.workspace.folder("ppo-0000000000c0").path.is_dir()
+        assert archived_names(measured.workspace) == ["mini"]
+        restore_experiment(measured.workspace, "mini")
+        await until(pilot, lambda: len(app.context.snapshot.experiments) == 2)
+    with pytest.raises(NotFound):
+        archive_experiment(measured.workspace, "../stages")
+
+
+async def test_the_palette_lists_actions_under_the_words_people_use(measured: Builder) -> None:
+    async with running(measured.workspace, (140, 40)) as (app, _):
+        names = [one.title for one in app.get_system_commands(app.screen)]
+        assert any(name.startswith("Cancel") and "kill" in name for name in names)
+        assert any(name.startswith("Start again") and "retry" in name for name in names)
+        assert "New experiment: run or launch a recipe" in names
+        assert not {"Next line", "Page down", "Focus Next", "Copy selected text"} & set(names)

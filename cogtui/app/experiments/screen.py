@@ -22,7 +22,7 @@ from cogtui.app.experiments.matrix_widget import MatrixView
 from cogtui.app.rendering.states import format_time, state_style
 from cogtui.app.rendering.styles import Part
 from cogtui.app.rendering.text import printable_line
-from cogtui.app.shell.dialogs import ChoiceScreen
+from cogtui.app.shell.dialogs import ChoiceScreen, ConfirmScreen
 from cogtui.app.shell.opening import OpenLaunch
 from cogtui.app.shell.snapshot import WorkspaceSnapshot
 from cogtui.app.stages.stages_screen import StagesScreen
@@ -55,6 +55,7 @@ _NEEDS_EXPERIMENT = frozenset(
         "experiment",
         "choose_experiment",
         "by_seed",
+        "archive",
         "compare",
         "clone",
     }
@@ -98,6 +99,7 @@ class ExperimentsScreen(StagesScreen):
         Binding("N", "app.launch", "Launch"),
         Binding("c", "compare", "Compare"),
         Binding("v", "by_seed", "Seeds or stages", show=False),
+        Binding("A", "archive", "Archive", show=False),
         Binding("C", "clone", "Clone with changes", show=False),
     ]
 
@@ -277,6 +279,35 @@ class ExperimentsScreen(StagesScreen):
         for experiment in self.context.snapshot.experiments:
             if experiment.name == self._experiment_name:
                 self.app.push_screen(ResultsScreen(experiment))
+
+    def action_archive(self) -> None:
+        """Hide the experiment from lists after confirmation; nothing is deleted."""
+        name = self._experiment_name
+        if name is None:
+            return
+        stays = [
+            "Its stages, rollouts and models stay where they are.",
+            "Starting its recipe again, or this command, brings it back:",
+            f"cogtui archive --undo {name}",
+        ]
+
+        def answered(yes: bool | None) -> None:
+            if yes:
+                self.run_worker(self._archive(name), group="archive", exclusive=True)
+
+        self.app.push_screen(ConfirmScreen(f"Archive {printable_line(name, 60)}?", stays), answered)
+
+    async def _archive(self, name: str) -> None:
+        from jobs.planning.archive import archive_experiment
+
+        workspace = self.context.workspace
+
+        def archive() -> bool:
+            archive_experiment(workspace, name)
+            return True
+
+        if await self.fetch(self.context.control.call(lambda _: archive())):
+            self.show_message(f"archived {printable_line(name, 60)}")
 
     def action_by_seed(self) -> None:
         """Switch the matrix between a column per seed and a column per stage."""

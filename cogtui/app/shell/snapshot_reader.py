@@ -6,6 +6,7 @@ from typing import Final
 
 from cogtui.app.shell.snapshot import WorkspaceSnapshot
 from cogtui.app.shell.stage_figures import StageFigures, read_figures
+from jobs.planning.archive import ARCHIVED
 from jobs.planning.experiments import Experiment, load_experiments
 from jobs.state.reader import StateReader
 from jobs.state.types import StageState
@@ -42,7 +43,8 @@ class SnapshotReader:
             NotFound: the workspace is not there any more.
         """
         self._require_workspace()
-        files = tuple(sorted(str(path) for path in self.workspace.experiments.glob("*/[!.]*.json")))
+        folder = self.workspace.experiments
+        files = tuple(sorted(str(path) for name in ("[!.]*.json", ARCHIVED) for path in folder.glob(f"*/{name}")))
         if files != self._files:
             damaged: list[str] = []
             newest: dict[str, Experiment] = {}

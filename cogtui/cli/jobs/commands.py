@@ -16,6 +16,9 @@ def register(app: typer.Typer) -> None:
     app.command("logs", help="Print the logs of a stage, all its attempts; -f follows across requeues.")(logs)
     app.command("cancel", help="Cancel stages and their queued dependents, and end all their processes.")(cancel)
     app.command("retry", help="Start failed, cancelled and stopped stages again, with the inputs that need it.")(retry)
+    app.command("archive", help="Hide experiments from lists, list hidden ones, or restore them.")(
+        archive
+    )
     app.command("doctor", help="Check this machine: workspace, queue, Slurm, GPUs, extras, keys.")(doctor)
 
 
@@ -101,3 +104,17 @@ def doctor(*, workspace: WorkspaceOption = None, as_json: JsonOption = False) ->
     from jobs.workspace import Workspace
 
     print_findings(Workspace.locate(workspace), as_json=as_json)
+
+
+def archive(
+    experiments: Annotated[list[str] | None, typer.Argument(metavar="EXPERIMENT...", help="Names of recipes.")] = None,
+    *,
+    undo: Annotated[bool, typer.Option("--undo", help="Show these experiments again.")] = False,
+    workspace: WorkspaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """The command `archive`."""
+    from cogtui.cli.jobs.archive import archive as archive_experiments
+    from jobs.workspace import Workspace
+
+    archive_experiments(Workspace.locate(workspace), experiments or (), undo=undo, as_json=as_json)
