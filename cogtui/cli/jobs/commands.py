@@ -16,9 +16,7 @@ def register(app: typer.Typer) -> None:
     app.command("logs", help="Print the logs of a stage, all its attempts; -f follows across requeues.")(logs)
     app.command("cancel", help="Cancel stages and their queued dependents, and end all their processes.")(cancel)
     app.command("retry", help="Start failed, cancelled and stopped stages again, with the inputs that need it.")(retry)
-    app.command("archive", help="Hide experiments from lists, list hidden ones, or restore them.")(
-        archive
-    )
+    app.command("archive", help="Hide experiments from lists, list hidden ones, or restore them.")(archive)
     app.command("doctor", help="Check this machine: workspace, queue, Slurm, GPUs, extras, keys.")(doctor)
 
 
