@@ -89,13 +89,16 @@ def _values(path: KeyPath, values: Any, problems: RecipeProblems) -> list[Label]
     if not isinstance(values, list) or not values:
         problems.add(path, f"{name} is a list with at least one value, not {values!r}")
         return []
+    seen: set[tuple[type, Label]] = set()
     for index, value in enumerate(values):
         if not isinstance(value, bool | int | float | str):
             problems.add((*path, index), f"{name} has a value that is neither text, number nor true/false")
         elif isinstance(value, float) and not math.isfinite(value):
             problems.add((*path, index), f"{name} has {value}, which is not a finite number")
-        elif any(is_same_label(value, earlier) for earlier in values[:index]):
+        elif (type(value), value) in seen:
             problems.add((*path, index), f"{name} has {value!r} twice", "Remove one of the two.")
+        else:
+            seen.add((type(value), value))
     return list(values)
 
 

@@ -15,6 +15,7 @@ from pydantic import (
     model_serializer,
     model_validator,
 )
+from pydantic.fields import FieldInfo
 
 from pipelines.errors import InvalidInput
 from pipelines.files import canonical_json, expand_user, file_sha256
@@ -122,8 +123,7 @@ def _drop_outside_key(value: Any, dumped: Any) -> None:
             extra = field.json_schema_extra
             rule = extra.get("in_key") if isinstance(extra, dict) else None
             inner = getattr(value, name)
-            is_default = _same_in_key(inner, field.get_default(call_default_factory=True, validated_data={}))
-            if rule is False or (rule == "unless_default" and is_default):
+            if rule is False or (rule == "unless_default" and _is_default(inner, field)):
                 dumped.pop(name, None)
             elif name in dumped:
                 _drop_outside_key(inner, dumped[name])
@@ -133,6 +133,11 @@ def _drop_outside_key(value: Any, dumped: Any) -> None:
     elif isinstance(value, dict) and isinstance(dumped, dict):
         for key, each in value.items():
             _drop_outside_key(each, dumped.get(str(key)))
+
+
+def _is_default(value: Any, field: FieldInfo) -> bool:
+    """Return whether a value equals the default of its field in what is part of the key."""
+    return _same_in_key(value, field.get_default(call_default_factory=True, validated_data={}))
 
 
 def _same_in_key(value: Any, other: Any) -> bool:

@@ -18,6 +18,7 @@ from tests.soak.processes import kill_all
 from tests.soak.recipe import write_recipe
 from tests.soak.round import RoundReport, SoakRound, run_undisturbed
 
+_SETTLE_S: Final = 200.0
 _LONG_ROUND_S: Final = 50.0
 """Seconds of a round from which on processes are also stopped for long."""
 
@@ -89,7 +90,10 @@ def soak(
         while time.monotonic() < deadline and (rounds is None or number < first + rounds):
             usable = [cluster for cluster in clusters if cluster == "local" or conf]
             cluster = usable[number % len(usable)]
-            here = SoakRound(place / f"round-{number:03d}", recipe, f"{seed}/{number}", cluster, conf)
+            here = SoakRound(
+                place / f"round-{number:03d}", recipe, f"{seed}/{number}", cluster, conf,
+                settle_s=_SETTLE_S if not ppo else 5 * _SETTLE_S,
+            )  # fmt: skip
             names = [each for each in faults_of(cluster) if not only or each in only]
             if round_s < _LONG_ROUND_S and not only:
                 names.remove(LONG_STOP)

@@ -28,7 +28,6 @@ from tests.soak.readers import (
 
 ROOT: Final = Path(__file__).resolve().parent.parent.parent
 _OBSERVE_EVERY_S: Final = 2.0
-_SETTLE_S: Final = 150.0
 _LAUNCH_S: Final = 10.0
 """Seconds a `cogtui run` may take to start stages: a state that changes within them may be its doing."""
 _SETTLE_RUNS: Final = 8
@@ -63,7 +62,16 @@ class RoundReport:
 class SoakRound:
     """The workspace of a round and everything that runs on it. `tests/soak/faults.py` disturbs it."""
 
-    def __init__(self, folder: Path, recipe: Path, seed: str, cluster: str, slurm_conf: str | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        recipe: Path,
+        seed: str,
+        cluster: str,
+        slurm_conf: str | None = None,
+        *,
+        settle_s: float = 200.0,
+    ) -> None:
         """Prepare a round; nothing is started yet.
 
         Args:
@@ -72,11 +80,13 @@ class SoakRound:
             seed: decides faults and their times.
             cluster: `local` or `slurm`.
             slurm_conf: the configuration of a running cluster.
+            settle_s: seconds after the last fault within which everything must be done.
         """
         self.folder = folder
         self.workspace = folder / "files" / "ws"
         self.recipe = recipe
         self.cluster = cluster
+        self._settle_s = settle_s
         self.rng = random.Random(seed)
         self.report = RoundReport(seed, cluster)
         folder.mkdir(parents=True)
@@ -157,7 +167,7 @@ class SoakRound:
         for process in self.processes():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(process.pid, signal.SIGCONT)
-        deadline = time.monotonic() + _SETTLE_S
+        deadline = time.monotonic() + self._settle_s
         for _ in range(_SETTLE_RUNS):
             if self.run is None or self.run.poll() is not None:
                 self.run = self.launch()
