@@ -1,5 +1,6 @@
 """TRL's GRPO in our stage: the contract of the ppo stage holds, resume included."""
 
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ from pipelines.folder import StageFolder
 from pipelines.records import rollout_id
 from pipelines.run import run_stage
 from pipelines.streams import read_rollouts
+from pipelines.tasks.loading import load_problems
+from pipelines.tasks.registry import TASKS
 from pipelines.training.core.metrics import read_metrics
 from pipelines.training.grpo.trainer_hooks import TRLRolloutAdapter
 from tests.training.helpers import PPO, run_alone
@@ -99,3 +102,54 @@ def test_several_processes_are_refused(inputs: list[Path], tmp_path: Path, monke
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(InvalidInput, match="runs in one process, but 2 were started"):
         run_alone("ppo", GRPO, tmp_path / "ppo", inputs)
+
+
+CHOICE = {"id": "1", "question": "", "options": ["3", "4"], "answer": "A"}
+WORDS = str(TASKS.get("choice").prompt(CHOICE)).strip().replace("{}", "{{}}") + "\n"
+"""The tokenizer of a made model knows the words of its prompts alone."""
+SUMS: dict[str, Any] = {
+    "task": "reasoning_gym:chain_sum", "train": 12, "test": 4,
+    "task_config": {"prompt": "{question}\n" + WORDS,
+                    "options": {"min_terms": 2, "max_terms": 2, "min_digits": 1, "max_digits": 1}},
+}  # fmt: skip
+FROM_A_FILE: dict[str, Any] = {"train": 12, "test": 4, "task_config": {"file": "rows.json"}}
+
+
+@pytest.fixture(scope="module")
+def sums_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small model pretrained on sums of reasoning-gym, whose characters the other tasks' rows use too."""
+    root = tmp_path_factory.mktemp("sums")
+    run_alone("problems", SUMS, root / "problems", [])
+    few = {"steps": 60, "linear": 16, "documents": 0, "worksheets": 0}
+    base = {"architecture": {"layers": 1, "max_positions": 256}, "pretraining": few}
+    return run_alone("base", base, root / "base", [root / "problems"]).path
+
+
+@pytest.mark.parametrize("task", ["reasoning_gym:chain_sum", "math", "choice"])
+def test_every_task_gives_the_rewards_of_grpo(task: str, sums_model: Path, tmp_path: Path) -> None:
+    sums = [(a, b) for a in range(1, 5) for b in range(1, 6)]
+    if task == "math":
+        rows: list[dict[str, Any]] = [{"question": f"{a} + {b} =", "answer": str(a + b)} for a, b in sums]
+    else:
+        rows = [{"question": f"{a} + {b} =", "options": [str(a + b), str(a + b + 1)], "answer": "A"} for a, b in sums]
+    (tmp_path / "rows.json").write_text(json.dumps(rows))
+    wanted = SUMS if task.startswith("reasoning") else FROM_A_FILE | {"task": task}
+    if task == "math":
+        wanted = wanted | {"task_config": {**wanted["task_config"], "prompt": "{question}\n"}}
+    run_alone("problems", wanted, tmp_path / "problems", [])
+    config = GRPO | {"steps": 2, "sampling": {"max_new_tokens": 8}, "checkpoint_every": 1}
+    folder = run_alone("ppo", config, tmp_path / "ppo", [tmp_path / "problems", sums_model])
+    loaded = load_problems(StageFolder(tmp_path / "problems"))
+    problems = {str(problem["id"]): problem for problem in (*loaded.train, *loaded.test)}
+    rollouts = list(read_rollouts(folder.path))
+    assert len([each for each in rollouts if each.split == "train"]) == 2 * 6 * 3
+    for each in rollouts:
+        score = loaded.task.score(each.completion, problems[each.problem_id])
+        assert (each.task, each.problem["question"]) == (task, problems[each.problem_id]["question"])
+        assert each.reward == pytest.approx(score.reward)
+        assert each.correct == score.correct
+    result = folder.result()
+    assert result is not None
+    assert result["steps"] == 2
+    if task == "reasoning_gym:chain_sum":
+        assert any(each.reward for each in rollouts), "the model answers some of the sums it was pretrained on"
