@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import contextlib
+import os
 import sys
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
@@ -217,6 +218,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("outdir", type=Path)
     parser.add_argument("--size", default="{}x{}".format(*SIZE), help="columns x rows")
     chosen = parser.parse_args(arguments)
+    os.environ |= {"TERM": "xterm-256color", "COLORTERM": "truecolor"}  # whatever terminal this is started from
     columns, _, rows = chosen.size.partition("x")
     try:
         written = asyncio.run(export(Workspace.locate(chosen.workspace), chosen.outdir, (int(columns), int(rows))))

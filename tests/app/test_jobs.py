@@ -13,6 +13,7 @@ from cogtui.app.stages.log_screen import LogScreen
 from cogtui.app.stages.log_view import LogView
 from cogtui.app.widgets.keyed_table import KeyedTable
 from cogtui.app.widgets.text_rows import TextRows
+from pipelines.stages import STAGE_KINDS
 from tests.app.conftest import Builder
 from tests.app.driving import press, running, screen_text, top, until, visible_lines
 from tests.jobs.lab import Lab, wait_for
@@ -22,6 +23,7 @@ from tests.jobs.lab import Lab, wait_for
 def lab(tmp_path: Path) -> Iterator[Lab]:
     """A workspace of real local jobs."""
     place = Lab(tmp_path)
+    STAGE_KINDS.reload()  # a test before may have searched for kinds when that of the lab was not installed
     yield place
     place.close()
 

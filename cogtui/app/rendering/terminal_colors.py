@@ -101,6 +101,8 @@ def limit_style(style: Style, depth: Depth) -> Style:
     if attributes == "reverse":
         ink = _DEFAULT  # in reverse every colour of text would become a patch of background
     limited = style + Style(color=ink, bgcolor=behind)
+    if depth == 16 and ink is not None and ink.name == "black":
+        limited += Style(bold=False)  # bold black is drawn as grey by many terminals
     return limited + Style.parse(attributes) if attributes else limited
 
 
