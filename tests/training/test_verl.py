@@ -24,10 +24,11 @@ from pipelines.tasks.loading import load_problems
 from pipelines.training.core.configs import PPOConfig, SampleConfig
 from pipelines.training.core.metrics import read_metrics
 from pipelines.training.rl.step_runner import problems_of_step
+from pipelines.training.verl import data, stage
 from pipelines.training.verl.dumps import read_dump
 from pipelines.training.verl.metrics import MetricsFollower
-from pipelines.training.verl.process import ray_address, ray_arguments
-from pipelines.training.verl.settings import mini_batch_prompts, require_supported
+from pipelines.training.verl.process import VerlInterpreter, ray_address, ray_arguments
+from pipelines.training.verl.settings import VerlMachines, mini_batch_prompts, require_supported
 from tests.training import verl_stand_in
 from tests.training.helpers import run_alone
 
@@ -167,9 +168,8 @@ def test_a_reward_that_fails_in_verl_ends_the_stage_with_its_report(
     shutil.copytree(inputs[0], problems)
     folder = prepare("ppo", verl(interpreter), tmp_path / "reward", [problems, inputs[1]], base=tmp_path)
     task = (problems / "artifacts" / "task.json").read_text()
-    # The task file breaks after the stage has read it: only verl's process meets that.
-    from pipelines.training.verl import data, stage
 
+    # The task file breaks after the stage has read it: only verl's process meets that.
     def breaking(*given: Any, **named: Any) -> None:
         write(*given, **named)
         (problems / "artifacts" / "task.json").write_text("[]")
@@ -261,3 +261,31 @@ def test_a_failing_stage_names_no_other_error_than_its_own(
     config = verl(interpreter, max_prompt_tokens=2)
     with pytest.raises(CogtuiError, match="more than max_prompt_tokens = 2"):
         run_alone("ppo", config, tmp_path / "long", inputs)
+
+
+def test_the_other_node_lends_itself_until_the_first_has_written_the_result(
+    inputs: list[Path], interpreter: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two nodes on one machine: the other one starts first, and retries until the first answers."""
+    folder = prepare("ppo", verl(interpreter), tmp_path / "two", inputs, base=tmp_path)
+    (folder.path / "verl").mkdir()
+    monkeypatch.setenv(verl_stand_in.RAY, str(tmp_path / "ray"))
+    for name, value in (("RANK", "0"), ("WORLD_SIZE", "2"), ("MASTER_ADDR", "localhost")):
+        monkeypatch.setenv(name, value)
+    lent: list[bool] = []
+
+    def lend() -> None:
+        own = VerlInterpreter(interpreter, folder.path / "verl" / "output-1.log")
+        stage._lend_node(folder, own, VerlMachines(2, 2, 64))
+        lent.append(folder.result() is not None)
+
+    other = threading.Thread(target=lend, daemon=True)
+    other.start()
+    result = run_stage(folder)
+    other.join(60)
+    assert lent == [True]
+    assert (result["steps"], result["processes"]) == (4, 4)
+    assert "nobody answers" in (folder.path / "verl" / "output-1.log").read_text()
+    overrides = (folder.path / "verl" / "001" / "overrides.txt").read_text()
+    assert "trainer.nnodes=2\n" in overrides
+    assert "num_cpus" not in overrides  # verl joins the Ray of the nodes

@@ -17,6 +17,8 @@ from typing import Any
 import pyarrow.parquet
 
 DIE_AT = "VERL_STAND_IN_DIES_AT"
+RAY = "VERL_STAND_IN_RAY"
+"""File with the process of Ray's first node."""
 WAIT_AT = "VERL_STAND_IN_WAITS_AT"
 
 
@@ -125,12 +127,32 @@ def merge(arguments: list[str]) -> None:
     (target / "tokenizer_config.json").write_text("{}")
 
 
+def ray(arguments: list[str]) -> None:
+    """The first node stays until it is ended; another one joins it, or fails, and stays as long as the first."""
+    head = Path(os.environ[RAY])
+    if "--head" in arguments:
+        head.write_text(str(os.getpid()))
+        while True:
+            time.sleep(1)
+    if not head.exists():
+        sys.exit("stand-in: nobody answers")
+    (head.parent / "joined").touch()
+    pid = head.read_text()
+    while Path("/proc", pid).exists():
+        time.sleep(0.05)
+    sys.exit(1)  # Ray's own end is no good one here
+
+
 def main(arguments: list[str]) -> None:
     """Does what verl's interpreter would do with these arguments."""
     if arguments[:2] == ["-m", "verl.trainer.main_ppo"]:
         train(parse(arguments[2:]))
     elif arguments[:3] == ["-m", "verl.model_merger", "merge"]:
         merge(arguments[3:])
+    elif arguments[:3] == ["-m", "ray.scripts.scripts", "start"]:
+        ray(arguments[3:])
+    elif arguments[0] == "-c" and "ray.init" in arguments[1]:
+        sys.exit(not (Path(os.environ[RAY]).parent / "joined").exists())
     elif arguments[0] == "-c":  # whether packages are there: of a stand-in they are
         assert {"verl", "ray"} <= set(arguments[2:])
     else:

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 _PROMPT: Final = "{{ messages[0]['content'] }}"
 _RESULT_WAIT_S: Final = 600.0
 """Seconds that the other nodes wait for the first one's result: it merges the model after Ray has ended."""
+_RETRY_S: Final = 2.0
 _JOINED_S: Final = 60.0
 """A node on which Ray runs for that long has joined; Ray gives up sooner if the first node does not answer."""
 
@@ -184,6 +185,7 @@ def _lend_node(folder: StageFolder, interpreter: VerlInterpreter, machines: Verl
             if folder.result() is not None:
                 return
             # Ray ended: the first node does not answer yet, or merges the model by now.
+            time.sleep(_RETRY_S)
     raise StageFailed("the first node ended without a result", detail=interpreter.last_lines())
 
 
