@@ -29,6 +29,8 @@ _KNOWN: Final = (
     (b"BZh", "is bzip2 data", "Decompress it with bunzip2."),
     (b"\x93NUMPY", "is a NumPy array", ""),
     (b"\x89HDF", "is an HDF5 file", ""),
+    (b"\xff\xfe", "is UTF-16 text", "Convert it with iconv -f UTF-16 -t UTF-8."),
+    (b"\xfe\xff", "is UTF-16 text", "Convert it with iconv -f UTF-16 -t UTF-8."),
     (b"<", "is HTML or XML", "If it was downloaded, fetch the raw file instead of its page."),
 )
 """First bytes, what such a file is, what to do."""

@@ -164,6 +164,7 @@ def test_long_lines_are_rows_that_cannot_be_read(tmp_path: Path, monkeypatch: py
         (b"a,b\n1,2\n", "holds no rows"),
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:0", "Git LFS pointer"),
         (b"SQLite format 3\0", "SQLite"),
+        ('{"a": 1}\n'.encode("utf-16"), "UTF-16"),
         (b"\x80\x04\x95", "pickle"),
         (b"<!DOCTYPE html>", "HTML"),
         (b"\x00\x01\x02", "binary"),

@@ -96,6 +96,25 @@ def test_the_map_that_an_error_names_is_of_an_answer(tmp_path: Path, row: dict[s
     assert "rows=" not in caught.value.remedy
 
 
+def test_an_object_of_rows_by_their_ids(tmp_path: Path) -> None:
+    row = {"prompt": "6 + 7?", "response": "13", "score": 1.0}
+    path = write(tmp_path / "by_id.json", {"q1": row, "q2": {**row, "response": "14", "score": 0.0}})
+    first, second = read(path)
+    assert [(each.completion, each.reward, each.meta["source_id"]) for each in (first, second)] == [
+        ("13", 1.0, "q1"), ("14", 0.0, "q2"),
+    ]  # fmt: skip
+    assert "rows           the values of the object" in "\n".join(plan_import([path]).lines())
+
+
+def test_an_object_with_several_lists_of_rollouts_is_explained(tmp_path: Path) -> None:
+    row = {"prompt": "6 + 7?", "response": "13"}
+    path = write(tmp_path / "splits.json", {"data": {"train": [row], "test": [row, row]}})
+    with pytest.raises(InvalidInput, match="more than one of them can be read") as caught:
+        plan_import([path])
+    assert caught.value.remedy == "Name the list: --map rows=data.test."
+    assert len(plan_import([path], mapping={"rows": "data.train"}).files) == 1
+
+
 def test_every_layout_is_in_the_documentation_and_has_a_test() -> None:
     root = Path(__file__).parents[2]
     documented = set(re.findall(r"^\| `([a-z-]+)` \|", (root / "docs" / "traces.md").read_text(), re.MULTILINE))

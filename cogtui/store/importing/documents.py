@@ -12,6 +12,8 @@ from pipelines.row_files import RawRow
 ROWS_FIELD: Final = "rows"
 """What `--map` calls the list inside a document that holds the rows."""
 _DEEPEST: Final = 3
+VALUES_OF_OBJECT: Final = "*"
+"""Stands for the values of an object instead of a list: rows by their ids."""
 
 
 @runtime_checkable
@@ -50,6 +52,10 @@ def split_rows(rows: Iterable[RawRow], importer: RowImporter, rows_key: str = ""
 
 
 def _rows_under(row: RawRow, key: str, importer: RowImporter) -> Iterator[RawRow]:
+    if key == VALUES_OF_OBJECT:
+        for name, value in row.value.items():
+            yield from _split(_object(str(name), {"id": name, **value} if isinstance(value, dict) else value), importer)
+        return
     inner = value_at(row.value, key)
     if not isinstance(inner, list):
         yield RawRow(row.place, None, f"no list under {key}")

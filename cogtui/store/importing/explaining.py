@@ -72,6 +72,12 @@ def explain(
         detail = f"It is {what}. {error.detail}"
         return InvalidInput(f"{path}: {error.summary}", detail=detail, remedy=f"{error.remedy.rstrip('.')}{example}.")
     described = "; ".join(f"{_count(len(each.rows))} under {each.key!r}" for each in lists[:3])
+    several = [each.key for each in lists if has_completion(each.rows[:50], {})]
+    if len(several) > 1:
+        return InvalidInput(
+            f"{path} is a JSON object with {described}: more than one of them can be read",
+            remedy=f"Name the list: --map {ROWS_FIELD}={several[0]}.",
+        )
     column = _likely_text(lists[0].rows[:50]) or "COLUMN"
     inside = ", ".join(sorted(column_names(lists[0].rows[:50]))[:40])
     return InvalidInput(

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from cogtui.store.importing.columns import value_at
-from cogtui.store.importing.documents import ROWS_FIELD, RowList, row_lists, split_rows
+from cogtui.store.importing.documents import ROWS_FIELD, VALUES_OF_OBJECT, RowList, row_lists, split_rows
 from cogtui.store.importing.explaining import explain, has_completion, has_prompt_and_completion
 from cogtui.store.importing.finding import FoundFile, FoundFiles, find_files
 from cogtui.store.importing.protocol import FileSample, ImportColumns, RecordFamily, RowImporter
@@ -83,6 +83,8 @@ class ImportPlan:
         shown: dict[tuple[str, ...], list[str]] = {}
         for file in self.files:
             under = (f"rows           under {file.rows_key}",) if file.rows_key else ()
+            if file.rows_key == VALUES_OF_OBJECT:
+                under = ("rows           the values of the object",)
             what = (f"format {file.format}, {file.label}", *under, *file.columns.lines())
             shown.setdefault(what, []).append(file.place.name)
         lines = []
@@ -252,4 +254,7 @@ def _only_rollout_list(document: Mapping[str, Any], mapping: Mapping[str, str]) 
     if has_completion([document], mapping):
         return None
     found = [each for each in row_lists(document) if has_completion(each.rows[:_SAMPLE_ROWS], mapping)]
+    first = list(islice(document.items(), _SAMPLE_ROWS))
+    if not found and first and all(isinstance(row, dict) and has_completion([row], mapping) for _, row in first):
+        return RowList(VALUES_OF_OBJECT, [{"id": name, **row} for name, row in first])
     return found[0] if len(found) == 1 else None
