@@ -10,8 +10,10 @@ from textual.widgets import Input
 from cogtui.app.rollout.trace_text import TraceText
 from cogtui.app.shell.clipboard import copy_to_tmux
 from cogtui.app.shell.dialogs import AskScreen
+from cogtui.app.traces.list.filter_bar import FilterBar
 from cogtui.app.traces.list.screen import TracesScreen
 from cogtui.app.traces.reader.screen import TraceScreen
+from cogtui.app.widgets.bars import KeyBar, TopBar
 from cogtui.app.widgets.detail_pane import DetailPane
 from cogtui.app.widgets.text_rows import TextRows
 from tests.app.conftest import Builder
@@ -120,3 +122,32 @@ async def test_copying_says_where_the_text_went(
         monkeypatch.setattr("cogtui.app.shell.screen_base.copy_to_tmux", lambda text: True)
         await press(pilot, "y")
         await until(pilot, lambda: any("tmux's buffer" in notice for notice in notices(app)))
+
+
+async def test_a_click_selects_a_double_click_opens_and_a_title_sorts(listed: Builder) -> None:
+    async with running(listed.workspace, (120, 30)) as (app, pilot):
+        await press(pilot, "3")
+        screen = top(app, TracesScreen)
+        titles = screen.query_one("#titles", TextRows)
+        at = titles.text.index("reward") + 2
+        await pilot.click(titles, offset=(at, 0))
+        await until(pilot, lambda: screen.list_query.sort.field == "reward")
+        descending = screen.list_query.sort.descending
+        await pilot.click(titles, offset=(at, 0))
+        await until(pilot, lambda: screen.list_query.sort.descending != descending)
+        await until(pilot, lambda: screen.view.line_count == 2)
+        await pilot.click(screen.view, offset=(10, 1))
+        await until(pilot, lambda: screen.view.cursor == 1)
+        assert isinstance(app.screen, TracesScreen), "one click selects"
+        await pilot.click(screen.view, offset=(10, 0), times=2)
+        await until(pilot, lambda: isinstance(app.screen, TraceScreen))
+
+
+async def test_modes_and_keys_in_the_bars_are_clicked(listed: Builder) -> None:
+    async with running(listed.workspace, (120, 30)) as (app, pilot):
+        bar = app.screen.query_one(TopBar)
+        await pilot.click(bar, offset=(bar.render_line(0).text.index("Traces") + 2, 0))
+        await until(pilot, lambda: isinstance(app.screen, TracesScreen) and bool(app.screen.total))
+        keys = app.screen.query_one(KeyBar)
+        await pilot.click(keys, offset=(keys.render_line(0).text.index("Filter") + 1, 0))
+        await until(pilot, lambda: app.screen.query_one(FilterBar).has_class("open"))

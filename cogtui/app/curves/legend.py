@@ -60,7 +60,8 @@ class CurveLegend(TextRows):
                 if here:
                     seeds = "1 seed, no interval" if point.seeds == 1 else f"{point.seeds} seeds"
                     missing = f", {point.missing:,} without a value" if point.missing else ""
-                    item.append((f" {seeds}, n {point.n:,}{missing}", "warn" if missing else "dim"))
+                    rollouts = f", n {point.n:,}" if one.curve.split else ""  # a metric of training counts no rollouts
+                    item.append((f" {seeds}{rollouts}{missing}", "warn" if missing else "dim"))
             self._items.append(item)
         self._wrap()
 

@@ -67,6 +67,15 @@ class RolloutList(WindowView):
         """The loaded rows."""
         return self._rollouts
 
+    def column_at(self, x: int) -> str | None:
+        """Return the name of the column at a cell of the line of titles; None beside them."""
+        left = 1
+        for column, width in self._fitted:
+            if left <= x < left + width:
+                return column.name
+            left += width + 1
+        return None
+
     @property
     def visible_rows(self) -> tuple[int, int]:
         """First visible line, and the line after the last."""

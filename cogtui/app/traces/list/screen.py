@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import ClassVar
 
-from textual import on
+from textual import events, on
 from textual.binding import Binding, BindingType
 
 from cogtui.app.rendering.text import printable_line
@@ -145,6 +145,13 @@ class TracesScreen(PagedRolloutScreen, SavedViewActions):
         if fields:
             at = fields.index(now) + by if now in fields else 0
             self._sort_by(fields[at % len(fields)])
+
+    def on_click(self, event: events.Click) -> None:
+        """Sort by the column whose title was clicked, the other way at the second click."""
+        if event.widget is not None and event.widget.id == "titles":
+            name = self.view.column_at(event.x)
+            if name in self.view.sort_fields:
+                self._sort_by(name)
 
     def action_reverse(self) -> None:
         """Reverse the order."""
