@@ -16,6 +16,7 @@ from pipelines.errors import CogtuiError, Interrupted, StageFailed
 from pipelines.files import read_json
 from pipelines.folder import ATTEMPT_VARIABLE
 from pipelines.stages import stage_kind
+from tests.commands import cogtui_here
 
 
 def job(**resources: Any) -> JobRecord:
@@ -70,6 +71,18 @@ def test_only_ppo_with_verl_launches_its_processes_itself() -> None:
     assert ppo.is_launching_itself({"engine": {"name": "verl"}})
     assert not ppo.is_launching_itself({"engine": {"name": "vllm"}})
     assert not prime.is_launching_itself({})
+
+
+@pytest.mark.parametrize("recipe", ["paper-qwen-2.5-3b", "paper-llama-3.2-3b", "paper-owm"])
+def test_the_papers_recipes_with_verl_ask_slurm_for_two_nodes(recipe: str, tmp_path: Path) -> None:
+    changes = ("--set", "stages.ppo.engine=verl", "--set", "resources.ppo.nodes=2")
+    where = ("--cluster", "slurm", "--dry-run", "--workspace", str(tmp_path))
+    done = cogtui_here("run", recipe, *where, *changes, folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    scripts = [text for text in done.stdout.split("#!/bin/bash") if "--job-name=ppo-" in text]
+    assert scripts
+    assert all("#SBATCH --nodes=2\n#SBATCH --ntasks-per-node=1\n" in text for text in scripts)
+    assert all("--kill-on-bad-exit=1" in text for text in scripts)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGUSR2])
