@@ -378,7 +378,7 @@ def test_without_a_process_for_its_environment_nothing_is_queued(lab: Lab, monke
     """It would run with the environment of whichever shell started the agent."""
     lab.stage("a")
     with monkeypatch.context() as patch:
-        patch.setattr("jobs.attempts.environment_keeper._KEEPER", "raise SystemExit(1)")
+        patch.setattr("jobs.attempts.environment_keeper._PROGRAM", lab.path / "no_program.py")
         with pytest.raises(MissingRequirement, match="no process can be started to keep the environment"):
             lab.submit()
     assert list((lab.folder("a") / "attempts").iterdir()) == []
