@@ -1,6 +1,7 @@
 """Compare in the app: tables, claims, and the differences of two experiments and of two runs."""
 
 from cogtui.app.annotation.screen import AnnotateScreen
+from cogtui.app.experiments.accuracy_chart import AccuracyChart
 from cogtui.app.experiments.results_screen import ResultsScreen
 from cogtui.app.shell.dialogs import ChoiceScreen
 from cogtui.app.widgets.detail_pane import DetailPane
@@ -114,3 +115,12 @@ async def test_a_claim_leads_to_the_completions_to_label(builder: Builder) -> No
         await press(pilot, "D", "escape")
         await until(pilot, lambda: "none at the end (3)" in screen.query_one(DetailPane).text)
     assert sum(one.done for one in latest_annotations(builder.workspace)) == 3
+
+
+async def test_the_overview_draws_the_accuracy_of_the_experiment(builder: Builder) -> None:
+    evaluated(builder, "mini", "a", 40, MOMENT)
+    async with running(builder.workspace, (160, 48)) as (app, pilot):
+        chart = app.screen.query_one(AccuracyChart)
+        await until(pilot, lambda: "all_strategies" in chart.text)
+        assert "no evaluation" not in chart.text
+        assert "40" in chart.text.splitlines()[-2], "the last step on the axis"

@@ -55,7 +55,7 @@ class AccuracyChart(StyledWidget):
         self._experiment = experiment
 
     def _load(self) -> None:
-        if self._experiment is not None and self.size.width and self._version >= 0:
+        if self._experiment is not None and self.size.width:
             self.run_worker(self._read(self._experiment), group="accuracy", exclusive=True)
 
     async def _read(self, experiment: Experiment) -> None:
