@@ -40,7 +40,9 @@ async def test_first_rows_are_there_and_the_rest_arrives(opened: OpenedFiles) ->
         summary = screen.query_one("#summary", TextRows)
         screen._ask_reading()
         await settle(pilot)
-        assert "reading" in summary.text
+        assert "reading the files" in summary.text
+        assert "rows so far" in summary.text
+        assert "100%" not in summary.text
         opened.read_on()
         await until(pilot, lambda: screen.total == 3000)
 

@@ -7,7 +7,6 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container
 
-from cogtui.app.rendering.states import format_percent
 from cogtui.app.rendering.styles import Part
 from cogtui.app.rollout.rollout_columns import SNIPPET_CHARACTERS
 from cogtui.app.shell.context import FileImport
@@ -202,8 +201,9 @@ class PagedRolloutScreen(CompareActions, NoteActions, PreviewPane):
         if unreadable and not self._unreadable:
             self.show_message(f"could not be read: {first}", bad=True)
         self._unreadable = unreadable
-        share = format_percent(progress) if progress is not None else "the files"
-        self._reading = _READ if done else f"  reading {share}"
+        # How many rows the files have is known only when they are read.
+        so_far = f", {int(progress.done):,} rows so far" if progress is not None else ""
+        self._reading = _READ if done else f"  reading the files{so_far}"
         self._show_summary()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
