@@ -82,7 +82,7 @@ async def test_the_matrix_has_a_key_figure_for_each_condition_and_seed(measured:
         view = screen.query_one(MatrixView)
         none, primed = visible_lines(view)
         assert none.split() == ["none", "›", "✓", ".120", "✓", ".140", "▲", "✓", ".120"]
-        assert primed.split() == ["all_strategies", "✓", ".350", "✓", ".370", "▲", "◐", "running", "25%"]
+        assert primed.split() == ["all_strategies", "✓", ".350", "✓", ".370", "▲", "◐", "25%"]
         await press(pilot, "down", "right", "right")
         assert screen.stage_key == "ppo-0000000000c5"
         await press(pilot, "v")

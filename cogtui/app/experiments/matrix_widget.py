@@ -9,7 +9,7 @@ from textual.binding import Binding, BindingType
 from textual.reactive import reactive
 
 from cogtui.app.experiments.matrix_data import ExperimentMatrix
-from cogtui.app.rendering.states import format_share, state_part, state_style
+from cogtui.app.rendering.states import format_percent, format_share, state_part, state_style
 from cogtui.app.rendering.styles import Part, StyleName, StyleNames
 from cogtui.app.rendering.text import fit, printable_line
 from cogtui.app.shell.stage_figures import StageFigures
@@ -42,6 +42,7 @@ class MatrixView(LineView):
         self._states: Mapping[str, StageState] = {}
         self._figures: Mapping[str, StageFigures] = {}
         self._row_styles: Sequence[StyleName] = ()
+        self._is_compact = False
         self._widths: list[int] = []
         self._first_column = 0
 
@@ -62,6 +63,8 @@ class MatrixView(LineView):
         states: Mapping[str, StageState],
         figures: Mapping[str, StageFigures],
         row_styles: Sequence[StyleName] = (),
+        *,
+        compact: bool = False,
     ) -> None:
         """Show a matrix with states and the figures of finished stages; repaint only rows that changed.
 
@@ -69,7 +72,9 @@ class MatrixView(LineView):
             matrix: what stands where.
             states, figures: by stage key.
             row_styles: of the titles of the rows; plain ones if there are none.
+            compact: show a running stage by its percentage alone.
         """
+        self._is_compact = compact
         self._row_styles = row_styles
         if matrix == self._matrix:
             before = [self._row_cells(line) for line in range(self.line_count)]
@@ -99,6 +104,8 @@ class MatrixView(LineView):
         if state.state == "done" and figures is not None and figures.accuracy is not None:
             mark = " ▲" if figures.warnings else ""
             return f"{STATE_GLYPHS['done']} {format_share(figures.accuracy)}{mark}", state_style("done")
+        if self._is_compact and state.state in ("running", "resuming") and state.progress is not None:
+            return f"{STATE_GLYPHS[state.state]} {format_percent(state.progress)}", state_style(state.state)
         return state_part(state)
 
     def _measure(self) -> bool:

@@ -186,7 +186,7 @@ class ExperimentsScreen(StagesScreen):
         shape = f"{len(matrix.rows)} × {len(matrix.columns)} {'seeds' if by_seed else 'stages'}"
         panel.show_subtitle(f"{shape} · accuracy at the end · v: {'stages' if by_seed else 'seeds'}")
         styles = condition_styles(experiment, matrix) if by_seed else ()
-        view.show_matrix(matrix, snapshot.states, snapshot.figures, styles)
+        view.show_matrix(matrix, snapshot.states, snapshot.figures, styles, compact=by_seed)
         # What the matrix does not need goes to the answers below it.
         room = None if self.app.size.height < _HIGH else min(len(matrix.rows) + 4, self.app.size.height // 2)
         if room != self._matrix_height:

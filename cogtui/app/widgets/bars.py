@@ -99,8 +99,9 @@ class TopBar(StyledWidget):
         parts.append((path, "strong"))
         room -= cell_len(path)
         counts = list(self._counts)
-        while counts and sum(cell_len(text) for text, _ in counts) + 3 > room:
-            counts.pop()  # the last one matters least
+        # Glyph and words, then a gap before each further pair; the last pair matters least.
+        while counts and (sum(cell_len(text) for text, _ in counts) + 3 > room or len(counts) % 3 != 2):
+            counts.pop()
         right = sum(cell_len(text) for text, _ in counts) + 1
         place = self._place + (" · " if counts else "")
         if room - right >= cell_len(place) + 2:
