@@ -6,7 +6,6 @@ import os
 import random
 import shutil
 import sqlite3
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,13 +14,10 @@ from cogtui.store import END, Query, Store, open_store
 from cogtui.store.db.schema import BULK_INDEXES
 from cogtui.store.filter.parser import parse
 from cogtui.store.ingest import ingest
-from cogtui.store.ingest.fts_process import FtsJob, FtsProcess
-from cogtui.store.ingest.fts_process import IndexedChunk as ReadPiece
 from cogtui.store.ingest.rebuild import rebuild
 from cogtui.store.values.types import Sort
 from pipelines.behaviors.sets.registered import BEHAVIORS
 from pipelines.records import Rollout
-from tests.processes import children_once_started
 from tests.store.lab import (
     OTHER,
     RULES,
@@ -348,7 +344,7 @@ def test_a_workspace_of_somebody_else_is_indexed_in_the_cache(
 
 
 def test_a_bulk_load_says_the_same_and_survives_the_loss_of_its_second_process(
-    filled: Lab, monkeypatch: pytest.MonkeyPatch
+    filled: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with open_store(filled.workspace) as store:
         store.ingest()
@@ -367,19 +363,35 @@ def test_a_bulk_load_says_the_same_and_survives_the_loss_of_its_second_process(
             ).fetchone()
         assert missing == len(BULK_INDEXES) + 1
     shutil.rmtree(filled.workspace.path / "index")
-    whole = FtsProcess.chunks
-
-    def dies_early(process: FtsProcess, job: FtsJob) -> Iterator[ReadPiece]:
-        for count, chunk in enumerate(whole(process, job)):
-            if count == 3:
-                (words,) = children_once_started("cogtui.store.ingest.fts_process")
-                words.kill()
-            yield chunk
-
-    monkeypatch.setattr(FtsProcess, "chunks", dies_early)
+    (tmp_path / "sitecustomize.py").write_text(_DIES_IN_THE_FOURTH_CHUNK)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     with open_store(filled.workspace) as store:
         store.ingest()
         assert answers(store) == expected
+    assert (tmp_path / "died").exists()
+
+
+_DIES_IN_THE_FOURTH_CHUNK = """
+import os, signal, sys
+
+class Dying:
+    def __init__(self, stream):
+        self.buffer, self._stream, self._writes = self, stream, 0
+
+    def write(self, data):
+        self._writes += 1
+        self._stream.write(data if self._writes < 8 else data[:100])
+        if self._writes == 8:  # two writes a chunk: its length, then its bytes
+            self._stream.flush()
+            open(os.path.join(os.path.dirname(__file__), "died"), "w").close()
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def flush(self):
+        self._stream.flush()
+
+if any("fts_process" in part for part in sys.orig_argv):
+    sys.stdout = Dying(sys.stdout.buffer)
+"""
 
 
 def test_a_bulk_load_whose_first_file_is_tiny_gives_no_serial_out_twice(
