@@ -378,3 +378,16 @@ def test_the_evidence_of_each_judge(judge: str, task: str, problem: dict[str, ob
     said = judge_evidence(judge, task, problem)
     assert said.startswith(evidence)
     assert bool(said) is bool(evidence)
+
+
+def test_a_verdict_said_again_of_the_same_result_is_one_instance() -> None:
+    loop = "8 + 7 = 15 , 15 + 1 = 16" + " is not the goal . Let's try something else ." * 20
+    found = judge_problem(loop, "countdown", {"id": "p", "numbers": [8, 7, 1], "target": 20})
+    assert {name: found.counts[name] for name in ("verification", "backtracking")} == {
+        "verification": 1,
+        "backtracking": 1,
+    }
+    tried = "8 + 7 = 15 is not the goal . Let's try something else . 8 * 7 = 56 is not the goal ."
+    assert (
+        judge_problem(tried, "countdown", {"id": "p", "numbers": [8, 7, 1], "target": 20}).counts["verification"] == 2
+    )

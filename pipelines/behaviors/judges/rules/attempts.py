@@ -63,7 +63,10 @@ def settle_marker(state: TraceState, *, dropped: bool = False) -> None:
     if dropped and state.flow.reached:
         return  # nothing follows a success
     close_check(state)
-    state.add(SpanDraft("backtracking", marker.start, marker.end, why="says that another path is tried"))
+    again = state.left is state.flow.last  # nothing was tried since the last announcement
+    state.left = state.flow.last
+    why = "says that another path is tried"
+    state.add(SpanDraft("backtracking", marker.start, marker.end, repeat=again, why=why))
     state.covered = not dropped
     state.under_goal = False
     state.flow.licence = False

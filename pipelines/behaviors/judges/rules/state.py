@@ -86,6 +86,10 @@ class TraceState:
     check: AnnouncedCheck | None = None
     under_goal: bool = False
     """Whether computations serve an intermediate goal, so that verdicts are about the goal."""
+    judged: tuple[Computation, int] | None = None
+    """The result that the last verdict was about, with what it said."""
+    left: Computation | None = None
+    """The result from which the last announced attempt without a computation turned away."""
     idle_goal: bool = False
     """Whether a goal was stated and nothing computed since."""
     line: int = -9

@@ -34,15 +34,27 @@ def take_verdict(state: TraceState, clause: Clause) -> bool:
     start, end = _extent(state, clause)
     state.growing = False
     previous = state.found[-1] if state.found else None
+    again = _says_again(state, cue)
     if previous is not None and previous.behavior == "verification" and _joins(state, previous, clause):
         previous.end = max(previous.end, end)
         previous.weak &= weak
     else:
-        state.add(SpanDraft("verification", start, end, weak=weak, why="judges the result", says=cue.polarity))
+        why = "judges the result"
+        state.add(SpanDraft("verification", start, end, weak=weak, repeat=again, why=why, says=cue.polarity))
+    if again:
+        return True  # nothing was computed since, so nothing new failed or was reached
     _judge(state, cue)
     if cue.polarity > 0 and (weak or cue.doubts):
         flow.reached = False
     return True
+
+
+def _says_again(state: TraceState, cue: Cue) -> bool:
+    """Return whether the verdict before said the same of the same result; remember this one."""
+    last = state.flow.last
+    before = state.judged
+    state.judged = None if last is None else (last, cue.polarity)
+    return before is not None and before[0] is last and before[1] == cue.polarity
 
 
 def _may_judge(state: TraceState, clause: Clause) -> bool:
