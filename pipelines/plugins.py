@@ -1,30 +1,35 @@
 """Registries that outside packages extend through entry points: tasks, judges, behaviour sets, stages, importers.
 
 An outside package declares, in its `pyproject.toml`, an entry point in one of the groups of `GROUPS`; its value
-names the object to register (`module:attribute`). A plug-in that cannot be imported, that lacks a member, or that
-takes a name already in use is skipped and remembered as a `PluginFault`, which `cogtui doctor` lists: one broken
-package must not stop the others.
+names the object to register (`module:attribute`). A plug-in that cannot be imported or examined, that lacks a member,
+or that takes a name already in use is skipped and remembered as a `PluginFault`, which `cogtui doctor` lists: one
+broken package must not stop the others. What a plug-in prints while it is loaded goes to stderr.
 
 Installed packages are searched only when a name is not built in or when all names are asked for. `importlib.metadata`
 takes 20 to 60 ms, so it is imported only if a package declares an entry point of ours, which 1 ms tells.
 """
 
+import contextlib
 import difflib
+import re
 import sys
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.machinery import PathFinder
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Final, Generic, TextIO, TypeVar, cast
 
 from pipelines.errors import InvalidInput
 
 if TYPE_CHECKING:
-    from importlib.metadata import EntryPoint
+    from importlib.metadata import Distribution, EntryPoint
 
 GROUPS: Final = ("cogtui.tasks", "cogtui.judges", "cogtui.behaviors", "cogtui.stages", "cogtui.importers")
 """The entry-point groups (contract)."""
+POINTS_FILE: Final = "entry_points.txt"
+_OUR_GROUP: Final = re.compile(r"^\s*\[\s*(cogtui[^\w\]][^\]]*)\]", re.MULTILINE)
 
 T = TypeVar("T")
 
@@ -35,7 +40,7 @@ class PluginFault:
 
     Attributes:
         group: its entry-point group.
-        name: its name in that group.
+        name: its name in that group, or `POINTS_FILE` where that file of the package cannot be read.
         package: the distribution that declares it, empty where unknown.
         reason: why it was skipped, one line.
     """
@@ -64,6 +69,7 @@ class Registry(Generic[T]):
         self._builtin: dict[str, T | str] = dict(builtin)
         self.problem_of = problem_of
         self._plugins: dict[str, T] | None = None
+        self._packages: dict[str, str] = {}
         self._faults: list[PluginFault] = []
 
     def get(self, name: str) -> T:
@@ -139,28 +145,38 @@ class Registry(Generic[T]):
     def _installed(self) -> dict[str, T]:
         if self._plugins is None:
             self._plugins = {}
-            self._faults = []
-            for point in sorted(entry_points(self.group), key=lambda point: (point.name, point.value)):
-                self._add(self._plugins, point)
+            self._packages = {}
+            points, unreadable = entry_points(self.group)
+            self._faults = list(unreadable)
+            for point in sorted(points, key=lambda point: (point.name, point.value)):
+                with _STDOUT_TO_STDERR:
+                    reason = self._add(self._plugins, point)
+                if reason is not None:
+                    self._faults.append(PluginFault(self.group, point.name, _package_of(point), reason))
         return self._plugins
 
-    def _add(self, plugins: dict[str, T], point: "EntryPoint") -> None:
-        package = point.dist.name if point.dist else ""
-        if point.name in self._builtin:
-            reason: str | None = f"the name {point.name!r} is built in"
-        elif point.name in plugins:
-            reason = f"the name {point.name!r} is already taken by another plug-in"
-        else:
-            loaded, reason = _load_entry(point)
-            if reason is None:
-                reason = self.problem_of(loaded) or _other_name(loaded, point.name)
-            if reason is None:
-                try:
-                    plugins[point.name] = self.convert(point.name, loaded)
-                    return
-                except InvalidInput as error:
-                    reason = error.summary
-        self._faults.append(PluginFault(self.group, point.name, package, reason or "unknown"))
+    def _add(self, plugins: dict[str, T], point: "EntryPoint") -> str | None:
+        """Register a plug-in; returns why it is skipped, or None."""
+        name = point.name
+        if name in self._builtin:
+            return f"the name {name!r} is built in"
+        if name in plugins:
+            return f"the name {name!r} is already taken by the plug-in of {self._packages[name] or 'another package'}"
+        try:
+            loaded = point.load()
+        except (Exception, SystemExit) as error:
+            return f"importing {point.value} failed: {_one_line(error)}"
+        try:
+            reason = self.problem_of(loaded) or _other_name(loaded, name)
+            if reason is not None:
+                return reason
+            plugins[name] = self.convert(name, loaded)
+        except InvalidInput as error:
+            return error.summary
+        except (Exception, SystemExit) as error:  # code of the package runs: its properties, its file readers
+            return f"examining {point.value} failed: {_one_line(error)}"
+        self._packages[name] = _package_of(point)
+        return None
 
 
 def _other_name(entry: object, name: str) -> str | None:
@@ -175,21 +191,105 @@ def missing_members(entry: object, members: tuple[str, ...]) -> str | None:
     return f"it has no {', '.join(missing)}" if missing else None
 
 
-def _load_entry(point: "EntryPoint") -> tuple[Any, str | None]:
-    try:
-        return point.load(), None
-    except (Exception, SystemExit) as error:
-        text = str(error).split("\n", 1)[0]
-        return None, f"importing {point.value} failed: {type(error).__name__}: {text}"
+def _one_line(error: BaseException) -> str:
+    text = str(error).split("\n", 1)[0]
+    return f"{type(error).__name__}: {text}"
 
 
-def entry_points(group: str) -> "list[EntryPoint]":
-    """Return the entry points of installed packages in a group."""
+class _StdoutRedirection:
+    """Sends what is printed to stderr: stdout of a command with `--json` holds one JSON object and nothing else.
+
+    Blocks may nest and overlap in several threads: the first one that starts redirects, the last one that ends undoes
+    it. `contextlib.redirect_stdout` would leave stdout redirected where blocks of two threads overlap.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._depth = 0
+        self._stdout: TextIO | None = None
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if self._depth == 0:
+                self._stdout, sys.stdout = sys.stdout, sys.stderr
+            self._depth += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._depth -= 1
+            if self._depth == 0:
+                sys.stdout, self._stdout = cast("TextIO", self._stdout), None
+
+
+_STDOUT_TO_STDERR: Final = _StdoutRedirection()
+
+
+def entry_points(group: str) -> "tuple[list[EntryPoint], list[PluginFault]]":
+    """Return the entry points of installed packages in a group, and the packages whose entry points are unreadable."""
     if not _is_declared(group):
-        return []
+        return [], []
     from importlib import metadata
 
-    return list(metadata.entry_points(group=group))
+    try:
+        return list(metadata.entry_points(group=group)), []
+    except Exception:  # one malformed file of any package, be it one that has nothing to do with cogtui
+        return _read_one_by_one(group)
+
+
+def _read_one_by_one(group: str) -> "tuple[list[EntryPoint], list[PluginFault]]":
+    points: list[EntryPoint] = []
+    faults: list[PluginFault] = []
+    for package, distribution, text in _distributions():
+        try:
+            points += [point for point in distribution.entry_points if point.group == group]
+        except Exception as error:
+            if group in _OUR_GROUP.findall(text):
+                reason = f"its {POINTS_FILE} cannot be read: {_malformed_line(text) or _one_line(error)}"
+                faults.append(PluginFault(group, POINTS_FILE, package, reason))
+    return points, faults
+
+
+def _malformed_line(text: str) -> str | None:
+    for number, line in enumerate(map(str.strip, text.splitlines()), start=1):
+        if line and not line.startswith(("#", "[")) and "=" not in line:
+            return f"line {number} has no =: {line[:60]!r}"
+    return None
+
+
+def _distributions() -> "Iterator[tuple[str, Distribution, str]]":
+    """Yield the installed packages that have entry points: name, distribution and text of the file.
+
+    Of several with one name the first on `sys.path` counts, as for imports.
+    """
+    from importlib import metadata
+
+    seen = set()
+    for distribution in metadata.distributions():
+        package, text = "", ""
+        with contextlib.suppress(Exception):  # metadata that is absent or no text
+            package = distribution.name or ""
+            text = distribution.read_text(POINTS_FILE) or ""
+        key = re.sub(r"[-_.]+", "-", package).lower()
+        if key in seen and key:
+            continue
+        seen.add(key)
+        if text:
+            yield package, distribution, text
+
+
+def _package_of(point: "EntryPoint") -> str:
+    try:
+        return (point.dist.name if point.dist else "") or ""
+    except Exception:  # its metadata cannot be read
+        return ""
+
+
+def unknown_groups() -> Iterator[tuple[str, str]]:
+    """Yield the entry-point groups named like ours that nothing reads: package and group, e.g. `cogtui.judgs`."""
+    for package, _, text in _distributions():
+        for group in dict.fromkeys(_OUR_GROUP.findall(text)):
+            if group not in GROUPS:
+                yield package, group
 
 
 def _is_declared(group: str) -> bool:

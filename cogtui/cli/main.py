@@ -58,6 +58,8 @@ def run(arguments: list[str] | None = None) -> None:
     """Entry point: runs a command and exits with its code."""
     given = sys.argv[1:] if arguments is None else arguments
     _open_closed_streams()
+    # pydantic looks for plug-ins of its own, and raises if any package's entry_points.txt is malformed.
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     code: int = ExitCode.FAILED
     try:
         code = _dispatch(given)

@@ -21,7 +21,7 @@ def test_a_broken_plug_in_of_every_group_is_listed_with_its_reason(tmp_path: Pat
         if one["detail"].startswith(f"{noun} of broken: ")
     }
     assert {one["status"] for one in found} == {"problem"}
-    assert {one["degrades"] for one in found} == {"skipped"}
+    assert {one["degrades"] for one in found} == {"it is not used; nothing else is affected"}
     assert set(reasons) == {(noun, name) for noun in nouns for name in ("lost", "empty", "wrong")}
     for (_, name), reason in reasons.items():
         assert name != "lost" or "no_such_module" in reason

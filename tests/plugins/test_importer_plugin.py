@@ -111,7 +111,7 @@ def test_doctor_names_the_plug_ins_that_were_skipped(outside: Path, tmp_path: Pa
     for name, reason in {"verl": "built in", "absent": "NOTHING", "bare": "it has no name"}.items():
         assert found[name].status == "problem"
         assert reason in found[name].detail
-        assert found[name].degrades == "skipped"
+        assert found[name].degrades == "it is not used; nothing else is affected"
 
 
 def test_the_documented_importer_works(tmp_path: Path) -> None:

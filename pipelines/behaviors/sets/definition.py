@@ -18,6 +18,23 @@ PROMPTS: Final = "prompts"
 ThemeKind = Literal["dark", "light"]
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,39}")
 """Behaviours are columns of the index and fields of filters."""
+_NAMES_IN_USE: Final = """
+accuracy answer byte completion condition correct counts experiment failed file finish finish_reason has
+has_answer has_note id judge judged kind length meta n n_tokens name note noted numbers ordinal problem problem_id
+prompt reward run sample scored seed serial series spans split stage statuses step tag tags target task text
+tokens uid unaligned
+"""
+"""Columns of the index, of lists and of exports, fields of filters, measures of curves."""
+_SQL_WORDS: Final = """
+add all alter and as autoincrement between case cast check collate commit constraint create current_date
+current_time current_timestamp default deferrable delete distinct drop else escape except exists false foreign from
+group having in index insert intersect into is isnull join limit not nothing notnull null oid on or order primary
+raise references returning rowid select set table then to transaction true union unique update using values when
+where
+"""
+"""Words of SQL that cannot name a column, and names that SQLite gives a meaning of its own."""
+RESERVED_NAMES: Final = frozenset(f"{_NAMES_IN_USE} {_SQL_WORDS}".split())
+"""Names a behaviour cannot have; `tests/contracts/test_reserved_names.py` compares them with the index."""
 _COLOR: Final = re.compile(r"#[0-9a-fA-F]{6}")
 _MOST_BEHAVIORS: Final = 12
 """A set has a lane of the gutter for each, and a column of the index for each ordered pair."""
@@ -94,6 +111,10 @@ def _behavior(entry: Any, what: str) -> BehaviorDefinition:
     if not isinstance(entry, dict):
         raise InvalidInput(f"{what} is not a table")
     name = _matching(_NAME, entry, "name", what)
+    if name in RESERVED_NAMES:
+        raise InvalidInput(f"the name of {what} is {name!r}, which names something else in filters or in the index")
+    if "__" in name or name.startswith("address_"):  # columns made of the names of behaviours
+        raise InvalidInput(f"the name of {what} is {name!r}; it must not contain __ or begin with address_")
     letter = _text(entry, "letter", name)
     if len(letter) != 1 or not "A" <= letter <= "Z":
         raise InvalidInput(f"the letter of {name} is not one of A to Z")

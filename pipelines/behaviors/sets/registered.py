@@ -41,7 +41,11 @@ class BehaviorSetRegistry(Registry[BehaviorSet]):
 
 
 def _no_package(entry: object) -> str | None:
-    return None if isinstance(entry, ModuleType) else "it names no package; write PACKAGE without an attribute"
+    if not isinstance(entry, ModuleType):
+        return "it names no package; write PACKAGE without an attribute"
+    if not hasattr(entry, "__path__"):
+        return f"{entry.__name__} is a module in one file; a behaviour set is a package, a folder with a set.toml"
+    return None
 
 
 SETS: Final = BehaviorSetRegistry()
