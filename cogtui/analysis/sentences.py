@@ -11,6 +11,7 @@ from cogtui.analysis.experiment_summary import ExperimentSummary
 from cogtui.analysis.outcomes import ConditionGroup
 from jobs.recipe.claims import Moment
 from jobs.recipe.labels import label_text
+from pipelines.wording import count_of
 
 _LEVEL: Final = 0.05
 _MOMENTS: Final = {"start": "at step 0", "end": "at the end", "gain": "gain"}
@@ -74,14 +75,14 @@ def describe_multiplicity(claims: Sequence[Claim]) -> str:
         return ""
     if not tested:
         return (
-            f"{_count(len(compared), 'comparison')} in {_count(len(claims), 'claim')}, none tested over seeds, since "
-            "there is one; intervals over problems are not corrected for their number."
+            f"{count_of(len(compared), 'comparison')} in {count_of(len(claims), 'claim')}, none tested over seeds, "
+            "since there is one; intervals over problems are not corrected for their number."
         )
     decided = [one for one in tested if one.verdict != "undecided"]
     stay = sum(one.p_holm <= _LEVEL for one in decided if one.p_holm is not None)
     return (
-        f"{_count(len(tested), 'comparison')} in {_count(len(claims), 'claim')}, tested over seeds at 95 % each: were "
-        f"all differences zero, chance would decide about {_LEVEL * len(tested):.1f} of them. "
+        f"{count_of(len(tested), 'comparison')} in {count_of(len(claims), 'claim')}, tested over seeds at 95 % each: "
+        f"were all differences zero, chance would decide about {_LEVEL * len(tested):.1f} of them. "
         f"{len(decided)} are decided, {stay} after Holm's correction for their number too."
     )
 
@@ -287,10 +288,6 @@ def _points(value: float) -> str:
 
 def _signed(value: float) -> str:
     return f"{value:+.3f}".replace("-", "−")
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def _and(words: Sequence[str]) -> str:

@@ -6,6 +6,7 @@ import typer
 
 from cogtui.cli.console.options import JsonOption, WorkspaceOption, pass_on
 from cogtui.cli.rollouts.commands import FilesArgument, ImportFormatOption, LabelOption, MappingOption
+from pipelines.wording import count_of
 
 
 def register(app: typer.Typer) -> None:
@@ -71,7 +72,7 @@ def open_files(
     browse(opened, named[0].name if len(named) == 1 else f"{named[0].name} and {len(named) - 1} more")
     unreadable, first = opened.unreadable()
     if unreadable:
-        narrate(f"warning: {unreadable:,} rows could not be read, the first of them {first}")
+        narrate(f"warning: {count_of(unreadable, 'row')} could not be read, the first of them {first}")
 
 
 def showcase(

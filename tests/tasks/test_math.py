@@ -320,7 +320,7 @@ def test_the_default_judge_goes_by_the_tasks_of_the_rollouts(tmp_path: Path) -> 
     mixed = cogtui_here("judge", "--dry-run", folder=tmp_path)
     assert mixed.returncode == 2
     assert "these rollouts are about tasks with different judges" in mixed.stderr
-    assert "countdown: 1 rollouts, rules" in mixed.stderr
+    assert "countdown: 1 rollout, rules" in mixed.stderr
 
 
 def test_rows_of_another_program_are_imported_scored_shown_and_exported(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from cogtui.app.rendering.layout import TextLayout
 from cogtui.app.rendering.styles import Part, StyleName
 from cogtui.app.rendering.text import printable_line
+from pipelines.wording import count_of
 
 if TYPE_CHECKING:
     from cogtui.app.experiments.overview import ExperimentOverview
@@ -22,7 +23,7 @@ def claim_rows(found: ExperimentOverview | None, width: int) -> list[list[Part]]
         return []
     rows: list[list[Part]] = []
     for name, count, first in found.warnings:
-        stages = "1 stage" if count == 1 else f"{count} stages"
+        stages = count_of(count, "stage")
         rows.append(
             [
                 ("▲ ", "warn"),

@@ -10,6 +10,7 @@ from jobs.state.reader import stage_states
 from jobs.submit.cancel import cancel, dependents
 from jobs.workspace import Workspace
 from pipelines.errors import InvalidInput, StageFailed
+from pipelines.wording import count_of
 
 
 def cancel_stages(workspace: Workspace, prefixes: Sequence[str], *, yes: bool, grace_s: float, as_json: bool) -> None:
@@ -48,7 +49,7 @@ def cancel_stages(workspace: Workspace, prefixes: Sequence[str], *, yes: bool, g
 def _ask(keys: Sequence[str], behind: Sequence[str] | dict[str, str]) -> None:
     if not sys.stdin.isatty():
         raise InvalidInput(
-            f"this would cancel {len(keys) + len(behind)} stages, and there is no terminal to confirm on",
+            f"this would cancel {count_of(len(keys) + len(behind), 'stage')}, and there is no terminal to confirm on",
             remedy="Give --yes.",
         )
     for key in keys:

@@ -20,6 +20,7 @@ from cogtui.analysis.agreement.sources import (
     judge_label,
     judge_stages,
     read_gold_source,
+    read_judge_run,
     registered_source,
     run_source,
     texts_of,
@@ -28,7 +29,7 @@ from cogtui.cli.console.alignment import align_columns
 from cogtui.cli.console.output import emit, emit_json, narrate
 from cogtui.cli.judge.agreement_tables import calibration_lines, format_number, format_range, show_panel, show_versions
 from jobs.workspace import Workspace
-from pipelines.behaviors.judges.registry import JUDGES
+from pipelines.behaviors.judges.registry import JUDGES, make_judge
 from pipelines.errors import InvalidInput, NotFound
 from pipelines.records import Behavior
 
@@ -148,6 +149,10 @@ def _judge(workspace: Workspace, name: str, texts: Sequence[TextToJudge]) -> Jud
         return registered_source(name, texts)
     if name == LABELS_NAME:
         return final_label_source(workspace)[0]
+    if name in JUDGES and not JUDGES.get(name).needs_config:
+        recorded = run_source(read_judge_run(workspace, make_judge(name).run), texts)
+        complete = all(text.id in recorded.traces for text in texts)
+        return recorded if complete else registered_source(name, texts)
     try:
         return run_source(find_run(workspace, name), texts)
     except NotFound:

@@ -15,6 +15,7 @@ from pipelines.behaviors.sets.registered import BEHAVIOR_LETTERS
 from pipelines.errors import CogtuiError, InvalidInput, MissingRequirement, NotFound
 from pipelines.files import write_atomic
 from pipelines.records import text_sha256
+from pipelines.wording import count_of
 
 
 def list_annotations(workspace: Workspace, *, as_json: bool) -> None:
@@ -32,7 +33,7 @@ def list_annotations(workspace: Workspace, *, as_json: bool) -> None:
         who = f"adjudicated by {one.adjudicator or '?'}" if one.is_adjudication else one.annotator
         emit(f"{one.rollout}  {who}  {'done    ' if one.done else 'not done'}  {counts}{undecided}")
     done = sum(one.done for one in found)
-    narrate(f"{len(found):,} traces annotated, {done:,} of them done")
+    narrate(f"{count_of(len(found), 'trace')} annotated, {done:,} of them done")
 
 
 def _as_data(one: HumanAnnotation) -> dict[str, object]:
@@ -85,7 +86,7 @@ def export_annotations(
         return
     for warning in warnings:
         narrate(f"warning: {warning}")
-    narrate(f"{len(traces):,} traces written to {file}")
+    narrate(f"{count_of(len(traces), 'trace')} written to {file}")
 
 
 def _of_one(found: Sequence[HumanAnnotation], annotator: str | None) -> list[HumanAnnotation]:

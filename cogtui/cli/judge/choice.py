@@ -14,9 +14,11 @@ from jobs.workspace import Workspace
 from pipelines.behaviors.judges.registry import default_judge, make_judge
 from pipelines.behaviors.judges.stage import JudgeConfig
 from pipelines.errors import CogtuiError, InvalidInput
-from pipelines.files import write_atomic
-from pipelines.folder import StageInfo
+from pipelines.files import read_json, write_atomic
+from pipelines.folder import StageFolder, StageInfo
 from pipelines.stages import content_key, find_kind, stage_kind
+from pipelines.text_safety import one_line
+from pipelines.wording import count_of
 
 _PAGE: Final = 1000
 SELECTIONS: Final = "selections"
@@ -27,10 +29,14 @@ SELECTIONS: Final = "selections"
 class RolloutSelection:
     """The rollouts of a filter, by what an equal judge has done with them."""
 
-    by_stage: dict[str, list[str]] = field(default_factory=dict)
-    """Rollouts that match the filter, by the stage that wrote them."""
+    by_stage: dict[str, dict[str, str | None]] = field(default_factory=dict)
+    """Rollouts that match the filter → their splits (None for traces), by the stage that wrote them."""
+    run: str = ""
+    """Id of the judge run that is asked for."""
     judged: int = 0
     """Number of them that an equal judge has judged."""
+    judged_otherwise: int = 0
+    """Number of the others that the judge has judged with another version or other parameters."""
     unfinished: dict[str, set[str]] = field(default_factory=dict)
     """Unfinished equal judge stages, which continue → the rollouts they judge."""
     left: dict[str, list[str]] = field(default_factory=dict)
@@ -56,12 +62,12 @@ def select_rollouts(workspace: Workspace, filter_text: str, config: JudgeConfig)
     """
     run = make_judge(config.judge, config).run.id
     store, warnings = fresh_store(workspace)
-    chosen = RolloutSelection(warnings=warnings)
+    chosen = RolloutSelection(run=run, warnings=warnings)
     with store:
         for row in _rows(store, filter_text):
-            chosen.by_stage.setdefault(row.stage, []).append(row.id)
+            chosen.by_stage.setdefault(row.stage, {})[row.id] = row.split
     _leave_out_unfinished(workspace, chosen)
-    _subtract_held(workspace, chosen, run)
+    _subtract_held(workspace, chosen, config.judge)
     return chosen
 
 
@@ -77,7 +83,7 @@ def judge_of_tasks(workspace: Workspace, filter_text: str) -> str:
     judges = {task: default_judge(task) for task in tasks}
     names = sorted(set(judges.values()))
     if len(names) > 1:
-        lines = [f"{task or 'no task'}: {n:,} rollouts, {judges[task]}" for task, n in tasks.most_common()]
+        lines = [f"{task or 'no task'}: {count_of(n, 'rollout')}, {judges[task]}" for task, n in tasks.most_common()]
         raise InvalidInput(
             "these rollouts are about tasks with different judges",
             detail="\n".join(lines),
@@ -102,12 +108,12 @@ def select_ids(workspace: Workspace, ids: Iterable[str], config: JudgeConfig) ->
     """
     run = make_judge(config.judge, config).run.id
     store, warnings = fresh_store(workspace)
-    chosen = RolloutSelection(warnings=warnings)
+    chosen = RolloutSelection(run=run, warnings=warnings)
     with store:
         for detail in store.rollouts(ids):
-            chosen.by_stage.setdefault(detail.row.stage, []).append(detail.row.id)
+            chosen.by_stage.setdefault(detail.row.stage, {})[detail.row.id] = detail.row.split
     _leave_out_unfinished(workspace, chosen)
-    _subtract_held(workspace, chosen, run)
+    _subtract_held(workspace, chosen, config.judge)
     return chosen
 
 
@@ -122,50 +128,75 @@ def _leave_out_unfinished(workspace: Workspace, chosen: RolloutSelection) -> Non
             other += len(chosen.by_stage.pop(key))
         elif folder.result() is None:
             running += len(chosen.by_stage.pop(key))
+        elif "rollouts" not in kind.writes:
+            chosen.by_stage[key] = dict.fromkeys(chosen.by_stage[key])
     if running:
-        chosen.warnings.append(f"{running:,} rollouts are left out: their stage is not done yet")
+        chosen.warnings.append(f"{count_of(running, 'rollout')} left out: their stage is not done yet")
     if other:
-        chosen.warnings.append(f"{other:,} rollouts are left out: judge stages do not accept the kind of theirs")
+        chosen.warnings.append(f"{count_of(other, 'rollout')} left out: judge stages do not accept the kind of theirs")
 
 
-def _subtract_held(workspace: Workspace, chosen: RolloutSelection, run: str) -> None:
+def _subtract_held(workspace: Workspace, chosen: RolloutSelection, judge: str) -> None:
     """Leave out rollouts of an equal judge, so that no request is sent and paid twice."""
     held: set[str] = set()
-    keys = list(workspace.keys())
-    for key in keys:
+    otherwise: set[str] = set()
+    for key in list(workspace.keys()):
         folder = workspace.folder(key)
         info = folder.info()
-        if info.kind != "judge" or _run_of(info) != run:
+        if info.kind != "judge" or chosen.by_stage.keys().isdisjoint(info.inputs):
+            continue
+        finished = folder.result() is not None
+        run = _recorded_run(folder) if finished else _present_run(info, chosen.warnings)
+        if run != chosen.run:
+            if finished and info.config.get("judge") == judge:
+                otherwise |= _held_by(info, chosen.by_stage)
             continue
         mine = _held_by(info, chosen.by_stage) - held
         if not mine:
             continue
         held |= mine
-        if folder.result() is None:
-            chosen.unfinished[key] = mine
-        else:
+        if finished:
             chosen.judged += len(mine)
+        else:
+            chosen.unfinished[key] = mine
+    chosen.judged_otherwise = len(otherwise - held)
     for stage, ids in chosen.by_stage.items():
         left = [uid for uid in ids if uid not in held]
         if left:
             chosen.left[stage] = left
 
 
-def _run_of(info: StageInfo) -> str | None:
-    """Return the id of the judge run of a stage; None if its config is no longer valid."""
+def _recorded_run(folder: StageFolder) -> str | None:
+    """Return the id of the judge run that a finished stage used; None if it recorded none."""
+    raw = read_json(folder.artifacts / "judge_run.json")
+    run = raw.get("id") if isinstance(raw, dict) else None
+    return run if isinstance(run, str) else None
+
+
+def _present_run(info: StageInfo, warnings: list[str]) -> str | None:
+    """Return the id of the judge run with which an unfinished stage would continue; None, and a warning, if unknown."""
     try:
         config = JudgeConfig.model_validate(info.config)
-        return make_judge(config.judge, config).run.id
-    except (CogtuiError, ValueError):
+        return config.judge_run or make_judge(config.judge, config).run.id
+    except Exception as error:  # the judge may be of another package: it must not stop the others
+        reason = error.summary if isinstance(error, CogtuiError) else f"{type(error).__name__}: {error}"
+        name = info.config.get("judge", "rules")
+        warnings.append(f"the judge {name} of the unfinished stage {info.key} cannot be made: {one_line(reason, 200)}")
         return None
 
 
-def _held_by(info: StageInfo, by_stage: Mapping[str, Iterable[str]]) -> set[str]:
+def _held_by(info: StageInfo, by_stage: Mapping[str, Mapping[str, str | None]]) -> set[str]:
     """Return the rollouts that a judge stage judges."""
-    found = {uid for key in info.inputs for uid in by_stage.get(key, ())}
-    config = JudgeConfig.model_validate(info.config)
-    if config.splits:
-        return set()  # the splits of rollouts are unknown here: judge them again rather than leave them out
+    try:
+        config = JudgeConfig.model_validate(info.config)
+    except ValueError:  # e.g. of a judge that is no longer installed
+        return set()
+    found = {
+        uid
+        for key in info.inputs
+        for uid, split in by_stage.get(key, {}).items()
+        if split is None or not config.splits or split in config.splits
+    }
     if config.rollouts is None:
         return found
     try:
@@ -175,7 +206,11 @@ def _held_by(info: StageInfo, by_stage: Mapping[str, Iterable[str]]) -> set[str]
 
 
 def new_stage(workspace: Workspace, chosen: RolloutSelection, fields: Mapping[str, Any]) -> StageInstance:
-    """Return the stage that judges what is left; writes the file of its rollouts."""
+    """Return the stage that judges what is left; writes the file of its rollouts.
+
+    Where a finished stage of the same key used another judge run, e.g. an earlier version, the run is made part of
+    the key.
+    """
     ids = sorted(uid for left in chosen.left.values() for uid in left)
     text = "".join(f"{uid}\n" for uid in ids)
     folder = workspace.path / SELECTIONS
@@ -185,8 +220,13 @@ def new_stage(workspace: Workspace, chosen: RolloutSelection, fields: Mapping[st
         write_atomic(path, text)
     config = JudgeConfig.model_validate({**fields, "rollouts": str(path)})
     inputs = tuple(sorted(chosen.left))
+    key = content_key("judge", config, inputs)
+    earlier = workspace.folder(key)
+    if earlier.result() is not None and _recorded_run(earlier) != chosen.run:
+        config = config.model_copy(update={"judge_run": chosen.run})
+        key = content_key("judge", config, inputs)
     return StageInstance(
-        key=content_key("judge", config, inputs),
+        key=key,
         kind="judge",
         name="judge",
         config=config.model_dump(mode="json"),

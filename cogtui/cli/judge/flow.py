@@ -22,6 +22,7 @@ from pipelines.files import write_json
 from pipelines.run import validated_config
 from pipelines.stages import Inputs, stage_kind
 from pipelines.text_safety import one_line
+from pipelines.wording import count_of, not_done
 
 if TYPE_CHECKING:
     from pipelines.behaviors.judges.llm.judge import JudgeCostEstimate
@@ -158,14 +159,19 @@ def _plan_lines(
     chosen: RolloutSelection, config: JudgeConfig, estimate: "JudgeCostEstimate | None", every: int
 ) -> list[str]:
     waiting = sum(map(len, chosen.unfinished.values()))
-    lines = [f"{config.judge}: {chosen.rollouts:,} rollouts, {chosen.judged:,} of them judged by it already"]
+    lines = [
+        f"{config.judge} ({chosen.run}): {count_of(chosen.rollouts, 'rollout')}, "
+        f"{chosen.judged:,} of them judged by this judge run already"
+    ]
+    if chosen.judged_otherwise:
+        lines.append(f"{chosen.judged_otherwise:,} judged by another version of the judge, or with other parameters")
     if waiting:
-        lines.append(f"{waiting:,} belong to {len(chosen.unfinished)} unfinished judge stage(s), which continue")
+        lines.append(f"{waiting:,} in {count_of(len(chosen.unfinished), 'unfinished judge stage')}, to be continued")
     lines.append(f"{chosen.remaining:,} to judge")
     if estimate is not None and chosen.remaining:
         about = "" if every == 1 else f" (from every {every}th rollout)"
         lines.append(
-            f"{estimate.requests:,} requests, about {estimate.input_tokens:,} tokens in and "
+            f"{count_of(estimate.requests, 'request')}, about {estimate.input_tokens:,} tokens in and "
             f"{estimate.output_tokens:,} out{about}"
         )
         if estimate.empty:
@@ -209,7 +215,7 @@ def _run(request: JudgeRequest, workspace: Workspace, stages: Sequence[StageInst
             f"{stage.key}: {states[stage.key].state}: {one_line(states[stage.key].reason, 160)}" for stage in failed
         ]
         raise StageFailed(
-            f"{len(failed)} of {len(stages)} judge stages are not done",
+            not_done(len(failed), len(stages), "judge stage"),
             detail="\n".join(lines),
             remedy="Run the same command again; answers so far are kept and not paid again.",
         )
@@ -227,7 +233,7 @@ def _renew(workspace: Workspace, stage: StageInstance) -> None:
 def _result_lines(stage: StageInstance, result: Mapping[str, Any]) -> list[str]:
     """Return mean counts with their n, and the number of rollouts not judged by status."""
     total = result.get("rollouts")
-    lines = [f"{stage.key}: {total} rollouts"]
+    lines = [f"{stage.key}: {'an unknown number of rollouts' if total is None else count_of(total, 'rollout')}"]
     for behavior in behavior_names([result]):
         found = (result.get("behaviors") or {}).get(behavior) or {}
         mean = found.get("mean")
@@ -249,7 +255,9 @@ def _data(
     return {
         "judge": config.judge,
         "rollouts": chosen.rollouts,
+        "judge_run": chosen.run,
         "judged_before": chosen.judged,
+        "judged_by_other_runs": chosen.judged_otherwise,
         "continued": {key: len(ids) for key, ids in chosen.unfinished.items()},
         "to_judge": chosen.remaining,
         "estimate": None if estimate is None else {**asdict(estimate), "from_every": every},

@@ -15,6 +15,7 @@ from cogtui.store.filter.parser import parse
 from cogtui.store.values.types import RolloutRow
 from jobs.workspace import Workspace
 from pipelines.errors import InvalidInput, MissingRequirement
+from pipelines.wording import count_of
 
 _MAX_ON_A_PAGE = 5000
 
@@ -51,7 +52,7 @@ def export_rollouts(
         return
     for warning in warnings:
         narrate(f"warning: {warning}")
-    narrate(f"{count:,} rollouts written to {out}")
+    narrate(f"{count_of(count, 'rollout')} written to {out}")
 
 
 class _PrintableStream(io.StringIO):

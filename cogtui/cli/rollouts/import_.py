@@ -14,6 +14,7 @@ from cogtui.store.importing.preview import previews
 from cogtui.store.importing.run import ImportState, refuse_if_nothing_was_read, run_import
 from jobs.workspace import Workspace
 from pipelines.errors import InvalidInput
+from pipelines.wording import count_of
 
 
 def import_files(
@@ -44,7 +45,7 @@ def import_files(
     refuse_if_nothing_was_read(state, workspace)
     with open_store(workspace) as store:
         coverage = store.ingest()
-    warnings = [f"{file.path}: {file.bad:,} rows could not be read" for file in state.files if file.bad]
+    warnings = [f"{file.path}: {count_of(file.bad, 'row')} could not be read" for file in state.files if file.bad]
     if as_json:
         files = [one.as_json() for one in state.files]
         judging = state.judging.as_json()
@@ -62,13 +63,10 @@ def import_files(
     if state.judging.skipped:
         narrate(f"not judged: {state.judging.skipped}")
     elif state.judging.judge:
-        narrate(f"{state.judging.rollouts:,} rollouts judged by {state.judging.judge}")
+        narrate(f"{count_of(state.judging.rollouts, 'rollout')} judged by {state.judging.judge}")
     emit(plan.key)
-    narrate(f"{state.rows:,} rows from {_files(len(state.files))}; the index has {coverage.rollouts:,} rollouts")
-
-
-def _files(count: int) -> str:
-    return "1 file" if count == 1 else f"{count:,} files"
+    indexed = f"the index has {count_of(coverage.rollouts, 'rollout')}"
+    narrate(f"{count_of(state.rows, 'row')} from {count_of(len(state.files), 'file')}; {indexed}")
 
 
 def finish(steps: Iterator[ImportState]) -> ImportState:

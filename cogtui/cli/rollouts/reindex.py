@@ -10,6 +10,7 @@ from cogtui.store import open_store
 from cogtui.store.ingest.ingest import IngestProgress
 from cogtui.store.ingest.rebuild import rebuild
 from jobs.workspace import Workspace
+from pipelines.wording import count_of
 
 _SAY_EVERY_S = 2.0
 
@@ -32,8 +33,8 @@ def rebuild_index(workspace: Workspace, *, as_json: bool) -> None:
             emit_json({**dataclasses.asdict(coverage), "path": str(store.path)}, warnings)
             return
     narrate(
-        f"{coverage.rollouts:,} rollouts and {coverage.judgements:,} judgements from {coverage.files:,} files "
-        f"in {time.monotonic() - started:.1f} s"
+        f"{count_of(coverage.rollouts, 'rollout')} and {count_of(coverage.judgements, 'judgement')} "
+        f"from {count_of(coverage.files, 'file')} in {time.monotonic() - started:.1f} s"
     )
     for warning in warnings:
         narrate(f"warning: {warning}")

@@ -9,6 +9,7 @@ from jobs.recipe.labels import label_text
 from jobs.submit.actions import PlannedAction
 from pipelines.stages import stage_kind
 from pipelines.text_safety import one_line
+from pipelines.wording import count_of
 
 
 def plan_lines(
@@ -29,8 +30,8 @@ def plan_lines(
     """
     counts = Counter(actions[stage.key].verb for stage in stages)
     total = ", ".join(f"{count} {verb}" for verb, count in counts.items())
-    cells = "1 cell" if len(plan.cells) == 1 else f"{len(plan.cells)} cells"
-    lines = [f"{plan.name}: {cells}, {len(stages)} stages: {total}"]
+    cells = count_of(len(plan.cells), "cell")
+    lines = [f"{plan.name}: {cells}, {count_of(len(stages), 'stage')}: {total}"]
     for stage in stages:
         action = actions[stage.key]
         lines += [

@@ -23,6 +23,7 @@ from jobs.state.types import RETRYABLE, StageState, Submission
 from jobs.workspace import Workspace
 from pipelines.errors import CogtuiError, Interrupted, InvalidInput, StageFailed
 from pipelines.text_safety import one_line
+from pipelines.wording import not_done
 
 
 class AssertionFailed(CogtuiError):
@@ -236,7 +237,7 @@ def _raise_if_unfinished(
         retry = any(state.state in RETRYABLE for state in states.values())
         again = "Run the same command with --retry." if retry else "Run the same command again."
         raise StageFailed(
-            f"{len(lines)} of {len(stages)} stages are not done",
+            not_done(len(lines), len(stages), "stage"),
             detail="\n".join(lines),
             remedy=first if "--retry" in first else f"{first}\n{again}".lstrip(),
         )

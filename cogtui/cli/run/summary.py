@@ -12,6 +12,7 @@ from jobs.recipe.labels import label_text
 from jobs.workspace import Workspace
 from pipelines.stages import stage_kind
 from pipelines.text_safety import one_line
+from pipelines.wording import count_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,7 @@ def cell_results(plan: RecipePlan, finished: Iterable[FinishedStage]) -> list[Ce
 
 def summary_lines(plan: RecipePlan, finished: Sequence[FinishedStage], reused: int, elapsed_s: float) -> list[str]:
     """Return the summary as text: one table for each stage of the recipe whose kind has one."""
-    count = "1 stage" if len(finished) == 1 else f"{len(finished)} stages"
+    count = count_of(len(finished), "stage")
     lines = [
         f"{plan.name}: {count} done, {reused} of them before this run, in {format_duration(elapsed_s, precise=True)}"
     ]

@@ -9,10 +9,12 @@ from typing import Any, Final, cast
 
 from pipelines.behaviors.judge import Judge, JudgeKind
 from pipelines.behaviors.sets.registered import SETS
-from pipelines.errors import InvalidInput
+from pipelines.errors import CogtuiError, InvalidInput
 from pipelines.llm.clients.protocol import KEY_VARIABLES
-from pipelines.plugins import Registry, missing_members
+from pipelines.plugins import Registry, entry_points, missing_members
+from pipelines.records import JudgeRun
 from pipelines.tasks.registry import find_task, rules_context
+from pipelines.text_safety import one_line
 
 MODEL_JUDGES: Final = tuple(f"{provider}:MODEL" for provider in KEY_VARIABLES)
 
@@ -112,7 +114,7 @@ def make_judge(name: str, config: Any = None) -> Judge:
         config: the config of the judge stage; a model needs it, and so do judges that say so.
 
     Raises:
-        InvalidInput: there is no such judge, it needs a config, or its config cannot be used.
+        InvalidInput: there is no such judge, it needs a config, its config cannot be used, or it is no judge.
     """
     if is_model_name(name):
         from pipelines.behaviors.judges.llm.judge import LLMJudge
@@ -123,4 +125,33 @@ def make_judge(name: str, config: Any = None) -> Judge:
     kind = judge_kind(name)
     if kind.needs_config and config is None:
         raise InvalidInput(f"the judge {name} needs a config")
-    return kind.make(config)
+    try:
+        judge = kind.make(config)
+        fault = _fault_of(judge)
+    except CogtuiError:
+        raise
+    except Exception as error:
+        fault = f"making it raised {type(error).__name__}: {one_line(str(error))}"
+    if fault:
+        raise InvalidInput(
+            f"the judge {name}{_origin(name)} cannot be used: {fault}",
+            remedy="Fix the judge, or name another one.",
+        )
+    return judge
+
+
+def _fault_of(judge: object) -> str:
+    """Return what an object lacks to be a judge; empty if nothing."""
+    if missing := missing_members(judge, ("run", "judge")):
+        return f"the object that is made for it, a {type(judge).__name__}, is no judge: {missing}"
+    if not isinstance(getattr(judge, "run", None), JudgeRun):
+        return "its `run` is no JudgeRun; make it with pipelines.behaviors.judge.judge_run"
+    return "" if callable(getattr(judge, "judge", None)) else "its `judge` cannot be called"
+
+
+def _origin(name: str) -> str:
+    """Return the package and entry point of a judge in words; empty for one that is built in."""
+    for point in entry_points(JUDGES.group)[0]:
+        if point.name == name:
+            return f" of {point.dist.name if point.dist else 'an unknown package'} ({point.value})"
+    return ""

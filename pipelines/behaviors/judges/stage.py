@@ -7,16 +7,17 @@ from typing import Final
 
 from pydantic import Field
 
-from pipelines.behaviors.judge import JudgedTask, JudgeTask
+from pipelines.behaviors.judge import BehaviorVerdict, JudgedTask, JudgeTask
 from pipelines.behaviors.judges.config import JudgeChoiceConfig
 from pipelines.behaviors.judges.registry import make_judge
 from pipelines.behaviors.recorded import first_judgements
 from pipelines.behaviors.verdict_files import StoredVerdicts
+from pipelines.errors import InvalidInput
 from pipelines.files import read_json, write_json
 from pipelines.folder import StageFolder
 from pipelines.records import JudgeRun
 from pipelines.signals import graceful
-from pipelines.stages import InputFile, Inputs
+from pipelines.stages import UNLESS_DEFAULT, InputFile, Inputs
 from pipelines.streams import read_rollouts, read_stream
 
 STREAM: Final = "judge"
@@ -31,14 +32,29 @@ class JudgeConfig(JudgeChoiceConfig):
     splits: tuple[str, ...] = Field(
         default=(), description="Judge only rollouts of these splits, e.g. test; empty means all."
     )
+    judge_run: str | None = Field(
+        default=None,
+        description="Id of the judge run, e.g. rules-0123456789ab: refuse to judge with another version of the judge."
+        " None takes the version that is installed.",
+        json_schema_extra=UNLESS_DEFAULT,
+    )
 
 
 def run(config: JudgeConfig, inputs: Inputs, folder: StageFolder) -> None:
     """Write a judgement a rollout and behaviour; continue where an earlier attempt stopped.
 
-    Texts that an upstream stage judged by the same judge run for its metrics are not judged again.
+    Texts that an upstream stage judged by the same judge run for its metrics are not judged again. A text that the
+    judge leaves out is recorded as unjudged.
+
+    Raises:
+        InvalidInput: the judge cannot be made, or is another version than `judge_run` says.
     """
     judge = make_judge(config.judge, config)
+    if config.judge_run not in (None, judge.run.id):
+        raise InvalidInput(
+            f"the judge {config.judge} is {judge.run.id} here, and judge_run asks for {config.judge_run}",
+            remedy="Install that version of the judge, or remove judge_run to take this one.",
+        )
     behaviors = config.behavior_set().names
     write_json(folder.artifacts / "judge_run.json", judge.run.model_dump(mode="json"))
     work = folder.path / "work"
@@ -52,6 +68,7 @@ def run(config: JudgeConfig, inputs: Inputs, folder: StageFolder) -> None:
         def record(judged: JudgedTask) -> None:
             nonlocal n_done
             stream.append(judged.records(judge.run.id, behaviors))
+            done.add(judged.task.rollout_id)
             n_done += 1
             folder.report(n_done, total, "rollouts")
             stop.raise_if_requested()
@@ -67,6 +84,10 @@ def run(config: JudgeConfig, inputs: Inputs, folder: StageFolder) -> None:
 
         for judged in judge.judge(tasks_to_judge(), work):
             record(judged)
+        left_out = BehaviorVerdict("unjudged", raw=f"the judge {config.judge} gave no verdict on this text")
+        for task in _tasks(config, inputs):
+            if task.rollout_id not in done:
+                record(JudgedTask(task, dict.fromkeys(behaviors, left_out)))
     spent = read_json(work / "spent.json")  # written by judges that cost money
     folder.write_result(_summary(folder, judge.run, total, behaviors) | ({} if spent is None else {"spent": spent}))
 

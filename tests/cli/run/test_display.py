@@ -98,7 +98,7 @@ def test_plain_gives_a_sign_of_life_now_and_then() -> None:
     display.update({ONE.key: state(ONE, "queued")})
     clock.time += HEARTBEAT_S
     display.update({ONE.key: state(ONE, "queued")})
-    assert without_times(lines)[-1] == "no stage is running; 1 are not done"
+    assert without_times(lines)[-1] == "no stage is running; 1 is not done"
 
 
 def test_a_stalled_stage_is_said_to_be() -> None:

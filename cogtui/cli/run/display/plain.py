@@ -18,6 +18,7 @@ from jobs.formatting import format_duration, format_progress
 from jobs.planning.types import StageInstance
 from jobs.state.types import STATES, StageState
 from pipelines.text_safety import one_line
+from pipelines.wording import count_of
 
 HEARTBEAT_S: Final = 30.0
 _QUIET: Final = frozenset({"planned", "queued", "done"})
@@ -56,7 +57,7 @@ class PlainDisplay:
         # Waiting and finished stages are only counted.
         self._shown = {key: state_word(state) for key, state in states.items() if state.state in _QUIET}
         counted = ", ".join(f"{counts[name]} {name}" for name in STATES if counts[name])
-        self._write(f"{_time()}  {len(stages)} stages: {counted}")
+        self._write(f"{_time()}  {count_of(len(stages), 'stage')}: {counted}")
         self._spoke = self._now()
         if self._follower is not None:
             self._follower.poll(self._stages, states)  # evaluations from before this run are not repeated
@@ -86,7 +87,7 @@ class PlainDisplay:
             self._line(self._titles[key], states[key], self._paces[key])
         if not running:
             waiting = sum(state.state != "done" for state in states.values())
-            self._write(f"{_time()}  no stage is running; {waiting} are not done")
+            self._write(f"{_time()}  no stage is running; {waiting} {'is' if waiting == 1 else 'are'} not done")
             self._spoke = self._now()
 
     def stop(self) -> None:
