@@ -12,7 +12,7 @@ import msgspec
 from cogtui.store.user_data.final_labels import FinalLabel
 from pipelines.behaviors.judge import JudgeTask
 from pipelines.behaviors.verdict_files import StoredVerdicts
-from pipelines.records import Behavior, text_sha256, upgrade_record
+from pipelines.records import Behavior, upgrade_record
 from pipelines.streams import complete_lines, stream_files
 
 LineT = TypeVar("LineT")
@@ -95,9 +95,9 @@ def judge_evaluation(
         seen.add(line.id)
         evaluation = found.setdefault(line.step, JudgedEvaluation())
         label = labels.get(line.id)
-        if label is not None and label.text_sha256 != text_sha256(line.completion):
-            evaluation.other_text += 1
-            label = None
+        if label is not None:
+            label = label.of_text(line.completion)
+            evaluation.other_text += label is None
         raw = upgrade_record(
             {"problem_id": line.problem_id, "numbers": line.numbers, "target": line.target}
             if line.problem is None and line.numbers is not None

@@ -20,7 +20,7 @@ from cogtui.store.query.snippets import phrases_of, snippet_of
 from cogtui.store.stage_files.decode import encode_problem
 from cogtui.store.stage_files.record_reader import RecordReader
 from cogtui.store.user_data import notes
-from cogtui.store.user_data.annotations import HumanAnnotation, latest_annotations
+from cogtui.store.user_data.annotations import HumanAnnotation, latest_annotations, why_not_counted
 from cogtui.store.user_data.final_labels import FinalLabel, final_labels
 from cogtui.store.values.last_result import LastResultCache
 from cogtui.store.values.series import RolloutSeries, load_series
@@ -243,8 +243,20 @@ class IndexQueries:
         return annotation_of(self._db, self._files, rollout_id, annotator)
 
     def humans(self) -> list[HumanAnnotation]:
-        """Return all current annotations, by annotator and rollout, also of rollouts that are not in the index."""
-        return list(latest_annotations(self._workspace))
+        """Return the current annotations that fit their texts, by annotator and rollout.
+
+        Those of rollouts that are not in the index cannot be checked and are returned too.
+        """
+        return [one for one, why in self.checked_humans() if why is None]
+
+    def checked_humans(self) -> list[tuple[HumanAnnotation, str | None]]:
+        """Return all current annotations, each with why it is not counted, or None if it fits its text."""
+        return [(one, self._why_not_counted(one)) for one in latest_annotations(self._workspace)]
+
+    def _why_not_counted(self, one: HumanAnnotation) -> str | None:
+        row = self._db.execute("SELECT serial FROM record WHERE uid = ?", (one.rollout,)).fetchone()
+        text = "" if row is None else self._details().completion(row[0])
+        return why_not_counted(one, text) if text else None
 
     def final_labels(self) -> dict[str, FinalLabel]:
         """Return what people say of each rollout, after adjudication; also of rollouts that are not in the index."""

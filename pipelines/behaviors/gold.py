@@ -3,13 +3,14 @@
 import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from pipelines.behaviors.markup import parse_marked
 from pipelines.behaviors.sets.registered import BEHAVIOR_LETTERS
 from pipelines.errors import InvalidInput, NotFound
+from pipelines.field_names import misspelt_field
 from pipelines.files import write_atomic
 from pipelines.records import LabelledSpan, Record, countdown_fields, upgrade_record
 
@@ -33,7 +34,7 @@ class GoldTrace(Record):
     source: str = ""
     licence: str = ""
     annotator: str = ""
-    annotated: float | None = None
+    annotated: Annotated[float, Field(allow_inf_nan=False)] | None = None
     """Time of annotation in seconds since the epoch; None if unknown."""
     done: bool = True
     """False while not all behaviours were looked for: a behaviour without a span is then missing, not zero."""
@@ -45,7 +46,10 @@ class GoldTrace(Record):
 
 
 def read_gold(path: Path) -> list[GoldTrace]:
-    """Read the traces of a gold file and check every span against its text. Unknown fields are ignored.
+    """Read the traces of a gold file and check every span against its text.
+
+    A row needs `spans`, which is empty where nothing was found. Unknown fields are ignored, unless one looks like a
+    known field that the row lacks.
 
     Raises:
         NotFound: there is no such file.
@@ -87,6 +91,17 @@ def _parse_row(path: Path, row: int, line: bytes) -> GoldTrace:
         raw = upgrade_record(raw)  # rows written before there were other tasks have numbers and target
     except ValueError as error:
         raise InvalidInput(f"{where}: {error}") from error
+    misspelt = misspelt_field(raw, GoldTrace.model_fields)
+    if misspelt is not None:
+        wrong, meant = misspelt
+        raise InvalidInput(
+            f"{where}: {wrong}: unknown field; is {meant} meant?", remedy=f"Rename it to {meant}, or remove it."
+        )
+    if "spans" not in raw:
+        raise InvalidInput(
+            f"{where}: spans: missing, which says nothing about behaviours",
+            remedy='Write "spans": [] where somebody looked and found none; remove rows that nobody annotated.',
+        )
     known: dict[str, Any] = {name: value for name, value in raw.items() if name in GoldTrace.model_fields}
     try:
         trace = GoldTrace.model_validate(known)

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cogtui.analysis.agreement.sources import read_gold_source
 from pipelines.behaviors.gold import GoldTrace, read_annotated, read_gold, write_gold
 from pipelines.behaviors.markup import parse_marked, write_marked
 from pipelines.behaviors.sets.registered import BEHAVIORS
@@ -85,6 +86,29 @@ def test_fields_of_others_are_passed_over(tmp_path: Path) -> None:
     path = tmp_path / "gold.jsonl"
     path.write_text(json.dumps(row(counts_strict={"verification": 1}, split="dev")) + "\n")
     assert read_gold(path)[0].spans[0].quote == "(not 24)"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({}, "row 2: spans: missing"),
+        ({"span": []}, r"row 2: span: unknown field; is spans meant\?"),
+        ({"Spans": []}, r"row 2: Spans: unknown field; is spans meant\?"),
+        ({"spans": [], "doen": False}, r"row 2: doen: unknown field; is done meant\?"),
+        ({"spans": [], "anotator": "ann"}, r"row 2: anotator: unknown field; is annotator meant\?"),
+        ({"spans": None}, "row 2: spans"),
+    ],
+)
+def test_missing_spans_are_not_none(tmp_path: Path, change: dict[str, Any], message: str) -> None:
+    path = tmp_path / "gold.jsonl"
+    rest = {name: value for name, value in row(id="g0").items() if name != "spans"}
+    path.write_text(json.dumps(row()) + "\n" + json.dumps({**rest, **change}) + "\n")
+    for read in (read_gold, read_gold_source):
+        with pytest.raises(InvalidInput, match=message) as caught:
+            read(path)
+        assert str(path) in caught.value.summary
+    path.write_text(json.dumps({**rest, "spans": [], "license": "MIT"}) + "\n")
+    assert read_gold(path)[0].spans == ()
 
 
 def test_marks_and_back() -> None:

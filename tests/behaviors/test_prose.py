@@ -122,6 +122,15 @@ def test_what_is_announced_and_where_the_writer_halts_are_clauses_of_their_own()
             "Comprobemos que la suma es par. No lo es, entonces tenemos que probar con otra idea para el caso.",
         ),
         ("Chinese or Japanese", "我们先检查一下这个和是不是偶数。等一下，这不对，我们换一种方法再试一次。"),
+        ("Chinese or Japanese", "我们先检查一下结果。"),
+        ("Chinese or Japanese", "不对，3 + 4 = 7"),
+        ("Cyrillic", "Нет."),
+        ("Greek", "Ας ελέγξουμε το αποτέλεσμα."),
+        ("Georgian", "შევამოწმოთ შედეგი."),
+        ("German", "Moment, das stimmt nicht."),
+        ("German", "Das ist falsch. Nochmal von vorn."),
+        ("French", "Il me faut 39 de plus après 70 : 109 - 70 = 39."),
+        ("Spanish", "Esto no es correcto."),
         ("Cyrillic", "Проверим, чётна ли сумма. Нет, подождите, попробуем другой способ."),
     ],
 )
@@ -135,7 +144,18 @@ def test_another_language_is_named_and_not_judged(language: str, text: str) -> N
 
 
 @pytest.mark.parametrize(
-    "text", ["", "  \n ", "x = 3", "\\frac{1}{2} + \\alpha = 2", "α + β = γ", "La la land is a film."]
+    "text",
+    [
+        "",
+        "  \n ",
+        "x = 3",
+        "\\frac{1}{2} + \\alpha = 2",
+        "α + β = γ",
+        "La la land is a film.",
+        "We met Dan.",
+        "٣ * 7 + 4 = ٢٥",
+        "x → 是, y → z",
+    ],
 )
 def test_what_has_too_few_words_to_tell_a_language_is_judged(text: str) -> None:
     result = judge_text(text)

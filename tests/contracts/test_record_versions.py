@@ -82,9 +82,9 @@ def test_priming_traces_of_version_1_are_read(tmp_path: Path) -> None:
 def test_gold_rows_of_version_1_are_read(tmp_path: Path) -> None:
     path = tmp_path / "gold.jsonl"
     rows: list[dict[str, Any]] = [
-        {"id": "a", **OLD_PROBLEM, "text": "x"},
-        {"id": "b", **countdown_fields([25, 3, 7], 46), "text": "x"},
-        {"id": "c", "task": "other", "problem": {"id": "q", "question": "why?"}, "text": "x"},
+        {"id": "a", **OLD_PROBLEM, "text": "x", "spans": []},
+        {"id": "b", **countdown_fields([25, 3, 7], 46), "text": "x", "spans": []},
+        {"id": "c", "task": "other", "problem": {"id": "q", "question": "why?"}, "text": "x", "spans": []},
     ]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     first, second, third = read_gold(path)

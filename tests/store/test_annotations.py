@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 
+from cogtui.analysis.agreement.sources import human_runs
 from cogtui.cli.main import _dispatch
 from cogtui.store import Query, open_store
 from cogtui.store.importing.opening import read_files
-from cogtui.store.user_data.annotations import ADJUDICATED, new_annotation
+from cogtui.store.user_data.annotations import ADJUDICATED, latest_annotations, new_annotation
+from cogtui.store.user_data.final_labels import final_labels
 from pipelines.behaviors.gold import GoldTrace, read_gold, write_gold
 from pipelines.behaviors.sets.registered import BEHAVIORS
 from pipelines.records import LabelledSpan
@@ -192,3 +194,74 @@ def test_final_labels_are_a_reference_like_any_other(filled: Lab, capsys: pytest
     for path in (filled.workspace.path / "annotations").glob("*.jsonl"):
         path.write_text("".join(line for line in path.read_text().splitlines(keepends=True) if BOB not in line))
     assert cogtui(capsys, "agreement", "--judge", "human", "--judge", "rules", *place)["data"]["reference"] == "human"
+
+
+def test_an_annotator_of_5000_characters_is_refused_in_one_line(
+    filled: Lab, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (uid, *_) = annotate(filled)
+    place, file = ("--workspace", str(filled.workspace.path)), tmp_path / "in.jsonl"
+    with open_store(filled.workspace) as store:
+        detail = store.rollout(uid)
+    gold = GoldTrace(id=uid, task=detail.row.task, problem=dict(detail.row.problem), text=detail.completion)
+    for named, option in (("", ("--annotator", "a" * 5000)), ("a" * 5000, ())):
+        write_gold(file, [gold.model_copy(update={"annotator": named})])
+        error = cogtui(capsys, "annotations", "import", str(file), *option, *place, code=2)["error"]
+        assert "annotator: a name of 5,000 characters" in error["summary"]
+        assert len(error["summary"]) < 400
+    assert cogtui(capsys, "annotations", "import", str(file), "--annotator", "a" * 200, *place)["data"]["taken"] == 1
+
+
+def test_lines_appended_by_hand_that_do_not_fit_are_named_and_count_nowhere(
+    filled: Lab, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = ("--workspace", str(filled.workspace.path))
+    with open_store(filled.workspace) as store:
+        store.ingest()
+        detail = store.rollout(store.page(Query(), limit=1).rows[0].id)
+    uid, text = detail.row.id, detail.completion
+    span = {"behavior": "subgoal", "start": 0, "end": 4, "quote": text[:4]}
+
+    def line(who: str, **changes: object) -> dict[str, Any]:
+        good = new_annotation(uid, text, who, done=True).model_dump(mode="json", exclude_defaults=True)
+        return good | {"annotator": who, "done": True, "spans": [span], **changes}
+
+    lines = [
+        line("good"),
+        line("quote", spans=[span | {"quote": "none"}]),
+        line("digest", text_sha256="0" * 64),
+        line("twice", spans=[span, span]),
+        {("span" if name == "spans" else name): value for name, value in line("key").items()},
+        line("torn"),
+    ]
+    folder = filled.workspace.path / "annotations"
+    folder.mkdir()
+    (folder / "hand.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    answer = cogtui(capsys, "annotations", *place)
+    listed = {one["annotator"]: (one["done"], one["not_counted"]) for one in answer["data"]}
+    assert listed.keys() == {"good", "quote", "digest"}
+    assert listed["good"] == (True, None)
+    assert not listed["quote"][0]
+    assert "is not the quote" in listed["quote"][1]
+    assert not listed["digest"][0]
+    assert "another text" in listed["digest"][1]
+    for wanted in ("line 4 is not counted: two subgoal spans overlap", "line 5 is not counted: span: unknown field",
+                   "line 6 is not counted: the last line has no newline"):  # fmt: skip
+        assert sum(f"annotations/hand.jsonl, {wanted}" in warning for warning in answer["warnings"]) == 1
+    assert _dispatch(["annotations", *place]) == 0
+    printed = capsys.readouterr()
+    assert "not counted: the annotation of" in printed.out
+    assert "1 trace annotated, 1 of them done, 2 not counted" in printed.err
+
+    # The index, the final labels, agreement and corrections count the same one.
+    with open_store(filled.workspace) as store:
+        people = {run.params["annotator"] for run in store.rollout(uid).judge_runs if run.judge == "human"}
+        label = store.final_labels()[uid]
+    assert people == {"good"}
+    assert [one.annotator for one in label.annotations] == ["good"]
+    (run,) = human_runs(filled.workspace)
+    assert run.run.params["annotator"] == "good"
+    fits = final_labels(latest_annotations(filled.workspace))[uid].of_text(text)
+    assert fits is not None
+    assert [one.annotator for one in fits.annotations] == ["good"]
+    assert fits.of_text("another") is None

@@ -8,7 +8,14 @@ from typing import Any, Final
 
 from cogtui.analysis.agreement.measures import BehaviorFinding, JudgementSource, TraceFindings
 from cogtui.store import open_store
-from cogtui.store.user_data.annotations import ADJUDICATED, HUMAN, annotator_of, human_judge_run, latest_annotations
+from cogtui.store.user_data.annotations import (
+    ADJUDICATED,
+    HUMAN,
+    HumanAnnotation,
+    annotator_of,
+    human_judge_run,
+    latest_annotations,
+)
 from cogtui.store.user_data.final_labels import final_labels
 from jobs.workspace import Workspace
 from pipelines.behaviors.gold import GoldTrace, read_gold
@@ -126,6 +133,12 @@ def _read_teachers(path: Path) -> LabelledTexts:
     from pipelines.traces import read_traces
 
     traces = list(read_traces(path))
+    for row, trace in enumerate(traces, start=1):
+        if "spans" not in trace.model_fields_set:
+            raise InvalidInput(
+                f"{path}, row {row}: spans: missing, which says nothing about behaviours",
+                remedy='Write "spans": [] where somebody looked and found none.',
+            )
     texts = tuple(TextToJudge(t.id, t.task, t.problem, t.completion, t.condition) for t in traces)
     return LabelledTexts(path.name, texts, {trace.id: trace.spans for trace in traces})
 
@@ -253,7 +266,7 @@ def _how(run: JudgeRun) -> str:
 def human_runs(workspace: Workspace) -> list[WorkspaceJudgeRun]:
     """Read the annotations of every annotator from their files."""
     found: dict[str, WorkspaceJudgeRun] = {}
-    for one in latest_annotations(workspace):
+    for one in _counted_annotations(workspace):
         run = human_judge_run(one.annotator)
         mine = found.setdefault(run.id, WorkspaceJudgeRun(run, annotated=workspace))
         mine.judgements[one.rollout] = {
@@ -266,9 +279,18 @@ def human_runs(workspace: Workspace) -> list[WorkspaceJudgeRun]:
     return list(found.values())
 
 
+def _counted_annotations(workspace: Workspace) -> list[HumanAnnotation]:
+    """Return the current annotations that fit their texts, which are read through the index."""
+    if next(latest_annotations(workspace), None) is None:
+        return []
+    with open_store(workspace) as store:
+        store.ingest()
+        return store.humans()
+
+
 def final_label_source(workspace: Workspace) -> tuple[JudgementSource, tuple[TextToJudge, ...]]:
     """Return the people's final labels with their texts; traces on which annotators differ are left out."""
-    labels = {uid: one for uid, one in final_labels(latest_annotations(workspace)).items() if not one.differ}
+    labels = {uid: one for uid, one in final_labels(_counted_annotations(workspace)).items() if not one.differ}
     texts = tuple(
         text for text in _annotated_texts(workspace, labels) if text_sha256(text.text) == labels[text.id].text_sha256
     )

@@ -7,7 +7,14 @@ from pathlib import Path
 from cogtui.cli.console.output import emit, emit_json, narrate
 from cogtui.cli.rollouts.shared import fresh_store
 from cogtui.store import RolloutDetail, Store
-from cogtui.store.user_data.annotations import ADJUDICATED, HumanAnnotation, find_overlap, new_annotation
+from cogtui.store.user_data.annotations import (
+    ADJUDICATED,
+    MAX_NAME,
+    HumanAnnotation,
+    find_overlap,
+    new_annotation,
+    unreadable_annotations,
+)
 from cogtui.store.user_data.append_log import identity
 from jobs.workspace import Workspace
 from pipelines.behaviors.gold import GoldTrace, gold_lines, read_gold
@@ -19,30 +26,39 @@ from pipelines.wording import count_of
 
 
 def list_annotations(workspace: Workspace, *, as_json: bool) -> None:
-    """Print the annotations of all people."""
+    """Print the annotations of all people; those that count nowhere with the reason."""
     store, warnings = fresh_store(workspace)
     with store:
-        found = store.humans()
+        checked = store.checked_humans()
+    warnings += unreadable_annotations(workspace)
     if as_json:
-        emit_json([_as_data(one) for one in found], warnings)
+        emit_json([_as_data(one, why) for one, why in checked], warnings)
         return
-    for one in found:
+    for one, why in checked:
+        if why is not None:
+            emit(f"{one.rollout}  {one.annotator}  not counted: {why}")
+            continue
         by_name = {behavior: one.count(behavior) for behavior in one.behaviors}
         counts = " ".join(f"{BEHAVIOR_LETTERS[name]} {'–' if n is None else n}" for name, n in by_name.items())
         undecided = f"  {len(one.open)} to decide" if one.open else ""
         who = f"adjudicated by {one.adjudicator or '?'}" if one.is_adjudication else one.annotator
         emit(f"{one.rollout}  {who}  {'done    ' if one.done else 'not done'}  {counts}{undecided}")
-    done = sum(one.done for one in found)
-    narrate(f"{count_of(len(found), 'trace')} annotated, {done:,} of them done")
+    for warning in warnings:
+        narrate(f"warning: {warning}")
+    counted = [one for one, why in checked if why is None]
+    done = sum(one.done for one in counted)
+    out = f", {len(checked) - len(counted):,} not counted" if len(counted) < len(checked) else ""
+    narrate(f"{count_of(len(counted), 'trace')} annotated, {done:,} of them done{out}")
 
 
-def _as_data(one: HumanAnnotation) -> dict[str, object]:
+def _as_data(one: HumanAnnotation, why: str | None) -> dict[str, object]:
     return {
         "rollout": one.rollout,
         "annotator": one.annotator,
         "adjudicator": one.adjudicator or None,
-        "done": one.done,
-        "counts": {behavior: one.count(behavior) for behavior in one.behaviors},
+        "done": one.done and why is None,
+        "not_counted": why,
+        "counts": {behavior: one.count(behavior) if why is None else None for behavior in one.behaviors},
         "spans": [span.model_dump(mode="json") for span in one.spans],
         "open": len(one.open),
         "rejected": len(one.rejected),
@@ -61,10 +77,15 @@ def export_annotations(
     """
     store, warnings = fresh_store(workspace)
     with store:
-        mine = _of_one(store.humans(), annotator)
+        reasons = store.checked_humans()
+        mine = _of_one([one for one, _ in reasons], annotator)
+        refused = {one.id: why for one, why in reasons if why is not None}
         chosen = [one for one in mine if unfinished or one.done]
         traces, gone = [], []
         for one in chosen:
+            if one.id in refused:
+                gone.append(f"{one.rollout} is left out: {refused[one.id]}")
+                continue
             try:
                 traces.append(_gold(one, store.rollout(one.rollout)))
             except CogtuiError as error:
@@ -147,7 +168,7 @@ def import_annotations(
                 absent += 1
                 other_text += bool(store.existing([trace.id]))
                 continue
-            who = annotator or trace.annotator or identity()
+            who = _checked_name(annotator or trace.annotator or identity(), file, trace)
             standing = store.human(uid, who)
             if who == ADJUDICATED:
                 raise InvalidInput(
@@ -183,6 +204,15 @@ def import_annotations(
     for warning in warnings:
         narrate(f"warning: {warning}")
     narrate(f"{len(taken):,} of {len(traces):,} traces taken over")
+
+
+def _checked_name(who: str, file: Path, trace: GoldTrace) -> str:
+    if len(who) > MAX_NAME:
+        raise InvalidInput(
+            f"{file}, trace {trace.id[:80]}: annotator: a name of {len(who):,} characters ({who[:20]}…)",
+            remedy=f"Name who annotated in at most {MAX_NAME} characters, here or with --annotator.",
+        )
+    return who
 
 
 def _rollout_of(store: Store, trace: GoldTrace) -> str | None:

@@ -10,8 +10,7 @@ from cogtui.cli.compare.show import find_experiment
 from cogtui.cli.console.alignment import align_columns
 from cogtui.cli.console.output import emit, emit_json, narrate
 from cogtui.cli.rollouts.shared import fresh_store
-from cogtui.store.user_data.annotations import latest_annotations
-from cogtui.store.user_data.final_labels import FinalLabel, final_labels
+from cogtui.store.user_data.final_labels import FinalLabel
 from jobs.workspace import Workspace
 from pipelines.behaviors.sets.registered import BEHAVIOR_LETTERS
 from pipelines.errors import InvalidInput
@@ -98,7 +97,9 @@ def show_queue(workspace: Workspace, request: QueueRequest, *, as_json: bool) ->
         experiment.name, experiment.cells, workspace, recipe=experiment.recipe, judge_error=True
     )
     chosen = choose_comparison(summary, request.claim, request.about)
-    labels = final_labels(latest_annotations(workspace))
+    store, _ = fresh_store(workspace)
+    with store:
+        labels = store.final_labels()
     queue = build_queue(summary, labels, chosen, limit=request.limit)
     if not queue.completions:
         raise InvalidInput(

@@ -15,10 +15,11 @@ from cogtui.store.user_data.annotations import (
     human_fields,
     human_judge_run,
     read_annotation,
+    why_not_counted,
 )
 from jobs.workspace import Workspace
 from pipelines.errors import NotFound
-from pipelines.streams import complete_lines
+from pipelines.streams import complete_lines, parse_line
 
 FAMILY: Final = "annotations"
 _NO_STAGE: Final = 0
@@ -129,6 +130,8 @@ class AnnotationSync:
         if row is not None:
             serial, address, empty = row
             one = None if empty else self._read_line(address)
+            if one is not None and not self._fits(one, serial):
+                one = None  # listed by `cogtui annotations` with the reason
             self._judgements.replace(
                 serial, run, None if one is None else rollout_judgement(human_fields(one, address))
             )
@@ -138,6 +141,14 @@ class AnnotationSync:
             return read_annotation(self._files.line(*split_address(address)))
         except (ValueError, NotFound):
             return None  # the file changed after it was read; the next scan finds that
+
+    def _fits(self, one: HumanAnnotation, serial: int) -> bool:
+        place = self._db.execute("SELECT file, byte FROM record WHERE serial = ?", (serial,)).fetchone()
+        try:
+            text = parse_line(self._files.line(*place)).get("completion", "")
+        except (ValueError, NotFound):
+            return True  # the file changed after it was read; the next scan finds that
+        return not isinstance(text, str) or why_not_counted(one, text) is None
 
     def _remove_all(self) -> None:
         for serial, run in self._db.execute(
@@ -155,4 +166,7 @@ def annotation_of(db: sqlite3.Connection, files: RecordReader, rollout: str, ann
         "SELECT a.address FROM annotation a JOIN judge_run j ON j.id = a.run WHERE a.rollout = ? AND j.run = ?",
         (rollout, human_judge_run(annotator).id),
     ).fetchone()
-    return None if row is None else read_annotation(files.line(*split_address(row[0])))
+    try:
+        return None if row is None else read_annotation(files.line(*split_address(row[0])))
+    except ValueError:
+        return None  # indexed before such lines were refused

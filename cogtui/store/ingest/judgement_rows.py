@@ -278,7 +278,11 @@ class JudgementWriter:
                 trace = read_trace(self._files.line(file, byte))
                 return rollout_judgement(teacher_fields(trace.spans, address))
             if family == "annotations":
-                return rollout_judgement(human_fields(read_annotation(self._files.line(file, byte)), address))
+                try:
+                    one = read_annotation(self._files.line(file, byte))
+                except ValueError:
+                    return rollout_judgement(fields)  # indexed before such lines were refused
+                return rollout_judgement(human_fields(one, address))
             read = self._read(address)
             fields[number] = None if read is None else read[1]
         return rollout_judgement(fields)

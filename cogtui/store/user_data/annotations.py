@@ -24,6 +24,7 @@ from jobs.workspace import Workspace
 from pipelines.behaviors.judge import judge_run
 from pipelines.behaviors.sets.registered import BEHAVIORS, behaviors_in_use
 from pipelines.errors import InvalidInput
+from pipelines.field_names import misspelt_field
 from pipelines.records import Behavior, JudgeRun, JudgeStatus, LabelledSpan, Span, text_sha256
 from pipelines.streams import complete_lines, parse_line
 
@@ -31,6 +32,8 @@ FOLDER: Final = "annotations"
 HUMAN: Final = "human"
 ADJUDICATED: Final = "adjudicated"
 """The annotator of final labels; no person can have this name."""
+MAX_NAME: Final = 200
+"""Greatest number of characters of an annotator's name."""
 ANNOTATORS: Final = "annotators"
 """The basis of an adjudication: the spans of the annotators, not those of a judge."""
 
@@ -44,7 +47,7 @@ class HumanAnnotation(BaseModel):
     id: Annotated[str, Field(min_length=1)]
     """Unique id of the line."""
     time: Annotated[float, Field(allow_inf_nan=False)]
-    annotator: Annotated[str, Field(min_length=1, max_length=200)]
+    annotator: Annotated[str, Field(min_length=1, max_length=MAX_NAME)]
     rollout: Annotated[str, Field(min_length=1, max_length=200)]
     text_sha256: str
     """Digest of the completion that the offsets refer to."""
@@ -122,16 +125,22 @@ def new_annotation(
         annotator: `USER@HOST`, or a name given by an import.
         after: the annotation it replaces.
         fields: `done`, `spans`, `open`, `rejected`, `basis`, `adjudicator`, `considered`.
+
+    Raises:
+        InvalidInput: the name of the annotator or the id of the rollout is empty or longer than 200 characters.
     """
     now = time.time()
-    return HumanAnnotation(
-        id=uuid.uuid4().hex,
-        time=now if after is None else max(now, after.time + 1e-4),
-        annotator=annotator,
-        rollout=rollout,
-        text_sha256=text_sha256(text),
-        **fields,
-    )
+    try:
+        return HumanAnnotation(
+            id=uuid.uuid4().hex,
+            time=now if after is None else max(now, after.time + 1e-4),
+            annotator=annotator,
+            rollout=rollout,
+            text_sha256=text_sha256(text),
+            **fields,
+        )
+    except ValidationError as error:
+        raise InvalidInput(f"the annotation cannot be stored: {_first_fault(error)}") from error
 
 
 def check_annotation(annotation: HumanAnnotation, text: str) -> None:
@@ -145,6 +154,19 @@ def check_annotation(annotation: HumanAnnotation, text: str) -> None:
         raise InvalidInput(f"the annotation of {annotation.rollout} is of another text")
     for span in (*annotation.spans, *annotation.open, *annotation.rejected):
         _check_place(span, text)
+    _check_overlap(annotation)
+
+
+def why_not_counted(annotation: HumanAnnotation, text: str) -> str | None:
+    """Return in one line why an annotation does not fit its text, so that it counts nowhere; None if it fits."""
+    try:
+        check_annotation(annotation, text)
+    except InvalidInput as error:
+        return error.summary
+    return None
+
+
+def _check_overlap(annotation: HumanAnnotation) -> None:
     overlap = find_overlap(annotation.spans)
     if overlap is not None:
         one, other = overlap
@@ -205,16 +227,29 @@ def append_annotations(workspace: Workspace, annotations: Iterable[HumanAnnotati
 
 
 def read_annotation(data: bytes) -> HumanAnnotation:
-    """Decode an annotation line.
+    """Decode an annotation line, and check what can be checked without its text.
 
     Raises:
         ValueError: it is not a valid annotation; the message says why in one line.
     """
+    raw = parse_line(data)
     try:
-        return HumanAnnotation.model_validate(parse_line(data))
+        one = HumanAnnotation.model_validate(raw)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-        raise ValueError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+        raise ValueError(_first_fault(error)) from error
+    misspelt = misspelt_field(raw, HumanAnnotation.model_fields)
+    if misspelt is not None:
+        raise ValueError(f"{misspelt[0]}: unknown field; is {misspelt[1]} meant?")
+    try:
+        _check_overlap(one)
+    except InvalidInput as error:
+        raise ValueError(error.summary) from error
+    return one
+
+
+def _first_fault(error: ValidationError) -> str:
+    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
 
 
 def annotation_files(workspace: Workspace) -> list[Path]:
@@ -236,3 +271,21 @@ def latest_annotations(workspace: Workspace) -> Iterator[HumanAnnotation]:
             if known is None or known.stamp < one.stamp:
                 latest[one.annotator, one.rollout] = one
     return (latest[place] for place in sorted(latest) if not latest[place].empty)
+
+
+def unreadable_annotations(workspace: Workspace) -> list[str]:
+    """Describe the lines of annotation files that count nowhere: file, line number, reason."""
+    found = []
+    for path in annotation_files(workspace):
+        where = f"{FOLDER}/{path.name}"
+        *lines, tail = path.read_bytes().split(b"\n")
+        for number, line in enumerate(lines, start=1):
+            if not line.strip():
+                continue
+            try:
+                read_annotation(line)
+            except ValueError as error:
+                found.append(f"{where}, line {number} is not counted: {error}")
+        if tail.strip():
+            found.append(f"{where}, line {len(lines) + 1} is not counted: the last line has no newline at its end")
+    return found

@@ -4,7 +4,7 @@ import statistics
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from cogtui.store.user_data.annotations import ANNOTATORS, HUMAN, HumanAnnotation
+from cogtui.store.user_data.annotations import ANNOTATORS, HUMAN, HumanAnnotation, why_not_counted
 from pipelines.records import Behavior
 
 
@@ -18,6 +18,17 @@ class FinalLabel:
     annotations: tuple[HumanAnnotation, ...]
     """The finished annotations of that text, by annotator, without the adjudication."""
     adjudication: HumanAnnotation | None = None
+    others: tuple[HumanAnnotation, ...] = ()
+    """Finished annotations of other texts of the rollout, made earlier."""
+
+    def of_text(self, text: str) -> "FinalLabel | None":
+        """Return the label made of those annotations that fit a text; None if none does."""
+        decided = () if self.adjudication is None else (self.adjudication,)
+        mine = (*self.annotations, *decided, *self.others)
+        fit = [one for one in mine if why_not_counted(one, text) is None]
+        if len(fit) == len(mine):
+            return self
+        return _final_label(self.rollout, fit) if fit else None
 
     @property
     def deciding(self) -> tuple[HumanAnnotation, ...]:
@@ -88,7 +99,8 @@ def _final_label(rollout: str, found: list[HumanAnnotation]) -> FinalLabel:
     same = [one for one in found if one.text_sha256 == latest.text_sha256]
     decided = [one for one in same if one.is_adjudication]
     people = sorted((one for one in same if not one.is_adjudication), key=lambda one: one.annotator)
-    return FinalLabel(rollout, latest.text_sha256, tuple(people), decided[0] if decided else None)
+    others = tuple(one for one in found if one.text_sha256 != latest.text_sha256)
+    return FinalLabel(rollout, latest.text_sha256, tuple(people), decided[0] if decided else None, others)
 
 
 def awaiting_adjudication(labels: Mapping[str, FinalLabel]) -> list[FinalLabel]:

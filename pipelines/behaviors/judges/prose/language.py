@@ -12,19 +12,37 @@ _FOREIGN_SHARE: Final = 0.3
 """Share of letters of other scripts from which on a text is not English; Greek, as in formulas, is not counted."""
 _FEWEST_WORDS: Final = 4
 """Function words of another language, at least these, and more than English ones."""
+_SHORT: Final = 25
+"""Number of words up to which two different function words tell a language, if hardly any word is English."""
+_SHORT_SHARE: Final = 0.2
+"""Share of these function words among the words of a short text, at least."""
+_ENGLISH_TOO: Final = frozenset((
+    "also", "are", "as", "come", "dan", "data", "den", "die", "do", "dos", "du", "er", "het", "hon", "land", "las",
+    "los", "man", "me", "men", "met", "more", "mal", "no", "non", "not", "on", "op", "par", "per", "pour", "son",
+    "sont", "sur", "si", "so", "te", "till", "to", "tot", "una", "van", "want", "was", "we", "will",
+))  # fmt: skip
+"""Words that English texts contain too, as words or in names: they tell nothing in a short text."""
 
 _SCRIPTS: Final[dict[str, str]] = {
-    "Chinese or Japanese": "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff",
+    "Chinese or Japanese": "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uff66-\uff9f\U00020000-\U0003134f",
     "Korean": "\u1100-\u11ff\uac00-\ud7af",
     "Cyrillic": "\u0400-\u052f",
     "Arabic": "\u0600-\u06ff\u0750-\u077f",
     "Hebrew": "\u0590-\u05ff",
     "Indic": "\u0900-\u0dff",
     "Thai": "\u0e00-\u0e7f",
+    "Lao": "\u0e80-\u0eff",
+    "Burmese": "\u1000-\u109f",
+    "Khmer": "\u1780-\u17ff",
+    "Armenian": "\u0530-\u058f",
+    "Georgian": "\u10a0-\u10ff",
+    "Ethiopic": "\u1200-\u137f",
 }
+_GREEK_WORD: Final = re.compile(r"[\u0370-\u03ff\u1f00-\u1fff]{4,}")
+"""Four Greek letters in a row are a word; fewer may be a formula."""
 _FOREIGN: Final = re.compile(f"[{''.join(_SCRIPTS.values())}]")
 _LATIN: Final = re.compile(r"[A-Za-z\u00c0-\u024f]")
-_WORD: Final = re.compile(r"[a-z\u00df-\u00ff]{2,}")
+_WORD: Final = re.compile(r"[a-z\u00df-\u024f]{2,}")
 
 _FUNCTION_WORDS: Final[dict[str, str]] = {
     "English": "the and of to is in that it for be we as this so let are with by if not can but have then now which"
@@ -58,17 +76,35 @@ def _foreign_words() -> frozenset[str]:
 def other_language(text: str) -> str | None:
     """Return the language or script of a text that is not English; None for English and where too little tells."""
     head = text[:_MAX_CHARACTERS]
-    foreign = [] if head.isascii() else _FOREIGN.findall(head)
-    if len(foreign) >= _FEWEST_LETTERS and len(foreign) > _FOREIGN_SHARE * (len(foreign) + len(_LATIN.findall(head))):
-        return _script_of(foreign)
+    foreign = [] if head.isascii() else [sign for sign in _FOREIGN.findall(head) if not sign.isdigit()]
+    if not head.isascii():
+        latin, greek = len(_LATIN.findall(head)), sum(map(len, _GREEK_WORD.findall(head)))
+        if len(foreign) > latin or (
+            len(foreign) >= _FEWEST_LETTERS and len(foreign) > _FOREIGN_SHARE * (len(foreign) + latin)
+        ):
+            return _script_of(foreign)
+        if greek > latin:
+            return "Greek"
     counts = Counter(_WORD.findall(head.lower()))
     english = sum(counts[word] for word in _words_of()["English"] if word in counts)
     if sum(counts[word] for word in counts.keys() & _foreign_words()) <= max(_FEWEST_WORDS - 1, 1.5 * english):
-        return None  # no language can have more
+        return _language_of_few_words(counts)  # no language can have more
     score = {language: sum(counts[word] for word in words if word in counts) for language, words in _words_of().items()}
     del score["English"]
     best = max(score, key=lambda language: score[language])
     return best if score[best] >= _FEWEST_WORDS and score[best] > 1.5 * english else None
+
+
+def _language_of_few_words(counts: Counter[str]) -> str | None:
+    """Return the language of a short text of at least two of its function words; None where that cannot be told."""
+    words = counts.keys()
+    if len(words) > _SHORT:
+        return None
+    telling = words - _ENGLISH_TOO
+    found = {language: len(telling & known) for language, known in _words_of().items() if language != "English"}
+    best = max(found, key=lambda language: found[language])
+    few = max(2, 1 + 2 * len(words & _words_of()["English"]), _SHORT_SHARE * len(words))
+    return best if found[best] >= few else None
 
 
 def _script_of(letters: list[str]) -> str:
