@@ -98,7 +98,9 @@ class GoldCorrections:
         for cell in self.cells.values():
             where = f"{cell.group} at the {cell.when}"
             if cell.other_text:
-                lines.append(f"{where}: {cell.other_text} labels do not fit the text and are not used")
+                lines.append(
+                    f"{where}: {cell.other_text} labels are of another text or do not quote it, and are not used"
+                )
             if cell.differ:
                 lines.append(
                     f"{where}: annotators differ on {cell.differ} of {cell.labels} labelled completions; their mean is "
