@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from cogtui.analysis.agreement.sources import read_gold_source
 from cogtui.store.stage_files.decode import BadLineError, read_rollout, read_trace
 from pipelines.behaviors.gold import read_gold
+from pipelines.errors import InvalidInput
 from pipelines.records import RECORD_VERSION, Rollout, countdown_fields
 from pipelines.streams import StreamWriter, complete_lines, parse_line, read_rollouts
 from pipelines.traces import PrimingTrace, read_traces
@@ -77,6 +79,15 @@ def test_priming_traces_of_version_1_are_read(tmp_path: Path) -> None:
     assert PrimingTrace.model_validate(trace.model_dump(mode="json")) == trace
     for record in (OLD_TRACE, trace.model_dump(mode="json")):
         assert read_trace(json.dumps(record).encode()).problem == PROBLEM
+
+
+def test_priming_traces_without_spans_are_no_gold(tmp_path: Path) -> None:
+    path = tmp_path / "traces.jsonl"
+    rest = {name: value for name, value in OLD_TRACE.items() if name != "spans"}
+    path.write_text(json.dumps({**rest, "spans": []}) + "\n" + json.dumps({**rest, "id": "other"}) + "\n")
+    assert len(list(read_traces(path))) == 2
+    with pytest.raises(InvalidInput, match="row 2: spans: missing"):
+        read_gold_source(path)
 
 
 def test_gold_rows_of_version_1_are_read(tmp_path: Path) -> None:
