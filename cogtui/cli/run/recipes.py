@@ -46,9 +46,10 @@ def recipes(
             ]
         )
         return
+    width = 2 + max((len(recipe.name) for recipe in found), default=0)
     for recipe in found:
         gpus = f"{recipe.gpus} GPUs a node" if recipe.gpus else ""
-        emit(f"{recipe.name:<24}{'; '.join(filter(None, (recipe.takes, gpus)))}".rstrip())
+        emit(f"{recipe.name:<{width}}{'; '.join(filter(None, (recipe.takes, gpus)))}".rstrip())
         for line in textwrap.wrap(recipe.shows, _WIDTH - 2):
             emit(f"  {line}")
     emit()
