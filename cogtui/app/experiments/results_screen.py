@@ -48,7 +48,7 @@ class Results(NamedTuple):
     left_out: tuple[str, ...]
     summary: ExperimentSummary
     judge_error: tuple[str, ...] = ()
-    """What is said about counts corrected by people's labels."""
+    """The sentences about counts corrected by people's labels."""
 
 
 class ResultsScreen(AppScreen):

@@ -62,7 +62,7 @@ def comparison_lines(summary: ExperimentSummary) -> list[str]:
 
 
 def _judge_error_lines(summary: ExperimentSummary) -> list[str]:
-    """Return what is said about corrections by people's labels, wrapped."""
+    """Return the sentences about corrections by people's labels, wrapped."""
     notes = [] if summary.corrections is None or not summary.groups else summary.corrections.notes()
     lines = ["", "judge error"] if notes else []
     for note in notes:

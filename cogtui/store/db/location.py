@@ -61,7 +61,7 @@ class IndexLocation:
     def point_to(self, index: Path) -> None:
         """Make `index` the current one and delete the older ones."""
         with contextlib.suppress(OSError):
-            (self.folder / _POINTER).rmdir()  # somebody made a folder of that name
+            (self.folder / _POINTER).rmdir()  # a folder of that name is in the way
         write_atomic(self.folder / _POINTER, index.name + "\n")
         for path in self.folder.glob("index-*.db*"):
             match = _GENERATION.match(path.name)

@@ -56,7 +56,7 @@ class OpenedFiles:
                     if state.rows:
                         break
                 break
-            except ImportRunningError:  # somebody opened the same files just now
+            except ImportRunningError:  # another process has just opened the same files
                 if self._has_rows():
                     break
                 time.sleep(_LOOK_AGAIN_S)

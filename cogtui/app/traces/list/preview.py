@@ -55,7 +55,7 @@ class PreviewPane(AppScreen):
 
     @on(LineView.CursorMoved)
     def preview_soon(self) -> None:
-        """Show the completion under the cursor when the cursor has come to rest."""
+        """Show the completion under the cursor once the cursor stops moving."""
         if self._timer is not None:
             self._timer.stop()
         row = self.rollout_here

@@ -63,8 +63,8 @@ def settle_marker(state: TraceState, *, dropped: bool = False) -> None:
     if dropped and state.flow.reached:
         return  # nothing follows a success
     close_check(state)
-    again = state.left is state.flow.last  # nothing was tried since the last announcement
-    state.left = state.flow.last
+    again = state.turned_from is state.flow.last  # nothing was tried since the last announcement
+    state.turned_from = state.flow.last
     why = "says that another path is tried"
     state.add(SpanDraft("backtracking", marker.start, marker.end, repeat=again, why=why))
     state.covered = not dropped

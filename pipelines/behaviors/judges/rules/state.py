@@ -88,7 +88,7 @@ class TraceState:
     """Whether computations serve an intermediate goal, so that verdicts are about the goal."""
     judged: tuple[Computation, int] | None = None
     """The result that the last verdict was about, with what it said."""
-    left: Computation | None = None
+    turned_from: Computation | None = None
     """The result from which the last announced attempt without a computation turned away."""
     idle_goal: bool = False
     """Whether a goal was stated and nothing computed since."""
