@@ -132,10 +132,14 @@ class StageFolder:
         return raw if isinstance(raw, dict) else None
 
     def write_result(self, result: dict[str, Any]) -> None:
-        """Mark the stage as done, after its streams and artifacts are on the disk. The last thing a stage writes."""
+        """Mark the stage as done, after its streams and artifacts are on the disk. The last thing a stage writes.
+
+        Temporary files that killed attempts left among the artifacts are removed before.
+        """
         from pipelines.manifest import sync_streams
 
         self._check_writers()
+        remove_partial(self.path / "artifacts")
         sync_streams(self.path)
         sync_tree(self.path / "artifacts")
         write_json(self.path / "result.json", result)
@@ -252,7 +256,8 @@ class StageFolder:
         """A folder to fill; it becomes `checkpoints/step-NNNNNN` when the block ends without an error.
 
         Before it appears, the streams and its files are synced to the disk and its manifest is written, so that after a
-        loss of power a checkpoint is whole and the streams reach it.
+        loss of power a checkpoint is whole and the streams reach it. Unfinished checkpoints of killed attempts are
+        removed first: each takes as much room as a whole one.
 
         Args:
             step: training step after which it was taken.
@@ -264,7 +269,7 @@ class StageFolder:
         parent.mkdir(exist_ok=True)
         final = parent / f"step-{step:06d}"
         aside = parent / f".step-{step:06d}.{os.getpid()}.tmp"
-        shutil.rmtree(aside, ignore_errors=True)
+        remove_partial(parent)
         aside.mkdir()
         try:
             yield aside
@@ -280,6 +285,19 @@ class StageFolder:
         if keep is not None:
             for _, old in self.checkpoints()[:-keep]:
                 shutil.rmtree(old, ignore_errors=True)
+
+
+def remove_partial(folder: Path) -> None:
+    """Remove the temporary files and folders in `folder`, `.NAME.tmp`, that killed attempts left behind.
+
+    Call it only where one process writes, while it writes nothing. What cannot be removed is left.
+    """
+    for path in folder.glob(".*.tmp"):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            with suppress(OSError):
+                path.unlink(missing_ok=True)
 
 
 def warn_of_damage(path: Path, error: Exception) -> None:

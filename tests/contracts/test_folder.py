@@ -45,6 +45,26 @@ def test_writing_a_step_again_replaces_it(tmp_path: Path) -> None:
     assert (folder.checkpoints()[0][1] / "weights").read_text() == "new"
 
 
+def test_what_killed_attempts_left_unfinished_is_removed(tmp_path: Path) -> None:
+    folder = StageFolder(tmp_path)
+    (tmp_path / "checkpoints" / ".step-000003.22989.tmp").mkdir(parents=True)
+    (tmp_path / "checkpoints" / ".step-000003.22989.tmp" / "weights").write_text("half")
+    with folder.new_checkpoint(5) as path:
+        (path / "weights").write_text("whole")
+    assert [item.name for item in (tmp_path / "checkpoints").iterdir()] == ["step-000005"]
+
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "kept").write_text("kept")
+    (folder.artifacts / ".traces.jsonl.22989.tmp").write_text("half")
+    (folder.artifacts / ".model.22989.tmp").mkdir()
+    (folder.artifacts / ".link.22989.tmp").symlink_to(elsewhere)
+    (folder.artifacts / "traces.jsonl").write_text("whole")
+    folder.write_result({"n": 1})
+    assert [item.name for item in folder.artifacts.iterdir()] == ["traces.jsonl"]
+    assert (elsewhere / "kept").read_text() == "kept"
+
+
 def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
     path = tmp_path / "result.json"
     write_json(path, {"a": 1})
