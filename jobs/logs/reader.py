@@ -6,7 +6,7 @@ never mapped, because a truncation would crash the reader.
 
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -177,19 +177,42 @@ class LogFile:
         return self.find(ERRORS, 0, stop=stop)
 
 
-def _find_forwards(
-    number: int, pattern: "re.Pattern[bytes] | LogPattern", offset: int, size: int, stop: Callable[[], bool]
-) -> int | None:
+class LogBlock(NamedTuple):
+    """A part of a file that is searched at once."""
+
+    offset: int
+    """Of its first byte in the file."""
+    data: bytes
+    whole: int
+    """Bytes of `data` up to the end of the last whole line."""
+
+
+def scan_blocks(number: int, offset: int, size: int, stop: Callable[[], bool] = bool) -> Iterator[LogBlock]:
+    """Yield the blocks of an open file from an offset to its end, each of whole lines of at most 1 MiB.
+
+    Args:
+        number: file descriptor.
+        offset: of the first byte.
+        size: of the file.
+        stop: called before each block; True ends the reading.
+    """
     while offset < size and not stop():
         data = os.pread(number, _SCAN_BLOCK, offset)
         if not data:
-            return None  # the file was truncated
+            return  # the file was truncated
         whole = data.rfind(b"\n") + 1
         if not whole or offset + len(data) >= size:
             whole = len(data)
-        if _may_match(pattern, data) and (match := pattern.search(data, 0, whole)):
-            return offset + match.start()
+        yield LogBlock(offset, data, whole)
         offset += whole
+
+
+def _find_forwards(
+    number: int, pattern: "re.Pattern[bytes] | LogPattern", offset: int, size: int, stop: Callable[[], bool]
+) -> int | None:
+    for block in scan_blocks(number, offset, size, stop):
+        if _may_match(pattern, block.data) and (match := pattern.search(block.data, 0, block.whole)):
+            return block.offset + match.start()
     return None
 
 

@@ -17,6 +17,7 @@ from cogtui.app.judges.span_comparison_widget import InstanceList, SpanCompariso
 from cogtui.app.rendering.layout import TextLayout
 from cogtui.app.rendering.span_comparison import LinesWithMarks, match_span_sets
 from cogtui.app.widgets.detail_pane import DetailPane
+from cogtui.app.widgets.popup_input import PopupInput
 from cogtui.app.widgets.text_rows import TextRows
 from cogtui.store import Query, open_store
 from cogtui.store.user_data.annotations import ADJUDICATED, human_judge_run, new_annotation
@@ -28,7 +29,7 @@ from pipelines.files import write_json
 from pipelines.records import Judgement, JudgeRun, LabelledSpan, Rollout, Span, countdown_fields, text_sha256
 from tests.app import driving
 from tests.app.conftest import Builder
-from tests.app.driving import AppPilot, press, running, until, visible_lines
+from tests.app.driving import AppPilot, notices, press, running, until, visible_lines
 from tests.app.strategies import hostile_text, texts_with_spans
 from tests.app.test_hostile import ALL, assert_screen_is_plain, top
 from tests.app.test_traces import SPANS, TEXT, mark
@@ -65,6 +66,22 @@ def second_judge(builder: Builder, rollouts: list[Rollout]) -> None:
             )
 
 
+def third_judge(builder: Builder, rollouts: list[Rollout]) -> None:
+    """The prose judge, which judged these rollouts alone."""
+    run = JudgeRun(id="prose-1", judge="prose")
+    folder = builder.stage("judge", "d2", inputs=[])
+    write_json(folder.artifacts / "judge_run.json", run.model_dump(mode="json"))
+    with folder.stream("judgements", "judge") as writer:
+        for rollout in rollouts:
+            writer.append(
+                Judgement(
+                    rollout_id=rollout.id, judge_run=run.id, behavior=behavior, status="ok", count=0,
+                    text_sha256=text_sha256(rollout.completion),
+                )
+                for behavior in BEHAVIORS
+            )  # fmt: skip
+
+
 @pytest.fixture
 def judged(builder: Builder) -> Builder:
     """Two conditions; two judges differ on one trace of either."""
@@ -95,7 +112,7 @@ def line(app: CogtuiApp, name: str) -> str:
 async def test_two_judges_compared_health_first_with_n(judged: Builder) -> None:
     async with running(judged.workspace, SIZE) as (app, pilot):
         screen = await to_judges(app, pilot)
-        assert [side.run for side in screen.sides if side] == ["rules-1", "openai-1"]
+        assert [side.run for side in screen.choice.sides if side] == ["rules-1", "openai-1"]
         text = report(app)
         assert text.index("Health of B first") < text.index("Spans of B against A")
         assert "76 of 80 judgements" in text
@@ -169,10 +186,10 @@ async def test_annotating_shows_new_numbers_at_once(judged: Builder) -> None:
         assert top(app) == "AnnotateScreen"
         await press(pilot, "J", "enter", "A", "D", "escape", "escape")
         mine = human_judge_run(identity()).id
-        await until(pilot, lambda: screen.sides[0] is not None and screen.sides[0].run == mine)
+        await until(pilot, lambda: screen.choice.sides[0] is not None and screen.choice.sides[0].run == mine)
         await until(pilot, lambda: screen.found is not None and screen.found.reference.run == mine)
         assert f"human {identity()}" in line(app, "summary")
-        assert "1 traces" in line(app, "summary")
+        assert "1 trace," in line(app, "summary")
         assert "1/1" in report(app)
         await until(pilot, lambda: any("1 done" in row for row in visible_lines(screen.query_one(RunTable))))
         before = report(app)
@@ -205,6 +222,51 @@ async def test_a_gold_file_is_a_reference_too(judged: Builder, tmp_path: Path) -
         assert "row 1" in line(app, "summary")
         await press(pilot, "home", "a")
         await until(pilot, lambda: screen.found is not None)
+
+
+async def test_a_wrong_gold_path_stays_in_the_prompt(judged: Builder, tmp_path: Path) -> None:
+    wrong = tmp_path / "not-gold.jsonl"
+    wrong.write_text("{}\n")
+    async with running(judged.workspace, (80, 24)) as (app, pilot):
+        screen = await to_judges(app, pilot)
+        rows, sides = screen.query_one(RunTable).line_count, list(screen.choice.sides)
+        for path, problem in ((tmp_path / "nothing.jsonl", "No such file"), (wrong, "row 1"), (tmp_path, "directory")):
+            await press(pilot, "o")
+            entry = screen.query_one("#gold-entry", PopupInput)
+            entry.value = str(path)
+            await press(pilot, "enter")
+            assert entry.has_focus
+            assert entry.value == str(path)
+            assert problem in entry.problem
+            assert entry.size.height == 1, "the text and, on the border below it, the problem"
+            await press(pilot, "x")
+            assert entry.problem == "", "the text was changed"
+            await press(pilot, "escape")
+        assert screen.query_one(RunTable).line_count == rows, "no row for what is no gold file"
+        assert screen.choice.sides == sides
+        assert notices(app) == []
+
+
+async def test_judges_without_common_traces_say_what_to_do(judged: Builder, tmp_path: Path) -> None:
+    folder = judged.stage("ppo", "c3", {"condition": "dots", "seed": 1})
+    apart = judged.rollouts(folder, ["alone"], judge=False)
+    third_judge(judged, apart)
+    gold = tmp_path / "gold.jsonl"
+    write_gold(gold, [GoldTrace(id="g", **countdown_fields((3, 5, 4), 32), text="elsewhere", spans=())])
+    async with running(judged.workspace, (100, 30)) as (app, pilot):
+        screen = await to_judges(app, pilot)
+        names = [side.name for side, _ in screen.choice.options(screen._summaries)]
+        for _ in range(names.index("prose")):
+            await press(pilot, "down")
+        await press(pilot, "b")
+        await until(pilot, lambda: "no trace in common" in line(app, "summary"))
+        assert "judged no trace in common" in report(app)
+        assert "cogtui judge --judge prose" in report(app)
+        await press(pilot, "o")
+        screen.query_one("#gold-entry", PopupInput).value = str(gold)
+        await press(pilot, "enter")
+        await until(pilot, lambda: "gold file" in report(app))
+        assert "not in this workspace" in report(app)
 
 
 async def test_an_index_without_judges_says_what_to_do(builder: Builder) -> None:

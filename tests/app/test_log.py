@@ -1,5 +1,7 @@
 """The log screen: follows, searches, loads from both ends, survives rotation."""
 
+import os
+import time
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,7 @@ from cogtui.app.stages.log_screen import LogScreen
 from cogtui.app.stages.log_view import LogView
 from cogtui.app.widgets.popup_input import PopupInput
 from cogtui.app.widgets.text_rows import TextRows
+from jobs.logs.levels import line_level
 from tests.app.conftest import Builder
 from tests.app.driving import AppPilot, notices, press, running, screen_text, settle, visible_lines
 
@@ -114,13 +117,66 @@ async def test_search_finds_forwards_and_backwards(small: Builder) -> None:
         assert app.focused is view
 
 
-async def test_a_wrong_pattern_is_said_and_changes_nothing(small: Builder) -> None:
+async def test_a_wrong_pattern_stays_in_the_prompt_with_the_error(small: Builder) -> None:
     async with running(small.workspace, size=(80, 24)) as (app, pilot):
         _, view = await open_log(app, pilot)
         before = view.cursor
-        await press(pilot, "slash", "(", "enter", "n")
-        assert view.cursor == before, "no search is on"
-        assert any("not a regular expression" in notice for notice in notices(app))
+        await press(pilot, "slash", "(", "enter")
+        entry = app.screen.query_one("#search", PopupInput)
+        assert entry.has_focus
+        assert entry.value == "("
+        assert "not a regular expression" in entry.problem
+        assert "not a regular expression" in drawn_below(app, entry)
+        await press(pilot, ")", "enter")
+        assert not entry.has_class("open"), "it is one now"
+        await press(pilot, "slash", "(", "enter", "escape", "n")
+        assert view.cursor == before
+        assert set(notices(app)) == {"no further match"}, "errors of the prompt are shown in the prompt"
+
+
+def drawn_below(app: CogtuiApp, entry: PopupInput) -> str:
+    """The screen's row below an input, where its border is."""
+    row = entry.region.bottom - 1
+    return app.screen._compositor.render_strips()[row].text
+
+
+def test_the_level_of_a_line_is_what_it_states() -> None:
+    assert [line_level(text) for text in (
+        "2026-01-01 INFO train: grad error: 0.1", "WARNING: caught ValueError: x", "UserWarning: slow", "DEBUG x",
+        "CRITICAL stop", "KeyError: 'a'", "step 4 reward 0.1", "informational", "E" * 9000,
+    )] == ["info", "warning", "warning", "debug", "error", "error", "", "", ""]  # fmt: skip
+
+
+async def test_levels_are_told_apart_without_colour(small: Builder) -> None:
+    frames = 'Traceback (most recent call last):\n  File "x.py", line 3, in f\n    f()\nKeyError: 1\n'
+    log_path(small).write_text(f"INFO start\nWARNING slow\n{frames}  indented\nnext\n")
+    async with running(small.workspace, size=(80, 24)) as (app, pilot):
+        _, view = await open_log(app, pilot)
+        lines = visible_lines(view)
+        assert [line[:2] for line in lines] == ["  ", "▲ ", "✗ ", "✗ ", "✗ ", "✗ ", "  ", "  "]
+        styles = [view.line_parts(row, 60)[-1][1] for row in range(len(lines))]
+        assert styles == ["", "warn", "bad", "bad", "bad", "bad", "", ""]
+
+
+@pytest.mark.slow
+async def test_a_binary_log_of_200_mb_is_opened_at_once_and_shown_as_text(small: Builder) -> None:
+    with log_path(small).open("wb") as log:
+        log.truncate(200 << 20)  # a hole: zeros
+        log.seek(0, os.SEEK_END)
+        log.write(b"\xff\xfe\x1b]52;c;aGk=\x07\x00 needle\n")
+    async with running(small.workspace, size=(80, 24)) as (app, pilot):
+        began = time.process_time()
+        _, view = await open_log(app, pilot)
+        assert time.process_time() - began < 2
+        last = view.line_text(view.cursor)
+        assert "needle" in last
+        assert all(character.isprintable() for character in last)
+        for size in ((20, 5), (1, 1), (80, 24)):
+            await pilot.resize_terminal(*size)
+            await settle(pilot)
+        await press(pilot, "g", "slash", *"needle", "enter")
+        assert view.byte > (200 << 20) - 20_000, "at the piece of the endless line that has the match"
+        assert notices(app) == []
 
 
 async def test_a_search_that_takes_for_ever_is_given_up_and_stops_nothing_else(
@@ -150,9 +206,9 @@ async def test_e_goes_to_the_first_error_and_n_to_the_next(small: Builder) -> No
     async with running(small.workspace, size=(80, 24)) as (app, pilot):
         _, view = await open_log(app, pilot)
         await press(pilot, "e")
-        assert view.line_text(view.cursor).strip() == "KeyError: 'a'"
+        assert view.line_text(view.cursor).strip() == "✗ KeyError: 'a'"
         await press(pilot, "n")
-        assert view.line_text(view.cursor).strip().startswith("torch.OutOfMemoryError")
+        assert view.line_text(view.cursor).strip().startswith("✗ torch.OutOfMemoryError")
 
 
 async def test_rotation_and_truncation_begin_anew(small: Builder) -> None:

@@ -19,7 +19,7 @@ from cogtui.app.experiments.matrix_data import (
     has_seeds,
 )
 from cogtui.app.experiments.matrix_widget import MatrixView
-from cogtui.app.rendering.states import format_time, state_style
+from cogtui.app.rendering.states import format_time, state_style, urgency
 from cogtui.app.rendering.styles import Part
 from cogtui.app.rendering.text import printable_line
 from cogtui.app.shell.dialogs import ChoiceScreen, ConfirmScreen
@@ -47,6 +47,7 @@ _BROAD: Final = 150
 _NEEDS_EXPERIMENT = frozenset(
     {
         "open_log",
+        "search_logs",
         "open_traces",
         "cancel",
         "retry",
@@ -137,6 +138,13 @@ class ExperimentsScreen(StagesScreen):
     @property
     def stage_key(self) -> str | None:
         return self.query_one(MatrixView).key if self.has_stage_view else None
+
+    def log_scope(self) -> tuple[list[str], str]:
+        snapshot = self.context.snapshot
+        experiment = next((one for one in snapshot.experiments if one.name == self._experiment_name), None)
+        keys = dict.fromkeys(key for cell in experiment.cells for key in cell.stages.values()) if experiment else {}
+        stages = [snapshot.states[key] for key in keys if key in snapshot.states and snapshot.states[key].attempts]
+        return [stage.key for stage in sorted(stages, key=urgency)], f"experiment {self._experiment_name}"
 
     def show_snapshot(self, snapshot: WorkspaceSnapshot) -> None:
         """Draw the changes of a snapshot."""

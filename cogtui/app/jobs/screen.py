@@ -63,6 +63,10 @@ class JobsScreen(StagesScreen):
     def stage_key(self) -> str | None:
         return self.query_one(KeyedTable).key
 
+    def log_scope(self) -> tuple[list[str], str]:
+        stages = sorted(self.context.snapshot.states.values(), key=urgency)
+        return [stage.key for stage in stages if stage.attempts], "all stages of the workspace"
+
     def show_snapshot(self, snapshot: WorkspaceSnapshot) -> None:
         """Draw the changes of a snapshot."""
         stages = sorted(snapshot.states.values(), key=lambda stage: (urgency(stage), -_submitted(stage), stage.key))

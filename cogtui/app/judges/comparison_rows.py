@@ -2,15 +2,18 @@
 
 from collections.abc import Mapping, Sequence
 
-from cogtui.analysis.agreement.indexed import JudgeComparison
+from cogtui.analysis.agreement.indexed import ComparisonSide, JudgeComparison
 from cogtui.analysis.agreement.measures import Agreement
 from cogtui.analysis.agreement.ordering import GroupOrdering
 from cogtui.app.rendering.column_layout import Column
 from cogtui.app.rendering.styles import SPAN_STYLES, Part, StyleName
 from cogtui.app.rendering.text import fit, printable_line
+from cogtui.app.widgets.detail_pane import labelled_rows
 from cogtui.store.query.judge_runs import JudgeRunSummary
+from cogtui.store.user_data.annotations import HUMAN
 from pipelines.behaviors.sets.registered import BEHAVIOR_LETTERS
 from pipelines.records import Behavior
+from pipelines.wording import count_of
 
 Rows = list[list[Part]]
 MISSING = "–"
@@ -55,6 +58,44 @@ def run_cells(name: str, summary: JudgeRunSummary | None, side: str, total: int 
     return cells
 
 
+def traces_in_common(found: JudgeComparison) -> int:
+    """Return how many of the compared traces both sides judged."""
+    return len(found.reference.traces.keys() & found.judge.traces.keys())
+
+
+def no_common_rows(first: ComparisonSide, second: ComparisonSide, width: int) -> Rows:
+    """Return what to do when the two sides judged no trace in common."""
+    rows: Rows = [
+        *labelled_rows(
+            "", "A and B judged no trace in common, so there is nothing to compare.", width, "strong", indent=1
+        ),
+        [],
+    ]
+    golds = [name for name, side in (("A", first), ("B", second)) if side.kind == "gold"]
+    if len(golds) == 2:
+        why = "The two files share no id: gold files are compared trace by trace, by their ids."
+    elif golds:
+        other = second if golds == ["A"] else first
+        why = f"The texts of the gold file are not in this workspace, or {other.name} has not judged them."
+    else:
+        why = f"{first.name} and {second.name} judged different rollouts."
+    rows += labelled_rows("", why, width, indent=1)
+    steps = [(" a  b", "choose another judge above; rules, live judges any trace")]
+    for side in (first, second):
+        if side.kind == "run" and side.name.startswith((HUMAN, "people")):
+            steps.append((" 3", f"annotate more traces (a in a trace): {side.name}"))
+        elif side.kind == "run":
+            steps.append(
+                (" run", f"cogtui judge --judge {side.name.split()[0]} judges the rollouts it has not judged yet")
+            )
+    if golds:
+        steps.append((" o", "choose another gold file"))
+    for key, text in steps:
+        rows.append([])
+        rows += labelled_rows(key, text, width, indent=7)
+    return rows
+
+
 def report_rows(found: JudgeComparison, width: int) -> Rows:
     """Return the whole report: health, spans, counts, presence, orderings."""
     agreement = found.agreement
@@ -84,11 +125,14 @@ def _health_rows(found: JudgeComparison, width: int) -> Rows:
     spans = sum(health.alignments.values())
     sample = "" if agreement.traces == found.total else f", a sample of {found.total:,}"
     rows: Rows = [
-        _heading("Health of B first", f"{agreement.traces:,} traces{sample}, {agreement.problems:,} problems")
+        _heading(
+            "Health of B first",
+            f"{count_of(agreement.traces, 'trace')}{sample}, {count_of(agreement.problems, 'problem')}",
+        )
     ]
     places = ", ".join(f"{count:,} {name}" for name, count in sorted(health.alignments.items(), key=lambda x: -x[1]))
     bad = health.alignments.get("unaligned", 0)
-    rows.append([("  quotes    ", "dim"), (f"{spans:,} spans: {places or 'none'}", "warn" if bad else "")])
+    rows.append([("  quotes    ", "dim"), (f"{count_of(spans, 'span')}: {places or 'none'}", "warn" if bad else "")])
     rows.append([("            ", ""), (f"{health.ambiguous:,} ambiguous", "warn" if health.ambiguous else "dim")])
     total = sum(health.statuses.values())
     ok = health.statuses.get("ok", 0)
@@ -101,8 +145,12 @@ def _health_rows(found: JudgeComparison, width: int) -> Rows:
         ]
     )
     if health.count_differs:
-        rows.append([("            ", ""), (f"{health.count_differs:,} counts differ from their spans", "warn")])
+        rows.append([("            ", ""), (_differing(health.count_differs), "warn")])
     return rows
+
+
+def _differing(number: int) -> str:
+    return "1 count differs from its spans" if number == 1 else f"{number:,} counts differ from their spans"
 
 
 def behavior_label(behavior: Behavior) -> list[Part]:

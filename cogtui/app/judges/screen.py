@@ -1,6 +1,7 @@
 """Mode 5: the judges, the agreement of two of them, and the traces on which they differ."""
 
 import time
+from pathlib import Path
 from typing import ClassVar, NamedTuple
 
 from textual import on
@@ -10,10 +11,19 @@ from textual.containers import Container, Vertical
 from textual.widgets import Input
 
 from cogtui.analysis.agreement.indexed import DEFAULT_SAMPLE_SIZE, ComparisonSide, JudgeComparison, compare_sides
-from cogtui.app.judges.comparison_rows import QUEUE_COLUMNS, RUN_COLUMNS, queue_cells, report_rows, run_cells
+from cogtui.analysis.agreement.sources import read_gold_source
+from cogtui.app.judges.comparison_rows import (
+    QUEUE_COLUMNS,
+    RUN_COLUMNS,
+    no_common_rows,
+    queue_cells,
+    report_rows,
+    run_cells,
+    traces_in_common,
+)
+from cogtui.app.judges.side_choice import SideChoice
 from cogtui.app.rendering.styles import Part
 from cogtui.app.rendering.text import printable_line
-from cogtui.app.rollout.trace_facts import judge_name
 from cogtui.app.shell.opening import OpenAdjudication
 from cogtui.app.shell.screen_base import AppScreen
 from cogtui.app.widgets.detail_pane import DetailPane
@@ -24,12 +34,11 @@ from cogtui.app.widgets.popup_input import PopupInput
 from cogtui.app.widgets.text_rows import TextRows
 from cogtui.store import Store
 from cogtui.store.query.judge_runs import JudgeRunSummary
-from cogtui.store.user_data.annotations import ADJUDICATED, HUMAN, human_judge_run
 from cogtui.store.user_data.final_labels import awaiting_adjudication
 from pipelines.errors import CogtuiError, Interrupted
+from pipelines.files import expand_user
+from pipelines.wording import count_of
 
-_RULES = ComparisonSide("rules", "rules, live")
-_FINAL = human_judge_run(ADJUDICATED)
 _LOOK_S = 0.3
 _REST = 5.0
 """After reading the index, wait this many times as long as reading it took."""
@@ -77,11 +86,9 @@ class JudgesScreen(AppScreen):
 
     def __init__(self) -> None:
         super().__init__()
-        self.sides: list[ComparisonSide | None] = [None, None]
+        self.choice = SideChoice()
         self.limit = DEFAULT_SAMPLE_SIZE
         self.found: JudgeComparison | None = None
-        self._chosen_by_hand = False
-        self._gold: list[ComparisonSide] = []
         self._summaries: list[JudgeRunSummary] = []
         self._total: int | None = None
         self._awaiting: list[str] = []
@@ -141,54 +148,21 @@ class JudgesScreen(AppScreen):
         # A large index must not be scanned each time a training run appends a line.
         self._rest_until = time.monotonic() + _REST * max(0.0, time.monotonic() - began - 0.2)
         self._read = True
-        self._choose()
+        self.choice.fill(self._summaries)
         self._show_runs()
         await self._compare()
 
     # Sides
 
-    @property
-    def choices(self) -> list[tuple[ComparisonSide, JudgeRunSummary | None]]:
-        """All sides that can be compared, in the order of the table."""
-        runs = [(ComparisonSide("run", judge_name(one.run), one.run.id), one) for one in self._summaries]
-        return [*runs, (_RULES, None), *((gold, None) for gold in self._gold)]
-
-    def _choose(self) -> None:
-        """Choose the sides until the user does: an annotator as the reference if there is one, then the largest judge
-        runs.
-        """
-        known = {side for side, _ in self.choices}
-        self.sides = [side if side in known and self._chosen_by_hand else None for side in self.sides]
-        if not self._summaries or None not in self.sides:
-            return
-        people = [
-            ComparisonSide("run", judge_name(one.run), one.run.id) for one in self._summaries if one.run.judge == HUMAN
-        ]
-        others = [
-            ComparisonSide("run", judge_name(one.run), one.run.id) for one in self._summaries if one.run.judge != HUMAN
-        ]
-        people.sort(key=lambda side: side.run != _FINAL.id)  # final labels before those of one annotator
-        ranked = [*people[:1], *others, *people[1:], _RULES]
-        first = self.sides[0] or next(side for side in ranked if side != self.sides[1])
-        self.sides = [first, self.sides[1] or next(side for side in ranked if side != first)]
-
     def action_side(self, place: int) -> None:
         """Make the judge under the cursor one of the two sides."""
-        table = self.query_one(RunTable)
-        if not self.choices:
-            return
-        chosen = self.choices[min(table.cursor, len(self.choices) - 1)][0]
-        if self.sides[1 - place] == chosen:
-            self.action_swap()
-            return
-        self.sides[place] = chosen
-        self._chosen_by_hand = True
+        choices = self.choice.options(self._summaries)
+        self.choice.set_side(place, choices[min(self.query_one(RunTable).cursor, len(choices) - 1)][0])
         self._restart()
 
     def action_swap(self) -> None:
         """Swap reference and judge."""
-        self.sides.reverse()
-        self._chosen_by_hand = True
+        self.choice.swap()
         self._restart()
 
     def action_more(self) -> None:
@@ -212,23 +186,37 @@ class JudgesScreen(AppScreen):
         self.run_worker(self._compare(), group="load", exclusive=True)
 
     def action_gold(self) -> None:
-        """Ask for the path of a gold file."""
+        """Ask for the path of a gold file; one that cannot be read stays in the prompt, with the error."""
         self.query_one("#gold-entry", PopupInput).open()
 
     @on(Input.Submitted, "#gold-entry")
     def _gold_entered(self, event: Input.Submitted) -> None:
         event.stop()
-        self.query_one("#gold-entry", PopupInput).close()
-        self.query_one(RunTable).focus()
         path = event.value.strip()
         if path:
-            side = ComparisonSide("gold", f"gold {path}", path=path)
-            if side not in self._gold:
-                self._gold.append(side)
-            self.sides[0] = side
-            self.sides[1] = self.sides[1] or _RULES
-            self._chosen_by_hand = True
-            self._restart()
+            self.run_worker(self._take_gold(path), group="gold", exclusive=True)
+        else:
+            self._close_gold()
+
+    async def _take_gold(self, path: str) -> None:
+        """Make a gold file the reference if it can be read; else keep the prompt, with what is wrong."""
+        entry = self.query_one("#gold-entry", PopupInput)
+        entry.show_problem("reading the file")
+        try:
+            whole = await self.context.work.call(lambda _: _readable_gold(path))
+        except (CogtuiError, OSError) as error:
+            self._check_attached()
+            entry.show_problem(error.summary if isinstance(error, CogtuiError) else f"{path}: {error.strerror}")
+            return
+        self._check_attached()
+        self._close_gold()
+        side = ComparisonSide("gold", f"gold {path}", path=str(whole))
+        self.choice.add_gold(side)
+        self._restart()
+
+    def _close_gold(self) -> None:
+        self.query_one("#gold-entry", PopupInput).close()
+        self.query_one(RunTable).focus()
 
     @on(PopupInput.InputCancelled)
     def _gold_abandoned(self) -> None:
@@ -258,7 +246,7 @@ class JudgesScreen(AppScreen):
     # Comparison
 
     async def _compare(self) -> None:
-        first, second = self.sides
+        first, second = self.choice.sides
         if first is None or second is None:
             self._show(None, "")
             return
@@ -299,8 +287,8 @@ class JudgesScreen(AppScreen):
 
     def _show_runs(self) -> None:
         rows = []
-        for side, summary in self.choices:
-            mark = "A" if side == self.sides[0] else "B" if side == self.sides[1] else ""
+        for side, summary in self.choice.options(self._summaries):
+            mark = "A" if side == self.choice.sides[0] else "B" if side == self.choice.sides[1] else ""
             rows.append((f"{side.kind} {side.run}{side.path}", run_cells(side.name, summary, mark, self._total)))
         self.query_one(RunTable).set_rows(rows)
 
@@ -311,12 +299,16 @@ class JudgesScreen(AppScreen):
             report.show_with(lambda _: [])
             self.query_one(QueueTable).set_rows([])
         else:
-            report.show_with(lambda width: report_rows(found, width))
+            first, second = self.choice.sides
+            if traces_in_common(found) or first is None or second is None:
+                report.show_with(lambda width: report_rows(found, width))
+            else:
+                report.show_with(lambda width: no_common_rows(first, second, width))
             self.query_one(QueueTable).set_rows(queue_cells(found))
         self._show_summary(problem)
 
     def _show_summary(self, problem: str) -> None:
-        first, second = self.sides
+        first, second = self.choice.sides
         if problem:
             parts: list[Part] = [(f" {printable_line(problem, 200)}", "bad")]
         elif first is None or second is None:
@@ -330,7 +322,11 @@ class JudgesScreen(AppScreen):
             elif self.found is not None:
                 traces, queue = self.found.agreement.traces, len(self.found.agreement.queue)
                 of = f" of {self.found.total:,} (+ for more)" if traces < self.found.total else ""
-                parts.append((f"   {traces:,} traces{of}, {queue:,} differ", "dim"))
+                if traces_in_common(self.found):
+                    differ = f"{queue:,} {'differs' if queue == 1 else 'differ'}"
+                    parts.append((f"   {count_of(traces, 'trace')}{of}, {differ}", "dim"))
+                else:
+                    parts.append(("   no trace in common", "warn"))
         if self._awaiting:
             parts.append((f"   {len(self._awaiting):,} to adjudicate (d)", "warn"))
         self.query_one("#summary", TextRows).show(*((printable_line(text, 300), style) for text, style in parts))
@@ -343,6 +339,17 @@ class JudgesScreen(AppScreen):
         queue, found = self.query_one(QueueTable), self.found
         if event.view is queue and found is not None and queue.key is not None:
             self.app.push_screen(DisagreementScreen(self.mode, found, queue.key, on_close=queue.go_to))
+
+
+def _readable_gold(path: str) -> Path:
+    """Return the absolute path of a gold file, read once as a check.
+
+    Raises:
+        NotFound, InvalidInput: it is not there, or not a gold file. OSError: it cannot be read.
+    """
+    whole = expand_user(Path(path)).absolute()
+    read_gold_source(whole)
+    return whole
 
 
 def _overview(store: Store) -> tuple[list[JudgeRunSummary], int, list[str]]:

@@ -17,11 +17,11 @@ from cogtui.app.rendering.styles import Part
 from cogtui.app.rendering.text import printable_line
 from cogtui.app.shell.dialogs import ChoiceScreen
 from cogtui.app.shell.screen_base import AppScreen
+from cogtui.app.stages.log_reading import find_line, is_outdated, last_lines, new_lines, short_log_path
 from cogtui.app.stages.log_view import LogView
 from cogtui.app.widgets.panel import Panel
 from cogtui.app.widgets.popup_input import PopupInput
 from cogtui.app.widgets.text_rows import TextRows
-from jobs.attempts.records import STDERR, STDOUT, attempt_numbers, attempt_of, stage_of
 from jobs.logs.pattern import LogPattern
 from jobs.logs.reader import BLOCK, ERRORS, LogChunk, LogFile, TextMark, attempt_logs, best_log
 from pipelines.errors import CogtuiError
@@ -36,6 +36,8 @@ class LogScreen(AppScreen):
         mode: title of the mode it is opened in.
         key: of the stage.
         failed: open stderr rather than stdout, at the first error.
+        path: of the log to open, instead of the best one.
+        pattern: what to search for at once, from its beginning.
     """
 
     HELP_TITLE = "Log"
@@ -50,18 +52,21 @@ class LogScreen(AppScreen):
         Binding("y", "copy_path", "Copy the path", show=False),
     ]
 
-    def __init__(self, mode: str, key: str, *, failed: bool = False) -> None:
+    def __init__(
+        self, mode: str, key: str, *, failed: bool = False, path: Path | None = None, pattern: LogPattern | None = None
+    ) -> None:
         super().__init__(f"{key} › log", mode=mode)
         self.key = key
         self.failed = failed
         self.file: LogFile | None = None
-        self.following = not failed
-        self._picked = False
+        self.following = not failed and pattern is None
+        self._path_given = path
+        self._picked = path is not None
         self._bytes = 0
         self._identity = (0, 0)
         self._mark: TextMark | None = None
         """Of text that is loaded, to see when the file is emptied and written anew."""
-        self._pattern: re.Pattern[bytes] | LogPattern | None = None
+        self._pattern: re.Pattern[bytes] | LogPattern | None = pattern
         self._stop = threading.Event()
         self._loading = False
 
@@ -81,18 +86,26 @@ class LogScreen(AppScreen):
 
     async def _open_best(self) -> None:
         folder = self.context.workspace.folder(self.key).path
-        path = await self.fetch(self.context.work.call(lambda _: best_log(attempt_logs(folder), failed=self.failed)))
+        path, self._path_given = self._path_given, None
+        wanted = path is not None
+        if path is None:
+            path = await self.fetch(
+                self.context.work.call(lambda _: best_log(attempt_logs(folder), failed=self.failed))
+            )
         if path is None:
             self.query_one("#where", TextRows).show((" no log yet: the stage has not started", "dim"))
             return
         await self._open(path)
-        if self.failed and self.file is not None:
+        if wanted and isinstance(self._pattern, LogPattern):
+            self.query_one(LogView).mark(self._pattern)
+            await self._seek(self._pattern, 0, backwards=False)
+        elif self.failed and self.file is not None:
             await self._seek(ERRORS, 0, backwards=False, quiet=True)
 
     async def _open(self, path: Path) -> None:
         self.file = LogFile(path)
         file = self.file
-        read = await self.fetch(self.context.work.call(lambda _: _last_lines(file)))
+        read = await self.fetch(self.context.work.call(lambda _: last_lines(file)))
         if read is not None:
             chunk, self._mark = read
             self._remember(chunk)
@@ -107,7 +120,7 @@ class LogScreen(AppScreen):
         if self.file is None:
             return
         path = self.file.path
-        parts: list[Part] = [(f" {printable_line(_short(path), 60)}", "strong")]
+        parts: list[Part] = [(f" {printable_line(short_log_path(path), 60)}", "strong")]
         share = 100 * view.byte // self._bytes if self._bytes else 100
         at_end = not view.line_count or view.cursor == view.line_count - 1
         parts.append((f"  {self._bytes:,} bytes  {'end' if at_end else f'{share}%'}", "dim"))
@@ -131,12 +144,12 @@ class LogScreen(AppScreen):
         if (
             self.following
             and not self._picked
-            and await self.fetch(self.context.work.call(lambda _: _outdated(file.path)))
+            and await self.fetch(self.context.work.call(lambda _: is_outdated(file.path)))
         ):
             await self._open_best()
             return
         before = self._mark
-        read = await self.fetch(self.context.work.call(lambda _: _new_lines(file, view.next_byte, before)))
+        read = await self.fetch(self.context.work.call(lambda _: new_lines(file, view.next_byte, before)))
         if read is None or file is not self.file:
             return
         chunk, mark = read
@@ -222,14 +235,15 @@ class LogScreen(AppScreen):
 
     @on(Input.Submitted, "#search")
     def _search(self, event: Input.Submitted) -> None:
-        self.query_one("#search", PopupInput).close()
-        self.query_one(LogView).focus()
-        if not event.value:
-            return
+        entry = self.query_one("#search", PopupInput)
         try:
-            pattern = LogPattern(event.value)
+            pattern = LogPattern(event.value) if event.value else None
         except CogtuiError as error:
-            self.show_error(error)
+            entry.show_problem(error.summary)
+            return
+        entry.close()
+        self.query_one(LogView).focus()
+        if pattern is None:
             return
         self._pattern = pattern
         self.query_one(LogView).mark(pattern)
@@ -263,7 +277,7 @@ class LogScreen(AppScreen):
         stop = self._stop = threading.Event()
         self._pattern = pattern
         self.query_one("#where", TextRows).show((" searching, / searches for something else", "dim"))
-        found = await self.fetch(self.context.work.call(lambda _: _find(file, pattern, offset, backwards, stop)))
+        found = await self.fetch(self.context.work.call(lambda _: find_line(file, pattern, offset, backwards, stop)))
         if found is None:
             self.query_one(LogView).mark(None)  # it failed, which was shown
             self._pattern = None
@@ -296,7 +310,7 @@ class LogScreen(AppScreen):
                 self.following = self._picked = True
                 self.run_worker(self._open(logs[index]), group="log", exclusive=True)
 
-        names = [f"attempt {_short(path)}" for path in logs]
+        names = [f"attempt {short_log_path(path)}" for path in logs]
         now = logs.index(self.file.path) if self.file is not None and self.file.path in logs else 0
         self.app.push_screen(ChoiceScreen("Which log?", names, now), chosen)
 
@@ -322,45 +336,3 @@ class LogScreen(AppScreen):
         """Stop a search and go one level up."""
         self._stop.set()
         super().action_up()
-
-
-def _find(
-    file: LogFile, pattern: "re.Pattern[bytes] | LogPattern", offset: int, backwards: bool, stop: threading.Event
-) -> int:
-    """Return the offset of the line with the nearest match, or -1."""
-    found = file.find(pattern, offset, backwards=backwards, stop=stop.is_set)
-    return -1 if found is None else found
-
-
-def _short(path: Path) -> str:
-    """Return a log's path below the attempts: `001/stderr.log`."""
-    return str(path.relative_to(attempt_of(path).parent))
-
-
-def _outdated(path: Path) -> bool:
-    """Return whether there is a better log to follow: of a newer attempt, or of the stage instead of its worker."""
-    stage, now = stage_of(path), attempt_of(path)
-    newer = max(attempt_numbers(stage), default=0) > int(now.name)
-    if not newer and path.name in (STDOUT, STDERR):
-        return False
-    best = best_log(attempt_logs(stage), failed=False)
-    return best is not None and best != path and (newer or best.name in (STDOUT, STDERR)) and best.stat().st_size > 0
-
-
-def _last_lines(file: LogFile) -> tuple[LogChunk, TextMark]:
-    """Read the last lines, with a mark behind them."""
-    chunk = file.end()
-    return chunk, file.mark(chunk.end)
-
-
-def _new_lines(file: LogFile, offset: int, before: TextMark | None) -> tuple[LogChunk, TextMark | None] | None:
-    """Read lines from an offset, with a mark behind them, or None instead of it if the text before is another now.
-
-    Returns:
-        None between a rotation and the new file, so that the next poll tries again.
-    """
-    try:
-        chunk = file.after(offset)
-        return chunk, None if file.is_replaced(before) else file.mark(max(offset, chunk.end))
-    except OSError:
-        return None

@@ -1,8 +1,7 @@
-"""A window of a log's lines, wrapped or cut, with matches marked, extended at both ends."""
+"""A window of a log's lines, wrapped or cut, with levels and matches marked, extended at both ends."""
 
-import re
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from textual import events
 from textual.binding import Binding, BindingType
@@ -11,13 +10,21 @@ from cogtui.app.rendering.layout import TextLayout
 from cogtui.app.rendering.styles import Part, StyleName
 from cogtui.app.rendering.text import crop, shown
 from cogtui.app.widgets.window_view import WindowView
+from jobs.logs.levels import TRACEBACK, LogLevel, continues_traceback, line_level
 from jobs.logs.pattern import LogPattern, SearchTooSlow
-from jobs.logs.reader import ERRORS, LogLine
+from jobs.logs.reader import LogLine
 
 _MOST_ROWS = 12_000
 _AROUND = 2_000
 """Rows kept on either side of the cursor."""
-_ERROR_TEXT = re.compile(ERRORS.pattern.decode())
+_LEVEL_STYLES: Final[dict[LogLevel, StyleName]] = {
+    "": "", "error": "bad", "warning": "warn", "info": "", "debug": "dim",
+}  # fmt: skip
+_LEVEL_GLYPHS: Final[dict[LogLevel, str]] = {"": "  ", "error": "✗ ", "warning": "▲ ", "info": "  ", "debug": "  "}
+"""Before each line, so that errors and warnings are told apart without colour."""
+_GUTTER: Final = 2
+_LONGEST_TRACEBACK: Final = 200
+"""Rows above a line that are looked at for the beginning of its traceback."""
 
 Row = tuple[LogLine, int, int]
 """A line and the range of its text on this row."""
@@ -46,6 +53,10 @@ class LogView(WindowView):
     @property
     def line_count(self) -> int:
         return len(self._rows)
+
+    @property
+    def text_width(self) -> int:
+        return max(1, super().text_width - _GUTTER)
 
     @property
     def first_byte(self) -> int:
@@ -143,8 +154,9 @@ class LogView(WindowView):
         text = entry.text[start:end]
         if not self._wrap:
             text = text[self._pan : self._pan + 4 * width]
-        style: StyleName = "bad" if _ERROR_TEXT.search(entry.text) else ""
-        parts: list[Part] = []
+        level = self.level_at(line)
+        style = _LEVEL_STYLES[level]
+        parts: list[Part] = [(_LEVEL_GLYPHS[level] if start == 0 else "  ", style)]
         position = 0
         for begin, stop in self._matches_in(text):
             parts.append((shown(text[position:begin]), style))
@@ -152,6 +164,20 @@ class LogView(WindowView):
             position = stop
         parts.append((crop(shown(text[position:]), 2 * width), style))
         return parts
+
+    def level_at(self, row: int) -> LogLevel:
+        """Return the level of the line on a row: what it states, or error for the frames of a traceback."""
+        entry = self._rows[row][0]
+        level = line_level(entry.text)
+        if level in ("error", "warning") or not continues_traceback(entry.text):
+            return level
+        for above in range(row - 1, max(-1, row - 1 - _LONGEST_TRACEBACK), -1):
+            text = self._rows[above][0].text
+            if TRACEBACK in text:
+                return "error"
+            if not continues_traceback(text):
+                return level
+        return level
 
     def _matches_in(self, text: str) -> Sequence[tuple[int, int]]:
         if self._pattern is None:

@@ -3,6 +3,7 @@
 from typing import ClassVar
 
 from textual import on
+from textual.binding import Binding, BindingType
 
 from cogtui.app.shell.snapshot import WorkspaceSnapshot
 from cogtui.app.stages.actions import StageActions
@@ -14,6 +15,7 @@ from cogtui.app.widgets.line_view import LineView
 class StagesScreen(StageActions):
     """A live view of stages. Subclasses compose a `LineView` and a `DetailPane` named `facts`."""
 
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("slash", "search_logs", "Search all logs")]
     SHOWS_ATTEMPTS: ClassVar[bool] = False
     """Whether the details list the attempts of the stage."""
 
@@ -30,6 +32,20 @@ class StagesScreen(StageActions):
     def has_stage_view(self) -> bool:
         """Whether the view is mounted."""
         return True
+
+    def log_scope(self) -> tuple[list[str], str]:
+        """Return the stages whose logs are searched together, and whose they are in words."""
+        raise NotImplementedError
+
+    def action_search_logs(self) -> None:
+        """Search the logs of all stages of this screen."""
+        from cogtui.app.stages.log_search_screen import LogSearchScreen
+
+        keys, scope = self.log_scope()
+        if keys:
+            self.app.push_screen(LogSearchScreen(self.mode, keys, scope))
+        else:
+            self.show_message("no stage has a log yet")
 
     def on_mount(self) -> None:
         if self.has_stage_view:

@@ -26,15 +26,16 @@ class Panel(Vertical):
 
     def show_title(self, title: str) -> None:
         """Show another title; text of users and models is shown, never interpreted."""
-        if (escaped := _escaped(title)) != self.border_title:  # Textual repaints also for an equal one
+        if (escaped := escape_title(title)) != self.border_title:  # Textual repaints also for an equal one
             self.border_title = escaped
 
     def show_subtitle(self, subtitle: str) -> None:
         """Show another subtitle."""
-        if (escaped := _escaped(subtitle)) != self.border_subtitle:
+        if (escaped := escape_title(subtitle)) != self.border_subtitle:
             self.border_subtitle = escaped
 
 
-def _escaped(text: str) -> str:
+def escape_title(text: str) -> str:
+    """Escape a text of a user or a model for the title of a border."""
     # Textual reads markup in titles: a backslash before each bracket keeps it a bracket.
     return printable_line(text, 200).replace("\\", "\\\\").replace("[", "\\[")
