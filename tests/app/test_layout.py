@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from cogtui.app.rendering.layout import TextLayout
-from cogtui.app.rendering.text import escaped, fit, shown
+from cogtui.app.rendering.text import escaped, fit, short_names, shown
 from tests.app.strategies import hostile_text
 
 
@@ -97,3 +97,13 @@ def test_folds_hide_lines_and_offsets_in_them_are_at_the_line_before(raw: bool) 
     assert layout.line_of(text.index("end")) == 3
     assert [layout.hidden_after(line) for line in range(4)] == [None, (9, 23), None, (33, 38)]
     assert not layout.continues(2)
+
+
+@pytest.mark.parametrize("width", [3, 4, 5, 6, 8])
+def test_stage_names_are_abbreviated_so_that_they_differ(width: int) -> None:
+    names = ["problems", "base", "priming_data", "prime", "ppo", "sample", "judge"]
+    short = short_names(names, width)
+    assert len(set(short)) == len(names)
+    assert all(1 <= len(text) <= width for text in short)
+    assert short_names([*names, "prime"], width) == [*short, short[3]]
+    assert short_names(names, 12) == names

@@ -26,7 +26,7 @@ from jobs.recipe.bundled import RecipeSummary
 from pipelines.errors import CogtuiError, InvalidInput
 from pipelines.files import expand_user
 
-_NAME = 26
+_NAME = 29
 _HIGH = 32
 _TAKES = 12
 _API_KEYS = ("ANTHROPIC_API_KEY", "OPENAI_API_KEY")
@@ -78,7 +78,7 @@ class RecipeList(LineView):
         takes = _short(recipe)
         room = max(0, width - _NAME - _TAKES - 1)
         return [
-            (f" {fit(printable_line(recipe.name, 60), _NAME - 1)}", "chosen" if line == self.cursor else ""),
+            (f" {fit(printable_line(recipe.name, 60), _NAME - 2)} ", "chosen" if line == self.cursor else ""),
             (fit(printable_line(recipe.shows, 200), room), "dim"),
             (f" {fit(takes, _TAKES, right=True)}", ""),
         ]

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from cogtui.app.launch.preview import Estimate, LaunchPreview, stage_names
 from cogtui.app.rendering.styles import Part, StyleName
-from cogtui.app.rendering.text import fit, printable_line
+from cogtui.app.rendering.text import fit, printable_line, short_names
 from cogtui.app.widgets.detail_pane import labelled_rows
 from jobs.formatting import format_duration
 from jobs.recipe.labels import label_text
@@ -59,12 +59,12 @@ def plan_rows(found: LaunchPreview, guess: Estimate | None, takes: str, width: i
 
 
 def _matrix_rows(found: LaunchPreview, names: Sequence[str], width: int) -> Rows:
-    column = min(6, max(3, (width * 3 // 5) // max(1, len(names)) - 1))
-    title = max(8, width - (column + 1) * len(names))
     titles = _cell_titles(found)
-    longest = max(map(len, titles))
-    title = min(title, longest + 2)
-    head = " ".join(fit(printable_line(name, 40), column) for name in names)
+    longest = max(map(len, titles)) + 2
+    column = min(8, max(3, (width * 3 // 5) // max(1, len(names)) - 1, (width - longest) // max(1, len(names)) - 1))
+    title = min(max(8, width - (column + 1) * len(names)), longest)
+    shorter = short_names([printable_line(name, 40) for name in names], column)
+    head = " ".join(fit(name, column) for name in shorter)
     rows: Rows = [[(fit("cell", title), "dim"), (head, "dim")]]
     for cell, text in zip(found.plan.cells, titles, strict=True):
         row: list[Part] = [(fit(printable_line(text, 80), title), "")]

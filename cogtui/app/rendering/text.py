@@ -4,6 +4,8 @@ Everything that a model, a log or a recipe wrote passes through `shown` or `esca
 reaches it as segments, never as markup.
 """
 
+import re
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Final
 
@@ -68,6 +70,22 @@ def fit(text: str, width: int, *, right: bool = False) -> str:
         length = cell_len(text)
     pad = " " * (width - length)
     return pad + text if right else text + pad
+
+
+def short_names(names: Sequence[str], width: int) -> list[str]:
+    """Abbreviate printable names to at most `width` cells, different ones differently where the width allows it.
+
+    A name is cut where that tells it from those before; else the parts between underscores are cut (`priming_data` to
+    `pr_d`), else its inner vowels go.
+    """
+    found: dict[str, str] = {}
+    for name in names:
+        first, _, rest = name.partition("_")
+        parts = [crop(first, width - 1 - k) + "_" + crop(rest, k) for k in range(1, width - 1)] if rest else []
+        candidates = [crop(name, width).rstrip("_"), *parts, crop(name[:1] + re.sub("[aeiou]", "", name[1:]), width)]
+        taken = set(found.values())
+        found[name] = found.get(name) or next((text for text in candidates if text not in taken), candidates[0])
+    return [found[name] for name in names]
 
 
 def crop(text: str, width: int) -> str:
