@@ -1,4 +1,4 @@
-"""Settings that the app remembers from one start to the next. A small file, read before the first paint."""
+"""Settings that the app remembers from one start to the next, and the theme they choose; read before it paints."""
 
 import json
 import os
@@ -9,6 +9,7 @@ from typing import Final
 from jobs.user import home_folder
 
 FILE: Final = "app.json"
+_OWN_THEMES: Final = ("light", "dark", "contrast", "colour-blind")
 
 
 def config_folder(environment: Mapping[str, str] = os.environ) -> Path:
@@ -44,3 +45,14 @@ def remember(name: str, value: str, environment: Mapping[str, str] = os.environ)
     aside = folder / f".{FILE}.{os.getpid()}.tmp"
     aside.write_text(json.dumps({**read_preferences(environment), name: value}, indent=1) + "\n", encoding="utf-8")
     aside.replace(folder / FILE)
+
+
+def default_theme(environment: Mapping[str, str] = os.environ, remembered: str = "") -> str:
+    """Return the initial theme: COGTUI_THEME, else the one chosen last, else light if COLORFGBG says so, else dark."""
+    wanted = environment.get("COGTUI_THEME", "")
+    if wanted in _OWN_THEMES:
+        return f"cogtui-{wanted}"
+    if wanted or remembered:
+        return wanted or remembered
+    background = environment.get("COLORFGBG", "").rpartition(";")[2]
+    return "cogtui-light" if background in ("7", "15") else "cogtui-dark"

@@ -22,7 +22,7 @@ from textual.theme import Theme
 
 from cogtui.app.experiments.screen import ExperimentsScreen
 from cogtui.app.rendering.terminal_colors import PaletteFilter, color_depth
-from cogtui.app.rendering.themes import THEMES, default_theme, theme_variables
+from cogtui.app.rendering.themes import THEMES, theme_variables
 from cogtui.app.shell.context import Context
 from cogtui.app.shell.opening import (
     OpenAdjudication,
@@ -37,7 +37,7 @@ from cogtui.app.shell.opening import (
 from cogtui.app.shell.screen_base import AppScreen
 from cogtui.app.shell.screen_pool import ReusableScreen, ScreenPool
 from cogtui.app.shell.snapshot import WorkspaceSnapshot
-from cogtui.preferences import read_preferences, remember
+from cogtui.preferences import default_theme, read_preferences, remember
 from pipelines.errors import CogtuiError, InvalidInput, NotFound
 from pipelines.files import expand_user
 

@@ -10,6 +10,7 @@ import typer
 
 from cogtui.cli import app as app_commands
 from cogtui.cli.compare import commands as compare_commands
+from cogtui.cli.console.help import CommandLine
 from cogtui.cli.console.output import ExitCode, emit_error, exit_code, narrate
 from cogtui.cli.jobs import commands as job_commands
 from cogtui.cli.judge import agreement_commands as judging_commands
@@ -29,13 +30,11 @@ _PERMISSION_ERRORS: Final = frozenset({errno.EACCES, errno.EPERM})
 """Errors of the disk and of other people's files, which any command can meet; every other error of the system is a bug
 and keeps its traceback."""
 
-app = typer.Typer(
+app = CommandLine(
     name="cogtui",
     help="Run the four-habits experiments and read every rollout with its reasoning behaviours highlighted.",
     no_args_is_help=False,
     add_completion=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
 )
 
 for group in (

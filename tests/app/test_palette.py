@@ -19,7 +19,6 @@ from rich.color_triplet import ColorTriplet
 from rich.style import Style
 
 from cogtui.app.rendering.terminal_colors import limit_style, nearest_of_256, to_oklab
-from cogtui.app.rendering.themes import default_theme
 from cogtui.palette import (
     BACKGROUNDS,
     COLOUR_BLIND,
@@ -31,7 +30,7 @@ from cogtui.palette import (
     Palette,
     series_slots,
 )
-from cogtui.preferences import read_preferences, remember
+from cogtui.preferences import default_theme, read_preferences, remember
 from pipelines.behaviors.sets.definition import ThemeKind
 from pipelines.behaviors.sets.four_habits import FOUR_HABITS
 from pipelines.behaviors.sets.registered import DEFINITIONS

@@ -11,10 +11,11 @@ from textual.widgets import Input
 from cogtui.app import main
 from cogtui.app.application import CogtuiApp
 from cogtui.app.rendering.styles import SPAN_STYLES, resolve_styles
-from cogtui.app.rendering.themes import THEMES, default_theme
+from cogtui.app.rendering.themes import THEMES
 from cogtui.app.screenshots import main as screenshots_main
 from cogtui.app.shell.help import HelpScreen, help_sections
 from cogtui.app.widgets.bars import KeyBar, TopBar
+from cogtui.preferences import default_theme
 from jobs.workspace import Workspace
 from pipelines.errors import MissingRequirement
 from tests.app.conftest import Builder

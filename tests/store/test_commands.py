@@ -144,7 +144,7 @@ def test_lines_that_cannot_be_read_are_a_warning(cogtui: Cogtui, filled: Lab) ->
     append_raw(folder.path / "rollouts-late-001.jsonl", b"{}\n")
     code, _, err = cogtui("rollouts", "step:0")
     assert code == 0
-    assert "warning: 1 lines could not be read" in err
+    assert "warning: 1 line could not be read" in err
     assert "rollouts-late-001.jsonl" in err
 
 

@@ -1,7 +1,5 @@
 """Themes, and the CSS variables of roles, behaviours and curves."""
 
-import os
-from collections.abc import Mapping
 from typing import Final
 
 from textual.theme import Theme
@@ -54,8 +52,6 @@ THEMES: Final = (
     _theme("cogtui-contrast", CONTRAST),
     _theme("cogtui-colour-blind", COLOUR_BLIND),
 )
-DARK_THEME: Final = THEMES[0]
-LIGHT_THEME: Final = THEMES[1]
 
 
 def theme_variables(theme: Theme) -> dict[str, str]:
@@ -88,14 +84,3 @@ def span_variable(behavior: Behavior) -> str:
 def ink_variable(behavior: Behavior) -> str:
     """Return the CSS variable with the colour of a behaviour's letter and lines."""
     return f"ink-{behavior.replace('_', '-')}"
-
-
-def default_theme(environment: Mapping[str, str] = os.environ, remembered: str = "") -> str:
-    """Return the initial theme: COGTUI_THEME, else the one chosen last, else light if COLORFGBG says so, else dark."""
-    wanted = environment.get("COGTUI_THEME", "")
-    if wanted in ("light", "dark", "contrast", "colour-blind"):
-        return f"cogtui-{wanted}"
-    if wanted or remembered:
-        return wanted or remembered
-    background = environment.get("COLORFGBG", "").rpartition(";")[2]
-    return LIGHT_THEME.name if background in ("7", "15") else DARK_THEME.name

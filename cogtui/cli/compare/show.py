@@ -1,19 +1,18 @@
 """Prints comparisons and writes reports of experiments."""
 
 import difflib
-import shutil
-import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
 from cogtui.analysis.experiment_summary import ExperimentSummary, summarise_experiment
 from cogtui.analysis.sentences import describe_experiment
 from cogtui.analysis.tables import HOW_TO_READ, TextTable, build_claims_table, build_tables
-from cogtui.cli.console.alignment import align_columns
+from cogtui.cli.console.layout import format_table, output_width, prose_width, wrap_words
 from cogtui.cli.console.output import emit, emit_json, narrate
 from jobs.planning.experiments import Experiment, latest_experiments
 from jobs.workspace import Workspace
 from pipelines.errors import NotFound
+from pipelines.wording import count_of
 
 
 def show_comparison(
@@ -46,11 +45,12 @@ def comparison_lines(summary: ExperimentSummary) -> list[str]:
     """Return a summary as lines of text."""
     runs = [run for group in summary.groups for run in group.runs]
     done = sum(run.end is not None for run in runs)
-    lines = [f"{summary.name}: {done} of {len(runs)} runs finished; {HOW_TO_READ}"]
+    lines = wrap_words(f"{summary.name}: {done} of {count_of(len(runs), 'run')} finished; {HOW_TO_READ}", prose_width())
     claims = build_claims_table(summary)
     for table in build_tables(summary):
         if table != claims:
-            lines += ["", table.title, *(f"  {line}" for line in align_columns([table.head, *table.rows]))]
+            rows = format_table([table.head, *table.rows], width=output_width(), indent="  ")
+            lines += ["", *wrap_words(table.title, prose_width(), "  "), *rows]
     lines += _judge_error_lines(summary)
     lines += _claim_lines(claims)
     words = sentence_lines(summary)
@@ -66,7 +66,7 @@ def _judge_error_lines(summary: ExperimentSummary) -> list[str]:
     notes = [] if summary.corrections is None or not summary.groups else summary.corrections.notes()
     lines = ["", "judge error"] if notes else []
     for note in notes:
-        lines += textwrap.wrap(note, _width(), initial_indent="  ", subsequent_indent="    ")
+        lines += wrap_words(f"  {note}", prose_width(), "  ")
     return lines
 
 
@@ -75,21 +75,17 @@ def _claim_lines(claims: TextTable) -> list[str]:
     lines = ["", claims.title] if claims.rows else []
     for verdict, text in claims.rows:
         if verdict:
-            lines.append(f"  {verdict}  {text}")
+            lines += wrap_words(f"  {verdict}  {text}", prose_width(), "  ")
         else:
-            lines += textwrap.wrap(text, _width(), initial_indent="    ", subsequent_indent="      ")
+            lines += wrap_words(f"    {text}", prose_width(), "  ")
     return lines
-
-
-def _width() -> int:
-    return min(120, max(60, shutil.get_terminal_size().columns))
 
 
 def sentence_lines(summary: ExperimentSummary) -> list[str]:
     """Return what an experiment shows in a few sentences; no lines where it has no primed and unprimed runs."""
     lines = []
     for sentence in describe_experiment(summary):
-        lines += textwrap.wrap(sentence, _width(), initial_indent="  ", subsequent_indent="    ")
+        lines += wrap_words(f"  {sentence}", prose_width(), "  ")
     return [f"{summary.name} in words", *lines] if lines else []
 
 

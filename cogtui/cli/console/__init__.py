@@ -1,4 +1,4 @@
-"""Shared by all commands: `output` (JSON envelope, errors, exit codes), `alignment` (tables), `options`.
+"""Shared by all commands: `output` (JSON envelope, errors, exit codes), `layout` (tables, wrapping), `options`.
 
-All three may be imported by every command group.
+All of them may be imported by every command group.
 """

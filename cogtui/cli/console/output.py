@@ -2,10 +2,11 @@
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from enum import IntEnum
 from typing import Any, Final
 
+from cogtui.cli.console.layout import Layout, format_table, output_width, wrap_message, wrap_words
 from pipelines.errors import CogtuiError, InvalidInput, MissingRequirement, NotFound
 
 ENVELOPE_VERSION: Final = 1
@@ -48,7 +49,11 @@ def emit_error(error: CogtuiError, *, as_json: bool) -> None:
         _print_json({"version": ENVELOPE_VERSION, "error": error.as_dict()})
         return
     narrate(f"error: {error.summary}")
-    for line in (*error.detail.splitlines(), *error.remedy.splitlines()):
+    detail = error.detail.splitlines()
+    pointed = any(line.strip() == "^" for line in detail)
+    for line in detail:
+        (_write_error if pointed else narrate)(f"  {line}")  # a caret points at a place in the line above it
+    for line in error.remedy.splitlines():
         narrate(f"  {line}")
 
 
@@ -57,9 +62,28 @@ def emit(text: str = "") -> None:
     sys.stdout.write(printable(text) + "\n")
 
 
+def emit_wrapped(text: str, hanging: str = "") -> None:
+    """Print a line of data, wrapped between words on a terminal; `hanging` begins the continuation lines."""
+    for line in wrap_words(printable(text), output_width(), hanging):
+        emit(line)
+
+
+def emit_table(
+    rows: Sequence[Sequence[str]], right: Collection[int] = (), *, layout: Layout = "split", indent: str = ""
+) -> None:
+    """Print a table so that it fits the terminal; the arguments are those of `layout.format_table`."""
+    for line in format_table(rows, right, layout=layout, width=output_width(), indent=indent):
+        emit(line)
+
+
 def narrate(text: str) -> None:
-    """Print a line for people, on stderr."""
-    sys.stderr.write(printable(text) + "\n")
+    """Print a line for people, on stderr, wrapped between words on a terminal."""
+    for line in wrap_message(printable(text), output_width(errors=True)):
+        _write_error(line)
+
+
+def _write_error(line: str) -> None:
+    sys.stderr.write(printable(line) + "\n")
 
 
 def printable(text: str) -> str:

@@ -51,6 +51,7 @@ def logs(
     ] = None,
     stdout: Annotated[bool, typer.Option("--stdout", help="Only standard output.")] = False,
     stderr: Annotated[bool, typer.Option("--stderr", help="Only standard error.")] = False,
+    raw: Annotated[bool, typer.Option("--raw", help="Do not wrap lines, on a terminal either.")] = False,
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -59,7 +60,7 @@ def logs(
     from jobs.workspace import Workspace
 
     chosen = tuple(name for name, wanted in (("stdout.log", stdout), ("stderr.log", stderr)) if wanted)
-    print_logs(Workspace.locate(workspace), key, follow=follow, lines=lines, streams=chosen, as_json=as_json)
+    print_logs(Workspace.locate(workspace), key, follow=follow, lines=lines, streams=chosen, raw=raw, as_json=as_json)
 
 
 def cancel(

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from cogtui.cli.console.output import ExitCode, emit, emit_json
+from cogtui.cli.console.output import ExitCode, emit, emit_json, emit_wrapped
 from jobs.doctor.checks import Finding, examine, plugin_findings
 from jobs.workspace import Workspace
 from pipelines.errors import CogtuiError
@@ -24,9 +24,10 @@ def print_findings(workspace: Workspace, *, as_json: bool) -> None:
             if finding.area != area:
                 area = finding.area
                 emit(area)
-            emit(f"  {_MARKS[finding.status]}  {finding.name.ljust(width)}  {finding.detail}")
+            below = " " * (width + 6)  # and the indentation of two
+            emit_wrapped(f"  {_MARKS[finding.status]}  {finding.name.ljust(width)}  {finding.detail}", below)
             if finding.degrades:
-                emit(f"      {''.ljust(width)}  so: {finding.degrades}")
+                emit_wrapped(f"  {below}so: {finding.degrades}")
     if any(finding.status == "problem" and finding.area == "workspace" for finding in findings):
         raise typer.Exit(ExitCode.MISSING)
 

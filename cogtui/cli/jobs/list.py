@@ -1,10 +1,10 @@
 """`cogtui ls`: one row for each stage."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
-from cogtui.cli.console.alignment import align_columns
-from cogtui.cli.console.output import emit, emit_json, narrate
+from cogtui.cli.console.layout import columns_that_fit, output_width
+from cogtui.cli.console.output import emit_json, emit_table, narrate
 from jobs.formatting import format_progress
 from jobs.recipe.labels import label_text
 from jobs.state.reader import STATES, StageState, stage_states
@@ -37,8 +37,7 @@ def list_stages(workspace: Workspace, *, experiment: str | None, states: Sequenc
     if not rows:
         narrate(f"no stages in {workspace.path}" if not found else "no stage is in that state")
         return
-    for line in _table(rows, owners):
-        emit(line)
+    _print_table(rows, owners)
 
 
 def _experiments(workspace: Workspace, warnings: list[str]) -> tuple[dict[str, str], dict[str, list[str]]]:
@@ -74,19 +73,40 @@ def _record(state: StageState, owners: Mapping[str, str]) -> dict[str, Any]:
     }
 
 
-def _table(rows: Sequence[StageState], owners: Mapping[str, str]) -> list[str]:
-    header = ("KEY", "STATE", "EXPERIMENT", "STAGE", "CELL", "PROGRESS", "REASON")
-    table = [header]
-    for state in rows:
-        table.append(
-            (
-                state.key,
-                state.state + (" (stalled)" if state.stalled else ""),
-                owners.get(state.key, "-"),
-                state.name or state.kind,
-                label_text(state.labels) or "-",
-                format_progress(state.progress) or "-",
-                state.reason,
-            )
-        )
-    return align_columns(table)
+_HEAD: Final = ("KEY", "STATE", "EXPERIMENT", "STAGE", "CELL", "PROGRESS", "REASON")
+_EXPERIMENT: Final = _HEAD.index("EXPERIMENT")
+_STAGE: Final = _HEAD.index("STAGE")
+_REASON: Final = _HEAD.index("REASON")
+
+
+def _print_table(rows: Sequence[StageState], owners: Mapping[str, str]) -> None:
+    """Print a row for each stage.
+
+    On a narrow terminal, what is the same everywhere or follows from the key is left out, then the names of labels,
+    and reasons stand below their rows.
+    """
+    width = output_width()
+    table = [_HEAD, *(_row(state, owners, label_text(state.labels)) for state in rows)]
+    experiments = {row[_EXPERIMENT] for row in table[1:]}
+    drop = [_STAGE] if all(state.key.startswith(f"{state.name or state.kind}-") for state in rows) else []
+    drop += [_EXPERIMENT] if len(experiments) == 1 else []
+    kept = columns_that_fit([row[:_REASON] for row in table], drop, width)
+    if width is not None and len(kept) == len(_HEAD) - 1 - len(drop):
+        values = [" ".join(map(str, state.labels.values())) for state in rows]
+        table = [_HEAD, *(_row(state, owners, short) for state, short in zip(rows, values, strict=True))]
+        kept = columns_that_fit([row[:_REASON] for row in table], drop, width)
+    emit_table([[row[column] for column in (*kept, _REASON)] for row in table], layout="stack")
+    if _EXPERIMENT not in kept:
+        narrate(f"experiment: {experiments.pop()}")
+
+
+def _row(state: StageState, owners: Mapping[str, str], cell: str) -> tuple[str, ...]:
+    return (
+        state.key,
+        state.state + (" (stalled)" if state.stalled else ""),
+        owners.get(state.key, "-"),
+        state.name or state.kind,
+        cell or "-",
+        format_progress(state.progress) or "-",
+        state.reason,
+    )

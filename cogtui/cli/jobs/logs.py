@@ -4,7 +4,7 @@ import sys
 import time
 from typing import Final
 
-from cogtui.cli.console.output import emit, emit_json, narrate
+from cogtui.cli.console.output import emit, emit_json, emit_wrapped, narrate
 from jobs.logs.follow import STREAMS, StageFollower, StageLogLine
 from jobs.state.reader import StageState, StateReader
 from jobs.workspace import Workspace
@@ -17,9 +17,16 @@ _JSON_LINES: Final = 1000
 
 
 def print_logs(
-    workspace: Workspace, prefix: str, *, follow: bool, lines: int | None, streams: tuple[str, ...], as_json: bool
+    workspace: Workspace,
+    prefix: str,
+    *,
+    follow: bool,
+    lines: int | None,
+    streams: tuple[str, ...],
+    raw: bool,
+    as_json: bool,
 ) -> None:
-    """Print the logs of a stage, with a heading wherever attempt or file changes.
+    """Print the logs of a stage, with a heading wherever attempt or file changes; wrapped on a terminal unless `raw`.
 
     Raises:
         NotFound: no such stage. InvalidInput: the prefix is ambiguous, or --json is used with -f.
@@ -32,7 +39,7 @@ def print_logs(
         _print_json(key, StageFollower(folder.path, streams=streams or STREAMS, lines=lines or _JSON_LINES))
         return
     follower = StageFollower(folder.path, streams=streams or STREAMS, lines=lines)
-    printer = _Printer()
+    printer = _Printer(raw=raw)
     if follow:
         _follow(workspace, key, follower, printer)
         return
@@ -70,7 +77,8 @@ def _print_json(key: str, follower: StageFollower) -> None:
 class _Printer:
     """Prints lines, with a heading wherever attempt or file changes."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, raw: bool) -> None:
+        self._put = emit if raw else emit_wrapped
         self._last: tuple[int, str] | None = None
 
     @property
@@ -84,4 +92,4 @@ class _Printer:
         if place != self._last:
             emit(f"==> attempt {line.attempt}, {line.stream} <==")
             self._last = place
-        emit(line.text)
+        self._put(line.text)

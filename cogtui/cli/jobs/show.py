@@ -5,13 +5,16 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
-from cogtui.cli.console.alignment import align_columns
-from cogtui.cli.console.output import emit, emit_json
+from cogtui.cli.console.layout import format_table, output_width
+from cogtui.cli.console.output import emit_json, emit_wrapped
 from jobs.formatting import format_duration, format_progress
 from jobs.recipe.labels import label_text
 from jobs.state.reader import AttemptState, RunRecord, StageState, stage_states
 from jobs.workspace import Workspace
 from pipelines.folder import StageFolder
+
+_HANGING = " " * 11
+"""Continuation lines begin below the values."""
 
 
 def show_stage(workspace: Workspace, prefix: str, *, as_json: bool) -> None:
@@ -29,7 +32,7 @@ def show_stage(workspace: Workspace, prefix: str, *, as_json: bool) -> None:
         emit_json(_record(found, folder, info.config, {name: inputs.get(name) for name in info.inputs}))
         return
     for line in _lines(found, folder, info.config, {name: inputs.get(name) for name in info.inputs}):
-        emit(line)
+        emit_wrapped(line, _HANGING)
 
 
 def _record(
@@ -103,7 +106,7 @@ def _lines(
         summary = _detail_table(state.kind, result)
         if summary:
             yield "summary"
-            yield from (f"  {line}" for line in align_columns(summary))
+            yield from format_table(summary, width=output_width(), indent="  ")
         yield "result"
         yield from (f"  {line}" for line in json.dumps(result, indent=1, ensure_ascii=False).splitlines()[1:-1])
 

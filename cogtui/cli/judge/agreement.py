@@ -25,8 +25,8 @@ from cogtui.analysis.agreement.sources import (
     run_source,
     texts_of,
 )
-from cogtui.cli.console.alignment import align_columns
-from cogtui.cli.console.output import emit, emit_json, narrate
+from cogtui.cli.console.layout import format_table, output_width
+from cogtui.cli.console.output import emit_json, emit_wrapped, narrate
 from cogtui.cli.judge.agreement_tables import calibration_lines, format_number, format_range, show_panel, show_versions
 from jobs.workspace import Workspace
 from pipelines.behaviors.judges.registry import JUDGES, make_judge
@@ -76,7 +76,7 @@ def show_agreement(workspace: Workspace, request: AgreementRequest, *, as_json: 
         emit_json(as_data(agreement) | {"orderings": _orderings_data(ordered)}, agreement.warnings)
         return
     for line in [*_report(agreement, limit), *_order_lines(ordered)]:
-        emit(line)
+        emit_wrapped(line, "  ")
     for warning in agreement.warnings:
         narrate(f"warning: {warning}")
 
@@ -216,7 +216,7 @@ def _report(agreement: Agreement, limit: int) -> list[str]:
     blank = ("", "", "", "", "", "")
     macro = (format_number(any_overlap.macro), format_range(any_overlap.macro_interval))
     rows.append(("macro", *blank, *macro, format_number(strict.macro), format_range(strict.macro_interval)))
-    lines += [*align_columns(rows, range(1, len(rows[0]))), ""]
+    lines += [*format_table(rows, range(1, len(rows[0])), width=output_width()), ""]
     lines += [*_count_lines(agreement), ""]
     lines += calibration_lines(agreement.calibration)
     if agreement.queue and limit:
@@ -226,7 +226,7 @@ def _report(agreement: Agreement, limit: int) -> list[str]:
             (item.id, str(item.only_reference), str(item.only_judge), str(item.both))
             for item in agreement.queue[:limit]
         ]
-        lines += align_columns(rows, range(1, len(rows[0])))
+        lines += format_table(rows, range(1, len(rows[0])), width=output_width())
     return lines
 
 
@@ -236,7 +236,7 @@ def _count_lines(agreement: Agreement) -> list[str]:
         counts, presence = agreement.counts[behavior], agreement.presence[behavior]
         figures = (counts.mean_first, counts.mean_second, counts.bias, counts.exact, counts.mae, counts.alpha)
         rows.append((behavior, str(counts.n), *map(format_number, (*figures, presence.kappa, presence.alpha))))
-    return align_columns(rows, range(1, len(rows[0])))
+    return format_table(rows, range(1, len(rows[0])), width=output_width())
 
 
 def _order_lines(ordered: Mapping[Behavior, GroupOrdering]) -> list[str]:

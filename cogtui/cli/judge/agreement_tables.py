@@ -6,10 +6,11 @@ from typing import Any
 
 from cogtui.analysis.agreement.judge_history import JudgeVersion
 from cogtui.analysis.agreement.panel import AlphaEstimate, PanelAgreement, panel_data
-from cogtui.cli.console.alignment import align_columns
-from cogtui.cli.console.output import emit, emit_json
+from cogtui.cli.console.layout import format_table, output_width
+from cogtui.cli.console.output import emit, emit_json, emit_table, emit_wrapped
 from pipelines.behaviors.metrics.calibration import Calibration
 from pipelines.records import Behavior
+from pipelines.wording import count_of
 
 
 def show_panel(found: PanelAgreement, *, as_json: bool) -> None:
@@ -18,15 +19,14 @@ def show_panel(found: PanelAgreement, *, as_json: bool) -> None:
         emit_json(panel_data(found))
         return
     judges = ", ".join(f"{name} ({n:,})" for name, n in zip(found.judges, found.judged, strict=True))
-    emit(f"{len(found.judges)} judges (traces): {judges}")
+    emit_wrapped(f"{len(found.judges)} judges (traces): {judges}", "  ")
     emit("")
     rows = [("Krippendorff's alpha", "traces", "counts", "95 %", "presence", "95 %")]
     rows += [
         (behavior, str(one.traces), *_alpha_cells(one), *_alpha_cells(found.presence[behavior]))
         for behavior, one in found.counts.items()
     ]
-    for line in align_columns(rows, range(1, len(rows[0]))):
-        emit(line)
+    emit_table(rows, range(1, len(rows[0])))
     emit("")
     pairs: list[tuple[str, ...]] = [("pair", "behaviour", "traces", "presence kappa", "count alpha", "span F1")]
     pairs += [
@@ -38,8 +38,7 @@ def show_panel(found: PanelAgreement, *, as_json: bool) -> None:
         )
         for one in found.pairs
     ]
-    for line in align_columns(pairs, range(2, len(pairs[0]))):
-        emit(line)
+    emit_table(pairs, range(2, len(pairs[0])), layout="stack")
 
 
 def _alpha_cells(one: AlphaEstimate) -> tuple[str, str]:
@@ -52,7 +51,8 @@ def show_versions(versions: Sequence[JudgeVersion], *, as_json: bool) -> None:
         emit_json([_version_data(one) for one in versions])
         return
     first = versions[0].agreement
-    emit(f"{versions[0].run.judge} against {first.reference}, {len(versions)} versions; kappa of presence, macro F1")
+    count = count_of(len(versions), "version")
+    emit_wrapped(f"{versions[0].run.judge} against {first.reference}, {count}; kappa of presence, macro F1", "  ")
     behaviors = list(first.compared)
     rows: list[tuple[str, ...]] = [("since", "run", "prompts", "traces", *behaviors, "F1")]
     for one in versions:
@@ -67,8 +67,7 @@ def show_versions(versions: Sequence[JudgeVersion], *, as_json: bool) -> None:
                 format_number(agreement.scores["any_overlap"].macro),
             )
         )
-    for line in align_columns(rows, range(3, len(rows[0]))):
-        emit(line)
+    emit_table(rows, range(3, len(rows[0])), layout="stack")
 
 
 def _version_data(one: JudgeVersion) -> dict[str, Any]:
@@ -94,7 +93,7 @@ def calibration_lines(calibration: Mapping[Behavior, Calibration | None]) -> lis
     for behavior, found in known.items():
         curve = ", ".join(f"{one.confidence:.2f} → {one.accuracy:.2f} ({one.n})" for one in found.bins)
         rows.append((behavior, str(found.n), format_number(found.ece), format_number(found.brier), curve))
-    return [*align_columns(rows, range(1, 4)), ""]
+    return [*format_table(rows, range(1, 4), layout="stack", width=output_width()), ""]
 
 
 def format_number(value: float | None) -> str:

@@ -5,12 +5,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cogtui.cli.console.help import CommandLine
 from cogtui.cli.console.options import JsonOption, WorkspaceOption, pass_on
 
 if TYPE_CHECKING:
     from jobs.workspace import Workspace
 
-annotations = typer.Typer(
+annotations = CommandLine(
     no_args_is_help=False,
     invoke_without_command=True,
     help="Human annotations: list them, export and import them in the gold format.",

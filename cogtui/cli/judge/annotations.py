@@ -4,7 +4,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from cogtui.cli.console.output import emit, emit_json, narrate
+from cogtui.cli.console.output import emit_json, emit_wrapped, narrate
 from cogtui.cli.rollouts.shared import fresh_store
 from cogtui.store import RolloutDetail, Store
 from cogtui.store.user_data.annotations import (
@@ -36,13 +36,13 @@ def list_annotations(workspace: Workspace, *, as_json: bool) -> None:
         return
     for one, why in checked:
         if why is not None:
-            emit(f"{one.rollout}  {one.annotator}  not counted: {why}")
+            emit_wrapped(f"{one.rollout}  {one.annotator}  not counted: {why}", "  ")
             continue
         by_name = {behavior: one.count(behavior) for behavior in one.behaviors}
         counts = " ".join(f"{BEHAVIOR_LETTERS[name]} {'–' if n is None else n}" for name, n in by_name.items())
         undecided = f"  {len(one.open)} to decide" if one.open else ""
         who = f"adjudicated by {one.adjudicator or '?'}" if one.is_adjudication else one.annotator
-        emit(f"{one.rollout}  {who}  {'done    ' if one.done else 'not done'}  {counts}{undecided}")
+        emit_wrapped(f"{one.rollout}  {who}  {'done    ' if one.done else 'not done'}  {counts}{undecided}", "  ")
     for warning in warnings:
         narrate(f"warning: {warning}")
     counted = [one for one, why in checked if why is None]

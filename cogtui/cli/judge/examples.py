@@ -16,8 +16,8 @@ from cogtui.analysis.agreement.sources import (
     read_judge_run,
     run_source,
 )
-from cogtui.cli.console.alignment import align_columns
-from cogtui.cli.console.output import emit, emit_json, narrate
+from cogtui.cli.console.layout import format_table, output_width
+from cogtui.cli.console.output import emit, emit_json, emit_wrapped, narrate
 from cogtui.cli.judge.agreement_tables import format_number, format_range
 from cogtui.cli.judge.choice import select_ids
 from cogtui.cli.judge.flow import JudgeRequest, judge_selection
@@ -30,6 +30,7 @@ from pipelines.errors import InvalidInput, MissingRequirement, NotFound
 from pipelines.files import read_json, write_atomic
 from pipelines.folder import StageFolder
 from pipelines.records import JudgeRun, text_sha256
+from pipelines.wording import count_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +102,8 @@ def write_examples(workspace: Workspace, request: ExamplesRequest, *, as_json: b
         )
         return
     counts = ", ".join(f"{name} {len(each)}" for name, each in examples.items())
-    emit(f"{found.run.judge}: examples from {len(split.examples)} traces ({counts}); {len(split.held_out)} held out")
+    traces = count_of(len(split.examples), "trace")
+    emit_wrapped(f"{found.run.judge}: examples from {traces} ({counts}); {len(split.held_out)} held out", "  ")
     if not split.by_problem:
         narrate("warning: the traces are of few problems, some of them on both sides: gains may be overstated")
     for name, path in prompts.items():
@@ -218,7 +220,7 @@ def _tables(before: Agreement, compared: BeforeAndAfter | None) -> list[str]:
         if compared is not None:
             cells.append(_cells(compared.after, name))
         rows.append((name, str(n), *(" → ".join(each) for each in zip(*cells, strict=True))))
-    lines = ["", *align_columns(rows, range(1, 5))]
+    lines = ["", *format_table(rows, range(1, 5), width=output_width())]
     if compared is not None:
         gain = "-" if compared.gain is None else f"{compared.gain:+.3f}"
         lines.append(f"macro F1 {gain}, 95 % interval over problems {format_range(compared.gain_interval)}")

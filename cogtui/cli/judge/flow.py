@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import typer
 
-from cogtui.cli.console.output import ExitCode, emit, emit_error, emit_json, narrate
+from cogtui.cli.console.output import ExitCode, emit_error, emit_json, emit_wrapped, narrate
 from cogtui.cli.judge.choice import RolloutSelection, continued_stage, judge_of_tasks, new_stage, select_rollouts
 from cogtui.cli.run.display import make_display
 from jobs.planning.types import StageInstance
@@ -80,7 +80,7 @@ def judge_rollouts(request: JudgeRequest) -> None:
         return
     for stage, result in zip(stages, results, strict=True):
         for line in _result_lines(stage, result):
-            emit(line)
+            emit_wrapped(line, "  ")
 
 
 def judge_selection(

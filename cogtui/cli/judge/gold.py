@@ -7,8 +7,7 @@ from cogtui.analysis.experiment_summary import summarise_experiment
 from cogtui.analysis.gold_queue import GoldQueue, build_queue, choose_comparison
 from cogtui.analysis.sentences import describe_comparison
 from cogtui.cli.compare.show import find_experiment
-from cogtui.cli.console.alignment import align_columns
-from cogtui.cli.console.output import emit, emit_json, narrate
+from cogtui.cli.console.output import emit, emit_json, emit_table, emit_wrapped, narrate
 from cogtui.cli.rollouts.shared import fresh_store
 from cogtui.store.user_data.final_labels import FinalLabel
 from jobs.workspace import Workspace
@@ -36,7 +35,8 @@ def list_labels(workspace: Workspace, *, as_json: bool) -> None:
             for name, letter in BEHAVIOR_LETTERS.items()
             if one.count(name) is not None
         )
-        emit(f"{one.rollout}  {counts}  {_origin(one)}{'' if one.rollout in existing else '  (not in the workspace)'}")
+        gone_too = "" if one.rollout in existing else "  (not in the workspace)"
+        emit_wrapped(f"{one.rollout}  {counts}  {_origin(one)}{gone_too}", "  ")
     differ = sum(one.differ for one in labels.values())
     outdated = sum(one.outdated for one in labels.values())
     narrate(
@@ -110,15 +110,13 @@ def show_queue(workspace: Workspace, request: QueueRequest, *, as_json: bool) ->
     if as_json:
         emit_json(_queue_data(queue, request), summary.warnings)
         return
-    emit(f"{queue.claim.text}")
-    emit(f"  {describe_comparison(queue.comparison)}")
-    for line in _forecast(queue, request):
-        emit(f"  {line}")
+    emit_wrapped(queue.claim.text)
+    for line in (describe_comparison(queue.comparison), *_forecast(queue, request)):
+        emit_wrapped(f"  {line}", "  ")
     emit("")
     rows = [("rollout", "condition", "seed", "problem")]
     rows += [(one.rollout, f"{one.group} at the {one.when}", str(one.seed), one.problem) for one in queue.completions]
-    for line in align_columns(rows):
-        emit(line)
+    emit_table(rows, layout="stack")
     if request.tag:
         narrate(f"tagged: the filter tag:{request.tag} lists them in the app; a annotates, D marks done")
 

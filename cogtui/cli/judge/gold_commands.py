@@ -5,9 +5,10 @@ from typing import Annotated
 
 import typer
 
+from cogtui.cli.console.help import CommandLine
 from cogtui.cli.console.options import JsonOption, WorkspaceOption, pass_on
 
-gold = typer.Typer(
+gold = CommandLine(
     no_args_is_help=False,
     invoke_without_command=True,
     help="People's labels: what there is, and which completions to label next.",

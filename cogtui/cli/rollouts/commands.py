@@ -95,12 +95,20 @@ def rollouts(
     list_rollouts(Workspace.locate(workspace), listing, limit=limit, as_json=as_json)
 
 
-def trace(rollout: IdArgument, *, workspace: WorkspaceOption = None, as_json: JsonOption = False) -> None:
+def trace(
+    rollout: IdArgument,
+    *,
+    raw: Annotated[
+        bool, typer.Option("--raw", help="On a terminal too: lines as they are stored, not wrapped or coloured.")
+    ] = False,
+    workspace: WorkspaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
     """The command `trace`."""
     from cogtui.cli.rollouts.trace import show_trace
     from jobs.workspace import Workspace
 
-    show_trace(Workspace.locate(workspace), rollout, as_json=as_json)
+    show_trace(Workspace.locate(workspace), rollout, raw=raw, as_json=as_json)
 
 
 def export(

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, cast, get_args
 
-from cogtui.cli.console.alignment import align_columns
-from cogtui.cli.console.output import emit, emit_json, narrate
+from cogtui.cli.console.layout import align_columns, columns_that_fit, output_width
+from cogtui.cli.console.output import emit_json, emit_table, narrate
 from cogtui.cli.rollouts.shared import fresh_store, parse_sort
 from cogtui.store import Page, Query, RolloutRow, Sort, Store
 from cogtui.store.filter.parser import EVERYTHING, Filter, parse
@@ -16,9 +16,12 @@ from cogtui.store.values.types import GroupSort, ProblemGroup
 from jobs.workspace import Workspace
 from pipelines.behaviors.sets.registered import behaviors_counted
 from pipelines.errors import InvalidInput
+from pipelines.wording import count_of
 
 _USUAL: Final = ("id", "step", "split", "condition", "seed", "numbers", "reward", "correct", "tokens", "length")
 """The columns if none were chosen; those of the behaviours in use follow."""
+_DROPPED: Final = ("length", "split", "tokens", "seed")
+"""Usual columns that a narrow terminal leaves out, the first to go first."""
 _PAGE: Final = 500
 
 
@@ -80,9 +83,8 @@ def list_rollouts(workspace: Workspace, listing: RolloutListing, *, limit: int, 
             emit_json([rollout_dict(detail) for detail in store.rollouts(row.id for row in rows)], warnings)
             return
         total = store.count(query)
-    for line in table(rows, listing.columns):
-        emit(line)
-    _close(warnings, f"{len(rows):,} of {total:,} rollouts")
+    _print_rows(rows, listing.columns)
+    _close(warnings, f"{len(rows):,} of {count_of(total, 'rollout')}")
 
 
 def _list_problems(
@@ -105,10 +107,9 @@ def _list_problems(
         )
         for group in found
     ]  # fmt: skip
-    for line in align_columns([head, *cells], range(2, len(head))):
-        emit(line)
+    emit_table([head, *cells], range(2, len(head)), layout="stack")
     more = "" if page is None or page.after is None else ", and more (--limit)"
-    _close(warnings, f"{len(found):,} problems{more}")
+    _close(warnings, f"{count_of(len(found), 'problem')}{more}")
 
 
 def _group_dict(group: ProblemGroup) -> dict[str, Any]:
@@ -132,6 +133,19 @@ def _close(warnings: Sequence[str], text: str) -> None:
     narrate(text)
 
 
+def _print_rows(rows: Sequence[RolloutRow], columns: Sequence[str]) -> None:
+    """Print rows as a table; on a narrow terminal without some of the usual columns, which are then named."""
+    names = columns or _usual_columns(rows)
+    cells = _cells(rows, names)
+    drop = [] if columns else [names.index(name) for name in _DROPPED]
+    kept = columns_that_fit(cells, drop, output_width())
+    right = {place for place, column in enumerate(kept) if TEXTS[names[column]][1]}
+    emit_table([[row[column] for column in kept] for row in cells], right, layout="stack")
+    left_out = [name for column, name in enumerate(names) if column not in kept]
+    if left_out:
+        narrate(f"not shown at this width: {', '.join(left_out)}; choose with --columns")
+
+
 def table(rows: Sequence[RolloutRow], columns: Sequence[str] = ()) -> list[str]:
     """Return rows as aligned columns, numbers to the right.
 
@@ -139,6 +153,14 @@ def table(rows: Sequence[RolloutRow], columns: Sequence[str] = ()) -> list[str]:
         rows: of the list.
         columns: names of those to show; none: the usual ones.
     """
-    chosen = [TEXTS[name] for name in columns or (*_USUAL, *behaviors_counted(row.counts for row in rows))]
-    cells = [tuple(title for title, _, _ in chosen), *(tuple(text(row) for _, _, text in chosen) for row in rows)]
-    return align_columns(cells, {place for place, (_, right, _) in enumerate(chosen) if right})
+    names = columns or _usual_columns(rows)
+    return align_columns(_cells(rows, names), {place for place, name in enumerate(names) if TEXTS[name][1]})
+
+
+def _usual_columns(rows: Sequence[RolloutRow]) -> tuple[str, ...]:
+    return (*_USUAL, *behaviors_counted(row.counts for row in rows))
+
+
+def _cells(rows: Sequence[RolloutRow], names: Sequence[str]) -> list[tuple[str, ...]]:
+    chosen = [TEXTS[name] for name in names]
+    return [tuple(title for title, _, _ in chosen), *(tuple(text(row) for _, _, text in chosen) for row in rows)]

@@ -4,12 +4,13 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from cogtui.cli.console.output import emit, emit_json, narrate
+from cogtui.cli.console.output import emit, emit_json, emit_wrapped, narrate
 from cogtui.cli.rollouts.shared import fresh_store
 from cogtui.cli.rollouts.trace import quote_text
 from cogtui.store.user_data.notes import Note, read_notes
 from jobs.workspace import Workspace
 from pipelines.errors import InvalidInput, MissingRequirement, NotFound
+from pipelines.wording import count_of
 
 
 def write_note(
@@ -57,12 +58,15 @@ def list_notes(workspace: Workspace, *, export: Path | None, import_: Path | Non
     if as_json:
         emit_json([note.model_dump(mode="json") for note in notes], warnings)
     elif import_ is not None:
-        narrate(f"{taken:,} notes read; the workspace has {len(notes):,}")
+        narrate(f"{count_of(taken, 'note')} read; the workspace has {len(notes):,}")
     elif export is not None:
-        narrate(f"{len(notes):,} notes written to {export}")
+        narrate(f"{count_of(len(notes), 'note')} written to {export}")
     else:
         for note in notes:
-            emit(f"{note.rollout}  {' '.join(f'#{tag}' for tag in note.tags or ())}  {quote_text(note.note or '')}")
+            tags = " ".join(f"#{tag}" for tag in note.tags or ())
+            emit_wrapped(f"{note.rollout}  {tags}  {quote_text(note.note or '')}", "  ")
+        if not notes:
+            narrate("no notes or tags yet; cogtui note ID TEXT writes one, and n in the app")
 
 
 def _export(notes: Sequence[Note], path: Path) -> None:

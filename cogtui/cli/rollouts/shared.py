@@ -4,6 +4,7 @@ from cogtui.store import Sort, Store, open_store
 from cogtui.store.values.types import SORT_FIELDS, Coverage
 from jobs.workspace import Workspace
 from pipelines.errors import InvalidInput
+from pipelines.wording import count_of
 
 
 def fresh_store(workspace: Workspace) -> tuple[Store, list[str]]:
@@ -22,9 +23,10 @@ def coverage_warnings(store: Store, coverage: Coverage) -> list[str]:
     if coverage.bad_lines:
         first = next(store.bad_lines(), None)
         where = f", the first at {first.file}, byte {first.byte}: {first.reason}" if first else ""
-        warnings.append(f"{coverage.bad_lines:,} lines could not be read{where}")
+        warnings.append(f"{count_of(coverage.bad_lines, 'line')} could not be read{where}")
     if coverage.orphans:
-        warnings.append(f"{coverage.orphans:,} judgements belong to rollouts that are not here")
+        belong = "belongs" if coverage.orphans == 1 else "belong"
+        warnings.append(f"{count_of(coverage.orphans, 'judgement')} {belong} to rollouts that are not here")
     behind = coverage.bytes_total - coverage.bytes_read
     if store.writer() is not None and behind > 0:
         warnings.append(f"the index is being built: {coverage.bytes_read / coverage.bytes_total:.0%} is read so far")

@@ -1,38 +1,52 @@
-"""Prints one rollout as text, with a gutter of letters for the behaviours of each line."""
+"""Prints one rollout: what is known of it, its text with a gutter of behaviour letters, and its spans."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
-from cogtui.cli.console.output import emit, emit_json, narrate
+from cogtui.cli.console.layout import output_width, wrap_words
+from cogtui.cli.console.output import emit, emit_json, narrate, printable
 from cogtui.cli.rollouts.shared import fresh_store
+from cogtui.cli.rollouts.trace_text import print_completion
 from cogtui.store import RolloutDetail
-from cogtui.store.query.serialize import detail_dict, shown_judgements
+from cogtui.store.query.serialize import detail_dict
 from cogtui.store.values.import_facts import check_lines, gold_text
 from cogtui.store.values.types import BehaviorJudgement
 from jobs.workspace import Workspace
 from pipelines.behaviors.judges.registry import judge_evidence
-from pipelines.behaviors.sets.registered import BEHAVIOR_LETTERS, BEHAVIORS, behaviors_counted, behaviors_in_use
-from pipelines.records import AttemptFact, Behavior
+from pipelines.behaviors.sets.registered import BEHAVIOR_LETTERS, BEHAVIORS, behaviors_counted
+from pipelines.records import AttemptFact
 from pipelines.text_safety import picture_controls
 
 _QUOTE_WIDTH = 100
+_PROMPT = "     > "
 
 
-def show_trace(workspace: Workspace, rollout: str, *, as_json: bool) -> None:
-    """Print one rollout."""
+def show_trace(workspace: Workspace, rollout: str, *, raw: bool, as_json: bool) -> None:
+    """Print one rollout; with `raw`, or without a terminal, lines as they are stored and without colours."""
     store, warnings = fresh_store(workspace)
     with store:
         detail = store.rollout(rollout)
     if as_json:
         emit_json(detail_dict(detail), warnings)
         return
-    for line in trace_lines(detail):
-        emit(line)
+    width = None if raw else output_width()
+    _print_lines(_head_lines(detail), width, " " * 10)
+    emit()
+    for line in wrap_words(printable(detail.prompt), None if width is None else width - len(_PROMPT)):
+        emit(_PROMPT + line)
+    emit()
+    print_completion(detail, width, colored=not raw)
+    _print_lines(_judge_lines(detail), width, "    ")
     for warning in warnings:
         narrate(f"warning: {warning}")
 
 
-def trace_lines(detail: RolloutDetail) -> Iterator[str]:
-    """Yield the rollout as lines of text."""
+def _print_lines(lines: Iterable[str], width: int | None, hanging: str) -> None:
+    for line in lines:
+        for piece in wrap_words(printable(line), width, hanging):
+            emit(piece)
+
+
+def _head_lines(detail: RolloutDetail) -> Iterator[str]:
     row = detail.row
     yield f"rollout   {row.id}  {row.stage}, step {row.step}, {row.split}, sample {row.sample}"
     yield f"condition {row.condition or '-'}" + ("" if row.seed is None else f"  seed {row.seed}")
@@ -51,11 +65,10 @@ def trace_lines(detail: RolloutDetail) -> Iterator[str]:
         yield f"evidence  {evidence}"
     if detail.note or detail.tags:
         yield f"note      {quote_text(detail.note)} {' '.join(f'#{tag}' for tag in detail.tags)}".rstrip()
-    yield ""
-    for line in detail.prompt.split("\n"):
-        yield f"     > {line}"
-    yield ""
-    yield from gutter_lines(detail)
+
+
+def _judge_lines(detail: RolloutDetail) -> Iterator[str]:
+    """Yield what each judge run says: counts, then spans, facts and attempts."""
     for run in detail.judge_runs:
         said = [one for one in detail.judgements if one.judge_run == run.id]
         yield ""
@@ -75,26 +88,6 @@ def _attempt(attempt: AttemptFact) -> str:
     if attempt.said is not None:
         parts.append("judged right" if attempt.said else "judged wrong")
     return ", ".join(parts)
-
-
-def gutter_lines(detail: RolloutDetail) -> Iterator[str]:
-    """Yield the lines of the completion, each after the letters of its behaviours."""
-    said = shown_judgements(detail)
-    behaviors = behaviors_in_use(one.behavior for one in said)
-    lanes: dict[Behavior, list[tuple[int, int]]] = {behavior: [] for behavior in behaviors}
-    for one in said:
-        lanes[one.behavior] += [
-            (span.start, span.end) for span in one.spans if span.start is not None and span.end is not None
-        ]
-    start = 0
-    for line in detail.completion.split("\n"):
-        end = start + len(line)
-        letters = "".join(
-            BEHAVIOR_LETTERS[behavior] if any(a < end and b > start for a, b in lanes[behavior]) else " "
-            for behavior in behaviors
-        )
-        yield f"{letters} | {line}"
-        start = end + 1
 
 
 def _span_lines(judgement: BehaviorJudgement, completion: str) -> Iterator[str]:

@@ -1,14 +1,12 @@
 """`cogtui models`: the base models that come with the package."""
 
-import textwrap
 from typing import Annotated
 
 import typer
 
+from cogtui.cli.console.layout import prose_width, wrap_words
 from cogtui.cli.console.options import JsonOption
-from cogtui.cli.console.output import emit, emit_json
-
-_WIDTH = 78
+from cogtui.cli.console.output import emit, emit_json, emit_wrapped
 
 
 def register(app: typer.Typer) -> None:
@@ -48,10 +46,10 @@ def models(
         if index:
             emit()
         emit(f"{model.name}  {model.parameters:,} parameters")
-        for line in textwrap.wrap(model.summary, _WIDTH - 2):
-            emit(f"  {line}")
+        for line in wrap_words(f"  {model.summary}", prose_width()):
+            emit(line)
         if name:
             for figure, value in model.figures.items():
                 emit(f"    {figure.replace('_', ' '):<32} {value:g}")
-            emit(f"  made by    {model.recipe}, stage {model.stage}")
+            emit_wrapped(f"  made by    {model.recipe}, stage {model.stage}", "           ")
         emit(f'  use it as  base.pretrained = "{model.name}"')

@@ -1,15 +1,13 @@
 """`cogtui recipes`: the recipes that come with the package."""
 
-import textwrap
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from cogtui.cli.console.layout import prose_width, wrap_words
 from cogtui.cli.console.options import JsonOption
-from cogtui.cli.console.output import emit, emit_json
-
-_WIDTH = 80
+from cogtui.cli.console.output import emit, emit_json, emit_wrapped
 
 
 def register(app: typer.Typer) -> None:
@@ -49,8 +47,8 @@ def recipes(
     width = 2 + max((len(recipe.name) for recipe in found), default=0)
     for recipe in found:
         gpus = f"{recipe.gpus} GPUs a node" if recipe.gpus else ""
-        emit(f"{recipe.name:<{width}}{'; '.join(filter(None, (recipe.takes, gpus)))}".rstrip())
-        for line in textwrap.wrap(recipe.shows, _WIDTH - 2):
-            emit(f"  {line}")
+        emit_wrapped(f"{recipe.name:<{width}}{'; '.join(filter(None, (recipe.takes, gpus)))}".rstrip(), "  ")
+        for line in wrap_words(f"  {recipe.shows}", prose_width()):
+            emit(line)
     emit()
-    emit("Run one with: cogtui run NAME    Print one with: cogtui recipes NAME")
+    emit_wrapped("Run one with: cogtui run NAME    Print one with: cogtui recipes NAME")

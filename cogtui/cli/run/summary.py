@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from cogtui.cli.console.alignment import align_columns
+from cogtui.cli.console.layout import format_table, output_width, wrap_words
 from cogtui.cli.run.check import CellResults
 from jobs.formatting import format_duration
 from jobs.planning.types import RecipePlan, StageInstance
@@ -60,10 +60,11 @@ def summary_lines(plan: RecipePlan, finished: Sequence[FinishedStage], reused: i
         if table is not None:
             titles = [label_text(one.stage.labels) or "all cells" for one in group]
             rows = [(title, *row) for title, row in zip(titles, table.rows, strict=True)]
-            lines += ["", *align_columns([(name, *table.head), *rows])]
+            lines += ["", *format_table([(name, *table.head), *rows], width=output_width())]
     warnings = [
         f"{one.stage.title}: {one_line(str(warning), 160)}"
         for one in finished
         for warning in one.result.get("warnings") or ()
     ]
-    return [*lines, *(["", *(f"warning: {warning}" for warning in warnings)] if warnings else [])]
+    wrapped = [line for warning in warnings for line in wrap_words(f"warning: {warning}", output_width(), "  ")]
+    return [*lines, *(["", *wrapped] if warnings else [])]

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from cogtui.cli.console.alignment import align_columns
+from cogtui.cli.console.layout import align_columns
 from cogtui.cli.run.summary import FinishedStage, summary_lines
 from jobs.planning.types import Cell, RecipePlan, StageInstance
 from pipelines.behaviors.sets.registered import BEHAVIORS
