@@ -10,13 +10,13 @@ import os
 import sys
 import tomllib
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from pipelines import signals
 from pipelines.errors import CogtuiError, Interrupted, InvalidInput, MissingRequirement, NotFound
 from pipelines.files import canonical_json, write_reserved
 from pipelines.folder import ATTEMPT_VARIABLE, StageFolder
-from pipelines.run import prepare, run_stage
+from pipelines.run import given_settings, prepare, run_stage
 from pipelines.stages import STAGE_KINDS
 
 EXIT_CODES: Final[tuple[tuple[type[CogtuiError], int], ...]] = (
@@ -43,16 +43,19 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--folder", type=Path, help="run or continue the stage of this folder")
     given = parser.parse_args(arguments)
     signals.install()
+    settings: dict[str, Any] | None = None
     try:
         if given.folder:
             place = given.folder
         elif given.stage and given.config and given.out:
-            place = given.out
-            prepare(given.stage, _read_toml(given.config), place, given.input, base=given.config.parent)
+            place, written = given.out, _read_toml(given.config)
+            prepare(given.stage, written, place, given.input, base=given.config.parent)
+            settings = given_settings(given.stage, written, base=given.config.parent)
         else:
             parser.error("give STAGE CONFIG --out DIR, or --folder DIR")
         # of a job standard output is a log; of a command it is the result, for programs
-        result = run_stage(StageFolder(place, log=sys.stdout if os.environ.get(ATTEMPT_VARIABLE) else sys.stderr))
+        log = sys.stdout if os.environ.get(ATTEMPT_VARIABLE) else sys.stderr
+        result = run_stage(StageFolder(place, log=log), settings)
         if os.environ.get("RANK", "0") == "0":
             sys.stdout.write(canonical_json(result) + "\n")
     except CogtuiError as error:

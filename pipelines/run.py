@@ -3,7 +3,7 @@
 import errno
 import importlib.util
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from pipelines.files import write_json
 from pipelines.folder import StageFolder, StageInfo
 from pipelines.shards import current_shard
 from pipelines.stages import Inputs, StageConfig, StageKind, content_key, stage_kind
+from pipelines.stages.settings import attempt_settings, settings_of, with_settings
 
 
 def validated_config(kind: StageKind, raw: dict[str, Any], base: Path) -> StageConfig:
@@ -63,8 +64,20 @@ def prepare(
     return folder
 
 
-def run_stage(folder: StageFolder) -> dict[str, Any]:
+def given_settings(kind_name: str, raw_config: dict[str, Any], *, base: Path) -> dict[str, Any]:
+    """Return the settings in a config as a user wrote it, defaults included, by dotted path."""
+    kind = stage_kind(kind_name)
+    config = validated_config(kind, raw_config, base)
+    return settings_of(type(config), config.model_dump(mode="json"))
+
+
+def run_stage(folder: StageFolder, settings: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Run or continue the stage of a folder and return its result. A finished stage is not run again.
+
+    Args:
+        folder: of the stage.
+        settings: config fields that change no result, by dotted path, instead of those in `stage.json`; by default
+            those of the attempt that this process runs.
 
     Raises:
         MissingRequirement: a package that the stage needs is not installed for this Python.
@@ -77,7 +90,8 @@ def run_stage(folder: StageFolder) -> dict[str, Any]:
     info = folder.info()
     kind = stage_kind(info.kind)
     require_packages(kind)
-    config = validated_config(kind, info.config, folder.path)
+    planned = with_settings(kind.config_model(), info.config, attempt_settings() if settings is None else settings)
+    config = validated_config(kind, planned, folder.path)
     inputs = Inputs.of(folder)
     for key, upstream in inputs.items():
         if upstream.result() is None:

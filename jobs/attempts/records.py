@@ -63,6 +63,8 @@ class JobRecord(_AttemptRecord, frozen=True, kw_only=True):
     submitter: ProcessId
     inputs: tuple[str, ...] = ()
     resources: dict[str, Any] = msgspec.field(default_factory=dict)
+    settings: dict[str, Any] = msgspec.field(default_factory=dict)
+    """Config fields that change no result, as this attempt has them, by dotted path; others are as in `stage.json`."""
     launches_itself: bool = False
     """Whether the stage starts the processes of a node itself, so that it is not put under torchrun."""
     time_limit_s: float | None = None
@@ -282,6 +284,15 @@ def read_record(path: Path, model: type[R]) -> R | None:
     """
     raw = read_json(path)
     return None if raw is None else model.model_validate(raw)
+
+
+def latest_settings(stage: Path) -> dict[str, Any]:
+    """Return the settings of a stage's latest attempt; empty without one, or where its record cannot be read."""
+    numbers = attempt_numbers(stage)
+    with suppress(OSError, ValueError):
+        job = read_record(attempt_path(stage, numbers[-1]) / JOB, JobRecord) if numbers else None
+        return {} if job is None else job.settings
+    return {}
 
 
 def write_record(path: Path, record: _AttemptRecord) -> None:

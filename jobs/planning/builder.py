@@ -18,6 +18,7 @@ from jobs.recipe.validation import add_validation_problems
 from pipelines.behaviors.judges.registry import default_judge
 from pipelines.files import canonical_json
 from pipelines.stages import StageConfig, Upstream, accepted_kinds, content_key
+from pipelines.stages.settings import default_at, settings_of, written_paths
 from pipelines.tasks.registry import COUNTDOWN
 
 
@@ -26,10 +27,22 @@ class _SharedInstance:
     """An instance whose cells are still being collected."""
 
     stage: RecipeStage
-    config: StageConfig
+    config: "_CellConfig"
     inputs: tuple[str, ...]
     labels: dict[str, Label]
     cells: list[int] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class _CellConfig:
+    """The config of a stage in a cell, and what of it is in the key and in `stage.json`."""
+
+    model: StageConfig
+    planned: dict[str, Any]
+    """The full config as `stage.json` keeps it: settings that are part of the key are those of the recipe's file."""
+    key_fields: dict[str, Any]
+    settings: dict[str, Any]
+    """Those of the attempts that this run starts, by dotted path, with any `--set`."""
 
 
 @dataclass(slots=True)
@@ -47,7 +60,7 @@ class PlanBuilder:
         self._recipe = recipe
         self._problems = RecipeProblems(recipe.source)
         self._shared: dict[str, _SharedInstance] = {}
-        self._configs: dict[tuple[str, str], StageConfig | None] = {}
+        self._configs: dict[tuple[str, str], _CellConfig | None] = {}
 
     def build(self) -> tuple[tuple[StageInstance, ...], tuple[Cell, ...]]:
         """Return instances in dependency order, and the cells.
@@ -75,7 +88,7 @@ class PlanBuilder:
             depends = set(placeholders(stage.config)) | self._skip_dimensions(stage, labels)
             depends.update(*(here[need].depends for need in needs))
             inputs = tuple(sorted({here[need].key for need in needs}))
-            key = content_key(stage.kind.name, config, inputs)
+            key = content_key(stage.kind.name, config.model, inputs, fields=config.key_fields)
             here[stage.name] = _CellStage(key, depends)
             mine = {name: value for name, value in labels.items() if name in depends}
             shared = self._shared.setdefault(key, _SharedInstance(stage, config, inputs, mine))
@@ -84,7 +97,7 @@ class PlanBuilder:
                 shared.cells.append(index)
         return Cell(labels=labels, stages={name: found.key for name, found in here.items()})
 
-    def _config(self, stage: RecipeStage, labels: Mapping[str, Label], needs: Sequence[str]) -> StageConfig | None:
+    def _config(self, stage: RecipeStage, labels: Mapping[str, Label], needs: Sequence[str]) -> _CellConfig | None:
         """Return the validated config in a cell, cached by filled-in text; None if it is invalid."""
         filled = interpolate(stage.config, labels)
         if stage.kind.name == "judge" and "judge" not in filled and (task := self._task(needs, labels)) is not None:
@@ -106,11 +119,12 @@ class PlanBuilder:
                 return task
         return None
 
-    def _validated(self, stage: RecipeStage, filled: dict[str, Any], labels: Mapping[str, Label]) -> StageConfig | None:
+    def _validated(self, stage: RecipeStage, filled: dict[str, Any], labels: Mapping[str, Label]) -> _CellConfig | None:
         model = stage.kind.config_model()
         try:
             config = model.model_validate(filled, context={"base": self._recipe.path.absolute().parent})
-            canonical_json(config.key_fields())
+            found = self._with_written(stage, config, labels)
+            canonical_json(found.key_fields)
         except ValidationError as error:
 
             def note(inner: KeyPath) -> str:
@@ -122,7 +136,21 @@ class PlanBuilder:
         except ValueError:
             self._problems.add(("stages", stage.name), f"stage {stage.name} has a number that is infinite or none")
             return None
-        return config
+        return found
+
+    def _with_written(self, stage: RecipeStage, config: StageConfig, labels: Mapping[str, Label]) -> _CellConfig:
+        """Return a config whose planned values and key have the settings of the recipe's file, without `--set`."""
+        model = type(config)
+        planned = config.model_dump(mode="json")
+        settings, fields = settings_of(model, planned), config.key_fields()
+        if not self._recipe.source.overridden("stages", stage.name):
+            return _CellConfig(config, planned, fields, settings)
+        written = interpolate(self._recipe.source.written_stage(stage.name), labels)
+        for path in written_paths(model):
+            value = _value_or(written, path, default_at(model, path))
+            for table in (planned, fields):
+                _replace(table, path, value)
+        return _CellConfig(config, planned, fields, settings)
 
     def _needs(self, stage: RecipeStage, labels: Mapping[str, Label]) -> list[str]:
         """Return the names of the inputs of a stage in a cell; a skipped input is replaced by its own inputs.
@@ -184,6 +212,23 @@ def _at(value: Any, path: KeyPath) -> Any:
     return value
 
 
+def _value_or(table: Any, path: KeyPath, default: Any) -> Any:
+    """Return the value at a path of a table, or the default where there is none."""
+    for part in path:
+        if not isinstance(table, Mapping) or part not in table:
+            return default
+        table = table[part]
+    return table
+
+
+def _replace(table: Any, path: KeyPath, value: Any) -> None:
+    """Replace the value at a path of a table, in place, where it has one."""
+    for part in path[:-1]:
+        table = table.get(part) if isinstance(table, dict) else None
+    if isinstance(table, dict) and path[-1] in table:
+        table[path[-1]] = value
+
+
 def _listed_kinds(upstream: Upstream) -> str:
     return _listed(accepted_kinds(upstream))
 
@@ -203,8 +248,9 @@ def _instance(key: str, shared: _SharedInstance) -> StageInstance:
         key=key,
         kind=shared.stage.kind.name,
         name=shared.stage.name,
-        config=shared.config.model_dump(mode="json"),
-        key_fields=shared.config.key_fields(),
+        config=shared.config.planned,
+        key_fields=shared.config.key_fields,
+        settings=shared.config.settings,
         inputs=shared.inputs,
         labels=shared.labels,
         cells=tuple(shared.cells),

@@ -51,6 +51,8 @@ class StageInstance:
     """Indices into `Plan.cells` of the cells that use it."""
     resources: Resources = field(default_factory=Resources)
     """Cluster parameters; never part of the key."""
+    settings: dict[str, Any] | None = None
+    """Settings of the attempts to start, by dotted path (`pipelines.stages.settings`); None: those of `config`."""
 
     @property
     def title(self) -> str:

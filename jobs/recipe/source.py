@@ -55,6 +55,12 @@ class RecipeSource:
         line = next((self._lines[prefix] for prefix in prefixes if prefix in self._lines), 1)
         return f"{self.path}:{line}"
 
+    def written_stage(self, name: str) -> dict[str, Any]:
+        """Return the table of a stage as in the file; empty where the file has none."""
+        stages = self.written.get("stages")
+        table = stages.get(name) if isinstance(stages, dict) else None
+        return table if isinstance(table, dict) else {}
+
     def overridden(self, *path: str) -> bool:
         """Whether a `--set` changes this value or a part of it."""
         return any(given[: len(path)] == path for given in self._set)
@@ -73,13 +79,21 @@ def read_source(path: FilePath, overrides: Sequence[str] = ()) -> RecipeSource:
     return source
 
 
-def _apply(source: RecipeSource, override: str) -> None:
-    match = _ASSIGNMENT.fullmatch(override)
+def parse_assignment(text: str, example: str) -> tuple[str, Any]:
+    """Return dotted path and value of a `--set` argument.
+
+    Raises:
+        InvalidInput: it is not of the form PATH=VALUE; names the example.
+    """
+    match = _ASSIGNMENT.fullmatch(text)
     if match is None:
-        raise InvalidInput(
-            f"--set {override}: not of the form PATH=VALUE", remedy="Write it as --set stages.ppo.steps=50."
-        )
-    path = tuple(match[1].split("."))
+        raise InvalidInput(f"--set {text}: not of the form PATH=VALUE", remedy=f"Write it as --set {example}.")
+    return match[1], _parsed(match[2].strip())
+
+
+def _apply(source: RecipeSource, override: str) -> None:
+    name, value = parse_assignment(override, "stages.ppo.steps=50")
+    path = tuple(name.split("."))
     if path[0] not in TOP_KEYS:
         raise InvalidInput(
             f"--set {override}: a recipe has no key {path[0]!r}", remedy=suggest(path[0], TOP_KEYS, "Keys")
@@ -100,7 +114,7 @@ def _apply(source: RecipeSource, override: str) -> None:
                 remedy="Set the whole value instead.",
             )
         table = inner
-    table[path[-1]] = _parsed(match[2].strip())
+    table[path[-1]] = value
     source._set[path] = override
 
 

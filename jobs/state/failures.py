@@ -19,9 +19,6 @@ _WRAPPERS: Final = ("torch.distributed.elastic.", "subprocess.CalledProcessError
 
 RETRY: Final = "See cogtui logs, fix the cause, then run the recipe again with --retry."
 CONTINUE: Final = "Run the recipe again: it continues from the last checkpoint."
-MORE_MEMORY: Final = (
-    "Lower the micro-batch, or ask for more memory in [resources] of the recipe; then run it again with --retry."
-)
 MORE_TIME: Final = (
     "Raise the time in [resources] of the recipe and run it again: it continues from the last checkpoint."
 )
@@ -33,6 +30,18 @@ def signal_name(number: int) -> str:
         return signal.Signals(number).name
     except ValueError:
         return f"signal {number}"
+
+
+def more_memory(job: JobRecord | None) -> str:
+    """Return the command that continues a stage that lacked memory, with less of it or on more."""
+    key, settings = (job.key, job.settings) if job is not None else ("KEY", {})
+    more = "--set resources.memory=SIZE asks for more"
+    if settings.get("recompute") is False:
+        return f"It continues with less memory by: cogtui retry {key} --set recompute=true. Or {more}."
+    if "micro_batch" in settings:
+        now = settings["micro_batch"]
+        return f"It continues with less memory by: cogtui retry {key} --set micro_batch=N (now {now}). Or {more}."
+    return f"cogtui retry {key} --set resources.memory=SIZE starts it again with more memory."
 
 
 def describe_failure(attempt: Path, ended: ExitRecord, error: dict[str, Any] | None, job: JobRecord) -> tuple[str, str]:
@@ -48,7 +57,7 @@ def describe_failure(attempt: Path, ended: ExitRecord, error: dict[str, Any] | N
         return one_line(ended.reason or f"stopped from outside{by} on {ended.host}"), CONTINUE
     if ended.why == "lost":
         return one_line(ended.reason), CONTINUE
-    return _failure(attempt, ended, error)
+    return _failure(attempt, ended, error, job)
 
 
 def _limit(job: JobRecord) -> str:
@@ -57,28 +66,28 @@ def _limit(job: JobRecord) -> str:
     return f"its time limit of {format_duration(job.time_limit_s)} was over"
 
 
-def _failure(attempt: Path, ended: ExitRecord, error: dict[str, Any] | None) -> tuple[str, str]:
+def _failure(attempt: Path, ended: ExitRecord, error: dict[str, Any] | None, job: JobRecord | None) -> tuple[str, str]:
     if ended.reason:
         return one_line(ended.reason), RETRY
     if error is not None and isinstance(error.get("summary"), str):
         return one_line(error["summary"]), one_line(str(error.get("remedy") or RETRY))
     said = last_error(attempt / attempts.STDERR)
     if ended.out_of_memory:
-        return f"killed for lack of memory on {ended.host}", MORE_MEMORY
+        return f"killed for lack of memory on {ended.host}", more_memory(job)
     if ended.signal is not None:
         reason = f"killed by signal {ended.signal} ({signal_name(ended.signal)})"
         if ended.signal == signal.SIGKILL:
-            return reason, f"Often a lack of memory. {CONTINUE}"
+            return reason, f"Often a lack of memory. {CONTINUE} {more_memory(job)}"
         return one_line(f"{reason}: {said}" if said else reason), RETRY
     if ended.code == 0:
         return "it ended without an error but wrote no result.json", RETRY
     reason = one_line(f"{said} (exit code {ended.code})" if said else f"exit code {ended.code}")
-    return reason, _remedy(said)
+    return reason, _remedy(said, job)
 
 
-def _remedy(said: str) -> str:
+def _remedy(said: str, job: JobRecord | None) -> str:
     if _MEMORY.search(said):
-        return MORE_MEMORY
+        return more_memory(job)
     if _DISK.search(said):
         return "Free some space and run the recipe again with --retry: it continues."
     missing = _MODULE.search(said)

@@ -299,6 +299,7 @@ class _StateSnapshot:
             remedy=decision.remedy,
             runs=runs,
             resources=job.resources if job else {},
+            settings=job.settings if job else {},
             shards=job.shards if job else 0,
             shards_done=count_done_shards(files),
             shards_job_id=job.shards_job_id if job else None,

@@ -9,11 +9,11 @@ from jobs.formatting import format_duration
 from jobs.slurm.types import SlurmAnswer, SlurmJob
 from jobs.state.failures import (
     CONTINUE,
-    MORE_MEMORY,
     MORE_TIME,
     RETRY,
     describe_failure,
     last_error,
+    more_memory,
 )
 from jobs.state.files import AttemptFiles
 from jobs.state.local import SETTLE_S, SILENT_S, FileAges, StateDecision, decide_ended, decide_running
@@ -90,7 +90,7 @@ def _decide_recorded_end(
     """Decide by the job's exit record, except for an out-of-memory kill that the scheduler reports."""
     decision = decide_ended(files, ended, times)
     if found is not None and found.state == "OUT_OF_MEMORY" and decision.state == "failed":
-        return StateDecision("failed", "scheduler", decision.age_s, _out_of_memory(files), MORE_MEMORY)
+        return StateDecision("failed", "scheduler", decision.age_s, _out_of_memory(files), more_memory(files.job))
     return decision
 
 
@@ -141,7 +141,7 @@ def _decide_ended(
         reason = f"its time limit of {format_duration(limit)} was over" if limit else "its time limit was over"
         return StateDecision("timeout", "scheduler", age, reason, MORE_TIME)
     if state == "OUT_OF_MEMORY":
-        return StateDecision("failed", "scheduler", age, _out_of_memory(files), MORE_MEMORY)
+        return StateDecision("failed", "scheduler", age, _out_of_memory(files), more_memory(files.job))
     if state in ("PREEMPTED", "REVOKED"):
         return StateDecision("preempted", "scheduler", age, f"preempted{place} and not queued again", CONTINUE)
     if state in ("NODE_FAIL", "BOOT_FAIL"):

@@ -113,6 +113,8 @@ class AttemptState:
     """What to do, as an imperative sentence."""
     runs: tuple[RunRecord, ...] = ()
     resources: Mapping[str, Any] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """Config fields that change no result, as this attempt has them, by dotted path."""
     shards: int = 0
     """Tasks of its job array; 0 without one."""
     shards_done: int = 0

@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from jobs.attempts import records as attempts
 from jobs.attempts.processes import process_id
@@ -14,7 +14,8 @@ from jobs.state.types import Submission
 from jobs.submit.choice import StageChoice
 from jobs.workspace import Workspace
 from pipelines.errors import MissingRequirement
-from pipelines.stages.builtin import find_kind
+from pipelines.stages.builtin import IMPORT, find_kind
+from pipelines.stages.settings import settings_of
 
 _KEPT_FILES: Final = frozenset({"stage.json", "attempts", "replaced"})
 """Files of a stage folder that a forced attempt keeps."""
@@ -33,15 +34,24 @@ def new_job_record(workspace: Workspace, instance: StageInstance, number: int, c
         submitter=process_id(),
         inputs=instance.inputs,
         resources=instance.resources.model_dump(mode="json"),
+        settings=_settings(instance),
         launches_itself=kind is not None and kind.is_launching_itself(instance.config),
         time_limit_s=None if limit is None else limit * 60.0,
         shards=_shards(instance) if cluster == "slurm" else 0,
     )
 
 
+def _settings(instance: StageInstance) -> dict[str, Any]:
+    """Return the settings of the attempts of a stage; empty for a kind that only the stage's own Python has."""
+    if instance.settings is not None:
+        return instance.settings
+    kind = find_kind(instance.kind)
+    return {} if kind is None or kind is IMPORT else settings_of(kind.config_model(), instance.config)
+
+
 def _shards(instance: StageInstance) -> int:
     """Return the number of array tasks for a config with a field `shards`; 0 without an array."""
-    given = instance.config.get("shards")
+    given = {**instance.config, **(instance.settings or {})}.get("shards")
     return given if isinstance(given, int) and given > 1 else 0
 
 

@@ -1,27 +1,37 @@
 """Starts failed and stopped stages again, for `cogtui retry` and the app."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from jobs.planning.types import StageInstance
 from jobs.recipe.resources import Resources
 from jobs.state.reader import stage_states
 from jobs.state.types import CONTINUABLE, RETRYABLE, StageState
+from jobs.submit.changes import change_stages
 from jobs.submit.start import check_stages, start_stages
 from jobs.workspace import Workspace
 
 
-def retry_stages(workspace: Workspace, keys: Sequence[str]) -> list[str]:
-    """Start stages again with their unfinished inputs, on the cluster and with the resources of their last attempt.
+def retry_stages(workspace: Workspace, keys: Sequence[str], changes: Sequence[str] = ()) -> list[str]:
+    """Start stages again with their unfinished inputs, on the cluster and with what their last attempt had.
+
+    Args:
+        workspace: where they are.
+        keys: full keys.
+        changes: `FIELD=VALUE` for the stages of `keys`: settings, or `resources.FIELD=VALUE`. A stage whose kind lacks
+            a field keeps what it has.
 
     Raises:
+        InvalidInput: a change is not of that form, or no stage has the field as a setting.
         MissingRequirement: something that one of them needs is missing; nothing was started.
     """
     states = stage_states(workspace)
     wanted = list(dict.fromkeys(_with_inputs(workspace, states, keys)))
+    chosen = {key: _instance(workspace, states, key) for key in wanted}
+    if changes:
+        chosen |= change_stages([chosen[key] for key in keys], changes)
     groups: dict[str, list[StageInstance]] = {}
     for key in wanted:
-        groups.setdefault(_cluster(states.get(key)), []).append(_instance(workspace, states, key))
+        groups.setdefault(_cluster(states.get(key)), []).append(chosen[key])
     if len(groups) > 1:  # all are checked before the first of them starts
         for cluster, instances in groups.items():
             check_stages(workspace, instances, cluster=cluster, retry=True)
@@ -51,7 +61,7 @@ def _cluster(stage: StageState | None) -> str:
 def _instance(workspace: Workspace, states: Mapping[str, StageState], key: str) -> StageInstance:
     info = workspace.folder(key).info()
     stage = states.get(key)
-    resources: Any = dict(stage.attempt.resources) if stage is not None and stage.attempt is not None else {}
+    attempt = stage.attempt if stage is not None else None
     return StageInstance(
         key=key,
         kind=info.kind,
@@ -60,5 +70,6 @@ def _instance(workspace: Workspace, states: Mapping[str, StageState], key: str) 
         key_fields={},
         inputs=info.inputs,
         labels=info.labels,
-        resources=Resources.model_validate(resources),
+        resources=Resources.model_validate(dict(attempt.resources) if attempt is not None else {}),
+        settings=dict(attempt.settings) if attempt is not None and attempt.settings else None,
     )

@@ -1,6 +1,6 @@
 """Starts stages: the one way in for commands and screens, which checks what they need before anything is written."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 
 from jobs.planning.experiments import record_experiment
 from jobs.planning.materialize import materialise
@@ -20,7 +20,6 @@ def start_stages(
     retry: bool = False,
     force: Collection[str] = (),
     plan: RecipePlan | None = None,
-    prepare: Callable[[StageInstance], None] | None = None,
 ) -> list[Submission]:
     """Check what stages need, write their folders, and submit them; arguments and errors also as for `submit`.
 
@@ -31,7 +30,6 @@ def start_stages(
         retry: also start failed, cancelled and blocked stages.
         force: keys or names of stages to run again although they are done.
         plan: the recipe they are from; its snapshot is written.
-        prepare: called with each stage once its folder is written.
 
     Raises:
         MissingRequirement: something that one of them needs is missing; nothing was written or started.
@@ -40,9 +38,6 @@ def start_stages(
     materialise(stages, workspace)
     if plan is not None:
         record_experiment(plan, workspace)
-    if prepare is not None:
-        for stage in stages:
-            prepare(stage)
     return submit(workspace, stages, cluster=cluster, retry=retry, force=sorted(force))
 
 

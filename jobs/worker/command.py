@@ -1,5 +1,6 @@
 """Command line and environment of the process that runs a stage."""
 
+import json
 import os
 import shlex
 import sys
@@ -12,6 +13,7 @@ from jobs.attempts.records import JobRecord
 from jobs.recipe.resources import Resources
 from pipelines.folder import ATTEMPT_VARIABLE
 from pipelines.shards import SHARD_VARIABLE
+from pipelines.stages.settings import SETTINGS_VARIABLE
 
 THREAD_VARIABLES: Final = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 _RENDEZVOUS_PORT: Final = 29400
@@ -69,6 +71,7 @@ def child_environment(job: JobRecord, attempt: Path, base: Mapping[str, str] = o
     environment.update(resources.environment)
     environment[ATTEMPT_VARIABLE] = os.path.realpath(attempt)
     environment.pop(SHARD_VARIABLE, None)
+    environment[SETTINGS_VARIABLE] = json.dumps(job.settings)
     if job.shard is not None:
         environment[SHARD_VARIABLE] = f"{job.shard}/{job.shards}"
     return environment

@@ -12,10 +12,11 @@ from pipelines.stages.builtin import IMPORT, STAGE_KINDS, accepted_kinds, find_k
 from pipelines.stages.kinds import RESERVED_FIELDS, StageKind, StageTable, Upstream
 
 if TYPE_CHECKING:
-    from pipelines.stages.configs import UNLESS_DEFAULT, ConfigModel, InputFile, StageConfig, content_key
+    from pipelines.stages.configs import AS_WRITTEN, UNLESS_DEFAULT, ConfigModel, InputFile, StageConfig, content_key
     from pipelines.stages.inputs import Inputs
 
 __all__ = [
+    "AS_WRITTEN",
     "IMPORT",
     "RESERVED_FIELDS",
     "STAGE_KINDS",
@@ -35,7 +36,8 @@ __all__ = [
 
 _ON_FIRST_USE: Final = {
     **dict.fromkeys(
-        ("UNLESS_DEFAULT", "ConfigModel", "InputFile", "StageConfig", "content_key"), "pipelines.stages.configs"
+        ("AS_WRITTEN", "UNLESS_DEFAULT", "ConfigModel", "InputFile", "StageConfig", "content_key"),
+        "pipelines.stages.configs",
     ),
     "Inputs": "pipelines.stages.inputs",
 }

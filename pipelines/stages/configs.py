@@ -24,6 +24,10 @@ UNLESS_DEFAULT: Final[dict[str, JsonValue]] = {"in_key": "unless_default"}
 """`json_schema_extra` of a field that was added after stages were run with a version that lacked it: it is part of
 the key only where it differs from its default, so that those stages keep their keys."""
 
+AS_WRITTEN: Final[dict[str, JsonValue]] = {"in_key": "as_written"}
+"""`json_schema_extra` of a field that changes no result but was part of keys before that was noticed. The key has the
+value in the recipe's file, so that stages keep their keys; `--set` changes it for an attempt and leaves the key."""
+
 
 KEY_VERSION: Final = 1
 """Version of what stages compute, part of every content key: a higher one makes every finished stage run again.
@@ -92,9 +96,9 @@ def _leaf_types(annotation: Any) -> Iterator[Any]:
 class StageConfig(ConfigModel):
     """Base of all stage configs.
 
-    Every field is part of the content key, with two exceptions, also in nested tables: a field with
+    Every field is part of the content key, with three exceptions, also in nested tables: a field with
     `json_schema_extra={"in_key": False}` changes no result and never is; a field with `UNLESS_DEFAULT` is not while
-    it has its default.
+    it has its default; of a field with `AS_WRITTEN` the key has the value in the recipe's file, without `--set`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
@@ -108,20 +112,27 @@ class StageConfig(ConfigModel):
     @classmethod
     def fields_outside_key(cls) -> set[str]:
         """Return the names of the fields that change no result and are not part of the key."""
-        outside = set()
-        for name, field in cls.model_fields.items():
-            extra = field.json_schema_extra
-            if isinstance(extra, dict) and extra.get("in_key") is False:
-                outside.add(name)
-        return outside
+        return {name for name, field in cls.model_fields.items() if key_rule(field) is False}
+
+
+def key_rule(field: FieldInfo) -> Any:
+    """Return the `in_key` of a field; None where it has no rule and is part of the key."""
+    extra = field.json_schema_extra
+    return extra.get("in_key") if isinstance(extra, dict) else None
+
+
+def model_members(field: FieldInfo) -> Iterator[type[BaseModel]]:
+    """Yield the tables that a field may hold, without those in lists."""
+    for member in _members(field.annotation):
+        if isinstance(member, type) and issubclass(member, BaseModel):
+            yield member
 
 
 def _drop_outside_key(value: Any, dumped: Any) -> None:
     """Remove from the dump of a config value, in place, what is not part of the key."""
     if isinstance(value, BaseModel) and isinstance(dumped, dict):
         for name, field in type(value).model_fields.items():
-            extra = field.json_schema_extra
-            rule = extra.get("in_key") if isinstance(extra, dict) else None
+            rule = key_rule(field)
             inner = getattr(value, name)
             if rule is False or (rule == "unless_default" and _is_default(inner, field)):
                 dumped.pop(name, None)
@@ -197,11 +208,20 @@ class InputFile(BaseModel):
         return handler(self)
 
 
-def content_key(kind: str, config: StageConfig, upstream: Iterable[str]) -> str:
-    """Return `kind-` and 12 hex digits of the sha256 over kind, config, upstream keys and contract version."""
+def content_key(
+    kind: str, config: StageConfig, upstream: Iterable[str], *, fields: Mapping[str, Any] | None = None
+) -> str:
+    """Return `kind-` and 12 hex digits of the sha256 over kind, config, upstream keys and contract version.
+
+    Args:
+        kind: name of the stage kind.
+        config: of the stage.
+        upstream: keys of its inputs.
+        fields: of the key, where they are not those of `config`.
+    """
     identity = {
         "kind": kind,
-        "config": config.key_fields(),
+        "config": config.key_fields() if fields is None else fields,
         "upstream": sorted(upstream),
         "contract": KEY_VERSION,
     }

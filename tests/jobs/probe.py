@@ -30,6 +30,7 @@ class ProbeConfig(StageConfig):
     do: str = Field("", description="What to do after the last step, e.g. `exit 7`.")
     once: bool = Field(False, description="Do it in the first start only.")
     unless: str = Field("", description="A file that, once it is there, keeps a shard from doing it.")
+    words: str = Field("", json_schema_extra={"in_key": False}, description="Goes into the result.")
     shards: int = Field(1, json_schema_extra={"in_key": False}, description="Tasks of a job array to share the work.")
 
 
@@ -73,7 +74,7 @@ def run(config: Any, inputs: Inputs, folder: StageFolder) -> None:
             time.sleep(0.02)
             stop.raise_if_requested()
     _do(do, folder)
-    folder.write_result({"steps": config.steps, "starts": starts})
+    folder.write_result({"steps": config.steps, "starts": starts, "words": config.words})
 
 
 def _wait(until: str) -> None:

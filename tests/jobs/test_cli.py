@@ -120,7 +120,7 @@ def test_show_tells_state_evidence_attempts_and_inputs(lab: Lab) -> None:
     assert shown["attempts"][1]["runs"][0]["resumed_step"] == 2
     assert shown["attempts"][0]["resources"]["cpus"] == 2
     assert shown["config"]["steps"] == 2
-    assert shown["result"] == {"starts": 2, "steps": 2}
+    assert shown["result"] == {"starts": 2, "steps": 2, "words": ""}
     text = cogtui(lab, "show", lab.key("b")).stdout
     for part in (
         "attempt 1  failed",

@@ -176,7 +176,8 @@ def test_out_of_memory_names_the_batch_and_a_remedy(monkeypatch: pytest.MonkeyPa
     with pytest.raises(StageFailed) as caught:
         trainer.update(RolloutBatch.from_rollouts(ROWS, PAD), step=7)
     assert "PPO step 7, a micro-batch of 4 rollouts × 8 tokens" in caught.value.summary
-    assert "Set micro_batch to 2" in caught.value.remedy
+    assert "set recompute = true" in caught.value.remedy
+    assert "--set micro_batch=2" in caught.value.remedy
 
 
 def test_other_errors_pass_the_memory_guard() -> None:

@@ -87,6 +87,14 @@ def retry(
         typer.Argument(help="Keys or unique prefixes; without any, all that did not end well.", metavar="KEY"),
     ] = None,
     *,
+    changes: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="FIELD=VALUE",
+            help="Change a setting that changes no result, or resources.FIELD; may be repeated.",
+        ),
+    ] = None,
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -94,7 +102,7 @@ def retry(
     from cogtui.cli.jobs.retry import retry_stages
     from jobs.workspace import Workspace
 
-    retry_stages(Workspace.locate(workspace), keys or (), as_json=as_json)
+    retry_stages(Workspace.locate(workspace), keys or (), changes or (), as_json=as_json)
 
 
 def doctor(*, workspace: WorkspaceOption = None, as_json: JsonOption = False) -> None:

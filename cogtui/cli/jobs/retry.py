@@ -10,11 +10,12 @@ from jobs.workspace import Workspace
 from pipelines.errors import InvalidInput
 
 
-def retry_stages(workspace: Workspace, prefixes: Sequence[str], *, as_json: bool) -> None:
+def retry_stages(workspace: Workspace, prefixes: Sequence[str], changes: Sequence[str] = (), *, as_json: bool) -> None:
     """Start stages again and print which were started, among them inputs that had to be.
 
     Raises:
-        NotFound: no such workspace or stage. InvalidInput: a prefix is ambiguous, or the stage is not one to retry.
+        NotFound: no such workspace or stage. InvalidInput: a prefix is ambiguous, the stage is not one to retry, or a
+            change is refused.
         MissingRequirement: the cluster refuses, or the workspace cannot be written.
     """
     workspace.require()
@@ -29,7 +30,7 @@ def retry_stages(workspace: Workspace, prefixes: Sequence[str], *, as_json: bool
                 )
     else:
         keys = [key for key, state in states.items() if state.state in RETRYABLE | CONTINUABLE and state.attempts]
-    started = retry.retry_stages(workspace, keys) if keys else []
+    started = retry.retry_stages(workspace, keys, changes) if keys else []
     if as_json:
         emit_json([{"key": key, "was": states[key].state} for key in started])
         return

@@ -76,6 +76,7 @@ def _attempt_record(attempt: AttemptState) -> dict[str, Any]:
         "restarts": attempt.restarts,
         "runs": [{name: getattr(run, name) for name in RunRecord.__slots__} for run in attempt.runs],
         "resources": dict(attempt.resources),
+        "settings": dict(attempt.settings),
     }
 
 
@@ -97,7 +98,7 @@ def _lines(
         yield f"input      {key}  {'missing' if found is None else found.state}"
     for attempt in state.attempts:
         yield ""
-        yield from _attempt_lines(attempt)
+        yield from _attempt_lines(attempt, config)
     yield ""
     yield "config"
     yield from (f"  {line}" for line in json.dumps(config, indent=1, ensure_ascii=False).splitlines()[1:-1])
@@ -111,7 +112,7 @@ def _lines(
         yield from (f"  {line}" for line in json.dumps(result, indent=1, ensure_ascii=False).splitlines()[1:-1])
 
 
-def _attempt_lines(attempt: AttemptState) -> Iterator[str]:
+def _attempt_lines(attempt: AttemptState, config: Mapping[str, Any]) -> Iterator[str]:
     job = f", job {attempt.job_id}" if attempt.job_id else ""
     host = f" on {attempt.host}" if attempt.host else ""
     yield f"attempt {attempt.number}  {attempt.state}  {attempt.cluster}{job}{host}"
@@ -123,7 +124,17 @@ def _attempt_lines(attempt: AttemptState) -> Iterator[str]:
     asked = ", ".join(f"{name}={value}" for name, value in attempt.resources.items() if value not in (None, {}, [], 0))
     if asked:
         yield f"  resources  {asked}"
+    changed = ", ".join(f"{name}={value}" for name, value in attempt.settings.items() if _at(config, name) != value)
+    if changed:
+        yield f"  settings   {changed}  (not as planned)"
     yield f"  folder     {attempt.path}"
+
+
+def _at(config: Any, name: str) -> Any:
+    """Return the value of a config field by its dotted path; None where there is none."""
+    for part in name.split("."):
+        config = config.get(part) if isinstance(config, Mapping) else None
+    return config
 
 
 def _run_text(run: RunRecord) -> str:

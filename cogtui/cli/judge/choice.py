@@ -9,6 +9,7 @@ from typing import Any, Final
 from cogtui.cli.rollouts.shared import fresh_store
 from cogtui.store import Page, Query, RolloutRow, Store
 from cogtui.store.filter.parser import parse
+from jobs.attempts.records import latest_settings
 from jobs.planning.types import StageInstance
 from jobs.workspace import Workspace
 from pipelines.behaviors.judges.registry import default_judge, make_judge
@@ -17,6 +18,7 @@ from pipelines.errors import CogtuiError, InvalidInput
 from pipelines.files import read_json, write_atomic
 from pipelines.folder import StageFolder, StageInfo
 from pipelines.stages import content_key, find_kind, stage_kind
+from pipelines.stages.settings import with_settings
 from pipelines.text_safety import one_line
 from pipelines.wording import count_of
 
@@ -241,7 +243,8 @@ def continued_stage(workspace: Workspace, key: str, fields: Mapping[str, Any]) -
     info = workspace.folder(key).info()
     outside = JudgeConfig.fields_outside_key()
     wished = {name: value for name, value in fields.items() if name in outside}
-    config = JudgeConfig.model_validate({**info.config, **wished})
+    before = with_settings(JudgeConfig, info.config, latest_settings(workspace.folder(key).path))
+    config = JudgeConfig.model_validate({**before, **wished})
     return StageInstance(
         key=key,
         kind=info.kind,

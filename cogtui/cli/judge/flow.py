@@ -18,7 +18,6 @@ from pipelines.behaviors.judges.llm.config import model_of
 from pipelines.behaviors.judges.stage import JudgeConfig, all_tasks
 from pipelines.behaviors.sets.registered import behavior_names
 from pipelines.errors import Interrupted, InvalidInput, NotFound, StageFailed
-from pipelines.files import write_json
 from pipelines.run import validated_config
 from pipelines.stages import Inputs, stage_kind
 from pipelines.text_safety import one_line
@@ -199,7 +198,7 @@ def _run(request: JudgeRequest, workspace: Workspace, stages: Sequence[StageInst
     if not stages:
         return
     # retry: a stage that failed before, e.g. at a spending cap, continues
-    start_stages(workspace, stages, retry=True, prepare=lambda stage: _renew(workspace, stage))
+    start_stages(workspace, stages, retry=True)
     try:
         states = follow(workspace, stages, make_display("none" if request.as_json else None), cluster="local")
     except KeyboardInterrupt:
@@ -219,15 +218,6 @@ def _run(request: JudgeRequest, workspace: Workspace, stages: Sequence[StageInst
             detail="\n".join(lines),
             remedy="Run the same command again; answers so far are kept and not paid again.",
         )
-
-
-def _renew(workspace: Workspace, stage: StageInstance) -> None:
-    """Write the present cap, URL and the like, which are not part of the key, into a stage that started before."""
-    folder = workspace.folder(stage.key)
-    info = folder.info()
-    if info.config != stage.config:
-        renewed = info.model_copy(update={"config": stage.config})
-        write_json(folder.path / "stage.json", renewed.model_dump(mode="json"))
 
 
 def _result_lines(stage: StageInstance, result: Mapping[str, Any]) -> list[str]:

@@ -83,6 +83,7 @@ def plan_data(
                     for difference in plan.reuse[stage.key].differences
                 ],
                 "config": stage.config,
+                "settings": stage.settings or {},
                 "cost": _cost(stage) if actions[stage.key].starts else None,
                 "command": commands.get(stage.key),
                 "script": scripts.get(stage.key),

@@ -232,14 +232,14 @@ def _raise_if_unfinished(
         reason = f": {one_line(state.reason, 160)}" if state and state.reason else ""
         lines.append(f"{state.state if state else 'missing'}  {stage.title} ({stage.key}){reason}")
         if state and state.remedy and not first:
-            first = one_line(state.remedy, 160)
+            first = one_line(state.remedy, 240)
     if lines:
         retry = any(state.state in RETRYABLE for state in states.values())
         again = "Run the same command with --retry." if retry else "Run the same command again."
         raise StageFailed(
             not_done(len(lines), len(stages), "stage"),
             detail="\n".join(lines),
-            remedy=first if "--retry" in first else f"{first}\n{again}".lstrip(),
+            remedy=first if "--retry" in first or "cogtui retry" in first else f"{first}\n{again}".lstrip(),
         )
 
 

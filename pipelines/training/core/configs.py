@@ -8,7 +8,7 @@ from typing import Any, Literal, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
-from pipelines.stages import UNLESS_DEFAULT, StageConfig
+from pipelines.stages import AS_WRITTEN, UNLESS_DEFAULT, StageConfig
 from pipelines.teachers.conditions import ConditionName
 from pipelines.training.core.config_fields import (
     OUTSIDE_KEY,
@@ -149,7 +149,7 @@ class SupervisedConfig(TrainingConfig):
     """Passes over the data."""
     batch_size: PositiveInt = 64
     """Texts (or packed blocks) per optimizer step."""
-    micro_batch: PositiveInt | None = None
+    micro_batch: PositiveInt | None = Field(default=None, json_schema_extra=AS_WRITTEN)
     """Texts per forward pass; by default the whole batch. Changes memory only."""
     learning_rate: PositiveFloat = 1e-5
     """Peak learning rate of AdamW."""
@@ -263,7 +263,7 @@ class PPOConfig(TrainingConfig):
     """Passes over each batch of rollouts."""
     mini_batch: PositiveInt = 128
     """Rollouts per optimizer step of the networks that set no `mini_batch` of their own."""
-    micro_batch: PositiveInt | None = None
+    micro_batch: PositiveInt | None = Field(default=None, json_schema_extra=AS_WRITTEN)
     """Rollouts per forward pass, grouped by length; by default a token budget (`ppo`) or the mini-batch
     (`grpo`). Changes memory and speed only."""
     gamma: Fraction = 1.0

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from pipelines.stages import UNLESS_DEFAULT
+from pipelines.stages import AS_WRITTEN, UNLESS_DEFAULT
 from pipelines.training.core.config_fields import (
     OUTSIDE_KEY,
     ConfigTable,
@@ -35,11 +35,11 @@ class VLLMConfig(ConfigTable):
     beside them, on the GPUs of the node that training leaves free."""
     server_url: str | None = None
     """Refused: stages that share a server would overwrite each other's weights. The stage starts its own."""
-    gpu_memory: Annotated[float, Field(gt=0, lt=1)] = 0.3
+    gpu_memory: Annotated[float, Field(gt=0, lt=1)] = Field(default=0.3, json_schema_extra=AS_WRITTEN)
     """Fraction of the GPU memory that colocated vLLM may use."""
     tensor_parallel: PositiveInt = 1
     """Number of GPUs over which each copy of the model is split."""
-    sleep: bool = False
+    sleep: bool = Field(default=False, json_schema_extra=AS_WRITTEN)
     """Whether vLLM releases its GPU memory during updates."""
 
 

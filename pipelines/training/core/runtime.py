@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from pipelines.errors import InvalidInput, MissingRequirement, StageFailed
+from pipelines.stages.settings import retry_with
 from pipelines.training.core.configs import TrainingConfig
 
 
@@ -104,6 +105,28 @@ def silence_libraries() -> None:
 
     logging.set_verbosity_warning()
     logging.disable_progress_bar()
+
+
+def less_memory(micro_batch: int, *, recompute: bool) -> str:
+    """Return the remedy that continues this stage from its checkpoint with less memory and the same results.
+
+    Args:
+        micro_batch: a smaller one that the config allows; 0 where there is none.
+        recompute: whether activations are recomputed already, or the stage cannot.
+
+    Returns:
+        A sentence with the command; empty if neither is left.
+    """
+    smaller = f"micro_batch={micro_batch}"
+    if not recompute:
+        further = f" If that is not enough, add --set {smaller}." if micro_batch else ""
+        return f"It continues with less memory by: {retry_with(recompute=True)}.{further}"
+    return f"It continues with less memory by: {retry_with(micro_batch=micro_batch)}." if micro_batch else ""
+
+
+def smaller_divisor(batch: int, micro_batch: int) -> int:
+    """Return the largest divisor of a batch that is at most half a micro-batch; 0 if there is none."""
+    return next((size for size in range(micro_batch // 2, 0, -1) if batch % size == 0), 0)
 
 
 @contextlib.contextmanager

@@ -79,7 +79,11 @@ def _train(
         )
         with runtime.memory_guard(
             f"GRPO with micro-batches of {_micro(config)} rollouts",
-            f"Set micro_batch to {max(1, _micro(config) // 2)}, which must divide mini_batch.",
+            runtime.less_memory(
+                runtime.smaller_divisor(config.mini_batch_of("actor"), _micro(config)),
+                recompute=config.recompute or run_on.device.type == "cuda",
+            )
+            or "Lower sampling.max_new_tokens, or use a GPU with more memory.",
         ):
             trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint[1]))
         stop.raise_if_requested()

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from pipelines.errors import StageFailed
 from pipelines.training.core.checkpoint import Stateful
 from pipelines.training.core.configs import OptimizerConfig, PPOConfig
-from pipelines.training.core.runtime import Runtime, memory_guard
+from pipelines.training.core.runtime import Runtime, less_memory, memory_guard
 from pipelines.training.ppo.advantages import explained_variance, gae, token_rewards, whiten
 from pipelines.training.ppo.batch import MICRO_BATCH_TOKENS, MicroBatch, RolloutBatch, RolloutEstimates
 from pipelines.training.ppo.importance import importance_weights, log_ratios, sampler_metrics
@@ -282,5 +282,6 @@ class PPOTrainer:
         rows, width = micro_batch.ids.shape
         return memory_guard(
             f"PPO step {step}, a micro-batch of {rows} rollouts × {width} tokens",
-            f"Set micro_batch to {max(1, rows // 2)} or less, or recompute to true.",
+            less_memory(rows // 2, recompute=self.config.recompute)
+            or "Lower sampling.max_new_tokens, or shard the stage over more GPUs.",
         )

@@ -60,8 +60,9 @@ def fine_tune(
         settings = _settings(config, run_on, scratch, len(dataset))
         callback = SFTStageCallback(folder, metrics, stop, stream)
         trainer = make_sft_trainer(model, settings, dataset, tokenizer, callback)
-        smaller = f"Set micro_batch to {max(1, (config.micro_batch or config.batch_size) // 2)}."
-        with runtime.memory_guard(f"{stream} with batches of {config.micro_batch or config.batch_size}", smaller):
+        micro = config.micro_batch or config.batch_size
+        smaller = runtime.less_memory(runtime.smaller_divisor(config.batch_size, micro), recompute=True)
+        with runtime.memory_guard(f"{stream} with micro-batches of {micro}", smaller or "Use a GPU with more memory."):
             # version 0.1.0 wrote no manifest here
             checkpoint = folder.usable_checkpoint(lambda path, _: check_trainer_checkpoint(path), manifest=False)
             trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint[1]))
@@ -116,9 +117,10 @@ def disable_dataset_progress() -> None:
 def _settings(config: SupervisedConfig, run_on: runtime.Runtime, scratch: Path, n: int) -> dict[str, Any]:
     micro = config.micro_batch or config.batch_size
     if config.batch_size % micro:
+        fitting = runtime.smaller_divisor(config.batch_size, 2 * micro)
         raise InvalidInput(
             f"batch_size {config.batch_size} is not a multiple of micro_batch {micro}",
-            remedy="Choose a micro_batch that divides it.",
+            remedy=f"Choose a micro_batch that divides it, e.g. {fitting}.",
         )
     steps = -(-n // config.batch_size) * config.epochs
     on_gpu = run_on.device.type == "cuda"

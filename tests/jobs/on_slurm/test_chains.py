@@ -13,6 +13,7 @@ from jobs.workspace import Workspace
 from pipelines.errors import InvalidInput, MissingRequirement
 from tests.jobs.lab import ROOT, Lab, wait_for
 from tests.jobs.on_slurm.labs import job_id, lab_on
+from tests.jobs.retried import check_retry_takes_settings, check_stage_gets_settings
 
 pytestmark = pytest.mark.slurm
 
@@ -172,3 +173,11 @@ def test_one_squeue_and_no_sacct_for_many_jobs(lab: Lab, tmp_path: Path, monkeyp
     (lab.path / "go").touch()
     for number in range(12):
         lab.wait(f"s{number}", "done", seconds=120)
+
+
+def test_a_retry_takes_settings_and_the_next_keeps_them(lab: Lab) -> None:
+    check_retry_takes_settings(lab)
+
+
+def test_the_stage_works_with_the_settings_of_its_attempt(lab: Lab) -> None:
+    check_stage_gets_settings(lab)
