@@ -96,24 +96,21 @@ def write_report(workspace: Workspace, name: str, out: Path, *, judge_error: boo
         NotFound: there is no experiment of that name.
         MissingRequirement: the folder cannot be written.
     """
-    from cogtui.analysis.report import write_report
+    from cogtui.analysis.report.write import write_report
+    from cogtui.cli.rollouts.shared import fresh_store
 
     experiment = find_experiment(workspace, name)
-    summary = summarise_experiment(
-        experiment.name,
-        experiment.cells,
-        workspace,
-        reference=True,
-        recipe=experiment.recipe,
-        judge_error=judge_error,
-    )
-    files = write_report(summary, experiment, out)
+    store, warnings = fresh_store(workspace)
+    try:
+        written = write_report(experiment, store, out, judge_error=judge_error)
+    finally:
+        store.close()
     if as_json:
-        emit_json({"files": [str(file) for file in files]}, summary.warnings)
+        emit_json({"files": [str(file) for file in written.files]}, [*written.left_out, *warnings])
         return
-    for file in files:
+    for file in written.files:
         emit(str(file))
-    for warning in summary.warnings:
+    for warning in (*written.left_out, *warnings):
         narrate(f"warning: {warning}")
 
 

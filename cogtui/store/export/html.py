@@ -54,13 +54,8 @@ def safe(text: str, keep: str = "\n\t") -> str:
 
 
 def _head(title: str, count: int, behaviors: Sequence[Behavior]) -> str:
-    legend = "".join(
-        f'<span><span class="letter l{_CLASSES[name]}">{BEHAVIOR_LETTERS[name]}</span>'
-        f'<span class="{_CLASSES[name]}">{name.replace("_", " ")}</span></span>'
-        for name in behaviors
-    )
-    others = [name for name in behaviors if name not in FOUR_HABITS.names]
-    style = STYLE + "".join(behavior_style(DEFINITIONS[name], _CLASSES[name]) for name in others)
+    legend = legend_html(behaviors)
+    style = STYLE + other_styles(behaviors)
     return f"""<!doctype html>
 <html lang="en">
 <head>
@@ -76,6 +71,21 @@ def _head(title: str, count: int, behaviors: Sequence[Behavior]) -> str:
 <p class="soft">{count:,} rollouts, exported {time.strftime("%Y-%m-%d %H:%M")} by cogtui</p>
 <p class="legend">{legend}</p>
 """
+
+
+def legend_html(behaviors: Sequence[Behavior]) -> str:
+    """Return the letter and the colour of each behaviour with its name."""
+    return "".join(
+        f'<span><span class="letter l{_CLASSES[name]}">{BEHAVIOR_LETTERS[name]}</span>'
+        f'<span class="{_CLASSES[name]}">{name.replace("_", " ")}</span></span>'
+        for name in behaviors
+    )
+
+
+def other_styles(behaviors: Sequence[Behavior]) -> str:
+    """Return the CSS of the behaviours that are not among the four habits."""
+    others = [name for name in behaviors if name not in FOUR_HABITS.names]
+    return "".join(behavior_style(DEFINITIONS[name], _CLASSES[name]) for name in others)
 
 
 def _overview(rows: Sequence[RolloutRow], behaviors: Sequence[Behavior]) -> str:
@@ -111,13 +121,13 @@ def _article(detail: RolloutDetail) -> str:
 <h2>{safe(row.id, "")} <span class="soft">{_problem(row)}</span></h2>
 <div class="wide"><table>{listed}</table></div>
 <details><summary>Prompt</summary><pre>{safe(detail.prompt)}</pre></details>
-<pre>{_highlighted(detail)}</pre>
-{_span_table(detail)}</article>
+<pre>{highlight_html(detail)}</pre>
+{span_table_html(detail)}</article>
 """
 
 
-def _highlighted(detail: RolloutDetail) -> str:
-    """The completion split at every start and end of a span; each part has the classes of the spans over it."""
+def highlight_html(detail: RolloutDetail) -> str:
+    """Return the completion as HTML, split at every start and end of a span; each part has the classes of its spans."""
     text = detail.completion
     spans = [
         (span.start, min(span.end, len(text)), one.behavior)
@@ -152,7 +162,8 @@ def _piece(text: str, active: Sequence[Behavior], begins: Sequence[Behavior]) ->
     return f'{letters}<span class="{classes}" title="{", ".join(names)}">{shown}</span>'
 
 
-def _span_table(detail: RolloutDetail) -> str:
+def span_table_html(detail: RolloutDetail) -> str:
+    """Return the spans as a folded table, and the behaviours without a count; empty if there are neither."""
     rows = "".join(
         _span_row(one.behavior, span, stale=one.stale) for one in shown_judgements(detail) for span in one.spans
     )

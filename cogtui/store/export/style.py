@@ -17,6 +17,11 @@ def _variables(palette: Palette, kind: ThemeKind) -> str:
     return " ".join(f"--{name}: {color};" for name, color in found.items())
 
 
+def light_variables() -> str:
+    """Return the CSS variables of the light scheme, for paper."""
+    return _variables(LIGHT, "light")
+
+
 STYLE: Final = (
     f"""
 :root {{ color-scheme: light dark; {_variables(LIGHT, "light")} }}
