@@ -468,6 +468,7 @@ _WORDS: Final = {
     "Log": "output, stderr, error",
     "Note": "comment",
     "Quit": "exit, leave",
+    "Report": "page, HTML, publish, share",
     "Start again": "retry, rerun, resume",
     "Tags": "label",
     "Traces": "rollouts, completions",

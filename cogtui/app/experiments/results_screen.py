@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, NamedTuple
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 
+from cogtui.app.experiments.report_actions import ReportActions
 from cogtui.app.experiments.results_rows import (
     Rows,
     claim_table_rows,
@@ -18,7 +19,6 @@ from cogtui.app.experiments.results_rows import (
 from cogtui.app.rendering.text import printable_line
 from cogtui.app.shell.dialogs import ChoiceScreen
 from cogtui.app.shell.opening import OpenAnnotation
-from cogtui.app.shell.screen_base import AppScreen
 from cogtui.app.shell.trace_order import QueueOrder
 from cogtui.app.widgets.detail_pane import DetailPane
 from cogtui.app.widgets.panel import Panel
@@ -51,7 +51,7 @@ class Results(NamedTuple):
     """The sentences about counts corrected by people's labels."""
 
 
-class ResultsScreen(AppScreen):
+class ResultsScreen(ReportActions):
     """The results of one experiment, read anew at each opening.
 
     Args:
@@ -60,7 +60,7 @@ class ResultsScreen(AppScreen):
 
     MODE = "Experiments"
     HELP_TITLE = "Compare"
-    FOOTER = ("d", "D", "p")
+    FOOTER = ("R", "d", "D", "p")
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("d", "differences", "Differences to an experiment"),
         Binding("D", "run_differences", "Differences of two runs"),
@@ -124,6 +124,10 @@ class ResultsScreen(AppScreen):
         pane.scroll_lines(0)
         self.query_one("#summary", TextRows).show((f" {HOW_TO_READ}", "dim"))
         self.query_one(Panel).show_subtitle("y copies the command")
+
+    @property
+    def reported_experiment(self) -> Experiment:
+        return self.experiment
 
     def action_published(self) -> None:
         """Add the published figures of the same conditions, or leave them out."""

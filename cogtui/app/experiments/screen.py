@@ -19,6 +19,7 @@ from cogtui.app.experiments.matrix_data import (
     has_seeds,
 )
 from cogtui.app.experiments.matrix_widget import MatrixView
+from cogtui.app.experiments.report_actions import ReportActions
 from cogtui.app.rendering.states import format_time, state_style, urgency
 from cogtui.app.rendering.styles import Part
 from cogtui.app.rendering.text import printable_line
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
     from cogtui.app.experiments.overview import ExperimentOverview, OverviewReader
     from cogtui.app.experiments.start_page import MachineFacts
+    from jobs.planning.experiments import Experiment
     from jobs.recipe.bundled import RecipeSummary
 
 _MACHINE_WAIT_S: Final = 0.3
@@ -59,6 +61,7 @@ _NEEDS_EXPERIMENT = frozenset(
         "archive",
         "compare",
         "clone",
+        "report",
     }
 )
 """Actions without effect on the start page, so that the key bar and the palette leave them out."""
@@ -87,12 +90,12 @@ class Overview(Container):
                 yield DetailPane("facts")
 
 
-class ExperimentsScreen(StagesScreen):
+class ExperimentsScreen(ReportActions, StagesScreen):
     """The matrix, with details of the stage under the cursor below it."""
 
     MODE = "Experiments"
     HELP_TITLE = "Experiments"
-    FOOTER = ("Enter", "c", "N", "l", "t", "n")
+    FOOTER = ("Enter", "c", "N", "l", "t", "n", "R")
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("n", "experiment(1)", "Next experiment"),
         Binding("p", "experiment(-1)", "Previous experiment", show=False),
@@ -287,6 +290,10 @@ class ExperimentsScreen(StagesScreen):
         for experiment in self.context.snapshot.experiments:
             if experiment.name == self._experiment_name:
                 self.app.push_screen(ResultsScreen(experiment))
+
+    @property
+    def reported_experiment(self) -> "Experiment | None":
+        return next((one for one in self.context.snapshot.experiments if one.name == self._experiment_name), None)
 
     def action_archive(self) -> None:
         """Hide the experiment from lists after confirmation; nothing is deleted."""

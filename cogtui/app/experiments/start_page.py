@@ -227,7 +227,7 @@ def _recipe_rows(recipe: RecipeSummary | None, width: int) -> list[list[Part]]:
         [],
         *labelled_rows("shows", recipe.shows, width, limit=4),
         *labelled_rows("takes", f"{takes}; {needs}", width, limit=1),
-        *labelled_rows("file", str(recipe.path), width, "dim", limit=1),
+        *labelled_rows("edit", f"cogtui recipes {recipe.name} > mine.toml", width, "dim", limit=1),
         [],
         *text,
     ]
