@@ -38,6 +38,7 @@ from jobs.workspace import Workspace
 SIZE: Final = (120, 36)
 NOTE: Final = "checks 18 twice, then gives up"
 _POLL_S: Final = 0.2
+_LOG_LINES: Final = 6
 _WAIT_S: Final = 900.0
 _SECONDS: Final = 2.2
 """How long the animation shows a frame."""
@@ -135,11 +136,12 @@ class Walk:
         self.seen("matrix", "Ctrl+L")
         await self.press("l")
         await self.until(
-            lambda: any("step" in line for line in self._log_lines()) or not self._running("base"), "a log with steps"
+            lambda: sum("step" in line for line in self._log_lines()) > _LOG_LINES or not self._running("base"),
+            "a log with steps",
         )
         self.seen("log", "l")
         await self.press("escape")
-        await self.until(lambda: self._running("ppo") or not self._active(), "PPO runs")
+        await self.until(lambda: self._is_halfway("ppo") or not self._active(), "PPO runs")
         self.seen("training", "Esc")
         await self.until(lambda: not self._active(), "all stages ended")
         await self.until(lambda: self.app.context.snapshot.figures, "final figures")
@@ -151,6 +153,10 @@ class Walk:
     def _running(self, kind: str) -> bool:
         states = self.app.context.snapshot.states.values()
         return any(state.kind == kind and state.state == "running" for state in states)
+
+    def _is_halfway(self, kind: str) -> bool:
+        found = [one.progress for one in self.app.context.snapshot.states.values() if one.kind == kind]
+        return any(one is not None and one.done >= one.total / 2 for one in found)
 
     def _log_lines(self) -> list[str]:
         screen = self.app.screen

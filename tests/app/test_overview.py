@@ -5,6 +5,7 @@ import pytest
 from cogtui.app.experiments.experiment_list import ExperimentList
 from cogtui.app.experiments.matrix_widget import MatrixView
 from cogtui.app.experiments.screen import ExperimentsScreen
+from cogtui.app.rendering.states import format_share
 from cogtui.app.widgets.detail_pane import DetailPane
 from jobs.attempts.records import ExitRecord
 from jobs.planning.archive import archive_experiment, archived_names, restore_experiment
@@ -58,7 +59,7 @@ async def test_the_list_tells_state_accuracy_gain_and_warnings(measured: Builder
         await until(pilot, lambda: "→" in visible_lines(view)[0])
         mini, other = visible_lines(view)
         assert "◐ 5 of 6" in mini
-        assert ".10 → .36  +.26 ±" in mini, "the best condition, over its two finished seeds"
+        assert ".11 → .36  +.26 ±" in mini, "the best condition, over its two finished seeds"
         assert "▲ 2" in mini
         assert "all_strategies" in mini
         assert "✗ 1 failed" in other
@@ -132,3 +133,17 @@ async def test_the_palette_lists_actions_under_the_words_people_use(measured: Bu
         assert any(name.startswith("Start again") and "retry" in name for name in names)
         assert "New experiment: run or launch a recipe" in names
         assert not {"Next line", "Page down", "Focus Next", "Copy selected text"} & set(names)
+
+
+def test_shares_are_rounded_and_not_cut() -> None:
+    assert [format_share(8 / 48, 2), format_share(0.999, 2), format_share(0.1046)] == [".17", "1.00", ".105"]
+
+
+async def test_an_experiment_without_a_result_says_why_in_whole_words(builder: Builder) -> None:
+    stage = builder.stage("ppo", "c1", {"condition": "none", "seed": 1})
+    builder.experiment("mini", [Cell(labels={"condition": "none", "seed": 1}, stages={"ppo": stage.key})])
+    async with running(builder.workspace, (120, 36)) as (app, pilot):
+        pane = top(app, ExperimentsScreen).query_one("#claims", DetailPane)
+        await until(pilot, lambda: "nothing to compare" in pane.text)
+        assert " ".join(pane.text.split()) == "nothing to compare yet: a claim needs finished runs of two conditions"
+        assert max(map(len, pane.text.splitlines())) <= pane.size.width

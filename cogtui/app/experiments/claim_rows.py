@@ -16,6 +16,8 @@ _SIGNS: Final[dict[str, tuple[str, StyleName]]] = {
     "holds": ("✓", "good"), "does not hold": ("✗", "bad"), "undecided": ("?", "warn"),
 }  # fmt: skip
 
+_NOTHING: Final = "nothing to compare yet: a claim needs finished runs of two conditions"
+
 
 def claim_rows(found: ExperimentOverview | None, width: int) -> list[list[Part]]:
     """Return the rows for a pane of some width."""
@@ -39,5 +41,7 @@ def claim_rows(found: ExperimentOverview | None, width: int) -> list[list[Part]]
             start, end = layout.bounds(line)
             rows.append([(f"{sign} " if line == 0 else "  ", style), (layout.show(text[start:end]), "")])
     if not found.claims:
-        rows.append([("nothing to compare yet: a claim needs finished runs of two conditions", "dim")])
+        layout = TextLayout(_NOTHING, max(10, width))
+        places = (layout.bounds(line) for line in range(len(layout)))
+        rows += [[(layout.show(_NOTHING[start:end]), "dim")] for start, end in places]
     return rows

@@ -99,8 +99,8 @@ def _state_words(found: ExperimentOverview) -> tuple[str, StyleName, str]:
 def _accuracy(found: ExperimentOverview) -> list[Part]:
     if found.after is None:
         return [(fit("no result yet", 14), "dim")]
-    before = format_share(found.before.mean)[:3] if found.before is not None else " – "
-    parts: list[Part] = [(f"{before} → ", "dim"), (f"{format_share(found.after.mean)[:3]}", "strong")]
+    before = format_share(found.before.mean, 2) if found.before is not None else " – "
+    parts: list[Part] = [(f"{before} → ", "dim"), (format_share(found.after.mean, 2), "strong")]
     if found.gain is not None:
         style: StyleName = "good" if _is_above_zero(found.gain) else ""
         half = "" if found.gain.half is None else f" ±{found.gain.half:.2f}".replace("0.", ".", 1)

@@ -79,9 +79,9 @@ def format_percent(progress: Progress) -> str:
     return f"{int(100 * min(1.0, max(0.0, progress.done / progress.total)))}%"
 
 
-def format_share(share: float) -> str:
-    """Format a share of 1 with three digits, as `.104` or `1.000`."""
-    text = f"{share:.3f}"
+def format_share(share: float, digits: int = 3) -> str:
+    """Format a share of 1 rounded to some digits, as `.104` or `1.000`."""
+    text = f"{share:.{digits}f}"
     return text.removeprefix("0") if text.startswith("0.") else text
 
 
