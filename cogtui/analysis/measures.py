@@ -23,9 +23,15 @@ class ChartMeasure(NamedTuple):
         """A text that identifies it: `metrics-train:kl`."""
         return f"{self.source}:{self.name}"
 
+    @property
+    def split(self) -> str:
+        """The split of the rollouts that it was measured on; empty if it does not say, or the screen chooses it."""
+        return _SPLITS.get(self.source, "")
+
 
 _EVAL: Final = "metrics-eval"
 _TRAIN: Final = "metrics-train"
+_SPLITS: Final = {_EVAL: "test", _TRAIN: "train", "metrics-test": "test"}
 _SPEED: Final = "metrics-speed"
 _TITLES: Final[dict[tuple[str, str], str]] = {
     (_EVAL, "accuracy"): "test accuracy",

@@ -302,10 +302,12 @@ class CurvesScreen(ExperimentChoice):
             self.show_message(f"{printable_line(self.chosen, 60) or 'nothing'} has no value at this step")
             return
         curve = line.curve
-        # A metric of training has no split: the rollouts of that step, whichever there are.
         terms = [f"step:{self.step}"]
-        if curve.split:
-            terms.insert(0, f"split:{quote_value(curve.split)}")
+        chart = self.grid.chart
+        measure = next((one for one in self.measures if chart is not None and one.key == chart.key), None)
+        split = curve.split or (measure.split if measure is not None else "")
+        if split:
+            terms.insert(0, f"split:{quote_value(split)}")
         if self.experiments:
             stages = curve.stages or tuple(key for key, place in self._places.items() if place.group == curve.group)
             terms.insert(0, "(" + " OR ".join(f"stage:{stage}" for stage in stages) + ")")
