@@ -32,7 +32,8 @@ from cogtui.app.widgets.text_rows import TextRows
 from cogtui.store import open_store
 from cogtui.store.user_data.annotations import append_annotations, new_annotation
 from jobs.planning.types import Cell
-from pipelines.records import LabelledSpan, Metric
+from pipelines.records import LabelledSpan, Metric, Rollout
+from pipelines.streams import read_stream, strip_envelope
 from tests.app.conftest import MOMENT, Builder
 from tests.app.driving import notices, press, running, settle, top, until
 
@@ -321,6 +322,22 @@ async def test_enter_opens_the_rollouts_of_that_experiment_alone(two_experiments
         await press(pilot, "4", "end", "enter")
         rows = top(app, TracesScreen).query_one(RolloutList).rollouts
         assert {row.stage for row in rows} == {"ppo-000000000101", "ppo-000000000102"}
+
+
+async def test_a_point_of_test_accuracy_opens_test_rollouts_alone(
+    two_experiments: Builder,
+) -> None:
+    folder = two_experiments.workspace.folder("ppo-000000000101")
+    trained = [row for row in read_stream(folder.path, "rollouts") if row["step"] == 20]
+    with folder.stream("rollouts", "eval") as writer:
+        writer.append(
+            Rollout.model_validate({**strip_envelope(row), "id": f"t{row['id']}", "split": "test"})
+            for row in trained[:3]
+        )
+    async with running(two_experiments.workspace, (160, 48)) as (app, pilot):
+        await press(pilot, "4", "end", "enter")
+        rows = top(app, TracesScreen).query_one(RolloutList).rollouts
+        assert [(row.split, row.stage) for row in rows] == [("test", folder.key)] * 3
 
 
 async def test_zoom_measures_and_pages(two_experiments: Builder) -> None:

@@ -2,7 +2,7 @@
 
 import time
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import ClassVar, Final
 
@@ -302,18 +302,26 @@ class CurvesScreen(ExperimentChoice):
             self.show_message(f"{printable_line(self.chosen, 60) or 'nothing'} has no value at this step")
             return
         curve = line.curve
+        stages = curve.stages or tuple(key for key, place in self._places.items() if place.group == curve.group)
         terms = [f"step:{self.step}"]
-        chart = self.grid.chart
-        measure = next((one for one in self.measures if chart is not None and one.key == chart.key), None)
-        split = curve.split or (measure.split if measure is not None else "")
+        split = curve.split or self._split_of_metric(stages)
         if split:
             terms.insert(0, f"split:{quote_value(split)}")
         if self.experiments:
-            stages = curve.stages or tuple(key for key, place in self._places.items() if place.group == curve.group)
             terms.insert(0, "(" + " OR ".join(f"stage:{stage}" for stage in stages) + ")")
         elif curve.condition is not None:
             terms.insert(0, f"condition:{quote_value(curve.condition)}")
         self.post_message(OpenRolloutList(self, f"{line.name}, step {self.step}", " ".join(terms)))
+
+    def _split_of_metric(self, stages: Collection[str]) -> str:
+        """Return the split that the metric in focus was measured on, where these stages have such rollouts here."""
+        chart = self.grid.chart
+        measure = next((one for one in self.measures if chart is not None and one.key == chart.key), None)
+        split = measure.split if measure is not None else ""
+        there = any(
+            one.split == split and one.step == self.step and one.stage in stages for one in self._data.summaries
+        )
+        return split if there else ""
 
     @on(ChartGrid.ZoomToggled)
     def action_zoom(self) -> None:
