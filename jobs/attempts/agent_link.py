@@ -10,6 +10,7 @@ import socket
 import struct
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -17,8 +18,12 @@ from jobs.attempts.tickets import LocalQueue, queue_folder
 from jobs.private_folder import private_folder, shared_roots
 from jobs.workspace import Workspace
 from pipelines.errors import MissingRequirement
+from pipelines.folder import ATTEMPT_VARIABLE
 
 ANSWER: Final = b"here\n"
+VISIBLE_GPUS: Final = "CUDA_VISIBLE_DEVICES"
+AGENT_GPUS: Final = "COGTUI_AGENT_CUDA_VISIBLE_DEVICES"
+"""In a worker: the agent's own CUDA_VISIBLE_DEVICES, absent if the agent has none."""
 _TIMEOUT_S: Final = 3.0
 
 # Detaches the agent from the submitting process, which then need not reap it; no zombie remains.
@@ -115,7 +120,7 @@ def ensure_agent(workspace: Workspace) -> None:
                 stdout=log,
                 stderr=log,
                 cwd=_neutral_folder(),
-                env={**os.environ, "PYTHONSAFEPATH": "1"},
+                env={**agent_environment(), "PYTHONSAFEPATH": "1"},
                 check=True,
                 timeout=30,
             )
@@ -125,6 +130,23 @@ def ensure_agent(workspace: Workspace) -> None:
             detail="The stages are queued.",
             remedy=f"See {folder / 'agent.log'}, then run the same command again.",
         ) from error
+
+
+def agent_environment(environment: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """Return the environment for an agent that this process starts.
+
+    A worker at its end may have to start one. That agent must not see the worker's GPUs alone, and must not count as a
+    process of the worker's attempt, which the next attempt would kill.
+    """
+    if ATTEMPT_VARIABLE not in environment:
+        return dict(environment)
+    dropped = {ATTEMPT_VARIABLE, AGENT_GPUS, VISIBLE_GPUS}
+    kept = {
+        name: value for name, value in environment.items() if name not in dropped and not name.startswith("SUBMITIT_")
+    }
+    if AGENT_GPUS in environment:
+        kept[VISIBLE_GPUS] = environment[AGENT_GPUS]
+    return kept
 
 
 def _neutral_folder() -> Path:

@@ -324,6 +324,7 @@ def _gpus_of(started: StartRecord | None) -> tuple[str, ...]:
 
 def main(arguments: list[str]) -> None:
     """Serve the workspace named by the one argument."""
+    logging.raiseExceptions = False  # a log on a full disk is no reason for tracebacks in it
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format=f"%(asctime)s [{os.getpid()}] %(message)s")
     Agent(Workspace(Path(arguments[0])), Machine.here()).serve()
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from jobs import submitit_adapter
 from jobs.attempts import records as attempts
+from jobs.attempts.agent_link import AGENT_GPUS, VISIBLE_GPUS
 from jobs.worker.entry import StageRun
 from pipelines.folder import ATTEMPT_VARIABLE
 
@@ -39,7 +40,9 @@ def start_worker(attempt: Path, *, gpus: str | None, environment: Mapping[str, s
 
 
 def _worker_environment(attempt: Path, gpus: str | None, base: Mapping[str, str]) -> dict[str, str]:
-    visible = {} if gpus is None else {"CUDA_VISIBLE_DEVICES": gpus}
+    visible = {} if gpus is None else {VISIBLE_GPUS: gpus}
+    if VISIBLE_GPUS in os.environ:
+        visible[AGENT_GPUS] = os.environ[VISIBLE_GPUS]
     return {
         **base,
         **visible,

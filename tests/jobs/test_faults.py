@@ -276,6 +276,29 @@ def test_agent_killed_and_nobody_looks(lab: Lab) -> None:
     wait_for(lambda: not lab.processes())
 
 
+def test_an_agent_that_a_worker_starts_is_not_the_workers(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It sees all GPUs, not those of the worker alone, and is no process of the worker's attempt."""
+    monkeypatch.delenv("COGTUI_LOCAL_GPUS")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,GPU-ab")
+    held(lab)
+    later = lab.path / "later"
+    lab.stage("b", "a", until=str(later), resources={"gpus": 2})
+    lab.submit()
+    worker_of(lab, "a")
+    kill_agent(lab)
+    wait_for(lambda: lab.agent_pid() is None)
+    release(lab)
+    wait_for(lambda: lab.starts("b"))
+    assert lab.starts("b")[0][2:] == ["0,GPU-ab"]
+    agent = lab.agent_pid()
+    assert agent is not None
+    environment = Path(f"/proc/{agent}/environ").read_bytes().split(b"\0")
+    assert b"CUDA_VISIBLE_DEVICES=0,GPU-ab" in environment
+    assert not [each for each in environment if each.startswith((b"COGTUI_ATTEMPT=", b"SUBMITIT_"))]
+    later.touch()
+    lab.wait("b", "done")
+
+
 def test_agent_killed_before_it_noted_a_start(lab: Lab) -> None:
     """A running job whose ticket says that it waits is taken over, not started again."""
     held(lab)

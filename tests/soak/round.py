@@ -28,8 +28,6 @@ from tests.soak.readers import (
 
 ROOT: Final = Path(__file__).resolve().parent.parent.parent
 _OBSERVE_EVERY_S: Final = 2.0
-_LAUNCH_S: Final = 10.0
-"""Seconds a `cogtui run` may take to start stages: a state that changes within them may be its doing."""
 _SETTLE_RUNS: Final = 8
 _ENDED: Final = frozenset({"failed", "cancelled", "timeout", "lost", "blocked"})
 _ACTIVE: Final = frozenset({"queued", "running", "resuming"})
@@ -99,7 +97,7 @@ class SoakRound:
         self.others: list[subprocess.Popen[bytes]] = []
         self._follower: subprocess.Popen[bytes] | None = None
         self._last_states: dict[str, str] = {}
-        self._launched = 0.0
+        self._attempts: dict[str, int] = {}
         self._unbacked: set[str] = set()
         self._observed = 0.0
         self._codes: list[int] = []
@@ -120,7 +118,6 @@ class SoakRound:
     def launch(self) -> "subprocess.Popen[bytes]":
         """Start `cogtui run --retry`, with its output in files beside the workspace."""
         self.report.runs += 1
-        self._launched = time.monotonic()
         out = self.folder / f"run-{self.report.runs:03d}.out"
         line = [sys.executable, "-m", "cogtui", "run", str(self.recipe), "--workspace", str(self.workspace)]
         line += ["--json", "--retry", "--cluster", self.cluster]
@@ -129,7 +126,7 @@ class SoakRound:
 
     def forget_observations(self) -> None:
         """Start to observe anew: after a loss of power, states go back."""
-        self._last_states = {}
+        self._last_states, self._attempts = {}, {}
         self._unbacked = set()
 
     def pause(self, seconds: float) -> None:
@@ -238,7 +235,6 @@ class SoakRound:
         """Compare what `ls` says now with the files and processes of now."""
         if not (self.workspace / "stages").is_dir():
             return
-        quiet = self._observed - self._launched > _LAUNCH_S
         before = self._done_keys()
         running_before = self._attempts_with_processes()
         try:
@@ -247,21 +243,24 @@ class SoakRound:
             self.report.findings.append(Finding("ls-failed", "ls", str(error)))
             return
         after = self._done_keys()
+        attempts = {key: self._attempt_count(key) for key in states}
         for key, state in states.items():
             if (state == "done" and key not in after) or (state != "done" and key in before & after):
                 self.report.findings.append(
                     Finding("false-state", key, f"ls says {state}; done before: {key in before}")
                 )
             old = self._last_states.get(key)
-            if old in _ENDED and state in _ACTIVE and quiet:
-                self.report.findings.append(Finding("false-state", key, f"was {old}, and {state} without a new run"))
+            if old in _ENDED and state in _ACTIVE and attempts[key] == self._attempts.get(key, 0):
+                self.report.findings.append(
+                    Finding("false-state", key, f"was {old}, and {state} without a new attempt")
+                )
         if self.cluster == "local":
             working = running_before | self._attempts_with_processes()
             unbacked = {key for key, state in states.items() if state in ("running", "resuming") and key not in working}
             for key in unbacked & self._unbacked:
                 self.report.findings.append(Finding("false-state", key, "running in two looks, without a process"))
             self._unbacked = unbacked
-        self._last_states = states
+        self._last_states, self._attempts = states, attempts
 
     def _said_states(self) -> dict[str, str]:
         rows = command_json(["ls"], self.workspace, self.plain_environment)
@@ -272,6 +271,9 @@ class SoakRound:
 
     def _attempts_with_processes(self) -> set[str]:
         return {Path(each.attempt).parent.parent.name for each in self.processes() if each.attempt}
+
+    def _attempt_count(self, key: str) -> int:
+        return len(list((self.workspace / "stages" / key / "attempts").glob("[0-9]*")))
 
     def _keys(self) -> list[str]:
         stages = self.workspace / "stages"
