@@ -15,6 +15,7 @@ from pipelines.folder import StageFolder
 from pipelines.run import prepare, run_stage
 from pipelines.training.core.model import gather_parameters
 from pipelines.training.generation.inference_copy import copy_weights
+from pipelines.training.ppo import networks
 from pipelines.training.ppo.batch import RolloutBatch
 from pipelines.training.ppo.fsdp import connect_ranks
 from pipelines.training.ppo.sharded_checkpoint import ShardedTrainingCheckpoint
@@ -49,7 +50,12 @@ def compare_updates() -> dict[str, Any]:
     """The same updates by both processes together and by each alone."""
     together, alone = sharded(), trainer_of(tiny_model(), **UPDATE)
     batch = RolloutBatch.from_rollouts(ROWS, PAD)
-    metrics = [(together.update(batch, step), alone.update(batch, step)) for step in range(3)]
+    metrics = []
+    for step in range(3):
+        vars(networks)["LOGITS_BYTES"] = 2 * 4 * 12  # logits of two tokens at once
+        shared = together.update(batch, step)
+        vars(networks)["LOGITS_BYTES"] = 512 * 2**20
+        metrics.append((shared, alone.update(batch, step)))
     shards = [parameter.to_local().numel() for parameter in together.policy.parameters()]
     copy = tiny_model(seed=9)
     copy_weights(together.policy.model, copy)

@@ -26,14 +26,6 @@ def copy_weights(source: Any, target: "PreTrainedModel | None") -> None:
                 targets[name].copy_(value)
 
 
-def make_inference_copy(model: "PreTrainedModel", compute: torch.dtype) -> "PreTrainedModel":
-    """Prepare a model for generation only: parameters in `compute`, buffers (rotary frequencies) unchanged."""
-    model.requires_grad_(False)
-    for parameter in model.parameters():
-        parameter.data = parameter.data.to(compute)
-    return model.eval()
-
-
 class InferenceCopyEngine:
     """Runs another engine on an unsharded copy of a model, which receives the weights once per step."""
 

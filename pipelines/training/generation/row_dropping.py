@@ -21,6 +21,8 @@ from pipelines.training.generation.decoders import (
 from pipelines.training.generation.engine import Completion, GenerationRequest
 from pipelines.training.generation.in_process import InProcessEngine, left_pad
 
+_SAMPLED_BYTES: Final = 512 * 2**20
+"""Most bytes of float64 logits that are turned into probabilities at once: 441 rows of a vocabulary of 151,936."""
 _DROP_SHARE: Final = 1 / 16
 """Finished rows are dropped once they are this fraction of the batch, since dropping copies the whole cache."""
 
@@ -72,7 +74,7 @@ class RowDroppingEngine(InProcessEngine):
 
 
 def sample_tokens(logits: torch.Tensor, uniforms: torch.Tensor, sampling: SamplingConfig) -> torch.Tensor:
-    """Sample a token per row.
+    """Sample a token per row. Rows are independent, so a large vocabulary takes them in parts.
 
     Args:
         logits: (rows, vocabulary).
@@ -84,6 +86,12 @@ def sample_tokens(logits: torch.Tensor, uniforms: torch.Tensor, sampling: Sampli
     """
     if sampling.temperature == 0:
         return logits.argmax(dim=-1)
+    rows = max(1, _SAMPLED_BYTES // (8 * logits.shape[-1]))
+    parts = zip(logits.split(rows), uniforms.split(rows), strict=True)
+    return torch.cat([_sample_rows(part, numbers, sampling) for part, numbers in parts])
+
+
+def _sample_rows(logits: torch.Tensor, uniforms: torch.Tensor, sampling: SamplingConfig) -> torch.Tensor:
     logits = logits.double() / sampling.temperature
     if sampling.top_k:
         kth = logits.topk(min(sampling.top_k, logits.shape[-1]), dim=-1).values[:, -1:]

@@ -1,12 +1,13 @@
 """Policy and critic networks, which compute outputs for the generated tokens of a right-padded batch only.
 
-Logits of other positions are never computed: with a vocabulary of 128,000 they would take most of the memory.
+Logits of other positions are never computed: with a vocabulary of 128,000 they would take most of the memory. Those of
+generated tokens are computed in parts of at most `LOGITS_BYTES`.
 Padding is on the right, where a causal model cannot attend to it from a valid position.
 """
 
 import copy
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +17,10 @@ from pipelines.training.core.transformers_compat import decoder_layers
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
+
+LOGITS_BYTES: Final = 512 * 2**20
+"""Most bytes of float32 logits that exist at once: 883 tokens of a vocabulary of 151,936. TRL's trainers use tiles of
+the same size."""
 
 
 class PolicyNetwork(nn.Module):  # type: ignore[misc] # torch is not followed by mypy
@@ -38,6 +43,23 @@ class PolicyNetwork(nn.Module):  # type: ignore[misc] # torch is not followed by
             Log-probabilities and entropies, (n,) each, float32.
         """
         hidden = self.model.base_model(input_ids=ids, use_cache=False).last_hidden_state[target_mask]
+        tokens = tokens_of_logits(self.model.get_output_embeddings().out_features)
+        if len(hidden) <= tokens:
+            return self._score(hidden, targets, temperature)
+        # The backward pass computes the logits of a part again, so that those of one part exist at a time.
+        score = partial(checkpoint, self._score, use_reentrant=False, preserve_rng_state=False)
+        parts = [
+            score(part, chosen, temperature)
+            for part, chosen in zip(hidden.split(tokens), targets.split(tokens), strict=True)
+        ]
+        return torch.cat([part[0] for part in parts]), torch.cat([part[1] for part in parts])
+
+    def stored_names(self) -> dict[str, str]:
+        """Return the name in the model's files of each parameter."""
+        return {f"model.{name}": name for name, _ in self.model.named_parameters()}
+
+    def _score(self, hidden: Tensor, targets: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
+        """Compute what `forward` returns from the last hidden states of the targets' positions, (n, width)."""
         logits = self.model.get_output_embeddings()(hidden).float() / temperature
         log_probs = torch.log_softmax(logits, dim=-1)
         entropy = -(log_probs.exp() * log_probs).sum(dim=-1)
@@ -51,6 +73,7 @@ class ValueNetwork(nn.Module):  # type: ignore[misc]
     def __init__(self, model: "PreTrainedModel") -> None:
         super().__init__()
         self.backbone = copy.deepcopy(model.base_model)
+        self._prefix = "" if model.base_model is model else f"{model.base_model_prefix}."
         self.head = nn.Linear(model.config.hidden_size, 1)
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
@@ -60,6 +83,15 @@ class ValueNetwork(nn.Module):  # type: ignore[misc]
         hidden = self.backbone(input_ids=ids, use_cache=False).last_hidden_state[target_mask]
         values: Tensor = self.head(hidden).squeeze(-1).float().clone()
         return values
+
+    def stored_names(self) -> dict[str, str]:
+        """Return the name in the model's files of each parameter of the backbone; those of the head are in none."""
+        return {f"backbone.{name}": f"{self._prefix}{name}" for name, _ in self.backbone.named_parameters()}
+
+
+def tokens_of_logits(vocabulary: int) -> int:
+    """Return how many tokens have their logits computed at once; at least one."""
+    return max(1, LOGITS_BYTES // (4 * vocabulary))
 
 
 def freeze_copy(policy: PolicyNetwork) -> PolicyNetwork:

@@ -6,6 +6,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import torch
+
 from pipelines.errors import Interrupted
 from pipelines.folder import StageFolder
 from pipelines.signals import graceful
@@ -16,9 +18,10 @@ from pipelines.training.core import runtime
 from pipelines.training.core.checkpoint import TrainingCheckpoint
 from pipelines.training.core.configs import PPOConfig
 from pipelines.training.core.model import load_model, max_positions, save_model
+from pipelines.training.core.shard_loading import StoredWeights, allocate_model, fill_shards, open_for_sharding
 from pipelines.training.generation.engine import Engine
 from pipelines.training.generation.factory import make_engine
-from pipelines.training.generation.inference_copy import InferenceCopyEngine, copy_weights, make_inference_copy
+from pipelines.training.generation.inference_copy import InferenceCopyEngine, copy_weights
 from pipelines.training.ppo.batch import RolloutBatch
 from pipelines.training.ppo.fsdp import connect_ranks
 from pipelines.training.ppo.networks import PolicyNetwork, ValueNetwork, freeze_copy, recompute_activations
@@ -50,8 +53,12 @@ def run(config: PPOConfig, inputs: Inputs, folder: StageFolder) -> None:
     loaded = load_problems(inputs.one("problems"))
     path = inputs.model()
     tokenizer = load_tokenizer(path)
-    model = load_model(path)
-    trainer = build_trainer(config, model, run_on, ranks)
+    weights: StoredWeights | None = None
+    if ranks.size > 1:
+        model, weights = open_for_sharding(path)
+    else:
+        model = load_model(path).to(run_on.device)
+    trainer = build_trainer(config, model, run_on, ranks, weights)
     with closing(build_engine(config, path, model, tokenizer, run_on, ranks)) as engine:
         sampler = RolloutSampler(
             folder.key, loaded.task, tokenizer, engine, seed=config.seed, max_prompt_tokens=config.max_prompt_tokens
@@ -59,7 +66,7 @@ def run(config: PPOConfig, inputs: Inputs, folder: StageFolder) -> None:
         runner = RLStepRunner(config, folder, loaded, sampler, ranks, positions=max_positions(model))
         PPOLoop(config, runner, trainer, pad=int(tokenizer.pad_token_id)).run()
         if ranks.size > 1:
-            whole = load_model(path) if ranks.rank == 0 else None
+            whole = allocate_model(path, torch.float32, torch.device("cpu")) if ranks.rank == 0 else None
             copy_weights(model, whole)
             model = whole
         if ranks.rank == 0:
@@ -69,8 +76,22 @@ def run(config: PPOConfig, inputs: Inputs, folder: StageFolder) -> None:
         ranks.barrier()
 
 
-def build_trainer(config: PPOConfig, model: "PreTrainedModel", run_on: runtime.Runtime, ranks: Ranks) -> PPOTrainer:
-    """Build policy, critic and reference, on their device or sharded over the processes, with optimizers."""
+def build_trainer(
+    config: PPOConfig,
+    model: "PreTrainedModel",
+    run_on: runtime.Runtime,
+    ranks: Ranks,
+    weights: StoredWeights | None = None,
+) -> PPOTrainer:
+    """Build policy, critic and reference, on their device or sharded over the processes, with optimizers.
+
+    Args:
+        config: of the stage.
+        model: the initial policy.
+        run_on: device and number type.
+        ranks: the processes of the stage.
+        weights: what the shards are filled with if the model has no weights yet.
+    """
     policy = PolicyNetwork(model)
     critic = ValueNetwork(model)
     reference = freeze_copy(policy) if config.kl else None
@@ -82,6 +103,8 @@ def build_trainer(config: PPOConfig, model: "PreTrainedModel", run_on: runtime.R
             continue
         if ranks.size > 1:
             ranks.shard(network)
+            if weights is not None:
+                fill_shards(network, network.stored_names(), weights, run_on.device, ranks.rank)
         else:
             network.to(run_on.device)
     return PPOTrainer(
@@ -107,7 +130,8 @@ def build_engine(
     longest = config.longest_sequence()
     if ranks.size == 1 or config.engine.name == "vllm":
         return make(model=model, max_sequence=longest, group=ranks if ranks.size > 1 else None)
-    copy = make_inference_copy(load_model(path), run_on.compute).to(run_on.device)
+    # The first `sync` fills it.
+    copy = allocate_model(path, run_on.compute, run_on.device).requires_grad_(False)
     return InferenceCopyEngine(model, copy, make(model=copy, max_sequence=longest))
 
 
