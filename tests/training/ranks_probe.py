@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -10,9 +11,11 @@ from typing import Any
 
 import torch
 
-from pipelines.errors import StageFailed
+from pipelines import signals
+from pipelines.errors import Interrupted, StageFailed
 from pipelines.folder import StageFolder
 from pipelines.run import prepare, run_stage
+from pipelines.training.core.checkpoint import UNFINISHED
 from pipelines.training.core.model import gather_parameters
 from pipelines.training.generation.inference_copy import copy_weights
 from pipelines.training.ppo import networks
@@ -28,6 +31,9 @@ RANK = int(os.environ["RANK"])
 SHARDED = PPO | {"sharding": "fsdp"}
 UPDATE: dict[str, Any] = {"mini_batch": 3, "micro_batch": 1, "epochs": 2, "kl": 0.1}
 """Three rows, then one: neither divides by two, so that a process must wait or pass rows for nothing."""
+
+STOPPED_AT = 4
+"""The first backward pass of step 2: each step has two, one an optimizer step."""
 
 
 def sharded() -> PPOTrainer:
@@ -106,10 +112,10 @@ def run_ppo(out: Path, inputs: list[Path], *, killed_at: int | None = None) -> N
     if killed_at is not None:
         update: Callable[..., Any] = PPOTrainer.update
 
-        def dying(self: PPOTrainer, batch: RolloutBatch, step: int) -> dict[str, float]:
+        def dying(self: PPOTrainer, batch: RolloutBatch, step: int, *rest: Any, **named: Any) -> dict[str, float]:
             if step == killed_at:
                 raise Killed
-            return dict(update(self, batch, step))
+            return dict(update(self, batch, step, *rest, **named))
 
         PPOTrainer.update = dying  # type: ignore[method-assign]
         with contextlib.suppress(Killed):
@@ -119,14 +125,42 @@ def run_ppo(out: Path, inputs: list[Path], *, killed_at: int | None = None) -> N
     run_stage(StageFolder(out))
 
 
+def stop_and_resume(out: Path, inputs: list[Path]) -> int:
+    """The stage with a stop signal to the second process, in the middle of an update, and then again.
+
+    Returns:
+        The step of the checkpoint in between, negative if it was not taken in the middle of a step.
+    """
+    ranks = connect_ranks(CPU)
+    backward: Callable[..., Any] = PPOTrainer._backward
+    calls = iter(range(1_000_000))
+
+    def stopping(self: PPOTrainer, *given: Any) -> Any:
+        if next(calls) == STOPPED_AT and RANK == 1:
+            signal.raise_signal(signal.SIGUSR2)
+        return backward(self, *given)
+
+    signals.install()
+    PPOTrainer._backward = stopping  # type: ignore[method-assign,assignment]
+    with contextlib.suppress(Interrupted):
+        run_ppo(out, inputs)
+    PPOTrainer._backward = backward  # type: ignore[method-assign]
+    signals.install()  # forgets the stop
+    step, path = StageFolder(out).checkpoints()[-1]
+    within = (path / UNFINISHED).exists()
+    ranks.barrier()
+    run_ppo(out, inputs)
+    return step if within else -step
+
+
 def fail(out: Path, inputs: list[Path]) -> None:
     """The stage with a second process that fails in its second step, while the first waits for it."""
     update: Callable[..., Any] = PPOTrainer.update
 
-    def failing(self: PPOTrainer, batch: RolloutBatch, step: int) -> dict[str, float]:
+    def failing(self: PPOTrainer, batch: RolloutBatch, step: int, *rest: Any, **named: Any) -> dict[str, float]:
         if RANK == 1 and step == 1:
             raise StageFailed("the second process failed")
-        return dict(update(self, batch, step))
+        return dict(update(self, batch, step, *rest, **named))
 
     PPOTrainer.update = failing  # type: ignore[method-assign]
     run_ppo(out, inputs)
@@ -142,6 +176,7 @@ def main() -> None:
     found = {"updates": compare_updates(), "resumed": compare_resumed(out / "saved")}
     run_ppo(out / "undisturbed", inputs)
     run_ppo(out / "killed", inputs, killed_at=3)
+    found["stopped"] = {"step": stop_and_resume(out / "stopped", inputs)}
     if RANK == 0:
         (out / "found.json").write_text(json.dumps(found))
     torch.distributed.destroy_process_group()

@@ -181,10 +181,11 @@ def test_a_stop_saves_a_checkpoint_and_is_continued(
 ) -> None:
     update = PPOTrainer.update
 
-    def stopping(self: PPOTrainer, batch: Any, step: int) -> dict[str, float]:
+    def stopping(self: PPOTrainer, batch: Any, step: int, *rest: Any, **named: Any) -> dict[str, float]:
+        found = update(self, batch, step, *rest, **named)
         if step == 2:
             signal.raise_signal(signal.SIGTERM)
-        return update(self, batch, step)
+        return found
 
     with monkeypatch.context() as patch:
         patch.setattr(PPOTrainer, "update", stopping)
@@ -261,10 +262,10 @@ def test_a_stage_whose_records_were_deleted_while_it_ran_is_not_done(
 ) -> None:
     update = PPOTrainer.update
 
-    def deleting(self: PPOTrainer, batch: Any, step: int) -> dict[str, float]:
+    def deleting(self: PPOTrainer, batch: Any, step: int, *rest: Any, **named: Any) -> dict[str, float]:
         if step == 2:
             (tmp_path / "ppo" / f"{family}-train-001.jsonl").unlink()
-        return update(self, batch, step)
+        return update(self, batch, step, *rest, **named)
 
     config = PPO | {"checkpoint_every": 1, "keep_checkpoints": 9}
     with monkeypatch.context() as patch:

@@ -102,7 +102,7 @@ def test_the_stage_draws_and_learns_what_one_process_does(out: Path, undisturbed
 
 
 def test_only_one_process_writes(out: Path) -> None:
-    for name in ("undisturbed", "killed"):
+    for name in ("undisturbed", "killed", "stopped"):
         folder = StageFolder(out / name)
         lines = [line for path in stream_files(folder.path, "rollouts") for line in path.read_text().splitlines()]
         assert len(lines) == len({json.loads(line)["id"] for line in lines}) == 4 * 6 * 2 + 3 * 2 * 2
@@ -110,8 +110,13 @@ def test_only_one_process_writes(out: Path) -> None:
     assert files == ["metrics-eval-001.jsonl", "metrics-speed-001.jsonl", "metrics-train-001.jsonl"]
 
 
-def test_killed_and_continued_it_is_the_same_run(out: Path) -> None:
-    one, other = StageFolder(out / "undisturbed"), StageFolder(out / "killed")
+def test_a_stop_of_one_process_in_the_middle_of_a_step_stops_both_there(out: Path) -> None:
+    assert json.loads((out / "found.json").read_text())["stopped"]["step"] == 2
+
+
+@pytest.mark.parametrize("disturbed", ["killed", "stopped"])
+def test_killed_or_stopped_and_continued_it_is_the_same_run(disturbed: str, out: Path) -> None:
+    one, other = StageFolder(out / "undisturbed"), StageFolder(out / disturbed)
     for name in ("train", "eval"):
         assert read_metrics(one, name) == read_metrics(other, name)
     assert list(read_rollouts(one.path)) == list(read_rollouts(other.path))

@@ -20,6 +20,10 @@ from pipelines.folder import StageFolder
 from pipelines.manifest import DamagedCheckpoint
 
 LAYOUT: Final = 1
+LAYOUT_WITHIN_STEP: Final = 2
+"""Layout of a checkpoint in the middle of a step; an earlier version, which would repeat that step, refuses it."""
+UNFINISHED: Final = "unfinished.pt"
+"""File of such a checkpoint with the unfinished step."""
 _STATE: Final = "state.json"
 _RANDOM: Final = "random"
 
@@ -48,9 +52,24 @@ class TrainingCheckpoint:
         self._folder = folder
         self._parts = dict(parts)
         self._key = folder.key
+        self.unfinished: dict[str, Any] | None = None
+        """The unfinished step in the checkpoint that was resumed; None at the beginning of a step."""
 
-    def save(self, step: int, *, keep: int | None = None, extra: Mapping[str, Any] | None = None) -> None:
+    def save(
+        self,
+        step: int,
+        *,
+        keep: int | None = None,
+        extra: Mapping[str, Any] | None = None,
+        unfinished: Mapping[str, Any] | None = None,
+    ) -> None:
         """Write the checkpoint of `step`, with `extra` (JSON values) beside the states.
+
+        Args:
+            step: the step that follows, or the one that is unfinished.
+            keep: number of newest checkpoints that stay.
+            extra: JSON values.
+            unfinished: what continues in the middle of the step: plain values and tensors.
 
         Raises:
             OSError: the disk is full; earlier checkpoints are untouched.
@@ -58,7 +77,7 @@ class TrainingCheckpoint:
         with self._folder.new_checkpoint(step, keep=keep) as path:
             for name, part in self._parts.items():
                 torch.save(part.state_dict(), path / f"{name}.pt")
-            write_state(path, self._key, step, extra)
+            write_state(path, self._key, step, extra, unfinished)
 
     def resume(self) -> int:
         """Restore the newest intact checkpoint and return its step; 0 without a checkpoint.
@@ -69,17 +88,19 @@ class TrainingCheckpoint:
         Raises:
             InvalidInput: a checkpoint belongs to another stage or config.
         """
-        found: list[tuple[RandomStates, dict[str, dict[str, Any]]]] = []
+        self.unfinished = None
+        found: list[tuple[RandomStates, dict[str, dict[str, Any]], dict[str, Any] | None]] = []
 
         def load(path: Path, step: int) -> None:
             found.clear()  # one checkpoint in memory at a time
             states = read_checkpoint_state(path, self._key, step)
-            found.append((states, {name: load_tensors(path / f"{name}.pt") for name in self._parts}))
+            parts = {name: load_tensors(path / f"{name}.pt") for name in self._parts}
+            found.append((states, parts, read_unfinished(path)))
 
         usable = self._folder.usable_checkpoint(load)
         if usable is None:
             return 0
-        random_states, loaded = found[-1]
+        random_states, loaded, self.unfinished = found[-1]
         for name, part in self._parts.items():
             part.load_state_dict(loaded[name])
         random_states.restore()
@@ -98,10 +119,15 @@ class RandomStates:
         _restore_random(self.plain, self.torch)
 
 
-def write_state(path: Path, key: str, step: int, extra: Mapping[str, Any] | None) -> None:
-    """Complete a checkpoint folder: write random states and the stage's key."""
+def write_state(
+    path: Path, key: str, step: int, extra: Mapping[str, Any] | None, unfinished: Mapping[str, Any] | None = None
+) -> None:
+    """Complete a checkpoint folder: write random states, the stage's key, and an unfinished step."""
     torch.save(_torch_random(), path / f"{_RANDOM}.pt")
-    state = {"layout": LAYOUT, "key": key, "step": step, "random": _python_random()}
+    if unfinished is not None:
+        torch.save(dict(unfinished), path / UNFINISHED)
+    layout = LAYOUT if unfinished is None else LAYOUT_WITHIN_STEP
+    state = {"layout": layout, "key": key, "step": step, "random": _python_random()}
     write_json(path / _STATE, {**state, "extra": dict(extra or {})})
 
 
@@ -119,13 +145,22 @@ def read_checkpoint_state(path: Path, key: str, step: int) -> RandomStates:
     if not isinstance(state, dict):
         raise DamagedCheckpoint(f"there is no {_STATE}")
     found = {name: state.get(name) for name in ("key", "step", "layout")}
-    if found != {"key": key, "step": step, "layout": LAYOUT}:
+    if (found["key"], found["step"]) != (key, step) or found["layout"] not in (LAYOUT, LAYOUT_WITHIN_STEP):
         raise InvalidInput(
             f"{path} is a checkpoint of another stage: {', '.join(f'{k} {v}' for k, v in found.items())}",
             detail=f"This stage is {key}, step {step}, layout {LAYOUT}.",
             remedy="Move its folder `checkpoints` away and run the stage again.",
         )
     return RandomStates(state["random"], load_tensors(path / f"{_RANDOM}.pt"))
+
+
+def read_unfinished(path: Path) -> dict[str, Any] | None:
+    """Return the unfinished step in a checkpoint; None if it was taken at the beginning of a step.
+
+    Raises:
+        DamagedCheckpoint: the file cannot be read.
+    """
+    return load_tensors(path / UNFINISHED) if (path / UNFINISHED).exists() else None
 
 
 def load_tensors(path: Path) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from pipelines.training.core.checkpoint import (
     RandomStates,
     load_tensors,
     read_checkpoint_state,
+    read_unfinished,
     write_state,
 )
 from pipelines.training.ppo.trainer import OptimizedNetwork
@@ -44,9 +45,18 @@ class ShardedTrainingCheckpoint:
         self._learners = dict(networks)
         self._ranks = ranks
         self._key = folder.key
+        self.unfinished: dict[str, Any] | None = None
+        """The unfinished step in the checkpoint that was resumed; None at the beginning of a step."""
 
-    def save(self, step: int, *, keep: int | None = None, extra: Mapping[str, Any] | None = None) -> None:
-        """Write the checkpoint of `step`; it appears when the first process renames it.
+    def save(
+        self,
+        step: int,
+        *,
+        keep: int | None = None,
+        extra: Mapping[str, Any] | None = None,
+        unfinished: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Write the checkpoint of `step`; it appears when the first process renames it. See `TrainingCheckpoint.save`.
 
         Raises:
             OSError: the disk is full; earlier checkpoints are untouched.
@@ -60,7 +70,7 @@ class ShardedTrainingCheckpoint:
                 self._ranks.broadcast(str(path))
                 self._write(path, tensors)
                 torch.save({part: _plain(each) for part, each in self._learners.items()}, path / f"{_SCHEDULES}.pt")
-                write_state(path, self._key, step, extra)
+                write_state(path, self._key, step, extra, unfinished)
         self._ranks.barrier()
 
     def resume(self) -> int:
@@ -69,6 +79,7 @@ class ShardedTrainingCheckpoint:
         Raises:
             InvalidInput: a checkpoint belongs to another stage or config.
         """
+        self.unfinished = None
         candidates = self._folder.checkpoints() if self._ranks.rank == 0 else []
         while True:
             step, name, states = self._ranks.broadcast(self._next(candidates))
@@ -77,12 +88,14 @@ class ShardedTrainingCheckpoint:
                 return 0
             path = Path(name)
             try:
+                unfinished = read_unfinished(path)
                 self._load(path)
             except DamagedCheckpoint as error:
                 if self._ranks.rank == 0:
                     warn_of_damage(path, error)
                 continue
             states.restore()
+            self.unfinished = unfinished
             self._folder.record_resume(int(step))
             return int(step)
 

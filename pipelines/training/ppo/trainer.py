@@ -1,7 +1,7 @@
 """The PPO update of a step: estimates for a batch, advantages, then mini-batches of policy and value losses."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Literal
@@ -19,6 +19,7 @@ from pipelines.training.ppo.batch import MICRO_BATCH_TOKENS, MicroBatch, Rollout
 from pipelines.training.ppo.importance import importance_weights, log_ratios, sampler_metrics
 from pipelines.training.ppo.losses import policy_loss, value_loss
 from pipelines.training.ppo.networks import PolicyNetwork, ValueNetwork
+from pipelines.training.ppo.update_progress import UpdateProgress, UpdateStopped
 from pipelines.training.rl.ranks import Ranks, shard_items
 
 
@@ -73,6 +74,11 @@ class _Learning:
     """Whether the policy is updated, and not the critic alone."""
 
 
+def _stop_if(stopping: Callable[[], bool]) -> None:
+    if stopping():
+        raise UpdateStopped
+
+
 @dataclass(slots=True)
 class PPOTrainer:
     """Policy, critic and reference of a stage, and the update of policy and critic on a batch."""
@@ -113,14 +119,31 @@ class PPOTrainer:
             "critic_schedule": self.critic.schedule,
         }
 
-    def update(self, batch: RolloutBatch, step: int) -> dict[str, float]:
+    def update(
+        self,
+        batch: RolloutBatch,
+        step: int,
+        progress: UpdateProgress | None = None,
+        *,
+        stopping: Callable[[], bool] = lambda: False,
+    ) -> dict[str, float]:
         """Update policy and critic on the rollouts of one step; return its metrics.
 
+        Args:
+            batch: the rollouts.
+            step: number of the step.
+            progress: how far an earlier start came with this update; kept up to date.
+            stopping: whether to stop, asked before each micro-batch in all processes.
+
         Raises:
+            UpdateStopped: `stopping` was true; `progress` says what was done.
             StageFailed: out of memory, or gradients that are not finite.
         """
         config = self.config
-        estimates = self.estimate(batch, step)
+        progress = UpdateProgress() if progress is None else progress
+        if progress.estimates is None:
+            progress.estimates = self.estimate(batch, step, stopping=stopping)
+        estimates = progress.estimates
         divergence = torch.zeros_like(estimates.log_probs)
         if estimates.reference is not None:
             divergence = estimates.log_probs - estimates.reference
@@ -144,7 +167,7 @@ class PPOTrainer:
         epochs = config.critic_warmup_epochs if warming else config.epochs
         learns = not warming and not equal
         learning = _Learning(estimates, advantages, returns, weights, actor=learns)
-        return metrics | self._learn(batch, learning, step=step, epochs=epochs)
+        return metrics | self._learn(batch, learning, progress, step=step, epochs=epochs, stopping=stopping)
 
     def _importance(self, batch: RolloutBatch, estimates: RolloutEstimates) -> tuple[Tensor | None, dict[str, float]]:
         """Return the importance weights of a batch, None where none are wanted, and the metrics of the mismatch."""
@@ -156,12 +179,19 @@ class PPOTrainer:
         metrics = sampler_metrics(ratios, batch.mask, compared, cap)
         return (None if level == "none" else importance_weights(ratios, level, cap)), metrics
 
-    def estimate(self, batch: RolloutBatch, step: int) -> RolloutEstimates:
-        """Compute log-probabilities, values and entropies of a batch under the current networks."""
+    def estimate(
+        self, batch: RolloutBatch, step: int, *, stopping: Callable[[], bool] = lambda: False
+    ) -> RolloutEstimates:
+        """Compute log-probabilities, values and entropies of a batch under the current networks.
+
+        Raises:
+            UpdateStopped: `stopping` was true before a micro-batch.
+        """
         found = [torch.zeros(batch.mask.shape) for _ in range(4)]
         log_probs, reference, values, entropy = found
         with torch.no_grad():
             for rows, counted in self._shared(batch, range(len(batch))):
+                _stop_if(stopping)
                 micro_batch = batch.micro_batch(rows, self.runtime.device)
                 with self._guard(micro_batch, step), self.runtime.autocast():
                     chosen, spread = self.policy(*self._inputs(micro_batch))
@@ -176,26 +206,34 @@ class PPOTrainer:
         log_probs, reference, values, entropy = (self.ranks.all_reduce_sum(each) for each in found)
         return RolloutEstimates(log_probs, reference if self.reference is not None else None, values, entropy)
 
-    def _learn(self, batch: RolloutBatch, learning: "_Learning", *, step: int, epochs: int) -> dict[str, float]:
-        sums = torch.zeros(5, dtype=torch.float64)
+    def _learn(
+        self,
+        batch: RolloutBatch,
+        learning: "_Learning",
+        progress: UpdateProgress,
+        *,
+        step: int,
+        epochs: int,
+        stopping: Callable[[], bool],
+    ) -> dict[str, float]:
         tokens = epochs * int(batch.lengths.sum())
-        norms: dict[str, list[float]] = {"actor": [], "critic": []}
-        for epoch in range(epochs):
-            order = np.random.default_rng([self.config.seed, step, epoch]).permutation(len(batch)).tolist()
-            for size, networks in self._passes(learning):
-                for start in range(0, len(order), size):
-                    rows = order[start : start + size]
-                    n = int(batch.lengths[rows].sum())
-                    for part, counted in self._shared(batch, rows):
-                        micro_batch = batch.micro_batch(part, self.runtime.device)
-                        # Sharded gradients are averaged over the processes, but each holds only its share of the sum.
-                        weight = self.ranks.size / n if counted else 0.0
-                        with self._guard(micro_batch, step):
-                            found = self._backward(micro_batch, learning, weight, networks)
-                        if counted:
-                            sums += found
-                    for name in networks:
-                        norms[name].append(self.networks()[name].step(name))
+        sums, norms = progress.sums.clone(), progress.norms
+        for number, (rows, networks) in enumerate(self._mini_batches(batch, learning, step=step, epochs=epochs)):
+            if number < progress.optimizer_steps:
+                continue
+            n = int(batch.lengths[rows].sum())
+            for part, counted in self._shared(batch, rows):
+                _stop_if(stopping)
+                micro_batch = batch.micro_batch(part, self.runtime.device)
+                # Sharded gradients are averaged over the processes, but each holds only its share of the sum.
+                weight = self.ranks.size / n if counted else 0.0
+                with self._guard(micro_batch, step):
+                    found = self._backward(micro_batch, learning, weight, networks)
+                if counted:
+                    sums += found
+            for name in networks:
+                norms[name].append(self.networks()[name].step(name))
+            progress.optimizer_steps, progress.sums = number + 1, sums.clone()
         policy, clipped, policy_change, value, value_clipped = (self.ranks.all_reduce_sum(sums) / tokens).tolist()
         metrics = {
             "value_loss": value,
@@ -210,6 +248,16 @@ class PPOTrainer:
                 "actor_grad_norm": sum(norms["actor"]) / len(norms["actor"]),
             }
         return metrics
+
+    def _mini_batches(
+        self, batch: RolloutBatch, learning: "_Learning", *, step: int, epochs: int
+    ) -> Iterator[tuple[list[int], tuple[str, ...]]]:
+        """Yield the rows of each optimizer step of an update, and the networks it updates."""
+        for epoch in range(epochs):
+            order = np.random.default_rng([self.config.seed, step, epoch]).permutation(len(batch)).tolist()
+            for size, networks in self._passes(learning):
+                for start in range(0, len(order), size):
+                    yield order[start : start + size], networks
 
     def _passes(self, learning: "_Learning") -> list[tuple[int, tuple[str, ...]]]:
         """Return the passes over a batch in one epoch: rollouts per optimizer step, and the networks it updates.

@@ -1,16 +1,17 @@
 """The `ppo` stage: rollouts, updates, evaluations and checkpoints until all steps are done."""
 
 import time
+from collections.abc import Callable
 from contextlib import closing
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import torch
 
 from pipelines.errors import Interrupted
 from pipelines.folder import StageFolder
-from pipelines.signals import graceful
+from pipelines.signals import Stop, graceful
 from pipelines.stages import Inputs
 from pipelines.tasks.loading import load_problems
 from pipelines.tokenizer import load_tokenizer
@@ -27,6 +28,7 @@ from pipelines.training.ppo.fsdp import connect_ranks
 from pipelines.training.ppo.networks import PolicyNetwork, ValueNetwork, freeze_copy, recompute_activations
 from pipelines.training.ppo.sharded_checkpoint import ShardedTrainingCheckpoint
 from pipelines.training.ppo.trainer import OptimizedNetwork, PPOTrainer
+from pipelines.training.ppo.update_progress import UnfinishedStep, UpdateProgress, UpdateStopped
 from pipelines.training.rl.ranks import Ranks
 from pipelines.training.rl.step_runner import RLStepRunner, checkpoint_interval
 from pipelines.training.rl.summary import summarise_training
@@ -153,32 +155,75 @@ class PPOLoop:
         else:
             checkpoint = TrainingCheckpoint(folder, self._trainer.checkpoint_parts())
         step = checkpoint.resume()
+        unfinished = None if checkpoint.unfinished is None else UnfinishedStep.from_state(checkpoint.unfinished, ranks)
         with graceful() as stop, self._runner.open_streams(step):
             values: dict[str, float] = {}
+
+            def stopping() -> bool:
+                # A signal may arrive at different times in the processes.
+                return bool(ranks.all_reduce_max(stop.requested))
+
+            def save(unfinished: UnfinishedStep | None = None) -> None:
+                checkpoint.save(
+                    step,
+                    keep=config.keep_checkpoints,
+                    extra={"problems_seen": step * config.prompts},
+                    unfinished=None if unfinished is None else unfinished.state(ranks),
+                )
+
             while step < config.steps:
-                values |= self._evaluate(step)
-                values |= self._step(step)
+                if unfinished is None:
+                    values |= self._evaluate(step)
+                found = self._step(step, unfinished, stopping)
+                if isinstance(found, UnfinishedStep):
+                    if step or found.progress.optimizer_steps:  # else the stage begins anew without a checkpoint
+                        save(found)
+                    _interrupt(stop)
+                unfinished = None
+                values |= found
                 step += 1
                 folder.report(step, config.steps, "steps", values=values)
-                # A signal may arrive at different steps in the processes.
-                stopping = bool(ranks.all_reduce_max(stop.requested))
-                if step == config.steps or step % checkpoint_interval(config) == 0 or stopping:
-                    seen = {"problems_seen": step * config.prompts}
-                    checkpoint.save(step, keep=config.keep_checkpoints, extra=seen)
-                if stopping:
-                    stop.raise_if_requested()
-                    raise Interrupted("stopped with another process of this stage")
+                last = stopping()
+                if step == config.steps or step % checkpoint_interval(config) == 0 or last:
+                    save()
+                if last:
+                    _interrupt(stop)
             self._evaluate(step)
 
-    def _step(self, step: int) -> dict[str, float]:
-        """Sample the rollouts of a step, update on them, write metrics; return the values to show as progress."""
+    def _step(
+        self, step: int, unfinished: UnfinishedStep | None, stopping: Callable[[], bool]
+    ) -> dict[str, float] | UnfinishedStep:
+        """Sample the rollouts of a step, update on them, write metrics.
+
+        Args:
+            step: number of the step.
+            unfinished: what an earlier start did of it.
+            stopping: whether a stop was requested, in any process.
+
+        Returns:
+            The values to show as progress, or the unfinished step after a stop in the middle of its update.
+        """
         began = time.perf_counter()
-        rollouts = self._runner.sample_rollouts(step)
-        generated = time.perf_counter()
-        learnt = self._trainer.update(RolloutBatch.from_rollouts(rollouts, self._pad), step)
+        rollouts = self._runner.sample_rollouts(step) if unfinished is None else unfinished.rollouts
+        sampled = time.perf_counter()
+        generating, before = (
+            (sampled - began, 0.0) if unfinished is None else (unfinished.generate_s, unfinished.update_s)
+        )
+        progress = UpdateProgress() if unfinished is None else unfinished.progress
+        batch = RolloutBatch.from_rollouts(rollouts, self._pad)
+        try:
+            learnt = self._trainer.update(batch, step, progress, stopping=stopping)
+        except UpdateStopped:
+            return UnfinishedStep(rollouts, progress, generating, before + time.perf_counter() - sampled)
         shown = self._runner.record_step(step, rollouts, learnt)
-        self._runner.record_speed(step, rollouts, generated - began, time.perf_counter() - generated)
+        self._runner.record_speed(step, rollouts, generating, before + time.perf_counter() - sampled)
         return shown
 
     def _evaluate(self, step: int) -> dict[str, float]:
         return self._runner.evaluate(step)
+
+
+def _interrupt(stop: Stop) -> NoReturn:
+    """End this process after a stop signal to it or to another one."""
+    stop.raise_if_requested()
+    raise Interrupted("stopped with another process of this stage")
