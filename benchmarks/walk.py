@@ -51,7 +51,7 @@ Seen = Callable[[str, str], None]
 
 
 class Change(NamedTuple):
-    """The one parameter that the walk changes."""
+    """A parameter that the walk changes; fields are in the order of the form."""
 
     field: str
     value: str
@@ -104,23 +104,24 @@ class Walk:
             found.setdefault(state.state, []).append(key)
         return found
 
-    async def launch(self, change: Change) -> None:
-        """Start page, launch screen, one changed parameter, launch."""
+    async def launch(self, changes: Sequence[Change]) -> None:
+        """Start page, launch screen, changed parameters, launch."""
         await self.until(lambda: self.app.screen.query(RecipeList), "the start page")
         self.seen("start", "cogtui")
         await self.press("enter")
         await self.until(lambda: isinstance(self.app.screen, LaunchScreen) and self.app.screen.preview, "the plan")
         self.seen("launch", "Enter")
         form = self.app.screen.query_one(FormView)
-        for _ in range(form.line_count):
-            if form.field is not None and form.field.name == change.field:
-                break
-            await self.press("down")
-        await self.press("enter")
-        await self.type(change.value)
-        await self.press("enter")
+        for change in changes:
+            for _ in range(form.line_count):
+                if form.field is not None and form.field.name == change.field:
+                    break
+                await self.press("down")
+            await self.press("enter")
+            await self.type(change.value)
+            await self.press("enter")
         await self.until(lambda: isinstance(self.app.screen, LaunchScreen) and self.app.screen.preview, "the new plan")
-        self.seen("changed", f"↓ Enter {change.value} Enter")
+        self.seen("changed", f"↓ Enter {changes[-1].value} Enter")
         await self.press("ctrl+l")
 
     async def watch(self) -> None:
@@ -225,7 +226,7 @@ async def record(out: Path, change: Change) -> list[Path]:
 
     async with app.run_test(size=SIZE, notifications=True) as pilot:
         walk = Walk(app, pilot, seen)
-        await walk.launch(change)
+        await walk.launch([change])
         await walk.watch()
         await walk.read()
         await walk.conclude()

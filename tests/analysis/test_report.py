@@ -17,8 +17,10 @@ from cogtui.store import open_store
 from jobs.planning.experiments import Experiment
 from jobs.planning.types import Cell
 from jobs.workspace import Workspace
+from pipelines.behaviors.sets.four_habits import FOUR_HABITS
 from pipelines.behaviors.sets.registered import BEHAVIORS
-from pipelines.records import Rollout, countdown_fields, rollout_id
+from pipelines.files import write_json
+from pipelines.records import Judgement, JudgeRun, Rollout, countdown_fields, rollout_id, text_sha256
 from tests.analysis.lab import write_ppo
 
 HOSTILE = '<script>alert(1)</script> & "quoted" \x1b[31m ‮ 3 + 5 = 8'
@@ -194,6 +196,32 @@ def test_six_traces_are_chosen_by_rules_that_are_said(workspace: Workspace) -> N
     assert {highest.id, lowest.id} <= left
     assert all(row.step == 10 for row in rows)
     assert {one.judge for one in found.traces} == {"rules, run for this report"}
+
+
+def test_a_cell_without_judgements_is_judged_for_the_page_and_says_so(workspace: Workspace) -> None:
+    text = "6 * 3 = 18, which is not 32. Let me try something else. 8 * 4 = 32, which is right."
+    cells = [add_run(workspace, name, 1, {10: [1.0, 0.1] * 4}, text) for name in ("none", "all_strategies")]
+    folder = workspace.folder(cells[1].stages["ppo"])
+    write_json(folder.artifacts / "judge_run.json", JudgeRun(id="people-1", judge="somebody").model_dump(mode="json"))
+    with folder.stream("judgements", "eval") as stream:
+        stream.append(
+            Judgement(
+                rollout_id=rollout_id(folder.key, "test", 10, f"p{place}", 0),
+                judge_run="people-1",
+                behavior=behavior,
+                status="ok" if behavior == "verification" else "api_error",
+                count=7 if behavior == "verification" else None,
+                text_sha256=text_sha256(text),
+            )
+            for place in range(8)
+            for behavior in FOUR_HABITS.names
+        )
+    page = Page(report(workspace, *cells))
+    assert "most behaviours counted (7)" in page.text
+    assert "somebody: V 7, B – (api_error), S – (api_error), C – (api_error)" in page.text
+    assert "No count for backtracking: api_error" in page.text
+    assert re.search(r"rules, run for this report: V [1-9]", page.text)
+    assert "only one judge has judged" in page.text
 
 
 def test_what_is_missing_is_said_and_is_not_zero(workspace: Workspace) -> None:

@@ -1,9 +1,14 @@
 """Compare in the app: tables, claims, and the differences of two experiments and of two runs."""
 
+from pathlib import Path
+
+import pytest
+from textual.widgets import Input
+
 from cogtui.app.annotation.screen import AnnotateScreen
 from cogtui.app.experiments.accuracy_chart import AccuracyChart
 from cogtui.app.experiments.results_screen import ResultsScreen
-from cogtui.app.shell.dialogs import ChoiceScreen
+from cogtui.app.shell.dialogs import AskScreen, ChoiceScreen
 from cogtui.app.widgets.detail_pane import DetailPane
 from cogtui.store.user_data.annotations import latest_annotations
 from jobs.planning.types import Cell
@@ -11,7 +16,7 @@ from pipelines.records import Metric
 from tests.analysis.gold_lab import annotate, write_texts
 from tests.analysis.test_gold_correction import NOT_SEEN
 from tests.app.conftest import MOMENT, Builder
-from tests.app.driving import notices, press, running, top, until
+from tests.app.driving import notices, press, running, screen_text, top, until
 
 
 def evaluated(builder: Builder, name: str, digit: str, steps: int, moment: float) -> None:
@@ -43,6 +48,32 @@ async def test_tables_and_claims_are_those_of_compare(builder: Builder) -> None:
         assert "there is no other experiment in this workspace" in notices(app)[-1]
         await press(pilot, "escape")
         assert not isinstance(app.screen, ResultsScreen)
+
+
+async def test_the_report_is_written_by_keys_and_a_wrong_folder_is_told(
+    builder: Builder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    evaluated(builder, "mini", "a", 40, MOMENT)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "taken").write_text("kept")
+    async with running(builder.workspace, (120, 40)) as (app, pilot):
+        await press(pilot, "R")  # from mode 1
+        asked = top(app, AskScreen)
+        entry = asked.query_one(Input)
+        assert entry.value == "mini-report"
+        entry.value = "taken"
+        await press(pilot, "enter")
+        assert top(app, AskScreen) is asked
+        assert "taken is a file" in screen_text(app)
+        entry.value = "taken/below"
+        await press(pilot, "enter")
+        await until(pilot, lambda: "the report cannot be written to taken/below: Not a directory" in notices(app)[-1])
+        await press(pilot, "c", "R", "enter")  # from Compare
+        await until(pilot, lambda: notices(app)[-1].startswith("written: mini-report/report.html"))
+        assert (tmp_path / "taken").read_text() == "kept"
+        assert "all_strategies − none, accuracy at the end" in (tmp_path / "mini-report/report.html").read_text()
+        names = [command.title for command in app.get_system_commands(app.screen)]
+        assert any(name.startswith("Report (") for name in names)
 
 
 async def test_the_differences_of_two_experiments_and_of_two_runs(builder: Builder) -> None:

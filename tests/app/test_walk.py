@@ -27,8 +27,9 @@ from tests.app.driving import notices, screen_text, started, visible_lines
 
 pytestmark = [pytest.mark.slow, pytest.mark.train]
 
-CHANGE = Change("stages.base.pretraining.steps", "60")
-"""Shortens the run to its quickest part; the recipe has 600."""
+CHANGES = (Change("stages.base.pretraining.steps", "60"), Change("stages.ppo.steps", "6"))
+"""Shorten the run; the recipe has 600 and 20."""
+OPTIONS = "--set stages.base.pretraining.steps=60 --set stages.ppo.steps=6"
 PRIMED = "backtracking_verification"
 
 
@@ -54,8 +55,8 @@ class Places:
     def at_changed(self) -> None:
         screen = self.app.screen
         assert isinstance(screen, LaunchScreen)
-        assert dict(screen.draft.changes) == {CHANGE.field: CHANGE.value}
-        assert "--set stages.base.pretraining.steps=60" in screen.query_one("#command", TextRows).text
+        assert dict(screen.draft.changes) == {change.field: change.value for change in CHANGES}
+        assert f"cogtui run smoke {OPTIONS}" in screen.query_one("#command", TextRows).text
         assert not self.workspace.path.exists()
 
     def at_matrix(self) -> None:
@@ -63,7 +64,7 @@ class Places:
         assert [line.split()[0] for line in lines] == ["none", PRIMED]
         assert "◐" in lines[0]
         (experiment,) = load_experiments(self.workspace)
-        assert experiment.overrides == (f"{CHANGE.field}={CHANGE.value}",)
+        assert experiment.overrides == tuple(f"{change.field}={change.value}" for change in CHANGES)
 
     def at_log(self) -> None:
         screen = self.app.screen
@@ -75,9 +76,7 @@ class Places:
     def at_done(self) -> None:
         assert {state.state for state in stage_states(self.workspace).values()} == {"done"}
         accuracies = [
-            json.loads((self.workspace.folder(cell.stages["ppo"]).path / "result.json").read_text())["final"][
-                "accuracy"
-            ]
+            json.loads((self.workspace.folder(cell.stages["ppo"]).path / "result.json").read_text())["accuracy_after"]
             for cell in load_experiments(self.workspace)[0].cells
         ]
         lines = visible_lines(self.app.screen.query_one(MatrixView))
@@ -89,26 +88,26 @@ class Places:
         assert isinstance(screen, CurvesScreen)
         assert screen.experiments == ("smoke",)
         first = screen.grid.charts[0]
-        assert [line.name for line in first.lines] == ["none", PRIMED]
-        assert [point.step for point in first.lines[0].curve.points] == [0, 10, 20]
+        assert {line.letter: line.name for line in first.lines} == {"a": "none", "b": PRIMED}
+        assert [[point.step for point in line.curve.points] for line in first.lines] == [[0, 6], [0, 6]]
         assert "one seed: no interval" in screen.query_one("#summary", TextRows).text
 
     def at_point(self) -> None:
         screen = self.app.screen
         assert isinstance(screen, CurvesScreen)
-        assert (screen.chosen, screen.step) == (PRIMED, 10)
+        assert (screen.chosen, screen.step) == (PRIMED, 0)
 
     def at_rollouts(self) -> None:
         screen = self.app.screen
         assert isinstance(screen, TracesScreen)
         assert screen.total == 48
-        assert f"{PRIMED}, step 10" in screen.path
+        assert f"{PRIMED}, step 0" in screen.path
 
     def at_trace(self) -> None:
         screen = self.app.screen
         assert isinstance(screen, TraceScreen)
         assert screen.rollout_here is not None
-        assert (screen.rollout_here.condition, screen.rollout_here.step) == (PRIMED, 10)
+        assert (screen.rollout_here.condition, screen.rollout_here.step) == (PRIMED, 0)
         self.rollout = screen.rollout_here.id
 
     def at_compare(self) -> None:
@@ -125,7 +124,7 @@ class Places:
         assert "the whole chain at work" in page
         assert "drawn at random (seed 0) from those of none" in page
         assert "Chosen from 96 completions of test problems" in page
-        assert f"cogtui run smoke --set {CHANGE.field}={CHANGE.value}" in (folder / "report.md").read_text()
+        assert f"cogtui run smoke {OPTIONS}" in (folder / "report.md").read_text()
         assert notices(self.app)[-1] == f"written: {folder / 'report.html'}\nwritten: {folder / 'report.md'}"
 
 
@@ -137,7 +136,7 @@ async def test_from_an_empty_folder_to_a_report_by_keys_alone(tmp_path: Path, mo
     async with started(app, (120, 36)) as pilot:
         places = Places(app, workspace)
         walk = Walk(app, pilot, places.seen)
-        await walk.launch(CHANGE)
+        await walk.launch(CHANGES)
         await walk.watch()
         await walk.read()
         await walk.conclude()
