@@ -5,15 +5,15 @@ BIN    := $(VENV)/bin
 DEMO   ?= cogtui-workspace
 VLLM   ?= .venv-vllm
 VERL   ?= .venv-verl
-# a file with data for others has an underscore in its name
-BENCHMARKS := $(filter-out %_data,$(patsubst benchmarks/%.py,%,$(wildcard benchmarks/[a-z]*.py)))
+# a file with data for others has an underscore in its name; pictures have targets of their own
+BENCHMARKS := $(filter-out %_data contact_sheet walk,$(patsubst benchmarks/%.py,%,$(wildcard benchmarks/[a-z]*.py)))
 
 # Test processes at once; a file's tests stay in one, so that they share their fixtures. PYTEST=-x and the like are added.
 WORKERS ?= 2
 SPREAD  := -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 PYTEST  ?=
 
-.PHONY: demo test test-fast test-nightly test-vllm vllm-env test-verl verl-env check lint types imports install slow soak soak-short bench cases screenshots clean
+.PHONY: demo test test-fast test-nightly test-vllm vllm-env test-verl verl-env check lint types imports install slow soak soak-short bench cases screenshots walk clean
 
 demo: install  ## The paper's effect in three minutes: prime one of two small models, train both by PPO, open the app
 	@$(BIN)/cogtui run examples/demo.toml --workspace $(DEMO)
@@ -82,6 +82,9 @@ cases: install  ## What is understood of each file in the folder CASES=DIR, for 
 
 screenshots: install  ## docs/screenshots/*.svg from the demo's workspace
 	$(BIN)/python -m cogtui.app.screenshots $(DEMO) docs/screenshots
+
+walk: install  ## docs/screenshots/walk*.svg: the walk through the app, on a real run of smoke (two minutes)
+	$(BIN)/python -m benchmarks.walk docs/screenshots
 
 install: $(VENV)/.installed
 

@@ -4,6 +4,7 @@ Lines differ by dash, marker and label as well as by colour. A line is broken wh
 """
 
 import statistics
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
@@ -17,6 +18,8 @@ _LEFT: Final = 52
 _TOP: Final = 28
 _BOTTOM: Final = 40
 _LEGEND_ROW: Final = 18
+_LEGEND_CHARACTERS: Final = 50
+"""In a row of names below a small chart."""
 _TICKS: Final = 5
 _LABEL_GAP: Final = 13.0
 _DASHES: Final = ("", "7 3", "2 3", "9 3 2 3")
@@ -84,7 +87,8 @@ def render_line_chart(title: str, lines: Sequence[ChartSeries], frame: ChartFram
         max(step for line in lines for step, _ in line.points) or 1,
         frame,
     )
-    height = frame.height + (_LEGEND_ROW * len(named) + 6 if frame.is_named_below else 0)
+    legend = _legend(named) if frame.is_named_below else []
+    height = frame.height + (_LEGEND_ROW * sum(len(rows) for _, rows in legend) + 6 if legend else 0)
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {frame.width} {height}" width="{frame.width}"'
         f' height="{height}" role="img" aria-label="{escape(title)}" font-family="system-ui, sans-serif"'
@@ -96,9 +100,10 @@ def render_line_chart(title: str, lines: Sequence[ChartSeries], frame: ChartFram
     steps = sorted({step for line in lines for step, _ in line.points})
     for (line, style), end in zip(styled, ends, strict=True):
         parts += _line(line, style, scale, end, steps)
-    if frame.is_named_below:
-        for place, (line, style) in enumerate(named):
-            parts += _legend_row(line, style, frame, place)
+    y = frame.height + 10
+    for style, rows in legend:
+        parts += _legend_rows(style, rows, y)
+        y += _LEGEND_ROW * len(rows)
     return "\n".join([*parts, "</svg>"])
 
 
@@ -121,15 +126,25 @@ def _letter(place: int) -> str:
     return chr(ord("a") + place % 26)
 
 
-def _legend_row(line: ChartSeries, style: _LineStyle, frame: ChartFrame, place: int) -> list[str]:
-    """Return a row below the chart: letter, sample of the line, name, and the last value or that there is none."""
-    y = frame.height + _LEGEND_ROW * place + 10
-    last = f"{line.points[-1][1].mean:.2f}" if line.points else "– no value"
+def _legend(named: Sequence[tuple[ChartSeries, _LineStyle]]) -> list[tuple[_LineStyle, list[str]]]:
+    """Return the rows of text of each line: its name, and the last value or that there is none."""
+    found = []
+    for line, style in named:
+        last = f"{line.points[-1][1].mean:.2f}" if line.points else "– no value"
+        found.append((style, textwrap.wrap(f"{line.name} {last}", _LEGEND_CHARACTERS)))
+    return found
+
+
+def _legend_rows(style: _LineStyle, rows: Sequence[str], y: float) -> list[str]:
+    """Return a line's letter, a sample of it, and its rows of text, from a height on."""
     return [
         f'<text x="{_LEFT - 40}" y="{y + 4}" fill="{style.color}" font-weight="600">{style.letter}</text>',
         f'<line x1="{_LEFT - 26}" y1="{y}" x2="{_LEFT}" y2="{y}" stroke="{style.color}" stroke-width="2"'
         f"{style.dashes}/>",
-        f'<text x="{_LEFT + 8}" y="{y + 4}">{escape(line.name)} {last}</text>',
+        *(
+            f'<text x="{_LEFT + 8}" y="{y + 4 + _LEGEND_ROW * row}">{escape(text)}</text>'
+            for row, text in enumerate(rows)
+        ),
     ]
 
 

@@ -29,7 +29,10 @@ RECIPE = """\
 # takes: 3 s
 #
 # A first paragraph
-# in two lines.
+# in two lines. Expected:
+#   1. one thing
+#   2. another
+# More about it.
 #
 #     cogtui run this
 name = "mini"
@@ -131,7 +134,8 @@ def test_a_page_has_the_sections_of_a_report_and_needs_nothing_else(workspace: W
     places = [page.text.index(title) for title in [*sections, "How to reproduce"]]
     assert places == sorted(places)
     assert "does priming pay?" in page.text
-    assert "A first paragraph in two lines." in page.text
+    about = ["A first paragraph in two lines. Expected:", "1. one thing", "2. another", "More about it."]
+    assert "".join(f"<p>{text}</p>" for text in about) in text
     assert "written <b>before</b>" in page.text
     assert "? undecided" in page.text or "✓ holds" in page.text
     assert "all_strategies − none, accuracy at the end: +0.333 ± 0.000 over 3 seeds" in page.text
@@ -276,3 +280,14 @@ def test_a_step_that_only_another_line_has_is_a_gap() -> None:
     assert [len(line.attrib["points"].split()) for line in lines] == [3, 1, 1]
     names = [text.text for text in chart.iter("{http://www.w3.org/2000/svg}text")]
     assert names[-4:] == ["a", "a 1.00", "b", "b 1.00"]
+
+
+def test_long_names_below_a_chart_are_wrapped_and_none_is_cut() -> None:
+    name = "base=mini-habits condition=backtracking_verification dose=25"
+    points = [(0, MeanEstimate(0.5, None, 1)), (9, MeanEstimate(0.25, None, 1))]
+    chart = ElementTree.fromstring(render_line_chart("t", [ChartSeries(name, points), ChartSeries("b", points)], SMALL))
+    names = [text.text or "" for text in chart.iter("{http://www.w3.org/2000/svg}text")]
+    place = names.index("base=mini-habits")
+    assert " ".join(names[place:]) == f"{name} 0.25 b b 0.25"
+    heights = [float(text.attrib["y"]) for text in chart.iter("{http://www.w3.org/2000/svg}text")]
+    assert max(heights) < float(chart.attrib["viewBox"].split()[3])

@@ -41,6 +41,9 @@ _CURVES: Final = (
 )
 _SHOWS: Final = re.compile(r"#[ \t]*shows:[ \t]*(.*)")
 _TAKES: Final = re.compile(r"#[ \t]*takes:")
+_ITEM_DEPTH: Final = 2
+_EXAMPLE_DEPTH: Final = 4
+"""Blanks before a comment's text that make it an item of a list, or an example that is left out."""
 _NOT_SET: Final = frozenset({"kind", "needs", "skip"})
 
 
@@ -133,7 +136,7 @@ def build_content(experiment: Experiment, store: Store, *, judge_error: bool) ->
 
 def _question(recipe: str) -> tuple[str, tuple[str, ...]]:
     """Return what a recipe's first comment says: its `# shows:` line, and the paragraphs that are prose."""
-    question, paragraphs = "", [""]
+    question, paragraphs, was_item = "", [""], False
     for line in recipe.splitlines():
         if not line.startswith("#"):
             if line.strip():
@@ -143,10 +146,13 @@ def _question(recipe: str) -> tuple[str, tuple[str, ...]]:
             question = question or match[1].strip()
         elif not _TAKES.match(line):
             text = line[1:]
-            if not text.strip():
+            depth = len(text) - len(text.lstrip())
+            is_item = _ITEM_DEPTH <= depth < _EXAMPLE_DEPTH
+            if not text.strip() or is_item or was_item:
                 paragraphs.append("")
-            elif not text.startswith("  "):  # an indented line is an example
+            if depth < _EXAMPLE_DEPTH:
                 paragraphs[-1] = f"{paragraphs[-1]} {text.strip()}".strip()
+            was_item = is_item
     return question, tuple(one for one in paragraphs if one)
 
 

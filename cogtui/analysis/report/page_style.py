@@ -61,6 +61,7 @@ summary { cursor: pointer; color: var(--soft); margin-top: .5rem; }
   .claim, figure, tr { break-inside: avoid; }
   .figures { grid-template-columns: 1fr 1fr; }
   details > summary { color: inherit; }
+  article details { display: none; }
   details::details-content { content-visibility: visible; height: auto; }
 }
 """
