@@ -26,6 +26,8 @@ ATTEMPT_VARIABLE: Final = "COGTUI_ATTEMPT"
 """Names the attempt folder in the environment of a stage that runs as a job."""
 RESUMED: Final = "resumed.json"
 """File of the attempt with the step that the stage really continues from."""
+LAST_SAVE: Final = "last-save.json"
+"""File with the step of the last checkpoint and how long it took."""
 _PROGRESS_EVERY_S: Final = 0.5
 _LINE_EVERY_S: Final = 2.0
 
@@ -212,6 +214,14 @@ class StageFolder:
         found = self.checkpoints()
         return found[-1] if found else None
 
+    def last_save_s(self) -> float | None:
+        """Return how long the last checkpoint took, in seconds; None if there is none or that is not known."""
+        with suppress(OSError, ValueError):
+            found = read_json(self.path / LAST_SAVE)
+            seconds = found.get("seconds") if isinstance(found, dict) else None
+            return float(seconds) if isinstance(seconds, int | float) else None
+        return None
+
     def usable_checkpoint(
         self, verify: Callable[[Path, int], object] | None = None, *, manifest: bool = True
     ) -> tuple[int, Path] | None:
@@ -265,6 +275,7 @@ class StageFolder:
         """
         from pipelines.manifest import seal_checkpoint
 
+        began = time.monotonic()
         parent = self.path / "checkpoints"
         parent.mkdir(exist_ok=True)
         final = parent / f"step-{step:06d}"
@@ -282,6 +293,8 @@ class StageFolder:
             shutil.rmtree(final)
         aside.rename(final)
         sync_folder(parent)
+        with suppress(OSError):  # only an estimate is made of it
+            write_json(self.path / LAST_SAVE, {"step": step, "seconds": time.monotonic() - began}, durable=False)
         if keep is not None:
             for _, old in self.checkpoints()[:-keep]:
                 shutil.rmtree(old, ignore_errors=True)

@@ -2,9 +2,9 @@
 
 import re
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Final, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from pipelines.errors import InvalidInput
 from pipelines.files import expand_user
@@ -31,6 +31,11 @@ class Resources(BaseModel):
     cpus: Annotated[int, Field(ge=1)] = Field(1, description="CPU cores a node.")
     memory: str | None = Field(None, description="Memory a node, e.g. 64G.")
     time: str | None = Field(None, description="Time limit: H:MM, H:MM:SS or D-HH:MM:SS.")
+    warn_s: Annotated[float, Field(gt=0, le=65_535)] | None = Field(
+        None,
+        description="Seconds before the time limit or a preemption at which the stage is asked to save; by default "
+        "three times its last save, at least 60.",
+    )
     sbatch: dict[str, str | int | bool] = Field(
         default_factory=dict, description="Further sbatch options by long name, e.g. { exclude = 'node7' }."
     )
@@ -75,6 +80,12 @@ class Resources(BaseModel):
             if not _VARIABLE.fullmatch(name):
                 raise ValueError(f"{name!r} is not a valid name of an environment variable")
         return value
+
+    @model_validator(mode="after")
+    def _warned_within_the_limit(self) -> Self:
+        if self.warn_s is not None and self.minutes is not None and self.warn_s >= self.minutes * 60:
+            raise ValueError(f"warn_s is {self.warn_s:g}, as long as the time limit or longer: {self.time}")
+        return self
 
     @property
     def minutes(self) -> int | None:

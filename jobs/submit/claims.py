@@ -9,11 +9,13 @@ from typing import Any, Final
 from jobs.attempts import records as attempts
 from jobs.attempts.processes import process_id
 from jobs.attempts.records import Cluster, JobRecord
+from jobs.attempts.warning import warn_seconds
 from jobs.planning.types import StageInstance
 from jobs.state.types import Submission
 from jobs.submit.choice import StageChoice
 from jobs.workspace import Workspace
 from pipelines.errors import MissingRequirement
+from pipelines.folder import StageFolder
 from pipelines.stages.builtin import IMPORT, find_kind
 from pipelines.stages.settings import settings_of
 
@@ -24,6 +26,8 @@ _KEPT_FILES: Final = frozenset({"stage.json", "attempts", "replaced"})
 def new_job_record(workspace: Workspace, instance: StageInstance, number: int, cluster: Cluster) -> JobRecord:
     """Return the job record of a new attempt."""
     limit = instance.resources.minutes
+    limit_s = None if limit is None else limit * 60.0
+    saved = StageFolder(workspace.stages / instance.key).last_save_s()
     kind = find_kind(instance.kind)  # a stage with a Python of its own may have a kind that only that one has
     return JobRecord(
         key=instance.key,
@@ -36,7 +40,8 @@ def new_job_record(workspace: Workspace, instance: StageInstance, number: int, c
         resources=instance.resources.model_dump(mode="json"),
         settings=_settings(instance),
         launches_itself=kind is not None and kind.is_launching_itself(instance.config),
-        time_limit_s=None if limit is None else limit * 60.0,
+        time_limit_s=limit_s,
+        warn_s=warn_seconds(instance.resources.warn_s, limit_s, saved, cluster),
         shards=_shards(instance) if cluster == "slurm" else 0,
     )
 

@@ -8,46 +8,40 @@ from pathlib import Path
 from typing import Any, Final
 
 from jobs import submitit_adapter
+from jobs.attempts.records import JobRecord
 from jobs.recipe.resources import Resources
 from jobs.slurm import client as slurm
 from jobs.worker.entry import StageRun
 from pipelines.folder import ATTEMPT_VARIABLE
 
-WARN_S: Final = 90.0
-"""Seconds before the time limit at which Slurm warns a stage, so that it can save."""
 _SBATCH_TIMEOUT_S: Final = 60.0
 _CLIENT_VARIABLES: Final = ("SLURM_CONF", "SLURM_CLUSTERS", "SLURM_JWT")
 
 
-def warn_seconds(time_limit_s: float | None) -> float:
-    """Return how long before the time limit Slurm warns the stage: 90 s, or a quarter of a short limit."""
-    return WARN_S if time_limit_s is None else max(5.0, min(WARN_S, time_limit_s / 4))
-
-
 def parameters(
-    resources: Resources, name: str, after: Sequence[str], attempt: Path, *, shards: Sequence[int] = ()
+    job: JobRecord, after: Sequence[str], attempt: Path, *, name: str = "", shards: Sequence[int] = ()
 ) -> dict[str, Any]:
     """Return the parameters of submitit's Slurm executor for a stage.
 
     Args:
-        resources: of the stage.
-        name: unique name of the job.
+        job: of the attempt.
         after: ids of jobs that must end well first.
         attempt: the attempt folder.
+        name: unique name in Slurm, if not that of the job.
         shards: indices of the shards if the job is the array that works on them; each has a folder in `attempt`.
     """
+    resources = Resources.model_validate(job.resources)
     further: dict[str, Any] = {"requeue": True}
     if after:
         further["dependency"] = "afterok:" + ":".join(after)
         # without it a job whose input failed stays pending for ever
         further["kill-on-invalid-dep"] = "yes"
     further.update(resources.sbatch)
-    limit = None if resources.minutes is None else resources.minutes * 60.0
     srun = [f"--cpus-per-task={resources.cpus}"]  # since 22.05 srun does not take it from sbatch
     if resources.nodes > 1:
         srun.append("--kill-on-bad-exit=1")
     given = {
-        "job_name": name,
+        "job_name": name or job.name,
         "partition": resources.partition,
         "account": resources.account,
         "qos": resources.qos,
@@ -58,7 +52,7 @@ def parameters(
         "gpus_per_node": resources.gpus or None,
         "mem": resources.memory,
         "time": resources.minutes,
-        "signal_delay_s": int(warn_seconds(limit)),
+        "signal_delay_s": int(job.warn_s),
         # a folder named `jobs` in the user's current directory must not shadow this package
         "setup": ["export PYTHONSAFEPATH=1", *resources.setup],
         "srun_args": srun,

@@ -13,7 +13,7 @@ from jobs.slurm import client as slurm
 from jobs.state.types import StageState, Submission
 from jobs.submit.choice import StageChoice
 from jobs.submit.claims import claim_attempt, claimed_by_other, new_job_record, submission
-from jobs.submit.sbatch import parameters, sbatch, sbatch_text, warn_seconds
+from jobs.submit.sbatch import parameters, sbatch, sbatch_text
 from jobs.workspace import Workspace
 from pipelines.errors import InvalidInput, MissingRequirement
 
@@ -101,7 +101,6 @@ def _dependencies(
 
 
 def _submit(job: JobRecord, path: Path, instance: StageInstance, after: Sequence[str], *, anew: bool) -> str:
-    job = job.model_copy(update={"warn_s": warn_seconds(job.time_limit_s)})
     try:
         if job.shards:
             shards_id = _submit_shards(job, path, instance, after, anew=anew)
@@ -109,7 +108,7 @@ def _submit(job: JobRecord, path: Path, instance: StageInstance, after: Sequence
                 job = job.model_copy(update={"shards_job_id": shards_id})
                 attempts.write_record(path / attempts.JOB, job)
                 after = [shards_id]
-        job_id = sbatch(path, parameters(instance.resources, job.name, after, path), [path])
+        job_id = sbatch(path, parameters(job, after, path), [path])
     except slurm.SlurmCommandError as problem:
         if isinstance(problem, slurm.SlurmRefusal):
             _record_refusal(job, path, str(problem))
@@ -143,7 +142,7 @@ def _submit_shards(
         return None
     place = path / attempts.ARRAY
     place.mkdir(mode=attempts.PRIVATE_WRITE)
-    values = parameters(instance.resources, f"{job.name}.shards", after, path, shards=left)
+    values = parameters(job, after, path, name=f"{job.name}.shards", shards=left)
     return sbatch(place, values, [attempts.shard_path(path, index) for index in left], array=True)
 
 
@@ -174,12 +173,12 @@ def preview_slurm(workspace: Workspace, instance: StageInstance) -> str:
     after = [f"<{key}>" for key in instance.inputs if not (workspace.stages / key / attempts.RESULT).exists()]
     path = attempts.attempt_path(stage, number)
     if not job.shards:
-        return sbatch_text(path, parameters(instance.resources, job.name, after, path))
+        return sbatch_text(path, parameters(job, after, path))
     anew = (stage / attempts.RESULT).exists()
     ended = {} if anew else _done_before(path.parent, number, job.shards)
     left = [index for index in range(job.shards) if index not in ended]
     if not left:
-        return sbatch_text(path, parameters(instance.resources, job.name, after, path))
-    array = parameters(instance.resources, f"{job.name}.shards", after, path, shards=left)
-    gather = parameters(instance.resources, job.name, [f"<array of {instance.key}>"], path)
+        return sbatch_text(path, parameters(job, after, path))
+    array = parameters(job, after, path, name=f"{job.name}.shards", shards=left)
+    gather = parameters(job, [f"<array of {instance.key}>"], path)
     return f"{sbatch_text(path / attempts.ARRAY, array, tasks=len(left))}\n{sbatch_text(path, gather)}"

@@ -21,6 +21,7 @@ from jobs.attempts import processes as process
 from jobs.attempts import records as attempts
 from jobs.attempts.agent_link import ensure_agent
 from jobs.attempts.records import EndCause, ExitRecord, JobRecord
+from jobs.attempts.warning import warn_seconds
 from jobs.worker import requeue
 from jobs.worker.command import child_environment, stage_command
 from jobs.worker.records import AttemptRecorder
@@ -171,7 +172,8 @@ class Worker:
         poller.register(descriptor, select.POLLIN)
         poller.register(self._wake_read, select.POLLIN)
         ending: SignalEscalation | None = None
-        warn_at, limit_at = self._limits()
+        limit_at = self._limit()
+        warn_at = limit_at
         beat_at = 0.0
         try:
             while True:
@@ -179,6 +181,7 @@ class Worker:
                 if now >= beat_at:
                     self._heartbeat(child.pid)
                     beat_at = now + HEARTBEAT_S
+                    warn_at = limit_at - self._warn_s()
                     ending = ending or self._ending_for_cancel()
                 if ending is None and self._stop_signal:
                     ending = self._ending_for_cancel() or self._ending_for_stop()
@@ -200,12 +203,16 @@ class Worker:
     def _members(self) -> list[int]:
         return process.descendants(os.getpid())
 
-    def _limits(self) -> tuple[float, float]:
-        """Return when to warn the stage and when to end it, on the monotonic clock; Slurm enforces its own limit."""
+    def _limit(self) -> float:
+        """Return when to end the stage, on the monotonic clock; Slurm enforces its own limit."""
         if self.job.cluster == "slurm" or self.job.time_limit_s is None:
-            return _NEVER, _NEVER
-        limit = time.monotonic() + self.job.time_limit_s
-        return limit - min(self.job.warn_s, self.job.time_limit_s / 10), limit
+            return _NEVER
+        return time.monotonic() + self.job.time_limit_s
+
+    def _warn_s(self) -> float:
+        """Return how long before the limit to warn the stage, by its last save."""
+        given = self.job.resources.get("warn_s")
+        return warn_seconds(given, self.job.time_limit_s, self.stage.last_save_s(), self.job.cluster)
 
     def _ending_for_cancel(self) -> SignalEscalation | None:
         cancel = self.records.cancel()
