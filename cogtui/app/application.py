@@ -397,7 +397,8 @@ class CogtuiApp(App[None]):
         for active in screen.active_bindings.values():
             binding = active.binding
             name = command_name(binding.description)
-            if name and not binding.system and active.enabled and name not in seen:
+            useful = not isinstance(screen, AppScreen) or screen.shows_key(binding.action)
+            if name and useful and not binding.system and active.enabled and name not in seen:
                 seen.add(name)
                 yield SystemCommand(
                     name,
@@ -469,7 +470,9 @@ _WORDS: Final = {
     "Note": "comment",
     "Quit": "exit, leave",
     "Report": "page, HTML, publish, share",
+    "Search all logs": "grep, find",
     "Start again": "retry, rerun, resume",
+    "Start all failed": "retry failed",
     "Tags": "label",
     "Traces": "rollouts, completions",
 }

@@ -100,7 +100,7 @@ def is_stopped(process: ProcessId) -> bool:
 
 def attempt_processes(attempt: Path) -> list[int]:
     """Return the pids of all living processes of an attempt on this machine, whatever their parent."""
-    needle = b"COGTUI_ATTEMPT=" + os.fsencode(os.path.realpath(attempt)) + b"\0"
+    needle = _mark(attempt)
     found = []
     for pid in _all_pids():
         try:
@@ -110,6 +110,19 @@ def attempt_processes(attempt: Path) -> list[int]:
         if needle in environment + b"\0":
             found.append(pid)
     return [pid for pid in found if pid != os.getpid() and _is_running(pid)]
+
+
+def belongs_to_attempt(pid: int, attempt: Path) -> bool:
+    """Return whether a process of this machine is one of an attempt: its id alone may be another process by now."""
+    try:
+        environment = Path(f"/proc/{pid}/environ").read_bytes()
+    except OSError:
+        return False
+    return _mark(attempt) in environment + b"\0"
+
+
+def _mark(attempt: Path) -> bytes:
+    return b"COGTUI_ATTEMPT=" + os.fsencode(os.path.realpath(attempt)) + b"\0"
 
 
 def descendants(root: int) -> list[int]:

@@ -11,6 +11,11 @@ from jobs.submit.start import check_stages, start_stages
 from jobs.workspace import Workspace
 
 
+def stages_to_start(workspace: Workspace, keys: Sequence[str]) -> list[str]:
+    """Return what `retry_stages` would start: these stages, each after those of its inputs that need it."""
+    return list(dict.fromkeys(_with_inputs(workspace, stage_states(workspace), keys)))
+
+
 def retry_stages(workspace: Workspace, keys: Sequence[str], changes: Sequence[str] = ()) -> list[str]:
     """Start stages again with their unfinished inputs, on the cluster and with what their last attempt had.
 

@@ -1,4 +1,4 @@
-"""Monitors CPU, memory, output and out-of-memory kills of a stage, for heartbeats and exit records."""
+"""Monitors CPU, memory, GPUs, output and out-of-memory kills of a stage, for heartbeats and exit records."""
 
 import os
 import time
@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
 
+from jobs.attempts.gpu_use import GpuSampler, gpus_of, mean_percent
 from jobs.attempts.records import stage_of
 
 _TICKS: Final = os.sysconf("SC_CLK_TCK")
@@ -23,10 +24,15 @@ class ResourceMonitor:
         self._sampled = time.monotonic()
         self._outputs: tuple[tuple[str, int], ...] = ()
         self._active = time.time()
+        self._gpus = GpuSampler()
 
     def sample(self, pids: Iterable[int], attempt: Path) -> dict[str, Any]:
-        """Return the content of `heartbeat.json`: times by this machine's clock, CPU seconds and resident MiB."""
-        cpu, resident = _usage(pids)
+        """Return the content of `heartbeat.json`: times by this machine's clock, CPU seconds and resident MiB.
+
+        With nvidia-ml-py also `gpu_percent` and `gpu_mb`, as of the heartbeat before.
+        """
+        members = list(pids)
+        cpu, resident = _usage(members)
         outputs = _outputs(attempt)
         now = time.monotonic()
         elapsed = max(1e-3, now - self._sampled)
@@ -34,6 +40,9 @@ class ResourceMonitor:
             self._active = time.time()
         self._cpu, self._outputs, self._sampled = cpu, outputs, now
         self._sequence += 1
+        gpus = gpus_of(self._gpus.read(), members, os.environ.get("CUDA_VISIBLE_DEVICES"))
+        percent = mean_percent(gpus)
+        gpu = {} if percent is None else {"gpu_percent": percent, "gpu_mb": round(sum(one.used_mb for one in gpus), 1)}
         return {
             "v": 1,
             "sequence": self._sequence,
@@ -41,6 +50,7 @@ class ResourceMonitor:
             "active": self._active,
             "cpu_s": round(cpu, 2),
             "resident_mb": round(resident / 2**20, 1),
+            **gpu,
         }
 
 

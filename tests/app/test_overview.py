@@ -126,11 +126,15 @@ async def test_an_archived_experiment_is_hidden_and_nothing_is_deleted(measured:
         archive_experiment(measured.workspace, "../stages")
 
 
-async def test_the_palette_lists_actions_under_the_words_people_use(measured: Builder) -> None:
-    async with running(measured.workspace, (140, 40)) as (app, _):
+async def test_the_palette_lists_what_works_here_under_the_words_people_use(small: Builder) -> None:
+    async with running(small.workspace, (140, 40)) as (app, pilot):
+        await press(pilot, "2")
         names = [one.title for one in app.get_system_commands(app.screen)]
-        assert any(name.startswith("Cancel") and "kill" in name for name in names)
-        assert any(name.startswith("Start again") and "retry" in name for name in names)
+        assert any(name.startswith("Cancel") and "kill" in name for name in names), "of the running stage"
+        await press(pilot, "down")
+        names = [one.title for one in app.get_system_commands(app.screen)]
+        assert any(name.startswith("Start again") and "retry" in name for name in names), "of the failed stage"
+        assert not any(name.startswith("Cancel") for name in names)
         assert "New experiment: run or launch a recipe" in names
         assert not {"Next line", "Page down", "Focus Next", "Copy selected text"} & set(names)
 

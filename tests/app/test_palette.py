@@ -166,12 +166,13 @@ def painted_by(workspace: Path, environment: dict[str, str]) -> str:
     os.close(slave)
     written = b""
     try:
-        for key, sign in ((b"", b"Experiments"), (b"2", b"Stages"), (b"3", b"Rollouts")):
+        for key, sign in ((b"", b"Experiments"), (b"2", b"Queue"), (b"3", b"Rollouts")):
             os.write(master, key)
             deadline, start = time.monotonic() + 60, len(written)
             while sign not in written[start:] and time.monotonic() < deadline:
                 if select.select([master], [], [], 0.1)[0]:
                     written += os.read(master, 1 << 16)
+            assert sign in written[start:], f"{sign!r} was never shown"
     finally:
         app.kill()
         app.wait()

@@ -12,6 +12,7 @@ from cogtui.app.shell.stage_figures import StageFigures
 from jobs.planning.experiments import Experiment
 from jobs.recipe.claims import CompareTable, read_compare_table
 from jobs.recipe.labels import label_text
+from jobs.state.durations import mean_seconds, share_done
 from jobs.state.types import StageState
 from pipelines.errors import CogtuiError
 
@@ -78,16 +79,6 @@ class OverviewReader:
         return tuple(found)
 
 
-def mean_seconds(states: Iterable[StageState]) -> dict[str, float]:
-    """Return how long a finished stage of each kind took, on average."""
-    took: dict[str, list[float]] = {}
-    for state in states:
-        runs = [run for attempt in state.attempts for run in attempt.runs]
-        if state.state == "done" and runs and all(run.ended is not None for run in runs):
-            took.setdefault(state.kind, []).append(sum((run.ended or 0.0) - run.started for run in runs))
-    return {kind: statistics.fmean(values) for kind, values in took.items()}
-
-
 def summarise(experiment: Experiment, snapshot: WorkspaceSnapshot, seconds: Mapping[str, float]) -> ExperimentOverview:
     """Compute the overview of one experiment."""
     keys = {key for cell in experiment.cells for key in cell.stages.values()}
@@ -122,9 +113,7 @@ def summarise(experiment: Experiment, snapshot: WorkspaceSnapshot, seconds: Mapp
 def _part(state: StageState) -> float:
     if state.state == "done":
         return 1.0
-    if state.progress is None or state.progress.total <= 0:
-        return 0.0
-    return min(1.0, max(0.0, state.progress.done / state.progress.total))
+    return share_done(state.progress) or 0.0
 
 
 def _seconds_left(states: Sequence[StageState], seconds: Mapping[str, float]) -> float | None:

@@ -20,7 +20,7 @@ from cogtui.app.experiments.matrix_data import (
 )
 from cogtui.app.experiments.matrix_widget import MatrixView
 from cogtui.app.experiments.report_actions import ReportActions
-from cogtui.app.rendering.states import format_time, state_style, urgency
+from cogtui.app.rendering.states import format_time, state_style
 from cogtui.app.rendering.styles import Part
 from cogtui.app.rendering.text import printable_line
 from cogtui.app.shell.dialogs import ChoiceScreen, ConfirmScreen
@@ -53,6 +53,7 @@ _NEEDS_EXPERIMENT = frozenset(
         "open_traces",
         "cancel",
         "retry",
+        "retry_all",
         "copy_path",
         "copy_command",
         "experiment",
@@ -95,7 +96,7 @@ class ExperimentsScreen(ReportActions, StagesScreen):
 
     MODE = "Experiments"
     HELP_TITLE = "Experiments"
-    FOOTER = ("Enter", "c", "N", "l", "t", "n", "R")
+    FOOTER: ClassVar[tuple[str, ...]] = ("Enter", "c", "N", "l", "t", "n", "R")
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("n", "experiment(1)", "Next experiment"),
         Binding("p", "experiment(-1)", "Previous experiment", show=False),
@@ -142,12 +143,10 @@ class ExperimentsScreen(ReportActions, StagesScreen):
     def stage_key(self) -> str | None:
         return self.query_one(MatrixView).key if self.has_stage_view else None
 
-    def log_scope(self) -> tuple[list[str], str]:
-        snapshot = self.context.snapshot
-        experiment = next((one for one in snapshot.experiments if one.name == self._experiment_name), None)
+    def stages_in_scope(self) -> tuple[list[str], str]:
+        experiment = next((one for one in self.context.snapshot.experiments if one.name == self._experiment_name), None)
         keys = dict.fromkeys(key for cell in experiment.cells for key in cell.stages.values()) if experiment else {}
-        stages = [snapshot.states[key] for key in keys if key in snapshot.states and snapshot.states[key].attempts]
-        return [stage.key for stage in sorted(stages, key=urgency)], f"experiment {self._experiment_name}"
+        return list(keys), f"experiment {self._experiment_name}"
 
     def show_snapshot(self, snapshot: WorkspaceSnapshot) -> None:
         """Draw the changes of a snapshot."""

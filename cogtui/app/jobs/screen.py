@@ -1,109 +1,136 @@
-"""Mode 2: every stage of the workspace in a live table, with attempts and failure reasons beside it."""
+"""Mode 2: the queue in the order it will run, with use, machines, the reason of a failure and the end of the log."""
 
-from typing import ClassVar
+import time
+from typing import ClassVar, Final
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container
 
-from cogtui.app.rendering.column_layout import Column
-from cogtui.app.rendering.states import URGENCY, format_time, progress_text, state_style, state_text, urgency
+from cogtui.app.jobs.activity import ActivityReader, JobsActivity
+from cogtui.app.jobs.log_tail import LogTail
+from cogtui.app.jobs.machine_rows import machine_rows
+from cogtui.app.jobs.queue_rows import COLUMNS, FILTERS, passes, queue_cells, sort_key, state_counts_by_name
+from cogtui.app.rendering.states import URGENCY, state_style
 from cogtui.app.rendering.styles import Part
-from cogtui.app.rendering.text import printable_line
 from cogtui.app.shell.snapshot import WorkspaceSnapshot
-from cogtui.app.stages.facts import short_title
 from cogtui.app.stages.stages_screen import StagesScreen
 from cogtui.app.widgets.detail_pane import DetailPane
-from cogtui.app.widgets.keyed_table import Cells, KeyedTable
+from cogtui.app.widgets.keyed_table import KeyedTable
 from cogtui.app.widgets.line_view import LineView
 from cogtui.app.widgets.panel import Panel
 from cogtui.app.widgets.text_rows import TextRows
-from jobs.state.types import STATE_GLYPHS, StageState
+from jobs.state.queue_order import queue_order
+from jobs.state.types import STATE_GLYPHS
 
-COLUMNS = (
-    Column("state", "state", 14),
-    Column("stage", "stage", 10),
-    Column("labels", "run", 21, grows=True),
-    Column("progress", "progress or reason", 20, grows=True),
-    Column("try", "try", 3, right=True, rank=1),
-    Column("since", "submitted", 16, rank=2),
-    Column("key", "key", 24, rank=3),
-)
+_LOOK_S: Final = 2.0
+_RARELY: Final = 10
+"""Looks of `_LOOK_S` between two readings while no stage is active."""
+
+
+class StageTable(KeyedTable):
+    """The table of stages."""
+
+    TITLE = "queue"
 
 
 class JobsScreen(StagesScreen):
-    """All stages: running ones first, then those that need attention, those that wait, those that are done."""
+    """All stages: the queue as it will run, then what needs attention, what is planned, what is done."""
 
     MODE = "Jobs"
     HELP_TITLE = "Jobs"
     SHOWS_ATTEMPTS = True
+    FOOTER: ClassVar[tuple[str, ...]] = ("Enter", "x", "r", "F", "l", "t", "/", "f")
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("a", "toggle_all", "All or unfinished"),
+        Binding("f,a", "next_filter", "All, unfinished or failed", key_display="f"),
     ]
 
     def __init__(self) -> None:
         super().__init__()
-        self._everything = True
+        self._filter = FILTERS[0]
+        self._activity: JobsActivity | None = None
+        self._activity_reader: ActivityReader | None = None
+        self._looks = 0
 
     def compose_body(self) -> ComposeResult:
         titles = TextRows(widget_id="titles")
         yield TextRows(widget_id="summary")
-        with Container(classes="split"):
-            with Panel(title="Stages", panel_id="stages-panel"):
-                yield titles
-                yield KeyedTable(COLUMNS, titles)
+        with Panel(title="Queue, in the order it will run", panel_id="stages-panel"):
+            yield titles
+            yield StageTable(COLUMNS, titles)
+        with Container(id="jobs-below"):
             with Panel(title="Why", panel_id="facts-panel", text=True):
                 yield DetailPane("facts")
+            with Panel(title="Machines", panel_id="machines-panel", text=True):
+                yield DetailPane("machines")
+        with Panel(title="Log", subtitle="l opens it", panel_id="tail-panel", text=True):
+            yield LogTail()
+
+    def on_mount(self) -> None:
+        super().on_mount()
+        self.call_every(_LOOK_S, self._look)
+        self.call_after_refresh(self._look)
 
     @property
     def stage_view(self) -> LineView:
-        return self.query_one(KeyedTable)
+        return self.query_one(StageTable)
 
     @property
     def stage_key(self) -> str | None:
-        return self.query_one(KeyedTable).key
+        return self.query_one(StageTable).key
 
-    def log_scope(self) -> tuple[list[str], str]:
-        stages = sorted(self.context.snapshot.states.values(), key=urgency)
-        return [stage.key for stage in stages if stage.attempts], "all stages of the workspace"
+    def stages_in_scope(self) -> tuple[list[str], str]:
+        return list(self.context.snapshot.states), "all stages of the workspace"
 
     def show_snapshot(self, snapshot: WorkspaceSnapshot) -> None:
         """Draw the changes of a snapshot."""
-        stages = sorted(snapshot.states.values(), key=lambda stage: (urgency(stage), -_submitted(stage), stage.key))
-        counts = {state: sum(stage.state == state for stage in stages) for state in URGENCY}
+        activity = self._activity
+        if activity is None or any(key not in snapshot.states for key in activity.places):
+            activity = JobsActivity(queue_order(snapshot.states, {}))
+        stages = sorted(snapshot.states.values(), key=lambda stage: sort_key(stage, activity))
+        counts = state_counts_by_name(snapshot.states)
         parts: list[Part] = []
-        for state, count in counts.items():
-            if count:
-                parts.append((f" {STATE_GLYPHS[state]} {count} {state} ", state_style(state)))
-        if not self._everything:
-            parts.append(("  done ones hidden (a)", "dim"))
+        for state in URGENCY:
+            if state in counts:
+                parts.append((f" {STATE_GLYPHS[state]} {counts[state]} {state} ", state_style(state)))
         nothing = "no stage here yet" if snapshot.read else "reading the workspace"
         self.query_one("#summary", TextRows).show(*(parts or [(f" {nothing}", "dim")]))
-        shown = [stage for stage in stages if self._everything or stage.state not in ("done", "planned")]
-        self.query_one(KeyedTable).set_rows([(stage.key, _cells(stage)) for stage in shown])
+        shown = [stage for stage in stages if passes(stage, self._filter)]
+        now = time.time()
+        self.query_one(StageTable).set_rows([(stage.key, queue_cells(stage, activity, now)) for stage in shown])
+        panel = self.query_one("#stages-panel", Panel)
+        panel.show_subtitle(f"{len(shown):,} of {len(stages):,} · f: {self._filter}")
         self.show_facts()
 
-    def action_toggle_all(self) -> None:
-        """Show every stage, or hide those that are done or only planned."""
-        self._everything = not self._everything
+    def show_facts(self) -> None:
+        super().show_facts()
+        stage = self.stage
+        self.query_one(LogTail).show_log_of(None if stage is None or not stage.attempts else stage.key)
+
+    def _look(self) -> None:
+        """Read what is shown beside the states: often while a stage is active, else rarely."""
+        states = self.context.snapshot.states
+        is_active = any(state.active for state in states.values())
+        self._looks += 1
+        if self._activity is None or is_active or self._looks % _RARELY == 0:
+            self.run_worker(self._read_activity(), group="activity", exclusive=True)
+        self.query_one(LogTail).poll()
+
+    async def _read_activity(self) -> None:
+        workspace, states = self.context.workspace, self.context.snapshot.states
+
+        def read() -> JobsActivity:
+            if self._activity_reader is None:
+                self._activity_reader = ActivityReader(workspace)
+            return self._activity_reader.read(states)
+
+        found = await self.fetch(self.context.work.call(lambda _: read()))
+        if found is not None:
+            self._activity = found
+            self.query_one("#machines", DetailPane).show_with(lambda width: machine_rows(found, width))
+            self.show_snapshot(self.context.snapshot)
+
+    def action_next_filter(self) -> None:
+        """List all stages, those that have not ended well, or those that need attention."""
+        self._filter = FILTERS[(FILTERS.index(self._filter) + 1) % len(FILTERS)]
         self.show_snapshot(self.context.snapshot)
-
-
-def _submitted(stage: StageState) -> float:
-    return stage.attempt.submitted if stage.attempt is not None else 0.0
-
-
-def _cells(stage: StageState) -> Cells:
-    attempts = len(stage.attempts)
-    story: Part = (printable_line(stage.reason), state_style(stage.state))
-    if not stage.reason:
-        story = (progress_text(stage.progress) if stage.state != "done" else "", "dim")
-    return {
-        "state": (state_text(stage), state_style(stage.state)),
-        "stage": (printable_line(stage.name or stage.kind, 60), ""),
-        "labels": (printable_line(short_title(stage.labels), 120), ""),
-        "progress": story,
-        "try": (str(attempts) if attempts else "", "dim"),
-        "since": (format_time(_submitted(stage)) if attempts else "", "dim"),
-        "key": (stage.key, "dim"),
-    }

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from cogtui.app.rendering.styles import Part
-from cogtui.app.rendering.text import fit
+from cogtui.app.rendering.text import cut_middle, fit
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +19,8 @@ class Column:
     """Whether the text is aligned to the right."""
     grows: bool = False
     """Whether the column takes spare width."""
+    keeps_end: bool = False
+    """Whether a text that is too long loses its middle rather than its end, because names differ at their ends."""
     rank: int = 0
     """When width is short, columns of the highest rank are hidden first; rank 0 is never hidden."""
 
@@ -62,6 +64,8 @@ def row_parts(columns: Sequence[tuple[Column, int]], cells: Mapping[str, Part]) 
     parts: list[Part] = []
     for column, width in columns:
         text, style = cells.get(column.name, ("", ""))
+        if column.keeps_end:
+            text = cut_middle(text, width)
         parts.append((fit(text, width, right=column.right), style))
         parts.append((" ", ""))
     return parts[:-1]

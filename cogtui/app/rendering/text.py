@@ -88,6 +88,14 @@ def short_names(names: Sequence[str], width: int) -> list[str]:
     return [found[name] for name in names]
 
 
+def cut_middle(text: str, width: int, *, end: int = 7) -> str:
+    """Cut a text that is wider than `width` in its middle, so that its last `end` characters stay."""
+    if cell_len(text) <= width or width < 2 * end:
+        return text
+    tail = text[-end:]
+    return crop(text, width - 1 - cell_len(tail)) + ELLIPSIS + tail
+
+
 def crop(text: str, width: int) -> str:
     """Return the longest prefix of a printable text that takes at most `width` cells."""
     if text.isascii():

@@ -1,7 +1,7 @@
 """Dialogs: choose one of several, confirm, or enter a line of text."""
 
 from collections.abc import Callable, Sequence
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from textual import on
 from textual.app import ComposeResult
@@ -13,7 +13,7 @@ from textual.widgets import Input
 from cogtui.app.rendering.styles import Part
 from cogtui.app.rendering.text import fit, printable_line
 from cogtui.app.textual_compat.deferred_paint import DeferredPaintScreen
-from cogtui.app.widgets.line_view import LineView
+from cogtui.app.widgets.line_view import LineView, ScrollLines
 from cogtui.app.widgets.text_rows import TextRows
 
 
@@ -58,6 +58,28 @@ class ChoiceScreen(ModalScreen[int | None], DeferredPaintScreen):
         self.dismiss(event.line)
 
 
+_MOST_DETAILS: Final = 12
+"""Rows of details that are shown without scrolling."""
+
+
+class DetailLines(ScrollLines):
+    """The details of a question, where there are many."""
+
+    TITLE = "details"
+    BINDINGS: ClassVar[list[BindingType]] = []
+
+    def __init__(self, rows: Sequence[Sequence[Part]]) -> None:
+        super().__init__()
+        self._rows = rows
+
+    @property
+    def line_count(self) -> int:
+        return len(self._rows)
+
+    def line_parts(self, line: int, width: int) -> Sequence[Part]:
+        return self._rows[line]
+
+
 class ConfirmScreen(ModalScreen[bool], DeferredPaintScreen):
     """Asks for confirmation of an action that cannot be undone; only `y` confirms."""
 
@@ -72,17 +94,26 @@ class ConfirmScreen(ModalScreen[bool], DeferredPaintScreen):
         self.details = list(details)
 
     def compose(self) -> ComposeResult:
-        rows: list[list[Part]] = [[(printable_line(self.question), "heading")], []]
-        rows += [[(f"  {printable_line(detail, 200)}", "")] for detail in self.details[:12]]
-        if len(self.details) > 12:
-            rows.append([(f"  and {len(self.details) - 12} more", "dim")])
-        rows += [[], [(" y ", "key"), ("yes   ", ""), (" n ", "key"), ("no", "")]]
-        with Vertical(classes="dialog confirm") as box:
-            box.styles.height = len(rows) + 2
-            line = TextRows()
-            line.styles.height = len(rows)
-            line.show_rows(rows)
-            yield line
+        head: list[list[Part]] = [[(printable_line(self.question), "heading")], []]
+        details: list[list[Part]] = [[(f"  {printable_line(detail, 200)}", "")] for detail in self.details]
+        tail: list[list[Part]] = [[], [(" y ", "key"), ("yes   ", ""), (" n ", "key"), ("no", "")]]
+        if len(details) <= _MOST_DETAILS:
+            yield Vertical(_rows([*head, *details, *tail]), classes="dialog confirm")
+            return
+        tail[-1].append((f"   {len(details):,} lines, arrows scroll", "dim"))
+        listed = DetailLines(details)
+        listed.styles.height = _MOST_DETAILS
+        with Vertical(classes="dialog confirm"):
+            yield _rows(head)
+            yield listed
+            yield _rows(tail)
+
+
+def _rows(rows: list[list[Part]]) -> TextRows:
+    line = TextRows()
+    line.styles.height = len(rows)
+    line.show_rows(rows)
+    return line
 
 
 class AskScreen(ModalScreen[str | None], DeferredPaintScreen):

@@ -161,6 +161,13 @@ class AppScreen(DeferredPaintScreen):
         lines = "\n".join(shown(line) for line in text.splitlines()[:6])
         self.app.notify(lines, severity="error" if bad else "information", timeout=8 if bad else 4, markup=False)
 
+    def shows_key(self, action: str) -> bool:
+        """Return whether an action does something now; the key bar and the palette leave it out otherwise.
+
+        Its key still works, and says why nothing happens.
+        """
+        return True
+
     def action_up(self) -> None:
         """Go one level up; does nothing on the lowest screen of a mode."""
         if len(self.app.screen_stack) > 1:

@@ -30,6 +30,13 @@ def retry_stages(workspace: Workspace, keys: Sequence[str]) -> list[str]:
     return retry.retry_stages(workspace, keys)
 
 
+def list_retried(workspace: Workspace, keys: Sequence[str]) -> list[str]:
+    """Return the stages that `retry_stages` would start, inputs first."""
+    from jobs.submit import retry
+
+    return retry.stages_to_start(workspace, keys)
+
+
 def stages_with_rollouts(workspace: Workspace, key: str) -> list[str]:
     """Return the stages with the rollouts of this one: itself, or for a judge the stages it judged."""
     folder = workspace.folder(key)

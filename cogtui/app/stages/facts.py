@@ -1,10 +1,12 @@
 """Facts about a stage as lines of a detail pane."""
 
+import re
 from collections.abc import Mapping
+from typing import Final
 
-from cogtui.app.rendering.states import format_time, progress_text, state_part
+from cogtui.app.rendering.states import ENDED_BADLY, format_time, progress_text, state_part
 from cogtui.app.rendering.styles import Part
-from cogtui.app.rendering.text import printable_line
+from cogtui.app.rendering.text import fit, printable_line
 from cogtui.app.shell.stage_figures import StageFigures
 from cogtui.app.widgets.detail_pane import labelled_rows
 from jobs.formatting import format_duration
@@ -46,11 +48,48 @@ def stage_rows(stage: StageState | None, figures: StageFigures | None, width: in
     rows += labelled_rows(
         "reason", stage.reason, width, "bad" if stage.state in ("failed", "timeout", "lost") else "warn"
     )
-    rows += labelled_rows("remedy", stage.remedy, width)
+    rows += labelled_rows("remedy", remedy_with_keys(stage.remedy), width)
+    for key, does in helpful_keys(stage):
+        rows.append([(fit("", 10), ""), (fit(key, 3), "key"), (does, "")])
     if attempts:
         for attempt in reversed(stage.attempts):
             rows += attempt_rows(attempt, width)
     return rows
+
+
+_KEYS: Final = (
+    (re.compile(r"\bsee cogtui logs\b", re.IGNORECASE), "see the log (l)"),
+    (
+        re.compile(r"\brun (?:the recipe|it) again with --retry(?: to start it again)?", re.IGNORECASE),
+        "start it again (r)",
+    ),
+    (re.compile(r"\brun the recipe again\b", re.IGNORECASE), "start it again (r)"),
+    (re.compile(r"\bcogtui cancel ends it\b"), "cancel it (x)"),
+)
+"""What remedies of the command line say, and what to press in the app instead."""
+
+
+def remedy_with_keys(remedy: str) -> str:
+    """Return a remedy that names keys of the app in place of commands."""
+    for words, key in _KEYS:
+        remedy = words.sub(key, remedy)
+    # After a full stop or a semicolon as at the start of the sentence.
+    return re.sub(r"(^|\. )([a-z])", lambda found: found[1] + found[2].upper(), remedy)
+
+
+def helpful_keys(stage: StageState) -> list[tuple[str, str]]:
+    """Return (key, what it does) for a stage that needs attention."""
+    keys: list[tuple[str, str]] = []
+    if stage.stalled:
+        keys.append(("x", "cancel it, with those that wait for it"))
+    elif stage.state == "blocked":
+        keys.append(("r", "start it again, with the inputs that are not done"))
+    elif stage.state in ENDED_BADLY and not stage.active:
+        again = "continue from its last checkpoint" if stage.progress is not None else "start it again"
+        keys.append(("r", again))
+    if stage.attempts and (stage.stalled or stage.state in ENDED_BADLY or stage.state == "unknown"):
+        keys.append(("l", "log at the error" if stage.state in ENDED_BADLY else "log"))
+    return keys
 
 
 def evidence_text(stage: StageState) -> str:

@@ -17,10 +17,10 @@ from jobs.logs.reader import LogLine
 _MOST_ROWS = 12_000
 _AROUND = 2_000
 """Rows kept on either side of the cursor."""
-_LEVEL_STYLES: Final[dict[LogLevel, StyleName]] = {
+LEVEL_STYLES: Final[dict[LogLevel, StyleName]] = {
     "": "", "error": "bad", "warning": "warn", "info": "", "debug": "dim",
 }  # fmt: skip
-_LEVEL_GLYPHS: Final[dict[LogLevel, str]] = {"": "  ", "error": "✗ ", "warning": "▲ ", "info": "  ", "debug": "  "}
+LEVEL_GLYPHS: Final[dict[LogLevel, str]] = {"": "  ", "error": "✗ ", "warning": "▲ ", "info": "  ", "debug": "  "}
 """Before each line, so that errors and warnings are told apart without colour."""
 _GUTTER: Final = 2
 _LONGEST_TRACEBACK: Final = 200
@@ -155,8 +155,8 @@ class LogView(WindowView):
         if not self._wrap:
             text = text[self._pan : self._pan + 4 * width]
         level = self.level_at(line)
-        style = _LEVEL_STYLES[level]
-        parts: list[Part] = [(_LEVEL_GLYPHS[level] if start == 0 else "  ", style)]
+        style = LEVEL_STYLES[level]
+        parts: list[Part] = [(LEVEL_GLYPHS[level] if start == 0 else "  ", style)]
         position = 0
         for begin, stop in self._matches_in(text):
             parts.append((shown(text[position:begin]), style))

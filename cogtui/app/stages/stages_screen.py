@@ -5,6 +5,7 @@ from typing import ClassVar
 from textual import on
 from textual.binding import Binding, BindingType
 
+from cogtui.app.rendering.states import urgency
 from cogtui.app.shell.snapshot import WorkspaceSnapshot
 from cogtui.app.stages.actions import StageActions
 from cogtui.app.stages.facts import stage_rows
@@ -33,17 +34,15 @@ class StagesScreen(StageActions):
         """Whether the view is mounted."""
         return True
 
-    def log_scope(self) -> tuple[list[str], str]:
-        """Return the stages whose logs are searched together, and whose they are in words."""
-        raise NotImplementedError
-
     def action_search_logs(self) -> None:
         """Search the logs of all stages of this screen."""
         from cogtui.app.stages.log_search_screen import LogSearchScreen
 
-        keys, scope = self.log_scope()
-        if keys:
-            self.app.push_screen(LogSearchScreen(self.mode, keys, scope))
+        keys, scope = self.stages_in_scope()
+        states = self.context.snapshot.states
+        logged = sorted((states[key] for key in keys if key in states and states[key].attempts), key=urgency)
+        if logged:
+            self.app.push_screen(LogSearchScreen(self.mode, [stage.key for stage in logged], scope))
         else:
             self.show_message("no stage has a log yet")
 
@@ -57,8 +56,12 @@ class StagesScreen(StageActions):
         self.show_snapshot(self.context.snapshot)
 
     @on(LineView.CursorMoved)
+    def _cursor_moved(self) -> None:
+        self.show_facts()
+
     def show_facts(self) -> None:
-        """Show the details of the stage under the cursor."""
+        """Show the details of the stage under the cursor, and in the key bar what can be done with it."""
+        self.update_stage_keys()
         if not self.has_stage_view:
             return  # the screen shows something else, with a cursor of its own
         stage, attempts = self.stage, self.SHOWS_ATTEMPTS

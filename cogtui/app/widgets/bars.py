@@ -1,6 +1,6 @@
 """The first and the last row of every screen: modes and path, and the keys that apply."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from rich.cells import cell_len
 from textual import events
@@ -147,11 +147,12 @@ class KeyBar(StyledWidget):
         """Return (name as typed, description, key) of the keys to show, the most important first."""
         keys: dict[str, tuple[str, str]] = {}
         focused = self.screen.focused
+        shows: Callable[[str], bool] = getattr(self.screen, "shows_key", lambda _: True)
         for key, active in self.screen.active_bindings.items():
             if isinstance(focused, Input) and active.node is not focused:
                 continue  # while the user types, other keys are letters
             binding = active.binding
-            if binding.show and not binding.system and active.enabled:
+            if binding.show and not binding.system and active.enabled and shows(binding.action):
                 keys.setdefault(binding.description, (binding.key_display or key_name(key), key))
         first: tuple[str, ...] = getattr(self.screen, "FOOTER", ())
         found = [(name, description, key) for description, (name, key) in keys.items()]
