@@ -40,7 +40,7 @@ _BUILTIN: Final = (
     StageKind(
         "priming_data",
         "traces of one condition by a teacher, scored by the exact reward; or a control set of another set",
-        "pipelines.teachers.stage:PrimingDataConfig",
+        "pipelines.teachers.configs:PrimingDataConfig",
         "pipelines.teachers.stage:run",
         upstream=(_PROBLEMS, Upstream(("priming_data",), required=False), _SAMPLES, _OPTIONAL_MODEL),
         writes=("traces",),

@@ -136,7 +136,7 @@ def _drop_outside_key(value: Any, dumped: Any) -> None:
             inner = getattr(value, name)
             if rule is False or (rule == "unless_default" and _is_default(inner, field)):
                 dumped.pop(name, None)
-            elif name in dumped:
+            elif isinstance(dumped.get(name), dict | list):  # most fields are numbers and texts
                 _drop_outside_key(inner, dumped[name])
     elif isinstance(value, list | tuple) and isinstance(dumped, list):
         for each, dumped_each in zip(value, dumped, strict=True):
