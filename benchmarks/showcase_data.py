@@ -20,8 +20,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
+from jobs.planning.cell import Cell
 from jobs.planning.experiments import Experiment, latest_experiments
-from jobs.planning.types import Cell
 from jobs.workspace import Workspace
 
 OUT: Final = Path(__file__).parents[1] / "cogtui" / "store" / "showcase"

@@ -4,8 +4,8 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
+from jobs.planning.cell import Cell
 from jobs.planning.experiments import Experiment
-from jobs.planning.types import Cell
 from jobs.workspace import Workspace
 
 ABSENT: Final = "–"

@@ -14,7 +14,7 @@ from typing import Final, NamedTuple, TypeAlias
 
 from cogtui.analysis.intervals import MeanEstimate, half_width
 from cogtui.store.values.types import MetricStep, StepSummary
-from jobs.planning.types import Cell
+from jobs.planning.cell import Cell
 from jobs.recipe.labels import label_text
 from pipelines.behaviors.sets.registered import BEHAVIORS, behaviors_counted
 from pipelines.stages.builtin import find_kind

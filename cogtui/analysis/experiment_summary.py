@@ -8,7 +8,7 @@ from cogtui.analysis.claims import Claim, decide_claims
 from cogtui.analysis.gold_correction import GoldCorrections, corrections_data, find_corrections
 from cogtui.analysis.outcomes import ConditionGroup, group_runs, list_unfinished, load_runs
 from cogtui.analysis.reference import PublishedPoint, published_points
-from jobs.planning.types import Cell
+from jobs.planning.cell import Cell
 from jobs.recipe.claims import read_compare_table
 from jobs.workspace import Workspace
 from pipelines.behaviors.sets.four_habits import FOUR_HABITS

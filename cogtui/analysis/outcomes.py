@@ -8,7 +8,7 @@ from typing import Any
 
 from cogtui.analysis.intervals import MeanEstimate, estimate_mean
 from cogtui.analysis.problem_outcomes import Outcomes, describe_outcomes, measure_outcomes, read_outcomes
-from jobs.planning.types import Cell
+from jobs.planning.cell import Cell
 from jobs.recipe.labels import Label, label_text
 from jobs.workspace import Workspace
 from pipelines.behaviors.metrics.prediction_powered import CorrectedMean

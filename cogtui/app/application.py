@@ -1,5 +1,6 @@
 """The Textual application: modes, polling, the palette, opening screens, quitting."""
 
+import asyncio
 import contextlib
 import gc
 import os
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from cogtui.store import Store
 
 POLL_S = 1.0
+_FRAME_S: Final = 1 / 60
 
 
 def _make_jobs() -> AppScreen:
@@ -140,6 +142,8 @@ class CogtuiApp(App[None]):
         self._store_version = -1
         self._store_asked = False
         self._problems: dict[str, str] = {}
+        self._has_tried_reading = asyncio.Event()
+        """Set once the workspace was read, or could not be."""
 
     def get_line_filters(self) -> Sequence[LineFilter]:
         filters = super().get_line_filters()
@@ -165,15 +169,26 @@ class CogtuiApp(App[None]):
         self.run_worker(self._import_in_background(), group="warm")
 
     async def _import_in_background(self) -> None:
+        """Import what other screens need once the first one has its content, which this would delay by 0.3 s."""
+        if self._reads_states:
+            await self._has_tried_reading.wait()
+            while any(worker.node is self.screen and not worker.is_finished for worker in self.workers):
+                await asyncio.sleep(_FRAME_S)
+            if self.context.snapshot.unread:
+                self.poll()
         await self.context.work.call(lambda _: _import_screens())
         _freeze_garbage_collector()
+
+    @property
+    def _reads_states(self) -> bool:
+        return any(title not in BROWSING_MODES for _, title in self.modes_shown)
 
     def poll(self) -> None:
         """Read the workspace and the index in the background, unless the previous read is still running."""
         if _is_terminal_closed():
             self.exit()
             return
-        if not self._polling and any(title not in BROWSING_MODES for _, title in self.modes_shown):
+        if not self._polling and self._reads_states:
             self._polling = True
             self.run_worker(self._read_states(), group="states")
         if not self._store_asked:
@@ -191,6 +206,7 @@ class CogtuiApp(App[None]):
             return
         finally:
             self._polling = False
+            self._has_tried_reading.set()
         self._problems.pop("workspace", None)
         if snapshot is self.context.snapshot:
             return  # nothing changed

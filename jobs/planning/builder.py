@@ -6,7 +6,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from jobs.planning.types import Cell, StageInstance
+from jobs.planning.cell import Cell
+from jobs.planning.types import StageInstance
 from jobs.recipe.interpolation import interpolate, placeholders
 from jobs.recipe.labels import Label, label_text
 from jobs.recipe.load import Recipe

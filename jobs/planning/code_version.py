@@ -8,17 +8,14 @@ from importlib import metadata
 from pathlib import Path
 from typing import Final
 
-from pydantic import BaseModel, ConfigDict
-
 import pipelines
+from pipelines.file_record import FileRecord
 
 _GIT_TIMEOUT_S: Final = 5.0
 
 
-class GitState(BaseModel):
+class GitState(FileRecord, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A commit, and whether tracked files differ from it."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     commit: str
     dirty: bool

@@ -6,18 +6,22 @@ import time
 from datetime import UTC, datetime, timedelta
 from importlib import metadata
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from pydantic import BaseModel, ConfigDict, Field
+import msgspec
 
 import pipelines
 from jobs.planning.archive import ARCHIVED, is_archived
+from jobs.planning.cell import Cell
 from jobs.planning.code_version import GitState, git_state
 from jobs.planning.files import explain_write_errors, write_once
-from jobs.planning.types import Cell, RecipePlan
 from jobs.workspace import Workspace
 from pipelines.errors import InvalidInput
+from pipelines.file_record import FileRecord
 from pipelines.files import read_json
+
+if TYPE_CHECKING:
+    from jobs.planning.types import RecipePlan
 
 PACKAGES: Final = (
     "cogtui", "torch", "transformers", "tokenizers", "trl", "datasets", "accelerate", "vllm",
@@ -26,10 +30,8 @@ PACKAGES: Final = (
 """Packages whose version can affect a result."""
 
 
-class Experiment(BaseModel):
+class Experiment(FileRecord, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One start of a recipe: its text, cells and keys, and the versions of code and packages."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     name: str
     time: float
@@ -44,13 +46,13 @@ class Experiment(BaseModel):
     """Commit of this project's code; None if it runs from an installed package."""
     recipe_git: GitState | None = None
     """Commit of the repository that tracks the recipe; None if none does."""
-    packages: dict[str, str] = Field(default_factory=dict)
+    packages: dict[str, str] = msgspec.field(default_factory=dict)
     """Versions installed for the launching Python. A stage with its own interpreter may use others."""
     python: str = ""
     host: str = ""
 
 
-def record_experiment(plan: RecipePlan, workspace: Workspace) -> Experiment:
+def record_experiment(plan: "RecipePlan", workspace: Workspace) -> Experiment:
     """Write the snapshot of a plan about to be started; every start has its own file.
 
     Raises:

@@ -1,9 +1,10 @@
 """Makes a plan: the graph of stage instances of a recipe, each with its content key (docs/recipes.md)."""
 
 from jobs.planning.builder import PlanBuilder
+from jobs.planning.cell import Cell
 from jobs.planning.materialize import materialise
 from jobs.planning.reuse import find_reuse
-from jobs.planning.types import Cell, ConfigDifference, RecipePlan, Reuse, StageInstance
+from jobs.planning.types import ConfigDifference, RecipePlan, Reuse, StageInstance
 from jobs.recipe.labels import Label, label_text
 from jobs.recipe.load import Recipe
 from jobs.recipe.resources import Resources

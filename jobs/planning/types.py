@@ -1,33 +1,16 @@
-"""Types of a plan: cells of the matrix, stage instances with their content keys, the plan itself."""
+"""Types of a plan: stage instances with their content keys, the plan itself."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
-
+from jobs.planning.cell import Cell
 from jobs.recipe.labels import Label, label_text
 from jobs.recipe.resources import Resources
 
 ReuseStatus = Literal["reused", "started", "new"]
 """Finished; started before and to be continued; without a folder or attempt."""
-
-
-class Cell(BaseModel):
-    """One cell of the matrix: its values, and its stage instances by stage name."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
-
-    labels: dict[str, Label]
-    """Matrix values, the seed included; empty for a recipe without matrix and seeds."""
-    stages: dict[str, str]
-    """Name of the stage in the recipe → content key, in dependency order; skipped stages are absent."""
-
-    @property
-    def title(self) -> str:
-        """`condition=none seed=1`; `all` for a recipe with one cell."""
-        return label_text(self.labels) or "all"
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 
 from cogtui.store.user_data.annotations import HumanAnnotation, append_annotations, new_annotation
-from jobs.planning.types import Cell
+from jobs.planning.cell import Cell
 from jobs.workspace import Workspace
 from pipelines.behaviors.judges.rules.judge import judge_completion
 from pipelines.behaviors.sets.registered import BEHAVIORS

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from cogtui.analysis.outcomes import ConditionGroup, EvaluatedRun, group_runs
-from jobs.planning.types import Cell
+from jobs.planning.cell import Cell
 from jobs.workspace import Workspace
 from pipelines.behaviors.sets.registered import BEHAVIORS
 from pipelines.folder import StageFolder

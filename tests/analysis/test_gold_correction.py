@@ -8,7 +8,7 @@ import pytest
 
 from cogtui.store.user_data.annotations import ADJUDICATED, append_annotations, latest_annotations, new_annotation
 from cogtui.store.user_data.final_labels import final_labels
-from jobs.planning.types import Cell
+from jobs.planning.cell import Cell
 from jobs.workspace import Workspace
 from tests.analysis.gold_lab import annotate, annotation_of, completion, rollout_of, write_texts
 from tests.analysis.lab import experiment

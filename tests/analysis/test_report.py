@@ -14,8 +14,8 @@ from cogtui.analysis.outcomes import group_runs, load_runs
 from cogtui.analysis.report.samples import choose_samples
 from cogtui.analysis.report.write import write_report
 from cogtui.store import open_store
+from jobs.planning.cell import Cell
 from jobs.planning.experiments import Experiment
-from jobs.planning.types import Cell
 from jobs.workspace import Workspace
 from pipelines.behaviors.sets.four_habits import FOUR_HABITS
 from pipelines.behaviors.sets.registered import BEHAVIORS

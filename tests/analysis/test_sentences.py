@@ -8,7 +8,7 @@ import pytest
 from cogtui.analysis.claims import decide_claims
 from cogtui.analysis.experiment_summary import ExperimentSummary, summarise_experiment
 from cogtui.analysis.sentences import describe_comparison, describe_experiment
-from jobs.planning.types import Cell
+from jobs.planning.cell import Cell
 from jobs.recipe.claims import CompareTable, read_compare_table
 from jobs.recipe.load import load_recipe
 from jobs.workspace import Workspace

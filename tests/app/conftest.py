@@ -11,8 +11,9 @@ import pytest
 
 from jobs.attempts.processes import process_id
 from jobs.attempts.records import EXIT, JOB, STARTED, ExitRecord, JobRecord, StartRecord, WorkerRun, write_record
+from jobs.planning.cell import Cell
 from jobs.planning.experiments import Experiment
-from jobs.planning.types import Cell
+from jobs.recipe.labels import Label
 from jobs.workspace import Workspace
 from pipelines.behaviors.sets.registered import BEHAVIORS
 from pipelines.files import write_json
@@ -200,7 +201,7 @@ def small(builder: Builder) -> Builder:
     builder.done(problems)
     cells = []
     for seed, condition in ((1, "none"), (2, "all_strategies")):
-        labels = {"condition": condition, "seed": seed}
+        labels: dict[str, Label] = {"condition": condition, "seed": seed}
         prime = builder.stage("prime", f"b{seed}", labels, inputs=[problems.key])
         ppo = builder.stage("ppo", f"c{seed}", labels, inputs=[problems.key, prime.key])
         cells.append(Cell(labels=labels, stages={"problems": problems.key, "prime": prime.key, "ppo": ppo.key}))

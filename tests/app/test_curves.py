@@ -31,7 +31,7 @@ from cogtui.app.widgets.bars import TopBar
 from cogtui.app.widgets.text_rows import TextRows
 from cogtui.store import open_store
 from cogtui.store.user_data.annotations import append_annotations, new_annotation
-from jobs.planning.types import Cell
+from jobs.planning.cell import Cell
 from pipelines.records import LabelledSpan, Metric, Rollout
 from pipelines.streams import read_stream, strip_envelope
 from tests.app.conftest import MOMENT, Builder

@@ -85,7 +85,7 @@ async def test_an_empty_workspace_says_how_to_begin(builder: Builder) -> None:
 
 
 async def test_many_stages_scroll_sideways_at_80_columns(builder: Builder) -> None:
-    from jobs.planning.types import Cell
+    from jobs.planning.cell import Cell
 
     stages = {f"stage_number_{n}": builder.stage("ppo", f"d{n}").key for n in range(9)}
     builder.experiment("wide", [Cell(labels={"seed": 1}, stages=stages)], MOMENT)

@@ -30,8 +30,9 @@ from cogtui.app.traces.compare.pair_text import PairSide, PairText
 from cogtui.app.traces.list.rollout_list import RolloutList
 from cogtui.store import Cursor, RolloutDetail, RolloutRow
 from cogtui.store.values.types import Snippet
+from jobs.planning.cell import Cell
 from jobs.planning.experiments import Experiment
-from jobs.planning.types import Cell
+from jobs.recipe.labels import Label
 from jobs.state.types import AttemptState, StageState
 from pipelines.folder import Progress
 from pipelines.records import JudgeRun, LabelledSpan, countdown_fields
@@ -202,7 +203,7 @@ async def test_the_trace_view_shows_any_text_with_any_spans(cases: list[tuple[st
 
 
 def hostile_workspace(builder: Builder, text: str) -> None:
-    labels = {"condition": text.replace("\ud800", "").replace("\udfff", ""), "seed": 1}
+    labels: dict[str, Label] = {"condition": text.replace("\ud800", "").replace("\udfff", ""), "seed": 1}
     ppo = builder.stage("ppo", "c1", labels, name="p[/b]po[@click=app.bell]")
     builder.failed(ppo, stderr=f"{ALL}\nRuntimeError: {text}\n".encode("utf-8", "replace").decode(), reason=text)
     end = [LabelledSpan(behavior="verification", start=0, end=len(text), quote=text)] if text else []

@@ -6,13 +6,15 @@ from cogtui.app.experiments.experiment_list import ExperimentList
 from cogtui.app.experiments.matrix_widget import MatrixView
 from cogtui.app.experiments.screen import ExperimentsScreen
 from cogtui.app.rendering.states import format_share
+from cogtui.app.shell.snapshot_reader import SnapshotReader
 from cogtui.app.widgets.detail_pane import DetailPane
 from jobs.attempts.records import ExitRecord
 from jobs.planning.archive import archive_experiment, archived_names, restore_experiment
-from jobs.planning.types import Cell
+from jobs.planning.cell import Cell
+from jobs.recipe.labels import Label
 from pipelines.errors import NotFound
 from tests.app.conftest import MOMENT, Builder
-from tests.app.driving import press, running, top, until, visible_lines
+from tests.app.driving import press, running, screen_text, top, until, visible_lines
 
 ACCURACIES = {
     ("none", 1): (0.08, 0.12), ("none", 2): (0.09, 0.14), ("none", 3): (0.07, 0.12),
@@ -36,7 +38,7 @@ def measured(builder: Builder) -> Builder:
     """Two conditions with three seeds, of which one run still trains; another experiment with one failure."""
     cells = []
     for number, ((condition, seed), (before, after)) in enumerate(ACCURACIES.items()):
-        labels = {"condition": condition, "seed": seed}
+        labels: dict[str, Label] = {"condition": condition, "seed": seed}
         folder = builder.stage("ppo", f"c{number}", labels)
         cells.append(Cell(labels=labels, stages={"ppo": folder.key}))
         if (condition, seed) == ("all_strategies", 3):
@@ -151,3 +153,27 @@ async def test_an_experiment_without_a_result_says_why_in_whole_words(builder: B
         await until(pilot, lambda: "nothing to compare" in pane.text)
         assert " ".join(pane.text.split()) == "nothing to compare yet: a claim needs finished runs of two conditions"
         assert max(map(len, pane.text.splitlines())) <= pane.size.width
+
+
+async def test_a_large_workspace_shows_what_is_on_the_screen_first_and_nothing_false_meanwhile(
+    measured: Builder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cogtui.app.shell.snapshot_reader._FIRST_STAGES", 2)
+    reader = SnapshotReader(measured.workspace)
+    first, second = reader.read(), reader.read()
+    assert (len(first.states), first.unread) == (2, 5)
+    assert (len(second.states), second.unread) == (7, 0)
+    assert all(second.states[key] is state for key, state in first.states.items())  # read once
+
+    async with running(measured.workspace, (140, 40)) as (app, pilot):
+        screen = top(app, ExperimentsScreen)
+        await until(pilot, lambda: screen.has_stage_view and not app.context.snapshot.unread)
+        app.context.snapshot = first
+        app.snapshot_signal.publish(first)
+        await pilot.pause()
+        text = screen_text(app)
+        assert "reading the states of 4 stages …" in text
+        assert "planned" not in text
+        assert "done" not in text.splitlines()[0]
+        app.poll()
+        await until(pilot, lambda: "5 done" in screen_text(app))

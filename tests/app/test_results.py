@@ -11,7 +11,7 @@ from cogtui.app.experiments.results_screen import ResultsScreen
 from cogtui.app.shell.dialogs import AskScreen, ChoiceScreen
 from cogtui.app.widgets.detail_pane import DetailPane
 from cogtui.store.user_data.annotations import latest_annotations
-from jobs.planning.types import Cell
+from jobs.planning.cell import Cell
 from pipelines.records import Metric
 from tests.analysis.gold_lab import annotate, write_texts
 from tests.analysis.test_gold_correction import NOT_SEEN

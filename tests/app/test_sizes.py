@@ -5,7 +5,7 @@ import pytest
 from cogtui.app.application import CogtuiApp
 from cogtui.app.screenshots import STEPS
 from cogtui.app.widgets.bars import TopBar
-from jobs.planning.types import Cell
+from jobs.planning.cell import Cell
 from pipelines.records import Metric
 from tests.app.conftest import MOMENT, Builder
 from tests.app.driving import AppPilot, press, running, settle, until

@@ -16,8 +16,8 @@ from cogtui.app.main import make_app
 from cogtui.app.shell.resource_thread import ResourceThread
 from cogtui.app.shell.snapshot import WorkspaceSnapshot
 from cogtui.app.stages.log_screen import LogScreen
+from jobs.planning.cell import Cell
 from jobs.planning.experiments import Experiment
-from jobs.planning.types import Cell
 from jobs.state.types import StageState, StateName
 from pipelines.folder import Progress
 from tests.app.conftest import MOMENT, Builder

@@ -357,7 +357,7 @@ async def test_escapes_and_copying(judged: Builder, monkeypatch: pytest.MonkeyPa
 
 
 async def test_enter_on_a_done_cell_opens_its_rollouts_only(judged: Builder) -> None:
-    from jobs.planning.types import Cell
+    from jobs.planning.cell import Cell
 
     judged.experiment("e", [Cell(labels={"seed": 1}, stages={"ppo": "ppo-0000000000c2"})])
     async with running(judged.workspace, (100, 30)) as (app, pilot):

@@ -80,6 +80,13 @@ def test_the_first_screen_is_painted_without_the_store() -> None:
     assert {module for module in loaded if module.startswith("cogtui.store")} == set()
 
 
+def test_the_first_content_is_shown_without_pydantic() -> None:
+    """Importing it takes a third of the time to the first paint."""
+    loaded = modules_after("import cogtui.app.main, cogtui.app.shell.snapshot_reader")
+    assert "jobs.planning.experiments" in loaded
+    assert "pydantic" not in loaded
+
+
 def test_the_probe_sees_what_is_imported() -> None:
     assert loaded_after("import submitit") == {"submitit"}
 

@@ -13,9 +13,10 @@ from cogtui.palette import series_slots
 from jobs.state.types import StageState, StateName
 
 if TYPE_CHECKING:
+    from cogtui.app.shell.snapshot import WorkspaceSnapshot
     from cogtui.app.shell.stage_figures import StageFigures
+    from jobs.planning.cell import Cell
     from jobs.planning.experiments import Experiment
-    from jobs.planning.types import Cell
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +100,13 @@ def telling_stage(cell: Cell, states: Mapping[str, StageState], figures: Mapping
         return measured[-1]
     waiting = [key for key in keys if key in states and states[key].state in ("queued", "blocked", "preempted")]
     return waiting[0] if waiting else keys[-1] if keys else None
+
+
+def count_unread(experiment: Experiment, snapshot: WorkspaceSnapshot) -> int:
+    """Return how many stages of the experiment are not read yet."""
+    if not snapshot.unread:
+        return 0
+    return len({key for cell in experiment.cells for key in cell.stages.values()} - set(snapshot.states))
 
 
 def count_states(experiment: Experiment, states: Mapping[str, StageState]) -> dict[StateName, int]:

@@ -1,7 +1,7 @@
 """The widget of an experiment's matrix: runs down, stages across, each with a glyph and a word for its state."""
 
 from collections.abc import Mapping, Sequence
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from rich.cells import cell_len
 from textual import events
@@ -18,6 +18,8 @@ from cogtui.app.widgets.text_rows import TextRows
 from jobs.state.types import STATE_GLYPHS, StageState
 
 _SMALLEST_TITLE = 12
+_PLANNED: Final[Part] = (f"{STATE_GLYPHS['planned']} planned", "dim")
+_UNREAD: Final[Part] = ("…", "dim")
 
 
 class MatrixView(LineView):
@@ -42,6 +44,7 @@ class MatrixView(LineView):
         self._states: Mapping[str, StageState] = {}
         self._figures: Mapping[str, StageFigures] = {}
         self._row_styles: Sequence[StyleName] = ()
+        self._missing: Part = _PLANNED
         self._is_compact = False
         self._widths: list[int] = []
         self._first_column = 0
@@ -65,6 +68,7 @@ class MatrixView(LineView):
         row_styles: Sequence[StyleName] = (),
         *,
         compact: bool = False,
+        unread: bool = False,
     ) -> None:
         """Show a matrix with states and the figures of finished stages; repaint only rows that changed.
 
@@ -73,12 +77,14 @@ class MatrixView(LineView):
             states, figures: by stage key.
             row_styles: of the titles of the rows; plain ones if there are none.
             compact: show a running stage by its percentage alone.
+            unread: states that are missing are not read yet; otherwise their stages were never started.
         """
+        missing = _UNREAD if unread else _PLANNED
         self._is_compact = compact
         self._row_styles = row_styles
         if matrix == self._matrix:
             before = [self._row_cells(line) for line in range(self.line_count)]
-            self._states, self._figures = states, figures
+            self._states, self._figures, self._missing = states, figures, missing
             changed = [line for line in range(self.line_count) if self._row_cells(line) != before[line]]
             if changed and self._measure():
                 self._show_titles()
@@ -86,7 +92,7 @@ class MatrixView(LineView):
             for line in changed:
                 self.line_changed(line)
             return
-        self._matrix, self._states, self._figures = matrix, states, figures
+        self._matrix, self._states, self._figures, self._missing = matrix, states, figures, missing
         self._measure()
         self.column = min(self.column, max(0, len(matrix.columns) - 1))
         self._show_titles()
@@ -99,7 +105,7 @@ class MatrixView(LineView):
         if key is None:
             return "–", "dim"
         if key not in self._states:
-            return f"{STATE_GLYPHS['planned']} planned", "dim"
+            return self._missing
         state, figures = self._states[key], self._figures.get(key)
         if state.state == "done" and figures is not None and figures.accuracy is not None:
             mark = " ▲" if figures.warnings else ""

@@ -16,6 +16,7 @@ from cogtui.app.experiments.matrix_data import (
     build_seed_matrix,
     condition_styles,
     count_states,
+    count_unread,
     has_seeds,
 )
 from cogtui.app.experiments.matrix_widget import MatrixView
@@ -178,8 +179,11 @@ class ExperimentsScreen(ReportActions, StagesScreen):
         if snapshot.problems:
             parts.append((f"  {len(snapshot.problems)} damaged files", "warn"))
         parts.append((" ", ""))
-        for state, count in count_states(experiment, snapshot.states).items():
-            parts.append((f" {STATE_GLYPHS[state]} {count} {state}", state_style(state)))
+        if unread := count_unread(experiment, snapshot):
+            parts.append((f" reading the states of {unread} stages …", "dim"))
+        else:
+            for state, count in count_states(experiment, snapshot.states).items():
+                parts.append((f" {STATE_GLYPHS[state]} {count} {state}", state_style(state)))
         keys = {key for cell in experiment.cells for key in cell.stages.values()}
         warned = sum(bool(snapshot.figures[key].warnings) for key in keys if key in snapshot.figures)
         if warned:
@@ -196,7 +200,7 @@ class ExperimentsScreen(ReportActions, StagesScreen):
         shape = f"{len(matrix.rows)} × {len(matrix.columns)} {'seeds' if by_seed else 'stages'}"
         panel.show_subtitle(f"{shape} · accuracy at the end · v: {'stages' if by_seed else 'seeds'}")
         styles = condition_styles(experiment, matrix) if by_seed else ()
-        view.show_matrix(matrix, snapshot.states, snapshot.figures, styles, compact=by_seed)
+        view.show_matrix(matrix, snapshot.states, snapshot.figures, styles, compact=by_seed, unread=snapshot.unread > 0)
         # What the matrix does not need goes to the answers below it.
         room = None if self.app.size.height < _HIGH else min(len(matrix.rows) + 4, self.app.size.height // 2)
         if room != self._matrix_height:
@@ -207,7 +211,7 @@ class ExperimentsScreen(ReportActions, StagesScreen):
         self._show_overviews(names, place)
         self.show_facts()
         self._choose_answer()
-        if snapshot is not self._overviews_of:
+        if snapshot is not self._overviews_of and not snapshot.unread:
             self._overviews_of = snapshot
             self.run_worker(self._read_overviews(snapshot), group="overviews", exclusive=True)
 

@@ -84,16 +84,17 @@ class JobsScreen(StagesScreen):
 
     def show_snapshot(self, snapshot: WorkspaceSnapshot) -> None:
         """Draw the changes of a snapshot."""
+        states = {} if snapshot.unread else snapshot.states  # a part of them would look like all
         activity = self._activity
-        if activity is None or any(key not in snapshot.states for key in activity.places):
-            activity = JobsActivity(queue_order(snapshot.states, {}))
-        stages = sorted(snapshot.states.values(), key=lambda stage: sort_key(stage, activity))
-        counts = state_counts_by_name(snapshot.states)
+        if activity is None or any(key not in states for key in activity.places):
+            activity = JobsActivity(queue_order(states, {}))
+        stages = sorted(states.values(), key=lambda stage: sort_key(stage, activity))
+        counts = state_counts_by_name(states)
         parts: list[Part] = []
         for state in URGENCY:
             if state in counts:
                 parts.append((f" {STATE_GLYPHS[state]} {counts[state]} {state} ", state_style(state)))
-        nothing = "no stage here yet" if snapshot.read else "reading the workspace"
+        nothing = "no stage here yet" if snapshot.read and not snapshot.unread else "reading the workspace"
         self.query_one("#summary", TextRows).show(*(parts or [(f" {nothing}", "dim")]))
         shown = [stage for stage in stages if passes(stage, self._filter)]
         now = time.time()

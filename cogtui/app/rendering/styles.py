@@ -4,8 +4,10 @@ Names are used instead of CSS component classes because Textual applies componen
 one style changes; with twenty of them that took most of the app's CPU time.
 """
 
+from __future__ import annotations
+
 from collections.abc import Mapping
-from typing import Final, Literal, cast
+from typing import TYPE_CHECKING, Final, Literal, cast
 
 from rich.color import Color as RichColor
 from rich.style import Style
@@ -14,7 +16,9 @@ from textual.color import Color
 from cogtui.app.rendering.themes import ink_variable, span_variable
 from cogtui.palette import SERIES_SLOTS
 from pipelines.behaviors.sets.registered import BEHAVIORS
-from pipelines.records import Behavior
+
+if TYPE_CHECKING:  # records need pydantic, which the first paint does without
+    from pipelines.records import Behavior
 
 StyleName = Literal[
     "", "dim", "faint", "rule", "frame", "strong", "key", "focus", "good", "bad", "warn", "busy",

@@ -1,13 +1,17 @@
 """Themes, and the CSS variables of roles, behaviours and curves."""
 
-from typing import Final
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
 
 from textual.theme import Theme
 
 from cogtui.palette import COLOUR_BLIND, CONTRAST, DARK, LIGHT, SERIES, Palette
 from pipelines.behaviors.sets.definition import ThemeKind
 from pipelines.behaviors.sets.registered import DEFINITIONS
-from pipelines.records import Behavior
+
+if TYPE_CHECKING:  # records need pydantic, which the first paint does without
+    from pipelines.records import Behavior
 
 
 def _theme(name: str, palette: Palette, *, dark: bool = True) -> Theme:

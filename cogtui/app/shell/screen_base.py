@@ -79,7 +79,7 @@ class AppScreen(DeferredPaintScreen):
     def _show_counts(self, snapshot: WorkspaceSnapshot) -> None:
         for bar in self.query(TopBar):
             stale: list[Part] = [(f"✗ {snapshot.stale}  ", "bad")] if snapshot.stale else []
-            bar.show_counts([*stale, *state_counts(snapshot.states)])
+            bar.show_counts([*stale, *([] if snapshot.unread else state_counts(snapshot.states))])
 
     def compose_body(self) -> ComposeResult:
         """Return the widgets between the bars."""

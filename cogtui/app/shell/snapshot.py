@@ -27,6 +27,8 @@ class WorkspaceSnapshot:
     """Seconds since the epoch; 0 before the first read."""
     figures: Mapping[str, StageFigures] = field(default_factory=lambda: MappingProxyType({}))
     """Final figures of finished stages, by key."""
+    unread: int = 0
+    """Stages whose state is not read yet: a first look at a large workspace reads those that are shown first."""
     stale: str = ""
     """Why the workspace can no longer be read, in two words for the top bar; empty while it can."""
 

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 
 from jobs.workspace import Workspace
-from pipelines.streams import stream_files
 
 ActOnStages = Callable[[Workspace, Sequence[str]], list[str]]
 """Acts on stages by key; returns the keys it acted on."""
@@ -39,6 +38,8 @@ def list_retried(workspace: Workspace, keys: Sequence[str]) -> list[str]:
 
 def stages_with_rollouts(workspace: Workspace, key: str) -> list[str]:
     """Return the stages with the rollouts of this one: itself, or for a judge the stages it judged."""
+    from pipelines.streams import stream_files
+
     folder = workspace.folder(key)
     if stream_files(folder.path, "rollouts"):
         return [key]

@@ -262,7 +262,7 @@ async def test_a_cluster_that_refuses_is_quoted_whole(
 
 async def test_n_offers_bundled_recipes_those_run_here_and_clones(builder: Builder, recipe: Path) -> None:
     stage = builder.stage("problems", "a1")
-    from jobs.planning.types import Cell
+    from jobs.planning.cell import Cell
 
     builder.experiment("old", [Cell(labels={"seed": 1}, stages={"problems": stage.key})])
     async with running(builder.workspace, size=(80, 24)) as (app, pilot):

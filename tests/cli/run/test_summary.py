@@ -5,7 +5,8 @@ from typing import Any
 
 from cogtui.cli.console.layout import align_columns
 from cogtui.cli.run.summary import FinishedStage, summary_lines
-from jobs.planning.types import Cell, RecipePlan, StageInstance
+from jobs.planning.cell import Cell
+from jobs.planning.types import RecipePlan, StageInstance
 from pipelines.behaviors.sets.registered import BEHAVIORS
 
 PLAN = RecipePlan("tiny", Path("tiny.toml"), "", (), (), (Cell(labels={"seed": 1}, stages={}),))

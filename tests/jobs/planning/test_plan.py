@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from jobs.planning.types import Cell, RecipePlan
+from jobs.planning.cell import Cell
+from jobs.planning.types import RecipePlan
 from pipelines.stages import content_key, stage_kind
 from pipelines.tasks.registry import TASKS
 from tests.jobs.planning.recipes import RECIPE, changed, plan
