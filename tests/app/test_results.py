@@ -65,6 +65,8 @@ async def test_the_report_is_written_by_keys_and_a_wrong_folder_is_told(
         await press(pilot, "enter")
         assert top(app, AskScreen) is asked
         assert "taken is a file" in screen_text(app)
+        box, told = asked.query_one(".dialog"), asked.query_one("#ask-help")
+        assert box.content_region.contains_region(told.region), "what is wrong is inside the dialog"
         entry.value = "taken/below"
         await press(pilot, "enter")
         await until(pilot, lambda: "the report cannot be written to taken/below: Not a directory" in notices(app)[-1])

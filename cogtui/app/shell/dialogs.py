@@ -135,7 +135,7 @@ class AskScreen(ModalScreen[str | None], DeferredPaintScreen):
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog choice") as box:
-            box.styles.height = 5
+            box.styles.height = 7  # border, question, the entry with its border, and a line on what is wrong
             yield TextRows((printable_line(self.question), "heading"))
             entry = Input(self.text, select_on_focus=False)
             entry.cursor_blink = False  # an idle screen must send no bytes
