@@ -2,6 +2,8 @@
 
 import json
 import re
+import shutil
+import subprocess
 from html.parser import HTMLParser
 from pathlib import Path
 from xml.etree import ElementTree
@@ -23,6 +25,7 @@ from pipelines.files import write_json
 from pipelines.records import Judgement, JudgeRun, Rollout, countdown_fields, rollout_id, text_sha256
 from tests.analysis.lab import write_ppo
 
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 HOSTILE = '<script>alert(1)</script> & "quoted" \x1b[31m ‮ 3 + 5 = 8'
 RECIPE = """\
 # shows: does priming pay?
@@ -291,3 +294,33 @@ def test_long_names_below_a_chart_are_wrapped_and_none_is_cut() -> None:
     assert " ".join(names[place:]) == f"{name} 0.25 b b 0.25"
     heights = [float(text.attrib["y"]) for text in chart.iter("{http://www.w3.org/2000/svg}text")]
     assert max(heights) < float(chart.attrib["viewBox"].split()[3])
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(CHROMIUM is None, reason="no chromium here")
+@pytest.mark.parametrize("width", [360, 1200])
+def test_a_browser_shows_the_page_without_scrolling_sideways(workspace: Workspace, width: int) -> None:
+    name = "condition_" + "x" * 90
+    cells = [add_run(workspace, one, 1, {0: [0.1], 10: [1.0, 0.1]}, "w" * 300) for one in ("none", name)]
+    report(workspace, *cells)
+    outer = workspace.path / "out/outer.html"
+    outer.write_text(
+        f"""<body><iframe id=page src=report.html style="border:0;width:{width}px;height:900px"></iframe><script>
+        onload = () => {{
+          const page = document.getElementById("page").contentDocument;
+          const inside = [...page.querySelectorAll("p, li, h1, h2, h3, pre, svg, summary")]
+            .filter(one => !one.closest(".wide"));
+          const right = Math.max(...inside.map(one => one.getBoundingClientRect().right));
+          document.title = [page.documentElement.scrollWidth, right, page.querySelectorAll("svg").length].join();
+        }}</script>"""
+    )
+    options = ["--headless", "--no-sandbox", "--disable-gpu", "--allow-file-access-from-files", "--no-first-run"]
+    options += ["--disable-background-networking", f"--user-data-dir={workspace.path / 'profile'}"]
+    dumped = subprocess.run(
+        [str(CHROMIUM), *options, f"--window-size={max(width, 500)},900", "--dump-dom", outer.as_uri()],
+        capture_output=True, timeout=120, check=True, text=True,
+    ).stdout  # fmt: skip
+    scroll, right, charts = (float(one) for one in re.findall(r"<title>(.*?)</title>", dumped)[0].split(","))
+    assert scroll <= width
+    assert 0 < right <= width
+    assert charts >= 3

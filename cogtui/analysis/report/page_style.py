@@ -13,7 +13,7 @@ PAGE_STYLE: Final = (
 }}
 """
     """
-body { max-width: 70rem; }
+body { max-width: 70rem; overflow-wrap: anywhere; }
 h1 { font-size: 1.7rem; }
 h2 { font-family: inherit; font-size: 1.25rem; margin-top: 2.2rem; }
 section { border-top: 2px solid var(--line); margin-top: 2rem; }
@@ -32,6 +32,7 @@ figure { margin: 0; }
 svg { width: 100%; height: auto; display: block; }
 .wide { margin: 1rem 0; }
 table { width: auto; min-width: 50%; font-variant-numeric: tabular-nums; }
+td, caption { overflow-wrap: normal; }
 caption { text-align: left; font: 600 1rem/1.4 system-ui, sans-serif; padding-bottom: .3rem; white-space: nowrap; }
 th { color: var(--soft); font-weight: 400; }
 td { white-space: nowrap; }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
@@ -81,23 +81,24 @@ def choose_samples(store: Store, groups: Sequence[ConditionGroup]) -> SampleTrac
 
 def _candidates(store: Store, groups: Sequence[ConditionGroup]) -> tuple[list[_Candidate], int]:
     """Return the completions of the last evaluations by id, and how many there are in all."""
-    group_of, terms = {}, []
+    found: list[_Candidate] = []
+    total = 0
     for group in groups:
         for run in group.runs:
             if run.points:
-                group_of[run.key] = group.name
-                terms.append(f"(stage:{run.key} step:{max(run.points)})")
-    if not terms:
-        return [], 0
-    query = Query(parse(f"split:test ({' OR '.join(terms)})"), Sort("stage"))
-    rows: list[RolloutRow] = []
-    page = store.page(query, limit=_PAGE)
-    rows += page.rows
-    while page.after is not None and len(rows) < MOST_ROWS:
-        page = store.page(query, page.after, limit=_PAGE)
-        rows += page.rows
-    found = sorted((_Candidate(row, group_of.get(row.stage, "")) for row in rows), key=lambda one: one.row.id)
-    return found[:MOST_ROWS], store.count(query)
+                query = Query(parse(f"split:test stage:{run.key} step:{max(run.points)}"), Sort("stage"))
+                total += store.count(query)
+                found += [_Candidate(row, group.name) for row in _rows(store, query, MOST_ROWS - len(found))]
+    return sorted(found, key=lambda one: one.row.id), total
+
+
+def _rows(store: Store, query: Query, limit: int) -> Iterator[RolloutRow]:
+    """Yield the first rows of a query, at most `limit`."""
+    page = store.page(query, limit=min(limit, _PAGE)) if limit > 0 else None
+    while page is not None:
+        yield from page.rows[:limit]
+        limit -= len(page.rows)
+        page = store.page(query, page.after, limit=min(limit, _PAGE)) if page.after is not None and limit > 0 else None
 
 
 def _rules(groups: Sequence[ConditionGroup], total: int) -> list[_Rule]:
