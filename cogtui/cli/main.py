@@ -10,6 +10,7 @@ import typer
 
 from cogtui.cli import app as app_commands
 from cogtui.cli.compare import commands as compare_commands
+from cogtui.cli.config import commands as config_commands
 from cogtui.cli.console.help import CommandLine
 from cogtui.cli.console.output import ExitCode, emit_error, exit_code, narrate
 from cogtui.cli.jobs import commands as job_commands
@@ -49,6 +50,7 @@ for group in (
     compare_commands,
     annotation_commands,
     gold_commands,
+    config_commands,
 ):
     group.register(app)
 

@@ -68,11 +68,32 @@ def run(
         bool,
         typer.Option("--tables", help="Print all tables at the end, as compare does, not only the result in words."),
     ] = False,
+    junit: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write a JUnit file at the end: a case for each stage and each --assert."),
+    ] = None,
+    github_summary: Annotated[
+        bool, typer.Option("--github-summary", help="Append the result to the summary of a GitHub job.")
+    ] = False,
+    notify_command: Annotated[
+        str | None,
+        typer.Option(
+            metavar="COMMAND",
+            help="Start this at the end and on a warning, with COGTUI_EVENT, COGTUI_TEXT and others in its environment;"
+            " no shell reads it.",
+        ),
+    ] = None,
+    webhook: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="Post JSON there at the end and on a warning; better set COGTUI_WEBHOOK."),
+    ] = None,
+    no_notify: Annotated[bool, typer.Option("--no-notify", help="Notify nobody, whatever config.toml says.")] = False,
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """The command `run`."""
-    from cogtui.cli.run.flow import RunRequest, run_recipe
+    from cogtui.cli.run.flow import run_recipe
+    from cogtui.cli.run.request import RunRequest
 
     run_recipe(
         RunRequest(
@@ -88,6 +109,11 @@ def run(
             assertions=tuple(assertions or ()),
             display=None if display is None else display.value,
             tables=tables,
+            junit=junit,
+            github_summary=github_summary,
+            notify=not no_notify,
+            notify_command=notify_command,
+            webhook=webhook,
             as_json=as_json,
         )
     )

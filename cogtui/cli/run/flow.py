@@ -1,54 +1,31 @@
 """The steps of `cogtui run`."""
 
-import shlex
 import time
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, ClassVar, Literal
 
 import typer
 
-from cogtui.cli.console.output import ExitCode, emit, emit_error, emit_json, narrate
+from cogtui.cli.console.output import ExitCode, emit, emit_json, narrate
+from cogtui.cli.run.alerts.alerts import AlertingDisplay, RunAlerts
 from cogtui.cli.run.assertions import parse_assertion
-from cogtui.cli.run.check import AssertionCheck, check_assertion, check_names
+from cogtui.cli.run.check import check_names
 from cogtui.cli.run.display import DisplayName, make_display
-from cogtui.cli.run.summary import FinishedStage, cell_results, finished_stages, summary_lines
+from cogtui.cli.run.ending import end_run, report_interruption, run_data
+from cogtui.cli.run.reports.files import RunReports
+from cogtui.cli.run.reports.outcome import RunOutcome
+from cogtui.cli.run.request import RunRequest, opening_command
+from cogtui.cli.run.summary import finished_stages
+from cogtui.settings import NOTIFY_COMMAND, NOTIFY_WEBHOOK, resolve_settings
 from jobs.planning.plan import make_plan
 from jobs.planning.types import RecipePlan, StageInstance
 from jobs.recipe.bundled import find_recipe
 from jobs.recipe.load import load_recipe
 from jobs.recipe.source import suggest
-from jobs.state.types import RETRYABLE, StageState, Submission
+from jobs.state.reader import stage_states
+from jobs.state.types import Submission
 from jobs.workspace import Workspace
-from pipelines.errors import CogtuiError, Interrupted, InvalidInput, StageFailed
+from pipelines.errors import CogtuiError, InvalidInput
 from pipelines.text_safety import one_line
-from pipelines.wording import not_done
-
-
-class AssertionFailed(CogtuiError):
-    """An `--assert` is false."""
-
-    code: ClassVar[str] = "assertion_failed"
-
-
-@dataclass(frozen=True, slots=True)
-class RunRequest:
-    """The arguments of `cogtui run`."""
-
-    recipe: Path
-    workspace: Path | None = None
-    cluster: Literal["local", "slurm"] = "local"
-    dry_run: bool = False
-    only: tuple[str, ...] = ()
-    retry: bool = False
-    force: tuple[str, ...] = ()
-    detach: bool = False
-    overrides: tuple[str, ...] = ()
-    assertions: tuple[str, ...] = ()
-    display: DisplayName | None = None
-    tables: bool = False
-    as_json: bool = False
 
 
 def run_recipe(request: RunRequest) -> None:
@@ -58,12 +35,8 @@ def run_recipe(request: RunRequest) -> None:
         CogtuiError: by the exit codes of docs/cli.md; StageFailed if a stage is not done, AssertionFailed if an
             assertion is false. typer.Exit with 130 after Ctrl-C.
     """
-    began = time.monotonic()
     assertions = [parse_assertion(text) for text in request.assertions]
-    if assertions and request.detach:
-        raise InvalidInput(
-            "--assert needs results, and --detach does not wait for them", remedy="Remove one of the two."
-        )
+    _refuse_without_results(request)
     workspace = Workspace.locate(request.workspace)
     recipe = load_recipe(find_recipe(request.recipe), request.overrides)
     plan = make_plan(recipe, workspace)
@@ -73,55 +46,64 @@ def run_recipe(request: RunRequest) -> None:
     force = keys_of(plan, request.force, "--force")
     if not force <= {stage.key for stage in stages}:
         raise InvalidInput("--force names a stage that --only excludes", remedy="Name it in --only too.")
+    reports = RunReports.prepare(request.junit, github_summary=request.github_summary)
+    alerts = _make_alerts(request)
     if request.dry_run:
         _dry_run(request, plan, stages, workspace, force)
         return
-    submissions = _submit(request, plan, stages, workspace, force)
+    outcome = RunOutcome(plan, stages, workspace, request.assertions)
     if request.detach:
-        _detached(request, plan, stages, workspace, submissions)
+        outcome.submissions = _submit(request, plan, stages, workspace, force)
+        _detached(request, outcome)
         return
+    began = time.monotonic()
     try:
-        states = _follow(request, stages, workspace)
+        outcome.submissions = _submit(request, plan, stages, workspace, force)
+        _follow(request, outcome, alerts, began)
+        end_run(request, outcome, assertions)
+    except CogtuiError as error:
+        outcome.error = error
+        raise
     except KeyboardInterrupt:
-        _interrupted(request, workspace)
+        outcome.interrupted = True
+        report_interruption(request, workspace)
         raise typer.Exit(ExitCode.INTERRUPTED) from None
-    finished = finished_stages(stages, workspace)
-    reused = sum(submission.action == "reused" for submission in submissions)
-    if not request.as_json and reused == len(stages) and not request.tables:
-        count = "its stage was" if len(stages) == 1 else f"all {len(stages)} stages were"
-        place = "" if workspace == Workspace.locate() else f" --workspace {_place(workspace)}"
-        emit(f"{plan.name}: {count} done before this run; nothing was started")
-        emit(f"What came out: cogtui compare {plan.name}{place}")
-    elif not request.as_json:
-        print_summary(request, plan, workspace, summary_lines(plan, finished, reused, time.monotonic() - began))
-    _raise_if_unfinished(stages, states, finished)
-    checks = [one for assertion in assertions for one in check_assertion(assertion, cell_results(plan, finished))]
-    _report_checks(checks, request)
-    if request.as_json:
-        elapsed = time.monotonic() - began
-        emit_json(_data(request, plan, stages, workspace, submissions, finished, checks, elapsed))
-    else:
-        if reused < len(stages):
-            emit()
-        emit(f"Browse it with: {_command(workspace)}")
+    finally:
+        outcome.elapsed_s = time.monotonic() - began
+        _report(outcome, reports, alerts)
 
 
-def print_summary(request: RunRequest, plan: RecipePlan, workspace: Workspace, lines: Sequence[str]) -> None:
-    """Print the result in words where there is a primed and an unprimed condition, else, or with `--tables`, tables."""
-    from cogtui.analysis.experiment_summary import summarise_experiment
-    from cogtui.cli.compare.show import comparison_lines, sentence_lines
+def _refuse_without_results(request: RunRequest) -> None:
+    """Refuse options that need results, if nothing waits for them."""
+    needing = {
+        "--assert": bool(request.assertions),
+        "--junit": request.junit is not None,
+        "--github-summary": request.github_summary,
+    }
+    for option, given in needing.items():
+        if given and request.detach:
+            raise InvalidInput(
+                f"{option} needs results, and --detach does not wait for them", remedy="Remove one of the two."
+            )
 
-    summary = summarise_experiment(plan.name, plan.cells, workspace, recipe=plan.recipe_text)
-    words = sentence_lines(summary)
-    if words and not request.tables:
-        left_out = [f"warning: {warning}" for warning in summary.warnings]
-        place = "" if workspace == Workspace.locate() else f" --workspace {_place(workspace)}"
-        more = f"All tables, and each claim with its interval: cogtui compare {plan.name}{place}"
-        lines = [lines[0], *(line for line in lines if line.startswith("warning: ")), *left_out, "", *words, "", more]
-    elif sum(bool(group.finished) for group in summary.groups) > 1:
-        lines = [*lines, "", *comparison_lines(summary)]
-    for line in lines:
-        emit(line)
+
+def _make_alerts(request: RunRequest) -> RunAlerts | None:
+    if not request.notify:
+        return None
+    options = {NOTIFY_COMMAND: request.notify_command, NOTIFY_WEBHOOK: request.webhook}
+    return RunAlerts(resolve_settings({name: value for name, value in options.items() if value is not None}))
+
+
+def _report(outcome: RunOutcome, reports: RunReports, alerts: RunAlerts | None) -> None:
+    """Write the reports and send the notification; an error of the run comes before one of theirs."""
+    problem = reports.write(outcome)
+    if alerts is not None and outcome.reused < len(outcome.stages):
+        alerts.end(outcome.message())
+    if problem is None:
+        return
+    if outcome.ok:
+        raise problem
+    narrate(f"error: {problem.summary}")
 
 
 def chosen_stages(plan: RecipePlan, only: Sequence[str]) -> list[StageInstance]:
@@ -194,130 +176,40 @@ def _submit(
     return submissions
 
 
-def _follow(request: RunRequest, stages: Sequence[StageInstance], workspace: Workspace) -> dict[str, StageState]:
+def _follow(request: RunRequest, outcome: RunOutcome, alerts: RunAlerts | None, began: float) -> None:
+    """Show the progress until no stage is active; the outcome then has states and results, also after Ctrl-C."""
     from cogtui.cli.run.follow import follow
 
+    workspace, stages = outcome.workspace, outcome.stages
     name: DisplayName | None = "none" if request.as_json and request.display is None else request.display
     display = make_display(name, lambda key: workspace.folder(key).path)
-    return follow(workspace, stages, display, cluster=request.cluster)
+    if alerts is not None:
+        display = AlertingDisplay(display, alerts, outcome.warning, lambda key: _warnings_of(workspace, key))
+    try:
+        outcome.states = follow(workspace, stages, display, cluster=request.cluster)
+    except KeyboardInterrupt:
+        outcome.states = stage_states(workspace, [stage.key for stage in stages])
+        raise
+    finally:
+        outcome.finished = finished_stages(stages, workspace)
+        outcome.elapsed_s = time.monotonic() - began
 
 
-def _detached(
-    request: RunRequest,
-    plan: RecipePlan,
-    stages: Sequence[StageInstance],
-    workspace: Workspace,
-    submissions: Sequence[Submission],
-) -> None:
+def _warnings_of(workspace: Workspace, key: str) -> list[str]:
+    """Return the warnings in the result of a stage; none where it cannot be read."""
+    try:
+        found = (workspace.folder(key).result() or {}).get("warnings") or []
+    except (CogtuiError, OSError):
+        return []
+    return [str(warning) for warning in found] if isinstance(found, list) else []
+
+
+def _detached(request: RunRequest, outcome: RunOutcome) -> None:
     if request.as_json:
-        emit_json(_data(request, plan, stages, workspace, submissions, [], [], None))
+        emit_json(run_data(request, outcome, [], detached=True))
         return
     counts: dict[str, int] = {}
-    for submission in submissions:
+    for submission in outcome.submissions:
         counts[submission.action] = counts.get(submission.action, 0) + 1
-    emit(f"{plan.name}: {', '.join(f'{count} {action}' for action, count in counts.items())}")
-    emit(f"Watch it with: {_command(workspace)}")
-
-
-def _raise_if_unfinished(
-    stages: Sequence[StageInstance], states: dict[str, StageState], finished: Sequence[FinishedStage]
-) -> None:
-    done = {one.stage.key for one in finished}
-    lines = []
-    first = ""
-    for stage in stages:
-        if stage.key in done:
-            continue
-        state = states.get(stage.key)
-        reason = f": {one_line(state.reason, 160)}" if state and state.reason else ""
-        lines.append(f"{state.state if state else 'missing'}  {stage.title} ({stage.key}){reason}")
-        if state and state.remedy and not first:
-            first = one_line(state.remedy, 240)
-    if lines:
-        retry = any(state.state in RETRYABLE for state in states.values())
-        again = "Run the same command with --retry." if retry else "Run the same command again."
-        raise StageFailed(
-            not_done(len(lines), len(stages), "stage"),
-            detail="\n".join(lines),
-            remedy=first if "--retry" in first or "cogtui retry" in first else f"{first}\n{again}".lstrip(),
-        )
-
-
-def _report_checks(checks: Sequence[AssertionCheck], request: RunRequest) -> None:
-    broken = [one for one in checks if not one.holds]
-    if broken:
-        raise AssertionFailed(
-            f"{len(broken)} of {len(checks)} assertions are false",
-            detail="\n".join(f"{one.assertion}\n  {one}" for one in broken),
-        )
-    if not request.as_json:
-        for one in checks:
-            emit(f"true: {one.assertion}  ({one})")
-
-
-def _data(
-    request: RunRequest,
-    plan: RecipePlan,
-    stages: Sequence[StageInstance],
-    workspace: Workspace,
-    submissions: Sequence[Submission],
-    finished: Sequence[FinishedStage],
-    checks: Sequence[AssertionCheck],
-    elapsed_s: float | None,
-) -> dict[str, Any]:
-    actions = {submission.key: submission for submission in submissions}
-    results = {one.stage.key: one.result for one in finished}
-    return {
-        "experiment": plan.name,
-        "workspace": str(workspace.path),
-        "cluster": request.cluster,
-        "elapsed_s": elapsed_s,
-        "cells": [{"labels": cell.labels, "stages": cell.stages} for cell in plan.cells],
-        "stages": [
-            {
-                "key": stage.key,
-                "kind": stage.kind,
-                "name": stage.name,
-                "labels": stage.labels,
-                "state": "done" if stage.key in results else actions[stage.key].state,
-                "action": actions[stage.key].action,
-                "job_id": actions[stage.key].job_id,
-                "result": results.get(stage.key),
-            }
-            for stage in stages
-        ],
-        "assertions": [
-            {"assertion": one.assertion, "cell": one.cell, "holds": one.holds, "values": one.values} for one in checks
-        ],
-    }
-
-
-def _interrupted(request: RunRequest, workspace: Workspace) -> None:
-    place = ["--workspace", str(request.workspace)] if request.workspace else []
-    settings = [part for override in request.overrides for part in ("--set", override)]
-    only = [part for name in request.only for part in ("--only", name)]
-    cluster = [] if request.cluster == "local" else ["--cluster", request.cluster]
-    again = shlex.join(["cogtui", "run", str(request.recipe), *place, *cluster, *only, *settings])
-    error = Interrupted(
-        "interrupted; the jobs keep running",
-        remedy=f"Watch them with: {_command(workspace)}\nCome back with: {again}\nEnd them with: cogtui cancel KEY",
-    )
-    if request.as_json:
-        emit_error(error, as_json=True)
-        return
-    for line in str(error).splitlines():
-        narrate(line)
-
-
-def _command(workspace: Workspace) -> str:
-    """Return the shortest command that opens this workspace from the current directory."""
-    if workspace == Workspace.locate():
-        return "cogtui"
-    return f"cogtui --workspace {_place(workspace)}"
-
-
-def _place(workspace: Workspace) -> str:
-    """Return the folder of a workspace, relative to the current directory where it lies in it."""
-    path = workspace.path
-    here = Path.cwd()
-    return str(path.relative_to(here) if path.is_relative_to(here) else path)
+    emit(f"{outcome.plan.name}: {', '.join(f'{count} {action}' for action, count in counts.items())}")
+    emit(f"Watch it with: {opening_command(outcome.workspace)}")

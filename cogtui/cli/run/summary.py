@@ -52,15 +52,8 @@ def summary_lines(plan: RecipePlan, finished: Sequence[FinishedStage], reused: i
     lines = [
         f"{plan.name}: {count} done, {reused} of them before this run, in {format_duration(elapsed_s, precise=True)}"
     ]
-    by_name: dict[str, list[FinishedStage]] = {}
-    for one in finished:
-        by_name.setdefault(one.stage.name, []).append(one)
-    for name, group in by_name.items():
-        table = stage_kind(group[0].stage.kind).result_table_of([one.result for one in group])
-        if table is not None:
-            titles = [label_text(one.stage.labels) or "all cells" for one in group]
-            rows = [(title, *row) for title, row in zip(titles, table.rows, strict=True)]
-            lines += ["", *format_table([(name, *table.head), *rows], width=output_width())]
+    for table in result_tables(finished):
+        lines += ["", *format_table(table, width=output_width())]
     warnings = [
         f"{one.stage.title}: {one_line(str(warning), 160)}"
         for one in finished
@@ -68,3 +61,18 @@ def summary_lines(plan: RecipePlan, finished: Sequence[FinishedStage], reused: i
     ]
     wrapped = [line for warning in warnings for line in wrap_words(f"warning: {warning}", output_width(), "  ")]
     return [*lines, *(["", *wrapped] if warnings else [])]
+
+
+def result_tables(finished: Iterable[FinishedStage]) -> list[list[tuple[str, ...]]]:
+    """Return a table for each stage of the recipe whose kind has one: its head, then a row for each cell."""
+    by_name: dict[str, list[FinishedStage]] = {}
+    for one in finished:
+        by_name.setdefault(one.stage.name, []).append(one)
+    tables = []
+    for name, group in by_name.items():
+        table = stage_kind(group[0].stage.kind).result_table_of([one.result for one in group])
+        if table is not None:
+            titles = [label_text(one.stage.labels) or "all cells" for one in group]
+            rows = [(title, *row) for title, row in zip(titles, table.rows, strict=True)]
+            tables.append([(name, *table.head), *rows])
+    return tables

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from cogtui.cli.run.flow import RunRequest, print_summary
+from cogtui.cli.run.ending import print_summary
+from cogtui.cli.run.request import RunRequest
 from jobs.planning.types import RecipePlan
 from jobs.workspace import Workspace
 from tests.analysis.lab import write_run
