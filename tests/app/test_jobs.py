@@ -3,17 +3,18 @@
 import os
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 from textual.strip import Strip
+from textual.widgets import Input
 
 import jobs.state
 from cogtui.app.application import CogtuiApp
 from cogtui.app.jobs.log_tail import LogTail
 from cogtui.app.jobs.screen import JobsScreen
-from cogtui.app.shell.dialogs import ConfirmScreen
+from cogtui.app.shell.dialogs import AskScreen, ConfirmScreen
 from cogtui.app.stages.facts import remedy_with_keys
 from cogtui.app.stages.log_screen import LogScreen
 from cogtui.app.stages.log_view import LogView
@@ -21,9 +22,11 @@ from cogtui.app.widgets.bars import KeyBar
 from cogtui.app.widgets.detail_pane import DetailPane
 from cogtui.app.widgets.keyed_table import KeyedTable
 from cogtui.app.widgets.text_rows import TextRows
+from jobs.attempts.records import ExitRecord
 from jobs.state.types import STATES
+from jobs.workspace import Workspace
 from pipelines.stages import STAGE_KINDS
-from tests.app.conftest import Builder
+from tests.app.conftest import MOMENT, Builder
 from tests.app.driving import notices, press, running, screen_text, top, until, visible_lines
 from tests.jobs.lab import Lab, wait_for
 
@@ -194,7 +197,38 @@ def test_remedies_name_keys_where_there_are_keys() -> None:
         told = remedy_with_keys(remedy)
         assert "--retry" not in told, told
         assert not re.search(r"cogtui (logs|cancel)", told), told
-        assert re.search(r"\((r|l|x)\)|cogtui doctor", told), told
+        assert re.search(r"\((r|l|x|m)\)|cogtui doctor", told), told
+
+
+async def test_a_stage_starts_again_with_the_changes_its_remedy_suggests(
+    small: Builder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[tuple[list[str], list[str]]] = []
+
+    def retry(workspace: Workspace, keys: Sequence[str], changes: Sequence[str] = ()) -> list[str]:
+        given.append((list(keys), list(changes)))
+        return list(keys)
+
+    monkeypatch.setattr("jobs.submit.retry.retry_stages", retry)
+    stage = small.stage("ppo", "e1", {"condition": "dots"})
+    end = ExitRecord(run=1, host="node1", time=MOMENT + 60, code=1, why="failed", out_of_memory=True)
+    small.attempt(stage, end=end)
+    async with running(small.workspace, size=(140, 40)) as (app, pilot):
+        await press(pilot, "2")
+        top(app, JobsScreen).query_one(KeyedTable).go_to(stage.key)
+        await press(pilot)
+        await until(pilot, lambda: "resources.memory=SIZE (m)" in " ".join(screen_text(app).split()))
+        await press(pilot, "m")
+        entry = top(app, AskScreen).query_one(Input)
+        assert entry.value == "resources.memory=SIZE"
+        entry.value = "80G"
+        await press(pilot, "enter")
+        assert "80G is not FIELD=VALUE" in screen_text(app)
+        entry.value = "resources.memory=80G"
+        await press(pilot, "enter")
+        assert "with resources.memory=80G" in top(app, ConfirmScreen).question
+        await press(pilot, "y")
+        assert given == [([stage.key], ["resources.memory=80G"])]
 
 
 async def test_the_queue_shows_order_use_and_machines(

@@ -55,6 +55,7 @@ _NEEDS_EXPERIMENT = frozenset(
         "cancel",
         "retry",
         "retry_all",
+        "retry_changed",
         "copy_path",
         "copy_command",
         "experiment",

@@ -28,7 +28,7 @@ _RARELY: Final = 10
 """Looks of `_LOOK_S` between two readings while no stage is active."""
 
 
-class StageTable(KeyedTable):
+class JobTable(KeyedTable):
     """The table of stages."""
 
     TITLE = "queue"
@@ -57,7 +57,7 @@ class JobsScreen(StagesScreen):
         yield TextRows(widget_id="summary")
         with Panel(title="Queue, in the order it will run", panel_id="stages-panel"):
             yield titles
-            yield StageTable(COLUMNS, titles)
+            yield JobTable(COLUMNS, titles)
         with Container(id="jobs-below"):
             with Panel(title="Why", panel_id="facts-panel", text=True):
                 yield DetailPane("facts")
@@ -73,11 +73,11 @@ class JobsScreen(StagesScreen):
 
     @property
     def stage_view(self) -> LineView:
-        return self.query_one(StageTable)
+        return self.query_one(JobTable)
 
     @property
     def stage_key(self) -> str | None:
-        return self.query_one(StageTable).key
+        return self.query_one(JobTable).key
 
     def stages_in_scope(self) -> tuple[list[str], str]:
         return list(self.context.snapshot.states), "all stages of the workspace"
@@ -98,7 +98,7 @@ class JobsScreen(StagesScreen):
         self.query_one("#summary", TextRows).show(*(parts or [(f" {nothing}", "dim")]))
         shown = [stage for stage in stages if passes(stage, self._filter)]
         now = time.time()
-        self.query_one(StageTable).set_rows([(stage.key, queue_cells(stage, activity, now)) for stage in shown])
+        self.query_one(JobTable).set_rows([(stage.key, queue_cells(stage, activity, now)) for stage in shown])
         panel = self.query_one("#stages-panel", Panel)
         panel.show_subtitle(f"{len(shown):,} of {len(stages):,} · f: {self._filter}")
         self.show_facts()

@@ -6,7 +6,7 @@ from typing import ClassVar, Final
 from textual.binding import Binding, BindingType
 
 from cogtui.app.rendering.states import ENDED_BADLY
-from cogtui.app.shell.dialogs import ConfirmScreen
+from cogtui.app.shell.dialogs import AskScreen, ConfirmScreen
 from cogtui.app.shell.opening import OpenRolloutList
 from cogtui.app.shell.screen_base import AppScreen
 from cogtui.app.stages.control import (
@@ -17,11 +17,13 @@ from cogtui.app.stages.control import (
     retry_stages,
     stages_with_rollouts,
 )
+from cogtui.app.stages.facts import suggested_changes
 from jobs.recipe.labels import label_text
 from jobs.state.types import ACTIVE, CONTINUABLE, RETRYABLE, StageState
+from jobs.workspace import Workspace
 from pipelines.wording import count_of
 
-_ON_STAGES: Final = frozenset({"cancel", "retry", "retry_all"})
+_ON_STAGES: Final = frozenset({"cancel", "retry", "retry_changed", "retry_all"})
 _MOST_NAMED: Final = 3
 
 
@@ -40,6 +42,11 @@ def _title(stage: StageState) -> str:
     return f"{stage.name or stage.kind} {label_text(stage.labels)}".rstrip()
 
 
+def _wrong_changes(text: str) -> str:
+    wrong = next((word for word in text.split() if not word.partition("=")[0] or not word.partition("=")[2]), None)
+    return "" if wrong is None else f"{wrong} is not FIELD=VALUE, as recompute=true or resources.memory=80G"
+
+
 class StageActions(AppScreen):
     """Opens the log and the rollouts of a stage, cancels it and starts it again."""
 
@@ -48,6 +55,7 @@ class StageActions(AppScreen):
         Binding("t", "open_traces", "Traces"),
         Binding("x", "cancel", "Cancel"),
         Binding("r", "retry", "Start again"),
+        Binding("m", "retry_changed", "Start again with changes", show=False),
         Binding("F", "retry_all", "Start all failed"),
         Binding("y", "copy_path", "Copy the folder's path", show=False),
         Binding("Y", "copy_command", "Copy the command that shows it", show=False),
@@ -81,7 +89,7 @@ class StageActions(AppScreen):
         """Show in the key bar what can be done with the stage under the cursor, and with all of them."""
         stage = self.stage
         keys = {"cancel"} if stage is not None and _can_cancel(stage) else set()
-        keys |= {"retry"} if stage is not None and _can_retry(stage) else set()
+        keys |= {"retry", "retry_changed"} if stage is not None and _can_retry(stage) else set()
         keys |= {"retry_all"} if self._to_retry() else set()
         if keys != self._stage_keys:
             self._stage_keys = frozenset(keys)
@@ -155,6 +163,20 @@ class StageActions(AppScreen):
         else:
             self.run_worker(self._ask_retry([stage.key]), group="act")
 
+    def action_retry_changed(self) -> None:
+        """Ask for changes of settings that change no result, or of resources, and start the stage again with them."""
+        stage = self.stage
+        if stage is None or not _can_retry(stage):
+            self.action_retry()  # which says why not
+            return
+
+        def entered(text: str | None) -> None:
+            if text and text.split():
+                self.run_worker(self._ask_retry([stage.key], text.split()), group="act")
+
+        question = f"Start {_title(stage)} again with: FIELD=VALUE, or resources.FIELD=VALUE"
+        self.app.push_screen(AskScreen(question, suggested_changes(stage.remedy), wrong=_wrong_changes), entered)
+
     def action_retry_all(self) -> None:
         """Start all failed and stopped stages of this screen again after confirmation."""
         keys = self._to_retry()
@@ -163,7 +185,7 @@ class StageActions(AppScreen):
         else:
             self.show_message("no stage failed or was stopped, so there is nothing to start again")
 
-    async def _ask_retry(self, keys: Sequence[str]) -> None:
+    async def _ask_retry(self, keys: Sequence[str], changes: Sequence[str] = ()) -> None:
         """Ask with the list of all stages that will be started: these, and inputs of theirs that are not done."""
         workspace = self.context.workspace
         found = await self.fetch(self.context.control.call(lambda _: list_retried(workspace, keys)))
@@ -172,8 +194,14 @@ class StageActions(AppScreen):
         stages = self._states_of(found)
         what = "this stage" if len(stages) == 1 else f"these {len(stages):,} stages"
         more = ", inputs first" if set(found) - set(keys) else ""
+        if changes:
+            more += f", with {' '.join(changes)}"
         question = f"Start {what} again{more}? Checkpoints are continued from."
-        self._confirm(question, stages, retry_stages, keys, "started")
+
+        def start(workspace: Workspace, keys: Sequence[str]) -> list[str]:
+            return retry_stages(workspace, keys, changes)
+
+        self._confirm(question, stages, start, keys, "started")
 
     def _states_of(self, keys: Sequence[str]) -> list[StageState]:
         states = self.context.snapshot.states

@@ -22,11 +22,11 @@ def list_dependents(workspace: Workspace, keys: Sequence[str]) -> list[str]:
     return list(dependents(workspace, keys))
 
 
-def retry_stages(workspace: Workspace, keys: Sequence[str]) -> list[str]:
-    """Start stages again with their unfinished inputs, on the cluster and with the resources of their last attempt."""
+def retry_stages(workspace: Workspace, keys: Sequence[str], changes: Sequence[str] = ()) -> list[str]:
+    """Start stages again with their unfinished inputs, with what their last attempt had, but for some changes."""
     from jobs.submit import retry
 
-    return retry.retry_stages(workspace, keys)
+    return retry.retry_stages(workspace, keys, changes)
 
 
 def list_retried(workspace: Workspace, keys: Sequence[str]) -> list[str]:

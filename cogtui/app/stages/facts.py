@@ -64,6 +64,9 @@ _KEYS: Final = (
         "start it again (r)",
     ),
     (re.compile(r"\brun the recipe again\b", re.IGNORECASE), "start it again (r)"),
+    (re.compile(r"\bby: cogtui retry \S+ --set (\S+)"), r"with \1 (m)"),
+    (re.compile(r"\bcogtui retry \S+ --set (\S+)"), r"\1 (m)"),
+    (re.compile(r"--set (\w+\.)"), r"\1"),
     (re.compile(r"\bcogtui cancel ends it\b"), "cancel it (x)"),
 )
 """What remedies of the command line say, and what to press in the app instead."""
@@ -73,8 +76,14 @@ def remedy_with_keys(remedy: str) -> str:
     """Return a remedy that names keys of the app in place of commands."""
     for words, key in _KEYS:
         remedy = words.sub(key, remedy)
-    # After a full stop or a semicolon as at the start of the sentence.
-    return re.sub(r"(^|\. )([a-z])", lambda found: found[1] + found[2].upper(), remedy)
+    begins = r"(^|\. )(s|c)(?=ee the log|tart it again|ancel it)"
+    return re.sub(begins, lambda found: found[1] + found[2].upper(), remedy)
+
+
+def suggested_changes(remedy: str) -> str:
+    """Return the first `FIELD=VALUE` that a remedy suggests; empty without one."""
+    found = re.search(r"--set ([\w.]+=\w+)", remedy)
+    return "" if found is None else found[1]
 
 
 def helpful_keys(stage: StageState) -> list[tuple[str, str]]:
@@ -85,6 +94,8 @@ def helpful_keys(stage: StageState) -> list[tuple[str, str]]:
     elif stage.state == "blocked":
         keys.append(("r", "start it again, with the inputs that are not done"))
     elif stage.state in ENDED_BADLY and not stage.active:
+        if changes := suggested_changes(stage.remedy):
+            keys.append(("m", f"start it again with changes, as {changes}"))
         again = "continue from its last checkpoint" if stage.progress is not None else "start it again"
         keys.append(("r", again))
     if stage.attempts and (stage.stalled or stage.state in ENDED_BADLY or stage.state == "unknown"):
