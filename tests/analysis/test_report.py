@@ -23,6 +23,7 @@ from pipelines.behaviors.sets.four_habits import FOUR_HABITS
 from pipelines.behaviors.sets.registered import BEHAVIORS
 from pipelines.files import write_json
 from pipelines.records import Judgement, JudgeRun, Rollout, countdown_fields, rollout_id, text_sha256
+from tests.analysis.gold_lab import annotate, write_texts
 from tests.analysis.lab import write_ppo
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -229,6 +230,20 @@ def test_a_cell_without_judgements_is_judged_for_the_page_and_says_so(workspace:
     assert "No count for backtracking: api_error" in page.text
     assert re.search(r"rules, run for this report: V [1-9]", page.text)
     assert "only one judge has judged" in page.text
+
+
+def test_people_who_judged_the_same_completions_give_an_agreement(workspace: Workspace) -> None:
+    made = [(place % 3, 1) for place in range(9)]
+    cell = write_texts(workspace, {"condition": "none", "seed": 1}, {10: made})
+    annotate(workspace, cell.stages["ppo"], 10, made, range(9), annotator="ann@desk")
+    annotate(workspace, cell.stages["ppo"], 10, made, range(8), annotator="bob@desk", missed=1)
+    page = Page(report(workspace, cell))
+    assert "agreement of 2 judges and people (Krippendorff's alpha)" in page.text
+    assert "human:ann@desk and human:bob@desk" in page.text
+    assert re.search(r"human:ann@desk\s*9\s*9", page.text)
+    (alpha,) = re.findall(r"verification0?\.(\d\d) \(", page.text)
+    assert 0 < int(alpha) < 100
+    assert "Agreement was not measured" not in page.text
 
 
 def test_what_is_missing_is_said_and_is_not_zero(workspace: Workspace) -> None:

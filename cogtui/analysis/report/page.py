@@ -93,7 +93,7 @@ def _figures(content: ReportContent) -> list[str]:
 
 def _figure(chart: CurveChart) -> str:
     lines = [replace(line, name=picture_controls(line.name)) for line in chart.lines]
-    return f"<figure>{render_line_chart(chart.title, lines, SMALL)}</figure>"
+    return f"<figure>{render_line_chart(picture_controls(chart.title), lines, SMALL)}</figure>"
 
 
 def _samples(content: ReportContent, behaviors: Sequence[str]) -> list[str]:

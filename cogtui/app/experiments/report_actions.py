@@ -40,7 +40,9 @@ class ReportActions(AppScreen):
                 out = expand_user(Path(folder.strip()))
                 self.run_worker(self._write_report(experiment, out), group="report")
 
-        default = f"{experiment.name}-report"
+        # A snapshot can name its experiment anything, a path included.
+        safe = "".join(char if char.isalnum() or char in "-_." else "-" for char in experiment.name[:80])
+        default = f"{safe.lstrip('.')}-report"
         self.app.push_screen(AskScreen("Write the report into which folder?", default, wrong=_wrong_folder), named)
 
     async def _write_report(self, experiment: Experiment, out: Path) -> None:
