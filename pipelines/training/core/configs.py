@@ -163,6 +163,9 @@ class SupervisedConfig(TrainingConfig):
     """Decay rates of AdamW's moments."""
     max_grad_norm: PositiveFloat = 1.0
     """Gradients are clipped to this norm."""
+    save_dtype: Literal["float32", "bfloat16"] = Field(default="float32", json_schema_extra=UNLESS_DEFAULT)
+    """Number type of the final model on disk; `bfloat16` takes half the room and rounds the weights, which are trained
+    in float32."""
 
 
 class PrimeConfig(SupervisedConfig):
@@ -296,6 +299,9 @@ class PPOConfig(TrainingConfig):
     """Recompute activations in the backward pass: a third slower, far less memory, the same result."""
     keep_checkpoints: PositiveInt = Field(default=2, json_schema_extra=OUTSIDE_KEY)
     """Number of newest checkpoints that stay on disk."""
+    save_dtype: Literal["float32", "bfloat16"] = Field(default="float32", json_schema_extra=UNLESS_DEFAULT)
+    """Number type of the final model on disk; `bfloat16` takes half the room and rounds the weights, which are trained
+    in float32. Engine `verl` always writes bfloat16."""
 
     def mini_batch_of(self, network: Literal["actor", "critic"]) -> int:
         """Return the rollouts per optimizer step of a network."""

@@ -4,7 +4,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from pipelines.errors import InvalidInput
 from pipelines.folder import StageFolder
@@ -83,8 +83,25 @@ def max_positions(model: "PreTrainedModel") -> int | None:
     return None if found is None else int(found)
 
 
-def save_model(folder: StageFolder, model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase") -> Path:
-    """Write `artifacts/model`, which appears by rename; return its path."""
+def save_model(
+    folder: StageFolder,
+    model: "PreTrainedModel",
+    tokenizer: "PreTrainedTokenizerBase",
+    *,
+    dtype: Literal["float32", "bfloat16"] = "float32",
+) -> Path:
+    """Write `artifacts/model`, which appears by rename; return its path.
+
+    Args:
+        folder: of the stage.
+        model: converted in place where `dtype` asks for it.
+        tokenizer: of the model.
+        dtype: `bfloat16` converts to it; `float32` leaves the weights as they are.
+    """
+    if dtype == "bfloat16":
+        import torch
+
+        model = model.to(torch.bfloat16)
     final = folder.artifacts / "model"
     aside = folder.artifacts / f".model.{os.getpid()}.tmp"
     shutil.rmtree(aside, ignore_errors=True)

@@ -17,6 +17,7 @@ from pipelines.tokenizer import load_tokenizer
 from pipelines.training.core import runtime
 from pipelines.training.core.checkpoint import read_checkpoint_state
 from pipelines.training.core.configs import PPOConfig
+from pipelines.training.core.disk import require_disk
 from pipelines.training.core.model import load_model, max_positions, save_model
 from pipelines.training.core.trl_compat import make_grpo_trainer
 from pipelines.training.generation.factory import make_engine
@@ -44,7 +45,7 @@ def run(config: PPOConfig, inputs: Inputs, folder: StageFolder) -> None:
         )
         runner = RLStepRunner(config, folder, loaded, sampler, SingleProcess(), positions=max_positions(model))
         trained = _train(config, folder, runner, model, tokenizer, run_on)
-        save_model(folder, trained, tokenizer)
+        save_model(folder, trained, tokenizer, dtype=config.save_dtype)
         folder.write_result(
             summarise_training(folder, config, runner.planned_rollouts()) | {"processes": 1} | run_on.describe()
         )
@@ -66,6 +67,7 @@ def _train(
     shutil.rmtree(scratch, ignore_errors=True)
     checkpoint = folder.usable_checkpoint(lambda path, step: read_checkpoint_state(path, folder.key, step))
     first = 0 if checkpoint is None else checkpoint[0]
+    require_disk(folder, [model], model, keep=config.keep_checkpoints, save_dtype=config.save_dtype)
     with graceful() as stop, runner.open_streams(first):
         adapter = TRLRolloutAdapter(config, runner, first)
         trainer = make_grpo_trainer(

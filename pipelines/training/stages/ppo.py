@@ -18,6 +18,7 @@ from pipelines.tokenizer import load_tokenizer
 from pipelines.training.core import runtime
 from pipelines.training.core.checkpoint import TrainingCheckpoint
 from pipelines.training.core.configs import PPOConfig
+from pipelines.training.core.disk import require_disk
 from pipelines.training.core.model import load_model, max_positions, save_model
 from pipelines.training.core.shard_loading import StoredWeights, allocate_model, fill_shards, open_for_sharding
 from pipelines.training.generation.engine import Engine
@@ -72,7 +73,7 @@ def run(config: PPOConfig, inputs: Inputs, folder: StageFolder) -> None:
             copy_weights(model, whole)
             model = whole
         if ranks.rank == 0:
-            save_model(folder, model, tokenizer)
+            save_model(folder, model, tokenizer, dtype=config.save_dtype)
             found = summarise_training(folder, config, runner.planned_rollouts())
             folder.write_result(found | {"processes": ranks.size} | run_on.describe())
         ranks.barrier()
@@ -155,6 +156,11 @@ class PPOLoop:
         else:
             checkpoint = TrainingCheckpoint(folder, self._trainer.checkpoint_parts())
         step = checkpoint.resume()
+        if ranks.rank == 0:
+            networks = [each.network for each in self._trainer.networks().values()]
+            require_disk(
+                folder, networks, self._trainer.policy, keep=config.keep_checkpoints, save_dtype=config.save_dtype
+            )
         unfinished = None if checkpoint.unfinished is None else UnfinishedStep.from_state(checkpoint.unfinished, ranks)
         with graceful() as stop, self._runner.open_streams(step):
             values: dict[str, float] = {}

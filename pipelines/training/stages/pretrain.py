@@ -34,7 +34,7 @@ def run(config: PretrainConfig, inputs: Inputs, folder: StageFolder) -> None:
     tokens = sum(len(mask) for mask in dataset["completion_mask"])
     learnt = sum(map(sum, dataset["completion_mask"]))
     model, steps = fine_tune(config, path, tokenizer, dataset, folder, run_on, stream=STREAM)
-    save_model(folder, model, tokenizer)
+    save_model(folder, model, tokenizer, dtype=config.save_dtype)
     folder.write_result(
         {
             "condition": config.condition,

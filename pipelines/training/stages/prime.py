@@ -29,7 +29,7 @@ def run(config: PrimeConfig, inputs: Inputs, folder: StageFolder) -> None:
     from datasets import Dataset
 
     model, steps = fine_tune(config, path, tokenizer, Dataset.from_list(examples), folder, run_on, stream="priming")
-    save_model(folder, model, tokenizer)
+    save_model(folder, model, tokenizer, dtype=config.save_dtype)
     folder.write_result(
         {
             "traces": len(examples),

@@ -13,6 +13,7 @@ from pipelines.signals import Stop, graceful
 from pipelines.streams import StreamWriter
 from pipelines.training.core import runtime
 from pipelines.training.core.configs import SupervisedConfig
+from pipelines.training.core.disk import require_disk
 from pipelines.training.core.metrics import require_finite
 from pipelines.training.core.model import load_model
 from pipelines.training.core.trainer_callback import StageTrainerCallback
@@ -54,6 +55,7 @@ def fine_tune(
         Interrupted: a stop signal arrived; a checkpoint is saved.
     """
     model = load_model(path)
+    require_disk(folder, [model], model, keep=1, save_dtype=config.save_dtype)
     scratch = folder.path / "checkpoints" / ".trainer"
     shutil.rmtree(scratch, ignore_errors=True)
     with graceful() as stop, folder.stream("metrics", stream) as metrics:
