@@ -1,4 +1,4 @@
-"""`cogtui ls`, `show`, `logs`, `cancel`, `retry`, `doctor`: what runs, why it failed, ending and repeating it."""
+"""`cogtui ls`, `show`, `logs`, `cancel`, `retry`, `prune`, `doctor`: what runs, why it failed, what to repeat."""
 
 from typing import Annotated
 
@@ -17,6 +17,7 @@ def register(app: typer.Typer) -> None:
     app.command("cancel", help="Cancel stages and their queued dependents, and end all their processes.")(cancel)
     app.command("retry", help="Start failed, cancelled and stopped stages again, with the inputs that need it.")(retry)
     app.command("archive", help="Hide experiments from lists, list hidden ones, or restore them.")(archive)
+    app.command("prune", help="Remove checkpoints of finished stages; without --yes only say what that frees.")(prune)
     app.command("doctor", help="Check this machine: workspace, queue, Slurm, GPUs, extras, keys.")(doctor)
 
 
@@ -103,6 +104,22 @@ def retry(
     from jobs.workspace import Workspace
 
     retry_stages(Workspace.locate(workspace), keys or (), changes or (), as_json=as_json)
+
+
+def prune(
+    experiment: Annotated[
+        str | None, typer.Argument(metavar="EXPERIMENT", help="Only its stages; by default all of the workspace.")
+    ] = None,
+    *,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Remove them.")] = False,
+    workspace: WorkspaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """The command `prune`."""
+    from cogtui.cli.jobs.prune import prune_stages
+    from jobs.workspace import Workspace
+
+    prune_stages(Workspace.locate(workspace), experiment, yes=yes, as_json=as_json)
 
 
 def doctor(*, workspace: WorkspaceOption = None, as_json: JsonOption = False) -> None:

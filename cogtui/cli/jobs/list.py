@@ -60,6 +60,18 @@ def _experiments(workspace: Workspace, warnings: list[str]) -> tuple[dict[str, s
     return owners, members
 
 
+def members_of(workspace: Workspace, experiment: str) -> list[str]:
+    """Return the stages of the newest start of an experiment.
+
+    Raises:
+        NotFound: there is none of that name.
+    """
+    _, members = _experiments(workspace, [])
+    if experiment not in members:
+        raise NotFound(f"no experiment {experiment!r} in {workspace.path}", remedy=f"There are: {', '.join(members)}.")
+    return members[experiment]
+
+
 def _record(state: StageState, owners: Mapping[str, str]) -> dict[str, Any]:
     return {
         "key": state.key,
