@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from cogtui.store.filter.parser import EVERYTHING, Filter
+from cogtui.store.filter.unknown_values import unknown_values
 from cogtui.store.ingest.annotation_rows import annotation_of
 from cogtui.store.query import aggregates
 from cogtui.store.query import problem_groups as groups
@@ -231,6 +232,10 @@ class IndexQueries:
     def values(self, field: str, prefix: str = "", *, limit: int = 50) -> list[str]:
         """Return existing values of a field, for completion."""
         return aggregates.values(self._db, self._series(), field, prefix, limit)
+
+    def unknown_values(self, wanted: Filter) -> list[str]:
+        """Return a sentence for each value in a filter that no rollout has, with the nearest one that some have."""
+        return unknown_values(wanted.term, lambda field: self.values(field, limit=1000))
 
     # What people wrote
 

@@ -93,6 +93,50 @@ def test_json_holds_every_point_and_the_published_figures(
     assert len(envelope["warnings"]) == 2
 
 
+def test_two_experiments_are_compared_seed_by_seed(workspace: Workspace, capsys: pytest.CaptureFixture[str]) -> None:
+    cells = []
+    for seed, end in ((1, 0.76), (2, 0.81), (3, 0.77), (4, 0.9)):
+        labels: dict[str, str | int] = {"condition": "all_strategies", "seed": seed}
+        write_ppo(workspace, f"ppo-longer-{seed}", 20, {0: values(0.05, 5.0), 20: values(end, 4.0)}, labels=labels)
+        cells.append(cell(f"ppo-longer-{seed}", "all_strategies", seed))
+    cells += [cell(f"ppo-none-{seed}", "none", seed) for seed in (1, 2)]
+    cells.append(cell("ppo-other", "only_backtracking", 1))
+    experiment(workspace, "longer", cells)
+    code, out, _ = call(capsys, "compare", "mini", "longer", "-w", str(workspace.path))
+    assert code == 0
+    lines = [re.split(r"\s{2,}", line.strip()) for line in out.splitlines()]
+    assert lines[0] == ["first: mini, 5 of 7 runs finished"]
+    assert ["all_strategies", "3 paired", "0.680 ± 0.050", "0.810 ± 0.101", "+0.100 ± 0.025", "higher"] in lines
+    assert ["none", "2 paired", "0.175 ± 0.064", "0.175 ± 0.064", "–", "the same runs"] in lines
+    assert ["all_strategies", "3 paired", "5.00 ± 0.00", "4.00 ± 0.00", "-1.00 ± 0.00", "lower"] in lines
+    assert ["stages.ppo.steps", "10", "20, 10"] in lines
+    assert ["only in mini: dots"] in lines
+    assert ["only in longer: only_backtracking"] in lines
+    code, out, _ = call(capsys, "compare", "longer", "mini", "-w", str(workspace.path), "--json")
+    one, two = json.loads(out)["data"]
+    assert ("against" in one, two["experiment"], two["against"]["experiment"]) == (False, "mini", "longer")
+    (found,) = [
+        each
+        for each in two["against"]["differences"]
+        if (each["condition"], each["measure"], each["when"]) == ("all_strategies", "accuracy", "end")
+    ]
+    assert found["difference"]["mean"] == pytest.approx(-0.1)
+    assert (found["difference"]["paired"], found["verdict"]) == (True, "lower")
+    assert {"field": "stages.ppo.steps", "here": "10", "there": "20, 10"} in two["against"]["configs"]
+
+
+def test_experiments_with_one_seed_have_no_interval_and_say_so(
+    workspace: Workspace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    experiment(workspace, "one", [cell("ppo-none-1", "none", 1)])
+    experiment(workspace, "two", [cell("ppo-all_strategies-1", "all_strategies", 1)])
+    _, out, _ = call(capsys, "compare", "one", "two", "-w", str(workspace.path))
+    row = next(line for line in out.splitlines() if "none → all_strategies" in line)
+    assert re.split(r"\s{2,}", row.strip()) == [
+        "none → all_strategies", "1 paired", "0.180", "0.660", "+0.480", "no interval",
+    ]  # fmt: skip
+
+
 def test_an_unknown_experiment_is_named_with_the_nearest(
     workspace: Workspace, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -100,6 +100,7 @@ def test_cancelling_what_is_over_changes_nothing(lab: Lab) -> None:
     done = cancel(lab.workspace, [lab.key("a"), lab.key("b")])
     assert [(item.was.state, item.state.state) for item in done] == [("done", "done"), ("planned", "planned")]
     assert not (lab.attempt("a") / CANCEL).exists()
+    assert cogtui(lab, "cancel", lab.key("a")).stdout == f"{lab.key('a')}  is done: nothing to cancel\n"
 
 
 def test_a_request_that_cannot_be_saved_ends_the_stage_all_the_same(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -104,6 +104,26 @@ def test_trace_takes_a_short_id_and_shows_spans_in_a_gutter(cogtui: Cogtui, fill
     assert data(out)["judge_runs"][0]["judge"] == "rules"
 
 
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("condition:all_strategys", "no rollout has condition:all_strategys; did you mean all_strategies?"),
+        ("NOT split:trains step>=0 step<0", "no rollout has split:trains; did you mean train?"),
+        ("condition:zz*", "no rollout has condition:zz*; there are "),
+        ("tag:good", "no rollout has tag:good; none has any"),
+    ],
+)
+def test_a_value_that_nothing_has_is_named_with_the_nearest(cogtui: Cogtui, text: str, says: str) -> None:
+    code, _, err = cogtui("rollouts", text)
+    assert code == 0
+    assert says in err
+
+
+def test_a_filter_of_existing_values_that_matches_nothing_is_not_doubted(cogtui: Cogtui) -> None:
+    _, _, err = cogtui("rollouts", "condition:al* split:train step<0")
+    assert "no rollout has" not in err
+
+
 def test_a_wrong_filter_is_pointed_at(cogtui: Cogtui) -> None:
     code, out, err = cogtui("rollouts", "correct:true conditon:x")
     assert (code, out) == (2, "")

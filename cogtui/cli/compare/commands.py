@@ -41,7 +41,10 @@ JudgeErrorOption = Annotated[
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this group."""
-    app.command("compare", help="Accuracy and behaviours per condition, with intervals; the paper's claims.")(compare)
+    app.command(
+        "compare",
+        help="Accuracy and behaviours per condition with intervals, and the paper's claims; or two experiments.",
+    )(compare)
     app.command("report", help="Write the results of an experiment as a page with tables and curves.")(report)
 
 

@@ -4,21 +4,24 @@ import difflib
 from collections.abc import Sequence
 from pathlib import Path
 
+from cogtui.analysis.experiment_comparison import ExperimentComparison, compare_two
 from cogtui.analysis.experiment_summary import ExperimentSummary, summarise_experiment
 from cogtui.analysis.sentences import describe_experiment
 from cogtui.analysis.tables import HOW_TO_READ, TextTable, build_claims_table, build_tables
-from cogtui.cli.console.layout import format_table, output_width, prose_width, wrap_words
+from cogtui.cli.console.layout import Layout, format_table, output_width, prose_width, wrap_words
 from cogtui.cli.console.output import emit, emit_json, narrate
 from jobs.planning.experiments import Experiment, latest_experiments
 from jobs.workspace import Workspace
 from pipelines.errors import NotFound
 from pipelines.wording import count_of
 
+_PAIR = 2
+
 
 def show_comparison(
     workspace: Workspace, names: Sequence[str], *, reference: bool, judge_error: bool, as_json: bool
 ) -> None:
-    """Print the tables of the newest start of each experiment.
+    """Print the tables of the newest start of each experiment; of two, how the second differs from the first.
 
     Raises:
         NotFound: there is no experiment of that name.
@@ -31,14 +34,47 @@ def show_comparison(
         for one in found
     ]
     warnings = [f"{one.name}: {warning}" for one in summaries for warning in one.warnings]
+    compared = compare_two(summaries, found, workspace) if len(found) == _PAIR else None
     if as_json:
-        emit_json([summary.as_data() for summary in summaries], warnings)
+        data = [summary.as_data() for summary in summaries]
+        if compared is not None:
+            data[1]["against"] = compared.as_data()
+        emit_json(data, warnings)
         return
-    for place, summary in enumerate(summaries):
+    for place, summary in enumerate(summaries if compared is None or reference else ()):
         for line in ([""] if place else []) + comparison_lines(summary):
+            emit(line)
+    if compared is not None:
+        for line in ([""] if reference else []) + _difference_lines(compared, summaries):
             emit(line)
     for warning in warnings:
         narrate(f"warning: {warning}")
+
+
+def _difference_lines(compared: ExperimentComparison, summaries: Sequence[ExperimentSummary]) -> list[str]:
+    """Return the comparison of two experiments as lines of text."""
+    lines = []
+    for order, summary in zip(("first", "second"), summaries, strict=True):
+        runs = [run for group in summary.groups for run in group.runs]
+        done = sum(run.end is not None for run in runs)
+        lines.append(f"{order}: {summary.name}, {done} of {count_of(len(runs), 'run')} finished")
+    lines += wrap_words(
+        "Differences are second − first, paired by seed where both have at least two seeds in common, with half of the"
+        " 95 % interval over seeds (Student's t; else Welch's); behaviours are counted by the rules judge.",
+        prose_width(),
+    )
+    for table in compared.tables():
+        layout: Layout = "stack" if table.title == "differs in" else "split"
+        lines += ["", table.title]
+        lines += format_table([table.head, *table.rows], layout=layout, width=output_width(), indent="  ")
+    if not compared.differences:
+        lines += ["", "no condition is in both"]
+    if not compared.configs:
+        lines += ["", "matrix, configs, code and packages are the same"]
+    for name, only in ((compared.first, compared.only_first), (compared.second, compared.only_second)):
+        if only:
+            lines += wrap_words(f"only in {name}: {', '.join(only)}", prose_width(), "  ")
+    return [*lines, "", "All tables of one of them: cogtui compare EXPERIMENT"]
 
 
 def comparison_lines(summary: ExperimentSummary) -> list[str]:

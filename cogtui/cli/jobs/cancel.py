@@ -37,7 +37,8 @@ def cancel_stages(workspace: Workspace, prefixes: Sequence[str], *, yes: bool, g
     else:
         for item in done:
             because = f"  (needs {item.because})" if item.because else ""
-            emit(f"{item.key}  {item.was.state} -> {item.state.state}{because}")
+            change = f"{item.was.state} -> {item.state.state}{because}"
+            emit(f"{item.key}  {change if item.was.active else f'is {item.was.state}: nothing to cancel'}")
     left = [item.key for item in done if item.state.active]
     if left:
         raise StageFailed(

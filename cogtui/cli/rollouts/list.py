@@ -83,7 +83,10 @@ def list_rollouts(workspace: Workspace, listing: RolloutListing, *, limit: int, 
             emit_json([rollout_dict(detail) for detail in store.rollouts(row.id for row in rows)], warnings)
             return
         total = store.count(query)
+        hints = [] if total else store.unknown_values(listing.filter)
     _print_rows(rows, listing.columns)
+    for hint in hints:
+        narrate(hint)
     _close(warnings, f"{len(rows):,} of {count_of(total, 'rollout')}")
 
 

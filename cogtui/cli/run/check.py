@@ -81,6 +81,18 @@ def check_names(assertion: Assertion, stages: Iterable[str], cells: Sequence[Map
                 )
 
 
+def check_fields(assertion: Assertion, cells: Sequence[CellResults]) -> None:
+    """Check before the run the fields of stages that have a result already; of others nothing is known yet.
+
+    Raises:
+        InvalidInput: a result has no such field; names the nearest.
+    """
+    for reference in (*assertion.references(), *(call.argument for call in assertion.calls())):
+        for cell in cells:
+            if reference.stage in cell.stages:
+                _field(reference, cell)
+
+
 def check_assertion(assertion: Assertion, cells: Sequence[CellResults]) -> list[AssertionCheck]:
     """Evaluate an assertion in every cell that has all stages it names; cells with equal instances count once.
 
@@ -147,7 +159,12 @@ def _total(call: FunctionCall, cells: Sequence[CellResults]) -> float:
     return min(numbers.values()) if call.function == "min" else max(numbers.values())
 
 
-def _value(reference: ResultReference, cell: CellResults) -> Value:
+def _field(reference: ResultReference, cell: CellResults) -> Any:
+    """Return what a result has under a reference.
+
+    Raises:
+        InvalidInput: it has no such field.
+    """
     key, here = cell.stages[reference.stage]
     value: Any = here
     for part in reference.fields:
@@ -162,6 +179,12 @@ def _value(reference: ResultReference, cell: CellResults) -> Value:
                 detail=f"in {key}, {label_text(cell.labels)}".rstrip(", "),
                 remedy=suggest(part, names, "Fields"),
             )
+    return value
+
+
+def _value(reference: ResultReference, cell: CellResults) -> Value:
+    key, _ = cell.stages[reference.stage]
+    value = _field(reference, cell)
     if value is None:
         raise InvalidInput(f"--assert: {reference} is missing in {key}", remedy="A missing value is not zero.")
     if not isinstance(value, bool | int | float | str):

@@ -8,13 +8,13 @@ import typer
 from cogtui.cli.console.output import ExitCode, emit, emit_json, narrate
 from cogtui.cli.run.alerts.alerts import AlertingDisplay, RunAlerts
 from cogtui.cli.run.assertions import parse_assertion
-from cogtui.cli.run.check import check_names
+from cogtui.cli.run.check import check_fields, check_names
 from cogtui.cli.run.display import DisplayName, make_display
 from cogtui.cli.run.ending import end_run, report_interruption, run_data
 from cogtui.cli.run.reports.files import RunReports
 from cogtui.cli.run.reports.outcome import RunOutcome
 from cogtui.cli.run.request import RunRequest, opening_command
-from cogtui.cli.run.summary import finished_stages
+from cogtui.cli.run.summary import cell_results, finished_stages
 from cogtui.settings import NOTIFY_COMMAND, NOTIFY_WEBHOOK, resolve_settings
 from jobs.planning.plan import make_plan
 from jobs.planning.types import RecipePlan, StageInstance
@@ -46,6 +46,10 @@ def run_recipe(request: RunRequest) -> None:
     force = keys_of(plan, request.force, "--force")
     if not force <= {stage.key for stage in stages}:
         raise InvalidInput("--force names a stage that --only excludes", remedy="Name it in --only too.")
+    if assertions:
+        known = cell_results(plan, finished_stages([stage for stage in stages if stage.key not in force], workspace))
+        for assertion in assertions:
+            check_fields(assertion, known)
     reports = RunReports.prepare(request.junit, github_summary=request.github_summary)
     alerts = _make_alerts(request)
     if request.dry_run:

@@ -122,6 +122,16 @@ def test_a_second_run_reuses_everything(ran: tuple[Path, dict[str, Any]]) -> Non
     assert [stage["result"] for stage in again["stages"]] == [stage["result"] for stage in report["stages"]]
 
 
+def test_a_run_that_starts_nothing_is_no_new_start(ran: tuple[Path, dict[str, Any]]) -> None:
+    folder, _ = ran
+    cogtui(folder, "light.toml", "--display", "none")
+    before = load_experiments(workspace(folder))
+    cogtui(folder, "light.toml", "--display", "none")
+    assert load_experiments(workspace(folder)) == before
+    cogtui(folder, "light.toml", "--display", "none", "--set", "stages.problems.train=40")
+    assert len(load_experiments(workspace(folder))) == len(before) + 1
+
+
 def test_a_run_that_reused_everything_says_so_in_three_lines(ran: tuple[Path, dict[str, Any]]) -> None:
     folder, _ = ran
     assert cogtui(folder, "light.toml", "--display", "plain").stdout.splitlines() == [
@@ -217,6 +227,8 @@ def test_an_assertion_that_does_not_hold_exits_1_with_the_values(ran: tuple[Path
     ("arguments", "summary"),
     [
         (("--assert", "data.m > 20"), "--assert: the result of data has no 'm'"),
+        (("--assert", "data.m > 20", "--dry-run"), "--assert: the result of data has no 'm'"),
+        (("--assert", "dato.n > 20", "--dry-run"), "--assert: the recipe has no stage 'dato'"),
         (("--assert", "dato.n > 20"), "--assert: the recipe has no stage 'dato'"),
         (("--assert", "data.n > 20 &"), "--assert: unexpected character"),
         (("--assert", "data.n > 20", "--detach"), "--assert needs results"),

@@ -1,5 +1,6 @@
 """A screen with a paged list of rollouts: pages before and after, new rollouts, visible rows."""
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 from textual import on
@@ -58,6 +59,8 @@ class PagedRolloutScreen(CompareActions, NoteActions, PreviewPane):
         self._phrases = False
         self._reading = ""
         self._unreadable = 0
+        self._hints: Sequence[str] = ()
+        """Values in the filter that no rollout has."""
 
     def compose_body(self) -> ComposeResult:
         titles = TextRows(widget_id="titles")
@@ -133,6 +136,7 @@ class PagedRolloutScreen(CompareActions, NoteActions, PreviewPane):
         self._newest, self.new = coverage.newest, 0
         self._coverage = coverage
         self._phrases = bool(phrases_of(query.filter))
+        self._hints = ()
         self.total, self._first_position = total, None if total is None else total - len(rows)
         self.view.set_rows(rows, before, after, query.sort, cursor, searched=self._phrases)
         self._show_summary()
@@ -143,6 +147,8 @@ class PagedRolloutScreen(CompareActions, NoteActions, PreviewPane):
         if total is not None:
             return
         self.total = await self.fetch(store.call(lambda found: found.count(query)))
+        if self.total == 0:
+            self._hints = await self.fetch(store.call(lambda found: found.unknown_values(query.filter))) or ()
         if not rows or before is None:
             self._first_position = 0
         else:
@@ -263,12 +269,8 @@ class PagedRolloutScreen(CompareActions, NoteActions, PreviewPane):
         parts: list[Part] = []
         if self.total == 0:
             parts.append((" no rollout", "strong"))
-            parts.append(
-                (
-                    " passes this filter (Backspace clears it)" if self.list_query.own_text else " in the index yet",
-                    "dim",
-                )
-            )
+            why = " passes this filter (Backspace clears it)" if self.list_query.own_text else " in the index yet"
+            parts.append((f": {self._hints[0]} " if self._hints else why, "warn" if self._hints else "dim"))
         elif self._first_position is not None and view.line_count:
             parts.append((f" {self._first_position + view.cursor + 1:,}", "strong"))
         if self.total:
