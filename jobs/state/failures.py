@@ -19,9 +19,6 @@ _WRAPPERS: Final = ("torch.distributed.elastic.", "subprocess.CalledProcessError
 
 RETRY: Final = "See cogtui logs, fix the cause, then run the recipe again with --retry."
 CONTINUE: Final = "Run the recipe again: it continues from the last checkpoint."
-MORE_TIME: Final = (
-    "Raise the time in [resources] of the recipe and run it again: it continues from the last checkpoint."
-)
 
 
 def signal_name(number: int) -> str:
@@ -30,6 +27,15 @@ def signal_name(number: int) -> str:
         return signal.Signals(number).name
     except ValueError:
         return f"signal {number}"
+
+
+def more_time(job: JobRecord | None) -> str:
+    """Return the command that continues a stage whose time limit was too short."""
+    key = job.key if job is not None else "KEY"
+    return (
+        "Raise the time in [resources] of the recipe and run it again: it continues from the last checkpoint. "
+        f"Or: cogtui retry {key} --set resources.time=H:MM:SS."
+    )
 
 
 def more_memory(job: JobRecord | None) -> str:
@@ -51,7 +57,7 @@ def describe_failure(attempt: Path, ended: ExitRecord, error: dict[str, Any] | N
     if ended.why == "cancelled":
         return one_line(ended.reason or "cancelled"), "Run the recipe again with --retry to start it again."
     if ended.why == "timeout":
-        return _limit(job), MORE_TIME
+        return _limit(job), more_time(job)
     if ended.why in ("preempted", "interrupted"):
         by = f" by {signal_name(ended.signal)}" if ended.signal else ""
         return one_line(ended.reason or f"stopped from outside{by} on {ended.host}"), CONTINUE

@@ -9,11 +9,11 @@ from jobs.formatting import format_duration
 from jobs.slurm.types import SlurmAnswer, SlurmJob
 from jobs.state.failures import (
     CONTINUE,
-    MORE_TIME,
     RETRY,
     describe_failure,
     last_error,
     more_memory,
+    more_time,
 )
 from jobs.state.files import AttemptFiles
 from jobs.state.local import SETTLE_S, SILENT_S, FileAges, StateDecision, decide_ended, decide_running
@@ -139,7 +139,7 @@ def _decide_ended(
     if state in ("TIMEOUT", "DEADLINE"):
         limit = files.job.time_limit_s if files.job else None
         reason = f"its time limit of {format_duration(limit)} was over" if limit else "its time limit was over"
-        return StateDecision("timeout", "scheduler", age, reason, MORE_TIME)
+        return StateDecision("timeout", "scheduler", age, reason, more_time(files.job))
     if state == "OUT_OF_MEMORY":
         return StateDecision("failed", "scheduler", age, _out_of_memory(files), more_memory(files.job))
     if state in ("PREEMPTED", "REVOKED"):

@@ -19,8 +19,9 @@ from jobs.slurm import client as slurm
 from jobs.workspace import Workspace
 from pipelines.errors import MissingRequirement
 from pipelines.files import expand_user
-from pipelines.stages.builtin import find_kind
+from pipelines.stages.builtin import IMPORT, find_kind
 from pipelines.stages.needs import StageNeed, stage_needs
+from pipelines.stages.settings import with_settings
 from pipelines.text_safety import one_line
 
 LEAST_FREE_BYTES: Final = 100 * 2**20
@@ -106,7 +107,9 @@ def _stage_problems(stage: StageInstance, cluster: str) -> Iterator[tuple[str, s
 def _needs(stage: StageInstance) -> Sequence[StageNeed]:
     """Return the needs of a stage; none that are known if only the stage's own Python has its kind."""
     kind = find_kind(stage.kind)
-    return () if kind is None else tuple(stage_needs(kind, stage.config))
+    if kind is None or kind is IMPORT or not stage.settings:
+        return () if kind is None else tuple(stage_needs(kind, stage.config))
+    return tuple(stage_needs(kind, with_settings(kind.config_model(), stage.config, stage.settings)))
 
 
 def _package_problems(stages: Sequence[StageInstance], cluster: str) -> Iterator[tuple[StageInstance, str, str]]:

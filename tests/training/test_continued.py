@@ -4,11 +4,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from pipelines.corpus.documents.examples import PretrainingExample, encode_example
-from pipelines.errors import InvalidInput
+from pipelines.errors import InvalidInput, StageFailed
 from pipelines.files import write_json
 from pipelines.run import prepare, run_stage
+from pipelines.training.core.metrics import read_metrics
 from pipelines.training.core.model import load_model
 from pipelines.training.supervised import sft
 from tests.training.helpers import BASE, PPO, problems_folder, run_alone
@@ -73,6 +75,33 @@ def test_killed_and_continued_it_is_the_same(
     result = whole.result() or {}
     assert result["steps"] == 6
     assert result["examples"] == result["rows"] == 12
+
+
+def test_continued_with_smaller_micro_batches_it_ends_the_same(
+    upstream: tuple[Path, Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after running out of memory: a batch of 4 is then two passes of 2."""
+    _, base, curate = upstream
+    whole = run_alone("pretrain", CONFIG, tmp_path / "whole", [base, curate])
+    folder = prepare("pretrain", CONFIG, tmp_path / "short", [base, curate], base=tmp_path)
+    real = sft.SFTStageCallback.on_step_end
+
+    def die(self: Any, args: Any, state: Any, control: Any, **rest: Any) -> Any:
+        if state.global_step == 5:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return real(self, args, state, control, **rest)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(sft.SFTStageCallback, "on_step_end", die)
+        with pytest.raises(StageFailed, match="out of memory: continued with micro-batches of 4") as caught:
+            run_stage(folder)
+    assert caught.value.remedy == "It continues with less memory by: set micro_batch = 2 and run it again."
+    run_stage(folder, {"micro_batch": 2})
+    one, two = read_metrics(whole, "continued"), read_metrics(folder, "continued")
+    assert list(one) == list(two) == [1, 2, 3, 4, 5, 6]
+    assert all(two[step]["loss"] == pytest.approx(one[step]["loss"], rel=1e-4) for step in one)
+    first, second = weights(whole.path), weights(folder.path)
+    assert all(bool((first[name] - second[name]).abs().max() < 2e-4) for name in first)
 
 
 def test_loss_on_completions_and_packing(upstream: tuple[Path, Path, Path], tmp_path: Path) -> None:

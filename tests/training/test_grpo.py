@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
-from pipelines.errors import InvalidInput
+from pipelines.errors import InvalidInput, StageFailed
 from pipelines.folder import StageFolder
 from pipelines.records import rollout_id
 from pipelines.run import run_stage
@@ -55,8 +56,6 @@ def test_rollouts_and_metrics_are_those_of_the_stage(
 
 
 def test_it_learns(whole: StageFolder, inputs: list[Path]) -> None:
-    from safetensors.torch import load_file
-
     weights = "artifacts/model/model.safetensors"
     before, after = load_file(inputs[1] / weights), load_file(whole.path / weights)
     assert any(not torch.equal(before[name], after[name]) for name in before)
@@ -153,3 +152,27 @@ def test_every_task_gives_the_rewards_of_grpo(task: str, sums_model: Path, tmp_p
     assert result["steps"] == 2
     if task == "reasoning_gym:chain_sum":
         assert any(each.reward for each in rollouts), "the model answers some of the sums it was pretrained on"
+
+
+@pytest.mark.parametrize("settings", [{"micro_batch": 9}, {"micro_batch": 1, "recompute": True}])
+def test_continued_with_other_settings_it_ends_the_same(
+    settings: dict[str, Any], whole: StageFolder, inputs: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    call = TRLRolloutAdapter.__call__
+
+    def out_of_memory(self: TRLRolloutAdapter, prompts: list[str], trainer: Any) -> dict[str, Any]:
+        if self.step == 3:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return call(self, prompts, trainer)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(TRLRolloutAdapter, "__call__", out_of_memory)
+        with pytest.raises(StageFailed, match="GRPO with micro-batches of 3 rollouts") as caught:
+            run_alone("ppo", GRPO, tmp_path / "ppo", inputs)
+    assert "set recompute = true" in caught.value.remedy
+    assert "--set micro_batch=1" in caught.value.remedy
+    folder = StageFolder(tmp_path / "ppo")
+    run_stage(folder, settings)
+    one, other = (dict(load_file(each.path / "artifacts/model/model.safetensors")) for each in (whole, folder))
+    assert all(float((one[name] - other[name]).abs().max()) < 1e-3 for name in one)
+    assert read_metrics(folder, "train")[2] == pytest.approx(read_metrics(whole, "train")[2], rel=1e-2, abs=1e-2)
