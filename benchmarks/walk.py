@@ -117,12 +117,24 @@ class Walk:
                 if form.field is not None and form.field.name == change.field:
                     break
                 await self.press("down")
-            await self.press("enter")
-            await self.type(change.value)
-            await self.press("enter")
+            if form.field is not None and change.value in form.field.choices:
+                await self._choose(form, change)
+            else:
+                await self.press("enter")
+                await self.type(change.value)
+                await self.press("enter")
         await self.until(lambda: isinstance(self.app.screen, LaunchScreen) and self.app.screen.preview, "the new plan")
         self.seen("changed", f"↓ Enter {changes[-1].value} Enter")
         await self.press("ctrl+l")
+
+    async def _choose(self, form: FormView, change: Change) -> None:
+        screen = self.app.screen
+        assert isinstance(screen, LaunchScreen)
+        assert form.field is not None
+        for _ in form.field.choices:
+            if screen.draft.value_of(change.field) == change.value:
+                return
+            await self.press("right")
 
     async def watch(self) -> None:
         """The live matrix, and the log of a stage that runs."""

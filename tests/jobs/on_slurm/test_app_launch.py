@@ -1,23 +1,24 @@
 """The launch screen of the app on a real Slurm: the stages finish in the matrix, and a refusal is quoted."""
 
-import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from textual.widgets import Input
 
+from benchmarks.walk import Change, Walk
 from cogtui.app.application import CogtuiApp
 from cogtui.app.experiments.matrix_widget import MatrixView
 from cogtui.app.experiments.screen import ExperimentsScreen
 from cogtui.app.launch.form_view import FormView
 from cogtui.app.launch.screen import LaunchScreen
+from cogtui.app.main import make_app
 from cogtui.app.shell.opening import OpenLaunch
 from cogtui.app.widgets.detail_pane import DetailPane
 from cogtui.app.widgets.text_rows import TextRows
 from jobs.state.reader import stage_states
 from jobs.workspace import Workspace
-from tests.app.driving import AppPilot, press, running, settle, top, until, visible_lines
+from tests.app.driving import AppPilot, press, running, settle, started, top, until, visible_lines
 from tests.jobs.on_slurm.labs import lab_on
 
 pytestmark = pytest.mark.slurm
@@ -79,35 +80,39 @@ async def go_to(pilot: AppPilot, screen: LaunchScreen, name: str) -> None:
     raise AssertionError(f"there is no field {name}")
 
 
-async def test_a_launch_from_the_app_runs_on_slurm_and_ends_in_the_matrix(workspace: Workspace, tmp_path: Path) -> None:
-    async with running(workspace, size=(120, 36)) as (app, pilot):
-        screen = await opened(app, pilot, tmp_path)
-        await go_to(pilot, screen, "stages.data.n")
-        await press(pilot, "enter")
-        app.screen.query_one(Input).value = "3"
-        await press(pilot, "enter")
-        command = screen.query_one("#command", TextRows).text
-        assert "cogtui run on-slurm.toml --set stages.data.n=3 --cluster slurm" in command
-        plan = " ".join(screen.query_one("#plan", DetailPane).text.split())
-        assert "nodes idle" in plan
-        await press(pilot, "ctrl+l")
-        await until(pilot, lambda: isinstance(app.screen, ExperimentsScreen) and bool(app.screen.query(MatrixView)))
-        view = app.screen.query_one(MatrixView)
+@pytest.mark.slow
+@pytest.mark.train
+async def test_the_walk_launches_smoke_on_slurm_and_sees_it_end_in_the_matrix(workspace: Workspace) -> None:
+    changes = [
+        Change("cluster", "slurm"),
+        Change("stages.base.pretraining.steps", "60"),
+        Change("stages.ppo.steps", "6"),
+    ]
+    shown: dict[str, list[str]] = {}
+    app = make_app(workspace)
 
-        def ended() -> bool:
-            return [line.split().count("done") for line in visible_lines(view)] == [1, 2]
+    def seen(name: str, _: str) -> None:
+        if name == "changed":
+            shown[name] = [
+                app.screen.query_one("#command", TextRows).text,
+                app.screen.query_one("#plan", DetailPane).text,
+            ]
+        elif app.screen.query(MatrixView):
+            shown[name] = visible_lines(app.screen.query_one(MatrixView))
 
-        for _ in range(600):
-            if ended():
-                break
-            app.poll()
-            await settle(pilot)
-            await asyncio.sleep(0.2)  # squeue is asked every few seconds; the cluster needs the cores meanwhile
-        assert ended(), visible_lines(view)
+    async with started(app, (140, 40)) as pilot:
+        walk = Walk(app, pilot, seen)
+        await walk.launch(changes)
+        await walk.watch()
+    command, plan = shown["changed"]
+    options = "--set stages.base.pretraining.steps=60 --set stages.ppo.steps=6 --cluster slurm"
+    assert f"cogtui run smoke {options}" in command
+    assert "nodes idle" in plan
+    assert "running" in shown["matrix"][0]
+    assert [line.count("✓") for line in shown["done"]] == [5, 7]
     states = stage_states(workspace).values()
-    assert {state.state for state in states} == {"done"}
-    assert all(attempt.cluster == "slurm" for state in states for attempt in state.attempts)
-    assert all(attempt.job_id for state in states for attempt in state.attempts)
+    assert [state.state for state in states] == ["done"] * 10
+    assert all(attempt.cluster == "slurm" and attempt.job_id for state in states for attempt in state.attempts)
 
 
 async def test_refusals_are_quoted_whole_and_the_same_stages_can_be_started_again(
