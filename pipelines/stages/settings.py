@@ -111,11 +111,12 @@ def retry_with(**settings: Any) -> str:
     """Return a remedy that continues this stage with other settings: the command, where it runs as a job."""
     attempt = os.environ.get(ATTEMPT_VARIABLE)
     if not attempt:
-        wanted = " and ".join(f"{name} = {_toml(value)}" for name, value in settings.items())
+        wanted = " and ".join(f"{name} = {toml_value(value)}" for name, value in settings.items())
         return f"set {wanted} and run it again"
     key = next((path.parent.name for path in Path(attempt).parents if path.name == "attempts"), "KEY")
-    return " ".join(("cogtui retry", key, *(f"--set {name}={_toml(value)}" for name, value in settings.items())))
+    return " ".join(("cogtui retry", key, *(f"--set {name}={toml_value(value)}" for name, value in settings.items())))
 
 
-def _toml(value: Any) -> str:
+def toml_value(value: Any) -> str:
+    """Return a number, truth value or text as `--set` takes it."""
     return str(value).lower() if isinstance(value, bool) else str(value)

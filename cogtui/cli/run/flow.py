@@ -16,6 +16,7 @@ from cogtui.cli.run.reports.outcome import RunOutcome
 from cogtui.cli.run.request import RunRequest, opening_command
 from cogtui.cli.run.summary import cell_results, finished_stages
 from cogtui.settings import NOTIFY_COMMAND, NOTIFY_WEBHOOK, resolve_settings
+from jobs.planning.left_behind import find_left_behind
 from jobs.planning.plan import make_plan
 from jobs.planning.types import RecipePlan, StageInstance
 from jobs.recipe.bundled import find_recipe
@@ -149,12 +150,15 @@ def _dry_run(
     commands = _previewed([stage for stage in starting if stage.resources.nodes == 1], "local", workspace)
     scripts = _previewed(starting, "slurm", workspace) if request.cluster == "slurm" else {}
     problems = preflight(starting, request.cluster, workspace)
+    warnings = [found.warning() for found in find_left_behind(plan, workspace)]
     if request.as_json:
         missing = [{"stages": list(one.stages), "summary": one.summary, "remedy": one.remedy} for one in problems]
-        emit_json(plan_data(plan, stages, actions, commands, scripts) | {"missing": missing})
+        emit_json(plan_data(plan, stages, actions, commands, scripts) | {"missing": missing}, warnings)
         return
     for line in plan_lines(plan, stages, actions, commands, scripts):
         emit(line)
+    for warning in warnings:
+        narrate(f"warning: {warning}")
     for problem in problems:
         narrate(f"missing: {problem_line(problem)}")
         narrate(f"  {problem.remedy}")
@@ -171,6 +175,8 @@ def _submit(
 ) -> list[Submission]:
     from jobs.submit.start import start_stages
 
+    for found in find_left_behind(plan, workspace):
+        narrate(f"warning: {found.warning()}")
     submissions = start_stages(workspace, stages, cluster=request.cluster, retry=request.retry, force=force, plan=plan)
     titles = {stage.key: stage.title for stage in stages}
     for submission in submissions:

@@ -5,11 +5,14 @@ from typing import Any
 
 import pytest
 
+from jobs.planning.experiments import record_experiment
+from jobs.planning.left_behind import find_left_behind
 from jobs.planning.materialize import materialise
 from jobs.planning.plan import make_plan
-from jobs.planning.types import StageInstance
+from jobs.planning.types import RecipePlan, StageInstance
 from jobs.recipe.load import load_recipe
 from jobs.workspace import Workspace
+from pipelines.files import write_json
 from pipelines.stages import content_key, stage_kind
 from pipelines.stages.settings import setting_paths, settings_of, written_paths
 from pipelines.training.core.configs import PPOConfig
@@ -88,3 +91,29 @@ def test_every_field_outside_the_key_of_every_kind_is_a_setting() -> None:
         "engine.vllm.gpu_memory": 0.3, "engine.vllm.sleep": False, "engine.verl.python": None,
         "engine.verl.gpu_memory": 0.4,
     }  # fmt: skip
+
+
+def test_an_edited_file_that_would_begin_anew_is_named(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path / "w")
+    path = tmp_path / "r.toml"
+
+    def plan_of(ppo: str, *overrides: str) -> RecipePlan:
+        path.write_text(RECIPE.format(ppo=ppo))
+        return make_plan(load_recipe(path, overrides), workspace)
+
+    first = plan_of("micro_batch = 4")
+    materialise(first, workspace)
+    record_experiment(first, workspace)
+    edited = plan_of("micro_batch = 2")
+    assert find_left_behind(edited, workspace) == []  # it was never started
+    key = first.stages[-1].key
+    (workspace.stages / key / "attempts" / "001").mkdir(parents=True)
+    (found,) = find_left_behind(edited, workspace)
+    assert (found.key, found.settings) == (key, {"micro_batch": (2, 4)})
+    assert "begins anew" in found.warning()
+    command = found.warning().rpartition("--set ")[2]
+    assert plan_of("micro_batch = 4", command).stages[-1].key == key
+    for other in (plan_of("micro_batch = 2\nsteps = 7"), plan_of("micro_batch = 4", "stages.ppo.micro_batch=2")):
+        assert find_left_behind(other, workspace) == []
+    write_json(workspace.stages / key / "result.json", {})
+    assert find_left_behind(edited, workspace) == []
