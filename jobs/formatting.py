@@ -34,6 +34,13 @@ def _format_precisely(whole: int) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
+def format_megabytes(megabytes: float) -> str:
+    """Format an amount of memory or disk: `0.2 MB`, `820 MB`, `12.4 GB`."""
+    if megabytes < 10:
+        return f"{megabytes:.1f} MB"
+    return f"{megabytes:.0f} MB" if megabytes < 1000 else f"{megabytes / 1024:.1f} GB"
+
+
 def format_progress(progress: Progress | None) -> str:
     """Format progress as `40/100 steps`, or `40 steps` if the total is unknown; empty without progress."""
     if progress is None:

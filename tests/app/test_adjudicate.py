@@ -18,8 +18,8 @@ from cogtui.store.user_data.annotations import (
     latest_annotations,
     new_annotation,
 )
-from cogtui.store.user_data.append_log import identity
 from cogtui.store.user_data.final_labels import awaiting_adjudication, final_labels
+from jobs.append_log import identity
 from jobs.workspace import Workspace
 from pipelines.errors import InvalidInput
 from tests.app.conftest import Builder

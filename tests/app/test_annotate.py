@@ -16,7 +16,7 @@ from cogtui.store.importing.plan import plan_import
 from cogtui.store.importing.run import run_import
 from cogtui.store.ingest.rebuild import rebuild
 from cogtui.store.user_data.annotations import FOLDER, HumanAnnotation, human_judge_run, latest_annotations
-from cogtui.store.user_data.append_log import identity
+from jobs.append_log import identity
 from jobs.workspace import Workspace
 from pipelines.behaviors.sets.registered import BEHAVIORS
 from tests.app import driving

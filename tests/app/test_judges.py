@@ -21,7 +21,7 @@ from cogtui.app.widgets.popup_input import PopupInput
 from cogtui.app.widgets.text_rows import TextRows
 from cogtui.store import Query, open_store
 from cogtui.store.user_data.annotations import ADJUDICATED, human_judge_run, new_annotation
-from cogtui.store.user_data.append_log import identity
+from jobs.append_log import identity
 from pipelines.behaviors.gold import GoldTrace, write_gold
 from pipelines.behaviors.metrics.matching import match_spans
 from pipelines.behaviors.sets.registered import BEHAVIORS

@@ -1,20 +1,24 @@
 """Mode 1 as an overview: the list of experiments, the matrix by seed, claims in words, and warnings."""
 
 import pytest
+from textual.widgets import Input
 
 from cogtui.app.experiments.experiment_list import ExperimentList
 from cogtui.app.experiments.matrix_widget import MatrixView
 from cogtui.app.experiments.screen import ExperimentsScreen
 from cogtui.app.rendering.states import format_share
+from cogtui.app.shell.dialogs import AskScreen, ConfirmScreen
 from cogtui.app.shell.snapshot_reader import SnapshotReader
 from cogtui.app.widgets.detail_pane import DetailPane
+from cogtui.app.widgets.text_rows import TextRows
 from jobs.attempts.records import ExitRecord
 from jobs.planning.archive import archive_experiment, archived_names, restore_experiment
 from jobs.planning.cell import Cell
 from jobs.recipe.labels import Label
+from jobs.submit.deletion import plan_deletion
 from pipelines.errors import NotFound
 from tests.app.conftest import MOMENT, Builder
-from tests.app.driving import press, running, screen_text, top, until, visible_lines
+from tests.app.driving import notices, press, running, screen_text, top, until, visible_lines
 
 ACCURACIES = {
     ("none", 1): (0.08, 0.12), ("none", 2): (0.09, 0.14), ("none", 3): (0.07, 0.12),
@@ -126,6 +130,77 @@ async def test_an_archived_experiment_is_hidden_and_nothing_is_deleted(measured:
         await until(pilot, lambda: len(app.context.snapshot.experiments) == 2)
     with pytest.raises(NotFound):
         archive_experiment(measured.workspace, "../stages")
+
+
+async def test_delete_says_what_goes_and_u_brings_it_back(measured: Builder) -> None:
+    async with running(measured.workspace, (140, 40)) as (app, pilot):
+        names = [one.name for one in app.context.snapshot.experiments]
+        await press(pilot, "n")
+        shown = app.context.experiment
+        assert shown == "other"
+        await press(pilot, "D")
+        asked = top(app, ConfirmScreen)
+        assert shown in asked.question
+        assert any("To the trash" in line for line in asked.details)
+        await press(pilot, "enter")
+        assert plan_deletion(measured.workspace, shown).starts, "only y confirms"
+        await press(pilot, "D", "y")
+        await until(pilot, lambda: shown not in [one.name for one in app.context.snapshot.experiments])
+        await press(pilot, "u")
+        await until(pilot, lambda: sorted(one.name for one in app.context.snapshot.experiments) == sorted(names))
+
+
+async def test_the_last_experiment_can_be_deleted_and_comes_back(builder: Builder) -> None:
+    folder = builder.stage("ppo", "c1")
+    builder.done(folder)
+    builder.experiment("only", [Cell(labels={"seed": 1}, stages={"ppo": folder.key})])
+    async with running(builder.workspace, (100, 30)) as (app, pilot):
+        await press(pilot, "D", "y")
+        await until(pilot, lambda: app.screen.has_class("-empty"))
+        await press(pilot, "D", "w")
+        assert isinstance(app.screen, ExperimentsScreen), "there is nothing to delete or to write on"
+        await press(pilot, "u")
+        await until(pilot, lambda: not app.screen.has_class("-empty"))
+        await press(pilot, "u")
+        assert "the trash of" in notices(app)[-1]
+
+
+async def test_a_running_experiment_is_not_deleted(measured: Builder) -> None:
+    async with running(measured.workspace, (100, 30)) as (app, pilot):
+        await press(pilot, "D")
+        assert isinstance(app.screen, ExperimentsScreen)
+        assert "mini is not deleted: 1 stage" in notices(app)[-1]
+
+
+async def test_an_unwritable_workspace_refuses_notes_and_deletion_and_loses_nothing(
+    measured: Builder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object, **__: object) -> None:
+        raise OSError(30, "Read-only file system", "notes")
+
+    async with running(measured.workspace, (100, 30)) as (app, pilot):
+        names = [one.name for one in app.context.snapshot.experiments]
+        await press(pilot, "n")
+        monkeypatch.setattr("pathlib.Path.mkdir", refused)  # a root user may write everywhere
+        await press(pilot, "w", "x", "enter")
+        assert "the note cannot be written" in notices(app)[-1]
+        await press(pilot, "D", "y")
+        assert "is not deleted: notes: Read-only file system" in notices(app)[-1]
+        monkeypatch.undo()
+        await until(pilot, lambda: [one.name for one in app.context.snapshot.experiments] == names)
+
+
+async def test_notes_and_tags_are_written_by_keys_and_shown(measured: Builder) -> None:
+    async with running(measured.workspace, (140, 40)) as (app, pilot):
+        await press(pilot, "w", *"hot [b]", "enter")
+        await press(pilot, "number_sign", *"base,", "enter")
+        assert isinstance(app.screen, AskScreen), "a comma cannot be in a tag"
+        await press(pilot, "backspace", "enter")
+        summary, listed = app.screen.query_one("#summary", TextRows), app.screen.query_one(ExperimentList)
+        await until(pilot, lambda: "#base" in summary.text and "hot [b]" in summary.text)
+        await until(pilot, lambda: any("#base" in line and "hot [b]" in line for line in visible_lines(listed)))
+        await press(pilot, "w")
+        assert top(app, AskScreen).query_one(Input).value == "hot [b]", "to be edited"
 
 
 async def test_the_palette_lists_what_works_here_under_the_words_people_use(small: Builder) -> None:

@@ -19,7 +19,7 @@ from cogtui.store.user_data.annotations import (
     latest_annotations,
     new_annotation,
 )
-from cogtui.store.user_data.append_log import own_file
+from jobs.append_log import own_file
 from pipelines.errors import InvalidInput
 from pipelines.records import Behavior, LabelledSpan
 from tests.store.lab import Lab, append_raw, make_rollouts, write_rollouts

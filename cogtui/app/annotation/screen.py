@@ -27,8 +27,8 @@ from cogtui.app.widgets.panel import Panel
 from cogtui.app.widgets.text_rows import TextRows
 from cogtui.store import RolloutDetail, RolloutRow, Store
 from cogtui.store.user_data.annotations import HumanAnnotation, human_judge_run, new_annotation
-from cogtui.store.user_data.append_log import identity
 from cogtui.store.values.import_facts import MessagePart, text_parts
+from jobs.append_log import identity
 from pipelines.behaviors.sets.registered import BEHAVIOR_LETTERS, BEHAVIORS, behavior_of_letter
 from pipelines.records import Behavior, LabelledSpan
 

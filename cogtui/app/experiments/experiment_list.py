@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 from textual.binding import Binding, BindingType
@@ -16,6 +16,7 @@ from jobs.formatting import format_duration
 if TYPE_CHECKING:  # computed in a thread, whose imports take longer than the first paint may
     from cogtui.analysis.intervals import MeanEstimate
     from cogtui.app.experiments.overview import ExperimentOverview
+    from jobs.planning.experiment_notes import NotesOnExperiment
 
 _BAR = 12
 
@@ -30,6 +31,7 @@ class ExperimentList(LineView):
         super().__init__(widget_id="experiments")
         self.overviews: Sequence[ExperimentOverview] = ()
         self._names: list[str] = []
+        self._notes: Mapping[str, NotesOnExperiment] = {}
 
     @property
     def line_count(self) -> int:
@@ -49,6 +51,13 @@ class ExperimentList(LineView):
         if self.cursor != here:
             self.cursor = here
 
+    def show_notes(self, notes: Mapping[str, NotesOnExperiment]) -> None:
+        """Show tags and notes of people at the ends of the lines."""
+        before, self._notes = self._notes, notes
+        for line, name in enumerate(self._names):
+            if before.get(name) != notes.get(name):
+                self.line_changed(line)
+
     def _overview(self, name: str) -> ExperimentOverview | None:
         return next((one for one in self.overviews if one.name == name), None)
 
@@ -59,7 +68,7 @@ class ExperimentList(LineView):
         parts: list[Part] = [(fit(printable_line(name, 60), title), "chosen" if line == self.cursor else "")]
         found = self._overview(name)
         if found is None:
-            return parts
+            return [*parts, *self._note_parts(name)]
         parts.append((" ", ""))
         parts += _state(found, 26 if wide else 18)
         if wide:
@@ -74,7 +83,14 @@ class ExperimentList(LineView):
             parts.append((f"  ▲ {count}", "warn"))
         if wide and found.best:
             parts.append((f"  {printable_line(found.best, 60)}", "dim"))
-        return parts
+        return [*parts, *self._note_parts(name)]
+
+    def _note_parts(self, name: str) -> list[Part]:
+        notes = self._notes.get(name)
+        if notes is None:
+            return []
+        parts: list[Part] = [(f"  #{printable_line(tag, 40)}", "key") for tag in notes.tags]
+        return [*parts, (f"  {printable_line(notes.note, 200)}", "")] if notes.note else parts
 
 
 def _state(found: ExperimentOverview, width: int) -> list[Part]:

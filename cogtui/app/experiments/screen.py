@@ -10,6 +10,7 @@ from textual.containers import Container
 
 from cogtui.app.experiments.accuracy_chart import AccuracyChart
 from cogtui.app.experiments.claim_rows import claim_rows
+from cogtui.app.experiments.experiment_actions import ExperimentActions
 from cogtui.app.experiments.experiment_list import ExperimentList
 from cogtui.app.experiments.matrix_data import (
     build_matrix,
@@ -24,7 +25,7 @@ from cogtui.app.experiments.report_actions import ReportActions
 from cogtui.app.rendering.states import format_time, state_style
 from cogtui.app.rendering.styles import Part
 from cogtui.app.rendering.text import printable_line
-from cogtui.app.shell.dialogs import ChoiceScreen, ConfirmScreen
+from cogtui.app.shell.dialogs import ChoiceScreen
 from cogtui.app.shell.opening import OpenLaunch
 from cogtui.app.shell.snapshot import WorkspaceSnapshot
 from cogtui.app.stages.stages_screen import StagesScreen
@@ -33,6 +34,7 @@ from cogtui.app.widgets.line_view import LineView
 from cogtui.app.widgets.panel import Panel
 from cogtui.app.widgets.text_rows import TextRows
 from jobs.state.types import STATE_GLYPHS
+from pipelines.wording import count_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -62,6 +64,9 @@ _NEEDS_EXPERIMENT = frozenset(
         "choose_experiment",
         "by_seed",
         "archive",
+        "delete",
+        "note_experiment",
+        "tag_experiment",
         "compare",
         "clone",
         "report",
@@ -93,7 +98,7 @@ class Overview(Container):
                 yield DetailPane("facts")
 
 
-class ExperimentsScreen(ReportActions, StagesScreen):
+class ExperimentsScreen(ExperimentActions, ReportActions, StagesScreen):
     """The matrix, with details of the stage under the cursor below it."""
 
     MODE = "Experiments"
@@ -106,7 +111,6 @@ class ExperimentsScreen(ReportActions, StagesScreen):
         Binding("N", "app.launch", "Launch"),
         Binding("c", "compare", "Compare"),
         Binding("v", "by_seed", "Seeds or stages", show=False),
-        Binding("A", "archive", "Archive", show=False),
         Binding("C", "clone", "Clone with changes", show=False),
     ]
 
@@ -178,7 +182,7 @@ class ExperimentsScreen(ReportActions, StagesScreen):
         if len(names) > 1:
             parts.append((f" ({place + 1} of {len(names)})", "dim"))
         if snapshot.problems:
-            parts.append((f"  {len(snapshot.problems)} damaged files", "warn"))
+            parts.append((f"  {count_of(len(snapshot.problems), 'damaged file')}", "warn"))
         parts.append((" ", ""))
         if unread := count_unread(experiment, snapshot):
             parts.append((f" reading the states of {unread} stages …", "dim"))
@@ -188,8 +192,13 @@ class ExperimentsScreen(ReportActions, StagesScreen):
         keys = {key for cell in experiment.cells for key in cell.stages.values()}
         warned = sum(bool(snapshot.figures[key].warnings) for key in keys if key in snapshot.figures)
         if warned:
-            parts.append((f"  ▲ warnings in {warned} stage{'s' if warned > 1 else ''}", "warn"))
+            parts.append((f"  ▲ warnings in {count_of(warned, 'stage')}", "warn"))
+        notes = snapshot.notes.get(experiment.name)
+        if notes is not None:
+            parts += [(f"  #{printable_line(tag, 40)}", "key") for tag in notes.tags]
         parts.append((f"  started {format_time(experiment.time)}", "dim"))
+        if notes is not None and notes.note:
+            parts.append((f"  {printable_line(notes.note, 200)}", ""))
         summary.show(*parts)
         self.context.experiment = experiment.name
         by_seed = has_seeds(experiment) if self._by_seed is None else self._by_seed
@@ -210,6 +219,7 @@ class ExperimentsScreen(ReportActions, StagesScreen):
         self.query_one(AccuracyChart).show_experiment(experiment)
         self._show_number(len(names))
         self._show_overviews(names, place)
+        self.query_one(ExperimentList).show_notes(snapshot.notes)
         self.show_facts()
         self._choose_answer()
         if snapshot is not self._overviews_of and not snapshot.unread:
@@ -296,37 +306,12 @@ class ExperimentsScreen(ReportActions, StagesScreen):
                 self.app.push_screen(ResultsScreen(experiment))
 
     @property
+    def experiment_name(self) -> str | None:
+        return self._experiment_name
+
+    @property
     def reported_experiment(self) -> "Experiment | None":
         return next((one for one in self.context.snapshot.experiments if one.name == self._experiment_name), None)
-
-    def action_archive(self) -> None:
-        """Hide the experiment from lists after confirmation; nothing is deleted."""
-        name = self._experiment_name
-        if name is None:
-            return
-        stays = [
-            "Its stages, rollouts and models stay where they are.",
-            "Starting its recipe again, or this command, brings it back:",
-            f"cogtui archive --undo {name}",
-        ]
-
-        def answered(yes: bool | None) -> None:
-            if yes:
-                self.run_worker(self._archive(name), group="archive", exclusive=True)
-
-        self.app.push_screen(ConfirmScreen(f"Archive {printable_line(name, 60)}?", stays), answered)
-
-    async def _archive(self, name: str) -> None:
-        from jobs.planning.archive import archive_experiment
-
-        workspace = self.context.workspace
-
-        def archive() -> bool:
-            archive_experiment(workspace, name)
-            return True
-
-        if await self.fetch(self.context.control.call(lambda _: archive())):
-            self.show_message(f"archived {printable_line(name, 60)}")
 
     def action_by_seed(self) -> None:
         """Switch the matrix between a column per seed and a column per stage."""

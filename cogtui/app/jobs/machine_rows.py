@@ -3,10 +3,10 @@
 from typing import Final
 
 from cogtui.app.jobs.activity import JobsActivity, MachineLoad
-from cogtui.app.jobs.queue_rows import format_memory
 from cogtui.app.rendering.styles import Part
 from cogtui.app.rendering.text import fit, printable_line
 from cogtui.app.widgets.detail_pane import labelled_rows
+from jobs.formatting import format_megabytes
 from jobs.slurm.cluster import PartitionNodes
 from pipelines.wording import count_of
 
@@ -47,7 +47,7 @@ def _machine_rows(machine: MachineLoad) -> Rows:
             [
                 (fit(f"gpu {gpu.number}", _NAME), "dim"),
                 *_bar(100, (("■", round(gpu.percent)), ("□", 100))),
-                (f" {gpu.percent:.0f}%  {format_memory(gpu.used_mb)} of {format_memory(gpu.total_mb)}", ""),
+                (f" {gpu.percent:.0f}%  {format_megabytes(gpu.used_mb)} of {format_megabytes(gpu.total_mb)}", ""),
             ]
         )
     if len(machine.gpus) > _MOST_GPUS:

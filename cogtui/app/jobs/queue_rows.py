@@ -10,7 +10,7 @@ from cogtui.app.rendering.styles import Part
 from cogtui.app.rendering.text import printable_line
 from cogtui.app.stages.facts import short_title
 from cogtui.app.widgets.keyed_table import Cells
-from jobs.formatting import format_duration
+from jobs.formatting import format_duration, format_megabytes
 from jobs.state.durations import elapsed_seconds, seconds_left
 from jobs.state.types import StageState, StateName
 
@@ -78,7 +78,7 @@ def queue_cells(stage: StageState, activity: JobsActivity, now: float) -> Cells:
         "left": (_left(stage, activity, now), "dim"),
         "cpu": (_percent(use.cpu_percent if use else None), "dim"),
         "gpu": (_percent(use.gpu_percent if use else None), "dim"),
-        "memory": (format_memory(use.memory_mb) if use and use.memory_mb is not None else "", "dim"),
+        "memory": (format_megabytes(use.memory_mb) if use and use.memory_mb is not None else "", "dim"),
         "try": (str(attempts) if attempts else "", "dim"),
         "node": (printable_line((stage.attempt.host if stage.attempt else "") or "", 60), "dim"),
         "since": (format_time(submitted(stage)) if attempts else "", "dim"),
@@ -99,11 +99,6 @@ def _left(stage: StageState, activity: JobsActivity, now: float) -> str:
 
 def _percent(value: float | None) -> str:
     return "" if value is None else f"{value:.0f}%"
-
-
-def format_memory(megabytes: float) -> str:
-    """Format an amount of memory: `820 MB`, `12.4 GB`."""
-    return f"{megabytes:.0f} MB" if megabytes < 1000 else f"{megabytes / 1024:.1f} GB"
 
 
 def state_counts_by_name(states: Mapping[str, StageState]) -> dict[StateName, int]:

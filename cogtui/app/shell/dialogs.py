@@ -15,6 +15,7 @@ from cogtui.app.rendering.text import fit, printable_line
 from cogtui.app.textual_compat.deferred_paint import DeferredPaintScreen
 from cogtui.app.widgets.line_view import LineView, ScrollLines
 from cogtui.app.widgets.text_rows import TextRows
+from pipelines.errors import InvalidInput
 
 
 class ChoiceLines(LineView):
@@ -150,3 +151,15 @@ class AskScreen(ModalScreen[str | None], DeferredPaintScreen):
             self.query_one("#ask-help", TextRows).show((f" {printable_line(problem, 200)}", "bad"))
         else:
             self.dismiss(event.value)
+
+
+def wrong_tags(text: str) -> str:
+    """Return what is wrong with tags that a person typed; empty if nothing is."""
+    from jobs.planning.experiment_notes import check_tag
+
+    for tag in text.split():
+        try:
+            check_tag(tag)
+        except InvalidInput as error:
+            return f"{error}"
+    return ""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # the app paints first; the reading thread imports what it needs
     from cogtui.app.shell.stage_figures import StageFigures
+    from jobs.planning.experiment_notes import NotesOnExperiment
     from jobs.planning.experiments import Experiment
     from jobs.state.types import StageState
 
@@ -29,6 +30,8 @@ class WorkspaceSnapshot:
     """Final figures of finished stages, by key."""
     unread: int = 0
     """Stages whose state is not read yet: a first look at a large workspace reads those that are shown first."""
+    notes: Mapping[str, NotesOnExperiment] = field(default_factory=lambda: MappingProxyType({}))
+    """Notes and tags of people on experiments, by name."""
     stale: str = ""
     """Why the workspace can no longer be read, in two words for the top bar; empty while it can."""
 

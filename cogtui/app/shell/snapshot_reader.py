@@ -2,12 +2,14 @@
 
 import os
 import time
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
 from cogtui.app.shell.snapshot import WorkspaceSnapshot
 from cogtui.app.shell.stage_figures import StageFigures, read_figures
 from jobs.planning.archive import ARCHIVED
+from jobs.planning.experiment_notes import NotesOnExperiment, note_files, read_experiment_notes
 from jobs.planning.experiments import Experiment, load_experiments
 from jobs.state.reader import StateReader
 from jobs.state.types import StageState
@@ -32,6 +34,8 @@ class SnapshotReader:
         self._experiments: tuple[Experiment, ...] = ()
         self._problems: tuple[str, ...] = ()
         self._reader = StateReader(workspace, scheduler_patience_s=SCHEDULER_PATIENCE_S, watching=True)
+        self._note_files: tuple[tuple[str, int, int], ...] = ()
+        self._notes: Mapping[str, NotesOnExperiment] = MappingProxyType({})
         self._last = WorkspaceSnapshot()
         self._complete = False
         """Whether the last snapshot has all figures."""
@@ -59,6 +63,10 @@ class SnapshotReader:
             self._experiments = tuple(reversed(newest.values()))
             self._problems = tuple(damaged)
             self._files = files
+        notes = note_files(self.workspace)
+        if notes != self._note_files:
+            self._notes = MappingProxyType(read_experiment_notes(self.workspace))
+            self._note_files = notes
         first = () if self._last.read else self._first_keys()
         states = self._reader.read(first or None)
         unread = self._stage_count() - len(states) if first else 0
@@ -73,6 +81,7 @@ class SnapshotReader:
             time.time(),
             MappingProxyType(figures),
             max(0, unread),
+            notes=self._notes,
         )
         return self._last
 
@@ -97,7 +106,12 @@ class SnapshotReader:
     def _is_last(self, states: dict[str, StageState]) -> bool:
         """Whether nothing changed and nothing is active, whose times are shown."""
         last = self._last
-        if not self._complete or last.experiments is not self._experiments or len(states) != len(last.states):
+        if (
+            not self._complete
+            or last.experiments is not self._experiments
+            or last.notes is not self._notes
+            or len(states) != len(last.states)
+        ):
             return False
         return all(last.states.get(key) is state and not state.active for key, state in states.items())
 

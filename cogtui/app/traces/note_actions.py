@@ -4,11 +4,9 @@ from typing import ClassVar
 
 from textual.binding import Binding, BindingType
 
-from cogtui.app.shell.dialogs import AskScreen
+from cogtui.app.shell.dialogs import AskScreen, wrong_tags
 from cogtui.app.shell.screen_base import AppScreen
 from cogtui.store import RolloutRow, Store
-from cogtui.store.user_data.notes import check_tag
-from pipelines.errors import InvalidInput
 
 
 class NoteActions(AppScreen):
@@ -50,7 +48,7 @@ class NoteActions(AppScreen):
 
         if tags:
             question, now = "Tags of this rollout, with blanks between", " ".join(detail.tags)
-            self.app.push_screen(AskScreen(question, now, wrong=_wrong_tags), entered)
+            self.app.push_screen(AskScreen(question, now, wrong=wrong_tags), entered)
         else:
             self.app.push_screen(AskScreen("Note on this rollout, empty for none", detail.note), entered)
 
@@ -65,12 +63,3 @@ class NoteActions(AppScreen):
         if await self.fetch(self.context.store.call(write)):
             self.show_message("tags saved" if tags else "note saved" if note else "note removed")
             self.note_written()
-
-
-def _wrong_tags(text: str) -> str:
-    for tag in text.split():
-        try:
-            check_tag(tag)
-        except InvalidInput as error:
-            return f"{error}"
-    return ""

@@ -1,4 +1,4 @@
-"""`cogtui ls`, `show`, `logs`, `cancel`, `retry`, `prune`, `doctor`: what runs, why it failed, what to repeat."""
+"""`cogtui ls`, `show`, `logs`, `cancel`, `retry`, `archive`, `prune`, `delete`, `doctor`: what runs and what is kept."""
 
 from typing import Annotated
 
@@ -18,6 +18,7 @@ def register(app: typer.Typer) -> None:
     app.command("retry", help="Start failed, cancelled and stopped stages again, with the inputs that need it.")(retry)
     app.command("archive", help="Hide experiments from lists, list hidden ones, or restore them.")(archive)
     app.command("prune", help="Remove checkpoints of finished stages; without --yes only say what that frees.")(prune)
+    app.command("delete", help="Move experiments to the trash, list or restore what is there, or empty it.")(delete)
     app.command("doctor", help="Check this machine: workspace, queue, Slurm, GPUs, extras, keys.")(doctor)
 
 
@@ -142,3 +143,23 @@ def archive(
     from jobs.workspace import Workspace
 
     archive_experiments(Workspace.locate(workspace), experiments or (), undo=undo, as_json=as_json)
+
+
+def delete(
+    experiments: Annotated[list[str] | None, typer.Argument(metavar="EXPERIMENT...", help="Names of recipes.")] = None,
+    *,
+    undo: Annotated[
+        bool, typer.Option("--undo", help="Restore these experiments, or the one deleted last, from the trash.")
+    ] = False,
+    empty: Annotated[
+        bool, typer.Option("--empty-trash", help="Delete what is in the trash, or these experiments of it, for good.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    workspace: WorkspaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """The command `delete`."""
+    from cogtui.cli.jobs.delete import delete_experiments
+    from jobs.workspace import Workspace
+
+    delete_experiments(Workspace.locate(workspace), experiments or (), undo=undo, empty=empty, yes=yes, as_json=as_json)

@@ -1,7 +1,7 @@
 """`cogtui ls`: one row for each stage."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from cogtui.cli.console.layout import columns_that_fit, output_width
 from cogtui.cli.console.output import emit_json, emit_table, narrate
@@ -11,6 +11,10 @@ from jobs.state.reader import STATES, StageState, stage_states
 from jobs.workspace import Workspace
 from pipelines.errors import CogtuiError, InvalidInput, NotFound
 from pipelines.files import read_json
+from pipelines.text_safety import one_line
+
+if TYPE_CHECKING:  # imported where there are notes only
+    from jobs.planning.experiment_notes import NotesOnExperiment
 
 
 def list_stages(workspace: Workspace, *, experiment: str | None, states: Sequence[str], as_json: bool) -> None:
@@ -29,8 +33,9 @@ def list_stages(workspace: Workspace, *, experiment: str | None, states: Sequenc
         raise NotFound(f"no experiment {experiment!r} in {workspace.path}", remedy=f"There are: {', '.join(members)}.")
     found = stage_states(workspace, members[experiment] if experiment is not None else None)
     rows = [state for state in found.values() if not states or state.state in states]
+    notes = _notes(workspace)
     if as_json:
-        emit_json([_record(state, owners) for state in rows], warnings)
+        emit_json([_record(state, owners, notes) for state in rows], warnings)
         return
     for warning in warnings:
         narrate(f"warning: {warning}")
@@ -38,6 +43,10 @@ def list_stages(workspace: Workspace, *, experiment: str | None, states: Sequenc
         narrate(f"no stages in {workspace.path}" if not found else "no stage is in that state")
         return
     _print_table(rows, owners)
+    for name in dict.fromkeys(owners[state.key] for state in rows if state.key in owners):
+        if name in notes:
+            tags = "".join(f" #{tag}" for tag in notes[name].tags)
+            narrate(f"{name}:{tags} {one_line(notes[name].note)}".rstrip())
 
 
 def _experiments(workspace: Workspace, warnings: list[str]) -> tuple[dict[str, str], dict[str, list[str]]]:
@@ -72,7 +81,17 @@ def members_of(workspace: Workspace, experiment: str) -> list[str]:
     return members[experiment]
 
 
-def _record(state: StageState, owners: Mapping[str, str]) -> dict[str, Any]:
+def _notes(workspace: Workspace) -> "Mapping[str, NotesOnExperiment]":
+    """Return what people wrote on experiments; imports nothing where nobody did."""
+    if not (workspace.path / "experiment-notes").is_dir():
+        return {}
+    from jobs.planning.experiment_notes import read_experiment_notes
+
+    return read_experiment_notes(workspace)
+
+
+def _record(state: StageState, owners: Mapping[str, str], notes: "Mapping[str, NotesOnExperiment]") -> dict[str, Any]:
+    mine = notes.get(owners.get(state.key, ""))
     return {
         "key": state.key,
         "kind": state.kind,
@@ -82,6 +101,8 @@ def _record(state: StageState, owners: Mapping[str, str]) -> dict[str, Any]:
         "state": state.state,
         "reason": state.reason,
         "progress": None if state.progress is None else state.progress.model_dump(),
+        "experiment_note": "" if mine is None else mine.note,
+        "experiment_tags": [] if mine is None else list(mine.tags),
     }
 
 

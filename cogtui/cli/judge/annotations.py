@@ -15,7 +15,7 @@ from cogtui.store.user_data.annotations import (
     new_annotation,
     unreadable_annotations,
 )
-from cogtui.store.user_data.append_log import identity
+from jobs.append_log import identity
 from jobs.workspace import Workspace
 from pipelines.behaviors.gold import GoldTrace, gold_lines, read_gold
 from pipelines.behaviors.sets.registered import BEHAVIOR_LETTERS

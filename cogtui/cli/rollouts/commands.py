@@ -144,19 +144,26 @@ def export(
 
 
 def note(
-    rollout: IdArgument,
+    rollout: Annotated[
+        str,
+        typer.Argument(
+            help="Id of a rollout, or any unique beginning of it; with --experiment, the name of one.", metavar="ID"
+        ),
+    ],
     text: Annotated[str | None, typer.Argument(help="The note; an empty text removes it.", metavar="[TEXT]")] = None,
     *,
+    experiment: Annotated[bool, typer.Option("--experiment", help="Write on the experiment of that name.")] = False,
     tag: Annotated[list[str] | None, typer.Option(metavar="TAG", help="Add a tag; may be repeated.")] = None,
     untag: Annotated[list[str] | None, typer.Option(metavar="TAG", help="Remove a tag; may be repeated.")] = None,
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """The command `note`."""
-    from cogtui.cli.rollouts.notes import write_note
+    from cogtui.cli.rollouts.notes import note_experiment, write_note
     from jobs.workspace import Workspace
 
-    write_note(Workspace.locate(workspace), rollout, text, tags=tag or (), untag=untag or (), as_json=as_json)
+    write = note_experiment if experiment else write_note
+    write(Workspace.locate(workspace), rollout, text, tags=tag or (), untag=untag or (), as_json=as_json)
 
 
 def notes(

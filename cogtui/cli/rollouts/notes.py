@@ -8,6 +8,7 @@ from cogtui.cli.console.output import emit, emit_json, emit_wrapped, narrate
 from cogtui.cli.rollouts.shared import fresh_store
 from cogtui.cli.rollouts.trace import quote_text
 from cogtui.store.user_data.notes import Note, read_notes
+from jobs.planning.experiment_notes import NotesOnExperiment, read_experiment_notes, write_experiment_note
 from jobs.workspace import Workspace
 from pipelines.errors import InvalidInput, MissingRequirement, NotFound
 from pipelines.wording import count_of
@@ -37,6 +38,31 @@ def write_note(
     emit(" ".join(f"#{tag}" for tag in detail.tags) or "(no tags)")
 
 
+def note_experiment(
+    workspace: Workspace,
+    name: str,
+    text: str | None,
+    *,
+    tags: Sequence[str],
+    untag: Sequence[str],
+    as_json: bool,
+) -> None:
+    """Write a note or tags on an experiment, or print the present ones."""
+    workspace.require()
+    if "/" in name or name.startswith(".") or not (workspace.experiments / name).is_dir():
+        raise NotFound(f"no experiment {name!r} in {workspace.path}", remedy="cogtui ls names the experiments.")
+    now = read_experiment_notes(workspace).get(name, NotesOnExperiment())
+    if text is not None or tags or untag:
+        changed = sorted(({*now.tags} - {*untag}) | {*tags}) if tags or untag else None
+        write_experiment_note(workspace, name, note=text, tags=changed)
+        now = read_experiment_notes(workspace).get(name, NotesOnExperiment())
+    if as_json:
+        emit_json({"experiment": name, "note": now.note, "tags": list(now.tags)})
+        return
+    emit(now.note or "(no note)")
+    emit(" ".join(f"#{tag}" for tag in now.tags) or "(no tags)")
+
+
 def list_notes(workspace: Workspace, *, export: Path | None, import_: Path | None, as_json: bool) -> None:
     """Print all notes and tags, export them to a file, or import them from one."""
     store, warnings = fresh_store(workspace)
@@ -62,11 +88,14 @@ def list_notes(workspace: Workspace, *, export: Path | None, import_: Path | Non
     elif export is not None:
         narrate(f"{count_of(len(notes), 'note')} written to {export}")
     else:
+        on_experiments = read_experiment_notes(workspace)
+        for name, one in sorted(on_experiments.items()):
+            emit_wrapped(f"experiment {name}  {' '.join(f'#{tag}' for tag in one.tags)}  {quote_text(one.note)}", "  ")
         for note in notes:
             tags = " ".join(f"#{tag}" for tag in note.tags or ())
             emit_wrapped(f"{note.rollout}  {tags}  {quote_text(note.note or '')}", "  ")
-        if not notes:
-            narrate("no notes or tags yet; cogtui note ID TEXT writes one, and n in the app")
+        if not notes and not on_experiments:
+            narrate("no notes or tags yet; cogtui note ID TEXT writes one, and w in the app")
 
 
 def _export(notes: Sequence[Note], path: Path) -> None:

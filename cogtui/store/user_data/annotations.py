@@ -18,8 +18,8 @@ from typing import Annotated, Any, Final
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from cogtui.store.db.statements import JudgementFields
-from cogtui.store.user_data.append_log import append_lines, own_file
 from cogtui.store.values.encodings import STATUS_LETTERS
+from jobs.append_log import append_lines, own_file
 from jobs.workspace import Workspace
 from pipelines.behaviors.judge import judge_run
 from pipelines.behaviors.sets.registered import BEHAVIORS, behaviors_in_use

@@ -5,7 +5,6 @@ then its id, so files of several people and hosts can be read in any order.
 """
 
 import json
-import re
 import sqlite3
 import time
 import uuid
@@ -15,14 +14,13 @@ from typing import Annotated, Final
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from cogtui.store.user_data.append_log import append_lines, own_file
+from jobs.append_log import append_lines, own_file
+from jobs.planning.experiment_notes import check_tag
 from jobs.user import user_name
 from jobs.workspace import Workspace
-from pipelines.errors import InvalidInput
 from pipelines.streams import complete_lines
 
 FOLDER: Final = "notes"
-TAG: Final = re.compile(r"[^\s,:()\"']{1,60}")
 
 
 class Note(BaseModel):
@@ -45,19 +43,6 @@ class Note(BaseModel):
     def stamp(self) -> str:
         """Sort key of lines: the greatest counts."""
         return f"{self.time:020.6f} {self.id}"
-
-
-def check_tag(tag: str) -> str:
-    """Return the tag itself.
-
-    Raises:
-        InvalidInput: it cannot be written in a filter.
-    """
-    if not TAG.fullmatch(tag):
-        raise InvalidInput(
-            f"{tag!r} cannot be a tag", remedy="Use up to 60 characters without blanks , : ( ) and quotes."
-        )
-    return tag
 
 
 def new_note(rollout: str, *, note: str | None = None, tags: Iterable[str] | None = None) -> Note:

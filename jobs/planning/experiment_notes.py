@@ -1,0 +1,109 @@
+"""Notes and tags on experiments, in append-only files of the workspace, one per user and host.
+
+`experiment-notes/USER@HOST.jsonl`: each line sets the note or the tags of one experiment. The latest line counts, by
+its time and then its id, so files of several people and hosts can be read in any order.
+"""
+
+import re
+import time
+import uuid
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from jobs.append_log import append_lines, own_file
+from jobs.user import user_name
+from jobs.workspace import Workspace
+from pipelines.errors import InvalidInput
+from pipelines.file_record import FileRecord
+from pipelines.streams import complete_lines
+
+FOLDER: Final = "experiment-notes"
+_TAG: Final = re.compile(r"[^\s,:()\"']{1,60}")
+
+
+class ExperimentNote(FileRecord, frozen=True, kw_only=True):
+    """One line: a note or tags that a person set on an experiment. A missing field is not changed."""
+
+    v: int = 1
+    id: str
+    """Unique id of the line."""
+    time: float
+    author: str = ""
+    experiment: str
+    note: str | None = None
+    """The whole note; empty removes it."""
+    tags: tuple[str, ...] | None = None
+    """All tags; empty removes them."""
+
+
+class NotesOnExperiment(NamedTuple):
+    """The present note and tags of an experiment."""
+
+    note: str = ""
+    tags: tuple[str, ...] = ()
+
+
+def check_tag(tag: str) -> str:
+    """Return the tag itself.
+
+    Raises:
+        InvalidInput: it cannot be written in a filter.
+    """
+    if not _TAG.fullmatch(tag):
+        raise InvalidInput(
+            f"{tag!r} cannot be a tag", remedy="Use up to 60 characters without blanks , : ( ) and quotes."
+        )
+    return tag
+
+
+def write_experiment_note(
+    workspace: Workspace, experiment: str, *, note: str | None = None, tags: Iterable[str] | None = None
+) -> None:
+    """Set the note, or all tags, of an experiment.
+
+    Raises:
+        InvalidInput: a tag is not valid. MissingRequirement: the workspace cannot be written.
+    """
+    line = ExperimentNote(
+        id=uuid.uuid4().hex,
+        time=time.time(),
+        author=user_name(),
+        experiment=experiment,
+        note=note,
+        tags=None if tags is None else tuple(sorted({check_tag(tag) for tag in tags})),
+    )
+    append_lines(own_file(workspace, FOLDER), line.model_dump_json().encode() + b"\n", "the note")
+
+
+def note_files(workspace: Workspace) -> tuple[tuple[str, int, int], ...]:
+    """Return path, size and time of the files of notes, by which a reader sees whether any changed."""
+    found = []
+    for path in sorted((workspace.path / FOLDER).glob("*.jsonl")):
+        try:
+            status = path.stat()
+        except OSError:
+            continue
+        found.append((str(path), status.st_size, status.st_mtime_ns))
+    return tuple(found)
+
+
+def read_experiment_notes(workspace: Workspace) -> dict[str, NotesOnExperiment]:
+    """Return the present notes and tags by name of the experiment; lines that are none are passed over."""
+    lines: list[ExperimentNote] = []
+    for path, _, _ in note_files(workspace):
+        try:
+            for line in complete_lines(Path(path)):
+                try:
+                    lines.append(ExperimentNote.model_validate_json(line.data))
+                except ValueError:
+                    continue
+        except OSError:
+            continue  # of another user who does not share it
+    found: dict[str, NotesOnExperiment] = {}
+    for one in sorted(lines, key=lambda line: (line.time, line.id)):
+        was = found.get(one.experiment, NotesOnExperiment())
+        found[one.experiment] = NotesOnExperiment(
+            was.note if one.note is None else one.note, was.tags if one.tags is None else one.tags
+        )
+    return {name: notes for name, notes in found.items() if notes.note or notes.tags}
