@@ -76,7 +76,7 @@ def short_names(names: Sequence[str], width: int) -> list[str]:
     """Abbreviate printable names to at most `width` cells, different ones differently where the width allows it.
 
     A name is cut where that tells it from those before; else the parts between underscores are cut (`priming_data` to
-    `pr_d`), else its inner vowels go.
+    "pr_d"), else its inner vowels go.
     """
     found: dict[str, str] = {}
     for name in names:

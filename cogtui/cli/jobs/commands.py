@@ -1,4 +1,4 @@
-"""`cogtui ls`, `show`, `logs`, `cancel`, `retry`, `archive`, `prune`, `delete`, `doctor`: what runs and what is kept."""
+"""`cogtui ls`, `show`, `logs`, `cancel`, `retry`, `archive`, `prune`, `delete`, `doctor`: what runs, what stays."""
 
 from typing import Annotated
 
