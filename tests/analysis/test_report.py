@@ -270,6 +270,18 @@ def test_an_experiment_that_never_ran_has_a_report_too(workspace: Workspace) -> 
     assert "There is nothing to compare" in page.text
 
 
+@pytest.mark.parametrize("time", [1e300, float("nan"), -1e18])
+@pytest.mark.parametrize("recipe", ["", "name = [broken", "stages = 3", "[stages]\nx = 1\n[stages.y]\nneeds = 4"])
+def test_a_damaged_snapshot_still_has_a_report(workspace: Workspace, recipe: str, time: float) -> None:
+    experiment = started(Cell(labels={"condition": "none"}, stages={"ppo": "ppo-never"}))
+    damaged = experiment.model_copy(update={"recipe": recipe, "time": time, "recipe_path": "", "python": ""})
+    with open_store(workspace) as store:
+        files = write_report(damaged, store, workspace.path / "out").files
+    page = Page(files[0].read_text())
+    assert "Started at an unknown time" in page.text
+    assert "The recipe states no question" in page.text
+
+
 def test_a_long_completion_is_cut_and_the_rest_counted(workspace: Workspace) -> None:
     page = Page(report(workspace, add_run(workspace, "none", 1, {10: [1.0]}, "1 + 1 = 2. " * 2000)))
     assert "… and 16,000 characters more" in page.text

@@ -239,7 +239,10 @@ def _figure_note(summary: ExperimentSummary) -> str:
 
 
 def _provenance(experiment: Experiment) -> tuple[str, ...]:
-    started = datetime.fromtimestamp(experiment.time, UTC).strftime("%Y-%m-%d %H:%M UTC")
+    try:
+        started = datetime.fromtimestamp(experiment.time, UTC).strftime("%Y-%m-%d %H:%M UTC")
+    except (OverflowError, ValueError, OSError):  # a damaged snapshot
+        started = "at an unknown time"
     code = experiment.code_git
     if code is None:
         commit = "The code was an installed package, without a commit."
