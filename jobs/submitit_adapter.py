@@ -10,9 +10,11 @@ submitit is imported inside the functions: importing it takes 0.3 s, and no comm
 
 import os
 import shlex
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
@@ -121,10 +123,11 @@ def submit_local(
     Args:
         folder: for submitit's files.
         function: picklable, called by the process.
-        start: starts `local_command` and returns its process.
+        start: starts `local_command` in a session of its own and returns its process.
 
     Raises:
-        OSError: the process cannot be started, or the disk is full.
+        OSError: the process cannot be started, or the disk is full; no process is left then, so that a second try is
+            safe.
     """
     from submitit.local.local import LocalExecutor, LocalJob
 
@@ -138,7 +141,14 @@ def submit_local(
 
     executor = Executor(folder)
     executor._throttling = 0.0
-    executor.submit(function)
+    try:
+        executor.submit(function)
+    except BaseException:
+        for process in started:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+        raise
     return started[0]
 
 

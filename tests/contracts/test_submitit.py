@@ -3,6 +3,7 @@
 import os
 import pickle
 import shlex
+import signal
 import subprocess
 import sys
 import tomllib
@@ -77,6 +78,21 @@ def test_a_local_function_runs_from_its_pickle_with_the_variables_of_the_adapter
     left = submitit_adapter.without_submitit_variables(environment)
     assert "PATH" in left
     assert not [name for name in left if "SUBMITIT" in name]
+
+
+def test_a_start_that_fails_half_way_leaves_no_process(tmp_path: Path) -> None:
+    """Else the agent's next try would run the stage a second time beside it."""
+    started: list[subprocess.Popen[bytes]] = []
+
+    def start() -> "subprocess.Popen[bytes]":
+        started.append(subprocess.Popen(["sleep", "600"], start_new_session=True))
+        for pickled in tmp_path.glob("*.pkl"):
+            pickled.unlink()  # submitit then fails to rename it, as on a disk with errors
+        return started[0]
+
+    with pytest.raises(OSError, match="No such file"):
+        submitit_adapter.submit_local(tmp_path, os.getpid, start)
+    assert started[0].poll() == -signal.SIGKILL
 
 
 def test_the_script_asks_for_nothing_that_was_not_asked_for(tmp_path: Path) -> None:

@@ -235,6 +235,7 @@ class SoakRound:
         """Compare what `ls` says now with the files and processes of now."""
         if not (self.workspace / "stages").is_dir():
             return
+        attempts_before = {key: self._attempt_count(key) for key in self._keys()}
         before = self._done_keys()
         running_before = self._attempts_with_processes()
         try:
@@ -243,14 +244,14 @@ class SoakRound:
             self.report.findings.append(Finding("ls-failed", "ls", str(error)))
             return
         after = self._done_keys()
-        attempts = {key: self._attempt_count(key) for key in states}
         for key, state in states.items():
             if (state == "done" and key not in after) or (state != "done" and key in before & after):
                 self.report.findings.append(
                     Finding("false-state", key, f"ls says {state}; done before: {key in before}")
                 )
             old = self._last_states.get(key)
-            if old in _ENDED and state in _ACTIVE and attempts[key] == self._attempts.get(key, 0):
+            same = self._attempt_count(key) == self._attempts.get(key, 0)
+            if old in _ENDED and state in _ACTIVE and same:
                 self.report.findings.append(
                     Finding("false-state", key, f"was {old}, and {state} without a new attempt")
                 )
@@ -260,7 +261,7 @@ class SoakRound:
             for key in unbacked & self._unbacked:
                 self.report.findings.append(Finding("false-state", key, "running in two looks, without a process"))
             self._unbacked = unbacked
-        self._last_states, self._attempts = states, attempts
+        self._last_states, self._attempts = states, attempts_before
 
     def _said_states(self) -> dict[str, str]:
         rows = command_json(["ls"], self.workspace, self.plain_environment)
