@@ -125,7 +125,7 @@ def test_labels_are_listed_with_who_decided(workspace: Workspace, capsys: pytest
     assert code == 0
     assert "annotators differ: ann@desk, bob@desk" in out
     assert "(not in the workspace)" in out
-    assert "1 labels are of rollouts that are no longer in the workspace; they are kept" in err
+    assert "1 label of rollouts that are no longer in the workspace; kept" in err
     assert "7 completions labelled, 0 adjudicated, 1 on which annotators differ" in err
     _, out, _ = call(capsys, "gold", "-w", str(workspace.path), "--json")
     rows = json.loads(out)["data"]

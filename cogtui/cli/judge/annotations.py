@@ -92,7 +92,7 @@ def export_annotations(
                 gone.append(f"{one.rollout} is left out: {error.summary}")
     left = len(mine) - len(chosen)
     if left:
-        warnings.append(f"{left:,} traces that are not done are left out; --unfinished writes them too")
+        warnings.append(f"{count_of(left, 'trace')} left out as not done; --unfinished writes all")
     warnings += gone
     lines = gold_lines(traces)
     if str(file) == "-":

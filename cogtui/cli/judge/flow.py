@@ -174,7 +174,7 @@ def _plan_lines(
             f"{estimate.output_tokens:,} out{about}"
         )
         if estimate.empty:
-            lines.append(f"{estimate.empty:,} completions are empty: nothing is asked about them")
+            lines.append(f"{count_of(estimate.empty, 'empty completion')}: nothing is asked about them")
         if estimate.cost_usd is None or estimate.most_usd is None:
             lines.append(f"cost unknown: no price of {config.judge} in the table; give one with --prices")
         else:

@@ -13,6 +13,7 @@ from cogtui.store.user_data.final_labels import FinalLabel
 from jobs.workspace import Workspace
 from pipelines.behaviors.sets.registered import BEHAVIOR_LETTERS
 from pipelines.errors import InvalidInput
+from pipelines.wording import count_of
 
 
 def list_labels(workspace: Workspace, *, as_json: bool) -> None:
@@ -23,7 +24,7 @@ def list_labels(workspace: Workspace, *, as_json: bool) -> None:
         existing = set(store.existing(labels))
     gone = len(labels) - len(existing)
     if gone:
-        warnings.append(f"{gone:,} labels are of rollouts that are no longer in the workspace; they are kept")
+        warnings.append(f"{count_of(gone, 'label')} of rollouts that are no longer in the workspace; kept")
     if as_json:
         emit_json([_label_data(one, present=one.rollout in existing) for one in labels.values()], warnings)
         return
@@ -39,9 +40,10 @@ def list_labels(workspace: Workspace, *, as_json: bool) -> None:
         emit_wrapped(f"{one.rollout}  {counts}  {_origin(one)}{gone_too}", "  ")
     differ = sum(one.differ for one in labels.values())
     outdated = sum(one.outdated for one in labels.values())
+    adjudicated = sum(one.adjudication is not None for one in labels.values())
     narrate(
-        f"{len(labels):,} completions labelled, {sum(one.adjudication is not None for one in labels.values()):,} "
-        f"adjudicated, {differ:,} on which annotators differ, {outdated:,} annotated since they were adjudicated"
+        f"{count_of(len(labels), 'completion')} labelled, {adjudicated:,} adjudicated, "
+        f"{differ:,} on which annotators differ, {outdated:,} annotated since they were adjudicated"
     )
     if differ or outdated:
         narrate("decide them in the app: mode 5, d")

@@ -15,6 +15,7 @@ from pipelines.behaviors.judges.registry import judge_evidence
 from pipelines.behaviors.sets.registered import BEHAVIOR_LETTERS, BEHAVIORS, behaviors_counted
 from pipelines.records import AttemptFact
 from pipelines.text_safety import picture_controls
+from pipelines.wording import count_of
 
 _QUOTE_WIDTH = 100
 _PROMPT = "     > "
@@ -55,7 +56,7 @@ def _head_lines(detail: RolloutDetail) -> Iterator[str]:
     gold = gold_text(detail.meta)
     if gold is not None:
         yield f"gold      {quote_text(gold)}"
-    yield f"reward    {_reward(detail)}  ({row.finish_reason}, {row.length:,} characters{_tokens(detail)})"
+    yield f"reward    {_reward(detail)}  ({row.finish_reason}, {count_of(row.length, 'character')}{_tokens(detail)})"
     for line in check_lines(detail.meta):
         yield f"check     {picture_controls(line)}"
     yield f"judge     {_judged(detail)}"
@@ -117,7 +118,7 @@ def _reward(detail: RolloutDetail) -> str:
 
 
 def _tokens(detail: RolloutDetail) -> str:
-    return "" if detail.row.n_tokens is None else f", {detail.row.n_tokens:,} tokens"
+    return "" if detail.row.n_tokens is None else f", {count_of(detail.row.n_tokens, 'token')}"
 
 
 def _judged(detail: RolloutDetail) -> str:

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from cogtui.cli.console.layout import output_width, wrap_words
 from jobs.planning.types import RecipePlan, StageInstance
 from jobs.recipe.labels import label_text
 from jobs.submit.actions import PlannedAction
@@ -28,6 +29,7 @@ def plan_lines(
         commands: by key, the command line of the stage.
         scripts: by key, the script for the scheduler.
     """
+    width = output_width()
     counts = Counter(actions[stage.key].verb for stage in stages)
     total = ", ".join(f"{count} {verb}" for verb, count in counts.items())
     cells = count_of(len(plan.cells), "cell")
@@ -36,15 +38,15 @@ def plan_lines(
         action = actions[stage.key]
         lines += [
             "",
-            f"{action.verb:<9}  {stage.key}  {stage.title}",
-            f"           why: {one_line(action.reason, 500)}",
+            *wrap_words(f"{action.verb:<9}  {stage.key}  {stage.title}", width, " " * 11),
+            *wrap_words(f"           why: {one_line(action.reason, 500)}", width, "  "),
         ]
         if stage.inputs:
-            lines.append(f"           needs: {', '.join(stage.inputs)}")
+            lines += wrap_words(f"           needs: {', '.join(stage.inputs)}", width, "  ")
         cost = _cost(stage) if action.starts else None
         if cost is not None:
-            lines.append(f"           costs: {cost}")
-        if stage.key in commands:
+            lines += wrap_words(f"           costs: {cost}", width, "  ")
+        if stage.key in commands:  # not wrapped, so that it can be copied
             lines.append(f"           runs: {commands[stage.key]}")
         if stage.key in scripts:
             lines += ["", *scripts[stage.key].rstrip("\n").split("\n")]  # not indented, so that it can be copied

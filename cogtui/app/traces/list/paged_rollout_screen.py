@@ -26,6 +26,7 @@ from cogtui.store import END, Query, RolloutRow
 from cogtui.store.query.snippets import phrases_of
 from cogtui.store.values.types import Coverage
 from pipelines.errors import InvalidInput
+from pipelines.wording import count_of
 
 PAGE_ROWS = 128
 _READ = " "
@@ -274,7 +275,7 @@ class PagedRolloutScreen(CompareActions, NoteActions, PreviewPane):
         elif self._first_position is not None and view.line_count:
             parts.append((f" {self._first_position + view.cursor + 1:,}", "strong"))
         if self.total:
-            parts.append((f" of {self.total:,} rollouts" if len(parts) else f" {self.total:,} rollouts", ""))
+            parts.append((f"{' of' if parts else ''} {count_of(self.total, 'rollout')}", ""))
         elif self.total is None:
             parts.append((" counting", "dim"))
         sort = self.list_query.sort

@@ -75,7 +75,7 @@ class PlainDisplay:
                 self._shown[key] = word
                 self._line(title, state)
         for one in [] if self._follower is None else self._follower.poll(self._stages, states):
-            n = f" of {one.n:,} completions" if one.n else ""
+            n = f" of {count_of(one.n, 'completion')}" if one.n else ""
             self._write(
                 f"{_time()}  evaluated  {self._titles[one.key]}: step {one.step}, accuracy {one.accuracy:.3f}{n}"
             )
