@@ -25,7 +25,7 @@ _LONGEST_SHOWN: Final = 6000
 _LONG_CELL: Final = 40
 """Characters from which a cell is wrapped."""
 _LONGEST_CELL: Final = 120
-"""Characters from which a row is a paragraph."""
+"""Characters of a last cell from which each row is a paragraph."""
 _VERDICT_CLASSES: Final = {"holds": "holds", "does not hold": "fails", "undecided": "open"}
 
 
@@ -138,7 +138,7 @@ def _reproduce(content: ReportContent) -> list[str]:
 
 
 def _table(table: TextTable) -> str:
-    if any(len(cell) > _LONGEST_CELL for row in table.rows for cell in row):
+    if any(len(row[-1]) > _LONGEST_CELL for row in table.rows):
         return _entries(table)
     return f'<div class="wide" tabindex="0"><table><caption>{safe(table.title)}</caption>{_rows(table)}</table></div>'
 
