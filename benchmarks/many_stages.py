@@ -115,7 +115,7 @@ def cpu_seconds(pid: int) -> float:
 
 def idle_share(terminal: Terminal) -> float:
     """Share of a core that the app and its follower use when nothing moves, once they have settled."""
-    terminal.read(30.0, until_quiet=25.0)
+    terminal.read(45.0, until_quiet=40.0)  # until each stage was looked at once more
     before = cpu_seconds(terminal.process.pid)
     began = time.monotonic()
     terminal.read(IDLE_S)

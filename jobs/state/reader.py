@@ -76,7 +76,7 @@ class StateReader:
         scheduler_every_s: shortest interval between two queries of Slurm.
         scheduler_patience_s: longest wait for its answer; None waits until it comes.
         watching: look at quiet stages rarely, as `ScanSchedule` decides: for callers that read again and again. A stage
-            whose state is the same as before is the same object.
+            whose state is the same as before is the same object; if no stage was due, so is the dictionary.
     """
 
     def __init__(
@@ -90,6 +90,9 @@ class StateReader:
         self.workspace = workspace
         self._schedule = ScanSchedule(workspace) if watching else None
         self._last: dict[str, StageState] = {}
+        self._complete: dict[str, StageState] | None = None
+        self.may_have_changed = True
+        """Whether the last `read` looked at anything; False only while watching, when all states are as before."""
         self._stages = str(workspace.stages)
         self._files = FileReader()
         self._scheduler = SchedulerPoll(scheduler_every_s, scheduler_patience_s)
@@ -103,11 +106,16 @@ class StateReader:
             ask_slurm: query the scheduler now, also about jobs with an exit record: for callers that start or cancel
                 stages depending on the answer.
         """
+        schedule = None if ask_slurm else self._schedule
+        if schedule is not None:
+            changed = schedule.begin()
+            self.may_have_changed = changed or not schedule.is_idle
+            if keys is None and not self.may_have_changed and self._complete is not None:
+                return self._complete
         wanted = self._keys() if keys is None else list(keys)
         due = wanted
-        if self._schedule is not None and not ask_slurm:
-            self._schedule.begin()
-            due = [key for key in wanted if key not in self._last or self._schedule.is_due(key)]
+        if schedule is not None:
+            due = [key for key in wanted if key not in self._last or schedule.is_due(key)]
         look = _StateSnapshot(self, FileAges(lambda: clock_skew_s(self.workspace.path)))
         for key in due:
             look.gather_with_inputs(key)
@@ -119,13 +127,19 @@ class StateReader:
             return {key: state for key in wanted if (state := look.state(key)) is not None}
         for key in due:
             self._note(key, look.state(key), self._schedule)
-        return {key: self._last[key] for key in wanted if key in self._last}
+        found = {key: self._last[key] for key in wanted if key in self._last}
+        if keys is None:
+            self._complete = found
+            if schedule is not None:
+                schedule.end(wanted)
+        return found
 
     def _note(self, key: str, state: StageState | None, schedule: ScanSchedule) -> None:
         """Keep a state for the reads in which its stage is not due."""
         before = self._last.get(key)
         if state is None:
             self._last.pop(key, None)
+            schedule.forget(key)
             return
         same = before is not None and replace(state, age_s=before.age_s) == before
         if not same:

@@ -9,9 +9,11 @@ import pytest
 from jobs.attempts.records import EXIT, ExitRecord, write_record
 from jobs.attempts.tickets import LocalQueue, Ticket
 from jobs.state.files import FileReader, StageFiles
+from jobs.state.folder_watch import FolderWatch, file_system_type
 from jobs.state.reader import StateReader
-from jobs.state.scan_schedule import LONGEST_S
+from jobs.state.scan_schedule import LONGEST_S, WATCHED_S
 from jobs.submit.launch import submit
+from pipelines.folder import StageInfo
 from tests.jobs.lab import Lab
 
 
@@ -111,3 +113,66 @@ def test_the_time_of_the_evidence_stays_while_a_stage_is_quiet(quiet: Lab, monke
         state = reader.read()[quiet.key("d")]
         assert state.age_s is not None
         assert state.read_at - state.age_s == pytest.approx(hour, abs=5)
+
+
+def test_watched_stages_are_looked_at_when_their_folders_change(quiet: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("jobs.state.folder_watch.file_system_type", lambda device: "ext4")
+    attempt = quiet.folder("b") / "attempts" / "001"
+    attempt.mkdir(parents=True)
+    (quiet.folder("b") / "result.json").write_text('{"n": 1}')
+    hour = time.time() - 3600
+    for path in (quiet.folder("b") / "result.json", attempt, attempt.parent, quiet.folder("b")):
+        os.utime(path, (hour, hour))
+    clock, reader = Clock(monkeypatch), StateReader(quiet.workspace, watching=True)
+    clock.look(reader)
+    clock.look(reader, LONGEST_S)  # once more, since the folders are watched
+    before = reader.read()
+    assert [clock.look(reader, LONGEST_S) for _ in range(5)] == [[]] * 5
+    assert reader.read() is before
+    assert not reader.may_have_changed
+    (quiet.folder("a") / "result.json").write_text('{"n": 1}')
+    assert clock.look(reader) == [quiet.key("a")]
+    assert reader.read()[quiet.key("a")].state == "done"
+    (attempt / "exit.json").write_text("{}")
+    assert quiet.key("b") in clock.look(reader)
+    clock.look(reader, LONGEST_S)
+    assert clock.look(reader, WATCHED_S) == sorted(quiet.key(name) for name in "abc")
+
+
+def test_lost_reports_make_every_stage_due(quiet: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, reader = Clock(monkeypatch), StateReader(quiet.workspace, watching=True)
+    clock.look(reader)
+    clock.look(reader, LONGEST_S)
+    monkeypatch.setattr(FolderWatch, "changed", lambda _: None)
+    assert clock.look(reader) == sorted(quiet.key(name) for name in "abc")
+
+
+@pytest.mark.parametrize("what", ["network", "no inotify"])
+def test_unwatched_folders_are_looked_at_by_the_clock(what: str, quiet: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    if what == "network":
+        monkeypatch.setattr("jobs.state.folder_watch.file_system_type", lambda device: "nfs4")
+    else:
+        monkeypatch.setattr(FolderWatch, "_open", lambda _: False)
+    clock, reader = Clock(monkeypatch), StateReader(quiet.workspace, watching=True)
+    clock.look(reader)
+    for _ in range(5):
+        assert clock.look(reader, LONGEST_S) == sorted(quiet.key(name) for name in "abc")
+
+
+def test_a_folder_that_becomes_a_stage_late_is_seen_at_once(quiet: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = quiet.workspace.stages / "problems-000000000000"
+    folder.mkdir()
+    hour = time.time() - 3600
+    os.utime(quiet.workspace.stages, (hour, hour))
+    clock, reader = Clock(monkeypatch), StateReader(quiet.workspace, watching=True)
+    for _ in range(3):
+        clock.look(reader)
+    info = StageInfo(kind="problems", key=folder.name, config={})
+    (folder / "stage.json").write_text(info.model_dump_json())
+    clock.look(reader)
+    assert reader.read()[folder.name].state == "planned"
+
+
+def test_the_type_of_a_mounted_file_system_is_found() -> None:
+    assert file_system_type(Path("/proc").stat().st_dev) == "proc"
+    assert file_system_type(os.makedev(999, 999)) == ""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, cast
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
 
 from textual import events
 from textual.strip import Strip
 
 from cogtui.app.rendering.styles import Part, StyleName
-from cogtui.app.shell.screen_base import AppScreen
 from cogtui.app.textual_compat.styled_widget import StyledWidget
 
 if TYPE_CHECKING:
@@ -23,25 +23,22 @@ _SHOWN: Final[tuple[tuple[str, str, str, StyleName], ...]] = (
 
 
 class PublishedChart(StyledWidget):
-    """Draws the curves once they are read; the page is painted before."""
+    """Draws published curves.
+
+    Args:
+        lines: the curves, as `published_lines` reads them.
+    """
 
     DEFAULT_CSS = "PublishedChart { height: 1fr; width: 1fr; }"
 
-    def __init__(self) -> None:
+    def __init__(self, lines: Sequence[ChartLine]) -> None:
         super().__init__()
-        self._lines: list[ChartLine] = []
+        self._lines = lines
         self._rows: list[list[Part]] = []
 
     def on_resize(self, event: events.Resize) -> None:
-        if self._lines:
+        if self._lines and event.size.height > 3:
             self._draw()
-        elif event.size.height > 3:
-            self.run_worker(self._read(), group="published", exclusive=True)
-
-    async def _read(self) -> None:
-        screen = cast("AppScreen", self.screen)
-        self._lines = await screen.fetch(screen.context.control.call(lambda _: _published_lines())) or []
-        self._draw()
 
     def _draw(self) -> None:
         from cogtui.app.curves.chart import chart_rows
@@ -56,7 +53,8 @@ class PublishedChart(StyledWidget):
         return self.strip(self._rows[y] if y < len(self._rows) else (), self.size.width)
 
 
-def _published_lines() -> list[ChartLine]:
+def published_lines() -> list[ChartLine]:
+    """Read the curves that are shown."""
     from cogtui.analysis.curves import Curve, CurvePoint
     from cogtui.analysis.reference import published_curve
     from cogtui.app.curves.chart import ChartLine

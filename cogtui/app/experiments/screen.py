@@ -39,6 +39,7 @@ from pipelines.wording import count_of
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from cogtui.app.curves.chart import ChartLine
     from cogtui.app.experiments.overview import ExperimentOverview, OverviewReader
     from cogtui.app.experiments.start_page import MachineFacts
     from jobs.planning.experiments import Experiment
@@ -324,6 +325,7 @@ class ExperimentsScreen(ExperimentActions, ReportActions, StagesScreen):
     async def _open_overview(self) -> None:
         """Mount the list, the matrix and the answers, fill them, and paint them once."""
         self.paint_changes_once()
+        self.add_class("-explain", update=False)  # as a rule; added after the styling it would style everything again
         await self.mount(Overview(), after="#reading")
         self.query_one("#reading").display = False
         self.query_one(MatrixView).focus()
@@ -340,7 +342,8 @@ class ExperimentsScreen(ExperimentActions, ReportActions, StagesScreen):
         """Show the start page once its facts are read, so that it is painted once."""
         # Not the thread `work`, which first imports the modules of other screens.
         context = self.context
-        recipes = await self.fetch(context.control.call(lambda _: _read_recipes())) or []
+        found = await self.fetch(context.control.call(lambda _: _read_start_page()))
+        recipes, published = found or ([], [])
         place = context.workspace.path
         machine = asyncio.ensure_future(self.fetch(context.control.call(lambda _: _machine_facts(place))))
         await asyncio.wait({machine}, timeout=_MACHINE_WAIT_S)
@@ -351,7 +354,7 @@ class ExperimentsScreen(ExperimentActions, ReportActions, StagesScreen):
 
         self.paint_changes_once()
         self.add_class("-empty")
-        page = self.query(StartPage).first() if self.query(StartPage) else StartPage(recipes)
+        page = self.query(StartPage).first() if self.query(StartPage) else StartPage(recipes, published)
         if not page.is_mounted:
             self.query_one("#reading").display = False
             await self.mount(page, after="#reading")
@@ -402,12 +405,13 @@ class ExperimentsScreen(ExperimentActions, ReportActions, StagesScreen):
         self.app.push_screen(ChoiceScreen("Which experiment?", names, now), chosen)
 
 
-def _read_recipes() -> "list[RecipeSummary]":
-    """Read the bundled recipes, after importing in this thread what shows them."""
+def _read_start_page() -> "tuple[list[RecipeSummary], list[ChartLine]]":
+    """Read the bundled recipes and published curves, after importing in this thread what shows them."""
     import cogtui.app.experiments.start_page  # noqa: F401
+    from cogtui.app.experiments.published_chart import published_lines
     from jobs.recipe.bundled import bundled_recipes
 
-    return bundled_recipes()
+    return bundled_recipes(), published_lines()
 
 
 def _machine_facts(place: "Path") -> "MachineFacts":

@@ -1,12 +1,14 @@
 """The first screen of a workspace without experiments: recipes to start, files to read, what this machine has."""
 
+from __future__ import annotations
+
 import os
 import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import ClassVar, NamedTuple, cast
+from typing import TYPE_CHECKING, ClassVar, NamedTuple, cast
 
 from textual import on
 from textual.app import ComposeResult, SuspendNotSupported
@@ -25,6 +27,9 @@ from cogtui.app.widgets.text_rows import TextRows
 from jobs.recipe.bundled import RecipeSummary
 from pipelines.errors import CogtuiError, InvalidInput
 from pipelines.files import expand_user
+
+if TYPE_CHECKING:
+    from cogtui.app.curves.chart import ChartLine
 
 _NAME = 29
 _HIGH = 32
@@ -116,11 +121,13 @@ class StartPage(Vertical):
 
     Args:
         recipes: the bundled recipes; read before the page is made, so that it is painted once.
+        published: the published curves, likewise.
     """
 
-    def __init__(self, recipes: Sequence[RecipeSummary]) -> None:
+    def __init__(self, recipes: Sequence[RecipeSummary], published: Sequence[ChartLine] = ()) -> None:
         super().__init__()
         self._recipes = recipes
+        self._published = published
 
     def compose(self) -> ComposeResult:
         yield TextRows(widget_id="start-title")
@@ -141,7 +148,7 @@ class StartPage(Vertical):
                 with Vertical(classes="panel", id="published") as published:
                     published.border_title = "Accuracy in the paper, 3B models"
                     published.border_subtitle = "four-habits-mini repeats it in small"
-                    yield PublishedChart()
+                    yield PublishedChart(self._published)
                 with Vertical(classes="panel", id="after") as after:
                     after.border_title = "What you launch goes on when you leave"
                     yield _still(DetailPane("after-rows"))

@@ -52,17 +52,8 @@ class SnapshotReader:
             NotFound: the workspace is not there any more.
         """
         self._require_workspace()
-        folder = self.workspace.experiments
-        files = tuple(sorted(str(path) for name in ("[!.]*.json", ARCHIVED) for path in folder.glob(f"*/{name}")))
-        if files != self._files:
-            damaged: list[str] = []
-            newest: dict[str, Experiment] = {}
-            for experiment in load_experiments(self.workspace, damaged=damaged):
-                newest.pop(experiment.name, None)
-                newest[experiment.name] = experiment
-            self._experiments = tuple(reversed(newest.values()))
-            self._problems = tuple(damaged)
-            self._files = files
+        if not self._last.read:
+            self._read_experiments()
         notes = note_files(self.workspace)
         if notes != self._note_files:
             self._notes = MappingProxyType(read_experiment_notes(self.workspace))
@@ -70,6 +61,8 @@ class SnapshotReader:
         first = () if self._last.read else self._first_keys()
         states = self._reader.read(first or None)
         unread = self._stage_count() - len(states) if first else 0
+        if self._last.read and self._reader.may_have_changed:
+            self._read_experiments()
         self._require_workspace()  # it may have been moved while it was read
         if not unread and self._is_last(states):
             return self._last
@@ -84,6 +77,19 @@ class SnapshotReader:
             notes=self._notes,
         )
         return self._last
+
+    def _read_experiments(self) -> None:
+        folder = self.workspace.experiments
+        files = tuple(sorted(str(path) for name in ("[!.]*.json", ARCHIVED) for path in folder.glob(f"*/{name}")))
+        if files != self._files:
+            damaged: list[str] = []
+            newest: dict[str, Experiment] = {}
+            for experiment in load_experiments(self.workspace, damaged=damaged):
+                newest.pop(experiment.name, None)
+                newest[experiment.name] = experiment
+            self._experiments = tuple(reversed(newest.values()))
+            self._problems = tuple(damaged)
+            self._files = files
 
     def _stage_count(self) -> int:
         try:
@@ -113,6 +119,8 @@ class SnapshotReader:
             or len(states) != len(last.states)
         ):
             return False
+        if not self._reader.may_have_changed:
+            return True
         return all(last.states.get(key) is state and not state.active for key, state in states.items())
 
     def _read_figures(self, states: dict[str, StageState]) -> dict[str, StageFigures]:

@@ -83,8 +83,11 @@ class Catalog:
         """
         schedule = self._schedule
         everything = schedule is None or schedule.begin()
+        if schedule is not None and not everything and schedule.is_idle:
+            return []
         self._sync_experiments()
-        due = [key for key in stage_names(self._workspace) if schedule is None or schedule.is_due(key)]
+        names = stage_names(self._workspace)
+        due = [key for key in names if schedule is None or schedule.is_due(key)]
         known = self._known_stages(None if everything else due)
         pending: list[PendingFile] = []
         for key in due:
@@ -108,6 +111,8 @@ class Catalog:
                 self._write("UPDATE stage SET fully_indexed_mtime = ? WHERE id = ?", (folder_mtime, stage_id))
         for entry in known.values():
             self._remove_stage(entry[0])
+        if schedule is not None:
+            schedule.end(names)
         return sorted(pending, key=_reading_order)
 
     def _looked(self, key: str, folder_mtime: int, *, changed: bool) -> None:
