@@ -1,6 +1,7 @@
 """Starts failed and stopped stages again, for `cogtui retry` and the app."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from jobs.planning.types import StageInstance
 from jobs.recipe.resources import Resources
@@ -9,6 +10,8 @@ from jobs.state.types import CONTINUABLE, RETRYABLE, StageState
 from jobs.submit.changes import change_stages
 from jobs.submit.start import check_stages, start_stages
 from jobs.workspace import Workspace
+from pipelines.stages.builtin import IMPORT, find_kind
+from pipelines.stages.settings import known_settings
 
 
 def stages_to_start(workspace: Workspace, keys: Sequence[str]) -> list[str]:
@@ -76,5 +79,11 @@ def _instance(workspace: Workspace, states: Mapping[str, StageState], key: str) 
         inputs=info.inputs,
         labels=info.labels,
         resources=Resources.model_validate(dict(attempt.resources) if attempt is not None else {}),
-        settings=dict(attempt.settings) if attempt is not None and attempt.settings else None,
+        settings=_settings(info.kind, attempt.settings) if attempt is not None and attempt.settings else None,
     )
+
+
+def _settings(kind_name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings of the last attempt that this version knows; all of a kind that it does not know."""
+    kind = find_kind(kind_name)
+    return dict(settings) if kind is None or kind is IMPORT else known_settings(kind.config_model(), settings)

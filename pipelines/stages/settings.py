@@ -66,6 +66,12 @@ def settings_of(model: type[BaseModel], config: Mapping[str, Any]) -> dict[str, 
     return found
 
 
+def known_settings(model: type[BaseModel], settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings that a config has: an attempt of another version may have had others."""
+    known = {".".join(path) for path in setting_paths(model)}
+    return {name: value for name, value in settings.items() if name in known}
+
+
 def with_settings(model: type[BaseModel], config: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
     """Return a config with some settings replaced, not validated.
 

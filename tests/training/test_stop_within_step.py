@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from pipelines.errors import Interrupted, InvalidInput
+from pipelines.files import read_json
 from pipelines.folder import StageFolder
 from pipelines.run import run_stage
 from pipelines.training.core import checkpoint
@@ -72,6 +73,7 @@ def test_a_stopped_update_continues_after_its_last_optimizer_step(
     assert folder.checkpoints()[-1][0] == 2
     found = load_tensors(folder.checkpoints()[-1][1] / UNFINISHED)
     assert found["optimizer_steps"] == optimizer_steps
+    assert read_json(folder.path / "progress.json")["done"] in (2, 2 + optimizer_steps / 2)  # written twice a second
     with monkeypatch.context() as patch:
         again = stop_in(patch, PPOTrainer, name, -1)
         run_stage(folder)

@@ -18,7 +18,7 @@ from pipelines.errors import CogtuiError, InvalidInput
 from pipelines.files import read_json, write_atomic
 from pipelines.folder import StageFolder, StageInfo
 from pipelines.stages import content_key, find_kind, stage_kind
-from pipelines.stages.settings import with_settings
+from pipelines.stages.settings import known_settings, with_settings
 from pipelines.text_safety import one_line
 from pipelines.wording import count_of
 
@@ -243,7 +243,9 @@ def continued_stage(workspace: Workspace, key: str, fields: Mapping[str, Any]) -
     info = workspace.folder(key).info()
     outside = JudgeConfig.fields_outside_key()
     wished = {name: value for name, value in fields.items() if name in outside}
-    before = with_settings(JudgeConfig, info.config, latest_settings(workspace.folder(key).path))
+    before = with_settings(
+        JudgeConfig, info.config, known_settings(JudgeConfig, latest_settings(workspace.folder(key).path))
+    )
     config = JudgeConfig.model_validate({**before, **wished})
     return StageInstance(
         key=key,

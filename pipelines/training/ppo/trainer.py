@@ -1,7 +1,7 @@
 """The PPO update of a step: estimates for a batch, advantages, then mini-batches of policy and value losses."""
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Literal
@@ -218,7 +218,9 @@ class PPOTrainer:
     ) -> dict[str, float]:
         tokens = epochs * int(batch.lengths.sum())
         sums, norms = progress.sums.clone(), progress.norms
-        for number, (rows, networks) in enumerate(self._mini_batches(batch, learning, step=step, epochs=epochs)):
+        mini_batches = self._mini_batches(batch, learning, step=step, epochs=epochs)
+        progress.total = len(mini_batches)
+        for number, (rows, networks) in enumerate(mini_batches):
             if number < progress.optimizer_steps:
                 continue
             n = int(batch.lengths[rows].sum())
@@ -251,13 +253,15 @@ class PPOTrainer:
 
     def _mini_batches(
         self, batch: RolloutBatch, learning: "_Learning", *, step: int, epochs: int
-    ) -> Iterator[tuple[list[int], tuple[str, ...]]]:
-        """Yield the rows of each optimizer step of an update, and the networks it updates."""
+    ) -> list[tuple[list[int], tuple[str, ...]]]:
+        """Return the rows of each optimizer step of an update, and the networks it updates."""
+        found = []
         for epoch in range(epochs):
             order = np.random.default_rng([self.config.seed, step, epoch]).permutation(len(batch)).tolist()
             for size, networks in self._passes(learning):
                 for start in range(0, len(order), size):
-                    yield order[start : start + size], networks
+                    found.append((order[start : start + size], networks))
+        return found
 
     def _passes(self, learning: "_Learning") -> list[tuple[int, tuple[str, ...]]]:
         """Return the passes over a batch in one epoch: rollouts per optimizer step, and the networks it updates.

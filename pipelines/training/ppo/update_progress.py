@@ -35,10 +35,16 @@ class UpdateProgress:
     """Estimates from before the update; None until they are computed."""
     optimizer_steps: int = 0
     """Optimizer steps taken, those of both networks with one mini-batch counted once."""
+    total: int = 0
+    """Optimizer steps of the whole update; 0 until it is known."""
     sums: Tensor = field(default_factory=_no_sums)
     """Sums over this process's tokens for the metrics, (5,), float64."""
     norms: dict[str, list[float]] = field(default_factory=lambda: {"actor": [], "critic": []})
     """Norms of the gradients of each network, by optimizer step."""
+
+    def share(self) -> float:
+        """Return the part of the update that is done, from 0 to 1."""
+        return self.optimizer_steps / self.total if self.total else 0.0
 
 
 class UpdateStopped(Exception):

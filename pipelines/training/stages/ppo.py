@@ -184,6 +184,8 @@ class PPOLoop:
                 if isinstance(found, UnfinishedStep):
                     if step or found.progress.optimizer_steps:  # else the stage begins anew without a checkpoint
                         save(found)
+                        # progress for those who count starts without any
+                        folder.report(step + found.progress.share(), config.steps, "steps", values=values)
                     _interrupt(stop)
                 unfinished = None
                 values |= found
