@@ -104,6 +104,7 @@ class CogtuiApp(App[None]):
         Binding("question_mark", "help", "Help"),
         Binding("colon", "command_palette", "Commands", show=False),
         Binding("q", "quit", "Quit"),
+        Binding("ctrl+z", "suspend_process", "Suspend (fg comes back)", show=False, priority=True),
         Binding("N", "launch", "Launch", show=False),
         *(
             Binding(str(number), f"mode('{title}')", title, show=False)

@@ -188,7 +188,7 @@ def test_each_edit_does_what_its_key_says() -> None:
     assert draft.count("verification") == 0
     draft = draft.accept(first)
     assert (draft.spans, draft.open, draft.count("verification")) == ((first,), (second,), 1)
-    with pytest.raises(InvalidEdit, match="1 proposals"):
+    with pytest.raises(InvalidEdit, match="1 proposal"):
         draft.finish()
     draft = draft.remove(second)
     assert (draft.open, draft.rejected) == ((), (second,))

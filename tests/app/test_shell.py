@@ -214,3 +214,11 @@ def test_the_app_imports_nothing_heavy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+async def test_ctrl_z_suspends_also_while_a_text_is_typed(small: Builder, monkeypatch: pytest.MonkeyPatch) -> None:
+    suspended: list[str] = []
+    monkeypatch.setattr(CogtuiApp, "action_suspend_process", lambda app: suspended.append(type(app.screen).__name__))
+    async with running(small.workspace) as (_, pilot):
+        await press(pilot, "ctrl+z", "3", "slash", "ctrl+z")
+    assert suspended == ["ExperimentsScreen", "TracesScreen"]

@@ -147,6 +147,26 @@ async def test_tab_completes_from_the_data(judged: Builder) -> None:
         assert entry.value == "condition:none"
 
 
+async def test_tab_goes_through_the_completions_and_round_again(judged: Builder) -> None:
+    async with running(judged.workspace, (100, 30)) as (app, pilot):
+        await to_traces(pilot)
+        await press(pilot, "slash", *"condition:")
+        entry, told = app.screen.query_one(FilterEntry), app.screen.query_one("#filter-help", TextRows)
+        seen = []
+        for _ in range(5):
+            await press(pilot, "tab")
+            seen.append(entry.value.removeprefix("condition:"))
+        assert seen == ["", "all_strategies", "none", "", "all_strategies"]
+        assert "›all_strategies" in told.text
+        await press(pilot, "shift+tab", "shift+tab")
+        assert entry.value == "condition:none"
+        await press(pilot, "space", *"st", "tab")
+        assert entry.value.startswith("condition:none st"), "another word"
+        assert "stage:" in told.text
+        await press(pilot, "escape")
+        assert app.screen.query_one(FilterBar).has_class("open") is False
+
+
 async def test_quick_filters_show_as_filter_text(judged: Builder) -> None:
     async with running(judged.workspace, (100, 30)) as (app, pilot):
         await to_traces(pilot)

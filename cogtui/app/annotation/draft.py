@@ -7,6 +7,7 @@ from typing import Final, Literal, Self
 from cogtui.store.user_data.annotations import HumanAnnotation, find_overlap
 from pipelines.behaviors.sets.registered import BEHAVIOR_LETTERS, BEHAVIORS, behaviors_in_use
 from pipelines.records import Behavior, LabelledSpan
+from pipelines.wording import count_of
 
 Flag = Literal["weak", "repeat"]
 SpanKey = tuple[Behavior, int, int]
@@ -139,7 +140,7 @@ class AnnotationDraft:
     def finish(self) -> Self:
         """Mark the annotation as finished: behaviours without a span count as zero."""
         if self.open:
-            raise InvalidEdit(f"{len(self.open)} proposals are not decided")
+            raise InvalidEdit(f"{count_of(len(self.open), 'proposal')} not decided")
         return replace(self, done=True)
 
     def reopen(self) -> Self:

@@ -31,6 +31,7 @@ from cogtui.store.values.import_facts import MessagePart, text_parts
 from jobs.append_log import identity
 from pipelines.behaviors.sets.registered import BEHAVIOR_LETTERS, BEHAVIORS, behavior_of_letter
 from pipelines.records import Behavior, LabelledSpan
+from pipelines.wording import count_of
 
 _PANES = ("none", "spans", "problem")
 
@@ -294,7 +295,7 @@ class AnnotateScreen(ChordScreen):
         if not self.draft.open:
             self.show_message("no proposal is open")
         elif self.change(AnnotationDraft.accept_all) and self.draft.open:
-            self.show_message(f"{len(self.draft.open)} proposals overlap your spans and stay open")
+            self.show_message(f"{count_of(len(self.draft.open), 'proposal')} overlapping your spans stay open")
 
     def action_label(self, letter: str) -> None:
         """Label the selection, or relabel the span, with the behaviour of that letter."""
@@ -376,7 +377,7 @@ class AnnotateScreen(ChordScreen):
                     decide = ends[index - 1]
                     self.change(lambda draft: decide(draft).finish())
 
-            question = f"{len(self.draft.open)} proposals are not decided"
+            question = f"{count_of(len(self.draft.open), 'proposal')} not decided"
             self.app.push_screen(
                 ChoiceScreen(question, ["go on deciding", "accept them; done", "reject them; done"]), chosen
             )

@@ -14,6 +14,7 @@ from cogtui.app.rollout.trace_text import TraceText
 from cogtui.store.values.import_facts import MessagePart
 from pipelines.behaviors.sets.registered import BEHAVIOR_LETTERS
 from pipelines.records import LabelledSpan
+from pipelines.wording import count_of
 
 
 class AnnotateText(TraceText, inherit_bindings=False):
@@ -213,7 +214,7 @@ class AnnotateText(TraceText, inherit_bindings=False):
         if self.has_focus and layout.line_of(self.caret) == line and not start <= self.caret < end:
             parts.append((" ", "current"))
         if hidden is not None:
-            parts.append((f" … {self._count_lines(*hidden):,} more lines", "dim"))
+            parts.append((f" … {count_of(self._count_lines(*hidden), 'more line')}", "dim"))
         return parts
 
     def _lanes(self, start: int, end: int) -> str:

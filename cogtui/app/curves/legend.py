@@ -12,6 +12,7 @@ from cogtui.app.rendering.styles import Part
 from cogtui.app.rendering.text import printable_line
 from cogtui.app.widgets.text_rows import TextRows
 from pipelines.behaviors.metrics.prediction_powered import MIN_GOLD
+from pipelines.wording import count_of
 
 MOST_ROWS = 4
 _HIGH = 32
@@ -27,7 +28,7 @@ def _corrected_parts(point: CurvePoint) -> list[Part]:
         parts.append((f" ±{format_number(found.half)}", "dim"))
     elif found.judge_half is not None:
         parts.append((f" (judge ±{format_number(found.judge_half)})", "dim"))
-    return [*parts, (f" {point.labels} labels", "dim")]
+    return [*parts, (f" {count_of(point.labels, 'label')}", "dim")]
 
 
 class CurveLegend(TextRows):

@@ -15,6 +15,7 @@ from jobs.recipe.labels import label_text
 from jobs.state.durations import mean_seconds, share_done
 from jobs.state.types import StageState
 from pipelines.errors import CogtuiError
+from pipelines.wording import count_of
 
 _FAILED: Final = frozenset({"failed", "timeout", "lost"})
 _WAITING: Final = frozenset({"queued", "running", "resuming"})
@@ -179,7 +180,7 @@ def describe_claim(claim: Claim) -> ClaimLine:
         found = made[0].difference
         half = ", one seed: no interval" if found.half is None else f" ± {_share(found.half)}"
         planned = made[0].planned
-        seeds = f"{found.n} of {planned} seeds" if found.n < planned else f"{found.n} seeds"
+        seeds = f"{found.n} of {count_of(planned, 'seed')}" if found.n < planned else count_of(found.n, "seed")
         return ClaimLine(
             claim.verdict, f"{claim.text}: {_signed(found.mean)}{half}{'' if found.n == 1 else f', {seeds}'}"
         )

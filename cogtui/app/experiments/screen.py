@@ -186,7 +186,7 @@ class ExperimentsScreen(ExperimentActions, ReportActions, StagesScreen):
             parts.append((f"  {count_of(len(snapshot.problems), 'damaged file')}", "warn"))
         parts.append((" ", ""))
         if unread := count_unread(experiment, snapshot):
-            parts.append((f" reading the states of {unread} stages …", "dim"))
+            parts.append((f" reading the states of {count_of(unread, 'stage')} …", "dim"))
         else:
             for state, count in count_states(experiment, snapshot.states).items():
                 parts.append((f" {STATE_GLYPHS[state]} {count} {state}", state_style(state)))

@@ -15,6 +15,7 @@ from cogtui.app.widgets.detail_pane import DetailPane
 from cogtui.app.widgets.panel import Panel
 from cogtui.app.widgets.text_rows import TextRows
 from pipelines.behaviors.sets.registered import BEHAVIOR_LETTERS
+from pipelines.wording import count_of
 
 _NAME = 26
 
@@ -54,7 +55,7 @@ class JudgePanelScreen(AppScreen):
         traces = max((one.traces for one in found.counts.values()), default=0)
         summary.show(
             (f" {len(found.judges)} judges and people", "strong"),
-            (f"   {traces:,} traces that two or more of them judged (+ for more)", "dim"),
+            (f"   {count_of(traces, 'trace')} that two or more of them judged (+ for more)", "dim"),
         )
         self.query_one(DetailPane).show_with(lambda width: panel_rows(found, width))
 

@@ -24,6 +24,7 @@ from cogtui.app.widgets.popup_input import PopupInput
 from cogtui.app.widgets.text_rows import TextRows
 from jobs.slurm.types import SlurmPartition
 from pipelines.errors import CogtuiError, InvalidInput
+from pipelines.wording import count_of
 
 _TYPING_S = 0.12
 """Pause in typing after which the plan is made again: planning a large matrix takes some tenths of a second."""
@@ -163,7 +164,7 @@ class LaunchScreen(AppScreen):
             panel.border_title = "What it becomes"
         else:
             cells, stages = len(self.preview.plan.cells), len({stage.name for stage in self.preview.plan.stages})
-            panel.border_title = f"What it becomes: {cells} {'cell' if cells == 1 else 'cells'} × {stages} stages"
+            panel.border_title = f"What it becomes: {count_of(cells, 'cell')} × {count_of(stages, 'stage')}"
 
     def _plan_rows(self, width: int) -> Rows:
         rows: Rows = []
@@ -333,6 +334,8 @@ class LaunchScreen(AppScreen):
         self._check_attached()
         started = sum(submission.action == "submitted" for submission in submissions)
         self.show_message(
-            f"launched {name}: {started} stages started" if started else f"{name}: everything is there or under way"
+            f"launched {name}: {count_of(started, 'stage')} started"
+            if started
+            else f"{name}: everything is there or under way"
         )
         self.post_message(ShowExperiment(self, name))

@@ -17,6 +17,7 @@ from pipelines.behaviors.judges.registry import judge_evidence
 from pipelines.behaviors.sets.registered import BEHAVIOR_LETTERS, DEFINITIONS
 from pipelines.records import JudgeRun, LabelledSpan
 from pipelines.tasks.registry import describe_problem
+from pipelines.wording import count_of
 
 Rows = list[list[Part]]
 _LEAST_PROBLEM = 16
@@ -31,7 +32,7 @@ def head_rows(detail: RolloutDetail, place: str, width: int = 1000) -> Rows:
     first += [("  " if place else "", ""), (printable_line(" · ".join(origin), 200), "strong"), (f"  {row.id}", "dim")]
     reward = MISSING if row.reward is None else f"{row.reward:.2f}"
     ended = {"stop": ", ended by itself", "length": ", cut off at the limit", "error": ", ended with an error"}
-    length = f"{row.length} characters" if row.n_tokens is None else f"{row.n_tokens} tokens"
+    length = count_of(row.length, "character") if row.n_tokens is None else count_of(row.n_tokens, "token")
     text, style = answer_part(row)
     second: list[Part] = [(f" {text if text != MISSING else 'not scored'}", style), (f"  reward {reward}", "")]
     answer = f"  answer {printable_line(detail.answer, 80)}" if detail.answer is not None else "  no answer"

@@ -14,6 +14,7 @@ from cogtui.app.widgets.line_view import ScrollLines
 from cogtui.store.values.import_facts import MessagePart
 from pipelines.behaviors.sets.registered import behavior_of_letter
 from pipelines.records import Behavior, LabelledSpan
+from pipelines.wording import count_of
 
 _FOLDED: Final[tuple[frozenset[str], ...]] = (
     frozenset(),
@@ -73,7 +74,7 @@ class TraceText(ScrollLines):
             if not self.kinds:
                 return "nothing is folded"
             what = "tool calls, results and thoughts" if "thought" in self.kinds else "tool calls and results"
-            return f"{what} are folded: {self.hidden_lines:,} lines hidden"
+            return f"{what} are folded: {count_of(self.hidden_lines, 'line')} hidden"
 
     class VisibleRangeChanged(Message):
         """The visible part of the text changed."""
@@ -213,7 +214,7 @@ class TraceText(ScrollLines):
         for piece in self._marked.pieces_between(start, end):
             parts.append((layout.show(self._text[piece.start : piece.end]), self._piece_styles(piece)))
         if hidden is not None:
-            parts.append((f" … {self._count_lines(*hidden):,} more lines", "dim"))
+            parts.append((f" … {count_of(self._count_lines(*hidden), 'more line')}", "dim"))
         return parts
 
     def _span_styles(self, piece: HighlightPiece, *, unsure: bool) -> list[StyleName]:

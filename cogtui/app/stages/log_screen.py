@@ -25,6 +25,7 @@ from cogtui.app.widgets.text_rows import TextRows
 from jobs.logs.pattern import LogPattern
 from jobs.logs.reader import BLOCK, ERRORS, LogChunk, LogFile, TextMark, attempt_logs, best_log
 from pipelines.errors import CogtuiError
+from pipelines.wording import count_of
 
 _POLL_S = 1.0
 
@@ -123,7 +124,7 @@ class LogScreen(AppScreen):
         parts: list[Part] = [(f" {printable_line(short_log_path(path), 60)}", "strong")]
         share = 100 * view.byte // self._bytes if self._bytes else 100
         at_end = not view.line_count or view.cursor == view.line_count - 1
-        parts.append((f"  {self._bytes:,} bytes  {'end' if at_end else f'{share}%'}", "dim"))
+        parts.append((f"  {count_of(self._bytes, 'byte')}  {'end' if at_end else f'{share}%'}", "dim"))
         parts.append(("  following" if self.following else "  not following (f)", "busy" if self.following else "dim"))
         self.query_one("#where", TextRows).show(*parts)
 

@@ -12,6 +12,7 @@ from cogtui.app.traces.compare.siblings import describe_rollout
 from cogtui.store import RolloutRow
 from pipelines.behaviors.segment import TextRange
 from pipelines.behaviors.sets.registered import BEHAVIOR_LETTERS
+from pipelines.wording import count_of
 
 LETTERS = ("A", "B")
 _LEAST_PROBLEM = 8
@@ -31,7 +32,7 @@ def side_parts(side: int, row: RolloutRow, trace: JudgeRunView, width: int, *, a
         text = count if count.isdigit() else MISSING if count == MISSING else "!"
         letter = BEHAVIOR_LETTERS[behavior]
         parts.append((f" {letter}{text}", INK_STYLES[behavior] if count not in ("0", MISSING) else "dim"))
-    length = f"{row.length:,} chars" if row.n_tokens is None else f"{row.n_tokens:,} tokens"
+    length = count_of(row.length, "character") if row.n_tokens is None else count_of(row.n_tokens, "token")
     parts.append((f"  {length:>10}  ", "dim"))
     room = width - sum(len(text) for text, _ in parts)
     return [*parts, (fit(printable_line(describe_rollout(row), 300), max(0, room)), "strong" if active else "")]

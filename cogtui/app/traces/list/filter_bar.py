@@ -1,7 +1,7 @@
 """The filter bar of the list: shows the filter, edits it, and points at errors with a caret."""
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 from rich.cells import cell_len
 from textual import on
@@ -20,20 +20,49 @@ from cogtui.app.widgets.text_rows import TextRows
 from cogtui.store.filter.lexer import FilterError
 from cogtui.store.filter.parser import parse
 
+_MOST_CANDIDATES = 30
 _EXAMPLES = 'condition:all_strategies  step>=100  correct:false  backtracking>=2  text:"try again"  a OR b'
 
 
 class FilterEntry(PopupInput):
     """The input of the filter bar."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("tab", "complete", "Complete", priority=True)]
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("tab", "complete(1)", "Complete, then the next one", priority=True),
+        Binding("shift+tab", "complete(-1)", "Previous completion", priority=True, show=False),
+    ]
 
     class CompletionRequested(Message):
-        """Tab: the user asked for a completion."""
+        """Tab or Shift+Tab: the user asked for a completion, the next or the previous one."""
 
-    def action_complete(self) -> None:
+        def __init__(self, direction: int) -> None:
+            super().__init__()
+            self.direction = direction
+
+    def action_complete(self, direction: int) -> None:
         """Request a completion of the word at the cursor."""
-        self.post_message(self.CompletionRequested())
+        self.post_message(self.CompletionRequested(direction))
+
+
+class CompletionCycle(NamedTuple):
+    """Several completions of one word, of which one stands in the text."""
+
+    head: str
+    """Text before the word."""
+    options: tuple[str, ...]
+    """The completions, and last the part that they share, as it was typed."""
+    place: int
+    tail: str
+
+    @property
+    def text(self) -> str:
+        """The whole text, with the option in its place."""
+        return self.head + self.options[self.place] + self.tail
+
+    @property
+    def cursor(self) -> int:
+        """Where the cursor stands after the word."""
+        return len(self.head) + len(self.options[self.place])
 
 
 class FilterBar(Vertical):
@@ -59,6 +88,7 @@ class FilterBar(Vertical):
     def __init__(self, scope: str = "") -> None:
         super().__init__()
         self._scope = scope
+        self._cycle: CompletionCycle | None = None
 
     def compose(self) -> ComposeResult:
         yield TextRows(*self._filter_parts(""), widget_id="filter-text")
@@ -112,16 +142,27 @@ class FilterBar(Vertical):
         help_line.show_rows([[(" Enter applies, Tab completes, Esc cancels", "dim")], [(f" {_EXAMPLES}", "dim")]])
         return True
 
-    def show_candidates(self, found: Sequence[str]) -> None:
-        """Show the candidates for the word at the cursor."""
-        names = "  ".join(printable_line(name, 60) for name in found[:30])
-        rows: list[list[Part]] = [[(" completions" if found else " no value begins with this", "dim")]]
-        self.query_one("#filter-help", TextRows).show_rows([*rows, [(f" {names}", "")]])
+    def show_candidates(self, found: Sequence[str], chosen: int = -1) -> None:
+        """Show the candidates for the word at the cursor, the chosen one marked."""
+        told = " completions; Tab goes through them" if found else " no value begins with this"
+        names: list[Part] = []
+        first = max(0, chosen - _MOST_CANDIDATES // 2)
+        for place, name in enumerate(found[first : first + _MOST_CANDIDATES], start=first):
+            names.append(("›" if place == chosen else " " * (2 if names else 1), "key" if place == chosen else ""))
+            names.append((printable_line(name, 60), "chosen" if place == chosen else ""))
+        self.query_one("#filter-help", TextRows).show_rows([[(told, "dim")], names])
 
     @on(FilterEntry.CompletionRequested)
     def _complete(self, event: FilterEntry.CompletionRequested) -> None:
         event.stop()
-        entry = self.query_one(FilterEntry)
+        entry, cycle = self.query_one(FilterEntry), self._cycle
+        if cycle is not None and (cycle.text, cycle.cursor) == (entry.value, entry.cursor_position):
+            self._cycle = cycle = cycle._replace(place=(cycle.place + event.direction) % len(cycle.options))
+            entry.value = cycle.text
+            entry.cursor_position = cycle.cursor
+            chosen = cycle.place if cycle.place < len(cycle.options) - 1 else -1
+            self.call_after_refresh(self.show_candidates, cycle.options[:-1], chosen)
+            return
         self.post_message(self.CandidatesRequested(find_word(entry.value, entry.cursor_position)))
 
     def complete(self, word: WordAtCursor, found: Sequence[str]) -> None:
@@ -133,6 +174,10 @@ class FilterBar(Vertical):
         if text != entry.value:
             entry.value = text
             entry.cursor_position = cursor
+        self._cycle = None
+        if len(found) > 1:
+            options = (*found, text[word.start : cursor])
+            self._cycle = CompletionCycle(text[: word.start], options, len(found), text[cursor:])
         if len(found) != 1:
             self.call_after_refresh(self.show_candidates, found)
 

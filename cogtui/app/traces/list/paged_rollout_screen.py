@@ -209,7 +209,7 @@ class PagedRolloutScreen(CompareActions, NoteActions, PreviewPane):
             self.show_message(f"could not be read: {first}", bad=True)
         self._unreadable = unreadable
         # How many rows the files have is known only when they are read.
-        so_far = f", {int(progress.done):,} rows so far" if progress is not None else ""
+        so_far = f", {count_of(int(progress.done), 'row')} so far" if progress is not None else ""
         self._reading = _READ if done else f"  reading the files{so_far}"
         self._show_summary()
 

@@ -20,6 +20,7 @@ from cogtui.app.widgets.text_rows import TextRows
 from cogtui.store import END, Cursor, Page
 from cogtui.store.user_data.views import View
 from cogtui.store.values.types import GroupSort, ProblemGroup
+from pipelines.wording import count_of
 
 _PAGE: Final = 64
 _SORTS: Final[tuple[GroupSort, ...]] = get_args(GroupSort)
@@ -132,7 +133,9 @@ class ProblemsScreen(SavedViewActions):
             self.query_one("#summary", TextRows).show((" no problem", "strong"), (" passes this filter", "dim"))
             return
         more = "+" if view.above is not None or view.below is not None else ""
-        parts: list[Part] = [(f" {view.line_count:,}{more} problems", "strong")]
+        parts: list[Part] = [
+            (f" {view.line_count:,}+ problems" if more else f" {count_of(view.line_count, 'problem')}", "strong")
+        ]
         parts.append((f"  by {self.sort} {'↓' if self.descending else '↑'}", "dim"))
         if group.scored < group.rollouts:
             parts.append((f"  * {group.rollouts - group.scored:,} of {group.rollouts:,} without a reward", "warn"))

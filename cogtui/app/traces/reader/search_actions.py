@@ -17,6 +17,7 @@ from cogtui.app.traces.reader.tokens import token_ranges
 from cogtui.app.widgets.text_rows import TextRows
 from cogtui.store import RolloutDetail, RolloutRow
 from cogtui.store.query.snippets import find_all, phrases_of
+from pipelines.wording import count_of
 
 
 class SearchActions(AppScreen):
@@ -115,7 +116,7 @@ class SearchActions(AppScreen):
         if places is not None and self.detail is detail:
             self.query_one(TraceText).show_layer("token", places[1::2])
             self.show_message(
-                f"{len(places):,} tokens as the run's tokenizer cuts this text; every second one is underlined"
+                f"{count_of(len(places), 'token')} as the run's tokenizer cuts this text; every second is underlined"
             )
 
 
