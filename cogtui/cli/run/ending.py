@@ -75,14 +75,17 @@ def print_summary(request: RunRequest, plan: RecipePlan, workspace: Workspace, l
 
     summary = summarise_experiment(plan.name, plan.cells, workspace, recipe=plan.recipe_text)
     words = sentence_lines(summary)
+    more = f"All tables, and each claim with its interval: {comparing_command(plan.name, workspace)}"
     if words and not request.tables:
         left_out = [f"warning: {warning}" for warning in summary.warnings]
-        more = f"All tables, and each claim with its interval: {comparing_command(plan.name, workspace)}"
         lines = [lines[0], *(line for line in lines if line.startswith("warning: ")), *left_out, "", *words, "", more]
     elif sum(bool(group.finished) for group in summary.groups) > 1:
         lines = [*lines, "", *comparison_lines(summary)]
     for line in lines:
-        emit(line)
+        if line == more:
+            emit(line)  # a command, to be copied
+        else:
+            emit_wrapped(line, "  ")
 
 
 def _raise_if_unfinished(outcome: RunOutcome) -> None:

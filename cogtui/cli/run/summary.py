@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from cogtui.cli.console.layout import format_table, output_width, wrap_words
+from cogtui.cli.console.layout import format_table, output_width
 from cogtui.cli.run.check import CellResults
 from jobs.formatting import format_duration
 from jobs.planning.types import RecipePlan, StageInstance
@@ -59,8 +59,7 @@ def summary_lines(plan: RecipePlan, finished: Sequence[FinishedStage], reused: i
         for one in finished
         for warning in one.result.get("warnings") or ()
     ]
-    wrapped = [line for warning in warnings for line in wrap_words(f"warning: {warning}", output_width(), "  ")]
-    return [*lines, *(["", *wrapped] if warnings else [])]
+    return [*lines, *(["", *(f"warning: {warning}" for warning in warnings)] if warnings else [])]
 
 
 def result_tables(finished: Iterable[FinishedStage]) -> list[list[tuple[str, ...]]]:

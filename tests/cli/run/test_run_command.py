@@ -10,6 +10,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 
@@ -301,7 +302,7 @@ def test_detach_returns_at_once_and_a_later_run_joins_in(tmp_path: Path) -> None
 
 def test_ctrl_c_exits_130_and_the_job_goes_on(tmp_path: Path) -> None:
     (tmp_path / "light.toml").write_text(LOCAL)
-    process = started(tmp_path, "light.toml", "--display", "plain", *SLOW)
+    process = started(tmp_path, "light.toml", "--display", "plain", "--junit", "j.xml", *SLOW)
     assert process.stderr is not None
     for line in process.stderr:
         if "running    data" in line:
@@ -311,6 +312,10 @@ def test_ctrl_c_exits_130_and_the_job_goes_on(tmp_path: Path) -> None:
     assert process.returncode == 130
     assert output == ""
     assert "the jobs keep running" in rest
+    cases = {case.get("name"): case for case in ElementTree.parse(tmp_path / "j.xml").iter("testcase")}
+    skipped = cases["data condition=backtracking_verification seed=1"].find("skipped")
+    assert skipped is not None
+    assert skipped.get("message") == "running"
     back = next(line for line in rest.splitlines() if line.startswith("Come back with: cogtui run "))
     again = data(cogtui(tmp_path, "--json", *shlex.split(back)[5:]))
     assert again["stages"][1]["result"]["n"] == 600

@@ -45,6 +45,22 @@ def test_words_by_default_and_tables_on_request(workspace: Workspace, capsys: py
     assert "holds for these problems" in " ".join(tables.split())
 
 
+def test_long_warnings_are_wrapped_and_whole(
+    workspace: Workspace, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    cells = (
+        write_run(workspace, {"condition": "none", "seed": 1}, 4, 6),
+        write_run(workspace, {"condition": "backtracking_verification", "seed": 1}, 6, 26),
+    )
+    plan = RecipePlan("mini", Path("mini.toml"), "", (), (), cells)
+    warning = "warning: ppo seed=1: kl_explosion: the KL divergence from the initial policy is 0.53 nats per token"
+    print_summary(RunRequest(plan.recipe_path), plan, workspace, ["mini: 2 stages done", "", warning])
+    out = capsys.readouterr().out
+    assert warning in " ".join(out.split())
+    assert all(len(line) <= 60 for line in out.splitlines() if "cogtui compare" not in line)
+
+
 def test_without_an_unprimed_condition_the_tables_are_printed(
     workspace: Workspace, capsys: pytest.CaptureFixture[str]
 ) -> None:
