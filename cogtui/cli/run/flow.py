@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Sequence
 
 import typer
 
-from cogtui.cli.console.output import ExitCode, emit, emit_json, narrate
+from cogtui.cli.console.output import ExitCode, emit, emit_error, emit_json, narrate
 from cogtui.cli.run.alerts.alerts import AlertingDisplay, RunAlerts
 from cogtui.cli.run.assertions import parse_assertion
 from cogtui.cli.run.check import check_fields, check_names
@@ -66,8 +66,10 @@ def run_recipe(request: RunRequest) -> None:
         outcome.submissions = _submit(request, plan, stages, workspace, force)
         _follow(request, outcome, alerts, began)
         end_run(request, outcome, assertions)
-    except CogtuiError as error:
-        outcome.error = error
+    except BrokenPipeError:  # nobody reads what is printed, which is no error of the run
+        raise
+    except Exception as error:
+        outcome.error = error if isinstance(error, CogtuiError) else CogtuiError(f"{type(error).__name__}: {error}")
         raise
     except KeyboardInterrupt:
         outcome.interrupted = True
@@ -100,15 +102,18 @@ def _make_alerts(request: RunRequest) -> RunAlerts | None:
 
 
 def _report(outcome: RunOutcome, reports: RunReports, alerts: RunAlerts | None) -> None:
-    """Write the reports and send the notification; an error of the run comes before one of theirs."""
+    """Write the reports and send the notification.
+
+    Raises:
+        typer.Exit: a report could not be written, and the run itself has no error.
+    """
     problem = reports.write(outcome)
     if alerts is not None and outcome.reused < len(outcome.stages):
         alerts.end(outcome.message())
-    if problem is None:
-        return
-    if outcome.ok:
-        raise problem
-    narrate(f"error: {problem.summary}")
+    if problem is not None:
+        emit_error(problem, as_json=False)  # the envelope of the run may be printed already
+        if outcome.ok:
+            raise typer.Exit(ExitCode.MISSING)
 
 
 def chosen_stages(plan: RecipePlan, only: Sequence[str]) -> list[StageInstance]:

@@ -1,5 +1,6 @@
 """JUnit and GitHub summaries of runs: what each state becomes, hostile texts, and files that cannot be written."""
 
+import json
 import re
 import stat
 from html import unescape
@@ -146,7 +147,8 @@ def test_a_summary_is_appended_and_only_where_github_asks(tmp_path: Path, capsys
         RunReports.prepare(None, github_summary=True, environment={"GITHUB_STEP_SUMMARY": str(tmp_path)})
 
 
-def test_a_run_writes_both_reports_whatever_its_end(tmp_path: Path) -> None:
+def test_a_run_writes_both_reports_whatever_its_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "summary.md"))
     (tmp_path / "light.toml").write_text(LOCAL)
     arguments = ("light.toml", "--only", "problems", "--display", "none", "--junit", "j.xml")
     assert cogtui(tmp_path, *arguments, "--assert", "problems.train == 40").returncode == 0
@@ -155,7 +157,15 @@ def test_a_run_writes_both_reports_whatever_its_end(tmp_path: Path) -> None:
     case = first.find("testsuite/testcase")
     assert case is not None
     assert float(case.get("time", "0")) > 0
+    full = cogtui(tmp_path, *arguments[:-1], "/dev/full", "--json")
+    assert (full.returncode, "the report /dev/full cannot be written" in full.stderr) == (3, True)
+    assert json.loads(full.stdout)["data"]["experiment"] == "light"  # one envelope
     assert cogtui(tmp_path, *arguments, "--assert", "problems.train > 40").returncode == 1
     assert ElementTree.parse(tmp_path / "j.xml").getroot().get("failures") == "1"
-    assert cogtui(tmp_path, *arguments, "--assert", "problems.nope > 40").returncode == 2
-    assert ElementTree.parse(tmp_path / "j.xml").getroot().get("errors") == "1"
+    with monkeypatch.context() as patch:
+        patch.setattr("cogtui.cli.run.flow.end_run", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            cogtui(tmp_path, *arguments, "--github-summary")
+    broken = ElementTree.parse(tmp_path / "j.xml").getroot()
+    assert [case.get("name") for case in broken.iter("testcase") if case.find("error") is not None] == ["end"]
+    assert "## ✗ light&#58; ZeroDivisionError" in (tmp_path / "summary.md").read_text()

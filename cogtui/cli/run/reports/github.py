@@ -20,8 +20,9 @@ _MARKS: Final = {"true": "✓", "false": "✗", "error": "!", "skipped": "·"}
 def markdown_summary(outcome: RunOutcome) -> str:
     """Return the summary: how it ended, what is not done, the results, assertions and warnings."""
     lines = [f"## {'✓' if outcome.ok else '✗'} {markdown_text(outcome.headline())}", ""]
-    if outcome.error is not None and not outcome.states and not outcome.finished:
-        lines += [markdown_text(line) + "  " for line in str(outcome.error).splitlines()] + [""]
+    error = outcome.other_error
+    if error is not None:
+        lines += [markdown_text(line) + "  " for line in str(error).splitlines()] + [""]
     undone = [stage for stage in outcome.stages if outcome.state_of(stage) != "done"]
     if undone:
         rows = []

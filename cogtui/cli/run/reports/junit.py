@@ -53,9 +53,11 @@ def junit_xml(outcome: RunOutcome) -> bytes:
         _add_assertion(suite, name, one)
     for text in outcome.unevaluated():
         _add_assertion(suite, name, AssertionOutcome(text, "skipped", message="the run ended before its results"))
-    if outcome.error is not None and not outcome.states and not outcome.finished:
-        case = ElementTree.SubElement(suite, "testcase", classname=f"{name}.run", name="start", time="0")
-        _add_result(case, "error", outcome.error.code, outcome.error.summary, str(outcome.error))
+    error = outcome.other_error
+    if error is not None:
+        moment = "end" if outcome.begun else "start"
+        case = ElementTree.SubElement(suite, "testcase", classname=f"{name}.run", name=moment, time="0")
+        _add_result(case, "error", error.code, error.summary, str(error))
     _count(suite)
     suites = ElementTree.Element("testsuites", {**suite.attrib, "name": "cogtui"})
     del suites.attrib["timestamp"], suites.attrib["hostname"]

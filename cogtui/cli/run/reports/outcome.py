@@ -70,6 +70,19 @@ class RunOutcome:
         state = self.states.get(stage.key)
         return "planned" if state is None else state.state
 
+    @property
+    def begun(self) -> bool:
+        """Whether its stages were submitted, or were done before."""
+        return bool(self.states or self.finished)
+
+    @property
+    def other_error(self) -> CogtuiError | None:
+        """The error it ended with, if neither a stage nor an assertion shows it; of a run that did not begin, any."""
+        if not self.begun:
+            return self.error
+        shown = len(self.finished) < len(self.stages) or any(one.outcome != "true" for one in self.assertions)
+        return None if shown else self.error
+
     def unevaluated(self) -> list[str]:
         """Return the assertions that were not evaluated, because the run ended before."""
         evaluated = {one.text for one in self.assertions}
