@@ -134,7 +134,7 @@ def test_show_tells_state_evidence_attempts_and_inputs(lab: Lab) -> None:
     assert cogtui(lab, "show", "probe").returncode == 2  # fits both
 
 
-def test_logs_of_all_attempts_with_hostile_text(lab: Lab) -> None:
+def test_logs_of_all_attempts_with_hostile_text(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     lab.stage("a", do="raise \x1b[2Jcleared \x9b31m \u202eright [red]", once=True)
     lab.submit()
     lab.wait("a", "failed")
@@ -148,6 +148,11 @@ def test_logs_of_all_attempts_with_hostile_text(lab: Lab) -> None:
     assert "\x1b" not in done.stdout
     assert "\u202e" not in done.stdout
     assert any(line.startswith("ValueError: ") and line.endswith("right [red]") for line in lines)
+    monkeypatch.setenv("COLUMNS", "30")
+    narrow = cogtui(lab, "logs", lab.key("a")).stdout
+    assert narrow.split() == done.stdout.split()
+    assert all(len(line) <= 30 or " " not in line.strip() for line in narrow.splitlines())
+    assert cogtui(lab, "logs", lab.key("a"), "--raw").stdout == done.stdout
     last = cogtui(lab, "logs", lab.key("a"), "--stdout", "-n", "1").stdout.splitlines()
     assert last[::2] == ["==> attempt 1, stdout.log <==", "==> attempt 2, stdout.log <=="]
     assert len(last) == 4
