@@ -122,7 +122,8 @@ def step_use(job_ids: Collection[str]) -> dict[str, StepUse]:
             max(was.memory_mb, _megabytes(fields[3])),
             max(was.gpu_percent or 0.0, float(gpu[1])) if gpu else was.gpu_percent,
         )
-    return found
+    # A cluster that samples nothing prints zeros, which are no measurement.
+    return {job_id: use for job_id, use in found.items() if use.cpu_s or use.memory_mb}
 
 
 def cpu_seconds(text: str) -> float:

@@ -13,6 +13,7 @@ from textual.widgets import Input
 import jobs.state
 from cogtui.app.application import CogtuiApp
 from cogtui.app.jobs.log_tail import LogTail
+from cogtui.app.jobs.queue_rows import format_start
 from cogtui.app.jobs.screen import JobsScreen
 from cogtui.app.shell.dialogs import AskScreen, ConfirmScreen
 from cogtui.app.stages.facts import remedy_with_keys
@@ -263,6 +264,12 @@ async def test_the_queue_shows_order_use_and_machines(
         for size in ((20, 5), (1, 1), (250, 70)):
             await pilot.resize_terminal(*size)
             await press(pilot, "f", "down", "tab")
+
+
+def test_an_expected_start_is_a_time_of_day_or_a_date() -> None:
+    now = time.mktime(time.strptime("2026-01-31T12:00:00", "%Y-%m-%dT%H:%M:%S"))
+    starts = ("2026-01-31T14:05:00", "2026-02-01T09:00:00", "2026-02-03T09:00:00", "", "N/A", "2026")
+    assert [format_start(start, now) for start in starts] == ["at 14:05", "at 09:00", "on 02-03", "", "", ""]
 
 
 async def test_a_slurm_that_hangs_delays_nothing(

@@ -240,4 +240,6 @@ def test_use_of_steps_as_sstat_prints_it(commands: Path) -> None:
     assert job[1].cpu_s == 10 + 2 * (86_460.5)
     assert (job[1].memory_mb, job[1].gpu_percent) == (2560, 71)
     assert step_use([]) == {}
+    script(commands, "sstat", "echo '7.batch|1|00:00:00|0|cpu=00:00:00'")
+    assert step_use(["7"]) == {}, "zeros of a cluster that samples nothing"
     assert (cpu_seconds("02:03"), cpu_seconds(""), cpu_seconds("x-y")) == (123, 0, 0)

@@ -1,5 +1,6 @@
 """Rows of the queue: columns, cells and order."""
 
+import time
 from collections.abc import Mapping
 from typing import Final
 
@@ -93,8 +94,21 @@ def _left(stage: StageState, activity: JobsActivity, now: float) -> str:
     left = seconds_left(stage, activity.means, now)
     if left is not None:
         return format_duration(left)
-    start = activity.starts.get(stage.key, "")
-    return f"at {start[11:16]}" if len(start) >= 16 else ""
+    return format_start(activity.starts.get(stage.key, ""), now)
+
+
+def format_start(start: str, now: float) -> str:
+    """Format an expected start: `at 14:05` within a day, else `on 02-01`; empty if it is not known.
+
+    Args:
+        start: as Slurm prints it, in local time.
+        now: seconds since the epoch.
+    """
+    try:
+        moment = time.mktime(time.strptime(start, "%Y-%m-%dT%H:%M:%S"))
+    except (ValueError, OverflowError):
+        return ""
+    return time.strftime("at %H:%M" if moment - now < 86_400 else "on %m-%d", time.localtime(moment))
 
 
 def _percent(value: float | None) -> str:
