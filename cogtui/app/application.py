@@ -1,18 +1,14 @@
-"""The Textual application: modes, polling, the palette, opening screens, quitting."""
+"""The Textual application: modes, polling, themes, the palette, quitting."""
 
 import asyncio
 import contextlib
-import gc
 import os
 import select
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from importlib import import_module
-from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Final
 
-from textual import on
 from textual.app import App, SystemCommand
 from textual.await_complete import AwaitComplete
 from textual.binding import Binding, BindingType
@@ -21,26 +17,16 @@ from textual.screen import Screen
 from textual.signal import Signal
 from textual.theme import Theme
 
-from cogtui.app.experiments.screen import ExperimentsScreen
+from cogtui.app.mode_screens import ALL_MODES, BROWSING_MODES, MODE_SCREENS, freeze_garbage_collector, import_screens
+from cogtui.app.palette_commands import available_commands
 from cogtui.app.rendering.terminal_colors import PaletteFilter, color_depth
 from cogtui.app.rendering.themes import THEMES, theme_variables
+from cogtui.app.screen_opening import ScreenOpener
 from cogtui.app.shell.context import Context
-from cogtui.app.shell.opening import (
-    OpenAdjudication,
-    OpenAnnotation,
-    OpenComparison,
-    OpenLaunch,
-    OpenReader,
-    OpenRolloutList,
-    PrepareReaders,
-    ShowExperiment,
-)
-from cogtui.app.shell.screen_base import AppScreen
 from cogtui.app.shell.screen_pool import ReusableScreen, ScreenPool
 from cogtui.app.shell.snapshot import WorkspaceSnapshot
 from cogtui.preferences import default_theme, read_preferences, remember
-from pipelines.errors import CogtuiError, InvalidInput, NotFound
-from pipelines.files import expand_user
+from pipelines.errors import CogtuiError, NotFound
 
 if TYPE_CHECKING:
     from cogtui.store import Store
@@ -49,44 +35,7 @@ POLL_S = 1.0
 _FRAME_S: Final = 1 / 60
 
 
-def _make_jobs() -> AppScreen:
-    from cogtui.app.jobs.screen import JobsScreen
-
-    return JobsScreen()
-
-
-def _make_traces() -> AppScreen:
-    from cogtui.app.traces.list.screen import TracesScreen
-
-    return TracesScreen()
-
-
-def _make_curves() -> AppScreen:
-    from cogtui.app.curves.screen import CurvesScreen
-
-    return CurvesScreen()
-
-
-def _make_judges() -> AppScreen:
-    from cogtui.app.judges.screen import JudgesScreen
-
-    return JudgesScreen()
-
-
-MODE_SCREENS: tuple[tuple[str, Callable[[], AppScreen]], ...] = (
-    ("Experiments", ExperimentsScreen),
-    ("Jobs", _make_jobs),
-    ("Traces", _make_traces),
-    ("Curves", _make_curves),
-    ("Judges", _make_judges),
-)
-"""The modes in the order of their number keys; a screen is created when its mode is first shown."""
-ALL_MODES = tuple(title for title, _ in MODE_SCREENS)
-BROWSING_MODES = ("Traces", "Judges")
-"""The modes that need no stages, offered for opened files."""
-
-
-class CogtuiApp(App[None]):
+class CogtuiApp(ScreenOpener):
     """The app on a workspace, or on opened files.
 
     Args:
@@ -177,8 +126,8 @@ class CogtuiApp(App[None]):
                 await asyncio.sleep(_FRAME_S)
             if self.context.snapshot.unread:
                 self.poll()
-        await self.context.work.call(lambda _: _import_screens())
-        _freeze_garbage_collector()
+        await self.context.work.call(lambda _: import_screens())
+        freeze_garbage_collector()
 
     @property
     def _reads_states(self) -> bool:
@@ -257,124 +206,10 @@ class CogtuiApp(App[None]):
         else:
             self.switch_mode(title)
 
-    @on(OpenReader)
-    async def _open_trace(self, message: OpenReader) -> None:
-        from cogtui.app.traces.reader.screen import TraceScreen
-
-        opener = message.opener
-        if opener is self.screen:
-            await self.screen_pool.open(
-                TraceScreen,
-                lambda screen: screen.read(opener.mode, message.list_query, message.rollout, message.on_close),
-            )
-
-    @on(OpenComparison)
-    async def _open_compare(self, message: OpenComparison) -> None:
-        from cogtui.app.traces.compare.screen import CompareScreen
-
-        opener = message.opener
-        if opener is self.screen:
-            await self.screen_pool.open(
-                CompareScreen, lambda screen: screen.read(opener.mode, message.left, message.right)
-            )
-
-    @on(OpenRolloutList)
-    def _open_traces(self, message: OpenRolloutList) -> None:
-        from cogtui.app.traces.list.screen import TracesScreen
-
-        if message.opener is self.screen:
-            self.push_screen(TracesScreen(mode=message.opener.mode, path=message.path, scope=message.scope))
-
-    @on(OpenAnnotation)
-    def _open_annotation(self, message: OpenAnnotation) -> None:
-        from cogtui.app.annotation.screen import AnnotateScreen
-
-        opener = message.opener
-        if opener is self.screen:
-            self.push_screen(
-                AnnotateScreen(
-                    opener.mode, message.order, message.rollout, judge=message.judge_run, on_close=message.on_close
-                )
-            )
-
-    @on(OpenAdjudication)
-    def _open_adjudication(self, message: OpenAdjudication) -> None:
-        from cogtui.app.annotation.adjudication_screen import AdjudicateScreen
-
-        if message.opener is self.screen:
-            self.push_screen(AdjudicateScreen(message.opener.mode, message.ids, message.rollout, message.on_close))
-
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         if action == "launch":
             return "Experiments" in [title for _, title in self.modes_shown]
         return super().check_action(action, parameters)
-
-    def action_launch(self) -> None:
-        """Choose a recipe, then open the launch screen."""
-        if isinstance(self.screen, AppScreen):
-            self.run_worker(self._choose_recipe(self.screen), group="launch", exclusive=True)
-
-    async def _choose_recipe(self, opener: AppScreen) -> None:
-        from cogtui.app.launch.choice import recipe_options
-        from cogtui.app.shell.dialogs import AskScreen, ChoiceScreen
-
-        experiments = self.context.snapshot.experiments
-        options = await opener.fetch(self.context.work.call(lambda _: recipe_options(experiments)))
-        if options is None or self.screen is not opener:
-            return
-
-        def named(path: str | None) -> None:
-            if path:
-                self.post_message(OpenLaunch(opener, Path(path).expanduser().absolute()))
-
-        def chosen(index: int | None) -> None:
-            option = None if index is None else options[index]
-            if option is None:
-                return
-            if option.recipe is None and option.experiment is None:
-                self.push_screen(AskScreen("Which recipe? The path of a TOML file.", wrong=_wrong_file), named)
-            else:
-                self.post_message(OpenLaunch(opener, option.recipe, option.experiment))
-
-        self.push_screen(ChoiceScreen("Which recipe?", [option.label for option in options]), chosen)
-
-    @on(OpenLaunch)
-    async def _open_launch(self, message: OpenLaunch) -> None:
-        from cogtui.app.launch.draft import LaunchDraft
-        from cogtui.app.launch.preview import recipe_of
-        from cogtui.app.launch.screen import LaunchScreen
-
-        opener, experiment, recipe = message.opener, message.experiment, message.recipe
-        if opener is not self.screen:
-            return
-        if experiment is not None:
-            workspace = self.context.workspace
-            found = await opener.fetch(self.context.work.call(lambda _: recipe_of(experiment, workspace)))
-            if found is not None and opener is self.screen:
-                self.push_screen(LaunchScreen(*found))
-        elif recipe is not None:
-            self.push_screen(LaunchScreen(LaunchDraft(recipe)))
-
-    @on(ShowExperiment)
-    def _show_experiment(self, message: ShowExperiment) -> None:
-        if message.opener is not self.screen:
-            return
-        self.pop_screen()
-        if self.current_mode != "Experiments":
-            self.switch_mode("Experiments")
-        while len(self.screen_stack) > 1:
-            self.pop_screen()
-        if isinstance(self.screen, ExperimentsScreen):
-            self.screen.select_experiment(message.name)
-        self.poll()
-
-    @on(PrepareReaders)
-    async def _prepare_reading(self) -> None:
-        from cogtui.app.traces.compare.screen import CompareScreen
-        from cogtui.app.traces.reader.screen import TraceScreen
-
-        if await self.screen_pool.prepare(TraceScreen, CompareScreen):
-            _freeze_garbage_collector()  # once: objects of screens opened later must stay collectable
 
     def pop_screen(self) -> AwaitComplete:
         left = self.screen
@@ -410,18 +245,7 @@ class CogtuiApp(App[None]):
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """Yield the actions available at the focus, and the app's own commands."""
-        seen: set[str] = set()
-        for active in screen.active_bindings.values():
-            binding = active.binding
-            name = command_name(binding.description)
-            useful = not isinstance(screen, AppScreen) or screen.shows_key(binding.action)
-            if name and useful and not binding.system and active.enabled and name not in seen:
-                seen.add(name)
-                yield SystemCommand(
-                    name,
-                    f"key {binding.key_display or binding.key}",
-                    _runner(self, binding.action, active.node),
-                )
+        yield from available_commands(self, screen)
         if self.check_action("launch", ()):
             yield SystemCommand(
                 "New experiment: run or launch a recipe",
@@ -447,86 +271,6 @@ def _version_of(store: "Store") -> int:
     if store.path is not None:
         store.workspace.require_still_there()
     return store.version()
-
-
-_LATER_SCREENS: Final = (
-    "cogtui.app.jobs.screen",
-    "cogtui.app.stages.log_screen",
-    "cogtui.app.traces.list.screen",
-    "cogtui.app.traces.reader.screen",
-    "cogtui.app.curves.screen",
-    "cogtui.app.judges.screen",
-    "cogtui.app.launch.screen",
-    "cogtui.app.launch.scripts_screen",
-    "cogtui.app.launch.choice",
-    "cogtui.app.shell.help",
-)
-
-
-_MOVES: Final = frozenset(
-    {
-        "Next line", "Previous line", "Page down", "Page up", "First line", "Last line", "Focus Next", "Focus Previous",
-        "Copy selected text", "Up", "Commands",
-    }
-)  # fmt: skip
-"""Descriptions of keys that move, which nobody looks for in the palette."""
-_WORDS: Final = {
-    "Cancel": "stop, kill",
-    "Choose an experiment": "switch, open",
-    "Clone with changes": "copy, edit, again",
-    "Compare": "tables, claims, diff",
-    "Experiments": "overview, matrix, home",
-    "Export": "save, SVG, PNG, CSV",
-    "Filter": "search, find, where",
-    "Help": "keys, shortcuts",
-    "Histogram": "distribution",
-    "Jobs": "queue, stages, Slurm",
-    "Judges": "agreement, annotators",
-    "Curves": "charts, plots, metrics",
-    "Log": "output, stderr, error",
-    "Note": "comment",
-    "Quit": "exit, leave",
-    "Report": "page, HTML, publish, share",
-    "Search all logs": "grep, find",
-    "Start again": "retry, rerun, resume",
-    "Start all failed": "retry failed",
-    "Tags": "label",
-    "Traces": "rollouts, completions",
-}
-"""Further words under which the palette finds an action."""
-
-
-def command_name(description: str) -> str:
-    """Return the name of an action in the palette, with the words people use for it; empty for keys that move."""
-    if not description or description in _MOVES:
-        return ""
-    words = _WORDS.get(description)
-    return description if words is None else f"{description} ({words})"
-
-
-def _wrong_file(text: str) -> str:
-    try:
-        return "" if expand_user(Path(text)).is_file() else f"there is no file {text}"
-    except InvalidInput as error:
-        return error.summary
-
-
-def _import_screens() -> None:
-    """Import the modules of other screens in a thread, so that opening them later takes no time."""
-    for module in _LATER_SCREENS:
-        import_module(module)
-
-
-def _freeze_garbage_collector() -> None:
-    """Exclude current objects from garbage collection, which otherwise takes 100 ms per full pass."""
-    gc.freeze()
-
-
-def _runner(app: CogtuiApp, action: str, node: object) -> Callable[[], None]:
-    def run() -> None:
-        app.run_worker(app.run_action(action, node), group="palette")  # type: ignore[arg-type]
-
-    return run
 
 
 def _is_terminal_closed() -> bool:

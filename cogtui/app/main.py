@@ -7,7 +7,8 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
-from cogtui.app.application import ALL_MODES, BROWSING_MODES, CogtuiApp
+from cogtui.app.application import CogtuiApp
+from cogtui.app.mode_screens import ALL_MODES, BROWSING_MODES
 from cogtui.app.shell.context import Context, FileImport
 from cogtui.app.shell.resource_thread import ResourceThread
 from jobs.workspace import Workspace
