@@ -16,7 +16,6 @@ from jobs.user import user_name
 from jobs.workspace import Workspace
 from pipelines.errors import InvalidInput
 from pipelines.file_record import FileRecord
-from pipelines.streams import complete_lines
 
 FOLDER: Final = "experiment-notes"
 _TAG: Final = re.compile(r"[^\s,:()\"']{1,60}")
@@ -90,6 +89,10 @@ def note_files(workspace: Workspace) -> tuple[tuple[str, int, int], ...]:
 
 def read_experiment_notes(workspace: Workspace) -> dict[str, NotesOnExperiment]:
     """Return the present notes and tags by name of the experiment; lines that are none are passed over."""
+    from pipelines.streams import (
+        complete_lines,
+    )  # it imports pydantic, which the first content of the app does not need
+
     lines: list[ExperimentNote] = []
     for path, _, _ in note_files(workspace):
         try:
