@@ -10,6 +10,7 @@ import typer
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cogtui.cli.console import layout
 from cogtui.cli.console.layout import format_table, text_width, wrap_message, wrap_offsets, wrap_words
 from cogtui.cli.main import app
 from cogtui.store.showcase import unpack_showcase
@@ -80,6 +81,18 @@ def test_wide_tables_repeat_the_first_column_or_name_what_stands_below() -> None
     assert format_table(stages, width=20, layout="stack") == [
         "KEY    STATE", "ppo-1  failed", "    reason no GPU is", "      free here", "ppo-2  done",
     ]  # fmt: skip
+
+
+def test_one_module_lays_out_text() -> None:
+    own = {"console/layout.py", "rollouts/import_preview.py"}
+    """The preview of an import cuts raw data to half a terminal."""
+    folder = Path(layout.__file__).parents[1]
+    others = {
+        str(path.relative_to(folder))
+        for path in folder.rglob("*.py")
+        if re.search(r"\bimport textwrap|get_terminal_size|terminal_size\(", path.read_text("utf-8"))
+    }
+    assert others <= own
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from cogtui.app.rollout.trace_text import TraceText
 from cogtui.app.traces.list.rollout_list import RolloutList
 from cogtui.app.traces.reader.screen import TraceScreen
 from cogtui.app.widgets.text_rows import TextRows
-from cogtui.cli.rollouts.list import table
+from cogtui.cli.rollouts.list import print_rows
 from cogtui.store import Query, Store, open_store
 from cogtui.store.export.html import write_html
 from cogtui.store.filter.lexer import FilterError
@@ -142,8 +142,9 @@ def test_rows_show_each_set_by_the_judge_that_is_about_it(judged: Judged, store:
     }
 
 
-def test_the_commands_show_the_moves_alone(judged: Judged, store: Store) -> None:
-    head, *lines = table(store.page(Query(), limit=10).rows)
+def test_the_commands_show_the_moves_alone(judged: Judged, store: Store, capsys: pytest.CaptureFixture[str]) -> None:
+    print_rows(store.page(Query(), limit=10).rows)
+    head, *lines = capsys.readouterr().out.splitlines()
     assert head.split()[-5:] == ["R", "E", "H", "K", "V"]
     assert "B" not in head.split()
     assert len(lines) == 3

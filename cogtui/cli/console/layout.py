@@ -103,16 +103,6 @@ def wrap_message(text: str, width: int | None) -> list[str]:
     return [*wrap_words(found[1].rstrip(), width, _GAP), f"{_GAP}{found[2]}"]
 
 
-def align_columns(rows: Sequence[Sequence[str]], right: Collection[int] = ()) -> list[str]:
-    """Return one line a row, columns aligned and two spaces apart, however wide.
-
-    Args:
-        rows: of equal length, the head first.
-        right: indices of the columns to align to the right.
-    """
-    return _aligned(rows, range(len(rows[0])), right)
-
-
 def format_table(
     rows: Sequence[Sequence[str]],
     right: Collection[int] = (),

@@ -41,7 +41,9 @@ def side_by_side(preview: RowPreview, width: int) -> list[str]:
         left += [f"{'problem':<{_NAME}} {line}" for line in _wrapped(preview.problem, half - _NAME - 1)]
     right = ["raw row", ""]
     for line in raw_text(preview).splitlines():
-        right += textwrap.wrap(printable(line), half, drop_whitespace=False, break_long_words=True) or [""]
+        right += textwrap.wrap(
+            printable(line), half, drop_whitespace=False, break_long_words=True, break_on_hyphens=False
+        ) or [""]
     lines = [f"{ours:<{half}} │ {raw}".rstrip() for ours, raw in zip_longest(left, right, fillvalue="")]
     return lines if len(lines) <= _LINES else [*lines[:_LINES], f"… {len(lines) - _LINES} more lines"]
 
@@ -50,7 +52,7 @@ def _wrapped(text: str, width: int) -> list[str]:
     lines = [
         piece
         for line in printable(text).expandtabs(4).split("\n")
-        for piece in textwrap.wrap(line, width, break_long_words=True) or [""]
+        for piece in textwrap.wrap(line, width, break_long_words=True, break_on_hyphens=False) or [""]
     ]
     more = len(lines) - _LINES_OF_FIELD
     return lines if more <= 1 else [*lines[:_LINES_OF_FIELD], f"… {more} more lines"]

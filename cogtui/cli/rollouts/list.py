@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, cast, get_args
 
-from cogtui.cli.console.layout import align_columns, columns_that_fit, output_width
+from cogtui.cli.console.layout import columns_that_fit, output_width
 from cogtui.cli.console.output import emit_json, emit_table, narrate
 from cogtui.cli.rollouts.shared import fresh_store, parse_sort
 from cogtui.store import Page, Query, RolloutRow, Sort, Store
@@ -84,7 +84,7 @@ def list_rollouts(workspace: Workspace, listing: RolloutListing, *, limit: int, 
             return
         total = store.count(query)
         hints = [] if total else store.unknown_values(listing.filter)
-    _print_rows(rows, listing.columns)
+    print_rows(rows, listing.columns)
     for hint in hints:
         narrate(hint)
     _close(warnings, f"{len(rows):,} of {count_of(total, 'rollout')}")
@@ -136,34 +136,20 @@ def _close(warnings: Sequence[str], text: str) -> None:
     narrate(text)
 
 
-def _print_rows(rows: Sequence[RolloutRow], columns: Sequence[str]) -> None:
-    """Print rows as a table; on a narrow terminal without some of the usual columns, which are then named."""
-    names = columns or _usual_columns(rows)
-    cells = _cells(rows, names)
-    drop = [] if columns else [names.index(name) for name in _DROPPED]
-    kept = columns_that_fit(cells, drop, output_width())
-    right = {place for place, column in enumerate(kept) if TEXTS[names[column]][1]}
-    emit_table([[row[column] for column in kept] for row in cells], right, layout="stack")
-    left_out = [name for column, name in enumerate(names) if column not in kept]
-    if left_out:
-        narrate(f"not shown at this width: {', '.join(left_out)}; choose with --columns")
-
-
-def table(rows: Sequence[RolloutRow], columns: Sequence[str] = ()) -> list[str]:
-    """Return rows as aligned columns, numbers to the right.
+def print_rows(rows: Sequence[RolloutRow], columns: Sequence[str] = ()) -> None:
+    """Print rows as a table, numbers to the right; a narrow terminal gets fewer of the usual columns, and is told.
 
     Args:
         rows: of the list.
         columns: names of those to show; none: the usual ones.
     """
-    names = columns or _usual_columns(rows)
-    return align_columns(_cells(rows, names), {place for place, name in enumerate(names) if TEXTS[name][1]})
-
-
-def _usual_columns(rows: Sequence[RolloutRow]) -> tuple[str, ...]:
-    return (*_USUAL, *behaviors_counted(row.counts for row in rows))
-
-
-def _cells(rows: Sequence[RolloutRow], names: Sequence[str]) -> list[tuple[str, ...]]:
+    names = columns or (*_USUAL, *behaviors_counted(row.counts for row in rows))
     chosen = [TEXTS[name] for name in names]
-    return [tuple(title for title, _, _ in chosen), *(tuple(text(row) for _, _, text in chosen) for row in rows)]
+    cells = [tuple(title for title, _, _ in chosen), *(tuple(text(row) for _, _, text in chosen) for row in rows)]
+    drop = [] if columns else [names.index(name) for name in _DROPPED]
+    kept = columns_that_fit(cells, drop, output_width())
+    right = {place for place, column in enumerate(kept) if chosen[column][1]}
+    emit_table([[row[column] for column in kept] for row in cells], right, layout="stack")
+    left_out = [name for column, name in enumerate(names) if column not in kept]
+    if left_out:
+        narrate(f"not shown at this width: {', '.join(left_out)}; choose with --columns")

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from cogtui.cli.console.layout import align_columns
+from cogtui.cli.console.layout import format_table
 from cogtui.cli.run.summary import FinishedStage, summary_lines
 from jobs.planning.cell import Cell
 from jobs.planning.types import RecipePlan, StageInstance
@@ -83,4 +83,4 @@ def test_warnings_of_stages_are_passed_on_as_plain_text() -> None:
 
 
 def test_columns_stand_in_line() -> None:
-    assert align_columns([("a", "bb", "c"), ("aaa", "b", "")]) == ["a    bb  c", "aaa  b"]
+    assert format_table([("a", "bb", "c"), ("aaa", "b", "")]) == ["a    bb  c", "aaa  b"]
