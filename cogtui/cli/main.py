@@ -28,6 +28,8 @@ _USAGE_ERROR: Final[type[Exception]] = typer.BadParameter.__bases__[0]
 
 _DISK_ERRORS: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ESTALE})
 _PERMISSION_ERRORS: Final = frozenset({errno.EACCES, errno.EPERM})
+_SHAPE_ERRORS: Final = frozenset({errno.EISDIR, errno.ENOTDIR, errno.ENOTEMPTY, errno.ELOOP})
+"""A folder where a file belongs, or the other way round."""
 """Errors of the disk and of other people's files, which any command can meet; every other error of the system is a bug
 and keeps its traceback."""
 
@@ -109,6 +111,11 @@ def _dispatch(given: list[str]) -> int:
         sys.stderr.close()  # the reader closed the pipe, as in `cogtui rollouts | head`; this is no error
         return ExitCode.DONE
     except OSError as error:
+        if error.errno in _SHAPE_ERRORS and error.filename is not None:
+            place = os.fsdecode(error.filename2 or error.filename)
+            shape = InvalidInput(f"{error.strerror}: {place}", remedy="Move it away, then run the same command again.")
+            emit_error(shape, as_json=as_json)
+            return exit_code(shape)
         if error.errno not in _DISK_ERRORS | _PERMISSION_ERRORS:
             raise
         place = f": {error.filename}" if error.filename else ""

@@ -176,3 +176,35 @@ def test_a_stream_that_cannot_be_read_hides_no_other(tmp_path: Path, monkeypatch
             assert coverage.rollouts == 8
             assert not coverage.complete
         assert _count(store) == 16
+
+
+@pytest.mark.parametrize("name", ["current", "index-0001.db", "index-0009.db"])
+def test_a_full_folder_in_place_of_a_file_of_the_index_is_moved_away(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lab = _lab(tmp_path / "w", 1)
+    with open_store(lab.workspace) as store:
+        _count(store)
+    index = lab.workspace.path / "index"
+    wanted = index / name
+    wanted.unlink(missing_ok=True)
+    wanted.mkdir()
+    (wanted / "kept").write_text("mine")
+    for command in ("rollouts", "reindex", "rollouts"):
+        assert main._dispatch([command, "--workspace", str(lab.workspace.path)]) == 0, capsys.readouterr().err
+    assert (index / "current").is_file()
+    assert [path.read_text() for path in index.glob(f"*{name}*/kept")] == ["mine"]
+
+
+def test_a_folder_where_a_file_belongs_is_an_explained_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        (tmp_path / "file").write_text("")
+        os.replace(tmp_path / "file", tmp_path)  # noqa: PTH105
+
+    monkeypatch.setattr(main, "app", refuse)
+    assert main._dispatch(["ls"]) == 2
+    err = capsys.readouterr().err
+    assert str(tmp_path) in err
+    assert "Move it away" in err

@@ -60,13 +60,19 @@ class IndexLocation:
 
     def point_to(self, index: Path) -> None:
         """Make `index` the current one and delete the older ones."""
-        with contextlib.suppress(OSError):
-            (self.folder / _POINTER).rmdir()  # a folder of that name is in the way
+        move_folder_away(self.folder / _POINTER)
         write_atomic(self.folder / _POINTER, index.name + "\n")
         for path in self.folder.glob("index-*.db*"):
             match = _GENERATION.match(path.name)
             if match and match[0] < index.name:
+                move_folder_away(path)
                 path.unlink(missing_ok=True)
+
+
+def move_folder_away(path: Path) -> None:
+    """Rename a folder that has the name of a file of the index; whose it is, and what it holds, is not known here."""
+    if path.is_dir() and not path.is_symlink():
+        path.rename(path.with_name(f"not-an-index-{path.name}-{os.urandom(4).hex()}"))
 
 
 def locate_index(workspace: Workspace, *, mounts: str | None = None) -> IndexLocation:

@@ -5,7 +5,7 @@ import os
 from collections.abc import Callable
 
 from cogtui.store.db.connection import make_generation, translate_sqlite_errors
-from cogtui.store.db.location import IndexLocation, locate_index, publish
+from cogtui.store.db.location import IndexLocation, locate_index, move_folder_away, publish
 from cogtui.store.ingest.ingest import IngestProgress
 from cogtui.store.ingest.writer import IndexWriter
 from jobs.workspace import Workspace
@@ -58,4 +58,5 @@ def _remove_abandoned(location: IndexLocation) -> None:
     current = location.current()
     for path in location.folder.glob("index-*.db*"):
         if current is not None and path.name > current.name and not path.name.startswith(current.name):
+            move_folder_away(path)
             path.unlink(missing_ok=True)
