@@ -19,7 +19,9 @@ from cogtui.cli.judge import annotation_commands, gold_commands
 from cogtui.cli.judge import commands as judge_commands
 from cogtui.cli.rollouts import commands as rollout_commands
 from cogtui.cli.run import commands as run_commands
+from cogtui.cli.run import fetch as fetch_commands
 from cogtui.cli.run import models as model_commands
+from cogtui.cli.run import plan as plan_commands
 from cogtui.cli.run import recipes as recipe_commands
 from pipelines.errors import CogtuiError, InvalidInput, MissingRequirement
 
@@ -45,6 +47,8 @@ for group in (
     run_commands,
     recipe_commands,
     model_commands,
+    plan_commands,
+    fetch_commands,
     job_commands,
     rollout_commands,
     judge_commands,

@@ -28,6 +28,7 @@ class Resources(BaseModel):
         1, description="Processes a node; above 1 the stage starts under torchrun."
     )
     gpus: Annotated[int, Field(ge=0)] = Field(0, description="GPUs a node; locally, slots no two jobs share.")
+    gpu_memory: str | None = Field(None, description="Memory of one GPU, e.g. 80G, for cogtui plan --memory.")
     cpus: Annotated[int, Field(ge=1)] = Field(1, description="CPU cores a node.")
     memory: str | None = Field(None, description="Memory a node, e.g. 64G.")
     time: str | None = Field(None, description="Time limit: H:MM, H:MM:SS or D-HH:MM:SS.")
@@ -59,11 +60,11 @@ class Resources(BaseModel):
             raise ValueError(error.summary) from error
         return (Path((info.context or {}).get("base", ".")) / expanded).absolute()
 
-    @field_validator("memory")
+    @field_validator("memory", "gpu_memory")
     @classmethod
-    def _memory_has_a_unit(cls, value: str | None) -> str | None:
+    def _memory_has_a_unit(cls, value: str | None, info: ValidationInfo) -> str | None:
         if value is not None and not _MEMORY.fullmatch(value):
-            raise ValueError("memory is a number with a unit K, M, G or T, e.g. 64G")
+            raise ValueError(f"{info.field_name} is a number with a unit K, M, G or T, e.g. 64G")
         return value
 
     @field_validator("time")
@@ -96,3 +97,11 @@ class Resources(BaseModel):
         assert match is not None  # checked by the validator
         whole = int(match["days"] or 0) * 1440 + int(match["hours"]) * 60 + int(match["minutes"])
         return whole + (1 if int(match["seconds"] or 0) else 0)
+
+
+def memory_bytes(text: str | None) -> int | None:
+    """Return the bytes of `64G`, in units of 1024 as Slurm counts them; None for None."""
+    if text is None:
+        return None
+    number, unit = re.fullmatch(r"([\d.]+)([KMGT])B?", text.upper()).groups()  # type: ignore[union-attr]
+    return int(float(number) * 1024 ** (" KMGT".index(unit)))

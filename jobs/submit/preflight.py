@@ -1,7 +1,7 @@
 """Checks what all stages of a run need before the first one starts: a stage that cannot run fails a run at once.
 
-Checked are packages (in the Python of each stage), keys, models in folders, interpreters, GPUs of this machine,
-partitions of Slurm, and free disk.
+Checked are packages (in the Python of each stage), keys, models in folders and in the hub's cache, interpreters, GPUs
+of this machine, partitions of Slurm, and free disk.
 """
 
 import importlib.util
@@ -9,7 +9,7 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -19,6 +19,7 @@ from jobs.slurm import client as slurm
 from jobs.workspace import Workspace
 from pipelines.errors import MissingRequirement
 from pipelines.files import expand_user
+from pipelines.hub_cache import cached_snapshot, hub_cache, is_offline, missing_files
 from pipelines.stages.builtin import IMPORT, find_kind
 from pipelines.stages.needs import StageNeed, stage_needs
 from pipelines.stages.settings import with_settings
@@ -102,6 +103,36 @@ def _stage_problems(stage: StageInstance, cluster: str) -> Iterator[tuple[str, s
             yield f"{need.name} is not set", need.remedy
         if need.sort == "path" and not expand_user(Path(need.name)).exists():
             yield f"{need.name} does not exist", need.remedy
+        if need.sort == "model":
+            missing = _missing_of_model(need.name, {**os.environ, **resources.environment})
+            if missing:
+                yield missing, need.remedy
+
+
+def _missing_of_model(place: str, environment: Mapping[str, str]) -> str:
+    """Return what a model of the hub lacks in the cache; empty if nothing, or if the stage may fetch it itself."""
+    if is_offline(environment) is False:
+        return ""
+    name, _, revision = place.partition("@")
+    snapshot = cached_snapshot(name, revision or None, environment)
+    if snapshot is None:
+        return f"the model {place} is not in the cache of the hub ({hub_cache(environment)})"
+    missing = missing_files(snapshot)
+    more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+    return f"the model {place} is not complete in the cache of the hub: no {missing[0]}{more}" if missing else ""
+
+
+def slurm_notes(stages: Sequence[StageInstance]) -> list[str]:
+    """Return what the stages leave to the defaults of Slurm, in words: clusters without defaults refuse such jobs."""
+    notes = []
+    for field in ("account", "partition"):
+        names = dict.fromkeys(stage.name for stage in stages if getattr(stage.resources, field) is None)
+        if names:
+            notes.append(
+                f"no {field} is set for {', '.join(names)}: Slurm takes your default one, if there is one; "
+                f"set it with --set resources.default.{field}={field.upper()}"
+            )
+    return notes
 
 
 def _needs(stage: StageInstance) -> Sequence[StageNeed]:

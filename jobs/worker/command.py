@@ -12,7 +12,9 @@ from jobs import submitit_adapter
 from jobs.attempts.records import JobRecord
 from jobs.recipe.resources import Resources
 from pipelines.folder import ATTEMPT_VARIABLE
+from pipelines.hub_cache import OFFLINE_VARIABLE
 from pipelines.shards import SHARD_VARIABLE
+from pipelines.stages.builtin import find_kind
 from pipelines.stages.settings import SETTINGS_VARIABLE
 
 THREAD_VARIABLES: Final = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
@@ -68,6 +70,10 @@ def child_environment(job: JobRecord, attempt: Path, base: Mapping[str, str] = o
             WORLD_SIZE=str(resources.nodes),
             MASTER_ADDR=submitit_adapter.first_node(base["SLURM_JOB_NODELIST"]),
         )
+    kind = find_kind(job.key.rpartition("-")[0])
+    if kind is not None and "transformers" in kind.packages:
+        # Nodes often have no internet, where each look-up would wait for a timeout; preflight found the model cached.
+        environment.setdefault(OFFLINE_VARIABLE, "1")
     environment.update(resources.environment)
     environment[ATTEMPT_VARIABLE] = os.path.realpath(attempt)
     environment.pop(SHARD_VARIABLE, None)

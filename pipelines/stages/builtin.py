@@ -35,7 +35,7 @@ _BUILTIN: Final = (
         packages=_TRAIN,
         extra="train",
         writes=("model",),
-        needs="pipelines.stages.needs:base_needs",
+        needs="pipelines.training.core.needs:base_needs",
     ),
     StageKind(
         "priming_data",

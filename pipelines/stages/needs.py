@@ -18,9 +18,9 @@ _MODEL_FIELDS: Final = frozenset({"judge", "teacher", "rewrite", "model"})
 class StageNeed(NamedTuple):
     """One thing a stage cannot run without."""
 
-    sort: Literal["package", "key", "path"]
+    sort: Literal["package", "key", "path", "model"]
     name: str
-    """Import name of the package, name of the environment variable, or path."""
+    """Import name of the package, name of the environment variable, path, or OWNER/NAME[@REVISION] on the hub."""
     remedy: str
 
 
@@ -59,16 +59,6 @@ def _model_needs(config: Mapping[str, Any]) -> Iterator[StageNeed]:
             yield StageNeed("package", package, _install("judges"))
             if variable:
                 yield StageNeed("key", variable, f"Set {variable} in the shell that starts the stage.")
-
-
-def base_needs(config: Mapping[str, Any]) -> list[StageNeed]:
-    """Return what a `base` stage needs: the folder of its model, if it names one by a path."""
-    pretrained = config.get("pretrained")
-    if isinstance(pretrained, str) and pretrained.startswith(("/", "./", "../", "~")):
-        return [
-            StageNeed("path", pretrained, "Set base.pretrained to the folder of a model, or to its name on the hub.")
-        ]
-    return []
 
 
 def classify_needs(config: Mapping[str, Any]) -> list[StageNeed]:

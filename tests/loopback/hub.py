@@ -1,8 +1,9 @@
-"""A server on the loopback interface that speaks the part of the Hugging Face hub's protocol that reads data sets."""
+"""A server on the loopback interface that speaks as much of the Hugging Face hub's protocol as reading needs."""
 
 import hashlib
 import json
 import re
+import socket
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -11,17 +12,21 @@ from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
 GATED: Final = "someone/gated"
-_INFO: Final = re.compile(r"/api/datasets/([^/]+/[^/]+)(?:/revision/(.+))?")
-_TREE: Final = re.compile(r"/api/datasets/([^/]+/[^/]+)/tree/([^/]+)")
-_RESOLVE: Final = re.compile(r"/datasets/([^/]+/[^/]+)/resolve/([^/]+)/(.+)")
+_INFO: Final = re.compile(r"/api/(?:datasets|models)/([^/]+/[^/]+)(?:/revision/(.+))?")
+_TREE: Final = re.compile(r"/api/(?:datasets|models)/([^/]+/[^/]+)/tree/([^/]+)")
+_RESOLVE: Final = re.compile(r"(?:/datasets)?/([^/]+/[^/]+)/resolve/([^/]+)/(.+)")
 
 
 class Hub:
-    """Data sets by name, each a mapping from path to content; `requests` are the paths asked for."""
+    """Data sets or models by name, each a mapping from path to content; `requests` are the paths asked for."""
 
     def __init__(self, sets: Mapping[str, Mapping[str, bytes]]) -> None:
         self.sets = sets
         self.requests: list[str] = []
+        self.ranges: list[str] = []
+        """The `Range` headers of requests for the rest of a file."""
+        self.breaks_at: int | None = None
+        """Bytes of a body after which the connection is cut; None to send all."""
         self.url = ""
 
     def commit(self, name: str) -> str:
@@ -73,8 +78,18 @@ def _handler(hub: Hub) -> type[BaseHTTPRequestHandler]:
             content = hub.sets.get(name, {}).get(path)
             if content is None:
                 return self._reply(404, b"", {"X-Error-Code": "EntryNotFound"})
-            tag = f'"{hashlib.sha1(content).hexdigest()}"'
-            return self._reply(200, content, {"ETag": tag, "X-Repo-Commit": hub.commit(name)})
+            headers = {
+                "ETag": f'"{hashlib.sha1(content).hexdigest()}"',
+                "X-Repo-Commit": hub.commit(name),
+                "Accept-Ranges": "bytes",
+            }
+            wanted = re.fullmatch(r"bytes=(\d+)-\d*", self.headers.get("Range") or "")
+            if wanted is None:
+                return self._reply(200, content, headers)
+            hub.ranges.append(wanted[0])
+            first = int(wanted[1])
+            headers["Content-Range"] = f"bytes {first}-{len(content) - 1}/{len(content)}"
+            return self._reply(206, content[first:], headers)
 
         def _reply(self, status: int, body: bytes, headers: Mapping[str, str] = {}) -> None:
             self.send_response(status)
@@ -82,15 +97,21 @@ def _handler(hub: Hub) -> type[BaseHTTPRequestHandler]:
                 self.send_header(header, value)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
-            if self.command != "HEAD":
-                self.wfile.write(body)
+            if self.command == "HEAD":
+                return
+            cut = hub.breaks_at is not None and len(body) > hub.breaks_at
+            self.wfile.write(body[: hub.breaks_at] if cut else body)
+            if cut:
+                self.wfile.flush()
+                self.connection.shutdown(socket.SHUT_RDWR)
+                self.close_connection = True
 
     return Handler
 
 
 @contextmanager
 def serve_hub(sets: Mapping[str, Mapping[str, bytes]]) -> Iterator[Hub]:
-    """Serve data sets until the block ends."""
+    """Serve data sets or models until the block ends."""
     hub = Hub(sets)
     server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(hub))
     hub.url = f"http://127.0.0.1:{server.server_port}"

@@ -1,5 +1,6 @@
 """Bytes of tensors on the CPU, as torch's allocator counts them: every storage, temporary ones included."""
 
+import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -15,6 +16,7 @@ class PeakBytes:
 @contextmanager
 def peak_bytes() -> Iterator[PeakBytes]:
     """Count allocations until the block ends; the value is there after it."""
+    gc.collect()  # or what earlier tests left would be freed inside the block
     found = PeakBytes()
     activities = [torch.profiler.ProfilerActivity.CPU]
     with torch.profiler.profile(activities=activities, profile_memory=True, acc_events=True) as profiler:

@@ -148,7 +148,7 @@ def _dry_run(
 ) -> None:
     from cogtui.cli.run.dry_run import plan_data, plan_lines
     from jobs.submit.actions import actions_of
-    from jobs.submit.preflight import preflight, problem_line
+    from jobs.submit.preflight import preflight, problem_line, slurm_notes
 
     actions = actions_of(plan, stages, workspace, retry=request.retry, force=force)
     starting = [stage for stage in stages if actions[stage.key].starts]
@@ -156,9 +156,11 @@ def _dry_run(
     scripts = _previewed(starting, "slurm", workspace) if request.cluster == "slurm" else {}
     problems = preflight(starting, request.cluster, workspace)
     warnings = [found.warning() for found in find_left_behind(plan, workspace)]
+    notes = slurm_notes(starting) if request.cluster == "slurm" else []
     if request.as_json:
         missing = [{"stages": list(one.stages), "summary": one.summary, "remedy": one.remedy} for one in problems]
-        emit_json(plan_data(plan, stages, actions, commands, scripts) | {"missing": missing}, warnings)
+        data = plan_data(plan, stages, actions, commands, scripts) | {"missing": missing, "notes": notes}
+        emit_json(data, warnings)
         return
     for line in plan_lines(plan, stages, actions, commands, scripts):
         emit(line)
@@ -167,6 +169,8 @@ def _dry_run(
     for problem in problems:
         narrate(f"missing: {problem_line(problem)}")
         narrate(f"  {problem.remedy}")
+    for note in notes:
+        narrate(f"note: {note}")
 
 
 def _previewed(stages: Sequence[StageInstance], cluster: str, workspace: Workspace) -> dict[str, str]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from pipelines.errors import InvalidInput, MissingRequirement, NotFound
+from pipelines.hub_fetch import hub_address, literal_pattern, translate_hub_error
 from pipelines.row_files import has_row_suffix
 
 _SCHEME: Final = "hf:"
@@ -73,7 +74,6 @@ def fetch_hub_paths(paths: Sequence[Path], report: Callable[[str], None] = lambd
 def _fetch(place: HubPath, report: Callable[[str], None]) -> Path:
     try:
         import huggingface_hub as hub
-        from huggingface_hub import errors
         from huggingface_hub.utils.tqdm import disable_progress_bars
     except ImportError as error:
         raise MissingRequirement(
@@ -90,25 +90,16 @@ def _fetch(place: HubPath, report: Callable[[str], None]) -> Path:
             place.repository,
             repo_type="dataset",
             revision=place.revision,  # not its commit: the cache remembers what a name stood for
-            allow_patterns=[_literal(name) for name in names],
+            allow_patterns=[literal_pattern(name) for name in names],
             endpoint=endpoint,
             cache_dir=os.environ.get("HF_HUB_CACHE") or None,
         )
-    except errors.GatedRepoError as error:
-        raise InvalidInput(
-            f"{place} can be read by those only who accepted its terms",
-            remedy="Accept them on its page, then log in: hf auth login",
-        ) from error
-    except errors.RevisionNotFoundError as error:
-        raise NotFound(f"there is no revision {place.revision} of {place.repository} on the hub") from error
-    except errors.RepositoryNotFoundError as error:
-        raise NotFound(
-            f"there is no data set {place.repository} on the hub, or it is private",
-            remedy="If it is private, log in: hf auth login",
-        ) from error
     except (NotFound, InvalidInput):
         raise
-    except Exception as error:  # of sockets, HTTP, the cache, and the hub's own: all mean that it was not fetched
+    except Exception as error:  # of sockets, HTTP, the cache, and the hub's own
+        meant = translate_hub_error(error, str(place), "data set", place.repository, place.revision)
+        if meant is not None:
+            raise meant from error
         return _from_cache(hub, place, error)
     return Path(folder, place.inside)
 
@@ -132,11 +123,6 @@ def _row_files(place: HubPath, info: Any) -> list[str]:
     return names
 
 
-def _literal(name: str) -> str:
-    """A pattern that matches a name alone."""
-    return "".join(f"[{each}]" if each in "*?[" else each for each in name)
-
-
 def _from_cache(hub: Any, place: HubPath, error: Exception) -> Path:
     """What was fetched before, where the hub cannot be reached.
 
@@ -152,8 +138,7 @@ def _from_cache(hub: Any, place: HubPath, error: Exception) -> Path:
     found = folder / "snapshots" / name / place.inside
     if found.exists():
         return found
-    where = os.environ.get("HF_ENDPOINT") or "https://huggingface.co"
     raise MissingRequirement(
-        f"cannot fetch {place} from {where}: {' '.join(str(error).split())[:200]}",
+        f"cannot fetch {place} from {hub_address()}: {' '.join(str(error).split())[:200]}",
         remedy="Check the connection, or fetch the files elsewhere and name them.",
     ) from error

@@ -17,7 +17,7 @@ from pipelines.training.core.model import build_model, count_parameters, load_mo
 from pipelines.training.shipped import SHIPPED_NAMES, shipped_model
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
     from pipelines.training.supervised.pretraining import DrawTexts
 
@@ -140,11 +140,18 @@ def _copy_pretrained(config: BaseConfig, folder: StageFolder, run_on: runtime.Ru
     folder.write_result(
         {
             "pretrained": config.pretrained,
+            **_commit(model),
             "parameters": count_parameters(model),
             "vocabulary": len(tokenizer),
             **run_on.describe(),
         }
     )
+
+
+def _commit(model: "PreTrainedModel") -> dict[str, str]:
+    """Return the commit of a model of the hub, for the result; transformers notes it in the config."""
+    commit = getattr(model.config, "_commit_hash", None)
+    return {"revision": str(commit)} if commit else {}
 
 
 def _source_of(pretrained: str) -> str:
