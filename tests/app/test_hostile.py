@@ -116,7 +116,7 @@ def test_a_long_problem_does_not_push_the_length_off_the_screen(question: str, w
     )  # fmt: skip
     line = "".join(part for part, _ in head_rows(detail, "1 of 2", width)[1])
     assert cell_len(line) <= width
-    assert "answer 72  1234 characters" in line
+    assert "answer 72  1,234 characters" in line
     summary = "".join(part for part, _ in summary_parts(about, about, pair_segments("One. Two.", "One."), False, width))
     assert cell_len(summary) <= width
     assert "1 the same, 0 changed ≠, 1 only in A <, 0 only in B >" in summary

@@ -28,7 +28,7 @@ class FilterEntry(PopupInput):
     """The input of the filter bar."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("tab", "complete(1)", "Complete, then the next one", priority=True),
+        Binding("tab", "complete(1)", "Complete", priority=True),
         Binding("shift+tab", "complete(-1)", "Previous completion", priority=True, show=False),
     ]
 
