@@ -78,6 +78,7 @@ def test_only_the_stages_of_an_experiment(tmp_path: Path) -> None:
     assert (wrong.returncode, "There are: e." in wrong.stderr) == (4, True)
 
 
+@pytest.mark.slow
 def test_running_and_unfinished_stages_keep_theirs(lab: Lab) -> None:
     go = lab.path / "go"
     lab.stage("finished", steps=2)

@@ -10,6 +10,7 @@ from tests.jobs.lab import Lab, cogtui
 from tests.jobs.retried import check_retry_takes_settings, check_stage_gets_settings
 
 
+@pytest.mark.slow
 def test_a_retry_takes_settings_and_the_next_keeps_them(lab: Lab) -> None:
     check_retry_takes_settings(lab)
 
