@@ -15,8 +15,8 @@ from pipelines.errors import CogtuiError, InvalidInput, MissingRequirement
 from tests.commands import cogtui_here
 
 SOURCES = Path(__file__).parents[2]
-INTERNAL = {"COGTUI_ATTEMPT", "COGTUI_SHARD"}
-"""Variables that the worker sets for a stage process."""
+INTERNAL = {"COGTUI_AGENT_CUDA_VISIBLE_DEVICES", "COGTUI_ATTEMPT", "COGTUI_SETTINGS", "COGTUI_SHARD"}
+"""Variables that the agent and the worker set for the processes they start."""
 
 
 @pytest.fixture

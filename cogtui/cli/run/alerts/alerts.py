@@ -79,6 +79,7 @@ class RunAlerts:
 
     def wait(self, longest_s: float = LONGEST_WAIT_S) -> None:
         """Wait for deliveries for a limited time, and print on stderr which did not arrive. Never raises."""
+        atexit.unregister(self.wait)
         deadline = time.monotonic() + longest_s
         with contextlib.suppress(KeyboardInterrupt, OSError, ValueError):
             for thread in self._threads:
