@@ -13,7 +13,7 @@ WORKERS ?= 2
 SPREAD  := -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 PYTEST  ?=
 
-.PHONY: demo test test-fast test-nightly test-vllm vllm-env test-verl verl-env check lint types imports install slow soak soak-short bench cases screenshots walk clean
+.PHONY: demo test test-fast test-slowest test-nightly test-vllm vllm-env test-verl verl-env check lint types imports install slow soak soak-short bench cases screenshots walk clean
 
 demo: install  ## The paper's effect in three minutes: prime one of two small models, train both by PPO, open the app
 	@$(BIN)/cogtui run examples/demo.toml --workspace $(DEMO)
@@ -25,6 +25,9 @@ test: install  ## The whole test suite
 
 test-fast: install  ## Without training, Slurm, and what takes long
 	$(BIN)/pytest $(SPREAD) -m "not train and not slurm and not slow" $(PYTEST)
+
+test-slowest: install  ## The tests of test-fast that take over three seconds, of which those that always do want the mark slow
+	$(BIN)/pytest $(SPREAD) -m "not train and not slurm and not slow" --durations=0 --durations-min=3 -q $(PYTEST)
 
 test-nightly: install  ## The property tests, with examples that were never drawn before
 	COGTUI_HYPOTHESIS=nightly $(BIN)/pytest $(SPREAD) -m hypothesis $(PYTEST)
