@@ -106,6 +106,26 @@ def require_special_tokens(tokenizer: "PreTrainedTokenizerBase", where: str) -> 
     return tokenizer
 
 
+def require_embeddings(tokenizer: "PreTrainedTokenizerBase", rows: int, where: str) -> None:
+    """Check that a model has an embedding for every token of its tokenizer.
+
+    Args:
+        tokenizer: of the model.
+        rows: of its embedding.
+        where: the model, for the message.
+
+    Raises:
+        InvalidInput: the tokenizer is larger: a text with one of its last tokens would end the stage with an index
+            error.
+    """
+    if len(tokenizer) > rows:
+        raise InvalidInput(
+            f"the tokenizer of {where} has {len(tokenizer)} tokens, and its model embeddings for {rows}",
+            detail=f"The first token without an embedding is {tokenizer.convert_ids_to_tokens(rows)!r}.",
+            remedy="Use the tokenizer that belongs to the model, or enlarge the embeddings and save both again.",
+        )
+
+
 def encode(tokenizer: "PreTrainedTokenizerBase", text: str, *, prompt: bool = False) -> list[int]:
     """Return the token ids of a text.
 

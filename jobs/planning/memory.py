@@ -71,6 +71,16 @@ def estimate_plan(
     return list(found.values())
 
 
+def memory_notes(plan: RecipePlan, stages: Iterable[StageInstance], workspace: Workspace) -> list[str]:
+    """Return which stages need more than the memory that their resources state, in words."""
+    return [
+        f"{one.name} needs {one.estimate.peak / 1e9:.1f} GB by the estimate and has {one.limit / 1e9:.1f}: "
+        "cogtui plan RECIPE --memory says what to change"
+        for one in estimate_plan(plan, stages, workspace)
+        if one.estimate is not None and one.limit is not None and not one.fits
+    ]
+
+
 def _estimate(
     plan: RecipePlan, stage: StageInstance, workspace: Workspace, gpu_bytes: int | None
 ) -> StageMemory | None:
@@ -132,6 +142,7 @@ def _of_base(config: Mapping[str, Any], environment: Mapping[str, str], folder: 
             "num_key_value_heads": architecture.get("kv_heads"),
             "intermediate_size": architecture["intermediate_size"],
             "vocab_size": vocabulary,
+            "max_position_embeddings": architecture["max_positions"],
             "tie_word_embeddings": architecture["tie_embeddings"],
         }
     )

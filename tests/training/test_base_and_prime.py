@@ -208,6 +208,20 @@ def test_an_existing_tokenizer_must_end_and_pad(
             run_alone("base", {"pretrained": str(model), "pad_token": "<fill>"}, tmp_path / "wrong", [problems])
 
 
+def test_a_tokenizer_larger_than_the_embedding_is_refused(problems: Path, base: StageFolder, tmp_path: Path) -> None:
+    model = tmp_path / "model"
+    shutil.copytree(base.artifacts / "model", model)
+    tokenizer = load_tokenizer(model)
+    rows = len(tokenizer)
+    assert tokenizer.chat_template is None  # none is needed: prompts are plain text
+    tokenizer.add_tokens(["<one>", "<two>"])
+    tokenizer.save_pretrained(model)
+    with pytest.raises(InvalidInput, match=f"has {rows + 2} tokens, and its model embeddings for {rows}") as caught:
+        run_alone("base", {"pretrained": str(model)}, tmp_path / "refused", [problems])
+    assert "<one>" in caught.value.detail
+    assert not (tmp_path / "refused" / "artifacts" / "model").exists()
+
+
 def test_a_model_that_is_not_there_is_named(problems: Path, tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match=r"no tokenizer can be read from .*nowhere"):
         run_alone("base", {"pretrained": str(tmp_path / "nowhere")}, tmp_path / "base", [problems])

@@ -170,6 +170,7 @@ def test_well_known_models_have_the_size_they_are_known_for() -> None:
     for name, billions in {
         "Qwen/Qwen2.5-3B": 3.086, "Qwen/Qwen2.5-0.5B": 0.494, "Qwen/Qwen2.5-7B-Instruct": 7.616,
         "meta-llama/Llama-3.2-3B": 3.213, "meta-llama/Llama-3.2-1B": 1.236, "meta-llama/Llama-3.1-8B": 8.030,
+        "meta-llama/Llama-3.1-70B": 70.554,
     }.items():  # fmt: skip
         shape = known_shape(name)
         assert shape is not None

@@ -147,6 +147,7 @@ def _dry_run(
     request: RunRequest, plan: RecipePlan, stages: Sequence[StageInstance], workspace: Workspace, force: Collection[str]
 ) -> None:
     from cogtui.cli.run.dry_run import plan_data, plan_lines
+    from jobs.planning.memory import memory_notes
     from jobs.submit.actions import actions_of
     from jobs.submit.preflight import preflight, problem_line, slurm_notes
 
@@ -156,7 +157,10 @@ def _dry_run(
     scripts = _previewed(starting, "slurm", workspace) if request.cluster == "slurm" else {}
     problems = preflight(starting, request.cluster, workspace)
     warnings = [found.warning() for found in find_left_behind(plan, workspace)]
-    notes = slurm_notes(starting) if request.cluster == "slurm" else []
+    notes = [
+        *(slurm_notes(starting) if request.cluster == "slurm" else []),
+        *memory_notes(plan, starting, workspace),
+    ]
     if request.as_json:
         missing = [{"stages": list(one.stages), "summary": one.summary, "remedy": one.remedy} for one in problems]
         data = plan_data(plan, stages, actions, commands, scripts) | {"missing": missing, "notes": notes}

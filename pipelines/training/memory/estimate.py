@@ -204,8 +204,9 @@ def _supervised(config: SupervisedConfig, shape: ModelShape, layout: ProcessLayo
     compute = _compute_bytes(config, layout)
     micro = config.micro_batch or config.batch_size
     recompute = layout.device == "cuda"
-    parts = _trl_parts(shape, layout, compute, micro, config.max_tokens, recompute, 0)
-    notes = (f"texts of {config.max_tokens} tokens are assumed (max_tokens); shorter ones need less",)
+    length = min(config.max_tokens, shape.positions or config.max_tokens)
+    parts = _trl_parts(shape, layout, compute, micro, length, recompute, 0)
+    notes = (f"texts of {length} tokens are assumed; shorter ones need less",)
     training = tuple(part._replace(generation=None) for part in parts)
     return MemoryEstimate(layout, (*training, *_context(layout, generates=False)), _host_of_one(shape, layout), notes)
 

@@ -31,6 +31,8 @@ class ModelShape:
     """Whether query, key and value projections have a bias."""
     head_norm: bool = False
     family: str = "llama"
+    positions: int | None = None
+    """Longest sequence in tokens; None if unknown."""
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Self:
@@ -55,6 +57,7 @@ class ModelShape:
             bias=bool(config.get("attention_bias", family in _WITH_BIAS)),
             head_norm=family in _WITH_HEAD_NORM,
             family=family,
+            positions=config.get("max_position_embeddings"),
         )
 
     @property

@@ -9,7 +9,7 @@ from pipelines.stages import Inputs
 from pipelines.tasks.countdown.task import LoadedCountdown, load_countdown
 from pipelines.tasks.loading import LoadedProblems, load_problems, task_name
 from pipelines.tasks.registry import COUNTDOWN
-from pipelines.tokenizer import build_tokenizer, encode, read_tokenizer, require_special_tokens
+from pipelines.tokenizer import build_tokenizer, encode, read_tokenizer, require_embeddings, require_special_tokens
 from pipelines.training.core import runtime
 from pipelines.training.core.configs import BaseConfig, PretrainingConfig
 from pipelines.training.core.metrics import read_last_metrics
@@ -136,6 +136,7 @@ def _copy_pretrained(config: BaseConfig, folder: StageFolder, run_on: runtime.Ru
         tokenizer.pad_token = config.pad_token
     require_special_tokens(tokenizer, config.pretrained)
     model = load_model(source, config.revision, as_stored=True)  # half the disk where it is bfloat16
+    require_embeddings(tokenizer, model.get_input_embeddings().num_embeddings, config.pretrained)
     save_model(folder, model, tokenizer)
     folder.write_result(
         {

@@ -198,3 +198,20 @@ def test_the_commands_say_it(hub: Hub, tmp_path: Path) -> None:
     assert ppo["fits"] is False
     assert any(line.startswith("resources.ppo.processes=") for line in ppo["advice"])
     assert slurm_notes([base("x", partition="a", account="b")]) == []
+
+
+def test_a_gpu_that_is_too_small_is_said_before_anything_starts(tmp_path: Path) -> None:
+    recipe = tmp_path / "r.toml"
+    recipe.write_text(
+        'name = "r"\n[stages.problems]\nkind = "problems"\ntrain = 8\ntest = 2\n'
+        '[stages.base]\nkind = "base"\nneeds = ["problems"]\npretrained = "Qwen/Qwen2.5-3B"\n'
+        '[stages.ppo]\nkind = "ppo"\nneeds = ["problems", "base"]\n'
+        '[resources.ppo]\ngpus = 1\ngpu_memory = "24G"\n'
+    )
+    place = ["--workspace", str(tmp_path / "w")]
+    planned = json.loads(cogtui_here("plan", str(recipe), "--json", *place).stdout)["data"]
+    (note,) = [each for each in planned["notes"] if each.startswith("ppo needs ")]
+    assert note.endswith("GB by the estimate and has 25.8: cogtui plan RECIPE --memory says what to change")
+    larger = ["--set", "resources.ppo.gpu_memory=900G"]
+    fitting = json.loads(cogtui_here("plan", str(recipe), "--json", *place, *larger).stdout)
+    assert fitting["data"]["notes"] == []
