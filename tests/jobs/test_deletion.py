@@ -183,8 +183,8 @@ def test_notes_and_tags_on_experiments_are_shown_by_ls(shared: Builder) -> None:
     assert read_experiment_notes(workspace)["mine"] == ("too [b]hot", ("second",))
     listed = cogtui_here("ls", *where)
     assert "mine: #second too [b]hot" in listed.stdout + listed.stderr
-    rows = json.loads(cogtui_here("ls", "--json", *where).stdout)["data"]
-    assert {row["experiment_note"] for row in rows if row["experiment"] == "mine"} == {"too [b]hot"}
+    told = json.loads(cogtui_here("note", "--experiment", "mine", "--json", *where).stdout)["data"]
+    assert told == {"experiment": "mine", "note": "too [b]hot", "tags": ["second"]}
     assert "experiment mine  #second" in cogtui_here("notes", *where).stdout
     assert cogtui_here("note", "--experiment", "nothing", "x", *where).returncode != 0
     assert cogtui_here("note", "--experiment", "mine", "--tag", "a b", *where).returncode != 0

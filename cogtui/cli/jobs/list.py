@@ -35,7 +35,7 @@ def list_stages(workspace: Workspace, *, experiment: str | None, states: Sequenc
     rows = [state for state in found.values() if not states or state.state in states]
     notes = _notes(workspace)
     if as_json:
-        emit_json([_record(state, owners, notes) for state in rows], warnings)
+        emit_json([_record(state, owners) for state in rows], warnings)
         return
     for warning in warnings:
         narrate(f"warning: {warning}")
@@ -90,8 +90,7 @@ def _notes(workspace: Workspace) -> "Mapping[str, NotesOnExperiment]":
     return read_experiment_notes(workspace)
 
 
-def _record(state: StageState, owners: Mapping[str, str], notes: "Mapping[str, NotesOnExperiment]") -> dict[str, Any]:
-    mine = notes.get(owners.get(state.key, ""))
+def _record(state: StageState, owners: Mapping[str, str]) -> dict[str, Any]:
     return {
         "key": state.key,
         "kind": state.kind,
@@ -101,8 +100,6 @@ def _record(state: StageState, owners: Mapping[str, str], notes: "Mapping[str, N
         "state": state.state,
         "reason": state.reason,
         "progress": None if state.progress is None else state.progress.model_dump(),
-        "experiment_note": "" if mine is None else mine.note,
-        "experiment_tags": [] if mine is None else list(mine.tags),
     }
 
 
