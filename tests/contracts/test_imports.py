@@ -63,6 +63,7 @@ print(json.dumps([name for name in {heavy!r} if name in sys.modules]))
 """
 
 
+@pytest.mark.slow
 def test_the_app_stays_light_while_it_is_used(tmp_path: Path) -> None:
     """Every mode, a log, a trace and the help, on a workspace with finished, failed and blocked stages."""
     unpack(tmp_path)

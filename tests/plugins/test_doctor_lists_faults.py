@@ -2,10 +2,13 @@
 
 from pathlib import Path
 
+import pytest
+
 from pipelines.plugins import GROUPS
 from tests.plugins.installing import InstalledSite, install
 
 
+@pytest.mark.slow
 def test_a_broken_plug_in_of_every_group_is_listed_with_its_reason(tmp_path: Path) -> None:
     site = tmp_path / "site"
     lines = "lost = no_such_module:THING\nempty = broken_plug_in:NOTHING\nwrong = broken_plug_in:WRONG"

@@ -27,6 +27,7 @@ def site(tmp_path: Path) -> Path:
     return site
 
 
+@pytest.mark.slow
 def test_a_judge_and_a_set_with_five_behaviours_from_judging_to_export(site: Path) -> None:
     inner = HERE / "with_five_moves.py"
     done = run_python(site, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-p", "no:xdist", str(inner))
@@ -35,6 +36,7 @@ def test_a_judge_and_a_set_with_five_behaviours_from_judging_to_export(site: Pat
     assert "skipped" not in done.stdout
 
 
+@pytest.mark.slow
 def test_an_outside_judge_is_compared_with_gold(site: Path) -> None:
     gold = HERE.parents[1] / "examples" / "gold" / "gold.jsonl"
     command = ("-c", "from cogtui.cli.main import run; run()", "agreement", "--gold", str(gold), "--json")
@@ -48,6 +50,7 @@ def test_an_outside_judge_is_compared_with_gold(site: Path) -> None:
     assert json.loads(refused.stdout)["error"]["code"] == "not_found"
 
 
+@pytest.mark.slow
 def test_a_set_installed_later_is_counted_and_one_removed_is_forgotten(site: Path, tmp_path: Path) -> None:
     builder = Builder(tmp_path / "work")
     folder = builder.stage("ppo", "c1", {"condition": "none"})
@@ -106,6 +109,7 @@ def test_a_set_that_cannot_be_used_is_named_and_skipped(site: Path, old: str, ne
     assert judge_fault == "five-moves moves its behaviour set 'five_moves' is not installed or was skipped"
 
 
+@pytest.mark.slow
 def test_the_documented_judge_works(tmp_path: Path) -> None:
     files = documented("judges.md", "Add a judge")
     assert set(files) == {"loud_judge.py", "pyproject.toml"}
