@@ -7,19 +7,22 @@ RMSNorm into the projection behind it, and writes keys and values into a cache a
 transformers' up to float32 rounding.
 """
 
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import torch
 from torch.nn.functional import linear, scaled_dot_product_attention, silu
 
+from pipelines.training.core.fused_backbone import (
+    as_pairs,
+    has_fusable_layers,
+    has_plain_parameters,
+    normalise,
+    paired_rows,
+    rotations_at,
+)
+
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
-
-_FUSED_TYPES: Final = ("llama", "qwen2")
-_STATIC_ROPE: Final = ("default", "linear", "llama3")
-"""Rotary embeddings whose angles depend on the position alone, not on the length of the sequence."""
-_FUSED_BYTES: Final = 256 * 2**20
-"""Largest model whose weights are copied for the fused decoder; matrix products dominate beyond it."""
 
 
 class Decoder(Protocol):
@@ -112,19 +115,19 @@ class FusedWeights:
         self.embeddings: torch.Tensor = body.embed_tokens.weight
         self.layers = [self._layer(layer) for layer in body.layers]
         self.head = _folded(body.norm.weight, model.lm_head)
-        cos, sin = body.rotary_emb(self.embeddings, torch.arange(max_positions).unsqueeze(0))
-        half = self.head_size // 2
-        self.cos = cos[0]
-        """(positions, head size)"""
-        self.signed_sin = torch.cat([-sin[0, :, :half], sin[0, :, half:]], dim=-1)
-        """Sines (positions, head size) with the sign of the half they multiply."""
+        self.rotations = rotations_at(body.rotary_emb, max_positions)
+        """Of pairs of coordinates, complex numbers (positions, head size / 2)."""
+        self.pairs, _ = paired_rows(self.head_size, 0, self.head_size)
+        """Coordinates of a head in the order of queries and keys."""
 
-    @staticmethod
-    def _layer(layer: Any) -> _FusedLayer:
+    def _layer(self, layer: Any) -> _FusedLayer:
         attention, mlp = layer.self_attn, layer.mlp
         entry, middle = layer.input_layernorm.weight, layer.post_attention_layernorm.weight
+        rotated = (self.heads + self.kv_heads) * self.head_size
+        order, _ = paired_rows(rotated, self.kv_heads * self.head_size, self.head_size)
+        qkv = _folded(entry, attention.q_proj, attention.k_proj, attention.v_proj)
         return _FusedLayer(
-            qkv=_folded(entry, attention.q_proj, attention.k_proj, attention.v_proj),
+            qkv=_Projection(qkv.weight[order], None if qkv.bias is None else qkv.bias[order]),
             out=_Projection(attention.o_proj.weight, attention.o_proj.bias),
             gate_up=_folded(middle, mlp.gate_proj, mlp.up_proj),
             down=_Projection(mlp.down_proj.weight, mlp.down_proj.bias),
@@ -141,19 +144,9 @@ def _folded(gain: torch.Tensor, *layers: Any) -> _Projection:
 
 def can_fuse(model: "PreTrainedModel", device: torch.device, compute: torch.dtype) -> bool:
     """Return whether the fused decoder computes what this model computes, and is worth its copy of the weights."""
-    config = model.config
-    if config.model_type not in _FUSED_TYPES or device.type != "cpu" or compute != torch.float32:
+    if device.type != "cpu" or compute != torch.float32 or not has_fusable_layers(model.config):
         return False
-    rope = getattr(config, "rope_parameters", None) or {}
-    if rope.get("rope_type", "default") not in _STATIC_ROPE or config.hidden_act != "silu":
-        return False
-    if any(kind != "full_attention" for kind in getattr(config, "layer_types", None) or ()):
-        return False
-    if type(model).__name__ not in ("LlamaForCausalLM", "Qwen2ForCausalLM"):
-        return False
-    parameters = list(model.parameters())
-    plain = all(type(each) is torch.nn.Parameter and each.dtype == torch.float32 for each in parameters)
-    return plain and sum(each.nbytes for each in parameters) <= _FUSED_BYTES
+    return type(model).__name__ in ("LlamaForCausalLM", "Qwen2ForCausalLM") and has_plain_parameters(model)
 
 
 class FusedDecoder:
@@ -179,7 +172,7 @@ class FusedDecoder:
         self._length = ids.shape[1]
         capacity = self._length + self._new_tokens
         for layer in self._prompts.cache.layers:
-            self._keys.append(_with_room(layer.keys, capacity))
+            self._keys.append(_with_room(layer.keys[..., self._weights.pairs], capacity))
             self._values.append(_with_room(layer.values, capacity))
         if mask is not None:
             self._bias = torch.zeros(len(ids), 1, 1, capacity)
@@ -192,25 +185,24 @@ class FusedDecoder:
         weights = self._weights
         rows, size = len(ids), weights.head_size
         rotated = weights.heads + weights.kv_heads
-        cos, sin = weights.cos[positions].unsqueeze(1), weights.signed_sin[positions].unsqueeze(1)
+        rotations = weights.rotations[positions].unsqueeze(1)
         end = self._length + 1
         bias = None if self._bias is None else self._bias[..., :end]
         grouped = weights.heads // weights.kv_heads
         hidden = weights.embeddings[ids]
         for layer, keys, values in zip(weights.layers, self._keys, self._values, strict=True):
-            joined = linear(_normalised(hidden, weights.epsilon), *layer.qkv).view(rows, -1, size)
-            turning = joined[:, :rotated]
-            turned = turning * cos + turning.roll(size // 2, dims=-1) * sin
-            keys[:, :, self._length] = turned[:, weights.heads :]
+            joined = linear(normalise(hidden, weights.epsilon)[0], *layer.qkv).view(rows, -1, size)
+            as_pairs(joined[:, :rotated]).mul_(rotations)
+            keys[:, :, self._length] = joined[:, weights.heads : rotated]
             values[:, :, self._length] = joined[:, rotated:]
             # Query heads of one key head stand where a sequence of queries would: no key is repeated in memory.
-            queries = turned[:, : weights.heads].reshape(rows, weights.kv_heads, grouped, size)
+            queries = joined[:, : weights.heads].reshape(rows, weights.kv_heads, grouped, size)
             mixed = scaled_dot_product_attention(queries, keys[:, :, :end], values[:, :, :end], attn_mask=bias)
-            hidden = hidden + linear(mixed.reshape(rows, -1), *layer.out)
-            gate, up = linear(_normalised(hidden, weights.epsilon), *layer.gate_up).chunk(2, dim=-1)
-            hidden = hidden + linear(silu(gate) * up, *layer.down)
+            hidden = _plus(hidden, mixed.reshape(rows, -1), layer.out)
+            gate, up = linear(normalise(hidden, weights.epsilon)[0], *layer.gate_up).chunk(2, dim=-1)
+            hidden = _plus(hidden, silu(gate, inplace=True).mul_(up), layer.down)
         self._length = end
-        return linear(_normalised(hidden, weights.epsilon), *weights.head)
+        return linear(normalise(hidden, weights.epsilon)[0], *weights.head)
 
     def keep(self, rows: torch.Tensor) -> None:
         """Drop all rows but these."""
@@ -227,5 +219,7 @@ def _with_room(cached: torch.Tensor, capacity: int) -> torch.Tensor:
     return room
 
 
-def _normalised(hidden: torch.Tensor, epsilon: float) -> torch.Tensor:
-    return hidden * torch.rsqrt(hidden.square().mean(-1, keepdim=True) + epsilon)
+def _plus(hidden: torch.Tensor, given: torch.Tensor, layer: _Projection) -> torch.Tensor:
+    """Return the hidden states plus a projection of what is given."""
+    added = torch.addmm(hidden, given, layer.weight.t())
+    return added if layer.bias is None else added.add_(layer.bias)

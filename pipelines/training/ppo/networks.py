@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from pipelines.training.core.fused_backbone import can_fuse_backbone, target_states
 from pipelines.training.core.transformers_compat import decoder_layers
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ class PolicyNetwork(nn.Module):  # type: ignore[misc] # torch is not followed by
         Returns:
             Log-probabilities and entropies, (n,) each, float32.
         """
-        hidden = self.model.base_model(input_ids=ids, use_cache=False).last_hidden_state[target_mask]
+        hidden = _hidden_states(self.model.base_model, ids, target_mask)
         tokens = tokens_of_logits(self.model.get_output_embeddings().out_features)
         if len(hidden) <= tokens:
             return self._score(hidden, targets, temperature)
@@ -80,7 +81,7 @@ class ValueNetwork(nn.Module):  # type: ignore[misc]
 
     def forward(self, ids: Tensor, target_mask: Tensor) -> Tensor:
         """Return values (n,), float32, at the n positions of `ids` (rows, width) where `target_mask` is true."""
-        hidden = self.backbone(input_ids=ids, use_cache=False).last_hidden_state[target_mask]
+        hidden = _hidden_states(self.backbone, ids, target_mask)
         values: Tensor = self.head(hidden).squeeze(-1).float().clone()
         return values
 
@@ -92,6 +93,14 @@ class ValueNetwork(nn.Module):  # type: ignore[misc]
 def tokens_of_logits(vocabulary: int) -> int:
     """Return how many tokens have their logits computed at once; at least one."""
     return max(1, LOGITS_BYTES // (4 * vocabulary))
+
+
+def _hidden_states(backbone: nn.Module, ids: Tensor, target_mask: Tensor) -> Tensor:
+    """Return the last hidden states (n, hidden size) at the n positions of `ids` where `target_mask` is true."""
+    if can_fuse_backbone(backbone):
+        return target_states(backbone, ids, target_mask)
+    hidden: Tensor = backbone(input_ids=ids, use_cache=False).last_hidden_state[target_mask]
+    return hidden
 
 
 def freeze_copy(policy: PolicyNetwork) -> PolicyNetwork:
