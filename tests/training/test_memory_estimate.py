@@ -12,9 +12,10 @@ import torch
 from pipelines.files import write_json
 from pipelines.folder import StageFolder
 from pipelines.tokenizer import build_tokenizer
+from pipelines.training.core import fused_backbone
 from pipelines.training.core.configs import PPOConfig, PrimeConfig
 from pipelines.training.core.engine_configs import EngineConfig, SamplingConfig
-from pipelines.training.generation import decoders, row_dropping
+from pipelines.training.generation import row_dropping
 from pipelines.training.generation.engine import GenerationRequest
 from pipelines.training.generation.factory import make_engine
 from pipelines.training.memory import estimate as estimates
@@ -181,5 +182,5 @@ def test_well_known_models_have_the_size_they_are_known_for() -> None:
 
 def test_constants_are_those_of_the_code_they_describe() -> None:
     assert parts.BYTES_OF_LOGITS_AT_ONCE == networks.LOGITS_BYTES == row_dropping._SAMPLED_BYTES
-    assert parts.FUSED_BYTES == decoders._FUSED_BYTES
+    assert parts.FUSED_BYTES == fused_backbone.FUSED_BYTES
     assert ppo_batch.MICRO_BATCH_TOKENS == {"cpu": estimates.CPU_TOKENS, "cuda": estimates.CUDA_TOKENS}

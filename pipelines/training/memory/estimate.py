@@ -24,7 +24,7 @@ from pipelines.training.memory.parts import (
 )
 from pipelines.training.memory.shape import ModelShape
 
-CPU_TOKENS: Final = 2048
+CPU_TOKENS: Final = 1536
 CUDA_TOKENS: Final = 16384
 """Tokens of a micro-batch where the config sets no size: as `MICRO_BATCH_TOKENS` of PPO; a test compares them."""
 CONTEXT_BYTES: Final = 2**30
