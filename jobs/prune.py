@@ -6,6 +6,7 @@ checkpoints again, and one with more steps has another key and begins anew.
 
 import os
 import shutil
+import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -122,19 +123,52 @@ def disk_usage(folders: Sequence[Path]) -> int:
 
 
 def prune(workspace: Workspace, stage: PrunableStage) -> bool:
-    """Remove the checkpoints of one stage; return False if it was started again since it was planned.
+    """Remove the checkpoints of one stage, also beside another command that removes or starts it.
+
+    Returns:
+        Whether all of them were removed here; not if the stage was started again since it was planned, or something
+        else removed or moved them first.
 
     Raises:
         OSError: something cannot be removed; what is left is removed the next time.
     """
     place = workspace.stages / stage.key
-    for number, folder in enumerate(stage.folders):
-        if not (place / RESULT).exists() or tuple(attempt_numbers(place)) != stage.attempts:
+    removed = True
+    for folder in stage.folders:
+        if not _is_as_planned(place, stage):
             return False
         aside = folder
         if not folder.name.startswith(_ASIDE):
             # a start with --force meanwhile would make a folder of the same name
-            aside = place / f"{_ASIDE}{os.getpid()}-{number}"
-            folder.rename(aside)
-        shutil.rmtree(aside)
-    return True
+            aside = place / f"{_ASIDE}{uuid.uuid4().hex}"
+            try:
+                folder.rename(aside)
+            except FileNotFoundError:
+                removed = False
+                continue
+            if not _is_as_planned(place, stage):
+                _put_back(aside, folder)
+                return False
+        elif not folder.exists():
+            removed = False
+        shutil.rmtree(aside, onerror=_raise_unless_gone)
+    return removed
+
+
+def _is_as_planned(place: Path, stage: PrunableStage) -> bool:
+    """Whether a stage is still finished, by the attempts that it had."""
+    return (place / RESULT).exists() and tuple(attempt_numbers(place)) == stage.attempts
+
+
+def _put_back(aside: Path, folder: Path) -> None:
+    """Return checkpoints of a run that began between the last look and the rename."""
+    folder.mkdir(exist_ok=True)
+    for checkpoint in aside.iterdir():
+        if not (folder / checkpoint.name).exists():
+            checkpoint.rename(folder / checkpoint.name)
+
+
+def _raise_unless_gone(_function: object, _path: str, problem: tuple[object, BaseException, object]) -> None:
+    """Let `rmtree` go on where another prune removed the same file first."""
+    if not isinstance(problem[1], FileNotFoundError):
+        raise problem[1]

@@ -176,3 +176,36 @@ def test_a_pruned_stage_is_finished_for_whoever_runs_it(tmp_path: Path) -> None:
     folder = stage(workspace, "ppo-000000000001")
     run(workspace, "--yes")
     assert run_stage(folder) == {"steps": 2}
+
+
+def test_prunes_at_once_and_a_start_after_the_last_look_lose_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workspace = Workspace(tmp_path / "w")
+    folders = [stage(workspace, f"ppo-{number:012}") for number in range(3)]
+    gone, cut, again = (plan_prune(workspace, [folder.path.name]).stages[0] for folder in folders)
+    assert prune(workspace, gone) is True
+    assert prune(workspace, gone) is False  # another prune that had planned the same
+    unlink = os.unlink
+
+    def slowly(path: Any, **options: Any) -> None:
+        # the other prune finds the folder that is being removed, and removes it all the way
+        monkeypatch.setattr(os, "unlink", unlink)
+        (leftover,) = plan_prune(workspace, [cut.key]).stages
+        assert leftover.folders[0].name.startswith(".pruned-")
+        assert prune(workspace, leftover) is True
+        unlink(path, **options)
+
+    monkeypatch.setattr(os, "unlink", slowly)
+    prune(workspace, cut)
+    assert not list(folders[1].path.glob(".pruned-*"))
+    rename = Path.rename
+
+    def start_first(self: Path, target: Path) -> Path:
+        monkeypatch.setattr(Path, "rename", rename)
+        (folders[2].path / "attempts" / "002").mkdir(parents=True)
+        return self.rename(target)
+
+    monkeypatch.setattr(Path, "rename", start_first)
+    assert prune(workspace, again) is False
+    assert [step for step, _ in folders[2].checkpoints()] == [1, 2]

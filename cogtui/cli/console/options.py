@@ -1,5 +1,6 @@
 """Options that all commands share."""
 
+import math
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,6 +13,17 @@ WorkspaceOption = Annotated[
     typer.Option("--workspace", "-w", help="Workspace folder (default: COGTUI_WORKSPACE, or ./cogtui-workspace)."),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON envelope instead of text.")]
+
+
+def finite(value: float | None) -> float | None:
+    """Return the number of an option as it is: the callback of each option that takes a fraction.
+
+    Raises:
+        BadParameter: the number is infinite or none, which ranges of numbers let pass.
+    """
+    if value is not None and not math.isfinite(value):
+        raise typer.BadParameter("this must be a finite number")
+    return value
 
 
 def pass_on(context: typer.Context, **options: Path | list[Path] | None) -> None:

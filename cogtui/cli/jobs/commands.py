@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from cogtui.cli.console.options import JsonOption, WorkspaceOption
+from cogtui.cli.console.options import JsonOption, WorkspaceOption, finite
 
 KeyArgument = Annotated[str, typer.Argument(help="Key of a stage, or any unique beginning of it.", metavar="KEY")]
 
@@ -71,7 +71,12 @@ def cancel(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     grace: Annotated[
         float,
-        typer.Option(min=0.0, metavar="SECONDS", help="Seconds a stage has to end by itself before it is killed."),
+        typer.Option(
+            callback=finite,
+            min=0.0,
+            metavar="SECONDS",
+            help="Seconds a stage has to end by itself before it is killed.",
+        ),
     ] = 10.0,
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,

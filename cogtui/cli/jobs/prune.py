@@ -77,7 +77,7 @@ def _print(plan: PrunePlan, removed: list[str], *, yes: bool) -> None:
         narrate(f"left: {left.key} ({format_size(left.size)}) is {left.reason}")
     for stage in plan.stages:
         if yes and stage.key not in removed:
-            narrate(f"left: {stage.key} was started again or could not be removed")
+            narrate(f"left: {stage.key} was started again, pruned by another command, or could not be removed")
     total = format_size(sum(stage.size for stage in shown))
     if not shown:
         narrate("no finished stage has checkpoints: nothing to remove")

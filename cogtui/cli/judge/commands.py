@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from cogtui.cli.console.options import JsonOption, WorkspaceOption
+from cogtui.cli.console.options import JsonOption, WorkspaceOption, finite
 
 
 class JudgeMode(StrEnum):
@@ -44,7 +44,9 @@ def judge(
     mode: Annotated[JudgeMode, typer.Option(help="Spans with quotes, or counts only as published.")] = JudgeMode.SPANS,
     batch: Annotated[bool, typer.Option("--batch", help="Use the vendor's Batch API: cheaper, slower.")] = False,
     concurrency: Annotated[int, typer.Option(min=1, max=256, help="Requests in flight at once, live.")] = 16,
-    cap: Annotated[float | None, typer.Option("--cap", metavar="USD", help="Spend at most this much.")] = None,
+    cap: Annotated[
+        float | None, typer.Option("--cap", callback=finite, metavar="USD", help="Spend at most this much.")
+    ] = None,
     prices: Annotated[Path | None, typer.Option(metavar="FILE", help="Price table of your own (TOML).")] = None,
     prompts: Annotated[
         list[str] | None,

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from cogtui.cli.console.help import CommandLine
-from cogtui.cli.console.options import JsonOption, WorkspaceOption, pass_on
+from cogtui.cli.console.options import JsonOption, WorkspaceOption, finite, pass_on
 
 gold = CommandLine(
     no_args_is_help=False,
@@ -46,7 +46,9 @@ def next_(
     ] = None,
     half_width: Annotated[
         float | None,
-        typer.Option("--half-width", min=0.0, metavar="X", help="How many labels an interval of ± X takes."),
+        typer.Option(
+            "--half-width", callback=finite, min=0.0, metavar="X", help="How many labels an interval of ± X takes."
+        ),
     ] = None,
     limit: Annotated[int, typer.Option("--limit", min=1, metavar="N", help="List at most N completions.")] = 20,
     tag: Annotated[
@@ -74,12 +76,17 @@ def examples(
     ] = None,
     most: Annotated[int, typer.Option("--examples", min=1, metavar="N", help="Examples of a behaviour at most.")] = 6,
     share: Annotated[
-        float, typer.Option("--hold-out", min=0.1, max=0.9, metavar="SHARE", help="Share of the traces held out.")
+        float,
+        typer.Option(
+            "--hold-out", callback=finite, min=0.1, max=0.9, metavar="SHARE", help="Share of the traces held out."
+        ),
     ] = 0.5,
     evaluate: Annotated[
         bool, typer.Option("--evaluate", help="Judge the held-out traces with the new prompts; this may cost money.")
     ] = False,
-    cap: Annotated[float | None, typer.Option("--cap", metavar="USD", help="Spend at most this much.")] = None,
+    cap: Annotated[
+        float | None, typer.Option("--cap", callback=finite, metavar="USD", help="Spend at most this much.")
+    ] = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before spending.")] = False,
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cogtui.cli.console.options import JsonOption, WorkspaceOption
+from cogtui.cli.console.options import JsonOption, WorkspaceOption, finite
 from cogtui.cli.console.output import emit, emit_json, emit_table, emit_wrapped
 from cogtui.cli.run.commands import ClusterChoice
 
@@ -34,7 +34,11 @@ def plan(
     gpu_memory: Annotated[
         float | None,
         typer.Option(
-            "--gpu-memory", min=0.1, metavar="GB", help="Memory of one GPU (default: gpu_memory in [resources])."
+            "--gpu-memory",
+            callback=finite,
+            min=0.1,
+            metavar="GB",
+            help="Memory of one GPU (default: gpu_memory in [resources]).",
         ),
     ] = None,
     cluster: Annotated[ClusterChoice, typer.Option(help="Where the stages would run.")] = ClusterChoice.LOCAL,
