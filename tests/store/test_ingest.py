@@ -1,6 +1,7 @@
 """What is on disk is in the index: once, whole, and whatever happened in between."""
 
 import contextlib
+import errno
 import json
 import os
 import random
@@ -14,6 +15,7 @@ from cogtui.store import END, Query, Store, open_store
 from cogtui.store.db.schema import BULK_INDEXES
 from cogtui.store.filter.parser import parse
 from cogtui.store.ingest import ingest
+from cogtui.store.ingest import parse as parsing
 from cogtui.store.ingest.rebuild import rebuild
 from cogtui.store.values.types import Sort
 from pipelines.behaviors.sets.registered import BEHAVIORS
@@ -107,6 +109,28 @@ def test_a_torn_tail_waits_and_a_bad_line_is_counted_and_named(lab: Lab) -> None
         coverage = store.ingest()
         assert (coverage.rollouts, coverage.bad_lines, coverage.complete) == (3, 2, True)
         assert set(all_ids(store)) == {first.id, second.id, third.id}
+
+
+@pytest.mark.parametrize("whole_lines", [True, False])
+def test_a_file_of_a_finished_stage_that_cannot_be_read_once_is_read_again(
+    lab: Lab, whole_lines: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else what a disk error hid counts as an unfinished line for ever, and the index lacks it without a word."""
+    folder = lab.stage("ppo", 1, {"condition": "none", "seed": 1})
+    made = make_rollouts(folder.key, [0])[:3]
+    tail = b"" if whole_lines else b'{"id": "torn'
+    append_raw(folder.path / "rollouts-train-001.jsonl", b"".join(map(dumped, made)) + tail)
+    folder.write_result({})
+
+    def fails(*_: object) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    with open_store(lab.workspace) as store:
+        with monkeypatch.context() as patch:
+            patch.setattr(parsing, "read_blocks", fails)
+            assert store.ingest().rollouts == 0
+        coverage = store.ingest()
+        assert (coverage.rollouts, coverage.complete) == (3, True)
 
 
 def test_the_first_record_of_an_id_holds(lab: Lab) -> None:

@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 from stat import S_ISREG
+from typing import Final
 
 from cogtui.store.db.connection import transaction
 from cogtui.store.db.lease import Lease
@@ -24,6 +25,9 @@ from cogtui.store.values.encodings import FAMILIES
 from jobs.planning.experiments import load_experiments
 from jobs.state.scan_schedule import ScanSchedule
 from jobs.workspace import Workspace
+from pipelines.files import open_regular
+
+_BLOCK_BYTES: Final = 2**20
 
 Labels = dict[str, object]
 
@@ -212,8 +216,11 @@ class Catalog:
         return PendingFile(known.id, stage_id, source, known.offset, stat.st_size)
 
     def mark_torn_tails(self, pending: list[PendingFile]) -> None:
-        """Treat an unfinished last line of a finished stage as permanent."""
-        torn = [one for one in pending if one.offset < one.size and one.done]
+        """Treat an unfinished last line of a finished stage as permanent.
+
+        What is left of a file that could not be read is no such line: the next scan reads it.
+        """
+        torn = [one for one in pending if one.offset < one.size and one.done and _is_one_unfinished_line(one)]
         with transaction(self._db):
             self._lease.check()
             self._db.executemany(
@@ -300,3 +307,18 @@ def _mtime(path: Path) -> int:
         return path.stat().st_mtime_ns
     except OSError:
         return -1
+
+
+def _is_one_unfinished_line(pending: PendingFile) -> bool:
+    """Whether the unread rest of a file can be read whole and has no end of a line."""
+    left = pending.size - pending.offset
+    try:
+        with open_regular(pending.source.path) as stream:
+            stream.seek(pending.offset)
+            while left and (block := stream.read(min(left, _BLOCK_BYTES))):
+                if b"\n" in block:
+                    return False
+                left -= len(block)
+    except OSError:
+        return False
+    return left == 0
