@@ -66,17 +66,21 @@ def _started(state: StageState) -> float:
 def _levels(waiting: Collection[str], inputs: Mapping[str, Collection[str]]) -> dict[str, int]:
     """Return for each waiting stage how long its longest chain of waiting inputs is."""
     levels: dict[str, int] = {}
+    path: set[str] = set()
+    """Stages whose inputs are being visited: meeting one of them again is a cycle, which no plan contains."""
     for first in waiting:
         stack = [first]
         while stack:  # no recursion: a chain may be long
             key = stack[-1]
-            open_inputs = [name for name in inputs.get(key, ()) if name in waiting and name not in levels]
-            if key in levels or any(name in stack for name in open_inputs):
-                levels.setdefault(key, 0)  # a cycle, which no plan contains
+            needed = [name for name in inputs.get(key, ()) if name in waiting]
+            open_inputs = [name for name in needed if name not in levels and name not in path and name != key]
+            if key in levels:  # also needed by another stage of the stack, and visited for that one
                 stack.pop()
             elif open_inputs:
+                path.add(key)
                 stack.extend(open_inputs)
             else:
-                levels[key] = 1 + max((levels[name] for name in inputs.get(key, ()) if name in waiting), default=-1)
+                levels[key] = 1 + max((levels.get(name, -1) for name in needed), default=-1)
+                path.discard(key)
                 stack.pop()
     return levels

@@ -72,6 +72,17 @@ def test_the_queue_is_in_the_order_it_will_run() -> None:
     assert list(queue_order(dict(reversed(chain.items())), links)) == list(chain), "as long a chain as may be"
 
 
+def test_a_stage_needed_by_two_others_runs_before_both() -> None:
+    needed_by = {
+        "judge": ("ppo", "sample"), "table": ("base", "judge"), "sample": ("ppo",), "ppo": ("base",), "base": (),
+    }  # fmt: skip
+    for n in range(60):  # other keys, so that sets of them have other orders
+        links = {f"{key}-{n}": [f"{name}-{n}" for name in needed] for key, needed in needed_by.items()}
+        places = queue_order({key: state(key, "queued") for key in links}, links, list(links))
+        assert [key.split("-")[0] for key in places] == ["base", "ppo", "sample", "judge", "table"]
+        assert [place.after for place in places.values()] == [None, 1, 2, 3, 4]
+
+
 def test_slurm_jobs_go_by_priority_then_by_number() -> None:
     states = {
         f"a-{job}": state(f"a-{job}", "queued", job=job, cluster="slurm", submitted=5) for job in ("9", "10", "11")
