@@ -7,6 +7,7 @@ from textual.app import App, SystemCommand
 from textual.screen import Screen
 
 from cogtui.app.shell.screen_base import AppScreen
+from cogtui.app.widgets.bars import key_name
 
 _MOVES: Final = frozenset(
     {
@@ -58,7 +59,7 @@ def available_commands(app: App[None], screen: Screen[object]) -> Iterable[Syste
         useful = not isinstance(screen, AppScreen) or screen.shows_key(binding.action)
         if name and useful and not binding.system and active.enabled and name not in seen:
             seen.add(name)
-            key = f"key {binding.key_display or binding.key}"
+            key = f"key {binding.key_display or key_name(binding.key)}"
             yield SystemCommand(name, key, _runner(app, binding.action, active.node))
 
 

@@ -180,6 +180,19 @@ def blocking_reason(state: StageState) -> str:
     return f"its input {state.key} {_ENDED.get(state.state, f'is {state.state}')}{cause}"
 
 
+def missing_log_reason(state: StageState | None) -> str:
+    """Return why a stage without log files has none; None stands for a stage that is not known yet."""
+    if state is None or state.state in ("planned", "queued", "blocked"):
+        return "no log yet: the stage has not started"
+    if state.active:
+        return "no log yet: the stage has written none so far"
+    if state.attempts:
+        return f"no log: none of its attempts wrote one before it {_ENDED.get(state.state, f'was {state.state}')}"
+    if state.state == "done":
+        return "no log: the stage is done, but this workspace has only its results, as a showcase does"
+    return f"no log: the stage {_ENDED.get(state.state, f'is {state.state}')} without an attempt"
+
+
 @dataclass(frozen=True, slots=True)
 class Submission:
     """The action of `submit` for one stage."""

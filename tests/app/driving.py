@@ -19,6 +19,7 @@ from cogtui.app.main import make_app
 from cogtui.app.widgets.detail_pane import DetailPane
 from cogtui.app.widgets.line_view import LineView
 from cogtui.app.widgets.text_rows import TextRows
+from cogtui.app.widgets.wrapped_text import WrappedText
 from cogtui.store import Store, open_store
 from jobs.workspace import Workspace
 
@@ -117,6 +118,8 @@ def screen_text(app: CogtuiApp) -> str:
             continue
         if isinstance(widget, TextRows | DetailPane):
             texts.append(widget.text)
+        elif isinstance(widget, WrappedText):
+            texts += [widget.render_line(y).text for y in range(widget.size.height)]
         elif isinstance(widget, LineView):
             texts += visible_lines(widget)
     return "\n".join(texts)

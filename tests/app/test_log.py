@@ -1,6 +1,7 @@
 """The log screen: follows, searches, loads from both ends, survives rotation."""
 
 import os
+import shutil
 import time
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from cogtui.app.stages.log_view import LogView
 from cogtui.app.widgets.popup_input import PopupInput
 from cogtui.app.widgets.text_rows import TextRows
 from jobs.logs.levels import line_level
+from pipelines.files import write_json
 from tests.app.conftest import Builder
 from tests.app.driving import AppPilot, notices, press, running, screen_text, settle, visible_lines
 
@@ -247,6 +249,16 @@ async def test_lines_wrap_or_are_cut(small: Builder) -> None:
         before = view.line_text(0)
         await press(pilot, "right")
         assert view.line_text(0) != before
+
+
+async def test_a_done_stage_without_attempts_is_not_said_to_wait(small: Builder) -> None:
+    shutil.rmtree(small.workspace.folder(KEY).path / "attempts")
+    write_json(small.workspace.folder(KEY).path / "result.json", {})
+    async with running(small.workspace, size=(120, 24)) as (app, pilot):
+        screen, _ = await open_log(app, pilot)
+        shown = screen.query_one("#where", TextRows).text
+        assert "has not started" not in shown
+        assert "the stage is done, but this workspace has only its results" in shown
 
 
 async def test_a_stage_without_log_says_so_and_finds_it_later(small: Builder) -> None:

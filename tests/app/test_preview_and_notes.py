@@ -17,7 +17,7 @@ from cogtui.app.widgets.bars import KeyBar, TopBar
 from cogtui.app.widgets.detail_pane import DetailPane
 from cogtui.app.widgets.text_rows import TextRows
 from tests.app.conftest import Builder
-from tests.app.driving import notices, press, running, top, until, visible_lines
+from tests.app.driving import notices, press, running, screen_text, top, until, visible_lines
 from tests.app.test_traces import SPANS, TEXT
 
 
@@ -92,6 +92,9 @@ async def test_notes_and_tags_are_written_from_the_list_and_from_the_reader(list
         assert isinstance(app.screen, AskScreen), (
             "a tag that a filter cannot name is refused, and stays to be corrected"
         )
+        shown = " ".join(screen_text(app).replace("│", " ").split())
+        assert "'wrong:one' cannot be a tag Use up to 60 characters" in shown
+        assert "quotes." in shown, "the remedy is shown to its end"
         ask.query_one(Input).value = "good odd"
         await press(pilot, "enter")
         await until(pilot, lambda: "good odd" in reader.query_one("#problem", DetailPane).text)

@@ -13,6 +13,7 @@ from cogtui.app.application import CogtuiApp
 from cogtui.app.rendering.styles import SPAN_STYLES, resolve_styles
 from cogtui.app.rendering.themes import THEMES
 from cogtui.app.screenshots import main as screenshots_main
+from cogtui.app.shell.dialogs import ConfirmScreen
 from cogtui.app.shell.help import HelpScreen, help_sections
 from cogtui.app.widgets.bars import KeyBar, TopBar
 from cogtui.preferences import default_theme
@@ -35,8 +36,29 @@ async def test_help_lists_the_keys_of_the_focused_pane_first(small: Builder) -> 
         assert ("q Ctrl+Q", "Quit") in rows["Everywhere"]
         await press(pilot, "escape", "2", "tab", "question_mark")
         assert isinstance(app.screen, HelpScreen)
-        assert app.screen.sections[0][0] == "In this detail pane"
+        assert app.screen.sections[0][0] == "In this pane of details"
         assert ("Enter", "Open") not in app.screen.sections[0][1]
+
+
+@pytest.mark.parametrize("size", [(120, 36), (80, 24), (40, 12)])
+async def test_a_confirmation_shows_its_details_whole(small: Builder, size: tuple[int, int]) -> None:
+    details = [" ".join(f"word{n}" for n in range(40)), "a [b]name[/b] \x1b[2J", "the end"]
+    async with running(small.workspace, size) as (app, pilot):
+        app.push_screen(ConfirmScreen("Sure?", details))
+        await settle(pilot)
+        seen: set[str] = set()
+        for _ in range(14):
+            seen.update(screen_text(app).replace("│", " ").split())
+            await press(pilot, "down")
+        assert {*details[0].split(), "[b]name[/b]", "end", "Sure?", "yes", "no"} <= seen
+        assert "\x1b" not in "".join(seen)
+
+
+async def test_the_palette_names_keys_as_users_type_them(small: Builder) -> None:
+    async with running(small.workspace) as (app, _):
+        commands = {command.title.split(" (")[0]: command.help for command in app.get_system_commands(app.screen)}
+        assert commands["Help"] == "key ?"
+        assert not [told for told in commands.values() if "_" in told]
 
 
 async def test_every_binding_with_a_description_is_in_help(small: Builder) -> None:

@@ -241,7 +241,8 @@ class CurvesScreen(ExperimentChoice):
         else:
             page = self.grid.page()
             if len(page) < len(charts):
-                parts.append((f" charts {page.start + 1}–{page.stop} of {len(charts)}", ""))
+                shown = f"s {page.start + 1}–{page.stop}" if len(page) > 1 else f" {page.stop}"
+                parts.append((f" chart{shown} of {len(charts)}", ""))
                 parts.append((", Tab goes on", "dim"))
             else:
                 parts.append((f" {len(charts)} chart{'' if len(charts) == 1 else 's'}", ""))

@@ -58,7 +58,7 @@ def machine_facts(place: Path) -> MachineFacts:
 class RecipeList(LineView):
     """The bundled recipes: name, what it shows, and how long it takes."""
 
-    TITLE = "recipes"
+    TITLE = "list of recipes"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "choose", "Set up and launch"),
         Binding("o", "open_file", "Open a file"),

@@ -25,7 +25,7 @@ class _Heading:
 class FormView(LineView):
     """One line a field. Enter edits it, arrows go through its choices."""
 
-    TITLE = "parameters"
+    TITLE = "form"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "choose", "Edit"),
         Binding("right,space", "cycle(1)", "Next choice", show=False),

@@ -15,6 +15,7 @@ from cogtui.app.rendering.text import fit, printable_line
 from cogtui.app.textual_compat.deferred_paint import DeferredPaintScreen
 from cogtui.app.widgets.line_view import LineView, ScrollLines
 from cogtui.app.widgets.text_rows import TextRows
+from cogtui.app.widgets.wrapped_text import WrappedText, wrap_paragraph
 from pipelines.errors import InvalidInput
 
 
@@ -61,12 +62,14 @@ class ChoiceScreen(ModalScreen[int | None], DeferredPaintScreen):
 
 _MOST_DETAILS: Final = 12
 """Rows of details that are shown without scrolling."""
+_CONFIRM_WIDTH: Final = 72
+"""Cells between the borders of a confirmation, where the terminal is wide enough."""
 
 
 class DetailLines(ScrollLines):
     """The details of a question, where there are many."""
 
-    TITLE = "details"
+    TITLE = "list of details"
     BINDINGS: ClassVar[list[BindingType]] = []
 
     def __init__(self, rows: Sequence[Sequence[Part]]) -> None:
@@ -95,19 +98,23 @@ class ConfirmScreen(ModalScreen[bool], DeferredPaintScreen):
         self.details = list(details)
 
     def compose(self) -> ComposeResult:
-        head: list[list[Part]] = [[(printable_line(self.question), "heading")], []]
-        details: list[list[Part]] = [[(f"  {printable_line(detail, 200)}", "")] for detail in self.details]
-        tail: list[list[Part]] = [[], [(" y ", "key"), ("yes   ", ""), (" n ", "key"), ("no", "")]]
-        if len(details) <= _MOST_DETAILS:
-            yield Vertical(_rows([*head, *details, *tail]), classes="dialog confirm")
-            return
-        tail[-1].append((f"   {len(details):,} lines, arrows scroll", "dim"))
-        listed = DetailLines(details)
-        listed.styles.height = _MOST_DETAILS
+        question: Part = (printable_line(self.question), "heading")
+        paragraphs: list[Part] = [(detail, "") for detail in self.details]
+        width = min(_CONFIRM_WIDTH, self.app.size.width * 95 // 100 - 4)
+        details = [row for paragraph in paragraphs for row in wrap_paragraph(paragraph, width, indent=2)]
+        keys: list[Part] = [(" y ", "key"), ("yes   ", ""), (" n ", "key"), ("no", "")]
         with Vertical(classes="dialog confirm"):
-            yield _rows(head)
-            yield listed
-            yield _rows(tail)
+            yield WrappedText(question, ("", ""))
+            # Border, question, blank rows and keys stay visible on a small terminal.
+            most = max(1, min(_MOST_DETAILS, self.app.size.height * 9 // 10 - 6))
+            if len(details) <= most:
+                yield WrappedText(*paragraphs, indent=2)
+            else:
+                keys.append((f"   {len(details):,} lines, arrows scroll", "dim"))
+                listed = DetailLines(details)
+                listed.styles.height = most
+                yield listed
+            yield _rows([[], keys])
 
 
 def _rows(rows: list[list[Part]]) -> TextRows:
@@ -136,19 +143,19 @@ class AskScreen(ModalScreen[str | None], DeferredPaintScreen):
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog choice") as box:
-            box.styles.height = 7  # border, question, the entry with its border, and a line on what is wrong
-            yield TextRows((printable_line(self.question), "heading"))
+            box.styles.height = "auto"
+            yield WrappedText((printable_line(self.question), "heading"))
             entry = Input(self.text, select_on_focus=False)
             entry.cursor_blink = False  # an idle screen must send no bytes
             yield entry
-            yield TextRows((" Enter accepts, Esc cancels", "dim"), widget_id="ask-help")
+            yield WrappedText(("Enter accepts, Esc cancels", "dim"), indent=1, widget_id="ask-help")
 
     @on(Input.Submitted)
     def _entered(self, event: Input.Submitted) -> None:
         event.stop()
         problem = self.wrong(event.value)
         if problem:
-            self.query_one("#ask-help", TextRows).show((f" {printable_line(problem, 200)}", "bad"))
+            self.query_one("#ask-help", WrappedText).show((problem, "bad"))
         else:
             self.dismiss(event.value)
 

@@ -24,6 +24,7 @@ from cogtui.app.widgets.popup_input import PopupInput
 from cogtui.app.widgets.text_rows import TextRows
 from jobs.logs.pattern import LogPattern
 from jobs.logs.reader import BLOCK, ERRORS, LogChunk, LogFile, TextMark, attempt_logs, best_log
+from jobs.state.types import missing_log_reason
 from pipelines.errors import CogtuiError
 from pipelines.wording import count_of
 
@@ -94,7 +95,8 @@ class LogScreen(AppScreen):
                 self.context.work.call(lambda _: best_log(attempt_logs(folder), failed=self.failed))
             )
         if path is None:
-            self.query_one("#where", TextRows).show((" no log yet: the stage has not started", "dim"))
+            reason = missing_log_reason(self.context.snapshot.states.get(self.key))
+            self.query_one("#where", TextRows).show((f" {reason}", "dim"))
             return
         await self._open(path)
         if wanted and isinstance(self._pattern, LogPattern):

@@ -44,7 +44,12 @@ class StagesScreen(StageActions):
         if logged:
             self.app.push_screen(LogSearchScreen(self.mode, [stage.key for stage in logged], scope))
         else:
-            self.show_message("no stage has a log yet")
+            done = any(key in states and states[key].state == "done" for key in keys)
+            self.show_message(
+                "no log to search: this workspace has only the results of these stages, as a showcase does"
+                if done
+                else "no stage has a log yet"
+            )
 
     def on_mount(self) -> None:
         if self.has_stage_view:

@@ -17,7 +17,7 @@ Row = Sequence[Part]
 class DetailPane(ScrollLines):
     """Rows of parts without a cursor."""
 
-    TITLE = "detail pane"
+    TITLE = "pane of details"
     BINDINGS: ClassVar[list[BindingType]] = []
 
     def __init__(self, widget_id: str | None = None) -> None:

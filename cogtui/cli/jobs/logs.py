@@ -7,6 +7,7 @@ from typing import Final
 from cogtui.cli.console.output import emit, emit_json, emit_wrapped, narrate
 from jobs.logs.follow import STREAMS, StageFollower, StageLogLine
 from jobs.state.reader import StageState, StateReader
+from jobs.state.types import missing_log_reason
 from jobs.workspace import Workspace
 from pipelines.errors import InvalidInput
 
@@ -46,7 +47,7 @@ def print_logs(
     for line in follower.read(last=True):
         printer.print(line)
     if not printer.printed:
-        narrate(f"{key} has no logs yet")
+        narrate(f"{key}: {missing_log_reason(StateReader(workspace).read([key])[key])}")
 
 
 def _follow(workspace: Workspace, key: str, follower: StageFollower, printer: "_Printer") -> None:
