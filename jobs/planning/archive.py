@@ -1,5 +1,6 @@
 """Archived experiments: hidden from lists, with everything they consist of left in place."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
@@ -13,6 +14,12 @@ ARCHIVED: Final = ".archived"
 def is_archived(folder: Path) -> bool:
     """Return whether the experiment of a folder is archived."""
     return (folder / ARCHIVED).exists()
+
+
+def check_experiments(workspace: Workspace, names: Iterable[str]) -> None:
+    """Raise NotFound unless there is an experiment of each name."""
+    for name in names:
+        _folder(workspace, name)
 
 
 def archive_experiment(workspace: Workspace, name: str) -> None:

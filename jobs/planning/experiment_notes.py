@@ -4,6 +4,7 @@
 its time and then its id, so files of several people and hosts can be read in any order.
 """
 
+import math
 import re
 import time
 import uuid
@@ -89,24 +90,64 @@ def note_files(workspace: Workspace) -> tuple[tuple[str, int, int], ...]:
 
 def read_experiment_notes(workspace: Workspace) -> dict[str, NotesOnExperiment]:
     """Return the present notes and tags by name of the experiment; lines that are none are passed over."""
-    from pipelines.streams import (
-        complete_lines,
-    )  # it imports pydantic, which the first content of the app does not need
-
-    lines: list[ExperimentNote] = []
-    for path, _, _ in note_files(workspace):
-        try:
-            for line in complete_lines(Path(path)):
-                try:
-                    lines.append(ExperimentNote.model_validate_json(line.data))
-                except ValueError:
-                    continue
-        except OSError:
-            continue  # of another user who does not share it
     found: dict[str, NotesOnExperiment] = {}
-    for one in sorted(lines, key=lambda line: (line.time, line.id)):
+    for one in _read_lines(workspace):
         was = found.get(one.experiment, NotesOnExperiment())
         found[one.experiment] = NotesOnExperiment(
             was.note if one.note is None else one.note, was.tags if one.tags is None else one.tags
         )
     return {name: notes for name, notes in found.items() if notes.note or notes.tags}
+
+
+def latest_note_lines(workspace: Workspace) -> list[ExperimentNote]:
+    """Return the lines that set the present notes and tags, for export; removed ones are included as empty."""
+    notes: dict[str, ExperimentNote] = {}
+    tags: dict[str, ExperimentNote] = {}
+    for one in _read_lines(workspace):
+        if one.note is not None:
+            notes[one.experiment] = one
+        if one.tags is not None:
+            tags[one.experiment] = one
+    lines = {one.id: one for one in (*notes.values(), *tags.values())}
+    return sorted(lines.values(), key=lambda line: (line.experiment, line.time, line.id))
+
+
+def read_note_lines(path: Path) -> list[ExperimentNote]:
+    """Return the notes on experiments of a file; lines that are none are passed over."""
+    from pipelines.streams import (
+        complete_lines,
+    )  # it imports pydantic, which the first content of the app does not need
+
+    found = []
+    for line in complete_lines(path):
+        try:
+            one = ExperimentNote.model_validate_json(line.data)
+        except ValueError:
+            continue
+        if math.isfinite(one.time):
+            found.append(one)
+    return found
+
+
+def import_note_lines(workspace: Workspace, lines: Iterable[ExperimentNote]) -> None:
+    """Append lines of another workspace to this user's file; those that are there already are left out.
+
+    Raises:
+        MissingRequirement: the workspace cannot be written.
+    """
+    known = {one.id for one in _read_lines(workspace)}
+    new = {one.id: one for one in lines if one.id not in known}
+    if new:
+        data = b"".join(one.model_dump_json().encode() + b"\n" for one in new.values())
+        append_lines(own_file(workspace, FOLDER), data, "the note")
+
+
+def _read_lines(workspace: Workspace) -> list[ExperimentNote]:
+    """Return the lines of all files, oldest first."""
+    lines: list[ExperimentNote] = []
+    for path, _, _ in note_files(workspace):
+        try:
+            lines += read_note_lines(Path(path))
+        except OSError:
+            continue  # of another user who does not share it
+    return sorted(lines, key=lambda line: (line.time, line.id))

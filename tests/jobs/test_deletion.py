@@ -2,11 +2,13 @@
 
 import json
 import os
+import shutil
 from pathlib import Path
 
 import pytest
 
 from cogtui.store import open_store
+from jobs.planning.archive import archived_names
 from jobs.planning.cell import Cell
 from jobs.planning.experiment_notes import FOLDER, read_experiment_notes, write_experiment_note
 from jobs.planning.experiments import latest_experiments
@@ -194,3 +196,33 @@ def test_notes_and_tags_on_experiments_are_shown_by_ls(shared: Builder) -> None:
     write_experiment_note(workspace, "other", note="x")
     write_experiment_note(workspace, "other", note="")
     assert "other" not in read_experiment_notes(workspace)
+
+
+def test_notes_on_experiments_are_exported_and_imported(shared: Builder, tmp_path: Path) -> None:
+    workspace, where = shared.workspace, ["--workspace", str(shared.workspace.path)]
+    write_experiment_note(workspace, "mine", note="first", tags=["old"])
+    write_experiment_note(workspace, "mine", tags=["new"])
+    file = tmp_path / "notes.jsonl"
+    cogtui_here("notes", "--export", str(file), *where)
+    write_experiment_note(workspace, "mine", note="later")
+    cogtui_here("notes", "--import", str(file), *where)
+    assert read_experiment_notes(workspace)["mine"] == ("later", ("new",)), "an older note replaces no newer one"
+    shutil.rmtree(workspace.path / FOLDER)
+    for _ in range(2):
+        assert cogtui_here("notes", "--import", str(file), *where).returncode == 0
+        assert read_experiment_notes(workspace)["mine"] == ("first", ("new",))
+    [own] = (workspace.path / FOLDER).iterdir()
+    assert own.read_text().count("\n") == 2, "a second import adds nothing"
+
+
+def test_archive_of_an_unknown_name_archives_nothing(shared: Builder) -> None:
+    where = ["--workspace", str(shared.workspace.path)]
+    assert cogtui_here("archive", "mine", "nothing", *where).returncode == 4
+    assert archived_names(shared.workspace) == []
+    cogtui_here("archive", "mine", *where)
+    assert cogtui_here("archive", "--undo", "mine", "nothing", *where).returncode == 4
+    assert archived_names(shared.workspace) == ["mine"]
+    compared = cogtui_here("compare", "mine", *where)
+    assert compared.returncode == 4
+    assert "is archived" in compared.stderr
+    assert "cogtui archive --undo mine" in compared.stderr

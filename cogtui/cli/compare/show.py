@@ -10,6 +10,7 @@ from cogtui.analysis.sentences import describe_experiment
 from cogtui.analysis.tables import HOW_TO_READ, TextTable, build_claims_table, build_tables
 from cogtui.cli.console.layout import Layout, format_table, output_width, prose_width, wrap_words
 from cogtui.cli.console.output import emit, emit_json, narrate
+from jobs.planning.archive import archived_names
 from jobs.planning.experiments import Experiment, latest_experiments
 from jobs.workspace import Workspace
 from pipelines.errors import NotFound
@@ -161,6 +162,8 @@ def find_experiment(workspace: Workspace, name: str) -> Experiment:
     if name in known:
         return known[name]
     near = difflib.get_close_matches(name, known, n=1)
+    if name in archived_names(workspace):
+        raise NotFound(f"the experiment {name!r} is archived", remedy=f"Restore it: cogtui archive --undo {name}")
     if near:
         remedy = f"Did you mean {near[0]}?"
     elif known:

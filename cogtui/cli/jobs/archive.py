@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from cogtui.cli.console.output import emit, emit_json, narrate
-from jobs.planning.archive import archive_experiment, archived_names, restore_experiment
+from jobs.planning.archive import archive_experiment, archived_names, check_experiments, restore_experiment
 from jobs.workspace import Workspace
 
 
@@ -14,6 +14,7 @@ def archive(workspace: Workspace, names: Sequence[str], *, undo: bool, as_json: 
         NotFound: no such workspace or experiment. MissingRequirement: the workspace cannot be written.
     """
     workspace.require()
+    check_experiments(workspace, names)  # all of them first: an error must not leave half of it done
     for name in names:
         if undo:
             restore_experiment(workspace, name)

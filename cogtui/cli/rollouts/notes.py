@@ -1,5 +1,6 @@
 """Writes, lists, exports and imports notes and tags."""
 
+import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,7 +9,15 @@ from cogtui.cli.console.output import emit, emit_json, emit_wrapped, narrate
 from cogtui.cli.rollouts.shared import fresh_store
 from cogtui.cli.rollouts.trace import quote_text
 from cogtui.store.user_data.notes import Note, read_notes
-from jobs.planning.experiment_notes import NotesOnExperiment, read_experiment_notes, write_experiment_note
+from jobs.planning.experiment_notes import (
+    ExperimentNote,
+    NotesOnExperiment,
+    import_note_lines,
+    latest_note_lines,
+    read_experiment_notes,
+    read_note_lines,
+    write_experiment_note,
+)
 from jobs.workspace import Workspace
 from pipelines.errors import InvalidInput, MissingRequirement, NotFound
 from pipelines.wording import count_of
@@ -72,23 +81,26 @@ def list_notes(workspace: Workspace, *, export: Path | None, import_: Path | Non
             if not import_.is_file():
                 raise NotFound(f"file not found: {import_}", remedy="Check the path.")
             found = list(read_notes(import_))
-            if not found and import_.stat().st_size:
+            of_experiments = read_note_lines(import_)
+            if not found and not of_experiments and import_.stat().st_size:
                 raise InvalidInput(
                     f"{import_} contains no notes", remedy="Name a file that cogtui notes --export wrote."
                 )
             store.write_annotations(found)
-            taken = len(found)
+            import_note_lines(workspace, of_experiments)
+            taken = len(found) + len(of_experiments)
         notes = store.annotations()
+    on_experiments = read_experiment_notes(workspace)
+    lines: list[Note | ExperimentNote] = [*notes, *latest_note_lines(workspace)]
     if export is not None:
-        _export(notes, export)
+        _export(lines, export)
     if as_json:
         emit_json([note.model_dump(mode="json") for note in notes], warnings)
     elif import_ is not None:
-        narrate(f"{count_of(taken, 'note')} read; the workspace has {len(notes):,}")
+        narrate(f"{count_of(taken, 'note')} read; the workspace has {len(notes) + len(on_experiments):,}")
     elif export is not None:
-        narrate(f"{count_of(len(notes), 'note')} written to {export}")
+        narrate(f"{count_of(len(lines), 'note')} written to {export}")
     else:
-        on_experiments = read_experiment_notes(workspace)
         for name, one in sorted(on_experiments.items()):
             emit_wrapped(f"experiment {name}  {' '.join(f'#{tag}' for tag in one.tags)}  {quote_text(one.note)}", "  ")
         for note in notes:
@@ -98,8 +110,11 @@ def list_notes(workspace: Workspace, *, export: Path | None, import_: Path | Non
             narrate("no notes or tags yet; cogtui note ID TEXT writes one, and w in the app")
 
 
-def _export(notes: Sequence[Note], path: Path) -> None:
-    lines = "".join(note.model_dump_json(exclude_none=True) + "\n" for note in notes)
+def _export(notes: Sequence[Note | ExperimentNote], path: Path) -> None:
+    lines = "".join(
+        json.dumps({key: value for key, value in note.model_dump(mode="json").items() if value is not None}) + "\n"
+        for note in notes
+    )
     if str(path) == "-":
         sys.stdout.write(lines)
         return
