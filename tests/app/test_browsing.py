@@ -22,6 +22,7 @@ from cogtui.app.traces.list.rollout_list import RolloutList
 from cogtui.app.traces.list.screen import TracesScreen
 from cogtui.app.traces.reader.screen import TraceScreen
 from cogtui.app.widgets.text_rows import TextRows
+from cogtui.app.widgets.wrapped_text import WrappedText
 from cogtui.store import Query, Store
 from cogtui.store.user_data.views import View, read_views, save_view
 from cogtui.store.values.fields import COLUMN_NAMES
@@ -171,7 +172,7 @@ async def test_a_view_is_kept_by_name_and_shown_again(problems: Builder) -> None
         await press(pilot, "S", "v", "enter")
         top(app, AskScreen)
         await press(pilot, "enter")
-        assert "needs a name" in top(app, AskScreen).query_one("#ask-help", TextRows).text
+        assert "needs a name" in top(app, AskScreen).query_one("#ask-help", WrappedText).text
         await pilot.press(*"solved [b]")
         await press(pilot, "enter")
         kept = read_views().view("solved [b]")
