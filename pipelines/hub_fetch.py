@@ -1,5 +1,6 @@
 """Fetching models of the Hugging Face hub into its cache, pinned to a commit and resumable, and the hub's errors."""
 
+import errno
 import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -13,6 +14,9 @@ from pipelines.wording import count_of
 _LEFT_OUT: Final = (".bin", ".pth", ".pt", ".h5", ".msgpack", ".onnx", ".gguf", ".ot", ".tflite", ".mlmodel")
 """Other formats of weights, which are left out where there are safetensors."""
 _SMALL: Final = (".json", ".txt", ".model", ".jinja", ".md")
+_ANSWER_S: Final = 30.0
+"""Seconds that the hub may take to answer."""
+_DISK_ERRORS: Final = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
 _REPORT_STEP: Final = 0.1
 """A line of progress for each tenth of the bytes."""
 
@@ -40,8 +44,10 @@ def parse_model(text: str) -> tuple[str, str | None]:
     Raises:
         InvalidInput: it is no name on the hub.
     """
-    name, _, revision = text.removeprefix("hf://").removeprefix("models/").partition("@")
+    name, at, revision = text.removeprefix("hf://").removeprefix("models/").partition("@")
     parts = name.split("/")
+    if at and not revision:
+        raise InvalidInput(f"{text!r} has no revision after the @", remedy="Write OWNER/NAME or OWNER/NAME@REVISION.")
     # The hub itself has a few models without an owner (gpt2).
     if not 1 <= len(parts) <= 2 or not all(part and part not in (".", "..") for part in parts) or " " in text:
         raise InvalidInput(f"{text!r} names no model of the hub", remedy="Write OWNER/NAME or OWNER/NAME@REVISION.")
@@ -82,7 +88,8 @@ def fetch_model(
     disable_progress_bars()  # lines are reported, a terminal need not be there
     place = f"{name}@{revision}" if revision else name
     try:
-        info = hub.HfApi(endpoint=endpoint).model_info(name, revision=revision, files_metadata=True)
+        report(f"{place}: asking {hub_address()}")
+        info = hub.HfApi(endpoint=endpoint).model_info(name, revision=revision, files_metadata=True, timeout=_ANSWER_S)
         sizes = _wanted({str(one.rfilename): int(one.size or 0) for one in info.siblings or ()}, config_only)
         commit, total = str(info.sha), sum(sizes.values())
         snapshot = cache / f"models--{name.replace('/', '--')}" / "snapshots" / commit
@@ -102,6 +109,12 @@ def fetch_model(
     except CogtuiError:
         raise
     except Exception as error:  # of sockets, HTTP, the disk, and the hub's own
+        if isinstance(error, OSError) and error.errno in _DISK_ERRORS:
+            raise MissingRequirement(
+                f"cannot write to {cache}: {error.strerror}",
+                detail="Files that came whole are kept: the same command continues with the others.",
+                remedy="Free some space there, or set HF_HOME to another folder, here and for the jobs.",
+            ) from error
         raise translate_hub_error(error, place, "model", name, revision) or MissingRequirement(
             f"cannot fetch {place} from {hub_address()}: {' '.join(str(error).split())[:200]}",
             detail="Files that came whole are kept: the same command continues with the others.",

@@ -1,4 +1,4 @@
-"""Numbers of things in words."""
+"""Numbers of things, and sizes, in words."""
 
 
 def count_of(number: int, noun: str) -> str:
@@ -11,3 +11,8 @@ def not_done(number: int, total: int, noun: str) -> str:
     if total == 1:
         return f"the {noun} is not done"
     return f"{number:,} of {count_of(total, noun)} {'is' if number == 1 else 'are'} not done"
+
+
+def bytes_text(number: float) -> str:
+    """Return a size: `6.2 GB`, or `48.0 MB` below one."""
+    return f"{number / 1e9:.1f} GB" if number >= 1e9 else f"{number / 1e6:.1f} MB"

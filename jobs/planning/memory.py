@@ -19,6 +19,7 @@ from pipelines.training.memory.estimate import ESTIMATES, MemoryEstimate, estima
 from pipelines.training.memory.parts import ProcessLayout
 from pipelines.training.memory.shape import ModelShape, known_shape
 from pipelines.training.shipped import SHIPPED_NAMES, shipped_model
+from pipelines.wording import bytes_text
 
 _ASSUMED_VOCABULARY: Final = 1000
 
@@ -44,7 +45,7 @@ class StageMemory:
         """Whether the estimate is within the limit; None if one of them is unknown."""
         if self.estimate is None or self.limit is None:
             return None
-        return self.estimate.peak <= self.limit
+        return self.estimate.fits(self.limit)
 
 
 def estimate_plan(
@@ -74,8 +75,9 @@ def estimate_plan(
 def memory_notes(plan: RecipePlan, stages: Iterable[StageInstance], workspace: Workspace) -> list[str]:
     """Return which stages need more than the memory that their resources state, in words."""
     return [
-        f"{one.name} needs {one.estimate.peak / 1e9:.1f} GB by the estimate and has {one.limit / 1e9:.1f}: "
-        "cogtui plan RECIPE --memory says what to change"
+        f"{one.name} needs {bytes_text(one.estimate.peak)} by the estimate and has {bytes_text(one.limit)}"
+        + (f", and vLLM's share lacks {bytes_text(one.estimate.shortfall)}" if one.estimate.shortfall else "")
+        + ": cogtui plan RECIPE --memory says what to change"
         for one in estimate_plan(plan, stages, workspace)
         if one.estimate is not None and one.limit is not None and not one.fits
     ]
@@ -103,7 +105,7 @@ def _estimate(
         asked = memory_bytes(resources.memory)
         limit = None if asked is None else asked // resources.processes
     advice: tuple[str, ...] = ()
-    if limit is not None and estimate.peak > limit:
+    if limit is not None and not estimate.fits(limit):
         advice = tuple(advise(stage.name, stage.kind, stage.config, shape, layout, limit))
     return StageMemory(stage.name, (stage.key,), model, estimate, limit=limit, advice=advice)
 

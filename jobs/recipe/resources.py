@@ -63,8 +63,8 @@ class Resources(BaseModel):
     @field_validator("memory", "gpu_memory")
     @classmethod
     def _memory_has_a_unit(cls, value: str | None, info: ValidationInfo) -> str | None:
-        if value is not None and not _MEMORY.fullmatch(value):
-            raise ValueError(f"{info.field_name} is a number with a unit K, M, G or T, e.g. 64G")
+        if value is not None and (not _MEMORY.fullmatch(value) or not memory_bytes(value)):
+            raise ValueError(f"{info.field_name} is a number above 0 with a unit K, M, G or T, e.g. 64G")
         return value
 
     @field_validator("time")

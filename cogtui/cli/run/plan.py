@@ -9,6 +9,7 @@ import typer
 from cogtui.cli.console.options import JsonOption, WorkspaceOption, finite
 from cogtui.cli.console.output import emit, emit_json, emit_table, emit_wrapped
 from cogtui.cli.run.commands import ClusterChoice
+from pipelines.wording import bytes_text
 
 if TYPE_CHECKING:
     from jobs.planning.memory import StageMemory
@@ -132,6 +133,8 @@ def _verdict(memory: "StageMemory") -> str:
     whole = f"of {_size(memory.limit)}{' of the GPU' if gpu else ' in its resources'}"
     if memory.fits:
         return f"fits: {peak} {whole}"
+    if memory.estimate.shortfall:
+        return f"does not fit: vLLM's share lacks {_size(memory.estimate.shortfall)}. Change with --set one of:"
     return f"does not fit: {peak} {whole}. Change with --set one of:"
 
 
@@ -140,9 +143,7 @@ def _of(part: "MemoryPart", phase: str) -> int | None:
 
 
 def _size(value: int | None) -> str:
-    if value is None:
-        return "-"
-    return f"{value / 1e9:.1f} GB" if value >= 1e9 else f"{value / 1e6:.1f} MB"
+    return "-" if value is None else bytes_text(value)
 
 
 def _data(memory: "StageMemory") -> dict[str, Any]:

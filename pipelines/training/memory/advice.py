@@ -6,10 +6,12 @@ from typing import Any
 from pipelines.training.memory.estimate import estimate_stage
 from pipelines.training.memory.parts import ProcessLayout
 from pipelines.training.memory.shape import ModelShape
+from pipelines.wording import bytes_text
 
 _PROCESSES = (2, 4, 8, 16, 32, 64)
 _MICRO_BATCHES = (64, 32, 16, 8, 4, 2, 1)
 _GPU_MEMORY = (0.3, 0.2, 0.15, 0.1)
+_MORE_GPU_MEMORY = (0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 
 
 def advise(
@@ -28,7 +30,9 @@ def advise(
 
     def peak(changed: Mapping[str, Any], over: ProcessLayout) -> int:
         found = estimate_stage(kind, changed, shape, over)
-        return 0 if found is None else found.peak
+        if found is None:
+            return 0
+        return found.peak if not found.shortfall else max(found.peak, limit) + found.shortfall
 
     now, where, said = dict(config), layout, []
     before = peak(now, where)
@@ -40,7 +44,7 @@ def advise(
         after = peak(changed, over)
         if after <= limit:
             given.add(setting)
-            yield f"{words}: {after / 1e9:.1f} GB"
+            yield f"{words}: {bytes_text(after)}"
     if given:
         return
     for _ in range(4):
@@ -54,9 +58,9 @@ def advise(
         before, words, now, where = best[0], best[1], dict(best[2]), best[3]
         said.append(words)
         if before <= limit:
-            yield f"{' and '.join(said)}: {before / 1e9:.1f} GB"
+            yield f"{' and '.join(said)}: {bytes_text(before)}"
             return
-    together = f" ({' and '.join(said)}: {before / 1e9:.1f} GB)" if said else ""
+    together = f" ({' and '.join(said)}: {bytes_text(before)})" if said else ""
     yield f"nothing that can be set makes it fit{together}: a smaller model, or GPUs with more memory"
 
 
@@ -78,10 +82,11 @@ def _changes(
         if kind == "ppo" and not vllm.get("sleep") and layout.device == "cuda":
             changed = {**engine, "vllm": {**vllm, "sleep": True}}
             yield f"{field}.engine.vllm.sleep=true", {**config, "engine": changed}, layout
-        for share in _GPU_MEMORY:
-            if share < vllm.get("gpu_memory", 0.3):
-                changed = {**engine, "vllm": {**vllm, "gpu_memory": share}}
-                yield f"{field}.engine.vllm.gpu_memory={share}", {**config, "engine": changed}, layout
+        given = vllm.get("gpu_memory", 0.3)
+        smaller = [share for share in _GPU_MEMORY if share < given]
+        for share in (*smaller, *(share for share in _MORE_GPU_MEMORY if share > given)):
+            changed = {**engine, "vllm": {**vllm, "gpu_memory": share}}
+            yield f"{field}.engine.vllm.gpu_memory={share}", {**config, "engine": changed}, layout
     elif kind in ("ppo", "sample") and engine.get("name") != "verl":
         for size in _MICRO_BATCHES:
             if size < (engine.get("batch") or 10**6):

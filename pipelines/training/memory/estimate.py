@@ -40,6 +40,8 @@ class MemoryPart(NamedTuple):
     update: int | None
     generation: int | None
     note: str = ""
+    lacks: int = 0
+    """Bytes that the engine's share of the GPU lacks for the weights alone: it cannot start."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,15 @@ class MemoryEstimate:
     def peak(self) -> int:
         """Bytes of the larger phase."""
         return max(self.update or 0, self.generation or 0)
+
+    @property
+    def shortfall(self) -> int:
+        """Bytes that the engine lacks to start, whatever the GPU's size."""
+        return max((part.lacks for part in self.parts), default=0)
+
+    def fits(self, limit: int) -> bool:
+        """Return whether a process of `limit` bytes can run it."""
+        return self.peak <= limit and not self.shortfall
 
     @property
     def host_of_node(self) -> int:
@@ -277,7 +288,8 @@ def _engine(
             if own < share
             else (f"vLLM's weights alone take {own / 1e9:.1f} GB, more than engine.vllm.gpu_memory gives it",)
         )
-        return (MemoryPart("vLLM", None, share, f"weights and KV cache, engine.vllm.gpu_memory{asleep}"),), notes
+        words = f"weights and KV cache, engine.vllm.gpu_memory{asleep}"
+        return (MemoryPart("vLLM", None, share, words, max(0, own - share + 1)),), notes
     drops = engine.name == "dropping" or (engine.name == "auto" and layout.device == "cpu")
     rows = min(rows, engine.batch or rows)
     fused = drops and not sharded and is_fused(shape, layout, compute)

@@ -1,7 +1,9 @@
 """Models of the hub, from a server on the loopback interface: fetched, continued, pinned, and asked for by a plan."""
 
+import errno
 import json
 import os
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ from jobs.recipe.resources import Resources
 from jobs.submit.preflight import preflight, slurm_notes
 from jobs.worker.command import child_environment
 from jobs.workspace import Workspace
+from pipelines import hub_fetch
 from pipelines.errors import InvalidInput, MissingRequirement, NotFound
 from pipelines.hub_cache import cached_config, cached_snapshot, missing_files
 from pipelines.hub_fetch import fetch_model, parse_model
@@ -73,7 +76,7 @@ def test_a_model_is_fetched_once_and_pinned(hub: Hub) -> None:
     lines: list[str] = []
     found = fetch_model("someone/model", None, lines.append)
     assert found.commit == hub.commit("someone/model")
-    assert lines[0] == f"someone/model: 4 files, 2.00 MB, at {found.commit[:12]}"
+    assert lines[1] == f"someone/model: 4 files, 2.00 MB, at {found.commit[:12]}"
     assert found.fetched == found.size
     assert sorted(path.name for path in found.folder.iterdir()) == [
         "README.md", "config.json", "model.safetensors", "tokenizer.json",
@@ -117,6 +120,7 @@ def test_an_interrupted_model_keeps_the_files_that_came_whole(hub: Hub, monkeypa
         ("someone/parts", InvalidInput, r"no model that can be loaded: it has no m-2\.safetensors"),
         ("a/b/c", InvalidInput, "names no model of the hub"),
         ("someone/..", InvalidInput, "names no model of the hub"),
+        ("someone/model@", InvalidInput, "no revision after the @"),
         ("", InvalidInput, "names no model of the hub"),
     ],
 )
@@ -134,6 +138,28 @@ def test_without_internet_it_says_so(hub: Hub, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     with pytest.raises(MissingRequirement, match="HF_HUB_OFFLINE is set"):
         fetch_model("someone/model", None, lambda line: None)
+
+
+def test_a_hub_that_never_answers_is_given_up(monkeypatch: pytest.MonkeyPatch, hub: Hub) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{silent.getsockname()[1]}")
+        monkeypatch.setattr(hub_fetch, "_ANSWER_S", 0.2)
+        lines: list[str] = []
+        with pytest.raises(MissingRequirement, match="cannot fetch someone/model from"):
+            fetch_model("someone/model", None, lines.append)
+    assert lines == [f"someone/model: asking {os.environ['HF_ENDPOINT']}"]
+
+
+def test_a_full_disk_is_no_lack_of_internet(monkeypatch: pytest.MonkeyPatch, hub: Hub) -> None:
+    import huggingface_hub
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", full)
+    with pytest.raises(MissingRequirement, match=r"cannot write to .*cache: No space left on device") as caught:
+        fetch_model("someone/model", None, lambda line: None)
+    assert "HF_HOME" in caught.value.remedy
 
 
 def test_a_missing_model_is_found_before_the_first_stage(hub: Hub, tmp_path: Path) -> None:
@@ -211,7 +237,26 @@ def test_a_gpu_that_is_too_small_is_said_before_anything_starts(tmp_path: Path) 
     place = ["--workspace", str(tmp_path / "w")]
     planned = json.loads(cogtui_here("plan", str(recipe), "--json", *place).stdout)["data"]
     (note,) = [each for each in planned["notes"] if each.startswith("ppo needs ")]
-    assert note.endswith("GB by the estimate and has 25.8: cogtui plan RECIPE --memory says what to change")
+    assert note.endswith("GB by the estimate and has 25.8 GB: cogtui plan RECIPE --memory says what to change")
     larger = ["--set", "resources.ppo.gpu_memory=900G"]
     fitting = json.loads(cogtui_here("plan", str(recipe), "--json", *place, *larger).stdout)
     assert fitting["data"]["notes"] == []
+
+
+def test_a_share_of_vllm_below_its_weights_does_not_fit(tmp_path: Path) -> None:
+    """However much room is left beside it; the advice is a larger share."""
+    layout = ["--set", "resources.ppo.processes=8", "--set", "resources.ppo.gpus=8", "--only", "ppo"]
+    line = ["plan", "paper-qwen-2.5-3b", "--memory", "--gpu-memory", "24", *layout, "--workspace", str(tmp_path)]
+
+    def estimate(*more: str) -> dict[str, Any]:
+        stages = json.loads(cogtui_here(*line, "--json", *more).stdout)["data"]["stages"]
+        return next(stage for stage in stages if stage["name"] == "ppo")
+
+    found = estimate()
+    (vllm,) = [part for part in found["parts"] if part["name"] == "vLLM"]
+    assert found["peak_bytes"] < found["limit_bytes"]
+    assert vllm["lacks"] > 1e9
+    assert found["fits"] is False
+    (advice,) = found["advice"]
+    assert advice.startswith("stages.ppo.engine.vllm.gpu_memory=0.4: ")
+    assert estimate("--set", advice.partition(": ")[0])["fits"] is True
