@@ -14,6 +14,7 @@ from pipelines.errors import CogtuiError
 from pipelines.files import expand_user, read_json
 from pipelines.hub_cache import cached_config
 from pipelines.stages.builtin import find_kind
+from pipelines.stages.settings import with_settings
 from pipelines.training.memory.advice import advise
 from pipelines.training.memory.estimate import ESTIMATES, MemoryEstimate, estimate_stage
 from pipelines.training.memory.parts import ProcessLayout
@@ -94,7 +95,8 @@ def _estimate(
     shape, model = model_of_stage(plan, stage, workspace)
     if shape is None:
         return StageMemory(stage.name, (stage.key,), model, None, model)
-    estimate = estimate_stage(stage.kind, stage.config, shape, layout)
+    config = _attempt_config(stage)
+    estimate = estimate_stage(stage.kind, config, shape, layout)
     if estimate is None:
         if stage.kind == "base":
             return None  # it copies a model
@@ -106,8 +108,16 @@ def _estimate(
         limit = None if asked is None else asked // resources.processes
     advice: tuple[str, ...] = ()
     if limit is not None and not estimate.fits(limit):
-        advice = tuple(advise(stage.name, stage.kind, stage.config, shape, layout, limit))
+        advice = tuple(advise(stage.name, stage.kind, config, shape, layout, limit))
     return StageMemory(stage.name, (stage.key,), model, estimate, limit=limit, advice=advice)
+
+
+def _attempt_config(stage: StageInstance) -> dict[str, Any]:
+    """Return the config of the stage with the settings of the attempt to start, which `--set` may have changed."""
+    kind = find_kind(stage.kind)
+    if kind is None or stage.settings is None:
+        return stage.config
+    return with_settings(kind.config_model(), stage.config, stage.settings)
 
 
 def model_of_stage(plan: RecipePlan, stage: StageInstance, workspace: Workspace) -> tuple[ModelShape | None, str]:
