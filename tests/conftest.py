@@ -16,6 +16,9 @@ settings.register_profile("nightly", _COMMON, max_examples=1000, print_blob=True
 settings.register_profile("seeded", _COMMON, print_blob=True)
 settings.load_profile(os.environ.get("COGTUI_HYPOTHESIS", "cogtui"))
 
+# pytest-xdist tells its workers the width of the terminal; programs under test would lay out their text for it.
+os.environ.pop("COLUMNS", None)
+
 
 def pytest_configure(config: pytest.Config) -> None:
     """Takes the profile that heeds a seed when one is given."""

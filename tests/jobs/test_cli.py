@@ -37,7 +37,6 @@ def test_ls_gives_exactly_the_fields_of_the_contract(lab: Lab) -> None:
     for row in rows.values():
         assert list(row) == [
             "key", "kind", "name", "experiment", "cell", "state", "reason", "progress",
-            "experiment_note", "experiment_tags",
         ]  # fmt: skip
     assert rows["a"]["experiment"] == "mini"
     assert rows["a"]["cell"] == {"condition": "none", "seed": 1}

@@ -73,7 +73,8 @@ def test_a_stopped_update_continues_after_its_last_optimizer_step(
     assert folder.checkpoints()[-1][0] == 2
     found = load_tensors(folder.checkpoints()[-1][1] / UNFINISHED)
     assert found["optimizer_steps"] == optimizer_steps
-    assert read_json(folder.path / "progress.json")["done"] in (2, 2 + optimizer_steps / 2)  # written twice a second
+    # Written twice a second at most, so that it may be behind.
+    assert 0 <= read_json(folder.path / "progress.json")["done"] <= 2 + optimizer_steps / 2
     with monkeypatch.context() as patch:
         again = stop_in(patch, PPOTrainer, name, -1)
         run_stage(folder)
