@@ -98,7 +98,7 @@ def test_tables_and_reports_show_the_correction(
 ) -> None:
     label_ends(workspace)
     _, out, _ = call(capsys, "compare", "mini", "-w", str(workspace.path))
-    assert "corrected by people's labels; ± contains seeds and judge error" in out
+    assert "corrected by people's labels; ± contains seeds and judge error" in " ".join(out.split())
     assert "judge error ±" in out
     assert "0 → 24" in out
     call(capsys, "report", "mini", "-w", str(workspace.path), "--out", str(tmp_path / "out"))

@@ -23,6 +23,7 @@ from cogtui.app.widgets.bars import KeyBar
 from cogtui.app.widgets.detail_pane import DetailPane
 from cogtui.app.widgets.keyed_table import KeyedTable
 from cogtui.app.widgets.text_rows import TextRows
+from cogtui.app.widgets.wrapped_text import WrappedText
 from jobs.attempts.records import ExitRecord
 from jobs.state.types import STATES
 from jobs.workspace import Workspace
@@ -85,10 +86,12 @@ async def test_a_job_is_cancelled_with_what_waits_for_it(lab: Lab) -> None:
         await press(pilot, "2", "x")
         asked = top(app, ConfirmScreen)
         assert [lab.key(name) in detail for name, detail in zip("ab", asked.details, strict=True)] == [True, True]
-        text = asked.query_one(TextRows)
-        seen = text.text.splitlines()[: text.size.height]
-        assert lab.key("b") in seen[3], "what goes along must be seen before one says yes"
-        assert "y yes" in " ".join(seen[-1].split())
+        details = asked.query(WrappedText).last()
+        assert lab.key("b") in details.text.splitlines()[1]
+        assert details.size.height >= 2, "what goes along must be seen before one says yes"
+        keys = asked.query_one(TextRows)
+        assert "y yes" in " ".join(keys.text.split())
+        assert keys.region.bottom <= asked.size.height
         await press(pilot, "n")
         assert lab.state("a").active
         await press(pilot, "x", "y")
