@@ -115,8 +115,9 @@ def test_config_show_masks_secrets_and_names_origins(home: dict[str, str], monke
     monkeypatch.setenv("COLUMNS", "200")
     write(home, "[notify]\nterminal = false\n")
     done = cogtui_here("-w", "here", "config", "show")
-    rows = {line.split()[0]: line.split()[1:] for line in done.stdout.splitlines()}
-    assert rows["workspace"] == [str(Path("here").absolute()), "option", "--workspace"]
+    listed = done.stdout.replace(str(Path.cwd()), "FOLDER")  # whose path may have spaces
+    rows = {line.split()[0]: line.split()[1:] for line in listed.splitlines()}
+    assert rows["workspace"] == ["FOLDER/here", "option", "--workspace"]
     assert rows["keys.openai"] == ["set", "environment", "OPENAI_API_KEY"]
     assert rows["notify.webhook"] == ["https://h.example/…", "environment", "COGTUI_WEBHOOK"]
     assert rows["notify.terminal"] == ["false", "file", str(config_path(home))]
