@@ -18,7 +18,7 @@ _WEIGHTS: Final = ("model.safetensors", "pytorch_model.bin")
 
 
 def is_offline(environment: Mapping[str, str]) -> bool | None:
-    """Return whether huggingface_hub is told not to reach the hub; None if it is told nothing."""
+    """Return whether HF_HUB_OFFLINE forbids huggingface_hub to reach the hub; None if it is not set."""
     value = environment.get(OFFLINE_VARIABLE, "").strip().upper()
     return value in ("1", "ON", "YES", "TRUE") if value else None
 

@@ -75,7 +75,7 @@ class ClusterAnswer(NamedTuple):
 
 
 class PeriodicQuery(Generic[A]):
-    """A question whose answer may take long: asked in a thread, at intervals, one at a time; nobody waits for it."""
+    """A slow query that a thread repeats at intervals, one at a time; the caller reads the latest result."""
 
     def __init__(self, ask: Callable[[], A], first: A, every_s: float) -> None:
         self._ask = ask

@@ -13,7 +13,7 @@ from textual.widgets import Input
 from cogtui.app.rendering.styles import Part
 from cogtui.app.rendering.text import fit, printable_line
 from cogtui.app.textual_compat.deferred_paint import DeferredPaintScreen
-from cogtui.app.widgets.line_view import LineView, ScrollLines
+from cogtui.app.widgets.line_view import LineView, RowLines
 from cogtui.app.widgets.text_rows import TextRows
 from cogtui.app.widgets.wrapped_text import WrappedText, wrap_paragraph
 from pipelines.errors import InvalidInput
@@ -66,22 +66,10 @@ _CONFIRM_WIDTH: Final = 72
 """Cells between the borders of a confirmation, where the terminal is wide enough."""
 
 
-class DetailLines(ScrollLines):
+class DetailLines(RowLines):
     """The details of a question, where there are many."""
 
     TITLE = "list of details"
-    BINDINGS: ClassVar[list[BindingType]] = []
-
-    def __init__(self, rows: Sequence[Sequence[Part]]) -> None:
-        super().__init__()
-        self._rows = rows
-
-    @property
-    def line_count(self) -> int:
-        return len(self._rows)
-
-    def line_parts(self, line: int, width: int) -> Sequence[Part]:
-        return self._rows[line]
 
 
 class ConfirmScreen(ModalScreen[bool], DeferredPaintScreen):

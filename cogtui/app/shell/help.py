@@ -13,7 +13,7 @@ from cogtui.app.rendering.text import fit
 from cogtui.app.shell.screen_base import AppScreen
 from cogtui.app.textual_compat.deferred_paint import DeferredPaintScreen
 from cogtui.app.widgets.bars import key_name
-from cogtui.app.widgets.line_view import LineView, ScrollLines
+from cogtui.app.widgets.line_view import LineView, RowLines
 from cogtui.app.widgets.text_rows import TextRows
 
 Rows = list[tuple[str, str]]
@@ -63,22 +63,10 @@ def _title(node: object) -> str:
     return "Everywhere"
 
 
-class HelpLines(ScrollLines):
+class HelpLines(RowLines):
     """The lines of help."""
 
     TITLE = "help"
-    BINDINGS: ClassVar[list[BindingType]] = []
-
-    def __init__(self, rows: Sequence[Sequence[Part]]) -> None:
-        super().__init__()
-        self._rows = rows
-
-    @property
-    def line_count(self) -> int:
-        return len(self._rows)
-
-    def line_parts(self, line: int, width: int) -> Sequence[Part]:
-        return self._rows[line]
 
 
 class HelpScreen(ModalScreen[None], DeferredPaintScreen):

@@ -208,3 +208,18 @@ class ScrollLines(LineView):
 
     def on_click(self, event: events.Click) -> None:
         event.stop()
+
+
+class RowLines(ScrollLines):
+    """Rows given once, to read."""
+
+    def __init__(self, rows: Sequence[Sequence[Part]]) -> None:
+        super().__init__()
+        self._rows = rows
+
+    @property
+    def line_count(self) -> int:
+        return len(self._rows)
+
+    def line_parts(self, line: int, width: int) -> Sequence[Part]:
+        return self._rows[line]

@@ -137,7 +137,7 @@ def _close(warnings: Sequence[str], text: str) -> None:
 
 
 def print_rows(rows: Sequence[RolloutRow], columns: Sequence[str] = ()) -> None:
-    """Print rows as a table, numbers to the right; a narrow terminal gets fewer of the usual columns, and is told.
+    """Print rows as a table, numbers to the right; a narrow terminal gets fewer columns, and a line names the others.
 
     Args:
         rows: of the list.

@@ -23,6 +23,7 @@ from pipelines.training.memory.parts import (
     pass_peak,
 )
 from pipelines.training.memory.shape import ModelShape
+from pipelines.wording import bytes_text
 
 CPU_TOKENS: Final = 1536
 CUDA_TOKENS: Final = 16384
@@ -286,7 +287,7 @@ def _engine(
         notes = (
             ()
             if own < share
-            else (f"vLLM's weights alone take {own / 1e9:.1f} GB, more than engine.vllm.gpu_memory gives it",)
+            else (f"vLLM's weights alone take {bytes_text(own)}, more than engine.vllm.gpu_memory gives it",)
         )
         words = f"weights and KV cache, engine.vllm.gpu_memory{asleep}"
         return (MemoryPart("vLLM", None, share, words, max(0, own - share + 1)),), notes
